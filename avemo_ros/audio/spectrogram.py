@@ -1,0 +1,61 @@
+"""Log spectrogram, computed as the sound comes in (Zhang et al. 2018, arXiv 1806.01506).
+
+Hamming window of 40 ms, hop of 10 ms, 800-point DFT, the 200 bins from 0 to 4 kHz.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import BINS
+
+WINDOW: Final = 640
+"""Samples of one window (40 ms at 16 kHz)."""
+HOP: Final = 160
+"""Samples from one window to the next (10 ms)."""
+DFT: Final = 800
+FLOOR_DB: Final = -100.0
+
+_TAPER: Final = np.hamming(WINDOW).astype(np.float32)
+# A sine of full scale has the amplitude spectrum peak sum(w)/2, which shall be 0 dB.
+_SCALE: Final = np.float32(2.0 / _TAPER.sum())
+
+
+class LogSpectrogram:
+    """Turns a stream of samples into spectrogram columns; the cuts between pushes leave no
+    trace in the result."""
+
+    def __init__(self) -> None:
+        self._tail: NDArray[np.float32] = np.zeros(0, np.float32)
+
+    def reset(self) -> None:
+        """Forget the samples kept for windows that are not full yet."""
+        self._tail = np.zeros(0, np.float32)
+
+    @property
+    def pending(self) -> int:
+        """Samples held back because their window is not full yet."""
+        return len(self._tail)
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Columns that these samples complete.
+
+        Args:
+            samples: (n,) 16 kHz mono, full scale -1 to 1; n may be 0.
+
+        Returns:
+            (columns, 200) float32, dB of a full-scale sine, at least -100.
+        """
+        joined = np.concatenate((self._tail, samples.astype(np.float32, copy=False)))
+        columns = max(0, (len(joined) - WINDOW) // HOP + 1)
+        self._tail = joined[columns * HOP :].copy()
+        if columns == 0:
+            return np.zeros((0, BINS), np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(joined, WINDOW)[::HOP][:columns]
+        spectrum = np.fft.rfft(windows * _TAPER, n=DFT, axis=1)[:, :BINS]
+        amplitude = np.abs(spectrum).astype(np.float32) * _SCALE
+        floor = np.float32(10.0 ** (FLOOR_DB / 20.0))
+        return np.asarray(20.0 * np.log10(np.maximum(amplitude, floor)), np.float32)

@@ -1,0 +1,270 @@
+"""Every setting of the core, with its meaning, unit and range in one place.
+
+The ROS parameters (`vision.max_faces`, `emotion.hop_s`, ...) are declared from these fields,
+so a parameter, its description and its range cannot drift from the code.  A configuration is
+validated when it is made; afterwards it is trusted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from avemo_ros.errors import ConfigError
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field that carries its description and allowed values."""
+    metadata = {"description": description, "low": low, "high": high, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+class Validated:
+    """Checks every `setting` of a dataclass when an instance is made."""
+
+    _group = ""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]
+            if "description" not in item.metadata:
+                continue
+            object.__setattr__(self, item.name, self._checked(item, getattr(self, item.name)))
+
+    def _checked(self, item: Any, value: object) -> object:
+        name = f"{self._group}.{item.name}" if self._group else item.name
+        meta = item.metadata
+        kind = type(item.default)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise ConfigError(name, value, f"a value of type {kind.__name__}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(name, value, "a finite number")
+        if meta["choices"] is not None and value not in meta["choices"]:
+            raise ConfigError(name, value, " | ".join(meta["choices"]))
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = meta["low"], meta["high"]
+            if (low is not None and value < low) or (high is not None and value > high):
+                raise ConfigError(name, value, f"{low} to {high}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class VisionConfig(Validated):
+    """From a picture to face tracks."""
+
+    _group = "vision"
+
+    max_faces: int = setting(4, "Faces followed at the same time.", low=1, high=16)
+    detector_range: str = setting(
+        "full",
+        "BlazeFace model: 'short' for faces within about 2 m of the camera (cheaper), "
+        "'full' for up to about 5 m.",
+        choices=("short", "full"),
+    )
+    detection_confidence: float = setting(
+        0.5,
+        "Least detector score of a face; raise it when things are taken for faces.",
+        low=0.05,
+        high=0.99,
+    )
+    track_timeout_s: float = setting(
+        0.7,
+        "An id ends when its face was not found for this long [s]; it is never given again.",
+        low=0.05,
+        high=5.0,
+    )
+    crop_size: int = setting(
+        96, "Side of the aligned grey face crop [pixels].", low=48, high=256
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AudioConfig(Validated):
+    """From sound to spectrogram chunks.  Inside, sound is 16 kHz mono."""
+
+    _group = "audio"
+
+    chunk_s: float = setting(
+        0.03,
+        "Spectrogram columns are passed on when this much new sound is there [s]; lower is "
+        "less delay and more messages.",
+        low=0.01,
+        high=0.5,
+    )
+    level_floor_dbfs: float = setting(
+        -60.0,
+        "Sound quieter than this never counts as speech [dB of full scale]; digital silence "
+        "is silence whatever the speech detector says.",
+        low=-96.0,
+        high=0.0,
+    )
+    gap_tolerance_s: float = setting(
+        0.05,
+        "Stamps may stray this far from the count of samples before lost or repeated sound "
+        "is assumed [s]; raise it for sources that stamp on arrival.",
+        low=0.005,
+        high=1.0,
+    )
+    max_gap_s: float = setting(
+        1.0,
+        "Lost sound up to this long is filled with silence and flagged; more starts the "
+        "stream anew [s].",
+        low=0.0,
+        high=10.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionConfig(Validated):
+    """From face tracks and spectrogram chunks to emotion estimates."""
+
+    _group = "emotion"
+
+    hop_s: float = setting(
+        0.1, "Time from one estimate to the next [s of sensor time].", low=0.03, high=2.0
+    )
+    window_s: float = setting(
+        3.0,
+        "Face and voice of this long before the estimate are used [s]; longer is steadier "
+        "and slower.",
+        low=1.0,
+        high=10.0,
+    )
+    warm_up_s: float = setting(
+        1.0, "No claim before a person was observed for this long [s].", low=0.3, high=10.0
+    )
+    max_wait_s: float = setting(
+        0.2,
+        "An estimate waits this long for the slower of picture and sound before it does "
+        "without [s of sensor time].",
+        low=0.0,
+        high=2.0,
+    )
+    stale_after_s: float = setting(
+        1.0, "Input older than this is stale: the state says so [s].", low=0.2, high=30.0
+    )
+    min_confidence: float = setting(
+        0.35,
+        "Below this calibrated confidence the label is 'unknown' (status UNCERTAIN).",
+        low=0.0,
+        high=1.0,
+    )
+    min_face_quality: float = setting(
+        0.3,
+        "Frames whose face quality (size, blur, pose) is below this are not looked at.",
+        low=0.0,
+        high=1.0,
+    )
+    min_face_s: float = setting(
+        0.3, "Least time of usable face within the window [s].", low=0.0, high=10.0
+    )
+    speech_threshold: float = setting(
+        0.5, "Speech probability from which sound counts as speech.", low=0.0, high=1.0
+    )
+    min_speech_s: float = setting(
+        0.6, "Least time of speech within the window for the voice to count [s].", low=0.0,
+        high=10.0,
+    )
+    face_hold_s: float = setting(
+        0.7,
+        "A face that was not found for this long is no longer in view [s]; keep it at "
+        "vision.track_timeout_s.",
+        low=0.05,
+        high=5.0,
+    )
+    face_rate_hz: float = setting(
+        15.0,
+        "At most this many frames a second and face go through the face network [Hz]; "
+        "lower saves processor time.",
+        low=1.0,
+        high=120.0,
+    )
+    min_mouth_motion: float = setting(
+        0.015,
+        "A mouth moves when its opening varies by this much (standard deviation, in eye "
+        "distances).",
+        low=0.0,
+        high=1.0,
+    )
+    attribution: str = setting(
+        "mouth",
+        "Whose voice it is: 'mouth' asks for a mouth that moves while speech is heard; "
+        "'single' gives the voice to the only face in view without asking.",
+        choices=("mouth", "single"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig(Validated):
+    """Which weights, and where they run."""
+
+    _group = "model"
+
+    weights: str = setting(
+        "",
+        "Released model by name or path of a .safetensors file; empty: the default of "
+        "models/index.json.",
+    )
+    device: str = setting(
+        "cpu", "Where the network runs; 'auto' takes a GPU if there is one.",
+        choices=("cpu", "cuda", "auto"),
+    )
+    threads: int = setting(
+        1, "CPU threads of the network; 1 leaves the other cores to the robot.", low=1, high=64
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """The whole core's configuration."""
+
+    vision: VisionConfig = VisionConfig()
+    audio: AudioConfig = AudioConfig()
+    emotion: EmotionConfig = EmotionConfig()
+    model: ModelConfig = ModelConfig()
+
+    def __post_init__(self) -> None:
+        emotion = self.emotion
+        if emotion.warm_up_s > emotion.window_s:
+            raise ConfigError(
+                "emotion.warm_up_s", emotion.warm_up_s,
+                f"at most emotion.window_s ({emotion.window_s})",
+            )
+        if emotion.hop_s > emotion.window_s:
+            raise ConfigError(
+                "emotion.hop_s", emotion.hop_s, f"at most emotion.window_s ({emotion.window_s})"
+            )
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, object]) -> PipelineConfig:
+        """From parameter names and values, e.g. `{"emotion.hop_s": 0.2}`.
+
+        Raises:
+            ConfigError: a name is unknown or a value is not allowed.
+        """
+        groups: dict[str, dict[str, object]] = {item.name: {} for item in fields(cls)}
+        known = {name for name, _ in cls.settings()}
+        for name, value in values.items():
+            if name not in known:
+                raise ConfigError(name, value, f"one of the names {', '.join(sorted(known))}")
+            group, key = name.split(".", 1)
+            groups[group][key] = value
+        kinds = {item.name: type(item.default) for item in fields(cls)}
+        return cls(**{group: kinds[group](**given) for group, given in groups.items()})
+
+    @classmethod
+    def settings(cls) -> Iterator[tuple[str, Any]]:
+        """Every parameter as (dotted name, dataclass field with description and range)."""
+        for group in fields(cls):
+            for item in fields(type(group.default)):  # type: ignore[arg-type]
+                yield f"{group.name}.{item.name}", item

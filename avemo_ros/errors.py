@@ -1,0 +1,33 @@
+"""Errors that a user of the package can meet; each message says what to do about it."""
+
+from __future__ import annotations
+
+
+class AvemoError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigError(AvemoError, ValueError):
+    """A parameter has a value that is not allowed."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        super().__init__(f"parameter '{name}' is {value!r}; allowed: {allowed}")
+        self.name = name
+        self.value = value
+        self.allowed = allowed
+
+
+class ImageError(AvemoError):
+    """A picture cannot be used: encoding, size or data are wrong."""
+
+
+class AudioFormatError(AvemoError):
+    """Sound cannot be decoded: format, rate, channels or byte count are wrong."""
+
+
+class SourceError(AvemoError):
+    """A camera, microphone or media file cannot be opened or read."""
+
+
+class WeightsError(AvemoError):
+    """A weights file is missing, damaged or made for another model."""

@@ -1,0 +1,73 @@
+"""From a distribution to a claim, or to the reason why none is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.model.predictor import Prediction
+from avemo_ros.state.estimate import EmotionEstimate, Status
+from avemo_ros.vision.face import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who an estimate is about, and when."""
+
+    stamp_ns: int
+    window_start_ns: int
+    model_id: str
+    face_id: str = ""
+    voice_id: str = ""
+    box: Box | None = None
+    speaking: bool = False
+
+
+def no_claim(person: Person, status: Status) -> EmotionEstimate:
+    """The state of someone of whom nothing can be said."""
+    return _estimate(person, UNKNOWN, 0.0, (), (0.0, 0.0), status)
+
+
+def claim(person: Person, prediction: Prediction, min_confidence: float) -> EmotionEstimate:
+    """The state that a prediction supports.
+
+    Below `min_confidence` (0 to 1) the distribution is given without a label.
+    """
+    shares = (prediction.face_share, prediction.voice_share)
+    confidence = max(prediction.probabilities)
+    label = EMOTIONS[prediction.probabilities.index(confidence)]
+    if confidence < min_confidence:
+        label, status = UNKNOWN, Status.UNCERTAIN
+    elif prediction.face_share == 0.0:
+        status = Status.NO_FACE
+    elif prediction.voice_share == 0.0:
+        status = Status.NO_VOICE
+    else:
+        status = Status.OK
+    return _estimate(person, label, confidence, prediction.probabilities, shares, status)
+
+
+def _estimate(
+    person: Person,
+    label: str,
+    confidence: float,
+    probabilities: tuple[float, ...],
+    shares: tuple[float, float],
+    status: Status,
+) -> EmotionEstimate:
+    return EmotionEstimate(
+        stamp_ns=person.stamp_ns,
+        window_start_ns=person.window_start_ns,
+        person_id="",
+        face_id=person.face_id,
+        voice_id=person.voice_id,
+        label=label,
+        confidence=confidence,
+        probabilities=probabilities,
+        face_share=shares[0],
+        voice_share=shares[1],
+        status=status,
+        box=person.box,
+        speaking=person.speaking,
+        model_id=person.model_id,
+    )

@@ -1,0 +1,80 @@
+"""What is claimed of a person's feelings at one moment, or why nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.vision.face import Box
+
+
+class Status(IntEnum):
+    """Why a state says what it says; the numbers are those of EmotionState.msg."""
+
+    OK = 0
+    """Face and voice both had their say."""
+    WARMING_UP = 1
+    """The person was not observed for long enough yet; no claim."""
+    NO_FACE = 2
+    """No usable face: the claim rests on the voice, or there is none."""
+    NO_VOICE = 3
+    """The person did not speak: the claim rests on the face."""
+    LOW_QUALITY = 4
+    """The face is there but too small, blurred or turned away, and no voice helps; no claim."""
+    UNCERTAIN = 5
+    """The confidence is below the limit; the distribution is given, but no label."""
+    STALE_INPUT = 6
+    """Pictures and sound stopped coming; no claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionEstimate:
+    """One person's emotion over one window."""
+
+    stamp_ns: int
+    """Sensor time of the window's end [ns]."""
+    window_start_ns: int
+    """Sensor time of the oldest input used [ns]."""
+    person_id: str
+    face_id: str
+    voice_id: str
+    """Ids; empty when unknown."""
+    label: str
+    """One of EMOTIONS, or 'unknown'."""
+    confidence: float
+    """Calibrated probability of the most probable class; 0 where there is no distribution."""
+    probabilities: tuple[float, ...]
+    """In the order of EMOTIONS, sums to 1; empty where there is none."""
+    face_share: float
+    voice_share: float
+    """Shares of the two in the decision; they sum to 1, or are both 0 without a decision."""
+    status: Status
+    box: Box | None
+    """Newest face box in the window; None without a face."""
+    speaking: bool
+    """This person's voice is heard at the window's end."""
+    model_id: str
+    valence: float = 0.0
+    arousal: float = 0.0
+    """-1 to 1; to be read only when valid."""
+    valence_arousal_valid: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the probabilities."""
+        return EMOTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The estimates of everyone at one moment."""
+
+    stamp_ns: int
+    estimates: tuple[EmotionEstimate, ...]
+    """Everyone in view, largest face first; a voice without a face last."""
+    attended: EmotionEstimate
+    """Whom the robot should attend to: who speaks, else the largest face, else nobody (a
+    state without ids whose status says why)."""
+    frame_ns: int | None
+    """Sensor time of the newest picture used [ns]."""

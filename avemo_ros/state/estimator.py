@@ -1,0 +1,386 @@
+"""From face tracks and spectrogram chunks to the emotion of everyone, at a steady hop.
+
+An estimate at time t rests on the pictures and the sound of the window that ends at t, and
+on nothing else: when both streams have reached t it is made, in whatever order they came.
+If one of them lags by more than `max_wait_s` the estimate does without it; a stream that
+has been silent for `stale_after_s` is not waited for at all.  All times are sensor times, so
+a live stream and its replay give the same estimates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import HOP_NS, SpectrogramChunk
+from avemo_ros.clock import NS_PER_S, to_ns, to_s
+from avemo_ros.config import EmotionConfig
+from avemo_ros.model.predictor import Prediction, Predictor, SpeechEvidence
+from avemo_ros.model.preprocess import MIN_COLUMNS
+from avemo_ros.state.decision import Person, claim, no_claim
+from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.state.history import FaceHistory, FaceSample, Speech, SpeechHistory
+from avemo_ros.state.speaker import find_speaker, mouth_motion
+from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.vision.face import FaceTrack, FrameTracks
+
+_SPEAKING_NS: Final = to_ns(0.3)
+"""Who was heard within this time before the window's end is speaking."""
+_RATE_SLACK: Final = 0.9
+"""Frame stamps jitter: a frame this close to its turn, in periods, has its turn."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What did not go as planned; all of it is reported, none of it stops the stream."""
+
+    hops: int = 0
+    skipped_hops: int = 0
+    """Hops left out because a stream jumped ahead in time."""
+    resets: int = 0
+    late_frames: int = 0
+    late_chunks: int = 0
+    """Input whose stamp is not after the one before; it is left out."""
+
+
+class EmotionEstimator:
+    """Keeps the window of every face and of the voice; not for several threads at once."""
+
+    def __init__(
+        self, config: EmotionConfig, predictor: Predictor, stopwatch: Stopwatch | None = None
+    ) -> None:
+        self._config = config
+        self._predictor = predictor
+        self._stopwatch = stopwatch if stopwatch is not None else Stopwatch()
+        self._hop_ns = to_ns(config.hop_s)
+        self._window_ns = to_ns(config.window_s)
+        self._wait_ns = to_ns(config.max_wait_s)
+        self._stale_ns = to_ns(config.stale_after_s)
+        self._hold_ns = to_ns(config.face_hold_s)
+        self._warm_up_ns = to_ns(config.warm_up_s)
+        self.counters = Counters()
+        self.last_reset = ""
+        """Why the estimator last started anew; empty if it never did."""
+        self._voices = 0
+        self._clear()
+
+    @property
+    def model_id(self) -> str:
+        """Name of the model that the estimates come from."""
+        return self._predictor.model_id
+
+    @property
+    def sound_lead_ns(self) -> int | None:
+        """How far sound is ahead of pictures [ns]; None unless both have come.
+
+        Some hundred milliseconds are usual; seconds mean that the two are stamped by
+        different clocks and never meet in one window.
+        """
+        if self._frames_ns is None or self._sound_ns is None:
+            return None
+        return self._sound_ns - self._frames_ns
+
+    def reset(self, reason: str = "asked to") -> None:
+        """Forget every face, all sound and the time."""
+        self.counters.resets += 1
+        self.last_reset = reason
+        self._clear()
+
+    def _clear(self) -> None:
+        self._faces: dict[str, FaceHistory] = {}
+        self._sound = SpeechHistory(self._window_ns)
+        self._sound_since_ns: int | None = None
+        self._voice_id = ""
+        self._first_ns: int | None = None
+        self._next_ns: int | None = None
+        self._frames_ns: int | None = None
+        self._sound_ns: int | None = None
+        self._frame_stamps: list[int] = []
+        self._idle_since_ns: int | None = None
+        self._before_jump_ns: int | None = None
+
+    # --- input
+
+    def push_tracks(self, tracks: FrameTracks) -> list[Hop]:
+        """Take the faces of one picture.
+
+        Args:
+            tracks: stamps rise from call to call; one that goes back by more than
+                `stale_after_s` starts everything anew, a smaller step back is left out.
+
+        Returns:
+            The estimates that have become due, oldest first.
+        """
+        if not self._follows(tracks.stamp_ns, self._frames_ns):
+            self.counters.late_frames += 1
+            return []
+        self._frames_ns = tracks.stamp_ns
+        self._frame_stamps.append(tracks.stamp_ns)
+        usable = [face.quality >= self._config.min_face_quality for face in tracks.faces]
+        looked = [
+            good and self._has_turn(face.face_id, tracks.stamp_ns)
+            for face, good in zip(tracks.faces, usable, strict=True)
+        ]
+        embeddings = self._embed([face for face, look in zip(tracks.faces, looked, strict=True)
+                                  if look])
+        for face, good in zip(tracks.faces, usable, strict=True):
+            history = self._faces.get(face.face_id)
+            if history is None:
+                history = FaceHistory(face.face_id, tracks.stamp_ns)
+                self._faces[face.face_id] = history
+            history.add(tracks.stamp_ns, face, good, embeddings.get(face.face_id))
+        return self._due()
+
+    def push_speech(self, chunk: SpectrogramChunk) -> list[Hop]:
+        """Take the newest spectrogram columns; stamps as for `push_tracks`.
+
+        Returns:
+            The estimates that have become due, oldest first.
+        """
+        if len(chunk.speech) == 0:
+            return []
+        if not self._follows(chunk.end_ns, self._sound_ns):
+            self.counters.late_chunks += 1
+            return []
+        before = self._sound.end_ns
+        self._sound.add(chunk)
+        joined = before is not None and abs(chunk.stamp_ns - (before + HOP_NS)) < HOP_NS
+        if self._sound_since_ns is None or not joined:
+            self._sound_since_ns = chunk.stamp_ns
+        self._sound_ns = chunk.end_ns
+        return self._due()
+
+    def flush(self) -> list[Hop]:
+        """Make the estimates that still wait for the slower stream, at the end of a file."""
+        newest = self._newest_ns()
+        return [] if newest is None else self._emit_until(newest)
+
+    def tick(self, now_ns: int) -> list[Hop]:
+        """Say so when the input has stopped; call it from time to time in a live system.
+
+        Args:
+            now_ns: present time on the clock that stamps pictures and sound [ns].
+        """
+        newest = self._newest_ns()
+        if newest is None:
+            if self._idle_since_ns is None or now_ns < self._idle_since_ns:
+                self._idle_since_ns = now_ns
+            newest = self._idle_since_ns
+        if now_ns - newest <= self._stale_ns:
+            return []
+        due = now_ns // self._hop_ns * self._hop_ns
+        if self._next_ns is not None and due < self._next_ns:
+            return []
+        if self._newest_ns() is not None:
+            self._next_ns = due + self._hop_ns
+        return [self.stale(due)]
+
+    def stale(self, stamp_ns: int) -> Hop:
+        """The hop that says: pictures and sound are too old to claim anything."""
+        person = Person(stamp_ns, stamp_ns, self.model_id)
+        nobody = no_claim(person, Status.STALE_INPUT)
+        return Hop(stamp_ns, (), nobody, None)
+
+    def _follows(self, stamp_ns: int, before_ns: int | None) -> bool:
+        """Whether input comes after what its stream brought before; resets on jumps."""
+        if before_ns is None and self._left_over(stamp_ns):
+            return False
+        if before_ns is not None and stamp_ns < before_ns - self._stale_ns:
+            newest = self._newest_ns()
+            self.reset(f"time jumped back by {to_s(before_ns - stamp_ns):.2f} s")
+            self._before_jump_ns = newest
+        elif before_ns is not None and stamp_ns <= before_ns:
+            return False
+        if self._next_ns is None:
+            self._first_ns = stamp_ns
+            self._next_ns = (stamp_ns // self._hop_ns + 1) * self._hop_ns
+        return True
+
+    def _left_over(self, stamp_ns: int) -> bool:
+        """Whether input is from before the jump that the other stream has already made."""
+        newest = self._newest_ns()
+        if self._before_jump_ns is None or newest is None:
+            return False
+        near_old = abs(stamp_ns - self._before_jump_ns) <= self._stale_ns + self._wait_ns
+        return near_old and stamp_ns - newest > self._stale_ns
+
+    def _has_turn(self, face_id: str, stamp_ns: int) -> bool:
+        history = self._faces.get(face_id)
+        last = None if history is None else history.last_embedded_ns()
+        if last is None:
+            return True
+        return stamp_ns - last >= _RATE_SLACK * NS_PER_S / self._config.face_rate_hz
+
+    def _embed(self, faces: list[FaceTrack]) -> dict[str, NDArray[np.float32]]:
+        if not faces:
+            return {}
+        with self._stopwatch.measure("face_network"):
+            vectors = self._predictor.embed_faces([face.crop for face in faces])
+        return {face.face_id: vector for face, vector in zip(faces, vectors, strict=True)}
+
+    # --- time
+
+    def _newest_ns(self) -> int | None:
+        known = [end for end in (self._frames_ns, self._sound_ns) if end is not None]
+        return max(known, default=None)
+
+    def _due(self) -> list[Hop]:
+        newest = self._newest_ns()
+        assert newest is not None and self._first_ns is not None  # an input was just taken
+        ready = newest
+        for end in (self._frames_ns, self._sound_ns):
+            # A stream never seen yet is waited for as long as one that stopped at the start.
+            reached = self._first_ns if end is None else end
+            if newest - reached < self._stale_ns:
+                ready = min(ready, max(reached, newest - self._wait_ns))
+        return self._emit_until(ready)
+
+    def _emit_until(self, ready_ns: int) -> list[Hop]:
+        assert self._next_ns is not None
+        hops = []
+        backlog = (ready_ns - self._next_ns) // self._hop_ns
+        limit = max(max(self._stale_ns, self._wait_ns) // self._hop_ns, 1)
+        if backlog > limit:
+            # After a hole in time the states of the hole are of no use to anyone.
+            self.counters.skipped_hops += backlog - limit
+            self._next_ns += (backlog - limit) * self._hop_ns
+        while self._next_ns <= ready_ns:
+            hops.append(self._estimate(self._next_ns))
+            self._next_ns += self._hop_ns
+            self.counters.hops += 1
+        return hops
+
+    # --- estimates
+
+    def _estimate(self, now_ns: int) -> Hop:
+        start = now_ns - self._window_ns
+        self._forget(start)
+        frames = [stamp for stamp in self._frame_stamps if stamp <= now_ns]
+        frame_ns = frames[-1] if frames else None
+        sound = self._sound.between(start, now_ns)
+        evidence = self._speech_evidence(sound)
+        talking = evidence is not None and self._talking(sound, now_ns)
+        views = self._in_view(start, now_ns)
+        speaker = None
+        if evidence is not None:
+            motions = {
+                face_id: mouth_motion(samples, sound, self._config.speech_threshold)
+                for face_id, samples in views.items()
+            }
+            speaker = find_speaker(
+                motions, self._config.min_mouth_motion, self._config.attribution
+            )
+        estimates = [
+            self._of_face(now_ns, face_id, samples, evidence if face_id == speaker else None,
+                          talking, sound)
+            for face_id, samples in views.items()
+        ]
+        if evidence is not None and speaker is None:
+            estimates.append(self._of_voice(now_ns, evidence, talking, sound))
+        attended = self._attended(now_ns, estimates)
+        return Hop(now_ns, tuple(estimates), attended, frame_ns)
+
+    def _forget(self, start_ns: int) -> None:
+        self._frame_stamps = [stamp for stamp in self._frame_stamps if stamp > start_ns]
+        for face_id, history in list(self._faces.items()):
+            history.forget(start_ns)
+            if not history.between(start_ns, np.iinfo(np.int64).max):
+                del self._faces[face_id]
+
+    def _speech_evidence(self, sound: Speech) -> SpeechEvidence | None:
+        """What the network hears, if the window holds enough speech."""
+        spoken = int(np.count_nonzero(sound.speech >= self._config.speech_threshold))
+        if len(sound.speech) < MIN_COLUMNS or spoken * HOP_NS < to_ns(self._config.min_speech_s):
+            if spoken == 0:
+                self._voice_id = ""
+            return None
+        if not self._voice_id:
+            self._voices += 1
+            self._voice_id = f"v{self._voices:04d}"
+        with self._stopwatch.measure("speech_network"):
+            return self._predictor.speech_evidence(sound.power_db)
+
+    def _talking(self, sound: Speech, now_ns: int) -> bool:
+        newest = sound.speech[sound.stamps_ns() > now_ns - _SPEAKING_NS]
+        return bool(np.any(newest >= self._config.speech_threshold))
+
+    def _in_view(self, start_ns: int, now_ns: int) -> dict[str, list[FaceSample]]:
+        """Samples within the window of every face that is in view, largest face first."""
+        views = {
+            face_id: history.between(start_ns, now_ns)
+            for face_id, history in self._faces.items()
+        }
+        present = {
+            face_id: samples
+            for face_id, samples in views.items()
+            if samples and samples[-1].stamp_ns > now_ns - self._hold_ns
+        }
+        ordered = sorted(present.items(), key=lambda item: (-item[1][-1].box.area, item[0]))
+        return dict(ordered)
+
+    def _of_face(
+        self,
+        now_ns: int,
+        face_id: str,
+        samples: list[FaceSample],
+        evidence: SpeechEvidence | None,
+        talking: bool,
+        sound: Speech,
+    ) -> EmotionEstimate:
+        seen_ns = sum(sample.lasted_ns for sample in samples if sample.usable)
+        embeddings = [sample.embedding for sample in samples if sample.embedding is not None]
+        has_face = bool(embeddings) and seen_ns >= to_ns(self._config.min_face_s)
+        window_start = samples[0].stamp_ns
+        if evidence is not None:
+            window_start = min(window_start, sound.start_ns)
+        person = Person(
+            stamp_ns=now_ns,
+            window_start_ns=window_start,
+            model_id=self.model_id,
+            face_id=face_id,
+            voice_id=self._voice_id if evidence is not None else "",
+            box=samples[-1].box,
+            speaking=evidence is not None and talking,
+        )
+        if now_ns - self._faces[face_id].first_ns < self._warm_up_ns:
+            return no_claim(person, Status.WARMING_UP)
+        if not has_face and evidence is None:
+            return no_claim(person, Status.LOW_QUALITY)
+        prediction = self._predict(np.stack(embeddings) if has_face else None, evidence)
+        return claim(person, prediction, self._config.min_confidence)
+
+    def _of_voice(
+        self, now_ns: int, evidence: SpeechEvidence, talking: bool, sound: Speech
+    ) -> EmotionEstimate:
+        person = Person(
+            stamp_ns=now_ns,
+            window_start_ns=sound.start_ns,
+            model_id=self.model_id,
+            voice_id=self._voice_id,
+            speaking=talking,
+        )
+        assert self._sound_since_ns is not None  # there is evidence, so there was sound
+        if now_ns - self._sound_since_ns < self._warm_up_ns:
+            return no_claim(person, Status.WARMING_UP)
+        return claim(person, self._predict(None, evidence), self._config.min_confidence)
+
+    def _predict(
+        self, faces: NDArray[np.float32] | None, evidence: SpeechEvidence | None
+    ) -> Prediction:
+        with self._stopwatch.measure("fusion"):
+            return self._predictor.predict(faces, evidence)
+
+    def _attended(self, now_ns: int, estimates: list[EmotionEstimate]) -> EmotionEstimate:
+        """Who speaks, else the largest face, else the voice without a face, else nobody."""
+        for estimate in estimates:
+            if estimate.speaking and estimate.face_id:
+                return estimate
+        if estimates:
+            return estimates[0]
+        assert self._first_ns is not None  # hops are made only after an input
+        warming = now_ns - self._first_ns < self._warm_up_ns
+        nobody = Person(now_ns, now_ns, self.model_id)
+        return no_claim(nobody, Status.WARMING_UP if warming else Status.NO_FACE)

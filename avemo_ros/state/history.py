@@ -1,0 +1,129 @@
+"""What was seen of a face and heard of the voice within the window."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
+from avemo_ros.vision.face import Box, FaceTrack
+
+_LONGEST_FRAME_NS: Final = 200_000_000
+"""A frame stands for at most this time, so that missed frames do not count as seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSample:
+    """One face in one picture."""
+
+    stamp_ns: int
+    box: Box
+    mouth_opening: float
+    """NaN without a mesh."""
+    usable: bool
+    """Its quality reaches the limit."""
+    lasted_ns: int
+    """Time since the face's sample before."""
+    embedding: NDArray[np.float32] | None
+    """(D,); None where the face network did not look (quality, rate limit)."""
+
+
+class FaceHistory:
+    """One face's samples, oldest first, as long as the window."""
+
+    def __init__(self, face_id: str, first_ns: int) -> None:
+        self.face_id = face_id
+        self.first_ns = first_ns
+        self._samples: deque[FaceSample] = deque()
+
+    def add(
+        self, stamp_ns: int, face: FaceTrack, usable: bool, embedding: NDArray[np.float32] | None
+    ) -> None:
+        """Append the face's newest sample; stamps only rise."""
+        before = self._samples[-1].stamp_ns if self._samples else stamp_ns
+        lasted = min(stamp_ns - before, _LONGEST_FRAME_NS)
+        self._samples.append(
+            FaceSample(stamp_ns, face.box, face.mouth_opening, usable, lasted, embedding)
+        )
+
+    def forget(self, before_ns: int) -> None:
+        """Drop what is older."""
+        while self._samples and self._samples[0].stamp_ns < before_ns:
+            self._samples.popleft()
+
+    def last_embedded_ns(self) -> int | None:
+        """When the face network last looked."""
+        for sample in reversed(self._samples):
+            if sample.embedding is not None:
+                return sample.stamp_ns
+        return None
+
+    def between(self, start_ns: int, end_ns: int) -> list[FaceSample]:
+        """Samples of start < stamp <= end."""
+        return [item for item in self._samples if start_ns < item.stamp_ns <= end_ns]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """The sound of one window."""
+
+    start_ns: int
+    """Sensor time at which the first column's window ends [ns]."""
+    power_db: NDArray[np.float32]
+    """(columns, 200)"""
+    speech: NDArray[np.float32]
+    """(columns,), probability."""
+
+    def stamps_ns(self) -> NDArray[np.int64]:
+        """(columns,), when each column's window ends [ns]."""
+        return self.start_ns + HOP_NS * np.arange(len(self.speech), dtype=np.int64)
+
+
+class SpeechHistory:
+    """The newest spectrogram columns, without holes: after lost sound it starts anew."""
+
+    def __init__(self, length_ns: int) -> None:
+        # Twice the window: sound may run ahead of the pictures while a window is waited for.
+        self._keep = 2 * length_ns // HOP_NS
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all sound."""
+        self._start_ns = 0
+        self._power = np.zeros((0, BINS), np.float32)
+        self._speech = np.zeros(0, np.float32)
+
+    @property
+    def end_ns(self) -> int | None:
+        """Sensor time up to which sound is known [ns]; None without any."""
+        if len(self._speech) == 0:
+            return None
+        return self._start_ns + (len(self._speech) - 1) * HOP_NS
+
+    def add(self, chunk: SpectrogramChunk) -> None:
+        """Append a chunk; one that does not join the columns before it replaces them.
+
+        Stamps may stray by less than a column: a source's clock drifts.
+        """
+        if len(chunk.speech) == 0:
+            return
+        end = self.end_ns
+        if end is None or abs(chunk.stamp_ns - (end + HOP_NS)) >= HOP_NS:
+            self.clear()
+            self._power, self._speech = chunk.power_db, chunk.speech
+        else:
+            self._power = np.concatenate((self._power, chunk.power_db))[-self._keep :]
+            self._speech = np.concatenate((self._speech, chunk.speech))[-self._keep :]
+        self._start_ns = chunk.end_ns - (len(self._speech) - 1) * HOP_NS
+
+    def between(self, start_ns: int, end_ns: int) -> Speech:
+        """Columns whose windows end within start < end of window <= end."""
+        first = max(0, (start_ns - self._start_ns) // HOP_NS + 1)
+        stop = max(first, (end_ns - self._start_ns) // HOP_NS + 1)
+        return Speech(
+            self._start_ns + first * HOP_NS, self._power[first:stop], self._speech[first:stop]
+        )

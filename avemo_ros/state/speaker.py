@@ -1,0 +1,79 @@
+"""Whose voice it is: the face whose mouth moves while speech is heard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from avemo_ros.clock import to_ns
+from avemo_ros.state.history import FaceSample, Speech
+
+_LEAST_SAMPLES: Final = 5
+_RECENT_NS: Final = to_ns(1.5)
+"""Only the newest speech counts, so that the floor can change hands within a window."""
+_LEAD: Final = 1.3
+"""Among several moving mouths the busiest speaks if it leads the next by this factor."""
+
+
+def mouth_motion(
+    samples: Sequence[FaceSample], speech: Speech, threshold: float
+) -> float | None:
+    """How much a mouth moves while speech is heard.
+
+    Args:
+        samples: the face's samples of the window.
+        speech: the sound of the same window.
+        threshold: speech probability from which sound counts as speech.
+
+    Returns:
+        Standard deviation of the mouth opening over the frames of the newest 1.5 s with
+        speech, in eye distances; None when the mouth was not seen in enough of them.
+    """
+    if len(speech.speech) == 0:
+        return None
+    ends = speech.stamps_ns()
+    spoken = []
+    for sample in samples:
+        column = int(np.searchsorted(ends, sample.stamp_ns))
+        heard = column < len(ends) and speech.speech[column] >= threshold
+        if heard and not math.isnan(sample.mouth_opening):
+            spoken.append(sample)
+    if not spoken:
+        return None
+    since = spoken[-1].stamp_ns - _RECENT_NS
+    openings = [sample.mouth_opening for sample in spoken if sample.stamp_ns > since]
+    if len(openings) < _LEAST_SAMPLES:
+        return None
+    return float(np.std(openings))
+
+
+def find_speaker(motions: Mapping[str, float | None], least: float, rule: str) -> str | None:
+    """Whose voice is heard.
+
+    Args:
+        motions: face id -> `mouth_motion` of everyone in view.
+        least: motion from which a mouth moves, in eye distances.
+        rule: "mouth" or "single" (EmotionConfig.attribution).
+
+    Returns:
+        The speaker's face id; None when nobody in view can be told to speak.  With one face
+        in view whose mouth cannot be seen (too far for a mesh) the voice is that face's: the
+        alternative, a second person out of view, is the less likely one.
+    """
+    if len(motions) == 1:
+        face_id, motion = next(iter(motions.items()))
+        if rule == "single" or motion is None or motion >= least:
+            return face_id
+        return None
+    moving = sorted(
+        ((motion, face_id) for face_id, motion in motions.items() if motion is not None),
+        reverse=True,
+    )
+    if not moving or moving[0][0] < least:
+        return None
+    if len(moving) > 1 and moving[0][0] < _LEAD * moving[1][0]:
+        return None
+    return moving[0][1]

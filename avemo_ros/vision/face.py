@@ -1,0 +1,78 @@
+"""What the vision side knows of the faces in one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANDMARKS: Final = 468
+"""Points of MediaPipe's face mesh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box in the picture, normalised: the picture spans 0 to 1 both ways.
+
+    A face at the rim may reach outside, so values below 0 or above 1 are possible.
+    """
+
+    x: float
+    """Left edge."""
+    y: float
+    """Upper edge."""
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        """Share of the picture's area, 0 to 1."""
+        return max(self.width, 0.0) * max(self.height, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPose:
+    """Rotation of the head against the camera [rad]; zero looks into the camera."""
+
+    yaw: float
+    """Positive: the person's face turns to the right side of the picture."""
+    pitch: float
+    """Positive: up."""
+    roll: float
+    """Positive: clockwise in the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack:
+    """One followed face in one picture."""
+
+    face_id: str
+    """Short, starts with a letter, never given twice in a stream; says nothing of who it is."""
+    box: Box
+    confidence: float
+    """Detector score, 0 to 1."""
+    landmarks: NDArray[np.float32] | None
+    """(468, 3): x and y normalised to the picture, z on x's scale; None without a mesh."""
+    pose: HeadPose | None
+    quality: float
+    """How well the face can be read, 0 to 1: the least of its size, sharpness and pose terms."""
+    mouth_opening: float
+    """Gap between the inner lips over the distance of the eyes, 0 and up; NaN without a mesh."""
+    crop: NDArray[np.uint8]
+    """(side, side) grey, aligned by the eyes: what the face network sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTracks:
+    """The faces found in one picture; none is a result too."""
+
+    stamp_ns: int
+    """Sensor time of the picture [ns]."""
+    width: int
+    """Of the picture [pixels]."""
+    height: int
+    faces: tuple[FaceTrack, ...]
+    """Only faces found in this very picture; a face that is missed for a moment is absent and
+    comes back with its id."""

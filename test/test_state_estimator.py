@@ -1,0 +1,291 @@
+"""The estimator: what is claimed when, from which input, and why nothing is claimed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from avemo_ros.audio.chunk import SpectrogramChunk
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.config import EmotionConfig
+from avemo_ros.state.estimate import Status
+from avemo_ros.state.estimator import EmotionEstimator
+from state_scene import SceneReader, face, frame, play, sound
+
+
+def estimator(reader=None, **settings) -> EmotionEstimator:
+    return EmotionEstimator(EmotionConfig(**settings), reader or SceneReader())
+
+
+def talking_mouth(t: float) -> float:
+    return 0.1 + 0.1 * math.sin(2 * math.pi * 4 * t)
+
+
+def test_a_face_alone_is_read_after_the_warm_up():
+    hops = play(estimator(), 3, lambda t: [face()])
+    states = [(to_s(hop.stamp_ns), hop.attended) for hop in hops]
+    assert {s.status for t, s in states if t < 0.99} == {Status.WARMING_UP}
+    later = [s for t, s in states if t >= 1.0]
+    assert {(s.status, s.label, s.face_id, s.voice_id) for s in later} == {
+        (Status.NO_VOICE, "happy", "f0001", "")
+    }
+    assert all(s.face_share == 1.0 and s.voice_share == 0.0 for s in later)
+
+
+def test_hops_are_evenly_spaced_and_stamped_with_the_windows_end():
+    hops = play(estimator(hop_s=0.2), 4, lambda t: [face()], lambda t: 0.0)
+    stamps = [hop.stamp_ns for hop in hops]
+    assert np.all(np.diff(stamps) == to_ns(0.2))
+    assert all(stamp % to_ns(0.2) == 0 for stamp in stamps)
+    assert len(hops) == pytest.approx(4 / 0.2, abs=1)
+    assert all(hop.frame_ns <= hop.stamp_ns for hop in hops)
+
+
+def test_face_and_voice_together_share_the_decision():
+    hops = play(estimator(), 3, lambda t: [face(mouth=talking_mouth(t))], lambda t: 0.9)
+    last = hops[-1].attended
+    assert (last.status, last.face_id, last.voice_id) == (Status.OK, "f0001", "v0001")
+    assert last.speaking
+    assert last.face_share == last.voice_share == 0.5
+
+
+def test_a_voice_without_a_face_is_a_person_of_its_own():
+    hops = play(estimator(), 3, lambda t: [], lambda t: 0.9)
+    (state,) = hops[-1].estimates
+    assert (state.status, state.label) == (Status.NO_FACE, "angry")
+    assert (state.face_id, state.voice_id, state.box) == ("", "v0001", None)
+    assert hops[-1].attended == state
+
+
+def test_a_still_mouth_does_not_get_the_voice():
+    hops = play(estimator(), 3, lambda t: [face(mouth=0.05)], lambda t: 0.9)
+    seen, heard = hops[-1].estimates
+    assert (seen.status, seen.label, seen.voice_id) == (Status.NO_VOICE, "happy", "")
+    assert (heard.status, heard.label, heard.face_id) == (Status.NO_FACE, "angry", "")
+    assert hops[-1].attended == seen
+
+
+def test_attribution_single_gives_the_voice_to_the_only_face():
+    scene = estimator(attribution="single")
+    hops = play(scene, 3, lambda t: [face(mouth=0.05)], lambda t: 0.9)
+    (state,) = hops[-1].estimates
+    assert (state.status, state.face_id, state.voice_id) == (Status.OK, "f0001", "v0001")
+
+
+def test_of_two_faces_the_one_whose_mouth_moves_speaks_and_is_attended():
+    def faces(t):
+        return [
+            face("f0001", "happy", x=0.1, size=0.3, mouth=0.05),
+            face("f0002", "sad", x=0.6, size=0.2, mouth=talking_mouth(t)),
+        ]
+
+    hops = play(estimator(), 3, faces, lambda t: 0.9)
+    large, small = hops[-1].estimates
+    assert (large.face_id, large.status, large.voice_id) == ("f0001", Status.NO_VOICE, "")
+    assert (small.face_id, small.status, small.voice_id) == ("f0002", Status.OK, "v0001")
+    assert hops[-1].attended == small
+
+
+def test_the_floor_changes_hands_within_a_window():
+    def faces(t):
+        first, second = (talking_mouth(t), 0.05) if t < 3 else (0.05, talking_mouth(t))
+        return [face("f0001", mouth=first, size=0.3), face("f0002", x=0.7, mouth=second)]
+
+    hops = play(estimator(), 6, faces, lambda t: 0.9)
+    speakers = {round(to_s(hop.stamp_ns), 1): hop.attended.face_id for hop in hops}
+    assert speakers[2.9] == "f0001"
+    assert speakers[4.7] == "f0002"
+
+
+def test_without_speech_the_largest_face_is_attended():
+    hops = play(
+        estimator(), 2, lambda t: [face("f0001", size=0.1), face("f0002", size=0.3)]
+    )
+    assert [state.face_id for state in hops[-1].estimates] == ["f0002", "f0001"]
+    assert hops[-1].attended.face_id == "f0002"
+
+
+def test_an_unusable_face_makes_no_claim():
+    hops = play(estimator(), 3, lambda t: [face(quality=0.1)], lambda t: 0.0)
+    state = hops[-1].attended
+    assert (state.status, state.label, state.probabilities) == (
+        Status.LOW_QUALITY, "unknown", (),
+    )
+
+
+def test_an_unusable_face_that_speaks_is_heard():
+    hops = play(estimator(), 3, lambda t: [face(quality=0.1)], lambda t: 0.9)
+    state = hops[-1].attended
+    assert (state.status, state.label, state.face_id) == (Status.NO_FACE, "angry", "f0001")
+    assert state.voice_share == 1.0
+
+
+def test_a_low_confidence_gives_the_distribution_but_no_label():
+    hops = play(estimator(SceneReader(confidence=0.3)), 2, lambda t: [face()])
+    state = hops[-1].attended
+    assert (state.status, state.label) == (Status.UNCERTAIN, "unknown")
+    assert state.confidence == pytest.approx(0.3)
+    assert sum(state.probabilities) == pytest.approx(1.0)
+
+
+def test_nobody_in_view_is_said_and_no_one_is_listed():
+    hops = play(estimator(), 3, lambda t: [], lambda t: 0.0)
+    assert hops[-1].estimates == ()
+    assert (hops[-1].attended.status, hops[-1].attended.label) == (Status.NO_FACE, "unknown")
+
+
+def test_short_noise_taken_for_speech_is_no_voice():
+    hops = play(
+        estimator(), 3, lambda t: [face(mouth=talking_mouth(t))],
+        lambda t: 0.9 if 2.0 <= t < 2.3 else 0.0,
+    )
+    assert {hop.attended.status for hop in hops if to_s(hop.stamp_ns) >= 1.0} == {
+        Status.NO_VOICE
+    }
+
+
+def test_a_face_that_left_is_not_listed_any_more():
+    scene = estimator(face_hold_s=0.5)
+    hops = play(scene, 4, lambda t: [face()] if t < 2 else [], lambda t: 0.0)
+    listed = {round(to_s(hop.stamp_ns), 1): len(hop.estimates) for hop in hops}
+    assert listed[2.4] == 1
+    assert listed[2.6] == 0
+
+
+def test_a_new_voice_after_silence_has_a_new_id():
+    scene = estimator()
+    hops = play(scene, 9, lambda t: [], lambda t: 0.9 if t < 2 or t > 6 else 0.0)
+    ids = [hop.attended.voice_id for hop in hops if hop.attended.voice_id]
+    assert sorted(set(ids)) == ["v0001", "v0002"]
+
+
+def test_the_face_network_looks_at_most_as_often_as_configured():
+    reader = SceneReader()
+    play(estimator(reader, face_rate_hz=10.0), 3, lambda t: [face()])
+    assert reader.calls.count("face") == pytest.approx(30, abs=2)
+
+
+def test_the_speech_network_runs_once_a_hop_however_many_faces():
+    reader = SceneReader()
+    scene = estimator(reader)
+    hops = play(scene, 3, lambda t: [face(f"f{k:04d}") for k in range(4)], lambda t: 0.9)
+    assert 0 < reader.calls.count("speech") <= len(hops)
+
+
+def test_the_order_of_arrival_does_not_change_the_estimates():
+    def run(delay: float):
+        scene = estimator()
+        events = [
+            (k / 30, lambda k=k: scene.push_tracks(frame(k / 30, face(mouth=talking_mouth(k / 30)))))
+            for k in range(120)
+        ] + [
+            (k / 10 + 0.1 + delay, lambda k=k: scene.push_speech(sound(k / 10, 0.1, 0.9)))
+            for k in range(40)
+        ]
+        hops = [hop for _, push in sorted(events, key=lambda e: e[0]) for hop in push()]
+        return hops + scene.flush()
+
+    assert run(0.0) == run(0.08)
+
+
+def test_an_estimate_does_not_wait_for_sound_longer_than_allowed():
+    scene = estimator(max_wait_s=0.2)
+    play(scene, 2, lambda t: [face()], lambda t: 0.0)
+    hops = play(scene, 0.5, lambda t: [face()], start=2.0)  # the microphone hangs
+    assert to_s(hops[-1].stamp_ns) == pytest.approx(2.5 - 0.2, abs=0.11)
+
+
+def test_a_dead_microphone_is_not_waited_for():
+    scene = estimator(stale_after_s=1.0)
+    play(scene, 2, lambda t: [face()], lambda t: 0.0)
+    hops = play(scene, 2, lambda t: [face()], start=2.0)
+    assert to_s(hops[-1].stamp_ns) == pytest.approx(3.9, abs=0.11)
+    assert hops[-1].attended.status == Status.NO_VOICE
+
+
+def test_a_dead_camera_leaves_the_voice():
+    scene = estimator()
+    play(scene, 2, lambda t: [face()], lambda t: 0.9)
+    hops = play(scene, 4, None, lambda t: 0.9, start=2.0)
+    state = hops[-1].attended
+    assert (state.status, state.face_id, state.label) == (Status.NO_FACE, "", "angry")
+
+
+def test_stopped_input_is_said_until_it_comes_back():
+    scene = estimator(stale_after_s=1.0)
+    play(scene, 2, lambda t: [face()], lambda t: 0.0)
+    assert scene.tick(to_ns(2.5)) == []
+    (hop,) = scene.tick(to_ns(3.5))
+    assert hop.attended.status == Status.STALE_INPUT
+    assert (hop.attended.label, hop.estimates) == ("unknown", ())
+    assert scene.tick(to_ns(3.52)) == []  # once a hop
+    hops = play(scene, 2, lambda t: [face()], lambda t: 0.0, start=4.0)
+    assert hops[-1].attended.label == "happy"
+
+
+def test_input_that_never_came_is_stale_too():
+    scene = estimator(stale_after_s=1.0)
+    assert scene.tick(to_ns(100.0)) == []
+    (hop,) = scene.tick(to_ns(101.5))
+    assert hop.attended.status == Status.STALE_INPUT
+
+
+def test_a_looping_bag_resets_once_and_leftovers_are_ignored():
+    scene = estimator()
+    play(scene, 5, lambda t: [face()], lambda t: 0.0)
+    scene.push_tracks(frame(0.0, face("f0009")))
+    assert scene.push_speech(sound(5.0, 0.1, 0.0)) == []  # was under way at the jump
+    hops = play(scene, 3, lambda t: [face("f0009")] if t else [], lambda t: 0.0)
+    assert scene.counters.resets == 1
+    assert scene.counters.late_chunks == 1
+    assert "back by" in scene.last_reset
+    assert hops[-1].attended.face_id == "f0009"
+    assert to_s(hops[-1].stamp_ns) < 3.01
+
+
+def test_a_frame_out_of_order_is_left_out():
+    scene = estimator()
+    play(scene, 2, lambda t: [face()])
+    assert scene.push_tracks(frame(1.9, face("f0007"))) == []
+    assert scene.counters.late_frames == 1
+    assert scene.counters.resets == 0
+
+
+def test_a_jump_ahead_skips_the_states_of_the_hole():
+    scene = estimator(stale_after_s=1.0)
+    play(scene, 2, lambda t: [face()], lambda t: 0.0)
+    hops = play(scene, 2, lambda t: [face()], lambda t: 0.0, start=3600.0)
+    assert len(hops) <= 2 / 0.1 + 1.0 / 0.1 + 2
+    assert scene.counters.skipped_hops > 1000
+    assert hops[-1].attended.label == "happy"
+
+
+def test_different_clocks_of_camera_and_microphone_do_not_reset_for_ever():
+    scene = estimator()
+    for k in range(30):
+        scene.push_tracks(frame(k / 10, face()))
+        scene.push_speech(sound(1000.0 + k / 10, 0.1, 0.0))
+    assert scene.counters.resets == 0
+    assert scene.sound_lead_ns == pytest.approx(to_ns(1000.0), rel=0.01)
+
+
+def test_lost_sound_empties_the_window_of_the_voice():
+    scene = estimator()
+    play(scene, 2, lambda t: [], lambda t: 0.9)
+    hops = play(scene, 0.5, lambda t: [], lambda t: 0.9, start=3.0)
+    assert all(not hop.estimates for hop in hops)
+
+
+def test_an_empty_chunk_is_nothing():
+    empty = np.zeros(0, np.float32)
+    chunk = SpectrogramChunk(0, np.zeros((0, 200), np.float32), empty, empty, True)
+    assert estimator().push_speech(chunk) == []
+
+
+def test_flush_gives_the_states_that_wait():
+    scene = estimator(max_wait_s=0.2)
+    hops = play(scene, 2, lambda t: [face()])
+    hops += scene.flush()
+    assert to_s(hops[-1].stamp_ns) == pytest.approx(1.9, abs=0.01)
