@@ -1,0 +1,168 @@
+"""The whole core on real input: media file in, estimates out, without ROS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.clock import to_ns
+from avemo_ros.config import ModelConfig, PipelineConfig
+from avemo_ros.errors import AudioFormatError, ImageError
+from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.model.predictor import Predictor
+from avemo_ros.pipeline import Pipeline
+from avemo_ros.source.media import MediaFile
+from avemo_ros.state.estimate import Hop, Status
+
+SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
+# RAVDESS names: the third field is the emotion; all of Actor 01, who is in no training set.
+CLIPS = {
+    "neutral": ["01-01-01-01-01-01-01", "01-01-01-01-01-02-01", "01-01-01-01-02-01-01",
+                "01-01-01-01-02-02-01"],
+    "surprise": ["01-01-08-01-01-02-01", "01-01-08-01-02-02-01", "01-01-08-02-02-02-01"],
+}
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(ModelConfig())
+
+
+def run(path: Path, predictor: Predictor, *, frames=True, sound=True) -> list[Hop]:
+    """Everything the pipeline says of a file."""
+    pipeline = Pipeline(PipelineConfig(), predictor)
+    hops: list[Hop] = []
+    with MediaFile(path) as media:
+        for item in media:
+            if isinstance(item, AudioBlock):
+                hops += pipeline.push_audio(item) if sound else []
+            elif frames:
+                hops += pipeline.push_frame(item.stamp_ns, item.image)
+    hops += pipeline.flush()
+    pipeline.close()
+    return hops
+
+
+@pytest.fixture(scope="module")
+def sample_hops(predictor: Predictor) -> list[Hop]:
+    return run(SAMPLE, predictor)
+
+
+def test_the_sample_gives_one_person_at_a_steady_hop(sample_hops):
+    assert len(sample_hops) == pytest.approx(99, abs=2)
+    assert np.all(np.diff([hop.stamp_ns for hop in sample_hops]) == to_ns(0.1))
+    assert {state.face_id for hop in sample_hops for state in hop.estimates} == {"f0001"}
+
+
+def test_the_first_claim_comes_after_one_second(sample_hops):
+    first = next(hop for hop in sample_hops if hop.attended.status != Status.WARMING_UP)
+    assert first.stamp_ns == pytest.approx(to_ns(1.0), abs=to_ns(0.11))
+
+
+def test_the_speech_of_the_sample_is_the_faces_voice(sample_hops):
+    statuses = [hop.attended.status for hop in sample_hops]
+    assert Status.NO_VOICE in statuses  # silence at the start
+    fused = [hop.attended for hop in sample_hops if hop.attended.voice_id]
+    assert len(fused) > 30
+    assert all(state.face_id == "f0001" for state in fused)
+    assert any(state.speaking for state in fused)
+
+
+def test_every_distribution_is_one(sample_hops):
+    for hop in sample_hops:
+        for state in hop.estimates:
+            if not state.probabilities:
+                assert state.label == UNKNOWN
+                continue
+            assert sum(state.probabilities) == pytest.approx(1.0, abs=1e-6)
+            assert state.confidence == max(state.probabilities)
+            assert state.face_share + state.voice_share == pytest.approx(1.0)
+            if state.label != UNKNOWN:
+                assert state.label == EMOTIONS[int(np.argmax(state.probabilities))]
+
+
+def test_the_same_file_gives_the_same_estimates(sample_hops, predictor):
+    assert run(SAMPLE, predictor) == sample_hops
+
+
+def test_without_sound_the_face_is_read_alone(predictor):
+    hops = run(SAMPLE, predictor, sound=False)
+    claims = [hop.attended for hop in hops if hop.attended.probabilities]
+    assert claims
+    assert all((s.face_share, s.voice_share, s.voice_id) == (1.0, 0.0, "") for s in claims)
+
+
+def test_without_pictures_the_voice_is_heard_alone(predictor):
+    hops = run(SAMPLE, predictor, frames=False)
+    claims = [hop.attended for hop in hops if hop.attended.probabilities]
+    assert claims
+    assert all((s.face_share, s.voice_share, s.face_id) == (0.0, 1.0, "") for s in claims)
+
+
+def test_a_bad_picture_or_block_is_refused_and_the_stream_goes_on(predictor):
+    pipeline = Pipeline(PipelineConfig(), predictor)
+    with pytest.raises(ImageError):
+        pipeline.push_frame(0, np.zeros((0, 0, 3), np.uint8))
+    with pytest.raises(ImageError):
+        pipeline.push_frame(0, np.zeros((48, 64), np.float32))
+    with pytest.raises(AudioFormatError):
+        pipeline.push_audio(AudioBlock(0, 0, np.zeros((10, 1), np.float32)))
+    black = np.zeros((480, 640, 3), np.uint8)
+    hops = [hop for k in range(60) for hop in pipeline.push_frame(to_ns(k / 30), black)]
+    pipeline.close()
+    assert hops[-1].attended.status == Status.NO_FACE
+
+
+def test_a_file_played_twice_starts_anew(predictor):
+    pipeline = Pipeline(PipelineConfig(), predictor)
+    for _ in range(2):
+        with MediaFile(SAMPLE) as media:
+            hops = []
+            for item in media:
+                if isinstance(item, AudioBlock):
+                    hops += pipeline.push_audio(item)
+                else:
+                    hops += pipeline.push_frame(item.stamp_ns, item.image)
+    pipeline.close()
+    assert len(hops) > 80
+    assert hops[-1].attended.label is not None
+    assert {state.face_id for hop in hops for state in hop.estimates} != {"f0001"}
+
+
+@pytest.fixture(scope="module")
+def clip_hops(shared_data: Path, predictor: Predictor) -> dict[str, list[Hop]]:
+    return {
+        name: run(shared_data / "clips" / f"{name}.mp4", predictor)
+        for names in CLIPS.values()
+        for name in names
+    }
+
+
+@pytest.mark.parametrize("name", [name for names in CLIPS.values() for name in names])
+def test_a_real_clip_ends_with_one_person_seen_and_heard(clip_hops, name):
+    hops = clip_hops[name]
+    assert {state.face_id for hop in hops for state in hop.estimates} - {""} == {"f0001"}
+    with_both = [
+        hop.attended
+        for hop in hops
+        if hop.attended.face_id and hop.attended.voice_id and hop.attended.probabilities
+    ]
+    assert len(with_both) >= 5
+    assert all(0.0 < state.face_share < 1.0 for state in with_both)
+
+
+def test_surprise_is_likelier_in_the_surprised_clips_than_in_the_neutral_ones(clip_hops):
+    def surprise(name: str) -> float:
+        index = EMOTIONS.index("surprise")
+        return float(np.mean([
+            hop.attended.probabilities[index]
+            for hop in clip_hops[name]
+            if hop.attended.probabilities
+        ]))
+
+    surprised = [surprise(name) for name in CLIPS["surprise"]]
+    neutral = [surprise(name) for name in CLIPS["neutral"]]
+    assert np.mean(surprised) > np.mean(neutral)
