@@ -172,7 +172,9 @@ class EmotionConfig(Validated):
         0.5, "Speech probability from which sound counts as speech.", low=0.0, high=1.0
     )
     min_speech_s: float = setting(
-        0.6, "Least time of speech within the window for the voice to count [s].", low=0.0,
+        0.6,
+        "Least time of speech within the window for the voice to count [s].",
+        low=0.0,
         high=10.0,
     )
     face_hold_s: float = setting(
@@ -216,7 +218,8 @@ class ModelConfig(Validated):
         "models/index.json.",
     )
     device: str = setting(
-        "cpu", "Where the network runs; 'auto' takes a GPU if there is one.",
+        "cpu",
+        "Where the network runs; 'auto' takes a GPU if there is one.",
         choices=("cpu", "cuda", "auto"),
     )
     threads: int = setting(
@@ -237,7 +240,8 @@ class PipelineConfig:
         emotion = self.emotion
         if emotion.warm_up_s > emotion.window_s:
             raise ConfigError(
-                "emotion.warm_up_s", emotion.warm_up_s,
+                "emotion.warm_up_s",
+                emotion.warm_up_s,
                 f"at most emotion.window_s ({emotion.window_s})",
             )
         if emotion.hop_s > emotion.window_s:
@@ -259,7 +263,7 @@ class PipelineConfig:
                 raise ConfigError(name, value, f"one of the names {', '.join(sorted(known))}")
             group, key = name.split(".", 1)
             groups[group][key] = value
-        kinds = {item.name: type(item.default) for item in fields(cls)}
+        kinds: dict[str, Any] = {item.name: type(item.default) for item in fields(cls)}
         return cls(**{group: kinds[group](**given) for group, given in groups.items()})
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Durations of the pipeline's stages, for diagnostics and the bench; no result depends on them."""
+"""Durations of the stages, for diagnostics and the bench; no result depends on them."""
 
 from __future__ import annotations
 

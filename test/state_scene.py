@@ -77,9 +77,8 @@ def sound(t: float, seconds: float, speech: float, emotion="angry") -> Spectrogr
 def play(estimator: EmotionEstimator, seconds: float, faces=None, speech=None, *, start=0.0):
     """Feed 30 pictures and 10 chunks of sound a second, in order of time.
 
-    Args:
-        faces: function of time to the faces then; None plays no pictures.
-        speech: function of time to the speech probability then; None plays no sound.
+    `faces` is a function of time to the faces then and `speech` one to the speech probability
+    then; None plays no pictures or no sound.
     """
     events = []
     if faces is not None:

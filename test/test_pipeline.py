@@ -20,8 +20,12 @@ from avemo_ros.state.estimate import Hop, Status
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 # RAVDESS names: the third field is the emotion; all of Actor 01, who is in no training set.
 CLIPS = {
-    "neutral": ["01-01-01-01-01-01-01", "01-01-01-01-01-02-01", "01-01-01-01-02-01-01",
-                "01-01-01-01-02-02-01"],
+    "neutral": [
+        "01-01-01-01-01-01-01",
+        "01-01-01-01-01-02-01",
+        "01-01-01-01-02-01-01",
+        "01-01-01-01-02-02-01",
+    ],
     "surprise": ["01-01-08-01-01-02-01", "01-01-08-01-02-02-01", "01-01-08-02-02-02-01"],
 }
 
@@ -157,11 +161,15 @@ def test_a_real_clip_ends_with_one_person_seen_and_heard(clip_hops, name):
 def test_surprise_is_likelier_in_the_surprised_clips_than_in_the_neutral_ones(clip_hops):
     def surprise(name: str) -> float:
         index = EMOTIONS.index("surprise")
-        return float(np.mean([
-            hop.attended.probabilities[index]
-            for hop in clip_hops[name]
-            if hop.attended.probabilities
-        ]))
+        return float(
+            np.mean(
+                [
+                    hop.attended.probabilities[index]
+                    for hop in clip_hops[name]
+                    if hop.attended.probabilities
+                ]
+            )
+        )
 
     surprised = [surprise(name) for name in CLIPS["surprise"]]
     neutral = [surprise(name) for name in CLIPS["neutral"]]

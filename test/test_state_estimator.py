@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from state_scene import SceneReader, face, frame, play, sound
 
 from avemo_ros.audio.chunk import SpectrogramChunk
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import EmotionConfig
 from avemo_ros.state.estimate import Status
 from avemo_ros.state.estimator import EmotionEstimator
-from state_scene import SceneReader, face, frame, play, sound
 
 
 def estimator(reader=None, **settings) -> EmotionEstimator:
@@ -100,9 +100,7 @@ def test_the_floor_changes_hands_within_a_window():
 
 
 def test_without_speech_the_largest_face_is_attended():
-    hops = play(
-        estimator(), 2, lambda t: [face("f0001", size=0.1), face("f0002", size=0.3)]
-    )
+    hops = play(estimator(), 2, lambda t: [face("f0001", size=0.1), face("f0002", size=0.3)])
     assert [state.face_id for state in hops[-1].estimates] == ["f0002", "f0001"]
     assert hops[-1].attended.face_id == "f0002"
 
@@ -111,7 +109,9 @@ def test_an_unusable_face_makes_no_claim():
     hops = play(estimator(), 3, lambda t: [face(quality=0.1)], lambda t: 0.0)
     state = hops[-1].attended
     assert (state.status, state.label, state.probabilities) == (
-        Status.LOW_QUALITY, "unknown", (),
+        Status.LOW_QUALITY,
+        "unknown",
+        (),
     )
 
 
@@ -138,7 +138,9 @@ def test_nobody_in_view_is_said_and_no_one_is_listed():
 
 def test_short_noise_taken_for_speech_is_no_voice():
     hops = play(
-        estimator(), 3, lambda t: [face(mouth=talking_mouth(t))],
+        estimator(),
+        3,
+        lambda t: [face(mouth=talking_mouth(t))],
         lambda t: 0.9 if 2.0 <= t < 2.3 else 0.0,
     )
     assert {hop.attended.status for hop in hops if to_s(hop.stamp_ns) >= 1.0} == {
@@ -178,7 +180,10 @@ def test_the_order_of_arrival_does_not_change_the_estimates():
     def run(delay: float):
         scene = estimator()
         events = [
-            (k / 30, lambda k=k: scene.push_tracks(frame(k / 30, face(mouth=talking_mouth(k / 30)))))
+            (
+                k / 30,
+                lambda k=k: scene.push_tracks(frame(k / 30, face(mouth=talking_mouth(k / 30)))),
+            )
             for k in range(120)
         ] + [
             (k / 10 + 0.1 + delay, lambda k=k: scene.push_speech(sound(k / 10, 0.1, 0.9)))

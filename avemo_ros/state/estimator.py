@@ -124,8 +124,9 @@ class EmotionEstimator:
             good and self._has_turn(face.face_id, tracks.stamp_ns)
             for face, good in zip(tracks.faces, usable, strict=True)
         ]
-        embeddings = self._embed([face for face, look in zip(tracks.faces, looked, strict=True)
-                                  if look])
+        embeddings = self._embed(
+            [face for face, look in zip(tracks.faces, looked, strict=True) if look]
+        )
         for face, good in zip(tracks.faces, usable, strict=True):
             history = self._faces.get(face.face_id)
             if history is None:
@@ -229,7 +230,8 @@ class EmotionEstimator:
 
     def _due(self) -> list[Hop]:
         newest = self._newest_ns()
-        assert newest is not None and self._first_ns is not None  # an input was just taken
+        assert newest is not None  # an input was just taken
+        assert self._first_ns is not None
         ready = newest
         for end in (self._frames_ns, self._sound_ns):
             # A stream never seen yet is waited for as long as one that stopped at the start.
@@ -274,8 +276,14 @@ class EmotionEstimator:
                 motions, self._config.min_mouth_motion, self._config.attribution
             )
         estimates = [
-            self._of_face(now_ns, face_id, samples, evidence if face_id == speaker else None,
-                          talking, sound)
+            self._of_face(
+                now_ns,
+                face_id,
+                samples,
+                evidence if face_id == speaker else None,
+                talking,
+                sound,
+            )
             for face_id, samples in views.items()
         ]
         if evidence is not None and speaker is None:
@@ -293,7 +301,9 @@ class EmotionEstimator:
     def _speech_evidence(self, sound: Speech) -> SpeechEvidence | None:
         """What the network hears, if the window holds enough speech."""
         spoken = int(np.count_nonzero(sound.speech >= self._config.speech_threshold))
-        if len(sound.speech) < MIN_COLUMNS or spoken * HOP_NS < to_ns(self._config.min_speech_s):
+        if len(sound.speech) < MIN_COLUMNS or spoken * HOP_NS < to_ns(
+            self._config.min_speech_s
+        ):
             if spoken == 0:
                 self._voice_id = ""
             return None

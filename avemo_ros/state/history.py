@@ -41,7 +41,11 @@ class FaceHistory:
         self._samples: deque[FaceSample] = deque()
 
     def add(
-        self, stamp_ns: int, face: FaceTrack, usable: bool, embedding: NDArray[np.float32] | None
+        self,
+        stamp_ns: int,
+        face: FaceTrack,
+        usable: bool,
+        embedding: NDArray[np.float32] | None,
     ) -> None:
         """Append the face's newest sample; stamps only rise."""
         before = self._samples[-1].stamp_ns if self._samples else stamp_ns
