@@ -1,0 +1,241 @@
+"""From a picture to the faces in it: detector, mesh, tracker, alignment and quality joined."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from avemo_ros.clock import to_ns
+from avemo_ros.config import VisionConfig
+from avemo_ros.vision.alignment import align, eyes_of_keypoints, eyes_of_mesh, mouth_opening
+from avemo_ros.vision.detector import Detection, FaceDetector
+from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
+from avemo_ros.vision.mesh import FaceMesh, Region
+from avemo_ros.vision.picture import as_bgr
+from avemo_ros.vision.pose import head_pose, rough_pose
+from avemo_ros.vision.quality import face_quality
+from avemo_ros.vision.tracker import Tracker, overlap
+
+_DETECT_NS: Final = to_ns(0.2)
+"""While the mesh follows every known face, new ones are looked for this often: the detector
+costs twice as much as a mesh."""
+_CONFIRM_NS: Final = to_ns(2.0)
+"""A mesh that the detector did not confirm for this long has slipped off onto something else;
+a head in profile, which the detector may miss, is usually back by then."""
+_SAME: Final = 0.2
+"""From this intersection over union on a detection and a mesh are of the same face."""
+_SLIPPED: Final = 0.5
+"""Below this intersection over union with its detection a mesh has lost its face's outline;
+usual is 0.7 to 0.9."""
+_SMALL: Final = 0.15
+"""Below this share of the picture's side a detection's box is rough."""
+_SURE: Final = 0.7
+"""Score from which the detector is believed where the mesh sees no face: a profile, a far one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Face:
+    """A face found in the picture, before it has a name."""
+
+    box: Box
+    score: float
+    confirmed_ns: int
+    """When the detector last saw it."""
+    points: NDArray[np.float32] | None
+    """(468, 3) mesh [pixels]."""
+    keypoints: NDArray[np.float32]
+    """(6, 2) of the detection that it began with [pixels]; used only without a mesh."""
+
+
+class FaceAnalyzer:
+    """Follows the faces of one stream of pictures.
+
+    The mesh follows a face from picture to picture by itself; the detector looks for new ones
+    a few times a second, and in every picture while a face is missed or has no mesh.  Nothing
+    depends on the wall clock or on threads: the same pictures and stamps give the same tracks.
+
+    Args:
+        config: what to look for.
+    """
+
+    def __init__(self, config: VisionConfig) -> None:
+        self._config = config
+        self._detector = FaceDetector(config.detector_range, config.detection_confidence)
+        self._mesh = FaceMesh()
+        self._tracker = Tracker(config.max_faces, config.track_timeout_s)
+        self._known: dict[str, _Face] = {}
+        self._size = (0, 0)
+        self._detected_ns: int | None = None
+
+    def process(self, stamp_ns: int, image: NDArray[Any]) -> FrameTracks:
+        """The faces in the next picture.
+
+        Call `reset` when the clock has jumped back; a stamp that is not later than the last
+        one is taken as no time having passed.
+
+        Args:
+            stamp_ns: sensor time of the picture [ns].
+            image: (H, W, 3) BGR or (H, W) grey, uint8.
+
+        Raises:
+            ImageError: the array has another type or shape, or no pixels.
+        """
+        picture = as_bgr(image)
+        height, width = picture.shape[:2]
+        if (width, height) != self._size:
+            # Pixels of the old size say nothing about the new one; ids stay with their boxes.
+            self._size, self._known = (width, height), {}
+        found = self._follow(stamp_ns, picture)
+        if self._detector_is_due(stamp_ns, found):
+            self._detected_ns = stamp_ns
+            found = self._search(stamp_ns, picture, found)
+        named = self._tracker.update(stamp_ns, found)
+        self._known = dict(named)
+        faces = tuple(self._track(picture, face_id, face) for face_id, face in named)
+        return FrameTracks(stamp_ns, width, height, faces)
+
+    def reset(self) -> None:
+        """Forget every face, as after a jump of the clock.  Ids are not given again."""
+        self._tracker.reset()
+        self._known = {}
+        self._detected_ns = None
+
+    def close(self) -> None:
+        """Free the networks; doing so twice is harmless."""
+        self._detector.close()
+        self._mesh.close()
+
+    def _follow(self, stamp_ns: int, picture: NDArray[np.uint8]) -> list[_Face]:
+        """The faces of the picture before, where their mesh still holds."""
+        found = []
+        for face in self._known.values():
+            if face.points is None or stamp_ns - face.confirmed_ns > _CONFIRM_NS:
+                continue
+            fitted = self._mesh.fit(picture, Region.of_landmarks(face.points))
+            if fitted is not None:
+                box = self._box(fitted[0])
+                found.append(replace(face, box=box, points=fitted[0]))
+        return found
+
+    def _detector_is_due(self, stamp_ns: int, found: list[_Face]) -> bool:
+        if self._detected_ns is None or not found or len(found) < len(self._tracker.ids):
+            return True
+        if not 0 <= stamp_ns - self._detected_ns < _DETECT_NS:
+            return True
+        # Where one face hides a part of another, a mesh can slip from one to the other.
+        return any(
+            overlap(one.box, other.box)[0] > 0 for one, other in combinations(found, 2)
+        )
+
+    def _search(
+        self, stamp_ns: int, picture: NDArray[np.uint8], followed: list[_Face]
+    ) -> list[_Face]:
+        """Look at the whole picture: confirm the faces that are followed, find new ones."""
+        detections = self._detector.detect(picture)
+        certain, doubtful = [], list(followed)
+        for face, item in _pairs(followed, detections):
+            detections.remove(item)
+            doubtful.remove(face)
+            confirmed = replace(face, score=item.score, confirmed_ns=stamp_ns)
+            spread = face.box.area > item.box.area
+            if spread and overlap(face.box, item.box)[0] < _SLIPPED:
+                # The mesh spread over something beside the face: begin again.
+                confirmed = self._new_face(stamp_ns, picture, item) or confirmed
+            certain.append(confirmed)
+        # A crowd must not cost more time than there is: the largest are enough to choose from.
+        detections.sort(key=lambda item: -item.box.area)
+        for item in detections[: self._config.max_faces]:
+            new = self._new_face(stamp_ns, picture, item)
+            if new is not None:
+                certain.append(new)
+        # The tracker drops those that lie on a face that is certain.
+        return certain + doubtful
+
+    def _new_face(
+        self, stamp_ns: int, picture: NDArray[np.uint8], item: Detection
+    ) -> _Face | None:
+        """A detection with its mesh, or without where there is a face but no mesh to it."""
+        face = self._meshed(stamp_ns, picture, item)
+        if face is None and max(item.box.width, item.box.height) < _SMALL:
+            closer = self._detector.look_closer(picture, item)
+            if closer is None:
+                return None
+            item = closer
+            face = self._meshed(stamp_ns, picture, item)
+        if face is None and item.score >= _SURE:
+            return _Face(item.box, item.score, stamp_ns, None, self._pixels(item))
+        return face
+
+    def _meshed(
+        self, stamp_ns: int, picture: NDArray[np.uint8], item: Detection
+    ) -> _Face | None:
+        """A detection with its mesh; None where the mesh does not hold or is elsewhere."""
+        place, keypoints = item.box, self._pixels(item)
+        corners = np.array(
+            [[place.x, place.y], [place.x + place.width, place.y + place.height]]
+        )
+        region = Region.of_keypoints(corners * np.array(self._size), keypoints[:2])
+        fitted = self._mesh.fit(picture, region)
+        if fitted is None:
+            return None
+        box = self._box(fitted[0])
+        if overlap(box, place)[0] < _SAME:
+            return None
+        return _Face(box, item.score, stamp_ns, fitted[0], keypoints)
+
+    def _pixels(self, item: Detection) -> NDArray[np.float32]:
+        """The keypoints in pixels."""
+        return item.keypoints * np.array(self._size, np.float32)
+
+    def _box(self, points: NDArray[np.float32]) -> Box:
+        """The box around a mesh, normalised."""
+        size = np.array(self._size)
+        low, high = points[:, :2].min(axis=0) / size, points[:, :2].max(axis=0) / size
+        return Box(*low.tolist(), *(high - low).tolist())
+
+    def _track(self, picture: NDArray[np.uint8], face_id: str, face: _Face) -> FaceTrack:
+        """What is passed on of a face."""
+        width, height = self._size
+        points = face.points
+        if points is None:
+            side = max(face.box.width * width, face.box.height * height)
+            eyes = eyes_of_keypoints(face.keypoints[:2], side)
+            turn = rough_pose(face.keypoints[:2], face.keypoints[2])
+            pose, opening, landmarks = None, math.nan, None
+        else:
+            turn = pose = head_pose(points)
+            eyes = eyes_of_mesh(points, pose)
+            opening = mouth_opening(points, eyes)
+            landmarks = points / np.array([width, height, width], np.float32)
+        crop = align(picture, eyes, self._config.crop_size)
+        return FaceTrack(
+            face_id=face_id,
+            box=face.box,
+            confidence=face.score,
+            landmarks=landmarks,
+            pose=pose,
+            quality=face_quality(crop, eyes.distance, turn),
+            mouth_opening=opening,
+            crop=crop,
+        )
+
+
+def _pairs(faces: list[_Face], detections: list[Detection]) -> list[tuple[_Face, Detection]]:
+    """Which detection is of which followed face, one to one."""
+    if not faces or not detections:
+        return []
+    shares = np.array(
+        [[overlap(face.box, item.box)[0] for item in detections] for face in faces]
+    )
+    rows, columns = linear_sum_assignment(-shares)
+    return [
+        (faces[row], detections[column])
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+        if shares[row, column] >= _SAME
+    ]

@@ -1,0 +1,180 @@
+"""Pictures as they come in: checked, and brought to 8-bit BGR by one path for every source."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.errors import ImageError
+
+Picture = NDArray[np.uint8]
+
+# Bytes per pixel and the OpenCV conversion to BGR (None: it is BGR already).  ROS names a Bayer
+# pattern by its first row, OpenCV by the second row from the second column.
+_ENCODINGS: Final[dict[str, tuple[int, int | None]]] = {
+    "bgr8": (3, None),
+    "8UC3": (3, None),
+    "rgb8": (3, cv2.COLOR_RGB2BGR),
+    "bgra8": (4, cv2.COLOR_BGRA2BGR),
+    "8UC4": (4, cv2.COLOR_BGRA2BGR),
+    "rgba8": (4, cv2.COLOR_RGBA2BGR),
+    "mono8": (1, cv2.COLOR_GRAY2BGR),
+    "8UC1": (1, cv2.COLOR_GRAY2BGR),
+    "mono16": (2, cv2.COLOR_GRAY2BGR),
+    "yuv422": (2, cv2.COLOR_YUV2BGR_UYVY),
+    "uyvy": (2, cv2.COLOR_YUV2BGR_UYVY),
+    "yuv422_yuy2": (2, cv2.COLOR_YUV2BGR_YUY2),
+    "yuyv": (2, cv2.COLOR_YUV2BGR_YUY2),
+    "bayer_rggb8": (1, cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr8": (1, cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg8": (1, cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg8": (1, cv2.COLOR_BayerGB2BGR),
+}
+_PAIRED: Final = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
+
+ENCODINGS: Final[tuple[str, ...]] = tuple(_ENCODINGS)
+"""Raw picture encodings that can be read, as in sensor_msgs/Image."""
+
+COMPRESSIONS: Final[tuple[str, ...]] = ("jpeg", "jpg", "png", "webp")
+"""Compressed formats that can be read, as in sensor_msgs/CompressedImage."""
+
+
+def as_bgr(image: NDArray[Any]) -> Picture:
+    """Check a picture that is an array already.
+
+    Args:
+        image: (H, W, 3) BGR or (H, W) grey, uint8.
+
+    Returns:
+        (H, W, 3) uint8 BGR; the very array where it is that already.
+
+    Raises:
+        ImageError: it is not an array, of another type or shape, or has no pixels.
+    """
+    allowed = "a uint8 array (H, W, 3) BGR or (H, W) grey with at least one pixel"
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"picture is a {type(image).__name__}; allowed: {allowed}")
+    grey = image.ndim == 2
+    shaped = grey or (image.ndim == 3 and image.shape[2] == 3)
+    if image.dtype != np.uint8 or not shaped or image.size == 0:
+        raise ImageError(
+            f"picture has type {image.dtype} and shape {image.shape}; allowed: {allowed}"
+        )
+    if grey:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    return image
+
+
+def to_bgr(
+    data: Any,
+    height: int,
+    width: int,
+    step: int,
+    encoding: str,
+    *,
+    is_bigendian: bool = False,
+) -> Picture:
+    """A raw picture, laid out as in sensor_msgs/Image, as 8-bit BGR.
+
+    Args:
+        data: the rows, anything with the buffer protocol (bytes, array('B'), ndarray).
+        height: rows [pixels].
+        width: columns [pixels].
+        step: length of a row with its padding [bytes].
+        encoding: one of ENCODINGS.
+        is_bigendian: byte order of 16-bit pixels, which lose their lower 8 bits here.
+
+    Returns:
+        (height, width, 3) uint8.  Without conversion (bgr8) this is a view of `data`, not a
+        copy, and read-only where `data` is.
+
+    Raises:
+        ImageError: the encoding is missing or unknown, a size is zero, a row does not fit into
+            `step`, or there are fewer bytes than step * height.
+    """
+    if encoding not in _ENCODINGS:
+        shown = f"'{encoding}'" if encoding else "missing"
+        raise ImageError(
+            f"picture encoding is {shown} (size {width}x{height}, step {step}); "
+            f"allowed: {', '.join(ENCODINGS)}"
+        )
+    depth, code = _ENCODINGS[encoding]
+    what = f"picture with encoding '{encoding}', size {width}x{height}, step {step}"
+    if height < 1 or width < 1:
+        raise ImageError(f"{what} has no pixels; allowed: width and height of at least 1")
+    if encoding in _PAIRED and width % 2:
+        raise ImageError(f"{what} has an odd width; allowed: an even width for this encoding")
+    if encoding.startswith("bayer") and min(width, height) < 2:
+        raise ImageError(f"{what} is too small; allowed: at least 2x2 for this encoding")
+    if step < width * depth:
+        raise ImageError(
+            f"{what} has rows that do not fit; allowed: a step of at least {width * depth}"
+        )
+    try:
+        raw = np.frombuffer(data, np.uint8)
+    except (TypeError, ValueError, BufferError) as error:
+        raise ImageError(f"{what} has unusable data: {error}") from error
+    if raw.size < step * height:
+        raise ImageError(
+            f"{what} is truncated: it has {raw.size} bytes; "
+            f"allowed: at least step * height = {step * height}"
+        )
+    rows = raw[: step * height].reshape(height, step)[:, : width * depth]
+    if encoding == "mono16":
+        # Of two bytes the high one is the 8-bit picture.
+        rows = rows[:, 0 if is_bigendian else 1 :: 2]
+        depth = 1
+    pixels = rows.reshape(height, width, depth) if depth > 1 else rows
+    if code is None:
+        return pixels
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), code), np.uint8)
+
+
+def decode_compressed(data: Any, encoding: str) -> Picture:
+    """A compressed picture, as in sensor_msgs/CompressedImage, as 8-bit BGR.
+
+    Args:
+        data: the file's bytes, anything with the buffer protocol.
+        encoding: the message's `format`, which names the compression somewhere, e.g. 'jpeg' or
+            'rgb8; png compressed bgr8'.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ImageError: the format is missing or none of COMPRESSIONS, or the data cannot be decoded
+            or end early.  (Damage in the middle of a JPEG cannot be told from its content.)
+    """
+    words = encoding.replace(";", " ").replace("/", " ").lower().split()
+    if not any(word in COMPRESSIONS for word in words) or "compresseddepth" in words:
+        shown = f"'{encoding}'" if encoding else "missing"
+        raise ImageError(
+            f"compressed picture format is {shown}; allowed: {', '.join(COMPRESSIONS)}"
+        )
+    content = bytes(data)
+    what = f"compressed picture with format '{encoding}' and {len(content)} bytes"
+    if not content:
+        raise ImageError(f"{what} is empty")
+    if _ends_early(content):
+        raise ImageError(f"{what} is truncated: its end marker is missing")
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ImageError(f"{what} cannot be decoded: {error}") from error
+    if image is None:
+        raise ImageError(f"{what} cannot be decoded; allowed: a whole file of its format")
+    return np.asarray(image, np.uint8)
+
+
+def _ends_early(content: bytes) -> bool:
+    """The decoders fill up a cut JPEG or PNG with grey instead of failing."""
+    if content.startswith(b"\xff\xd8"):
+        # Within a scan 0xFF is never followed by 0xD9, so one after the last start of a scan
+        # is the real end; a thumbnail's own end comes before it.
+        return content.find(b"\xff\xd9", max(content.rfind(b"\xff\xda"), 2)) < 0
+    if content.startswith(b"\x89PNG"):
+        return b"IEND" not in content[-64:]
+    return False

@@ -1,0 +1,185 @@
+"""Which face of this picture is which of the last: ids that last while a person is in view."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.vision.face import Box
+
+_OVERLAP: Final = 0.45
+"""From this intersection over union on two boxes are the same face."""
+_INSIDE: Final = 0.85
+"""A box of which this share lies within another is the same face."""
+_REACH: Final = 0.8
+"""A face is looked for within this distance of where it should be [its own sizes]."""
+_GROWTH: Final = 2.5
+"""Between two pictures a face's area changes by less than this factor."""
+_STEADY: Final = 0.3
+"""Share of a surprise that goes into the velocity: less is steadier and slower."""
+_GLIDE_S: Final = 0.4
+"""A face that is missed is thought to move on for this long [s], then to wait."""
+_NO_MATCH: Final = 1e3
+
+
+class Found(Protocol):
+    """Anything with a place in the picture."""
+
+    @property
+    def box(self) -> Box:
+        """The place, normalised."""
+        ...
+
+
+FoundT = TypeVar("FoundT", bound=Found)
+
+
+@dataclass(slots=True)
+class _Track:
+    """A face that has an id."""
+
+    face_id: str
+    box: Box
+    seen_ns: int
+    across: float = 0.0
+    """Velocity of the centre, to the right [picture widths per second]."""
+    down: float = 0.0
+
+    def expected(self, stamp_ns: int) -> Box:
+        """Where the face should be by now."""
+        ahead = min(max(to_s(stamp_ns - self.seen_ns), 0.0), _GLIDE_S)
+        box = self.box
+        return Box(
+            box.x + self.across * ahead, box.y + self.down * ahead, box.width, box.height
+        )
+
+    def see(self, stamp_ns: int, box: Box) -> None:
+        """The face was found here."""
+        passed = to_s(stamp_ns - self.seen_ns)
+        if passed > 0:
+            (x1, y1), (x2, y2) = _middle(self.expected(stamp_ns)), _middle(box)
+            self.across += _STEADY * (x2 - x1) / passed
+            self.down += _STEADY * (y2 - y1) / passed
+        self.box = box
+        self.seen_ns = stamp_ns
+
+
+class Tracker:
+    """Gives every found face an id, from its place alone.
+
+    An id survives as long as its face is missed for no more than `timeout_s`; then it ends and
+    is never given again, `reset` or not.  At most `max_faces` ids are alive, those that are
+    there already first; but a newcomer more than twice as large as the smallest of them (a
+    person who steps up to the robot, before bystanders) takes its place.
+
+    Args:
+        max_faces: ids alive at the same time.
+        timeout_s: how long a face may be missed [s].
+    """
+
+    def __init__(self, max_faces: int, timeout_s: float) -> None:
+        self._max_faces = max_faces
+        self._timeout_ns = to_ns(timeout_s)
+        self._tracks: list[_Track] = []
+        self._given = 0
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids that are alive, found in the last picture or missed for a moment."""
+        return tuple(track.face_id for track in self._tracks)
+
+    def update(self, stamp_ns: int, found: Sequence[FoundT]) -> list[tuple[str, FoundT]]:
+        """Name the faces of the next picture.
+
+        A stamp that is not later than the last one counts as no time having passed.
+
+        Args:
+            stamp_ns: sensor time of the picture [ns].
+            found: its faces, the more trusted of two on the same face first.
+
+        Returns:
+            Id and face, oldest id first.  Faces that are one too many, or are on a face that
+            is there already, are left out.
+        """
+        self._tracks = [
+            track for track in self._tracks if stamp_ns - track.seen_ns <= self._timeout_ns
+        ]
+        faces = _without_repeats(found)
+        named: dict[str, FoundT] = {}
+        for track, face in self._matches(stamp_ns, faces):
+            track.see(stamp_ns, face.box)
+            named[track.face_id] = face
+        left = [face for face in faces if not any(face is known for known in named.values())]
+        for face in sorted(left, key=lambda face: -face.box.area):
+            if len(self._tracks) >= self._max_faces:
+                smallest = min(self._tracks, key=lambda track: track.box.area)
+                if face.box.area <= 2 * smallest.box.area:
+                    break
+                self._tracks.remove(smallest)
+                named.pop(smallest.face_id, None)
+            self._given += 1
+            track = _Track(f"f{self._given:04d}", face.box, stamp_ns)
+            self._tracks.append(track)
+            named[track.face_id] = face
+        return [(key, named[key]) for key in self.ids if key in named]
+
+    def reset(self) -> None:
+        """End every id."""
+        self._tracks = []
+
+    def _matches(
+        self, stamp_ns: int, faces: list[FoundT]
+    ) -> list[tuple[_Track, FoundT]]:
+        """The pairs of track and face with the least sum of costs."""
+        if not self._tracks or not faces:
+            return []
+        expected = [track.expected(stamp_ns) for track in self._tracks]
+        costs = np.array([[_cost(box, face.box) for face in faces] for box in expected])
+        rows, columns = linear_sum_assignment(costs)
+        return [
+            (self._tracks[row], faces[column])
+            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+            if costs[row, column] < _NO_MATCH
+        ]
+
+
+def _cost(expected: Box, seen: Box) -> float:
+    """Little for boxes of the same face: 1 - IoU plus their distance in sizes of the face."""
+    size = math.sqrt(max(expected.area * seen.area, 1e-12))
+    ratio = seen.area / max(expected.area, 1e-12)
+    (x1, y1), (x2, y2) = _middle(expected), _middle(seen)
+    across = (x2 - x1) / max((expected.width + seen.width) / 2, 1e-6)
+    down = (y2 - y1) / max((expected.height + seen.height) / 2, 1e-6)
+    distance = math.hypot(across, down)
+    if size <= 0 or distance > _REACH or not 1 / _GROWTH < ratio < _GROWTH:
+        return _NO_MATCH
+    return 1 - overlap(expected, seen)[0] + distance
+
+
+def overlap(one: Box, other: Box) -> tuple[float, float]:
+    """Intersection of two boxes over their union, and over the smaller of them."""
+    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    common = max(across, 0.0) * max(down, 0.0)
+    union = max(one.area + other.area - common, 1e-12)
+    return common / union, common / max(min(one.area, other.area), 1e-12)
+
+
+def _without_repeats(found: Sequence[FoundT]) -> list[FoundT]:
+    """Of several boxes on one face the first."""
+    kept: list[FoundT] = []
+    for face in found:
+        shares = [overlap(face.box, other.box) for other in kept]
+        if not any(union >= _OVERLAP or within >= _INSIDE for union, within in shares):
+            kept.append(face)
+    return kept
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    return box.x + box.width / 2, box.y + box.height / 2

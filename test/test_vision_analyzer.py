@@ -1,0 +1,366 @@
+"""From pictures to face tracks, with MediaPipe's real networks on the sample clip."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from face_scene import sample_pictures, side_by_side
+
+from avemo_ros.clock import to_ns
+from avemo_ros.config import VisionConfig
+from avemo_ros.errors import ImageError
+from avemo_ros.vision.alignment import EYE_DISTANCE, EYE_HEIGHT
+from avemo_ros.vision.analyzer import FaceAnalyzer
+from avemo_ros.vision.face import LANDMARKS, FaceTrack, FrameTracks
+
+FRAME_S = 1 / 30
+
+
+@pytest.fixture
+def analyzer() -> Iterator[FaceAnalyzer]:
+    """One with the default settings."""
+    made = FaceAnalyzer(VisionConfig())
+    yield made
+    made.close()
+
+
+def play(
+    analyzer: FaceAnalyzer, pictures: list[np.ndarray], start_s: float = 0.0
+) -> list[FrameTracks]:
+    """The pictures at 30 per second."""
+    return [
+        analyzer.process(to_ns(start_s + index * FRAME_S), picture)
+        for index, picture in enumerate(pictures)
+    ]
+
+
+def same(one: FaceTrack, other: FaceTrack) -> bool:
+    """Equal to the last bit."""
+    assert one.landmarks is not None
+    assert other.landmarks is not None
+    return (
+        (one.face_id, one.box, one.confidence, one.pose, one.quality, one.mouth_opening)
+        == (other.face_id, other.box, other.confidence, other.pose, other.quality,
+            other.mouth_opening)
+        and np.array_equal(one.landmarks, other.landmarks)
+        and np.array_equal(one.crop, other.crop)
+    )
+
+
+def test_the_face_of_the_sample_is_followed_under_one_id(analyzer: FaceAnalyzer) -> None:
+    frames = play(analyzer, list(sample_pictures()))
+    assert [len(frame.faces) for frame in frames] == [1] * len(frames)
+    assert {frame.faces[0].face_id for frame in frames} == {"f0001"}
+
+
+def test_a_face_track_holds_what_it_promises(analyzer: FaceAnalyzer) -> None:
+    picture = sample_pictures()[0]
+    frame = analyzer.process(123, picture)
+    assert (frame.stamp_ns, frame.width, frame.height) == (123, 640, 480)
+    (face,) = frame.faces
+    assert 0.5 <= face.confidence <= 1
+    assert 0.8 < face.quality <= 1
+    assert 0 <= face.mouth_opening < 0.2
+    assert face.crop.shape == (96, 96)
+    assert face.crop.dtype == np.uint8
+    assert face.landmarks is not None
+    assert face.landmarks.shape == (LANDMARKS, 3)
+    assert face.landmarks.dtype == np.float32
+    low, high = face.landmarks[:, :2].min(axis=0), face.landmarks[:, :2].max(axis=0)
+    assert (face.box.x, face.box.y) == pytest.approx(low.tolist(), abs=1e-6)
+    assert (face.box.x + face.box.width, face.box.y + face.box.height) == pytest.approx(
+        high.tolist(), abs=1e-6
+    )
+    assert face.pose is not None
+    assert max(abs(face.pose.yaw), abs(face.pose.pitch), abs(face.pose.roll)) < 0.4
+
+
+def test_the_crop_shows_the_eyes_where_training_has_them(analyzer: FaceAnalyzer) -> None:
+    (face,) = analyzer.process(0, sample_pictures()[0]).faces
+    crop = cv2.GaussianBlur(face.crop, (0, 0), 2).astype(float)
+    row = round(EYE_HEIGHT * 96)
+    # An eye is the darkest spot of its neighbourhood.
+    for side in (-0.5, 0.5):
+        column = round((0.5 + side * EYE_DISTANCE) * 96)
+        near = crop[row - 8 : row + 9, column - 8 : column + 9]
+        down, across = np.unravel_index(near.argmin(), near.shape)
+        assert abs(down - 8) <= 4
+        assert abs(across - 8) <= 4
+
+
+@pytest.mark.parametrize("reach", ["short", "full"])
+def test_two_fresh_analyzers_give_identical_tracks(reach: str) -> None:
+    runs = []
+    for _ in range(2):
+        analyzer = FaceAnalyzer(VisionConfig(detector_range=reach))
+        runs.append(play(analyzer, list(sample_pictures()[:20])))
+        analyzer.close()
+    for one, other in zip(*runs, strict=True):
+        assert len(one.faces) == len(other.faces) == 1
+        assert same(one.faces[0], other.faces[0])
+
+
+def test_after_a_reset_an_analyzer_gives_what_a_fresh_one_gives_under_a_new_id(
+    analyzer: FaceAnalyzer,
+) -> None:
+    pictures = list(sample_pictures()[:8])
+    first = play(analyzer, pictures, start_s=1000.0)
+    analyzer.reset()
+    second = play(analyzer, pictures, start_s=1.0)
+    assert {frame.faces[0].face_id for frame in second} == {"f0002"}
+    for one, other in zip(first, second, strict=True):
+        assert np.array_equal(one.faces[0].crop, other.faces[0].crop)
+        assert one.faces[0].box == other.faces[0].box
+
+
+def test_two_people_keep_their_ids_side_by_side(analyzer: FaceAnalyzer) -> None:
+    clip = sample_pictures()
+    pictures = [
+        side_by_side(clip[index], clip[index + 20][:, ::-1]) for index in range(30)
+    ]
+    frames = play(analyzer, pictures)
+    assert all(len(frame.faces) == 2 for frame in frames)
+    for frame in frames:
+        places = {face.face_id: face.box.x < 0.5 for face in frame.faces}
+        assert places == {
+            face.face_id: face.box.x < 0.5 for face in frames[0].faces
+        }
+
+
+def test_a_second_person_who_comes_in_is_found_within_a_quarter_second(
+    analyzer: FaceAnalyzer,
+) -> None:
+    clip = sample_pictures()
+    alone = side_by_side(clip[0], np.full_like(clip[0], 120))
+    both = side_by_side(clip[0], clip[10])
+    frames = play(analyzer, [alone] * 10 + [both] * 8)
+    assert {len(frame.faces) for frame in frames[:10]} == {1}
+    assert len(frames[-1].faces) == 2
+    assert frames[-1].faces[0].face_id == "f0001"
+
+
+def test_max_faces_is_kept() -> None:
+    analyzer = FaceAnalyzer(VisionConfig(max_faces=1))
+    clip = sample_pictures()
+    frames = play(analyzer, [side_by_side(clip[0], clip[10])] * 10)
+    analyzer.close()
+    assert all(len(frame.faces) == 1 for frame in frames)
+    assert {frame.faces[0].face_id for frame in frames} == {"f0001"}
+
+
+def test_a_face_covered_for_a_moment_comes_back_with_its_id(analyzer: FaceAnalyzer) -> None:
+    shown = list(sample_pictures()[:24])
+    covered = [np.full_like(shown[0], 120)] * 12
+    frames = play(analyzer, shown[:10] + covered + shown[10:])
+    assert all(not frame.faces for frame in frames[10:22])
+    assert all(frame.faces[0].face_id == "f0001" for frame in frames[22:])
+
+
+def test_a_face_away_for_longer_than_the_timeout_gets_a_new_id(analyzer: FaceAnalyzer) -> None:
+    shown = list(sample_pictures()[:10])
+    covered = [np.full_like(shown[0], 120)] * 22
+    frames = play(analyzer, shown[:5] + covered + shown[5:])
+    assert frames[4].faces[0].face_id == "f0001"
+    assert frames[27].faces[0].face_id == "f0002"
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((480, 640, 3), np.uint8),
+        np.full((480, 640, 3), 255, np.uint8),
+        np.random.default_rng(5).integers(0, 256, (480, 640, 3)).astype(np.uint8),
+    ],
+    ids=["black", "white", "noise"],
+)
+def test_where_there_is_no_face_none_is_found(
+    analyzer: FaceAnalyzer, picture: np.ndarray
+) -> None:
+    assert all(not frame.faces for frame in play(analyzer, [picture] * 3))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (300, 2), (7, 5)])
+def test_pictures_too_small_for_a_face_are_survived(
+    analyzer: FaceAnalyzer, shape: tuple[int, int]
+) -> None:
+    assert not analyzer.process(0, np.full((*shape, 3), 90, np.uint8)).faces
+
+
+def test_a_picture_of_another_size_midway_is_survived(analyzer: FaceAnalyzer) -> None:
+    picture = sample_pictures()[0]
+    sizes = [(640, 480), (320, 240), (1280, 960), (640, 480)]
+    pictures = [cv2.resize(picture, size) for size in sizes]
+    frames = play(analyzer, pictures)
+    assert [frame.width for frame in frames] == [640, 320, 1280, 640]
+    assert {frame.faces[0].face_id for frame in frames} == {"f0001"}
+
+
+def test_equal_and_falling_stamps_are_survived(analyzer: FaceAnalyzer) -> None:
+    for stamp_s in (10.0, 10.0, 9.9, 2.0, 2.1):
+        frame = analyzer.process(to_ns(stamp_s), sample_pictures()[0])
+        assert frame.faces[0].face_id == "f0001"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((480, 640, 3), np.float64),
+        np.zeros((480, 640, 4), np.uint8),
+        np.zeros((0, 0, 3), np.uint8),
+    ],
+)
+def test_a_wrong_picture_is_refused_and_the_next_good_one_is_read(
+    analyzer: FaceAnalyzer, wrong: np.ndarray
+) -> None:
+    analyzer.process(0, sample_pictures()[0])
+    with pytest.raises(ImageError):
+        analyzer.process(to_ns(FRAME_S), wrong)
+    frame = analyzer.process(to_ns(2 * FRAME_S), sample_pictures()[1])
+    assert frame.faces[0].face_id == "f0001"
+
+
+def test_a_grey_picture_and_a_read_only_one_are_read(analyzer: FaceAnalyzer) -> None:
+    grey = cv2.cvtColor(sample_pictures()[0], cv2.COLOR_BGR2GRAY)
+    assert len(analyzer.process(0, grey).faces) == 1
+    assert not sample_pictures()[1].flags.writeable
+    assert len(analyzer.process(to_ns(FRAME_S), sample_pictures()[1]).faces) == 1
+
+
+def test_the_picture_is_left_as_it_was(analyzer: FaceAnalyzer) -> None:
+    picture = sample_pictures()[0].copy()
+    analyzer.process(0, picture)
+    assert picture.flags.writeable
+    assert np.array_equal(picture, sample_pictures()[0])
+
+
+def test_a_mirrored_picture_mirrors_the_pose(analyzer: FaceAnalyzer) -> None:
+    turned = cv2.warpAffine(
+        sample_pictures()[0],
+        cv2.getRotationMatrix2D((320, 200), -20, 1),  # OpenCV's positive is counterclockwise
+        (640, 480),
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    plain = analyzer.process(0, turned).faces[0].pose
+    analyzer.reset()
+    mirrored = analyzer.process(0, np.ascontiguousarray(turned[:, ::-1])).faces[0].pose
+    assert plain is not None
+    assert mirrored is not None
+    assert math.degrees(plain.roll) == pytest.approx(20, abs=6)
+    assert math.degrees(mirrored.roll) == pytest.approx(-20, abs=6)
+    assert mirrored.yaw == pytest.approx(-plain.yaw, abs=0.08)
+    assert mirrored.pitch == pytest.approx(plain.pitch, abs=0.08)
+
+
+def test_a_tilted_face_gives_the_same_crop_as_an_upright_one(analyzer: FaceAnalyzer) -> None:
+    picture = sample_pictures()[0]
+    upright = analyzer.process(0, picture).faces[0].crop.astype(float)
+    turn = cv2.getRotationMatrix2D((316, 200), 35, 1)
+    tilted_picture = cv2.warpAffine(picture, turn, (640, 480), borderMode=cv2.BORDER_REPLICATE)
+    analyzer.reset()
+    tilted = analyzer.process(0, tilted_picture).faces[0].crop.astype(float)
+    inner = slice(20, 76)
+    assert np.corrcoef(upright[inner, inner].ravel(), tilted[inner, inner].ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("reach", ["short", "full"])
+@pytest.mark.parametrize("height", [240, 300, 420])
+def test_a_close_face_is_found_by_either_detector(reach: str, height: int) -> None:
+    # The face is 160 pixels high, so up to two thirds of the picture.
+    part = sample_pictures()[0][220 - height // 2 : 220 + height // 2, 140:500]
+    analyzer = FaceAnalyzer(VisionConfig(detector_range=reach))
+    faces = analyzer.process(0, np.ascontiguousarray(part)).faces
+    analyzer.close()
+    assert len(faces) == 1
+    assert faces[0].landmarks is not None
+
+
+def test_the_same_face_further_away_has_less_quality(analyzer: FaceAnalyzer) -> None:
+    picture = sample_pictures()[0]
+    qualities = []
+    for scale in (0.5, 0.2, 0.14):
+        far = np.full((240, 320, 3), 120, np.uint8)
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        far[: small.shape[0], : small.shape[1]] = small
+        analyzer.reset()
+        (face,) = analyzer.process(0, far).faces
+        qualities.append(face.quality)
+    assert qualities == sorted(qualities, reverse=True)
+    assert qualities[0] > 0.9
+    assert qualities[-1] < 0.6
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.22])
+@pytest.mark.parametrize("place", [(200, 300), (700, 250)])
+def test_a_far_face_in_a_large_picture_has_a_mesh_at_its_place(
+    analyzer: FaceAnalyzer, scale: float, place: tuple[int, int]
+) -> None:
+    # 50 and 36 pixels high: in the network's 192 pixels across 7 and 5.
+    small = cv2.resize(
+        sample_pictures()[0], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+    )
+    far = np.full((720, 1280, 3), 120, np.uint8)
+    left, top = place
+    far[top : top + small.shape[0], left : left + small.shape[1]] = small
+    frames = play(analyzer, [far] * 8)
+    assert all(len(frame.faces) == 1 for frame in frames)
+    (face,) = frames[-1].faces
+    assert face.landmarks is not None
+    # In the sample the face is around (316, 200).
+    assert (face.box.x + face.box.width / 2) * 1280 == pytest.approx(left + scale * 316, abs=6)
+    assert (face.box.y + face.box.height / 2) * 720 == pytest.approx(top + scale * 200, abs=12)
+
+
+def test_faces_are_followed_through_a_real_clip_of_speech(
+    analyzer: FaceAnalyzer, shared_data: Path
+) -> None:
+    clip = cv2.VideoCapture(str(shared_data / "clips" / "01-01-01-01-01-02-01.mp4"))
+    pictures = []
+    while True:
+        read, picture = clip.read()
+        if not read:
+            break
+        pictures.append(picture)
+    clip.release()
+    frames = play(analyzer, pictures)
+    assert len(frames) > 90
+    assert all(len(frame.faces) == 1 for frame in frames)
+    assert {frame.faces[0].face_id for frame in frames} == {"f0001"}
+    assert min(frame.faces[0].quality for frame in frames) > 0.8
+    openings = [frame.faces[0].mouth_opening for frame in frames]
+    # Silent at the start, speaking in the middle.
+    assert max(openings[:15]) < 0.06
+    assert max(openings[30:70]) > 0.1
+
+
+def test_closing_twice_is_harmless() -> None:
+    analyzer = FaceAnalyzer(VisionConfig())
+    analyzer.close()
+    analyzer.close()
+
+
+def test_the_networks_start_without_printing_anything() -> None:
+    program = (
+        "from avemo_ros.config import VisionConfig\n"
+        "from avemo_ros.vision.analyzer import FaceAnalyzer\n"
+        "import numpy as np\n"
+        "analyzer = FaceAnalyzer(VisionConfig())\n"
+        "analyzer.process(0, np.zeros((48, 64, 3), np.uint8))\n"
+        "analyzer.close()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=Path(__file__).parents[1],
+    )
+    assert result.returncode == 0
+    assert result.stdout + result.stderr == ""

@@ -1,0 +1,225 @@
+"""Raw and compressed pictures are read by one path, or refused with a clear message."""
+
+from __future__ import annotations
+
+import array
+
+import cv2
+import numpy as np
+import pytest
+
+from avemo_ros.errors import ImageError
+from avemo_ros.vision.picture import ENCODINGS, as_bgr, decode_compressed, to_bgr
+
+BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+@pytest.fixture
+def colours() -> np.ndarray:
+    """(2, 4, 3) BGR: blue, blue, green, green over red, red, white, white."""
+    upper = [BLUE, BLUE, GREEN, GREEN]
+    lower = [RED, RED, (255, 255, 255), (255, 255, 255)]
+    return np.array([upper, lower], np.uint8)
+
+
+def _photo() -> np.ndarray:
+    across, down = np.meshgrid(np.arange(64), np.arange(48))
+    return np.dstack([4 * across, 5 * down, 2 * (across + down)]).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code"),
+    [
+        ("bgr8", None),
+        ("8UC3", None),
+        ("rgb8", cv2.COLOR_BGR2RGB),
+        ("bgra8", cv2.COLOR_BGR2BGRA),
+        ("8UC4", cv2.COLOR_BGR2BGRA),
+        ("rgba8", cv2.COLOR_BGR2RGBA),
+    ],
+)
+def test_colour_encodings_give_the_same_bgr_picture(
+    colours: np.ndarray, encoding: str, code: int | None
+) -> None:
+    coded = colours if code is None else cv2.cvtColor(colours, code)
+    step = coded[0].size
+    assert np.array_equal(to_bgr(coded.tobytes(), 2, 4, step, encoding), colours)
+
+
+@pytest.mark.parametrize("encoding", ["mono8", "8UC1"])
+def test_grey_becomes_three_equal_channels(encoding: str) -> None:
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    picture = to_bgr(grey.tobytes(), 3, 4, 4, encoding)
+    assert np.array_equal(picture, np.dstack([grey] * 3))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bit_grey_keeps_its_high_byte_in_either_byte_order(order: str) -> None:
+    values = np.array([[0x0000, 0x12FF], [0x8000, 0xFFFF]], f"{order}u2")
+    picture = to_bgr(values.tobytes(), 2, 2, 4, "mono16", is_bigendian=order == ">")
+    assert picture[:, :, 0].tolist() == [[0x00, 0x12], [0x80, 0xFF]]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "order"),
+    [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")],
+)
+def test_yuv_pairs_are_read_in_their_order(
+    colours: np.ndarray, encoding: str, order: str
+) -> None:
+    yuv = cv2.cvtColor(colours, cv2.COLOR_BGR2YUV).astype(int)
+    first, second = yuv[:, 0::2], yuv[:, 1::2]
+    # Studio range, as cameras send it.
+    luma = [16 + np.rint(part[:, :, 0] * 219 / 255) for part in (first, second)]
+    blue = 128 + np.rint((first[:, :, 1] - 128) * 224 / 255 * 0.5 / 0.436)
+    red = 128 + np.rint((first[:, :, 2] - 128) * 224 / 255 * 0.5 / 0.615)
+    planes = {"uyvy": (blue, luma[0], red, luma[1]), "yuyv": (luma[0], blue, luma[1], red)}
+    data = np.clip(np.dstack(planes[order]), 0, 255).astype(np.uint8).tobytes()
+    picture = to_bgr(data, 2, 4, 8, encoding)
+    strongest = [picture[0, 0].argmax(), picture[0, 2].argmax(), picture[1, 0].argmax()]
+    assert strongest == [0, 1, 2]
+    assert picture[1, 2].min() > 230
+
+
+@pytest.mark.parametrize(
+    ("encoding", "red"),
+    [
+        ("bayer_rggb8", (0, 0)),
+        ("bayer_bggr8", (1, 1)),
+        ("bayer_gbrg8", (1, 0)),
+        ("bayer_grbg8", (0, 1)),
+    ],
+)
+def test_bayer_patterns_put_red_where_their_name_says(
+    encoding: str, red: tuple[int, int]
+) -> None:
+    mosaic = np.zeros((8, 8), np.uint8)
+    mosaic[red[0] :: 2, red[1] :: 2] = 200
+    picture = to_bgr(mosaic.tobytes(), 8, 8, 8, encoding)[2:6, 2:6].reshape(-1, 3).mean(axis=0)
+    assert picture[2] > 150
+    assert picture[:2].max() < 20
+
+
+def test_padding_at_the_end_of_rows_is_left_out(colours: np.ndarray) -> None:
+    padded = np.full((2, 20), 99, np.uint8)
+    padded[:, :12] = colours.reshape(2, 12)
+    assert np.array_equal(to_bgr(padded.tobytes(), 2, 4, 20, "bgr8"), colours)
+    flipped = to_bgr(padded.tobytes(), 2, 4, 20, "rgb8")
+    assert np.array_equal(flipped, colours[:, :, ::-1])
+
+
+def test_bgr_is_a_view_of_the_message_and_not_a_copy(colours: np.ndarray) -> None:
+    data = array.array("B", colours.tobytes())
+    picture = to_bgr(data, 2, 4, 12, "bgr8")
+    data[0] = 7
+    assert picture[0, 0, 0] == 7
+
+
+@pytest.mark.parametrize("encoding", ["", "BGR8", "32FC1", "nv12"])
+def test_a_missing_or_unknown_encoding_is_refused_with_the_allowed_ones(encoding: str) -> None:
+    with pytest.raises(ImageError, match=r"allowed: bgr8, .*mono16") as caught:
+        to_bgr(bytes(300), 10, 10, 30, encoding)
+    assert (encoding or "missing") in str(caught.value)
+
+
+@pytest.mark.parametrize(("height", "width"), [(0, 10), (10, 0), (0, 0)])
+def test_a_picture_without_pixels_is_refused(height: int, width: int) -> None:
+    with pytest.raises(ImageError, match=f"{width}x{height}.*no pixels"):
+        to_bgr(b"", height, width, width * 3, "bgr8")
+
+
+@pytest.mark.parametrize("missing", [1, 150, 300])
+def test_a_truncated_picture_is_refused(missing: int) -> None:
+    with pytest.raises(ImageError, match=r"truncated.*300"):
+        to_bgr(bytes(300 - missing), 10, 10, 30, "rgb8")
+
+
+def test_rows_longer_than_the_step_are_refused() -> None:
+    with pytest.raises(ImageError, match="step of at least 30"):
+        to_bgr(bytes(300), 10, 10, 10, "bgr8")
+
+
+def test_pairs_of_pixels_need_an_even_width() -> None:
+    with pytest.raises(ImageError, match="even width"):
+        to_bgr(bytes(60), 3, 5, 10, "yuv422")
+
+
+@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name.startswith("bayer")])
+def test_a_picture_smaller_than_its_bayer_pattern_is_refused(encoding: str) -> None:
+    with pytest.raises(ImageError, match="at least 2x2"):
+        to_bgr(bytes(8), 1, 8, 8, encoding)
+
+
+def test_data_that_is_no_buffer_is_refused() -> None:
+    with pytest.raises(ImageError, match="unusable data"):
+        to_bgr([1, 2, 3], 1, 1, 3, "bgr8")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "encoding"),
+    [
+        (".jpg", "jpeg"),
+        (".jpg", "bgr8; jpeg compressed bgr8"),
+        (".png", "rgb8; png compressed bgr8"),
+        (".webp", "webp"),
+    ],
+)
+def test_compressed_pictures_are_decoded(suffix: str, encoding: str) -> None:
+    photo = _photo()
+    data = cv2.imencode(suffix, photo)[1].tobytes()
+    decoded = decode_compressed(array.array("B", data), encoding)
+    assert decoded.shape == photo.shape
+    assert np.abs(decoded.astype(int) - photo).mean() < 6
+
+
+def test_a_compressed_grey_picture_becomes_bgr() -> None:
+    data = cv2.imencode(".png", _photo()[:, :, 0])[1].tobytes()
+    assert decode_compressed(data, "mono8; png compressed").shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.95])
+def test_a_truncated_compressed_picture_is_refused(suffix: str, share: float) -> None:
+    data = cv2.imencode(suffix, _photo())[1].tobytes()
+    with pytest.raises(ImageError):
+        decode_compressed(data[: int(share * len(data))], suffix[1:])
+
+
+def test_a_corrupt_jpeg_is_refused() -> None:
+    data = bytearray(cv2.imencode(".jpg", _photo())[1].tobytes())
+    data[2:200] = bytes(198)
+    with pytest.raises(ImageError, match="'jpeg'"):
+        decode_compressed(bytes(data), "jpeg")
+
+
+@pytest.mark.parametrize("encoding", ["", "h264", "16UC1; compressedDepth png"])
+def test_a_missing_or_unknown_compression_is_refused(encoding: str) -> None:
+    data = cv2.imencode(".png", _photo())[1].tobytes()
+    with pytest.raises(ImageError, match="allowed: jpeg"):
+        decode_compressed(data, encoding)
+
+
+def test_a_bgr_array_is_passed_on_as_it_is() -> None:
+    photo = _photo()
+    assert as_bgr(photo) is photo
+
+
+def test_a_grey_array_becomes_bgr() -> None:
+    assert np.array_equal(as_bgr(np.full((2, 3), 9, np.uint8)), np.full((2, 3, 3), 9))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 1), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 0), np.uint8),
+        np.zeros(4, np.uint8),
+        "picture",
+    ],
+)
+def test_other_arrays_are_refused(wrong: object) -> None:
+    with pytest.raises(ImageError, match="allowed: a uint8 array"):
+        as_bgr(wrong)  # type: ignore[arg-type]
