@@ -1,0 +1,1 @@
+"""Sound: decoding, sample time, resampling, speech probability and log spectrogram."""

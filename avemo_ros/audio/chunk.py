@@ -34,7 +34,8 @@ class SpectrogramChunk:
 
     stamp_ns: int
     """Sensor time at which the first column's 40 ms window ends [ns]; column i ends i hops
-    later."""
+    later.  Where the source's clock drifts, the first column may be up to 2 ms off the hop
+    after the last chunk's end."""
     power_db: NDArray[np.float32]
     """(columns, 200), dB of a full-scale sine, -100 to about 0."""
     speech: NDArray[np.float32]

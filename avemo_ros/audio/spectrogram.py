@@ -57,5 +57,12 @@ class LogSpectrogram:
         windows = np.lib.stride_tricks.sliding_window_view(joined, WINDOW)[::HOP][:columns]
         spectrum = np.fft.rfft(windows * _TAPER, n=DFT, axis=1)[:, :BINS]
         amplitude = np.abs(spectrum).astype(np.float32) * _SCALE
-        floor = np.float32(10.0 ** (FLOOR_DB / 20.0))
-        return np.asarray(20.0 * np.log10(np.maximum(amplitude, floor)), np.float32)
+        return to_db(amplitude)
+
+
+def to_db(amplitude: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Amplitudes of any shape, 0 or more, in dB of 1; at least -100."""
+    floor = np.float32(10.0 ** (FLOOR_DB / 20.0))
+    level = 20.0 * np.log10(np.maximum(amplitude, floor))
+    # The logarithm of the rounded floor is a little below the floor.
+    return np.asarray(np.maximum(level, np.float32(FLOOR_DB)), np.float32)

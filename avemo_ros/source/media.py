@@ -1,0 +1,324 @@
+"""Pictures and sound of a media file, in the order in which they are to be presented."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.pcm import scale_to_float
+from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.errors import SourceError
+
+_LOG = logging.getLogger(__name__)
+
+_JUMP_NS: Final = 25_000_000
+"""Audio stamps of a container may be rounded or wander this far from the count of samples."""
+_AHEAD_VIDEO: Final = 128
+_AHEAD_AUDIO: Final = 1024
+"""Decoded items that wait for the other stream; a stream that is silent for longer than that
+is not waited for."""
+_MAX_FPS: Final = 240
+_MISSING_NS: Final = 500_000_000
+"""A file that ends this much before its announced duration counts as truncated."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrame:
+    """A picture of a video."""
+
+    stamp_ns: int
+    """Presentation time from the start of the file [ns]."""
+    image: NDArray[np.uint8]
+    """(height, width, 3) BGR, upright."""
+
+
+class MediaFile:
+    """Reads video, audio or both from any container and codec that FFmpeg knows.
+
+    Iterating gives `VideoFrame` and `AudioBlock` in the order of their stamps.  Stamps start
+    at 0 with the earliest of both streams and keep the offset between them.  Iterating again
+    starts from the beginning.  Damaged parts are left out; `truncated` and `damaged` say so
+    afterwards.
+    """
+
+    def __init__(self, path: str | Path, block_s: float = 0.02) -> None:
+        """Look at the file.
+
+        Args:
+            path: the file.
+            block_s: length of an audio block [s]; blocks before a jump and at the end are
+                shorter.
+
+        Raises:
+            SourceError: the file is missing, is not media, or has neither picture nor sound.
+        """
+        self.path = Path(path)
+        self._block_s = block_s
+        self._open_container: Any = None
+        self.truncated = False
+        """The file ended early (known after iterating)."""
+        self.damaged = 0
+        """Packets that could not be decoded (known after iterating)."""
+        with self._open() as container:
+            video, audio = _video(container), _audio(container)
+            if video is None and audio is None:
+                raise SourceError(f"media file '{self.path}' has neither video nor audio")
+            self.has_video = video is not None
+            self.has_audio = audio is not None
+            self.duration_s = _duration_s(container)
+            """Announced duration [s]; 0 if the file does not say."""
+            self.fps = _fps(video, self.duration_s) if video is not None else 0.0
+            """Mean pictures per second; 0 without video or if the file does not say."""
+            self.rate = int(audio.rate or 0) if audio is not None else 0
+            """Audio samples per second [Hz]; 0 without audio."""
+            self.channels = int(audio.channels) if audio is not None else 0
+            self.width, self.height = _size(container, video)
+            """Size of the upright picture [pixels]; 0 without video."""
+
+    def __enter__(self) -> MediaFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading; an iteration under way ends."""
+        if self._open_container is not None:
+            self._open_container.close()
+            self._open_container = None
+
+    def __iter__(self) -> Iterator[VideoFrame | AudioBlock]:
+        self.close()
+        self.truncated = False
+        self.damaged = 0
+        container = self._open()
+        self._open_container = container
+        origin: int | None = None
+        end = 0
+        try:
+            for stamp, item in _merged(self._decoded(container)):
+                if origin is None:
+                    origin = stamp
+                stamp = max(0, stamp - origin)
+                if isinstance(item, AudioBlock):
+                    end = max(end, stamp + len(item.samples) * NS_PER_S // item.rate)
+                    yield AudioBlock(stamp, item.rate, item.samples)
+                else:
+                    end = max(end, stamp)
+                    yield VideoFrame(stamp, _upright(item))
+                if self._open_container is not container:
+                    return
+        finally:
+            if self._open_container is container:
+                self.close()
+        self.truncated = self.truncated or end < to_ns(self.duration_s) - _MISSING_NS
+        if self.truncated:
+            _LOG.warning(
+                "'%s' is truncated: %.1f s of %.1f s could be read",
+                self.path,
+                end / NS_PER_S,
+                self.duration_s,
+            )
+        if self.damaged:
+            _LOG.warning("'%s': %d damaged packets were left out", self.path, self.damaged)
+
+    def _open(self) -> Any:
+        if not self.path.exists():
+            raise SourceError(f"media file '{self.path}' does not exist")
+        if not self.path.is_file():
+            raise SourceError(f"'{self.path}' is not a file")
+        try:
+            container = av.open(str(self.path), metadata_errors="replace")
+        except PermissionError as error:
+            raise SourceError(f"media file '{self.path}' may not be read: {error}") from error
+        except (av.FFmpegError, ValueError) as error:
+            raise SourceError(
+                f"'{self.path}' is not a media file that can be read (it may be damaged, or "
+                f"was cut off before its index was written): {error}"
+            ) from error
+        # FFmpeg takes any text for ANSI art.
+        if container.format.name == "tty":
+            container.close()
+            raise SourceError(f"'{self.path}' is a text, not a media file")
+        return container
+
+    def _decoded(self, container: Any) -> Iterator[tuple[int, Any]]:
+        """(stamp, AudioBlock or av.VideoFrame), each kind in order."""
+        video, audio = _video(container), _audio(container)
+        streams = [stream for stream in (video, audio) if stream is not None]
+        cutter = _BlockCutter(self._block_s)
+        frame_ns = round(NS_PER_S / self.fps) if self.fps > 0 else NS_PER_S // 25
+        newest = -frame_ns
+        for packet in self._packets(container, streams):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                stamp = _stamp_ns(frame)
+                if packet.stream is video:
+                    newest = newest + frame_ns if stamp is None else stamp
+                    yield newest, frame
+                else:
+                    for block in cutter.push(stamp, frame):
+                        yield block.stamp_ns, block
+        for block in cutter.flush():
+            yield block.stamp_ns, block
+
+    def _packets(self, container: Any, streams: list[Any]) -> Iterator[Any]:
+        packets = container.demux(streams)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.FFmpegError:
+                # What the decoders still hold is lost with the rest of the file.
+                self.truncated = True
+                return
+            yield packet
+
+
+class _BlockCutter:
+    """Cuts decoded audio into blocks of one length, stamped by the count of samples."""
+
+    def __init__(self, block_s: float) -> None:
+        self._block_s = block_s
+        self._rate = 0
+        self._start_ns = 0
+        self._count = 0
+        self._kept: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+
+    def push(self, stamp_ns: int | None, frame: Any) -> list[AudioBlock]:
+        samples = _samples(frame)
+        rate = int(frame.sample_rate)
+        blocks: list[AudioBlock] = []
+        end_ns = self._time(self._count + len(self._kept))
+        changed = (rate, samples.shape[1]) != (self._rate, self._kept.shape[1])
+        if changed or (stamp_ns is not None and abs(stamp_ns - end_ns) > _JUMP_NS):
+            blocks += self.flush()
+            self._rate, self._count = rate, 0
+            self._start_ns = end_ns if stamp_ns is None else stamp_ns
+            self._kept = np.zeros((0, samples.shape[1]), np.float32)
+        self._kept = np.concatenate((self._kept, samples))
+        length = max(1, round(self._block_s * self._rate))
+        whole = len(self._kept) // length * length
+        for start in range(0, whole, length):
+            blocks.append(self._take(self._kept[start : start + length]))
+        self._kept = self._kept[whole:]
+        return blocks
+
+    def flush(self) -> list[AudioBlock]:
+        if len(self._kept) == 0:
+            return []
+        rest, self._kept = self._kept, self._kept[:0]
+        return [self._take(rest)]
+
+    def _take(self, samples: NDArray[np.float32]) -> AudioBlock:
+        block = AudioBlock(self._time(self._count), self._rate, samples.copy())
+        self._count += len(samples)
+        return block
+
+    def _time(self, count: int) -> int:
+        elapsed = round(Fraction(count * NS_PER_S, self._rate)) if self._rate else 0
+        return self._start_ns + elapsed
+
+
+def _merged(items: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """Pictures and sound, each in order, as one stream in order."""
+    pictures: deque[tuple[int, Any]] = deque()
+    sounds: deque[tuple[int, Any]] = deque()
+    for item in items:
+        (sounds if isinstance(item[1], AudioBlock) else pictures).append(item)
+        while pictures and sounds:
+            yield (pictures if pictures[0][0] <= sounds[0][0] else sounds).popleft()
+        if len(pictures) > _AHEAD_VIDEO:
+            yield pictures.popleft()
+        if len(sounds) > _AHEAD_AUDIO:
+            yield sounds.popleft()
+    yield from pictures or sounds
+
+
+def _video(container: Any) -> Any:
+    """The first video stream that is not the cover picture of a sound file."""
+    cover = av.stream.Disposition.attached_pic
+    for stream in container.streams.video:
+        if not stream.disposition & cover:
+            return stream
+    return None
+
+
+def _audio(container: Any) -> Any:
+    return next(iter(container.streams.audio), None)
+
+
+def _duration_s(container: Any) -> float:
+    if container.duration is not None:
+        return float(container.duration / av.time_base)
+    known = [
+        float(stream.duration * stream.time_base)
+        for stream in container.streams
+        if stream.duration is not None and stream.time_base is not None
+    ]
+    return max(known, default=0.0)
+
+
+def _fps(video: Any, duration_s: float) -> float:
+    # Some files tell the resolution of their clock instead, such as 1000.
+    for rate in (video.average_rate, video.guessed_rate):
+        if rate is not None and 0 < rate <= _MAX_FPS:
+            return float(rate)
+    return video.frames / duration_s if duration_s > 0 else 0.0
+
+
+def _size(container: Any, video: Any) -> tuple[int, int]:
+    if video is None:
+        return 0, 0
+    width, height = int(video.codec_context.width), int(video.codec_context.height)
+    try:
+        # The rotation is known from the first picture on only.
+        first = next(container.decode(video), None)
+    except av.FFmpegError:
+        first = None
+    if first is None:
+        return width, height
+    sideways = round(first.rotation / 90) % 2 == 1
+    return (first.height, first.width) if sideways else (first.width, first.height)
+
+
+def _stamp_ns(frame: Any) -> int | None:
+    if frame.pts is None or frame.time_base is None:
+        return None
+    stamp: int = round(frame.pts * frame.time_base * NS_PER_S)
+    return stamp
+
+
+def _upright(frame: Any) -> NDArray[np.uint8]:
+    image: NDArray[np.uint8] = frame.to_ndarray(format="bgr24")
+    # The rotation is counterclockwise, as NumPy's.
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def _samples(frame: Any) -> NDArray[np.float32]:
+    """(n, channels) of a decoded audio frame."""
+    channels = len(frame.layout.channels)
+    raw = scale_to_float(frame.to_ndarray())
+    return raw.T if frame.format.is_planar else raw.reshape(-1, channels)

@@ -1,0 +1,331 @@
+"""Any media file becomes pictures and sound in order, with their times; bad files are told."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from sounds import SAMPLE, tone
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.errors import SourceError
+from avemo_ros.source.media import MediaFile, VideoFrame
+
+FPS = 25
+
+
+def write_media(
+    path: Path,
+    *,
+    seconds: float = 1.0,
+    video: str | None = "mpeg4",
+    audio: str | None = "aac",
+    rate: int = 48000,
+    channels: int = 2,
+    sound: np.ndarray | None = None,
+    audio_starts_s: float = 0.0,
+    frame_ms: list[int] | None = None,
+    rotation: int = 0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """A clip whose pictures get brighter with time and whose sound is a 440 Hz tone."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        pictures = speech = None
+        if video:
+            pictures = container.add_stream(video, rate=FPS)
+            pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+            tick = Fraction(1, 1000) if frame_ms else Fraction(1, FPS)
+            pictures.codec_context.time_base = tick
+            if rotation:
+                pictures.set_display_rotation(rotation)
+        if audio:
+            speech = container.add_stream(audio, rate=rate)
+            speech.layout = "mono" if channels == 1 else "stereo"
+        if pictures is not None:
+            times = frame_ms or list(range(round(seconds * FPS)))
+            for number, at in enumerate(times):
+                image = np.full((48, 64, 3), 20 + 200 * number // len(times), np.uint8)
+                # Red at the top left, to see which way is up.
+                image[:16, :16] = (0, 0, 255)
+                frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+                frame.pts, frame.time_base = at, tick
+                container.mux(pictures.encode(frame))
+            container.mux(pictures.encode())
+        if speech is not None:
+            samples = tone(rate, seconds) if sound is None else sound
+            samples = np.repeat(samples, channels, axis=1)
+            for at in range(0, len(samples), 1024):
+                part = np.ascontiguousarray(samples[at : at + 1024].T)
+                frame = av.AudioFrame.from_ndarray(part, "fltp", speech.layout)
+                frame.sample_rate = rate
+                frame.time_base = Fraction(1, rate)
+                frame.pts = at + round(audio_starts_s * rate)
+                container.mux(speech.encode(frame))
+            container.mux(speech.encode())
+    return path
+
+
+def read(path: Path, **settings) -> tuple[list[VideoFrame], list[AudioBlock], MediaFile]:
+    with MediaFile(path, **settings) as media:
+        items = list(media)
+    pictures = [item for item in items if isinstance(item, VideoFrame)]
+    sounds = [item for item in items if isinstance(item, AudioBlock)]
+    return pictures, sounds, media
+
+
+def end_s(block: AudioBlock) -> float:
+    return block.stamp_ns / NS_PER_S + len(block.samples) / block.rate
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.mov", "clip.avi"])
+def test_pictures_and_sound_come_in_order_with_their_times(tmp_path, name: str) -> None:
+    path = write_media(tmp_path / name)
+    media = MediaFile(path)
+    assert (media.has_video, media.has_audio) == (True, True)
+    assert (media.width, media.height, media.rate, media.channels) == (64, 48, 48000, 2)
+    assert media.fps == pytest.approx(FPS, rel=0.05)
+    assert media.duration_s == pytest.approx(1.0, abs=0.06)
+    items = list(media)
+    stamps = [item.stamp_ns for item in items]
+    assert stamps == sorted(stamps)
+    assert stamps[0] == 0
+    pictures = [item for item in items if isinstance(item, VideoFrame)]
+    # Containers and encoder delay may shift both streams against each other by some ms.
+    times = np.array([p.stamp_ns for p in pictures]) / NS_PER_S
+    np.testing.assert_allclose(times, np.arange(FPS) / FPS, atol=0.05)
+    assert not media.truncated
+    assert media.damaged == 0
+
+
+def test_pictures_are_bgr_and_change_with_time(tmp_path) -> None:
+    pictures, _, _ = read(write_media(tmp_path / "clip.mp4"))
+    for picture in pictures:
+        assert picture.image.shape == (48, 64, 3)
+        assert picture.image.dtype == np.uint8
+        blue, green, red = picture.image[4:12, 4:12].reshape(-1, 3).mean(axis=0)
+        assert red > 180
+        assert max(blue, green) < 60
+    brightness = [picture.image[30:, 40:].mean() for picture in pictures]
+    assert np.all(np.diff(brightness) > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "channels"),
+    [
+        ("a.wav", "pcm_s16le", 16000, 1),
+        ("a.wav", "pcm_s24le", 44100, 2),
+        ("a.wav", "pcm_f32le", 48000, 1),
+        ("a.wav", "pcm_u8", 8000, 2),
+        ("a.flac", "flac", 44100, 2),
+        ("a.mkv", "libopus", 48000, 1),
+        ("a.m4a", "aac", 22050, 1),
+        ("a.mp3", "libmp3lame", 44100, 2),
+    ],
+)
+def test_sound_of_any_codec_is_float_in_blocks_of_20_ms(
+    tmp_path, name: str, codec: str, rate: int, channels: int
+) -> None:
+    path = write_media(tmp_path / name, video=None, audio=codec, rate=rate, channels=channels)
+    pictures, sounds, media = read(path)
+    assert pictures == []
+    assert not media.has_video
+    assert {block.rate for block in sounds} == {rate}
+    assert {block.samples.shape for block in sounds[:-1]} == {(rate // 50, channels)}
+    assert all(block.samples.dtype == np.float32 for block in sounds)
+    for number, block in enumerate(sounds):
+        assert abs(block.stamp_ns - round(number * (rate // 50) * 1e9 / rate)) <= 1
+    whole = np.concatenate([block.samples for block in sounds])
+    assert len(whole) / rate == pytest.approx(1.0, abs=0.08)
+    middle = whole[rate // 4 : 3 * rate // 4]
+    spectrum = np.abs(np.fft.rfft(middle[:, -1] * np.hanning(len(middle))))
+    assert spectrum.argmax() * rate / len(middle) == pytest.approx(440, abs=3)
+    assert np.abs(middle).max() == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_offset_between_picture_and_sound_is_kept(tmp_path) -> None:
+    late = write_media(tmp_path / "late.mkv", audio="pcm_s16le", audio_starts_s=0.3)
+    pictures, sounds, _ = read(late)
+    assert pictures[0].stamp_ns == 0
+    assert sounds[0].stamp_ns == to_ns(0.3)
+
+
+def test_a_variable_frame_rate_keeps_its_times(tmp_path) -> None:
+    times = [0, 33, 50, 400, 410, 900, 1000]
+    path = write_media(tmp_path / "vfr.mkv", audio=None, frame_ms=times)
+    pictures, _, media = read(path)
+    assert [p.stamp_ns for p in pictures] == [t * 1_000_000 for t in times]
+    assert not media.has_audio
+
+
+def test_a_hole_in_the_sound_is_a_jump_of_the_stamps(tmp_path) -> None:
+    path = tmp_path / "hole.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000)
+        stream.layout = "mono"
+        for at in (0, 800, 1600, 4800, 5600):
+            part = np.ascontiguousarray(tone(16000, 0.05).T)
+            frame = av.AudioFrame.from_ndarray((part * 32767).astype(np.int16), "s16", "mono")
+            frame.sample_rate, frame.time_base, frame.pts = 16000, Fraction(1, 16000), at
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    _, sounds, _ = read(path)
+    ends = [round(end_s(block), 6) for block in sounds]
+    starts = [block.stamp_ns / NS_PER_S for block in sounds]
+    jumps = [(e, s) for e, s in zip(ends[:-1], starts[1:], strict=True) if abs(s - e) > 1e-6]
+    assert jumps == [(0.15, 0.3)]
+    assert ends[-1] == 0.4
+
+
+@pytest.mark.parametrize(
+    ("rotation", "size"), [(0, (48, 64)), (90, (64, 48)), (180, (48, 64)), (-90, (64, 48))]
+)
+def test_a_phones_rotation_mark_is_honoured(tmp_path, rotation: int, size) -> None:
+    path = write_media(tmp_path / "turned.mp4", audio=None, rotation=rotation)
+    pictures, _, media = read(path)
+    image = pictures[0].image
+    assert image.shape[:2] == (media.height, media.width) == size
+    # The red corner, at the top left as encoded, is turned counterclockwise.
+    rows = {0: 0, 90: 1, 180: 1, -90: 0}[rotation]
+    columns = {0: 0, 90: 0, 180: 1, -90: 1}[rotation]
+    corner = image[-12:, :] if rows else image[:12, :]
+    corner = corner[:, -12:] if columns else corner[:, :12]
+    assert corner[..., 2].mean() > 180
+    assert corner[..., 0].mean() < 60
+
+
+def test_iterating_again_starts_from_the_beginning(tmp_path) -> None:
+    media = MediaFile(write_media(tmp_path / "clip.mp4"))
+    for number, _ in enumerate(media):
+        if number == 10:
+            break
+    assert next(iter(media)).stamp_ns == 0
+    first, second = ([item.stamp_ns for item in media] for _ in range(2))
+    assert first == second
+
+
+def test_closing_ends_an_iteration(tmp_path) -> None:
+    with MediaFile(write_media(tmp_path / "clip.mp4")) as media:
+        items = iter(media)
+        next(items)
+        media.close()
+        assert list(items) == []
+
+
+def test_a_missing_file_is_named(tmp_path) -> None:
+    with pytest.raises(SourceError, match=r"absent\.mp4' does not exist"):
+        MediaFile(tmp_path / "absent.mp4")
+
+
+def test_a_folder_is_not_media(tmp_path) -> None:
+    with pytest.raises(SourceError, match="is not a file"):
+        MediaFile(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.mp4", b""),
+        ("noise.mp4", bytes(range(256)) * 40),
+        ("notes.txt", b"Dear diary,\n" * 100),
+        ("clip.mp4", b"not a video, whatever its name says\n"),
+    ],
+)
+def test_what_is_not_media_is_refused(tmp_path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="not a media file"):
+        MediaFile(path)
+
+
+def test_a_file_with_subtitles_only_has_neither_picture_nor_sound(tmp_path) -> None:
+    path = tmp_path / "words.srt"
+    path.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n\n")
+    with pytest.raises(SourceError, match="neither video nor audio"):
+        MediaFile(path)
+
+
+def test_the_cover_picture_of_a_song_is_not_a_video(tmp_path) -> None:
+    plain = write_media(tmp_path / "song.mp3", video=None, audio="libmp3lame", rate=44100)
+    with_cover = tmp_path / "cover.mp3"
+    with av.open(str(plain)) as source, av.open(str(with_cover), "w") as target:
+        song = target.add_stream_from_template(source.streams.audio[0])
+        cover = target.add_stream("png", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 16, 16, "rgb24"
+        cover.disposition = av.stream.Disposition.attached_pic
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = song
+                target.mux(packet)
+        target.mux(cover.encode(av.VideoFrame(16, 16, "rgb24")))
+        target.mux(cover.encode())
+    pictures, sounds, media = read(with_cover)
+    assert not media.has_video
+    assert pictures == []
+    assert sounds
+
+
+def test_a_truncated_file_gives_what_is_there_and_says_so(tmp_path, caplog) -> None:
+    whole = write_media(tmp_path / "whole.mp4", seconds=4.0, options={"movflags": "faststart"})
+    cut = tmp_path / "cut.mp4"
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    with caplog.at_level(logging.WARNING):
+        pictures, _, media = read(cut)
+    assert 10 < len(pictures) < 90
+    assert media.truncated
+    assert "is truncated" in caplog.text
+    assert not read(whole)[2].truncated
+
+
+def test_a_file_cut_before_its_index_is_refused_with_the_reason(tmp_path) -> None:
+    whole = write_media(tmp_path / "whole.mp4", seconds=2.0)
+    cut = tmp_path / "cut.mp4"
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    with pytest.raises(SourceError, match="cut off before its index was written"):
+        MediaFile(cut)
+
+
+def test_damage_within_a_file_is_left_out_and_counted(tmp_path) -> None:
+    path = write_media(tmp_path / "clip.avi", seconds=3.0, audio="libmp3lame")
+    data = bytearray(path.read_bytes())
+    rng = np.random.default_rng(0)
+    start = len(data) // 3
+    data[start : start + 6000] = rng.integers(0, 256, 6000, np.uint8).tobytes()
+    path.write_bytes(data)
+    pictures, sounds, _ = read(path)
+    assert len(pictures) > 20
+    assert len(sounds) > 20
+    stamps = [item.stamp_ns for item in MediaFile(path)]
+    assert stamps == sorted(stamps)
+
+
+def test_nan_in_a_file_is_passed_on_to_be_counted(tmp_path) -> None:
+    sound = tone(16000, 0.5)
+    sound[100:200] = np.nan
+    path = write_media(
+        tmp_path / "nan.wav", video=None, audio="pcm_f32le", rate=16000, channels=1, sound=sound
+    )
+    _, sounds, _ = read(path)
+    whole = np.concatenate([block.samples for block in sounds])
+    assert np.count_nonzero(np.isnan(whole)) == 100
+
+
+def test_a_stream_that_ends_early_does_not_hold_up_the_other(tmp_path) -> None:
+    path = write_media(tmp_path / "short.mkv", seconds=8.0, sound=tone(48000, 0.5))
+    pictures, sounds, media = read(path)
+    assert len(pictures) == 8 * FPS
+    assert end_s(sounds[-1]) == pytest.approx(0.5, abs=0.05)
+    assert not media.truncated
+
+
+def test_the_sample_clip_of_the_repository_can_be_read() -> None:
+    pictures, sounds, media = read(SAMPLE)
+    assert (media.has_video, media.has_audio) == (True, True)
+    assert len(pictures) == pytest.approx(media.duration_s * media.fps, abs=1)
+    assert end_s(sounds[-1]) == pytest.approx(media.duration_s, abs=0.1)
