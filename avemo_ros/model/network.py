@@ -1,0 +1,112 @@
+"""The whole network: face branch, speech branch, and what joins them.
+
+Either may be missing; then the other's own head answers.  With both, a gate computed from the
+two emotion vectors (AG-FBP, Zhou et al. 2021, arXiv 2111.08910, in the form
+g = softmax(W [tanh(W_a a); tanh(W_v v)])) says how much each counts:
+
+    logits = 2 (g_a s_a(a) + g_v s_v(v)) + W_z FBP(2 g_a a, 2 g_v v)
+
+where s are the calibrated log-probabilities of the unimodal heads.  With an even gate and
+without the last term this is the sum of log-probabilities, the decision fusion that the
+bilinear term has to beat; W_z starts at zero, so training starts there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.branch import FaceBranch, SpeechBranch, collapse
+from avemo_ros.model.fusion import FactorizedBilinearPooling
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """Outcome of the fusion of B pairs."""
+
+    logits: Tensor
+    """(B, 7) over EMOTIONS, not calibrated."""
+    face_share: Tensor
+    """(B,) weight of the face, 0 to 1; the voice has the rest."""
+
+
+class Gate(nn.Module):
+    """Shares of speech and face, read from their vectors."""
+
+    def __init__(self, speech_width: int, face_width: int, hidden: int = 32) -> None:
+        super().__init__()
+        self.speech = nn.Linear(speech_width, hidden)
+        self.face = nn.Linear(face_width, hidden)
+        self.weigh = nn.Linear(2 * hidden, 2)
+        nn.init.zeros_(self.weigh.weight)
+        nn.init.zeros_(self.weigh.bias)
+
+    def forward(self, speech: Tensor, face: Tensor) -> Tensor:
+        """(B, 2): shares of speech and of face, which sum to 1."""
+        hidden = torch.cat((torch.tanh(self.speech(speech)), torch.tanh(self.face(face))), 1)
+        return torch.softmax(self.weigh(hidden), dim=1)
+
+
+class FusionHead(nn.Module):
+    """Vectors and log-probabilities of both branches to fused logits."""
+
+    def __init__(self, speech_width: int, face_width: int) -> None:
+        super().__init__()
+        self.speech_norm = nn.LayerNorm(speech_width)
+        self.face_norm = nn.LayerNorm(face_width)
+        self.gate = Gate(speech_width, face_width)
+        self.pooling = FactorizedBilinearPooling(speech_width, face_width)
+        self.head = nn.Linear(self.pooling.outputs, len(EMOTIONS))
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self, speech: Tensor, face: Tensor, speech_log: Tensor, face_log: Tensor
+    ) -> Fused:
+        """Join B pairs.
+
+        Args:
+            speech: (B, speech width) emotion vectors.
+            face: (B, face width) emotion vectors.
+            speech_log: (B, 7) calibrated log-probabilities of the speech branch.
+            face_log: (B, 7) calibrated log-probabilities of the face branch.
+        """
+        a, v = self.speech_norm(speech), self.face_norm(face)
+        shares = self.gate(a, v)
+        of_speech, of_face = 2 * shares[:, :1], 2 * shares[:, 1:]
+        pooled = self.pooling(of_speech * a, of_face * v)
+        logits = of_speech * speech_log + of_face * face_log + self.head(pooled)
+        return Fused(logits, shares[:, 1])
+
+
+class EmotionNet(nn.Module):
+    """Both branches, the fusion, and the temperatures of the three answers."""
+
+    speech_temperature: Tensor
+    face_temperature: Tensor
+    fused_temperature: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.face = FaceBranch()
+        self.speech = SpeechBranch()
+        self.fusion = FusionHead(self.speech.width, self.face.width)
+        for name in ("speech", "face", "fused"):
+            self.register_buffer(f"{name}_temperature", torch.ones(()))
+
+    def face_log(self, vector: Tensor) -> Tensor:
+        """Face vectors (B, width) to calibrated log-probabilities (B, 7)."""
+        return torch.log_softmax(self.face.classify(vector) / self.face_temperature, 1)
+
+    def speech_log(self, vector: Tensor) -> Tensor:
+        """Speech vectors (B, width) to calibrated log-probabilities (B, 7)."""
+        logits = collapse(self.speech.classify(vector))
+        return torch.log_softmax(logits / self.speech_temperature, 1)
+
+    def fuse(self, speech: Tensor, face: Tensor) -> tuple[Tensor, Tensor]:
+        """Pairs of vectors to calibrated log-probabilities (B, 7) and face shares (B,)."""
+        fused = self.fusion(speech, face, self.speech_log(speech), self.face_log(face))
+        return torch.log_softmax(fused.logits / self.fused_temperature, 1), fused.face_share

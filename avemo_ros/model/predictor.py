@@ -1,0 +1,175 @@
+"""The network at run time: what the live estimator calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from avemo_ros.config import ModelConfig
+from avemo_ros.errors import ConfigError
+from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
+from avemo_ros.model.weights import find_weights, load_weights
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEvidence:
+    """What the speech branch makes of a window; computed once, used for every face."""
+
+    vector: Tensor
+    """(1, width) emotion vector."""
+    log_probabilities: Tensor
+    """(1, 7), calibrated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The answer for one person and window."""
+
+    probabilities: tuple[float, ...]
+    """Calibrated, in the order of EMOTIONS; they sum to 1."""
+    face_share: float
+    voice_share: float
+    """Shares of the two in the decision; they sum to 1."""
+    frame_weights: NDArray[np.float32] | None
+    """(n,) attention to each face given, sums to 1; None without faces."""
+
+
+class Predictor:
+    """Faces and sound in, calibrated probabilities out.
+
+    The same input gives the same output, whatever was asked before.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Load weights.
+
+        Raises:
+            WeightsError: the weights are missing, damaged or for another network.
+            ConfigError: the device is not there.
+        """
+        loaded = load_weights(find_weights(config.weights))
+        self._set_up(loaded.network, loaded.model_id, config)
+
+    @classmethod
+    def from_network(
+        cls, network: EmotionNet, model_id: str, config: ModelConfig | None = None
+    ) -> Predictor:
+        """From a network at hand, e.g. an untrained one; the network itself is not changed."""
+        made = cls.__new__(cls)
+        made._set_up(network, model_id, config or ModelConfig())  # noqa: SLF001 - of its own
+        return made
+
+    def _set_up(self, network: EmotionNet, model_id: str, config: ModelConfig) -> None:
+        self.model_id = model_id
+        """Name and version of the weights."""
+        self.device = _device(config.device)
+        torch.set_num_threads(config.threads)
+        self._network = _for_inference(network).to(self.device)
+
+    @property
+    def face_width(self) -> int:
+        """Length of a face embedding."""
+        return self._network.face.width
+
+    def embed_faces(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Embed faces, once for each picture; windows reuse the result.
+
+        Args:
+            crops: N grey (side, side) crops, aligned, of any side.
+
+        Returns:
+            (N, face width) float32.
+        """
+        if len(crops) == 0:
+            return np.zeros((0, self.face_width), np.float32)
+        pictures = face_tensor(crops).to(self.device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            return np.asarray(self._network.face.cnn(pictures).cpu().numpy(), np.float32)
+
+    def speech_evidence(self, power_db: NDArray[np.float32]) -> SpeechEvidence:
+        """Read the voice of a window.
+
+        Args:
+            power_db: (T, 200) dB of a full-scale sine, T from 63 to 1000 columns of 10 ms.
+
+        Raises:
+            ValueError: the shape is another.
+        """
+        given = spectrogram_tensor(power_db)
+        features = given.to(self.device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            vector = self._network.speech.fcn(features)
+            return SpeechEvidence(vector, self._network.speech_log(vector))
+
+    def predict(
+        self, face_embeddings: NDArray[np.float32] | None, speech: SpeechEvidence | None
+    ) -> Prediction:
+        """Answer for one person.
+
+        Args:
+            face_embeddings: (n, face width) of the person's faces in the window, oldest
+                first, n at least 1; None without a face.
+            speech: the person's voice; None without one.
+
+        Raises:
+            ValueError: neither is given, or the embeddings have another shape.
+        """
+        with torch.inference_mode():
+            if face_embeddings is None:
+                if speech is None:
+                    raise ValueError("neither faces nor speech given; one at least is needed")
+                return Prediction(_probabilities(speech.log_probabilities), 0.0, 1.0, None)
+            if face_embeddings.ndim != 2 or face_embeddings.shape[0] == 0:
+                raise ValueError(
+                    f"face embeddings are {face_embeddings.shape}; "
+                    f"allowed: (n, {self.face_width}), n at least 1"
+                )
+            frames = torch.from_numpy(face_embeddings).to(self.device)
+            vector, weights = self._network.face.pool(frames.unsqueeze(0))
+            frame_weights = np.asarray(weights[0].cpu().numpy(), np.float32)
+            if speech is None:
+                log = self._network.face_log(vector)
+                return Prediction(_probabilities(log), 1.0, 0.0, frame_weights)
+            log, share = self._network.fuse(speech.vector, vector)
+            face_share = float(share[0])
+            return Prediction(_probabilities(log), face_share, 1.0 - face_share, frame_weights)
+
+
+def _probabilities(log: Tensor) -> tuple[float, ...]:
+    values = log[0].double().cpu().softmax(0)
+    return tuple(values.tolist())
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("model.device", name, "cpu | auto here: there is no CUDA device")
+    return torch.device(name)
+
+
+def _for_inference(network: EmotionNet) -> EmotionNet:
+    """A copy with batch norm folded into the convolutions, laid out for the CPU's kernels."""
+    copied = EmotionNet()
+    copied.load_state_dict(network.state_dict())
+    copied.eval().requires_grad_(False)
+    for module in list(copied.modules()):
+        _fold(module)
+    return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _fold(module: nn.Module) -> None:
+    """Fold each batch norm of a module that directly follows a convolution of its."""
+    named = list(module.named_children())
+    for (name, layer), (after, norm) in pairwise(named):
+        if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(module, name, fuse_conv_bn_eval(layer, norm))
+            setattr(module, after, nn.Identity())

@@ -1,0 +1,111 @@
+"""From features to network input: the one way for training, live input and replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avemo_ros.audio.chunk import BINS
+
+FACE_SIDE: Final = 48
+"""Side of the face picture that the network sees [pixels] (that of FER2013)."""
+MIN_COLUMNS: Final = 63
+"""Shortest spectrogram the speech network can read [columns of 10 ms]."""
+MAX_COLUMNS: Final = 1000
+"""Longest spectrogram the speech network takes [columns of 10 ms]."""
+RANGE_DB: Final = 80.0
+"""Depth of the spectrogram below its own loudest point [dB]."""
+QUIET_DB: Final = -60.0
+"""The loudest point counts as no quieter than this [dB of a full-scale sine], so that near
+silence is not blown up to speech."""
+
+_LEAST_CONTRAST: Final = 0.03
+
+
+def face_tensor(crops: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Tensor:
+    """Face crops as the face network takes them.
+
+    Each picture is brought to zero mean and unit deviation, so brightness and contrast of the
+    camera do not matter.
+
+    Args:
+        crops: grey pictures, each (side, side) uint8 of any side.
+
+    Returns:
+        (N, 1, 48, 48) float32.
+
+    Raises:
+        ValueError: a crop is not a grey square of bytes.
+    """
+    if len(crops) == 0:
+        return torch.zeros(0, 1, FACE_SIDE, FACE_SIDE)
+    small = np.empty((len(crops), FACE_SIDE, FACE_SIDE), np.uint8)
+    for index, crop in enumerate(crops):
+        if crop.ndim != 2 or crop.shape[0] != crop.shape[1] or crop.dtype != np.uint8:
+            raise ValueError(
+                f"face crop {index} is {crop.dtype} {crop.shape}; allowed: uint8 (side, side)"
+            )
+        if crop.shape[0] == 0:
+            raise ValueError(f"face crop {index} is empty")
+        if crop.shape[0] == FACE_SIDE:
+            small[index] = crop
+        else:
+            small[index] = cv2.resize(
+                crop, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_AREA
+            )
+    return standardise(torch.from_numpy(small).unsqueeze(1).float().div_(255.0))
+
+
+def standardise(pictures: Tensor) -> Tensor:
+    """Zero mean and unit deviation for each picture.
+
+    Args:
+        pictures: (N, 1, H, W) float32, 0 to 1.
+
+    Returns:
+        The same shape; a flat picture becomes zeros.
+    """
+    variance, mean = torch.var_mean(pictures, dim=(2, 3), correction=0, keepdim=True)
+    return (pictures - mean) / variance.sqrt().clamp_min(_LEAST_CONTRAST)
+
+
+def spectrogram_tensor(power_db: NDArray[np.float32]) -> Tensor:
+    """A window of log spectrogram as the speech network takes it.
+
+    Args:
+        power_db: (T, 200), dB of a full-scale sine, T from 63 to 1000 columns of 10 ms.
+
+    Returns:
+        (1, 1, T, 200) float32; see `relative`.
+
+    Raises:
+        ValueError: the shape is another.
+    """
+    if power_db.ndim != 2 or power_db.shape[1] != BINS:
+        raise ValueError(f"spectrogram is {power_db.shape}; allowed: (T, {BINS})")
+    if not MIN_COLUMNS <= len(power_db) <= MAX_COLUMNS:
+        raise ValueError(
+            f"spectrogram has {len(power_db)} columns; allowed: {MIN_COLUMNS} to {MAX_COLUMNS} "
+            "(0.63 s to 10 s)"
+        )
+    values = torch.from_numpy(np.ascontiguousarray(power_db, np.float32))
+    return relative(values[None, None])
+
+
+def relative(power_db: Tensor) -> Tensor:
+    """Level-invariant spectrogram: dB below its loudest point, cut at 80, scaled to -2..2.
+
+    Args:
+        power_db: (B, 1, T, 200) dB of a full-scale sine.
+
+    Returns:
+        The same shape, float32.
+    """
+    peak = power_db.amax(dim=(1, 2, 3), keepdim=True).clamp_min(QUIET_DB)
+    return (power_db - peak).clamp_min(-RANGE_DB).add(RANGE_DB / 2).div(RANGE_DB / 4)

@@ -1,0 +1,88 @@
+import torch
+
+from avemo_ros.model.fusion import FactorizedBilinearPooling, signed_root
+from avemo_ros.model.network import FusionHead
+
+
+def pooling(seed: int = 0, **kwargs: float) -> FactorizedBilinearPooling:
+    torch.manual_seed(seed)
+    return FactorizedBilinearPooling(5, 7, outputs=6, factors=3, **kwargs).eval()
+
+
+def test_pooling_is_the_sum_over_factors_of_products_of_vectors_with_an_appended_one() -> None:
+    fbp = pooling()
+    speech, face = torch.randn(2, 5), torch.randn(2, 7)
+    u = torch.cat((fbp.speech.weight, fbp.speech.bias[:, None]), 1)
+    v = torch.cat((fbp.face.weight, fbp.face.bias[:, None]), 1)
+    one = torch.ones(2, 1)
+    products = (torch.cat((speech, one), 1) @ u.T) * (torch.cat((face, one), 1) @ v.T)
+    pooled = torch.stack([products[:, 3 * i : 3 * i + 3].sum(1) for i in range(6)], 1)
+    rooted = signed_root(pooled)
+    expected = fbp.scale * rooted / rooted.norm(dim=1, keepdim=True)
+    assert torch.allclose(fbp(speech, face), expected, atol=1e-6)
+
+
+def test_a_missing_modality_does_not_wipe_out_the_other() -> None:
+    fbp = pooling()
+    faces = torch.randn(8, 7)
+    alone = fbp(torch.zeros(8, 5), faces).detach()
+    assert float(alone.norm(dim=1).min()) > 1.0
+    assert float(torch.cdist(alone, alone).sum()) > 1.0, "the face must still be told apart"
+    voices = torch.randn(8, 5)
+    heard = fbp(voices, torch.zeros(8, 7)).detach()
+    assert float(torch.cdist(heard, alone).min()) > 0.1
+
+
+def test_the_signed_root_is_odd_and_grows_like_a_root() -> None:
+    z = torch.tensor([-4.0, -1.0, 0.0, 1.0, 4.0])
+    assert torch.allclose(signed_root(z), torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]), atol=0.02)
+
+
+def test_gradients_are_finite_where_the_pooled_vector_is_zero() -> None:
+    z = torch.zeros(4, requires_grad=True)
+    signed_root(z).sum().backward()
+    assert z.grad is not None
+    assert bool(z.grad.isfinite().all())
+    fbp = pooling()
+    torch.nn.init.zeros_(fbp.speech.bias)
+    torch.nn.init.zeros_(fbp.face.bias)
+    fbp(torch.zeros(2, 5), torch.zeros(2, 7)).sum().backward()
+    assert all(bool(p.grad is not None and p.grad.isfinite().all()) for p in fbp.parameters())
+
+
+def test_the_scale_after_the_norm_is_learned() -> None:
+    fbp = pooling()
+    out = fbp(torch.randn(3, 5), torch.randn(3, 7))
+    assert torch.allclose(out.norm(dim=1), fbp.scale.detach().expand(3), atol=1e-4)
+    out[:, 0].sum().backward()
+    assert fbp.scale.grad is not None
+    assert float(fbp.scale.grad.abs()) > 0
+
+
+def test_dropout_acts_in_training_only() -> None:
+    fbp = pooling(dropout=0.5)
+    speech, face = torch.randn(2, 5), torch.randn(2, 7)
+    assert torch.equal(fbp(speech, face), fbp(speech, face))
+    fbp.train()
+    assert not torch.equal(fbp(speech, face), fbp(speech, face))
+
+
+def test_untrained_fusion_is_the_sum_of_log_probabilities() -> None:
+    torch.manual_seed(3)
+    head = FusionHead(5, 7).eval()
+    spoken = torch.log_softmax(torch.randn(4, 7), 1)
+    seen = torch.log_softmax(torch.randn(4, 7), 1)
+    fused = head(torch.randn(4, 5), torch.randn(4, 7), spoken, seen)
+    assert torch.allclose(fused.logits, spoken + seen, atol=1e-6)
+    assert torch.allclose(fused.face_share, torch.full((4,), 0.5))
+
+
+def test_the_gate_moves_the_decision_between_face_and_voice() -> None:
+    torch.manual_seed(4)
+    head = FusionHead(5, 7).eval()
+    spoken = torch.log_softmax(torch.randn(1, 7), 1)
+    seen = torch.log_softmax(torch.randn(1, 7), 1)
+    head.gate.weigh.bias.data = torch.tensor([-20.0, 20.0])
+    fused = head(torch.randn(1, 5), torch.randn(1, 7), spoken, seen)
+    assert float(fused.face_share.detach()) > 0.999
+    assert torch.allclose(fused.logits, 2 * seen, atol=1e-4)

@@ -1,0 +1,154 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avemo_ros.config import ModelConfig
+from avemo_ros.errors import ConfigError, WeightsError
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.predictor import Predictor
+from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
+from avemo_ros.model.weights import save_weights
+
+
+@pytest.fixture(scope="module")
+def network() -> EmotionNet:
+    """Untrained, but with normalisation statistics that folding must get right."""
+    torch.manual_seed(0)
+    made = EmotionNet().eval()
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2.0)
+    made.fusion.head.weight.data.normal_(0, 0.3)
+    made.face_temperature.fill_(1.3)
+    return made
+
+
+@pytest.fixture(scope="module")
+def predictor(network: EmotionNet) -> Predictor:
+    return Predictor.from_network(network, "untrained")
+
+
+@pytest.fixture(scope="module")
+def crops() -> list[np.ndarray]:
+    return list(np.random.default_rng(0).integers(0, 255, (5, 96, 96), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def sound() -> np.ndarray:
+    return np.random.default_rng(1).uniform(-90, -10, (120, 200)).astype(np.float32)
+
+
+def test_folding_batch_norm_changes_nothing_but_speed(
+    network: EmotionNet, predictor: Predictor, crops: list[np.ndarray], sound: np.ndarray
+) -> None:
+    with torch.inference_mode():
+        faces = network.face.cnn(face_tensor(crops)).numpy()
+        voice = network.speech.fcn(spectrogram_tensor(sound))
+    assert np.allclose(predictor.embed_faces(crops), faces, atol=1e-4)
+    assert torch.allclose(predictor.speech_evidence(sound).vector, voice, atol=1e-4)
+
+
+def test_face_alone_voice_alone_and_both_are_answered(
+    predictor: Predictor, crops: list[np.ndarray], sound: np.ndarray
+) -> None:
+    faces, voice = predictor.embed_faces(crops), predictor.speech_evidence(sound)
+    face_only = predictor.predict(faces, None)
+    voice_only = predictor.predict(None, voice)
+    both = predictor.predict(faces, voice)
+    assert (face_only.face_share, face_only.voice_share) == (1.0, 0.0)
+    assert (voice_only.face_share, voice_only.voice_share) == (0.0, 1.0)
+    assert 0.0 < both.face_share < 1.0
+    for answer in (face_only, voice_only, both):
+        assert len(answer.probabilities) == len(EMOTIONS)
+        assert sum(answer.probabilities) == pytest.approx(1.0, abs=1e-9)
+        assert answer.face_share + answer.voice_share == pytest.approx(1.0)
+    assert voice_only.frame_weights is None
+    assert both.frame_weights is not None
+    assert both.frame_weights.sum() == pytest.approx(1.0, abs=1e-5)
+    assert both.probabilities != face_only.probabilities
+
+
+def test_without_face_and_voice_there_is_nothing_to_say(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="neither"):
+        predictor.predict(None, None)
+
+
+@pytest.mark.parametrize("shape", [(0, 256), (256,)])
+def test_embeddings_of_another_shape_are_refused(
+    predictor: Predictor, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        predictor.predict(np.zeros(shape, np.float32), None)
+
+
+def test_no_faces_give_no_embeddings(predictor: Predictor) -> None:
+    assert predictor.embed_faces([]).shape == (0, 256)
+
+
+def test_the_same_input_gives_the_same_output_whatever_came_between(
+    predictor: Predictor, crops: list[np.ndarray], sound: np.ndarray
+) -> None:
+    def ask() -> tuple[float, ...]:
+        faces, voice = predictor.embed_faces(crops[:2]), predictor.speech_evidence(sound)
+        return predictor.predict(faces, voice).probabilities
+
+    before = ask()
+    predictor.speech_evidence(sound[:70])
+    predictor.predict(predictor.embed_faces(crops), None)
+    assert ask() == before
+
+
+def test_the_order_of_frames_does_not_matter_to_the_attention(
+    predictor: Predictor, crops: list[np.ndarray]
+) -> None:
+    faces = predictor.embed_faces(crops)
+    forth, back = predictor.predict(faces, None), predictor.predict(faces[::-1].copy(), None)
+    assert forth.probabilities == pytest.approx(back.probabilities, abs=1e-6)
+
+
+def test_the_network_it_is_made_from_stays_as_it_is(network: EmotionNet) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    Predictor.from_network(network, "x")
+    after = network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_a_saved_network_answers_as_before_saving_within_half_precision(
+    network: EmotionNet, predictor: Predictor, crops: list[np.ndarray], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.safetensors"
+    save_weights(network, path, "saved-1")
+    loaded = Predictor(ModelConfig(weights=str(path)))
+    assert loaded.model_id == "saved-1"
+    ours = predictor.predict(predictor.embed_faces(crops), None).probabilities
+    theirs = loaded.predict(loaded.embed_faces(crops), None).probabilities
+    assert theirs == pytest.approx(ours, abs=0.01)
+
+
+def test_missing_weights_stop_the_start(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError):
+        Predictor(ModelConfig(weights=str(tmp_path / "none.safetensors")))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_asking_for_a_gpu_that_is_not_there_is_a_configuration_error(
+    network: EmotionNet,
+) -> None:
+    with pytest.raises(ConfigError, match=r"model\.device"):
+        Predictor.from_network(network, "x", ModelConfig(device="cuda"))
+    assert Predictor.from_network(network, "x", ModelConfig(device="auto")).device.type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_and_cpu_agree(
+    network: EmotionNet, predictor: Predictor, crops: list[np.ndarray], sound: np.ndarray
+) -> None:
+    gpu = Predictor.from_network(network, "x", ModelConfig(device="cuda"))
+    ours = predictor.predict(predictor.embed_faces(crops), predictor.speech_evidence(sound))
+    theirs = gpu.predict(gpu.embed_faces(crops), gpu.speech_evidence(sound))
+    assert theirs.probabilities == pytest.approx(ours.probabilities, abs=5e-3)
