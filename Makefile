@@ -1,0 +1,30 @@
+# Every target makes first what it needs; `make setup` twice costs a second the second time.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build test demo bench lint clean
+
+IN_ENV := tools/setup.sh && . tools/env.sh &&
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## environment and workspace: .venv and .ws (PYTHON=python3.12 to choose one)
+	@PYTHON="$(PYTHON)" tools/setup.sh
+
+build:  ## install the package into the workspace again (edits of .py files need no build)
+	@tools/setup.sh --build
+
+test:  ## all tests (ARGS="-k face -x" goes to pytest)
+	@$(IN_ENV) pytest $(ARGS)
+
+demo:  ## live states, annotated video and page from a sample (CLIP=file, or SOURCE=devices)
+	@$(IN_ENV) python tools/demo.py $(if $(CLIP),--clip "$(CLIP)") $(if $(SOURCE),--source "$(SOURCE)")
+
+bench:  ## latency, CPU, memory and drops through the real nodes; writes out/bench.json
+	@$(IN_ENV) python tools/bench.py $(ARGS)
+
+lint:  ## ruff and mypy
+	@$(IN_ENV) ruff check . && ruff format --check . && mypy
+
+clean:  ## remove the environment, the workspace and what commands left behind
+	rm -rf .venv .ws out

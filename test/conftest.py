@@ -1,0 +1,57 @@
+"""Fixtures that tests of every part share."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Small machines: one thread per test process, and DDS that stays on this host.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+_calls = itertools.count()
+
+
+def _messages_built() -> bool:
+    if importlib.util.find_spec("rclpy") is None:
+        return False
+    return importlib.util.find_spec("avemo_ros.msg") is not None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips tests marked `ros` where there is no ROS."""
+    if item.get_closest_marker("ros") is not None and not _messages_built():
+        pytest.skip("no rclpy, or the messages are not built: run `make setup`, . tools/env.sh")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder that holds package.xml."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Data sets and clips: $AVEMO_DATA, else shared/data beside the repository."""
+    given = os.environ.get("AVEMO_DATA")
+    folder = Path(given) if given else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no data in {folder}; set AVEMO_DATA to where it is")
+    return folder
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A DDS domain of the test's own, set as ROS_DOMAIN_ID; the processes it starts inherit it.
+
+    Domains 1 to 101 are free of the ports that Linux gives to others.
+    """
+    domain = 1 + (os.getpid() * 13 + next(_calls)) % 101
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    return domain

@@ -1,0 +1,160 @@
+"""The package is described completely and points one way."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+import avemo_ros
+
+# Import name -> name on PyPI.
+FROM_PYPI = {
+    "av": "av",
+    "cv2": "opencv-contrib-python",
+    "google": "protobuf",
+    "mediapipe": "mediapipe",
+    "numpy": "numpy",
+    "pyaudio": "PyAudio",
+    "safetensors": "safetensors",
+    "scipy": "scipy",
+    "torch": "torch",
+    "tqdm": "tqdm",
+}
+BROUGHT_ALONG = {"protobuf"}  # mediapipe's, of the release that it asks for
+OPTIONAL = {"PyAudio"}
+
+# What each folder may import of the others: data flows one way.
+CORE = {"clock", "config", "errors", "labels", "stopwatch"}
+LAYERS = {
+    "source": {"audio"},
+    "audio": set(),
+    "vision": set(),
+    "model": {"audio", "vision"},
+    "state": {"audio", "vision", "model"},
+    "sink": {"audio", "vision", "state"},
+    "pipeline": {"audio", "vision", "model", "state"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute module names that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def sources(repository: Path) -> list[Path]:
+    return sorted((repository / "avemo_ros").rglob("*.py"))
+
+
+def outside(repository: Path) -> dict[str, Path]:
+    """Top-level names of third parties that the code imports, each with a file that does."""
+    found: dict[str, Path] = {}
+    for path in sources(repository):
+        for name in imports(path):
+            top = name.split(".")[0]
+            if top not in sys.stdlib_module_names and top != "avemo_ros":
+                found[top] = path
+    return found
+
+
+def locked(path: Path) -> dict[str, str]:
+    """Versions by name of a requirements file."""
+    lines = [line.split(";")[0].strip() for line in path.read_text().splitlines()]
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def declared(repository: Path, *kinds: str) -> set[str]:
+    root = ET.parse(repository / "package.xml").getroot()
+    return {element.text or "" for kind in kinds for element in root.iter(kind)}
+
+
+def test_every_place_names_the_same_version_and_licence(repository: Path) -> None:
+    root = ET.parse(repository / "package.xml").getroot()
+    assert root.findtext("version") == avemo_ros.__version__
+    setup = configparser.ConfigParser()
+    setup.read(repository / "setup.cfg")
+    assert setup["metadata"]["license"] == root.findtext("license") == "Apache-2.0"
+    assert "Apache License" in (repository / "LICENSE").read_text()
+
+
+def test_every_third_party_import_is_declared(repository: Path) -> None:
+    setup = configparser.ConfigParser()
+    setup.read(repository / "setup.cfg")
+    wanted = re.findall(r"^([\w-]+)", setup["options"]["install_requires"], re.MULTILINE)
+    versions: dict[str, str] = {}
+    for lock in ("core", "torch", "microphone"):
+        versions |= locked(repository / "tools" / "requirements" / f"{lock}.lock")
+    ros = declared(repository, "depend", "exec_depend")
+    for name, path in outside(repository).items():
+        if name in FROM_PYPI:
+            package = FROM_PYPI[name]
+            assert package in versions, f"{path} imports {name}, no lock has {package}"
+            assert package in {*wanted, *BROUGHT_ALONG, *OPTIONAL}, f"{path} imports {name}"
+        else:
+            assert name in ros, f"{path} imports {name}, which package.xml does not name"
+
+
+def test_nothing_is_declared_that_is_not_used(repository: Path) -> None:
+    setup = configparser.ConfigParser()
+    setup.read(repository / "setup.cfg")
+    wanted = re.findall(r"^([\w-]+)", setup["options"]["install_requires"], re.MULTILINE)
+    used = {FROM_PYPI.get(name) for name in outside(repository)}
+    # Of silero-vad only the weights file is read, not the module.
+    assert set(wanted) - used == {"silero-vad"}
+
+
+@pytest.mark.parametrize("lock", ["core", "torch", "microphone", "dev", "ros"])
+def test_every_requirement_is_locked_to_one_version(repository: Path, lock: str) -> None:
+    path = repository / "tools" / "requirements" / f"{lock}.lock"
+    for line in path.read_text().splitlines():
+        assert line.startswith("#") or re.fullmatch(
+            r"[\w.-]+==[\w.+]+(; python_version < \"3\.11\")?", line
+        ), line
+
+
+def test_only_nodes_import_ros(repository: Path) -> None:
+    ros = set(outside(repository)) - set(FROM_PYPI)
+    assert "rclpy" in ros
+    for path in sources(repository):
+        if "nodes" in path.relative_to(repository).parts:
+            continue
+        found = {name.split(".")[0] for name in imports(path)} & ros
+        found |= {name for name in imports(path) if name.startswith("avemo_ros.msg")}
+        assert not found, f"{path} imports {found}"
+
+
+def test_the_layers_point_one_way(repository: Path) -> None:
+    for path in sources(repository):
+        parts = path.relative_to(repository / "avemo_ros").with_suffix("").parts
+        if parts[0] not in LAYERS:
+            continue
+        allowed = LAYERS[parts[0]] | CORE | {parts[0]}
+        for name in imports(path):
+            if name.startswith("avemo_ros."):
+                assert name.split(".")[1] in allowed, f"{path} imports {name}"
+
+
+def test_every_executable_has_its_module(repository: Path) -> None:
+    cmake = (repository / "CMakeLists.txt").read_text()
+    listed = re.search(r"foreach\(node ([\w ]+)\)", cmake)
+    assert listed is not None
+    modules = [f"nodes/{node}" for node in listed[1].split()]
+    for module in [*modules, "cli/main"]:
+        path = repository / "avemo_ros" / f"{module}.py"
+        assert path.is_file(), f"CMakeLists.txt installs an executable for {module}"
+        names = {
+            node.name for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.FunctionDef)
+        }  # fmt: skip
+        assert "main" in names, f"{path} has no main()"

@@ -1,0 +1,564 @@
+"""The demo: real nodes, real topics, people's emotion live in the terminal.
+
+`make demo` plays the sample clip, `make demo CLIP=file` any media file, and
+`make demo SOURCE=devices` takes webcam and microphone until Ctrl-C.  The states go by as a
+table; an annotated video, a timeline page and the states as JSON Lines stay in out/demo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from avemo_ros.audio.chunk import AudioBlock
+    from avemo_ros.state.estimate import Hop
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SAMPLE: Final = ROOT / "test" / "data" / "sample.mp4"
+START_LIMIT_S: Final = 90.0
+"""A busy machine may take this long to load the models."""
+FIRST_STATE_LIMIT_S: Final = 20.0
+"""From the start of the source to the first state."""
+DRAIN_S: Final = 3.0
+"""What is still on its way at the end of a clip has this long to arrive."""
+WAITING: Final = 300
+"""Pictures and blocks of sound that may wait for the encoder."""
+OVERLAY_HZ: Final = 30.0
+
+DONE, FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says why."""
+
+    def __init__(self, text: str, status: int = FAILED) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; returns the exit status (2: it could not start, 1: it failed)."""
+    parser = argparse.ArgumentParser(description="Emotion states from real nodes, live.")
+    parser.add_argument("--clip", type=Path, help="media file to play (default: the sample)")
+    parser.add_argument(
+        "--source",
+        choices=("clip", "devices"),
+        default="clip",
+        help="'devices': webcam and microphone instead of a clip, until Ctrl-C",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "out" / "demo", help="folder of the results"
+    )
+    parser.add_argument("--seconds", type=float, help="end after this time [s]")
+    args = parser.parse_args(argv)
+    if args.clip is not None and args.source == "devices":
+        parser.error("a clip and devices exclude one another")
+    try:
+        # Quick answers first: the imports of ROS and of the models take seconds.
+        if args.source == "clip":
+            clip = args.clip or SAMPLE
+            if not clip.is_file():
+                raise DemoError(f"there is no file '{clip}'", NOT_STARTED)
+            source: Source = Clip(clip)
+        else:
+            source = Devices()
+        _check_ros()
+        return Demo(source, args.out, args.seconds).run()
+    except DemoError as error:
+        print(f"demo: error: {error}", file=sys.stderr)
+        return error.status
+
+
+def _check_ros() -> None:
+    try:
+        import rclpy  # noqa: F401
+
+        import avemo_ros.msg  # noqa: F401
+    except ImportError as error:
+        raise DemoError(
+            f"{error}; run 'make setup' once and enter its environment with "
+            "'. tools/env.sh', or use 'make demo', which does both",
+            NOT_STARTED,
+        ) from error
+
+
+class Source:
+    """Where pictures and sound come from."""
+
+    title = ""
+    has_video = True
+    has_audio = True
+    duration_s: float | None = None
+    """None: until it is interrupted."""
+
+    def nodes(self) -> list[tuple[str, dict[str, object]]]:
+        """Nodes to start, with their parameters."""
+        raise NotImplementedError
+
+
+class Clip(Source):
+    """A media file, played by the node `media_player`."""
+
+    def __init__(self, path: Path) -> None:
+        from avemo_ros.errors import SourceError
+        from avemo_ros.source.media import MediaFile
+
+        try:
+            with MediaFile(path) as media:
+                self.has_video, self.has_audio = media.has_video, media.has_audio
+                self.duration_s = media.duration_s or None
+        except SourceError as error:
+            raise DemoError(str(error), NOT_STARTED) from error
+        self.title = path.name
+        self._path = path.resolve()
+
+    def nodes(self) -> list[tuple[str, dict[str, object]]]:
+        return [("media_player", {"file": str(self._path), "at_end": "exit"})]
+
+
+class Devices(Source):
+    """Webcam and microphone; one of them is enough."""
+
+    title = "camera and microphone"
+
+    def __init__(self) -> None:
+        from avemo_ros.errors import SourceError
+        from avemo_ros.source.camera import Camera
+        from avemo_ros.source.microphone import Microphone
+
+        missing = []
+        for what, device in (("has_video", Camera("0")), ("has_audio", Microphone(""))):
+            try:
+                device.open()
+            except SourceError as error:
+                setattr(self, what, False)
+                missing.append(str(error))
+            finally:
+                device.close()
+        if not self.has_video and not self.has_audio:
+            raise DemoError("; ".join(missing), NOT_STARTED)
+        for text in missing:
+            print(f"demo: {text}; going on without", file=sys.stderr)
+
+    def nodes(self) -> list[tuple[str, dict[str, object]]]:
+        wanted = [("camera", self.has_video), ("microphone", self.has_audio)]
+        return [(name, {}) for name, there in wanted if there]
+
+
+class Node:
+    """A node in a process of its own; its output goes to a file."""
+
+    def __init__(self, name: str, parameters: dict[str, object], out: Path) -> None:
+        self.name = name
+        self._log = out / f"{name}.log"
+        command = [sys.executable, str(_executable(name)), "--ros-args"]
+        for key, value in parameters.items():
+            # JSON is YAML in which every path and number is what it was.
+            command += ["-p", f"{key}:={json.dumps(value)}"]
+        if shutil.which("setpriv") is not None:
+            # Even if the demo is killed the hard way, no node stays behind.
+            command = ["setpriv", "--pdeathsig", "TERM", *command]
+        with self._log.open("w") as log:
+            # A session of its own: Ctrl-C reaches the demo only, which ends its nodes in order.
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"},
+            )
+
+    @property
+    def status(self) -> int | None:
+        """Exit status; None while it runs."""
+        return self._process.poll()
+
+    def check(self) -> None:
+        """Raises DemoError if the node ended."""
+        if self.status is not None:
+            raise DemoError(f"node {self.name} ended with status {self.status}{self.tail()}")
+
+    def tail(self) -> str:
+        """The last lines of its output, for an error message."""
+        lines = self._log.read_text(errors="replace").strip().splitlines()[-8:]
+        return "".join(f"\n  | {line}" for line in lines) + f"\n(all of it: {self._log})"
+
+    def complaints(self) -> list[str]:
+        """Its warnings and errors, each once."""
+        found = re.findall(
+            r"\[(WARN|ERROR|FATAL)\] \[[\d.]+\] \[[^]]*\]: (.*)",
+            self._log.read_text(errors="replace"),
+        )
+        return list(dict.fromkeys(f"{self.name}: {text}" for _, text in found))
+
+    def stop(self) -> None:
+        """End it: politely, then not."""
+        for number, limit_s in ((signal.SIGINT, 5.0), (signal.SIGTERM, 3.0)):
+            if self._process.poll() is not None:
+                return
+            self._process.send_signal(number)
+            try:
+                self._process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                continue
+        self._process.kill()
+        self._process.wait()
+
+
+def _executable(name: str) -> Path:
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        path = Path(prefix) / "lib" / "avemo_ros" / name
+        if prefix and path.is_file():
+            return path
+    raise DemoError(f"the node '{name}' is not installed; run 'make build'", NOT_STARTED)
+
+
+class Recorder:
+    """Writes the annotated video on a thread, so that the encoder holds nothing up."""
+
+    def __init__(self, path: Path, start_ns: int, *, sound: bool) -> None:
+        from avemo_ros.sink.video import VideoWriter
+
+        self._writer = VideoWriter(path, start_ns, sound=sound, rate=OVERLAY_HZ)
+        self._waiting: queue.Queue[tuple[int, Any] | None] = queue.Queue(WAITING)
+        self.dropped = 0
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def push(self, stamp_ns: int, item: NDArray[np.uint8] | AudioBlock) -> None:
+        """Take a picture or a block of sound."""
+        try:
+            self._waiting.put_nowait((stamp_ns, item))
+        except queue.Full:
+            self.dropped += 1
+
+    def finish(self) -> None:
+        """Write what still waits and close the file."""
+        while self._thread.is_alive():
+            try:
+                self._waiting.put(None, timeout=0.2)
+                break
+            except queue.Full:
+                continue
+        self._thread.join()
+
+    def _run(self) -> None:
+        from avemo_ros.audio.chunk import AudioBlock
+        from avemo_ros.errors import AvemoError
+
+        try:
+            with self._writer:
+                while (entry := self._waiting.get()) is not None:
+                    stamp_ns, item = entry
+                    if isinstance(item, AudioBlock):
+                        self._writer.push_audio(item)
+                    else:
+                        self._writer.push_frame(stamp_ns, item)
+        except AvemoError as error:
+            self.error = error
+
+
+class Listener:
+    """Subscribes to what the nodes publish, and hands it on in the core's terms."""
+
+    def __init__(self, demo: Demo, source: Source) -> None:
+        import rclpy
+        from audio_common_msgs.msg import AudioDataStamped, AudioInfo
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.signals import SignalHandlerOptions
+        from sensor_msgs.msg import Image
+
+        from avemo_ros.msg import EmotionState, EmotionStateArray
+        from avemo_ros.nodes import convert, qos
+
+        self._convert = convert
+        self._demo = demo
+        self._info: Any = None
+        self._states: dict[int, Any] = {}
+        self._attended: dict[int, Any] = {}
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        self._rclpy = rclpy
+        self._node = node = rclpy.create_node("avemo_demo")
+        node.create_subscription(
+            EmotionStateArray, "emotion_states", self._take_states, qos.result(100)
+        )
+        node.create_subscription(
+            EmotionState, "emotion_state", self._take_attended, qos.result(100)
+        )
+        if source.has_video:
+            # Reliable: over best effort large pictures get lost.
+            node.create_subscription(
+                Image, "emotion_overlay", self._take_overlay, qos.result(10)
+            )
+        if source.has_audio:
+            latched = qos.result(1, latched=True)
+            node.create_subscription(AudioInfo, "audio_info", self._take_info, latched)
+            node.create_subscription(
+                AudioDataStamped, "audio", self._take_audio, qos.result(100)
+            )
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+
+    def spin(self, seconds: float) -> None:
+        """Take what comes within this time."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    @property
+    def ready(self) -> bool:
+        """The stack publishes."""
+        return bool(self._node.count_publishers("emotion_states"))
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._rclpy.try_shutdown()
+
+    def _take_states(self, message: Any) -> None:
+        stamp_ns = self._convert.to_ns(message.header.stamp)
+        self._states[stamp_ns] = message
+        self._pair(stamp_ns)
+
+    def _take_attended(self, message: Any) -> None:
+        stamp_ns = self._convert.to_ns(message.header.stamp)
+        self._attended[stamp_ns] = message
+        self._pair(stamp_ns)
+
+    def _pair(self, stamp_ns: int) -> None:
+        """Both topics of one moment make a hop."""
+        from avemo_ros.state.estimate import Hop
+
+        if stamp_ns not in self._states or stamp_ns not in self._attended:
+            return
+        everyone, one = self._states.pop(stamp_ns), self._attended.pop(stamp_ns)
+        for waiting in (self._states, self._attended):
+            # Half of a pair may have been lost; it must not wait for ever.
+            for old in [stamp for stamp in waiting if stamp < stamp_ns]:
+                del waiting[old]
+        estimates = tuple(self._convert.estimate(state) for state in everyone.states)
+        hop = Hop(stamp_ns, estimates, self._convert.estimate(one), None)
+        self._demo.take_hop(hop, float(one.latency))
+
+    def _take_overlay(self, message: Any) -> None:
+        stamp_ns = self._convert.to_ns(message.header.stamp)
+        self._demo.take_media(stamp_ns, self._convert.picture(message))
+
+    def _take_info(self, message: Any) -> None:
+        self._info = message
+
+    def _take_audio(self, message: Any) -> None:
+        from avemo_ros.audio.chunk import AudioBlock
+        from avemo_ros.audio.pcm import decode_pcm
+
+        if self._info is None:
+            return
+        samples = decode_pcm(
+            message.audio.data, self._info.sample_format, self._info.channels
+        )
+        stamp_ns = self._convert.to_ns(message.header.stamp)
+        self._demo.take_media(stamp_ns, AudioBlock(stamp_ns, self._info.sample_rate, samples))
+
+
+class Demo:
+    """Starts the nodes, shows and records what they publish, and ends them."""
+
+    def __init__(self, source: Source, out: Path, seconds: float | None) -> None:
+        self._source = source
+        self._out = out
+        self._seconds = seconds
+        self._interrupted = False
+        self._start_ns: int | None = None
+        self._recorder: Recorder | None = None
+        self._hops: list[tuple[Hop, float]] = []
+        self._table: Any = None
+        self._lines: Any = None
+        self._timeline: Any = None
+        self._last_ns = 0
+        self._stack = ExitStack()
+        self._video, self._page, self._jsonl = (
+            out / name for name in ("annotated.mp4", "index.html", "states.jsonl")
+        )
+
+    def run(self) -> int:
+        """The whole demo; returns the exit status."""
+        self._out.mkdir(parents=True, exist_ok=True)
+        for old in (self._video, self._page, self._jsonl):
+            old.unlink(missing_ok=True)
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        # Of its own, so that a robot's running nodes neither hear nor disturb the demo.
+        os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+        os.environ.setdefault("ROS_LOG_DIR", str(self._out / "log"))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupt)
+        nodes: list[Node] = []
+        try:
+            with ExitStack() as stack:
+                stack.callback(lambda: [node.stop() for node in reversed(nodes)])
+                self._play(nodes, stack)
+        finally:
+            self._finish()
+        return self._conclude(nodes)
+
+    def take_media(self, stamp_ns: int, item: NDArray[np.uint8] | AudioBlock) -> None:
+        """An overlay picture or a block of sound came."""
+        self._begin(stamp_ns)
+        if self._recorder is not None:
+            self._recorder.push(stamp_ns, item)
+
+    def take_hop(self, hop: Hop, latency_s: float) -> None:
+        """The states of one moment came."""
+        self._begin(hop.attended.window_start_ns)
+        assert self._start_ns is not None
+        length_s = self._source.duration_s
+        if length_s is not None and hop.stamp_ns > self._start_ns + (length_s + 0.05) * 1e9:
+            return  # the clip is over, and the nodes notice that nothing comes any more
+        self._last_ns = hop.stamp_ns
+        self._timeline.add(hop, latency_s)
+        self._table.show(hop, latency_s)
+        self._lines.write(hop)
+
+    def _begin(self, stamp_ns: int) -> None:
+        """The first stamp is time zero of everything that is shown and written."""
+        if self._start_ns is not None:
+            return
+        from avemo_ros.sink.jsonl import JsonLines
+        from avemo_ros.sink.table import LiveTable
+        from avemo_ros.sink.timeline import Timeline
+
+        self._start_ns = stamp_ns
+        self._timeline = Timeline(self._source.title, stamp_ns)
+        self._table = LiveTable(stamp_ns)
+        self._lines = self._stack.enter_context(JsonLines(self._jsonl, stamp_ns))
+        if self._source.has_video:
+            self._recorder = Recorder(self._video, stamp_ns, sound=self._source.has_audio)
+
+    def _interrupt(self, number: int, frame: object) -> None:  # noqa: ARG002
+        if self._interrupted:
+            # Asked twice: without results, but the nodes are still ended.
+            raise KeyboardInterrupt
+        self._interrupted = True
+
+    def _play(self, nodes: list[Node], stack: ExitStack) -> None:
+        print(
+            f"avemo_ros demo: {self._source.title}; ROS domain {os.environ['ROS_DOMAIN_ID']}; "
+            "Ctrl-C ends",
+            flush=True,
+        )
+        processing = Node("emotion_stack", {"overlay_rate_hz": OVERLAY_HZ}, self._out)
+        nodes.append(processing)
+        listener = Listener(self, self._source)
+        stack.callback(listener.close)
+        self._wait_for(listener, processing)
+        sources = []
+        for name, parameters in self._source.nodes():
+            sources.append(Node(name, parameters, self._out))
+            nodes.append(sources[-1])
+        started = time.monotonic()
+        while not self._interrupted:
+            listener.spin(0.1)
+            processing.check()
+            ran_s = time.monotonic() - started
+            if self._timeline is None and ran_s > START_LIMIT_S:
+                raise DemoError(f"nothing came from {sources[0].name}{sources[0].tail()}")
+            if self._seconds is not None and ran_s > self._seconds:
+                break
+            ended = [node for node in sources if node.status is not None]
+            for node in ended:
+                if node.status != 0 or self._source.duration_s is None:
+                    node.check()
+            if ended:
+                self._drain(listener, processing)
+                break
+
+    def _wait_for(self, listener: Listener, processing: Node) -> None:
+        until = time.monotonic() + START_LIMIT_S
+        while not listener.ready and not self._interrupted:
+            listener.spin(0.1)
+            processing.check()
+            if time.monotonic() > until:
+                raise DemoError(
+                    f"{processing.name} did not start within {START_LIMIT_S:.0f} s"
+                    + processing.tail()
+                )
+
+    def _drain(self, listener: Listener, processing: Node) -> None:
+        """Take what is on its way when the clip has ended."""
+        until = time.monotonic() + DRAIN_S
+        last_ns, since = self._last_ns, time.monotonic()
+        while time.monotonic() < until and time.monotonic() - since < 0.5:
+            listener.spin(0.1)
+            processing.check()
+            if self._last_ns != last_ns:
+                last_ns, since = self._last_ns, time.monotonic()
+
+    def _finish(self) -> None:
+        """Write everything that there is; after an error too."""
+        from avemo_ros.sink.page import write_page
+
+        if self._table is not None:
+            self._table.close()
+        if self._recorder is not None:
+            self._recorder.finish()
+        self._stack.close()
+        if self._timeline is not None:
+            write_page(self._page, self._timeline)
+
+    def _conclude(self, nodes: Sequence[Node]) -> int:
+        """Say what came out."""
+        timeline = self._timeline
+        if timeline is None or timeline.hops == 0:
+            if self._interrupted:
+                print("demo: interrupted before the first state")
+                return INTERRUPTED
+            tails = "".join(f"\n{node.name}:{node.tail()}" for node in nodes)
+            raise DemoError(f"no state was published{tails}")
+        complaints = [text for node in nodes for text in node.complaints()]
+        if complaints:
+            print("\nThe nodes said:")
+            for text in complaints[:8]:
+                print(f"  {text}")
+        people = len(timeline.people)
+        delays = sorted(timeline.latencies_s)
+        print(
+            f"\n{timeline.hops} states in {timeline.duration_s:.1f} s, {people} "
+            f"{'person' if people == 1 else 'people'}, {timeline.claimed_share:.0%} with a "
+            f"claim; latency {1e3 * delays[len(delays) // 2]:.0f} ms (median)"
+        )
+        results = [("states", self._jsonl), ("timeline", self._page)]
+        if self._recorder is not None:
+            if self._recorder.error is not None:
+                print(f"demo: {self._recorder.error}", file=sys.stderr)
+            elif self._video.exists():
+                results.insert(0, ("video", self._video))
+            if self._recorder.dropped:
+                print(f"  {self._recorder.dropped} items did not reach the video in time")
+        for name, path in results:
+            print(f"  {name:9} {path}")
+        print("They are personal data of whoever is seen: delete them when done.")
+        endless = self._source.duration_s is None
+        return INTERRUPTED if self._interrupted and not endless else DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# Makes the environment of this checkout: .venv (Python packages) and .ws (colcon workspace).
+#
+#   tools/setup.sh          what is missing or out of date; nothing to do takes a second
+#   tools/setup.sh --build  and always install the package again (new and removed files)
+#
+# With ROS 2 sourced, .venv sees the system's packages and adds what rosdep cannot give; without,
+# ROS comes from the PyPI wheels.  `make clean` removes both folders.
+set -euo pipefail
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
+readonly venv="$PWD/.venv" workspace="$PWD/.ws" locks=tools/requirements
+readonly mode="${ROS_DISTRO:+ros}"
+unset PYTHONHOME
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+    printf 'setup: %s\n' "$@" >&2
+    exit 1
+}
+
+# Runs a command with its output in a log file; shows the log's end if the command fails.
+logged() { # NAME COMMAND...
+    local log="$workspace/setup-$1.log"
+    shift
+    "$@" >"$log" 2>&1 || {
+        tail -n 30 "$log" >&2
+        fail "failed: $*" "the whole output is in $log"
+    }
+}
+
+digest() { sha256sum | cut -d' ' -f1; }
+holds() { [ -e "$1" ] && [ "$(cat "$1")" = "$2" ]; } # FILE TEXT
+
+check_tools() {
+    local missing=() tool
+    for tool in g++ make; do
+        command -v "$tool" >/dev/null || missing+=("$tool")
+    done
+    [ ${#missing[@]} -eq 0 ] ||
+        fail "missing: ${missing[*]}" "Debian, Ubuntu: sudo apt install build-essential"
+    [ -z "$mode" ] || command -v colcon >/dev/null ||
+        fail "missing: colcon" "sudo apt install python3-colcon-common-extensions"
+    if [ -z "$mode" ] && [ "$(uname -sm)" != "Linux x86_64" ]; then
+        fail "the ROS wheels are for Linux on x86-64, this is $(uname -sm)" \
+            "install ROS 2 Jazzy, source it and run this again"
+    fi
+}
+
+# The first Python that starts (pyenv's shims may not), is of a fitting version and complete.
+find_python() {
+    local candidate reasons=() probe
+    # With a ROS it must be the Python that ROS was built for.
+    for candidate in ${PYTHON:-$([ -n "$mode" ] && echo python3 /usr/bin/python3 ||
+        echo python3.12 python3.11 python3.10 python3)}; do
+        command -v "$candidate" >/dev/null || continue
+        probe=$("$candidate" - "$mode" 2>&1 <<'EOF'
+import os, sys, sysconfig
+
+version = ".".join(map(str, sys.version_info[:2]))
+if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+    sys.exit(f"is {version}, needed is 3.10, 3.11 or 3.12")
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit(f"cannot make environments: sudo apt install python{version}-venv")
+if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
+    sys.exit(f"has no headers to compile with: sudo apt install python{version}-dev")
+if sys.argv[1]:
+    try:
+        import rclpy
+    except ImportError:
+        sys.exit("cannot import rclpy of the sourced ROS")
+EOF
+        ) && { echo "$candidate"; return; }
+        reasons+=("  $candidate ${probe##*$'\n'}")
+    done
+    fail "no usable Python found (looked for 3.10 to 3.12)" "${reasons[@]}" \
+        "or name one: make setup PYTHON=/path/to/python"
+}
+
+# The wheels name the include folders of the machine that built them.
+mend_wheels() {
+    local includes numpy
+    includes=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+    numpy=$("$venv/bin/python" -c 'import numpy; print(numpy.get_include())')
+    find "$venv/share" -name '*.cmake' -exec sed -i -E \
+        -e "s#/opt/python/cp[0-9]+-cp[0-9]+/lib/python[0-9.]+/site-packages/numpy/_core/include#$numpy#g" \
+        -e "s#/opt/python/cp[0-9]+-cp[0-9]+/include/python[0-9.]+#$includes#g" {} +
+}
+
+# The path belongs to it because a moved environment does not work.
+venv_digest() { # VERSION FILE...
+    { echo "$1 $venv ${ROS_DISTRO:-}"; cat "${@:2}"; } | digest
+}
+
+make_venv() {
+    local python version wanted files=("$locks"/{core,dev,torch,microphone}.lock)
+    [ -n "$mode" ] || files+=("$locks/ros.lock")
+    if [ -e "$venv/avemo.stamp" ]; then
+        version=$("$venv/bin/python" -V 2>&1) || version=broken
+        wanted=$(venv_digest "$version" "${files[@]}")
+        holds "$venv/avemo.stamp" "$wanted" && return
+    fi
+    python=$(find_python)
+    say "Python packages for $("$python" -V) into .venv (a few minutes)"
+    rm -rf "$venv" "$workspace"/{ready,build,install,log}
+    logged venv "$python" -m venv ${mode:+--system-site-packages} "$venv"
+    local pip=("$venv/bin/pip" --disable-pip-version-check install --no-input)
+    local lists=(-r "$locks/core.lock" -r "$locks/dev.lock")
+    [ -n "$mode" ] || lists+=(-r "$locks/ros.lock")
+    logged pip "${pip[@]}" --no-deps "${lists[@]}"
+    logged torch "${pip[@]}" -r "$locks/torch.lock"
+    [ -n "$mode" ] || mend_wheels
+    version=$("$venv/bin/python" -V)
+    venv_digest "$version" "${files[@]}" >"$venv/avemo.stamp"
+}
+
+# PyAudio is compiled; everything but the microphone node works without.
+make_microphone() {
+    "$venv/bin/python" -c 'import pyaudio' 2>/dev/null && return
+    if echo '#include <portaudio.h>' | g++ -E -x c++ - >/dev/null 2>&1; then
+        say "PyAudio for the microphone node"
+        logged pyaudio "$venv/bin/pip" --disable-pip-version-check install --no-input \
+            --no-deps -r "$locks/microphone.lock"
+    else
+        say "the microphone node will not work: PyAudio needs PortAudio's headers;" \
+            "'sudo apt install portaudio19-dev' and run this again (all else works)"
+    fi
+}
+
+# Of what decides the build: contents for what is compiled or configured, for all else, linked
+# into the install tree one by one, the names.
+workspace_digest() {
+    {
+        cat "$venv/avemo.stamp" CMakeLists.txt package.xml tools/executable.in msg/*.msg
+        find tools/audio_common_msgs -type f -exec cat {} +
+        find . \( -path './.*' -o -name __pycache__ \) -prune -o -type f \
+            \( -path './avemo_ros/*' -o -path './config/*' -o -path './launch/*' \
+            -o -path './models/*' -o -path ./test/data/sample.mp4 \) -print | sort
+    } | digest
+}
+
+make_workspace() { # [--build]
+    local wanted paths=(.) missing_audio=1 prefix
+    wanted=$(workspace_digest)
+    holds "$workspace/ready" "$wanted" && [ "${1-}" != --build ] && return
+    if [ -z "$mode" ]; then
+        export AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv"
+        unset PYTHONPATH
+    fi
+    while IFS= read -r -d: prefix; do
+        [ -d "$prefix/share/audio_common_msgs" ] && [ "$prefix" != "$workspace/install" ] &&
+            missing_audio=
+    done <<<"${AMENT_PREFIX_PATH-}:"
+    [ -z "$missing_audio" ] || paths+=(tools/audio_common_msgs)
+    [ -e "$workspace/ready" ] || say "colcon workspace in .ws (a minute)"
+    # Links to files that are gone would stay importable names.
+    [ ! -d "$workspace/install" ] || find -L "$workspace/install" -type l -delete
+    PATH="$venv/bin:$PATH" logged colcon colcon --log-base "$workspace/log" build \
+        --build-base "$workspace/build" --install-base "$workspace/install" \
+        --merge-install --symlink-install --paths "${paths[@]}" --cmake-force-configure \
+        --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python3" \
+        -Wno-dev --no-warn-unused-cli
+    echo "${ROS_DISTRO:-wheels}" >"$workspace/ros"
+    echo "$wanted" >"$workspace/ready"
+}
+
+mkdir -p "$workspace"
+exec 9>"$workspace/lock"
+flock 9 # two at once would write over each other
+check_tools
+make_venv
+make_microphone
+make_workspace "${1-}"
+say "ready; enter with: . tools/env.sh"
