@@ -1,0 +1,108 @@
+"""Face tracks and spectrogram chunks in, emotion states out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from avemo_ros.model.predictor import Predictor
+from avemo_ros.msg import FaceTrackArray, SpectrogramChunk
+from avemo_ros.nodes import convert, qos
+from avemo_ros.nodes.shell import MAX_INPUT_AGE, ManagedNode, run
+from avemo_ros.nodes.stamps import StampCheck
+from avemo_ros.nodes.state_stage import StateStage
+from avemo_ros.nodes.trouble import Trouble
+
+
+class Emotion(ManagedNode):
+    """`face_tracks` and `spectrogram` to `emotion_states` and `emotion_state`."""
+
+    live_groups = ("emotion",)
+
+    def __init__(self) -> None:
+        super().__init__("emotion", [MAX_INPUT_AGE], ["emotion", "model"])
+        self._states: StateStage | None = None
+        self._inputs: list[Any] = []
+        self._tracks_trouble = Trouble(self.get_logger(), "face_tracks")
+        self._speech_trouble = Trouble(self.get_logger(), "spectrogram")
+
+    def prepare(self) -> None:
+        """Load the model."""
+        config = self.config()
+        self._states = StateStage(self, config.emotion, Predictor(config.model))
+
+    def open(self) -> None:
+        """Make the topics."""
+        assert self._states is not None
+        self._states.open()
+        max_age_s = self.value(MAX_INPUT_AGE)
+        self._tracks_stamps = StampCheck(self._tracks_trouble, max_age_s)
+        self._speech_stamps = StampCheck(self._speech_trouble, max_age_s)
+        # Our own nodes offer reliable delivery, and a lost chunk would be lost speech.
+        self._inputs = [
+            self.create_subscription(
+                FaceTrackArray, "face_tracks", self._take_tracks, qos.sensor(10, reliable=True)
+            ),
+            self.create_subscription(
+                SpectrogramChunk,
+                "spectrogram",
+                self._take_speech,
+                qos.sensor(100, reliable=True),
+            ),
+        ]
+
+    def close(self) -> None:
+        """Remove the topics."""
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs = []
+        if self._states is not None:
+            self._states.close()
+
+    def release(self) -> None:
+        """Let the model go."""
+        self._states = None
+
+    def settings_changed(self) -> None:
+        """Start anew with the new settings."""
+        if self._states is not None:
+            self._states.use(self.config().emotion)
+
+    def report(self) -> list[DiagnosticStatus]:
+        """For /diagnostics."""
+        assert self._states is not None
+        return [self._states.status()]
+
+    def _take_tracks(self, message: FaceTrackArray) -> None:
+        stamp_ns = convert.to_ns(message.header.stamp)
+        if self._states is None or not self._tracks_stamps.admit(stamp_ns, self.now_ns()):
+            return
+        try:
+            tracks = convert.tracks(message)
+        except ValueError as error:
+            self._tracks_trouble.report("malformed", f"malformed: {error}; left out")
+            return
+        self._tracks_trouble.good()
+        self._states.push_tracks(tracks, message.header.frame_id)
+
+    def _take_speech(self, message: SpectrogramChunk) -> None:
+        stamp_ns = convert.to_ns(message.header.stamp)
+        if self._states is None or not self._speech_stamps.admit(stamp_ns, self.now_ns()):
+            return
+        try:
+            chunk = convert.chunk(message)
+        except ValueError as error:
+            self._speech_trouble.report("malformed", f"malformed: {error}; left out")
+            return
+        self._speech_trouble.good()
+        self._states.push_speech(chunk, message.header.frame_id)
+
+
+def main() -> int:
+    """Run the node."""
+    return run(Emotion)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

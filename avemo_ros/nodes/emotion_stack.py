@@ -1,0 +1,84 @@
+"""All of the processing in one process: pictures and sound in, emotion states out.
+
+What one stage finds is handed to the next in memory; the topics between them are published
+only for those who subscribe.
+"""
+
+from __future__ import annotations
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from avemo_ros.model.predictor import Predictor
+from avemo_ros.nodes import picture_stage, sound_stage
+from avemo_ros.nodes.picture_stage import PictureStage
+from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.nodes.sound_stage import SoundStage
+from avemo_ros.nodes.state_stage import StateStage
+
+
+class EmotionStack(ManagedNode):
+    """`image_raw`, `audio` and `audio_info` to `emotion_states` and `emotion_state`."""
+
+    live_groups = ("emotion",)
+
+    def __init__(self) -> None:
+        parameters = dict.fromkeys((*picture_stage.PARAMETERS, *sound_stage.PARAMETERS))
+        super().__init__(
+            "emotion_stack", list(parameters), ["vision", "audio", "emotion", "model"]
+        )
+        self._pictures: PictureStage | None = None
+        self._sound: SoundStage | None = None
+        self._states: StateStage | None = None
+
+    def prepare(self) -> None:
+        """Load all networks."""
+        config = self.config()
+        predictor = Predictor(config.model)
+        self._states = states = StateStage(self, config.emotion, predictor)
+        self._sound = SoundStage(self, config.audio, states.push_speech)
+        self._pictures = PictureStage(self, config.vision, states.push_tracks)
+        states.shown = self._pictures.show
+
+    def open(self) -> None:
+        """Make the topics, the last stage first so that nothing is lost."""
+        assert self._pictures is not None
+        assert self._sound is not None
+        assert self._states is not None
+        self._states.open()
+        self._sound.open()
+        self._pictures.open()
+
+    def close(self) -> None:
+        """Remove the topics."""
+        for stage in (self._pictures, self._sound, self._states):
+            if stage is not None:
+                stage.close()
+
+    def release(self) -> None:
+        """Let all networks go."""
+        if self._pictures is not None:
+            self._pictures.release()
+        self._pictures = self._sound = self._states = None
+
+    def settings_changed(self) -> None:
+        """Start the states anew with the new settings."""
+        if self._states is not None:
+            self._states.use(self.config().emotion)
+
+    def report(self) -> list[DiagnosticStatus]:
+        """For /diagnostics."""
+        assert self._pictures is not None
+        assert self._sound is not None
+        assert self._states is not None
+        self._pictures.adapt()
+        self._sound.adapt()
+        return [self._pictures.status(), self._sound.status(), self._states.status()]
+
+
+def main() -> int:
+    """Run the node."""
+    return run(EmotionStack)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,78 @@
+"""Pictures in, face tracks out; the overlay takes the estimates from the emotion node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from avemo_ros.msg import EmotionStateArray
+from avemo_ros.nodes import convert, picture_stage, qos
+from avemo_ros.nodes.picture_stage import PictureStage
+from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.state.decision import Person, no_claim
+from avemo_ros.state.estimate import Hop, Status
+
+
+class FaceTracker(ManagedNode):
+    """`image_raw` to `face_tracks` and `emotion_overlay`."""
+
+    def __init__(self) -> None:
+        super().__init__("face_tracker", picture_stage.PARAMETERS, ["vision"])
+        self._pictures: PictureStage | None = None
+        self._states_in: Any = None
+
+    def prepare(self) -> None:
+        """Load the face networks."""
+        self._pictures = PictureStage(self, self.config().vision)
+
+    def open(self) -> None:
+        """Make the topics."""
+        assert self._pictures is not None
+        self._pictures.open()
+
+    def close(self) -> None:
+        """Remove the topics."""
+        self._hear_states(wanted=False)
+        if self._pictures is not None:
+            self._pictures.close()
+
+    def release(self) -> None:
+        """Free the face networks."""
+        if self._pictures is not None:
+            self._pictures.release()
+            self._pictures = None
+
+    def report(self) -> list[DiagnosticStatus]:
+        """For /diagnostics."""
+        assert self._pictures is not None
+        self._pictures.adapt()
+        self._hear_states(wanted=self._pictures.overlay_wanted)
+        return [self._pictures.status()]
+
+    def _hear_states(self, *, wanted: bool) -> None:
+        """Subscribe to the estimates while somebody looks at the overlay."""
+        if wanted and self._states_in is None:
+            self._states_in = self.create_subscription(
+                EmotionStateArray, "emotion_states", self._show, qos.sensor(1)
+            )
+        elif not wanted and self._states_in is not None:
+            self.destroy_subscription(self._states_in)
+            self._states_in = None
+
+    def _show(self, message: EmotionStateArray) -> None:
+        if self._pictures is None:
+            return
+        stamp_ns = convert.to_ns(message.header.stamp)
+        estimates = tuple(convert.estimate(state) for state in message.states)
+        nobody = no_claim(Person(stamp_ns, stamp_ns, ""), Status.NO_FACE)
+        self._pictures.show(Hop(stamp_ns, estimates, (*estimates, nobody)[0], None))
+
+
+def main() -> int:
+    """Run the node."""
+    return run(FaceTracker)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

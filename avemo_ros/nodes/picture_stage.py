@@ -1,0 +1,279 @@
+"""Pictures come in here and go no further: what leaves is face tracks, and the overlay while
+somebody looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.config import VisionConfig
+from avemo_ros.errors import ImageError
+from avemo_ros.msg import FaceTrackArray
+from avemo_ros.nodes import convert, health, qos
+from avemo_ros.nodes.parameters import Parameter
+from avemo_ros.nodes.shell import MAX_INPUT_AGE, ManagedNode
+from avemo_ros.nodes.stamps import StampCheck
+from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes.worker import Worker
+from avemo_ros.sink import overlay
+from avemo_ros.state.estimate import Hop
+from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.vision.analyzer import FaceAnalyzer
+from avemo_ros.vision.face import FrameTracks
+
+TRANSPORT: Final = Parameter(
+    "image_transport",
+    "raw",
+    "Pictures come as sensor_msgs/Image on image_raw ('raw') or as CompressedImage on "
+    "image_raw/compressed ('compressed').",
+    choices=("raw", "compressed"),
+)
+RELIABILITY: Final = Parameter(
+    "image_reliability",
+    "auto",
+    "QoS of the picture subscription: 'best_effort' (SensorDataQoS), 'reliable', or 'auto': "
+    "best effort, and reliable once every publisher offers it (large pictures get lost over "
+    "best effort).",
+    choices=qos.RELIABILITIES,
+)
+OVERLAY_RATE: Final = Parameter(
+    "overlay_rate_hz",
+    15.0,
+    "At most this many overlay pictures a second, drawn only while somebody subscribes [Hz].",
+    low=0.1,
+    high=120.0,
+)
+PARAMETERS: Final = (TRANSPORT, RELIABILITY, OVERLAY_RATE, MAX_INPUT_AGE)
+
+_WAITING: Final = 2
+"""Pictures that may wait while one is worked on: enough for jitter, little delay."""
+_JUMP_NS: Final = to_ns(1.0)
+"""Stamps that go back by more mean that time started anew, less means out of order."""
+_QUIET_S: Final = 2.0
+
+
+class PictureStage:
+    """From picture messages to face tracks, on a thread of its own."""
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        config: VisionConfig,
+        passed_on: Callable[[FrameTracks, str], None] | None = None,
+    ) -> None:
+        """Args:
+        node: whose topics these are.
+        config: of the face analysis.
+        passed_on: called on the thread with the tracks and the camera's frame id.
+        """
+        self._node = node
+        self._passed_on = passed_on
+        self._analyzer = FaceAnalyzer(config)
+        self._stopwatch = Stopwatch()
+        self._trouble = Trouble(node.get_logger(), "pictures")
+        self._stamps = StampCheck(self._trouble, node.value(MAX_INPUT_AGE))
+        self._compressed = node.value(TRANSPORT) == "compressed"
+        self._received = health.Meter()
+        self._processed = health.Meter()
+        self._delays_ms = health.Samples()
+        self._late = 0
+        self._faces = 0
+        self._newest_ns: int | None = None
+        self._dropped_before = 0
+        self._lost_before = 0
+        self._worker: Worker[Any] | None = None
+        self._inlet: qos.Inlet | None = None
+        self._tracks_out: Any = None
+        self._overlay: _Overlay | None = None
+
+    def open(self) -> None:
+        """Make the topics and begin."""
+        node = self._node
+        self._analyzer.reset()
+        self._newest_ns = None
+        self._tracks_out = node.create_publisher(
+            FaceTrackArray,
+            "face_tracks",
+            qos.result(10),
+            event_callbacks=qos.says_mismatch(node, "face_tracks"),
+        )
+        self._overlay = _Overlay(node, self._stopwatch)
+        self._worker = Worker("pictures", self._work, self._failed, limit=_WAITING)
+        self._worker.start()
+        self._inlet = qos.Inlet(
+            node,
+            CompressedImage if self._compressed else Image,
+            "image_raw/compressed" if self._compressed else "image_raw",
+            self._take,
+            depth=5,
+            reliability=node.value(RELIABILITY),
+            parameter=RELIABILITY.name,
+        )
+
+    def close(self) -> None:
+        """Stop and remove the topics; may be called twice."""
+        if self._inlet is not None:
+            self._inlet.close()
+            self._lost_before += self._inlet.lost
+            self._inlet = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._dropped_before += self._worker.dropped
+            self._worker = None
+        if self._overlay is not None:
+            self._overlay.close()
+            self._overlay = None
+        if self._tracks_out is not None:
+            self._node.destroy_publisher(self._tracks_out)
+            self._tracks_out = None
+
+    def release(self) -> None:
+        """Free the face networks."""
+        self._analyzer.close()
+
+    def show(self, hop: Hop) -> None:
+        """The estimates to draw from now on."""
+        if self._overlay is not None:
+            self._overlay.hop = hop
+
+    @property
+    def overlay_wanted(self) -> bool:
+        """Somebody looks at the overlay."""
+        return self._overlay is not None and self._overlay.wanted
+
+    def adapt(self) -> None:
+        """To be called from time to time: follows the publishers' QoS."""
+        if self._inlet is not None:
+            self._inlet.adapt()
+
+    def status(self) -> DiagnosticStatus:
+        """For /diagnostics."""
+        dropped = self._dropped_before + (self._worker.dropped if self._worker is not None else 0)
+        values: dict[str, object] = {
+            "topic": self._inlet.name if self._inlet is not None else "",
+            "publishers": self._inlet.publishers if self._inlet else 0,
+            "rate_hz": f"{self._processed.rate_hz:.1f}",
+            "received": self._received.count,
+            "processed": self._processed.count,
+            "dropped": dropped,
+            "lost_in_transport": self._lost_before + (self._inlet.lost if self._inlet else 0),
+            "rejected": self._trouble.count,
+            "out_of_order": self._late,
+            "queue": len(self._worker) if self._worker is not None else 0,
+            "faces": self._faces,
+            "last_error": self._trouble.last,
+            **health.percentiles("delay_ms", self._delays_ms.values()),
+            **health.stages(self._stopwatch.stages_ms()),
+        }
+        if self._trouble.present:
+            return health.status("pictures", health.ERROR, self._trouble.last, values)
+        if self._received.quiet_s > _QUIET_S:
+            message = f"no pictures on {values['topic']}"
+            return health.status("pictures", health.STALE, message, values)
+        return health.status("pictures", health.OK, "pictures come", values)
+
+    def _take(self, message: Image | CompressedImage) -> None:
+        """The callback: no work here."""
+        self._received.add()
+        worker = self._worker
+        if worker is not None:
+            worker.put(message)
+
+    def _work(self, message: Image | CompressedImage) -> None:
+        now_ns = self._node.now_ns()
+        stamp_ns = self._stamps.admit(convert.to_ns(message.header.stamp), now_ns)
+        if stamp_ns is None or not self._follows(stamp_ns):
+            return
+        with self._stopwatch.measure("convert"):
+            picture = convert.picture(message)
+        self._newest_ns = stamp_ns
+        with self._stopwatch.measure("vision"):
+            tracks = self._analyzer.process(stamp_ns, picture)
+        frame_id = message.header.frame_id
+        self._trouble.good()
+        self._processed.add()
+        self._faces = len(tracks.faces)
+        if self._passed_on is not None:
+            self._passed_on(tracks, frame_id)
+        if self._tracks_out is not None and self._tracks_out.get_subscription_count():
+            with self._stopwatch.measure("publish_tracks"):
+                self._tracks_out.publish(convert.tracks_message(tracks, frame_id))
+        if now_ns > 0:
+            self._delays_ms.add(1e3 * to_s(self._node.now_ns() - stamp_ns))
+        if self._overlay is not None:
+            self._overlay.offer(picture, tracks, frame_id)
+
+    def _follows(self, stamp_ns: int) -> bool:
+        if self._newest_ns is None or stamp_ns > self._newest_ns:
+            return True
+        if stamp_ns < self._newest_ns - _JUMP_NS:
+            # What rests on it starts anew too, and says so.
+            self._analyzer.reset()
+            return True
+        self._late += 1
+        return False
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, ImageError):
+            self._trouble.report(str(error), f"{error}; left out")
+        else:
+            self._trouble.report(
+                type(error).__name__, f"unexpected {type(error).__name__}: {error}"
+            )
+
+
+class _Overlay:
+    """The picture with boxes, labels and bars; drawn on a thread of its own, and only while
+    somebody subscribes."""
+
+    def __init__(self, node: ManagedNode, stopwatch: Stopwatch) -> None:
+        self._node = node
+        self._stopwatch = stopwatch
+        self._period_ns = to_ns(1.0 / node.value(OVERLAY_RATE))
+        self._next_ns: int | None = None
+        self._out = node.create_publisher(
+            Image,
+            "emotion_overlay",
+            qos.result(2),
+            event_callbacks=qos.says_mismatch(node, "emotion_overlay"),
+        )
+        self._worker: Worker[tuple[NDArray[Any], FrameTracks, str]] = Worker(
+            "overlay", self._draw, self._failed, limit=1
+        )
+        self._worker.start()
+        self._trouble = Trouble(node.get_logger(), "overlay")
+        self.hop: Hop | None = None
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self._out.get_subscription_count())
+
+    def offer(self, picture: NDArray[Any], tracks: FrameTracks, frame_id: str) -> None:
+        stamp_ns = tracks.stamp_ns
+        early = self._next_ns is not None and (
+            self._next_ns - self._period_ns < stamp_ns < self._next_ns
+        )
+        if early or not self.wanted:
+            return
+        # Turns lie on a grid, so that a camera whose rate is no multiple keeps the mean rate.
+        behind = self._next_ns is None or not 0 <= stamp_ns - self._next_ns < self._period_ns
+        self._next_ns = (stamp_ns if behind else self._next_ns or 0) + self._period_ns
+        self._worker.put((picture, tracks, frame_id))
+
+    def close(self) -> None:
+        self._worker.stop()
+        self._node.destroy_publisher(self._out)
+
+    def _draw(self, item: tuple[NDArray[Any], FrameTracks, str]) -> None:
+        picture, tracks, frame_id = item
+        with self._stopwatch.measure("overlay"):
+            drawn = overlay.draw(picture, tracks, self.hop)
+            self._out.publish(convert.image(drawn, tracks.stamp_ns, frame_id))
+
+    def _failed(self, error: Exception) -> None:
+        self._trouble.report(type(error).__name__, f"{type(error).__name__}: {error}")

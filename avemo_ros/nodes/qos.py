@@ -1,0 +1,195 @@
+"""Quality of service: what every topic asks for and offers, and what is said on a mismatch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import (
+    PublisherEventCallbacks,
+    QoSMessageLostInfo,
+    QoSRequestedIncompatibleQoSInfo,
+    SubscriptionEventCallbacks,
+)
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+
+_STEADY: Final = Clock(clock_type=ClockType.STEADY_TIME)
+
+RELIABILITIES: Final = ("auto", "best_effort", "reliable")
+
+
+def sensor(depth: int, *, reliable: bool = False) -> QoSProfile:
+    """For inputs: SensorDataQoS (best effort, volatile), or the same but reliable."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.VOLATILE,
+    )
+
+
+def result(depth: int, *, latched: bool = False) -> QoSProfile:
+    """For outputs: reliable; latched ones reach those who subscribe later, too."""
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=durability,
+    )
+
+
+class Inlet:
+    """A subscription for sensor data that never stays silent about a QoS mismatch.
+
+    With reliability "auto" it asks for best effort, which fits every publisher, and for
+    reliable delivery once all publishers of the topic offer that: a raw picture is larger
+    than the middleware's default buffers, and over best effort many get lost, and the sound
+    that shares the buffers with them.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        message: Any,
+        topic: str,
+        take: Callable[[Any], None],
+        *,
+        depth: int,
+        reliability: str = "auto",
+        parameter: str = "",
+    ) -> None:
+        """Args:
+        node: that subscribes.
+        message: type of the topic.
+        topic: its relative name.
+        take: called with every message.
+        depth: messages the middleware keeps for us.
+        reliability: one of RELIABILITIES.
+        parameter: name of the parameter that sets it, for log lines; empty if none does.
+        """
+        self._node = node
+        self._message = message
+        self._topic = topic
+        self._take = take
+        self._depth = depth
+        self._auto = reliability == "auto"
+        self._reliable = reliability == "reliable"
+        self._parameter = parameter
+        self._mismatch_said = False
+        self._loss_said = False
+        self.lost = 0
+        """Messages that were lost between publisher and node."""
+        self._soon: Any = None
+        self._subscription = self._subscribe()
+
+    @property
+    def name(self) -> str:
+        """The topic after remapping."""
+        return str(self._subscription.topic_name)
+
+    @property
+    def publishers(self) -> int:
+        """How many publish on the topic."""
+        return int(self._node.count_publishers(self.name))
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._soon is not None:
+            self._node.destroy_timer(self._soon)
+            self._soon = None
+        self._node.destroy_subscription(self._subscription)
+
+    def adapt(self) -> None:
+        """Ask for what the publishers offer; to be called when they may have changed."""
+        if not self._auto:
+            return
+        offers = [
+            info.qos_profile.reliability
+            for info in self._node.get_publishers_info_by_topic(self.name)
+        ]
+        reliable = bool(offers) and all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
+        if not offers or reliable == self._reliable:
+            return
+        self._reliable = reliable
+        # Two at the same time would deliver the same sound twice.
+        self._node.destroy_subscription(self._subscription)
+        self._subscription = self._subscribe()
+
+    def _subscribe(self) -> Any:
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=self._mismatch,
+            message_lost=self._lost,
+            matched=lambda _: self._adapt_soon(),
+        )
+        return self._node.create_subscription(
+            self._message,
+            self._topic,
+            self._take,
+            sensor(self._depth, reliable=self._reliable),
+            event_callbacks=events,
+        )
+
+    def _adapt_soon(self) -> None:
+        # Not at once: this is called by the subscription that would be replaced.
+        if self._auto and self._soon is None:
+            self._soon = self._node.create_timer(0.0, self._adapt_now, clock=_STEADY)
+
+    def _adapt_now(self) -> None:
+        self._node.destroy_timer(self._soon)
+        self._soon = None
+        self.adapt()
+
+    def _mismatch(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
+        if self._auto:
+            # A publisher with another offer has come: ask for less.
+            self._adapt_soon()
+            return
+        if self._mismatch_said:
+            return
+        self._mismatch_said = True
+        advice = (
+            f"set the parameter {self._parameter} to 'best_effort' or 'auto'"
+            if self._parameter
+            else "make the publisher offer more"
+        )
+        self._node.get_logger().error(
+            f"{self.name}: a publisher offers a QoS that does not fit what this node asks for "
+            f"({qos_policy_name_from_kind(event.last_policy_kind)}), so nothing comes from it; "
+            + advice
+        )
+
+    def _lost(self, event: QoSMessageLostInfo) -> None:
+        self.lost += int(event.total_count_change)
+        if self._loss_said or self._reliable:
+            return
+        self._loss_said = True
+        advice = f"set {self._parameter} to 'reliable' or " if self._parameter else ""
+        self._node.get_logger().warning(
+            f"{self.name}: messages get lost on their way to this node (best effort); "
+            f"{advice}give the middleware larger buffers"
+        )
+
+
+def says_mismatch(node: Node, topic: str) -> PublisherEventCallbacks:
+    """Events of a publisher whose subscribers may ask for more than it offers."""
+    said: list[str] = []
+
+    def mismatch(event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        if policy not in said:
+            said.append(policy)
+            node.get_logger().warning(
+                f"{topic}: a subscriber asks for a {policy} that this node does not offer, so "
+                "it gets nothing; subscribe reliable or best effort, volatile"
+            )
+
+    return PublisherEventCallbacks(incompatible_qos=mismatch)

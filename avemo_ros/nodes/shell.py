@@ -1,0 +1,265 @@
+"""What all nodes have in common: life cycle, parameters, diagnostics, start and end."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from avemo_ros.config import PipelineConfig
+from avemo_ros.errors import AvemoError, ConfigError
+from avemo_ros.nodes import qos
+from avemo_ros.nodes.parameters import Parameter, core, declare, values
+
+_REPORT_PERIOD_S: Final = 1.0
+
+AUTOSTART: Final = Parameter(
+    "autostart",
+    True,
+    "Configure and activate at once; false leaves that to a lifecycle manager.",
+    read_only=True,
+)
+MAX_INPUT_AGE: Final = Parameter(
+    "max_input_age_s",
+    5.0,
+    "Input whose stamp is further than this from the node's clock is left out, and the states "
+    "say STALE_INPUT [s]; 0 accepts any stamp, e.g. of a bag that is played without --clock.",
+    low=0.0,
+    high=1e9,
+)
+
+
+class ManagedNode(LifecycleNode):
+    """A node with a life cycle.
+
+    Configuring reads the parameters and loads what is needed; topics appear on activation and
+    vanish on deactivation; cleaning up lets everything go.  A derived node says what that
+    means in `prepare`, `open`, `close` and `release`; where `prepare` or `open` raise an
+    AvemoError the transition fails with its text in the log, and may be tried again.
+    """
+
+    live_groups: tuple[str, ...] = ()
+    """Groups of core settings that may be changed while the node is configured."""
+
+    def __init__(
+        self, name: str, parameters: Sequence[Parameter] = (), groups: Sequence[str] = ()
+    ) -> None:
+        """Args:
+            name: of the node, unless remapped.
+            parameters: of this node.
+            groups: of core settings it has as parameters, too.
+
+        Raises:
+            ConfigError: a given parameter is not allowed.
+        """
+        super().__init__(name)
+        self._core = core(groups)
+        self._own = [AUTOSTART, *parameters]
+        self._configured = False
+        self.last_error = ""
+        """Why the last transition failed; empty when it did not."""
+        declare(self, [*self._own, *self._core])
+        self.add_on_set_parameters_callback(self._check_change)
+        self.add_post_set_parameters_callback(self._after_change)
+        self.steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, "/diagnostics", qos.result(1)
+        )
+        self._reporting = self.create_timer(_REPORT_PERIOD_S, self._report, clock=self.steady)
+
+    # --- for derived nodes
+
+    def prepare(self) -> None:
+        """Read parameters, load models."""
+
+    def open(self) -> None:
+        """Make topics, start threads."""
+
+    def close(self) -> None:
+        """Undo `open`; may be called twice."""
+
+    def release(self) -> None:
+        """Undo `prepare`; may be called twice."""
+
+    def report(self) -> list[DiagnosticStatus]:
+        """What /diagnostics says while the node is active."""
+        return []
+
+    def settings_changed(self) -> None:
+        """A setting of `live_groups` has a new value."""
+
+    def value(self, parameter: Parameter) -> Any:
+        """The present value of a parameter."""
+        return self.get_parameter(parameter.name).value
+
+    def config(self) -> PipelineConfig:
+        """The core's configuration by the present parameters.
+
+        Raises:
+            ConfigError: values do not go together.
+        """
+        return PipelineConfig.from_flat(values(self, self._core))
+
+    def now_ns(self) -> int:
+        """The node's clock [ns]; 0 while use_sim_time waits for /clock."""
+        return int(self.get_clock().now().nanoseconds)
+
+    @property
+    def active(self) -> bool:
+        """The node is in the state active."""
+        label: str = self._state_machine.current_state[1]
+        return label == "active"
+
+    # --- life cycle
+
+    def start(self) -> bool:
+        """Configure and activate; false if that failed (the log says why)."""
+        return (
+            self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        )
+
+    def end(self) -> None:
+        """Let everything go, whatever the state."""
+        self.close()
+        self.release()
+        self.destroy_node()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Runs `prepare`."""
+        done = self._attempt("configure", self.prepare, self.release)
+        self._configured = done == TransitionCallbackReturn.SUCCESS
+        return done
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Runs `open`."""
+        return self._attempt("activate", self.open, self.close)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Runs `close`."""
+        return self._attempt("deactivate", self.close, self.close)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Runs `release`."""
+        self._configured = False
+        return self._attempt("clean up", self.release, self.release)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Runs `close` and `release`."""
+        self._configured = False
+        self.close()
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured, from where a new attempt can be made."""
+        return self.on_shutdown(state)
+
+    def _attempt(
+        self, what: str, step: Callable[[], None], undo: Callable[[], None]
+    ) -> TransitionCallbackReturn:
+        # rclpy would swallow what a transition raises without a word.
+        self.last_error = ""
+        try:
+            step()
+        except AvemoError as error:
+            undo()
+            self.last_error = str(error)
+            self.get_logger().error(f"cannot {what}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # noqa: BLE001  said, and told to rclpy
+            undo()
+            self.last_error = f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"cannot {what}: {traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    # --- parameters
+
+    def _check_change(self, changes: list[Any]) -> SetParametersResult:
+        try:
+            self._accept(changes)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _accept(self, changes: list[Any]) -> None:
+        own = {parameter.name: parameter for parameter in self._own}
+        settings = values(self, self._core)
+        for change in changes:
+            if change.name not in own and change.name not in settings:
+                continue
+            if change.name in own:
+                own[change.name].check(change.value)
+            else:
+                settings[change.name] = change.value
+            if self._configured and change.name.split(".", 1)[0] not in self.live_groups:
+                raise ConfigError(
+                    change.name,
+                    change.value,
+                    "changes only while unconfigured (ros2 lifecycle set NODE cleanup)",
+                )
+        PipelineConfig.from_flat(settings)
+
+    def _after_change(self, changes: list[Any]) -> None:
+        if self._configured and any(
+            change.name.split(".", 1)[0] in self.live_groups for change in changes
+        ):
+            self.settings_changed()
+
+    # --- diagnostics
+
+    def _report(self) -> None:
+        if self.active:
+            statuses = self.report()
+        else:
+            level = DiagnosticStatus.ERROR if self.last_error else DiagnosticStatus.OK
+            label = str(self._state_machine.current_state[1])
+            statuses = [DiagnosticStatus(level=level, message=self.last_error or label)]
+        for entry in statuses:
+            entry.name = f"{self.get_name()}: {entry.name or 'life cycle'}"
+            entry.hardware_id = self.get_fully_qualified_name()
+        message = DiagnosticArray(status=statuses)
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> int:
+    """Run a node until it ends or is told to.
+
+    Args:
+        make: builds the node.
+        args: ROS arguments; those of the command line if None.
+
+    Returns:
+        Exit status: 1 if a parameter is not allowed or the start failed, 0 otherwise.
+    """
+    # The executor is woken by rclpy's own handlers for SIGINT and SIGTERM.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
+    node: ManagedNode | None = None
+    try:
+        node = make()
+        if node.value(AUTOSTART) and not node.start():
+            return 1
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except ConfigError as error:
+        print(f"avemo_ros: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.end()
+        rclpy.try_shutdown()
+    return 0

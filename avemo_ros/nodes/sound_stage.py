@@ -1,0 +1,379 @@
+"""Sound comes in here and goes no further: what leaves is spectrogram chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.pcm import (
+    PORTAUDIO_FIELDS,
+    check_coding,
+    check_stream,
+    decode_pcm,
+    decode_portaudio,
+)
+from avemo_ros.audio.speech import SpeechBuffer
+from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.config import AudioConfig
+from avemo_ros.errors import AudioFormatError, ConfigError
+from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
+from avemo_ros.nodes import convert, health, qos
+from avemo_ros.nodes.parameters import Parameter
+from avemo_ros.nodes.shell import MAX_INPUT_AGE, ManagedNode
+from avemo_ros.nodes.stamps import StampCheck
+from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes.worker import Worker
+from avemo_ros.stopwatch import Stopwatch
+
+KIND: Final = Parameter(
+    "audio_type",
+    "stamped",
+    "Type of the topic audio: 'stamped' is audio_common_msgs/AudioDataStamped (or AudioStamped "
+    "where audio_common 4.x of mgonzs13 is installed), 'bare' is AudioData without stamps, "
+    "which is stamped on arrival.",
+    choices=("stamped", "bare"),
+)
+RATE: Final = Parameter(
+    "audio_rate",
+    0,
+    "Samples per second of a source that publishes no audio_info [Hz]; 0: wait for audio_info.",
+    low=0,
+    high=384_000,
+)
+CHANNELS: Final = Parameter(
+    "audio_channels",
+    1,
+    "Channels of a source that publishes no audio_info.",
+    low=1,
+    high=64,
+)
+SAMPLE_FORMAT: Final = Parameter(
+    "audio_sample_format",
+    "S16LE",
+    "Sample format of a source that publishes no audio_info, e.g. S16LE, S32LE, F32LE.",
+)
+RELIABILITY: Final = Parameter(
+    "audio_reliability",
+    "auto",
+    "QoS of the sound subscriptions: 'best_effort' (SensorDataQoS), 'reliable', or 'auto': "
+    "best effort, and reliable once every publisher offers it.",
+    choices=qos.RELIABILITIES,
+)
+PARAMETERS: Final = (KIND, RATE, CHANNELS, SAMPLE_FORMAT, RELIABILITY, MAX_INPUT_AGE)
+
+_WAITING_S: Final = 2.0
+"""Sound that may wait; lost sound costs more than late sound."""
+_GUESS_S: Final = 0.02
+"""Length of a block whose format is not known yet."""
+_DRIFT_SHARE: Final = 0.01
+_ANCHOR_NS: Final = to_ns(0.2)
+"""Sound without stamps that arrives this far from its turn starts from its arrival again."""
+_QUIET_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFormat:
+    """How the bytes of a message are to be read."""
+
+    rate: int
+    channels: int
+    sample_format: str
+    coding_format: str = ""
+
+    def check(self) -> None:
+        """Raises:
+        AudioFormatError: it is compressed, or rate or channels are impossible.
+        """
+        check_coding(self.coding_format)
+        check_stream(self.rate, self.channels)
+
+    def __str__(self) -> str:
+        coding = f" {self.coding_format}" if self.coding_format else ""
+        return f"{self.rate} Hz, {self.channels} channel(s), {self.sample_format}{coding}"
+
+
+class ArrivalClock:
+    """Stamps for sound without any: arrival times, freed of their jitter by the count of
+    samples."""
+
+    def __init__(self) -> None:
+        self._next_ns: int | None = None
+
+    def stamp(self, arrival_ns: int, length_ns: int) -> int:
+        """Sensor time of the first sample of a block [ns].
+
+        Args:
+            arrival_ns: when the whole block was there [ns].
+            length_ns: how long it is [ns].
+        """
+        arrived = arrival_ns - length_ns
+        expected = self._next_ns
+        if expected is None or abs(arrived - expected) > _ANCHOR_NS:
+            expected = arrived
+        else:
+            expected += round(_DRIFT_SHARE * (arrived - expected))
+        self._next_ns = expected + length_ns
+        return expected
+
+
+class SoundStage:
+    """From sound messages to spectrogram chunks, on a thread of its own."""
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        config: AudioConfig,
+        passed_on: Callable[[SpectrogramChunk, str], None] | None = None,
+    ) -> None:
+        """Args:
+            node: whose topics these are.
+            config: of the sound analysis.
+            passed_on: called on the thread with the chunks and the microphone's frame id.
+
+        Raises:
+            ConfigError: the parameters do not fit the installed audio_common_msgs.
+            WeightsError: the speech detector is not installed.
+        """
+        self._node = node
+        self._passed_on = passed_on
+        self._buffer = SpeechBuffer(config)
+        self._stopwatch = Stopwatch()
+        self._trouble = Trouble(node.get_logger(), "sound")
+        self._stamps = StampCheck(self._trouble, node.value(MAX_INPUT_AGE))
+        self._given = _given_format(node)
+        self._types = message_types(node.value(KIND))
+        self._received = health.Meter()
+        self._processed = health.Meter()
+        self._dropped_before = 0
+        self._restart_said = ""
+        self._format = self._given
+        self._arrivals = ArrivalClock()
+        self._worker: Worker[tuple[Any, int]] | None = None
+        self._inlets: list[qos.Inlet] = []
+        self._chunks_out: Any = None
+
+    def open(self) -> None:
+        """Make the topics and begin."""
+        node = self._node
+        self._buffer.reset()
+        self._format = self._given
+        self._arrivals = ArrivalClock()
+        self._chunks_out = node.create_publisher(
+            SpectrogramChunkMessage,
+            "spectrogram",
+            qos.result(50),
+            event_callbacks=qos.says_mismatch(node, "spectrogram"),
+        )
+        self._worker = Worker(
+            "sound", self._work, self._failed, limit=_WAITING_S, weigh=self._length_s
+        )
+        self._worker.start()
+        audio, info = self._types
+        reliability = node.value(RELIABILITY)
+        self._inlets = [
+            qos.Inlet(
+                node,
+                audio,
+                "audio",
+                self._take,
+                depth=100,
+                reliability=reliability,
+                parameter=RELIABILITY.name,
+            )
+        ]
+        if info is not None:
+            self._inlets.append(
+                qos.Inlet(
+                    node,
+                    info,
+                    "audio_info",
+                    self._take,
+                    depth=10,
+                    reliability=reliability,
+                    parameter=RELIABILITY.name,
+                )
+            )
+
+    def close(self) -> None:
+        """Stop and remove the topics; may be called twice."""
+        for inlet in self._inlets:
+            inlet.close()
+        self._inlets = []
+        if self._worker is not None:
+            self._worker.stop()
+            self._dropped_before += self._worker.dropped
+            self._worker = None
+        if self._chunks_out is not None:
+            self._node.destroy_publisher(self._chunks_out)
+            self._chunks_out = None
+
+    def adapt(self) -> None:
+        """To be called from time to time: follows the publishers' QoS."""
+        for inlet in self._inlets:
+            inlet.adapt()
+
+    def status(self) -> DiagnosticStatus:
+        """For /diagnostics."""
+        counters = self._buffer.counters
+        inlet = self._inlets[0] if self._inlets else None
+        values: dict[str, object] = {
+            "topic": inlet.name if inlet else "",
+            "publishers": inlet.publishers if inlet else 0,
+            "format": self._format or "not known yet",
+            "rate_hz": f"{self._processed.rate_hz:.1f}",
+            "received": self._received.count,
+            "processed": self._processed.count,
+            "dropped": self._dropped_before + (self._worker.dropped if self._worker is not None else 0),
+            "lost_in_transport": inlet.lost if inlet else 0,
+            "rejected": self._trouble.count,
+            "gaps": counters.gaps,
+            "lost_s": f"{counters.lost_s:.2f}",
+            "restarts": counters.restarts,
+            "last_restart": counters.last_restart,
+            "sanitised_samples": counters.sanitised,
+            "queue": len(self._worker) if self._worker is not None else 0,
+            "last_error": self._trouble.last,
+            **health.stages(self._stopwatch.stages_ms()),
+        }
+        if self._trouble.present:
+            return health.status("sound", health.ERROR, self._trouble.last, values)
+        if self._received.quiet_s > _QUIET_S:
+            message = f"no sound on {values['topic']}"
+            return health.status("sound", health.STALE, message, values)
+        return health.status("sound", health.OK, "sound comes", values)
+
+    def _take(self, message: Any) -> None:
+        """The callback of both topics, so that format and sound stay in order; no work here."""
+        worker = self._worker
+        if worker is not None:
+            worker.put((message, self._node.now_ns()))
+
+    def _length_s(self, item: tuple[Any, int]) -> float:
+        message, form = item[0], self._format
+        data = getattr(getattr(message, "audio", message), "data", None)
+        if form is None or data is None:
+            return _GUESS_S
+        # Two bytes a sample are near enough for the length of a queue.
+        return len(data) / (2.0 * form.rate * form.channels)
+
+    def _work(self, item: tuple[Any, int]) -> None:
+        message, arrival_ns = item
+        if hasattr(message, "sample_rate"):
+            self._set_format(
+                SoundFormat(
+                    int(message.sample_rate),
+                    int(message.channels),
+                    message.sample_format,
+                    message.coding_format,
+                )
+            )
+            return
+        self._received.add()
+        block = self._block(message, arrival_ns)
+        if block is None:
+            return
+        with self._stopwatch.measure("audio"):
+            chunks = self._buffer.push(block)
+        self._say_restart()
+        self._trouble.good()
+        self._processed.add()
+        frame_id = message.header.frame_id if hasattr(message, "header") else ""
+        for chunk in chunks:
+            if self._passed_on is not None:
+                self._passed_on(chunk, frame_id)
+            if self._chunks_out is not None and self._chunks_out.get_subscription_count():
+                self._chunks_out.publish(convert.chunk_message(chunk, frame_id))
+
+    def _set_format(self, form: SoundFormat) -> None:
+        if form == self._format:
+            return
+        self._format = form
+        self._node.get_logger().info(f"sound: the source says {form}")
+
+    def _block(self, message: Any, arrival_ns: int) -> AudioBlock | None:
+        """The decoded sound of a message; None when it has to be left out."""
+        inner = getattr(message, "audio", message)
+        if hasattr(inner, "audio_data"):
+            # audio_common 4.x: every message says its own format.
+            kind = inner.info.format
+            form = SoundFormat(
+                int(inner.info.rate), int(inner.info.channels), f"PortAudio {kind}"
+            )
+            self._set_format(form)
+            form.check()
+            field = PORTAUDIO_FIELDS.get(kind, "uint8_data")
+            samples = decode_portaudio(getattr(inner.audio_data, field), kind, form.channels)
+        else:
+            known = self._format
+            if known is None:
+                self._trouble.once(
+                    "no format",
+                    "nothing has come on audio_info yet, so the sound cannot be read; waiting "
+                    "for it (for a source without, set audio_rate, audio_channels and "
+                    "audio_sample_format)",
+                )
+                return None
+            form = known
+            form.check()
+            samples = decode_pcm(inner.data, form.sample_format, form.channels)
+        length_ns = len(samples) * NS_PER_S // form.rate
+        if hasattr(message, "header"):
+            stamp_ns = self._stamps.admit(
+                convert.to_ns(message.header.stamp), self._node.now_ns()
+            )
+        else:
+            stamp_ns = self._arrivals.stamp(arrival_ns, length_ns)
+        return None if stamp_ns is None else AudioBlock(stamp_ns, form.rate, samples)
+
+    def _say_restart(self) -> None:
+        counters = self._buffer.counters
+        said = f"{counters.restarts} {counters.last_restart}"
+        if counters.restarts and said != self._restart_said:
+            self._restart_said = said
+            self._trouble.note("restart", f"started anew: {counters.last_restart}")
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, AudioFormatError):
+            self._trouble.report(str(error), f"{error}; left out")
+        else:
+            self._trouble.report(
+                type(error).__name__, f"unexpected {type(error).__name__}: {error}"
+            )
+
+
+def message_types(kind: str) -> tuple[Any, Any]:
+    """Types of audio and audio_info (None: not needed) by what is installed.
+
+    Raises:
+        ConfigError: the installed audio_common_msgs has no such type.
+    """
+    import audio_common_msgs.msg as installed
+
+    if hasattr(installed, "AudioDataStamped"):
+        audio = installed.AudioDataStamped if kind == "stamped" else installed.AudioData
+        return audio, installed.AudioInfo
+    if kind == "stamped" and hasattr(installed, "AudioStamped"):
+        return installed.AudioStamped, None
+    raise ConfigError(
+        KIND.name,
+        kind,
+        "'stamped' with the audio_common_msgs that is installed (audio_common 4.x), whose "
+        "AudioData does not say its format",
+    )
+
+
+def _given_format(node: ManagedNode) -> SoundFormat | None:
+    rate = int(node.value(RATE))
+    if rate == 0:
+        return None
+    form = SoundFormat(rate, int(node.value(CHANNELS)), str(node.value(SAMPLE_FORMAT)))
+    try:
+        form.check()
+        decode_pcm(b"", form.sample_format, form.channels)
+    except AudioFormatError as error:
+        raise ConfigError(SAMPLE_FORMAT.name, str(form), str(error)) from error
+    return form

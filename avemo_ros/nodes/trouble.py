@@ -1,0 +1,96 @@
+"""What is wrong with an input: said once when it begins and once when it is over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+_REPEAT_S: Final = 30.0
+"""A trouble that lasts is said again after this time."""
+_FRESH_S: Final = 3.0
+"""A trouble counts as present for this long after its last sign."""
+
+
+class Trouble:
+    """Log lines and last error of one input; for several threads.
+
+    A picture stream of 30 Hz with a wrong encoding gives one line, then one every 30 s with
+    the count, and one line when pictures are good again.
+    """
+
+    def __init__(
+        self, logger: Any, what: str, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Args:
+        logger: of the node.
+        what: the input's name, which begins every line, e.g. "pictures".
+        now: seconds of a steady clock.
+        """
+        self._logger = logger
+        self._what = what
+        self._now = now
+        self._lock = threading.Lock()
+        self._said: dict[str, float] = {}
+        self._open: set[str] = set()
+        self._told: set[str] = set()
+        self._since = 0
+        self.count = 0
+        """Bad items since the start."""
+        self.last = ""
+        """The newest trouble, empty if there never was one."""
+        self._last_s = -_FRESH_S
+
+    @property
+    def present(self) -> bool:
+        """Something was wrong within the last seconds."""
+        return self._now() - self._last_s < _FRESH_S
+
+    def report(self, kind: str, text: str) -> None:
+        """Something is wrong with this item of input.
+
+        Args:
+            kind: troubles of one kind share a line; another kind has a line of its own.
+            text: what is wrong, and what to do about it.
+        """
+        with self._lock:
+            now = self._now()
+            self.count += 1
+            self._since += 1
+            self.last = text
+            self._last_s = now
+            if now - self._said.get(kind, -_REPEAT_S) < _REPEAT_S:
+                return
+            self._said[kind] = now
+            again = "" if self._since == 1 else f" ({self._since} of them so far)"
+            self._open.add(kind)
+        self._logger.error(f"{self._what}: {text}{again}")  # noqa: G004  rclpy takes no arguments
+
+    def good(self) -> None:
+        """This item of input was good."""
+        if not self._since:
+            return
+        with self._lock:
+            bad, self._since = self._since, 0
+            said = bool(self._open)
+            self._open.clear()
+        if said:
+            self._logger.info(f"{self._what}: good again after {bad} bad")  # noqa: G004
+
+    def note(self, kind: str, text: str) -> None:
+        """Warn of something that is over already; of one kind at most every 30 s."""
+        with self._lock:
+            now = self._now()
+            if now - self._said.get(kind, -_REPEAT_S) < _REPEAT_S:
+                return
+            self._said[kind] = now
+        self._logger.warning(f"{self._what}: {text}")  # noqa: G004
+
+    def once(self, kind: str, text: str) -> None:
+        """Warn of something that is usable all the same; every kind is said once."""
+        with self._lock:
+            if kind in self._told:
+                return
+            self._told.add(kind)
+        self._logger.warning(f"{self._what}: {text}")  # noqa: G004

@@ -1,0 +1,86 @@
+"""One thread behind a bounded queue, so that callbacks stay short."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Worker(Generic[Item]):
+    """Does the work on items in the order they came; when it cannot keep up the oldest
+    waiting items are dropped and counted, so the newest always have their turn."""
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Item], None],
+        failed: Callable[[Exception], None],
+        *,
+        limit: float,
+        weigh: Callable[[Item], float] | None = None,
+    ) -> None:
+        """Args:
+        name: of the thread.
+        work: called on the thread with one item at a time.
+        failed: called on the thread with what `work` raised; the thread goes on.
+        limit: how much may wait; one item may always wait, however heavy.
+        weigh: what one item counts; each counts 1 if not given.
+        """
+        self._work = work
+        self._failed = failed
+        self._limit = limit
+        self._weigh = weigh if weigh is not None else lambda _: 1.0
+        self._waiting: deque[tuple[Item, float]] = deque()
+        self._weight = 0.0
+        self._change = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        """Items that wait."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        """Queue an item; returns at once."""
+        weight = self._weigh(item)
+        with self._change:
+            if self._stopping:
+                return
+            while self._waiting and self._weight + weight > self._limit:
+                self._weight -= self._waiting.popleft()[1]
+                self.dropped += 1
+            self._waiting.append((item, weight))
+            self._weight += weight
+            self._change.notify()
+
+    def stop(self) -> None:
+        """Forget what waits and return when the item in work is done."""
+        with self._change:
+            self._stopping = True
+            self._waiting.clear()
+            self._change.notify()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                while not self._waiting and not self._stopping:
+                    self._change.wait()
+                if self._stopping:
+                    return
+                item, weight = self._waiting.popleft()
+                self._weight -= weight
+            try:
+                self._work(item)
+            except Exception as error:  # noqa: BLE001  reported; the thread goes on
+                self._failed(error)
