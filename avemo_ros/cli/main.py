@@ -1,0 +1,99 @@
+"""The command `avemo`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Final
+
+from avemo_ros import __version__
+from avemo_ros.errors import AvemoError
+
+ERROR: Final = 2
+INTERRUPTED: Final = 130
+
+_EXITS: Final = """\
+exit status:
+  0    done
+  1    done, but no emotion could be claimed anywhere in the file
+  2    an argument, a file, the weights or an output cannot be used
+  130  interrupted; what was made so far is in NAME.partial.EXT
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    Args:
+        argv: arguments without the program's name; None takes the process's.
+    """
+    _hush_libraries()
+    # After the libraries were told to be quiet: these imports load them.
+    from avemo_ros.cli import models, predict
+
+    parser = argparse.ArgumentParser(
+        prog="avemo",
+        description="Emotion from face and voice.",
+        epilog=_EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"avemo {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module, text in (
+        ("predict", predict, "estimate the emotions in a media file"),
+        ("models", models, "list the released models and check them"),
+    ):
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=_EXITS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    args = parser.parse_args(argv)
+    logging.basicConfig(format="avemo: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    previous = _interrupt_on_terminate()
+    try:
+        return int(args.run(args))
+    except AvemoError as error:
+        print(f"avemo: error: {error}", file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt:
+        print("avemo: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who reads the lines has enough (`| head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _hush_libraries() -> None:
+    """MediaPipe and TensorFlow Lite write to standard error unless told not to."""
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _interrupt_on_terminate() -> signal._HANDLER | None:
+    """A polite kill ends the run as Ctrl-C does: results are kept.  None off the main thread."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        return signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

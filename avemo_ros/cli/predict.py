@@ -1,0 +1,282 @@
+"""`avemo predict`: the core on a media file, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.cli.settings import read_config
+from avemo_ros.clock import to_s
+from avemo_ros.config import PipelineConfig
+from avemo_ros.pipeline import Pipeline
+from avemo_ros.sink.atomic import OutputError, partial_name
+from avemo_ros.sink.jsonl import JsonLines
+from avemo_ros.sink.overlay import draw
+from avemo_ros.sink.page import write_page
+from avemo_ros.sink.timeline import Timeline
+from avemo_ros.sink.video import VideoWriter
+from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.state.estimate import Hop
+from avemo_ros.vision.face import FrameTracks
+
+DONE: Final = 0
+NOTHING: Final = 1
+"""The file was read, but nothing could be said about anyone in it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", type=Path, help="media file: video, sound, or both")
+    parser.add_argument(
+        "--json",
+        metavar="OUT",
+        help="write JSON Lines, one object per estimate, to OUT; '-' or nothing: standard output",
+    )
+    parser.add_argument(
+        "--video", type=Path, metavar="OUT.mp4", help="write the video with the overlay and sound"
+    )
+    parser.add_argument(
+        "--page", type=Path, metavar="OUT.html", help="write a timeline as one HTML file"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="YAML", help="parameter file, as the nodes take it"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="set one parameter, e.g. emotion.hop_s=0.2; may be given several times",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="released model or .safetensors file; short for --set model.weights=NAME",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="no progress bar and no summary, only errors"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        AvemoError: an input, a setting, the weights or an output cannot be used.
+        KeyboardInterrupt: the user interrupted; what was made so far is in partial files.
+    """
+    settings = list(args.settings)
+    if args.model is not None:
+        settings.append(f"model.weights={args.model}")
+    config = read_config(args.config, settings)
+    lines = None if args.json in (None, "-") else Path(args.json)
+    _check_outputs(args.file, [lines, args.video, args.page])
+    with MediaFile(args.file) as media:
+        if args.video is not None and not media.has_video:
+            raise OutputError(f"cannot make {args.video}: {args.file} has no pictures")
+        return _Run(media, config, lines, args.video, args.page, args.quiet).run()
+
+
+def _check_outputs(source: Path, outputs: Iterable[Path | None]) -> None:
+    """Refuses what would otherwise be found out after minutes of work."""
+    seen = {source.resolve(): source}
+    for path in outputs:
+        if path is None:
+            continue
+        if path.resolve() in seen:
+            raise OutputError(f"cannot write {path}: it is named twice, or is the input")
+        seen[path.resolve()] = path
+        if not path.resolve().parent.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {path.resolve().parent}")
+        if path.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder")
+
+
+class _Run:
+    """One pass over a file."""
+
+    def __init__(
+        self,
+        media: MediaFile,
+        config: PipelineConfig,
+        lines: Path | None,
+        video: Path | None,
+        page: Path | None,
+        quiet: bool,
+    ) -> None:
+        self._media = media
+        self._config = config
+        self._lines_path, self._video_path, self._page_path = lines, video, page
+        self._quiet = quiet
+        self._timeline = Timeline(media.path.name, 0)
+        self._faces = 0
+        self._lines: JsonLines | None = None
+        self._annotated: _AnnotatedVideo | None = None
+
+    def run(self) -> int:
+        pipeline = Pipeline(self._config)
+        try:
+            with ExitStack() as stack:
+                self._lines = stack.enter_context(JsonLines(self._lines_path, 0))
+                if self._video_path is not None:
+                    writer = VideoWriter(
+                        self._video_path,
+                        0,
+                        sound=self._media.has_audio,
+                        rate=self._media.fps or 30.0,
+                    )
+                    self._annotated = _AnnotatedVideo(stack.enter_context(writer))
+                progress = stack.enter_context(_Progress(self._media, self._shows_progress()))
+                for item in self._media:
+                    self._take(pipeline, item)
+                    progress.reach(to_s(item.stamp_ns))
+                self._keep(pipeline.flush())
+                if self._annotated is not None:
+                    self._annotated.finish()
+                speed = progress.speed
+        except KeyboardInterrupt:
+            if self._page_path is not None:
+                write_page(partial_name(self._page_path), self._timeline)
+            raise
+        finally:
+            pipeline.close()
+        if self._page_path is not None:
+            write_page(self._page_path, self._timeline)
+        self._summarise(speed)
+        return DONE if self._timeline.claimed_share > 0 else NOTHING
+
+    def _shows_progress(self) -> bool:
+        # A bar among lines that scroll by is no help to anyone.
+        scrolls = self._lines_path is None and sys.stdout.isatty()
+        return not self._quiet and sys.stderr.isatty() and not scrolls
+
+    def _take(self, pipeline: Pipeline, item: VideoFrame | AudioBlock) -> None:
+        if isinstance(item, AudioBlock):
+            self._keep(pipeline.push_audio(item))
+            if self._annotated is not None:
+                self._annotated.push_audio(item)
+            return
+        hops = pipeline.push_frame(item.stamp_ns, item.image)
+        tracks = pipeline.tracks
+        self._faces += len(tracks.faces) if tracks is not None else 0
+        if self._annotated is not None:
+            self._annotated.push_frame(item, tracks)
+        self._keep(hops)
+
+    def _keep(self, hops: Iterable[Hop]) -> None:
+        for hop in hops:
+            self._timeline.add(hop)
+            if self._lines is not None:
+                self._lines.write(hop)
+            if self._annotated is not None:
+                self._annotated.push_hop(hop)
+
+    def _summarise(self, speed: float) -> None:
+        """What was read and what was missing, on standard error."""
+        media, timeline = self._media, self._timeline
+        notes = []
+        if not media.has_audio:
+            notes.append(f"{media.path} has no sound: the estimates rest on the face alone")
+        if not media.has_video:
+            notes.append(f"{media.path} has no pictures: the estimates rest on the voice alone")
+        elif self._faces == 0:
+            notes.append(f"no face was found in {media.path}")
+        if timeline.claimed_share == 0:
+            notes.append("no emotion could be claimed; the status of each estimate says why")
+        if not self._quiet:
+            estimates = sum(len(person.estimates) for person in timeline.people.values())
+            people = len(timeline.people)
+            notes.append(
+                f"{timeline.duration_s:.1f} s at {speed:.1f} times real time; {estimates} "
+                f"estimates of {people} {'person' if people == 1 else 'people'}, "
+                f"{timeline.claimed_share:.0%} with a claim; model {timeline.model_id or '-'}"
+            )
+            written = [self._lines_path, self._video_path, self._page_path]
+            notes += [f"wrote {path}" for path in written if path is not None]
+        for note in notes:
+            print(f"avemo: {note}", file=sys.stderr)
+
+
+class _AnnotatedVideo:
+    """Draws each picture with the estimate of its own time.
+
+    An estimate comes some frames after its time, because it waits for the sound, so pictures
+    wait for the first estimate after them.
+    """
+
+    def __init__(self, writer: VideoWriter) -> None:
+        self._writer = writer
+        self._waiting: deque[tuple[int, NDArray[np.uint8], FrameTracks | None]] = deque()
+        self._hop: Hop | None = None
+
+    def push_frame(self, frame: VideoFrame, tracks: FrameTracks | None) -> None:
+        self._waiting.append((frame.stamp_ns, frame.image, tracks))
+
+    def push_audio(self, block: AudioBlock) -> None:
+        self._writer.push_audio(block)
+
+    def push_hop(self, hop: Hop) -> None:
+        self._draw_before(hop.stamp_ns)
+        self._hop = hop
+
+    def finish(self) -> None:
+        """Draw what still waits, at the end of the file."""
+        while self._waiting:
+            self._draw_next()
+
+    def _draw_before(self, stamp_ns: int) -> None:
+        while self._waiting and self._waiting[0][0] < stamp_ns:
+            self._draw_next()
+
+    def _draw_next(self) -> None:
+        stamp_ns, image, tracks = self._waiting.popleft()
+        self._writer.push_frame(stamp_ns, draw(image, tracks, self._hop))
+
+
+class _Progress:
+    """A bar over the seconds of the file, with the speed and the time that is left."""
+
+    def __init__(self, media: MediaFile, shown: bool) -> None:
+        total = media.duration_s or None
+        length, left = ("/{total:.1f}", ", {remaining} left") if total else ("", "")
+        self._bar = tqdm(
+            total=total,
+            disable=not shown,
+            file=sys.stderr,
+            leave=False,
+            desc=media.path.name,
+            bar_format=f"{{desc}} {{bar}} {{n:.1f}}{length} s{{postfix}}{left}",
+        )
+        self._started = time.monotonic()
+        self._reached = 0.0
+
+    @property
+    def speed(self) -> float:
+        """Seconds of media per second."""
+        return self._reached / max(time.monotonic() - self._started, 1e-6)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def reach(self, seconds: float) -> None:
+        """The file is read up to here."""
+        if seconds - self._reached < 0.1:
+            return
+        self._bar.postfix = f"{self.speed:.1f} times real time"
+        self._bar.update(min(seconds, self._bar.total or seconds) - self._bar.n)
+        self._reached = seconds
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()

@@ -1,0 +1,60 @@
+"""Result files that are whole or clearly marked as not."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from avemo_ros.errors import AvemoError
+
+
+class OutputError(AvemoError):
+    """A result file cannot be written."""
+
+
+def partial_name(path: Path) -> Path:
+    """Where an interrupted run leaves what it has: 'states.jsonl' -> 'states.partial.jsonl'."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to; it takes `path`'s place when the block ends well.
+
+    When the block ends with an exception, what was written stays under `partial_name(path)`,
+    and a file that `path` named before is left as it was.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written, or `path` is a folder.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder")
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    made = Path(name)
+    try:
+        yield made
+    except BaseException:
+        if made.stat().st_size:
+            made.chmod(_mode())
+            made.replace(partial_name(path))
+        else:
+            made.unlink()
+        raise
+    made.chmod(_mode())
+    made.replace(path)
+
+
+def _mode() -> int:
+    """The rights that a file gets when it is simply opened; temporary ones get fewer."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -1,0 +1,114 @@
+"""Estimates as JSON Lines: one object per person and hop."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from avemo_ros.clock import to_s
+from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.state.estimate import EmotionEstimate, Hop
+
+
+def record(estimate: EmotionEstimate, *, attended: bool, start_ns: int) -> dict[str, object]:
+    """One estimate as plain values.
+
+    Args:
+        estimate: what is claimed of one person.
+        attended: this is whom the robot should attend to.
+        start_ns: sensor time that counts as 0 [ns]: the start of the file or stream.
+    """
+    box = estimate.box
+    return {
+        "t": round(to_s(estimate.stamp_ns - start_ns), 6),
+        "window_start": round(to_s(estimate.window_start_ns - start_ns), 6),
+        "person_id": estimate.person_id,
+        "face_id": estimate.face_id,
+        "voice_id": estimate.voice_id,
+        "label": estimate.label,
+        "confidence": round(estimate.confidence, 6),
+        "probabilities": (
+            {
+                label: round(share, 6)
+                for label, share in zip(estimate.labels, estimate.probabilities, strict=True)
+            }
+            if estimate.probabilities
+            else None
+        ),
+        "status": estimate.status.name,
+        "face_share": round(estimate.face_share, 6),
+        "voice_share": round(estimate.voice_share, 6),
+        "box": (
+            None
+            if box is None
+            else [round(value, 6) for value in (box.x, box.y, box.width, box.height)]
+        ),
+        "speaking": estimate.speaking,
+        "attended": attended,
+        "valence": round(estimate.valence, 6),
+        "arousal": round(estimate.arousal, 6),
+        "valence_arousal_valid": estimate.valence_arousal_valid,
+        "model_id": estimate.model_id,
+    }
+
+
+def records(hop: Hop, start_ns: int) -> Iterator[dict[str, object]]:
+    """Everyone in view; with nobody in view the attended state, which says why."""
+    for estimate in hop.estimates or (hop.attended,):
+        yield record(estimate, attended=estimate == hop.attended, start_ns=start_ns)
+
+
+class JsonLines:
+    """Writes hops to a file that appears when it is complete, or to standard output.
+
+    Use as a context manager.  When the block ends with an exception, the lines so far stay in
+    `NAME.partial.EXT`.
+    """
+
+    def __init__(self, path: Path | None, start_ns: int) -> None:
+        """
+        Args:
+            path: file to write; None writes to standard output, line by line.
+            start_ns: sensor time that counts as `t` = 0 [ns].
+        """
+        self._path = path
+        self._start_ns = start_ns
+        self._stack = ExitStack()
+        self._out: IO[str] = sys.stdout
+
+    def __enter__(self) -> JsonLines:
+        """Raises OutputError when the file cannot be written."""
+        if self._path is not None:
+            made = self._stack.enter_context(replaced(self._path))
+            self._out = self._stack.enter_context(made.open("w", encoding="utf-8"))
+        return self
+
+    def write(self, hop: Hop) -> None:
+        """Add the lines of one hop.
+
+        Raises:
+            OutputError: the disk is full or gone.
+        """
+        try:
+            for item in records(hop, self._start_ns):
+                self._out.write(json.dumps(item, allow_nan=False) + "\n")
+            if self._path is None:
+                self._out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = self._path or "standard output"
+            raise OutputError(f"cannot write {where}: {error.strerror}") from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)

@@ -1,0 +1,116 @@
+"""The estimates of a whole run, person by person: what the page is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from statistics import median
+
+from avemo_ros.clock import to_s
+from avemo_ros.labels import UNKNOWN
+from avemo_ros.sink.wording import STATUS_TEXT, name_of
+from avemo_ros.state.estimate import EmotionEstimate, Hop
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch of time in which one claim, or one reason for none, held."""
+
+    start_s: float
+    end_s: float
+    label: str
+    """One of EMOTIONS, or 'unknown'."""
+    text: str
+    """The label; for 'unknown' the reason."""
+
+
+@dataclass(slots=True)
+class Person:
+    """Everything that was claimed of one person."""
+
+    name: str
+    estimates: list[EmotionEstimate] = field(default_factory=list)
+    attended_ns: set[int] = field(default_factory=set)
+    """Stamps at which this was whom the robot should attend to."""
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Collects hops; times are counted from `start_ns`."""
+
+    title: str
+    start_ns: int
+    duration_s: float = 0.0
+    """Of the recording; grows with the hops."""
+    hops: int = 0
+    model_id: str = ""
+    people: dict[str, Person] = field(default_factory=dict)
+    """By id, in the order of appearance."""
+    nobody: Counter[str] = field(default_factory=Counter)
+    """Hops with nobody in view, by status name."""
+    latencies_s: list[float] = field(default_factory=list)
+    """From the window's end to publication, where it was measured."""
+    _stamps: list[int] = field(default_factory=list)
+
+    def add(self, hop: Hop, latency_s: float | None = None) -> None:
+        """Take one hop, and how late it was published if that is known [s]."""
+        self.hops += 1
+        self.model_id = hop.attended.model_id or self.model_id
+        self.duration_s = max(self.duration_s, to_s(hop.stamp_ns - self.start_ns))
+        self._stamps.append(hop.stamp_ns)
+        if latency_s is not None:
+            self.latencies_s.append(latency_s)
+        if not hop.estimates:
+            self.nobody[hop.attended.status.name] += 1
+        for estimate in hop.estimates:
+            person = self.people.setdefault(name_of(estimate), Person(name_of(estimate)))
+            person.estimates.append(estimate)
+            if estimate == hop.attended:
+                person.attended_ns.add(estimate.stamp_ns)
+
+    @property
+    def hop_s(self) -> float:
+        """Usual time from one hop to the next [s]."""
+        steps = [after - before for before, after in zip(self._stamps, self._stamps[1:])]
+        return to_s(round(median(steps))) if steps else 0.1
+
+    @property
+    def claimed_share(self) -> float:
+        """Share of the persons' estimates that claim a label, 0 to 1; 0 without any."""
+        labels = [item.label for person in self.people.values() for item in person.estimates]
+        return sum(label != UNKNOWN for label in labels) / len(labels) if labels else 0.0
+
+    def t(self, stamp_ns: int) -> float:
+        """Sensor time as seconds from the start."""
+        return to_s(stamp_ns - self.start_ns)
+
+    def stretches(self, person: Person) -> list[list[EmotionEstimate]]:
+        """The person's estimates, cut where they were out of view."""
+        apart = 2.5 * self.hop_s * 1e9
+        cut: list[list[EmotionEstimate]] = []
+        for item in person.estimates:
+            if not cut or item.stamp_ns - cut[-1][-1].stamp_ns > apart:
+                cut.append([])
+            cut[-1].append(item)
+        return cut
+
+    def runs(self, person: Person) -> list[Run]:
+        """The person's claims without repetitions."""
+        runs: list[Run] = []
+        for stretch in self.stretches(person):
+            open_run: Run | None = None
+            for item in stretch:
+                known = item.label != UNKNOWN
+                text = item.label if known else STATUS_TEXT[item.status]
+                end = self.t(item.stamp_ns)
+                if open_run is not None and (open_run.label, open_run.text) == (
+                    item.label,
+                    text,
+                ):
+                    open_run = Run(open_run.start_s, end, item.label, text)
+                    runs[-1] = open_run
+                else:
+                    start = open_run.end_s if open_run else max(0.0, end - self.hop_s)
+                    open_run = Run(start, end, item.label, text)
+                    runs.append(open_run)
+        return runs
