@@ -88,7 +88,9 @@ class Pipeline:
 
     def flush(self) -> list[Hop]:
         """The estimates that still wait for input, at the end of a file."""
-        return self._estimator.flush()
+        chunks = self._audio.flush()
+        hops = [hop for chunk in chunks for hop in self._estimator.push_speech(chunk)]
+        return hops + self._estimator.flush()
 
     def reset(self) -> None:
         """Forget everything seen and heard."""

@@ -10,6 +10,7 @@ from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
+BOX = Box(0.3, 0.2, 0.25, 0.4)
 START_NS = 1_700_000_000_000_000_000
 
 
@@ -21,7 +22,7 @@ def estimate(
     voice: str = "",
     confidence: float = 0.7,
     status: Status = Status.NO_VOICE,
-    box: Box | None = Box(0.3, 0.2, 0.25, 0.4),
+    box: Box | None = BOX,
     speaking: bool = False,
 ) -> EmotionEstimate:
     """A claim, or with label 'unknown' and another status the lack of one."""

@@ -25,6 +25,7 @@ FROM_PYPI = {
     "scipy": "scipy",
     "torch": "torch",
     "tqdm": "tqdm",
+    "yaml": "PyYAML",
 }
 BROUGHT_ALONG = {"protobuf"}  # mediapipe's, of the release that it asks for
 OPTIONAL = {"PyAudio"}

@@ -49,7 +49,7 @@ def test_the_eyes_come_to_their_place_in_the_crop(eyes: Eyes, side: int) -> None
     assert crop.dtype == np.uint8
     for half, wanted in ((crop[:, : side // 2], -0.5), (crop[:, side // 2 :], 0.5)):
         weights = half.astype(float)
-        down, across = np.mgrid[: side, : half.shape[1]] + 0.5
+        down, across = np.mgrid[:side, : half.shape[1]] + 0.5
         x = (weights * across).sum() / weights.sum() + (side // 2 if wanted > 0 else 0)
         y = (weights * down).sum() / weights.sum()
         assert x / side == pytest.approx(0.5 + wanted * EYE_DISTANCE, abs=0.01)

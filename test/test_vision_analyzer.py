@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,7 @@ from avemo_ros.errors import ImageError
 from avemo_ros.vision.alignment import EYE_DISTANCE, EYE_HEIGHT
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import LANDMARKS, FaceTrack, FrameTracks
+from avemo_ros.vision.graph import _without_chatter
 
 FRAME_S = 1 / 30
 
@@ -47,8 +50,14 @@ def same(one: FaceTrack, other: FaceTrack) -> bool:
     assert other.landmarks is not None
     return (
         (one.face_id, one.box, one.confidence, one.pose, one.quality, one.mouth_opening)
-        == (other.face_id, other.box, other.confidence, other.pose, other.quality,
-            other.mouth_opening)
+        == (
+            other.face_id,
+            other.box,
+            other.confidence,
+            other.pose,
+            other.quality,
+            other.mouth_opening,
+        )
         and np.array_equal(one.landmarks, other.landmarks)
         and np.array_equal(one.crop, other.crop)
     )
@@ -122,16 +131,12 @@ def test_after_a_reset_an_analyzer_gives_what_a_fresh_one_gives_under_a_new_id(
 
 def test_two_people_keep_their_ids_side_by_side(analyzer: FaceAnalyzer) -> None:
     clip = sample_pictures()
-    pictures = [
-        side_by_side(clip[index], clip[index + 20][:, ::-1]) for index in range(30)
-    ]
+    pictures = [side_by_side(clip[index], clip[index + 20][:, ::-1]) for index in range(30)]
     frames = play(analyzer, pictures)
     assert all(len(frame.faces) == 2 for frame in frames)
     for frame in frames:
         places = {face.face_id: face.box.x < 0.5 for face in frame.faces}
-        assert places == {
-            face.face_id: face.box.x < 0.5 for face in frames[0].faces
-        }
+        assert places == {face.face_id: face.box.x < 0.5 for face in frames[0].faces}
 
 
 def test_a_second_person_who_comes_in_is_found_within_a_quarter_second(
@@ -339,10 +344,26 @@ def test_faces_are_followed_through_a_real_clip_of_speech(
     assert max(openings[30:70]) > 0.1
 
 
+def test_an_analyzer_made_in_one_thread_works_in_another(analyzer: FaceAnalyzer) -> None:
+    with ThreadPoolExecutor(1) as worker:
+        frame = worker.submit(analyzer.process, 0, sample_pictures()[0]).result(timeout=30)
+    assert len(frame.faces) == 1
+
+
 def test_closing_twice_is_harmless() -> None:
     analyzer = FaceAnalyzer(VisionConfig())
     analyzer.close()
     analyzer.close()
+
+
+def test_what_others_print_while_the_networks_start_is_not_lost(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with _without_chatter():
+        os.write(2, b"a warning of somebody else\n")
+        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n")
+    os.write(2, b"later\n")
+    assert capfd.readouterr().err == "a warning of somebody else\nlater\n"
 
 
 def test_the_networks_start_without_printing_anything() -> None:

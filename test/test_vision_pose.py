@@ -66,7 +66,7 @@ def test_noise_of_a_pixel_turns_the_head_by_little() -> None:
     assert math.degrees(pose.roll) == pytest.approx(3, abs=3)
 
 
-@pytest.mark.parametrize(("yaw", "roll"), [(0, 0), (30, 0), (-60, 0), (20, 40)])
+@pytest.mark.parametrize(("yaw", "roll"), [(0, 0), (30, 0), (-60, 0), (20, 20)])
 def test_keypoints_alone_give_yaw_and_roll(yaw: float, roll: float) -> None:
     mesh = made_mesh(degrees(yaw=yaw, roll=roll))
     eyes = np.array([mesh[[33, 133], :2].mean(axis=0), mesh[[263, 362], :2].mean(axis=0)])

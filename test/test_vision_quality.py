@@ -30,9 +30,7 @@ def test_small_faces_are_worse_down_to_nothing(crop: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("side", [48, 96, 192])
-def test_blur_lowers_quality_whatever_the_size_of_the_crop(
-    crop: np.ndarray, side: int
-) -> None:
+def test_blur_lowers_quality_whatever_the_size_of_the_crop(crop: np.ndarray, side: int) -> None:
     scaled = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
     qualities = [
         face_quality(cv2.GaussianBlur(scaled, (0, 0), sigma * side / 48), 60.0, AHEAD)

@@ -72,8 +72,12 @@ def test_jitter_of_place_and_size_does_not_change_ids(tracker: Tracker) -> None:
 
     def scene(_: float) -> list[Face]:
         return [
-            face(name, x + noise.normal(0, 0.01), 0.5 + noise.normal(0, 0.01),
-                 0.2 * noise.uniform(0.85, 1.15))
+            face(
+                name,
+                x + noise.normal(0, 0.01),
+                0.5 + noise.normal(0, 0.01),
+                0.2 * noise.uniform(0.85, 1.15),
+            )
             for name, x in (("ann", 0.3), ("bob", 0.55))
         ]
 
@@ -177,8 +181,10 @@ def test_no_more_than_max_faces_are_named_and_the_largest_come_first() -> None:
     sizes = {"ann": 0.1, "bob": 0.2, "cid": 0.15}
 
     def scene(_: float) -> list[Face]:
-        return [face(name, x, size=sizes[name]) for name, x in zip(sizes, (0.2, 0.5, 0.8),
-                                                                   strict=True)]
+        return [
+            face(name, x, size=sizes[name])
+            for name, x in zip(sizes, (0.2, 0.5, 0.8), strict=True)
+        ]
 
     frames = play(tracker, scene, 0, 1)
     assert all(set(frame) == {"bob", "cid"} for frame in frames)

@@ -25,6 +25,11 @@ from avemo_ros.vision.tracker import Tracker, overlap
 _DETECT_NS: Final = to_ns(0.2)
 """While the mesh follows every known face, new ones are looked for this often: the detector
 costs twice as much as a mesh."""
+_CLOSER_NS: Final = to_ns(0.4)
+"""What may be a face that is far away is looked at this often."""
+_FAINT: Final = 0.3
+"""Score from which something small is looked at more closely; seen so, faces have 0.8 and up,
+and what is none stays below the limit."""
 _CONFIRM_NS: Final = to_ns(2.0)
 """A mesh that the detector did not confirm for this long has slipped off onto something else;
 a head in profile, which the detector may miss, is usually back by then."""
@@ -34,9 +39,9 @@ _SLIPPED: Final = 0.5
 """Below this intersection over union with its detection a mesh has lost its face's outline;
 usual is 0.7 to 0.9."""
 _SMALL: Final = 0.15
-"""Below this share of the picture's side a detection's box is rough."""
+"""Below this share of the picture's side a detection's box is rough, its score low."""
 _SURE: Final = 0.7
-"""Score from which the detector is believed where the mesh sees no face: a profile, a far one."""
+"""Score from which the detector is believed where the mesh sees no face: a profile, or far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +71,14 @@ class FaceAnalyzer:
 
     def __init__(self, config: VisionConfig) -> None:
         self._config = config
-        self._detector = FaceDetector(config.detector_range, config.detection_confidence)
+        faint = min(_FAINT, config.detection_confidence)
+        self._detector = FaceDetector(config.detector_range, faint)
         self._mesh = FaceMesh()
         self._tracker = Tracker(config.max_faces, config.track_timeout_s)
         self._known: dict[str, _Face] = {}
         self._size = (0, 0)
         self._detected_ns: int | None = None
+        self._closer_ns: int | None = None
 
     def process(self, stamp_ns: int, image: NDArray[Any]) -> FrameTracks:
         """The faces in the next picture.
@@ -104,7 +111,7 @@ class FaceAnalyzer:
         """Forget every face, as after a jump of the clock.  Ids are not given again."""
         self._tracker.reset()
         self._known = {}
-        self._detected_ns = None
+        self._detected_ns = self._closer_ns = None
 
     def close(self) -> None:
         """Free the networks; doing so twice is harmless."""
@@ -129,15 +136,13 @@ class FaceAnalyzer:
         if not 0 <= stamp_ns - self._detected_ns < _DETECT_NS:
             return True
         # Where one face hides a part of another, a mesh can slip from one to the other.
-        return any(
-            overlap(one.box, other.box)[0] > 0 for one, other in combinations(found, 2)
-        )
+        return any(overlap(one.box, other.box)[0] > 0 for one, other in combinations(found, 2))
 
     def _search(
         self, stamp_ns: int, picture: NDArray[np.uint8], followed: list[_Face]
     ) -> list[_Face]:
         """Look at the whole picture: confirm the faces that are followed, find new ones."""
-        detections = self._detector.detect(picture)
+        detections = self._detections(stamp_ns, picture)
         certain, doubtful = [], list(followed)
         for face, item in _pairs(followed, detections):
             detections.remove(item)
@@ -157,14 +162,28 @@ class FaceAnalyzer:
         # The tracker drops those that lie on a face that is certain.
         return certain + doubtful
 
+    def _detections(self, stamp_ns: int, picture: NDArray[np.uint8]) -> list[Detection]:
+        """The detector's faces, and now and then a far one that it was not certain of."""
+        limit = self._config.detection_confidence
+        seen = self._detector.detect(picture)
+        certain = [item for item in seen if item.score >= limit]
+        faint = [item for item in seen[len(certain) :] if _is_small(item.box)]
+        last_ns = self._closer_ns
+        if faint and (last_ns is None or not 0 <= stamp_ns - last_ns < _CLOSER_NS):
+            self._closer_ns = stamp_ns
+            closer = self._detector.look_closer(picture, faint[0])
+            if closer is not None and closer.score >= limit:
+                certain.append(closer)
+        return certain
+
     def _new_face(
         self, stamp_ns: int, picture: NDArray[np.uint8], item: Detection
     ) -> _Face | None:
         """A detection with its mesh, or without where there is a face but no mesh to it."""
         face = self._meshed(stamp_ns, picture, item)
-        if face is None and max(item.box.width, item.box.height) < _SMALL:
+        if face is None and _is_small(item.box):
             closer = self._detector.look_closer(picture, item)
-            if closer is None:
+            if closer is None or closer.score < self._config.detection_confidence:
                 return None
             item = closer
             face = self._meshed(stamp_ns, picture, item)
@@ -224,6 +243,11 @@ class FaceAnalyzer:
             mouth_opening=opening,
             crop=crop,
         )
+
+
+def _is_small(box: Box) -> bool:
+    """So small that the detector's box is rough and its score low."""
+    return max(box.width, box.height) < _SMALL
 
 
 def _pairs(faces: list[_Face], detections: list[Detection]) -> list[tuple[_Face, Detection]]:

@@ -59,7 +59,6 @@ _CLOSER: Final = 4.0
 _GRAPH: Final = """
 input_stream: "image"
 output_stream: "faces"
-num_threads: 1
 node {{
   calculator: "ImageToTensorCalculator"
   input_stream: "IMAGE:image"
@@ -153,9 +152,7 @@ class FaceDetector:
             )
         return sorted(found, key=lambda detection: -detection.score)
 
-    def look_closer(
-        self, image: NDArray[np.uint8], rough: Detection
-    ) -> Detection | None:
+    def look_closer(self, image: NDArray[np.uint8], rough: Detection) -> Detection | None:
         """Look again at a small face alone.
 
         The network sees 128 or 192 pixels of whatever it is given.  Of a face that is a few of

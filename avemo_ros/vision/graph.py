@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import cv2
@@ -27,13 +27,15 @@ from mediapipe.framework import calculator_pb2
 from mediapipe.python import packet_creator
 from mediapipe.python._framework_bindings import resource_util
 
+# There is one for the whole process.
+_stderr: Final = Lock()
 _CHATTER: Final = re.compile(
     rb"TensorFlow Lite XNNPACK delegate|before absl::InitializeLog|inference_feedback_manager"
 )
 
 
 class Graph:
-    """A MediaPipe graph with one input, an RGB picture named `image`.
+    """A MediaPipe graph with one input, an RGB picture named `image`; for one thread at a time.
 
     MediaPipe's own `solutions` hide a tracker of their own between detector and mesh: it runs
     the short-range detector whenever fewer faces than asked for are in view, and cannot be
@@ -48,6 +50,8 @@ class Graph:
     def __init__(self, config: str, outputs: tuple[str, ...]) -> None:
         resource_util.set_resource_dir(str(Path(mediapipe.__file__).parents[1]))
         parsed = text_format.Parse(config, calculator_pb2.CalculatorGraphConfig())
+        # In the caller's thread: with threads of its own a graph is slower on a busy machine.
+        parsed.executor.add(type="ApplicationThreadExecutor")
         self._count = 0
         self._packets: dict[str, Any] = {}
         with _without_chatter():
@@ -75,7 +79,7 @@ class Graph:
         return self._packets
 
     def close(self) -> None:
-        """Stop the graph's thread; doing so twice is harmless."""
+        """Free the graph; doing so twice is harmless."""
         if self._graph is not None:
             self._graph.close_all_packet_sources()
             self._graph.wait_until_done()
@@ -88,9 +92,12 @@ def _without_chatter() -> Iterator[None]:
 
     They are written by C++ to the file descriptor and no setting silences them.
     """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        saved = os.dup(2)
+    with _stderr, tempfile.TemporaryFile() as held:
+        try:
+            saved = os.dup(2)
+        except OSError:  # a service may have none
+            yield
+            return
         os.dup2(held.fileno(), 2)
         try:
             yield

@@ -33,7 +33,6 @@ _GRAPH: Final = f"""
 input_stream: "image"
 output_stream: "points"
 output_stream: "presence"
-num_threads: 1
 node {{
   calculator: "ImageToTensorCalculator"
   input_stream: "IMAGE:image"

@@ -133,9 +133,7 @@ class Tracker:
         """End every id."""
         self._tracks = []
 
-    def _matches(
-        self, stamp_ns: int, faces: list[FoundT]
-    ) -> list[tuple[_Track, FoundT]]:
+    def _matches(self, stamp_ns: int, faces: list[FoundT]) -> list[tuple[_Track, FoundT]]:
         """The pairs of track and face with the least sum of costs."""
         if not self._tracks or not faces:
             return []

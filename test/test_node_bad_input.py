@@ -1,0 +1,459 @@
+"""Bad input to the nodes: a clear log line, the right status, and recovery."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
+start_graph = ros.start_graph
+pytestmark = pytest.mark.ros
+
+Start = Callable[..., Any]
+HOUR_NS = 3600 * 10**9
+
+
+def seeing(
+    start_graph: Start, *parameters: str, compressed: bool = False
+) -> tuple[Any, Any, Any]:
+    """A stack whose pictures are heard, and its attended states."""
+    if compressed:
+        parameters += ("image_transport:=compressed",)
+    graph = start_graph(*ros.QUICK, *parameters)
+    graph.add(ros.EmotionStack)
+    feed = ros.Feed(graph, compressed=compressed)
+    feed.wait_for_pictures_to_be_heard()
+    states = graph.collect(ros.EmotionState, "emotion_state")
+    assert graph.spin(lambda: states)
+    return graph, feed, states
+
+
+def sees_a_face(graph: Any, feed: Any, states: list[Any]) -> bool:
+    """Good pictures lead to a claim again."""
+    feed.play(2.0, until=lambda: states and states[-1].status == ros.EmotionState.NO_VOICE)
+    found: bool = graph.spin(
+        lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states)
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"encoding": ""}, ("encoding", "missing")),
+        ({"encoding": "32FC1"}, ("encoding", "32FC1", "allowed")),
+        ({"width": 0, "height": 0}, ("0x0", "no pixels")),
+        ({"height": 4800}, ("truncated",)),
+        ({"step": 3}, ("step", "3")),
+    ],
+    ids=["no encoding", "unknown encoding", "zero size", "truncated", "wrong step"],
+)
+def test_a_bad_picture_is_said_once_and_good_ones_recover(
+    start_graph: Start, changes: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    graph, feed, states = seeing(start_graph)
+    for number in range(6):
+        feed.images.publish(feed.picture(number, **changes))
+        graph.spin_for(0.1)
+    assert graph.spin(lambda: graph.said("pictures", *words))
+    assert len(graph.said("pictures", *words)) == 1
+    assert {state.status for state in states} == {ros.EmotionState.STALE_INPUT}
+    assert {state.label for state in states} == {"unknown"}
+
+    assert sees_a_face(graph, feed, states)
+    assert graph.spin(lambda: graph.said("pictures", "good again"))
+    assert int(graph.figure("emotion_stack: pictures", "rejected")) >= 1
+
+
+def test_a_bad_picture_shows_in_the_diagnostics(start_graph: Start) -> None:
+    graph, feed, _ = seeing(start_graph)
+    feed.images.publish(feed.picture(encoding="32FC1"))
+    name = "emotion_stack: pictures"
+    assert graph.spin(
+        lambda: name in graph.health and graph.health[name].level == ros.DiagnosticStatus.ERROR
+    )
+    assert "32FC1" in graph.figure(name, "last_error")
+
+
+def test_a_corrupt_jpeg_is_left_out_and_good_ones_recover(start_graph: Start) -> None:
+    graph, feed, states = seeing(start_graph, compressed=True)
+    whole = feed.jpeg()
+    cut = feed.jpeg()
+    cut.data = bytes(whole.data)[: len(whole.data) // 2]
+    feed.images.publish(cut)
+    garbage = feed.jpeg()
+    garbage.data = b"\xff\xd8 this is not a picture \xff\xd9"
+    feed.images.publish(garbage)
+    unnamed = feed.jpeg()
+    unnamed.format = ""
+    feed.images.publish(unnamed)
+    assert graph.spin(lambda: graph.said("pictures", "truncated"))
+    assert graph.spin(lambda: graph.said("pictures", "cannot be decoded"))
+    assert graph.spin(lambda: graph.said("pictures", "format", "missing"))
+
+    feed.play(2.0)
+    assert graph.spin(
+        lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states)
+    )
+    assert graph.spin(lambda: graph.said("pictures", "good again"))
+
+
+def test_pictures_stamped_hours_ago_are_stale_until_the_stamps_are_right(
+    start_graph: Start,
+) -> None:
+    graph, feed, states = seeing(start_graph)
+    feed.play(1.0, start_ns=graph.now_ns() - 3 * HOUR_NS)
+    graph.spin_for(0.3)
+    assert len(graph.said("pictures", "s behind this node's clock", "use_sim_time")) == 1
+    assert {state.status for state in states} == {ros.EmotionState.STALE_INPUT}
+    assert sees_a_face(graph, feed, states)
+
+
+def test_pictures_stamped_hours_ago_can_be_accepted(start_graph: Start) -> None:
+    graph, feed, states = seeing(start_graph, "max_input_age_s:=0.0")
+    start = graph.now_ns() - 3 * HOUR_NS
+    feed.play(2.0, start_ns=start)
+    assert graph.spin(
+        lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states)
+    )
+    claim = next(state for state in states if state.status == ros.EmotionState.NO_VOICE)
+    assert start < ros.to_ns(claim.header.stamp) <= start + 2 * 10**9
+    # That they stop is noticed on the source's own time.
+    assert graph.spin(lambda: states[-1].status == ros.EmotionState.STALE_INPUT)
+    assert ros.to_ns(states[-1].header.stamp) < start + 60 * 10**9
+
+
+def test_pictures_without_a_stamp_get_the_time_of_arrival(start_graph: Start) -> None:
+    graph, feed, states = seeing(start_graph)
+    for number in range(12):
+        feed.images.publish(feed.picture(number, stamp_ns=0))
+        graph.spin_for(0.1)
+    assert graph.spin(
+        lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states)
+    )
+    assert len(graph.said("header.stamp is zero")) == 1
+
+
+def test_time_that_jumps_back_starts_anew_and_says_so_once(start_graph: Start) -> None:
+    graph, feed, states = seeing(start_graph, "max_input_age_s:=0.0")
+    feed.wait_for_sound_to_be_heard()
+    arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
+    start = graph.now_ns() - 100 * 10**9
+    feed.play(2.5, voice=True, start_ns=start)
+    assert sees_a_face_id(graph, arrays)
+    first = arrays[-1].states[0].face_id
+    # The bag loops: pictures and sound begin again.
+    del states[:]
+    del arrays[:]
+    feed.play(2.5, voice=True, start_ns=start)
+    assert sees_a_face_id(graph, arrays)
+    assert len(graph.said("time jumped back", "started anew")) == 1
+    again = [item for item in arrays if item.states and item.states[0].face_id != first]
+    assert again, "the id of before the jump must not be used again"
+    since = [ros.to_ns(item.header.stamp) for item in again]
+    assert since == sorted(since)
+    assert since[0] < start + 2 * 10**9
+
+
+def sees_a_face_id(graph: Any, arrays: list[Any]) -> bool:
+    found: bool = graph.spin(
+        lambda: arrays and arrays[-1].states and arrays[-1].states[0].face_id
+    )
+    return found
+
+
+# --- sound
+
+
+def hearing(start_graph: Start, *parameters: str) -> tuple[Any, Any, list[Any]]:
+    """A speech_buffer whose sound is heard, and its chunks."""
+    graph = start_graph(*parameters)
+    graph.add(ros.SpeechBufferNode)
+    feed = ros.Feed(graph)
+    feed.wait_for_sound_to_be_heard()
+    chunks = graph.collect(ros.SpectrogramChunk, "spectrogram")
+    graph.spin_for(0.3)
+    return graph, feed, chunks
+
+
+def give_tone(
+    graph: Any, feed: Any, rate: int = 16_000, channels: int = 1, **form: Any
+) -> None:
+    """Half a second of tone in the given format."""
+    feed.say_format(sample_rate=rate, channels=channels, **form)
+    graph.spin_for(0.2)
+    start = graph.now_ns() - 5 * 10**8
+    samples = ros.tone(0.5, rate, channels)
+    block = rate // 50
+    for at in range(0, len(samples), block):
+        piece = samples[at : at + block]
+        feed.send_sound(ros.AudioBlock(0, rate, piece), start + at * 10**9 // rate)
+    graph.spin_for(0.1)
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"coding_format": "mp3"}, ("'mp3' is compressed", "'wave'")),
+        ({"sample_format": "S12XX"}, ("sample format 'S12XX' is not known", "S16LE")),
+        ({"sample_rate": 0}, ("sample rate is 0 Hz",)),
+        ({"channels": 0}, ("channel count is 0",)),
+    ],
+    ids=["mp3", "unknown format", "no rate", "no channels"],
+)
+def test_sound_that_cannot_be_read_is_said_once_until_it_can(
+    start_graph: Start, form: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    graph, feed, chunks = hearing(start_graph)
+    feed.say_format(**form)
+    graph.spin_for(0.2)
+    for _ in range(5):
+        feed.send_bytes(bytes(640))
+        graph.spin_for(0.02)
+    assert graph.spin(lambda: graph.said("sound", *words))
+    assert len(graph.said("sound", *words)) == 1
+    assert not chunks
+
+    give_tone(graph, feed)
+    assert graph.spin(lambda: chunks)
+    assert graph.spin(lambda: graph.said("sound", "good again"))
+
+
+def test_bytes_that_are_no_whole_samples_are_left_out(start_graph: Start) -> None:
+    graph, feed, chunks = hearing(start_graph)
+    feed.say_format(sample_rate=16_000, channels=2)
+    graph.spin_for(0.2)
+    feed.send_bytes(bytes(641))
+    assert graph.spin(lambda: graph.said("sound", "641 bytes", "whole number of frames"))
+    give_tone(graph, feed, channels=2)
+    assert graph.spin(lambda: chunks)
+
+
+def test_rate_and_channels_may_change_midway(start_graph: Start) -> None:
+    graph, feed, chunks = hearing(start_graph)
+    give_tone(graph, feed, 16_000, 1)
+    assert graph.spin(lambda: len(chunks) > 5)
+    del chunks[:]
+    give_tone(graph, feed, 44_100, 2)
+    assert graph.spin(lambda: len(chunks) > 5)
+    assert chunks[0].gap
+    assert graph.said("sound", "changed from 16000 Hz and 1 channel(s) to 44100 Hz and 2")
+    # The same tone peaks in the same bin: 300 Hz is bin 15.
+    power = np.asarray(chunks[-1].power_db, np.float32).reshape(-1, chunks[-1].bins)
+    assert int(power[-1].argmax()) == 15
+
+
+def test_samples_that_are_not_numbers_become_silence(start_graph: Start) -> None:
+    graph, feed, chunks = hearing(start_graph)
+    feed.say_format(sample_rate=16_000, channels=1, sample_format="F32LE")
+    graph.spin_for(0.2)
+    start = graph.now_ns()
+    for number in range(10):
+        block = np.full(320, np.nan, "<f4")
+        feed.send_bytes(block.tobytes(), start + number * 20_000_000)
+    assert graph.spin(lambda: chunks)
+    graph.spin_for(1.2)
+    assert np.isfinite(np.asarray(chunks[-1].power_db)).all()
+    assert max(chunks[-1].speech) == 0.0
+    assert int(graph.figure("speech_buffer: sound", "sanitised_samples")) > 0
+
+
+def test_sound_stamped_hours_ago_is_left_out_and_said_once(start_graph: Start) -> None:
+    graph, feed, chunks = hearing(start_graph)
+    feed.say_format(sample_rate=16_000, channels=1)
+    graph.spin_for(0.2)
+    for _ in range(5):
+        feed.send_bytes(bytes(640), graph.now_ns() - 3 * HOUR_NS)
+    assert graph.spin(lambda: graph.said("sound", "behind this node's clock"))
+    graph.spin_for(0.2)
+    assert len(graph.said("sound", "behind this node's clock")) == 1
+    assert not chunks
+
+
+def test_lost_sound_is_a_gap_in_the_spectrogram(start_graph: Start) -> None:
+    graph, feed, chunks = hearing(start_graph)
+    feed.say_format(sample_rate=16_000, channels=1)
+    graph.spin_for(0.2)
+    start = graph.now_ns() - 10**9
+    for number in range(40):
+        if 20 <= number < 30:
+            continue
+        feed.send_bytes(bytes(640), start + number * 20_000_000)
+    assert graph.spin(lambda: any(chunk.gap for chunk in chunks))
+    graph.spin_for(1.2)
+    assert int(graph.figure("speech_buffer: sound", "gaps")) == 1
+
+
+def test_sound_before_its_format_is_waited_for_and_said_once(start_graph: Start) -> None:
+    graph, feed, chunks = hearing(start_graph)
+    for _ in range(5):
+        feed.send_bytes(bytes(640))
+    assert graph.spin(lambda: graph.said("nothing has come on audio_info yet"))
+    give_tone(graph, feed)
+    assert graph.spin(lambda: chunks)
+    assert len(graph.said("nothing has come on audio_info yet")) == 1
+
+
+def test_sound_without_audio_info_is_read_by_the_parameters(start_graph: Start) -> None:
+    graph, feed, chunks = hearing(start_graph, "audio_rate:=16000")
+    start = graph.now_ns() - 10**9
+    for number in range(20):
+        feed.send_bytes(bytes(640), start + number * 20_000_000)
+    assert graph.spin(lambda: chunks)
+
+
+def test_bare_sound_is_stamped_on_arrival(start_graph: Start) -> None:
+    graph = start_graph("audio_type:=bare", "audio_rate:=16000")
+    graph.add(ros.SpeechBufferNode)
+    out = graph.probe.create_publisher(ros.AudioData, "audio", 50)
+    chunks = graph.collect(ros.SpectrogramChunk, "spectrogram")
+    assert graph.spin(lambda: out.get_subscription_count())
+    graph.spin_for(0.3)
+    began = graph.now_ns()
+    for _ in range(20):
+        out.publish(ros.AudioData(data=bytes(640)))
+        graph.spin_for(0.02)
+    assert graph.spin(lambda: chunks)
+    assert abs(ros.to_ns(chunks[0].header.stamp) - began) < 10**9
+
+
+# --- devices and weights
+
+
+def test_a_camera_that_is_not_there_is_tried_again_until_it_is(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    # A file stands in for the camera: it, too, is not there, comes, and ends.
+    device = tmp_path / "camera.mp4"
+    graph = start_graph(f"camera_device:={device}", "camera_rate_hz:=0.0")
+    graph.add(ros.CameraNode)
+    heard = graph.collect(ros.Image, "image_raw")
+    assert graph.spin(lambda: graph.said("camera", "does not exist", "trying again"))
+    assert graph.spin(lambda: "camera: camera" in graph.health)
+    assert graph.health["camera: camera"].level == ros.DiagnosticStatus.ERROR
+    shutil.copy(ros.SAMPLE, device)
+    assert graph.spin(lambda: heard)
+    assert graph.spin(lambda: graph.said("camera", "good again"))
+    assert heard[0].header.frame_id == "camera"
+    assert abs(ros.to_ns(heard[-1].header.stamp) - graph.now_ns()) < 5 * 10**9
+
+
+def test_a_microphone_that_is_not_there_is_said_and_the_node_stays(start_graph: Start) -> None:
+    graph = start_graph("microphone_device:='no such microphone'")
+    node = graph.add(ros.MicrophoneNode)
+    assert graph.spin(lambda: graph.said("microphone", "trying again"))
+    assert node.active
+    assert graph.spin(lambda: "microphone: microphone" in graph.health)
+    assert graph.health["microphone: microphone"].level == ros.DiagnosticStatus.ERROR
+
+
+class Unplugged:
+    """A device that is lost after three reads, as a microphone that is unplugged, and can be
+    opened again at the second attempt."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.reads = 0
+        self.attempts = 0
+
+    def open(self) -> None:
+        self.attempts += not self.is_open
+        if self.attempts == 2:
+            raise ros.SourceError("it is not there")
+        self.is_open = True
+
+    def read(self) -> int:
+        self.reads += 1
+        if self.reads == 4:
+            self.close()
+            raise ros.SourceError("it no longer delivers; was it unplugged")
+        threading.Event().wait(0.02)
+        return self.reads
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+def test_a_device_unplugged_while_capturing_is_said_and_opened_again(
+    start_graph: Start,
+) -> None:
+    graph = start_graph("autostart:=false")
+    node = graph.add(ros.MicrophoneNode, start=False)
+    taken: list[int] = []
+    capture = ros.Capture(node, "microphone", Unplugged(), taken.append)
+    capture.start()
+    try:
+        assert graph.spin(lambda: len(taken) > 6)
+    finally:
+        capture.stop()
+    assert graph.spin(lambda: graph.said("microphone", "was it unplugged; trying again"))
+    assert graph.said("microphone", "it is not there; trying again")
+    assert graph.spin(lambda: graph.said("microphone", "good again"))
+
+
+def test_without_weights_the_node_stays_unconfigured_and_can_be_helped(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    graph = start_graph(f"model.weights:={tmp_path}/none.safetensors")
+    node = graph.add(ros.Emotion, start=False)
+    assert not node.start()
+    assert graph.spin(lambda: graph.said("cannot configure", "none.safetensors"))
+    assert graph.spin(lambda: "emotion: life cycle" in graph.health)
+    assert graph.health["emotion: life cycle"].level == ros.DiagnosticStatus.ERROR
+    assert graph.set(node, "model.weights", "").successful
+    assert node.start()
+
+
+def test_damaged_weights_are_refused(start_graph: Start, tmp_path: Path) -> None:
+    whole = ros.find_weights("")
+    damaged = tmp_path / "damaged.safetensors"
+    content = bytearray(whole.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    damaged.write_bytes(content)
+    graph = start_graph(f"model.weights:={damaged}")
+    node = graph.add(ros.EmotionStack, start=False)
+    assert not node.start()
+    assert graph.spin(lambda: graph.said("cannot configure", "damaged.safetensors"))
+
+
+# --- quality of service
+
+
+def test_a_qos_mismatch_on_an_input_is_said_once_with_what_to_change(
+    start_graph: Start,
+) -> None:
+    graph = start_graph("image_reliability:=reliable")
+    graph.add(ros.FaceTracker)
+    offered = ros.QoSProfile(depth=1, reliability=ros.ReliabilityPolicy.BEST_EFFORT)
+    for _ in range(2):
+        graph.probe.create_publisher(ros.Image, "image_raw", offered)
+    words = ("/image_raw", "does not fit", "RELIABILITY", "image_reliability")
+    assert graph.spin(lambda: graph.said(*words))
+    graph.spin_for(0.5)
+    assert len(graph.said(*words)) == 1
+
+
+@pytest.mark.parametrize("policy", ["RELIABLE", "BEST_EFFORT"])
+def test_by_default_pictures_come_whatever_the_publisher_offers(
+    start_graph: Start, policy: str
+) -> None:
+    graph = start_graph()
+    graph.add(ros.FaceTracker)
+    offered = ros.QoSProfile(depth=5, reliability=ros.ReliabilityPolicy[policy])
+    feed = ros.Feed(graph, qos=offered)
+    feed.wait_for_pictures_to_be_heard()
+
+    def asked() -> set[str]:
+        infos = graph.probe.get_subscriptions_info_by_topic("/image_raw")
+        return {info.qos_profile.reliability.name for info in infos}
+
+    assert graph.spin(lambda: asked() == {policy})
+    tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
+    feed.play(2.0, until=lambda: tracks)
+    assert graph.spin(lambda: tracks)

@@ -1,0 +1,189 @@
+"""emotion_stack over real DDS: pictures and sound in, states out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
+start_graph = ros.start_graph
+pytestmark = pytest.mark.ros
+
+Start = Callable[..., Any]
+
+
+def running(start_graph: Start, *parameters: str) -> tuple[Any, Any, Any]:
+    graph = start_graph(*ros.QUICK, *parameters)
+    node = graph.add(ros.EmotionStack)
+    feed = ros.Feed(graph)
+    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_sound_to_be_heard()
+    return graph, node, feed
+
+
+def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
+    graph, _, feed = running(start_graph)
+    arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
+    states = graph.collect(ros.EmotionState, "emotion_state")
+    start = graph.now_ns() - 4 * 10**9
+    feed.play(4.0, voice=True, start_ns=start, speed=1.0)
+    kind = ros.EmotionState
+    assert graph.spin(lambda: any(state.status == kind.OK for state in states))
+
+    said = [state.status for state in states]
+    assert said.index(kind.WARMING_UP) < said.index(kind.NO_VOICE) < said.index(kind.OK)
+    assert all(not state.probabilities for state in states if state.label == "unknown")
+    both = next(state for state in states if state.status == kind.OK)
+    assert both.face_id
+    assert both.voice_id
+    assert both.speaking
+    assert both.header.frame_id == "camera"
+    assert list(both.labels) == list(ros.EMOTIONS)
+    assert math.isclose(sum(both.probabilities), 1.0, abs_tol=1e-5)
+    assert both.label == both.labels[max(range(7), key=lambda i: both.probabilities[i])]
+    assert math.isclose(both.face_share + both.voice_share, 1.0, abs_tol=1e-5)
+    assert both.box_valid
+    assert 0.0 < both.box.width < 1.0
+    assert both.model_id
+    assert both.latency > 0.0
+    assert ros.to_ns(both.window_start) >= start - 10**8
+    assert ros.to_ns(both.window_start) < ros.to_ns(both.header.stamp)
+    assert {array.states[0].face_id for array in arrays if array.states} == {both.face_id}
+
+
+def test_states_are_stamped_at_a_steady_hop_of_sensor_time(start_graph: Start) -> None:
+    graph, _, feed = running(start_graph)
+    arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
+    start = graph.now_ns() - 3 * 10**9
+    feed.play(3.0, start_ns=start)
+    assert graph.spin(lambda: len(arrays) >= 10)
+    of_input = [
+        stamp
+        for stamp in (ros.to_ns(item.header.stamp) for item in arrays)
+        if stamp <= start + 3 * 10**9
+    ]
+    assert all(stamp % 10**8 == 0 for stamp in of_input)
+    assert of_input == sorted(set(of_input))
+    assert of_input[0] > start
+
+
+def test_nobody_hears_of_pictures_and_sound_but_of_tracks_and_spectrogram(
+    start_graph: Start,
+) -> None:
+    graph, node, feed = running(start_graph)
+    tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
+    chunks = graph.collect(ros.SpectrogramChunk, "spectrogram")
+    feed.play(2.0, voice=True)
+    assert graph.spin(lambda: tracks and tracks[-1].faces and len(chunks) > 10)
+    face = tracks[-1].faces[0]
+    assert len(face.landmarks) == 1404
+    assert len(face.crop) == face.crop_side**2
+    assert len(chunks[0].power_db) == chunks[0].bins * len(chunks[0].speech)
+    # What it publishes, apart from what every node has.
+    published = {
+        name.rsplit("/", 1)[-1]
+        for name, _ in graph.probe.get_publisher_names_and_types_by_node(node.get_name(), "/")
+    }
+    assert published == {
+        "diagnostics", "emotion_overlay", "emotion_state", "emotion_states", "face_tracks",
+        "parameter_events", "rosout", "spectrogram", "transition_event",
+    }  # fmt: skip
+
+
+def test_the_overlay_is_drawn_only_while_somebody_subscribes(start_graph: Start) -> None:
+    graph, node, feed = running(start_graph)
+    feed.play(1.0)
+    graph.spin_for(1.2)
+    assert not [item for item in drawn_stages(graph) if item]
+    shown = graph.collect(ros.Image, "emotion_overlay")
+    assert graph.spin(lambda: node._pictures.overlay_wanted)
+    feed.play(1.5)
+    assert graph.spin(lambda: len(shown) >= 3)
+    assert (shown[-1].encoding, shown[-1].width, shown[-1].height) == ("bgr8", 640, 480)
+    plain = bytes(feed.picture().data)
+    assert bytes(shown[-1].data) != plain
+
+
+def drawn_stages(graph: Any) -> list[bool]:
+    entry = graph.health["emotion_stack: pictures"]
+    return [item.key.startswith("stage_ms.overlay") for item in entry.values]
+
+
+def test_a_late_subscriber_gets_the_last_state(start_graph: Start) -> None:
+    graph, _, _ = running(start_graph)
+    # Nothing comes in, and that is said once a hop; a latched subscriber gets the newest.
+    latched = ros.QoSProfile(depth=1, durability=ros.DurabilityPolicy.TRANSIENT_LOCAL)
+    states = graph.collect(ros.EmotionState, "emotion_state", latched)
+    assert graph.spin(lambda: states)
+    assert states[0].status == ros.EmotionState.STALE_INPUT
+
+
+def test_input_that_stops_is_stale_and_says_so(start_graph: Start) -> None:
+    graph, _, feed = running(start_graph)
+    states = graph.collect(ros.EmotionState, "emotion_state")
+    feed.play(2.0)
+    kind = ros.EmotionState
+    assert graph.spin(lambda: any(state.status == kind.NO_VOICE for state in states))
+    assert graph.spin(lambda: states[-1].status == kind.STALE_INPUT)
+    assert states[-1].label == "unknown"
+    assert not states[-1].probabilities
+    assert graph.spin(
+        lambda: graph.health["emotion_stack: states"].level == ros.DiagnosticStatus.STALE
+    )
+
+
+def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
+    graph, _, feed = running(start_graph)
+    feed.play(3.0, voice=True)
+    graph.spin_for(1.2)
+    pictures, sound, states = (
+        f"emotion_stack: {name}" for name in ("pictures", "sound", "states")
+    )
+    assert int(graph.figure(pictures, "processed")) >= 10
+    assert int(graph.figure(sound, "processed")) >= 100
+    assert int(graph.figure(sound, "dropped")) == 0
+    assert int(graph.figure(states, "hops")) >= 10
+    assert graph.figure(states, "model")
+    assert graph.figure(states, "device") == "cpu"
+    for entry, key in (
+        (pictures, "stage_ms.vision_p50"), (pictures, "stage_ms.convert_p95"),
+        (sound, "stage_ms.audio_p50"), (states, "stage_ms.face_network_p50"),
+        (states, "latency_ms_p50"), (states, "latency_ms_p95"),
+    ):  # fmt: skip
+        assert float(graph.figure(entry, key)) >= 0.0
+
+
+def test_settings_of_the_estimates_change_while_running(start_graph: Start) -> None:
+    graph, node, feed = running(start_graph)
+    states = graph.collect(ros.EmotionState, "emotion_state")
+    feed.play(1.5)
+    assert graph.spin(lambda: any(state.probabilities for state in states))
+    assert graph.set(node, "emotion.min_confidence", 1.0).successful
+    del states[:]
+    feed.play(1.5)
+    kind = ros.EmotionState
+    assert graph.spin(lambda: any(state.status == kind.UNCERTAIN for state in states))
+    since = [state.status for state in states].index(kind.UNCERTAIN)
+    assert all(state.label == "unknown" for state in states[since:])
+
+
+def test_the_nodes_one_by_one_do_what_the_stack_does(start_graph: Start) -> None:
+    graph = start_graph(*ros.QUICK)
+    for make in (ros.Emotion, ros.SpeechBufferNode, ros.FaceTracker):
+        graph.add(make)
+    feed = ros.Feed(graph)
+    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_sound_to_be_heard()
+    states = graph.collect(ros.EmotionState, "emotion_state")
+    shown = graph.collect(ros.Image, "emotion_overlay")
+    graph.spin_for(1.2)  # until the tracker has seen that the overlay is wanted
+    feed.play(4.0, voice=True, speed=1.0)
+    kind = ros.EmotionState
+    assert graph.spin(lambda: any(state.status == kind.OK for state in states))
+    assert graph.spin(lambda: shown)
+    assert {name.split(":")[0] for name in graph.health} >= {
+        "emotion", "speech_buffer", "face_tracker",
+    }  # fmt: skip
