@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.msg import Log, SetParametersResult
+from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -117,6 +118,7 @@ class Graph:
     def __init__(
         self,
         domain: int,
+        stderr: Callable[[], str],
         *parameters: str,
         file: Path | None = None,
         words: Sequence[str] = (),
@@ -129,14 +131,9 @@ class Graph:
         self.probe = Node("probe")
         self._executor.add_node(self.probe)
         self._nodes: list[ManagedNode] = []
-        self.lines: list[str] = []
+        self._stderr = stderr
+        self._lines: list[str] = []
         self.health: dict[str, DiagnosticStatus] = {}
-        logs = QoSProfile(
-            depth=100,
-            reliability=ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL,
-        )
-        self.probe.create_subscription(Log, "/rosout", self._log, logs)
         self.probe.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 10)
 
     def close(self) -> None:
@@ -145,10 +142,6 @@ class Graph:
             node.end()
         self.probe.destroy_node()
         rclpy.shutdown()
-
-    def _log(self, line: Log) -> None:
-        if line.name != "probe":
-            self.lines.append(line.msg)
 
     def _diagnose(self, message: DiagnosticArray) -> None:
         self.health.update({entry.name: entry for entry in message.status})
@@ -181,8 +174,14 @@ class Graph:
         self.spin(lambda: False, seconds)
 
     def said(self, *words: str) -> list[str]:
-        """The log lines that hold all these words."""
+        """The log lines of the nodes that hold all these words."""
         return [line for line in self.lines if all(word in line for word in words)]
+
+    @property
+    def lines(self) -> list[str]:
+        """All log lines so far."""
+        self._lines += self._stderr().splitlines()
+        return self._lines
 
     def figure(self, entry: str, key: str) -> str:
         """A value of the newest diagnostics."""
@@ -352,15 +351,18 @@ def tone(seconds: float, rate: int, channels: int) -> np.ndarray[Any, Any]:
 
 
 @pytest.fixture
-def start_graph(ros_domain: int) -> Iterator[Callable[..., Graph]]:
+def start_graph(
+    ros_domain: int, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Graph]]:
     """Makes a graph with the given parameters for all nodes; closes it at the end."""
     graphs: list[Graph] = []
 
     def make(*parameters: str, **more: Any) -> Graph:
         assert not graphs, "one graph a test"
-        graphs.append(Graph(ros_domain, *parameters, **more))
+        graphs.append(Graph(ros_domain, lambda: capfd.readouterr().err, *parameters, **more))
         return graphs[0]
 
     yield make
     for graph in graphs:
         graph.close()
+        print("\n".join(graph.lines), file=sys.stderr)

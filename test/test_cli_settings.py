@@ -25,7 +25,8 @@ def test_nothing_given_is_the_default() -> None:
 
 def test_settings_are_read_as_yaml_values() -> None:
     config = read_config(
-        None, ["emotion.hop_s=0.2", "vision.max_faces=2", "model.device=auto", "emotion.window_s=4"]
+        None,
+        ["emotion.hop_s=0.2", "vision.max_faces=2", "model.device=auto", "emotion.window_s=4"],
     )
     assert config.emotion.hop_s == 0.2
     assert config.emotion.window_s == 4.0

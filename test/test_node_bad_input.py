@@ -292,8 +292,9 @@ def test_lost_sound_is_a_gap_in_the_spectrogram(start_graph: Start) -> None:
 
 def test_sound_before_its_format_is_waited_for_and_said_once(start_graph: Start) -> None:
     graph, feed, chunks = hearing(start_graph)
-    for _ in range(5):
+    for _ in range(15):
         feed.send_bytes(bytes(640))
+        graph.spin_for(0.1)
     assert graph.spin(lambda: graph.said("nothing has come on audio_info yet"))
     give_tone(graph, feed)
     assert graph.spin(lambda: chunks)

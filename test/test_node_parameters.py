@@ -1,4 +1,4 @@
-"""Parameters of the nodes: described, ranged, checked; and the parameter file knows them all."""
+"""Parameters of the nodes: described, ranged, checked, and all in the parameter file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OF_RCLPY = ("use_sim_time", "start_type_description_service")
 
 
 def own_names(node: Any) -> list[str]:
-    return [name for name in node.list_parameters([], 0).result.names if name not in OF_RCLPY]
+    return [name for name in node.list_parameters([], 0).names if name not in OF_RCLPY]
 
 
 @pytest.mark.parametrize("make", ros.NODES, ids=lambda make: make.__name__)

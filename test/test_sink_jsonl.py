@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,10 @@ KEYS = {
     "probabilities", "status", "face_share", "voice_share", "box", "speaking", "attended",
     "valence", "arousal", "valence_arousal_valid", "model_id",
 }  # fmt: skip
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_each_estimate_has_all_keys_and_plain_values() -> None:
@@ -64,24 +67,29 @@ def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     times = [json.loads(text)["t"] for text in out.read_text().splitlines()]
     assert times == sorted(times)
     assert len(times) >= 29
-    assert os.listdir(tmp_path) == ["states.jsonl"]
+    assert names(tmp_path) == ["states.jsonl"]
 
 
 def test_an_interruption_keeps_the_lines_under_a_clear_name(tmp_path: Path) -> None:
     out = tmp_path / "states.jsonl"
     out.write_text("an earlier run\n")
-    with pytest.raises(KeyboardInterrupt), JsonLines(out, START_NS) as lines:
-        lines.write(hop(estimate()))
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with JsonLines(out, START_NS) as lines:
+            lines.write(hop(estimate()))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert out.read_text() == "an earlier run\n"
     assert json.loads((tmp_path / "states.partial.jsonl").read_text())["label"] == "happy"
-    assert sorted(os.listdir(tmp_path)) == ["states.jsonl", "states.partial.jsonl"]
+    assert names(tmp_path) == ["states.jsonl", "states.partial.jsonl"]
 
 
 def test_an_interruption_before_the_first_line_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), JsonLines(tmp_path / "states.jsonl", START_NS):
         raise KeyboardInterrupt
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_without_a_file_lines_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,7 +126,9 @@ def test_four_faces_have_headlines_that_are_not_covered_by_bars() -> None:
     boxes = [Box(0.02 + 0.25 * i, 0.3, 0.15, 0.25) for i in range(4)]
     people = [
         estimate(label, face=f"f{i}", box=box)
-        for i, (label, box) in enumerate(zip(("angry", "fear", "sad", "happy"), boxes, strict=True))
+        for i, (label, box) in enumerate(
+            zip(("angry", "fear", "sad", "happy"), boxes, strict=True)
+        )
     ]
     drawn = draw(grey(), None, hop(*people))
     for person, box in zip(people, boxes, strict=True):

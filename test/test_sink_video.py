@@ -114,11 +114,16 @@ def test_odd_sizes_lose_a_line_and_later_sizes_are_fitted(tmp_path: Path) -> Non
 
 def test_an_interruption_leaves_a_partial_file_that_plays(tmp_path: Path) -> None:
     out = tmp_path / "a.mp4"
-    with pytest.raises(KeyboardInterrupt), VideoWriter(out, START_NS, sound=True) as writer:
-        for index in range(20):
-            writer.push_audio(tone(33 * index, ms=33))
-            writer.push_frame(START_NS + index * FRAME_NS, picture(index))
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with VideoWriter(out, START_NS, sound=True) as writer:
+            for index in range(20):
+                writer.push_audio(tone(33 * index, ms=33))
+                writer.push_frame(START_NS + index * FRAME_NS, picture(index))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert not out.exists()
     assert len(frame_times(tmp_path / "a.partial.mp4")) == 20
 

@@ -34,13 +34,15 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 SAMPLE: Final = ROOT / "test" / "data" / "sample.mp4"
 START_LIMIT_S: Final = 90.0
 """A busy machine may take this long to load the models."""
-FIRST_STATE_LIMIT_S: Final = 20.0
-"""From the start of the source to the first state."""
+SILENCE_LIMIT_S: Final = 30.0
+"""A source that sends nothing for so long is broken."""
 DRAIN_S: Final = 3.0
 """What is still on its way at the end of a clip has this long to arrive."""
 WAITING: Final = 300
 """Pictures and blocks of sound that may wait for the encoder."""
-OVERLAY_HZ: Final = 30.0
+OVERLAY_HZ: Final = 30.0 if (os.cpu_count() or 1) >= 4 else 15.0
+"""Pictures of the annotated video a second: drawing, passing on and encoding each one costs
+about as much as the whole analysis."""
 
 DONE, FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 
@@ -67,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=ROOT / "out" / "demo", help="folder of the results"
     )
     parser.add_argument("--seconds", type=float, help="end after this time [s]")
+    parser.add_argument("--camera", default="0", help="number, path or URL (default: 0)")
+    parser.add_argument(
+        "--microphone", default="", help="number or part of the name (default: the system's)"
+    )
     args = parser.parse_args(argv)
     if args.clip is not None and args.source == "devices":
         parser.error("a clip and devices exclude one another")
@@ -78,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise DemoError(f"there is no file '{clip}'", NOT_STARTED)
             source: Source = Clip(clip)
         else:
-            source = Devices()
+            source = Devices(args.camera, args.microphone)
         _check_ros()
         return Demo(source, args.out, args.seconds).run()
     except DemoError as error:
@@ -130,6 +136,7 @@ class Clip(Source):
         self._path = path.resolve()
 
     def nodes(self) -> list[tuple[str, dict[str, object]]]:
+        """The player."""
         return [("media_player", {"file": str(self._path), "at_end": "exit"})]
 
 
@@ -138,13 +145,15 @@ class Devices(Source):
 
     title = "camera and microphone"
 
-    def __init__(self) -> None:
+    def __init__(self, camera: str, microphone: str) -> None:
         from avemo_ros.errors import SourceError
         from avemo_ros.source.camera import Camera
         from avemo_ros.source.microphone import Microphone
 
+        self._camera, self._microphone = camera, microphone
         missing = []
-        for what, device in (("has_video", Camera("0")), ("has_audio", Microphone(""))):
+        tried = (("has_video", Camera(camera)), ("has_audio", Microphone(microphone)))
+        for what, device in tried:
             try:
                 device.open()
             except SourceError as error:
@@ -154,12 +163,21 @@ class Devices(Source):
                 device.close()
         if not self.has_video and not self.has_audio:
             raise DemoError("; ".join(missing), NOT_STARTED)
+        if not self.has_video:
+            self.title = "microphone"
+        elif not self.has_audio:
+            self.title = "camera"
         for text in missing:
             print(f"demo: {text}; going on without", file=sys.stderr)
 
     def nodes(self) -> list[tuple[str, dict[str, object]]]:
-        wanted = [("camera", self.has_video), ("microphone", self.has_audio)]
-        return [(name, {}) for name, there in wanted if there]
+        """One for each device that is there."""
+        nodes: list[tuple[str, dict[str, object]]] = []
+        if self.has_video:
+            nodes.append(("camera", {"camera_device": self._camera}))
+        if self.has_audio:
+            nodes.append(("microphone", {"microphone_device": self._microphone}))
+        return nodes
 
 
 class Node:
@@ -174,7 +192,7 @@ class Node:
             command += ["-p", f"{key}:={json.dumps(value)}"]
         if shutil.which("setpriv") is not None:
             # Even if the demo is killed the hard way, no node stays behind.
-            command = ["setpriv", "--pdeathsig", "TERM", *command]
+            command = ["setpriv", "--pdeathsig", "KILL", *command]
         with self._log.open("w") as log:
             # A session of its own: Ctrl-C reaches the demo only, which ends its nodes in order.
             self._process = subprocess.Popen(
@@ -373,9 +391,7 @@ class Listener:
 
         if self._info is None:
             return
-        samples = decode_pcm(
-            message.audio.data, self._info.sample_format, self._info.channels
-        )
+        samples = decode_pcm(message.audio.data, self._info.sample_format, self._info.channels)
         stamp_ns = self._convert.to_ns(message.header.stamp)
         self._demo.take_media(stamp_ns, AudioBlock(stamp_ns, self._info.sample_rate, samples))
 
@@ -395,6 +411,7 @@ class Demo:
         self._lines: Any = None
         self._timeline: Any = None
         self._last_ns = 0
+        self._heard_s = 0.0
         self._stack = ExitStack()
         self._video, self._page, self._jsonl = (
             out / name for name in ("annotated.mp4", "index.html", "states.jsonl")
@@ -422,17 +439,20 @@ class Demo:
 
     def take_media(self, stamp_ns: int, item: NDArray[np.uint8] | AudioBlock) -> None:
         """An overlay picture or a block of sound came."""
-        self._begin(stamp_ns)
+        if self._start_ns is None:
+            self._begin(stamp_ns)
+        self._heard_s = time.monotonic()
         if self._recorder is not None:
             self._recorder.push(stamp_ns, item)
 
     def take_hop(self, hop: Hop, latency_s: float) -> None:
         """The states of one moment came."""
-        self._begin(hop.attended.window_start_ns)
-        assert self._start_ns is not None
+        # Before the source begins and after a clip's end the nodes say that nothing comes.
         length_s = self._source.duration_s
+        if self._start_ns is None or hop.stamp_ns <= self._start_ns:
+            return
         if length_s is not None and hop.stamp_ns > self._start_ns + (length_s + 0.05) * 1e9:
-            return  # the clip is over, and the nodes notice that nothing comes any more
+            return
         self._last_ns = hop.stamp_ns
         self._timeline.add(hop, latency_s)
         self._table.show(hop, latency_s)
@@ -440,8 +460,6 @@ class Demo:
 
     def _begin(self, stamp_ns: int) -> None:
         """The first stamp is time zero of everything that is shown and written."""
-        if self._start_ns is not None:
-            return
         from avemo_ros.sink.jsonl import JsonLines
         from avemo_ros.sink.table import LiveTable
         from avemo_ros.sink.timeline import Timeline
@@ -479,8 +497,10 @@ class Demo:
             listener.spin(0.1)
             processing.check()
             ran_s = time.monotonic() - started
-            if self._timeline is None and ran_s > START_LIMIT_S:
-                raise DemoError(f"nothing came from {sources[0].name}{sources[0].tail()}")
+            if time.monotonic() - max(started, self._heard_s) > SILENCE_LIMIT_S:
+                names = " and ".join(node.name for node in sources)
+                tails = "".join(node.tail() for node in sources)
+                raise DemoError(f"nothing has come from {names} for a while{tails}")
             if self._seconds is not None and ran_s > self._seconds:
                 break
             ended = [node for node in sources if node.status is not None]
@@ -541,10 +561,14 @@ class Demo:
         people = len(timeline.people)
         delays = sorted(timeline.latencies_s)
         print(
-            f"\n{timeline.hops} states in {timeline.duration_s:.1f} s, {people} "
-            f"{'person' if people == 1 else 'people'}, {timeline.claimed_share:.0%} with a "
-            f"claim; latency {1e3 * delays[len(delays) // 2]:.0f} ms (median)"
+            f"\n{timeline.hops} states in {timeline.duration_s:.1f} s; {people} "
+            f"{'person' if people == 1 else 'people'}, a claim in "
+            f"{timeline.claimed_share:.0%} of their estimates; latency "
+            f"{1e3 * delays[len(delays) // 2]:.0f} ms (median)"
         )
+        expected = int(timeline.duration_s / timeline.hop_s)
+        if timeline.hops < 0.95 * expected:
+            print(f"  {expected - timeline.hops} states are missing: this machine is too busy")
         results = [("states", self._jsonl), ("timeline", self._page)]
         if self._recorder is not None:
             if self._recorder.error is not None:

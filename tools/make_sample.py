@@ -101,7 +101,7 @@ class Expression:
         return Expression(**{k: mine[k] + share * (theirs[k] - mine[k]) for k in mine})
 
 
-NEUTRAL = Expression(smile=-0.35)
+NEUTRAL = Expression(smile=-0.78, lids=-0.08)
 HAPPY = Expression(smile=1.25, gap=0.09, brows=0.02, lids=-0.15)
 SURPRISED = Expression(smile=-0.6, gap=0.23, brows=0.15, lids=0.42)
 
@@ -151,11 +151,12 @@ def main() -> int:
 
 def enlarged(portrait: Image) -> Image:
     """The part of the portrait that is shown, at the size in which it is warped."""
-    x, y, width, height = CROP
+    x, y, width, _ = CROP
     scale = WIDTH * OVERSAMPLING / width
     matrix = np.array([[scale, 0.0, -x * scale], [0.0, scale, -y * scale]])
     size = (WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING)
-    return np.asarray(cv2.warpAffine(portrait, matrix, size, flags=cv2.INTER_LANCZOS4), np.uint8)
+    large = cv2.warpAffine(portrait, matrix, size, flags=cv2.INTER_LANCZOS4)
+    return np.asarray(large, np.uint8)
 
 
 def speech() -> NDArray[np.float32]:
@@ -163,7 +164,9 @@ def speech() -> NDArray[np.float32]:
     sound = np.zeros(round(SECONDS * RATE), np.float64)
     for start, text, voice in SPEECH:
         made = subprocess.run(
-            ["espeak-ng", "-v", "en-us", *voice, "--stdout", text], stdout=subprocess.PIPE, check=True
+            ["espeak-ng", "-v", "en-us", *voice, "--stdout", text],
+            stdout=subprocess.PIPE,
+            check=True,
         )
         with wave.open(io.BytesIO(made.stdout)) as file:
             rate = file.getframerate()
@@ -218,7 +221,8 @@ class Puppet:
     def __init__(self, portrait: Image) -> None:
         self._portrait = portrait
         self._mesh = face_mesh(portrait)
-        self._unit = float(np.linalg.norm(self._mesh[EYE_CORNERS[0]] - self._mesh[EYE_CORNERS[1]]))
+        left, right = self._mesh[list(EYE_CORNERS)]
+        self._unit = float(np.linalg.norm(left - right))
         self._calm = self._without_folds()
         self._points = np.concatenate((self._mesh, surroundings(self._mesh, portrait.shape)))
         self._triangles = self._drawing_order(Delaunay(self._points).simplices)
@@ -232,7 +236,7 @@ class Puppet:
         corners = np.zeros(shape, np.uint8)
         for lips, corner in zip((UPPER[0], UPPER[-1]), CORNERS, strict=True):
             middle = (mesh[lips] + mesh[corner]) / 2
-            size = (round(0.06 * unit), round(0.035 * unit))
+            size = (round(0.085 * unit), round(0.05 * unit))
             cv2.ellipse(corners, middle.astype(int).tolist(), size, 0, 0, 360, 255, -1)
         painted = cv2.inpaint(self._portrait, corners, 5, cv2.INPAINT_TELEA)
         soft = cv2.GaussianBlur(corners, (0, 0), 2.0)[..., None] / 255.0
@@ -330,14 +334,15 @@ class Puppet:
         moved[:, 1] += 0.035 * unit * min(calm, 1.2) * upper
 
         gap = self._lip_gap(face.gap, moved)
-        reach = np.interp(self._points[:, 0], self._points[list(LOWER), 0], gap, left=0.0, right=0.0)
-        aside = np.exp(-((np.maximum(np.abs(self._points[:, 0] - middle[0]) - 0.1 * unit, 0)
-                          / (0.22 * unit)) ** 2))
+        across = self._points[:, 0]
+        reach = np.interp(across, across[list(LOWER)], gap, left=0.0, right=0.0)
+        beside = np.maximum(np.abs(across - middle[0]) - 0.1 * unit, 0)
+        aside = np.exp(-((beside / (0.22 * unit)) ** 2))
         chin = mesh[152]
         below = self._points[:, 1] - middle[1]
         depth = chin[1] - middle[1]
-        jaw = np.where(below > 0, np.interp(below / depth, (0, 0.3, 1, 1.9), (0.9, 0.9, 0.75, 0)), 0)
-        drop = jaw * aside * gap[len(gap) // 2]
+        jaw = np.interp(below / depth, (0, 0.3, 1, 1.9), (0.9, 0.9, 0.75, 0))
+        drop = np.where(below > 0, jaw, 0) * aside * gap[len(gap) // 2]
         drop[list(LOWER_LIP)] = reach[list(LOWER_LIP)]
         moved[:, 1] += drop
 
@@ -369,13 +374,15 @@ class Puppet:
     def _teeth(self, target: Points, shown: float) -> tuple[tuple[Points, Points], Points]:
         """Upper teeth: between which rows of the portrait, and their lower edge now."""
         upper, lower = self._mesh[list(UPPER)], self._mesh[list(LOWER)]
-        return (lower - shown * (lower - upper), lower), target[list(UPPER)] + shown * (lower - upper)
+        part = shown * (lower - upper)
+        return (lower - part, lower), target[list(UPPER)] + part
 
     def _swayed(self, points: Points, x: float, y: float, roll: float) -> Points:
         """Head and hair move, shoulders and the picture's edge stay."""
         chin, centre = self._mesh[152], self._mesh.mean(axis=0)
         height, width = self._portrait.shape[:2]
-        weight = np.interp(points[:, 1], (chin[1] + 0.2 * self._unit, chin[1] + 1.1 * self._unit), (1, 0))
+        neck = (points[:, 1] - chin[1]) / self._unit
+        weight = np.interp(neck, (0.2, 1.1), (1, 0))
         far = np.abs(points[:, 0] - centre[0]) / self._unit
         weight = weight * np.interp(far, (1.3, 2.6), (1, 0))
         edge = np.minimum.reduce(
@@ -436,6 +443,7 @@ def strip(upper: Points, lower: Points) -> Points:
 
 
 def as_homogeneous(triangles: Points) -> Points:
+    """Corners with a one appended, (n, 3, 3)."""
     return np.concatenate((triangles, np.ones((*triangles.shape[:2], 1))), axis=2)
 
 
@@ -458,7 +466,8 @@ def marked(frame: Image) -> Image:
 
 def write(out: Path, frame: Callable[[int], Image], sound: NDArray[np.float32]) -> None:
     """H.264 and AAC in one MP4, the same bytes every time."""
-    with av.open(str(out), "w", options={"fflags": "bitexact", "movflags": "faststart"}) as file:
+    form = {"fflags": "bitexact", "movflags": "faststart"}
+    with av.open(str(out), "w", options=form) as file:
         file.metadata["title"] = "avemo_ros sample (synthetic)"
         file.metadata["comment"] = (
             "Synthetic: public-domain NASA portrait, animated; speech by espeak-ng. "
@@ -478,7 +487,8 @@ def write(out: Path, frame: Callable[[int], Image], sound: NDArray[np.float32]) 
             file.mux(video.encode(picture))
             heard = sound[i * per_frame : (i + 1) * per_frame][None]
             block = av.AudioFrame.from_ndarray(np.ascontiguousarray(heard), "fltp", "mono")
-            block.sample_rate, block.pts, block.time_base = RATE, i * per_frame, Fraction(1, RATE)
+            block.sample_rate, block.time_base = RATE, Fraction(1, RATE)
+            block.pts = i * per_frame
             file.mux(audio.encode(block))
         file.mux(video.encode(None))
         file.mux(audio.encode(None))

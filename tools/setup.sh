@@ -97,7 +97,8 @@ make_venv() {
     local python version wanted files=("$locks"/{core,dev,torch,microphone}.lock)
     [ -n "$mode" ] || files+=("$locks/ros.lock")
     if [ -e "$venv/avemo.stamp" ]; then
-        version=$("$venv/bin/python" -V 2>&1) || version=broken
+        "$venv/bin/python" -V >/dev/null 2>&1 &&
+            version=$("${PYTHON:-$venv/bin/python}" -V 2>&1) || version=broken
         wanted=$(venv_digest "$version" "${files[@]}")
         holds "$venv/avemo.stamp" "$wanted" && return
     fi
@@ -118,14 +119,14 @@ make_venv() {
 # PyAudio is compiled; everything but the microphone node works without.
 make_microphone() {
     "$venv/bin/python" -c 'import pyaudio' 2>/dev/null && return
-    if echo '#include <portaudio.h>' | g++ -E -x c++ - >/dev/null 2>&1; then
-        say "PyAudio for the microphone node"
-        logged pyaudio "$venv/bin/pip" --disable-pip-version-check install --no-input \
-            --no-deps -r "$locks/microphone.lock"
-    else
-        say "the microphone node will not work: PyAudio needs PortAudio's headers;" \
-            "'sudo apt install portaudio19-dev' and run this again (all else works)"
+    local lacking="the microphone node will not work (all else does):"
+    if ! echo '#include <portaudio.h>' | g++ -E -x c++ - >/dev/null 2>&1; then
+        say "$lacking PyAudio needs 'sudo apt install portaudio19-dev'; then run this again"
+        return
     fi
+    say "PyAudio for the microphone node"
+    (logged pyaudio "$venv/bin/pip" --disable-pip-version-check install --no-input --no-deps \
+        -r "$locks/microphone.lock") || say "$lacking PyAudio could not be compiled, see above"
 }
 
 # Of what decides the build: contents for what is compiled or configured, for all else, linked
@@ -158,7 +159,7 @@ make_workspace() { # [--build]
     [ ! -d "$workspace/install" ] || find -L "$workspace/install" -type l -delete
     PATH="$venv/bin:$PATH" logged colcon colcon --log-base "$workspace/log" build \
         --build-base "$workspace/build" --install-base "$workspace/install" \
-        --merge-install --symlink-install --paths "${paths[@]}" --cmake-force-configure \
+        --merge-install --symlink-install --paths "${paths[@]}" \
         --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python3" \
         -Wno-dev --no-warn-unused-cli
     echo "${ROS_DISTRO:-wheels}" >"$workspace/ros"

@@ -84,9 +84,10 @@ def _hush_libraries() -> None:
 
 
 def _interrupt_on_terminate() -> signal._HANDLER | None:
-    """A polite kill ends the run as Ctrl-C does: results are kept.  None off the main thread."""
+    """A polite kill ends the run as Ctrl-C does: results are kept.  None off the main
+    thread, where it cannot be arranged."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     try:

@@ -29,12 +29,15 @@ def run(args: argparse.Namespace) -> int:
         WeightsError: there is no readable index of models.
     """
     folder = models_dir()
-    find_weights("")  # says clearly what is wrong with an index that cannot be read
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        default, models = index["default"], sorted(index["models"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{folder / INDEX} cannot be read ({error})") from error
     print(f"models in {folder}")
     status = DONE
-    for name, entry in sorted(index["models"].items()):
-        mark = "default" if name == index["default"] else ""
+    for name, entry in models:
+        mark = "default" if name == default else ""
         try:
             path = find_weights(name)
             state = "checksum matches"

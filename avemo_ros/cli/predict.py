@@ -41,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         metavar="OUT",
-        help="write JSON Lines, one object per estimate, to OUT; '-' or nothing: standard output",
+        help="write JSON Lines, one object per estimate; default and '-': standard output",
     )
     parser.add_argument(
-        "--video", type=Path, metavar="OUT.mp4", help="write the video with the overlay and sound"
+        "--video", type=Path, metavar="OUT.mp4", help="write the video with overlay and sound"
     )
     parser.add_argument(
         "--page", type=Path, metavar="OUT.html", help="write a timeline as one HTML file"
@@ -98,8 +98,9 @@ def _check_outputs(source: Path, outputs: Iterable[Path | None]) -> None:
         if path.resolve() in seen:
             raise OutputError(f"cannot write {path}: it is named twice, or is the input")
         seen[path.resolve()] = path
-        if not path.resolve().parent.is_dir():
-            raise OutputError(f"cannot write {path}: there is no folder {path.resolve().parent}")
+        folder = path.resolve().parent
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {folder}")
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
 
@@ -201,7 +202,8 @@ class _Run:
             notes.append(
                 f"{timeline.duration_s:.1f} s at {speed:.1f} times real time; {estimates} "
                 f"estimates of {people} {'person' if people == 1 else 'people'}, "
-                f"{timeline.claimed_share:.0%} with a claim; model {timeline.model_id or '-'}"
+                f"{timeline.claimed_share:.0%} of them with a claim; "
+                f"model {timeline.model_id or '-'}"
             )
             written = [self._lines_path, self._video_path, self._page_path]
             notes += [f"wrote {path}" for path in written if path is not None]

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rosgraph_msgs.msg import Clock
 
@@ -154,7 +153,7 @@ class MediaPlayer(ManagedNode):
 
     def _end_if_over(self) -> None:
         if self._ended.is_set() and self.value(AT_END) == "exit":
-            rclpy.try_shutdown()
+            self.finished()
 
     def _run(self) -> None:
         try:
@@ -194,12 +193,14 @@ class MediaPlayer(ManagedNode):
 
     def _play_once(self) -> int:
         """Play the file from its start; returns how long it was [ns]."""
+        assert self._media is not None
+        frame_ns = round(NS_PER_S / self._media.fps) if self._media.fps > 0 else 0
         end_ns = 0
         for due_ns, item in _by_due_time(self._prefetched()):
             if not self._sleep_until(due_ns):
                 break
             self._send(item)
-            end_ns = max(end_ns, due_ns)
+            end_ns = max(end_ns, due_ns + (frame_ns if isinstance(item, VideoFrame) else 0))
         return end_ns
 
     def _send(self, item: Item) -> None:

@@ -153,7 +153,9 @@ class PictureStage:
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
-        dropped = self._dropped_before + (self._worker.dropped if self._worker is not None else 0)
+        dropped = self._dropped_before + (
+            self._worker.dropped if self._worker is not None else 0
+        )
         values: dict[str, object] = {
             "topic": self._inlet.name if self._inlet is not None else "",
             "publishers": self._inlet.publishers if self._inlet else 0,

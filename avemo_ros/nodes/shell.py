@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -11,7 +14,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
@@ -67,6 +70,8 @@ class ManagedNode(LifecycleNode):
         self._configured = False
         self.last_error = ""
         """Why the last transition failed; empty when it did not."""
+        self.finished: Callable[[], None] = lambda: None
+        """What a node calls that has nothing more to do; ends the process that `run` made."""
         declare(self, [*self._own, *self._core])
         self.add_on_set_parameters_callback(self._check_change)
         self.add_post_set_parameters_callback(self._after_change)
@@ -123,10 +128,10 @@ class ManagedNode(LifecycleNode):
 
     def start(self) -> bool:
         """Configure and activate; false if that failed (the log says why)."""
-        return (
-            self.trigger_configure() == TransitionCallbackReturn.SUCCESS
-            and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
-        )
+        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            return False
+        activated: bool = self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        return activated
 
     def end(self) -> None:
         """Let everything go, whatever the state."""
@@ -234,32 +239,61 @@ class ManagedNode(LifecycleNode):
 
 
 def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> int:
-    """Run a node until it ends or is told to.
+    """Run a node until it has finished or SIGINT or SIGTERM comes.
 
     Args:
         make: builds the node.
         args: ROS arguments; those of the command line if None.
 
     Returns:
-        Exit status: 1 if a parameter is not allowed or the start failed, 0 otherwise.
+        Exit status: 1 if a parameter is not allowed, the start failed or a callback raised;
+        0 otherwise.
     """
-    # The executor is woken by rclpy's own handlers for SIGINT and SIGTERM.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
+    over = threading.Event()
+    # rclpy's own handlers would take the middleware away from threads that still publish.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node: ManagedNode | None = None
     try:
         node = make()
+        node.finished = over.set
         if node.value(AUTOSTART) and not node.start():
             return 1
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
+        return _spin(node, over)
     except ConfigError as error:
-        print(f"avemo_ros: {error}", file=sys.stderr)
+        print(f"avemo_ros: {error}", file=sys.stderr)  # there is no node yet to log it
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         if node is not None:
             node.end()
         rclpy.try_shutdown()
-    return 0
+        # Python gives signals back their default at its very end, where a second one (launch
+        # and terminal both send one) would turn this end into a death.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        # Nor need Python look through all of torch for garbage first: that takes seconds.
+        gc.freeze()
+
+
+def _spin(node: ManagedNode, over: threading.Event) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    raised: list[str] = []
+
+    def work() -> None:
+        try:
+            executor.spin()
+        except Exception:  # noqa: BLE001  said; the process ends
+            raised.append(traceback.format_exc())
+        over.set()
+
+    # The main thread waits, so that signals reach it at once.
+    thread = threading.Thread(target=work, name="executor", daemon=True)
+    thread.start()
+    over.wait()
+    executor.shutdown()
+    thread.join()
+    for text in raised:
+        node.get_logger().fatal(text)
+    return 1 if raised else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -69,6 +70,8 @@ _WAITING_S: Final = 2.0
 """Sound that may wait; lost sound costs more than late sound."""
 _GUESS_S: Final = 0.02
 """Length of a block whose format is not known yet."""
+_PATIENCE_S: Final = 1.0
+"""Sound may come this long before its format without a word."""
 _DRIFT_SHARE: Final = 0.01
 _ANCHOR_NS: Final = to_ns(0.2)
 """Sound without stamps that arrives this far from its turn starts from its arrival again."""
@@ -150,6 +153,7 @@ class SoundStage:
         self._processed = health.Meter()
         self._dropped_before = 0
         self._restart_said = ""
+        self._unread_since = 0.0
         self._format = self._given
         self._arrivals = ArrivalClock()
         self._worker: Worker[tuple[Any, int]] | None = None
@@ -160,6 +164,7 @@ class SoundStage:
         """Make the topics and begin."""
         node = self._node
         self._buffer.reset()
+        self._unread_since = 0.0
         self._format = self._given
         self._arrivals = ArrivalClock()
         self._chunks_out = node.create_publisher(
@@ -227,7 +232,8 @@ class SoundStage:
             "rate_hz": f"{self._processed.rate_hz:.1f}",
             "received": self._received.count,
             "processed": self._processed.count,
-            "dropped": self._dropped_before + (self._worker.dropped if self._worker is not None else 0),
+            "dropped": self._dropped_before
+            + (self._worker.dropped if self._worker is not None else 0),
             "lost_in_transport": inlet.lost if inlet else 0,
             "rejected": self._trouble.count,
             "gaps": counters.gaps,
@@ -255,7 +261,7 @@ class SoundStage:
     def _length_s(self, item: tuple[Any, int]) -> float:
         message, form = item[0], self._format
         data = getattr(getattr(message, "audio", message), "data", None)
-        if form is None or data is None:
+        if form is None or data is None or not form.rate or not form.channels:
             return _GUESS_S
         # Two bytes a sample are near enough for the length of a queue.
         return len(data) / (2.0 * form.rate * form.channels)
@@ -310,12 +316,7 @@ class SoundStage:
         else:
             known = self._format
             if known is None:
-                self._trouble.once(
-                    "no format",
-                    "nothing has come on audio_info yet, so the sound cannot be read; waiting "
-                    "for it (for a source without, set audio_rate, audio_channels and "
-                    "audio_sample_format)",
-                )
+                self._say_no_format()
                 return None
             form = known
             form.check()
@@ -328,6 +329,17 @@ class SoundStage:
         else:
             stamp_ns = self._arrivals.stamp(arrival_ns, length_ns)
         return None if stamp_ns is None else AudioBlock(stamp_ns, form.rate, samples)
+
+    def _say_no_format(self) -> None:
+        now = time.monotonic()
+        self._unread_since = self._unread_since or now
+        if now - self._unread_since > _PATIENCE_S:
+            self._trouble.once(
+                "no format",
+                "nothing has come on audio_info yet, so the sound cannot be read; waiting for "
+                "it (for a source without, set audio_rate, audio_channels and "
+                "audio_sample_format)",
+            )
 
     def _say_restart(self) -> None:
         counters = self._buffer.counters

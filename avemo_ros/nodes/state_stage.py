@@ -9,7 +9,7 @@ from typing import Any, Final
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.audio.chunk import SpectrogramChunk
-from avemo_ros.clock import to_s
+from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import EmotionConfig
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import EmotionState, EmotionStateArray
@@ -24,6 +24,8 @@ from avemo_ros.vision.face import FrameTracks
 
 _WAITING: Final = 200
 """Tracks and chunks that may wait: about three seconds of both."""
+_BEHIND_NS: Final = to_ns(0.5)
+"""From this backlog on pictures and hops are left out, so that what is said is about now."""
 _TICK_S: Final = 0.1
 _APART_S: Final = 2.0
 """Sound this far ahead of pictures, or behind, never meets them in one window."""
@@ -69,6 +71,9 @@ class StateStage:
         self._status = ""
         self._camera_frame = ""
         self._microphone_frame = ""
+        self._newest_tracks_ns = 0
+        self._newest_sound_ns = 0
+        self._left_out = 0
         self._estimator = self._fresh(config)
         self._worker: Worker[Any] | None = None
         self._timer: Any = None
@@ -117,12 +122,14 @@ class StateStage:
     def push_tracks(self, tracks: FrameTracks, frame_id: str) -> None:
         """Take the faces of a picture; returns at once.  From any thread."""
         self._camera_frame = frame_id
+        self._newest_tracks_ns = tracks.stamp_ns
         if self._worker is not None:
             self._worker.put(tracks)
 
     def push_speech(self, chunk: SpectrogramChunk, frame_id: str) -> None:
         """Take spectrogram columns; returns at once.  From any thread."""
         self._microphone_frame = frame_id
+        self._newest_sound_ns = chunk.end_ns
         if self._worker is not None:
             self._worker.put(chunk)
 
@@ -136,7 +143,11 @@ class StateStage:
         """For /diagnostics."""
         counters = self._estimator.counters
         lead = self._estimator.sound_lead_ns
-        dropped = self._dropped_before + (self._worker.dropped if self._worker is not None else 0)
+        dropped = (
+            self._dropped_before
+            + self._left_out
+            + (self._worker.dropped if self._worker is not None else 0)
+        )
         values: dict[str, object] = {
             "rate_hz": f"{self._hops.rate_hz:.1f}",
             "hops": self._hops.count,
@@ -175,9 +186,13 @@ class StateStage:
     def _work(self, item: Any) -> None:
         if isinstance(item, FrameTracks):
             self._heard_from(item.stamp_ns)
+            if self._is_behind(item.stamp_ns, self._newest_tracks_ns):
+                self._left_out += 1
+                return
             hops = self._estimator.push_tracks(item)
         elif isinstance(item, SpectrogramChunk):
             self._heard_from(item.end_ns)
+            self._is_behind(item.end_ns, self._newest_sound_ns)
             hops = self._estimator.push_speech(item)
         elif isinstance(item, _NewConfig):
             self._estimator = self._fresh(item.config)
@@ -187,6 +202,13 @@ class StateStage:
         self._say_reset()
         for hop in hops:
             self._publish(hop)
+
+    def _is_behind(self, stamp_ns: int, newest_ns: int) -> bool:
+        """Whether much newer input of the same stream waits; hops are skipped then."""
+        if newest_ns - stamp_ns <= _BEHIND_NS:
+            return False
+        self._estimator.skip_to(newest_ns - _BEHIND_NS // 2)
+        return True
 
     def _heard_from(self, stamp_ns: int) -> None:
         self._newest = (stamp_ns, self._node.now_ns())

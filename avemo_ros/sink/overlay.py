@@ -56,9 +56,7 @@ class _Area:
         """Moved (not cut) so that it lies in the picture, if it fits."""
         left = max(0, min(self.left, width - (self.right - self.left)))
         top = max(0, min(self.top, height - (self.bottom - self.top)))
-        return _Area(
-            left, top, left + self.right - self.left, top + self.bottom - self.top
-        )
+        return _Area(left, top, left + self.right - self.left, top + self.bottom - self.top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,7 @@ def draw(
     taken = [person.area for person in people]
     for person in people:
         canvas.frame(person)
-    for person in people:
-        taken.append(canvas.headline(person))
+    taken += [canvas.headline(person) for person in people]
     for person in people:
         if person.estimate is not None and person.estimate.probabilities:
             panel = canvas.panel(person, taken)

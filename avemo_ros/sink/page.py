@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.sink.atomic import replaced
@@ -83,6 +84,7 @@ class _Scale:
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
+        self._hop_s = timeline.hop_s
         self.end_s = max(timeline.duration_s, 1.0)
 
     def x(self, seconds: float) -> float:
@@ -95,7 +97,7 @@ class _Scale:
 
     def before(self, estimate: EmotionEstimate) -> float:
         """One hop earlier: where the estimate before would be."""
-        return self.x(max(0.0, self.timeline.t(estimate.stamp_ns) - self.timeline.hop_s))
+        return self.x(max(0.0, self.timeline.t(estimate.stamp_ns) - self._hop_s))
 
 
 def _summary(timeline: Timeline) -> str:
@@ -251,30 +253,31 @@ def _curves(scale: _Scale, stretch: Sequence[EmotionEstimate]) -> str:
 
 
 def _stack(
-    xs: Sequence[float], shares: np.ndarray, names: Sequence[str], row: tuple[int, int]
+    xs: Sequence[float], shares: NDArray[np.float64], names: Sequence[str], row: tuple[int, int]
 ) -> str:
     """Areas on top of one another, the first name lowest."""
     top, height = row
+
+    def edge(level: NDArray[np.float64]) -> list[str]:
+        shares = np.minimum(level, 1.0)
+        return [f"{x},{top + height * (1 - y):.1f}" for x, y in zip(xs, shares, strict=True)]
+
     levels = [np.zeros(len(xs)), *accumulate(shares.T)]
     drawn = []
-    for name, low, high in zip(names, levels, levels[1:]):
-        above = [f"{x},{top + height * (1 - min(y, 1.0)):.1f}" for x, y in zip(xs, high)]
-        below = [f"{x},{top + height * (1 - min(y, 1.0)):.1f}" for x, y in zip(xs, low)]
-        drawn.append(
-            f'<polygon class="area" style="fill:var(--{name})" '
-            f'points="{" ".join(above + below[::-1])}"/>'
-        )
+    for name, low, high in zip(names, levels[:-1], levels[1:], strict=True):
+        around = " ".join(edge(high) + edge(low)[::-1])
+        drawn.append(f'<polygon class="area" style="fill:var(--{name})" points="{around}"/>')
     return "".join(drawn)
 
 
-def _ground_words(xs: Sequence[float], grounds: np.ndarray) -> str:
+def _ground_words(xs: Sequence[float], grounds: NDArray[np.float64]) -> str:
     """'face' and 'voice' written into their areas where these are thick and wide."""
     top, height = _GROUNDS
     drawn = []
     for column, name in enumerate(("face", "voice")):
         thick = grounds[:, column] > 0.4
         edges = np.flatnonzero(np.diff(np.concatenate(([0], thick.astype(int), [0]))))
-        for start, end in zip(edges[::2], edges[1::2] - 1):
+        for start, end in zip(edges[::2], edges[1::2] - 1, strict=True):
             if xs[end] - xs[start] > 50:
                 x = (xs[start] + xs[end]) / 2
                 share = grounds[start : end + 1, column].mean()

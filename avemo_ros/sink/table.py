@@ -56,7 +56,8 @@ class LiveTable:
         seconds = (hop.stamp_ns - self._start_ns) / 1e9
         if self._live:
             width = shutil.get_terminal_size((80, 24)).columns
-            self._redraw([self._cut(line, width - 1) for line in self._lines(hop, latency_s, width)])
+            lines = self._lines(hop, latency_s, width)
+            self._redraw([self._cut(line, width - 1) for line in lines])
         elif int(seconds) != self._second:
             self._second = int(seconds)
             for estimate in hop.estimates or (hop.attended,):
@@ -154,7 +155,7 @@ class LiveTable:
 _SHORT: Final = tuple(label[:3] for label in EMOTIONS)
 _COLUMNS: Final = (
     # name, room, least width of the terminal at which it is shown
-    ("who", 8, 0),
+    ("who", 10, 0),
     ("claim", 10, 0),
     ("conf", 6, 0),
     ("confidence", 14, 100),

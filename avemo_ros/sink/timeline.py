@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from avemo_ros.clock import to_s
@@ -71,7 +72,7 @@ class Timeline:
     @property
     def hop_s(self) -> float:
         """Usual time from one hop to the next [s]."""
-        steps = [after - before for before, after in zip(self._stamps, self._stamps[1:])]
+        steps = [after - before for before, after in pairwise(self._stamps)]
         return to_s(round(median(steps))) if steps else 0.1
 
     @property
@@ -97,6 +98,7 @@ class Timeline:
     def runs(self, person: Person) -> list[Run]:
         """The person's claims without repetitions."""
         runs: list[Run] = []
+        hop_s = self.hop_s
         for stretch in self.stretches(person):
             open_run: Run | None = None
             for item in stretch:
@@ -110,7 +112,7 @@ class Timeline:
                     open_run = Run(open_run.start_s, end, item.label, text)
                     runs[-1] = open_run
                 else:
-                    start = open_run.end_s if open_run else max(0.0, end - self.hop_s)
+                    start = open_run.end_s if open_run else max(0.0, end - hop_s)
                     open_run = Run(start, end, item.label, text)
                     runs.append(open_run)
         return runs

@@ -179,6 +179,15 @@ class EmotionEstimator:
             self._next_ns = due + self._hop_ns
         return [self.stale(due)]
 
+    def skip_to(self, stamp_ns: int) -> None:
+        """Leave out the estimates due before `stamp_ns` [ns]: a live system that has fallen
+        behind catches up with it."""
+        if self._next_ns is None or stamp_ns <= self._next_ns:
+            return
+        missed = (stamp_ns - self._next_ns) // self._hop_ns
+        self.counters.skipped_hops += missed
+        self._next_ns += missed * self._hop_ns
+
     def stale(self, stamp_ns: int) -> Hop:
         """The hop that says: pictures and sound are too old to claim anything."""
         person = Person(stamp_ns, stamp_ns, self.model_id)

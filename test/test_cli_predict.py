@@ -1,0 +1,202 @@
+"""`avemo predict` on whole files: outputs, exit statuses, messages, interruptions."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from made_clips import SAMPLE, cut
+
+from avemo_ros.cli.main import main
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.pipeline import Pipeline
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample from 2 s to 4.2 s, at 10 pictures a second: who smiles and speaks."""
+    return cut(tmp_path_factory.mktemp("clip") / "short.mp4", 2.0, 4.2)
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cut(tmp_path_factory.mktemp("clip") / "silent.mp4", 2.0, 4.2, sound=False)
+
+
+@pytest.fixture(scope="module")
+def faceless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "faceless.mp4"
+    return cut(path, 2.0, 4.2, sound=False, faces=False)
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sound only: the sample's first sentence as a WAV file."""
+    path = tmp_path_factory.mktemp("clip") / "voice.wav"
+    with av.open(str(SAMPLE)) as file:
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+    part = sound[2 * 48_000 : 5 * 48_000]
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(48_000)
+        out.writeframes((part * 32767).astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        status = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def read(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_lines_go_to_standard_output_and_nothing_else_does(run: Run, short: Path) -> None:
+    status, out, err = run("predict", short)
+    assert status == 0
+    lines = read(out)
+    times = [line["t"] for line in lines if line["attended"]]
+    assert times == pytest.approx(
+        [round(0.1 * (i + 1), 1) for i in range(len(times))], abs=0.01
+    )
+    assert times[-1] > 1.9
+    claimed = [line for line in lines if line["probabilities"] and line["face_id"]]
+    assert claimed
+    assert all(tuple(line["probabilities"]) == EMOTIONS for line in claimed)
+    assert {line["face_id"] for line in claimed} == {claimed[0]["face_id"]}
+    assert "times real time" in err
+
+
+def test_all_outputs_are_written_at_once(run: Run, short: Path, tmp_path: Path) -> None:
+    lines, video, page = (tmp_path / name for name in ("o.jsonl", "o.mp4", "o.html"))
+    status, out, err = run(
+        "predict", short, "--json", lines, "--video", video, "--page", page,
+        "--set", "emotion.hop_s=0.2",
+    )  # fmt: skip
+    assert (status, out) == (0, "")
+    for path in (lines, video, page):
+        assert f"wrote {path}" in err
+    assert [line["t"] for line in read(lines.read_text())][:3] == pytest.approx([0.2, 0.4, 0.6])
+    with av.open(str(short)) as given, av.open(str(video)) as made:
+        before = [frame.to_ndarray(format="bgr24") for frame in given.decode(video=0)]
+        after = [frame.to_ndarray(format="bgr24") for frame in made.decode(video=0)]
+        assert made.streams.audio
+    assert len(after) == len(before)
+    assert np.abs(after[-1].astype(int) - before[-1]).max() > 100
+    assert "short.mp4" in page.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.html", "o.jsonl", "o.mp4"]
+
+
+def test_the_same_file_gives_the_same_lines(run: Run, short: Path) -> None:
+    assert run("predict", short, "--quiet")[1] == run("predict", short, "--quiet")[1]
+
+
+def test_quiet_says_nothing_when_all_is_well(run: Run, short: Path, tmp_path: Path) -> None:
+    assert run("predict", short, "--quiet", "--json", tmp_path / "o") == (0, "", "")
+
+
+def test_a_file_without_sound_is_read_and_said(run: Run, silent: Path) -> None:
+    status, out, err = run("predict", silent)
+    assert status == 0
+    assert "no sound" in err
+    assert {line["voice_share"] for line in read(out)} == {0.0}
+
+
+def test_a_file_without_pictures_is_read_and_said(run: Run, voice: Path) -> None:
+    status, out, err = run("predict", voice)
+    assert status == 0
+    assert "no pictures" in err
+    claimed = [line for line in read(out) if line["probabilities"]]
+    assert {(line["face_id"], line["voice_share"]) for line in claimed} == {("", 1.0)}
+
+
+def test_a_file_without_a_face_ends_with_status_1(run: Run, faceless: Path) -> None:
+    status, out, err = run("predict", faceless)
+    assert status == 1
+    assert "no face was found" in err
+    lines = read(out)
+    assert lines
+    assert {line["label"] for line in lines} == {"unknown"}
+    assert lines[-1]["status"] == "NO_FACE"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{tmp}/none.mp4"], "does not exist"),
+        (["{tmp}"], "not a file"),
+        (["{tmp}/text.mp4"], "text.mp4"),
+        (["{short}", "--json", "{tmp}/none/o.jsonl"], "no folder"),
+        (["{short}", "--json", "{tmp}"], "folder"),
+        (["{short}", "--video", "{short}"], "input"),
+        (["{short}", "--json", "{tmp}/a", "--page", "{tmp}/a"], "named twice"),
+        (["{short}", "--video", "{tmp}/o.avi"], ".mp4"),
+        (["{voice}", "--video", "{tmp}/o.mp4"], "no pictures"),
+        (["{short}", "--set", "emotion.hop=1"], "emotion.hop"),
+        (["{short}", "--set", "emotion.hop_s=nine"], "emotion.hop_s"),
+        (["{short}", "--config", "{tmp}/none.yaml"], "none.yaml"),
+        (["{short}", "--model", "nobody-9"], "nobody-9"),
+        (["{short}", "--model", "{tmp}/none.safetensors"], "none.safetensors"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_status_2(
+    run: Run, short: Path, voice: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "text.mp4").write_text("no media\n" * 100)
+    before = sorted(tmp_path.iterdir())
+    given = [text.format(tmp=tmp_path, short=short, voice=voice) for text in arguments]
+    status, out, err = run("predict", *given)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.startswith("avemo: error: ")
+    assert len(err.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_interruption_keeps_what_was_made(
+    run: Run, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = Pipeline.push_frame
+
+    def interrupted(self: Pipeline, stamp_ns: int, image: Any) -> Any:
+        if stamp_ns > 1_500_000_000:
+            raise KeyboardInterrupt
+        return taken(self, stamp_ns, image)
+
+    monkeypatch.setattr(Pipeline, "push_frame", interrupted)
+    names = ("o.jsonl", "o.mp4", "o.html")
+    options = zip(
+        ("--json", "--video", "--page"), (tmp_path / name for name in names), strict=True
+    )
+    status, _, err = run("predict", short, *(part for pair in options for part in pair))
+    assert status == 130
+    assert "interrupted" in err
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == ["o.partial.html", "o.partial.jsonl", "o.partial.mp4"]
+    assert len(read((tmp_path / "o.partial.jsonl").read_text())) >= 10
+    with av.open(str(tmp_path / "o.partial.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) >= 10
+
+
+def test_the_parameter_file_reaches_the_core(run: Run, short: Path, tmp_path: Path) -> None:
+    pytest.importorskip("yaml", reason="PyYAML is not installed")
+    path = tmp_path / "p.yaml"
+    path.write_text("/**:\n  ros__parameters:\n    emotion:\n      hop_s: 0.5\n")
+    status, out, _ = run("predict", short, "--config", path)
+    assert status == 0
+    assert [line["t"] for line in read(out)][:3] == pytest.approx([0.5, 1.0, 1.5])

@@ -1,0 +1,129 @@
+"""launch/emotion.launch.py, where `launch` is installed (it is part of a ROS installation)."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
+pytest.importorskip("launch_ros", reason="launch is not on PyPI: it needs a ROS installation")
+start_graph = ros.start_graph
+pytestmark = pytest.mark.ros
+
+Start = Callable[..., Any]
+
+LAUNCH = """
+import sys
+from launch import LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+source = PythonLaunchDescriptionSource(sys.argv[1])
+arguments = [word.split(":=", 1) for word in sys.argv[2:]]
+service = LaunchService()
+service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments))
+sys.exit(service.run())
+"""
+
+
+@pytest.fixture
+def launch_file(repository: Path) -> Path:
+    return repository / "launch" / "emotion.launch.py"
+
+
+def launched(file: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, str(file), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """What was printed until the end."""
+    try:
+        return process.communicate(timeout=30)[0]
+    finally:
+        process.kill()
+
+
+def test_every_argument_is_described(launch_file: Path) -> None:
+    spec = importlib.util.spec_from_file_location("emotion_launch", launch_file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    declared = {
+        action.name: action.description
+        for action in module.generate_launch_description().get_launch_arguments()
+    }
+    assert set(declared) == {name for name, _, _ in module.ARGUMENTS}
+    assert all(len(text) > 5 for text in declared.values())
+
+
+@pytest.mark.parametrize(
+    ("composed", "nodes"),
+    [
+        ("true", {"emotion_stack"}),
+        ("false", {"face_tracker", "speech_buffer", "emotion"}),
+    ],
+)
+@pytest.mark.timeout(90)
+def test_a_file_becomes_states_on_the_topics_of_the_namespace(
+    start_graph: Start, launch_file: Path, composed: str, nodes: set[str]
+) -> None:
+    graph = start_graph()
+    states = graph.collect(ros.EmotionState, "/head/emotion_state")
+    process = launched(
+        launch_file, f"file:={ros.SAMPLE}", f"composed:={composed}", "namespace:=head",
+        "image:=eyes", "loop:=true", "log_level:=warn",
+    )  # fmt: skip
+    try:
+        claimed = graph.spin(
+            lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states), 60.0
+        )
+        found = {
+            name
+            for name, space in graph.probe.get_node_names_and_namespaces()
+            if space == "/head"
+        }
+        eyes = graph.probe.count_publishers("/head/eyes")
+    finally:
+        process.send_signal(signal.SIGINT)
+        text = ended(process)
+    assert claimed, text
+    assert found == nodes | {"media_player"}
+    assert eyes == 1
+    assert "Traceback" not in text
+
+
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.timeout(90)
+def test_everything_ends_with_the_file(launch_file: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "a clip.mp4"
+    ros.write_clip(clip, seconds=0.5)
+    text = ended(launched(launch_file, f"file:={clip}", "use_sim_time:=true"))
+    assert "the file has ended" in text
+    assert "process[media_player-2] was required" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.timeout(90)
+def test_a_stack_that_cannot_start_ends_the_launch(launch_file: Path, tmp_path: Path) -> None:
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text(
+        "/**:\n  ros__parameters:\n    model:\n      weights: /none.safetensors\n"
+    )
+    text = ended(launched(launch_file, f"params_file:={parameters}"))
+    assert "cannot configure" in text
+    assert "/none.safetensors" in text
+    assert "process[emotion_stack-1] was required" in text

@@ -1,0 +1,328 @@
+"""The small parts that the nodes are made of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avemo_ros.audio.chunk import BINS, AudioBlock, SpectrogramChunk
+from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes.worker import Worker
+from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
+
+
+class Log:
+    """What a node's logger was told."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def error(self, text: str) -> None:
+        self.lines.append(("error", text))
+
+    def warning(self, text: str) -> None:
+        self.lines.append(("warning", text))
+
+    def info(self, text: str) -> None:
+        self.lines.append(("info", text))
+
+
+class Seconds:
+    """A clock that goes when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# --- worker
+
+
+class Held:
+    """Work that stands still until released, so that items wait."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.errors: list[Exception] = []
+        self.started = threading.Event()
+        self.release = threading.Event()
+        self.finished = threading.Semaphore(0)
+
+    def work(self, item: int) -> None:
+        self.started.set()
+        assert self.release.wait(5)
+        if item < 0:
+            self.finished.release()
+            raise ValueError(str(item))
+        self.done.append(item)
+        self.finished.release()
+
+    def worker(self, limit: float, weigh: Callable[[int], float] | None = None) -> Worker[int]:
+        worker = Worker("test", self.work, self.errors.append, limit=limit, weigh=weigh)
+        worker.start()
+        worker.put(0)
+        assert self.started.wait(5)
+        return worker
+
+    def let_go(self, items: int) -> None:
+        self.release.set()
+        for _ in range(items):
+            assert self.finished.acquire(timeout=5)
+
+
+def test_when_work_is_slow_the_newest_items_win_and_drops_are_counted() -> None:
+    held = Held()
+    worker = held.worker(limit=2)
+    for item in (1, 2, 3, 4, 5):
+        worker.put(item)
+    assert len(worker) == 2
+    held.let_go(3)
+    worker.stop()
+    assert held.done == [0, 4, 5]
+    assert worker.dropped == 3
+
+
+def test_items_may_have_weights_and_a_heavy_one_may_always_wait() -> None:
+    held = Held()
+    worker = held.worker(limit=10.0, weigh=float)
+    for item in (4, 5, 20):
+        worker.put(item)
+    assert len(worker) == 1
+    held.let_go(2)
+    worker.stop()
+    assert held.done == [0, 20]
+    assert worker.dropped == 2
+
+
+def test_an_item_that_fails_is_reported_and_the_next_is_done() -> None:
+    held = Held()
+    worker = held.worker(limit=5)
+    worker.put(-1)
+    worker.put(2)
+    held.let_go(3)
+    worker.stop()
+    assert held.done == [0, 2]
+    assert [str(error) for error in held.errors] == ["-1"]
+
+
+def test_a_stopped_worker_forgets_what_waits() -> None:
+    held = Held()
+    worker = held.worker(limit=5)
+    worker.put(1)
+    stopper = threading.Thread(target=worker.stop)
+    stopper.start()
+    while len(worker):
+        pass
+    held.release.set()
+    stopper.join(5)
+    worker.put(2)
+    assert held.done == [0]
+    assert len(worker) == 0
+
+
+# --- trouble
+
+
+def test_a_trouble_is_said_once_again_after_a_while_and_when_it_is_over() -> None:
+    log, clock = Log(), Seconds()
+    trouble = Trouble(log, "pictures", clock)
+    for _ in range(100):
+        trouble.report("encoding", "bad encoding")
+        clock.now += 0.1
+    assert log.lines == [("error", "pictures: bad encoding")]
+    clock.now += 30.0
+    trouble.report("encoding", "bad encoding")
+    assert log.lines[1:] == [("error", "pictures: bad encoding (101 of them so far)")]
+    assert trouble.present
+    trouble.good()
+    trouble.good()
+    assert log.lines[2:] == [("info", "pictures: good again after 101 bad")]
+    clock.now += 5.0
+    assert not trouble.present
+    assert (trouble.count, trouble.last) == (101, "bad encoding")
+
+
+def test_troubles_of_different_kinds_are_said_each() -> None:
+    log, clock = Log(), Seconds()
+    trouble = Trouble(log, "sound", clock)
+    for kind in ("odd", "rate", "odd", "rate"):
+        trouble.report(kind, kind)
+    assert [text for _, text in log.lines] == ["sound: odd", "sound: rate (2 of them so far)"]
+
+
+def test_good_and_bad_in_turn_do_not_flood_the_log() -> None:
+    log, clock = Log(), Seconds()
+    trouble = Trouble(log, "pictures", clock)
+    for _ in range(50):
+        trouble.report("cut", "cut")
+        trouble.good()
+        clock.now += 0.1
+    assert len(log.lines) == 2
+
+
+def test_what_is_usable_all_the_same_is_warned_of_once() -> None:
+    log = Log()
+    trouble = Trouble(log, "sound", Seconds())
+    trouble.once("stamp", "no stamp")
+    trouble.once("stamp", "no stamp")
+    assert log.lines == [("warning", "sound: no stamp")]
+    assert trouble.count == 0
+
+
+# --- stamps and arrival
+
+
+def test_stamps_near_the_clock_are_used_and_others_left_out() -> None:
+    stamps = pytest.importorskip("avemo_ros.nodes.stamps")
+    log = Log()
+    check = stamps.StampCheck(Trouble(log, "pictures", Seconds()), 5.0)
+    now = 1_000 * 10**9
+    assert check.admit(now - 4 * 10**9, now) == now - 4 * 10**9
+    assert check.admit(now + 4 * 10**9, now) == now + 4 * 10**9
+    assert log.lines == []
+    assert check.admit(now - 6 * 10**9, now) is None
+    assert check.admit(now + 6 * 10**9, now) is None
+    assert check.admit(0, now) == now
+    # Before /clock has come nothing is known about ages.
+    assert check.admit(now, 0) == now
+
+
+def sound_stage() -> Any:
+    return pytest.importorskip(
+        "avemo_ros.nodes.sound_stage", reason="no rclpy or messages: run `make setup`"
+    )
+
+
+def test_arrival_stamps_lose_their_jitter_and_follow_a_pause() -> None:
+    clock = sound_stage().ArrivalClock()
+    length = 20_000_000
+    noise = np.random.default_rng(0).integers(0, 10_000_000, 200)
+    stamps = [
+        clock.stamp(10**12 + (i + 1) * length + int(late), length)
+        for i, late in enumerate(noise)
+    ]
+    assert np.abs(np.diff(stamps) - length).max() < 150_000
+    pause = clock.stamp(10**12 + 300 * length, length)
+    assert pause == 10**12 + 299 * length
+
+
+# --- conversions
+
+
+def convert() -> Any:
+    return pytest.importorskip(
+        "avemo_ros.nodes.convert", reason="no rclpy or messages: run `make setup`"
+    )
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["with mesh", "without mesh"])
+def test_face_tracks_survive_the_way_through_a_message(far: bool) -> None:
+    noise = np.random.default_rng(1)
+    face = FaceTrack(
+        face_id="f0001",
+        box=Box(0.25, -0.125, 0.5, 0.75),
+        confidence=0.5,
+        landmarks=None if far else noise.random((468, 3), np.float32),
+        pose=None if far else HeadPose(0.25, -0.5, 0.125),
+        quality=0.75,
+        mouth_opening=float("nan") if far else 0.25,
+        crop=noise.integers(0, 256, (96, 96), np.uint8),
+    )
+    tracks = FrameTracks(1_700_000_000_123_456_789, 640, 480, (face,))
+    message = convert().tracks_message(tracks, "camera")
+    assert message.header.frame_id == "camera"
+    back = convert().tracks(message)
+    assert (back.stamp_ns, back.width, back.height) == (tracks.stamp_ns, 640, 480)
+    other = back.faces[0]
+    assert (other.face_id, other.box, other.confidence) == (face.face_id, face.box, 0.5)
+    assert (other.pose, other.quality) == (face.pose, face.quality)
+    np.testing.assert_equal(other.mouth_opening, face.mouth_opening)
+    np.testing.assert_array_equal(other.crop, face.crop)
+    if far:
+        assert other.landmarks is None
+    else:
+        np.testing.assert_array_equal(other.landmarks, face.landmarks)
+
+
+def test_spectrogram_chunks_survive_the_way_through_a_message() -> None:
+    noise = np.random.default_rng(2)
+    chunk = SpectrogramChunk(
+        stamp_ns=1_700_000_000_000_000_001,
+        power_db=noise.random((3, BINS), np.float32),
+        speech=noise.random(3, np.float32),
+        level_dbfs=noise.random(3, np.float32),
+        gap=True,
+    )
+    back = convert().chunk(convert().chunk_message(chunk, "microphone"))
+    assert (back.stamp_ns, back.gap, back.end_ns) == (chunk.stamp_ns, True, chunk.end_ns)
+    for field in ("power_db", "speech", "level_dbfs"):
+        np.testing.assert_array_equal(getattr(back, field), getattr(chunk, field))
+
+
+def test_a_malformed_chunk_is_refused() -> None:
+    message = convert().SpectrogramChunkMessage(power_db=[0.0] * 10, speech=[0.0])
+    with pytest.raises(ValueError, match="level_dbfs"):
+        convert().chunk(message)
+
+
+def test_estimates_survive_the_way_through_a_message() -> None:
+    made = pytest.importorskip("made_hops")
+    estimate = made.estimate(confidence=0.5, speaking=True, voice="v0001")
+    message = convert().state_message(estimate, "camera", 0.05)
+    back = convert().estimate(message)
+    assert (back.label, back.status, back.box is None) == ("happy", estimate.status, False)
+    assert back.stamp_ns == estimate.stamp_ns
+    assert back.window_start_ns == estimate.window_start_ns
+    np.testing.assert_allclose(back.probabilities, estimate.probabilities, rtol=1e-6)
+
+
+# --- both dialects of audio_common_msgs
+
+
+def test_the_types_of_the_installed_dialect_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = sound_stage()
+    audio, info = stage.message_types("stamped")
+    assert (audio.__name__, info.__name__) == ("AudioDataStamped", "AudioInfo")
+    assert stage.message_types("bare")[0].__name__ == "AudioData"
+
+    other = SimpleNamespace(AudioStamped="the other stamped type", AudioData="no format")
+    monkeypatch.setattr("audio_common_msgs.msg", other)
+    assert stage.message_types("stamped") == ("the other stamped type", None)
+    with pytest.raises(ValueError, match="audio_type"):
+        stage.message_types("bare")
+
+
+def audio_stamped(samples: Any, number: int, field: str) -> Any:
+    """A message of mgonzs13/audio_common 4.x."""
+    data = {name: [] for name in ("float32_data", "int32_data", "int16_data", "int8_data",
+                                  "uint8_data")}  # fmt: skip
+    data[field] = samples
+    info = SimpleNamespace(format=number, channels=1, rate=16_000, chunk=len(samples))
+    audio = SimpleNamespace(audio_data=SimpleNamespace(**data), info=info)
+    stamp = SimpleNamespace(sec=1_700_000_000, nanosec=5)
+    return SimpleNamespace(header=SimpleNamespace(stamp=stamp, frame_id="mic"), audio=audio)
+
+
+def test_messages_of_the_other_dialect_are_read_by_their_own_format() -> None:
+    module = sound_stage()
+    now = 1_700_000_000_000_000_005
+    log = Log()
+    stage = module.SoundStage.__new__(module.SoundStage)
+    stage._node = SimpleNamespace(now_ns=lambda: now, get_logger=lambda: log)
+    stage._format = None
+    stage._stamps = pytest.importorskip("avemo_ros.nodes.stamps").StampCheck(
+        Trouble(log, "sound", Seconds()), 5.0
+    )
+    block = stage._block(audio_stamped([16_384, -16_384], 8, "int16_data"), now)
+    assert isinstance(block, AudioBlock)
+    assert (block.stamp_ns, block.rate) == (now, 16_000)
+    np.testing.assert_array_equal(block.samples, [[0.5], [-0.5]])
+    assert len(log.lines) == 1
+    assert "16000 Hz" in log.lines[0][1]
