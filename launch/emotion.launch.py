@@ -1,133 +1,125 @@
 """People's emotion from a camera and a microphone.
 
-    ros2 launch avemo_ros emotion.launch.py image:=/head/image_raw audio:=/audio_stamped
-    ros2 launch avemo_ros emotion.launch.py camera:=0 microphone:=default
-    ros2 launch avemo_ros emotion.launch.py file:=clip.mp4
+ros2 launch avemo_ros emotion.launch.py image:=/head/image_raw audio:=/audio_stamped
+ros2 launch avemo_ros emotion.launch.py camera:=0 microphone:=default
+ros2 launch avemo_ros emotion.launch.py file:=clip.mp4
 """
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, Shutdown
-from launch.conditions import IfCondition, UnlessCondition
-from launch.substitutions import (
-    EqualsSubstitution,
-    IfElseSubstitution,
-    LaunchConfiguration,
-    NotEqualsSubstitution,
-    PathJoinSubstitution,
-)
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction, Shutdown
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+CONFIG = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "emotion.yaml"])
+
 ARGUMENTS = (
-    ("image", "image_raw", "topic of the pictures; with image_transport:=compressed those of "
-     "<image>/compressed are taken"),
-    ("image_transport", "raw", "raw or compressed"),
-    ("audio", "audio", "topic of the sound, AudioDataStamped; audio_stamped for the "
-     "audio_capture node of Jazzy"),
+    ("image", "image_raw", "topic of the pictures; compressed ones are on <image>/compressed"),
+    ("image_transport", "", "raw or compressed; empty: what params_file says"),
+    ("audio", "audio", "topic of the sound; audio_stamped for the audio_capture node of Jazzy"),
     ("audio_info", "audio_info", "topic of the sound's format"),
     ("file", "", "media file to play onto these topics; everything ends with it"),
-    ("loop", "false", "play the file again and again"),
-    ("camera", "", "camera to publish: its number, path or URL; empty: somebody else does"),
-    ("microphone", "", "microphone to publish: 'default', its number or a part of its name; "
-     "empty: somebody else does"),
-    ("composed", "true", "all processing in one process (emotion_stack), or one for each of "
-     "face_tracker, speech_buffer and emotion"),
-    ("params_file",
-     PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "emotion.yaml"]),
-     "parameters of all nodes"),
+    ("loop", "false", "true: play the file again and again"),
+    ("camera", "", "camera to publish: number, path or URL; empty: another node publishes"),
+    (
+        "microphone",
+        "",
+        "microphone to publish: default, its number or a part of its name; empty: another node "
+        "publishes",
+    ),
+    (
+        "composed",
+        "true",
+        "true: all processing in one process (emotion_stack); false: face_tracker, "
+        "speech_buffer and emotion each in their own",
+    ),
+    ("params_file", CONFIG, "parameters of all nodes"),
     ("namespace", "", "of all nodes and relative topics"),
     ("log_level", "info", "debug, info, warn or error"),
-    ("use_sim_time", "false", "take the time from /clock; a file then publishes it"),
+    ("use_sim_time", "false", "true: time comes from /clock, which a file then publishes"),
 )
 
 
-def generate_launch_description() -> LaunchDescription:
-    """Called by `ros2 launch`."""
-    given = {name: LaunchConfiguration(name) for name, _, _ in ARGUMENTS}
-    sim_time = ParameterValue(given["use_sim_time"], value_type=bool)
+def start(context: LaunchContext) -> list[GroupAction]:
+    """The nodes that the arguments ask for."""
+    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     topics = [
         ("image_raw", given["image"]),
-        ("image_raw/compressed", [given["image"], "/compressed"]),
+        ("image_raw/compressed", f"{given['image']}/compressed"),
         ("audio", given["audio"]),
         ("audio_info", given["audio_info"]),
     ]
 
-    def node(executable: str, condition: object, **parameters: object) -> Node:
+    def node(executable: str, **parameters: bool | str) -> Node:
+        # With its type named, the text "0" of a device does not become a number.
+        typed = {
+            name: ParameterValue(value, value_type=type(value))
+            for name, value in parameters.items()
+        }
         return Node(
             package="avemo_ros",
             executable=executable,
             name=executable,
             output="screen",
-            condition=condition,
-            parameters=[given["params_file"], parameters],
+            parameters=[given["params_file"], typed],
             remappings=topics,
             ros_arguments=["--log-level", given["log_level"]],
             on_exit=Shutdown(reason=f"{executable} has ended"),
         )
 
-    def text(name: str) -> ParameterValue:
-        # Without it a device "0" would become a number.
-        return ParameterValue(given[name], value_type=str)
+    sim_time = is_true(given, "use_sim_time")
+    compressed = given["image_transport"] == "compressed"
+    pictures: dict[str, bool | str] = {"use_sim_time": sim_time}
+    if given["image_transport"]:
+        pictures["image_transport"] = given["image_transport"]
+    if is_true(given, "composed"):
+        nodes = [node("emotion_stack", **pictures)]
+    else:
+        nodes = [
+            node("face_tracker", **pictures),
+            node("speech_buffer", use_sim_time=sim_time),
+            node("emotion", use_sim_time=sim_time),
+        ]
+    if given["file"]:
+        loop = is_true(given, "loop")
+        nodes.append(
+            node(
+                "media_player",
+                file=given["file"],
+                loop=loop,
+                clock=sim_time,
+                compressed=compressed,
+            )
+        )
+    if given["camera"]:
+        nodes.append(node("camera", camera_device=given["camera"], compressed=compressed))
+    if given["microphone"]:
+        device = "" if given["microphone"] == "default" else given["microphone"]
+        nodes.append(node("microphone", microphone_device=device))
+    return [GroupAction([PushRosNamespace(given["namespace"]), *nodes])]
 
-    split = UnlessCondition(given["composed"])
-    processing = {"use_sim_time": sim_time}
+
+def is_true(given: dict[str, str], name: str) -> bool:
+    """Whether an argument is true.
+
+    Raises:
+        ValueError: it is neither true nor false.
+    """
+    text = given[name].lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"argument '{name}' is '{given[name]}'; allowed: true | false")
+    return text == "true"
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Called by `ros2 launch`."""
     return LaunchDescription(
         [
             *(
                 DeclareLaunchArgument(name, default_value=default, description=description)
                 for name, default, description in ARGUMENTS
             ),
-            GroupAction(
-                [
-                    PushRosNamespace(given["namespace"]),
-                    node(
-                        "emotion_stack",
-                        IfCondition(given["composed"]),
-                        image_transport=given["image_transport"],
-                        **processing,
-                    ),
-                    node(
-                        "face_tracker",
-                        split,
-                        image_transport=given["image_transport"],
-                        **processing,
-                    ),
-                    node("speech_buffer", split, **processing),
-                    node("emotion", split, **processing),
-                    node(
-                        "media_player",
-                        IfCondition(NotEqualsSubstitution(given["file"], "")),
-                        file=text("file"),
-                        loop=ParameterValue(given["loop"], value_type=bool),
-                        clock=sim_time,
-                        compressed=ParameterValue(
-                            EqualsSubstitution(given["image_transport"], "compressed"),
-                            value_type=bool,
-                        ),
-                    ),
-                    node(
-                        "camera",
-                        IfCondition(NotEqualsSubstitution(given["camera"], "")),
-                        camera_device=text("camera"),
-                        compressed=ParameterValue(
-                            EqualsSubstitution(given["image_transport"], "compressed"),
-                            value_type=bool,
-                        ),
-                    ),
-                    node(
-                        "microphone",
-                        IfCondition(NotEqualsSubstitution(given["microphone"], "")),
-                        microphone_device=ParameterValue(
-                            IfElseSubstitution(
-                                EqualsSubstitution(given["microphone"], "default"),
-                                "",
-                                given["microphone"],
-                            ),
-                            value_type=str,
-                        ),
-                    ),
-                ]
-            ),
+            OpaqueFunction(function=start),
         ]
     )

@@ -118,6 +118,32 @@ def test_everything_ends_with_the_file(launch_file: Path, tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("ros_domain")
 @pytest.mark.timeout(90)
+def test_devices_that_are_not_there_are_waited_for(launch_file: Path) -> None:
+    process = launched(launch_file, "camera:=99", "microphone:='no such microphone'")
+    lines: list[str] = []
+    wanted = {"/dev/video99", "microphone: "}
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            wanted = {word for word in wanted if word not in line}
+            if not wanted:
+                break
+    finally:
+        process.send_signal(signal.SIGINT)
+        text = "".join(lines) + ended(process)
+    assert text.count("trying again") >= 2
+    assert "Traceback" not in text
+
+
+@pytest.mark.usefixtures("ros_domain")
+def test_an_argument_that_is_not_allowed_is_refused_by_name(launch_file: Path) -> None:
+    text = ended(launched(launch_file, "composed:=maybe"))
+    assert "argument 'composed' is 'maybe'; allowed: true | false" in text
+
+
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.timeout(90)
 def test_a_stack_that_cannot_start_ends_the_launch(launch_file: Path, tmp_path: Path) -> None:
     parameters = tmp_path / "parameters.yaml"
     parameters.write_text(

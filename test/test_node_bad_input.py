@@ -161,6 +161,35 @@ def test_time_that_jumps_back_starts_anew_and_says_so_once(start_graph: Start) -
     assert since[0] < start + 2 * 10**9
 
 
+def test_a_looping_bag_with_its_clock_starts_anew_and_says_so_once(start_graph: Start) -> None:
+    graph = start_graph(*ros.QUICK, "use_sim_time:=true")
+    graph.add(ros.EmotionStack)
+    feed = ros.Feed(graph)
+    clock = graph.probe.create_publisher(ros.Clock, "/clock", 10)
+    feed.wait_for_pictures_to_be_heard()
+    arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
+    ids: list[set[str]] = []
+    for _ in range(2):
+        del arrays[:]
+        for number in range(300):
+            stamp = 100 * 10**9 + number * 10**8
+            # The picture comes first: for a moment the node's clock is that of before.
+            feed.images.publish(feed.picture(number, stamp))
+            graph.spin_for(0.025)
+            clock.publish(ros.Clock(clock=ros.convert.to_time(stamp)))
+            graph.spin_for(0.025)
+            seen = {state.face_id for item in arrays[-1:] for state in item.states}
+            if number > 40 and seen:
+                break
+        ids.append(seen)
+    assert ids[0]
+    assert ids[1]
+    assert not ids[0] & ids[1], "an id of before the jump must not be used again"
+    assert len(graph.said("time jumped back", "started anew")) == 1
+    assert not graph.said("left out")
+    assert not graph.said("good again")
+
+
 def sees_a_face_id(graph: Any, arrays: list[Any]) -> bool:
     found: bool = graph.spin(
         lambda: arrays and arrays[-1].states and arrays[-1].states[0].face_id

@@ -49,11 +49,13 @@ class Capture(Generic[Item]):
         device: Device[Item],
         deliver: Callable[[Item], None],
     ) -> None:
-        """Args:
-        node: for the log.
-        what: the device's kind, for log lines.
-        device: to read from.
-        deliver: called on the thread with what was read.
+        """Set up.
+
+        Args:
+            node: for the log.
+            what: the device's kind, for log lines.
+            device: to read from.
+            deliver: called on the thread with what was read.
         """
         self._node = node
         self._what = what

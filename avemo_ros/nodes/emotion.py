@@ -37,8 +37,8 @@ class Emotion(ManagedNode):
         assert self._states is not None
         self._states.open()
         max_age_s = self.value(MAX_INPUT_AGE)
-        self._tracks_stamps = StampCheck(self._tracks_trouble, max_age_s)
-        self._speech_stamps = StampCheck(self._speech_trouble, max_age_s)
+        self._tracks_stamps = StampCheck.of(self, self._tracks_trouble, max_age_s)
+        self._speech_stamps = StampCheck.of(self, self._speech_trouble, max_age_s)
         # Our own nodes offer reliable delivery, and a lost chunk would be lost speech.
         self._inputs = [
             self.create_subscription(

@@ -30,8 +30,10 @@ class Parameter:
     """Set when the node starts and never again."""
 
     def check(self, value: object) -> None:
-        """Raises:
-        ConfigError: the value is not one of the choices (ranges are kept by rclpy).
+        """Make sure that a value is allowed.
+
+        Raises:
+            ConfigError: the value is not one of the choices (ranges are kept by rclpy).
         """
         if self.choices is not None and value not in self.choices:
             raise ConfigError(self.name, value, " | ".join(self.choices))

@@ -66,17 +66,19 @@ class PictureStage:
         config: VisionConfig,
         passed_on: Callable[[FrameTracks, str], None] | None = None,
     ) -> None:
-        """Args:
-        node: whose topics these are.
-        config: of the face analysis.
-        passed_on: called on the thread with the tracks and the camera's frame id.
+        """Set up.
+
+        Args:
+            node: whose topics these are.
+            config: of the face analysis.
+            passed_on: called on the thread with the tracks and the camera's frame id.
         """
         self._node = node
         self._passed_on = passed_on
         self._analyzer = FaceAnalyzer(config)
         self._stopwatch = Stopwatch()
         self._trouble = Trouble(node.get_logger(), "pictures")
-        self._stamps = StampCheck(self._trouble, node.value(MAX_INPUT_AGE))
+        self._stamps = StampCheck.of(node, self._trouble, node.value(MAX_INPUT_AGE))
         self._compressed = node.value(TRANSPORT) == "compressed"
         self._received = health.Meter()
         self._processed = health.Meter()
@@ -218,6 +220,9 @@ class PictureStage:
             self._analyzer.reset()
             return True
         self._late += 1
+        self._trouble.once(
+            "order", "stamps do not always rise; what is not newer than the last is left out"
+        )
         return False
 
     def _failed(self, error: Exception) -> None:

@@ -23,6 +23,9 @@ from rclpy.qos import (
 
 _STEADY: Final = Clock(clock_type=ClockType.STEADY_TIME)
 
+_LOSSES: Final = 10
+"""Lost messages that are worth a word; a few get lost whenever somebody joins."""
+
 RELIABILITIES: Final = ("auto", "best_effort", "reliable")
 
 
@@ -67,14 +70,16 @@ class Inlet:
         reliability: str = "auto",
         parameter: str = "",
     ) -> None:
-        """Args:
-        node: that subscribes.
-        message: type of the topic.
-        topic: its relative name.
-        take: called with every message.
-        depth: messages the middleware keeps for us.
-        reliability: one of RELIABILITIES.
-        parameter: name of the parameter that sets it, for log lines; empty if none does.
+        """Set up.
+
+        Args:
+            node: that subscribes.
+            message: type of the topic.
+            topic: its relative name.
+            take: called with every message.
+            depth: messages the middleware keeps for us.
+            reliability: one of RELIABILITIES.
+            parameter: name of the parameter that sets it, for log lines; empty if none does.
         """
         self._node = node
         self._message = message
@@ -169,7 +174,7 @@ class Inlet:
 
     def _lost(self, event: QoSMessageLostInfo) -> None:
         self.lost += int(event.total_count_change)
-        if self._loss_said or self._reliable:
+        if self._loss_said or self._reliable or self.lost < _LOSSES:
             return
         self._loss_said = True
         advice = f"set {self._parameter} to 'reliable' or " if self._parameter else ""

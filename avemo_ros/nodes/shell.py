@@ -56,7 +56,9 @@ class ManagedNode(LifecycleNode):
     def __init__(
         self, name: str, parameters: Sequence[Parameter] = (), groups: Sequence[str] = ()
     ) -> None:
-        """Args:
+        """Set up.
+
+        Args:
             name: of the node, unless remapped.
             parameters: of this node.
             groups: of core settings it has as parameters, too.

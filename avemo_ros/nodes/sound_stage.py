@@ -88,8 +88,10 @@ class SoundFormat:
     coding_format: str = ""
 
     def check(self) -> None:
-        """Raises:
-        AudioFormatError: it is compressed, or rate or channels are impossible.
+        """Make sure that it can be read.
+
+        Raises:
+            AudioFormatError: it is compressed, or rate or channels are impossible.
         """
         check_coding(self.coding_format)
         check_stream(self.rate, self.channels)
@@ -132,7 +134,9 @@ class SoundStage:
         config: AudioConfig,
         passed_on: Callable[[SpectrogramChunk, str], None] | None = None,
     ) -> None:
-        """Args:
+        """Set up.
+
+        Args:
             node: whose topics these are.
             config: of the sound analysis.
             passed_on: called on the thread with the chunks and the microphone's frame id.
@@ -146,7 +150,7 @@ class SoundStage:
         self._buffer = SpeechBuffer(config)
         self._stopwatch = Stopwatch()
         self._trouble = Trouble(node.get_logger(), "sound")
-        self._stamps = StampCheck(self._trouble, node.value(MAX_INPUT_AGE))
+        self._stamps = StampCheck.of(node, self._trouble, node.value(MAX_INPUT_AGE))
         self._given = _given_format(node)
         self._types = message_types(node.value(KIND))
         self._received = health.Meter()

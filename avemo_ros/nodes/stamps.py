@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
+from rclpy.node import Node
+
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.nodes.trouble import Trouble
+
+_LOOP_GRACE_S: Final = 0.5
 
 
 class StampCheck:
@@ -14,14 +21,28 @@ class StampCheck:
     does not fill it in; the time of arrival stands in for it.
     """
 
-    def __init__(self, trouble: Trouble, max_age_s: float) -> None:
-        """Args:
-        trouble: of the input.
-        max_age_s: stamps may be this far from the node's clock, either way [s]; 0 accepts
-            any.
+    def __init__(self, trouble: Trouble, max_age_s: float, grace_s: float = 0.0) -> None:
+        """Set up.
+
+        Args:
+            trouble: of the input.
+            max_age_s: stamps may be this far from the node's clock, either way [s]; 0 accepts
+                any.
+            grace_s: this long they are left out without a word [s].
         """
         self._trouble = trouble
         self._max_ns = to_ns(max_age_s)
+        self._grace_s = grace_s
+        self._far_since: float | None = None
+
+    @classmethod
+    def of(cls, node: Node, trouble: Trouble, max_age_s: float) -> StampCheck:
+        """For an input of a node.
+
+        When a bag starts over, its messages and /clock do not do so in the same instant.
+        """
+        simulated = node.get_clock().ros_time_is_active
+        return cls(trouble, max_age_s, _LOOP_GRACE_S if simulated else 0.0)
 
     def admit(self, stamp_ns: int, now_ns: int) -> int | None:
         """The stamp to use for an input, or None when it must be left out.
@@ -43,7 +64,12 @@ class StampCheck:
             )
             return now_ns
         age_ns = now_ns - stamp_ns
-        if self._max_ns and abs(age_ns) > self._max_ns:
+        if not self._max_ns or abs(age_ns) <= self._max_ns:
+            self._far_since = None
+            return stamp_ns
+        now_s = time.monotonic()
+        self._far_since = self._far_since or now_s
+        if now_s - self._far_since >= self._grace_s:
             side = "behind" if age_ns > 0 else "ahead of"
             self._trouble.report(
                 "age",
@@ -51,5 +77,4 @@ class StampCheck:
                 "left out; for a bag set use_sim_time and play it with --clock, for two "
                 "machines synchronise their clocks, or accept any with max_input_age_s:=0",
             )
-            return None
-        return stamp_ns
+        return None

@@ -52,10 +52,12 @@ class StateStage:
         config: EmotionConfig,
         predictor: Predictor,
     ) -> None:
-        """Args:
-        node: whose topics these are.
-        config: of the estimates.
-        predictor: the loaded model.
+        """Set up.
+
+        Args:
+            node: whose topics these are.
+            config: of the estimates.
+            predictor: the loaded model.
         """
         self._node = node
         self._predictor = predictor

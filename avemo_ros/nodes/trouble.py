@@ -23,10 +23,12 @@ class Trouble:
     def __init__(
         self, logger: Any, what: str, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """Args:
-        logger: of the node.
-        what: the input's name, which begins every line, e.g. "pictures".
-        now: seconds of a steady clock.
+        """Set up.
+
+        Args:
+            logger: of the node.
+            what: the input's name, which begins every line, e.g. "pictures".
+            now: seconds of a steady clock.
         """
         self._logger = logger
         self._what = what

@@ -23,12 +23,14 @@ class Worker(Generic[Item]):
         limit: float,
         weigh: Callable[[Item], float] | None = None,
     ) -> None:
-        """Args:
-        name: of the thread.
-        work: called on the thread with one item at a time.
-        failed: called on the thread with what `work` raised; the thread goes on.
-        limit: how much may wait; one item may always wait, however heavy.
-        weigh: what one item counts; each counts 1 if not given.
+        """Set up.
+
+        Args:
+            name: of the thread.
+            work: called on the thread with one item at a time.
+            failed: called on the thread with what `work` raised; the thread goes on.
+            limit: how much may wait; one item may always wait, however heavy.
+            weigh: what one item counts; each counts 1 if not given.
         """
         self._work = work
         self._failed = failed
