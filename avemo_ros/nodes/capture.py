@@ -19,6 +19,8 @@ Item = TypeVar("Item")
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 5.0
 _JOIN_S: Final = 3.0
+_SILENT_S: Final = 5.0
+"""A device that is open and delivers nothing for this long hangs in its driver."""
 
 
 class Device(Protocol[Taken]):
@@ -64,6 +66,7 @@ class Capture(Generic[Item]):
         self._trouble = Trouble(node.get_logger(), what)
         self._read = health.Meter()
         self._losses = 0
+        self._reading = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=what, daemon=True)
 
@@ -85,6 +88,12 @@ class Capture(Generic[Item]):
             "losses": self._losses,
             "last_error": self._trouble.last,
         }
+        quiet_s = self._read.quiet_s
+        if self._reading and self._read.count and quiet_s > _SILENT_S:
+            self._trouble.report(
+                "hangs", f"nothing came for {quiet_s:.0f} s and the driver does not answer"
+            )
+            return health.status(self._what, health.ERROR, self._trouble.last, values)
         if not self._device.is_open:
             message = self._trouble.last or "not open yet"
             return health.status(self._what, health.ERROR, message, values)
@@ -96,7 +105,9 @@ class Capture(Generic[Item]):
             try:
                 self._device.open()
                 while not self._stopping.is_set():
+                    self._reading = True
                     item = self._device.read()
+                    self._reading = False
                     if self._stopping.is_set():
                         break
                     self._trouble.good()
@@ -104,6 +115,7 @@ class Capture(Generic[Item]):
                     self._read.add()
                     self._deliver(item)
             except SourceError as error:
+                self._reading = False
                 self._losses += 1
                 self._trouble.report(str(error), f"{error}; trying again")
             except Exception as error:  # noqa: BLE001  the thread has to go on

@@ -221,7 +221,9 @@ class StateStage:
             return []
         if self._newest is not None:
             stamp_ns, then_ns = self._newest
-            now_ns = stamp_ns + max(0, now_ns - then_ns)
+            # Before /clock came nothing was known of the time; nothing has passed since then.
+            passed_ns = max(0, now_ns - then_ns) if then_ns > 0 else 0
+            now_ns = stamp_ns + passed_ns
         return self._estimator.tick(now_ns)
 
     def _say_reset(self) -> None:

@@ -57,6 +57,7 @@ class Pairs:
 def face_bank(branch: FaceBranch, faces: Faces, views: int, seed: int) -> Bank:
     """Each picture as it is and in `views - 1` degraded views."""
     chance = torch.Generator().manual_seed(seed)
+    branch.cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for start in tqdm(range(0, len(faces), 128), desc="face views", mininterval=10):
@@ -67,14 +68,19 @@ def face_bank(branch: FaceBranch, faces: Faces, views: int, seed: int) -> Bank:
                 order = torch.randperm(len(pictures), generator=chance)
                 degraded = face_data.degrade(pictures[order], chance)
                 shown.append(degraded[torch.argsort(order)])
-            vectors = branch.cnn(standardise(torch.cat(shown))).float()
-            rows.append(vectors.view(views, len(pictures), -1).transpose(0, 1))
+            # One view at a time in the layout of the CPU's kernels: several times faster.
+            vectors = [
+                branch.cnn(standardise(view).contiguous(memory_format=torch.channels_last))
+                for view in shown
+            ]
+            rows.append(torch.stack(vectors, 1).float())
     return Bank(torch.cat(rows).clone(), faces.labels)
 
 
 def speech_bank(branch: SpeechBranch, speech: Speech, views: int, seed: int) -> Bank:
     """The 3 s in the middle of each utterance, and `views - 1` degraded windows of 1 to 3 s."""
     chance = torch.Generator().manual_seed(seed)
+    branch.fcn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     to_emotion = torch.tensor(SPEECH_TO_EMOTION)
     rows = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
@@ -94,7 +100,11 @@ def speech_bank(branch: SpeechBranch, speech: Speech, views: int, seed: int) -> 
                 columns = int(torch.randint(100, WINDOW + 1, (1,), generator=chance))
                 cut = [speech_data.crop(item, columns, chance) for item in given]
                 shown.append(speech_data.degrade(torch.stack(cut), chance))
-            vectors = [branch.fcn(relative(view.unsqueeze(1))).float() for view in shown]
+            features = [
+                relative(view.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
+                for view in shown
+            ]
+            vectors = [branch.fcn(item).float() for item in features]
             rows.append(torch.stack(vectors, 1))
     return Bank(torch.cat(rows).clone(), to_emotion[speech.labels])
 
