@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _MAX_AGE_S: Final = 1.0
 """A block said to be older than this when it arrives has a wrong time."""
 _SILENT_S: Final = 1.0
 """No block for this long: the microphone is lost."""
+_CLOSING_S: Final = 3.0
+"""Longer than any driver needs to close in order."""
 _START_S: Final = 5.0
 """Sound servers may take some seconds until the first block."""
 
@@ -134,15 +137,18 @@ class Microphone:
             raise
 
     def close(self) -> None:
-        """Stop to capture."""
+        """Stop to capture.
+
+        PortAudio can wait for ever for a device or sound server that has gone; after 3 s it
+        is left to itself, and `open` starts afresh.
+        """
         stream, self._stream = self._stream, None
         portaudio, self._portaudio = self._portaudio, None
-        if stream is not None:
-            # A device that is gone cannot be closed in order.
-            with contextlib.suppress(OSError):
-                stream.close()
-        if portaudio is not None:
-            portaudio.terminate()
+        if portaudio is None:
+            return
+        closing = threading.Thread(target=_shut, args=(stream, portaudio), daemon=True)
+        closing.start()
+        closing.join(_CLOSING_S)
 
     def read(self, timeout_s: float = _SILENT_S) -> AudioBlock:
         """The next block; waits for it.
@@ -314,6 +320,14 @@ def _start_portaudio() -> Any:
         return pyaudio.PyAudio()
     except OSError as error:
         raise SourceError(f"PortAudio does not start: {error}") from error
+
+
+def _shut(stream: Any, portaudio: Any) -> None:
+    # A device that is gone cannot be closed in order.
+    with contextlib.suppress(OSError):
+        if stream is not None:
+            stream.close()
+    portaudio.terminate()
 
 
 def _ignore(*_: Any) -> None:
