@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +153,21 @@ def test_gpu_and_cpu_agree(
     ours = predictor.predict(predictor.embed_faces(crops), predictor.speech_evidence(sound))
     theirs = gpu.predict(gpu.embed_faces(crops), gpu.speech_evidence(sound))
     assert theirs.probabilities == pytest.approx(ours.probabilities, abs=5e-3)
+
+
+def test_the_thread_limit_holds_in_whatever_thread_the_network_is_called():
+    predictor = Predictor.from_network(EmotionNet(), "random", ModelConfig(threads=1))
+    seen: list[int] = []
+
+    def work() -> None:
+        predictor.embed_faces([np.zeros((48, 48), np.uint8)])
+        seen.append(torch.get_num_threads())
+
+    torch.set_num_threads(2)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    finally:
+        torch.set_num_threads(1)
+    assert seen == [1]

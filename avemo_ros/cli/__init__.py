@@ -1,0 +1,3 @@
+"""The command `avemo`."""
+
+from avemo_ros import threads as _threads  # noqa: F401  (before NumPy is imported)

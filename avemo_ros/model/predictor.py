@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -71,13 +72,21 @@ class Predictor:
         self.model_id = model_id
         """Name and version of the weights."""
         self.device = _device(config.device)
-        torch.set_num_threads(config.threads)
+        self._threads = config.threads
+        self._known_threads = threading.local()
         self._network = _for_inference(network).to(self.device)
 
     @property
     def face_width(self) -> int:
         """Length of a face embedding."""
         return self._network.face.width
+
+    def _limit_threads(self) -> None:
+        """OpenMP keeps the limit for each thread by itself: a thread that never set it would
+        let all cores spin between two calls."""
+        if not getattr(self._known_threads, "limited", False):
+            torch.set_num_threads(self._threads)
+            self._known_threads.limited = True
 
     def embed_faces(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embed faces, once for each picture; windows reuse the result.
@@ -90,6 +99,7 @@ class Predictor:
         """
         if len(crops) == 0:
             return np.zeros((0, self.face_width), np.float32)
+        self._limit_threads()
         pictures = face_tensor(crops).to(self.device, memory_format=torch.channels_last)
         with torch.inference_mode():
             return np.asarray(self._network.face.cnn(pictures).cpu().numpy(), np.float32)
@@ -103,6 +113,7 @@ class Predictor:
         Raises:
             ValueError: the shape is another.
         """
+        self._limit_threads()
         given = spectrogram_tensor(power_db)
         features = given.to(self.device, memory_format=torch.channels_last)
         with torch.inference_mode():
@@ -122,6 +133,7 @@ class Predictor:
         Raises:
             ValueError: neither is given, or the embeddings have another shape.
         """
+        self._limit_threads()
         with torch.inference_mode():
             if face_embeddings is None:
                 if speech is None:

@@ -1,0 +1,3 @@
+"""The ROS 2 shells around the core; the only part that imports rclpy."""
+
+from avemo_ros import threads as _threads  # noqa: F401  (before NumPy is imported)
