@@ -20,9 +20,31 @@ class ConfigError(AvemoError, ValueError):
 class ImageError(AvemoError):
     """A picture cannot be used: encoding, size or data are wrong."""
 
+    def __init__(self, message: str, *, kind: str = "") -> None:
+        """Set up.
+
+        Args:
+            message: what is wrong with this picture, and what is allowed.
+            kind: what goes wrong in one word, e.g. "truncated"; the same for every picture
+                with this trouble, whatever sizes the message names.
+        """
+        super().__init__(message)
+        self.kind = kind or "picture"
+
 
 class AudioFormatError(AvemoError):
     """Sound cannot be decoded: format, rate, channels or byte count are wrong."""
+
+    def __init__(self, message: str, *, kind: str = "") -> None:
+        """Set up.
+
+        Args:
+            message: what is wrong with this sound, and what is allowed.
+            kind: what goes wrong in one word, e.g. "frames"; the same for all sound with this
+                trouble, whatever sizes the message names.
+        """
+        super().__init__(message)
+        self.kind = kind or "sound"
 
 
 class SourceError(AvemoError):

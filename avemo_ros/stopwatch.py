@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_KEPT: Final = 600
+_KEPT: Final = 300
 
 
 class Stopwatch:
@@ -28,5 +28,5 @@ class Stopwatch:
             kept.append(1e3 * (time.perf_counter() - start))
 
     def stages_ms(self) -> dict[str, tuple[float, ...]]:
-        """The newest durations of every stage, at most 600 each [ms]."""
+        """The newest durations of every stage, at most 300 each [ms]."""
         return {stage: tuple(kept) for stage, kept in list(self._stages.items())}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from avemo_ros.source.media import MediaFile
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 start_graph = ros.start_graph
@@ -135,3 +138,42 @@ def test_without_a_file_configuring_fails_and_says_why(
     node = graph.add(ros.MediaPlayer, start=False)
     assert not node.start()
     assert graph.spin(lambda: graph.said("cannot configure", *words))
+
+
+def test_a_source_that_breaks_midway_is_reported_and_ends_the_node(
+    start_graph: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = MediaFile.__iter__
+
+    def broken(media: Any) -> Iterator[Any]:
+        yield from itertools.islice(whole(media), 10)
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(MediaFile, "__iter__", broken)
+    graph = start_graph(f"file:={ros.SAMPLE}", "wait_for_subscribers_s:=0.0")
+    ended: list[bool] = []
+    node = graph.add(ros.MediaPlayer, start=False)
+    node.finished = lambda: ended.append(True)
+    assert node.start()
+    assert graph.spin(lambda: ended)
+    assert graph.spin(lambda: graph.said("RuntimeError: the disk is gone"))
+
+
+def test_a_source_that_does_not_answer_cannot_hold_up_the_end(
+    start_graph: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, free = threading.Event(), threading.Event()
+
+    def stuck(media: Any) -> Iterator[Any]:
+        reading.set()
+        free.wait()
+        yield from ()
+
+    monkeypatch.setattr(MediaFile, "__iter__", stuck)
+    graph = start_graph(f"file:={ros.SAMPLE}", "wait_for_subscribers_s:=0.0")
+    node = graph.add(ros.MediaPlayer)
+    try:
+        assert graph.spin(reading.is_set)
+        assert node.trigger_deactivate() == ros.SUCCESS
+    finally:
+        free.set()

@@ -14,6 +14,7 @@ from sounds import SAMPLE, tone
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.errors import SourceError
+from avemo_ros.source import media as media_module
 from avemo_ros.source.media import MediaFile, VideoFrame
 
 FPS = 25
@@ -120,6 +121,9 @@ def test_pictures_are_bgr_and_change_with_time(tmp_path) -> None:
         ("a.wav", "pcm_s16le", 16000, 1),
         ("a.wav", "pcm_s24le", 44100, 2),
         ("a.wav", "pcm_f32le", 48000, 1),
+        ("a.wav", "pcm_f64le", 16000, 2),
+        ("a.wav", "pcm_s64le", 16000, 1),
+        ("a.wav", "pcm_s64le", 44100, 2),
         ("a.wav", "pcm_u8", 8000, 2),
         ("a.flac", "flac", 44100, 2),
         ("a.mkv", "libopus", 48000, 1),
@@ -329,3 +333,15 @@ def test_the_sample_clip_of_the_repository_can_be_read() -> None:
     assert (media.has_video, media.has_audio) == (True, True)
     assert len(pictures) == pytest.approx(media.duration_s * media.fps, abs=1)
     assert end_s(sounds[-1]) == pytest.approx(media.duration_s, abs=0.1)
+
+
+def test_what_cannot_be_converted_is_told_with_the_file_and_its_format(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(frame: av.AudioFrame) -> np.ndarray:
+        raise ValueError("no such layout")
+
+    path = write_media(tmp_path / "a.wav", video=None, audio="pcm_s16le")
+    monkeypatch.setattr(media_module, "_samples", refuse)
+    with pytest.raises(SourceError, match=r"a\.wav' holds s16, .* no such layout"):
+        read(path)

@@ -218,6 +218,18 @@ def test_a_dead_camera_leaves_the_voice():
     assert (state.status, state.face_id, state.label) == (Status.NO_FACE, "", "angry")
 
 
+def test_a_dead_camera_is_not_an_empty_room():
+    scene = estimator()
+    play(scene, 2, lambda t: [face()], lambda t: 0.0)
+    hops = play(scene, 4, None, lambda t: 0.0, start=2.0)
+    assert (hops[-1].attended.status, hops[-1].estimates) == (Status.STALE_INPUT, ())
+
+
+def test_sound_alone_from_the_start_is_no_stale_input():
+    hops = play(estimator(), 3, None, lambda t: 0.0)
+    assert hops[-1].attended.status == Status.NO_FACE
+
+
 def test_stopped_input_is_said_until_it_comes_back():
     scene = estimator(stale_after_s=1.0)
     play(scene, 2, lambda t: [face()], lambda t: 0.0)

@@ -185,6 +185,32 @@ def test_a_truncated_compressed_picture_is_refused(suffix: str, share: float) ->
         decode_compressed(data[: int(share * len(data))], suffix[1:])
 
 
+def test_a_jpeg_damaged_in_the_middle_is_refused() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    smooth = cv2.resize(image, (320, 240), interpolation=cv2.INTER_CUBIC)
+    data = bytearray(cv2.imencode(".jpg", smooth)[1].tobytes())
+    assert decode_compressed(bytes(data), "jpeg").shape == (240, 320, 3)
+    middle = slice(len(data) // 2, len(data) // 2 + 40)
+    data[middle] = bytes(value ^ 0x55 for value in data[middle])
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_compressed(bytes(data), "jpeg")
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("restart", [0, 4])
+def test_sound_jpegs_of_every_kind_come_out_as_opencv_reads_them(
+    grey: bool, progressive: int, restart: int
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
+    picture = image[..., 0] if grey else image
+    how = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_RST_INTERVAL, restart]
+    data = cv2.imencode(".jpg", picture, how)[1]
+    assert np.array_equal(
+        decode_compressed(data.tobytes(), "jpeg"), cv2.imdecode(data, cv2.IMREAD_COLOR)
+    )
+
+
 def test_a_corrupt_jpeg_is_refused() -> None:
     data = bytearray(cv2.imencode(".jpg", _photo())[1].tobytes())
     data[2:200] = bytes(198)

@@ -47,6 +47,10 @@ _FORMATS: Final[dict[str, tuple[int, str]]] = {
     "FLOAT64_BE": (8, ">f8"),
 }
 
+_SHOWN: Final = ", ".join(name for name in _FORMATS if name.endswith("LE") and "_LE" not in name)
+FORMAT_NAMES: Final = f"S8, U8, {_SHOWN} and their BE forms"
+"""What `decode_pcm` reads, for people; ALSA's names are read too."""
+
 _RAW_CODINGS: Final = frozenset({"", "wave", "wav", "raw", "pcm"})
 
 PORTAUDIO_FIELDS: Final[dict[int, str]] = {
@@ -73,7 +77,8 @@ def check_coding(coding_format: str) -> None:
         raise AudioFormatError(
             f"coding format {coding_format!r} is compressed and cannot be read; set the "
             "parameter 'format' of the capture node to 'wave' (ros2 run audio_capture "
-            "audio_capture_node --ros-args -p format:=wave)"
+            "audio_capture_node --ros-args -p format:=wave)",
+            kind="coding",
         )
 
 
@@ -84,9 +89,17 @@ def check_stream(rate: int, channels: int) -> None:
         AudioFormatError: the rate is not 4000 to 384000 Hz or the channels are not 1 to 64.
     """
     if not MIN_RATE <= rate <= MAX_RATE:
-        raise AudioFormatError(f"sample rate is {rate} Hz; allowed: {MIN_RATE} to {MAX_RATE}")
+        raise AudioFormatError(
+            f"sample rate is {rate} Hz; allowed: {MIN_RATE} to {MAX_RATE}", kind="rate"
+        )
+    _check_channels(channels)
+
+
+def _check_channels(channels: int) -> None:
     if not 1 <= channels <= MAX_CHANNELS:
-        raise AudioFormatError(f"channel count is {channels}; allowed: 1 to {MAX_CHANNELS}")
+        raise AudioFormatError(
+            f"channel count is {channels}; allowed: 1 to {MAX_CHANNELS}", kind="channels"
+        )
 
 
 def decode_pcm(
@@ -111,20 +124,19 @@ def decode_pcm(
     """
     name = sample_format.strip().upper()
     if name not in _FORMATS:
-        known = ", ".join(key for key in _FORMATS if key.endswith("LE") and "_LE" not in key)
         raise AudioFormatError(
-            f"sample format {sample_format!r} is not known; allowed: S8, U8, {known} "
-            "and their BE forms"
+            f"sample format {sample_format!r} is not known; allowed: {FORMAT_NAMES}",
+            kind="format",
         )
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise AudioFormatError(f"channel count is {channels}; allowed: 1 to {MAX_CHANNELS}")
+    _check_channels(channels)
     size, kind = _FORMATS[name]
     raw = np.frombuffer(data, np.uint8)
     frame = size * channels
     if len(raw) % frame:
         raise AudioFormatError(
             f"{len(raw)} bytes are not a whole number of frames of {frame} bytes "
-            f"({channels} channel(s) of {name}): {len(raw) % frame} byte(s) are left over"
+            f"({channels} channel(s) of {name}): {len(raw) % frame} byte(s) are left over",
+            kind="frames",
         )
     return _to_float(raw, kind).reshape(-1, channels)
 
@@ -176,15 +188,16 @@ def decode_portaudio(
     if sample_format not in PORTAUDIO_FIELDS:
         allowed = ", ".join(map(str, PORTAUDIO_FIELDS))
         raise AudioFormatError(
-            f"PortAudio sample format {sample_format} is not known; allowed: {allowed}"
+            f"PortAudio sample format {sample_format} is not known; allowed: {allowed}",
+            kind="format",
         )
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise AudioFormatError(f"channel count is {channels}; allowed: 1 to {MAX_CHANNELS}")
+    _check_channels(channels)
     kind = np.dtype(PORTAUDIO_FIELDS[sample_format].removesuffix("_data"))
     flat = np.asarray(samples, kind).reshape(-1)
     if len(flat) % channels:
         raise AudioFormatError(
-            f"{len(flat)} samples are not a whole number of frames of {channels} channels"
+            f"{len(flat)} samples are not a whole number of frames of {channels} channels",
+            kind="frames",
         )
     return scale_to_float(flat).reshape(-1, channels)
 

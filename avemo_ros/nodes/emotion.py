@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from avemo_ros.audio.chunk import HOP_NS
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import FaceTrackArray, SpectrogramChunk
 from avemo_ros.nodes import convert, qos
@@ -23,7 +24,7 @@ class Emotion(ManagedNode):
     def __init__(self) -> None:
         super().__init__("emotion", [MAX_INPUT_AGE], ["emotion", "model"])
         self._states: StateStage | None = None
-        self._inputs: list[Any] = []
+        self._inputs: list[qos.Inlet] = []
         self._tracks_trouble = Trouble(self.get_logger(), "face_tracks")
         self._speech_trouble = Trouble(self.get_logger(), "spectrogram")
 
@@ -39,23 +40,16 @@ class Emotion(ManagedNode):
         max_age_s = self.value(MAX_INPUT_AGE)
         self._tracks_stamps = StampCheck.of(self, self._tracks_trouble, max_age_s)
         self._speech_stamps = StampCheck.of(self, self._speech_trouble, max_age_s)
-        # Our own nodes offer reliable delivery, and a lost chunk would be lost speech.
+        # A lost chunk would be lost speech: reliable, unless a publisher offers less.
         self._inputs = [
-            self.create_subscription(
-                FaceTrackArray, "face_tracks", self._take_tracks, qos.sensor(10, reliable=True)
-            ),
-            self.create_subscription(
-                SpectrogramChunk,
-                "spectrogram",
-                self._take_speech,
-                qos.sensor(100, reliable=True),
-            ),
+            qos.Inlet(self, FaceTrackArray, "face_tracks", self._take_tracks, depth=10),
+            qos.Inlet(self, SpectrogramChunk, "spectrogram", self._take_speech, depth=100),
         ]
 
     def close(self) -> None:
         """Remove the topics."""
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
+        for inlet in self._inputs:
+            inlet.close()
         self._inputs = []
         if self._states is not None:
             self._states.close()
@@ -72,14 +66,19 @@ class Emotion(ManagedNode):
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""
         assert self._states is not None
+        for inlet in self._inputs:
+            inlet.adapt()
         return [self._states.status()]
 
     def _take_tracks(self, message: FaceTrackArray) -> None:
-        stamp_ns = convert.to_ns(message.header.stamp)
-        if self._states is None or not self._tracks_stamps.admit(stamp_ns, self.now_ns()):
+        if self._states is None:
+            return
+        given_ns = convert.to_ns(message.header.stamp)
+        stamp_ns = self._tracks_stamps.admit(given_ns, self.now_ns())
+        if stamp_ns is None:
             return
         try:
-            tracks = convert.tracks(message)
+            tracks = replace(convert.tracks(message), stamp_ns=stamp_ns)
         except ValueError as error:
             self._tracks_trouble.report("malformed", f"malformed: {error}; left out")
             return
@@ -87,14 +86,21 @@ class Emotion(ManagedNode):
         self._states.push_tracks(tracks, message.header.frame_id)
 
     def _take_speech(self, message: SpectrogramChunk) -> None:
-        stamp_ns = convert.to_ns(message.header.stamp)
-        if self._states is None or not self._speech_stamps.admit(stamp_ns, self.now_ns()):
+        if self._states is None:
+            return
+        given_ns = convert.to_ns(message.header.stamp)
+        stamp_ns = self._speech_stamps.admit(given_ns, self.now_ns())
+        if stamp_ns is None:
             return
         try:
             chunk = convert.chunk(message)
         except ValueError as error:
             self._speech_trouble.report("malformed", f"malformed: {error}; left out")
             return
+        if stamp_ns != given_ns:
+            # The time of arrival is that of the newest column, the stamp that of the first.
+            first_ns = stamp_ns - (len(chunk.speech) - 1) * HOP_NS
+            chunk = replace(chunk, stamp_ns=first_ns)
         self._speech_trouble.good()
         self._states.push_speech(chunk, message.header.frame_id)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.msg import EmotionStateArray
 from avemo_ros.nodes import convert, picture_stage, qos
 from avemo_ros.nodes.picture_stage import PictureStage
 from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.state.decision import Person, no_claim
 from avemo_ros.state.estimate import Hop, Status
 
@@ -20,7 +19,8 @@ class FaceTracker(ManagedNode):
     def __init__(self) -> None:
         super().__init__("face_tracker", picture_stage.PARAMETERS, ["vision"])
         self._pictures: PictureStage | None = None
-        self._states_in: Any = None
+        self._states_in: qos.Inlet | None = None
+        self._states_trouble = Trouble(self.get_logger(), "emotion_states")
 
     def prepare(self) -> None:
         """Load the face networks."""
@@ -53,18 +53,25 @@ class FaceTracker(ManagedNode):
     def _hear_states(self, *, wanted: bool) -> None:
         """Subscribe to the estimates while somebody looks at the overlay."""
         if wanted and self._states_in is None:
-            self._states_in = self.create_subscription(
-                EmotionStateArray, "emotion_states", self._show, qos.sensor(1)
+            self._states_in = qos.Inlet(
+                self, EmotionStateArray, "emotion_states", self._show, depth=1
             )
         elif not wanted and self._states_in is not None:
-            self.destroy_subscription(self._states_in)
+            self._states_in.close()
             self._states_in = None
+        if self._states_in is not None:
+            self._states_in.adapt()
 
     def _show(self, message: EmotionStateArray) -> None:
         if self._pictures is None:
             return
         stamp_ns = convert.to_ns(message.header.stamp)
-        estimates = tuple(convert.estimate(state) for state in message.states)
+        try:
+            estimates = tuple(convert.estimate(state) for state in message.states)
+        except ValueError as error:
+            self._states_trouble.report("malformed", f"malformed: {error}; left out")
+            return
+        self._states_trouble.good()
         nobody = no_claim(Person(stamp_ns, stamp_ns, ""), Status.NO_FACE)
         self._pictures.show(Hop(stamp_ns, estimates, (*estimates, nobody)[0], None))
 

@@ -52,7 +52,7 @@ class Meter:
 class Samples:
     """The newest values of something, for its percentiles."""
 
-    def __init__(self, kept: int = 600) -> None:
+    def __init__(self, kept: int = 300) -> None:
         self._values: deque[float] = deque(maxlen=kept)
 
     def add(self, value: float) -> None:

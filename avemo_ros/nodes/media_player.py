@@ -15,7 +15,7 @@ from rosgraph_msgs.msg import Clock
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S, to_s
-from avemo_ros.errors import AvemoError, ConfigError
+from avemo_ros.errors import ConfigError
 from avemo_ros.nodes import convert, health, outlets, qos
 from avemo_ros.nodes.outlets import PictureOutlet, SoundOutlet
 from avemo_ros.nodes.parameters import Parameter
@@ -65,6 +65,9 @@ _SETTLE_S: Final = 0.5
 """From the first subscription to the start: discovery of both sides takes its time, and before
 the end so that the last messages arrive."""
 _LATE_NS: Final = NS_PER_S // 2
+_JOIN_S: Final = 3.0
+"""A file on a disk that no longer answers must not hold up the end of the node."""
+_POLL_S: Final = 0.1
 
 Item = VideoFrame | AudioBlock
 
@@ -123,7 +126,7 @@ class MediaPlayer(ManagedNode):
         """Stop and remove the topics."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_JOIN_S)
             self._thread = None
         if self._ender is not None:
             self.destroy_timer(self._ender)
@@ -241,13 +244,13 @@ class MediaPlayer(ManagedNode):
         """The file's content, decoded on a thread of its own."""
         assert self._media is not None
         media = self._media
-        ready: queue.Queue[Item | AvemoError | None] = queue.Queue(_AHEAD)
+        ready: queue.Queue[Item | Exception | None] = queue.Queue(_AHEAD)
         stop = threading.Event()
 
-        def put(item: Item | AvemoError | None) -> None:
+        def put(item: Item | Exception | None) -> None:
             while not stop.is_set():
                 try:
-                    ready.put(item, timeout=0.1)
+                    ready.put(item, timeout=_POLL_S)
                 except queue.Full:
                     continue
                 return
@@ -258,23 +261,27 @@ class MediaPlayer(ManagedNode):
                     put(item)
                     if stop.is_set():
                         return
-            except AvemoError as error:
+            except Exception as error:  # noqa: BLE001  raised where the items are taken
                 put(error)
-            put(None)
+            finally:
+                put(None)
 
         thread = threading.Thread(target=decode, name="decoder", daemon=True)
         thread.start()
         try:
             while not self._stopping.is_set():
-                item = ready.get()
-                if isinstance(item, AvemoError):
+                try:
+                    item = ready.get(timeout=_POLL_S)
+                except queue.Empty:
+                    continue
+                if isinstance(item, Exception):
                     raise item
                 if item is None:
                     return
                 yield item
         finally:
             stop.set()
-            thread.join()
+            thread.join(_JOIN_S / 2)
 
 
 def _by_due_time(items: Iterator[Item]) -> Iterator[tuple[int, Item]]:

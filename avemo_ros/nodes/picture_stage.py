@@ -88,7 +88,7 @@ class PictureStage:
         self._newest_ns: int | None = None
         self._dropped_before = 0
         self._lost_before = 0
-        self._worker: Worker[Any] | None = None
+        self._worker: Worker[tuple[Image | CompressedImage, int]] | None = None
         self._inlet: qos.Inlet | None = None
         self._tracks_out: Any = None
         self._overlay: _Overlay | None = None
@@ -186,11 +186,11 @@ class PictureStage:
         self._received.add()
         worker = self._worker
         if worker is not None:
-            worker.put(message)
+            worker.put((message, self._node.now_ns()))
 
-    def _work(self, message: Image | CompressedImage) -> None:
-        now_ns = self._node.now_ns()
-        stamp_ns = self._stamps.admit(convert.to_ns(message.header.stamp), now_ns)
+    def _work(self, item: tuple[Image | CompressedImage, int]) -> None:
+        message, arrival_ns = item
+        stamp_ns = self._stamps.admit(convert.to_ns(message.header.stamp), arrival_ns)
         if stamp_ns is None or not self._follows(stamp_ns):
             return
         with self._stopwatch.measure("convert"):
@@ -207,7 +207,7 @@ class PictureStage:
         if self._tracks_out is not None and self._tracks_out.get_subscription_count():
             with self._stopwatch.measure("publish_tracks"):
                 self._tracks_out.publish(convert.tracks_message(tracks, frame_id))
-        if now_ns > 0:
+        if arrival_ns > 0:
             self._delays_ms.add(1e3 * to_s(self._node.now_ns() - stamp_ns))
         if self._overlay is not None:
             self._overlay.offer(picture, tracks, frame_id)
@@ -227,7 +227,7 @@ class PictureStage:
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, ImageError):
-            self._trouble.report(str(error), f"{error}; left out")
+            self._trouble.report(error.kind, f"{error}; left out")
         else:
             self._trouble.report(
                 type(error).__name__, f"unexpected {type(error).__name__}: {error}"

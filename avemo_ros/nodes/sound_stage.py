@@ -11,6 +11,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.audio.pcm import (
+    FORMAT_NAMES,
+    MAX_CHANNELS,
+    MAX_RATE,
+    MIN_RATE,
     PORTAUDIO_FIELDS,
     check_coding,
     check_stream,
@@ -101,6 +105,16 @@ class SoundFormat:
         return f"{self.rate} Hz, {self.channels} channel(s), {self.sample_format}{coding}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A sound message that waits."""
+
+    message: Any
+    arrival_ns: int
+    form: SoundFormat | None
+    """The source's format when it came; None if not known, or the message says its own."""
+
+
 class ArrivalClock:
     """Stamps for sound without any: arrival times, freed of their jitter by the count of
     samples."""
@@ -160,7 +174,7 @@ class SoundStage:
         self._unread_since = 0.0
         self._format = self._given
         self._arrivals = ArrivalClock()
-        self._worker: Worker[tuple[Any, int]] | None = None
+        self._worker: Worker[_Heard] | None = None
         self._inlets: list[qos.Inlet] = []
         self._chunks_out: Any = None
 
@@ -200,7 +214,7 @@ class SoundStage:
                     node,
                     info,
                     "audio_info",
-                    self._take,
+                    self._take_format,
                     depth=10,
                     reliability=reliability,
                     parameter=RELIABILITY.name,
@@ -257,39 +271,45 @@ class SoundStage:
         return health.status("sound", health.OK, "sound comes", values)
 
     def _take(self, message: Any) -> None:
-        """The callback of both topics, so that format and sound stay in order; no work here."""
+        """The callback: no work here."""
         worker = self._worker
         if worker is not None:
-            worker.put((message, self._node.now_ns()))
+            worker.put(_Heard(message, self._node.now_ns(), self._format))
 
-    def _length_s(self, item: tuple[Any, int]) -> float:
-        message, form = item[0], self._format
+    def _take_format(self, message: Any) -> None:
+        """The callback of audio_info.
+
+        Its format is that of the sound which comes after it.  It goes into the queue with every
+        message of sound and not as an item of its own, which could be dropped.
+        """
+        self._set_format(
+            SoundFormat(
+                int(message.sample_rate),
+                int(message.channels),
+                message.sample_format,
+                message.coding_format,
+            )
+        )
+
+    def _length_s(self, heard: _Heard) -> float:
+        message, form = heard.message, heard.form
         data = getattr(getattr(message, "audio", message), "data", None)
         if form is None or data is None or not form.rate or not form.channels:
             return _GUESS_S
         # Two bytes a sample are near enough for the length of a queue.
         return len(data) / (2.0 * form.rate * form.channels)
 
-    def _work(self, item: tuple[Any, int]) -> None:
-        message, arrival_ns = item
-        if hasattr(message, "sample_rate"):
-            self._set_format(
-                SoundFormat(
-                    int(message.sample_rate),
-                    int(message.channels),
-                    message.sample_format,
-                    message.coding_format,
-                )
-            )
-            return
+    def _work(self, heard: _Heard) -> None:
+        message = heard.message
         self._received.add()
-        block = self._block(message, arrival_ns)
+        block = self._block(message, heard.arrival_ns, heard.form)
         if block is None:
             return
+        before = self._buffer.counters.sanitised
         with self._stopwatch.measure("audio"):
             chunks = self._buffer.push(block)
         self._say_restart()
-        self._trouble.good()
+        self._say_replaced(self._buffer.counters.sanitised - before, block.samples.size)
         self._processed.add()
         frame_id = message.header.frame_id if hasattr(message, "header") else ""
         for chunk in chunks:
@@ -304,7 +324,9 @@ class SoundStage:
         self._format = form
         self._node.get_logger().info(f"sound: the source says {form}")
 
-    def _block(self, message: Any, arrival_ns: int) -> AudioBlock | None:
+    def _block(
+        self, message: Any, arrival_ns: int, known: SoundFormat | None = None
+    ) -> AudioBlock | None:
         """The decoded sound of a message; None when it has to be left out."""
         inner = getattr(message, "audio", message)
         if hasattr(inner, "audio_data"):
@@ -318,7 +340,6 @@ class SoundStage:
             field = PORTAUDIO_FIELDS.get(kind, "uint8_data")
             samples = decode_portaudio(getattr(inner.audio_data, field), kind, form.channels)
         else:
-            known = self._format
             if known is None:
                 self._say_no_format()
                 return None
@@ -326,13 +347,28 @@ class SoundStage:
             form.check()
             samples = decode_pcm(inner.data, form.sample_format, form.channels)
         length_ns = len(samples) * NS_PER_S // form.rate
+        stamp_ns = self._stamp(message, arrival_ns, length_ns)
+        return None if stamp_ns is None else AudioBlock(stamp_ns, form.rate, samples)
+
+    def _stamp(self, message: Any, arrival_ns: int, length_ns: int) -> int | None:
+        """Sensor time of a message's first sample [ns]; None when it has to be left out."""
         if hasattr(message, "header"):
-            stamp_ns = self._stamps.admit(
-                convert.to_ns(message.header.stamp), self._node.now_ns()
+            given_ns = convert.to_ns(message.header.stamp)
+            admitted_ns = self._stamps.admit(given_ns, arrival_ns)
+            if given_ns > 0:
+                return admitted_ns
+        # The time of arrival is that of the last sample, and several blocks may come at once.
+        return self._arrivals.stamp(arrival_ns, length_ns)
+
+    def _say_replaced(self, replaced: int, samples: int) -> None:
+        if replaced:
+            self._trouble.report(
+                "numbers",
+                f"{replaced} of {samples} samples are no numbers (NaN, infinite or far beyond "
+                "full scale); replaced by silence",
             )
         else:
-            stamp_ns = self._arrivals.stamp(arrival_ns, length_ns)
-        return None if stamp_ns is None else AudioBlock(stamp_ns, form.rate, samples)
+            self._trouble.good()
 
     def _say_no_format(self) -> None:
         now = time.monotonic()
@@ -354,7 +390,7 @@ class SoundStage:
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, AudioFormatError):
-            self._trouble.report(str(error), f"{error}; left out")
+            self._trouble.report(error.kind, f"{error}; left out")
         else:
             self._trouble.report(
                 type(error).__name__, f"unexpected {type(error).__name__}: {error}"
@@ -391,5 +427,10 @@ def _given_format(node: ManagedNode) -> SoundFormat | None:
         form.check()
         decode_pcm(b"", form.sample_format, form.channels)
     except AudioFormatError as error:
-        raise ConfigError(SAMPLE_FORMAT.name, str(form), str(error)) from error
+        name, value, allowed = {
+            "rate": (RATE.name, form.rate, f"0 (wait for audio_info), {MIN_RATE} to {MAX_RATE}"),
+            "channels": (CHANNELS.name, form.channels, f"1 to {MAX_CHANNELS}"),
+            "format": (SAMPLE_FORMAT.name, form.sample_format, FORMAT_NAMES),
+        }[error.kind]
+        raise ConfigError(name, value, allowed) from error
     return form

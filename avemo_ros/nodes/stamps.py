@@ -49,7 +49,8 @@ class StampCheck:
 
         Args:
             stamp_ns: of the message; 0 if its driver does not stamp.
-            now_ns: the node's clock; 0 when it is simulated and /clock has not come yet.
+            now_ns: the node's clock when the message came; 0 when it is simulated and /clock
+                has not come yet.
         """
         if now_ns <= 0:
             self._trouble.once(

@@ -36,13 +36,6 @@ class _Tick:
     """Time to look whether input still comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class _NewConfig:
-    """Settings were changed while running."""
-
-    config: EmotionConfig
-
-
 class StateStage:
     """From tracks and chunks to states, on a thread of its own."""
 
@@ -65,6 +58,7 @@ class StateStage:
         """Called on the thread with every hop that was published."""
         self._stopwatch = Stopwatch()
         self._trouble = Trouble(node.get_logger(), "states")
+        # Beside the queue, which forgets what is oldest: settings must not get lost.
         self._config = config
         self._hops = health.Meter()
         self._latency_ms = health.Samples()
@@ -77,12 +71,13 @@ class StateStage:
         self._newest_sound_ns = 0
         self._left_out = 0
         self._estimator = self._fresh(config)
-        self._worker: Worker[Any] | None = None
+        self._worker: Worker[FrameTracks | SpectrogramChunk | _Tick] | None = None
         self._timer: Any = None
         self._all_out: Any = None
         self._one_out: Any = None
 
     def _fresh(self, config: EmotionConfig) -> EmotionEstimator:
+        self._used = config
         self._resets = 0
         # The newest stamp, and the node's clock when it came: the source's clock now is the
         # one plus what has passed on the other.
@@ -138,8 +133,7 @@ class StateStage:
     def use(self, config: EmotionConfig) -> None:
         """Start anew with other settings; the model stays."""
         self._config = config
-        if self._worker is not None:
-            self._worker.put(_NewConfig(config))
+        self._tick()
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
@@ -185,7 +179,10 @@ class StateStage:
         if worker is not None and len(worker) == 0:
             worker.put(_Tick())
 
-    def _work(self, item: Any) -> None:
+    def _work(self, item: FrameTracks | SpectrogramChunk | _Tick) -> None:
+        config = self._config
+        if config is not self._used:
+            self._estimator = self._fresh(config)
         if isinstance(item, FrameTracks):
             self._heard_from(item.stamp_ns)
             if self._is_behind(item.stamp_ns, self._newest_tracks_ns):
@@ -196,9 +193,6 @@ class StateStage:
             self._heard_from(item.end_ns)
             self._is_behind(item.end_ns, self._newest_sound_ns)
             hops = self._estimator.push_speech(item)
-        elif isinstance(item, _NewConfig):
-            self._estimator = self._fresh(item.config)
-            return
         else:
             hops = self._look()
         self._say_reset()

@@ -53,7 +53,8 @@ class Trouble:
         """Something is wrong with this item of input.
 
         Args:
-            kind: troubles of one kind share a line; another kind has a line of its own.
+            kind: troubles of one kind share a line; another kind has a line of its own.  One
+                of a few words, never a text that changes from item to item.
             text: what is wrong, and what to do about it.
         """
         with self._lock:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import av
 import numpy as np
@@ -21,6 +21,8 @@ from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.errors import SourceError
 
 _LOG = logging.getLogger(__name__)
+
+Number = TypeVar("Number", np.uint8, np.float32)
 
 _JUMP_NS: Final = 25_000_000
 """Audio stamps of a container may be rounded or wander this far from the count of samples."""
@@ -121,7 +123,7 @@ class MediaFile:
                     yield AudioBlock(stamp, item.rate, item.samples)
                 else:
                     end = max(end, stamp)
-                    yield VideoFrame(stamp, _upright(item))
+                    yield VideoFrame(stamp, self._converted(_upright, item))
                 if self._open_container is not container:
                     return
         finally:
@@ -177,10 +179,20 @@ class MediaFile:
                     newest = newest + frame_ns if stamp is None else stamp
                     yield newest, frame
                 else:
-                    for block in cutter.push(stamp, frame):
+                    samples = self._converted(_samples, frame)
+                    for block in cutter.push(stamp, int(frame.sample_rate), samples):
                         yield block.stamp_ns, block
         for block in cutter.flush():
             yield block.stamp_ns, block
+
+    def _converted(self, convert: Callable[[Any], NDArray[Number]], frame: Any) -> NDArray[Number]:
+        try:
+            return convert(frame)
+        except (av.FFmpegError, ValueError) as error:
+            raise SourceError(
+                f"media file '{self.path}' holds {frame.format.name}, which cannot be "
+                f"converted: {error}"
+            ) from error
 
     def _packets(self, container: Any, streams: list[Any]) -> Iterator[Any]:
         packets = container.demux(streams)
@@ -206,9 +218,9 @@ class _BlockCutter:
         self._count = 0
         self._kept: NDArray[np.float32] = np.zeros((0, 0), np.float32)
 
-    def push(self, stamp_ns: int | None, frame: Any) -> list[AudioBlock]:
-        samples = _samples(frame)
-        rate = int(frame.sample_rate)
+    def push(
+        self, stamp_ns: int | None, rate: int, samples: NDArray[np.float32]
+    ) -> list[AudioBlock]:
         blocks: list[AudioBlock] = []
         end_ns = self._time(self._count + len(self._kept))
         changed = (rate, samples.shape[1]) != (self._rate, self._kept.shape[1])
@@ -319,6 +331,9 @@ def _upright(frame: Any) -> NDArray[np.uint8]:
 
 def _samples(frame: Any) -> NDArray[np.float32]:
     """(n, channels) of a decoded audio frame."""
+    if frame.format.name.startswith("s64"):
+        # NumPy gets no 64-bit integers from PyAV.  Changing the format keeps no state.
+        (frame,) = av.AudioResampler(format="fltp").resample(frame)
     channels = len(frame.layout.channels)
     raw = scale_to_float(frame.to_ndarray())
     return raw.T if frame.format.is_planar else raw.reshape(-1, channels)

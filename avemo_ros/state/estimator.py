@@ -400,6 +400,10 @@ class EmotionEstimator:
         if estimates:
             return estimates[0]
         assert self._first_ns is not None  # hops are made only after an input
-        warming = now_ns - self._first_ns < self._warm_up_ns
         nobody = Person(now_ns, now_ns, self.model_id)
-        return no_claim(nobody, Status.WARMING_UP if warming else Status.NO_FACE)
+        if now_ns - self._first_ns < self._warm_up_ns:
+            return no_claim(nobody, Status.WARMING_UP)
+        if self._frames_ns is not None and now_ns - self._frames_ns > self._stale_ns:
+            # The camera has died: whether somebody is there is not known.
+            return no_claim(nobody, Status.STALE_INPUT)
+        return no_claim(nobody, Status.NO_FACE)

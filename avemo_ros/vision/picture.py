@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 from avemo_ros.errors import ImageError
@@ -33,6 +34,7 @@ _ENCODINGS: Final[dict[str, tuple[int, int | None]]] = {
     "bayer_gbrg8": (1, cv2.COLOR_BayerGR2BGR),
     "bayer_grbg8": (1, cv2.COLOR_BayerGB2BGR),
 }
+_JPEG: Final = b"\xff\xd8"
 _PAIRED: Final = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
 
 ENCODINGS: Final[tuple[str, ...]] = tuple(_ENCODINGS)
@@ -145,8 +147,9 @@ def decode_compressed(data: Any, encoding: str) -> Picture:
         (H, W, 3) uint8.
 
     Raises:
-        ImageError: the format is missing or none of COMPRESSIONS, or the data cannot be decoded
-            or end early.  (Damage in the middle of a JPEG cannot be told from its content.)
+        ImageError: the format is missing or none of COMPRESSIONS, or the data cannot be
+            decoded, end early, or are damaged.  (A JPEG has no checksum: damage after which its
+            codes happen to fall into step again cannot be told.)
     """
     words = encoding.replace(";", " ").replace("/", " ").lower().split()
     if not any(word in COMPRESSIONS for word in words) or "compresseddepth" in words:
@@ -161,8 +164,12 @@ def decode_compressed(data: Any, encoding: str) -> Picture:
     if _ends_early(content):
         raise ImageError(f"{what} is truncated: its end marker is missing")
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
+        if content.startswith(_JPEG):
+            # OpenCV fills what is damaged with anything and only says so on stderr.
+            image = simplejpeg.decode_jpeg(content, colorspace="BGR", strict=True)
+        else:
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, ValueError) as error:
         raise ImageError(f"{what} cannot be decoded: {error}") from error
     if image is None:
         raise ImageError(f"{what} cannot be decoded; allowed: a whole file of its format")
@@ -171,7 +178,7 @@ def decode_compressed(data: Any, encoding: str) -> Picture:
 
 def _ends_early(content: bytes) -> bool:
     """The decoders fill up a cut JPEG or PNG with grey instead of failing."""
-    if content.startswith(b"\xff\xd8"):
+    if content.startswith(_JPEG):
         # Within a scan 0xFF is never followed by 0xD9, so one after the last start of a scan
         # is the real end; a thumbnail's own end comes before it.
         return content.find(b"\xff\xd9", max(content.rfind(b"\xff\xda"), 2)) < 0
