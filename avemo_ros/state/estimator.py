@@ -1,14 +1,14 @@
 """From face tracks and spectrogram chunks to the emotion of everyone, at a steady hop.
 
 An estimate at time t rests on the pictures and the sound of the window that ends at t, and
-on nothing else: when both streams have reached t it is made, in whatever order they came.
-If one of them lags by more than `max_wait_s` the estimate does without it; a stream that
-has been silent for `stale_after_s` is not waited for at all.  All times are sensor times, so
-a live stream and its replay give the same estimates.
+on nothing else: when both streams have reached t it is made, in whatever order they came
+(`HopSchedule`).  All times are sensor times, so a live stream and its replay give the same
+estimates.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.state.decision import Person, claim, no_claim
 from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
 from avemo_ros.state.history import FaceHistory, FaceSample, Speech, SpeechHistory
+from avemo_ros.state.schedule import HopSchedule, Order, Stream
 from avemo_ros.state.speaker import find_speaker, mouth_motion
 from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.vision.face import FaceTrack, FrameTracks
@@ -39,7 +40,7 @@ class Counters:
 
     hops: int = 0
     skipped_hops: int = 0
-    """Hops left out because a stream jumped ahead in time."""
+    """Hops left out because time jumped ahead or a live system had fallen behind."""
     resets: int = 0
     late_frames: int = 0
     late_chunks: int = 0
@@ -55,9 +56,8 @@ class EmotionEstimator:
         self._config = config
         self._predictor = predictor
         self._stopwatch = stopwatch if stopwatch is not None else Stopwatch()
-        self._hop_ns = to_ns(config.hop_s)
+        self._schedule = HopSchedule(config)
         self._window_ns = to_ns(config.window_s)
-        self._wait_ns = to_ns(config.max_wait_s)
         self._stale_ns = to_ns(config.stale_after_s)
         self._hold_ns = to_ns(config.face_hold_s)
         self._warm_up_ns = to_ns(config.warm_up_s)
@@ -79,9 +79,9 @@ class EmotionEstimator:
         Some hundred milliseconds are usual; seconds mean that the two are stamped by
         different clocks and never meet in one window.
         """
-        if self._frames_ns is None or self._sound_ns is None:
-            return None
-        return self._sound_ns - self._frames_ns
+        frames_ns = self._schedule.reached(Stream.PICTURES)
+        sound_ns = self._schedule.reached(Stream.SOUND)
+        return None if frames_ns is None or sound_ns is None else sound_ns - frames_ns
 
     def reset(self, reason: str = "asked to") -> None:
         """Forget every face, all sound and the time."""
@@ -90,17 +90,12 @@ class EmotionEstimator:
         self._clear()
 
     def _clear(self) -> None:
+        self._schedule.clear()
         self._faces: dict[str, FaceHistory] = {}
         self._sound = SpeechHistory(self._window_ns)
         self._sound_since_ns: int | None = None
         self._voice_id = ""
-        self._first_ns: int | None = None
-        self._next_ns: int | None = None
-        self._frames_ns: int | None = None
-        self._sound_ns: int | None = None
         self._frame_stamps: list[int] = []
-        self._idle_since_ns: int | None = None
-        self._before_jump_ns: int | None = None
 
     # --- input
 
@@ -114,10 +109,9 @@ class EmotionEstimator:
         Returns:
             The estimates that have become due, oldest first.
         """
-        if not self._follows(tracks.stamp_ns, self._frames_ns):
+        if not self._take(Stream.PICTURES, tracks.stamp_ns):
             self.counters.late_frames += 1
             return []
-        self._frames_ns = tracks.stamp_ns
         self._frame_stamps.append(tracks.stamp_ns)
         usable = [face.quality >= self._config.min_face_quality for face in tracks.faces]
         looked = [
@@ -133,7 +127,7 @@ class EmotionEstimator:
                 history = FaceHistory(face.face_id, tracks.stamp_ns)
                 self._faces[face.face_id] = history
             history.add(tracks.stamp_ns, face, good, embeddings.get(face.face_id))
-        return self._due()
+        return self._estimates(self._schedule.due())
 
     def push_speech(self, chunk: SpectrogramChunk) -> list[Hop]:
         """Take the newest spectrogram columns; stamps as for `push_tracks`.
@@ -143,7 +137,7 @@ class EmotionEstimator:
         """
         if len(chunk.speech) == 0:
             return []
-        if not self._follows(chunk.end_ns, self._sound_ns):
+        if not self._take(Stream.SOUND, chunk.end_ns):
             self.counters.late_chunks += 1
             return []
         before = self._sound.end_ns
@@ -151,13 +145,11 @@ class EmotionEstimator:
         joined = before is not None and abs(chunk.stamp_ns - (before + HOP_NS)) < HOP_NS
         if self._sound_since_ns is None or not joined:
             self._sound_since_ns = chunk.stamp_ns
-        self._sound_ns = chunk.end_ns
-        return self._due()
+        return self._estimates(self._schedule.due())
 
     def flush(self) -> list[Hop]:
         """Make the estimates that still wait for the slower stream, at the end of a file."""
-        newest = self._newest_ns()
-        return [] if newest is None else self._emit_until(newest)
+        return self._estimates(self._schedule.due(all_input=True))
 
     def tick(self, now_ns: int) -> list[Hop]:
         """Say so when the input has stopped; call it from time to time in a live system.
@@ -165,28 +157,14 @@ class EmotionEstimator:
         Args:
             now_ns: present time on the clock that stamps pictures and sound [ns].
         """
-        newest = self._newest_ns()
-        if newest is None:
-            if self._idle_since_ns is None or now_ns < self._idle_since_ns:
-                self._idle_since_ns = now_ns
-            newest = self._idle_since_ns
-        if now_ns - newest <= self._stale_ns:
-            return []
-        due = now_ns // self._hop_ns * self._hop_ns
-        if self._next_ns is not None and due < self._next_ns:
-            return []
-        if self._newest_ns() is not None:
-            self._next_ns = due + self._hop_ns
-        return [self.stale(due)]
+        hop_ns = self._schedule.silent_hop(now_ns)
+        return [] if hop_ns is None else [self.stale(hop_ns)]
 
     def skip_to(self, stamp_ns: int) -> None:
         """Leave out the estimates due before `stamp_ns` [ns]: a live system that has fallen
         behind catches up with it."""
-        if self._next_ns is None or stamp_ns <= self._next_ns:
-            return
-        missed = (stamp_ns - self._next_ns) // self._hop_ns
-        self.counters.skipped_hops += missed
-        self._next_ns += missed * self._hop_ns
+        self._schedule.skip_to(stamp_ns)
+        self.counters.skipped_hops = self._schedule.skipped
 
     def stale(self, stamp_ns: int) -> Hop:
         """The hop that says: pictures and sound are too old to claim anything."""
@@ -194,28 +172,16 @@ class EmotionEstimator:
         nobody = no_claim(person, Status.STALE_INPUT)
         return Hop(stamp_ns, (), nobody, None)
 
-    def _follows(self, stamp_ns: int, before_ns: int | None) -> bool:
-        """Whether input comes after what its stream brought before; resets on jumps."""
-        if before_ns is None and self._left_over(stamp_ns):
+    def _take(self, stream: Stream, stamp_ns: int) -> bool:
+        """Let a stream come to `stamp_ns`; False when the input is to be left out."""
+        order = self._schedule.order(stream, stamp_ns)
+        if order is Order.LATE:
             return False
-        if before_ns is not None and stamp_ns < before_ns - self._stale_ns:
-            newest = self._newest_ns()
+        if order is Order.JUMP_BACK:
+            before_ns = self._schedule.reached(stream) or 0
             self.reset(f"time jumped back by {to_s(before_ns - stamp_ns):.2f} s")
-            self._before_jump_ns = newest
-        elif before_ns is not None and stamp_ns <= before_ns:
-            return False
-        if self._next_ns is None:
-            self._first_ns = stamp_ns
-            self._next_ns = (stamp_ns // self._hop_ns + 1) * self._hop_ns
+        self._schedule.take(stream, stamp_ns)
         return True
-
-    def _left_over(self, stamp_ns: int) -> bool:
-        """Whether input is from before the jump that the other stream has already made."""
-        newest = self._newest_ns()
-        if self._before_jump_ns is None or newest is None:
-            return False
-        near_old = abs(stamp_ns - self._before_jump_ns) <= self._stale_ns + self._wait_ns
-        return near_old and stamp_ns - newest > self._stale_ns
 
     def _has_turn(self, face_id: str, stamp_ns: int) -> bool:
         history = self._faces.get(face_id)
@@ -231,40 +197,13 @@ class EmotionEstimator:
             vectors = self._predictor.embed_faces([face.crop for face in faces])
         return {face.face_id: vector for face, vector in zip(faces, vectors, strict=True)}
 
-    # --- time
-
-    def _newest_ns(self) -> int | None:
-        known = [end for end in (self._frames_ns, self._sound_ns) if end is not None]
-        return max(known, default=None)
-
-    def _due(self) -> list[Hop]:
-        newest = self._newest_ns()
-        assert newest is not None  # an input was just taken
-        assert self._first_ns is not None
-        ready = newest
-        for end in (self._frames_ns, self._sound_ns):
-            # A stream never seen yet is waited for as long as one that stopped at the start.
-            reached = self._first_ns if end is None else end
-            if newest - reached < self._stale_ns:
-                ready = min(ready, max(reached, newest - self._wait_ns))
-        return self._emit_until(ready)
-
-    def _emit_until(self, ready_ns: int) -> list[Hop]:
-        assert self._next_ns is not None
-        hops = []
-        backlog = (ready_ns - self._next_ns) // self._hop_ns
-        limit = max(max(self._stale_ns, self._wait_ns) // self._hop_ns, 1)
-        if backlog > limit:
-            # After a hole in time the states of the hole are of no use to anyone.
-            self.counters.skipped_hops += backlog - limit
-            self._next_ns += (backlog - limit) * self._hop_ns
-        while self._next_ns <= ready_ns:
-            hops.append(self._estimate(self._next_ns))
-            self._next_ns += self._hop_ns
-            self.counters.hops += 1
-        return hops
-
     # --- estimates
+
+    def _estimates(self, hops_ns: Iterable[int]) -> list[Hop]:
+        hops = [self._estimate(hop_ns) for hop_ns in hops_ns]
+        self.counters.hops += len(hops)
+        self.counters.skipped_hops = self._schedule.skipped
+        return hops
 
     def _estimate(self, now_ns: int) -> Hop:
         start = now_ns - self._window_ns
@@ -399,11 +338,13 @@ class EmotionEstimator:
                 return estimate
         if estimates:
             return estimates[0]
-        assert self._first_ns is not None  # hops are made only after an input
+        first_ns = self._schedule.first_ns
+        assert first_ns is not None  # hops are made only after an input
         nobody = Person(now_ns, now_ns, self.model_id)
-        if now_ns - self._first_ns < self._warm_up_ns:
+        if now_ns - first_ns < self._warm_up_ns:
             return no_claim(nobody, Status.WARMING_UP)
-        if self._frames_ns is not None and now_ns - self._frames_ns > self._stale_ns:
+        frames_ns = self._schedule.reached(Stream.PICTURES)
+        if frames_ns is not None and now_ns - frames_ns > self._stale_ns:
             # The camera has died: whether somebody is there is not known.
             return no_claim(nobody, Status.STALE_INPUT)
         return no_claim(nobody, Status.NO_FACE)
