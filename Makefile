@@ -27,4 +27,4 @@ lint:  ## ruff and mypy
 	@$(IN_ENV) ruff check . && ruff format --check . && mypy
 
 clean:  ## remove the environment, the workspace and what commands left behind
-	rm -rf .venv .ws out
+	rm -rf .venv .ws out build avemo_ros.egg-info

@@ -14,11 +14,18 @@ from launch_ros.substitutions import FindPackageShare
 
 CONFIG = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "emotion.yaml"])
 
+OUTPUTS = ("emotion_states", "emotion_state", "emotion_overlay", "face_tracks", "spectrogram")
+
 ARGUMENTS = (
     ("image", "image_raw", "topic of the pictures; compressed ones are on <image>/compressed"),
     ("image_transport", "", "raw or compressed; empty: what params_file says"),
     ("audio", "audio", "topic of the sound; audio_stamped for the audio_capture node of Jazzy"),
     ("audio_info", "audio_info", "topic of the sound's format"),
+    ("emotion_states", "emotion_states", "topic of everyone's states"),
+    ("emotion_state", "emotion_state", "topic of the state of the attended person"),
+    ("emotion_overlay", "emotion_overlay", "topic of the pictures with boxes and labels"),
+    ("face_tracks", "face_tracks", "topic of the faces found"),
+    ("spectrogram", "spectrogram", "topic of the sound's spectrogram and speech probability"),
     ("file", "", "media file to play onto these topics; everything ends with it"),
     ("loop", "false", "true: play the file again and again"),
     ("camera", "", "camera to publish: number, path or URL; empty: another node publishes"),
@@ -37,7 +44,12 @@ ARGUMENTS = (
     ("params_file", CONFIG, "parameters of all nodes"),
     ("namespace", "", "of all nodes and relative topics"),
     ("log_level", "info", "debug, info, warn or error"),
-    ("use_sim_time", "false", "true: time comes from /clock, which a file then publishes"),
+    (
+        "use_sim_time",
+        "false",
+        "true: time comes from /clock, which a file then publishes; camera and microphone "
+        "stamp with it, too",
+    ),
 )
 
 
@@ -49,6 +61,8 @@ def start(context: LaunchContext) -> list[GroupAction]:
         ("image_raw/compressed", f"{given['image']}/compressed"),
         ("audio", given["audio"]),
         ("audio_info", given["audio_info"]),
+        # Of all nodes: what one publishes another one takes where they are not composed.
+        *((name, given[name]) for name in OUTPUTS),
     ]
 
     def node(executable: str, **parameters: bool | str) -> Node:
@@ -93,10 +107,17 @@ def start(context: LaunchContext) -> list[GroupAction]:
             )
         )
     if given["camera"]:
-        nodes.append(node("camera", camera_device=given["camera"], compressed=compressed))
+        nodes.append(
+            node(
+                "camera",
+                camera_device=given["camera"],
+                compressed=compressed,
+                use_sim_time=sim_time,
+            )
+        )
     if given["microphone"]:
         device = "" if given["microphone"] == "default" else given["microphone"]
-        nodes.append(node("microphone", microphone_device=device))
+        nodes.append(node("microphone", microphone_device=device, use_sim_time=sim_time))
     return [GroupAction([PushRosNamespace(given["namespace"]), *nodes])]
 
 

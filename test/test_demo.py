@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -120,6 +121,21 @@ def test_a_clip_gives_states_a_video_with_sound_and_a_page(
 
 
 @pytest.mark.ros
+@pytest.mark.parametrize("arguments", [(), ("--domain", "77")])
+def test_the_demo_never_joins_the_exported_domain_unless_asked_to(
+    tmp_path: Path, ros_domain: int, demos: list[Demo], arguments: tuple[str, ...]
+) -> None:
+    demo = Demo(tmp_path / "out", *arguments)
+    demos.append(demo)
+    demo.wait_for("ROS domain")
+    demo.process.send_signal(signal.SIGINT)
+    demo.end()
+    found = re.search(r"ROS domain (\d+);", demo.said)
+    assert found is not None
+    assert int(found[1]) == 77 if arguments else int(found[1]) != ros_domain
+
+
+@pytest.mark.ros
 def test_an_interruption_keeps_the_results_and_ends_all_nodes(
     tmp_path: Path, demos: list[Demo]
 ) -> None:
@@ -172,6 +188,7 @@ def test_a_killed_demo_leaves_no_node_behind(tmp_path: Path, demos: list[Demo]) 
         (["--clip", "{tmp}/none.mp4"], "there is no file"),
         (["--clip", "{tmp}/text.mp4"], "text.mp4"),
         (["--clip", str(SAMPLE), "--source", "devices"], "exclude"),
+        (["--domain", "300"], "--domain"),
     ],
 )
 def test_what_cannot_be_played_is_said_before_anything_starts(

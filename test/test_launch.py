@@ -14,6 +14,7 @@ import pytest
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 pytest.importorskip("launch_ros", reason="launch is not on PyPI: it needs a ROS installation")
+GetParameters = pytest.importorskip("rcl_interfaces.srv").GetParameters
 start_graph = ros.start_graph
 pytestmark = pytest.mark.ros
 
@@ -36,6 +37,9 @@ sys.exit(service.run())
 @pytest.fixture
 def launch_file(repository: Path) -> Path:
     return repository / "launch" / "emotion.launch.py"
+
+
+OUTPUTS = ("emotion_states", "emotion_state", "emotion_overlay", "face_tracks", "spectrogram")
 
 
 def launched(file: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -81,10 +85,13 @@ def test_a_file_becomes_states_on_the_topics_of_the_namespace(
     start_graph: Start, launch_file: Path, composed: str, nodes: set[str]
 ) -> None:
     graph = start_graph()
-    states = graph.collect(ros.EmotionState, "/head/emotion_state")
+    states = graph.collect(ros.EmotionState, "/head/feeling")
+    drawn = graph.collect(ros.Image, "/head/drawn")
     process = launched(
         launch_file, f"file:={ros.SAMPLE}", f"composed:={composed}", "namespace:=head",
-        "image:=eyes", "loop:=true", "log_level:=warn",
+        "image:=eyes", "loop:=true", "log_level:=warn", "emotion_state:=feeling",
+        "emotion_states:=feelings", "face_tracks:=/faces", "spectrogram:=sounds",
+        "emotion_overlay:=drawn",
     )  # fmt: skip
     try:
         claimed = graph.spin(
@@ -95,13 +102,33 @@ def test_a_file_becomes_states_on_the_topics_of_the_namespace(
             for name, space in graph.probe.get_node_names_and_namespaces()
             if space == "/head"
         }
-        eyes = graph.probe.count_publishers("/head/eyes")
+        shown = graph.spin(lambda: drawn, 30.0)
+        # What was renamed, with how many publish and how many of the nodes take it.
+        split = composed == "false"
+        wanted = {
+            "/head/eyes": (1, 1),
+            "/head/feelings": (1, int(split)),
+            "/faces": (1, int(split)),
+            "/head/sounds": (1, int(split)),
+        }
+
+        def ends() -> dict[str, tuple[int, int]]:
+            probe = graph.probe
+            return {
+                name: (probe.count_publishers(name), probe.count_subscribers(name))
+                for name in wanted
+            }
+
+        joined = graph.spin(lambda: ends() == wanted, 20.0) or ends()
+        names = {name for name, _ in graph.probe.get_topic_names_and_types()}
     finally:
         process.send_signal(signal.SIGINT)
         text = ended(process)
     assert claimed, text
     assert found == nodes | {"media_player"}
-    assert eyes == 1
+    assert shown, text
+    assert joined is True, joined
+    assert not names & {f"/head/{name}" for name in (*OUTPUTS, "image_raw")}
     assert "Traceback" not in text
 
 
@@ -153,3 +180,29 @@ def test_a_stack_that_cannot_start_ends_the_launch(launch_file: Path, tmp_path: 
     assert "cannot configure" in text
     assert "/none.safetensors" in text
     assert "process[emotion_stack-1] was required" in text
+
+
+@pytest.mark.timeout(90)
+def test_simulated_time_reaches_every_node_that_stamps(
+    start_graph: Start, launch_file: Path
+) -> None:
+    graph = start_graph()
+    process = launched(
+        launch_file, "camera:=99", "microphone:='no such microphone'", "use_sim_time:=true"
+    )
+    try:
+        given = {
+            name: graph.call(
+                GetParameters,
+                f"/{name}/get_parameters",
+                GetParameters.Request(names=["use_sim_time"]),
+            )
+            .values[0]
+            .bool_value
+            for name in ("emotion_stack", "camera", "microphone")
+        }
+    finally:
+        process.send_signal(signal.SIGINT)
+        text = ended(process)
+    assert given == {"emotion_stack": True, "camera": True, "microphone": True}
+    assert "Traceback" not in text

@@ -76,13 +76,34 @@ def test_settings_that_do_not_go_together_fail_configuring(start_graph: Start) -
     assert graph.spin(lambda: graph.said("cannot configure", "emotion.warm_up_s"))
 
 
+def test_given_settings_that_there_are_not_are_warned_of_with_the_closest_name(
+    start_graph: Start,
+) -> None:
+    graph = start_graph(
+        "emotion.hopp_s:=0.2", "vision.max_faces:=2", "model.zzzzzz:=1", "other.hop_s:=1.0"
+    )
+    graph.add(ros.Emotion, start=False)
+    assert graph.spin(lambda: len(graph.said("is not known")) >= 2)
+    graph.spin_for(0.2)
+    (hop,) = graph.said("'emotion.hopp_s' is not known")
+    assert "did you mean 'emotion.hop_s'?" in hop
+    assert len(graph.said("'model.zzzzzz' is not known")) == 1
+    assert not graph.said("max_faces")
+    assert not graph.said("other")
+
+
 def test_what_is_read_at_configuring_cannot_change_afterwards(start_graph: Start) -> None:
-    graph = start_graph()
+    graph = start_graph(words=["-r", "__ns:=/eyes"])
     node = graph.add(ros.FaceTracker)
     refused = graph.set(node, "vision.max_faces", 2)
     assert not refused.successful
-    assert "unconfigured" in refused.reason
+    command = "`ros2 lifecycle set /eyes/face_tracker"
+    assert f"{command} deactivate`, then {command} cleanup`" in refused.reason
+    assert "allowed:" not in refused.reason
     node.trigger_deactivate()
+    refused = graph.set(node, "vision.max_faces", 2)
+    assert f"{command} cleanup`" in refused.reason
+    assert "deactivate" not in refused.reason
     node.trigger_cleanup()
     assert graph.set(node, "vision.max_faces", 2).successful
     assert node.start()

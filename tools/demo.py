@@ -73,6 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--microphone", default="", help="number or part of the name (default: the system's)"
     )
+    parser.add_argument(
+        "--domain",
+        type=int,
+        choices=range(233),
+        metavar="ID",
+        help="ROS domain, 0 to 232 (default: one of its own, not that of ROS_DOMAIN_ID)",
+    )
     args = parser.parse_args(argv)
     if args.clip is not None and args.source == "devices":
         parser.error("a clip and devices exclude one another")
@@ -86,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             source = Devices(args.camera, args.microphone)
         _check_ros()
-        return Demo(source, args.out, args.seconds).run()
+        return Demo(source, args.out, args.seconds, args.domain).run()
     except DemoError as error:
         print(f"demo: error: {error}", file=sys.stderr)
         return error.status
@@ -103,6 +110,13 @@ def _check_ros() -> None:
             "'. tools/env.sh', or use 'make demo', which does both",
             NOT_STARTED,
         ) from error
+
+
+def _other_domain() -> int:
+    """A domain of 1 to 101, whose ports Linux gives to nobody else, that is not exported."""
+    domain = 1 + os.getpid() % 101
+    taken = os.environ.get("ROS_DOMAIN_ID", "").strip() == str(domain)
+    return 1 + domain % 101 if taken else domain
 
 
 class Source:
@@ -399,8 +413,11 @@ class Listener:
 class Demo:
     """Starts the nodes, shows and records what they publish, and ends them."""
 
-    def __init__(self, source: Source, out: Path, seconds: float | None) -> None:
+    def __init__(
+        self, source: Source, out: Path, seconds: float | None, domain: int | None = None
+    ) -> None:
         self._source = source
+        self._domain = domain
         self._out = out
         self._seconds = seconds
         self._interrupted = False
@@ -423,8 +440,11 @@ class Demo:
         for old in (self._video, self._page, self._jsonl):
             old.unlink(missing_ok=True)
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        # Of its own, so that a robot's running nodes neither hear nor disturb the demo.
-        os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+        # Of its own whatever is exported, so that a robot's running nodes neither hear nor
+        # disturb the demo.
+        os.environ["ROS_DOMAIN_ID"] = str(
+            _other_domain() if self._domain is None else self._domain
+        )
         os.environ.setdefault("ROS_LOG_DIR", str(self._out / "log"))
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._interrupt)

@@ -47,7 +47,9 @@ _FORMATS: Final[dict[str, tuple[int, str]]] = {
     "FLOAT64_BE": (8, ">f8"),
 }
 
-_SHOWN: Final = ", ".join(name for name in _FORMATS if name.endswith("LE") and "_LE" not in name)
+_SHOWN: Final = ", ".join(
+    name for name in _FORMATS if name.endswith("LE") and "_LE" not in name
+)
 FORMAT_NAMES: Final = f"S8, U8, {_SHOWN} and their BE forms"
 """What `decode_pcm` reads, for people; ALSA's names are read too."""
 

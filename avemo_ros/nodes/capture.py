@@ -115,11 +115,21 @@ class Capture(Generic[Item]):
                     self._read.add()
                     self._deliver(item)
             except SourceError as error:
-                self._reading = False
                 self._losses += 1
                 self._trouble.report(str(error), f"{error}; trying again")
             except Exception as error:  # noqa: BLE001  the thread has to go on
-                self._trouble.report(type(error).__name__, f"{type(error).__name__}: {error}")
+                self._losses += 1
+                text = f"{type(error).__name__}: {error}"
+                self._trouble.report(type(error).__name__, f"{text}; trying again")
+                # A source closes what it reports itself; this it did not see coming.
+                self._close()
+            self._reading = False
             self._stopping.wait(pause_s)
             pause_s = min(2.0 * pause_s, _LONGEST_PAUSE_S)
-        self._device.close()
+        self._close()
+
+    def _close(self) -> None:
+        try:
+            self._device.close()
+        except Exception as error:  # noqa: BLE001  the thread has to go on
+            self._trouble.report("close", f"cannot be closed: {type(error).__name__}: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,22 @@ def declare(node: Node, parameters: Iterable[Parameter]) -> None:
                 f"{parameter.low} to {parameter.high}",
             ) from error
         parameter.check(value)
+
+
+def unknown(node: Node) -> dict[str, str]:
+    """Given parameters of the core's groups that are none of its settings, from the command
+    line and parameter files, each with the setting of the closest name or "".
+
+    Settings of groups that this node does not have are known: one parameter file serves all
+    nodes.
+    """
+    known = [name for name, _ in PipelineConfig.settings()]
+    groups = {name.split(".", 1)[0] for name in known}
+    return {
+        name: next(iter(difflib.get_close_matches(name, known, n=1)), "")
+        for name in sorted(node._parameter_overrides)  # noqa: SLF001  no public way
+        if name.split(".", 1)[0] in groups and name not in known
+    }
 
 
 def values(node: Node, parameters: Iterable[Parameter]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.nodes import qos
-from avemo_ros.nodes.parameters import Parameter, core, declare, values
+from avemo_ros.nodes.parameters import Parameter, core, declare, unknown, values
 
 _REPORT_PERIOD_S: Final = 1.0
 
@@ -75,6 +75,11 @@ class ManagedNode(LifecycleNode):
         self.finished: Callable[[], None] = lambda: None
         """What a node calls that has nothing more to do; ends the process that `run` made."""
         declare(self, [*self._own, *self._core])
+        for given, closest in unknown(self).items():
+            hint = f"; did you mean '{closest}'?" if closest else ""
+            self.get_logger().warning(
+                f"parameter '{given}' is not known and has no effect{hint}"
+            )
         self.add_on_set_parameters_callback(self._check_change)
         self.add_post_set_parameters_callback(self._after_change)
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -195,9 +200,28 @@ class ManagedNode(LifecycleNode):
     def _check_change(self, changes: list[Any]) -> SetParametersResult:
         try:
             self._accept(changes)
+            fixed = self._fixed(changes)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
+        return SetParametersResult(successful=not fixed, reason=fixed)
+
+    def _fixed(self, changes: list[Any]) -> str:
+        """Why these values cannot change now; empty if they can."""
+        ours = {parameter.name for parameter in (*self._own, *self._core)}
+        fixed = [
+            change.name
+            for change in changes
+            if change.name in ours and change.name.split(".", 1)[0] not in self.live_groups
+        ]
+        if not self._configured or not fixed:
+            return ""
+        steps = [*(("deactivate",) if self.active else ()), "cleanup"]
+        name = self.get_fully_qualified_name()
+        commands = ", then ".join(f"`ros2 lifecycle set {name} {step}`" for step in steps)
+        return (
+            f"parameter '{fixed[0]}' is read when the node is configured and cannot change "
+            f"now; run {commands} first"
+        )
 
     def _accept(self, changes: list[Any]) -> None:
         own = {parameter.name: parameter for parameter in self._own}
@@ -209,12 +233,6 @@ class ManagedNode(LifecycleNode):
                 own[change.name].check(change.value)
             else:
                 settings[change.name] = change.value
-            if self._configured and change.name.split(".", 1)[0] not in self.live_groups:
-                raise ConfigError(
-                    change.name,
-                    change.value,
-                    "changes only while unconfigured (ros2 lifecycle set NODE cleanup)",
-                )
         PipelineConfig.from_flat(settings)
 
     def _after_change(self, changes: list[Any]) -> None:

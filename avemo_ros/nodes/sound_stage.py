@@ -428,7 +428,11 @@ def _given_format(node: ManagedNode) -> SoundFormat | None:
         decode_pcm(b"", form.sample_format, form.channels)
     except AudioFormatError as error:
         name, value, allowed = {
-            "rate": (RATE.name, form.rate, f"0 (wait for audio_info), {MIN_RATE} to {MAX_RATE}"),
+            "rate": (
+                RATE.name,
+                form.rate,
+                f"0 (wait for audio_info), {MIN_RATE} to {MAX_RATE}",
+            ),
             "channels": (CHANNELS.name, form.channels, f"1 to {MAX_CHANNELS}"),
             "format": (SAMPLE_FORMAT.name, form.sample_format, FORMAT_NAMES),
         }[error.kind]

@@ -185,7 +185,9 @@ class MediaFile:
         for block in cutter.flush():
             yield block.stamp_ns, block
 
-    def _converted(self, convert: Callable[[Any], NDArray[Number]], frame: Any) -> NDArray[Number]:
+    def _converted(
+        self, convert: Callable[[Any], NDArray[Number]], frame: Any
+    ) -> NDArray[Number]:
         try:
             return convert(frame)
         except (av.FFmpegError, ValueError) as error:
