@@ -37,12 +37,16 @@ def seeing(
 
 
 def sees_a_face(graph: Any, feed: Any, states: list[Any]) -> bool:
-    """Good pictures lead to a claim again."""
-    feed.play(2.0, until=lambda: states and states[-1].status == ros.EmotionState.NO_VOICE)
-    found: bool = graph.spin(
-        lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states)
-    )
-    return found
+    """Good pictures lead to a claim again; a busy machine may need them more than once."""
+
+    def found() -> bool:
+        return any(state.status == ros.EmotionState.NO_VOICE for state in states)
+
+    for _ in range(5):
+        feed.play(2.0, until=found)
+        if graph.spin(found, 3.0):
+            return True
+    return False
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,7 @@ def test_a_bad_picture_is_said_once_and_good_ones_recover(
 
     assert sees_a_face(graph, feed, states)
     assert graph.spin(lambda: graph.said("pictures", "good again"))
-    assert graph.spin(lambda: int(graph.figure("emotion_stack: pictures", "rejected")) >= 1)
+    assert graph.spin(lambda: int(rejected(graph)) >= 1)
 
 
 def test_a_bad_picture_shows_in_the_diagnostics(start_graph: Start) -> None:

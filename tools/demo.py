@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Quick answers first: the imports of ROS and of the models take seconds.
         if args.source == "clip":
-            clip = args.clip or SAMPLE
+            clip = (args.clip or SAMPLE).expanduser()
             if not clip.is_file():
                 raise DemoError(f"there is no file '{clip}'", NOT_STARTED)
             source: Source = Clip(clip)

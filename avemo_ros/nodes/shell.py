@@ -24,6 +24,8 @@ from avemo_ros.nodes import qos
 from avemo_ros.nodes.parameters import Parameter, core, declare, unknown, values
 
 _REPORT_PERIOD_S: Final = 1.0
+_SILENT_REPORTS: Final = 4
+"""An input that was silent in so many reports in a row is worth a line in the log."""
 
 AUTOSTART: Final = Parameter(
     "autostart",
@@ -70,6 +72,7 @@ class ManagedNode(LifecycleNode):
         self._core = core(groups)
         self._own = [AUTOSTART, *parameters]
         self._configured = False
+        self._silent: dict[str, int] = {}
         self.last_error = ""
         """Why the last transition failed; empty when it did not."""
         self.finished: Callable[[], None] = lambda: None
@@ -154,7 +157,10 @@ class ManagedNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Runs `open`."""
-        return self._attempt("activate", self.open, self.close)
+        done = self._attempt("activate", self.open, self.close)
+        if done == TransitionCallbackReturn.SUCCESS:
+            self.get_logger().info("active")
+        return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Runs `close`."""
@@ -246,6 +252,7 @@ class ManagedNode(LifecycleNode):
     def _report(self) -> None:
         if self.active:
             statuses = self.report()
+            self._say_silence(statuses)
         else:
             level = DiagnosticStatus.ERROR if self.last_error else DiagnosticStatus.OK
             label = str(self._state_machine.current_state[1])
@@ -256,6 +263,18 @@ class ManagedNode(LifecycleNode):
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+    def _say_silence(self, statuses: Sequence[DiagnosticStatus]) -> None:
+        """One line when an input does not come, one when it does: a node that waits for a
+        topic that nobody publishes would look as if it hung."""
+        for entry in statuses:
+            reports = self._silent.get(entry.name, 0)
+            silent = entry.level == DiagnosticStatus.STALE
+            if silent and reports + 1 == _SILENT_REPORTS:
+                self.get_logger().warning(entry.message)
+            elif not silent and reports >= _SILENT_REPORTS:
+                self.get_logger().info(entry.message)
+            self._silent[entry.name] = reports + 1 if silent else 0
 
 
 def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> int:

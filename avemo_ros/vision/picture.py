@@ -58,12 +58,15 @@ def as_bgr(image: NDArray[Any]) -> Picture:
     """
     allowed = "a uint8 array (H, W, 3) BGR or (H, W) grey with at least one pixel"
     if not isinstance(image, np.ndarray):
-        raise ImageError(f"picture is a {type(image).__name__}; allowed: {allowed}")
+        raise ImageError(
+            f"picture is a {type(image).__name__}; allowed: {allowed}", kind="type"
+        )
     grey = image.ndim == 2
     shaped = grey or (image.ndim == 3 and image.shape[2] == 3)
     if image.dtype != np.uint8 or not shaped or image.size == 0:
         raise ImageError(
-            f"picture has type {image.dtype} and shape {image.shape}; allowed: {allowed}"
+            f"picture has type {image.dtype} and shape {image.shape}; allowed: {allowed}",
+            kind="type",
         )
     if grey:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
@@ -101,28 +104,37 @@ def to_bgr(
         shown = f"'{encoding}'" if encoding else "missing"
         raise ImageError(
             f"picture encoding is {shown} (size {width}x{height}, step {step}); "
-            f"allowed: {', '.join(ENCODINGS)}"
+            f"allowed: {', '.join(ENCODINGS)}",
+            kind="encoding",
         )
     depth, code = _ENCODINGS[encoding]
     what = f"picture with encoding '{encoding}', size {width}x{height}, step {step}"
     if height < 1 or width < 1:
-        raise ImageError(f"{what} has no pixels; allowed: width and height of at least 1")
+        raise ImageError(
+            f"{what} has no pixels; allowed: width and height of at least 1", kind="size"
+        )
     if encoding in _PAIRED and width % 2:
-        raise ImageError(f"{what} has an odd width; allowed: an even width for this encoding")
+        raise ImageError(
+            f"{what} has an odd width; allowed: an even width for this encoding", kind="size"
+        )
     if encoding.startswith("bayer") and min(width, height) < 2:
-        raise ImageError(f"{what} is too small; allowed: at least 2x2 for this encoding")
+        raise ImageError(
+            f"{what} is too small; allowed: at least 2x2 for this encoding", kind="size"
+        )
     if step < width * depth:
         raise ImageError(
-            f"{what} has rows that do not fit; allowed: a step of at least {width * depth}"
+            f"{what} has rows that do not fit; allowed: a step of at least {width * depth}",
+            kind="step",
         )
     try:
         raw = np.frombuffer(data, np.uint8)
     except (TypeError, ValueError, BufferError) as error:
-        raise ImageError(f"{what} has unusable data: {error}") from error
+        raise ImageError(f"{what} has unusable data: {error}", kind="data") from error
     if raw.size < step * height:
         raise ImageError(
             f"{what} is truncated: it has {raw.size} bytes; "
-            f"allowed: at least step * height = {step * height}"
+            f"allowed: at least step * height = {step * height}",
+            kind="truncated",
         )
     rows = raw[: step * height].reshape(height, step)[:, : width * depth]
     if encoding == "mono16":
@@ -155,14 +167,15 @@ def decode_compressed(data: Any, encoding: str) -> Picture:
     if not any(word in COMPRESSIONS for word in words) or "compresseddepth" in words:
         shown = f"'{encoding}'" if encoding else "missing"
         raise ImageError(
-            f"compressed picture format is {shown}; allowed: {', '.join(COMPRESSIONS)}"
+            f"compressed picture format is {shown}; allowed: {', '.join(COMPRESSIONS)}",
+            kind="format",
         )
     content = bytes(data)
     what = f"compressed picture with format '{encoding}' and {len(content)} bytes"
     if not content:
-        raise ImageError(f"{what} is empty")
+        raise ImageError(f"{what} is empty", kind="truncated")
     if _ends_early(content):
-        raise ImageError(f"{what} is truncated: its end marker is missing")
+        raise ImageError(f"{what} is truncated: its end marker is missing", kind="truncated")
     try:
         if content.startswith(_JPEG):
             # OpenCV fills what is damaged with anything and only says so on stderr.
@@ -170,9 +183,11 @@ def decode_compressed(data: Any, encoding: str) -> Picture:
         else:
             image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except (cv2.error, ValueError) as error:
-        raise ImageError(f"{what} cannot be decoded: {error}") from error
+        raise ImageError(f"{what} cannot be decoded: {error}", kind="corrupt") from error
     if image is None:
-        raise ImageError(f"{what} cannot be decoded; allowed: a whole file of its format")
+        raise ImageError(
+            f"{what} cannot be decoded; allowed: a whole file of its format", kind="corrupt"
+        )
     return np.asarray(image, np.uint8)
 
 
