@@ -22,8 +22,10 @@ def test_an_input_that_does_not_come_is_said_once_and_once_when_it_comes():
             said.append(f"info {text}")
 
     class Node:
-        _silent: dict[str, int] = {}
         _say_silence = ManagedNode._say_silence
+
+        def __init__(self) -> None:
+            self._silent: dict[str, int] = {}
 
         def get_logger(self) -> Logger:
             return Logger()
