@@ -6,8 +6,18 @@ ros2 launch avemo_ros emotion.launch.py file:=clip.mp4
 """
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction, Shutdown
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+from launch.substitutions import (
+    EnvironmentVariable,
+    LaunchConfiguration,
+    PathJoinSubstitution,
+)
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -51,6 +61,9 @@ ARGUMENTS = (
         "stamp with it, too",
     ),
 )
+
+
+_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def start(context: LaunchContext) -> list[GroupAction]:
@@ -118,7 +131,12 @@ def start(context: LaunchContext) -> list[GroupAction]:
     if given["microphone"]:
         device = "" if given["microphone"] == "default" else given["microphone"]
         nodes.append(node("microphone", microphone_device=device, use_sim_time=sim_time))
-    return [GroupAction([PushRosNamespace(given["namespace"]), *nodes])]
+    # Raw pictures through shared memory, unless the user has a profile; the file says why.
+    profile = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "fastdds.xml"])
+    buffers = SetEnvironmentVariable(
+        _PROFILE, EnvironmentVariable(_PROFILE, default_value=profile)
+    )
+    return [GroupAction([buffers, PushRosNamespace(given["namespace"]), *nodes])]
 
 
 def is_true(given: dict[str, str], name: str) -> bool:
