@@ -7,6 +7,7 @@ table; an annotated video, a timeline page and the states as JSON Lines stay in 
 
 from __future__ import annotations
 
+import abc
 import argparse
 import json
 import os
@@ -119,7 +120,7 @@ def _other_domain() -> int:
     return 1 + domain % 101 if taken else domain
 
 
-class Source:
+class Source(abc.ABC):
     """Where pictures and sound come from."""
 
     title = ""
@@ -128,9 +129,9 @@ class Source:
     duration_s: float | None = None
     """None: until it is interrupted."""
 
+    @abc.abstractmethod
     def nodes(self) -> list[tuple[str, dict[str, object]]]:
         """Nodes to start, with their parameters."""
-        raise NotImplementedError
 
 
 class Clip(Source):
