@@ -23,6 +23,7 @@ FROM_PYPI = {
     "pyaudio": "PyAudio",
     "safetensors": "safetensors",
     "scipy": "scipy",
+    "simplejpeg": "simplejpeg",
     "torch": "torch",
     "tqdm": "tqdm",
     "yaml": "PyYAML",
