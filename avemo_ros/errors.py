@@ -53,3 +53,7 @@ class SourceError(AvemoError):
 
 class WeightsError(AvemoError):
     """A weights file is missing, damaged or made for another model."""
+
+
+class DataError(AvemoError):
+    """A data set is missing, broken, or would be used in a way that is not honest."""

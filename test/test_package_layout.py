@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -28,6 +29,17 @@ FROM_PYPI = {
     "tqdm": "tqdm",
     "yaml": "PyYAML",
 }
+FOR_TRAINING = {
+    "matplotlib": "matplotlib",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "onnxscript": "onnxscript",
+    "opensmile": "opensmile",
+    "optuna": "optuna",
+    "sklearn": "scikit-learn",
+    "tensorboard": "tensorboard",
+}
+"""The extra `train`: what a robot has not got."""
 BROUGHT_ALONG = {"protobuf"}  # mediapipe's, of the release that it asks for
 OPTIONAL = {"PyAudio"}
 
@@ -37,10 +49,13 @@ LAYERS = {
     "source": {"audio"},
     "audio": set(),
     "vision": set(),
-    "model": {"audio", "vision"},
+    "data": {"source", "audio", "vision"},
+    "model": {"audio", "vision", "data"},
     "state": {"audio", "vision", "model"},
     "sink": {"audio", "vision", "state"},
     "pipeline": {"audio", "vision", "model", "state"},
+    "evaluate": {"source", "audio", "vision", "data", "model", "sink"},
+    "train": {"source", "audio", "vision", "data", "model", "sink", "evaluate"},
 }
 
 
@@ -94,6 +109,11 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
     setup = configparser.ConfigParser()
     setup.read(repository / "setup.cfg")
     wanted = re.findall(r"^([\w-]+)", setup["options"]["install_requires"], re.MULTILINE)
+    extra = re.findall(r"^([\w-]+)", setup["options.extras_require"]["train"], re.MULTILINE)
+    for package in extra:
+        assert package in locked(repository / "tools" / "requirements" / "train.lock") | locked(
+            repository / "tools" / "requirements" / "core.lock"
+        )
     versions: dict[str, str] = {}
     for lock in ("core", "torch", "microphone"):
         versions |= locked(repository / "tools" / "requirements" / f"{lock}.lock")
@@ -103,20 +123,33 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
             package = FROM_PYPI[name]
             assert package in versions, f"{path} imports {name}, no lock has {package}"
             assert package in {*wanted, *BROUGHT_ALONG, *OPTIONAL}, f"{path} imports {name}"
+        elif name in FOR_TRAINING:
+            assert FOR_TRAINING[name] in extra, f"{path} imports {name}, [train] lacks it"
         else:
             assert name in ros, f"{path} imports {name}, which package.xml does not name"
+
+
+def test_the_robot_needs_nothing_of_the_training_extra(repository: Path) -> None:
+    code = (
+        "import sys; import avemo_ros.pipeline, avemo_ros.cli.predict;"
+        f"print(sorted({set(FOR_TRAINING) - {'matplotlib'}!r} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_nothing_is_declared_that_is_not_used(repository: Path) -> None:
     setup = configparser.ConfigParser()
     setup.read(repository / "setup.cfg")
     wanted = re.findall(r"^([\w-]+)", setup["options"]["install_requires"], re.MULTILINE)
-    used = {FROM_PYPI.get(name) for name in outside(repository)}
+    used = {(FROM_PYPI | FOR_TRAINING).get(name) for name in outside(repository)}
     # Of silero-vad only the weights file is read, not the module.
     assert set(wanted) - used == {"silero-vad"}
 
 
-@pytest.mark.parametrize("lock", ["core", "torch", "microphone", "dev", "ros"])
+@pytest.mark.parametrize("lock", ["core", "torch", "microphone", "dev", "train", "ros"])
 def test_every_requirement_is_locked_to_one_version(repository: Path, lock: str) -> None:
     path = repository / "tools" / "requirements" / f"{lock}.lock"
     for line in path.read_text().splitlines():
@@ -126,7 +159,7 @@ def test_every_requirement_is_locked_to_one_version(repository: Path, lock: str)
 
 
 def test_only_nodes_import_ros(repository: Path) -> None:
-    ros = set(outside(repository)) - set(FROM_PYPI)
+    ros = set(outside(repository)) - set(FROM_PYPI) - set(FOR_TRAINING)
     assert "rclpy" in ros
     for path in sources(repository):
         if "nodes" in path.relative_to(repository).parts:

@@ -94,7 +94,7 @@ venv_digest() { # VERSION FILE...
 }
 
 make_venv() {
-    local python version wanted files=("$locks"/{core,dev,torch,microphone}.lock)
+    local python version wanted files=("$locks"/{core,dev,train,torch,microphone}.lock)
     [ -n "$mode" ] || files+=("$locks/ros.lock")
     if [ -e "$venv/avemo.stamp" ]; then
         "$venv/bin/python" -V >/dev/null 2>&1 &&
@@ -107,7 +107,7 @@ make_venv() {
     rm -rf "$venv" "$workspace"/{ready,build,install,log}
     logged venv "$python" -m venv ${mode:+--system-site-packages} "$venv"
     local pip=("$venv/bin/pip" --disable-pip-version-check install --no-input)
-    local lists=(-r "$locks/core.lock" -r "$locks/dev.lock")
+    local lists=(-r "$locks/core.lock" -r "$locks/dev.lock" -r "$locks/train.lock")
     [ -n "$mode" ] || lists+=(-r "$locks/ros.lock")
     logged pip "${pip[@]}" --no-deps "${lists[@]}"
     logged torch "${pip[@]}" -r "$locks/torch.lock"

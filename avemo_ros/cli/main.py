@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import signal
@@ -25,6 +26,17 @@ exit status:
   130  interrupted; what was made so far is in NAME.partial.EXT
 """
 
+_COMMANDS: Final = {
+    "predict": ("predict", "estimate the emotions in a media file"),
+    "models": ("models", "list the released models and check them"),
+    "data": ("data", "list, check and prepare data sets"),
+    "train": ("train", "train a model from a configuration file"),
+    "tune": ("tune", "search a configuration's best numbers"),
+    "evaluate": ("evaluate", "measure a model on a data set"),
+    "export": ("export", "write a model as ONNX or TorchScript"),
+}
+"""Module below `avemo_ros.cli` and what it does, by name of the command."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
@@ -33,9 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; None takes the process's.
     """
     _hush_libraries()
-    # After the libraries were told to be quiet: these imports load them.
-    from avemo_ros.cli import models, predict
-
     parser = argparse.ArgumentParser(
         prog="avemo",
         description="Emotion from face and voice.",
@@ -44,10 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"avemo {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module, text in (
-        ("predict", predict, "estimate the emotions in a media file"),
-        ("models", models, "list the released models and check them"),
-    ):
+    given = list(sys.argv[1:] if argv is None else argv)
+    for name, (module, text) in _COMMANDS.items():
         command = commands.add_parser(
             name,
             help=text,
@@ -55,9 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             epilog=_EXITS,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
+        if name in given:
+            # Only the wanted one: training libraries take seconds to load, and the robot has
+            # not got them.
+            loaded = importlib.import_module(f"avemo_ros.cli.{module}")
+            loaded.add_arguments(command)
+            command.set_defaults(run=loaded.run)
+    args = parser.parse_args(given)
     logging.basicConfig(format="avemo: %(message)s", level=logging.WARNING, stream=sys.stderr)
     previous = _interrupt_on_terminate()
     try:

@@ -1,0 +1,1 @@
+"""Labelled data sets: who says what with which feeling, and the features made of it."""
