@@ -1,0 +1,161 @@
+"""`avemo data`: which data sets can be read, and whether a copy of one is whole."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from avemo_ros.data.check import as_json, check, report
+from avemo_ros.data.dataset import DataSet
+from avemo_ros.data.mapping import WORDS, label_of
+from avemo_ros.data.registry import DATASETS, find_dataset
+from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.labels import SPEECH_CLASSES
+
+DONE: Final = 0
+DIFFERS: Final = 1
+
+
+class _LateParser(argparse.ArgumentParser):
+    """Declares its arguments only when its command is used: that may load much."""
+
+    declare: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Declare, then parse."""
+        declare, self.declare = self.declare, None
+        if declare is not None:
+            declare(self)
+        return super().parse_known_args(args, namespace)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=_LateParser
+    )
+    text = "list the data sets: classes, licence and the layout that is expected"
+    listing = actions.add_parser("list", help=text, description=_sentence(text))
+    listing.add_argument("names", nargs="*", metavar="NAME", help="only these")
+    listing.set_defaults(run_action=run_list)
+
+    text = "compare a copy of a data set with the published counts, and find broken files"
+    checking = actions.add_parser(
+        "check",
+        help=text,
+        description=_sentence(text),
+        epilog="exit status: 0 as published, 1 it differs or files are broken, 2 not readable",
+    )
+    checking.add_argument("name", metavar="NAME", help=f"one of {', '.join(DATASETS)}")
+    checking.add_argument("root", type=Path, metavar="ROOT", help="its folder")
+    checking.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the loader, e.g. labels=perceived (see `avemo data list`)",
+    )
+    checking.add_argument("--all", action="store_true", help="name every file of a group")
+    checking.add_argument("--json", type=Path, metavar="OUT", help="write the result there too")
+    checking.set_defaults(run_action=run_check)
+
+    text = "detect and align faces, compute spectrograms, and keep them on disk"
+    prepare = actions.add_parser("prepare", help=text, description=_sentence(text))
+    prepare.declare = _declare_prepare
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the action that was named; returns the exit status."""
+    return int(args.run_action(args))
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print what is known of each data set, and what their labels count as.
+
+    Raises:
+        ConfigError: no data set of that name.
+    """
+    datasets = [find_dataset(name) for name in args.names] or list(DATASETS.values())
+    print("\n\n".join(_describe(dataset) for dataset in datasets))
+    if not args.names:
+        print("\nWords for the classes (also in clips.csv):")
+        for label in SPEECH_CLASSES:
+            words = ", ".join(word for word, counts_as in WORDS.items() if counts_as == label)
+            print(f"  {label:9} {words}")
+        print(f"  left out  {', '.join(word for word in WORDS if WORDS[word] is None)}")
+        print("calm is a class of the speech model only; the robot counts it as neutral.")
+    return DONE
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Print the comparison; returns 1 if the copy is not as published.
+
+    Raises:
+        ConfigError: no such data set or option.
+        DataError: the copy cannot be read, or the result cannot be written.
+    """
+    checked = check(find_dataset(args.name), args.root, **_options(args.option))
+    print(report(checked, everything=args.all))
+    if args.json is not None:
+        part = args.json.with_name(args.json.name + ".part")
+        try:
+            part.write_text(json.dumps(as_json(checked), indent=1) + "\n", encoding="utf-8")
+            part.replace(args.json)
+        except OSError as error:
+            raise DataError(f"{args.json} cannot be written ({error.strerror})") from error
+    return DONE if checked.as_published else DIFFERS
+
+
+def _declare_prepare(parser: argparse.ArgumentParser) -> None:
+    prepare = import_module("avemo_ros.cli.data_prepare")
+    prepare.add_arguments(parser)
+    parser.set_defaults(run_action=prepare.run)
+
+
+def _options(given: list[str]) -> dict[str, str]:
+    options = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError("--option", text, "NAME=VALUE")
+        options[name] = value
+    return options
+
+
+def _describe(dataset: DataSet) -> str:
+    published = dataset.published()
+    whole = "not known"
+    if published is not None:
+        subjects = len(published.subjects) if published.subjects else published.n_subjects
+        people = f" of {subjects} people" if subjects else ""
+        whole = f"{published.total} items{people}"
+    renamed = [
+        f"{word} = {label}"
+        for word in dataset.words
+        if (label := label_of(word)) is not None and label != word.lower()
+    ]
+    options = [f"{name}={'|'.join(values)}" for name, values in dataset.options.items()]
+    lines = [
+        f"{dataset.name}: {dataset.title}",
+        f"  has       {dataset.contents}; whole: {whole}",
+        f"  classes   {', '.join(dataset.classes)}",
+        f"  its words {', '.join(renamed)}" if renamed else "",
+        f"  left out  {', '.join(dataset.left_out)}" if dataset.left_out else "",
+        f"  licence   {dataset.licence}",
+        f"  options   {'  '.join(options)} (the first is the default)" if options else "",
+        *(
+            f"  {'layout' if number == 0 else '':9} {line}"
+            for number, line in enumerate(dataset.layout.splitlines())
+        ),
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
