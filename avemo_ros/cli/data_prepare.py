@@ -1,0 +1,144 @@
+"""`avemo data prepare`: makes the features of a data set and keeps them on disk."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from avemo_ros.config import VisionConfig
+from avemo_ros.data.media import KINDS, PARTS, PrepareConfig
+from avemo_ros.data.prepare import PrepareReport, fill_cache
+from avemo_ros.data.registry import DATASETS, list_items
+from avemo_ros.errors import ConfigError, DataError
+
+DONE: Final = 0
+LACKING: Final = 1
+_SHOWN: Final = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    defaults = PrepareConfig()
+    parser.epilog = (
+        "exit status: 0 every item has what was asked for, 1 some have no face or no sound or "
+        "are broken, 2 nothing could be done, 130 interrupted (what was made is kept)"
+    )
+    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(DATASETS)}")
+    parser.add_argument("root", type=Path, metavar="ROOT", help="its folder")
+    parser.add_argument(
+        "--cache", type=Path, required=True, metavar="DIR", help="where to keep what is made"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes; 0 works in this one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--want",
+        nargs="+",
+        default=sorted(PARTS),
+        choices=sorted(PARTS),
+        help="only these parts (default: all)",
+    )
+    parser.add_argument(
+        "--fps",
+        type=float,
+        default=defaults.fps,
+        metavar="HZ",
+        help="pictures looked at a second; 0, the default, looks at all",
+    )
+    parser.add_argument(
+        "--crop-size",
+        type=int,
+        default=defaults.vision.crop_size,
+        metavar="PIXELS",
+        help="side of the face crops (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--min-quality",
+        type=float,
+        default=defaults.min_quality,
+        metavar="Q",
+        help="leave out pictures whose face quality is below this (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--detect",
+        action="store_true",
+        help="look for the face in single pictures; without it they are taken as they are",
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the loader, e.g. modality=audio (see `avemo data list`)",
+    )
+    parser.add_argument("--json", type=Path, metavar="REPORT", help="write the report there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command; returns 1 if an item lacks a part.
+
+    Raises:
+        ConfigError: an argument is not allowed.
+        DataError: the data set cannot be read, or the cache or the report not be written.
+    """
+    config = PrepareConfig(
+        fps=args.fps,
+        min_quality=args.min_quality,
+        detect=args.detect,
+        vision=VisionConfig(crop_size=args.crop_size),
+    )
+    listing = list_items(args.name, args.root, **_options(args.option))
+    report = fill_cache(listing.items, config, args.cache, args.workers, frozenset(args.want))
+    print(_summary(report))
+    if args.json is not None:
+        _write(args.json, report)
+    left_out = sum(one.left_out and not one.by_design for one in listing.problems)
+    if left_out:
+        print(f"{left_out} files are left out: see `avemo data check`", file=sys.stderr)
+    return LACKING if report.unusable else DONE
+
+
+def _summary(report: PrepareReport) -> str:
+    cached = report.items - report.made
+    lines = [
+        f"{report.items} items ({cached} from the cache) in {report.took_s:.1f} s, "
+        f"{report.length_s / 60:.1f} minutes of recordings",
+        f"  {report.faces} with a face ({report.crops} pictures), "
+        f"{report.speech} with a spectrogram",
+    ]
+    for kind in KINDS:
+        troubles = report.of_kind(kind)
+        if not troubles:
+            continue
+        lines.append(f"  {len(troubles)} {kind}:")
+        lines += [f"    {one.item.key}: {one.finding.reason}" for one in troubles[:_SHOWN]]
+        if len(troubles) > _SHOWN:
+            lines.append(f"    and {len(troubles) - _SHOWN} more; --json names them all")
+    return "\n".join(lines)
+
+
+def _write(path: Path, report: PrepareReport) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror})") from error
+
+
+def _options(given: list[str]) -> dict[str, str]:
+    options = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError("--option", text, "NAME=VALUE")
+        options[name] = value
+    return options

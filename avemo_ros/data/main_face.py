@@ -1,0 +1,141 @@
+"""The face of the person a recording is about, as the live path sees it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.clock import to_s
+from avemo_ros.data.features import Features
+from avemo_ros.vision.face import LANDMARKS, FaceTrack
+
+if TYPE_CHECKING:
+    # Loads MediaPipe, which takes seconds.
+    from avemo_ros.config import VisionConfig
+    from avemo_ros.vision.analyzer import FaceAnalyzer
+
+
+class Analyzers:
+    """Face analyzers that are free to be used: their networks take long to load.
+
+    Args:
+        config: how they find and cut out faces.
+    """
+
+    def __init__(self, config: VisionConfig) -> None:
+        self._config = config
+        self._free: list[FaceAnalyzer] = []
+
+    def take(self) -> FaceAnalyzer:
+        """One that remembers no face."""
+        if not self._free:
+            from avemo_ros.vision.analyzer import FaceAnalyzer
+
+            return FaceAnalyzer(self._config)
+        analyzer = self._free.pop()
+        analyzer.reset()
+        return analyzer
+
+    def give_back(self, analyzer: FaceAnalyzer) -> None:
+        """It is not needed for now."""
+        self._free.append(analyzer)
+
+    def close(self) -> None:
+        """Free the networks."""
+        while self._free:
+            self._free.pop().close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """A face in one picture."""
+
+    time_s: float
+    crop: NDArray[np.uint8]
+    landmarks: NDArray[np.float32] | None
+    """(468, 2) [pixels]."""
+    area: float
+    readable: bool
+
+
+class MainFace:
+    """Follows all faces of a recording and keeps those of one person.
+
+    That is the one whose track has the most pictures; of several as long, the one that is
+    largest on average.  A face that is lost for longer than `vision.track_timeout_s` comes back
+    as another track.  Pictures whose quality is below `min_quality` are followed but not kept,
+    as the live path does not look at them.
+
+    Args:
+        analyzer: the live path's, one that remembers no face.
+        min_quality: least quality of a kept crop, 0 to 1.
+    """
+
+    def __init__(self, analyzer: FaceAnalyzer, min_quality: float) -> None:
+        self.analyzer = analyzer
+        self._min_quality = min_quality
+        self._tracks: defaultdict[str, list[_View]] = defaultdict(list)
+        self.pictures = 0
+        """Pictures looked at."""
+
+    def push(self, elapsed_ns: int, image: NDArray[np.uint8]) -> None:
+        """Look at the next picture.
+
+        Args:
+            elapsed_ns: its time since the start of the item [ns].
+            image: (height, width, 3) BGR.
+
+        Raises:
+            ImageError: the picture has another shape or type.
+        """
+        self.pictures += 1
+        tracks = self.analyzer.process(elapsed_ns, image)
+        for face in tracks.faces:
+            self._tracks[face.face_id].append(
+                _View(
+                    to_s(elapsed_ns),
+                    face.crop,
+                    _in_pixels(face, tracks.width, tracks.height),
+                    face.box.area,
+                    face.quality >= self._min_quality,
+                )
+            )
+
+    def finish(self) -> tuple[Features | None, str]:
+        """Crops, times and landmarks of the main face; None, and why, if there are none."""
+        if self.pictures == 0:
+            return None, "there is no picture in it"
+        if not self._tracks:
+            return None, f"no face was found in {self.pictures} pictures"
+        longest = max(
+            self._tracks.values(),
+            key=lambda views: (len(views), sum(view.area for view in views)),
+        )
+        views = [view for view in longest if view.readable]
+        if not views:
+            return None, (
+                f"a face was found in {len(longest)} of {self.pictures} pictures, but too "
+                "small, blurred or turned away to be read"
+            )
+        return _features(views), ""
+
+
+def _features(views: list[_View]) -> Features:
+    empty = np.full((LANDMARKS, 2), np.nan, np.float32)
+    return Features(
+        faces=np.stack([view.crop for view in views]),
+        face_times_s=np.array([view.time_s for view in views], np.float32),
+        landmarks=np.stack(
+            [empty if view.landmarks is None else view.landmarks for view in views]
+        ),
+    )
+
+
+def _in_pixels(face: FaceTrack, width: int, height: int) -> NDArray[Any] | None:
+    if face.landmarks is None:
+        return None
+    return face.landmarks[:, :2] * np.array([width, height], np.float32)

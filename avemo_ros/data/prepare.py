@@ -1,0 +1,371 @@
+"""Features of the items of a data set, made once and then read from the cache.
+
+    items = list_items("ravdess", root).items
+    corpus, report = prepare(items, cache=Path("~/.cache/avemo").expanduser(), workers=4)
+
+Pictures and sound go through the code that runs on the robot.  See docs/preparation.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Final
+
+from tqdm import tqdm
+
+from avemo_ros.data.cache import DiskCache, MemoryCache, Source, Sources
+from avemo_ros.data.features import Corpus, Features
+from avemo_ros.data.item import Item
+from avemo_ros.data.media import (
+    BROKEN,
+    KINDS,
+    NO_FACE,
+    NO_SOUND,
+    PARTS,
+    VERSION,
+    Finding,
+    Made,
+    PrepareConfig,
+    only,
+)
+from avemo_ros.data.workers import Job, run_jobs
+from avemo_ros.errors import ConfigError
+
+__all__ = ["PARTS", "PrepareConfig", "PrepareReport", "Trouble", "fill_cache", "prepare"]
+
+_PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm", ".tif", ".tiff")
+_PICTURE_FILES: Final = 2048
+_SOUND_FILES: Final = 32
+"""Files of a job, which becomes one shard of the cache: about a second of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A finding, and the item that it is about."""
+
+    item: Item
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareReport:
+    """What preparation found."""
+
+    items: int = 0
+    made: int = 0
+    """Items made in this run; the others were in the cache."""
+    faces: int = 0
+    """Items with a face."""
+    crops: int = 0
+    """Their face crops (0 if crops were not wanted)."""
+    speech: int = 0
+    """Items with a spectrogram."""
+    length_s: float = 0.0
+    """Length of all items together, pictures and broken files apart [s]."""
+    took_s: float = 0.0
+    """Time the preparation took [s]."""
+    troubles: tuple[Trouble, ...] = ()
+
+    def of_kind(self, kind: str) -> tuple[Trouble, ...]:
+        """Those whose finding is of one of `media.KINDS`."""
+        return tuple(trouble for trouble in self.troubles if trouble.finding.kind == kind)
+
+    @property
+    def unusable(self) -> tuple[Item, ...]:
+        """Items that lack a part: without a face, without sound, broken."""
+        found = {
+            (trouble.item.dataset, trouble.item.key): trouble.item
+            for trouble in self.troubles
+            if trouble.finding.kind in (NO_FACE, NO_SOUND, BROKEN)
+        }
+        return tuple(found.values())
+
+    def joined(self, other: PrepareReport) -> PrepareReport:
+        """Both reports as one."""
+        return PrepareReport(
+            self.items + other.items,
+            self.made + other.made,
+            self.faces + other.faces,
+            self.crops + other.crops,
+            self.speech + other.speech,
+            self.length_s + other.length_s,
+            self.took_s + other.took_s,
+            self.troubles + other.troubles,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        counts = Counter(trouble.finding.kind for trouble in self.troubles)
+        return {
+            "items": self.items,
+            "made": self.made,
+            "from_cache": self.items - self.made,
+            "with_face": self.faces,
+            "crops": self.crops,
+            "with_speech": self.speech,
+            "length_s": round(self.length_s, 3),
+            "took_s": round(self.took_s, 3),
+            "counts": {kind: counts[kind] for kind in KINDS},
+            "troubles": [
+                {
+                    "dataset": trouble.item.dataset,
+                    "key": trouble.item.key,
+                    "path": str(trouble.item.path),
+                    "kind": trouble.finding.kind,
+                    "reason": trouble.finding.reason,
+                }
+                for trouble in self.troubles
+            ],
+        }
+
+
+def prepare(
+    items: Sequence[Item],
+    config: PrepareConfig | None = None,
+    cache: Path | None = None,
+    workers: int = 0,
+    want: frozenset[str] = PARTS,
+    *,
+    progress: bool = True,
+) -> tuple[Corpus, PrepareReport]:
+    """Features of every item.
+
+    An item without a face or without sound, and one whose file is broken, has None for what
+    it lacks and is named in the report; it never stops the run.  Interrupted (Ctrl-C), the next
+    call goes on where this one was.
+
+    Args:
+        items: of one or more data sets.
+        config: how; None takes the defaults.
+        cache: folder for what is made; None keeps nothing.  Below it each data set and
+            configuration has a folder of its own.
+        workers: processes; 0 works in this one.
+        want: which parts: 'faces', 'landmarks', 'speech'.  A part that is not wanted is None.
+        progress: show a bar on a terminal.
+
+    Returns:
+        The items in their order with their features, and what was found.
+
+    Raises:
+        ConfigError: `want` or `workers` is not allowed.
+        DataError: the cache cannot be written, or the workers cannot be started.
+    """
+    features = [Features()] * len(items)
+    report = PrepareReport()
+    for part in _parts(items, config or PrepareConfig(), cache, workers, want, progress):
+        for places, made in part.results():
+            for place in places:
+                features[place] = made.features
+        report = report.joined(part.report())
+    return Corpus(tuple(items), tuple(features)), report
+
+
+def fill_cache(
+    items: Sequence[Item],
+    config: PrepareConfig | None,
+    cache: Path,
+    workers: int = 0,
+    want: frozenset[str] = PARTS,
+    *,
+    progress: bool = True,
+) -> PrepareReport:
+    """As `prepare`, but only fills the cache: a data set need not fit into memory."""
+    report = PrepareReport()
+    for part in _parts(items, config or PrepareConfig(), cache, workers, want, progress):
+        for _ in part.results():
+            pass
+        report = report.joined(part.report())
+    return report
+
+
+def cache_folder(
+    cache: Path, dataset: str, config: PrepareConfig, want: Iterable[str]
+) -> tuple[Path, dict[str, Any]]:
+    """Where features of this making are kept, and what that folder's `about.json` says."""
+    parts = sorted(want)
+    about = {
+        "dataset": dataset,
+        # Nothing of it matters to the sound.
+        "config": asdict(config) if parts != ["speech"] else {},
+        "want": parts,
+        "version": VERSION,
+    }
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    return cache / f"{dataset}-{digest[:12]}", about
+
+
+def _parts(
+    items: Sequence[Item],
+    config: PrepareConfig,
+    cache: Path | None,
+    workers: int,
+    want: frozenset[str],
+    progress: bool,
+) -> Iterator[_Preparation]:
+    if not want or not want <= PARTS:
+        raise ConfigError("want", sorted(want), f"one or more of {', '.join(sorted(PARTS))}")
+    if workers < 0:
+        raise ConfigError("workers", workers, "0 or more")
+    datasets: defaultdict[str, dict[int, Item]] = defaultdict(dict)
+    for place, item in enumerate(items):
+        datasets[item.dataset][place] = item
+    for dataset, own in datasets.items():
+        stores: list[MemoryCache | DiskCache] = [MemoryCache()]
+        if cache is not None:
+            stores = [DiskCache(*cache_folder(cache, dataset, config, want))]
+            stores += _with_more(cache, dataset, config, want)
+        yield _Preparation(own, stores, config, want, workers, progress)
+
+
+def _with_more(
+    cache: Path, dataset: str, config: PrepareConfig, want: frozenset[str]
+) -> Iterator[DiskCache]:
+    """Caches that are there already and hold what is wanted and other parts."""
+    others = sorted(PARTS - want)
+    for number in range(1, len(others) + 1):
+        for more in combinations(others, number):
+            folder, about = cache_folder(cache, dataset, config, want.union(more))
+            if folder.is_dir():
+                yield DiskCache(folder, about)
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What the report needs to know of an item."""
+
+    crops: int
+    has_speech: bool
+    length_s: float
+    findings: tuple[Finding, ...]
+
+
+class _Preparation:
+    """Of one data set."""
+
+    def __init__(
+        self,
+        items: dict[int, Item],
+        stores: Sequence[MemoryCache | DiskCache],
+        config: PrepareConfig,
+        want: frozenset[str],
+        workers: int,
+        progress: bool,
+    ) -> None:
+        self._items = items
+        self._stores = stores
+        self._config, self._want = config, want
+        self._workers = workers
+        self._progress = progress
+        self._began = time.monotonic()
+        self._places: defaultdict[Source, list[int]] = defaultdict(list)
+        sources = Sources()
+        for place, item in items.items():
+            self._places[sources.of(item)].append(place)
+        self._notes: dict[Source, _Note] = {}
+        self._made = 0
+
+    def results(self) -> Iterator[tuple[list[int], Made]]:
+        """The places of items and what was made of them: first what is in the cache."""
+        for store in self._stores:
+            left = [source for source in self._places if source not in self._notes]
+            for source, made in store.read(left):
+                kept = only(made, self._want)
+                self._note(source, kept)
+                yield self._places[source], kept
+        missing = {
+            source: self._items[places[0]]
+            for source, places in self._places.items()
+            if source not in self._notes
+        }
+        for source, made in self._make(missing):
+            self._note(source, made)
+            self._made += len(self._places[source])
+            yield self._places[source], made
+
+    def report(self) -> PrepareReport:
+        """What `results` went through."""
+        found = [
+            (item, self._notes[source])
+            for source, places in self._places.items()
+            for item in (self._items[place] for place in places)
+        ]
+        return PrepareReport(
+            items=len(found),
+            made=self._made,
+            faces=sum(note.crops > 0 for _, note in found),
+            crops=sum(note.crops for _, note in found),
+            speech=sum(note.has_speech for _, note in found),
+            length_s=sum(note.length_s for _, note in found),
+            took_s=time.monotonic() - self._began,
+            troubles=tuple(
+                Trouble(item, finding) for item, note in found for finding in note.findings
+            ),
+        )
+
+    def _note(self, source: Source, made: Made) -> None:
+        times = made.features.face_times_s
+        self._notes[source] = _Note(
+            crops=0 if times is None else len(times),
+            has_speech=made.features.spectrogram is not None,
+            length_s=made.length_s,
+            findings=made.findings,
+        )
+
+    def _make(self, missing: dict[Source, Item]) -> Iterator[tuple[Source, Made]]:
+        if not missing:
+            return
+        dataset = next(iter(missing.values())).dataset
+        jobs = _jobs(list(missing.values()), self._config, self._want)
+        sources = {id(item): source for source, item in missing.items()}
+        with tqdm(
+            total=len(self._places),
+            initial=len(self._places) - len(missing),
+            desc=dataset,
+            unit="item",
+            # None: only on a terminal.
+            disable=None if self._progress else True,
+        ) as bar:
+            for job, made in run_jobs(jobs, self._config, self._want, self._workers):
+                results = [
+                    (sources[id(item)], one) for item, one in zip(job.items, made, strict=True)
+                ]
+                # What is broken is tried again each time: it may have been the disk.
+                self._stores[0].write([one for one in results if not _is_broken(one[1])])
+                bar.update(len(job))
+                yield from results
+
+
+def _is_broken(made: Made) -> bool:
+    return any(finding.kind == BROKEN for finding in made.findings)
+
+
+def _jobs(items: list[Item], config: PrepareConfig, want: frozenset[str]) -> list[Job]:
+    """Items of one file together; as many files as make a second or so of work."""
+    files: defaultdict[Path, list[Item]] = defaultdict(list)
+    for item in items:
+        files[item.path].append(item)
+    jobs: list[Job] = []
+    batches: defaultdict[int, list[tuple[Path, tuple[Item, ...]]]] = defaultdict(list)
+    for path, own in files.items():
+        size = _job_size(own[0], config, want)
+        batches[size].append((path, tuple(own)))
+        if len(batches[size]) == size:
+            jobs.append(Job(tuple(batches.pop(size))))
+    return jobs + [Job(tuple(batch)) for batch in batches.values()]
+
+
+def _job_size(item: Item, config: PrepareConfig, want: frozenset[str]) -> int:
+    """Files like that of this item in a job."""
+    if item.row is not None:
+        return 1
+    if item.path.suffix.lower() in _PICTURES:
+        return _SOUND_FILES if config.detect else _PICTURE_FILES
+    looks = item.has_face and not want.isdisjoint(("faces", "landmarks"))
+    return 1 if looks else _SOUND_FILES

@@ -1,0 +1,154 @@
+"""Sound of a recording as the live path hears it, and the spectrogram of the whole of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import BINS, SAMPLE_RATE, AudioBlock
+from avemo_ros.audio.pcm import check_stream, sanitise
+from avemo_ros.audio.resampler import MonoResampler
+from avemo_ros.audio.spectrogram import FLOOR_DB, LogSpectrogram
+from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS
+from avemo_ros.errors import DataError
+from avemo_ros.source.media import MediaFile
+
+ACTIVE_DB: Final = 35.0
+"""Columns this far below the loudest still belong to the speech [dB]."""
+_LEAD: Final = 20
+"""A spectrogram that is cut begins this much before the speech [columns]."""
+_GAP_NS: Final = to_ns(0.05)
+"""Stamps this far ahead of the count of samples tell of lost sound, as in `AudioConfig`."""
+_SLICE: Final = 10 * SAMPLE_RATE
+"""Samples whose spectrum is computed at once, which bounds the memory."""
+
+
+class SoundTrack:
+    """Gathers the sound between two times of a recording as 16 kHz mono.
+
+    The resampler is that of the live path, and so is what becomes of samples that are no
+    numbers and of lost sound: silence.
+
+    Args:
+        start_ns: where to begin [ns]; sound before is left out.
+        end_ns: where to end [ns]; None: with the recording.
+    """
+
+    def __init__(self, start_ns: int = 0, end_ns: int | None = None) -> None:
+        self._start_ns = start_ns
+        self._end_ns = end_ns
+        self._resampler: MonoResampler | None = None
+        self._parts: list[NDArray[np.float32]] = []
+        self._next_ns: int | None = None
+        self._rate = 0
+        self._taken = 0
+        self._made = 0
+        self.sanitised = 0
+        """Samples that were NaN, infinite or absurd and became silence."""
+
+    def push(self, block: AudioBlock) -> None:
+        """Take the next block of the recording.
+
+        Raises:
+            AudioFormatError: the rate or the channel count cannot be used.
+        """
+        rate, count = block.rate, len(block.samples)
+        check_stream(rate, block.samples.shape[1])
+        first, last = self._within(block.stamp_ns, rate, count)
+        if last <= first:
+            return
+        if rate != self._rate:
+            self._drain()
+            self._rate, self._resampler = rate, MonoResampler(rate)
+        stamp_ns = block.stamp_ns + first * NS_PER_S // rate
+        samples, replaced = sanitise(block.samples[first:last])
+        self.sanitised += replaced
+        lost_ns = 0 if self._next_ns is None else stamp_ns - self._next_ns
+        if lost_ns > _GAP_NS:
+            self._take(np.zeros((round(lost_ns * rate / NS_PER_S), 1), np.float32))
+        self._take(samples)
+        self._next_ns = stamp_ns + (last - first) * NS_PER_S // rate
+
+    def finish(self) -> NDArray[np.float32] | None:
+        """(n,) all of it at 16 kHz, full scale -1 to 1; None where there was none."""
+        self._drain()
+        return np.concatenate(self._parts) if self._parts else None
+
+    def _within(self, stamp_ns: int, rate: int, count: int) -> tuple[int, int]:
+        first = -((stamp_ns - self._start_ns) * rate // NS_PER_S)
+        last = count
+        if self._end_ns is not None:
+            last = -((stamp_ns - self._end_ns) * rate // NS_PER_S)
+        return max(first, 0), min(last, count)
+
+    def _take(self, samples: NDArray[np.float32]) -> None:
+        assert self._resampler is not None
+        made = self._resampler.push(samples)
+        self._taken += len(samples)
+        self._made += len(made)
+        self._parts.append(made)
+
+    def _drain(self) -> None:
+        """What the resampler still holds: silence follows the last sample."""
+        if self._resampler is None:
+            return
+        lacking = -(-self._taken * SAMPLE_RATE // self._rate) - self._made
+        if lacking > 0:
+            held = math.ceil(self._resampler.delay_s * self._rate) + 1
+            self._parts.append(self._resampler.push(np.zeros((held, 1), np.float32))[:lacking])
+        self._resampler, self._taken, self._made = None, 0, 0
+
+
+def read_sound(
+    path: Path, start_s: float | None = None, end_s: float | None = None
+) -> NDArray[np.float32]:
+    """(n,) sound of a file at 16 kHz mono, full scale -1 to 1.
+
+    Args:
+        path: any sound or video file that FFmpeg reads.
+        start_s: where to begin [s]; None: at the file's start.
+        end_s: where to end [s]; None: at the file's end.
+
+    Raises:
+        SourceError: the file cannot be read.
+        DataError: there is no sound in it, or none between the two times.
+    """
+    track = SoundTrack(to_ns(start_s or 0.0), None if end_s is None else to_ns(end_s))
+    with MediaFile(path) as media:
+        if not media.has_audio:
+            raise DataError(f"'{path}' has no sound track")
+        for item in media:
+            if isinstance(item, AudioBlock):
+                track.push(item)
+    sound = track.finish()
+    if sound is None or len(sound) == 0:
+        end = "its end" if end_s is None else f"{end_s:g} s"
+        raise DataError(f"'{path}' has no sound between {start_s or 0.0:g} s and {end}")
+    return sound
+
+
+def log_spectrogram(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log spectrogram of a whole utterance (Zhang et al. 2018, arXiv 1806.01506).
+
+    Args:
+        sound: (n,) 16 kHz mono, full scale -1 to 1.
+
+    Returns:
+        (T, 200) dB of a full-scale sine, T from 63 to 1000: less is filled up with silence at
+        the end; of more the columns from 0.2 s before the speech on are kept.
+    """
+    stream = LogSpectrogram()
+    parts = [stream.push(sound[at : at + _SLICE]) for at in range(0, len(sound), _SLICE)]
+    power_db = np.concatenate(parts) if parts else np.zeros((0, BINS), np.float32)
+    if len(power_db) > MAX_COLUMNS:
+        loudness = power_db.max(axis=1)
+        onset = int(np.argmax(loudness > loudness.max() - ACTIVE_DB))
+        start = min(max(onset - _LEAD, 0), len(power_db) - MAX_COLUMNS)
+        power_db = power_db[start : start + MAX_COLUMNS]
+    lacking = max(0, MIN_COLUMNS - len(power_db))
+    return np.pad(power_db, ((0, lacking), (0, 0)), constant_values=FLOOR_DB)

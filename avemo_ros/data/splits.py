@@ -1,0 +1,315 @@
+"""Parts of a data set for training, choosing and testing; nobody is in two of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from avemo_ros.data.item import Item
+from avemo_ros.data.pictures import table_pictures
+from avemo_ros.data.ravdess import KEPT_APART
+from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.labels import SPEECH_CLASSES
+
+_SHOWN: Final = 8
+"""Subjects that a message names."""
+_SEXES: Final = ("male", "female", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Items to learn from, to choose by, and to judge by; a part may be empty.
+
+    Raises:
+        DataError: a subject is in two parts; the message names the subjects.
+    """
+
+    train: tuple[Item, ...]
+    validation: tuple[Item, ...] = ()
+    test: tuple[Item, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_disjoint(self.parts)
+
+    @property
+    def parts(self) -> dict[str, tuple[Item, ...]]:
+        """The parts by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def check_disjoint(parts: Mapping[str, Iterable[Item]]) -> None:
+    """Refuses parts that share a person.
+
+    Args:
+        parts: items by the part's name.
+
+    Raises:
+        DataError: a subject is in two parts; the message names the subjects.
+    """
+    place: dict[str, str] = {}
+    shared: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, items in parts.items():
+        for item in items:
+            first = place.setdefault(item.subject, name)
+            if first != name:
+                shared[first, name].add(item.subject)
+    if shared:
+        (one, other), subjects = next(iter(shared.items()))
+        raise DataError(
+            f"{_named(subjects)} would be in both '{one}' and '{other}'; a person may be in "
+            "one part only"
+        )
+
+
+def refuse_kept_apart(items: Iterable[Item]) -> None:
+    """Refuses the people of the final test, who are kept apart from training and tuning.
+
+    Raises:
+        DataError: an item is of RAVDESS's actors 1, 4, 9 or 22.
+    """
+    kept = {f"ravdess-{actor:02d}" for actor in KEPT_APART}
+    found = kept & {item.subject for item in items}
+    if found:
+        raise DataError(
+            f"{_named(found)} are kept apart for the final test of RAVDESS: neither training "
+            "nor the choice between models may see them"
+        )
+
+
+def of_subjects(items: Sequence[Item], wanted: Iterable[object]) -> tuple[Item, ...]:
+    """The items of some subjects.
+
+    Args:
+        items: of one or more data sets.
+        wanted: subjects, with their data set's name or without: 'ravdess-04', '04' and 4 are
+            the same one.
+
+    Raises:
+        DataError: a subject has no item.
+    """
+    chosen = _matching(items, wanted)
+    return tuple(item for item in items if item.subject in chosen)
+
+
+def own_split(items: Sequence[Item]) -> Split:
+    """The parts that the data set itself names.
+
+    Raises:
+        DataError: an item is in no part, or a subject is in two.
+    """
+    outside = [item for item in items if item.split not in ("train", "validation", "test")]
+    if outside:
+        raise DataError(
+            f"{len(outside)} of {len(items)} items of {outside[0].dataset} are in no part of "
+            f"their data set's own, e.g. '{outside[0].key}'; choose subjects instead"
+        )
+    train, validation, test = (
+        tuple(item for item in items if item.split == name)
+        for name in ("train", "validation", "test")
+    )
+    return Split(train, validation, test)
+
+
+def by_subjects(
+    items: Sequence[Item], validation: Iterable[object], test: Iterable[object] = ()
+) -> Split:
+    """These subjects for choosing and for judging, all others for learning.
+
+    Args:
+        items: all of them.
+        validation: subjects, as `of_subjects` takes them.
+        test: the same.
+
+    Raises:
+        DataError: a subject has no item or is in both, or nobody is left to learn from.
+    """
+    held, judged = _matching(items, validation), _matching(items, test)
+    both = held & judged
+    if both:
+        raise DataError(f"{_named(both)} would be in both 'validation' and 'test'")
+    return _split(items, held, judged)
+
+
+def given_folds(items: Sequence[Item], folds: Sequence[Iterable[object]]) -> tuple[Split, ...]:
+    """Cross-validation over given folds: each is held out once, for choosing.
+
+    Items of subjects that are in no fold are in no split.
+
+    Args:
+        items: all of them.
+        folds: subjects of each fold, as `of_subjects` takes them.
+
+    Raises:
+        ConfigError: there are fewer than two folds.
+        DataError: a subject has no item or is in two folds.
+    """
+    if len(folds) < 2:
+        raise ConfigError("folds", len(folds), "two or more")
+    members = [_matching(items, fold) for fold in folds]
+    used: set[str] = set()
+    for fold in members:
+        if used & fold:
+            raise DataError(f"{_named(used & fold)} would be in two folds")
+        used |= fold
+    inside = [item for item in items if item.subject in used]
+    return tuple(_split(inside, fold, set()) for fold in members)
+
+
+def balanced_folds(items: Sequence[Item], count: int, seed: int = 0) -> tuple[Split, ...]:
+    """Cross-validation over folds of subjects that are alike in classes, sex and size.
+
+    The subjects with the most items are dealt first, each to the fold that has least of what
+    it brings; the same seed gives the same folds.
+
+    Args:
+        items: all of them.
+        count: number of folds.
+        seed: order of subjects that have as many items.
+
+    Raises:
+        ConfigError: fewer than two folds.
+        DataError: fewer subjects than folds.
+    """
+    if count < 2:
+        raise ConfigError("folds", count, "two or more")
+    subjects = sorted({item.subject for item in items})
+    if len(subjects) < count:
+        raise DataError(f"{len(subjects)} subjects cannot be dealt to {count} folds")
+    row = {subject: index for index, subject in enumerate(subjects)}
+    # What a subject brings: items of each class and of each sex, and itself.
+    brings = np.zeros((len(subjects), len(SPEECH_CLASSES) + len(_SEXES) + 1))
+    for item in items:
+        brings[row[item.subject], item.class_index] += 1
+        brings[row[item.subject], len(SPEECH_CLASSES) + _SEXES.index(item.sex)] += 1
+    brings[:, -1] = 1
+    sizes = brings[:, : len(SPEECH_CLASSES)].sum(axis=1)
+    brings /= np.maximum(brings.sum(axis=0), 1)
+    shuffled = np.random.default_rng(seed).permutation(len(subjects))
+    has = np.zeros((count, brings.shape[1]))
+    members: list[set[str]] = [set() for _ in range(count)]
+    for index in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold = int(np.argmin(has @ brings[index]))
+        has[fold] += brings[index]
+        members[fold].add(subjects[index])
+    return tuple(_split(items, fold, set()) for fold in members)
+
+
+def random_split(
+    items: Sequence[Item], validation: float, test: float = 0.0, seed: int = 0
+) -> Split:
+    """A random share of the subjects for choosing and for judging.
+
+    Args:
+        items: all of them.
+        validation: share of the subjects, 0 to 1; one subject at least unless it is 0.
+        test: the same.
+        seed: of the choice.
+
+    Raises:
+        ConfigError: a share is not from 0 to 1.
+        DataError: nobody is left to learn from.
+    """
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0.0 <= share < 1.0:
+            raise ConfigError(name, share, "0 to 1, less than 1")
+    subjects = sorted({item.subject for item in items})
+    order = [subjects[i] for i in np.random.default_rng(seed).permutation(len(subjects))]
+    held = _count(validation, len(subjects))
+    judged = _count(test, len(subjects))
+    return _split(items, set(order[:held]), set(order[held : held + judged]))
+
+
+def repeated(parts: Mapping[str, Sequence[Item]]) -> tuple[tuple[Item, ...], ...]:
+    """Items of different parts whose content is the same, byte by byte; reads every file.
+
+    Args:
+        parts: items by the part's name, as `Split.parts`.
+
+    Returns:
+        Groups of items with the same content, of two parts at least.  (FER2013 has such.)
+
+    Raises:
+        DataError: a table cannot be read.
+        OSError: a file cannot be read.
+    """
+    tables: defaultdict[Path, set[int]] = defaultdict(set)
+    for items in parts.values():
+        for item in items:
+            if item.row is not None:
+                tables[item.path].add(item.row)
+    rows = {
+        (path, row): _digest(picture if isinstance(picture, str) else picture.tobytes())
+        for path, wanted in tables.items()
+        for row, picture in table_pictures(path, wanted)
+    }
+    files: dict[Path, str] = {}
+    groups: defaultdict[str, list[tuple[str, Item]]] = defaultdict(list)
+    for name, items in parts.items():
+        for item in items:
+            if item.row is not None:
+                content = rows[item.path, item.row]
+            else:
+                if item.path not in files:
+                    files[item.path] = _digest(item.path.read_bytes())
+                content = f"{files[item.path]} {item.start_s} {item.end_s}"
+            groups[content].append((name, item))
+    return tuple(
+        tuple(item for _, item in group)
+        for group in groups.values()
+        if len({name for name, _ in group}) > 1
+    )
+
+
+def _split(items: Sequence[Item], validation: set[str], test: set[str]) -> Split:
+    held = validation | test
+    train = tuple(item for item in items if item.subject not in held)
+    if not train:
+        raise DataError("nobody is left to learn from: all subjects are held out")
+    return Split(
+        train,
+        tuple(item for item in items if item.subject in validation),
+        tuple(item for item in items if item.subject in test),
+    )
+
+
+def _matching(items: Sequence[Item], wanted: Iterable[object]) -> set[str]:
+    """Full names of subjects that are wanted by these or shorter ones."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for subject, dataset in {(item.subject, item.dataset) for item in items}:
+        names[subject].add(subject)
+        names[_short(subject.removeprefix(f"{dataset}-"))].add(subject)
+    found: set[str] = set()
+    for one in wanted:
+        hits = names.get(str(one)) or names.get(_short(str(one)))
+        if not hits:
+            there = _named({item.subject for item in items})
+            raise DataError(f"no items of subject '{one}'; there are: {there}")
+        if len(hits) > 1:
+            raise DataError(f"subject '{one}' may be any of {_named(hits)}: say which")
+        found |= hits
+    return found
+
+
+def _short(name: str) -> str:
+    return name.lstrip("0") or name
+
+
+def _count(share: float, whole: int) -> int:
+    return max(1, round(share * whole)) if share > 0 else 0
+
+
+def _named(subjects: Iterable[str]) -> str:
+    names = sorted(subjects)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _digest(content: bytes | str) -> str:
+    raw = content.encode() if isinstance(content, str) else content
+    return hashlib.sha256(raw).hexdigest()
