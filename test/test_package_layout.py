@@ -44,7 +44,7 @@ BROUGHT_ALONG = {"protobuf"}  # mediapipe's, of the release that it asks for
 OPTIONAL = {"PyAudio"}
 
 # What each folder may import of the others: data flows one way.
-CORE = {"clock", "config", "errors", "labels", "stopwatch"}
+CORE = {"__version__", "clock", "config", "errors", "labels", "stopwatch"}
 LAYERS = {
     "source": {"audio"},
     "audio": set(),

@@ -1,13 +1,24 @@
-"""`avemo models`: which weights are installed, and whether they are whole."""
+"""`avemo models`: which weights are installed, if they are whole, and what can be built."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from typing import Final
+import textwrap
+from collections.abc import Mapping
+from dataclasses import Field, fields
+from typing import Any, Final
 
 from avemo_ros.errors import WeightsError
-from avemo_ros.model.weights import INDEX, find_weights, load_weights, models_dir
+from avemo_ros.model.classical import (
+    ENSEMBLE,
+    MACHINES,
+    EnsembleOptions,
+    FunctionalOptions,
+    open_classifier,
+)
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.weights import LIVE, find_weights, models_dir, read_index
+from avemo_ros.model.zoo import KINDS
 
 DONE: Final = 0
 DAMAGED: Final = 2
@@ -20,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="load each model too: checksum, classes and shapes",
     )
+    parser.add_argument(
+        "--kinds",
+        action="store_true",
+        help="print instead the kinds of models that a configuration file may name, with their "
+        "options",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,24 +45,71 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         WeightsError: there is no readable index of models.
     """
+    if args.kinds:
+        _print_kinds()
+        return DONE
     folder = models_dir()
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        default, models = index["default"], sorted(index["models"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{folder / INDEX} cannot be read ({error})") from error
+    index = read_index(folder)
     print(f"models in {folder}")
     status = DONE
-    for name, entry in models:
-        mark = "default" if name == default else ""
+    for name, entry in sorted(index["models"].items()):
         try:
             path = find_weights(name)
             state = "checksum matches"
             if args.verify:
-                load_weights(path)
-                state += ", loads"
+                state += f", loads ({open_classifier(path).modality})"
             size = f"{path.stat().st_size / 1e6:.1f} MB"
         except WeightsError as error:
             state, size, status = str(error), "-", DAMAGED
-        print(f"{name:24} {entry['file']:36} {size:>8}  {mark:8} {state}")
+        task = str(entry.get("task", LIVE))
+        mark = _default_of(index, name)
+        print(f"{name:24} {entry['file']:36} {size:>8}  {task:9} {mark:8} {state}")
     return status
+
+
+def _default_of(index: Mapping[str, Any], name: str) -> str:
+    """'default' for what the robot runs, 'for TASK' for the default of other tasks, or ''."""
+    tasks = [task for task, one in index.get("defaults", {}).items() if one == name]
+    marks = ["default"] if index["default"] == name else []
+    return ", ".join([*marks, *(f"for {task}" for task in tasks if task != LIVE)])
+
+
+def _print_kinds() -> None:
+    for kind in KINDS.values():
+        print(f"{kind.name}: {kind.text}")
+        for option in kind.options:
+            _print_option(option.name, option.text, option.default, option.allowed)
+        print()
+    print(f"{', '.join(MACHINES)}: Support vector machines; the last two take no 'features'.")
+    for item in fields(FunctionalOptions):
+        _print_setting(item)
+    print()
+    print(f"{ENSEMBLE}: Weighted sum of trained members.")
+    allowed = "a list of {model: NAME, PATH or RUN FOLDER, weight: NUMBER}"
+    _print_option("members", "The models and their weights.", "", allowed)
+    for item in fields(EnsembleOptions):
+        if item.name != "members":
+            _print_setting(item)
+
+
+def _print_setting(item: Field[Any]) -> None:
+    meta = item.metadata
+    allowed = "true | false" if isinstance(item.default, bool) else ""
+    if meta.get("choices"):
+        allowed = " | ".join(meta["choices"])
+    elif meta.get("low") is not None or meta.get("high") is not None:
+        allowed = f"{meta['low']} to {meta['high']}"
+    _print_option(item.name, str(meta.get("description", "")), item.default, allowed)
+
+
+def _print_option(name: str, text: str, default: Any, allowed: str) -> None:
+    if isinstance(default, ModelSpec):
+        default = default.to_mapping()
+    elif isinstance(default, tuple):
+        default = list(default)
+    elif isinstance(default, bool):
+        default = str(default).lower()
+    line = f"{name}: {text} Default: {'none' if default == '' else default}."
+    if allowed:
+        line += f" Allowed: {allowed}."
+    print(textwrap.fill(line, 96, initial_indent="  ", subsequent_indent="      "))

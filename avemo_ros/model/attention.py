@@ -23,6 +23,8 @@ class Attention(nn.Module):
         if not 0.0 <= sharpness <= 1.0:
             raise ValueError(f"sharpness is {sharpness}; allowed: 0 to 1")
         self.sharpness = sharpness
+        self.width = width
+        """Length of the pooled vector."""
         self.project = nn.Linear(width, width)
         self.score = nn.Linear(width, 1, bias=False)
 
@@ -65,6 +67,37 @@ class CellAttention(Attention):
         return pooled, weights.view(cells.shape[0], *cells.shape[2:])
 
 
+class TimeAttention(Attention):
+    """Over time: cells of one time are averaged over frequency first (1-D attention)."""
+
+    def forward(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Pool a feature map.
+
+        Args:
+            cells: (B, C, T', F').
+
+        Returns:
+            (B, C) and the weights (B, T', F'), alike over frequency.
+        """
+        pooled, weights = self.pool(cells.mean(3).transpose(1, 2))
+        bands = cells.shape[3]
+        return pooled, (weights / bands).unsqueeze(2).expand(-1, -1, bands)
+
+
+class CellMean(nn.Module):
+    """The plain mean of a feature map, for comparison."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        """Length of the pooled vector."""
+
+    def forward(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, T', F') to (B, C) and the even weights (B, T', F')."""
+        even = cells.new_full((len(cells), *cells.shape[2:]), 1 / cells[0, 0].numel())
+        return cells.mean((2, 3)), even
+
+
 class FrameAttention(Attention):
     """Over the frames of a sequence; frames without a face are masked."""
 
@@ -79,3 +112,69 @@ class FrameAttention(Attention):
             (B, width) and the weights (B, N).
         """
         return self.pool(frames, mask)
+
+
+class FrameMean(nn.Module):
+    """The plain mean over the frames of a sequence."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        """Length of the pooled vector."""
+
+    def forward(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `FrameAttention.forward`."""
+        return _share_out(frames, torch.ones_like(frames[:, :, 0]), mask)
+
+
+class SelfAttention(nn.Module):
+    """Self-attention of the frame attention network (FAN; Meng et al. 2019).
+
+    alpha_i = sigmoid(f_i^T q_0), v = sum_i alpha_i f_i / sum_i alpha_i, dropout before q_0.
+    """
+
+    def __init__(self, width: int, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.width = width
+        """Length of the pooled vector."""
+        self.dropout = nn.Dropout(dropout)
+        self.score = nn.Linear(width, 1)
+
+    def forward(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `FrameAttention.forward`."""
+        alpha = torch.sigmoid(self.score(self.dropout(frames)).squeeze(-1))
+        return _share_out(frames, alpha, mask)
+
+
+class RelationAttention(nn.Module):
+    """Self- and relation-attention of the frame attention network (FAN; Meng et al. 2019).
+
+    With v' and alpha of the self-attention: beta_i = sigmoid([f_i; v']^T q_1),
+    v = sum_i alpha_i beta_i [f_i; v'] / sum_i alpha_i beta_i.
+    """
+
+    def __init__(self, width: int, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.width = 2 * width
+        """Length of the pooled vector: twice that of a frame."""
+        self.alone = SelfAttention(width, dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.score = nn.Linear(2 * width, 1)
+
+    def forward(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `FrameAttention.forward`, but the vector is (B, 2 width)."""
+        overall, alpha = self.alone(frames, mask)
+        both = torch.cat((frames, overall.unsqueeze(1).expand_as(frames)), 2)
+        beta = torch.sigmoid(self.score(self.dropout(both)).squeeze(-1))
+        # alpha is divided by its sum already; that falls out here.
+        return _share_out(both, alpha * beta, mask)
+
+
+def _share_out(
+    frames: Tensor, importance: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Weighted mean of frames (B, N, width) and the weights (B, N), which sum to 1."""
+    if mask is not None:
+        importance = importance * mask
+    weights = importance / importance.sum(1, keepdim=True).clamp_min(1e-9)
+    return torch.einsum("bn,bnw->bw", weights.to(frames.dtype), frames), weights

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
@@ -11,49 +13,104 @@ from avemo_ros.model.audio_fcn import AudioFCN
 from avemo_ros.model.face_cnn import FaceCNN
 
 
+class FrameCNN(Protocol):
+    """A network (an `nn.Module`) for single pictures."""
+
+    width: int
+    """Length of its embedding."""
+    side: int
+    """Side of the pictures it is made for [pixels]."""
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """(N, 1, side, side), standardised, to (N, width)."""
+
+
+class FramePooling(Protocol):
+    """Frames of a sequence to one vector (an `nn.Module`, see `attention.py`)."""
+
+    width: int
+    """Length of the vector."""
+
+    def __call__(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, N, frame width) to (B, width) and weights (B, N)."""
+
+
 class FaceBranch(nn.Module):
     """Faces of a window to one emotion vector: CNN, frame attention, head."""
 
-    def __init__(self, dropout: float = 0.2) -> None:
+    cnn: FrameCNN
+    attention: FramePooling
+
+    def __init__(
+        self,
+        dropout: float = 0.2,
+        cnn: FrameCNN | None = None,
+        attention: FramePooling | None = None,
+        classes: int = len(EMOTIONS),
+    ) -> None:
+        """Set up.
+
+        Args:
+            dropout: before the head.
+            cnn: of single pictures; None: the light one as released.
+            attention: over its embeddings; None: softmax attention.
+            classes: number of logits.
+        """
         super().__init__()
-        self.cnn = FaceCNN()
-        self.width = self.cnn.width
-        self.attention = FrameAttention(self.width)
+        self.cnn = cnn if cnn is not None else FaceCNN()
+        self.attention = attention if attention is not None else FrameAttention(self.cnn.width)
+        self.width = self.attention.width
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.width, len(EMOTIONS))
+        self.head = nn.Linear(self.width, classes)
 
     def pool(self, embeddings: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Embeddings (B, N, width) to the face vector (B, width) and weights (B, N)."""
+        """Embeddings (B, N, cnn width) to the face vector (B, width) and weights (B, N)."""
         pooled, weights = self.attention(embeddings, mask)
         return pooled, weights
 
     def classify(self, vector: Tensor) -> Tensor:
-        """Face vectors (B, width) to logits (B, 7) over EMOTIONS."""
+        """Face vectors (B, width) to logits (B, classes)."""
         logits: Tensor = self.head(self.dropout(vector))
         return logits
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Single faces (N, 1, 48, 48) to logits (N, 7): for training on pictures."""
-        return self.classify(self.cnn(pictures))
+        """Single faces (N, 1, side, side) to logits (N, classes): to train on pictures."""
+        vector = self.cnn(pictures)
+        # One frame's weighted mean is the frame, unless its relation to the mean joins it.
+        if self.width != self.cnn.width:
+            vector = self.pool(vector.unsqueeze(1))[0]
+        return self.classify(vector)
 
 
 class SpeechBranch(nn.Module):
     """Spectrogram of a window to one emotion vector: FCN, cell attention, head."""
 
-    def __init__(self, dropout: float = 0.3) -> None:
+    def __init__(
+        self,
+        dropout: float = 0.3,
+        fcn: AudioFCN | None = None,
+        classes: int = len(SPEECH_CLASSES),
+    ) -> None:
+        """Set up.
+
+        Args:
+            dropout: before the head.
+            fcn: None: as released.
+            classes: number of logits.
+        """
         super().__init__()
-        self.fcn = AudioFCN()
+        self.fcn = fcn if fcn is not None else AudioFCN()
         self.width = self.fcn.width
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.width, len(SPEECH_CLASSES))
+        self.head = nn.Linear(self.width, classes)
 
     def classify(self, vector: Tensor) -> Tensor:
-        """Speech vectors (B, width) to logits (B, 8) over SPEECH_CLASSES."""
+        """Speech vectors (B, width) to logits (B, classes)."""
         logits: Tensor = self.head(self.dropout(vector))
         return logits
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """(B, 1, T, 200) to logits (B, 8) over SPEECH_CLASSES."""
+        """(B, 1, T, 200) to logits (B, classes)."""
         return self.classify(self.fcn(spectrogram))
 
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-BINS: Final = 15
-"""Equal-width bins of the calibration error."""
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -36,25 +31,3 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     return float(log_temperature.detach().exp())
-
-
-def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
-    """Expected calibration error: mean gap of confidence and accuracy over 15 bins.
-
-    Args:
-        probabilities: (N, C), rows sum to 1.
-        labels: (N,) true classes.
-
-    Returns:
-        0 to 1.
-    """
-    confidence, guessed = probabilities.max(1)
-    right = (guessed == labels).float()
-    places = (confidence * BINS).long().clamp_max(BINS - 1)
-    error = 0.0
-    for place in range(BINS):
-        inside = places == place
-        if bool(inside.any()):
-            gap = float((right[inside].mean() - confidence[inside].mean()).abs())
-            error += gap * float(inside.float().mean())
-    return error

@@ -38,6 +38,8 @@ class FaceCNN(nn.Module):
     Any picture side from 16 works, since the last step is a mean over places.
     """
 
+    side = 48
+
     def __init__(
         self,
         widths: tuple[int, ...] = (48, 96, 192, FACE_WIDTH),

@@ -36,8 +36,20 @@ class FactorizedBilinearPooling(nn.Module):
         outputs: int = OUTPUTS,
         factors: int = FACTORS,
         dropout: float = 0.1,
+        eps: float = ROOT_EPS,
     ) -> None:
+        """Set up.
+
+        Args:
+            speech_width: m, length of the speech vector.
+            face_width: n, length of the face vector.
+            outputs: o.
+            factors: k.
+            dropout: of the products, before they are summed.
+            eps: of the signed root.
+        """
         super().__init__()
+        self.eps = eps
         self.outputs = outputs
         self.factors = factors
         # Linear layers with a bias are the appended 1.
@@ -53,11 +65,44 @@ class FactorizedBilinearPooling(nn.Module):
         """(B, speech_width) and (B, face_width) to (B, outputs); zeros for a missing one."""
         product = self.dropout(self.speech(speech) * self.face(face))
         pooled = product.view(-1, self.outputs, self.factors).sum(2)
-        normalised: Tensor = functional.normalize(signed_root(pooled), dim=1)
+        normalised: Tensor = functional.normalize(signed_root(pooled, self.eps), dim=1)
         return self.scale * normalised
 
 
-def signed_root(z: Tensor) -> Tensor:
+class Gate(nn.Module):
+    """Shares of speech and face, read from their vectors.
+
+    AG-FBP (Zhou et al. 2021, arXiv 2111.08910), in the form g = softmax(W [tanh(W_a a);
+    tanh(W_v v)]); the paper's own equation was not at hand.
+    """
+
+    def __init__(self, speech_width: int, face_width: int, hidden: int = 32) -> None:
+        super().__init__()
+        self.speech = nn.Linear(speech_width, hidden)
+        self.face = nn.Linear(face_width, hidden)
+        self.weigh = nn.Linear(2 * hidden, 2)
+        nn.init.zeros_(self.weigh.weight)
+        nn.init.zeros_(self.weigh.bias)
+
+    def forward(self, speech: Tensor, face: Tensor, there: Tensor | None = None) -> Tensor:
+        """Weigh B pairs.
+
+        Args:
+            speech: (B, speech width).
+            face: (B, face width).
+            there: (B, 2) bool, whether speech and face are there; None: all are.
+
+        Returns:
+            (B, 2): shares of speech and of face, which sum to 1; a missing one has none.
+        """
+        hidden = torch.cat((torch.tanh(self.speech(speech)), torch.tanh(self.face(face))), 1)
+        energy = self.weigh(hidden)
+        if there is not None:
+            energy = energy.masked_fill(~there, torch.finfo(energy.dtype).min)
+        return torch.softmax(energy, dim=1)
+
+
+def signed_root(z: Tensor, eps: float = ROOT_EPS) -> Tensor:
     """sign(z) (sqrt(|z| + eps) - sqrt(eps)): zero at zero, with a finite slope there."""
-    root: Tensor = torch.sqrt(z.abs() + ROOT_EPS) - float(ROOT_EPS**0.5)
+    root: Tensor = torch.sqrt(z.abs() + eps) - float(eps**0.5)
     return torch.sign(z) * root

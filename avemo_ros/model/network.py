@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.branch import FaceBranch, SpeechBranch, collapse
-from avemo_ros.model.fusion import FactorizedBilinearPooling
+from avemo_ros.model.fusion import FactorizedBilinearPooling, Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +31,6 @@ class Fused:
     """(B, 7) over EMOTIONS, not calibrated."""
     face_share: Tensor
     """(B,) weight of the face, 0 to 1; the voice has the rest."""
-
-
-class Gate(nn.Module):
-    """Shares of speech and face, read from their vectors."""
-
-    def __init__(self, speech_width: int, face_width: int, hidden: int = 32) -> None:
-        super().__init__()
-        self.speech = nn.Linear(speech_width, hidden)
-        self.face = nn.Linear(face_width, hidden)
-        self.weigh = nn.Linear(2 * hidden, 2)
-        nn.init.zeros_(self.weigh.weight)
-        nn.init.zeros_(self.weigh.bias)
-
-    def forward(self, speech: Tensor, face: Tensor) -> Tensor:
-        """(B, 2): shares of speech and of face, which sum to 1."""
-        hidden = torch.cat((torch.tanh(self.speech(speech)), torch.tanh(self.face(face))), 1)
-        return torch.softmax(self.weigh(hidden), dim=1)
 
 
 class FusionHead(nn.Module):
@@ -89,10 +72,18 @@ class EmotionNet(nn.Module):
     face_temperature: Tensor
     fused_temperature: Tensor
 
-    def __init__(self) -> None:
+    def __init__(
+        self, face: FaceBranch | None = None, speech: SpeechBranch | None = None
+    ) -> None:
+        """Set up.
+
+        Args:
+            face: logits over EMOTIONS; None: as avemo-0.1.
+            speech: logits over SPEECH_CLASSES; None: as avemo-0.1.
+        """
         super().__init__()
-        self.face = FaceBranch()
-        self.speech = SpeechBranch()
+        self.face = face if face is not None else FaceBranch()
+        self.speech = speech if speech is not None else SpeechBranch()
         self.fusion = FusionHead(self.speech.width, self.face.width)
         for name in ("speech", "face", "fused"):
             self.register_buffer(f"{name}_temperature", torch.ones(()))

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError
+from avemo_ros.model.folding import folded
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
 from avemo_ros.model.weights import find_weights, load_weights
@@ -74,12 +73,12 @@ class Predictor:
         self.device = _device(config.device)
         self._threads = config.threads
         self._known_threads = threading.local()
-        self._network = _for_inference(network).to(self.device)
+        self._network = folded(network).to(self.device)
 
     @property
     def face_width(self) -> int:
         """Length of a face embedding."""
-        return self._network.face.width
+        return self._network.face.cnn.width
 
     def _limit_threads(self) -> None:
         """OpenMP keeps the limit for each thread by itself: a thread that never set it would
@@ -166,22 +165,3 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("model.device", name, "cpu | auto here: there is no CUDA device")
     return torch.device(name)
-
-
-def _for_inference(network: EmotionNet) -> EmotionNet:
-    """A copy with batch norm folded into the convolutions, laid out for the CPU's kernels."""
-    copied = EmotionNet()
-    copied.load_state_dict(network.state_dict())
-    copied.eval().requires_grad_(False)
-    for module in list(copied.modules()):
-        _fold(module)
-    return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _fold(module: nn.Module) -> None:
-    """Fold each batch norm of a module that directly follows a convolution of its."""
-    named = list(module.named_children())
-    for (name, layer), (after, norm) in pairwise(named):
-        if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(module, name, fuse_conv_bn_eval(layer, norm))
-            setattr(module, after, nn.Identity())

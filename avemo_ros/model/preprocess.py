@@ -28,24 +28,27 @@ silence is not blown up to speech."""
 _LEAST_CONTRAST: Final = 0.03
 
 
-def face_tensor(crops: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Tensor:
+def face_tensor(
+    crops: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], side: int = FACE_SIDE
+) -> Tensor:
     """Face crops as the face network takes them.
 
     Each picture is brought to zero mean and unit deviation, so brightness and contrast of the
     camera do not matter.
 
     Args:
-        crops: grey pictures, each (side, side) uint8 of any side.
+        crops: grey square pictures, each (s, s) uint8 of any s.
+        side: of the pictures that the network takes [pixels].
 
     Returns:
-        (N, 1, 48, 48) float32.
+        (N, 1, side, side) float32.
 
     Raises:
         ValueError: a crop is not a grey square of bytes.
     """
     if len(crops) == 0:
-        return torch.zeros(0, 1, FACE_SIDE, FACE_SIDE)
-    small = np.empty((len(crops), FACE_SIDE, FACE_SIDE), np.uint8)
+        return torch.zeros(0, 1, side, side)
+    fitting = np.empty((len(crops), side, side), np.uint8)
     for index, crop in enumerate(crops):
         if crop.ndim != 2 or crop.shape[0] != crop.shape[1] or crop.dtype != np.uint8:
             raise ValueError(
@@ -53,13 +56,14 @@ def face_tensor(crops: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Tenso
             )
         if crop.shape[0] == 0:
             raise ValueError(f"face crop {index} is empty")
-        if crop.shape[0] == FACE_SIDE:
-            small[index] = crop
+        if crop.shape[0] == side:
+            fitting[index] = crop
         else:
-            small[index] = cv2.resize(
-                crop, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_AREA
-            )
-    return standardise(torch.from_numpy(small).unsqueeze(1).float().div_(255.0))
+            # Area resampling averages when it shrinks, but makes blocks when it enlarges much.
+            much = side > max(FACE_SIDE, crop.shape[0])
+            way = cv2.INTER_LINEAR if much else cv2.INTER_AREA
+            fitting[index] = cv2.resize(crop, (side, side), interpolation=way)
+    return standardise(torch.from_numpy(fitting).unsqueeze(1).float().div_(255.0))
 
 
 def standardise(pictures: Tensor) -> Tensor:

@@ -1,32 +1,37 @@
-"""Released weights: one safetensors file for the whole network, listed in models/index.json.
-
-A file carries in its metadata what it is (model id, classes) and a digest over everything in
-it, so that damage is found whatever byte it hits.  Matrices are stored as float16 and computed
-as float32.
-"""
+"""Released weights: listed in models/index.json; and files of the live network."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
-
-from avemo_ros.errors import WeightsError
+from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
+from avemo_ros.model.live import LiveModel
 from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.tensor_file import (
+    check_classes,
+    fill,
+    read_tensors,
+    sha256,
+    stored,
+    write_atomic,
+    write_tensors,
+)
+from avemo_ros.model.zoo import build
 
 FORMAT: Final = "avemo-emotion-1"
-"""Layout of the file; another layout gets another name."""
+"""Layout of a file of the live network; another layout gets another name."""
 INDEX: Final = "index.json"
-"""{"default": name, "models": {name: {"file": ..., "sha256": ...}}}"""
+"""{"default": live model, "defaults": {task: name}, "models": {name: {"file": ..., "sha256":
+..., "task": ...}}}; "defaults" and "task" may be missing."""
+LIVE: Final = "live"
+"""Task of a model that the robot can run; others are named by their modality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,9 @@ class Loaded:
 
     network: EmotionNet
     model_id: str
+    spec: ModelSpec
+    about: Mapping[str, str]
+    """Notes of the file."""
 
 
 def models_dir() -> Path:
@@ -62,11 +70,12 @@ def models_dir() -> Path:
     )
 
 
-def find_weights(name: str) -> Path:
+def find_weights(name: str, task: str = LIVE) -> Path:
     """Path of a weights file.
 
     Args:
-        name: a path that ends in .safetensors, a name from the index, or "" for its default.
+        name: a path that ends in .safetensors, a name from the index, or "" for the default.
+        task: whose default.
 
     Raises:
         WeightsError: there is no such file, or it is not the one that the index lists.
@@ -77,8 +86,8 @@ def find_weights(name: str) -> Path:
             raise WeightsError(f"weights file {path} does not exist")
         return path
     folder = models_dir()
-    index = _read_index(folder)
-    wanted = name or index["default"]
+    index = read_index(folder)
+    wanted = name or default_model(index, task)
     if wanted not in index["models"]:
         known = ", ".join(sorted(index["models"]))
         raise WeightsError(f"no released model is called '{wanted}'; there are: {known}")
@@ -95,48 +104,42 @@ def find_weights(name: str) -> Path:
 
 
 def load_weights(path: Path) -> Loaded:
-    """The network of a file, in eval mode, float32 on the CPU.
+    """The live network of a file, in eval mode, float32 on the CPU.
 
     Raises:
         WeightsError: the file is missing, damaged or of another architecture.
     """
-    if not path.is_file():
-        raise WeightsError(f"weights file {path} does not exist")
+    content = read_tensors(path, (FORMAT,))
+    about = content.about
+    check_classes(path, about, "emotions", EMOTIONS)
+    check_classes(path, about, "speech_classes", SPEECH_CLASSES)
     try:
-        with safe_open(str(path), "pt") as opened:
-            about = dict(opened.metadata() or {})
-            names = list(opened.keys())
-            tensors = {name: opened.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"weights file {path} is damaged or no safetensors file ({error}); "
-            "get the file again"
-        ) from error
-    if about.get("format") != FORMAT:
-        raise WeightsError(
-            f"weights file {path} has format {about.get('format')!r}; this version reads "
-            f"'{FORMAT}'"
-        )
-    if about.pop("digest", "") != _digest(about, tensors):
-        raise WeightsError(f"weights file {path} is damaged: digest differs; get it again")
-    network = EmotionNet()
-    _check(path, network, about, tensors)
-    state = {name: tensor.float() for name, tensor in tensors.items()}
-    # Counters of batch norm are for training only and not stored.
-    network.load_state_dict(state, strict=False)
-    return Loaded(network.eval(), about["model_id"])
+        # The first release names no specification: it has every default.
+        spec = ModelSpec.from_mapping(json.loads(about.get("spec", f'{{"kind": "{LIVE}"}}')))
+        model = build(spec)
+    except (ValueError, ConfigError) as error:
+        raise WeightsError(f"weights file {path} is for another version: {error}") from error
+    if not isinstance(model, LiveModel):
+        raise WeightsError(f"weights file {path} is a {spec.kind}, not a live model")
+    fill(model.network, content.tensors, path)
+    return Loaded(model.network.eval(), about["model_id"], spec, about)
 
 
 def save_weights(
-    network: EmotionNet, path: Path, model_id: str, notes: dict[str, str] | None = None
+    network: EmotionNet,
+    path: Path,
+    model_id: str,
+    notes: Mapping[str, str] | None = None,
+    spec: ModelSpec | None = None,
 ) -> None:
-    """Write a weights file in one atomic step.
+    """Write a file of the live network in one atomic step.
 
     Args:
         network: weights and temperatures.
         path: of the file; its folder is made.
         model_id: name and version, e.g. 'avemo-1.0'.
         notes: more metadata, for the reader.
+        spec: what the network is made from, of kind 'live'; None: the defaults.
     """
     about = {
         **(notes or {}),
@@ -145,84 +148,65 @@ def save_weights(
         "emotions": json.dumps(EMOTIONS),
         "speech_classes": json.dumps(SPEECH_CLASSES),
     }
-    tensors = {
-        name: value.detach().cpu().to(torch.float16 if value.ndim > 1 else torch.float32)
-        for name, value in network.state_dict().items()
-        if value.is_floating_point()
-    }
-    tensors = {name: value.contiguous() for name, value in tensors.items()}
-    about["digest"] = _digest(about, tensors)
-    _write(path, save(tensors, about))
+    if spec is not None:
+        about["spec"] = spec.to_json()
+    write_tensors(path, stored(network), about)
 
 
-def list_in_index(path: Path, name: str, *, default: bool) -> None:
-    """Add or replace a weights file in the index of its folder (atomic)."""
+def list_in_index(path: Path, name: str, *, default: bool, task: str = LIVE) -> None:
+    """Add or replace a weights file in the index of its folder (atomic).
+
+    Args:
+        path: of the file.
+        name: of the model.
+        default: make it the default for its task.
+        task: 'live' for what the robot can run, else the modality it reads.
+    """
     index: dict[str, Any] = {"default": name, "models": {}}
     if (path.parent / INDEX).exists():
-        index = _read_index(path.parent)
-    index["models"][name] = {"file": path.name, "sha256": sha256(path)}
-    if default:
+        index = read_index(path.parent)
+    index["models"][name] = {"file": path.name, "sha256": sha256(path), "task": task}
+    if default and task == LIVE:
         index["default"] = name
-    _write(path.parent / INDEX, (json.dumps(index, indent=2) + "\n").encode())
+    elif default:
+        index.setdefault("defaults", {})[task] = name
+    write_atomic(path.parent / INDEX, (json.dumps(index, indent=2) + "\n").encode())
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def default_model(index: Mapping[str, Any], task: str) -> str:
+    """Name of the default model for a task; face and voice together are the live model's.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    defaults: Mapping[str, str] = index.get("defaults", {})
+    if task in defaults:
+        return defaults[task]
+    if task in (LIVE, "av"):
+        return str(index["default"])
+    known = ", ".join(sorted({LIVE, *defaults}))
+    raise WeightsError(
+        f"there is no released default for '{task}'; there are defaults for: {known}"
+    )
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> dict[str, Any]:
+    """The index of a folder of models.
+
+    Raises:
+        WeightsError: it cannot be read or is not as `INDEX` says.
+    """
     path = folder / INDEX
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
-        usable = index["default"] in index["models"] and all(
+        named = [index["default"], *index.get("defaults", {}).values()]
+        usable = all(name in index["models"] for name in named) and all(
             {"file", "sha256"} <= entry.keys() for entry in index["models"].values()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} cannot be read ({error})") from error
     if not usable:
-        raise WeightsError(f"{path} lists no default, or a model without file and sha256")
-    return dict(index)
-
-
-def _digest(about: dict[str, str], tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _check(
-    path: Path, network: EmotionNet, about: dict[str, str], tensors: dict[str, Tensor]
-) -> None:
-    for key, ours in (("emotions", EMOTIONS), ("speech_classes", SPEECH_CLASSES)):
-        theirs = tuple(json.loads(about.get(key, "[]")))
-        if theirs != ours:
-            raise WeightsError(f"weights file {path} has {key} {theirs}; this code has {ours}")
-    expected = {
-        name: tuple(value.shape)
-        for name, value in network.state_dict().items()
-        if value.is_floating_point()
-    }
-    given = {name: tuple(value.shape) for name, value in tensors.items()}
-    differences = [f"{name} is missing" for name in expected if name not in given]
-    differences += [f"{name} is not known" for name in given if name not in expected]
-    differences += [
-        f"{name} is {given[name]}, not {shape}"
-        for name, shape in expected.items()
-        if name in given and given[name] != shape
-    ]
-    if differences:
-        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise WeightsError(
-            f"weights file {path} is for another network: {'; '.join(differences[:3])}{more}"
+            f"{path} names a default that it does not list, or a model without file and sha256"
         )
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
+    return dict(index)

@@ -1,0 +1,65 @@
+"""`avemo export`: a model for other runtimes."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from avemo_ros.errors import ConfigError
+from avemo_ros.model.bundle import find_model, load_model
+from avemo_ros.model.export import FORMATS, bench, export_model
+
+DONE: Final = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default="",
+        help="released model, .safetensors file or folder of a run; default: the live model",
+    )
+    parser.add_argument(
+        "--format", choices=tuple(FORMATS), default="onnx", help="default: onnx"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="file to write, .onnx or .pt; a model of several parts becomes FILE-PART",
+    )
+    parser.add_argument(
+        "--bench",
+        action="store_true",
+        help="time each part on one core: PyTorch (float32, bfloat16), TorchScript and ONNX "
+        "Runtime in turns",
+    )
+    parser.add_argument("--rounds", type=int, default=40, help="calls of each for --bench")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, measure, or both.
+
+    Raises:
+        ConfigError: nothing is asked for, or a package is not installed.
+        WeightsError: the model cannot be loaded, or an export's answers differ.
+    """
+    if args.out is None and not args.bench:
+        raise ConfigError("out", args.out, "a file to write, or --bench to measure only")
+    if args.rounds < 1:
+        raise ConfigError("rounds", args.rounds, "at least 1")
+    loaded = load_model(find_model(args.model))
+    if args.out is not None:
+        for made in export_model(loaded.model, args.format, args.out):
+            print(f"{made.path}: differs by at most {made.difference:.1e}")
+        if loaded.temperature != 1.0:
+            print(f"divide the logits by the temperature {loaded.temperature:.4f}")
+    if args.bench:
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"{'part':12} {'runtime':16} {'ms':>9} {'of eager':>9}")
+            for speed in bench(loaded.model, Path(folder), args.rounds):
+                print(f"{speed.piece:12} {speed.runtime:16} {speed.ms:9.3f} {speed.ratio:9.2f}")
+    return DONE

@@ -1,0 +1,319 @@
+"""Models that are no networks, and their files: support vector machines and ensembles.
+
+A file holds arrays (safetensors) and, as metadata, the format, the name, the specification, the
+names of the classes and a digest over all of it.  Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from avemo_ros.config import Validated, setting
+from avemo_ros.errors import ConfigError, WeightsError
+from avemo_ros.model.bundle import find_model, load_model
+from avemo_ros.model.classifier import Classifier
+from avemo_ros.model.collate import READS, NetworkClassifier
+from avemo_ros.model.ensemble import SUMS, Ensemble, Member
+from avemo_ros.model.functionals import FEATURE_SETS, FunctionalReader
+from avemo_ros.model.landmarks import LandmarkReader
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.svm import FeatureReader, Machine, SvmClassifier, SvmOptions, UnitReader
+from avemo_ros.model.tensor_file import read_tensors, write_tensors
+from avemo_ros.model.unimodal import CLASSES
+from avemo_ros.model.weights import LIVE
+
+FORMAT: Final = "avemo-classical-1"
+"""Layout of the file; another layout gets another name."""
+MACHINES: Final = ("functionals_svm", "landmark_svm", "au_svm")
+"""Kinds of support vector machines."""
+ENSEMBLE: Final = "ensemble"
+KINDS: Final = (*MACHINES, ENSEMBLE)
+
+Opener = Callable[[str], Classifier]
+"""Opens a model by name, path or run folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionalOptions(SvmOptions):
+    """Options of functionals_svm."""
+
+    features: str = setting(
+        "eGeMAPSv02", "Set of openSMILE functionals.", choices=tuple(FEATURE_SETS)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleOptions(Validated):
+    """Options of an ensemble."""
+
+    _group = "model"
+
+    members: tuple[tuple[str, float], ...] = ()
+    """Model (name, path or run folder) and weight of each."""
+    sum: str = setting(
+        "log", "Sum of log-probabilities, or ('linear') of probabilities.", choices=SUMS
+    )
+    learn: bool = setting(
+        False, "Learn the weights on items that the members were not trained on."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How features that are made when a model is asked are made."""
+
+    cache: Path | None = None
+    """Folder that keeps functionals; None: they are made anew."""
+    workers: int = 1
+    """Processes that make functionals."""
+    quiet: bool = True
+    """Without a progress bar."""
+
+
+def svm_options(spec: ModelSpec) -> SvmOptions:
+    """Checked options of one of MACHINES.
+
+    Raises:
+        ConfigError: the kind or an option is not known, or a value is not allowed.
+    """
+    if spec.kind not in MACHINES:
+        raise ConfigError("model.kind", spec.kind, " | ".join(MACHINES))
+    kind = FunctionalOptions if spec.kind == "functionals_svm" else SvmOptions
+    _known(spec, [item.name for item in fields(kind)])
+    return kind(**spec.options)
+
+
+def ensemble_options(spec: ModelSpec) -> EnsembleOptions:
+    """Checked options of an ensemble.
+
+    Raises:
+        ConfigError: an option is not known, or a value is not allowed.
+    """
+    _known(spec, [item.name for item in fields(EnsembleOptions)])
+    members = spec.options.get("members")
+    if not isinstance(members, Sequence) or isinstance(members, str) or not members:
+        raise ConfigError("model.members", members, "a list of {model: ..., weight: ...}")
+    checked = tuple(_member(place, member) for place, member in enumerate(members))
+    return EnsembleOptions(**{**spec.options, "members": checked})
+
+
+def make_reader(spec: ModelSpec, reading: ReadingOptions | None = None) -> FeatureReader:
+    """What makes the features of one of MACHINES.
+
+    Raises:
+        ConfigError: the kind or an option is not known, or a value is not allowed.
+    """
+    options, reading = svm_options(spec), reading or ReadingOptions()
+    if isinstance(options, FunctionalOptions):
+        return FunctionalReader(
+            options.features,
+            cache=reading.cache,
+            workers=reading.workers,
+            quiet=reading.quiet,
+        )
+    return LandmarkReader() if spec.kind == "landmark_svm" else UnitReader()
+
+
+def make_svm(
+    name: str, spec: ModelSpec, machine: Machine, reading: ReadingOptions | None = None
+) -> SvmClassifier:
+    """A classifier of a trained machine."""
+    classes = CLASSES[svm_options(spec).classes]
+    return SvmClassifier(name, classes, make_reader(spec, reading), machine)
+
+
+def save_svm(
+    path: Path,
+    name: str,
+    spec: ModelSpec,
+    machine: Machine,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Write a trained machine in one atomic step.
+
+    Args:
+        path: of the file; its folder is made.
+        name: name and version.
+        spec: kind and options.
+        machine: the arrays.
+        notes: more metadata, for the reader.
+    """
+    options = svm_options(spec)
+    full = ModelSpec(spec.kind, asdict(options))
+    _write(path, name, full, CLASSES[options.classes], machine.tensors(), notes)
+
+
+def save_ensemble(
+    path: Path,
+    name: str,
+    members: Sequence[tuple[str | Path, float]],
+    classes: tuple[str, ...],
+    *,
+    kind: str = "log",
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Write an ensemble in one atomic step: names of its members and their weights.
+
+    Args:
+        path: of the file; its folder is made.
+        name: name and version.
+        members: a released model by name, or the path of a model's file; paths are kept
+            relative to the file's folder, so that both may move together.
+        classes: of the ensemble.
+        kind: one of `ensemble.SUMS`.
+        notes: more metadata, for the reader.
+    """
+    names = [
+        os.path.relpath(model.resolve(), path.resolve().parent)
+        if isinstance(model, Path)
+        else model
+        for model, _ in members
+    ]
+    spec = ModelSpec(ENSEMBLE, {"members": [{"model": model} for model in names], "sum": kind})
+    weights = torch.tensor([weight for _, weight in members], dtype=torch.float64)
+    _write(path, name, spec, classes, {"weights": weights}, notes)
+
+
+def open_classifier(
+    name: str | Path,
+    *,
+    task: str = LIVE,
+    reading: ReadingOptions | None = None,
+    device: str = "cpu",
+) -> Classifier:
+    """Any model: a network, a support vector machine or an ensemble.
+
+    Args:
+        name: a released model's name, a model file, the folder of a training run, or "" for
+            the released default of the task.
+        task: see `bundle.find_model`.
+        reading: how features are made that the corpus does not hold.
+        device: where networks run.
+
+    Raises:
+        WeightsError: the model, or a member of it, is missing, damaged or of another version.
+    """
+    path = find_model(name, task)
+    if not is_classical(path):
+        return NetworkClassifier(load_model(path), device=device)
+
+    def open_member(member: str) -> Classifier:
+        return open_classifier(member, reading=reading, device=device)
+
+    return load_classical(path, open_member, reading)
+
+
+def reads_of(classifier: Classifier) -> frozenset[str]:
+    """What has to be prepared for a model, of 'faces', 'landmarks', 'speech' and 'units'.
+
+    Functionals are made of the items' files, so that nothing is prepared for them.
+    """
+    if isinstance(classifier, Ensemble):
+        return frozenset().union(*(reads_of(one.classifier) for one in classifier.members))
+    if isinstance(classifier, SvmClassifier):
+        return classifier.reads
+    return READS[classifier.modality]
+
+
+def is_classical(path: Path) -> bool:
+    """Whether a file holds a model of this module rather than a network."""
+    try:
+        with safe_open(str(path), "pt") as opened:
+            return (opened.metadata() or {}).get("format") == FORMAT
+    except (SafetensorError, OSError, ValueError):
+        return False
+
+
+def load_classical(
+    path: Path, open_member: Opener, reading: ReadingOptions | None = None
+) -> Classifier:
+    """The classifier of a file.
+
+    Args:
+        path: of the file.
+        open_member: opens a member of an ensemble, by a released name or a path.
+        reading: how features are made that the corpus does not hold.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another format; or a member is.
+    """
+    content = read_tensors(path, (FORMAT,))
+    about, tensors = content.about, content.tensors
+    try:
+        name, spec = about["name"], ModelSpec.from_mapping(json.loads(about["spec"]))
+        classes = tuple(json.loads(about["classes"]))
+        if spec.kind != ENSEMBLE:
+            made: Classifier = make_svm(name, spec, Machine.from_tensors(tensors), reading)
+        else:
+            options = ensemble_options(spec)
+            weights = tensors["weights"].tolist()
+            members = [
+                Member(open_member(_located(model, path.parent)), weight)
+                for (model, _), weight in zip(options.members, weights, strict=True)
+            ]
+            made = Ensemble(name, members, kind=options.sum)
+    except (ConfigError, KeyError, ValueError, TypeError) as error:
+        raise WeightsError(f"model file {path} cannot be used: {error}") from error
+    if made.classes != classes:
+        raise WeightsError(
+            f"model file {path} has the classes {', '.join(classes)}; this code, or a member, "
+            f"has {', '.join(made.classes)}"
+        )
+    return made
+
+
+def _known(spec: ModelSpec, names: Sequence[str]) -> None:
+    for name, value in spec.options.items():
+        if name not in names:
+            raise ConfigError(
+                f"model.{name}", value, f"{spec.kind} has only: {', '.join(names)}"
+            )
+
+
+def _member(place: int, given: object) -> tuple[str, float]:
+    where = f"model.members.{place}"
+    member = {"model": given} if isinstance(given, str) else given
+    if not isinstance(member, Mapping) or not set(member) <= {"model", "weight"}:
+        raise ConfigError(where, given, "{model: NAME, PATH or RUN FOLDER, weight: NUMBER}")
+    model, weight = member.get("model"), member.get("weight", 1.0)
+    if not isinstance(model, str) or not model:
+        raise ConfigError(f"{where}.model", model, "a name, a path or a run folder")
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise ConfigError(f"{where}.weight", weight, "a number from 0")
+    if not np.isfinite(weight) or weight < 0:
+        raise ConfigError(f"{where}.weight", weight, "a number from 0")
+    return model, float(weight)
+
+
+def _located(model: str, folder: Path) -> str:
+    beside = folder / model
+    return str(beside) if beside.exists() else model
+
+
+def _write(
+    path: Path,
+    name: str,
+    spec: ModelSpec,
+    classes: tuple[str, ...],
+    tensors: Mapping[str, Tensor],
+    notes: Mapping[str, str] | None,
+) -> None:
+    about = {
+        **(notes or {}),
+        "format": FORMAT,
+        "name": name,
+        "spec": spec.to_json(),
+        "classes": json.dumps(classes),
+    }
+    kept = {key: value.contiguous() for key, value in tensors.items()}
+    write_tensors(path, kept, about)

@@ -1,0 +1,146 @@
+"""Tensors with notes in one safetensors file, so that damage is found whatever byte it hits.
+
+The notes (metadata) carry a digest over everything in the file.  Matrices are stored as float16
+and computed as float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from avemo_ros.errors import WeightsError
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFile:
+    """What a file holds."""
+
+    about: dict[str, str]
+    """Notes, without the digest."""
+    tensors: dict[str, Tensor]
+
+
+def stored(network: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a network as a file holds them.
+
+    Counters of batch norm are for training only and not stored.
+    """
+    return {
+        name: value.detach()
+        .cpu()
+        .to(torch.float16 if value.ndim > 1 else torch.float32)
+        .contiguous()
+        for name, value in network.state_dict().items()
+        if value.is_floating_point()
+    }
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+    """Write a file in one atomic step; its folder is made."""
+    notes = dict(about)
+    notes["digest"] = _digest(notes, tensors)
+    write_atomic(path, save(dict(tensors), notes))
+
+
+def read_tensors(path: Path, formats: tuple[str, ...]) -> TensorFile:
+    """Read a file.
+
+    Args:
+        path: of the file.
+        formats: of which its notes must name one.
+
+    Raises:
+        WeightsError: the file is missing, damaged, no safetensors file or of another format.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights file {path} does not exist")
+    try:
+        with safe_open(str(path), "pt") as opened:
+            about = dict(opened.metadata() or {})
+            names = list(opened.keys())
+            tensors = {name: opened.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"weights file {path} is damaged or no safetensors file ({error}); "
+            "get the file again"
+        ) from error
+    if about.get("format") not in formats:
+        known = " or ".join(f"'{name}'" for name in formats)
+        raise WeightsError(
+            f"weights file {path} has format {about.get('format')!r}; this reads {known}"
+        )
+    if about.pop("digest", "") != _digest(about, tensors):
+        raise WeightsError(f"weights file {path} is damaged: digest differs; get it again")
+    return TensorFile(about, tensors)
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Give a network the tensors of a file, as float32.
+
+    Raises:
+        WeightsError: they are for another network; the message lists what differs.
+    """
+    expected = {
+        name: tuple(value.shape)
+        for name, value in network.state_dict().items()
+        if value.is_floating_point()
+    }
+    given = {name: tuple(value.shape) for name, value in tensors.items()}
+    differences = [f"{name} is missing" for name in expected if name not in given]
+    differences += [f"{name} is not known" for name in given if name not in expected]
+    differences += [
+        f"{name} is {given[name]}, not {shape}"
+        for name, shape in expected.items()
+        if name in given and given[name] != shape
+    ]
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise WeightsError(
+            f"weights file {path} is for another network: {'; '.join(differences[:3])}{more}"
+        )
+    state = {name: tensor.float() for name, tensor in tensors.items()}
+    network.load_state_dict(state, strict=False)
+
+
+def check_classes(
+    path: Path, about: Mapping[str, str], key: str, ours: tuple[str, ...]
+) -> None:
+    """Make sure that a file was made for the same classes.
+
+    Raises:
+        WeightsError: it was not.
+    """
+    theirs = tuple(json.loads(about.get(key, "[]")))
+    if theirs != ours:
+        raise WeightsError(f"weights file {path} has {key} {theirs}; this code has {ours}")
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _digest(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

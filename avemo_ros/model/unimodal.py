@@ -1,0 +1,141 @@
+"""Networks of one modality: alone they answer by their head, in a fusion by their vector."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
+from avemo_ros.model.batch import Answer, Batch, EmotionModel
+
+CLASSES: Final[dict[str, tuple[str, ...]]] = {"emotions": EMOTIONS, "speech": SPEECH_CLASSES}
+"""Names that a specification gives to the two sets of classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What an encoder makes of B items."""
+
+    vector: Tensor
+    """(B, width); zeros where the modality is missing."""
+    there: Tensor
+    """(B,) bool, False where the modality is missing."""
+    segments: Tensor | None = None
+    """(B, S, segment width), oldest first, where asked for; zeros where it is missing."""
+
+
+class Unimodal(EmotionModel):
+    """A network that reads one modality."""
+
+    part: str
+    """Its name in `Answer.parts` of a fusion: 'face', 'audio' or 'au'."""
+    width: int
+    """Length of its vector."""
+    segment_width: int
+    """Length of the vector of a segment."""
+    start_note: str = ""
+    """Which tensors it took from weights of elsewhere, in words; '' without any."""
+
+    @abstractmethod
+    def encode(self, batch: Batch, segments: int = 0) -> Encoded:
+        """Vectors of a batch.
+
+        Args:
+            batch: what it reads may be missing, in some rows or altogether.
+            segments: S, into how many parts of equal length the stream is cut as well; 0: no
+                segments.
+        """
+
+    @abstractmethod
+    def read(self, whole: Tensor, segments: int = 0) -> tuple[Tensor, Tensor | None]:
+        """Vectors of items that lack nothing; the same steps for any values (for export).
+
+        Args:
+            whole: what it reads, as in a batch: faces, speech or units.
+            segments: as for `encode`.
+
+        Returns:
+            (B, width) and the segments, if any.
+        """
+
+    @abstractmethod
+    def classify(self, vector: Tensor) -> Tensor:
+        """Vectors (B, width) to logits (B, classes)."""
+
+    def forward(self, batch: Batch) -> Answer:
+        """Logits of a batch; zeros for a row without the modality."""
+        encoded = self.encode(batch)
+        return Answer(self.classify(encoded.vector) * encoded.there.unsqueeze(1))
+
+
+def batch_size(batch: Batch) -> int:
+    """B.
+
+    Raises:
+        ValueError: the batch is empty of everything.
+    """
+    return len(_any(batch))
+
+
+def none_there(batch: Batch) -> Tensor:
+    """(B,) bool, all False."""
+    anything = _any(batch)
+    return torch.zeros(len(anything), dtype=torch.bool, device=anything.device)
+
+
+def nothing(model: Unimodal, batch: Batch, segments: int) -> Encoded:
+    """What a model makes of a batch that has nothing for it."""
+    missing = none_there(batch)
+    like = next(model.parameters())
+    parts = like.new_zeros(len(missing), segments, model.segment_width) if segments else None
+    return Encoded(like.new_zeros(len(missing), model.width), missing, parts)
+
+
+def _any(batch: Batch) -> Tensor:
+    for tensor in (batch.faces, batch.speech, batch.units):
+        if tensor is not None:
+            return tensor
+    raise ValueError("a batch has neither faces nor speech nor action units")
+
+
+def segment_shares(mask: Tensor, segments: int) -> Tensor:
+    """How much each step of a sequence counts in the mean of each segment.
+
+    Segment s of S covers steps floor(s n / S) to ceil((s + 1) n / S) of the n that are there,
+    as adaptive pooling does: with fewer steps than segments they are used more than once.
+
+    Args:
+        mask: (B, N) bool, True where a step is there.
+        segments: S.
+
+    Returns:
+        (B, S, N), rows sum to 1, or to 0 where nothing is there.
+    """
+    count = mask.sum(1).view(-1, 1, 1)
+    rank = (mask.cumsum(1) - 1).unsqueeze(1)
+    number = torch.arange(segments, device=mask.device).view(1, -1, 1)
+    first = number * count // segments
+    end = ((number + 1) * count + segments - 1) // segments
+    inside = ((rank >= first) & (rank < end) & mask.unsqueeze(1)).float()
+    return inside / inside.sum(2, keepdim=True).clamp_min(1.0)
+
+
+def mean_segments(steps: Tensor, segments: int) -> Tensor | None:
+    """Means (B, S, width) of segments of a whole sequence (B, n, width); S 0: None."""
+    if not segments:
+        return None
+    every = torch.ones(steps.shape[:2], dtype=torch.bool, device=steps.device)
+    return torch.bmm(segment_shares(every, segments).to(steps.dtype), steps)
+
+
+def spread(values: Tensor, there: Tensor) -> Tensor:
+    """Rows (M, ...) of those that are there to (B, ...), zeros elsewhere; `there` (B,) bool."""
+    if len(values) == len(there):
+        return values
+    whole = values.new_zeros(len(there), *values.shape[1:])
+    whole[there] = values
+    return whole

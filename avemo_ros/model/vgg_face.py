@@ -1,0 +1,157 @@
+"""VGG-Face: VGG16 on faces (Parkhi et al. 2015), and the weights its authors published."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avemo_ros.errors import WeightsError
+from avemo_ros.model.foreign import read_state
+
+_BLOCKS: Final = ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3))
+"""Of VGG16: channels of the convolutions as multiples of the first, and their number."""
+_TORCHVISION: Final = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+"""Places of the convolutions in torchvision's `vgg16().features`."""
+FULL: Final = ("none", "fc6", "fc7")
+GREY_LEVELS: Final = 64.0
+"""Published filters expect pictures less their mean, in grey levels; ours have a deviation of
+1, so the first filters are multiplied by about the deviation of a face picture."""
+
+
+class VggFace(nn.Module):
+    """Sixteen-layer net over a grey face, repeated for red, green and blue."""
+
+    def __init__(
+        self, width: int = 64, full: str = "none", *, normalised: bool = False, side: int = 224
+    ) -> None:
+        """Set up.
+
+        Args:
+            width: channels of the first convolution; VGG16 has 64.
+            full: 'none' ends in the mean over places of the last map (8 width values), 'fc6'
+                and 'fc7' in the dense layer of that name (64 width values).
+            normalised: batch norm after each convolution, to train from random weights.
+            side: of the pictures [pixels], a multiple of 32.
+        """
+        super().__init__()
+        self.side = side
+        self.full = full
+        self.convolutions = nn.ModuleDict()
+        self.norms = nn.ModuleDict()
+        given = 3
+        for block, (multiple, count) in enumerate(_BLOCKS, start=1):
+            for index in range(1, count + 1):
+                name = f"conv{block}_{index}"
+                made = multiple * width
+                layer = nn.Conv2d(given, made, 3, padding=1, bias=not normalised)
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+                self.convolutions[name] = layer
+                if normalised:
+                    self.norms[name] = nn.BatchNorm2d(made)
+                given = made
+        self.width = given
+        self.dense = nn.ModuleDict()
+        cells = given * (side // 32) ** 2
+        for name in FULL[1 : 1 + FULL.index(full)]:
+            self.dense[name] = nn.Linear(cells, 64 * width)
+            cells = self.width = 64 * width
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(N, 1, side, side), standardised, to (N, width)."""
+        x = pictures.expand(-1, 3, -1, -1)
+        block = 1
+        for name, layer in self.convolutions.items():
+            if int(name[4]) != block:
+                x = functional.max_pool2d(x, 2)
+                block += 1
+            x = layer(x)
+            if name in self.norms:
+                x = self.norms[name](x)
+            x = functional.relu(x)
+        x = functional.max_pool2d(x, 2)
+        if self.full == "none":
+            return x.mean(dim=(2, 3))
+        x = x.flatten(1)
+        for dense in self.dense.values():
+            x = self.dropout(functional.relu(dense(x)))
+        return x
+
+
+def load_published(network: VggFace, path: Path) -> str:
+    """Give a network the weights of VGG-Face (or of VGG16 on ImageNet) that a user has.
+
+    The names of common PyTorch ports are known: `conv1_1`, `conv_1_1`, `features.0` and
+    `fc6`, `fc_6`, `classifier.0`, with or without a prefix that all share.
+
+    Args:
+        network: without batch norm; changed in place.
+        path: state dict, .pth, .pt or .safetensors.
+
+    Returns:
+        Which tensors were taken, in words.
+
+    Raises:
+        WeightsError: the file cannot be read or lacks tensors; the message lists what differs.
+    """
+    given = _renamed(read_state(path))
+    expected = {
+        **{f"convolutions.{n}": layer for n, layer in network.convolutions.items()},
+        **{f"dense.{n}": layer for n, layer in network.dense.items()},
+    }
+    differences, taken = [], []
+    for name, layer in expected.items():
+        short = name.split(".")[1]
+        for kind in ("weight", "bias"):
+            target = getattr(layer, kind)
+            value = given.get(f"{short}.{kind}")
+            if value is None:
+                differences.append(f"{short}.{kind} is missing")
+            elif value.shape != target.shape:
+                differences.append(
+                    f"{short}.{kind} is {tuple(value.shape)}, not {tuple(target.shape)}"
+                )
+            else:
+                taken.append((target, value.float()))
+    if differences:
+        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise WeightsError(
+            f"{path} does not fit vgg_face: {'; '.join(differences[:5])}{more}; "
+            f"it holds {', '.join(sorted(read_state(path))[:5])}, ..."
+        )
+    with torch.no_grad():
+        for target, value in taken:
+            target.copy_(value)
+        first = network.convolutions["conv1_1"].weight
+        assert isinstance(first, Tensor)
+        first.mul_(GREY_LEVELS)
+    return f"took {len(taken)} tensors of {path.name}: conv1_1 to {short}"
+
+
+def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names of the ports to those of the paper."""
+    ordered = [name for block, (_, n) in enumerate(_BLOCKS, 1) for name in _names(block, n)]
+    places = dict(zip(_TORCHVISION, ordered, strict=True))
+    dense = {0: "fc6", 3: "fc7", 6: "fc8"}
+    renamed = {}
+    for name, value in state.items():
+        if found := re.search(r"conv_?(\d)_(\d)\.(weight|bias)$", name):
+            renamed[f"conv{found[1]}_{found[2]}.{found[3]}"] = value
+        elif found := re.search(r"features\.(\d+)\.(weight|bias)$", name):
+            renamed[f"{places.get(int(found[1]), name)}.{found[2]}"] = value
+        elif found := re.search(r"fc_?(\d)\.(weight|bias)$", name):
+            renamed[f"fc{found[1]}.{found[2]}"] = value
+        elif found := re.search(r"classifier\.(\d)\.(weight|bias)$", name):
+            renamed[f"{dense.get(int(found[1]), name)}.{found[2]}"] = value
+    return renamed
+
+
+def _names(block: int, count: int) -> list[str]:
+    return [f"conv{block}_{index}" for index in range(1, count + 1)]
