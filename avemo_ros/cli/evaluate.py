@@ -1,0 +1,365 @@
+"""`avemo evaluate`: judges a model on a data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from avemo_ros.data.media import PrepareConfig
+from avemo_ros.data.registry import DATASETS
+from avemo_ros.errors import ConfigError
+from avemo_ros.evaluate import pairs
+from avemo_ros.evaluate.bootstrap import ROUNDS
+from avemo_ros.evaluate.evaluation import Request, evaluate
+from avemo_ros.evaluate.measure import compare, measure
+from avemo_ros.evaluate.predictions import matched, read_predictions, write_predictions
+from avemo_ros.model.batch import MODALITIES
+from avemo_ros.sink.atomic import OutputError, replaced
+
+DONE: Final = 0
+_LEAST_ROUNDS: Final = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    names = ", ".join([*DATASETS, pairs.NAME])
+    parser.add_argument(
+        "dataset",
+        metavar="NAME",
+        nargs="?",
+        help=f"data set: {names} ({pairs.NAME}: {pairs.TITLE} of faces and voices)",
+    )
+    parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="DIR|NAME=DIR",
+        help="folder of the data set, or one that holds a folder a set; NAME=DIR for several",
+    )
+    parser.add_argument("--csv", type=Path, metavar="C", help="the table of NAME=clips")
+    parser.add_argument(
+        "--model",
+        default="",
+        metavar="M",
+        help="released model, .safetensors file or run folder; default: the released model "
+        "for the modality",
+    )
+    parser.add_argument(
+        "--compare",
+        action="append",
+        default=[],
+        metavar="M",
+        help="another model, judged on the same items; may be given several times",
+    )
+    part = parser.add_argument_group("what of the data")
+    part.add_argument(
+        "--split",
+        default="",
+        metavar="S",
+        help="train | validation | test | all, and public | private for FER2013; default: test "
+        "where there is one, else validation, else all",
+    )
+    part.add_argument("--subjects", nargs="+", default=[], metavar="WHO", help="e.g. 1 4 9 22")
+    part.add_argument(
+        "--folds",
+        action="store_true",
+        help="the model is a run folder with fold0, fold1, ...: each is judged on those that "
+        "it held out",
+    )
+    part.add_argument(
+        "--modality", default="", metavar="WHAT", help=f"{' | '.join(MODALITIES)}"
+    )
+    part.add_argument("--au", type=Path, metavar="FILE.csv", help="table of action units")
+    part.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the data set's loader, e.g. labels=ferplus",
+    )
+    part.add_argument("--limit", type=int, default=0, metavar="N", help="only N items")
+    part.add_argument(
+        "--pairs", type=int, default=1400, metavar="N", help="pairs that are made (1400)"
+    )
+    part.add_argument(
+        "--allow-seen",
+        action="store_true",
+        help="judge a model on those it was trained on too; the result says so",
+    )
+    part.add_argument(
+        "--skip-missing",
+        action="store_true",
+        help="leave out items without the face or the sound that the model reads; else they "
+        "count as wrong where it cannot answer",
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--classes",
+        type=int,
+        choices=(7, 8),
+        help="8 tells calm from neutral; default: as the model does and the data allow",
+    )
+    how.add_argument(
+        "--corruptions",
+        action="store_true",
+        help="also with a modality missing, noise, blur, occlusion, lost pictures, late sound",
+    )
+    how.add_argument(
+        "--rounds", type=int, default=ROUNDS, metavar="N", help=f"of the bootstrap ({ROUNDS})"
+    )
+    how.add_argument("--seed", type=int, default=0, metavar="N", help="of bootstrap and pairs")
+    how.add_argument(
+        "--fps",
+        type=float,
+        default=0.0,
+        metavar="HZ",
+        help="pictures of a clip looked at a second; default: all",
+    )
+    how.add_argument("--cache", type=Path, metavar="DIR", help="keep prepared features there")
+    how.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes that prepare data (0)"
+    )
+    how.add_argument("--quiet", action="store_true", help="no progress bars and no summary")
+    out = parser.add_argument_group("results")
+    out.add_argument("--json", type=Path, metavar="OUT", help="write all figures")
+    out.add_argument("--report", type=Path, metavar="OUT.html", help="write a page with plots")
+    out.add_argument(
+        "--predictions", type=Path, metavar="OUT.csv", help="write what was said of each item"
+    )
+    out.add_argument(
+        "--from-predictions",
+        nargs="+",
+        type=Path,
+        metavar="CSV",
+        help="no data and no model: figures of such a table, and how it differs from others",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        AvemoError: an argument, the data, a model or an output cannot be used.
+    """
+    if args.rounds < _LEAST_ROUNDS:
+        raise ConfigError("--rounds", args.rounds, f"{_LEAST_ROUNDS} or more")
+    for name in ("limit", "workers"):
+        if getattr(args, name) < 0:
+            raise ConfigError(f"--{name}", getattr(args, name), "0 or more")
+    _check_outputs([args.json, args.report, args.predictions])
+    if args.from_predictions:
+        result = _from_tables(args)
+    else:
+        outcome = evaluate(_request(args))
+        result = outcome.result
+        if args.predictions is not None:
+            write_predictions(args.predictions, outcome.predictions)
+    result["command"] = _command(args)
+    if args.json is not None:
+        with replaced(args.json) as made:
+            made.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if args.report is not None:
+        from avemo_ros.evaluate.report import write_report
+
+        write_report(args.report, result)
+    if not args.quiet:
+        print("\n".join(summary(result)))
+        for path in (args.json, args.report, args.predictions):
+            if path is not None:
+                print(f"avemo: wrote {path}", file=sys.stderr)
+    return DONE
+
+
+def summary(result: Mapping[str, Any]) -> list[str]:
+    """The figures in a few lines."""
+    split = f", {result['split']}" if result["split"] else ""
+    lines = [
+        f"{result['model']['name']} on {result['title']}{split}: {result['items']} items, "
+        f"{result['subjects']} subjects, {len(result['classes'])} classes; 95 % intervals over "
+        f"{result['intervals_over']}"
+    ]
+    lines += [f"note: {note}" for note in result["notes"]]
+    for name, key in (("accuracy", "accuracy"), ("UA", "ua"), ("macro F1", "macro_f1")):
+        low, high = result["intervals"][key]
+        lines.append(
+            f"{name:10} {_percent(result[key])} %  [{_percent(low)}, {_percent(high)}]"
+        )
+    scaled = result["ece_scaled"]
+    after = "" if scaled is None else f"  ({_percent(scaled).strip()} % after scaling)"
+    lines.append(f"{'ECE':10} {_percent(result['ece'])} %{after}")
+    scaled = result["nll_scaled"]
+    after = "" if scaled is None else f"    ({scaled:.3f} after scaling)"
+    lines.append(f"{'NLL':10} {result['nll']:5.3f}{after}")
+    if result.get("ms_per_item") is not None:
+        lines.append(f"{'time':10} {result['ms_per_item']:.1f} ms an item (model, one thread)")
+    if "folds" in result:
+        ua = result["folds"]["ua"]
+        each = " ".join(_percent(fold["ua"]).strip() for fold in result["folds"]["each"])
+        spread = "" if ua["deviation"] is None else f" +- {_percent(ua['deviation']).strip()}"
+        lines.append(f"{'UA, folds':10} {_percent(ua['mean'])} %{spread}  ({each})")
+    for part, figures in result.get("alone", {}).items():
+        lines.append(f"{part + ' alone':10}  UA {_percent(figures['ua'])} %")
+    if "alone_difference" in result:
+        found = result["alone_difference"]
+        lines.append(
+            f"both less {found['better_single']} alone, UA: {_signed(found['ua'])} points"
+        )
+    for other, found in result.get("difference", {}).items():
+        lines.append(f"less {other}, UA: {_signed(found['ua'])} points")
+    if "corruptions" in result:
+        lines += ["", *_rows(result["corruptions"]["rows"])]
+    return lines
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table of corruptions: UA."""
+    parts = [part for part in ("fused", "face", "voice") if any(part in row for row in rows)]
+    head = "".join(f"{part:>8}" for part in parts)
+    lines = [f"{'UA in %':20}{head}" + ("   fused less the better" if len(parts) > 1 else "")]
+    for row in rows:
+        cells = "".join(
+            f"{_percent(row[part]['ua']):>8}" if part in row else f"{'-':>8}" for part in parts
+        )
+        more = f"   {_signed(row['difference']['ua'])}" if "difference" in row else ""
+        lines.append(f"{row['condition']:20}{cells}{more}")
+    return lines
+
+
+def _request(args: argparse.Namespace) -> Request:
+    if args.dataset is None:
+        raise ConfigError("NAME", "", f"a data set: {', '.join([*DATASETS, pairs.NAME])}")
+    if args.dataset not in (*DATASETS, pairs.NAME):
+        known = ", ".join([*DATASETS, pairs.NAME])
+        raise ConfigError("NAME", args.dataset, known)
+    roots = _roots(args.root)
+    if args.csv is not None:
+        if args.dataset != "clips":
+            raise ConfigError("--csv", str(args.csv), "only with NAME clips")
+        roots["clips"] = args.csv
+    if not roots:
+        raise ConfigError("--root", "", "the folder of the data set")
+    return Request(
+        dataset=args.dataset,
+        roots=roots,
+        model=args.model,
+        others=tuple(args.compare),
+        split=args.split,
+        subjects=tuple(args.subjects),
+        folds=args.folds,
+        modality=args.modality,
+        classes=args.classes,
+        units=args.au,
+        corruptions=args.corruptions,
+        options=dict(_pair("--option", text) for text in args.option),
+        prepare=PrepareConfig(fps=args.fps, detect=args.dataset == "clips"),
+        cache=args.cache,
+        workers=args.workers,
+        limit=args.limit,
+        pairs=args.pairs,
+        allow_seen=args.allow_seen,
+        skip_missing=args.skip_missing,
+        rounds=args.rounds,
+        seed=args.seed,
+        progress=not args.quiet,
+    )
+
+
+def _roots(given: Sequence[str]) -> dict[str, Path]:
+    roots: dict[str, Path] = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
+        if equals and name in DATASETS:
+            roots[name] = Path(folder).expanduser()
+        else:
+            roots[""] = Path(text).expanduser()
+    return roots
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(option, text, "NAME=VALUE")
+    return name, value
+
+
+def _check_outputs(paths: Sequence[Path | None]) -> None:
+    """Refuses what would otherwise be found out after minutes of work."""
+    seen = set()
+    for path in paths:
+        if path is None:
+            continue
+        if path.resolve() in seen:
+            raise OutputError(f"cannot write {path}: it is named twice")
+        seen.add(path.resolve())
+        folder = path.resolve().parent
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {folder}")
+        if path.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder")
+
+
+def _from_tables(args: argparse.Namespace) -> dict[str, Any]:
+    """Figures of tables of predictions."""
+    first, *others = args.from_predictions
+    given = read_predictions(first)
+    result = measure(given, rounds=args.rounds, seed=args.seed)
+    result["difference"] = {
+        str(other): compare(
+            given, matched(given, read_predictions(other)), rounds=args.rounds, seed=args.seed
+        )
+        for other in others
+    }
+    return result | {
+        "model": {"name": first.stem},
+        "dataset": "",
+        "title": str(first),
+        "split": "",
+        "seen": None,
+        "missing": {
+            "treatment": "as in the table",
+            "unreadable": [],
+            "no_face": [],
+            "no_voice": [],
+        },
+        "ms_per_item": None,
+        "notes": [],
+        "versions": {},
+    }
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command line that asks for the same."""
+    words = ["avemo", "evaluate"]
+    if args.dataset:
+        words.append(args.dataset)
+    known = argparse.ArgumentParser(add_help=False)
+    add_arguments(known)
+    defaults = vars(known.parse_args([]))
+    for name, default in defaults.items():
+        value = getattr(args, name)
+        if name == "dataset" or value == default:
+            continue
+        option = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(option)
+        elif name in ("subjects", "from_predictions"):
+            words += [option, *map(str, value)]
+        elif isinstance(value, list):
+            words += [word for one in value for word in (option, str(one))]
+        else:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:5.1f}"
+
+
+def _signed(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{100 * found['value']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

@@ -1,0 +1,189 @@
+"""Intervals of the figures by drawing subjects again and again (Efron 1979).
+
+Items of one person are alike, so persons are drawn and not items.  Every figure is a function
+of sums over items, and these are added up for each subject beforehand: a thousand rounds are
+one product of matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avemo_ros.evaluate.calibration import BINS, bin_of
+from avemo_ros.evaluate.metrics import answers
+
+ROUNDS: Final = 2000
+FIGURES: Final = ("accuracy", "ua", "macro_f1", "ece", "nll")
+"""The figures that `intervals` knows."""
+
+_AT_ONCE: Final = 250
+_MOST_COUNTS: Final = 4_000_000
+"""Rounds computed together, and subjects times rounds, which bounds the memory."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """Sums over the items of each of G subjects."""
+
+    cells: Array
+    """(G, C, C + 1): items by true class and answer; the last column: no answer."""
+    gaps: Array
+    """(G, 15): right answers less confidence in each bin of the calibration error."""
+    loss: Array
+    """(G,): negative log-probability of the truth."""
+
+
+def sums(log_probabilities: Tensor, labels: Tensor, groups: Sequence[str]) -> Sums:
+    """Add up the items of each group.
+
+    Args:
+        log_probabilities: (N, C).
+        labels: (N,) true classes.
+        groups: (N,) subject of each item.
+    """
+    count, classes = log_probabilities.shape
+    names, members = np.unique(np.asarray(groups), return_inverse=True)
+    log = log_probabilities.double()
+    true = labels.numpy()
+    guessed = answers(log).numpy()
+    confidence = log.exp().amax(1)
+    cells = np.zeros((len(names), classes, classes + 1))
+    np.add.at(cells, (members, true, guessed), 1.0)  # -1, no answer, is the last column
+    gaps = np.zeros((len(names), BINS))
+    np.add.at(
+        gaps, (members, bin_of(confidence).numpy()), (guessed == true) - confidence.numpy()
+    )
+    loss = np.zeros(len(names))
+    np.add.at(loss, members, -log[torch.arange(count), labels].numpy())
+    return Sums(cells, gaps, loss)
+
+
+def draws(groups: int, rounds: int = ROUNDS, seed: int = 0) -> Iterator[Array]:
+    """How often each group is drawn, with replacement, in each round.
+
+    Args:
+        groups: how many there are.
+        rounds: resamples.
+        seed: of the chance.
+
+    Yields:
+        (r, groups), some rounds at once, `rounds` in all.
+    """
+    chance = np.random.default_rng(seed)
+    at_once = max(1, min(_AT_ONCE, _MOST_COUNTS // groups))
+    for start in range(0, rounds, at_once):
+        count = min(at_once, rounds - start)
+        picked = chance.integers(0, groups, (count, groups))
+        picked += groups * np.arange(count)[:, None]
+        counts = np.bincount(picked.ravel(), minlength=count * groups)
+        yield counts.reshape(count, groups).astype(np.float64)
+
+
+def figures(given: Sums, drawn: Iterable[Array]) -> dict[str, Array]:
+    """(rounds,) of each of FIGURES.
+
+    Args:
+        given: of G subjects.
+        drawn: (r, G) each, how often each subject counts; ones give the figures themselves.
+    """
+    parts = [_figures(given, counts) for counts in drawn]
+    return {name: np.concatenate([part[name] for part in parts]) for name in FIGURES}
+
+
+def _figures(given: Sums, drawn: Array) -> dict[str, Array]:
+    groups, classes = given.cells.shape[:2]
+    cells = (drawn @ given.cells.reshape(groups, -1)).reshape(-1, classes, classes + 1)
+    true = cells.sum(2)
+    answered = cells[:, :, :classes].sum(1)
+    found = np.diagonal(cells, axis1=1, axis2=2)
+    count = true.sum(1)
+    with np.errstate(invalid="ignore"):
+        recall = found / true
+        f1 = 2 * found / (true + answered)
+    return {
+        "accuracy": found.sum(1) / count,
+        "ua": np.nanmean(recall, axis=1),
+        "macro_f1": np.nanmean(f1, axis=1),
+        "ece": np.abs(drawn @ given.gaps).sum(1) / count,
+        "nll": drawn @ given.loss / count,
+    }
+
+
+def intervals(
+    log_probabilities: Tensor,
+    labels: Tensor,
+    groups: Sequence[str],
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile interval of each of FIGURES, bootstrapped over groups.
+
+    Args:
+        log_probabilities: (N, C).
+        labels: (N,) true classes.
+        groups: (N,) subject of each item.
+        rounds: resamples.
+        seed: of the chance.
+    """
+    given = sums(log_probabilities, labels, groups)
+    values = figures(given, draws(len(given.loss), rounds, seed))
+    return {name: _interval(value) for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much better or worse one set of answers is than another."""
+
+    value: float
+    """The first less the second."""
+    low: float
+    high: float
+    """95 % interval, both judged on the same subjects in every round."""
+
+
+def differences(
+    first: Tensor,
+    second: Tensor,
+    labels: Tensor,
+    groups: Sequence[str],
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """Paired differences of each of FIGURES: `first` less `second` on the same items.
+
+    Args:
+        first: (N, C) log-probabilities.
+        second: (N, C) log-probabilities.
+        labels: (N,) true classes.
+        groups: (N,) subject of each item.
+        rounds: resamples.
+        seed: of the chance.
+    """
+    one, other = (sums(log, labels, groups) for log in (first, second))
+    count = len(one.loss)
+    whole = [np.ones((1, count))]
+    point, less = figures(one, whole), figures(other, whole)
+    # The same seed: both are judged on the same subjects in every round.
+    values, lower = (figures(part, draws(count, rounds, seed)) for part in (one, other))
+    return {
+        name: Difference(
+            float(point[name][0] - less[name][0]), *_interval(values[name] - lower[name])
+        )
+        for name in FIGURES
+    }
+
+
+def _interval(values: Array) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,214 @@
+"""Models that are judged: networks, classical models, ensembles, and the folds of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from avemo_ros.data.features import Corpus
+from avemo_ros.data.item import Item
+from avemo_ros.errors import DataError, WeightsError
+from avemo_ros.evaluate.held_out import (
+    SPLIT,
+    Members,
+    Parts,
+    joined,
+    of_metadata,
+    read_split,
+    refuse_seen,
+    seen,
+)
+from avemo_ros.model.bundle import find_model, load_model
+from avemo_ros.model.classical import ReadingOptions, is_classical, load_classical
+from avemo_ros.model.classifier import Classifier
+from avemo_ros.model.collate import NetworkClassifier
+from avemo_ros.model.tensor_file import sha256
+from avemo_ros.model.weights import LIVE
+
+_TOLD: Final = ("config", "data", "pairing", "note", "notes", "licence")
+"""Notes of a model file that a report repeats."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A model that can be asked."""
+
+    classifier: Classifier
+    facts: dict[str, Any]
+    """What a report says of it."""
+    train: Members
+    """Whom it was trained on, members of an ensemble and earlier training included."""
+    parts: Parts | None = None
+    """Of its run, where it is one."""
+    kinds: frozenset[str] = frozenset()
+    """Of the model, and of the members of an ensemble."""
+
+    def check(self, items: Sequence[Item], *, allow_seen: bool) -> bool | None:
+        """Whether the model has seen some of the items; None: it does not tell.
+
+        Raises:
+            DataError: it has, and that is not allowed.
+        """
+        if not allow_seen:
+            refuse_seen(self.classifier.name, self.train, items)
+        if seen(self.train, items):
+            return True
+        return False if self.train.whole else None
+
+
+def open_model(name: str, modality: str, reading: ReadingOptions | None = None) -> Opened:
+    """A model by name.
+
+    Args:
+        name: a released model, a model file, a run folder; '' for the released default of the
+            modality, or else the live model, which reads face and voice.
+        modality: one of `batch.MODALITIES`.
+        reading: how a classical model makes features of its own.
+
+    Raises:
+        WeightsError: there is no such model, or its file is damaged.
+        DataError: the run does not tell who it was trained on.
+    """
+    try:
+        path = find_model(name, modality)
+    except WeightsError:
+        if name or modality not in ("face", "audio"):
+            raise
+        path = find_model("", LIVE)
+    about = _metadata(path)
+    facts: dict[str, Any] = {}
+    kinds: set[str] = set()
+    trained: list[Members] = []
+    classifier: Classifier
+    if is_classical(path):
+
+        def member(inner: str) -> Classifier:
+            opened = open_model(inner, modality, reading)
+            kinds.update(opened.kinds)
+            trained.append(opened.train)
+            return opened.classifier
+
+        classifier = load_classical(path, member, reading)
+        facts["kind"] = json.loads(about["spec"])["kind"]
+    else:
+        loaded = load_model(path)
+        classifier = NetworkClassifier(loaded)
+        facts["kind"] = loaded.spec.kind
+        facts["parameters"] = sum(value.numel() for value in loaded.model.parameters())
+    kinds.add(facts["kind"])
+    told = {key: about[key] for key in _TOLD if about.get(key)}
+    facts = {
+        "name": classifier.name,
+        "modality": classifier.modality,
+        **facts,
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+        **told,
+    }
+    parts = read_split(path.parent) if (path.parent / SPLIT).is_file() else None
+    train = of_metadata(about)
+    if train is None and parts is not None:
+        train = parts.train
+    if train is None:
+        train = joined(trained) if trained else Members(whole=False)
+    return Opened(classifier, facts, train, parts, frozenset(kinds))
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """Notes of a model file; empty for one that cannot be read, which loading will say."""
+    try:
+        with safe_open(str(path), "pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return {}
+
+
+class FoldClassifier:
+    """The models of a run with folds as one: each item is judged by the model whose training
+    it was held out of; implements `classifier.Classifier`."""
+
+    def __init__(self, folds: Sequence[Opened]) -> None:
+        """Set up; the folds have split.json."""
+        self._folds = tuple(folds)
+        first = folds[0].classifier
+        self.name = first.name
+        self.modality = first.modality
+        self.classes = first.classes
+
+    def fold_of(self, item: Item) -> int:
+        """The fold that an item was held out of; -1: none."""
+        for number, fold in enumerate(self._folds):
+            assert fold.parts is not None
+            if fold.parts.validation.has(item):
+                return number
+        return -1
+
+    def refuse_seen(self, items: Sequence[Item], others: Sequence[Item] = ()) -> None:
+        """Make sure that no fold has learned from what it judges.
+
+        Args:
+            items: each is judged by its fold.
+            others: may be judged by any fold (faces of pairs).
+
+        Raises:
+            DataError: one has.
+        """
+        for number, fold in enumerate(self._folds):
+            own = [item for item in items if self.fold_of(item) == number]
+            refuse_seen(f"{self.name}, fold {number},", fold.train, [*own, *others])
+
+    def scores(self, corpus: Corpus) -> Tensor:
+        """(N, classes) log-probabilities.
+
+        Raises:
+            DataError: an item was held out of no fold.
+        """
+        places = np.array([self.fold_of(item) for item in corpus.items])
+        if (places < 0).any():
+            key = corpus.items[int(np.argmax(places < 0))].key
+            raise DataError(f"{self.name}: item '{key}' was held out of none of its folds")
+        result = torch.zeros(len(corpus), len(self.classes))
+        for number, fold in enumerate(self._folds):
+            rows = places == number
+            if rows.any():
+                scores = fold.classifier.scores(corpus.only(rows))
+                result[torch.from_numpy(rows)] = scores
+        return result
+
+
+def open_folds(name: str, modality: str, reading: ReadingOptions | None = None) -> Opened:
+    """The models `fold0`, `fold1`, ... of a run folder as one.
+
+    Raises:
+        DataError: the folder has no folds, or a fold has learned from those that it holds out.
+        WeightsError: a fold has no finished model.
+    """
+    run = Path(name).expanduser()
+    folders: list[Path] = []
+    while name and (run / f"fold{len(folders)}").is_dir():
+        folders.append(run / f"fold{len(folders)}")
+    if not folders:
+        raise DataError(
+            f"'{name}' is no run folder with folds (fold0, fold1, ...); --model names one"
+        )
+    folds = [open_model(str(folder), modality, reading) for folder in folders]
+    for folder, fold in zip(folders, folds, strict=True):
+        if fold.parts is None:
+            raise DataError(f"{folder} has no {SPLIT}: it does not tell who was held out")
+    classifier = FoldClassifier(folds)
+    facts = {
+        key: value for key, value in folds[0].facts.items() if key not in ("file", "sha256")
+    }
+    facts |= {"file": run.name, "folds": len(folds)}
+    # Each item is judged by a model that has not learned from it.
+    kinds = frozenset().union(*(fold.kinds for fold in folds))
+    return Opened(classifier, facts, Members(), None, kinds)

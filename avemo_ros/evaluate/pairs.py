@@ -1,0 +1,100 @@
+"""Label-matched pairs: a face of one person and a voice of another, with the same label.
+
+Where no recordings of face and voice together exist, such pairs show whether a fusion makes
+use of both.  Given the label, face and voice are independent, which a person's are not: every
+output names these figures 'label-matched pairs'.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from avemo_ros.data.features import Corpus, Features
+from avemo_ros.data.item import Item
+from avemo_ros.errors import DataError
+from avemo_ros.labels import EMOTIONS
+
+NAME: Final = "pairs"
+"""Name of the made-up data set."""
+TITLE: Final = "label-matched pairs"
+
+
+def label_matched(faces: Corpus, voices: Corpus, n: int, seed: int) -> Corpus:
+    """Pairs of a face and a voice with the same emotion, all emotions alike often.
+
+    Within an emotion every face is used once before one is used again, and every voice too.
+
+    Args:
+        faces: items with face crops; others are left out.
+        voices: items with a spectrogram; others are left out.
+        n: how many pairs.
+        seed: of the draw.
+
+    Returns:
+        n items: face crops of the one and spectrogram of the other, label in EMOTIONS, subject
+        and sex of the voice.
+
+    Raises:
+        DataError: n is below 1, or no emotion has both a face and a voice.
+    """
+    if n < 1:
+        raise DataError(f"{n} {TITLE} are asked for; 1 is the least")
+    seen = _places(faces, [features.faces is not None for features in faces.features])
+    heard = _places(voices, [features.spectrogram is not None for features in voices.features])
+    shared = [index for index in range(len(EMOTIONS)) if seen[index] and heard[index]]
+    if not shared:
+        raise DataError(
+            f"no {TITLE} can be made: no emotion has both a face (of {len(faces)} items) and "
+            f"a voice (of {len(voices)} items)"
+        )
+    chance = np.random.default_rng(seed)
+    items: list[Item] = []
+    features: list[Features] = []
+    for place, emotion in enumerate(shared):
+        count = n // len(shared) + (place < n % len(shared))
+        pictures = _in_turn(seen[emotion], count, chance)
+        spoken = _in_turn(heard[emotion], count, chance)
+        for face, voice in zip(pictures, spoken, strict=True):
+            items.append(
+                _pair(faces.items[face], voices.items[voice], EMOTIONS[emotion], len(items))
+            )
+            features.append(
+                Features(
+                    faces=faces.features[face].faces,
+                    face_times_s=faces.features[face].face_times_s,
+                    landmarks=faces.features[face].landmarks,
+                    spectrogram=voices.features[voice].spectrogram,
+                )
+            )
+    return Corpus(tuple(items), tuple(features))
+
+
+def _places(corpus: Corpus, usable: list[bool]) -> list[list[int]]:
+    """For each emotion the usable items."""
+    places: list[list[int]] = [[] for _ in EMOTIONS]
+    for index, item in enumerate(corpus.items):
+        if usable[index]:
+            places[item.emotion_index].append(index)
+    return places
+
+
+def _in_turn(places: list[int], count: int, chance: np.random.Generator) -> list[int]:
+    """`count` of `places`: all of them in random order, then again in another."""
+    drawn: list[int] = []
+    while len(drawn) < count:
+        drawn += chance.permutation(places).tolist()
+    return drawn[:count]
+
+
+def _pair(face: Item, voice: Item, label: str, number: int) -> Item:
+    return Item(
+        dataset=NAME,
+        key=f"{number:05d}:{face.key}+{voice.key}",
+        path=voice.path,
+        label=label,
+        subject=voice.subject,
+        raw_label=f"{face.raw_label}+{voice.raw_label}",
+        sex=voice.sex,
+    )

@@ -1,0 +1,225 @@
+"""What a model said of labelled items, and the table that keeps it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from avemo_ros.data.item import Item
+from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.evaluate.metrics import NO_ANSWER, answers
+from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
+from avemo_ros.model.branch import collapse
+from avemo_ros.sink.atomic import replaced
+
+_FIXED: Final = ("key", "subject", "sex", "true", "said")
+_LEAST: Final = 1e-30
+"""Probabilities count as no less, so that their logarithm is finite."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """N items with the answers of one model."""
+
+    keys: tuple[str, ...]
+    subjects: tuple[str, ...]
+    sexes: tuple[str, ...]
+    """'male', 'female' or ''."""
+    labels: Tensor
+    """(N,) index of the true class in `classes`."""
+    log_probabilities: Tensor
+    """(N, C) float64; all equal for an item that the model could not read."""
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def answers(self) -> Tensor:
+        """(N,) likeliest class; -1 where there is no answer."""
+        return answers(self.log_probabilities)
+
+    def only(self, keep: Tensor | Sequence[bool]) -> Predictions:
+        """Those with True, in the same order."""
+        mask = torch.as_tensor(keep, dtype=torch.bool)
+        places = torch.nonzero(mask).flatten().tolist()
+        return Predictions(
+            tuple(self.keys[i] for i in places),
+            tuple(self.subjects[i] for i in places),
+            tuple(self.sexes[i] for i in places),
+            self.labels[mask],
+            self.log_probabilities[mask],
+            self.classes,
+        )
+
+    def with_scores(self, log_probabilities: Tensor) -> Predictions:
+        """The same items with other answers, (N, C)."""
+        return replace(self, log_probabilities=log_probabilities.double())
+
+
+def predictions(items: Sequence[Item], scores: Tensor, classes: Sequence[str]) -> Predictions:
+    """Items with their scores.
+
+    Args:
+        items: N items.
+        scores: (N, C) log-probabilities, C classes of the model.
+        classes: EMOTIONS or SPEECH_CLASSES, those that the items are judged in.
+
+    Raises:
+        ConfigError: the model has 7 classes, 8 are wanted.
+        DataError: a score is not finite.
+    """
+    unread = answers(scores) == NO_ANSWER
+    if not bool(torch.isfinite(scores).all()):
+        place = int(torch.nonzero(~torch.isfinite(scores).all(1)).flatten()[0])
+        raise DataError(f"the model's scores of item '{items[place].key}' are not finite")
+    coarse = tuple(classes) == EMOTIONS
+    log = scores.double()
+    if coarse and scores.shape[1] == len(SPEECH_CLASSES):
+        log = collapse(log)
+    elif scores.shape[1] != len(classes):
+        raise ConfigError("classes", len(classes), f"{scores.shape[1]}, those of the model")
+    # Summed classes make even scores uneven: a pair of classes looks likelier than one.
+    log = torch.log_softmax(log.masked_fill(unread[:, None], 0.0), 1)
+    truth = [item.emotion_index if coarse else item.class_index for item in items]
+    return Predictions(
+        tuple(item.key for item in items),
+        tuple(item.subject for item in items),
+        tuple(item.sex for item in items),
+        torch.tensor(truth, dtype=torch.long),
+        log,
+        tuple(classes),
+    )
+
+
+def judged_classes(
+    wanted: int | None, of_model: Sequence[str], items: Sequence[Item]
+) -> tuple[str, ...]:
+    """In which classes items are judged.
+
+    Args:
+        wanted: 7, 8, or None: those of the model, but 7 where the data know no calm.
+        of_model: classes of the model.
+        items: what is judged.
+
+    Raises:
+        ConfigError: 8 are wanted of a model that knows 7.
+    """
+    if wanted == len(SPEECH_CLASSES) and len(of_model) != len(SPEECH_CLASSES):
+        raise ConfigError("classes", wanted, f"{len(of_model)}: the model does not tell calm")
+    calm = any(item.label == "calm" for item in items)
+    fine = len(of_model) == len(SPEECH_CLASSES) and (calm or wanted == len(SPEECH_CLASSES))
+    return SPEECH_CLASSES if fine and wanted != len(EMOTIONS) else EMOTIONS
+
+
+def matched(first: Predictions, second: Predictions) -> Predictions:
+    """`second` in the order of `first`, in the classes of `first`.
+
+    Raises:
+        DataError: the two are not of the same items, labels or classes.
+    """
+    place = {key: index for index, key in enumerate(second.keys)}
+    if set(place) != set(first.keys) or len(second) != len(first):
+        ours, theirs = set(first.keys), set(second.keys)
+        odd = sorted(ours ^ theirs)
+        raise DataError(
+            f"the two are not predictions of the same items: {len(odd)} are in one only, "
+            f"e.g. '{odd[0]}'"
+            if odd
+            else "the two are not predictions of the same items: a key occurs twice"
+        )
+    second = _as_classes(second, first.classes)
+    order = torch.tensor([place[key] for key in first.keys])
+    if not torch.equal(second.labels[order], first.labels):
+        raise DataError("the two predictions do not agree on the true labels")
+    return first.with_scores(second.log_probabilities[order])
+
+
+def _as_classes(given: Predictions, classes: tuple[str, ...]) -> Predictions:
+    if given.classes == classes:
+        return given
+    if len(classes) != len(EMOTIONS):
+        raise DataError(
+            f"the two predictions are of {len(classes)} and {len(given.classes)} classes; "
+            "judge both in 7 (--classes 7)"
+        )
+    unread = given.answers == NO_ANSWER
+    log = collapse(given.log_probabilities).masked_fill(unread[:, None], 0.0)
+    return replace(
+        given,
+        labels=torch.tensor(SPEECH_TO_EMOTION)[given.labels],
+        log_probabilities=torch.log_softmax(log, 1),
+        classes=classes,
+    )
+
+
+def write_predictions(path: Path, given: Predictions) -> None:
+    """Write a table: key, subject, sex, true class, answer, probability of each class.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    said = given.answers.tolist()
+    with replaced(path) as made, made.open("w", encoding="utf-8", newline="") as table:
+        writer = csv.writer(table)
+        writer.writerow((*_FIXED, *(f"p_{name}" for name in given.classes)))
+        rows = given.log_probabilities.exp().tolist()
+        for index, row in enumerate(rows):
+            answer = "" if said[index] == NO_ANSWER else given.classes[said[index]]
+            writer.writerow(
+                (
+                    given.keys[index],
+                    given.subjects[index],
+                    given.sexes[index],
+                    given.classes[int(given.labels[index])],
+                    answer,
+                    *(f"{share:.9g}" for share in row),
+                )
+            )
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read what `write_predictions` wrote.
+
+    Raises:
+        DataError: the file is missing, or is not such a table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as table:
+            reader = csv.reader(table)
+            head = next(reader)
+            rows = list(reader)
+    except (OSError, StopIteration, UnicodeDecodeError) as error:
+        raise DataError(f"predictions {path} cannot be read ({error})") from error
+    classes = tuple(name.removeprefix("p_") for name in head[len(_FIXED) :])
+    if tuple(head[: len(_FIXED)]) != _FIXED or classes not in {EMOTIONS, SPEECH_CLASSES}:
+        raise DataError(
+            f"{path} is no table of predictions: its columns are {', '.join(head[:8])}; made "
+            "with `avemo evaluate ... --predictions`, they begin with " + ", ".join(_FIXED)
+        )
+    if not rows:
+        raise DataError(f"predictions {path} has no rows")
+    shares, labels = [], []
+    for number, row in enumerate(rows, start=2):
+        try:
+            labels.append(classes.index(row[3]))
+            shares.append([float(value) for value in row[len(_FIXED) :]])
+            if len(row) != len(head):
+                raise ValueError(f"{len(row)} fields instead of {len(head)}")
+        except (ValueError, IndexError) as error:
+            raise DataError(f"{path}, line {number}: {error}") from error
+    probabilities = torch.tensor(shares, dtype=torch.float64).clamp_min(_LEAST)
+    return Predictions(
+        tuple(row[0] for row in rows),
+        tuple(row[1] for row in rows),
+        tuple(row[2] for row in rows),
+        torch.tensor(labels),
+        probabilities.div(probabilities.sum(1, keepdim=True)).log(),
+        classes,
+    )

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from avemo_ros.evaluate.bootstrap import (
+    FIGURES,
+    differences,
+    draws,
+    figures,
+    intervals,
+    sums,
+)
+from avemo_ros.evaluate.calibration import calibration_error, likelihood_loss
+from avemo_ros.evaluate.metrics import accuracy, answers, macro_f1, unweighted_recall
+
+
+def made(
+    count: int = 300, classes: int = 4, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities that are right more often than not, with labels."""
+    chance = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, classes, (count,), generator=chance)
+    logits = torch.randn(count, classes, generator=chance, dtype=torch.float64)
+    logits[torch.arange(count), labels] += 1.2
+    return torch.log_softmax(logits, 1), labels
+
+
+def test_sums_give_the_same_figures_as_items() -> None:
+    log, labels = made()
+    log[7] = torch.log(torch.full((4,), 0.25, dtype=torch.float64))  # no answer
+    groups = [str(index % 9) for index in range(len(labels))]
+    found = figures(sums(log, labels, groups), [np.ones((1, 9))])
+    said = answers(log)
+    expected = {
+        "accuracy": accuracy(said, labels),
+        "ua": unweighted_recall(said, labels),
+        "macro_f1": macro_f1(said, labels),
+        "ece": calibration_error(log.exp(), labels),
+        "nll": likelihood_loss(log, labels),
+    }
+    assert {name: float(found[name][0]) for name in FIGURES} == pytest.approx(expected)
+
+
+def test_a_round_is_the_figure_of_the_drawn_subjects_items() -> None:
+    log, labels = made(60)
+    groups = np.array([f"s{index % 5}" for index in range(60)])
+    (drawn,) = draws(5, rounds=3, seed=1)
+    found = figures(sums(log, labels, groups.tolist()), [drawn])
+    for round_ in range(3):
+        rows = np.concatenate(
+            [
+                np.tile(np.flatnonzero(groups == f"s{i}"), int(drawn[round_, i]))
+                for i in range(5)
+            ]
+        )
+        true, said = labels[rows].numpy(), log[rows].argmax(1).numpy()
+        assert found["ua"][round_] == pytest.approx(balanced_accuracy_score(true, said))
+        assert found["macro_f1"][round_] == pytest.approx(f1_score(true, said, average="macro"))
+        assert found["ece"][round_] == pytest.approx(
+            calibration_error(log[rows].exp(), labels[rows])
+        )
+
+
+def test_every_round_draws_as_many_subjects_as_there_are() -> None:
+    drawn = np.concatenate(list(draws(7, rounds=400)))
+    assert drawn.shape == (400, 7)
+    assert (drawn.sum(1) == 7).all()
+    assert drawn.mean() == 1.0
+    assert (drawn > 1).any()
+
+
+def test_many_subjects_are_drawn_in_pieces() -> None:
+    pieces = list(draws(100_000, rounds=90))
+    assert [len(piece) for piece in pieces] == [40, 40, 10]
+    assert all((piece.sum(1) == 100_000).all() for piece in pieces)
+
+
+def test_the_interval_over_speakers_is_wider_than_over_utterances() -> None:
+    chance = np.random.default_rng(0)
+    right = chance.random(300) < np.repeat(chance.random(10), 30)
+    log = torch.log(torch.where(torch.from_numpy(right)[:, None], 1.0, 0.0) * 0.6 + 0.2)
+    log = torch.cat((log, torch.log1p(-log.exp())), 1)
+    labels = torch.zeros(300, dtype=torch.long)
+    low, high = intervals(log, labels, np.repeat(np.arange(10), 30).astype(str))["accuracy"]
+    near = intervals(log, labels, np.arange(300).astype(str))["accuracy"]
+    assert low < float(right.mean()) < high
+    assert high - low > 1.5 * (near[1] - near[0])
+
+
+def test_the_interval_of_independent_items_is_that_of_the_binomial() -> None:
+    log, labels = made(2000)
+    low, high = intervals(log, labels, [str(index) for index in range(2000)])["accuracy"]
+    share = accuracy(answers(log), labels)
+    half = 1.96 * (share * (1 - share) / 2000) ** 0.5
+    assert low == pytest.approx(share - half, abs=0.003)
+    assert high == pytest.approx(share + half, abs=0.003)
+
+
+def test_the_interval_is_the_same_every_time() -> None:
+    log, labels = made()
+    groups = [str(index % 20) for index in range(len(labels))]
+    assert intervals(log, labels, groups, rounds=50) == intervals(
+        log, labels, groups, rounds=50
+    )
+
+
+def test_a_figure_does_not_differ_from_itself() -> None:
+    log, labels = made()
+    groups = [str(index % 20) for index in range(len(labels))]
+    for found in differences(log, log, labels, groups).values():
+        assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_the_paired_interval_is_narrower_than_the_two_apart() -> None:
+    log, labels = made(600)
+    better = log.clone()
+    wrong = torch.nonzero(answers(log) != labels).flatten()[::3]
+    better[wrong, labels[wrong]] = 5.0
+    better = torch.log_softmax(better, 1)
+    groups = [str(index % 30) for index in range(600)]
+    found = differences(better, log, labels, groups)["accuracy"]
+    assert found.value == pytest.approx(len(wrong) / 600)
+    assert 0 < found.low < found.value < found.high
+    low, high = intervals(log, labels, groups)["accuracy"]
+    assert found.high - found.low < high - low

@@ -1,0 +1,325 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluation_tree import (
+    BOTH,
+    FACE,
+    SPEECH,
+    UNITS,
+    write_faces,
+    write_model,
+    write_run,
+    write_units,
+    write_voices,
+)
+
+from avemo_ros.cli.main import main
+from avemo_ros.evaluate.predictions import read_predictions
+from avemo_ros.labels import SPEECH_CLASSES
+from avemo_ros.model.classical import save_ensemble
+
+KEYS = {
+    "accuracy",
+    "ua",
+    "macro_f1",
+    "confusion",
+    "ece",
+    "ece_scaled",
+    "nll",
+    "nll_scaled",
+    "intervals",
+    "ms_per_item",
+    "brier",
+    "recalls",
+    "classes",
+    "items",
+    "subjects",
+    "model",
+    "dataset",
+    "split",
+    "temperature",
+    "by_sex",
+    "missing",
+    "command",
+    "versions",
+    "seen",
+}
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_faces(tmp_path_factory.mktemp("fer2013"))
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_voices(tmp_path_factory.mktemp("ravdess"))
+
+
+def judged(tmp_path: Path, *arguments: object) -> dict[str, Any]:
+    """What `avemo evaluate` writes as JSON."""
+    out = tmp_path / "out.json"
+    words = ["evaluate", *map(str, arguments), "--json", str(out), "--quiet"]
+    assert main([*words, "--rounds", "100"]) == 0
+    return dict(json.loads(out.read_text()))
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What `avemo evaluate` complains about."""
+    assert main(["evaluate", *map(str, arguments), "--quiet"]) == 2
+    return capsys.readouterr().err
+
+
+def timeless(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if not name.startswith("ms_")}
+
+
+def test_faces_are_judged_and_all_figures_are_written(tmp_path: Path, faces: Path) -> None:
+    model = write_model(tmp_path / "m.safetensors", FACE, says="happy")
+    table = tmp_path / "said.csv"
+    arguments = ("fer2013", "--root", faces, "--split", "private", "--model", model)
+    result = judged(tmp_path, *arguments, "--predictions", table)
+    assert result.keys() >= KEYS
+    assert (result["items"], result["subjects"], result["split"]) == (21, 21, "test")
+    assert result["accuracy"] == pytest.approx(3 / 21, abs=1e-6)
+    assert result["ua"] == pytest.approx(1 / 7, abs=1e-6)
+    assert result["recalls"]["happy"] == 1.0
+    assert [row[3] for row in result["confusion"]] == [3] * 7
+    assert result["intervals"]["accuracy"][0] < 3 / 21 < result["intervals"]["accuracy"][1]
+    assert result["intervals_over"] == "items"
+    assert result["ms_per_item"] > 0
+    assert result["seen"] is None
+    assert f"--model {model}" in result["command"]
+    again = judged(tmp_path, *arguments, "--predictions", table)
+    assert timeless(again) == timeless(result)
+    told = read_predictions(table)
+    assert told.answers.tolist() == [3] * 21
+
+
+def test_figures_of_a_table_are_those_of_the_model(tmp_path: Path, faces: Path) -> None:
+    tables = []
+    for seed in (0, 1):
+        model = write_model(tmp_path / f"m{seed}.safetensors", FACE, seed=seed)
+        tables.append(tmp_path / f"{seed}.csv")
+        result = judged(
+            tmp_path, "fer2013", "--root", faces, "--model", model, "--predictions", tables[-1]
+        )
+        again = judged(tmp_path, "--from-predictions", tables[-1])
+        for name in ("accuracy", "ua", "confusion", "intervals", "nll", "ece_scaled"):
+            assert again[name] == result[name], name
+    both = judged(tmp_path, "--from-predictions", *tables)
+    compared = judged(
+        tmp_path,
+        *("fer2013", "--root", faces, "--model", tmp_path / "m0.safetensors"),
+        *("--compare", tmp_path / "m1.safetensors"),
+    )
+    assert both["difference"][str(tables[1])]["ua"] == compared["difference"]["m1"]["ua"]
+
+
+def test_actors_may_be_picked(
+    tmp_path: Path, voices: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_model(tmp_path / "m.safetensors", SPEECH, says="calm")
+    arguments = ("ravdess", "--root", voices, "--model", model, "--modality", "audio")
+    result = judged(tmp_path, *arguments, "--subjects", "2")
+    assert (result["items"], result["split"]) == (8, "ravdess-02")
+    assert result["classes"][-1] == "calm"
+    assert result["by_sex"]["female"]["items"] == 8
+    assert result["intervals_over"] == "items"
+    coarse = judged(tmp_path, *arguments, "--classes", "7")
+    assert coarse["accuracy"] == pytest.approx(4 / 16)  # calm and neutral are one
+    assert coarse["by_sex"].keys() == {"female", "male"}
+    told = refused(capsys, *arguments, "--subjects", "9")
+    assert "no items of subject '9'; there are: ravdess-02, ravdess-03" in told
+
+
+def test_each_fold_is_judged_on_those_that_it_held_out(tmp_path: Path, voices: Path) -> None:
+    run = write_run(tmp_path / "run", SPEECH, (2, 3), ("happy", "sad"))
+    table = tmp_path / "said.csv"
+    result = judged(
+        tmp_path,
+        *("ravdess", "--root", voices, "--model", run, "--folds"),
+        *("--predictions", table),
+    )
+    told = read_predictions(table)
+    said = {
+        (subject, told.classes[answer])
+        for subject, answer in zip(told.subjects, told.answers.tolist(), strict=True)
+    }
+    assert said == {("ravdess-02", "happy"), ("ravdess-03", "sad")}
+    assert result["folds"]["ua"] == {"mean": 0.125, "deviation": 0.0}
+    assert [fold["items"] for fold in result["folds"]["each"]] == [8, 8]
+    assert result["seen"] is False
+    assert result["model"]["folds"] == 2
+
+
+def test_a_model_is_not_judged_on_those_it_learned_from(
+    tmp_path: Path, voices: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", SPEECH, (2, 3), ("happy", "sad")) / "fold0"
+    arguments = ("ravdess", "--root", voices, "--model", run)
+    assert "was trained on 8 of these 16 items (ravdess-03)" in refused(capsys, *arguments)
+    assert judged(tmp_path, *arguments, "--allow-seen")["seen"] is True
+    assert judged(tmp_path, *arguments, "--subjects", "2")["seen"] is False
+
+
+def test_an_ensemble_is_not_judged_on_whom_its_members_learned_from(
+    tmp_path: Path, voices: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", SPEECH, (2, 3), ("happy", "sad"))
+    other = write_model(tmp_path / "other.safetensors", SPEECH, says="calm")
+    both = tmp_path / "both.safetensors"
+    members = [(run / "fold0" / "model.safetensors", 1.0), (other, 0.1)]
+    save_ensemble(both, "both", members, SPEECH_CLASSES)
+    arguments = ("ravdess", "--root", voices, "--model", both)
+    assert "both was trained on 8 of these 16 items" in refused(capsys, *arguments)
+    result = judged(tmp_path, *arguments, "--subjects", "2")
+    assert result["seen"] is None  # of one member nothing is known
+    assert result["model"]["kind"] == "ensemble"
+    assert result["recalls"]["happy"] == 1.0
+
+
+def test_a_fold_that_learned_from_those_it_holds_out_is_refused(
+    tmp_path: Path, voices: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", SPEECH, (2, 3), ("happy", "sad"))
+    split = json.loads((run / "fold0" / "split.json").read_text())
+    split["train"]["subjects"] = split["validation"]["subjects"]
+    (run / "fold0" / "split.json").write_text(json.dumps(split))
+    told = refused(capsys, "ravdess", "--root", voices, "--model", run, "--folds")
+    assert "'ravdess-02' is both learned from and held out" in told
+
+
+def test_action_units_and_voice_are_judged_together_and_apart(
+    tmp_path: Path, voices: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = {"audio": SPEECH, "visual": UNITS, "hidden": 0}
+    both = write_model(tmp_path / "both.safetensors", type(SPEECH)("concat", spec))
+    alone = write_model(tmp_path / "au.safetensors", UNITS)
+    table = write_units(tmp_path / "au.csv")
+    arguments = ("ravdess", "--root", voices, "--model", both, "--modality", "au+audio")
+    result = judged(tmp_path, *arguments, "--au", table, "--compare", alone)
+    assert result["alone"].keys() == {"face", "voice"}
+    low, high = result["difference"]["au"]["ua"]["interval"]
+    assert low <= result["difference"]["au"]["ua"]["value"] <= high
+    units_only = judged(
+        tmp_path,
+        *("ravdess", "--root", voices, "--model", alone, "--modality", "au", "--au", table),
+    )
+    assert units_only["ua"] == result["difference"]["au"]["other"]["ua"]
+    assert "--au" in refused(capsys, *arguments)
+
+
+def test_a_file_that_cannot_be_read_counts_as_wrong_or_is_left_out(tmp_path: Path) -> None:
+    root = write_voices(tmp_path / "ravdess")
+    broken = root / "Actor_02" / "03-01-03-01-01-01-02.wav"
+    broken.write_bytes(b"OggS" + bytes(2_000))
+    model = write_model(tmp_path / "m.safetensors", SPEECH, says="happy")
+    arguments = ("ravdess", "--root", root, "--model", model)
+    result = judged(tmp_path, *arguments)
+    assert result["missing"]["unreadable"] == [broken.stem]
+    assert result["missing"]["no_voice"] == [broken.stem]
+    assert "count as wrong" in result["missing"]["treatment"]
+    assert result["unanswered"] == 1
+    assert result["accuracy"] == pytest.approx(1 / 16)
+    less = judged(tmp_path, *arguments, "--skip-missing")
+    assert less["accuracy"] == pytest.approx(1 / 15, abs=1e-6)
+    assert "left out" in less["missing"]["treatment"]
+
+
+def test_pairs_are_named_as_such_and_judged_under_corruption(
+    tmp_path: Path, faces: Path, voices: Path
+) -> None:
+    model = write_model(tmp_path / "m.safetensors", BOTH)
+    page = tmp_path / "page.html"
+    arguments = (
+        *("pairs", "--root", f"fer2013={faces}", "--root", f"ravdess={voices}"),
+        *("--model", model, "--pairs", 21, "--corruptions"),
+    )
+    result = judged(tmp_path, *arguments, "--report", page)
+    assert result["title"] == "label-matched pairs of fer2013 and ravdess"
+    assert "label-matched pairs" in result["notes"][0]
+    assert "label-matched pairs" in page.read_text()
+    assert result["items"] == 21
+    rows = {row["condition"]: row for row in result["corruptions"]["rows"]}
+    assert list(rows) == [
+        "face and voice",
+        "voice only",
+        "face only",
+        "noise 20 dB",
+        "noise 10 dB",
+        "noise 0 dB",
+        "blur",
+        "occlusion",
+        "dropped frames",
+        "sound 200 ms late",
+    ]
+    assert rows["face and voice"]["fused"]["ua"] == result["ua"]
+    assert rows["voice only"]["fused"] == rows["voice only"]["voice"]
+    assert rows["voice only"]["difference"]["ua"] == {"value": 0.0, "interval": [0.0, 0.0]}
+    assert rows["blur"]["voice"] == rows["face and voice"]["voice"]
+    assert timeless(judged(tmp_path, *arguments)) | {"command": ""} == timeless(result) | {
+        "command": ""
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nonsense", "--root", "x"), "NAME"),
+        (("fer2013",), "--root"),
+        (("fer2013", "--root", "nowhere"), "nowhere is not there"),
+        (("fer2013", "--root", "FACES", "--split", "public"), "no items in split 'public'"),
+        (("fer2013", "--root", "FACES", "--model", "nothing"), "nothing"),
+        (("fer2013", "--root", "FACES", "--folds"), "no run folder with folds"),
+        (("fer2013", "--root", "FACES", "--modality", "smell"), "face | audio | av"),
+        (("fer2013", "--root", "FACES", "--model", "MODEL", "--classes", "8"), "classes"),
+        (("fer2013", "--root", "FACES", "--rounds", "1"), "--rounds"),
+        (("fer2013", "--root", "FACES", "--json", "no/folder/x.json"), "there is no folder"),
+        (("ravdess", "--root", "VOICES", "--model", "MODEL"), "reads audio"),
+        (("--from-predictions", "nowhere.csv"), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_status_2(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    faces: Path,
+    voices: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = write_model(tmp_path / "m.safetensors", FACE)
+    words = {"FACES": str(faces), "VOICES": str(voices), "MODEL": str(model)}
+    told = refused(capsys, *(words.get(word, word) for word in arguments))
+    assert told.startswith("avemo: error: ")
+    assert message in told
+
+
+def test_the_summary_has_figures_and_intervals(
+    tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_model(tmp_path / "m.safetensors", FACE, says="sad")
+    arguments = ["evaluate", "fer2013", "--root", str(faces), "--model", str(model)]
+    assert main([*arguments, "--rounds", "100"]) == 0
+    out = capsys.readouterr().out
+    assert "m on FER2013 (and FER+), test: 21 items" in out
+    assert "UA          14.3 %" in out
+
+
+def test_an_interrupted_run_leaves_nothing_half_written(
+    tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_model(tmp_path / "m.safetensors", FACE)
+    older = tmp_path / "out.json"
+    older.write_text("of an older run")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avemo_ros.model.collate.NetworkClassifier.scores", interrupt)
+    words = ["evaluate", "fer2013", "--root", str(faces), "--model", str(model), "--quiet"]
+    assert main([*words, "--json", str(older), "--report", str(tmp_path / "x.html")]) == 130
+    assert older.read_text() == "of an older run"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.safetensors", "out.json"]

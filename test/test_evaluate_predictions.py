@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from avemo_ros.data.item import Item
+from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.evaluate.metrics import NO_ANSWER
+from avemo_ros.evaluate.predictions import (
+    judged_classes,
+    matched,
+    predictions,
+    read_predictions,
+    write_predictions,
+)
+from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
+
+
+def items(*labels: str) -> list[Item]:
+    return [
+        Item("ravdess", f"k{i}", Path("x"), label, f"ravdess-{i:02d}", sex="male")
+        for i, label in enumerate(labels)
+    ]
+
+
+def scores(*rows: list[float]) -> torch.Tensor:
+    return torch.log(torch.tensor(rows))
+
+
+CALM = [0.1, 0.1, 0.1, 0.1, 0.15, 0.1, 0.1, 0.25]
+"""Calm is likeliest, and neutral with calm even more so."""
+SAD = [0.1, 0.1, 0.1, 0.1, 0.05, 0.35, 0.1, 0.1]
+
+
+def test_calm_adds_to_neutral_when_judged_in_seven_classes() -> None:
+    given = predictions(items("calm", "sad"), scores(CALM, SAD), EMOTIONS)
+    assert given.labels.tolist() == [4, 5]
+    assert given.answers.tolist() == [4, 5]
+    assert given.log_probabilities.exp()[0, 4] == pytest.approx(0.4)
+    fine = predictions(items("calm", "sad"), scores(CALM, SAD), SPEECH_CLASSES)
+    assert fine.labels.tolist() == fine.answers.tolist() == [7, 5]
+
+
+def test_an_item_that_was_not_read_has_no_answer_in_any_classes() -> None:
+    unread = [0.125] * 8
+    for classes in (EMOTIONS, SPEECH_CLASSES):
+        given = predictions(items("neutral", "sad"), scores(unread, SAD), classes)
+        assert given.answers.tolist() == [NO_ANSWER, 5]
+        assert given.log_probabilities.exp()[0].tolist() == pytest.approx(
+            [1 / len(classes)] * len(classes)
+        )
+
+
+def test_scores_that_are_no_numbers_are_refused() -> None:
+    bad = scores(CALM, SAD)
+    bad[1, 2] = float("nan")
+    with pytest.raises(DataError, match="scores of item 'k1' are not finite"):
+        predictions(items("calm", "sad"), bad, SPEECH_CLASSES)
+
+
+def test_classes_are_those_of_the_model_and_seven_where_the_data_know_no_calm() -> None:
+    calm, none = items("calm", "sad"), items("happy", "sad")
+    assert judged_classes(None, SPEECH_CLASSES, calm) == SPEECH_CLASSES
+    assert judged_classes(None, SPEECH_CLASSES, none) == EMOTIONS
+    assert judged_classes(8, SPEECH_CLASSES, none) == SPEECH_CLASSES
+    assert judged_classes(7, SPEECH_CLASSES, calm) == EMOTIONS
+    assert judged_classes(None, EMOTIONS, calm) == EMOTIONS
+    with pytest.raises(ConfigError, match="does not tell calm"):
+        judged_classes(8, EMOTIONS, calm)
+
+
+def test_predictions_are_matched_by_key_and_to_the_coarser_classes() -> None:
+    fine = predictions(items("calm", "sad"), scores(CALM, SAD), SPEECH_CLASSES)
+    coarse = predictions(
+        items("calm", "sad")[::-1], scores(SAD, CALM), EMOTIONS
+    )  # in another order
+    found = matched(coarse, fine)
+    assert found.keys == ("k1", "k0")
+    assert torch.allclose(found.log_probabilities, coarse.log_probabilities)
+    with pytest.raises(DataError, match="--classes 7"):
+        matched(fine, coarse)
+
+
+def test_predictions_of_other_items_or_labels_do_not_match() -> None:
+    given = predictions(items("calm", "sad"), scores(CALM, SAD), SPEECH_CLASSES)
+    with pytest.raises(DataError, match=r"1 are in one only, e.g\. 'k1'"):
+        matched(given, given.only([True, False]))
+    other = predictions(items("calm", "fear"), scores(CALM, SAD), SPEECH_CLASSES)
+    with pytest.raises(DataError, match="do not agree on the true labels"):
+        matched(given, other)
+
+
+def test_a_table_keeps_what_was_said(tmp_path: Path) -> None:
+    given = predictions(
+        items("calm", "sad", "happy"), scores(CALM, SAD, [0.125] * 8), SPEECH_CLASSES
+    )
+    path = tmp_path / "said.csv"
+    write_predictions(path, given)
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("key,subject,sex,true,said,p_angry,")
+    assert lines[1].startswith("k0,ravdess-00,male,calm,calm,0.0999")
+    assert lines[3].startswith("k2,ravdess-02,male,happy,,0.125")
+    again = read_predictions(path)
+    assert (again.keys, again.subjects, again.sexes) == (
+        given.keys,
+        given.subjects,
+        given.sexes,
+    )
+    assert again.labels.tolist() == given.labels.tolist()
+    assert again.answers.tolist() == given.answers.tolist() == [7, 5, NO_ANSWER]
+    assert torch.allclose(again.log_probabilities, given.log_probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "cannot be read"),
+        ("a,b\n1,2\n", "is no table of predictions"),
+        ("HEAD", "has no rows"),
+        ("HEADk,s,,happy,happy,0.1,0.1\n", "line 2: 2 fields|line 2: 7 fields"),
+        ("HEADk,s,,glee,happy,1,0,0,0,0,0,0\n", "line 2"),
+        ("HEADk,s,,happy,happy,1,0,0,0,x,0,0\n", "line 2"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    head = "key,subject,sex,true,said," + ",".join(f"p_{name}" for name in EMOTIONS) + "\n"
+    path = tmp_path / "said.csv"
+    path.write_text(text.replace("HEAD", head))
+    with pytest.raises(DataError, match=message):
+        read_predictions(path)

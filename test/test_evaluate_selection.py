@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from avemo_ros.data.item import Item
+from avemo_ros.errors import DataError
+from avemo_ros.evaluate.selection import in_split, of_subjects, some
+
+
+def items(*splits: str) -> list[Item]:
+    return [
+        Item("fer2013", str(i), Path("x"), "happy", f"fer2013-{i}", split=split)
+        for i, split in enumerate(splits)
+    ]
+
+
+def actors(*names: str) -> list[Item]:
+    return [Item("ravdess", name, Path("x"), "happy", f"ravdess-{name}") for name in names]
+
+
+def keys(chosen: tuple[Item, ...]) -> list[str]:
+    return [item.key for item in chosen]
+
+
+def test_fer2013_may_be_asked_for_by_its_own_words() -> None:
+    given = items("train", "validation", "test")
+    assert keys(in_split(given, "private")[0]) == ["2"]
+    assert keys(in_split(given, "PublicTest")[0]) == ["1"]
+    assert in_split(given, "Public")[1] == "validation"
+
+
+def test_without_a_word_the_part_that_is_farthest_from_training_is_judged() -> None:
+    assert in_split(items("train", "validation", "test"), "")[1] == "test"
+    assert in_split(items("train", "validation"), "")[1] == "validation"
+    assert in_split(items("", ""), "") == (tuple(items("", "")), "")
+
+
+def test_a_part_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(DataError, match="no items in split 'private'; there are: train, valid"):
+        in_split(items("train", "validation"), "private")
+
+
+def test_subjects_may_be_named_short_or_in_full() -> None:
+    given = actors("01", "04", "14", "22")
+    assert keys(of_subjects(given, ["1", "ravdess-04", "22"])) == ["01", "04", "22"]
+    assert keys(of_subjects(given, ["4"])) == ["04"]
+
+
+def test_an_unknown_subject_is_told_with_the_known_ones() -> None:
+    with pytest.raises(DataError, match="subject '9'; there are: ravdess-01, ravdess-02"):
+        of_subjects(actors("02", "01"), ["9"])
+
+
+def test_a_limit_picks_items_of_the_whole_set_and_always_the_same() -> None:
+    given = actors(*(f"{i:02d}" for i in range(20)))
+    chosen = keys(some(given, 6))
+    assert len(chosen) == 6
+    assert chosen == sorted(chosen) == keys(some(given, 6))
+    assert chosen[-1] > "10" > chosen[0]
+    assert len(some(given, 0)) == 20

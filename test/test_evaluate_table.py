@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avemo_ros.data.features import Corpus, Features
+from avemo_ros.data.item import Item
+from avemo_ros.evaluate.corruption import without_face, without_voice
+from avemo_ros.evaluate.predictions import Predictions
+from avemo_ros.evaluate.scoring import predict
+from avemo_ros.evaluate.table import alone, rows_of_one, rows_of_two
+from avemo_ros.evaluate.timing import ms_per_item
+from avemo_ros.labels import EMOTIONS
+
+
+class Reader:
+    """The brightness of the face and the level of the voice are the class's number; the face
+    counts double."""
+
+    name = "reader"
+    modality = "av"
+    classes = EMOTIONS
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def scores(self, corpus: Corpus) -> torch.Tensor:
+        self.asked += 1
+        result = torch.zeros(len(corpus), len(EMOTIONS))
+        for row, given in zip(result, corpus.features, strict=True):
+            if given.faces is not None:
+                row[int(given.faces[0, 0, 0])] += 2.0
+            if given.spectrogram is not None:
+                row[-int(given.spectrogram[0, 0])] += 1.0
+        return torch.log_softmax(result, 1)
+
+
+def corpus(faces: list[int | None], voices: list[int | None], labels: list[int]) -> Corpus:
+    items = tuple(
+        Item("clips", str(i), Path("x"), EMOTIONS[label], f"clips-{i % 4}")
+        for i, label in enumerate(labels)
+    )
+    features = tuple(
+        Features(
+            faces=None if face is None else np.full((1, 48, 48), face, np.uint8),
+            spectrogram=None if voice is None else np.full((63, 200), -voice, np.float16),
+        )
+        for face, voice in zip(faces, voices, strict=True)
+    )
+    return Corpus(items, features)
+
+
+def judge(given: Corpus) -> Predictions:
+    return predict(Reader(), given, EMOTIONS)
+
+
+GIVEN = corpus([0, 1, 2, 3, None, 5, 6, 0], [0, 1, 5, 3, 4, 5, 6, 1], [0, 1, 2, 3, 4, 5, 6, 1])
+
+
+def test_single_modalities_are_judged_by_the_same_model() -> None:
+    assert judge(GIVEN).answers.tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
+    singles = alone(judge, GIVEN)
+    assert singles["face"].answers.tolist() == [0, 1, 2, 3, -1, 5, 6, 0]
+    assert singles["voice"].answers.tolist() == [0, 1, 5, 3, 4, 5, 6, 1]
+
+
+def test_both_are_compared_with_the_better_single_one_of_the_row() -> None:
+    spoilt = {"blur": corpus([0] * 8, [0, 1, 5, 3, 4, 5, 6, 1], [0, 1, 2, 3, 4, 5, 6, 1])}
+    rows = {
+        row["condition"]: row
+        for row in rows_of_two(judge, judge(GIVEN), alone(judge, GIVEN), spoilt, 100)
+    }
+    both = rows["face and voice"]
+    assert both["fused"]["accuracy"] == 7 / 8
+    assert (both["face"]["accuracy"], both["voice"]["accuracy"]) == (6 / 8, 7 / 8)
+    assert both["better_single"] == "voice"
+    blurred = rows["blur"]
+    assert blurred["fused"]["accuracy"] == 1 / 8
+    assert (blurred["face"]["accuracy"], blurred["voice"]["accuracy"]) == (1 / 8, 7 / 8)
+    assert blurred["difference"]["accuracy"]["value"] == pytest.approx(-6 / 8)
+    assert rows["face only"]["fused"]["unanswered"] == 1
+    assert "voice" not in rows["face only"]
+
+
+def test_a_model_of_one_modality_meets_only_what_acts_on_it() -> None:
+    spoilt = {"blur": GIVEN, "noise 0 dB": GIVEN, "sound 200 ms late": GIVEN}
+    heard = rows_of_one(judge, GIVEN, spoilt, "voice", 100)
+    assert [row["condition"] for row in heard] == ["as it is", "noise 0 dB"]
+    seen = rows_of_one(judge, GIVEN, spoilt, "face", 100)
+    assert [row["condition"] for row in seen] == ["as it is", "blur"]
+
+
+def test_items_are_asked_about_in_pieces_and_keep_their_order() -> None:
+    many = corpus([i % 7 for i in range(150)], [None] * 150, [i % 7 for i in range(150)])
+    reader = Reader()
+    found = predict(reader, many, EMOTIONS)
+    assert reader.asked == 3
+    assert found.answers.tolist() == [i % 7 for i in range(150)]
+
+
+def test_timing_asks_about_single_items_in_one_thread() -> None:
+    class Watched(Reader):
+        def scores(self, corpus: Corpus) -> torch.Tensor:
+            assert len(corpus) == 1
+            assert torch.get_num_threads() == 1
+            return super().scores(corpus)
+
+    before = torch.get_num_threads()
+    reader = Watched()
+    assert ms_per_item(reader, GIVEN, samples=5) > 0
+    assert reader.asked == 3 + 5
+    assert torch.get_num_threads() == before
+
+
+def test_nothing_is_left_of_an_item_without_both() -> None:
+    nothing = without_voice(without_face(GIVEN.features[0]))
+    assert nothing.faces is None
+    assert nothing.spectrogram is None
