@@ -33,7 +33,9 @@ def library(values: np.ndarray, labels: np.ndarray, shape: str, **options: objec
 @pytest.mark.parametrize("classes", [3, 5])
 def test_distances_and_votes_are_those_of_scikit_learn(kernel: str, classes: int) -> None:
     values, labels, subjects = clouds(classes)
-    machine = fit_machine(values, labels, subjects, SvmOptions(kernel=kernel, cost=0.7, gamma=0.2))
+    machine = fit_machine(
+        values, labels, subjects, SvmOptions(kernel=kernel, cost=0.7, gamma=0.2)
+    )
     standard = (values - machine.mean) / machine.scale
     options = {"kernel": kernel, "C": 0.7, "gamma": 0.2}
     pairs = library(standard, labels, "ovo", **options).decision_function(standard)

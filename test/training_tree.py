@@ -15,16 +15,17 @@ RATE = 16_000
 
 
 def write_faces(folder: Path, count: int = 6) -> None:
-    """`<folder>/{train,test}/<class>/*.jpg`; a class is a stripe pattern of its own."""
+    """`<folder>/{train,test}/<class>/{Training,PublicTest}_*.jpg`; a class is a stripe pattern
+    of its own."""
     chance = np.random.default_rng(0)
     place = np.arange(48)
-    for split in ("train", "test"):
+    for split, name in (("train", "Training"), ("test", "PublicTest")):
         for label, emotion in enumerate(EMOTIONS):
             (folder / split / emotion).mkdir(parents=True)
             for number in range(count):
                 wave_ = 80 * np.sin(place * (label + 1) * 0.25 + chance.uniform(0, 3))
                 picture = 120 + wave_[:, None] + chance.normal(0, 10, (48, 48))
-                path = folder / split / emotion / f"{split}_{number}.jpg"
+                path = folder / split / emotion / f"{name}_{label}{number}.jpg"
                 cv2.imwrite(str(path), picture.clip(0, 255).astype(np.uint8))
 
 

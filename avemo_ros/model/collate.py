@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from avemo_ros.audio.window import speech_windows
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.model.batch import Batch, EmotionModel
 from avemo_ros.model.bundle import LoadedModel
@@ -26,6 +27,9 @@ READS: Final[dict[str, frozenset[str]]] = {
     "au+audio": frozenset({"units", "speech"}),
 }
 """What a model of a modality reads."""
+WINDOW_S: Final = 3.0
+"""Speech that a network hears at once, as live and in training [s]."""
+_COLUMNS_A_SECOND: Final = 100
 _PIXELS: Final = 1 << 23
 """Most pixels of faces in a batch: bounds the memory of long clips."""
 
@@ -117,6 +121,7 @@ class NetworkClassifier:
         batch: int = 64,
         frames: int = 0,
         mirrored: bool = False,
+        window_s: float = WINDOW_S,
         progress: bool = False,
         device: str = "cpu",
     ) -> None:
@@ -127,6 +132,8 @@ class NetworkClassifier:
             batch: most items at once.
             frames: of a clip with more faces as many, evenly spaced; 0: all.
             mirrored: average the logits of faces and their mirror images.
+            window_s: sound is heard in windows of this length around its speech [s], and the
+                log-probabilities of the windows are averaged; 0: in one piece as it is.
             progress: show a bar on standard error.
             device: 'cpu', 'cuda', ...
         """
@@ -135,6 +142,7 @@ class NetworkClassifier:
         self._batch = batch
         self._frames = frames
         self._mirrored = mirrored
+        self._columns = round(window_s * _COLUMNS_A_SECOND)
         self._progress = progress
         self._device = torch.device(device)
 
@@ -155,6 +163,13 @@ class NetworkClassifier:
 
     def scores(self, corpus: Corpus) -> Tensor:
         """See `Classifier.scores`."""
+        if self._columns and "speech" in READS[self.modality]:
+            corpus, owners = in_windows(corpus, self._columns)
+            return _mean_by(owners, self._whole(corpus))
+        return self._whole(corpus)
+
+    def _whole(self, corpus: Corpus) -> Tensor:
+        """Log-probabilities (N, classes) of items as they are."""
         side = self._model.face_side
         scores = torch.zeros(len(corpus), len(self.classes))
         groups = equal_rows(corpus, self.modality, self._batch, side, self._frames)
@@ -172,6 +187,35 @@ class NetworkClassifier:
             flipped = replace(batch, faces=batch.faces.flip(-1))
             logits = (logits + self._model(flipped).logits) / 2
         return logits
+
+
+def in_windows(corpus: Corpus, columns: int) -> tuple[Corpus, list[int]]:
+    """Items with their sound cut to windows of so many columns around the speech.
+
+    Returns:
+        An item for each window, its other features unchanged, and for each the row of the item
+        that it was cut from.
+    """
+    items, features, owners = [], [], []
+    for row, (item, made) in enumerate(zip(corpus.items, corpus.features, strict=True)):
+        spectrogram = made.spectrogram
+        windows = [None] if spectrogram is None else speech_windows(spectrogram, columns)
+        for window in windows:
+            items.append(item)
+            heard = None if window is None else window.astype(np.float16)
+            features.append(replace(made, spectrogram=heard))
+            owners.append(row)
+    return Corpus(tuple(items), tuple(features)), owners
+
+
+def _mean_by(owners: Sequence[int], scores: Tensor) -> Tensor:
+    """Mean log-probabilities of the windows of each item, normalised again."""
+    if len(owners) == 0:
+        return scores
+    place = torch.tensor(owners)
+    count = int(place[-1]) + 1
+    total = torch.zeros(count, scores.shape[1]).index_add_(0, place, scores)
+    return torch.log_softmax(total / torch.bincount(place).unsqueeze(1), 1)
 
 
 def _faces(features: Sequence[Features], side: int, frames: int) -> tuple[Tensor, Tensor]:

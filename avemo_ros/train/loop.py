@@ -1,179 +1,358 @@
-"""One training loop for all parts: OneCycle rate, averaged weights, resumable.
+"""One training loop for every network: schedules, averaged weights, early stop, resumable.
 
-After every epoch the whole state goes to `<out>/checkpoint.pt` in one atomic step, and a line
-of figures to `<out>/log.jsonl`.  All chance of an epoch comes from (seed, epoch), so a run that
-was interrupted and resumed gives what it would have given uninterrupted.
+After every epoch the whole state goes to `<out>/checkpoint.pt` in one atomic step.  All chance
+of an epoch comes from (seed, epoch, process), so a run that was interrupted and resumed gives
+what it would have given uninterrupted.
 """
 
 from __future__ import annotations
 
-import json
+import copy
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-Batches = Callable[[int, torch.Generator], Iterable[Any]]
-"""Batches of an epoch, given its number and its source of chance."""
-Loss = Callable[[nn.Module, Any], Tensor]
+from avemo_ros.errors import AvemoError, ConfigError, WeightsError
+from avemo_ros.train.averaging import moving_average
+from avemo_ros.train.board import Board
+from avemo_ros.train.checkpoint import load_checkpoint, save_checkpoint
+from avemo_ros.train.config import TrainingConfig
+from avemo_ros.train.optimiser import freeze, make_optimiser, train_mode
+from avemo_ros.train.parallel import Processes
+from avemo_ros.train.schedule import Schedule
+
 Figures = dict[str, float]
+Loss = Callable[[nn.Module, Any], Tensor]
+Validate = Callable[[nn.Module], Figures]
+State = dict[str, Tensor]
+
+_CUDA_CHECK: Final = 25
+"""Steps between looks at the loss on a GPU; each look waits for the GPU."""
+
+
+class TrainingError(AvemoError):
+    """Training cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """Numbers of a training run."""
+class Chance:
+    """Sources of chance of one epoch."""
 
-    epochs: int
-    rate: float
-    """Highest learning rate of the cycle."""
-    weight_decay: float
-    optimiser: str = "adamw"
-    """'adamw' or 'sgd' (Nesterov momentum 0.9)."""
-    warm_up: float = 0.2
-    """Share of the run over which the rate rises."""
-    averaging: float = 0.998
-    """Decay of the averaged weights for each step."""
-    clip: float = 5.0
-    """Longest gradient."""
-    seed: int = 0
+    common: torch.Generator
+    """On the CPU, the same in every process: which items are drawn."""
+    own: torch.Generator
+    """On the device, of this process: how its rows are degraded."""
+
+
+Batches = Callable[[int, Chance], Iterable[Any]]
+"""Batches of an epoch, given its number and its chance."""
 
 
 def fit(
     network: nn.Module,
     batches: Batches,
-    steps_per_epoch: int,
+    steps: int,
     loss: Loss,
-    validate: Callable[[nn.Module], Figures],
-    recipe: Recipe,
+    validate: Validate | None,
+    settings: TrainingConfig,
     out: Path,
+    processes: Processes | None = None,
     *,
     stop_after: int | None = None,
-) -> nn.Module:
-    """Train, or go on with a run found in `out`.
+) -> list[Figures]:
+    """Train, or go on with the checkpoint in `out`.
 
     Args:
-        network: trained in place.
-        batches: gives the batches of an epoch.
-        steps_per_epoch: their number, for the learning rate.
-        loss: scalar loss of a batch; computed under bfloat16 autocast.
-        validate: figures of the averaged network (in eval mode) after each epoch.
-        recipe: numbers of the run.
-        out: folder of checkpoint and log; made if missing.
-        stop_after: end after this epoch though the recipe has more (a later call goes on).
+        network: trained in place; has the chosen weights and is in eval mode afterwards, in
+            process 0 and all others.
+        batches: gives the batches of an epoch, already on the device.
+        steps: their number.
+        loss: mean loss of a batch; under autocast with `precision: bfloat16`.
+        validate: figures of the averaged network (in eval mode) after each epoch; None:
+            nothing is held out.
+        settings: numbers of the run.
+        out: folder of checkpoint and log; must exist.
+        processes: this one among others; None: alone, on the CPU.
+        stop_after: end after this epoch though there are more (a later call goes on).
 
     Returns:
-        The network with averaged weights, in eval mode.
+        The figures of every epoch.
+
+    Raises:
+        ConfigError: the schedule or the early stop needs a validation part and there is none.
+        TrainingError: the loss is not a number.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    device = next(network.parameters()).device
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = _optimiser(network, recipe)
-    average = get_ema_multi_avg_fn(recipe.averaging)  # type: ignore[no-untyped-call]
-    averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-    first = _resume(out / "checkpoint.pt", network, averaged, optimiser)
-    total = recipe.epochs * steps_per_epoch
-    last = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
-    for epoch in range(first, last):
-        began = time.monotonic()
-        # Two generators: layers such as dropout only know the global one.
-        torch.manual_seed(recipe.seed * 100_003 + epoch)
-        chance = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
-        network.train()
-        sum_loss, steps = 0.0, 0
-        bar = tqdm(
-            batches(epoch, chance),
-            total=steps_per_epoch,
-            desc=f"{out.name} {epoch + 1}/{recipe.epochs}",
-            mininterval=10,
-        )
-        for batch in bar:
-            rate = recipe.rate * one_cycle(
-                (epoch * steps_per_epoch + steps) / total, recipe.warm_up
+    return _Run(
+        network, batches, steps, loss, validate, settings, out, processes, stop_after
+    ).run()
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        batches: Batches,
+        steps: int,
+        loss: Loss,
+        validate: Validate | None,
+        settings: TrainingConfig,
+        out: Path,
+        processes: Processes | None,
+        stop_after: int | None,
+    ) -> None:
+        if validate is None and (settings.patience or settings.schedule == "plateau"):
+            name = "patience" if settings.patience else "schedule"
+            raise ConfigError(
+                f"training.{name}",
+                getattr(settings, name),
+                f"{'0' if settings.patience else 'a schedule other than plateau'} where "
+                "nothing is held out",
             )
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            with torch.autocast(device.type, torch.bfloat16):
-                value = loss(network, batch)
-            optimiser.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-            optimiser.step()
-            averaged.update_parameters(network)
-            sum_loss += float(value.detach())
-            steps += 1
-        averaged.eval()
-        figures = {
-            "epoch": epoch + 1,
-            "loss": sum_loss / max(steps, 1),
-            **validate(averaged.module),
-            "seconds": time.monotonic() - began,
-        }
-        _save(
-            out / "checkpoint.pt",
-            {
-                "epoch": epoch + 1,
-                "network": network.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimiser": optimiser.state_dict(),
-            },
+        if steps < 1:
+            raise ConfigError("training.batch", settings.batch, "at most the items of an epoch")
+        self._processes = processes or Processes(torch.device("cpu"))
+        self._settings, self._steps, self._out = settings, steps, out
+        self._batches, self._loss, self._validate = batches, loss, validate
+        self._device = self._processes.device
+        self._network = network.to(self._device)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        freeze(network, settings.freeze)
+        self._optimiser = make_optimiser(network, settings)
+        self._wrapped = self._processes.wrap(network)
+        self._averaged: AveragedModel | None = None
+        if settings.averaging > 0.0:
+            self._averaged = moving_average(network, settings.averaging)
+        self._schedule = Schedule(settings)
+        self._tail: State = {}
+        self._tail_count = 0
+        self._best: State = {}
+        self._best_epoch = 0
+        self._best_figure = -math.inf
+        self._history: list[Figures] = []
+        self._last = min(stop_after or settings.epochs, settings.epochs)
+        self._bfloat16 = wants_bfloat16(settings.precision, self._device)
+
+    def run(self) -> list[Figures]:
+        self._restore()
+        first = len(self._history)
+        board = Board(self._out, first) if self._processes.first else None
+        bar = tqdm(
+            total=self._settings.epochs * self._steps,
+            initial=first * self._steps,
+            unit="step",
+            disable=not self._processes.first,
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+            smoothing=0.05,
         )
-        with (out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(figures) + "\n")
-        tqdm.write(" ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-    averaged.eval()
-    return averaged.module
+        try:
+            for epoch in range(first, self._last):
+                if self._is_over():
+                    break
+                bar.set_description(f"{self._out.name} {epoch + 1}/{self._settings.epochs}")
+                figures = self._epoch(epoch, bar)
+                self._keep(figures)
+                if board is not None:
+                    board.add(figures)
+                    tqdm.write(_line(self._out.name, figures), file=sys.stderr)
+        except KeyboardInterrupt:
+            if self._processes.first:
+                done = len(self._history)
+                kept = f"epoch {done} is kept" if done else "no epoch was finished"
+                tqdm.write(
+                    f"{self._out}: interrupted; {kept}; the same command with --resume goes on",
+                    file=sys.stderr,
+                )
+            raise
+        finally:
+            bar.close()
+            if board is not None:
+                board.close()
+        self._network.load_state_dict(self._chosen())
+        self._network.eval()
+        return self._history
+
+    def _epoch(self, epoch: int, bar: tqdm[Any]) -> Figures:
+        began, data_s = time.monotonic(), 0.0
+        settings, processes = self._settings, self._processes
+        chance = _chance(settings.seed, epoch, processes)
+        train_mode(self._network, settings.freeze)
+        total = torch.zeros((), device=self._device)
+        healthy = torch.ones((), dtype=torch.bool, device=self._device)
+        every = 1 if self._device.type == "cpu" else _CUDA_CHECK
+        batches = iter(self._batches(epoch, chance))
+        rate = 0.0
+        for step in range(self._steps):
+            asked = time.monotonic()
+            batch = next(batches)
+            data_s += time.monotonic() - asked
+            progress = (epoch * self._steps + step) / (settings.epochs * self._steps)
+            rate = settings.rate * self._schedule.share(progress)
+            for group in self._optimiser.param_groups:
+                group["lr"] = rate * group["factor"]
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+                value = self._loss(self._wrapped, batch)
+            self._optimiser.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            norm = nn.utils.clip_grad_norm_(
+                self._network.parameters(), settings.clip or math.inf
+            )
+            healthy &= torch.isfinite(norm)
+            # The norm is that of all processes, so that they all stop at the same step.
+            if (step + 1) % every == 0 or step + 1 == self._steps:
+                if not bool(healthy):
+                    raise TrainingError(self._unhealthy(epoch, step, float(value.detach())))
+                bar.set_postfix(loss=f"{float(value.detach()):.3f}", refresh=False)
+            self._optimiser.step()
+            if self._averaged is not None:
+                self._averaged.update_parameters(self._network)
+            total += value.detach()
+            bar.update()
+        processes.share_buffers(self._network)
+        if self._averaged is not None:
+            processes.share_buffers(self._averaged.module)
+        figures: Figures = {
+            "epoch": epoch + 1,
+            "loss": float(processes.mean(total)) / self._steps,
+            "rate": rate,
+        }
+        if self._validate is not None:
+            found = self._validate(self._current()) if processes.first else {}
+            figures.update(processes.from_first(found))
+        figures["data_seconds"] = round(data_s, 3)
+        figures["seconds"] = round(time.monotonic() - began, 3)
+        return figures
+
+    def _keep(self, figures: Figures) -> None:
+        """What follows from the figures of an epoch, and the checkpoint."""
+        settings = self._settings
+        self._history.append(figures)
+        epoch = len(self._history)
+        if "nll" in figures:
+            self._schedule.see(figures["nll"])
+        if settings.patience:
+            sign = -1 if settings.choose_by == "nll" else 1
+            figure = sign * figures[settings.choose_by]
+            if figure > self._best_figure:
+                self._best_figure, self._best_epoch = figure, epoch
+                self._best = _copied(self._current())
+        if settings.last_epochs and epoch > settings.epochs - settings.last_epochs:
+            self._tail_count += 1
+            _add(self._tail, self._current(), self._tail_count)
+        if self._processes.first:
+            save_checkpoint(self._out, self._state())
+        self._processes.wait()
+
+    def _is_over(self) -> bool:
+        patience = self._settings.patience
+        return bool(patience) and len(self._history) - self._best_epoch >= patience
+
+    def _current(self) -> nn.Module:
+        network = self._network if self._averaged is None else self._averaged.module
+        return network.eval()
+
+    def _chosen(self) -> State:
+        """Weights of the run: the best epoch's, the mean of the last ones, or the last."""
+        if self._settings.patience and self._best:
+            return self._best
+        if self._tail_count:
+            current = _copied(self._current())
+            return {name: value.to(current[name].dtype) for name, value in self._tail.items()}
+        return _copied(self._current())
+
+    def _unhealthy(self, epoch: int, step: int, value: float) -> str:
+        kept = (
+            f"the checkpoint of epoch {epoch} is kept in {self._out}"
+            if epoch
+            else ("no epoch was finished")
+        )
+        what = "loss is" if not math.isfinite(value) else "gradient is not finite, loss"
+        return (
+            f"{what} {value} in epoch {epoch + 1}, step {step + 1}; {kept}; lower "
+            "training.rate, set training.clip, or try training.precision=float32"
+        )
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "history": self._history,
+            "network": _copied(self._network),
+            "averaged": None if self._averaged is None else self._averaged.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state(),
+            "best": self._best,
+            "best_epoch": self._best_epoch,
+            "best_figure": self._best_figure,
+            "tail": self._tail,
+            "tail_count": self._tail_count,
+        }
+
+    def _restore(self) -> None:
+        state = load_checkpoint(self._out)
+        if state is None:
+            return
+        try:
+            self._network.load_state_dict(state["network"])
+            if self._averaged is not None:
+                self._averaged.load_state_dict(state["averaged"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._schedule.restore(state["schedule"])
+            self._best = {name: t.to(self._device) for name, t in state["best"].items()}
+            self._best_epoch = int(state["best_epoch"])
+            self._best_figure = float(state["best_figure"])
+            self._tail = {name: t.to(self._device) for name, t in state["tail"].items()}
+            self._tail_count = int(state["tail_count"])
+            self._history = [dict(figures) for figures in state["history"]]
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"the checkpoint in {self._out} does not fit this model "
+                f"({' '.join(str(error).split())[:200]}); take another --out"
+            ) from error
 
 
-def one_cycle(progress: float, warm_up: float) -> float:
-    """Share of the highest rate at `progress` (0 to 1): cosine from 0.04 up to 1, then to 0."""
-    if progress < warm_up:
-        return 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / warm_up))
-    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up))) + 1e-4
+def wants_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: asked for, or 'auto' where the hardware has it."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    has = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(has()) if has is not None else False
 
 
-def averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """Averaged weights in a checkpoint that `fit` wrote."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
-    return {
-        name.removeprefix("module."): value
-        for name, value in state.items()
-        if name.startswith("module.")
-    }
+def _chance(seed: int, epoch: int, processes: Processes) -> Chance:
+    # Layers such as dropout only know the global generator.
+    torch.manual_seed(seed * 100_003 + epoch + 7_919 * processes.rank)
+    common = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    own = torch.Generator(processes.device).manual_seed(
+        seed * 1_000_033 + epoch + 15_485_863 * (processes.rank + 1)
+    )
+    return Chance(common, own)
 
 
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, nesterov=True)
-    if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.rate)
-    raise ValueError(f"optimiser is {recipe.optimiser!r}; allowed: 'adamw', 'sgd'")
+def _copied(network: nn.Module) -> State:
+    return copy.deepcopy({name: value.detach() for name, value in network.state_dict().items()})
 
 
-def _resume(
-    path: Path, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
-) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    network.load_state_dict(state["network"])
-    averaged.load_state_dict(state["averaged"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["epoch"])
+def _add(mean: State, network: nn.Module, count: int) -> None:
+    """Take a network's weights into a running mean of `count` of them."""
+    for name, value in network.state_dict().items():
+        value = value.detach().float()
+        if count == 1:
+            mean[name] = value.clone()
+        else:
+            mean[name] += (value - mean[name]) / count
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+def _line(name: str, figures: Figures) -> str:
+    shown = [f"{key} {value:.4g}" for key, value in figures.items() if key != "data_seconds"]
+    return f"{name}: {' '.join(shown)}"

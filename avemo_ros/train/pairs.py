@@ -1,8 +1,8 @@
-"""Pairs of a face sequence and a speech window that share a label, for the fusion.
+"""Pairs of a face sequence and a speech window that share a label, for the live fusion.
 
-No training data at hand has both face pictures and voice of one person, so a pair is made: one
-FER2013 picture in several views (as the frames of a window) and a RAVDESS window with the same
-emotion.  Given the label the two are independent, which real pairs are not.
+No training data at hand has both face and voice of one person, so a pair is made: the views of
+one face (as the frames of a window) and a window of speech with the same emotion.  Given the
+label the two are independent, which real pairs are not.
 
 Everything before the fusion is computed once, into banks of vectors.
 """
@@ -10,17 +10,27 @@ Everything before the fusion is computed once, into banks of vectors.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from avemo_ros.labels import EMOTIONS, SPEECH_TO_EMOTION
+from avemo_ros.data.features import Corpus
+from avemo_ros.errors import DataError
+from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.branch import FaceBranch, SpeechBranch
 from avemo_ros.model.preprocess import relative, standardise
-from avemo_ros.train import face_data, speech_data
-from avemo_ros.train.face_data import Faces
-from avemo_ros.train.speech import WINDOW, Speech
+from avemo_ros.train import augment_face, augment_speech
+from avemo_ros.train.config import AugmentConfig, DataConfig, FaceAugment
+from avemo_ros.train.face_bank import FaceBank
+from avemo_ros.train.speech_bank import COLUMNS_A_SECOND, SpeechBank
+
+_FACES: Final = 128
+_VOICES: Final = 64
+_PLAIN: Final = FaceAugment(probability=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,68 +64,83 @@ class Pairs:
     """(B,) index in EMOTIONS."""
 
 
-def face_bank(branch: FaceBranch, faces: Faces, views: int, seed: int) -> Bank:
-    """Each picture as it is and in `views - 1` degraded views."""
+def face_bank(
+    branch: FaceBranch, corpus: Corpus, views: int, seed: int, how: AugmentConfig
+) -> Bank:
+    """Each face as it is and in `views - 1` degraded views; of a clip another frame each."""
     chance = torch.Generator().manual_seed(seed)
-    branch.cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lots = np.random.default_rng(seed)
+    side = branch.cnn.side
+    bank = FaceBank(corpus.features, side)
     rows = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        for start in tqdm(range(0, len(faces), 128), desc="face views", mininterval=10):
-            pictures = faces.pictures[start : start + 128]
-            shown = [pictures.unsqueeze(1).float() / 255]
-            for _ in range(views - 1):
-                # What is degraded by place in the batch must not always hit the same picture.
-                order = torch.randperm(len(pictures), generator=chance)
-                degraded = face_data.degrade(pictures[order], chance)
-                shown.append(degraded[torch.argsort(order)])
+        for start in _starts(len(corpus), _FACES, "face views"):
+            items = list(range(start, min(start + _FACES, len(corpus))))
+            vectors = []
             # One view at a time in the layout of the CPU's kernels: several times faster.
+            for view in range(views):
+                frames = _frames(bank, items, 0.5 if view == 0 else None, lots)
+                pictures = bank.pick(items, frames)
+                shown = augment_face.degrade(
+                    pictures, chance, _PLAIN if view == 0 else how.face, side
+                )
+                given = standardise(shown.flatten(0, 1))
+                vectors.append(branch.cnn(given.contiguous(memory_format=torch.channels_last)))
+            rows.append(torch.stack(vectors, 1).float())
+    return Bank(torch.cat(rows).clone(), _emotions(corpus))
+
+
+def speech_bank(
+    branch: SpeechBranch,
+    corpus: Corpus,
+    views: int,
+    seed: int,
+    data: DataConfig,
+    how: AugmentConfig,
+) -> Bank:
+    """The window in the middle of each utterance, and `views - 1` degraded ones."""
+    chance = torch.Generator().manual_seed(seed)
+    bank = SpeechBank(corpus.features)
+    shortest, longest, middle = (
+        round(seconds * COLUMNS_A_SECOND)
+        for seconds in (data.window_low_s, data.window_high_s, data.window_s)
+    )
+    rows = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in _starts(len(corpus), _VOICES, "speech views"):
+            items = list(range(start, min(start + _VOICES, len(corpus))))
+            places = [bank.middle(item, middle) for item in items]
+            shown = [bank.windows(items, places, middle)]
+            for _ in range(views - 1):
+                columns = int(torch.randint(shortest, longest + 1, (1,), generator=chance))
+                lots = torch.rand(len(items), generator=chance).tolist()
+                places = [
+                    bank.start(item, columns, lot)
+                    for item, lot in zip(items, lots, strict=True)
+                ]
+                cut = bank.windows(items, places, columns)
+                shown.append(augment_speech.degrade(cut, chance, how.speech))
             vectors = [
-                branch.cnn(standardise(view).contiguous(memory_format=torch.channels_last))
+                branch.fcn(
+                    relative(view.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
+                )
                 for view in shown
             ]
             rows.append(torch.stack(vectors, 1).float())
-    return Bank(torch.cat(rows).clone(), faces.labels)
-
-
-def speech_bank(branch: SpeechBranch, speech: Speech, views: int, seed: int) -> Bank:
-    """The 3 s in the middle of each utterance, and `views - 1` degraded windows of 1 to 3 s."""
-    chance = torch.Generator().manual_seed(seed)
-    branch.fcn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    to_emotion = torch.tensor(SPEECH_TO_EMOTION)
-    rows = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        for start in tqdm(range(0, len(speech), 64), desc="speech views", mininterval=10):
-            given = speech.spectrograms[start : start + 64]
-            shown = [
-                torch.stack(
-                    [
-                        speech_data.window(
-                            item.power_db, (item.first + item.last - WINDOW) // 2, WINDOW
-                        )
-                        for item in given
-                    ]
-                )
-            ]
-            for _ in range(views - 1):
-                columns = int(torch.randint(100, WINDOW + 1, (1,), generator=chance))
-                cut = [speech_data.crop(item, columns, chance) for item in given]
-                shown.append(speech_data.degrade(torch.stack(cut), chance))
-            features = [
-                relative(view.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
-                for view in shown
-            ]
-            vectors = [branch.fcn(item).float() for item in features]
-            rows.append(torch.stack(vectors, 1))
-    return Bank(torch.cat(rows).clone(), to_emotion[speech.labels])
+    return Bank(torch.cat(rows).clone(), _emotions(corpus))
 
 
 def draw_pairs(
     faces: Bank, speech: Bank, size: int, chance: torch.Generator, frames: int = 8
 ) -> Pairs:
-    """Random pairs: emotions alike frequent, 1 to `frames` views of a face, any speech view."""
+    """Random pairs: emotions alike frequent, 1 to `frames` views of a face, any speech view.
+
+    Raises:
+        DataError: an emotion has no face or no voice.
+    """
     labels = torch.randint(0, len(EMOTIONS), (size,), generator=chance)
-    which_face = _pick(faces.labels, labels, chance)
-    which_speech = _pick(speech.labels, labels, chance)
+    which_face = _pick(faces.labels, labels, "face", chance)
+    which_speech = _pick(speech.labels, labels, "voice", chance)
     views = torch.randint(0, faces.vectors.shape[1], (size, frames), generator=chance)
     present = torch.randint(1, frames + 1, (size, 1), generator=chance)
     window = torch.randint(0, speech.vectors.shape[1], (size,), generator=chance)
@@ -127,14 +152,31 @@ def draw_pairs(
     )
 
 
-def _pick(have: Tensor, want: Tensor, chance: torch.Generator) -> Tensor:
+def _pick(have: Tensor, want: Tensor, what: str, chance: torch.Generator) -> Tensor:
     """For each wanted label the index of a random item that has it."""
     picked = torch.empty_like(want)
     for label in sorted(set(want.tolist())):
         places = torch.nonzero(have == label).flatten()
         if len(places) == 0:
-            raise ValueError(f"no item is labelled {EMOTIONS[label]}")
+            raise DataError(f"no {what} is labelled {EMOTIONS[label]}: no pairs can be made")
         rows = want == label
         chosen = torch.randint(0, len(places), (int(rows.sum()),), generator=chance)
         picked[rows] = places[chosen]
     return picked
+
+
+def _frames(
+    bank: FaceBank, items: list[int], place: float | None, lots: np.random.Generator
+) -> NDArray[np.int64]:
+    """(B, 1) a frame of each item: at this share of its length, or a random one."""
+    counts = np.array([[bank.count(item)] for item in items])
+    where = lots.random(counts.shape) if place is None else np.full(counts.shape, place)
+    return np.asarray(np.floor(where * counts), np.int64)
+
+
+def _emotions(corpus: Corpus) -> Tensor:
+    return torch.tensor([item.emotion_index for item in corpus.items])
+
+
+def _starts(count: int, size: int, what: str) -> tqdm[int]:
+    return tqdm(range(0, count, size), desc=what, unit="batch", mininterval=1, leave=False)

@@ -1,61 +1,117 @@
-"""Put trained parts together; `python -m avemo_ros.train.release --help`."""
+"""Put a trained model among the released ones.
+
+    python -m avemo_ros.train.release runs/live --name avemo-1.0 --default --data "..."
+
+Writes `models/NAME.safetensors` and lists it in `models/index.json`.  The card `models/NAME.md`
+is written by hand, from the figures of `avemo evaluate`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from pathlib import Path
+from typing import Final
 
-import torch
+from avemo_ros.errors import AvemoError, ConfigError
+from avemo_ros.model.bundle import find_model, load_model, save_model
+from avemo_ros.model.classical import is_classical
+from avemo_ros.model.live import LiveModel
+from avemo_ros.model.weights import LIVE, list_in_index
 
-from avemo_ros.model.network import EmotionNet
-from avemo_ros.model.weights import list_in_index, load_weights, save_weights
-from avemo_ros.train.loop import averaged_weights
-
-DATA_NOTE = (
-    "Trained on FER2013 (research use), RAVDESS and nEMO (CC BY-NC-SA 4.0), EmoDB and URDU "
-    "(research use): for non-commercial use."
+LARGEST: Final = 25_000_000
+"""Bytes that a released file may have."""
+_NOTES: Final = ("config", "pairing", "trained_on")
+DATA_NOTE: Final = (
+    "FER2013, EmoDB and URDU are for research use, RAVDESS and nEMO are CC BY-NC-SA 4.0: for "
+    "non-commercial use."
 )
 
 
-def assemble(face: Path, speech: Path, fusion: Path | None) -> EmotionNet:
-    """The network from checkpoints of face and speech and the outcome of the fusion.
+def release(
+    run: str,
+    name: str,
+    models: Path,
+    *,
+    default: bool = False,
+    temperature: float = 0.0,
+    data: str = DATA_NOTE,
+) -> Path:
+    """Copy a model into the folder of released ones and list it there.
 
     Args:
-        face: checkpoint of `train.face`.
-        speech: checkpoint of `train.speech`.
-        fusion: `fusion.pt` of `train.fusion`; None leaves the fusion at the plain sum of
-            log-probabilities and the temperatures at 1.
+        run: run folder or model file of a network.
+        name: of the released model, with version.
+        models: folder of the released models.
+        default: make it the default of its task ('live', or the modality that it reads).
+        temperature: of the calibration, fitted on out-of-fold answers; 0 keeps the file's.
+        data: on what it was trained and under which licences.
+
+    Returns:
+        The written file.
+
+    Raises:
+        ConfigError: it is no network, or too large.
+        WeightsError: it is missing or damaged.
     """
-    network = EmotionNet()
-    network.face.load_state_dict(averaged_weights(face))
-    network.speech.load_state_dict(averaged_weights(speech))
-    if fusion is not None:
-        parts = torch.load(fusion, weights_only=True)
-        network.face.attention.load_state_dict(parts["attention"])
-        network.fusion.load_state_dict(parts["fusion"])
-        for name, value in parts["temperatures"].items():
-            getattr(network, f"{name}_temperature").fill_(value)
-    return network.eval()
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--face", type=Path, required=True, help="checkpoint of the face run")
-    parser.add_argument(
-        "--speech", type=Path, required=True, help="checkpoint, final speech run"
+    source = find_model(run)
+    if is_classical(source):
+        raise ConfigError("RUN", run, "a network; other models are copied as they are")
+    loaded = load_model(source)
+    live = isinstance(loaded.model, LiveModel)
+    if live and temperature:
+        raise ConfigError(
+            "--temperature", temperature, "left out: a live model has three of its own"
+        )
+    notes = {key: loaded.about[key] for key in _NOTES if key in loaded.about}
+    path = models / f"{name}.safetensors"
+    save_model(
+        loaded.model,
+        loaded.spec,
+        path,
+        name,
+        {**notes, "data": data},
+        1.0 if live else temperature or loaded.temperature,
     )
-    parser.add_argument("--fusion", type=Path, help="fusion.pt of the fusion run")
-    parser.add_argument("--name", required=True, help="model id, e.g. avemo-0.1")
+    size = path.stat().st_size
+    if size > LARGEST:
+        path.unlink()
+        raise ConfigError(
+            "RUN", run, f"at most {LARGEST / 1e6:.0f} MB; it has {size / 1e6:.1f}"
+        )
+    task = LIVE if live else loaded.model.modality
+    list_in_index(path, name, default=default, task=task)
+    load_model(path)
+    return path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("run", metavar="RUN", help="run folder or model file")
+    parser.add_argument("--name", required=True, help="of the model, e.g. avemo-1.0")
     parser.add_argument("--models", type=Path, default=Path("models"))
-    given = parser.parse_args()
-    network = assemble(given.face, given.speech, given.fusion)
-    path = given.models / f"{given.name}.safetensors"
-    save_weights(network, path, given.name, {"data": DATA_NOTE})
-    list_in_index(path, given.name, default=True)
-    load_weights(path)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    parser.add_argument("--default", action="store_true", help="make it the default")
+    parser.add_argument("--temperature", type=float, default=0.0, help="of the calibration")
+    parser.add_argument("--data", default=DATA_NOTE, help="data and licences")
+    given = parser.parse_args(arguments)
+    try:
+        path = release(
+            given.run,
+            given.name,
+            given.models,
+            default=given.default,
+            temperature=given.temperature,
+            data=given.data,
+        )
+    except AvemoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    entry = json.loads((given.models / "index.json").read_text())["models"][given.name]
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, task {entry['task']}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

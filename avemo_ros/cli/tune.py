@@ -1,0 +1,145 @@
+"""`avemo tune`: search a configuration's best numbers."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from avemo_ros.errors import ConfigError
+
+DONE: Final = 0
+NOTHING: Final = 1
+"""No trial was finished."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "config",
+        metavar="CONFIG",
+        help="YAML file with `tune:` (see docs/tuning.md), or the name of one in config/tune",
+    )
+    parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
+        help="folder of a data set, as for `avemo train`",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the study; the same call goes on with the study that is there",
+    )
+    parser.add_argument(
+        "--trials",
+        type=int,
+        default=30,
+        metavar="N",
+        help="trials of the whole study, earlier ones included (default: 30)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="begin no trial after this time [s]; default: no limit",
+    )
+    parser.add_argument(
+        "--objective",
+        choices=("ua", "wa", "nll"),
+        default="ua",
+        help="validation figure that is searched for (default: ua)",
+    )
+    parser.add_argument(
+        "--fold",
+        default="0",
+        metavar="K",
+        help="fold that is held out, of a configuration with folds, or 'all' for their mean "
+        "(default: 0)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the search (default: 0)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="change one setting of all trials; may be given several times",
+    )
+    parser.add_argument(
+        "--au", type=Path, metavar="CSV", help="table of action units; short for data.units"
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep prepared features there"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes that prepare data"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="CPU threads of the network"
+    )
+    parser.add_argument(
+        "--device", default="auto", metavar="auto|cpu|cuda", help="where to compute"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search; returns 0, or 1 if no trial was finished.
+
+    Raises:
+        AvemoError: a setting, the data or the folder cannot be used.
+        KeyboardInterrupt: the user interrupted; the same call goes on.
+    """
+    from avemo_ros.cli.train import read_roots
+    from avemo_ros.train.config import TrainConfig, dump
+    from avemo_ros.train.space import read_tune
+    from avemo_ros.train.trial import ChildTrainer
+    from avemo_ros.train.tune import BASE, BEST, Plan, search
+
+    if args.trials < 1:
+        raise ConfigError("--trials", args.trials, "1 or more")
+    if args.timeout < 0:
+        raise ConfigError("--timeout", args.timeout, "0 or more")
+    read_roots(args.root)
+    settings = list(args.settings)
+    if args.au is not None:
+        settings.append(f"data.units={args.au.expanduser().resolve()}")
+    config, space = read_tune(args.config, settings)
+
+    def folds(config: TrainConfig) -> tuple[str, ...]:
+        names = [str(number) for number in range(len(config.data.folds))]
+        if not names:
+            return ("",)
+        if args.fold not in ("all", *names):
+            raise ConfigError("--fold", args.fold, f"all | {' | '.join(names)}")
+        return tuple(names) if args.fold == "all" else (args.fold,)
+
+    arguments = ["--device", args.device, "--workers", str(args.workers)]
+    for root in args.root:
+        arguments += ["--root", root]
+    for name, value in (("--cache", args.cache), ("--threads", args.threads)):
+        arguments += [name, str(value)] if value else []
+    plan = Plan(
+        dump(config),
+        space,
+        args.objective,
+        folds(config),
+        args.trials,
+        args.timeout,
+        args.seed,
+    )
+    found = search(plan, args.out, ChildTrainer(args.out / BASE, tuple(arguments)))
+    if found.best is None:
+        print(f"{args.out}: no trial was finished")
+        return NOTHING
+    print(
+        f"{args.out / BEST}: {args.objective} {found.best:.4f} in trial {found.number} of "
+        f"{found.trials}: {', '.join(found.changes)}"
+    )
+    return DONE

@@ -1,0 +1,319 @@
+"""From a configuration and data sets to run folders with trained models."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from avemo_ros.data.features import Corpus, Features
+from avemo_ros.data.prepare import PrepareConfig, prepare
+from avemo_ros.data.units import join_units
+from avemo_ros.errors import ConfigError
+from avemo_ros.evaluate.held_out import TRAINED_ON
+from avemo_ros.model.batch import EmotionModel
+from avemo_ros.model.bundle import MODEL_FILE, find_model, save_model
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.units_mlp import standardise_units
+from avemo_ros.model.zoo import build, check, lasting, start_notes
+from avemo_ros.train.batches import Lesson, Reads, Sampler
+from avemo_ros.train.checkpoint import (
+    CHECKPOINT,
+    load_checkpoint,
+    open_run,
+    read_log,
+    write_text,
+)
+from avemo_ros.train.config import FINAL, TrainConfig, read_group
+from avemo_ros.train.loop import Figures, fit, wants_bfloat16
+from avemo_ros.train.loss import lesson_loss
+from avemo_ros.train.parallel import Processes, joined
+from avemo_ros.train.people import Job, Source, describe, jobs_of, of_fold, read_source
+from avemo_ros.train.start import load_start, merged, whom_it_saw
+from avemo_ros.train.teacher import Teacher
+from avemo_ros.train.validation import HeldOutSet
+
+SUMMARY: Final = "summary.json"
+START: Final = "start.json"
+_FIGURES: Final = ("ua", "wa", "nll")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run reads and writes, and on what it computes."""
+
+    roots: Mapping[str, Path]
+    """Folders of the data sets by name; '' holds one folder a data set."""
+    out: Path
+    """Of the run; with folds it holds fold0/, fold1/, ..., final/."""
+    cache: Path | None = None
+    """Where prepared features are kept."""
+    workers: int = 0
+    """Processes that prepare data."""
+    device: str = "auto"
+    """'auto', 'cpu' or 'cuda'."""
+
+
+def train(
+    config: TrainConfig, place: Place, *, fold: str = "", resume: bool = False
+) -> dict[str, list[Figures]]:
+    """Train the model of a configuration, or one for each fold.
+
+    Args:
+        config: of the run.
+        place: where it reads and writes.
+        fold: 'all', a number or 'final'; '' is 'all' (of those that the configuration has).
+        resume: go on with a run that is there.
+
+    Returns:
+        For each model ('', 'fold0', ..., 'final') the figures of every epoch.
+
+    Raises:
+        ConfigError: a setting is not allowed, or `out` holds another run.
+        DataError: the data are missing, or would be used in a way that is not honest.
+        WeightsError: the start does not fit the model.
+        TrainingError: the loss is not a number.
+    """
+    spec = check(ModelSpec.from_mapping(config.model))
+    with joined(place.device) as processes:
+        if config.training.batch % processes.count:
+            raise ConfigError(
+                "training.batch",
+                config.training.batch,
+                f"a multiple of the {processes.count} processes",
+            )
+        _check_folders(config, place, fold, resume)
+        # The kind says what is read: no data is prepared that no part of the model looks at.
+        reads = Reads.of(_modality(spec))
+        source = read_source(config, place.roots)
+        jobs = jobs_of(config, source, fold)
+        for note in source.notes:
+            _say(processes, note)
+        corpus = read_corpus(config, source, reads, place, processes)
+        results: dict[str, list[Figures]] = {}
+        for job in jobs:
+            results[job.name] = _train_one(
+                config, spec, source, corpus, job, place, processes, resume
+            )
+            if config.data.folds and processes.first:
+                summarise(place.out)
+        return results
+
+
+def read_corpus(
+    config: TrainConfig, source: Source, reads: Reads, place: Place, processes: Processes
+) -> Corpus:
+    """Features of all items that the model reads.
+
+    Process 0 prepares first and fills the cache for the others.
+    """
+    made = read_group(PrepareConfig, config.prepare, "prepare")
+    if not reads.parts:
+        corpus = Corpus(source.items, (Features(),) * len(source.items))
+    else:
+        if not processes.first:
+            processes.wait()
+        corpus, report = prepare(
+            source.items,
+            made,
+            place.cache,
+            place.workers if processes.first else 0,
+            reads.parts,
+            progress=processes.first,
+        )
+        if processes.first:
+            processes.wait()
+        if report.unusable:
+            _say(
+                processes,
+                f"{len(report.unusable)} of {report.items} items lack a face or a voice that "
+                "the model reads; see `avemo data prepare`",
+            )
+    if reads.units:
+        if not config.data.units:
+            raise ConfigError("data.units", "", "a table of action units (--au FILE.csv)")
+        corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
+        if lacking:
+            _say(processes, f"{len(lacking)} items have no row in {config.data.units}")
+    return corpus
+
+
+def _train_one(
+    config: TrainConfig,
+    spec: ModelSpec,
+    source: Source,
+    corpus: Corpus,
+    job: Job,
+    place: Place,
+    processes: Processes,
+    resume: bool,
+) -> list[Figures]:
+    out = place.out / job.name if job.name else place.out
+    learn, held = corpus.only(list(job.train)), corpus.only(list(job.validation))
+    split = describe(source, job)
+    split["pairing"] = config.data.pairing
+    if processes.first:
+        open_run(out, config, split, resume=resume)
+    processes.wait()
+    settings = config.training
+    if job.name == FINAL:
+        settings = _final_settings(config, place.out)
+        config = replace(config, training=settings)
+    torch.manual_seed(settings.seed)
+    model = build(spec)
+    if not (out / CHECKPOINT).exists():
+        _begin(model, config, job, held, out, processes)
+    processes.wait()
+    began = json.loads((out / START).read_text(encoding="utf-8"))
+    _tell_units(model, learn)
+    sampler = Sampler(learn, config, model.modality, model.classes, model.face_side, processes)
+    for note in began["notes"]:
+        _say(processes, note)
+    _say(processes, _outline(out, sampler, learn, held, split["pairing"]))
+    validate = None
+    if len(held):
+        held_out = HeldOutSet(
+            held, model.modality, model.classes, model.face_side, config.data.window_s
+        )
+        bfloat16 = wants_bfloat16(settings.precision, processes.device)
+
+        def validate(network: nn.Module) -> Figures:
+            return held_out.figures(network, processes.device, bfloat16=bfloat16)
+
+    teacher = None
+    if settings.teacher:
+        path = find_model(of_fold(settings.teacher, job.fold))
+        teacher = Teacher(path, model, processes.device)
+
+    def loss(network: nn.Module, lesson: Lesson) -> torch.Tensor:
+        return lesson_loss(network, lesson, settings, teacher)
+
+    history = fit(model, sampler.epoch, sampler.steps, loss, validate, settings, out, processes)
+    if processes.first:
+        about = {
+            "config": config.name,
+            TRAINED_ON: json.dumps(merged([split["train"], *began["trained_on"]])),
+            "pairing": config.data.pairing,
+        }
+        save_model(model.cpu(), spec, out / MODEL_FILE, config.name or spec.kind, about)
+    processes.wait()
+    return history
+
+
+def _begin(
+    model: EmotionModel,
+    config: TrainConfig,
+    job: Job,
+    held: Corpus,
+    out: Path,
+    processes: Processes,
+) -> None:
+    """Give the model the weights it begins with, and put down where they came from."""
+    starts = [load_start(model, of_fold(one, job.fold), held) for one in config.start]
+    seen = [start.trained_on for start in starts]
+    if config.training.teacher:
+        teacher = find_model(of_fold(config.training.teacher, job.fold))
+        seen.append(whom_it_saw(teacher, held))
+    about = {
+        "notes": [*start_notes(model), *(start.note for start in starts)],
+        "trained_on": [one for one in seen if one is not None],
+    }
+    if processes.first:
+        write_text(out / START, json.dumps(about, indent=1) + "\n")
+
+
+def _modality(spec: ModelSpec) -> str:
+    """What a model of this specification reads."""
+    with torch.device("meta"):
+        return build(lasting(spec)).modality
+
+
+def _tell_units(model: EmotionModel, learn: Corpus) -> None:
+    rows = [made.units for made in learn.features if made.units is not None]
+    if rows:
+        standardise_units(model, torch.from_numpy(np.stack(rows)))
+
+
+def _final_settings(config: TrainConfig, out: Path) -> Any:
+    """Nothing is held out of the final run: it ends after as many epochs as the folds took."""
+    settings = config.training
+    if settings.schedule == "plateau":
+        raise ConfigError(
+            "training.schedule",
+            "plateau",
+            "another one for data.final, where nothing is held out",
+        )
+    if not settings.patience:
+        return settings
+    best = []
+    for number in range(len(config.data.folds)):
+        state = load_checkpoint(out / f"fold{number}")
+        if state is None:
+            raise ConfigError(
+                "--fold", FINAL, "the folds first: they say after how many epochs it ends"
+            )
+        best.append(int(state["best_epoch"]))
+    epochs = max(1, round(sum(best) / len(best)))
+    return replace(settings, epochs=epochs, patience=0)
+
+
+def _check_folders(config: TrainConfig, place: Place, fold: str, resume: bool) -> None:
+    """Refuses what would otherwise be found out after the data were prepared."""
+    if place.out.exists() and not place.out.is_dir():
+        raise ConfigError("--out", str(place.out), "a folder")
+    names = [""]
+    if config.data.folds:
+        names = [f"fold{number}" for number in range(len(config.data.folds))] + [FINAL]
+        if fold not in ("", "all"):
+            names = [fold if fold == FINAL else f"fold{fold}"]
+    there = [name for name in names if (place.out / name / "config.yaml").exists()]
+    if there and not resume:
+        raise ConfigError(
+            "--out",
+            str(place.out / there[0]),
+            "a new folder, or --resume to go on with the run that is there",
+        )
+
+
+def _outline(out: Path, sampler: Sampler, learn: Corpus, held: Corpus, pairing: str) -> str:
+    people = len({item.subject for item in learn.items})
+    text = (
+        f"{out.name}: {len(learn)} items of {people} people to learn from, {len(held)} held "
+        f"out; {sampler.steps} steps an epoch"
+    )
+    if pairing == "label":
+        text += "; label-matched pairs: face and voice are of different people"
+    return text
+
+
+def summarise(out: Path) -> None:
+    """Write summary.json: the last figures of each fold so far, their mean and deviation.
+
+    Args:
+        out: folder that holds fold0/, fold1/, ...
+    """
+    folds: dict[str, Figures] = {}
+    for path in sorted(out.glob("fold*/")):
+        history = read_log(path)
+        if history:
+            folds[path.name] = history[-1]
+    written: dict[str, Any] = {"folds": folds}
+    for figure in _FIGURES:
+        values = [figures[figure] for figures in folds.values() if figure in figures]
+        if values:
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            written[figure] = {"mean": statistics.mean(values), "sd": spread}
+    write_text(out / SUMMARY, json.dumps(written, indent=1) + "\n")
+
+
+def _say(processes: Processes, text: str) -> None:
+    if processes.first:
+        print(f"avemo: {text}", file=sys.stderr)

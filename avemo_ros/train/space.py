@@ -1,0 +1,169 @@
+"""What a search may change: settings of a configuration and their ranges."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avemo_ros.errors import ConfigError
+from avemo_ros.model.classical import ENSEMBLE, MACHINES, ensemble_options, svm_options
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.zoo import check
+from avemo_ros.train.config import TrainConfig, config_path, load_config
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers from `low` to `high`."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Evenly over the logarithm."""
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """One of some values, as JSON."""
+
+    values: tuple[str, ...]
+
+
+Space = Mapping[str, Range | Choices]
+
+
+def read_tune(name: str, overrides: Sequence[str] = ()) -> tuple[TrainConfig, Space]:
+    """A configuration and the space to search.
+
+    Args:
+        name: a YAML file, or the name of one in config/tune.  It has `tune:`, names of settings
+            with `{low: , high: , log: }` or `{choices: [...]}`, and either `base:` (a name or
+            file of a configuration) or the configuration itself.
+        overrides: `NAME=VALUE` for all trials.
+
+    Raises:
+        ConfigError: the file cannot be read, or a name or value is not allowed.
+    """
+    import yaml
+
+    path = _tune_path(name)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(
+            "CONFIG", str(path), f"a YAML file that can be read ({text})"
+        ) from error
+    if not isinstance(content, dict) or "tune" not in content:
+        raise ConfigError(
+            "tune",
+            None,
+            f"names with ranges in {path}, e.g. training.rate: "
+            "{low: 1e-4, high: 3e-3, log: true}",
+        )
+    raw = content.pop("tune")
+    if "base" in content:
+        base = content.pop("base")
+        if content:
+            raise ConfigError(
+                "base",
+                base,
+                f"a file with base and tune alone; it has {', '.join(content)} too",
+            )
+        beside = path.parent / str(base)
+        config = load_config(beside if beside.is_file() else str(base), overrides)
+    else:
+        config = _from_content(content, path, overrides)
+    return config, _space(raw)
+
+
+def check_space(base: Path, space: Space) -> None:
+    """Make sure that every end of every range, and every choice, is allowed.
+
+    Raises:
+        ConfigError: a name is not known or a value not allowed.
+    """
+    for name, one in space.items():
+        if isinstance(one, Choices):
+            texts = one.values
+        else:
+            ends = (one.low, one.high)
+            texts = tuple(json.dumps(int(end) if one.whole else end) for end in ends)
+        for text in texts:
+            _check_model(load_config(base, [f"{name}={text}"]))
+
+
+def _space(raw: object) -> Space:
+    if not isinstance(raw, Mapping) or not raw:
+        raise ConfigError("tune", raw, "one setting or more, each with low and high or choices")
+    return {str(name): _range(f"tune.{name}", one) for name, one in raw.items()}
+
+
+def _range(where: str, raw: object) -> Range | Choices:
+    allowed = "{low: NUMBER, high: NUMBER, log: true | false} or {choices: [...]}"
+    if not isinstance(raw, Mapping):
+        raise ConfigError(where, raw, allowed)
+    if set(raw) == {"choices"}:
+        values = raw["choices"]
+        if not isinstance(values, list) or not values:
+            raise ConfigError(f"{where}.choices", values, "a list with one value or more")
+        return Choices(tuple(json.dumps(_number(value)) for value in values))
+    low, high, log = _number(raw.get("low")), _number(raw.get("high")), raw.get("log", False)
+    if not set(raw) <= {"low", "high", "log"} or not isinstance(log, bool):
+        raise ConfigError(where, dict(raw), allowed)
+    for name, value in (("low", low), ("high", high)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"{where}.{name}", value, "a number")
+    if not low < high or (log and low <= 0):
+        raise ConfigError(where, dict(raw), "low below high, and above 0 with log")
+    return Range(float(low), float(high), log, isinstance(low, int) and isinstance(high, int))
+
+
+def _number(value: Any) -> Any:
+    """With 1e-4 as a number, which YAML 1.1 takes for text."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _check_model(config: TrainConfig) -> None:
+    spec = ModelSpec.from_mapping(config.model)
+    if spec.kind == ENSEMBLE:
+        ensemble_options(spec)
+    elif spec.kind in MACHINES:
+        svm_options(spec)
+    else:
+        check(spec)
+
+
+def _from_content(
+    content: Mapping[str, Any], path: Path, overrides: Sequence[str]
+) -> TrainConfig:
+    import yaml
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / path.name
+        plain.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+        return load_config(plain, overrides)
+
+
+def _tune_path(name: str) -> Path:
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix not in (".yaml", ".yml"):
+        package = Path(__file__).resolve().parent.parent
+        places = [package.parent / "config", package / "config"]
+        places += [one / "share" / "avemo_ros" / "config" for one in package.parents]
+        for place in places:
+            if (place / "tune" / f"{name}.yaml").is_file():
+                return place / "tune" / f"{name}.yaml"
+    return config_path(name)

@@ -1,0 +1,205 @@
+"""Weights to begin with, from other runs and files: what fits by name and shape is taken.
+
+A model may be part of another one (a speech branch of a fusion), so names are also compared
+with one prefix taken off and another one put on; the pair that gives most weights is used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from avemo_ros.data.features import Corpus
+from avemo_ros.errors import DataError, WeightsError
+from avemo_ros.evaluate.held_out import TRAINED_ON, Members, of_metadata, seen
+from avemo_ros.model.bundle import find_model
+from avemo_ros.model.foreign import read_state
+
+_DEPTH = 2
+"""Names of parts this deep are tried as prefixes."""
+_LISTED = 4
+_NEW_CHANNELS = 0.3
+"""Input channels that the start had not begin at this share of their random weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where weights came from."""
+
+    note: str
+    """What was taken and what was not, in words."""
+    trained_on: Mapping[str, Any] | None
+    """Whom they were trained on, as split.json says it; None where the file does not say."""
+
+
+def load_start(network: nn.Module, source: str, held: Corpus | None = None) -> Start:
+    """Begin with weights of elsewhere.
+
+    Args:
+        network: changed in place.
+        source: a run folder, a model file, or the name of a released model.
+        held: what is held out: weights that were trained on it are refused.
+
+    Returns:
+        Where the weights came from.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or nothing in it fits.
+        DataError: the weights were trained on people who are held out here.
+    """
+    path = find_model(source)
+    trained_on = whom_it_saw(path, held)
+    state = {name: value.float() for name, value in read_state(path).items()}
+    target = {
+        name: value for name, value in network.state_dict().items() if value.is_floating_point()
+    }
+    old, new = _prefixes(state, target)
+    renamed = _renamed(state, old, new)
+    fitting = {
+        name: value
+        for name, value in renamed.items()
+        if name in target and target[name].shape == value.shape
+    }
+    wider = {
+        name: _widened(value, target[name])
+        for name, value in renamed.items()
+        if name in target and _lacks_channels(value, target[name])
+    }
+    fitting |= wider
+    if not fitting:
+        raise WeightsError(
+            f"nothing in {path} fits this model by name and shape (it has "
+            f"{_some(sorted(state))}; the model has {_some(sorted(target))})"
+        )
+    with torch.no_grad():
+        for name, value in fitting.items():
+            target[name].copy_(value)
+    note = f"start: {len(fitting)} of the model's {len(target)} tensors are from {path}"
+    if (old, new) != ("", ""):
+        note += f" ('{old}*' as '{new}*')"
+    if wider:
+        note += f"; {_some(sorted(wider))} had fewer input channels: the others begin as noise"
+    misfits = [
+        f"{name} is {tuple(value.shape)}, not {tuple(target[name].shape)}"
+        for name, value in renamed.items()
+        if name in target and name not in fitting
+    ]
+    unused = [name for name in renamed if name not in target]
+    if misfits:
+        note += f"; not taken: {_some(misfits)}"
+    if unused:
+        note += f"; not in the model: {_some(sorted(unused))}"
+    return Start(note, trained_on)
+
+
+def whom_it_saw(path: Path, held: Corpus | None = None) -> Mapping[str, Any] | None:
+    """Whom a model file says that it was trained on; None where it does not say.
+
+    Args:
+        path: of the file.
+        held: what is held out.
+
+    Raises:
+        DataError: it was trained on people who are held out.
+    """
+    about = _metadata(path)
+    if held is not None:
+        _refuse_seen(path, of_metadata(about), held)
+    if TRAINED_ON not in about:
+        return None
+    described: Mapping[str, Any] = json.loads(about[TRAINED_ON])
+    # Older files have only the counts by data set.
+    return described if "items" in described else {"items": described, "subjects": []}
+
+
+def merged(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several parts, as split.json describes them, as one: all that a model has ever seen."""
+    items: dict[str, int] = {}
+    for part in parts:
+        for name, count in part["items"].items():
+            items[name] = max(count, items.get(name, 0))
+    return {
+        "items": items,
+        "subjects": sorted({one for part in parts for one in part["subjects"]}),
+        "splits": sorted({one for part in parts for one in part.get("splits", ())}),
+    }
+
+
+def _refuse_seen(path: Path, trained_on: Members | None, held: Corpus) -> None:
+    known = seen(trained_on, held.items)
+    if known:
+        people = sorted({item.subject for item in known})
+        raise DataError(
+            f"{path} was trained on {len(people)} of the people held out here (e.g. "
+            f"{people[0]}): validation would flatter; begin with a run that left out the same "
+            "fold"
+        )
+
+
+def _lacks_channels(given: Tensor, wanted: Tensor) -> bool:
+    """The kernels of a convolution that reads the same and, after it, more channels."""
+    return (
+        given.ndim == wanted.ndim == 4
+        and given.shape[1] < wanted.shape[1]
+        and given.shape[:1] + given.shape[2:] == wanted.shape[:1] + wanted.shape[2:]
+    )
+
+
+def _widened(given: Tensor, wanted: Tensor) -> Tensor:
+    """Kernels of the start for its channels; what is new begins small, so that the start still
+    answers much as it did."""
+    made = _NEW_CHANNELS * wanted.detach().clone()
+    made[:, : given.shape[1]] = given
+    return made
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if path.suffix != ".safetensors":
+        return {}
+    with safe_open(str(path), "pt") as opened:
+        return dict(opened.metadata() or {})
+
+
+def _prefixes(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> tuple[str, str]:
+    """The prefix to take off and the one to put on that give most weights."""
+    best, most = ("", ""), 0
+    for old in ("", *_parts(state, 1)):
+        for new in ("", *_parts(target, _DEPTH)):
+            taken = sum(
+                value.numel()
+                for name, value in _renamed(state, old, new).items()
+                if name in target and target[name].shape == value.shape
+            )
+            if taken > most:
+                best, most = (old, new), taken
+    return best
+
+
+def _parts(state: Mapping[str, Tensor], depth: int) -> list[str]:
+    found: set[str] = set()
+    for name in state:
+        pieces = name.split(".")[:-1]
+        found.update(
+            ".".join(pieces[:deep]) + "." for deep in range(1, min(depth, len(pieces)) + 1)
+        )
+    return sorted(found)
+
+
+def _renamed(state: Mapping[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
+    return {
+        new + name.removeprefix(old): value
+        for name, value in state.items()
+        if name.startswith(old)
+    }
+
+
+def _some(texts: list[str]) -> str:
+    more = f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
+    return ", ".join(texts[:_LISTED]) + more
