@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -7,7 +8,8 @@ import pytest
 import tiny_models as tiny
 import torch
 
-from avemo_ros.data.features import Corpus
+from avemo_ros.data.features import Corpus, Features
+from avemo_ros.data.item import Item
 from avemo_ros.model.bundle import LoadedModel
 from avemo_ros.model.collate import READS, NetworkClassifier, collate, equal_rows
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
@@ -115,3 +117,35 @@ def test_a_classifier_says_what_it_is() -> None:
     classifier = NetworkClassifier(loaded(tiny.fused("fbp", tiny.UNITS)))
     assert (classifier.name, classifier.modality) == ("made", "au+audio")
     assert len(classifier.classes) == 8
+
+
+def one(number: int) -> Item:
+    return Item("made", f"m{number}", Path("none"), "happy", f"made-{number}")
+
+
+def test_sound_is_heard_in_windows_around_its_speech_whatever_silence_is_around() -> None:
+    chance = np.random.default_rng(3)
+    speech = chance.normal(-30, 3, (150, 200)).astype(np.float16)
+    corpora = []
+    for before, after in ((20, 30), (200, 400)):
+        silence = [np.full((n, 200), -120.0, np.float16) for n in (before, after)]
+        whole = np.concatenate([silence[0], speech, silence[1]])
+        corpora.append(Corpus((one(0),), (Features(spectrogram=whole),)))
+    classifier = NetworkClassifier(loaded(tiny.SPEECH))
+    first, second = (classifier.scores(corpus) for corpus in corpora)
+    torch.testing.assert_close(first, second)
+    in_one_piece = NetworkClassifier(loaded(tiny.SPEECH), window_s=0.0)
+    assert not torch.allclose(in_one_piece.scores(corpora[0]), in_one_piece.scores(corpora[1]))
+
+
+def test_the_answer_to_long_speech_is_the_mean_over_its_windows() -> None:
+    chance = np.random.default_rng(4)
+    whole = chance.normal(-30, 3, (600, 200)).astype(np.float16)
+    classifier = NetworkClassifier(loaded(tiny.SPEECH), window_s=3.0)
+    halves = Corpus(
+        (one(0), one(1)),
+        (Features(spectrogram=whole[:300]), Features(spectrogram=whole[300:])),
+    )
+    mean = classifier.scores(halves).mean(0, keepdim=True)
+    given = classifier.scores(Corpus((one(0),), (Features(spectrogram=whole),)))
+    torch.testing.assert_close(given, torch.log_softmax(mean, 1))

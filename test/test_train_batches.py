@@ -16,7 +16,7 @@ from avemo_ros.train.face_bank import FaceBank, one_of_each_part
 from avemo_ros.train.loop import Chance
 from avemo_ros.train.loss import soft_cross_entropy
 from avemo_ros.train.parallel import Processes
-from avemo_ros.train.speech_bank import SpeechBank, speech_span
+from avemo_ros.train.speech_bank import SpeechBank
 from avemo_ros.train.teacher import distillation_loss
 
 CPU = torch.device("cpu")
@@ -225,11 +225,6 @@ def test_a_window_beyond_the_ends_is_filled_with_silence() -> None:
     assert (cut[0, :, 0] > -50).tolist() == [False] * 5 + [True] * 10 + [False] * 15
     assert float(cut[1].max()) == -100
 
-
-def test_the_span_of_speech_leaves_out_the_silence_before_and_after() -> None:
-    power_db = np.full((50, 200), -90.0, np.float16)
-    power_db[10:30] = -30.0
-    assert speech_span(power_db) == (10, 30)
 
 
 def test_a_row_with_face_and_voice_shows_frames_of_the_time_that_is_heard() -> None:

@@ -17,12 +17,16 @@ from avemo_ros.evaluate import pairs
 from avemo_ros.evaluate.bootstrap import ROUNDS
 from avemo_ros.evaluate.evaluation import Request, evaluate
 from avemo_ros.evaluate.measure import compare, measure
+from avemo_ros.evaluate.opened import Hearing
 from avemo_ros.evaluate.predictions import matched, read_predictions, write_predictions
 from avemo_ros.model.batch import MODALITIES
+from avemo_ros.model.collate import WINDOW_S
 from avemo_ros.sink.atomic import OutputError, replaced
 
 DONE: Final = 0
 _LEAST_ROUNDS: Final = 100
+_SHORTEST_S: Final = 0.63
+_LONGEST_S: Final = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +124,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HZ",
         help="pictures of a clip looked at a second; default: all",
     )
+    how.add_argument(
+        "--window",
+        type=float,
+        default=WINDOW_S,
+        metavar="S",
+        help="a network hears windows of so many seconds around the speech "
+        f"({WINDOW_S:g}, as live); 0: the item in one piece",
+    )
+    how.add_argument(
+        "--frames", type=int, default=0, metavar="N", help="only N faces of a clip; 0: all"
+    )
+    how.add_argument(
+        "--mirrored", action="store_true", help="average over each face and its mirror image"
+    )
     how.add_argument("--cache", type=Path, metavar="DIR", help="keep prepared features there")
     how.add_argument(
         "--workers", type=int, default=0, metavar="N", help="processes that prepare data (0)"
@@ -148,7 +166,9 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.rounds < _LEAST_ROUNDS:
         raise ConfigError("--rounds", args.rounds, f"{_LEAST_ROUNDS} or more")
-    for name in ("limit", "workers"):
+    if args.window != 0.0 and not _SHORTEST_S <= args.window <= _LONGEST_S:
+        raise ConfigError("--window", args.window, f"0, or {_SHORTEST_S} to {_LONGEST_S}")
+    for name in ("limit", "workers", "frames"):
         if getattr(args, name) < 0:
             raise ConfigError(f"--{name}", getattr(args, name), "0 or more")
     _check_outputs([args.json, args.report, args.predictions])
@@ -256,6 +276,7 @@ def _request(args: argparse.Namespace) -> Request:
         units=args.au,
         corruptions=args.corruptions,
         options=dict(_pair("--option", text) for text in args.option),
+        hearing=Hearing(args.window, args.frames, args.mirrored),
         prepare=PrepareConfig(fps=args.fps, detect=args.dataset == "clips"),
         cache=args.cache,
         workers=args.workers,

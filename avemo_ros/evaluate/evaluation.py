@@ -36,7 +36,7 @@ from avemo_ros.evaluate.gather import (
     lacking,
 )
 from avemo_ros.evaluate.measure import as_json, by_fold, compare, measure
-from avemo_ros.evaluate.opened import FoldClassifier, Opened, open_folds, open_model
+from avemo_ros.evaluate.opened import FoldClassifier, Hearing, Opened, open_folds, open_model
 from avemo_ros.evaluate.predictions import Predictions, judged_classes, matched
 from avemo_ros.evaluate.scoring import predict
 from avemo_ros.evaluate.selection import some
@@ -81,6 +81,8 @@ class Request:
     """How many label-matched pairs are made."""
     allow_seen: bool = False
     skip_missing: bool = False
+    hearing: Hearing = Hearing()
+    """How much of an item a network is given."""
     rounds: int = ROUNDS
     seed: int = 0
     """Of pairs and of the bootstrap."""
@@ -124,7 +126,7 @@ def evaluate(request: Request) -> Outcome:
     opener = open_folds if request.folds else open_model
     reading = ReadingOptions(request.cache, max(1, request.workers), quiet=not request.progress)
     names = [request.model, *request.others]
-    models = [opener(name, modality, reading) for name in names]
+    models = [opener(name, modality, reading, request.hearing) for name in names]
     modality = _narrowed(request, modality, models[0])
     wanted = [_reads(model, modality) for model in models]
     material = _pairs(request, models) if request.dataset == pairs.NAME else None

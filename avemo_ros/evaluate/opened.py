@@ -29,7 +29,7 @@ from avemo_ros.evaluate.held_out import (
 from avemo_ros.model.bundle import find_model, load_model
 from avemo_ros.model.classical import ReadingOptions, is_classical, load_classical
 from avemo_ros.model.classifier import Classifier
-from avemo_ros.model.collate import NetworkClassifier
+from avemo_ros.model.collate import WINDOW_S, NetworkClassifier
 from avemo_ros.model.tensor_file import sha256
 from avemo_ros.model.weights import LIVE
 
@@ -64,7 +64,24 @@ class Opened:
         return False if self.train.whole else None
 
 
-def open_model(name: str, modality: str, reading: ReadingOptions | None = None) -> Opened:
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How much of an item a network is given."""
+
+    window_s: float = WINDOW_S
+    """See `NetworkClassifier`."""
+    frames: int = 0
+    """See `NetworkClassifier`."""
+    mirrored: bool = False
+    """See `NetworkClassifier`."""
+
+
+def open_model(
+    name: str,
+    modality: str,
+    reading: ReadingOptions | None = None,
+    hearing: Hearing | None = None,
+) -> Opened:
     """A model by name.
 
     Args:
@@ -72,6 +89,7 @@ def open_model(name: str, modality: str, reading: ReadingOptions | None = None) 
             modality, or else the live model, which reads face and voice.
         modality: one of `batch.MODALITIES`.
         reading: how a classical model makes features of its own.
+        hearing: how much of an item a network is given.
 
     Raises:
         WeightsError: there is no such model, or its file is damaged.
@@ -91,7 +109,7 @@ def open_model(name: str, modality: str, reading: ReadingOptions | None = None) 
     if is_classical(path):
 
         def member(inner: str) -> Classifier:
-            opened = open_model(inner, modality, reading)
+            opened = open_model(inner, modality, reading, hearing)
             kinds.update(opened.kinds)
             trained.append(opened.train)
             return opened.classifier
@@ -100,7 +118,10 @@ def open_model(name: str, modality: str, reading: ReadingOptions | None = None) 
         facts["kind"] = json.loads(about["spec"])["kind"]
     else:
         loaded = load_model(path)
-        classifier = NetworkClassifier(loaded)
+        given = hearing or Hearing()
+        classifier = NetworkClassifier(
+            loaded, window_s=given.window_s, frames=given.frames, mirrored=given.mirrored
+        )
         facts["kind"] = loaded.spec.kind
         facts["parameters"] = sum(value.numel() for value in loaded.model.parameters())
     kinds.add(facts["kind"])
@@ -185,7 +206,12 @@ class FoldClassifier:
         return result
 
 
-def open_folds(name: str, modality: str, reading: ReadingOptions | None = None) -> Opened:
+def open_folds(
+    name: str,
+    modality: str,
+    reading: ReadingOptions | None = None,
+    hearing: Hearing | None = None,
+) -> Opened:
     """The models `fold0`, `fold1`, ... of a run folder as one.
 
     Raises:
@@ -200,7 +226,7 @@ def open_folds(name: str, modality: str, reading: ReadingOptions | None = None) 
         raise DataError(
             f"'{name}' is no run folder with folds (fold0, fold1, ...); --model names one"
         )
-    folds = [open_model(str(folder), modality, reading) for folder in folders]
+    folds = [open_model(str(folder), modality, reading, hearing) for folder in folders]
     for folder, fold in zip(folders, folds, strict=True):
         if fold.parts is None:
             raise DataError(f"{folder} has no {SPLIT}: it does not tell who was held out")

@@ -7,25 +7,16 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from avemo_ros.audio.chunk import BINS
 from avemo_ros.audio.spectrogram import FLOOR_DB
+from avemo_ros.audio.window import cut, speech_span
 from avemo_ros.data.features import Features
 
 COLUMNS_A_SECOND: Final = 100
-_ACTIVE_DB: Final = 35.0
-"""Columns this far below the loudest still belong to the speech [dB]."""
 _EDGE: Final = 20
 """A crop may reach this far beyond the speech [columns]."""
-
-
-def speech_span(power_db: NDArray[np.float16]) -> tuple[int, int]:
-    """First column of speech and the one after its last, of a (T, bins) spectrogram [dB]."""
-    loudness = power_db.max(axis=1)
-    active = np.flatnonzero(loudness > loudness.max() - np.float16(_ACTIVE_DB))
-    return int(active[0]), int(active[-1]) + 1
 
 
 class SpeechBank:
@@ -50,11 +41,8 @@ class SpeechBank:
         """(B, columns, bins) float32 dB; silence beyond the ends, and for an item without
         sound.  Starts may be negative."""
         result = np.full((len(items), columns, BINS), FLOOR_DB, np.float32)
-        for row, item, start in zip(result, items, starts, strict=True):
+        for row, (item, start) in enumerate(zip(items, starts, strict=True)):
             given = self._given[item] if item >= 0 else None
-            if given is None:
-                continue
-            first, last = max(start, 0), min(start + columns, len(given))
-            if last > first:
-                row[first - start : last - start] = given[first:last]
+            if given is not None:
+                result[row] = cut(given, start, columns)
         return torch.from_numpy(result)
