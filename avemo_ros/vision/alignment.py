@@ -13,10 +13,11 @@ from avemo_ros.vision.face import HeadPose
 from avemo_ros.vision.mesh import LEFT_EYE, LOWER_LIP, RIGHT_EYE, UPPER_LIP
 from avemo_ros.vision.warp import cut, similarity
 
-# Measured on FER2013's training pictures with `python -m avemo_ros.train.framing`: every 7th
-# of 28,709, of which 3,820 have a mesh and 3,136 of those look ahead (yaw below 20 degrees).
-# There the eyes' middle is at 0.499 +- 0.046 across and 0.380 +- 0.060 down (standard deviation
-# over faces; medians 0.500, 0.391), their distance 0.382 +- 0.059 (median 0.378) of the side.
+# Measured on FER2013's training pictures with `python -m avemo_ros.train.framing eyes`: every
+# 7th of 28,709, of which 3,820 have a mesh and 3,124 of those look ahead (yaw below 20
+# degrees).  There the eyes' middle is at 0.499 +- 0.045 across and 0.380 +- 0.060 down
+# (standard deviation over faces; medians 0.501, 0.391), their distance 0.383 +- 0.059
+# (median 0.378) of the side.  On PublicTest no other framing tried is better: docs/framing.md.
 EYE_DISTANCE: Final = 0.38
 """Distance of the eye centres in the crop [its sides]."""
 EYE_HEIGHT: Final = 0.38
