@@ -10,11 +10,12 @@ from avemo_ros.model.batch import Batch
 from avemo_ros.model.export import (
     TOLERANCE,
     bench,
+    bench_robot,
     difference,
     export_model,
     pieces,
 )
-from avemo_ros.model.folding import folded
+from avemo_ros.model.folding import folded, to_bfloat16
 from avemo_ros.model.live import LiveModel
 
 
@@ -147,13 +148,48 @@ def test_every_runtime_is_measured_for_every_part(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     threads = torch.get_num_threads()
-    speeds = bench(tiny.made(tiny.UNITS), tmp_path, rounds=3)
-    assert [one.runtime for one in speeds] == [
-        "eager",
-        "eager bfloat16",
-        "torchscript",
-        "onnxruntime",
-    ]
+    speeds = bench(tiny.made(tiny.FACE), tmp_path, rounds=3)
+    runtimes = [one.runtime for one in speeds]
+    assert runtimes == ["float32", "bfloat16", "torchscript", "onnxruntime"]
     assert speeds[0].ratio == 1.0
     assert all(one.ms > 0 and one.ratio > 0 for one in speeds)
     assert torch.get_num_threads() == threads
+
+
+def test_the_robots_calls_are_measured_in_both_precisions() -> None:
+    model = tiny.made(tiny.LIVE)
+    assert isinstance(model, LiveModel)
+    speeds = bench_robot(model.network, rounds=2)
+    assert [one.runtime for one in speeds] == ["float32", "bfloat16"] * 4
+    assert len({one.piece for one in speeds}) == 4
+    assert all(one.ms > 0 for one in speeds)
+
+
+@pytest.mark.parametrize(
+    ("raw", "lowered"),
+    [
+        (tiny.FACE, True),
+        (tiny.LSTM, True),
+        ({**tiny.SPEECH, "front": "log+mean+delta", "norm": "local"}, True),
+        (tiny.fused("fbp", tiny.UNITS), True),
+        (tiny.UNITS, False),
+    ],
+    ids=lambda value: tiny.name(value) if isinstance(value, dict) else "",
+)
+def test_bfloat16_is_for_convolutions_and_what_follows_them_stays_float32(
+    raw: dict[str, Any], lowered: bool
+) -> None:
+    ready, given = folded(tiny.made(raw)), tiny.batch()
+    with torch.inference_mode():
+        before = torch.softmax(ready(given).logits, 1)
+        assert to_bfloat16(ready) is lowered
+        logits = ready(given).logits
+    for module in ready.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
+            is_convolution = isinstance(module, torch.nn.Conv2d)
+            expected = torch.bfloat16 if is_convolution else torch.float32
+            assert module.weight.dtype == expected
+    assert logits.dtype == torch.float32
+    after = torch.softmax(logits, 1)
+    assert torch.allclose(before, after, atol=0.02)
+    assert torch.equal(before, after) is not lowered

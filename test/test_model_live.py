@@ -39,7 +39,7 @@ def test_the_released_live_model_answers_batches_as_the_robot_does(
     assert loaded.spec.kind == "live"
     assert isinstance(loaded.model, LiveModel)
     answer = answered(loaded.model, *window)
-    predictor = Predictor(ModelConfig(weights="avemo-0.1"))
+    predictor = Predictor(ModelConfig(weights="avemo-0.1", precision="float32"))
     embedded = predictor.embed_faces(list(window[0]))
     heard = predictor.speech_evidence(window[1])
     cases = [(embedded, heard), (embedded, None), (None, heard)]
@@ -67,7 +67,7 @@ def test_a_live_model_of_other_parts_is_saved_and_runs_on_the_robot(
     model.network.fused_temperature.fill_(1.3)
     path = Path(str(tmp_path)) / "live.safetensors"
     save_model(model, tiny.spec(raw), path, "live-test")
-    predictor = Predictor(ModelConfig(weights=str(path)))
+    predictor = Predictor(ModelConfig(weights=str(path), precision="float32"))
     assert predictor.model_id == "live-test"
     embedded = predictor.embed_faces(list(window[0]))
     assert embedded.shape == (4, 8)

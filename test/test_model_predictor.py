@@ -1,13 +1,19 @@
+import io
+import tarfile
 import threading
+import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from avemo_ros.audio.spectrogram import LogSpectrogram
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.folding import folded, has_matrix_tiles
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
@@ -30,7 +36,7 @@ def network() -> EmotionNet:
 
 @pytest.fixture(scope="module")
 def predictor(network: EmotionNet) -> Predictor:
-    return Predictor.from_network(network, "untrained")
+    return Predictor.from_network(network, "untrained", ModelConfig(precision="float32"))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +130,7 @@ def test_a_saved_network_answers_as_before_saving_within_half_precision(
 ) -> None:
     path = tmp_path / "x.safetensors"
     save_weights(network, path, "saved-1")
-    loaded = Predictor(ModelConfig(weights=str(path)))
+    loaded = Predictor(ModelConfig(weights=str(path), precision="float32"))
     assert loaded.model_id == "saved-1"
     ours = predictor.predict(predictor.embed_faces(crops), None).probabilities
     theirs = loaded.predict(loaded.embed_faces(crops), None).probabilities
@@ -150,6 +156,7 @@ def test_gpu_and_cpu_agree(
     network: EmotionNet, predictor: Predictor, crops: list[np.ndarray], sound: np.ndarray
 ) -> None:
     gpu = Predictor.from_network(network, "x", ModelConfig(device="cuda"))
+    assert gpu.precision == "float32"
     ours = predictor.predict(predictor.embed_faces(crops), predictor.speech_evidence(sound))
     theirs = gpu.predict(gpu.embed_faces(crops), gpu.speech_evidence(sound))
     assert theirs.probabilities == pytest.approx(ours.probabilities, abs=5e-3)
@@ -171,3 +178,115 @@ def test_the_thread_limit_holds_in_whatever_thread_the_network_is_called():
     finally:
         torch.set_num_threads(1)
     assert seen == [1]
+
+
+def test_float32_is_exactly_the_folded_network(
+    network: EmotionNet, predictor: Predictor, crops: list[np.ndarray], sound: np.ndarray
+) -> None:
+    ready = folded(network)
+    assert predictor.precision == "float32"
+    with torch.inference_mode():
+        given = face_tensor(crops).to(memory_format=torch.channels_last)
+        assert np.array_equal(predictor.embed_faces(crops), ready.face.cnn(given).numpy())
+        vector = ready.speech.fcn(spectrogram_tensor(sound))
+        evidence = predictor.speech_evidence(sound)
+        assert torch.equal(evidence.vector, vector)
+        assert torch.equal(evidence.log_probabilities, ready.speech_log(vector))
+
+
+@pytest.mark.parametrize("tiles", [True, False])
+def test_auto_takes_bfloat16_where_the_cpu_has_matrix_tiles_and_only_there(
+    network: EmotionNet, tiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avemo_ros.model.predictor.has_matrix_tiles", lambda: tiles)
+    chosen = Predictor.from_network(network, "x").precision
+    assert chosen == ("bfloat16" if tiles else "float32")
+    for wanted in ("float32", "bfloat16"):
+        config = ModelConfig(precision=wanted)
+        assert Predictor.from_network(network, "x", config).precision == wanted
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"amx_bf16": True, "amx_tile": True, "avx512_bf16": True}, True),
+        ({"amx_bf16": False, "amx_tile": True, "avx512_bf16": True}, False),
+        ({"avx512_bf16": True, "amx_tile": False}, False),
+        ({"architecture": "aarch64", "bf16": True}, False),
+    ],
+)
+def test_the_bfloat16_instructions_of_avx512_or_arm_alone_are_no_matrix_tiles(
+    found: dict[str, object], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: True)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found, raising=False)
+    assert has_matrix_tiles() is expected
+
+
+def test_an_older_torch_is_asked_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: True)
+    monkeypatch.delattr("torch.cpu.get_capabilities", raising=False)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: True, raising=False)
+    assert has_matrix_tiles() is True
+    monkeypatch.delattr("torch.cpu._is_amx_tile_supported")
+    assert has_matrix_tiles() is False
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"model\.precision.*float32 \| bfloat16"):
+        ModelConfig(precision="float16")
+
+
+def both_answers(
+    ours: Predictor, theirs: Predictor, crops: list[np.ndarray], sound: np.ndarray
+) -> None:
+    """Face alone, voice alone and both agree, and bfloat16 is not float32."""
+    told = []
+    for predictor in (ours, theirs):
+        faces, voice = predictor.embed_faces(crops), predictor.speech_evidence(sound)
+        assert faces.dtype == np.float32
+        assert voice.vector.dtype == voice.log_probabilities.dtype == torch.float32
+        pairs = [(faces, None), (None, voice), (faces, voice)]
+        told.append(np.array([predictor.predict(*pair).probabilities for pair in pairs]))
+    assert not np.array_equal(told[0], told[1])
+    assert np.abs(told[0] - told[1]).max() < 0.02
+    # The label may only differ where two emotions are as good as even.
+    for before, after in zip(*told, strict=True):
+        first, second = np.sort(before)[:-3:-1]
+        assert before.argmax() == after.argmax() or first - second < 0.02
+
+
+def test_bfloat16_answers_as_float32_to_any_input_and_the_same_each_time(
+    network: EmotionNet, predictor: Predictor, crops: list[np.ndarray], sound: np.ndarray
+) -> None:
+    fast = Predictor.from_network(network, "x", ModelConfig(precision="bfloat16"))
+    both_answers(predictor, fast, crops, sound)
+    before = fast.embed_faces(crops), fast.speech_evidence(sound).vector
+    fast.embed_faces(crops[:2])
+    fast.speech_evidence(sound[:70])
+    again = Predictor.from_network(network, "x", ModelConfig(precision="bfloat16"))
+    for one in (fast, again):
+        assert np.array_equal(one.embed_faces(crops), before[0])
+        assert torch.equal(one.speech_evidence(sound).vector, before[1])
+
+
+def test_bfloat16_answers_as_float32_to_real_faces_and_voices(shared_data: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    exact = Predictor(ModelConfig(precision="float32"))
+    fast = Predictor(ModelConfig(precision="bfloat16"))
+    with zipfile.ZipFile(shared_data / "fer2013.zip") as archive:
+        pictures = sorted(n for n in archive.namelist() if "/PublicTest_" in n)[::299]
+        faces = [
+            cv2.imdecode(np.frombuffer(archive.read(n), np.uint8), cv2.IMREAD_GRAYSCALE)
+            for n in pictures
+        ]
+    with tarfile.open(shared_data / "emodb_16k.tar") as archive:
+        voices = [one for one in archive if one.name.endswith(".flac")][::107]
+        for place, one in enumerate(voices):
+            file = archive.extractfile(one)
+            assert file is not None
+            sound, _ = soundfile.read(io.BytesIO(file.read()), dtype="float32")
+            columns = LogSpectrogram().push(sound)[:300]
+            both_answers(exact, fast, faces[2 * place : 2 * place + 2], columns)
+    assert len(faces) > 10
+    assert len(voices) == 5

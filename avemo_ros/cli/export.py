@@ -9,7 +9,9 @@ from typing import Final
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.bundle import find_model, load_model
-from avemo_ros.model.export import FORMATS, bench, export_model
+from avemo_ros.model.export import FORMATS, Speed, bench, bench_robot, export_model
+from avemo_ros.model.folding import has_matrix_tiles
+from avemo_ros.model.live import LiveModel
 
 DONE: Final = 0
 
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bench",
         action="store_true",
         help="time each part on one core: PyTorch (float32, bfloat16), TorchScript and ONNX "
-        "Runtime in turns",
+        "Runtime in turns; of a live model also the robot's calls",
     )
     parser.add_argument("--rounds", type=int, default=40, help="calls of each for --bench")
 
@@ -58,8 +60,17 @@ def run(args: argparse.Namespace) -> int:
         if loaded.temperature != 1.0:
             print(f"divide the logits by the temperature {loaded.temperature:.4f}")
     if args.bench:
+        if isinstance(loaded.model, LiveModel):
+            _print(bench_robot(loaded.model.network, args.rounds))
+            tiles = "has" if has_matrix_tiles() else "lacks"
+            taken = "bfloat16" if has_matrix_tiles() else "float32"
+            print(f"this CPU {tiles} matrix tiles: model.precision auto takes {taken}\n")
         with tempfile.TemporaryDirectory() as folder:
-            print(f"{'part':12} {'runtime':16} {'ms':>9} {'of eager':>9}")
-            for speed in bench(loaded.model, Path(folder), args.rounds):
-                print(f"{speed.piece:12} {speed.runtime:16} {speed.ms:9.3f} {speed.ratio:9.2f}")
+            _print(bench(loaded.model, Path(folder), args.rounds))
     return DONE
+
+
+def _print(speeds: list[Speed]) -> None:
+    print(f"{'part':14} {'runtime':14} {'CPU ms':>9} {'of float32':>11}")
+    for speed in speeds:
+        print(f"{speed.piece:14} {speed.runtime:14} {speed.ms:9.3f} {speed.ratio:11.2f}")

@@ -21,10 +21,20 @@ INTERRUPTED: Final = 130
 _EXITS: Final = """\
 exit status:
   0    done
-  1    done, but no emotion could be claimed anywhere in the file
+  1    {one}
   2    an argument, a file, the weights or an output cannot be used
-  130  interrupted; what was made so far is in NAME.partial.EXT
+  130  interrupted{kept}
 """
+_ONE: Final = {
+    "predict": "done, but no emotion could be claimed anywhere in the file",
+    "data": "done, but something is missing or broken",
+}
+_KEPT: Final = {
+    "predict": "; what was made so far is in NAME.partial.EXT",
+    "data": "; what was prepared is kept, the same command goes on",
+    "train": "; the last epoch is kept, the same command with --resume goes on",
+    "tune": "; finished trials are kept, the same command goes on",
+}
 
 _COMMANDS: Final = {
     "predict": ("predict", "estimate the emotions in a media file"),
@@ -48,8 +58,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="avemo",
         description="Emotion from face and voice.",
-        epilog=_EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"avemo {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -59,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             name,
             help=text,
             description=text[0].upper() + text[1:] + ".",
-            epilog=_EXITS,
+            epilog=_exits(name),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in given:
@@ -86,6 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
+
+
+def _exits(name: str) -> str:
+    text = _EXITS.format(one=_ONE.get(name, ""), kept=_KEPT.get(name, ""))
+    return text if name in _ONE else text.replace("  1    \n", "")
 
 
 def _hush_libraries() -> None:

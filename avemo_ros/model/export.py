@@ -19,8 +19,10 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,13 +31,15 @@ import torch
 from torch import Tensor, nn
 
 from avemo_ros.audio.chunk import BINS
+from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.batch import EmotionModel
 from avemo_ros.model.branch import collapse
-from avemo_ros.model.folding import folded
+from avemo_ros.model.folding import folded, to_bfloat16
 from avemo_ros.model.fused import Evidence, FusedModel
 from avemo_ros.model.live import LiveModel
 from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.model.unimodal import Encoded, Unimodal
 from avemo_ros.model.units_mlp import UNITS
@@ -100,15 +104,19 @@ class Speed:
 
     piece: str
     runtime: str
+    """PyTorch's 'float32' and 'bfloat16', 'torchscript' or 'onnxruntime'."""
     ms: float
-    """Median of one call [ms]."""
+    """Median of one call [ms of processor time]."""
     ratio: float
-    """Median of its time divided by that of PyTorch's eager mode in the same round."""
+    """Median of its time divided by that of PyTorch in float32 in the same round."""
 
 
 def pieces(model: EmotionModel) -> tuple[Piece, ...]:
     """The parts of a model that are exported; batch norm is folded into convolutions."""
-    ready = folded(model)
+    return _pieces(folded(model))
+
+
+def _pieces(ready: EmotionModel) -> tuple[Piece, ...]:
     if isinstance(ready, LiveModel):
         made = _live_pieces(ready.network)
     elif isinstance(ready, FusedModel):
@@ -177,6 +185,8 @@ def difference(piece: Piece, run: Callable[..., tuple[Tensor, ...]]) -> float:
 def bench(model: EmotionModel, folder: Path, rounds: int = 40) -> list[Speed]:
     """Time every part in every runtime, on one thread, in turns.
 
+    bfloat16 is as the robot uses it; a part without convolutions has no such row.
+
     Args:
         model: not changed.
         folder: for files on the way.
@@ -185,56 +195,97 @@ def bench(model: EmotionModel, folder: Path, rounds: int = 40) -> list[Speed]:
     Raises:
         ConfigError: a package that is needed is not installed.
     """
+    ready = folded(model)
+    to_bfloat16(ready)
+    with _one_thread():
+        return [
+            speed
+            for piece, lowered in zip(pieces(model), _pieces(ready), strict=True)
+            for speed in _bench_piece(piece, lowered, folder, rounds)
+        ]
+
+
+def bench_robot(network: EmotionNet, rounds: int = 40) -> list[Speed]:
+    """Time the calls of the live estimator in both precisions, on one thread, in turns.
+
+    Args:
+        network: of a live model; not changed.
+        rounds: calls of each.
+    """
+    kinds = ("float32", "bfloat16")
+    robots = {
+        kind: Predictor.from_network(network, kind, ModelConfig(precision=kind))
+        for kind in kinds
+    }
+    chance = np.random.default_rng(0)
+    crops = list(chance.integers(0, 256, (4, 96, 96), np.uint8))
+    sound = chance.uniform(-90, -10, (_LIVE["columns"], BINS)).astype(np.float32)
+    seen = chance.standard_normal((_LIVE["frames"], robots["float32"].face_width), np.float32)
+    heard = robots["float32"].speech_evidence(sound)
+    calls: dict[str, Callable[[Predictor], Any]] = {
+        "embed 1 face": lambda robot: robot.embed_faces(crops[:1]),
+        "embed 4 faces": lambda robot: robot.embed_faces(crops),
+        "speech of 3 s": lambda robot: robot.speech_evidence(sound),
+        "answer": lambda robot: robot.predict(seen, heard),
+    }
+    with _one_thread():
+        return [
+            speed
+            for name, call in calls.items()
+            for speed in _in_turns(
+                name, {kind: partial(call, robots[kind]) for kind in kinds}, rounds
+            )
+        ]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return [
-            speed for piece in pieces(model) for speed in _bench_piece(piece, folder, rounds)
-        ]
+        yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _bench_piece(piece: Piece, folder: Path, rounds: int) -> list[Speed]:
+def _bench_piece(piece: Piece, lowered: Piece, folder: Path, rounds: int) -> list[Speed]:
     given = piece.example(_LIVE)
     script, onnx = folder / "bench.pt", folder / "bench.onnx"
     _write_torchscript(piece, script)
     _write_onnx(piece, onnx)
-    runs: dict[str, Callable[..., Any]] = {
-        "eager": _eager(piece.module, torch.float32),
-        "eager bfloat16": _eager(folded(piece.module).bfloat16(), torch.bfloat16),
-        "torchscript": _runner(script, "torchscript"),
-        "onnxruntime": _runner(onnx, "onnx"),
-    }
+    runs: dict[str, Callable[[], Any]] = {"float32": partial(piece.answers, given)}
+    # Pictures and spectrograms are what goes through convolutions.
+    if any(len(shape) >= 4 for shape in piece.inputs.values()):
+        runs["bfloat16"] = partial(lowered.answers, given)
+    runs["torchscript"] = partial(_runner(script, "torchscript"), *given)
+    runs["onnxruntime"] = partial(_runner(onnx, "onnx"), *given)
+    return _in_turns(piece.name, runs, rounds)
+
+
+def _in_turns(piece: str, runs: Mapping[str, Callable[[], Any]], rounds: int) -> list[Speed]:
+    """Time calls; the first of them is what the others are held against."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     for number in range(-5, rounds):
         # Each starts a round as often as the others: what runs first finds cold caches.
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            start = time.perf_counter()
-            runs[name](*given)
+            # Of this thread, not of the clock: other programs shall not count.
+            start = time.thread_time()
+            runs[name]()
             if number >= 0:
-                times[name].append(1e3 * (time.perf_counter() - start))
+                times[name].append(1e3 * (time.thread_time() - start))
     return [
         Speed(
-            piece.name,
+            piece,
             name,
             statistics.median(taken),
             statistics.median(
-                one / eager for one, eager in zip(taken, times["eager"], strict=True)
+                one / first for one, first in zip(taken, times[names[0]], strict=True)
             ),
         )
         for name, taken in times.items()
     ]
-
-
-def _eager(module: nn.Module, kind: torch.dtype) -> Callable[..., Any]:
-    def run(*given: Tensor) -> Any:
-        with torch.inference_mode():
-            return module(*(one.to(kind) if one.is_floating_point() else one for one in given))
-
-    return run
 
 
 def _write_torchscript(piece: Piece, path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from avemo_ros.model.audio_fcn import AudioFCN
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -30,3 +33,54 @@ def _fold(module: nn.Module) -> None:
         if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(module, name, fuse_conv_bn_eval(layer, norm))
             setattr(module, after, nn.Identity())
+
+
+def to_bfloat16(network: nn.Module) -> bool:
+    """Let the convolutions of a folded network compute in bfloat16.
+
+    They are the picture network (to its embedding) and the layers of the speech network (to
+    the cells); each takes and gives float32 as before.  What comes after (attention, heads,
+    fusion, temperatures) stays float32: it costs little, and rounds more visibly.
+
+    Args:
+        network: changed in place.
+
+    Returns:
+        Whether the network has such convolutions.
+    """
+    stacks = [
+        module.layers if isinstance(module, AudioFCN) else getattr(module, "cnn", None)
+        for module in network.modules()
+    ]
+    for stack in stacks:
+        if isinstance(stack, nn.Module):
+            # Casting once here is faster than autocast, which casts the weights at every call.
+            stack.to(torch.bfloat16)
+            stack.register_forward_pre_hook(_to(torch.bfloat16))
+            stack.register_forward_hook(_back_to(torch.float32))
+    return any(isinstance(stack, nn.Module) for stack in stacks)
+
+
+def _to(kind: torch.dtype) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    return lambda _, given: tuple(one.to(kind) for one in given)
+
+
+def _back_to(kind: torch.dtype) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    return lambda _, __, made: made.to(kind)
+
+
+def has_matrix_tiles() -> bool:
+    """Whether this CPU multiplies matrices of bfloat16 in hardware (Intel AMX).
+
+    Only there bfloat16 was measured to be faster: AVX-512's bfloat16 instructions alone are
+    slower than float32 (docs/export.md).
+    """
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is not None:
+        found = capabilities()
+        return bool(found.get("amx_bf16")) and bool(found.get("amx_tile"))
+    # Older torch has no such list; every CPU with tiles so far has them for bfloat16.
+    older = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return older is not None and bool(older())

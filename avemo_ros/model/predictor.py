@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.folding import folded
+from avemo_ros.model.folding import folded, has_matrix_tiles, to_bfloat16
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
 from avemo_ros.model.weights import find_weights, load_weights
@@ -45,7 +45,8 @@ class Prediction:
 class Predictor:
     """Faces and sound in, calibrated probabilities out.
 
-    The same input gives the same output, whatever was asked before.
+    The same input gives the same output, whatever was asked before, and in every process on
+    one machine: the arithmetic is chosen by what the CPU is, never by a race at the start.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -73,7 +74,12 @@ class Predictor:
         self.device = _device(config.device)
         self._threads = config.threads
         self._known_threads = threading.local()
-        self._network = folded(network).to(self.device)
+        self.precision = _precision(config.precision, self.device)
+        """Arithmetic of the convolutions, as chosen: 'float32' or 'bfloat16'."""
+        ready = folded(network)
+        if self.precision == "bfloat16":
+            to_bfloat16(ready)
+        self._network = ready.to(self.device)
 
     @property
     def face_width(self) -> int:
@@ -157,6 +163,12 @@ class Predictor:
 def _probabilities(log: Tensor) -> tuple[float, ...]:
     values = log[0].double().cpu().softmax(0)
     return tuple(values.tolist())
+
+
+def _precision(name: str, device: torch.device) -> str:
+    if name != "auto":
+        return name
+    return "bfloat16" if device.type == "cpu" and has_matrix_tiles() else "float32"
 
 
 def _device(name: str) -> torch.device:

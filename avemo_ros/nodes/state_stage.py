@@ -158,6 +158,7 @@ class StateStage:
             "status": self._status,
             "model": self._predictor.model_id,
             "device": str(self._predictor.device),
+            "precision": self._predictor.precision,
             "last_error": self._trouble.last,
             **health.percentiles("latency_ms", self._latency_ms.values()),
             **health.percentiles("frame_latency_ms", self._frame_latency_ms.values()),
