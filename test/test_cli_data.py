@@ -12,6 +12,7 @@ import pytest
 from avemo_ros.cli import data
 from avemo_ros.data.registry import DATASETS
 from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.sink.atomic import OutputError
 
 
 def _run(*arguments: str | Path) -> int:
@@ -95,10 +96,21 @@ def test_check_of_a_folder_without_the_data_set_says_what_is_expected(tmp_path: 
         _run("check", "ravdess", tmp_path)
 
 
-def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    root = data_trees.clips(tmp_path)
-    with pytest.raises(DataError, match="cannot be written"):
-        _run("check", "clips", root, "--json", tmp_path / "nowhere" / "out.json")
+@pytest.mark.parametrize(
+    "words", [("check", "clips", "ROOT"), ("prepare", "clips", "ROOT", "--cache", "CACHE")]
+)
+def test_a_result_that_cannot_be_written_is_found_out_before_the_work(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    paths = {"ROOT": data_trees.clips(tmp_path / "clips"), "CACHE": tmp_path / "cache"}
+    with pytest.raises(OutputError, match="there is no folder"):
+        _run(*(paths.get(word, word) for word in words), "--json", tmp_path / "no" / "out.json")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_option_without_a_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'--option' is '=fer'; allowed: NAME=VALUE"):
+        _run("check", "clips", data_trees.clips(tmp_path), "--option", "=fer")
 
 
 def test_prepare_is_loaded_only_when_it_is_used(

@@ -149,6 +149,21 @@ def test_where_nobody_knows_who_is_who_no_subjects_are_listed(tmp_path: Path) ->
     assert "who is who is not known" in report(checked)
 
 
+def test_people_whom_the_table_names_are_known_though_each_has_one_item(
+    tmp_path: Path,
+) -> None:
+    data_trees.wav(tmp_path / "a.wav")
+    data_trees.wav(tmp_path / "b.wav")
+    table = data_trees.put(
+        tmp_path / "clips.csv", "file,label,subject\na.wav,sad,Eve\nb.wav,sad,Bob\n"
+    )
+    text = report(check(DATASETS["clips"], table))
+    assert "who is who is not known" not in text
+    assert "2 subjects" in text.splitlines()
+    table.write_text("file,label,subject\na.wav,sad,Eve\n")
+    assert "1 subject" in report(check(DATASETS["clips"], table)).splitlines()
+
+
 def test_options_of_the_loader_change_what_is_expected(tmp_path: Path) -> None:
     root = data_trees.enterface(tmp_path)
     usual = check(DATASETS["enterface"], root)

@@ -11,14 +11,11 @@ from made_items import item, noise, picture, voice, write_picture, write_wav
 
 from avemo_ros.data.item import Item
 from avemo_ros.data.splits import (
-    Split,
+    FINAL_TEST,
     balanced_folds,
-    by_subjects,
     check_disjoint,
     given_folds,
     of_subjects,
-    own_split,
-    random_split,
     refuse_kept_apart,
     repeated,
 )
@@ -51,9 +48,8 @@ def subjects(part: tuple[Item, ...]) -> set[str]:
     return {one.subject for one in part}
 
 
-def test_a_split_that_shares_a_subject_is_refused() -> None:
-    with pytest.raises(DataError, match=r"ravdess-02 would be in both 'train' and 'test'"):
-        Split((said("ravdess-02", 1), said("ravdess-03")), test=(said("ravdess-02", 2),))
+def test_parts_that_share_a_subject_are_refused() -> None:
+    check_disjoint({"learn": [said("a-02"), said("a-02", 1)], "judge": [said("a-01")]})
     with pytest.raises(DataError, match=r"a-01, a-02 .*'learn' and 'judge'"):
         check_disjoint(
             {
@@ -66,23 +62,14 @@ def test_a_split_that_shares_a_subject_is_refused() -> None:
 def test_many_shared_subjects_are_counted() -> None:
     shared = tuple(people(20))
     with pytest.raises(DataError, match="ravdess-08 and 12 more would be in both"):
-        Split(shared, shared)
+        check_disjoint({"learn": shared, "judge": shared})
 
 
 def test_who_is_kept_apart_is_refused() -> None:
+    assert {f"ravdess-{n:02d}" for n in (1, 4, 9, 22)} == FINAL_TEST
     refuse_kept_apart([said("ravdess-02"), said("emodb-09"), said("other-04")])
     with pytest.raises(DataError, match=r"ravdess-04, ravdess-22 are kept apart"):
         refuse_kept_apart([said("ravdess-02"), said("ravdess-22"), said("ravdess-04")])
-
-
-def test_the_own_parts_of_a_data_set() -> None:
-    items = [said(f"s{n}", split=name) for n, name in enumerate(["train", "test", "train"])]
-    split = own_split(items)
-    assert [len(part) for part in split.parts.values()] == [2, 0, 1]
-    with pytest.raises(DataError, match=r"1 of 4 items of ravdess are in no part"):
-        own_split([*items, said("s9")])
-    with pytest.raises(DataError, match="s0 would be in both 'train' and 'validation'"):
-        own_split([*items, said("s0", split="validation")])
 
 
 def test_subjects_are_named_long_or_short() -> None:
@@ -101,37 +88,18 @@ def test_a_short_name_that_two_data_sets_have_is_refused() -> None:
     assert subjects(of_subjects(items, ["emodb-03"])) == {"emodb-03"}
 
 
-def test_listed_subjects_are_held_out() -> None:
-    split = by_subjects(people(6), validation=(1, 2), test=("ravdess-06",))
-    assert subjects(split.validation) == {"ravdess-01", "ravdess-02"}
-    assert subjects(split.test) == {"ravdess-06"}
-    assert subjects(split.train) == {"ravdess-03", "ravdess-04", "ravdess-05"}
-    with pytest.raises(DataError, match=r"ravdess-02 would be in both"):
-        by_subjects(people(6), validation=(1, 2), test=(2,))
-    with pytest.raises(DataError, match="nobody is left to learn from"):
-        by_subjects(people(2), validation=(1, 2))
-
-
 def test_given_folds_are_held_out_one_after_the_other() -> None:
-    splits = given_folds(people(7), [(1, 2), (3, 4), (5, 6)])
-    assert [sorted(one[-2:] for one in subjects(split.validation)) for split in splits] == [
-        ["01", "02"],
-        ["03", "04"],
-        ["05", "06"],
-    ]
-    for split in splits:
-        assert "ravdess-07" not in subjects(split.train)
-        assert len(subjects(split.train)) == 4
+    folds = given_folds(people(7), [(1, 2), ("03", "ravdess-04")])
+    assert folds == ({"ravdess-01", "ravdess-02"}, {"ravdess-03", "ravdess-04"})
     with pytest.raises(DataError, match="ravdess-02 would be in two folds"):
         given_folds(people(7), [(1, 2), (2, 3)])
-    with pytest.raises(ConfigError, match="folds"):
-        given_folds(people(7), [(1, 2)])
+    with pytest.raises(DataError, match="fold 1 has nobody"):
+        given_folds(people(7), [(1, 2), ()])
 
 
 def test_automatic_folds_are_alike() -> None:
     items = people(20, each=6)
-    splits = balanced_folds(items, 4)
-    held = [split.validation for split in splits]
+    held = [of_subjects(items, fold) for fold in balanced_folds(items, 4)]
     assert sorted(one.key for part in held for one in part) == sorted(one.key for one in items)
     for part in held:
         assert len(subjects(part)) == 5
@@ -146,7 +114,7 @@ def test_automatic_folds_balance_people_of_unlike_size() -> None:
         for n in range(1, 31)
         for k in range(2 if n > 6 else 20)
     ]
-    sizes = [len(split.validation) for split in balanced_folds(items, 3)]
+    sizes = [len(of_subjects(items, fold)) for fold in balanced_folds(items, 3)]
     assert sum(sizes) == len(items)
     assert max(sizes) - min(sizes) <= 8
 
@@ -156,10 +124,7 @@ def test_the_seed_decides_on_the_folds() -> None:
     first, again, other = (balanced_folds(items, 3, seed) for seed in (0, 0, 1))
     assert first == again == balanced_folds(items, 3)
     assert first != other
-    shuffled = balanced_folds(items[::-1], 3)
-    assert [subjects(split.validation) for split in shuffled] == [
-        subjects(split.validation) for split in first
-    ]
+    assert balanced_folds(items[::-1], 3) == first
 
 
 def test_folds_need_people() -> None:
@@ -171,21 +136,7 @@ def test_folds_need_people() -> None:
 
 def test_pictures_of_nobody_in_particular_can_be_dealt() -> None:
     items = [said(f"fer2013-{n}", n) for n in range(60)]
-    sizes = [len(split.validation) for split in balanced_folds(items, 5)]
-    assert sizes == [12] * 5
-
-
-def test_a_random_share_of_the_people() -> None:
-    items = people(10)
-    split = random_split(items, 0.2, 0.1, seed=3)
-    assert [len(subjects(part)) for part in split.parts.values()] == [7, 2, 1]
-    assert split == random_split(items, 0.2, 0.1, seed=3)
-    assert split != random_split(items, 0.2, 0.1, seed=4)
-    assert len(subjects(random_split(items, 0.01).validation)) == 1
-    with pytest.raises(ConfigError, match="validation"):
-        random_split(items, 1.0)
-    with pytest.raises(DataError, match="nobody is left"):
-        random_split(items, 0.6, 0.6)
+    assert [len(fold) for fold in balanced_folds(items, 5)] == [12] * 5
 
 
 def test_the_same_content_in_two_parts_is_found(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from data_trees import mp4
 from evaluation_tree import (
     BOTH,
     FACE,
@@ -229,6 +231,88 @@ def test_a_file_that_cannot_be_read_counts_as_wrong_or_is_left_out(tmp_path: Pat
     assert "left out" in less["missing"]["treatment"]
 
 
+def _clips(root: Path) -> tuple[Path, list[str]]:
+    """A table of one good clip, two that are cut off and two that are not there."""
+    voice = write_voices(root, actors=[2]) / "Actor_02" / "03-01-03-01-01-01-02.wav"
+    bad = ["cut1.mp4", "cut2.mp4", "gone1.mp4", "gone2.wav"]
+    for name in bad[:2]:
+        film = mp4(root / name)
+        film.write_bytes(film.read_bytes()[:1100])
+    rows = [f"{name},happy,{who}" for who, name in enumerate([voice.relative_to(root), *bad])]
+    (root / "clips.csv").write_text("\n".join(["file,label,subject", *rows]))
+    return root / "clips.csv", bad
+
+
+def test_broken_and_missing_files_of_a_table_count_as_wrong_and_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, bad = _clips(tmp_path)
+    model = write_model(tmp_path / "m.safetensors", SPEECH, says="happy")
+    arguments = ("clips", "--csv", table, "--model", model)
+    result = judged(tmp_path, *arguments)
+    assert (result["items"], result["unanswered"], result["accuracy"]) == (5, 4, 0.2)
+    assert result["missing"]["unreadable"] == bad
+    assert "4 of 5 items have no readable file and count as wrong" in result["notes"]
+    assert any("2 x truncated" in note for note in result["notes"])
+    assert f"avemo: warning: 4 items have no readable file: {', '.join(bad)}" in (
+        capsys.readouterr().err
+    )
+    less = judged(tmp_path, *arguments, "--skip-missing")
+    assert (less["items"], less["accuracy"]) == (1, 1.0)
+    assert less["missing"]["unreadable"] == bad
+
+
+def test_a_file_that_ends_early_is_judged_on_what_there_is_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    root = write_voices(tmp_path / "ravdess", actors=[2])
+    cut = root / "Actor_02" / "03-01-03-01-01-01-02.wav"
+    sound, rate = soundfile.read(cut)
+    cut.unlink()
+    cut = cut.with_suffix(".flac")
+    soundfile.write(cut, np.tile(sound, 3), rate)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    model = write_model(tmp_path / "m.safetensors", SPEECH)
+    out = tmp_path / "out.json"
+    words = ["evaluate", "ravdess", "--root", str(root), "--model", str(model)]
+    assert main([*words, "--rounds", "100", "--json", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert result["missing"]["damaged"] == [cut.stem]
+    assert (result["missing"]["unreadable"], result["unanswered"]) == ([], 0)
+    assert "damaged    1, read in part" in capsys.readouterr().out
+
+
+def test_action_units_of_a_broken_recording_are_judged(tmp_path: Path) -> None:
+    root = write_voices(tmp_path / "ravdess", actors=[2])
+    cut = root / "Actor_02" / "03-01-03-01-01-01-02.wav"
+    cut.write_bytes(cut.read_bytes()[:2_000])
+    model = write_model(tmp_path / "m.safetensors", UNITS)
+    units = write_units(tmp_path / "au.csv")
+    arguments = ("ravdess", "--root", root, "--model", model, "--modality", "au", "--au", units)
+    result = judged(tmp_path, *arguments)
+    assert (result["items"], result["unanswered"]) == (8, 0)
+    assert result["missing"]["unreadable"] == []
+
+
+def test_a_modality_that_no_item_has_is_refused_and_one_that_some_lack_is_counted(
+    tmp_path: Path, voices: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = write_model(tmp_path / "both.safetensors", BOTH)
+    told = refused(capsys, "ravdess", "--root", voices, "--model", both, "--modality", "av")
+    assert "none of these items has a face" in told
+    assert "--modality audio does without" in told
+    root = write_voices(tmp_path / "ravdess", actors=[2])
+    cut = root / "Actor_02" / "03-01-03-01-01-01-02.wav"
+    cut.write_bytes(cut.read_bytes()[:2_000])
+    speech = write_model(tmp_path / "m.safetensors", SPEECH)
+    words = ["evaluate", "ravdess", "--root", str(root), "--model", str(speech)]
+    assert main([*words, "--rounds", "100"]) == 0
+    out = capsys.readouterr().out
+    assert "missing    sound 1, readable file 1" in out
+    assert "8 items, 1 subject, " in out
+
+
 def test_pairs_are_named_as_such_and_judged_under_corruption(
     tmp_path: Path, faces: Path, voices: Path
 ) -> None:
@@ -270,7 +354,9 @@ def test_pairs_are_named_as_such_and_judged_under_corruption(
     [
         (("nonsense", "--root", "x"), "NAME"),
         (("fer2013",), "--root"),
-        (("fer2013", "--root", "nowhere"), "nowhere is not there"),
+        (("fer2013", "--root", "nowhere"), "allowed: a folder that exists"),
+        (("fer2013", "--root", "fer2031=FACES"), "'fer2031=FACES'; allowed: NAME of afew"),
+        (("fer2013", "--root", "FACES", "--root", "VOICES"), "each data set once"),
         (("fer2013", "--root", "FACES", "--split", "public"), "no items in split 'public'"),
         (("fer2013", "--root", "FACES", "--model", "nothing"), "nothing"),
         (("fer2013", "--root", "FACES", "--folds"), "no run folder with folds"),
@@ -292,9 +378,14 @@ def test_what_cannot_be_done_is_said_with_status_2(
 ) -> None:
     model = write_model(tmp_path / "m.safetensors", FACE)
     words = {"FACES": str(faces), "VOICES": str(voices), "MODEL": str(model)}
-    told = refused(capsys, *(words.get(word, word) for word in arguments))
+    filled = []
+    for word in arguments:
+        for name, path in words.items():
+            word = word.replace(name, path)
+        filled.append(word)
+    told = refused(capsys, *filled)
     assert told.startswith("avemo: error: ")
-    assert message in told
+    assert message.replace("FACES", str(faces)) in told
 
 
 def test_the_summary_has_figures_and_intervals(

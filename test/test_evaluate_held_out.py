@@ -88,3 +88,13 @@ def test_an_ensemble_has_seen_whom_its_members_have_seen() -> None:
     assert both.has(actor(2))
     assert not both.has(actor(3))
     assert not both.whole
+
+
+def test_some_of_a_part_may_be_left_out_by_name() -> None:
+    other = Item("fer2013", "f2", Path("x"), "happy", "fer2013-f2", split="validation")
+    told = part(["ravdess-02"], ["train", "validation"], fer2013=32_000, ravdess=60)
+    train = members({**told, "but": ["fer2013-f2"]})
+    assert train.has(picture("validation"))
+    assert not train.has(other)
+    assert not joined([train, members(part(["ravdess-03"], ravdess=60))]).has(other)
+    assert joined([train, members(told)]).has(other)

@@ -68,3 +68,20 @@ def test_the_same_seed_makes_the_same_pairs() -> None:
 def test_corpora_without_a_common_emotion_cannot_be_paired() -> None:
     with pytest.raises(DataError, match="label-matched pairs"):
         label_matched(faces(["happy"]), voices(["sad"]), 5, seed=0)
+
+
+def test_a_face_is_only_paired_with_a_voice_of_its_group() -> None:
+    pictures, spoken = faces(["happy", "sad"] * 6), voices(["sad", "happy"] * 9)
+
+    def group(one: Item) -> int:
+        return int(one.key[1:]) // 2 % 3
+
+    pairs = label_matched(pictures, spoken, 30, 0, group)
+    groups = []
+    for made in pairs.items:
+        face, voice = made.key.split(":")[1].split("+")
+        assert int(face[1:]) // 2 % 3 == int(voice[1:]) // 2 % 3
+        groups.append(int(face[1:]) // 2 % 3)
+    assert [groups.count(one) for one in range(3)] == [10, 10, 10]
+    with pytest.raises(DataError, match="no emotion has both"):
+        label_matched(pictures, spoken, 30, 0, lambda one: one.dataset)

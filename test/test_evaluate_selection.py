@@ -4,7 +4,7 @@ import pytest
 
 from avemo_ros.data.item import Item
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.selection import in_split, of_subjects, some
+from avemo_ros.evaluate.selection import in_split, some
 
 
 def items(*splits: str) -> list[Item]:
@@ -38,17 +38,6 @@ def test_without_a_word_the_part_that_is_farthest_from_training_is_judged() -> N
 def test_a_part_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(DataError, match="no items in split 'private'; there are: train, valid"):
         in_split(items("train", "validation"), "private")
-
-
-def test_subjects_may_be_named_short_or_in_full() -> None:
-    given = actors("01", "04", "14", "22")
-    assert keys(of_subjects(given, ["1", "ravdess-04", "22"])) == ["01", "04", "22"]
-    assert keys(of_subjects(given, ["4"])) == ["04"]
-
-
-def test_an_unknown_subject_is_told_with_the_known_ones() -> None:
-    with pytest.raises(DataError, match="subject '9'; there are: ravdess-01, ravdess-02"):
-        of_subjects(actors("02", "01"), ["9"])
 
 
 def test_a_limit_picks_items_of_the_whole_set_and_always_the_same() -> None:

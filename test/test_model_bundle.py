@@ -165,6 +165,8 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         find_model(tmp_path)
     with pytest.raises(WeightsError, match="does not exist"):
         find_model(tmp_path / "gone")
+    with pytest.raises(WeightsError, match="model file gone does not exist"):
+        find_model("./gone")
     with pytest.raises(WeightsError, match="does not exist"):
         find_model("gone.safetensors")
     with pytest.raises(WeightsError, match="no released model is called 'gone'"):

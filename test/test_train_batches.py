@@ -226,7 +226,6 @@ def test_a_window_beyond_the_ends_is_filled_with_silence() -> None:
     assert float(cut[1].max()) == -100
 
 
-
 def test_a_row_with_face_and_voice_shows_frames_of_the_time_that_is_heard() -> None:
     clip = both(faces(40, 10), voice(400))
     corpus = Corpus((item("afew", "sad"),), (clip,))

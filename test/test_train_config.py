@@ -33,6 +33,15 @@ def test_the_network_of_every_named_configuration_can_be_made(name: str) -> None
     check(ModelSpec.from_mapping(load_config(name).model))
 
 
+def test_a_kind_that_is_mistyped_is_answered_with_all_kinds_and_the_nearest() -> None:
+    with pytest.raises(
+        ConfigError, match=r"au_svm \| ensemble \(did you mean 'speech_fcn'\?\)"
+    ):
+        check(ModelSpec("speech_fnc"))
+    with pytest.raises(ConfigError, match=r"did you mean 'functionals_svm'"):
+        check(ModelSpec("functional_svm"))
+
+
 def test_every_kind_of_network_has_a_named_configuration() -> None:
     kinds = {load_config(name).model["kind"] for name in NETWORKS}
     assert kinds == set(KINDS)
@@ -77,10 +86,16 @@ def test_settings_are_changed_by_name_in_groups_and_lists(tmp_path: Path) -> Non
         ("data.train=[{nam: ravdess}]", r"data.train.0.nam.*did you mean 'name'"),
         ("data.window_low_s=4", "data.window_low_s.*at most data.window_high_s"),
         ("training={patience: 3, last_epochs: 2}", "training.last_epochs"),
+        ("data.folds=[2, 3]", r"'data\.folds' is \[2, 3\]; allowed: lists of subjects"),
+        ("data.folds=[[2, 3], []]", "lists of subjects"),
+        ("data.folds=1", "or a number of folds from 2 on"),
+        ("training.rates={head: fast}", "'training.rates.head' is 'fast'; allowed: a number"),
+        ("training.rates={head: .nan}", "'training.rates.head' is nan"),
+        ("data.train.0.share=0", "above 0; leave 'ravdess' out"),
         ("traning.epochs=3", "did you mean 'training'"),
         ("training.epochs", "NAME=VALUE"),
         ("training.rate.x=1", "is a value, not a group"),
-        ("training.rate=[1", "valid YAML"),
+        ("training.rate=[1", r"'--set' is 'training.rate=\[1'; allowed: valid YAML"),
         ("data.validation.name=", "the data set whose subjects data.folds lists"),
     ],
 )

@@ -2,12 +2,15 @@
 
 import argparse
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from training_tree import write_faces, write_sound, write_speech
 
 from avemo_ros.cli import train as command
@@ -16,7 +19,9 @@ from avemo_ros.errors import AvemoError, ConfigError, DataError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.bundle import load_model
 from avemo_ros.model.predictor import Predictor
+from avemo_ros.sink.atomic import OutputError
 from avemo_ros.train import release as releasing
+from avemo_ros.train.checkpoint import read_log, save_checkpoint
 
 SPEECH = [
     "model.channels=[8, 8, 8, 8, 8]",
@@ -27,6 +32,7 @@ SPEECH = [
     "training.draws=24",
     "training.averaging=0.5",
 ]
+UNITS = ["data.folds=[[2, 3], [8, 10]]", "training.epochs=1", "training.draws=0"]
 FACES = [
     "model={kind: face_cnn, widths: [8, 8], blocks: [1, 1], stem: 8}",
     "training.epochs=2",
@@ -176,6 +182,13 @@ def test_the_actors_of_the_final_test_are_never_learned_from(
     [
         (["--fold", "7"], SPEECH, ConfigError, "0 | 1 | final"),
         (["--device", "tpu"], SPEECH, ConfigError, "auto | cpu | cuda"),
+        (
+            [],
+            [*SPEECH, "data.folds=[[2, 3], [3, 10]]"],
+            DataError,
+            "ravdess-03 would be in two",
+        ),
+        ([], [*SPEECH, "data.folds=9"], DataError, "cannot be dealt to 9 folds"),
         (["--threads", "-1"], SPEECH, ConfigError, "0 or more"),
         ([], [*SPEECH, "model.kind=speech_fnc"], ConfigError, "model.kind"),
         ([], [*SPEECH, "data.train=[{name: ravdes}]"], ConfigError, "ravdes"),
@@ -196,6 +209,156 @@ def test_what_cannot_work_is_refused_with_what_can(
     with pytest.raises(error) as caught:
         call("speech-fcn", data, tmp_path / "run", *arguments, settings=settings)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "error", "message"),
+    [
+        ("speech-fcn", ["training.schedule=plateau"], ConfigError, "where nothing is held out"),
+        ("speech-fcn", ["start=[no/such/run]"], WeightsError, "no/such/run does not exist"),
+        ("speech-fcn", ["training.teacher=no/such"], WeightsError, "no/such does not exist"),
+        ("speech-fcn", ["training.freeze=[brunch]"], ConfigError, "training.freeze"),
+        ("speech-fcn", ["training.freeze=[branch.fcn]"], ConfigError, "would stay random"),
+        ("speech-fcn", ["training.rates={brunch: 1}"], ConfigError, "training.rates"),
+        (
+            "speech-fcn",
+            ["data.folds=", "data.validation=", "training.patience=3"],
+            ConfigError,
+            "training.patience",
+        ),
+        ("au-speech-fbp", ["model.audio.channels=[8, 8, 8, 8, 8]"], ConfigError, "--au FILE"),
+        (
+            "au-speech-fbp",
+            ["model.audio.channels=[8, 8, 8, 8, 8]", "data.units=no.csv"],
+            DataError,
+            "no.csv",
+        ),
+    ],
+)
+def test_what_would_fail_later_is_refused_before_data_are_prepared(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: str,
+    settings: list[str],
+    error: type[AvemoError],
+    message: str,
+) -> None:
+    from avemo_ros.train import run
+
+    def prepared(*_: object) -> None:
+        raise AssertionError("data are prepared")
+
+    monkeypatch.setattr(run, "read_corpus", prepared)
+    given = SPEECH if config == "speech-fcn" else ["data.folds=[[2, 3], [10]]"]
+    with pytest.raises(error, match=re.escape(message)):
+        call(config, data, tmp_path / "run", settings=[*given, *settings])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_frozen_part_must_begin_with_trained_weights(
+    data: Path, speech_run: Path, tmp_path: Path
+) -> None:
+    settings = [
+        "data.folds=[[2, 3], [10]]",
+        "model.audio.channels=[8, 8, 8, 8, 8]",
+        f"start=[{speech_run}]",
+        "training.freeze=[audio, visual]",
+    ]
+    with pytest.raises(ConfigError, match=r"'training\.freeze' is 'visual'.* stay random"):
+        call(
+            "au-speech-fbp", data, tmp_path / "run", "--au", data / "au.csv", settings=settings
+        )
+    with pytest.raises(ConfigError, match=r"'training\.freeze' is 'audio'.* stay random"):
+        call("pairs-adaptive-fbp", data, tmp_path / "run")
+
+
+def test_folds_by_their_number_are_dealt(data: Path, tmp_path: Path) -> None:
+    settings = [*SPEECH, "data.folds=2", "training.epochs=1"]
+    call("speech-fcn", data, tmp_path / "run", "--fold", "0", settings=settings)
+    call("speech-fcn", data, tmp_path / "run", "--fold", "1", settings=settings)
+    call("speech-fcn", data, tmp_path / "run", "--fold", "1", "--resume", settings=settings)
+    held = [
+        set(
+            json.loads((tmp_path / "run" / name / "split.json").read_text())["validation"][
+                "subjects"
+            ]
+        )
+        for name in ("fold0", "fold1")
+    ]
+    assert [len(fold) for fold in held] == [2, 2]
+    assert not held[0] & held[1]
+
+
+@pytest.fixture(scope="module")
+def small_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One fold, to be damaged: tests copy it."""
+    out = tmp_path_factory.mktemp("runs") / "small"
+    call("au-mlp", data, out, "--au", data / "au.csv", "--fold", "0", settings=UNITS)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.yaml", "a: [1"),
+        ("config.yaml", ""),
+        ("split.json", "{"),
+        ("split.json", None),
+        ("start.json", "[1"),
+        ("start.json", None),
+        ("start.json", "{}"),
+    ],
+)
+def test_a_run_with_a_damaged_file_is_not_gone_on_with(
+    data: Path, small_run: Path, tmp_path: Path, name: str, content: str | None
+) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    path = tmp_path / "run" / "fold0" / name
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(ConfigError, match=rf"a run whose {name} can be read"):
+        call(
+            "au-mlp",
+            data,
+            tmp_path / "run",
+            *("--au", data / "au.csv", "--fold", "0", "--resume"),
+            settings=UNITS,
+        )
+
+
+def test_a_log_that_is_damaged_is_named(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text("{")
+    with pytest.raises(ConfigError, match=r"a run whose log\.jsonl can be read"):
+        read_log(tmp_path)
+
+
+def test_a_run_from_before_a_setting_was_there_is_gone_on_with(
+    data: Path, small_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    path = tmp_path / "run" / "fold0" / "config.yaml"
+    arguments = ("--au", data / "au.csv", "--fold", "0", "--resume")
+    content = yaml.safe_load(path.read_text())
+    del content["training"]["last_epochs"]
+    path.write_text(yaml.safe_dump(content))
+    assert call("au-mlp", data, tmp_path / "run", *arguments, settings=UNITS) == 0
+    path.write_text(yaml.safe_dump({**content, "colour": "red"}))
+    with pytest.raises(ConfigError, match="colour is None, was 'red'"):
+        call("au-mlp", data, tmp_path / "run", *arguments, settings=UNITS)
+
+
+def test_a_run_folder_that_cannot_be_written_is_an_error_in_words(
+    data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*run"):
+        call("au-mlp", data, tmp_path / "file" / "run", "--au", data / "au.csv", settings=UNITS)
+    if Path("/dev/full").exists():
+        for name in ("checkpoint.pt", "log.jsonl"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / f"{name}.part").symlink_to("/dev/full")
+            with pytest.raises(OutputError, match=f"cannot write .*{name}"):
+                save_checkpoint(tmp_path / name, {"history": [{"epoch": 1}]})
 
 
 def test_a_root_that_is_not_there_is_refused(data: Path, tmp_path: Path) -> None:
@@ -226,7 +389,7 @@ def test_a_model_begins_with_the_weights_of_another_by_name_and_shape(
 ) -> None:
     settings = [
         "data.folds=[[2, 3], [10]]",
-        "model.audio={kind: speech_fcn, channels: [8, 8, 8, 8, 8]}",
+        "model.audio.channels=[8, 8, 8, 8, 8]",
         f"start=[{speech_run}]",
         "training={epochs: 1, batch: 8, rate: 1e-3, freeze: [audio], averaging: 0}",
     ]
@@ -324,7 +487,9 @@ def test_branches_become_the_live_model_which_is_released_and_answers(
 
     models = tmp_path / "models"
     assert (
-        releasing.main([str(out), "--name", "tiny-1", "--models", str(models), "--default"])
+        releasing.main(
+            [str(out / "final"), "--name", "tiny-1", "--models", str(models), "--default"]
+        )
         == 0
     )
     released = releasing.main(

@@ -223,6 +223,11 @@ def test_a_configuration_without_a_space_is_refused(tmp_path: Path) -> None:
         read_tune(str(write(tmp_path / "x.yaml", {"name": "x"})))
 
 
+def test_a_name_that_is_not_there_is_told_with_those_that_can_be_tuned() -> None:
+    with pytest.raises(ConfigError, match=r"or one of functionals-svm, speech-fcn$"):
+        read_tune("speech-fnc")
+
+
 def test_the_command_trains_and_writes_a_configuration_for_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

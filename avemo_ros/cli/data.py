@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from avemo_ros.cli.options import read_options
+from avemo_ros.cli.outputs import check_outputs, write_json
 from avemo_ros.data.check import as_json, check, report
 from avemo_ros.data.dataset import DataSet
 from avemo_ros.data.mapping import WORDS, label_of
 from avemo_ros.data.registry import DATASETS, find_dataset
-from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import SPEECH_CLASSES
 
 DONE: Final = 0
@@ -98,17 +98,14 @@ def run_check(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: no such data set or option.
-        DataError: the copy cannot be read, or the result cannot be written.
+        DataError: the copy cannot be read.
+        OutputError: the result cannot be written.
     """
-    checked = check(find_dataset(args.name), args.root, **_options(args.option))
+    check_outputs([args.json])
+    checked = check(find_dataset(args.name), args.root, **read_options(args.option))
     print(report(checked, everything=args.all))
     if args.json is not None:
-        part = args.json.with_name(args.json.name + ".part")
-        try:
-            part.write_text(json.dumps(as_json(checked), indent=1) + "\n", encoding="utf-8")
-            part.replace(args.json)
-        except OSError as error:
-            raise DataError(f"{args.json} cannot be written ({error.strerror})") from error
+        write_json(args.json, as_json(checked))
     return DONE if checked.as_published else DIFFERS
 
 
@@ -116,16 +113,6 @@ def _declare_prepare(parser: argparse.ArgumentParser) -> None:
     prepare = import_module("avemo_ros.cli.data_prepare")
     prepare.add_arguments(parser)
     parser.set_defaults(run_action=prepare.run)
-
-
-def _options(given: list[str]) -> dict[str, str]:
-    options = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError("--option", text, "NAME=VALUE")
-        options[name] = value
-    return options
 
 
 def _describe(dataset: DataSet) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.cli.options import read_options
+from avemo_ros.cli.outputs import check_outputs, write_json
 from avemo_ros.config import VisionConfig
 from avemo_ros.data.media import KINDS, PARTS, PrepareConfig
 from avemo_ros.data.prepare import PrepareReport, fill_cache
 from avemo_ros.data.registry import DATASETS, list_items
-from avemo_ros.errors import ConfigError, DataError
 
 DONE: Final = 0
 LACKING: Final = 1
@@ -87,19 +87,21 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: an argument is not allowed.
-        DataError: the data set cannot be read, or the cache or the report not be written.
+        DataError: the data set cannot be read, or the cache not be written.
+        OutputError: the report cannot be written.
     """
+    check_outputs([args.json])
     config = PrepareConfig(
         fps=args.fps,
         min_quality=args.min_quality,
         detect=args.detect,
         vision=VisionConfig(crop_size=args.crop_size),
     )
-    listing = list_items(args.name, args.root, **_options(args.option))
+    listing = list_items(args.name, args.root, **read_options(args.option))
     report = fill_cache(listing.items, config, args.cache, args.workers, frozenset(args.want))
     print(_summary(report))
     if args.json is not None:
-        _write(args.json, report)
+        write_json(args.json, report.as_dict())
     left_out = sum(one.left_out and not one.by_design for one in listing.problems)
     if left_out:
         print(f"{left_out} files are left out: see `avemo data check`", file=sys.stderr)
@@ -123,22 +125,3 @@ def _summary(report: PrepareReport) -> str:
         if len(troubles) > _SHOWN:
             lines.append(f"    and {len(troubles) - _SHOWN} more; --json names them all")
     return "\n".join(lines)
-
-
-def _write(path: Path, report: PrepareReport) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror})") from error
-
-
-def _options(given: list[str]) -> dict[str, str]:
-    options = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError("--option", text, "NAME=VALUE")
-        options[name] = value
-    return options

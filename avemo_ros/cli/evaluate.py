@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from avemo_ros.cli.options import read_options
+from avemo_ros.cli.outputs import check_outputs, write_json
 from avemo_ros.data.media import PrepareConfig
 from avemo_ros.data.registry import DATASETS
 from avemo_ros.errors import ConfigError
@@ -21,12 +22,13 @@ from avemo_ros.evaluate.opened import Hearing
 from avemo_ros.evaluate.predictions import matched, read_predictions, write_predictions
 from avemo_ros.model.batch import MODALITIES
 from avemo_ros.model.collate import WINDOW_S
-from avemo_ros.sink.atomic import OutputError, replaced
 
 DONE: Final = 0
 _LEAST_ROUNDS: Final = 100
 _SHORTEST_S: Final = 0.63
 _LONGEST_S: Final = 10.0
+_NAMED: Final = 5
+"""Items that a warning names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,7 +173,7 @@ def run(args: argparse.Namespace) -> int:
     for name in ("limit", "workers", "frames"):
         if getattr(args, name) < 0:
             raise ConfigError(f"--{name}", getattr(args, name), "0 or more")
-    _check_outputs([args.json, args.report, args.predictions])
+    check_outputs([args.json, args.report, args.predictions])
     if args.from_predictions:
         result = _from_tables(args)
     else:
@@ -181,12 +183,18 @@ def run(args: argparse.Namespace) -> int:
             write_predictions(args.predictions, outcome.predictions)
     result["command"] = _command(args)
     if args.json is not None:
-        with replaced(args.json) as made:
-            made.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(args.json, result)
     if args.report is not None:
         from avemo_ros.evaluate.report import write_report
 
         write_report(args.report, result)
+    unreadable = result["missing"]["unreadable"]
+    if unreadable:
+        named = ", ".join(unreadable[:_NAMED]) + (", ..." if len(unreadable) > _NAMED else "")
+        print(
+            f"avemo: warning: {len(unreadable)} items have no readable file: {named}",
+            file=sys.stderr,
+        )
     if not args.quiet:
         print("\n".join(summary(result)))
         for path in (args.json, args.report, args.predictions):
@@ -200,10 +208,20 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     split = f", {result['split']}" if result["split"] else ""
     lines = [
         f"{result['model']['name']} on {result['title']}{split}: {result['items']} items, "
-        f"{result['subjects']} subjects, {len(result['classes'])} classes; 95 % intervals over "
-        f"{result['intervals_over']}"
+        f"{result['subjects']} subject{'' if result['subjects'] == 1 else 's'}, "
+        f"{len(result['classes'])} classes; 95 % intervals over {result['intervals_over']}"
     ]
     lines += [f"note: {note}" for note in result["notes"]]
+    lacking = {
+        "face": result["missing"]["no_face"],
+        "sound": result["missing"]["no_voice"],
+        "readable file": result["missing"]["unreadable"],
+    }
+    if any(lacking.values()):
+        counts = ", ".join(f"{part} {len(keys)}" for part, keys in lacking.items() if keys)
+        lines.append(f"{'missing':10} {counts}")
+    if result["missing"]["damaged"]:
+        lines.append(f"{'damaged':10} {len(result['missing']['damaged'])}, read in part")
     for name, key in (("accuracy", "accuracy"), ("UA", "ua"), ("macro F1", "macro_f1")):
         low, high = result["intervals"][key]
         lines.append(
@@ -260,6 +278,8 @@ def _request(args: argparse.Namespace) -> Request:
     if args.csv is not None:
         if args.dataset != "clips":
             raise ConfigError("--csv", str(args.csv), "only with NAME clips")
+        if "clips" in roots:
+            raise ConfigError("--csv", str(args.csv), "without --root clips=...: one table")
         roots["clips"] = args.csv
     if not roots:
         raise ConfigError("--root", "", "the folder of the data set")
@@ -275,7 +295,7 @@ def _request(args: argparse.Namespace) -> Request:
         classes=args.classes,
         units=args.au,
         corruptions=args.corruptions,
-        options=dict(_pair("--option", text) for text in args.option),
+        options=read_options(args.option),
         hearing=Hearing(args.window, args.frames, args.mirrored),
         prepare=PrepareConfig(fps=args.fps, detect=args.dataset == "clips"),
         cache=args.cache,
@@ -291,37 +311,16 @@ def _request(args: argparse.Namespace) -> Request:
 
 
 def _roots(given: Sequence[str]) -> dict[str, Path]:
-    roots: dict[str, Path] = {}
-    for text in given:
-        name, equals, folder = text.partition("=")
-        if equals and name in DATASETS:
-            roots[name] = Path(folder).expanduser()
-        else:
-            roots[""] = Path(text).expanduser()
+    """Raises ConfigError where a folder is not there, or a data set unknown or given twice."""
+    from avemo_ros.cli.train import read_roots
+
+    roots = read_roots(given)
+    for name in roots:
+        if name and name not in DATASETS:
+            raise ConfigError(
+                "--root", f"{name}={roots[name]}", f"NAME of {', '.join(DATASETS)}"
+            )
     return roots
-
-
-def _pair(option: str, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ConfigError(option, text, "NAME=VALUE")
-    return name, value
-
-
-def _check_outputs(paths: Sequence[Path | None]) -> None:
-    """Refuses what would otherwise be found out after minutes of work."""
-    seen = set()
-    for path in paths:
-        if path is None:
-            continue
-        if path.resolve() in seen:
-            raise OutputError(f"cannot write {path}: it is named twice")
-        seen.add(path.resolve())
-        folder = path.resolve().parent
-        if not folder.is_dir():
-            raise OutputError(f"cannot write {path}: there is no folder {folder}")
-        if path.is_dir():
-            raise OutputError(f"cannot write {path}: it is a folder")
 
 
 def _from_tables(args: argparse.Namespace) -> dict[str, Any]:
@@ -344,6 +343,7 @@ def _from_tables(args: argparse.Namespace) -> dict[str, Any]:
         "missing": {
             "treatment": "as in the table",
             "unreadable": [],
+            "damaged": [],
             "no_face": [],
             "no_voice": [],
         },

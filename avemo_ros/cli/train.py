@@ -16,14 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "config", metavar="CONFIG", help=f"YAML file, or one of {', '.join(named())}"
     )
     parser.add_argument(
-        "--root",
-        action="append",
-        default=[],
-        metavar="[NAME=]DIR",
-        help="folder of the data set NAME; without NAME the folder that holds ravdess/, "
-        "fer2013/, ... (or the data set itself where it is the only one)",
-    )
-    parser.add_argument(
         "--out", type=Path, required=True, metavar="RUN", help="folder of the run"
     )
     parser.add_argument(
@@ -35,6 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="train one of the configuration's folds, 'final' (on all of them) or 'all'; "
         "default: all",
+    )
+    add_shared(parser)
+
+
+def add_shared(parser: argparse.ArgumentParser) -> None:
+    """Declare what `avemo tune` takes too: data, settings, and on what to compute."""
+    parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
+        help="folder of the data set NAME; without NAME the folder that holds ravdess/, "
+        "fer2013/, ... (or the data set itself where it is the only one)",
     )
     parser.add_argument(
         "--set",

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.cli.train import add_shared, read_roots
 from avemo_ros.errors import ConfigError
 
 DONE: Final = 0
@@ -19,13 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "config",
         metavar="CONFIG",
         help="YAML file with `tune:` (see docs/tuning.md), or the name of one in config/tune",
-    )
-    parser.add_argument(
-        "--root",
-        action="append",
-        default=[],
-        metavar="[NAME=]DIR",
-        help="folder of a data set, as for `avemo train`",
     )
     parser.add_argument(
         "--out",
@@ -64,29 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the search (default: 0)"
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        dest="settings",
-        help="change one setting of all trials; may be given several times",
-    )
-    parser.add_argument(
-        "--au", type=Path, metavar="CSV", help="table of action units; short for data.units"
-    )
-    parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="keep prepared features there"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes that prepare data"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="CPU threads of the network"
-    )
-    parser.add_argument(
-        "--device", default="auto", metavar="auto|cpu|cuda", help="where to compute"
-    )
+    add_shared(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
         AvemoError: a setting, the data or the folder cannot be used.
         KeyboardInterrupt: the user interrupted; the same call goes on.
     """
-    from avemo_ros.cli.train import read_roots
     from avemo_ros.train.config import TrainConfig, dump
     from avemo_ros.train.space import read_tune
     from avemo_ros.train.trial import ChildTrainer

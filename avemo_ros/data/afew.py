@@ -46,10 +46,10 @@ def read(root: Path) -> Listing:
                 found.leave_out(path, f"not in a folder of a class ({', '.join(_EMOTIONS)})")
         elif not split:
             found.leave_out(path, "of which part? Not below a folder Train, Val or Test")
-        elif found.usable(path):
+        else:
             label = label_of(word)
             assert label is not None
-            found.add(
+            found.take(
                 Item(
                     dataset="afew",
                     key=f"{split}/{word}/{path.stem}",
@@ -90,6 +90,7 @@ AFEW: Final = DataSet(
     contents="faces and voices",
     words=_EMOTIONS,
     licence="research use, on request",
+    anonymous=True,
     layout="""\
 {Train,Val}/{Angry,Disgust,Fear,Happy,Neutral,Sad,Surprise}/<number>.avi
 Test/<number>.avi   without labels: left out

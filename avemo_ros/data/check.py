@@ -88,7 +88,6 @@ def check(dataset: DataSet, root: Path, **options: str) -> Check:
     classes = Counter((item.split, item.label) for item in items)
     subjects = Counter(item.subject for item in items)
     known_subjects = published.subjects if published else None
-    anonymous = known_subjects is None and len(subjects) == len(items)
     n_published = None
     if published is not None:
         n_published = len(known_subjects) if known_subjects else published.n_subjects
@@ -98,7 +97,7 @@ def check(dataset: DataSet, root: Path, **options: str) -> Check:
         listing=listing,
         classes=tuple(_class_counts(classes, published)),
         subjects=()
-        if anonymous
+        if dataset.anonymous
         else tuple(
             Count(
                 "",
@@ -108,7 +107,7 @@ def check(dataset: DataSet, root: Path, **options: str) -> Check:
             )
             for name in sorted({*subjects, *(known_subjects or ())})
         ),
-        n_subjects=(0 if anonymous else len(subjects), n_published),
+        n_subjects=(0 if dataset.anonymous else len(subjects), n_published),
         total=Count("", "total", len(items), published.total if published else None),
         missing=dataset.missing(items),
     )
@@ -146,7 +145,7 @@ def report(checked: Check, *, everything: bool = False) -> str:
     found, published = checked.n_subjects
     if found:
         known = "" if published is None else f" (published: {published})"
-        lines += ["", f"{found} subjects{known}"]
+        lines += ["", f"{found} subject{'' if found == 1 else 's'}{known}"]
     else:
         lines += ["", "who is who is not known: each item counts as a subject of its own"]
     limit = None if everything else _FEW

@@ -36,12 +36,12 @@ def read(root: Path) -> Listing:
         clip = _item(table, number, row)
         if isinstance(clip, str):
             found.no_class(table.parent / row["file"], clip)
-        elif not clip.path.exists():
-            found.leave_out(clip.path, f"in {table.name}, but not there")
         elif clip.key in found:
             raise _not_allowed(table, number, "file", row["file"], "each piece of a file once")
-        elif found.usable(clip.path):
-            found.add(clip)
+        elif not clip.path.exists():
+            found.lose(clip, f"in {table.name}, but not there")
+        else:
+            found.take(clip)
     return found.listing()
 
 

@@ -88,7 +88,8 @@ def read(root: Path, *, labels: str = "intended", modality: str = "av") -> Listi
             "labels 'perceived' need one of them"
         )
     sexes = _sexes(tables)
-    for key, files in _clips(root, modality, found).items():
+    clips, broken = _clips(root, modality, found)
+    for key, files in (*clips.items(), *broken.items()):
         kind = next(kind for kind in _TAKEN_FROM[modality] if kind in files)
         has_face = kind == _FILM and modality != "audio"
         has_voice = modality != "video"
@@ -106,26 +107,32 @@ def read(root: Path, *, labels: str = "intended", modality: str = "av") -> Listi
             word = _LETTERS[answer]
         label = label_of(word)
         assert label is not None
-        found.add(
-            Item(
-                dataset="cremad",
-                key=key,
-                path=files[kind],
-                label=label,
-                subject=f"cremad-{key[:4]}",
-                raw_label=word,
-                sex=sexes.get(key[:4], ""),
-                has_face=has_face,
-                has_voice=has_voice,
-                votes=ratings.votes.get((mode, key)),
-            )
+        item = Item(
+            dataset="cremad",
+            key=key,
+            path=files[kind],
+            label=label,
+            subject=f"cremad-{key[:4]}",
+            raw_label=word,
+            sex=sexes.get(key[:4], ""),
+            has_face=has_face,
+            has_voice=has_voice,
+            votes=ratings.votes.get((mode, key)),
         )
+        if key in clips:
+            found.add(item)
+        else:
+            found.lose(item)
     return found.listing()
 
 
-def _clips(root: Path, modality: str, found: Findings) -> dict[str, dict[str, Path]]:
-    """For each clip the files that can be used, by kind."""
+def _clips(
+    root: Path, modality: str, found: Findings
+) -> tuple[dict[str, dict[str, Path]], dict[str, dict[str, Path]]]:
+    """For each clip the files that can be used, by kind; the same for those that have only
+    broken ones."""
     clips: dict[str, dict[str, Path]] = {}
+    broken: dict[str, dict[str, Path]] = {}
     for path in files_below(root, SOUND + VIDEO):
         fields = _NAME.fullmatch(path.stem)
         if fields is None or fields.group(1) not in _ACTORS:
@@ -144,7 +151,9 @@ def _clips(root: Path, modality: str, found: Findings) -> dict[str, dict[str, Pa
             found.leave_out(path, "a copy of a recording that is there", by_design=True)
         elif found.usable(path):
             clips.setdefault(key, {})[kind] = path
-    return clips
+        else:
+            broken.setdefault(key, {}).setdefault(kind, path)
+    return clips, {key: files for key, files in broken.items() if key not in clips}
 
 
 def _ratings(tables: Mapping[str, Path]) -> _Ratings:

@@ -61,6 +61,8 @@ class DataSet:
     """The recordings that a whole copy has besides these, each as 'subject: name'."""
     too_few: tuple[str, ...] = ()
     """Its labels that are among our classes, but occur too rarely to be of use: left out."""
+    anonymous: bool = False
+    """Nobody knows who is who: each item is a subject of its own."""
     root_may_be_file: bool = False
 
     @property

@@ -60,8 +60,8 @@ def read(root: Path) -> Listing:
         label = label_of(word)
         if label is None:
             found.no_class(path, word)
-        elif found.usable(path):
-            found.add(
+        else:
+            found.take(
                 Item(
                     dataset="emodb",
                     key=path.stem,

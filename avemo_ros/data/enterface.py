@@ -74,19 +74,18 @@ def read(root: Path, *, long_takes: str = "skip") -> Listing:
             found.note(path, "names another subject than its folder; the folder is taken")
         if sentence is not None and name.group(3) not in (None, sentence.group(1)):
             found.note(path, "names another sentence than its folder; the folder is taken")
-        if found.usable(path):
-            label = label_of(word)
-            assert label is not None
-            found.add(
-                Item(
-                    dataset="enterface",
-                    key=f"s{number:02d}_{code}" + (f"_{sentence.group(1)}" if sentence else ""),
-                    path=path,
-                    label=label,
-                    subject=f"enterface-{number:02d}",
-                    raw_label=word,
-                )
+        label = label_of(word)
+        assert label is not None
+        found.take(
+            Item(
+                dataset="enterface",
+                key=f"s{number:02d}_{code}" + (f"_{sentence.group(1)}" if sentence else ""),
+                path=path,
+                label=label,
+                subject=f"enterface-{number:02d}",
+                raw_label=word,
             )
+        )
     return found.listing()
 
 

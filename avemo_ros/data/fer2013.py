@@ -69,8 +69,9 @@ def read(root: Path, *, labels: str = "fer") -> Listing:
             )
         _read_plus(table, votes_table, found)
     elif table is not None:
-        for row, split, word in _rows(table, found):
-            found.add(_item(f"{row:05d}", table, word, split, row=row))
+        for row, split, word, usable in _rows(table, found):
+            item = _item(f"{row:05d}", table, word, split, row=row)
+            (found.add if usable else found.lose)(item)
     else:
         _read_folders(root, found)
     return found.listing()
@@ -81,8 +82,9 @@ def _find(root: Path, names: tuple[str, ...]) -> Path | None:
     return next((tables[name] for name in names if name in tables), None)
 
 
-def _rows(table: Path, found: Findings) -> Iterator[tuple[int, str, str]]:
-    """Row, split and word of each row of the table that can be used."""
+def _rows(table: Path, found: Findings) -> Iterator[tuple[int, str, str, bool]]:
+    """Row, split and word of each row of the table that has them, and whether its picture can
+    be used."""
     for row, (_, values) in enumerate(read_table(table, ("emotion", "pixels", "usage"))):
         code, usage, pixels = values["emotion"], values["usage"], values["pixels"]
         if code not in map(str, range(len(_EMOTIONS))):
@@ -91,14 +93,18 @@ def _rows(table: Path, found: Findings) -> Iterator[tuple[int, str, str]]:
             found.leave_out(
                 table, f"row {row}: Usage is {usage!r}; allowed: {', '.join(_SPLITS)}"
             )
-        elif len(numbers := pixels.split()) != _PIXELS:
-            found.leave_out(table, f"row {row}: {len(numbers)} pixels instead of {_PIXELS}")
-        elif not (values_there := set(numbers)) <= _VALUES:
-            found.leave_out(table, f"row {row}: pixels that are not numbers from 0 to 255")
         else:
-            if len(values_there) == 1:
+            numbers = pixels.split()
+            wrong = ""
+            if len(numbers) != _PIXELS:
+                wrong = f"row {row}: {len(numbers)} pixels instead of {_PIXELS}"
+            elif not (values_there := set(numbers)) <= _VALUES:
+                wrong = f"row {row}: pixels that are not numbers from 0 to 255"
+            elif len(values_there) == 1:
                 found.note(table, f"row {row}: all pixels are the same", by_design=True)
-            yield row, _SPLITS[usage], _EMOTIONS[int(code)]
+            if wrong:
+                found.leave_out(table, wrong)
+            yield row, _SPLITS[usage], _EMOTIONS[int(code)], not wrong
 
 
 def _read_plus(table: Path, votes_table: Path, found: Findings) -> None:
@@ -116,7 +122,7 @@ def _read_plus(table: Path, votes_table: Path, found: Findings) -> None:
                 f"row {row} is {votes_row['usage']!r} in {votes_table.name}, {usage!r} in "
                 f"{table.name}: they do not go together row by row"
             )
-    for row, split, _ in _rows(table, found):
+    for row, split, _, usable in _rows(table, found):
         votes_row = votes_rows[row]
         if not votes_row["image name"]:
             found.no_class(table, _NOT_A_FACE)
@@ -133,16 +139,15 @@ def _read_plus(table: Path, votes_table: Path, found: Findings) -> None:
             found.no_class(table, word)
         else:
             counts = {label_of(word): count for word, count in votes.items()}
-            found.add(
-                _item(
-                    f"{row:05d}",
-                    table,
-                    word,
-                    split,
-                    row=row,
-                    votes=tuple(float(counts.get(label, 0)) for label in SPEECH_CLASSES),
-                )
+            item = _item(
+                f"{row:05d}",
+                table,
+                word,
+                split,
+                row=row,
+                votes=tuple(float(counts.get(label, 0)) for label in SPEECH_CLASSES),
             )
+            (found.add if usable else found.lose)(item)
 
 
 def majority(votes: dict[str, int]) -> str:
@@ -161,8 +166,6 @@ def _read_folders(root: Path, found: Findings) -> None:
         if word not in _EMOTIONS:
             found.leave_out(path, f"not in a folder of a class ({', '.join(_EMOTIONS)})")
             continue
-        if not found.usable(path):
-            continue
         part = path.parent.parent.name.lower()
         split = _SPLITS.get(path.stem.split("_")[0], "")
         if not split:
@@ -176,7 +179,7 @@ def _read_folders(root: Path, found: Findings) -> None:
         elif part in ("train", "test") and (split == "train") != (part == "train"):
             found.note(path, f"{split} by its name, but in the folder {part!r}")
         # A few numbers occur in two classes: the folder is part of the key.
-        found.add(_item(f"{part}/{word}/{path.stem}", path, word, split))
+        found.take(_item(f"{part}/{word}/{path.stem}", path, word, split))
 
 
 def _item(
@@ -237,6 +240,7 @@ FER2013: Final = DataSet(
     contents="faces",
     words=_EMOTIONS,
     licence="research use (FER+ votes: MIT)",
+    anonymous=True,
     layout="""\
 fer2013.csv         columns emotion, pixels, Usage (icml_face_data.csv: with spaces)
 fer2013new.csv      FER+ votes, for labels=ferplus

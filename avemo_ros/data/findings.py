@@ -14,10 +14,19 @@ class Findings:
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset
         self._items: dict[str, Item] = {}
+        self._lost: dict[str, Item] = {}
         self._problems: list[Problem] = []
 
     def __contains__(self, key: str) -> bool:
-        return key in self._items
+        return key in self._items or key in self._lost
+
+    def take(self, item: Item) -> None:
+        """Add the item if its file can be a recording; else note why not, and that it is
+        lost."""
+        if self.usable(item.path):
+            self.add(item)
+        else:
+            self.lose(item)
 
     def add(self, item: Item) -> None:
         """Take the item, unless there is one with its key."""
@@ -25,6 +34,12 @@ class Findings:
             self.leave_out(item.path, "a copy of a recording that is there", by_design=True)
         else:
             self._items[item.key] = item
+
+    def lose(self, item: Item, what: str = "") -> None:
+        """Note an item that no file can be used for, and why where that is not noted yet."""
+        if what:
+            self.leave_out(item.path, what)
+        self._lost.setdefault(item.key, item)
 
     def usable(self, path: Path) -> bool:
         """Whether the media file can be a recording; notes why if not."""
@@ -51,4 +66,6 @@ class Findings:
             self.dataset,
             tuple(self._items[key] for key in sorted(self._items)),
             tuple(sorted(self._problems, key=lambda problem: (problem.path, problem.what))),
+            # A copy may be whole.
+            tuple(self._lost[key] for key in sorted(self._lost.keys() - self._items.keys())),
         )

@@ -72,12 +72,12 @@ def read(root: Path, *, part: str = "all", modality: str = "audio") -> Listing:
 def _read_dialogue(table: Path, modality: str, found: Findings) -> None:
     session = table.parent.parent.parent
     film = session / "dialog" / "avi" / "DivX" / f"{table.stem}.avi"
+    film_usable = True
     if modality == "av":
+        # One problem, not one an utterance.
+        film_usable = film.exists() and found.usable(film)
         if not film.exists():
             found.leave_out(film, "labels, but no film")
-            return
-        if not found.usable(film):
-            return
     labelled = 0
     for line in read_text(table).splitlines():
         if not line.startswith("["):  # the raters' own answers, the header
@@ -98,21 +98,25 @@ def _read_dialogue(table: Path, modality: str, found: Findings) -> None:
         path = film if modality == "av" else _recording(session, table.stem, name)
         if label is None or word in _TOO_FEW:
             found.no_class(path, word)
-        elif modality == "av" or _there(path, found):
-            found.add(
-                Item(
-                    dataset="iemocap",
-                    key=name,
-                    path=path,
-                    label=label,
-                    subject=f"iemocap-{name[3:5]}{utterance.group(2)}",
-                    raw_label=word,
-                    sex="female" if utterance.group(2) == "F" else "male",
-                    has_face=modality == "av",
-                    start_s=float(fields.group(1)) if modality == "av" else None,
-                    end_s=float(fields.group(2)) if modality == "av" else None,
-                )
-            )
+            continue
+        item = Item(
+            dataset="iemocap",
+            key=name,
+            path=path,
+            label=label,
+            subject=f"iemocap-{name[3:5]}{utterance.group(2)}",
+            raw_label=word,
+            sex="female" if utterance.group(2) == "F" else "male",
+            has_face=modality == "av",
+            start_s=float(fields.group(1)) if modality == "av" else None,
+            end_s=float(fields.group(2)) if modality == "av" else None,
+        )
+        if modality == "av":
+            (found.add if film_usable else found.lose)(item)
+        elif path.exists():
+            found.take(item)
+        else:
+            found.lose(item, "a label, but no recording")
     if not labelled:
         found.leave_out(table, "no labels in it")
 
@@ -121,13 +125,6 @@ def _recording(session: Path, dialogue: str, name: str) -> Path:
     folder = session / "sentences" / "wav" / dialogue
     flac = folder / f"{name}.flac"
     return flac if flac.exists() else folder / f"{name}.wav"
-
-
-def _there(path: Path, found: Findings) -> bool:
-    if path.exists():
-        return found.usable(path)
-    found.leave_out(path, "a label, but no recording")
-    return False
 
 
 def _published(*, part: str = "all", **_options: str) -> Published:

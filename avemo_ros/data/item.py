@@ -75,3 +75,7 @@ class Listing:
     items: tuple[Item, ...]
     """In the order of their keys."""
     problems: tuple[Problem, ...] = ()
+    lost: tuple[Item, ...] = ()
+    """Items whose label is known but of which no file can be a recording, each with the file
+    that should be one; in the order of their keys.  Nothing can be learned from them; who
+    judges a model counts them as wrong."""

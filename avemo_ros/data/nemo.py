@@ -60,27 +60,26 @@ def read(root: Path) -> Listing:
     for _, row in read_table(table, columns, delimiter="\t", quotes=False):
         stem, word = Path(row["file_id"]).stem, row["emotion"].lower()
         recording = recordings.pop(stem, None)
+        path = recording or table.parent / "samples" / row["file_id"]
+        if word not in _EMOTIONS:
+            found.leave_out(path, f"data.tsv says {word!r}: not an emotion of nEMO")
+            continue
+        label = label_of(word)
+        assert label is not None
+        item = Item(
+            dataset="nemo",
+            key=stem,
+            path=path,
+            label=label,
+            subject=f"nemo-{row['speaker_id']}",
+            raw_label=word,
+            sex=row["gender"] if row["gender"] in ("male", "female") else "",
+            has_face=False,
+        )
         if recording is None:
-            found.leave_out(
-                table.parent / "samples" / row["file_id"], "in data.tsv, but not there"
-            )
-        elif word not in _EMOTIONS:
-            found.leave_out(recording, f"data.tsv says {word!r}: not an emotion of nEMO")
-        elif found.usable(recording):
-            label = label_of(word)
-            assert label is not None
-            found.add(
-                Item(
-                    dataset="nemo",
-                    key=stem,
-                    path=recording,
-                    label=label,
-                    subject=f"nemo-{row['speaker_id']}",
-                    raw_label=word,
-                    sex=row["gender"] if row["gender"] in ("male", "female") else "",
-                    has_face=False,
-                )
-            )
+            found.lose(item, "in data.tsv, but not there")
+        else:
+            found.take(item)
     for recording in recordings.values():
         found.leave_out(recording, "not in data.tsv")
     return found.listing()

@@ -6,6 +6,7 @@ Livingstone and Russo, PLoS ONE 13(5), 2018.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -64,6 +65,7 @@ def read(root: Path, *, modality: str = "av") -> Listing:
     """
     found = Findings("ravdess")
     takes: dict[str, dict[str, Path]] = {}
+    broken: dict[str, dict[str, Path]] = {}
     for path in files_below(root, SOUND + VIDEO):
         fields = _NAME.fullmatch(path.stem)
         if fields is None:
@@ -79,6 +81,7 @@ def read(root: Path, *, modality: str = "av") -> Listing:
         if kind not in _TAKEN_FROM[modality]:
             continue
         if not found.usable(path):
+            broken.setdefault(path.stem[3:], {}).setdefault(kind, path)
             continue
         folder = _FOLDER.fullmatch(path.parent.name)
         if folder is not None and folder.group(1) != actor:
@@ -89,12 +92,15 @@ def read(root: Path, *, modality: str = "av") -> Listing:
         else:
             files[kind] = path
     for files in takes.values():
-        kind = next(kind for kind in _TAKEN_FROM[modality] if kind in files)
-        found.add(_item(files[kind], kind, modality))
+        found.add(_item(files, modality))
+    for take in broken.keys() - takes.keys():
+        found.lose(_item(broken[take], modality))
     return found.listing()
 
 
-def _item(path: Path, kind: str, modality: str) -> Item:
+def _item(files: Mapping[str, Path], modality: str) -> Item:
+    kind = next(kind for kind in _TAKEN_FROM[modality] if kind in files)
+    path = files[kind]
     fields = path.stem.split("-")
     word, actor = _EMOTIONS[fields[2]], fields[6]
     label = label_of(word)

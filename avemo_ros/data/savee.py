@@ -6,6 +6,7 @@ Haq and Jackson, AVSP 2009.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +47,7 @@ def read(root: Path, *, modality: str = "av") -> Listing:
     """
     found = Findings("savee")
     takes: dict[str, dict[str, Path]] = {}
+    broken: dict[str, dict[str, Path]] = {}
     for path in files_below(root, SOUND + VIDEO):
         fields = _NAME.fullmatch(path.stem)
         if fields is None or not _has(fields.group(2), int(fields.group(3))):
@@ -56,34 +58,41 @@ def read(root: Path, *, modality: str = "av") -> Listing:
             found.leave_out(path, "whose? No speaker in its name or folder (DC, JE, JK, KL)")
             continue
         kind = _FILM if path.suffix.lower() in VIDEO else _SOUND
-        if kind not in _TAKEN_FROM[modality] or not found.usable(path):
+        if kind not in _TAKEN_FROM[modality]:
             continue
         key = f"{speaker}_{fields.group(2)}{int(fields.group(3)):02d}"
+        if not found.usable(path):
+            broken.setdefault(key, {}).setdefault(kind, path)
+            continue
         files = takes.setdefault(key, {})
         if kind in files:
             found.leave_out(path, "a copy of a recording that is there", by_design=True)
         else:
             files[kind] = path
     for key, files in takes.items():
-        kind = next(kind for kind in _TAKEN_FROM[modality] if kind in files)
-        speaker, name = key.split("_")
-        word = _EMOTIONS[name.rstrip("0123456789")]
-        label = label_of(word)
-        assert label is not None
-        found.add(
-            Item(
-                dataset="savee",
-                key=key,
-                path=files[kind],
-                label=label,
-                subject=f"savee-{speaker}",
-                raw_label=word,
-                sex="male",
-                has_face=kind == _FILM and modality != "audio",
-                has_voice=modality != "video",
-            )
-        )
+        found.add(_item(key, files, modality))
+    for key in broken.keys() - takes.keys():
+        found.lose(_item(key, broken[key], modality))
     return found.listing()
+
+
+def _item(key: str, files: Mapping[str, Path], modality: str) -> Item:
+    kind = next(kind for kind in _TAKEN_FROM[modality] if kind in files)
+    speaker, name = key.split("_")
+    word = _EMOTIONS[name.rstrip("0123456789")]
+    label = label_of(word)
+    assert label is not None
+    return Item(
+        dataset="savee",
+        key=key,
+        path=files[kind],
+        label=label,
+        subject=f"savee-{speaker}",
+        raw_label=word,
+        sex="male",
+        has_face=kind == _FILM and modality != "audio",
+        has_voice=modality != "video",
+    )
 
 
 def _has(code: str, number: int) -> bool:

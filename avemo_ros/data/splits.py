@@ -1,11 +1,10 @@
-"""Parts of a data set for training, choosing and testing; nobody is in two of them."""
+"""Who is learned from and who is held out; nobody is in two parts."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,30 +16,12 @@ from avemo_ros.data.ravdess import KEPT_APART
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import SPEECH_CLASSES
 
+FINAL_TEST: Final = frozenset(f"ravdess-{actor:02d}" for actor in KEPT_APART)
+"""Subjects of the final test, by their full names."""
+
 _SHOWN: Final = 8
 """Subjects that a message names."""
 _SEXES: Final = ("male", "female", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Items to learn from, to choose by, and to judge by; a part may be empty.
-
-    Raises:
-        DataError: a subject is in two parts; the message names the subjects.
-    """
-
-    train: tuple[Item, ...]
-    validation: tuple[Item, ...] = ()
-    test: tuple[Item, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_disjoint(self.parts)
-
-    @property
-    def parts(self) -> dict[str, tuple[Item, ...]]:
-        """The parts by name."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 def check_disjoint(parts: Mapping[str, Iterable[Item]]) -> None:
@@ -73,8 +54,7 @@ def refuse_kept_apart(items: Iterable[Item]) -> None:
     Raises:
         DataError: an item is of RAVDESS's actors 1, 4, 9 or 22.
     """
-    kept = {f"ravdess-{actor:02d}" for actor in KEPT_APART}
-    found = kept & {item.subject for item in items}
+    found = FINAL_TEST & {item.subject for item in items}
     if found:
         raise DataError(
             f"{_named(found)} are kept apart for the final test of RAVDESS: neither training "
@@ -97,71 +77,37 @@ def of_subjects(items: Sequence[Item], wanted: Iterable[object]) -> tuple[Item, 
     return tuple(item for item in items if item.subject in chosen)
 
 
-def own_split(items: Sequence[Item]) -> Split:
-    """The parts that the data set itself names.
-
-    Raises:
-        DataError: an item is in no part, or a subject is in two.
-    """
-    outside = [item for item in items if item.split not in ("train", "validation", "test")]
-    if outside:
-        raise DataError(
-            f"{len(outside)} of {len(items)} items of {outside[0].dataset} are in no part of "
-            f"their data set's own, e.g. '{outside[0].key}'; choose subjects instead"
-        )
-    train, validation, test = (
-        tuple(item for item in items if item.split == name)
-        for name in ("train", "validation", "test")
-    )
-    return Split(train, validation, test)
-
-
-def by_subjects(
-    items: Sequence[Item], validation: Iterable[object], test: Iterable[object] = ()
-) -> Split:
-    """These subjects for choosing and for judging, all others for learning.
-
-    Args:
-        items: all of them.
-        validation: subjects, as `of_subjects` takes them.
-        test: the same.
-
-    Raises:
-        DataError: a subject has no item or is in both, or nobody is left to learn from.
-    """
-    held, judged = _matching(items, validation), _matching(items, test)
-    both = held & judged
-    if both:
-        raise DataError(f"{_named(both)} would be in both 'validation' and 'test'")
-    return _split(items, held, judged)
-
-
-def given_folds(items: Sequence[Item], folds: Sequence[Iterable[object]]) -> tuple[Split, ...]:
-    """Cross-validation over given folds: each is held out once, for choosing.
-
-    Items of subjects that are in no fold are in no split.
+def given_folds(
+    items: Sequence[Item], folds: Sequence[Iterable[object]]
+) -> tuple[frozenset[str], ...]:
+    """Cross-validation over listed folds.
 
     Args:
         items: all of them.
         folds: subjects of each fold, as `of_subjects` takes them.
 
+    Returns:
+        Full names of the subjects of each fold, which are held out together.
+
     Raises:
-        ConfigError: there are fewer than two folds.
-        DataError: a subject has no item or is in two folds.
+        DataError: a fold has nobody, a subject has no item or is in two folds.
     """
-    if len(folds) < 2:
-        raise ConfigError("folds", len(folds), "two or more")
-    members = [_matching(items, fold) for fold in folds]
     used: set[str] = set()
-    for fold in members:
-        if used & fold:
-            raise DataError(f"{_named(used & fold)} would be in two folds")
-        used |= fold
-    inside = [item for item in items if item.subject in used]
-    return tuple(_split(inside, fold, set()) for fold in members)
+    members = []
+    for number, fold in enumerate(folds):
+        held = _matching(items, fold)
+        if not held:
+            raise DataError(f"fold {number} has nobody")
+        if used & held:
+            raise DataError(f"{_named(used & held)} would be in two folds")
+        used |= held
+        members.append(frozenset(held))
+    return tuple(members)
 
 
-def balanced_folds(items: Sequence[Item], count: int, seed: int = 0) -> tuple[Split, ...]:
+def balanced_folds(
+    items: Sequence[Item], count: int, seed: int = 0
+) -> tuple[frozenset[str], ...]:
     """Cross-validation over folds of subjects that are alike in classes, sex and size.
 
     The subjects with the most items are dealt first, each to the fold that has least of what
@@ -171,6 +117,9 @@ def balanced_folds(items: Sequence[Item], count: int, seed: int = 0) -> tuple[Sp
         items: all of them.
         count: number of folds.
         seed: order of subjects that have as many items.
+
+    Returns:
+        Full names of the subjects of each fold, which are held out together.
 
     Raises:
         ConfigError: fewer than two folds.
@@ -197,39 +146,14 @@ def balanced_folds(items: Sequence[Item], count: int, seed: int = 0) -> tuple[Sp
         fold = int(np.argmin(has @ brings[index]))
         has[fold] += brings[index]
         members[fold].add(subjects[index])
-    return tuple(_split(items, fold, set()) for fold in members)
-
-
-def random_split(
-    items: Sequence[Item], validation: float, test: float = 0.0, seed: int = 0
-) -> Split:
-    """A random share of the subjects for choosing and for judging.
-
-    Args:
-        items: all of them.
-        validation: share of the subjects, 0 to 1; one subject at least unless it is 0.
-        test: the same.
-        seed: of the choice.
-
-    Raises:
-        ConfigError: a share is not from 0 to 1.
-        DataError: nobody is left to learn from.
-    """
-    for name, share in (("validation", validation), ("test", test)):
-        if not 0.0 <= share < 1.0:
-            raise ConfigError(name, share, "0 to 1, less than 1")
-    subjects = sorted({item.subject for item in items})
-    order = [subjects[i] for i in np.random.default_rng(seed).permutation(len(subjects))]
-    held = _count(validation, len(subjects))
-    judged = _count(test, len(subjects))
-    return _split(items, set(order[:held]), set(order[held : held + judged]))
+    return tuple(map(frozenset, members))
 
 
 def repeated(parts: Mapping[str, Sequence[Item]]) -> tuple[tuple[Item, ...], ...]:
     """Items of different parts whose content is the same, byte by byte; reads every file.
 
     Args:
-        parts: items by the part's name, as `Split.parts`.
+        parts: items by the part's name.
 
     Returns:
         Groups of items with the same content, of two parts at least.  (FER2013 has such.)
@@ -266,18 +190,6 @@ def repeated(parts: Mapping[str, Sequence[Item]]) -> tuple[tuple[Item, ...], ...
     )
 
 
-def _split(items: Sequence[Item], validation: set[str], test: set[str]) -> Split:
-    held = validation | test
-    train = tuple(item for item in items if item.subject not in held)
-    if not train:
-        raise DataError("nobody is left to learn from: all subjects are held out")
-    return Split(
-        train,
-        tuple(item for item in items if item.subject in validation),
-        tuple(item for item in items if item.subject in test),
-    )
-
-
 def _matching(items: Sequence[Item], wanted: Iterable[object]) -> set[str]:
     """Full names of subjects that are wanted by these or shorter ones."""
     names: defaultdict[str, set[str]] = defaultdict(set)
@@ -298,10 +210,6 @@ def _matching(items: Sequence[Item], wanted: Iterable[object]) -> set[str]:
 
 def _short(name: str) -> str:
     return name.lstrip("0") or name
-
-
-def _count(share: float, whole: int) -> int:
-    return max(1, round(share * whole)) if share > 0 else 0
 
 
 def _named(subjects: Iterable[str]) -> str:

@@ -67,11 +67,11 @@ def read(root: Path) -> Listing:
             found.leave_out(path, "not in a folder Angry, Happy, Neutral or Sad")
         elif fields.group(2).upper() != word[0]:
             found.leave_out(path, "the emotion in the name is not the folder's")
-        elif found.usable(path):
+        else:
             speaker = fields.group(1).upper()
             label = label_of(word)
             assert label is not None
-            found.add(
+            found.take(
                 Item(
                     dataset="urdu",
                     key=path.stem,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -81,7 +81,7 @@ class Request:
     """How many label-matched pairs are made."""
     allow_seen: bool = False
     skip_missing: bool = False
-    hearing: Hearing = Hearing()
+    hearing: Hearing = field(default_factory=Hearing)
     """How much of an item a network is given."""
     rounds: int = ROUNDS
     seed: int = 0
@@ -201,6 +201,7 @@ def _judge(
         "missing": {
             "treatment": LEFT_OUT if request.skip_missing else COUNTED,
             "unreadable": [key for part in material.gathered for key in part.unreadable],
+            "damaged": [key for part in material.gathered for key in part.damaged],
             "no_face": no_face,
             "no_voice": no_voice,
         },
@@ -332,21 +333,45 @@ def _material(
     items, notes = _of_folds(models, chosen.items)
     items = some(items, request.limit)
     reads: frozenset[str] = frozenset().union(*wanted)
+    _refuse_absent(
+        modality,
+        face=UNITS in reads or any(item.has_face for item in items),
+        voice=any(item.has_voice for item in items),
+    )
     clips = any(
         item.row is None and item.has_face and item.path.suffix.lower() not in PICTURES
         for item in items
     )
     if request.corruptions and FACES in reads and clips:
         reads |= {LANDMARKS}  # which tell where a face is to be hidden
-    if chosen.left_out:
-        notes.append(f"{chosen.left_out} files of the data set were left out by its loader")
-    gathered = gather(items, reads, _making(request))
+    gathered = gather(items, reads, _making(request), chosen.lost)
+    no_face, no_voice = lacking(gathered.corpus, reads)
+    _refuse_absent(modality, face=len(no_face) < len(items), voice=len(no_voice) < len(items))
+    notes += chosen.notes
+    if gathered.unreadable:
+        done = "are left out" if request.skip_missing else "count as wrong"
+        told = f"{len(gathered.unreadable)} of {len(items)} items have no readable file"
+        notes.append(f"{told} and {done}")
     split = "folds" if request.folds else chosen.split
     if request.subjects:
         people = sorted({item.subject for item in items})
         split = ", ".join(people) if len(people) <= 12 else f"{len(people)} subjects"
     title = DATASETS[request.dataset].title
     return _Material(gathered.corpus, split, title, reads, [gathered], notes=notes)
+
+
+def _refuse_absent(modality: str, *, face: bool, voice: bool) -> None:
+    """Raises DataError where no item at all has a part that is to be judged."""
+    reads = READS[modality]
+    for what, there, own in (
+        ("a face", face, frozenset({FACES, UNITS})),
+        ("sound", voice, frozenset({SPEECH})),
+    ):
+        if there or not reads & own:
+            continue
+        rest = reads - own
+        hint = f"; --modality {_name_of(rest)} does without" if rest else ""
+        raise DataError(f"none of these items has {what} that can be used{hint}")
 
 
 def _pairs(request: Request, models: Sequence[Opened]) -> _Material:
@@ -369,12 +394,19 @@ def _pairs(request: Request, models: Sequence[Opened]) -> _Material:
         if kind == "voices":
             items, told = _of_folds(models, items)
             notes += told
-        made = gather(items, reads, _making(request))
+        made = gather(items, reads, _making(request), chosen.lost)
+        if made.unreadable:
+            notes.append(
+                f"{len(made.unreadable)} of {len(items)} items of {name} have no readable file "
+                "and are in no pair"
+            )
         gathered.append(made)
         corpora[kind] = made.corpus
         splits.append(f"{name} {chosen.split}".strip())
     count = request.limit or request.pairs
-    corpus = pairs.label_matched(corpora["faces"], corpora["voices"], count, request.seed)
+    faces, group, told = _with_their_fold(models, corpora["faces"])
+    notes += told
+    corpus = pairs.label_matched(faces, corpora["voices"], count, request.seed, group)
     title = f"{pairs.TITLE} of {names['faces']} and {names['voices']}"
     return _Material(
         corpus,
@@ -382,10 +414,31 @@ def _pairs(request: Request, models: Sequence[Opened]) -> _Material:
         title,
         frozenset({FACES, SPEECH}),
         gathered,
-        corpora["faces"].items,
+        faces.items,
         corpora["voices"].items,
         notes,
     )
+
+
+def _with_their_fold(
+    models: Sequence[Opened], faces: Corpus
+) -> tuple[Corpus, Callable[[Item], Hashable], list[str]]:
+    """The faces that folds held out, if some were, and the folds that an item is judged by."""
+    holding = [
+        model.classifier
+        for model in models
+        if isinstance(model.classifier, FoldClassifier)
+        and any(model.classifier.fold_of(item) >= 0 for item in faces.items)
+    ]
+
+    def group(item: Item) -> Hashable:
+        return tuple(classifier.fold_of(item) for classifier in holding)
+
+    kept = [all(one.fold_of(item) >= 0 for one in holding) for item in faces.items]
+    if not any(kept):
+        raise DataError("none of these faces was held out of a fold of every run")
+    note = "a face is only paired with a voice that was held out of the same fold"
+    return faces.only(kept), group, [note] if holding else []
 
 
 def _name_for(request: Request, kind: str) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
-from avemo_ros.data.media import BROKEN
+from avemo_ros.data.item import Item, Problem
+from avemo_ros.data.media import BROKEN, DAMAGED
 from avemo_ros.data.prepare import PrepareConfig, PrepareReport, prepare
 from avemo_ros.data.registry import find_dataset, list_items
+from avemo_ros.data.splits import of_subjects
 from avemo_ros.data.units import join_units
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.evaluate.selection import in_split, of_subjects
+from avemo_ros.evaluate.selection import in_split
 
 FACES: Final = "faces"
 LANDMARKS: Final = "landmarks"
@@ -22,6 +24,8 @@ SPEECH: Final = "speech"
 UNITS: Final = "units"
 _FILES: Final = {"face": "video", "audio": "audio", "av": "av", "au": "av", "au+audio": "audio"}
 """Which files a data set with files for each modality is asked for."""
+_SHOWN: Final = 3
+"""Kinds of trouble that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,13 @@ class Chosen:
     """The items of a part."""
 
     items: tuple[Item, ...]
+    """In the order of their keys; those that are lost have neither face nor voice."""
     split: str
     """The part's name; '' where the data set has none."""
-    left_out: int
-    """Files that the loader could not use."""
+    lost: frozenset[str]
+    """Keys of items whose label is known, but whose file is missing or broken."""
+    notes: tuple[str, ...]
+    """What is to be said of files that could not be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,14 @@ class Gathered:
     corpus: Corpus
     unreadable: tuple[str, ...]
     """Keys of items whose file is broken; they have no features."""
+    damaged: tuple[str, ...]
+    """Keys of items whose file could be read in part; they are judged on that."""
     ms_prepare: float | None
     """Time of preparation for each item [ms]; None if some came from the cache."""
 
 
 def choose(part: Part) -> Chosen:
-    """The items of a part.
+    """The items of a part, broken ones too: to leave them out would flatter the model.
 
     Raises:
         ConfigError: no such data set or option.
@@ -84,49 +93,85 @@ def choose(part: Part) -> Chosen:
     if "modality" in find_dataset(part.name).options:
         options.setdefault("modality", _FILES[part.modality])
     listing = list_items(part.name, part.root, **options)
-    items, split = in_split(listing.items, part.split)
+    lost = [replace(item, has_face=False, has_voice=False) for item in listing.lost]
+    every = sorted((*listing.items, *lost), key=lambda item: item.key)
+    items, split = in_split(every, part.split)
     if part.subjects:
         items = of_subjects(items, part.subjects)
-    left_out = sum(problem.left_out for problem in listing.problems)
-    return Chosen(items, split, left_out)
+    keys = {item.key for item in lost}
+    return Chosen(
+        items,
+        split,
+        frozenset(item.key for item in items if item.key in keys),
+        tuple(_notes(listing.problems)),
+    )
 
 
-def gather(items: Sequence[Item], reads: frozenset[str], making: Making) -> Gathered:
+def _notes(problems: Sequence[Problem]) -> Iterator[str]:
+    by_design = sum(problem.left_out and problem.by_design for problem in problems)
+    if by_design:
+        yield f"{by_design} files of the data set are left out by design"
+    troubles = Counter(p.what for p in problems if p.left_out and not p.by_design)
+    if troubles:
+        most = [f"{count} x {what}" for what, count in troubles.most_common(_SHOWN)]
+        more = ", ..." if len(troubles) > _SHOWN else ""
+        yield (
+            f"{troubles.total()} files of the data set are missing, broken or not understood "
+            f"({', '.join(most)}{more}): see `avemo data check`"
+        )
+
+
+def gather(
+    items: Sequence[Item],
+    reads: frozenset[str],
+    making: Making,
+    lost: frozenset[str] = frozenset(),
+) -> Gathered:
     """Features of items.
 
     Args:
         items: of one or more data sets.
         reads: what is needed of them, of FACES, LANDMARKS, SPEECH and UNITS.
         making: how.
+        lost: keys of items that no file can be used for; only action units are looked up.
 
     Raises:
         ConfigError: action units are needed and no table is given.
-        DataError: the table has none of the items, or the cache cannot be written.
+        DataError: the table has none of the items, none has a file that can be read, or the
+            cache cannot be written.
     """
     if UNITS in reads and making.units is None:
         raise ConfigError("--au", "", "the table of action units that this model reads")
     report = PrepareReport()
     corpus = Corpus(tuple(items), (Features(),) * len(items))
     of_files = reads - {UNITS}
+    broken: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
     if of_files:
-        corpus, report = prepare(
-            items,
+        made, report = prepare(
+            [item for item in items if item.key not in lost],
             making.config,
             making.cache,
             making.workers,
             of_files,
             progress=making.progress,
         )
+        by_key = {(i.dataset, i.key): f for i, f in zip(made.items, made.features, strict=True)}
+        features = (by_key.get((item.dataset, item.key), Features()) for item in items)
+        corpus = Corpus(tuple(items), tuple(features))
+        unread = lost.union(trouble.item.key for trouble in report.of_kind(BROKEN))
+        broken = tuple(item.key for item in items if item.key in unread)
+        damaged = tuple(dict.fromkeys(one.item.key for one in report.of_kind(DAMAGED)))
+        if items and len(broken) == len(items):
+            reasons = [trouble.finding.reason for trouble in report.of_kind(BROKEN)]
+            reasons += [f"'{item.path}'" for item in items if item.key in lost]
+            raise DataError(f"none of {len(items)} items can be read, e.g. {reasons[0]}")
     if UNITS in reads:
         assert making.units is not None
         corpus, _ = join_units(corpus, making.units)
-    broken = tuple(trouble.item.key for trouble in report.of_kind(BROKEN))
-    if corpus.items and len(broken) == len(corpus):
-        first = report.of_kind(BROKEN)[0]
-        raise DataError(f"none of {len(corpus)} items can be read, e.g. {first.finding.reason}")
     fresh = report.made == report.items > 0
     took = 1e3 * report.took_s / report.items if fresh else None
-    return Gathered(corpus, broken, took)
+    return Gathered(corpus, broken, damaged, took)
 
 
 def lacking(corpus: Corpus, reads: frozenset[str]) -> tuple[list[str], list[str]]:

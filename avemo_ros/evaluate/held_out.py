@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.data.item import Item
-from avemo_ros.data.ravdess import KEPT_APART
+from avemo_ros.data.splits import FINAL_TEST
 from avemo_ros.errors import DataError
 
 SPLIT: Final = "split.json"
 TRAINED_ON: Final = "trained_on"
 """Metadata of a model file: the part 'train' of its run's split.json, as JSON."""
-
-_FINAL_TEST: Final = frozenset(f"ravdess-{actor:02d}" for actor in KEPT_APART)
-"""Training refuses them, so that they are new to any model of unlisted subjects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +31,8 @@ class Members:
     """Data sets whose subjects are not listed, as each item is one (FER2013)."""
     splits: frozenset[str] = frozenset()
     """Parts of these data sets that are in it."""
+    but: frozenset[str] = frozenset()
+    """Subjects of these data sets that are not in it after all."""
     whole: bool = True
     """False: of some it is not known who they are."""
 
@@ -41,7 +40,10 @@ class Members:
         """The item, or another one of its subject, is in it, as far as is told."""
         if item.subject in self.subjects:
             return True
-        if item.dataset not in self.datasets or item.subject in _FINAL_TEST:
+        if item.dataset not in self.datasets or item.subject in self.but:
+            return False
+        if item.subject in FINAL_TEST:
+            # Training refuses them: they are new to any model of unlisted subjects.
             return False
         return not item.split or not self.splits or item.split in self.splits
 
@@ -59,8 +61,9 @@ class Parts:
 
 
 def members(content: Mapping[str, Any]) -> Members:
-    """From a part of split.json: `items` (counts by data set), `subjects`, `splits`; or from
-    the counts by data set alone, of whose parts only 'train' is learned from.
+    """From a part of split.json: `items` (counts by data set), `subjects`, `splits`, `but`
+    (subjects of sets that are not listed who are not in it); or from the counts by data set
+    alone, of whose parts only 'train' is learned from.
 
     Raises:
         KeyError: it is no such part.
@@ -75,6 +78,7 @@ def members(content: Mapping[str, Any]) -> Members:
         subjects,
         frozenset(counts) - listed,
         frozenset(str(name) for name in content.get("splits", ())),
+        frozenset(str(name) for name in content.get("but", ())),
     )
 
 
@@ -117,10 +121,17 @@ def of_metadata(about: Mapping[str, str]) -> Members | None:
 
 def joined(parts: Sequence[Members]) -> Members:
     """Everybody of several parts."""
+
+    def lacks(part: Members, subject: str) -> bool:
+        listed = any(subject.startswith(f"{name}-") for name in part.datasets)
+        return subject in part.but or not listed
+
+    left_out = frozenset().union(*(part.but for part in parts))
     return Members(
         frozenset().union(*(part.subjects for part in parts)),
         frozenset().union(*(part.datasets for part in parts)),
         frozenset().union(*(part.splits for part in parts)),
+        frozenset(one for one in left_out if all(lacks(part, one) for part in parts)),
         all(part.whole for part in parts),
     )
 

@@ -178,14 +178,16 @@ class FoldClassifier:
 
         Args:
             items: each is judged by its fold.
-            others: may be judged by any fold (faces of pairs).
+            others: faces of pairs: one that a fold held out is judged by that fold alone,
+                the rest may be judged by any.
 
         Raises:
             DataError: one has.
         """
         for number, fold in enumerate(self._folds):
             own = [item for item in items if self.fold_of(item) == number]
-            refuse_seen(f"{self.name}, fold {number},", fold.train, [*own, *others])
+            own += [item for item in others if self.fold_of(item) in (number, -1)]
+            refuse_seen(f"{self.name}, fold {number},", fold.train, own)
 
     def scores(self, corpus: Corpus) -> Tensor:
         """(N, classes) log-probabilities.

@@ -7,6 +7,7 @@ output names these figures 'label-matched pairs'.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,17 @@ NAME: Final = "pairs"
 TITLE: Final = "label-matched pairs"
 
 
-def label_matched(faces: Corpus, voices: Corpus, n: int, seed: int) -> Corpus:
+def _together(_item: Item) -> Hashable:
+    return None
+
+
+def label_matched(
+    faces: Corpus,
+    voices: Corpus,
+    n: int,
+    seed: int,
+    group: Callable[[Item], Hashable] = _together,
+) -> Corpus:
     """Pairs of a face and a voice with the same emotion, all emotions alike often.
 
     Within an emotion every face is used once before one is used again, and every voice too.
@@ -31,19 +42,27 @@ def label_matched(faces: Corpus, voices: Corpus, n: int, seed: int) -> Corpus:
         voices: items with a spectrogram; others are left out.
         n: how many pairs.
         seed: of the draw.
+        group: a face is only paired with a voice of the same group, such as the fold that
+            held both out; within an emotion all groups are alike often.
 
     Returns:
         n items: face crops of the one and spectrogram of the other, label in EMOTIONS, subject
         and sex of the voice.
 
     Raises:
-        DataError: n is below 1, or no emotion has both a face and a voice.
+        DataError: n is below 1, or no emotion has both a face and a voice (of one group).
     """
     if n < 1:
         raise DataError(f"{n} {TITLE} are asked for; 1 is the least")
-    seen = _places(faces, [features.faces is not None for features in faces.features])
-    heard = _places(voices, [features.spectrogram is not None for features in voices.features])
-    shared = [index for index in range(len(EMOTIONS)) if seen[index] and heard[index]]
+    shown = [features.faces is not None for features in faces.features]
+    spoken = [features.spectrogram is not None for features in voices.features]
+    cells = [
+        [(seen[name], heard[name]) for name in seen if name in heard]
+        for seen, heard in zip(
+            _places(faces, shown, group), _places(voices, spoken, group), strict=True
+        )
+    ]
+    shared = [index for index in range(len(EMOTIONS)) if cells[index]]
     if not shared:
         raise DataError(
             f"no {TITLE} can be made: no emotion has both a face (of {len(faces)} items) and "
@@ -53,30 +72,39 @@ def label_matched(faces: Corpus, voices: Corpus, n: int, seed: int) -> Corpus:
     items: list[Item] = []
     features: list[Features] = []
     for place, emotion in enumerate(shared):
-        count = n // len(shared) + (place < n % len(shared))
-        pictures = _in_turn(seen[emotion], count, chance)
-        spoken = _in_turn(heard[emotion], count, chance)
-        for face, voice in zip(pictures, spoken, strict=True):
-            items.append(
-                _pair(faces.items[face], voices.items[voice], EMOTIONS[emotion], len(items))
-            )
-            features.append(
-                Features(
-                    faces=faces.features[face].faces,
-                    face_times_s=faces.features[face].face_times_s,
-                    landmarks=faces.features[face].landmarks,
-                    spectrogram=voices.features[voice].spectrogram,
+        count = _share(n, len(shared), place)
+        for part, (seen, heard) in enumerate(cells[emotion]):
+            of_group = _share(count, len(cells[emotion]), part)
+            pictures = _in_turn(seen, of_group, chance)
+            voiced = _in_turn(heard, of_group, chance)
+            for face, voice in zip(pictures, voiced, strict=True):
+                items.append(
+                    _pair(faces.items[face], voices.items[voice], EMOTIONS[emotion], len(items))
                 )
-            )
+                features.append(
+                    Features(
+                        faces=faces.features[face].faces,
+                        face_times_s=faces.features[face].face_times_s,
+                        landmarks=faces.features[face].landmarks,
+                        spectrogram=voices.features[voice].spectrogram,
+                    )
+                )
     return Corpus(tuple(items), tuple(features))
 
 
-def _places(corpus: Corpus, usable: list[bool]) -> list[list[int]]:
-    """For each emotion the usable items."""
-    places: list[list[int]] = [[] for _ in EMOTIONS]
+def _share(count: int, parts: int, place: int) -> int:
+    """How many of `count` one of several parts has, all alike as far as it goes."""
+    return count // parts + (place < count % parts)
+
+
+def _places(
+    corpus: Corpus, usable: list[bool], group: Callable[[Item], Hashable]
+) -> list[dict[Hashable, list[int]]]:
+    """For each emotion the usable items of each group."""
+    places: list[dict[Hashable, list[int]]] = [{} for _ in EMOTIONS]
     for index, item in enumerate(corpus.items):
         if usable[index]:
-            places[item.emotion_index].append(index)
+            places[item.emotion_index].setdefault(group(item), []).append(index)
     return places
 
 

@@ -64,7 +64,7 @@ def render(result: Mapping[str, Any]) -> str:
 def _subtitle(result: Mapping[str, Any]) -> str:
     items, subjects = result["items"], result["subjects"]
     of = f"{result['split']}: " if result["split"] else ""
-    whose = "" if subjects == items else f" of {subjects} subjects"
+    whose = "" if subjects == items else f" of {subjects} subject{'' if subjects == 1 else 's'}"
     over = result["intervals_over"]
     return f"{of}{items} items{whose}, {len(result['classes'])} classes; intervals over {over}"
 

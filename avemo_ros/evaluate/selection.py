@@ -55,35 +55,6 @@ def in_split(items: Sequence[Item], split: str) -> tuple[tuple[Item, ...], str]:
     return chosen, wanted
 
 
-def of_subjects(items: Sequence[Item], wanted: Sequence[str]) -> tuple[Item, ...]:
-    """The items of some subjects.
-
-    Args:
-        items: of one data set.
-        wanted: names of subjects, with the data set's name before them or without, as
-            'ravdess-04', '04' or '4'.
-
-    Raises:
-        DataError: no item is of such a subject.
-    """
-    known = {item.subject: item.dataset for item in items}
-    names = {_short(subject, dataset): subject for subject, dataset in known.items()}
-    chosen = set()
-    for name in wanted:
-        subject = name if name in known else names.get(_short(name, items[0].dataset))
-        if subject is None:
-            listed = ", ".join(sorted(known)[:40]) + (", ..." if len(known) > 40 else "")
-            raise DataError(f"no items of subject '{name}'; there are: {listed}")
-        chosen.add(subject)
-    return tuple(item for item in items if item.subject in chosen)
-
-
-def _short(subject: str, dataset: str) -> str:
-    """Without the data set's name and leading zeros."""
-    name = subject.removeprefix(f"{dataset}-")
-    return name.lstrip("0") or name
-
-
 def some(items: Sequence[Item], limit: int) -> tuple[Item, ...]:
     """At most `limit` items in their order, always the same random ones; 0: all.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +140,7 @@ def find_model(name: str | Path, task: str = LIVE) -> Path:
         return inside
     if given and path.is_file():
         return path
-    if len(path.parts) > 1:
+    # './name' is a path too, though it has one part.
+    if any(mark in given for mark in (os.sep, os.altsep) if mark):
         raise WeightsError(f"model file {path} does not exist")
     return find_weights(given, task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from avemo_ros.model.fused import (
 )
 from avemo_ros.model.inception import InceptionFace
 from avemo_ros.model.live import LiveModel
-from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.network import FUSIONS, EmotionNet
 from avemo_ros.model.spec import (
     Choice,
     File,
@@ -74,7 +75,7 @@ def check(spec: ModelSpec, where: str = "model") -> ModelSpec:
             names parameter, value and what is allowed.
     """
     if spec.kind not in KINDS:
-        raise ConfigError(f"{where}.kind", spec.kind, " | ".join(KINDS))
+        raise ConfigError(f"{where}.kind", spec.kind, _kinds(spec.kind, where))
     kind = KINDS[spec.kind]
     names = [option.name for option in kind.options]
     for name, value in spec.options.items():
@@ -95,6 +96,18 @@ def check(spec: ModelSpec, where: str = "model") -> ModelSpec:
             value = check(ModelSpec(value.kind, {**over, **value.options}), place)
         values[option.name] = value
     return ModelSpec(spec.kind, values)
+
+
+def _kinds(given: str, where: str) -> str:
+    """What is allowed instead of a kind; a whole model may also be no network."""
+    names = list(KINDS)
+    if where == "model":
+        from avemo_ros.model.classical import KINDS as OTHERS
+
+        if given not in OTHERS:
+            names += OTHERS
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    return " | ".join(names) + (f" (did you mean '{near[0]}'?)" if near else "")
 
 
 def lasting(spec: ModelSpec) -> ModelSpec:
@@ -298,7 +311,7 @@ def _live(values: Values) -> EmotionModel:
     for name, classes, count, word in wanted:
         if len(classes) != count:
             raise ConfigError(f"{name}", f"{len(classes)} classes", word)
-    return LiveModel(EmotionNet(face.branch, speech.branch))
+    return LiveModel(EmotionNet(face.branch, speech.branch, values["fusion"]))
 
 
 def _classes(default: str) -> Choice:
@@ -511,8 +524,8 @@ _ALL: Final = (
     ),
     Kind(
         "live",
-        "What the robot runs: gated FBP of light face CNN and speech FCN added to their "
-        "log-probabilities.",
+        "What the robot runs: log-probabilities of light face CNN and speech FCN, weighed by a "
+        "gate.",
         (
             Part(
                 "face",
@@ -521,6 +534,13 @@ _ALL: Final = (
                 ("face_cnn", "inception"),
             ),
             Part("speech", ModelSpec("speech_fcn"), "The voice's part.", ("speech_fcn",)),
+            Choice(
+                "fusion",
+                "vectors",
+                "vectors: the gate reads both vectors, and FBP of them is added; evidence: it "
+                "reads the log-probabilities.",
+                FUSIONS,
+            ),
         ),
         _live,
     ),

@@ -14,14 +14,17 @@ Files are replaced in one step, so that an interruption leaves the last whole on
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
 from avemo_ros.errors import ConfigError, WeightsError
-from avemo_ros.train.config import TrainConfig, as_mapping, differences, dump
+from avemo_ros.model.tensor_file import write_atomic
+from avemo_ros.sink.atomic import OutputError
+from avemo_ros.train.config import TrainConfig, as_mapping, differences, dump, from_mapping
 
 CONFIG: Final = "config.yaml"
 SPLIT: Final = "split.json"
@@ -39,13 +42,14 @@ def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume
         resume: go on with what is there; where there is nothing, begin.
 
     Raises:
-        ConfigError: there is a run already, or it is one of another configuration or data.
+        ConfigError: there is a run already, it is one of another configuration or data, or
+            its files are damaged.
+        OutputError: the folder cannot be written.
     """
     path = out / CONFIG
     if not path.exists():
         if (out / CHECKPOINT).exists():
             raise ConfigError("--out", str(out), f"a folder without a {CHECKPOINT} of its own")
-        out.mkdir(parents=True, exist_ok=True)
         write_text(out / SPLIT, json.dumps(split, indent=1) + "\n")
         write_text(path, dump(config))
         return
@@ -53,17 +57,14 @@ def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume
         raise ConfigError(
             "--out", str(out), "a new folder, or --resume to go on with the run that is there"
         )
-    import yaml
-
-    old = yaml.safe_load(path.read_text(encoding="utf-8"))
-    changed = differences(old, as_mapping(config))
+    changed = differences(_as_used(path), as_mapping(config))
     if changed:
         raise ConfigError(
             "--resume",
             str(out),
             f"the run's own configuration, but {'; '.join(changed)}; take another --out",
         )
-    before = json.loads((out / SPLIT).read_text(encoding="utf-8"))
+    before = read_json(out / SPLIT)
     for name, value in split.items():
         if before.get(name) != value:
             raise ConfigError(
@@ -75,10 +76,19 @@ def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume
 
 
 def save_checkpoint(out: Path, state: dict[str, Any]) -> None:
-    """Write the state and the log of the run."""
+    """Write the state and the log of the run.
+
+    Raises:
+        OutputError: the folder cannot be written, e.g. as the disk is full.
+    """
     part = out / (CHECKPOINT + ".part")
-    torch.save(state, part)
-    part.replace(out / CHECKPOINT)
+    with writing(out / CHECKPOINT):
+        try:
+            torch.save(state, part)
+        except RuntimeError as error:  # what torch's writer makes of a full disk
+            part.unlink(missing_ok=True)
+            raise OSError(" ".join(str(error).split())[:200]) from error
+        part.replace(out / CHECKPOINT)
     write_log(out, state["history"])
 
 
@@ -106,19 +116,85 @@ def write_log(out: Path, history: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_log(out: Path) -> list[dict[str, float]]:
-    """The figures of every epoch; none where there is no log."""
+    """The figures of every epoch; none where there is no log.
+
+    Raises:
+        ConfigError: the log is damaged.
+    """
     path = out / LOG
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_json(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
+    """A file of a run folder.
+
+    Args:
+        path: of the file.
+        needs: names that it must have.
+
+    Raises:
+        ConfigError: it is missing or damaged.
+    """
+    try:
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        lacking = [name for name in needs if name not in content]
+        if lacking:
+            raise ValueError(f"it has no '{lacking[0]}'")
+    except (OSError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return content
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file in one atomic step; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    """Write a file in one atomic step; its folder is made.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with writing(path):
+        write_atomic(path, text.encode())
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes `path`.
+
+    Raises:
+        OutputError: it cannot be written: no such place, no right, no space.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _as_used(path: Path) -> Mapping[str, Any]:
+    """A run's own configuration; settings that are newer than it have their defaults."""
+    import yaml
+
+    try:
+        old = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise _damaged(path, error) from error
+    try:
+        mapping: Mapping[str, Any] = as_mapping(from_mapping(old))
+    except ConfigError:
+        return old  # what is not known any more is named as a difference
+    return mapping
+
+
+def _damaged(path: Path, error: Exception) -> ConfigError:
+    text = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+    return ConfigError(
+        "--out",
+        str(path.parent),
+        f"a run whose {path.name} can be read ({text}); remove the folder and train again",
+    )
 
 
 def _short(value: object) -> str:

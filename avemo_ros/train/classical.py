@@ -21,7 +21,7 @@ from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
 from avemo_ros.data.prepare import PrepareConfig, prepare
 from avemo_ros.data.units import join_units
-from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.errors import DataError
 from avemo_ros.evaluate.calibration import likelihood_loss
 from avemo_ros.evaluate.held_out import SPLIT, TRAINED_ON, read_split, refuse_seen
 from avemo_ros.evaluate.metrics import accuracy, answers, unweighted_recall
@@ -44,9 +44,10 @@ from avemo_ros.model.ensemble import Ensemble, Member, joint_classes, learn_weig
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.svm import Machine, SvmOptions
 from avemo_ros.model.unimodal import CLASSES
-from avemo_ros.train.checkpoint import LOG, open_run, read_log, write_text
+from avemo_ros.train.checkpoint import LOG, open_run, read_log, write_text, writing
 from avemo_ros.train.config import TrainConfig, read_group
 from avemo_ros.train.people import describe, jobs_of, of_fold, read_source
+from avemo_ros.train.precheck import check_units
 from avemo_ros.train.run import Place, summarise
 
 Figures = dict[str, float]
@@ -83,6 +84,8 @@ def train_classical(
     jobs = jobs_of(config, source, fold)
     splits = [describe(source, job) for job in jobs]
     reads = _reads(spec, jobs[0].fold, reading)
+    if "units" in reads:
+        check_units(config)
     for note in source.notes:
         _say(note)
     corpus: Corpus | None = None
@@ -162,7 +165,8 @@ def train_svm(
     if validation is not None and len(validation):
         figures.update(_judged(make_svm(name, spec, machine, reading), validation))
     figures["seconds"] = round(time.monotonic() - began, 3)
-    save_svm(out / MODEL_FILE, name, spec, machine, notes)
+    with writing(out / MODEL_FILE):
+        save_svm(out / MODEL_FILE, name, spec, machine, notes)
     write_text(out / LOG, json.dumps(figures) + "\n")
     return figures
 
@@ -222,7 +226,8 @@ def train_ensemble(
     # A released model stays a name; what lies in a folder is found from there.
     kept = [find_model(run) if Path(run).exists() else run for run in runs]
     pairs = list(zip(kept, weights, strict=True))
-    save_ensemble(out / MODEL_FILE, name, pairs, classes, kind=options.sum, notes=notes)
+    with writing(out / MODEL_FILE):
+        save_ensemble(out / MODEL_FILE, name, pairs, classes, kind=options.sum, notes=notes)
     write_text(out / LOG, json.dumps(figures) + "\n")
     return figures
 
@@ -259,8 +264,6 @@ def _features(
         if report.unusable:
             _say(f"{len(report.unusable)} of {report.items} items lack what the model reads")
     if "units" in reads:
-        if not config.data.units:
-            raise ConfigError("data.units", "", "a table of action units (--au FILE.csv)")
         corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
         if lacking:
             _say(f"{len(lacking)} items have no row in {config.data.units}")

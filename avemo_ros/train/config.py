@@ -22,7 +22,10 @@ TASKS: Final = ("classifier", "live_fusion")
 FINAL: Final = "final"
 """Name of the run on all folds."""
 
+_FOLDS: Final = "lists of subjects, e.g. [[2, 3], [5, 6]], or a number of folds from 2 on"
 _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+_MOST_FOLDS: Final = 1000
+_MOST_FACTOR: Final = 1000
 _T = TypeVar("_T")
 
 
@@ -175,6 +178,13 @@ class PartConfig(Validated):
     options: Mapping[str, Any] = field(default_factory=dict)
     """Given to the data set's loader as they are."""
 
+    def __post_init__(self) -> None:
+        Validated.__post_init__(self)
+        if self.share == 0.0:
+            raise ConfigError(
+                "data.train.share", self.share, f"above 0; leave '{self.name}' out otherwise"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut(Validated):
@@ -202,7 +212,9 @@ class DataConfig(Validated):
     train: tuple[PartConfig, ...] = ()
     validation: HeldOut = HeldOut()
     folds: tuple[tuple[Any, ...], ...] = setting(
-        (), "Subjects of `validation.name` held out in each fold; one model a fold."
+        (),
+        "Subjects of `validation.name` held out in each fold; one model a fold.  A number: so "
+        "many folds, alike in classes and sex (kept as empty folds, whom people are dealt to).",
     )
     final: bool = setting(True, "With folds: also train one model on all of them.")
     pairing: str = setting(
@@ -243,6 +255,10 @@ class DataConfig(Validated):
                 self.window_low_s,
                 f"at most data.window_high_s ({self.window_high_s})",
             )
+        if not all(isinstance(fold, tuple) for fold in self.folds) or (
+            any(self.folds) and not all(self.folds)
+        ):
+            raise ConfigError("data.folds", as_mapping(self.folds), _FOLDS)
         if self.folds and not self.validation.name:
             raise ConfigError(
                 "data.validation.name", "", "the data set whose subjects data.folds lists"
@@ -352,6 +368,12 @@ class TrainingConfig(Validated):
 
     def __post_init__(self) -> None:
         Validated.__post_init__(self)
+        for prefix, factor in self.rates.items():
+            number = isinstance(factor, int | float) and not isinstance(factor, bool)
+            if not number or not 0 <= factor <= _MOST_FACTOR:
+                raise ConfigError(
+                    f"training.rates.{prefix}", factor, f"a number from 0 to {_MOST_FACTOR}"
+                )
         if self.patience and self.last_epochs:
             raise ConfigError(
                 "training.last_epochs",
@@ -383,11 +405,21 @@ class LiveConfig(Validated):
     views: int = setting(
         8, "Views of each face and each voice, the first as it is.", low=2, high=64
     )
+    frames: int = setting(
+        2, "Frames of a view of a face, spoilt alike but for small moves.", low=1, high=64
+    )
     attention_faces: int = setting(
         6000, "Training faces that the frame attention learns from.", low=1, high=1_000_000
     )
     modality_dropout: float = setting(
         0.1, "Share of pairs that lose their face, and as many their voice.", low=0, high=0.5
+    )
+    tempering: float = setting(
+        0.0,
+        "The log-probabilities of a face are multiplied by exp(normal number of this "
+        "deviation): of people who talk they are not as well calibrated as of pictures.",
+        low=0,
+        high=2,
     )
     pairs: int = setting(3000, "Pairs judged for each fold.", low=1, high=1_000_000)
 
@@ -461,7 +493,7 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("CONFIG", str(path), f"a file that can be read ({error})") from error
-    content = _parsed(text, f"file {path}")
+    content = _parsed(text, "CONFIG", str(path))
     if not isinstance(content, dict):
         raise ConfigError("CONFIG", str(path), "a YAML mapping of names to values")
     for change in overrides:
@@ -540,18 +572,18 @@ def _did_you_mean(name: str, known: Sequence[str]) -> str:
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
-def _parsed(text: str, what: str) -> Any:
+def _parsed(text: str, argument: str, given: str) -> Any:
     try:
         import yaml
     except ImportError as error:
         raise ConfigError(
-            "CONFIG", what, "PyYAML to be installed: pip install pyyaml"
+            argument, given, "PyYAML to be installed: pip install pyyaml"
         ) from error
     try:
         return _numbers(yaml.safe_load(text))
     except yaml.YAMLError as error:
         raise ConfigError(
-            "CONFIG", what, f"valid YAML ({' '.join(str(error).split())})"
+            argument, given, f"valid YAML ({' '.join(str(error).split())})"
         ) from error
 
 
@@ -584,7 +616,7 @@ def _apply(content: dict[str, Any], change: str) -> None:
             raise ConfigError(
                 "--set", change, f"'{'.'.join(path[: depth + 1])}' is a value, not a group"
             )
-    value = _parsed(text, f"value of --set {change}")
+    value = _parsed(text, "--set", change)
     if isinstance(place, list):
         _element(place, last, change)
         place[int(last)] = value
@@ -628,6 +660,10 @@ def _value(kind: type, name: str, value: Any, full: str) -> Any:
             )
             for place, part in enumerate(value)
         )
+    if kind is DataConfig and name == "folds" and type(value) is int:
+        if not 2 <= value <= _MOST_FOLDS:
+            raise ConfigError(full, value, _FOLDS)
+        return ((),) * value
     default = {item.name: item.default for item in fields(kind)}[name]
     if default == "" and value is None:
         return ""  # what YAML makes of nothing

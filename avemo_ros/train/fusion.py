@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from avemo_ros.evaluate.calibration import calibration_error
 from avemo_ros.evaluate.metrics import accuracy, recalls, unweighted_recall
 from avemo_ros.labels import EMOTIONS, SPEECH_TO_EMOTION
 from avemo_ros.model.branch import FaceBranch, SpeechBranch, collapse
+from avemo_ros.model.calibration import fit_temperature
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.train.config import LiveConfig
 from avemo_ros.train.pairs import Bank, Pairs, draw_pairs
@@ -50,21 +52,44 @@ def train_attention(branch: FaceBranch, faces: Bank, settings: LiveConfig, seed:
     return sum(losses[-50:]) / len(losses[-50:]) if losses else float("nan")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What one fold held out."""
+
+    head: SpeechBranch
+    """The branch that never heard these voices."""
+    faces: Bank
+    voices: Bank
+
+
+def fit_face(branch: FaceBranch, parts: Sequence[Part]) -> float:
+    """Temperature of the face branch on single faces as they are."""
+    plain = torch.cat([part.faces.vectors[:, 0, :1] for part in parts])
+    with torch.no_grad():
+        logits = branch.classify(branch.pool(plain)[0])
+    return fit_temperature(logits, torch.cat([part.faces.labels for part in parts]))
+
+
+def fit_speech(parts: Sequence[Part]) -> float:
+    """Temperature of the speech branch on undegraded and degraded windows alike: the live
+    system meets both."""
+    spoken, said = [], []
+    for part in parts:
+        vectors = part.voices.vectors.flatten(1, 2)
+        with torch.no_grad():
+            spoken.append(collapse(part.head.classify(vectors.flatten(0, 1))))
+        said.append(part.voices.labels.repeat_interleave(vectors.shape[1]))
+    return fit_temperature(torch.cat(spoken), torch.cat(said))
+
+
 def train_fusion(
-    network: EmotionNet,
-    heads: Sequence[SpeechBranch],
-    faces: Sequence[Bank],
-    speech: Sequence[Bank],
-    settings: LiveConfig,
-    seed: int,
+    network: EmotionNet, parts: Sequence[Part], settings: LiveConfig, seed: int
 ) -> None:
     """Train `network.fusion` in place.
 
     Args:
         network: its face branch and temperatures are used as they are.
-        heads: the speech branch behind each bank.
-        faces: banks of faces, one for each of `speech`.
-        speech: banks of vectors of speakers their branch never heard.
+        parts: what it learns from.
         settings: steps, rate, modality dropout.
         seed: of all chance.
     """
@@ -78,9 +103,9 @@ def train_fusion(
         optimiser, settings.rate, total_steps=settings.steps
     )
     for step in range(settings.steps):
-        which = step % len(speech)
-        pairs = draw_pairs(faces[which], speech[which], settings.batch, chance)
-        given = evidence(network, heads[which], pairs)
+        part = parts[step % len(parts)]
+        pairs = draw_pairs(part.faces, part.voices, settings.batch, chance)
+        given = _temper(evidence(network, part.head, pairs), settings.tempering, chance)
         logits = fusion(*_drop(given, settings.modality_dropout, chance)).logits
         loss = functional.cross_entropy(logits, pairs.labels)
         optimiser.zero_grad()
@@ -104,6 +129,16 @@ def evidence(
         face, _ = network.face.pool(pairs.faces, pairs.mask)
         spoken = collapse(head.classify(pairs.speech)) / network.speech_temperature
         return pairs.speech, face, torch.log_softmax(spoken, 1), network.face_log(face)
+
+
+def _temper(
+    given: tuple[Tensor, Tensor, Tensor, Tensor], deviation: float, chance: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The face is more or less sure of the same than it was."""
+    speech, face, speech_log, face_log = given
+    lot = torch.randn(len(face_log), 1, generator=chance)
+    tempered = torch.log_softmax(face_log * torch.exp(deviation * lot), 1)
+    return speech, face, speech_log, tempered
 
 
 def _drop(

@@ -2,9 +2,10 @@
 that the robot runs.
 
 What is paired are the faces held out from the face run's training (`data.validation`) and the
-voices of the speech run's folds, each voice by the network that never heard its speaker.  To
-judge the fusion, it is trained without one fold and tested on that fold, whose speech vectors
-come from a network it has never met, as will be the case with the released one.
+voices of the speech run's folds, each voice by the network that never heard its speaker.  Each
+fold has a share of these faces of its own.  Its live model joins the speech network of the fold
+by a fusion that learned from the other folds, whose speech networks are other ones: as the
+fusion of the final model meets a speech network that it was not trained with.
 """
 
 from __future__ import annotations
@@ -12,39 +13,45 @@ from __future__ import annotations
 import copy
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avemo_ros.data.features import Corpus
+from avemo_ros.data.item import Item
 from avemo_ros.data.prepare import PrepareConfig, prepare
 from avemo_ros.errors import ConfigError, DataError, WeightsError
-from avemo_ros.evaluate.held_out import read_split
+from avemo_ros.evaluate.held_out import TRAINED_ON, read_split
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.branch import SpeechBranch, collapse
 from avemo_ros.model.bundle import MODEL_FILE, LoadedModel, find_model, load_model, save_model
 from avemo_ros.model.calibration import fit_temperature
 from avemo_ros.model.frame_models import FaceModel
 from avemo_ros.model.live import LiveModel
-from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.network import FUSIONS, EmotionNet
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.speech_fcn import SpeechFCN
 from avemo_ros.train.checkpoint import open_run, write_log, write_text
 from avemo_ros.train.config import FINAL, TrainConfig, read_group
 from avemo_ros.train.fusion import (
+    Part,
     answers,
     begin_anew,
     figures,
+    fit_face,
+    fit_speech,
     train_attention,
     train_fusion,
 )
-from avemo_ros.train.pairs import Bank, draw_pairs, face_bank, speech_bank
-from avemo_ros.train.people import Source, describe_parts, read_source
-from avemo_ros.train.run import Place
+from avemo_ros.train.pairs import draw_pairs, face_bank, speech_bank
+from avemo_ros.train.people import Job, Source, describe, describe_parts, read_source
+from avemo_ros.train.run import Place, summarise
+from avemo_ros.train.start import merged, whom_it_saw
 
 FIGURES: Final = "figures.json"
 _ATTENTION_VIEWS: Final = 6
@@ -59,33 +66,44 @@ class _Branches:
     """The one that is released."""
     folds: tuple[tuple[LoadedModel, Path], ...]
     """Those that left out a fold of speakers each, with their run folders."""
+    fusion: str
+    """One of `network.FUSIONS`."""
 
-    def network(self) -> EmotionNet:
-        """The live network with an untrained fusion."""
-        face, speech = self.face.model, self.speech.model
+    def network(self, fold: int | None) -> EmotionNet:
+        """The live network of a fold, None for the final one, with an untrained fusion."""
+        face, speech = self.face.model, self.of(fold).model
         assert isinstance(face, FaceModel)
         assert isinstance(speech, SpeechFCN)
-        return EmotionNet(face.branch, speech.branch).eval()
+        # The layout of the CPU's kernels: several times faster.
+        made = EmotionNet(face.branch, speech.branch, self.fusion).eval()
+        return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def heads(self) -> list[SpeechBranch]:
-        """The speech branch of each fold."""
-        made = []
-        for loaded, _ in self.folds:
-            assert isinstance(loaded.model, SpeechFCN)
-            made.append(loaded.model.branch)
-        return made
+    def of(self, fold: int | None) -> LoadedModel:
+        """The speech model of a fold, or the released one."""
+        return self.speech if fold is None else self.folds[fold][0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Data:
     """What the fusion learns from."""
 
+    source: Source
     learned: Corpus
     """Faces that the face branch was trained on."""
-    faces: Corpus
-    """Faces that it was not trained on."""
+    faces: tuple[Corpus, ...]
+    """Faces that it was not trained on: the share of each fold."""
     voices: tuple[Corpus, ...]
     """Of each fold's speakers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """A fold's model and what it said of label-matched pairs of its fold."""
+
+    network: EmotionNet
+    labels: Tensor
+    answers: dict[str, Tensor]
+    """See `fusion.answers`."""
 
 
 def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> dict[str, Any]:
@@ -105,40 +123,42 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
         DataError: the data or the folds are missing.
         WeightsError: a branch is missing or of another kind.
     """
-    seed, settings = config.training.seed, config.live
     branches = _read_branches(config)
     source = read_source(config, place.roots)
     open_run(place.out, config, describe_parts(source), resume=resume)
-    if (place.out / MODEL_FILE).exists():
+    if (place.out / FINAL / MODEL_FILE).exists():
         return dict(json.loads((place.out / FIGURES).read_text(encoding="utf-8")))
     data = _read_data(config, source, branches, place)
-    torch.manual_seed(seed)
-    network = branches.network()
-    for module in (network, *branches.heads()):
-        # The layout of the CPU's kernels: several times faster.
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    untrained = copy.deepcopy(network.fusion)
-    loss = _attend(network, data.learned, config)
+    seen = _whom_they_saw(config, branches, data)
+    torch.manual_seed(config.training.seed)
+    final = branches.network(None)
+    untrained = copy.deepcopy(final.fusion)
+    loss = _attend(final, data.learned, config)
     _say(f"frame attention: loss {loss:.3f}")
-    temperatures = {"face": _fit_face(network, data.faces, config)}
-    network.face_temperature.fill_(temperatures["face"])
-    faces = face_bank(network.face, data.faces, settings.views, 2 + seed, config.augment)
-    heads = branches.heads()
-    voices = [
-        speech_bank(head, corpus, settings.views, 3 + seed + index, config.data, config.augment)
-        for index, (head, corpus) in enumerate(zip(heads, data.voices, strict=True))
-    ]
-    temperatures["speech"] = _fit_speech(heads, voices)
-    network.speech_temperature.fill_(temperatures["speech"])
-    part = torch.arange(len(faces)) % len(voices)
-    face_parts = [faces.rows(part == index) for index in range(len(voices))]
+    parts = _parts(branches, data, config)
     counts = torch.bincount(_labels(data.learned), minlength=len(EMOTIONS)).float()
-    report = _judge(network, untrained, heads, face_parts, voices, counts, config)
-    network.fused_temperature.fill_(report["temperatures"]["fused"])
-    report["temperatures"].update(temperatures)
-    begin_anew(network, untrained)
-    train_fusion(network, heads, face_parts, voices, settings, seed)
-    _write(network.eval(), branches, source, report, config, place.out)
+    judged = []
+    for index, part in enumerate(parts):
+        network = branches.network(index)
+        _learn(network, untrained, [one for one in parts if one is not part], config)
+        judged.append(_judge(network, part, counts, index, config))
+    for index, one in enumerate(judged):
+        # The temperature, too, is fitted on the other folds.
+        temperature = _temperature([other for other in judged if other is not one])
+        one.network.fused_temperature.fill_(temperature)
+        figures_of_fold = _report([one], temperature)
+        _write(one.network, branches, data, index, seen[index], figures_of_fold, config, place)
+    _learn(final, untrained, parts, config)
+    temperature = _temperature(judged)
+    final.fused_temperature.fill_(temperature)
+    report = _report(judged, temperature)
+    report["temperatures"] |= {
+        "face": float(final.face_temperature),
+        "speech": float(final.speech_temperature),
+    }
+    write_text(place.out / FIGURES, json.dumps(report, indent=2) + "\n")
+    _write(final, branches, data, None, seen[-1], None, config, place)
+    summarise(place.out)
     return report
 
 
@@ -146,6 +166,12 @@ def _read_branches(config: TrainConfig) -> _Branches:
     if config.model.get("kind", "live") != "live":
         raise ConfigError("model.kind", config.model["kind"], "live, for task live_fusion")
     settings = config.live
+    unknown = sorted(set(config.model) - {"kind", "fusion"})
+    if unknown:
+        raise ConfigError(f"model.{unknown[0]}", config.model[unknown[0]], "kind and fusion")
+    fusion = config.model.get("fusion", FUSIONS[0])
+    if fusion not in FUSIONS:
+        raise ConfigError("model.fusion", fusion, " | ".join(FUSIONS))
     for name in ("face_run", "speech_run"):
         if not getattr(settings, name):
             raise ConfigError(f"live.{name}", "", f"a run folder (--set live.{name}=RUN)")
@@ -163,7 +189,8 @@ def _read_branches(config: TrainConfig) -> _Branches:
             "that never heard some of the speakers, two at least"
         )
     speech = _speech(run / FINAL)
-    return _Branches(face, speech, tuple((_speech(path), path) for path in folders))
+    parts = tuple((_speech(path), path) for path in folders)
+    return _Branches(face, speech, parts, fusion)
 
 
 def _speech(run: Path) -> LoadedModel:
@@ -206,13 +233,38 @@ def _read_data(config: TrainConfig, source: Source, branches: _Branches, place: 
             config.data.validation.name,
             "the faces that the face run was not trained on, which the fusion learns from",
         )
+    kept = faces.only(held)
+    shares = [
+        kept.only([row % len(branches.folds) == fold for row in range(len(kept))])
+        for fold in range(len(branches.folds))
+    ]
     unheard = []
     for _, folder in branches.folds:
         inside = {item.subject for item in read_split(folder).held_out(voices.items)}
         if not inside:
             raise DataError(f"nobody whom {folder} held out is among the voices at hand")
         unheard.append(voices.only([item.subject in inside for item in voices.items]))
-    return _Data(faces.only([not one for one in held]), faces.only(held), tuple(unheard))
+    learned = faces.only([not one for one in held])
+    return _Data(source, learned, tuple(shares), tuple(unheard))
+
+
+def _whom_they_saw(
+    config: TrainConfig, branches: _Branches, data: _Data
+) -> list[list[Mapping[str, Any]]]:
+    """Whom the branches of each fold, and of the final model, say that they were trained on.
+
+    Raises:
+        DataError: on faces or voices that are held out from them.
+    """
+    path = find_model(config.live.face_run)
+    told = [whom_it_saw(path, faces) for faces in data.faces]
+    faces = [told[0]] if told[0] is not None else []
+    made = []
+    for (_, folder), voices in zip(branches.folds, data.voices, strict=True):
+        spoken = whom_it_saw(find_model(folder), voices)
+        made.append([*faces, *([spoken] if spoken is not None else [])])
+    spoken = whom_it_saw(find_model(Path(config.live.speech_run).expanduser() / FINAL))
+    return [*made, [*faces, *([spoken] if spoken is not None else [])]]
 
 
 def _attend(network: EmotionNet, learned: Corpus, config: TrainConfig) -> float:
@@ -224,61 +276,68 @@ def _attend(network: EmotionNet, learned: Corpus, config: TrainConfig) -> float:
     bank = face_bank(
         network.face, learned.only(some.tolist()), _ATTENTION_VIEWS, 1 + seed, config.augment
     )
-    return train_attention(network.face, bank, settings, seed)
+    return train_attention(network.face, bank.as_frames(), settings, seed)
 
 
-def _fit_face(network: EmotionNet, faces: Corpus, config: TrainConfig) -> float:
-    """Temperature of the face branch on single faces as they are."""
-    plain = face_bank(network.face, faces, 1, 0, config.augment)
-    with torch.no_grad():
-        pooled, _ = network.face.pool(plain.vectors)
-        return fit_temperature(network.face.classify(pooled), plain.labels)
+def _parts(branches: _Branches, data: _Data, config: TrainConfig) -> list[Part]:
+    """Vectors of each fold's share of the faces and of its voices."""
+    seed, settings = config.training.seed, config.live
+    parts = []
+    for index, (faces, voices) in enumerate(zip(data.faces, data.voices, strict=True)):
+        network = branches.network(index)
+        shown = face_bank(
+            network.face,
+            faces,
+            settings.views,
+            20 + seed + index,
+            config.augment,
+            settings.frames,
+        )
+        heard = speech_bank(
+            network.speech,
+            voices,
+            settings.views,
+            3 + seed + index,
+            config.data,
+            config.augment,
+        )
+        parts.append(Part(network.speech, shown, heard))
+    return parts
 
 
-def _fit_speech(heads: Sequence[SpeechBranch], voices: Sequence[Bank]) -> float:
-    """Temperature of the speech branch on undegraded and degraded windows alike: the live
-    system meets both."""
-    with torch.no_grad():
-        spoken = [
-            collapse(head.classify(bank.vectors.flatten(0, 1)))
-            for head, bank in zip(heads, voices, strict=True)
-        ]
-    said = [bank.labels.repeat_interleave(bank.vectors.shape[1]) for bank in voices]
-    return fit_temperature(torch.cat(spoken), torch.cat(said))
+def _learn(
+    network: EmotionNet, untrained: nn.Module, parts: Sequence[Part], config: TrainConfig
+) -> None:
+    """Fit the temperatures of both branches and train the fusion."""
+    network.face_temperature.fill_(fit_face(network.face, parts))
+    network.speech_temperature.fill_(fit_speech(parts))
+    begin_anew(network, untrained)
+    train_fusion(network, parts, config.live, config.training.seed)
 
 
 def _judge(
-    network: EmotionNet,
-    untrained: nn.Module,
-    heads: Sequence[SpeechBranch],
-    faces: Sequence[Bank],
-    voices: Sequence[Bank],
-    counts: Tensor,
-    config: TrainConfig,
-) -> dict[str, Any]:
-    """Figures of each fold by a fusion trained on the other folds."""
-    seed, settings = config.training.seed, config.live
-    parts: dict[str, list[Tensor]] = {}
-    truth = []
-    for index, head in enumerate(heads):
-        others = [other for other in range(len(heads)) if other != index]
-        begin_anew(network, untrained)
-        train_fusion(
-            network,
-            [heads[other] for other in others],
-            [faces[other] for other in others],
-            [voices[other] for other in others],
-            settings,
-            seed,
-        )
-        chance = torch.Generator().manual_seed(100 + index + seed)
-        pairs = draw_pairs(faces[index], voices[index], settings.pairs, chance)
-        truth.append(pairs.labels)
-        for name, value in answers(network, head, pairs, counts).items():
-            parts.setdefault(name, []).append(value)
-    labels = torch.cat(truth)
-    joined = {name: torch.cat(values) for name, values in parts.items()}
-    temperature = fit_temperature(joined["fused"], labels)
+    network: EmotionNet, part: Part, counts: Tensor, index: int, config: TrainConfig
+) -> _Judged:
+    """What a fold's model says of pairs that it has learned nothing from."""
+    chance = torch.Generator().manual_seed(100 + index + config.training.seed)
+    pairs = draw_pairs(part.faces, part.voices, config.live.pairs, chance)
+    return _Judged(network, pairs.labels, answers(network, part.head, pairs, counts))
+
+
+def _temperature(judged: Sequence[_Judged]) -> float:
+    """Of the fused answers of these folds."""
+    return fit_temperature(
+        torch.cat([one.answers["fused"] for one in judged]),
+        torch.cat([one.labels for one in judged]),
+    )
+
+
+def _report(judged: Sequence[_Judged], temperature: float) -> dict[str, Any]:
+    """Figures of some folds together, of each way to answer."""
+    labels = torch.cat([one.labels for one in judged])
+    joined = {
+        name: torch.cat([one.answers[name] for one in judged]) for name in judged[0].answers
+    }
     share = joined.pop("face share")
     joined["fused, calibrated"] = joined["fused"] / temperature
     report: dict[str, Any] = {name: figures(value, labels) for name, value in joined.items()}
@@ -294,22 +353,53 @@ def _judge(
 def _write(
     network: EmotionNet,
     branches: _Branches,
-    source: Source,
-    report: dict[str, Any],
+    data: _Data,
+    fold: int | None,
+    seen: Sequence[Mapping[str, Any]],
+    report: Mapping[str, Any] | None,
     config: TrainConfig,
-    out: Path,
+    place: Place,
 ) -> None:
-    write_text(out / FIGURES, json.dumps(report, indent=2) + "\n")
-    fused = report["fused, calibrated"]
-    shown = {key: fused[key] for key in ("ua", "wa", "nll")}
-    write_log(out, [{"epoch": 1, **shown}])
-    spec = ModelSpec("live", {"face": branches.face.spec, "speech": branches.speech.spec})
-    about = {
-        "config": config.name,
-        "pairing": "label",
-        "trained_on": json.dumps(describe_parts(source)["train"]),
-    }
-    save_model(LiveModel(network), spec, out / MODEL_FILE, config.name, about)
+    """The run folder of a fold, or the final one."""
+    out = place.out / (FINAL if fold is None else f"fold{fold}")
+    split, trained_on = _describe(data, fold, seen)
+    open_run(out, config, split, resume=True)
+    if report is not None:
+        fused = report["fused, calibrated"]
+        write_log(out, [{"epoch": 1, **{key: fused[key] for key in ("ua", "wa", "nll")}}])
+    spec = ModelSpec(
+        "live",
+        {
+            "face": branches.face.spec,
+            "speech": branches.of(fold).spec,
+            "fusion": branches.fusion,
+        },
+    )
+    about = {"config": config.name, "pairing": "label", TRAINED_ON: json.dumps(trained_on)}
+    save_model(LiveModel(network.eval()), spec, out / MODEL_FILE, config.name, about)
+
+
+def _describe(
+    data: _Data, fold: int | None, seen: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """split.json, and whom the model and its branches were trained on."""
+    items = data.source.items
+    if fold is None:
+        split = describe(data.source, Job(FINAL, _rows(items, None), ~_rows(items, None)))
+        return split, merged([split["train"], *seen])
+    faces = sorted(item.subject for item in data.faces[fold].items)
+    people = {item.subject for item in data.voices[fold].items}.union(faces)
+    held = _rows(items, people)
+    split = describe(data.source, Job(f"fold{fold}", ~held, held))
+    # Too many to be listed otherwise, but a share of a part has no other name.
+    split["validation"]["subjects"] = sorted(people)
+    split["train"]["but"] = faces
+    return split, {**merged([split["train"], *seen]), "but": faces}
+
+
+def _rows(items: Sequence[Item], people: Set[str] | None) -> NDArray[np.bool_]:
+    """(N,) True for items of these people; None: of all."""
+    return np.array([people is None or item.subject in people for item in items], bool)
 
 
 def _labels(corpus: Corpus) -> Tensor:

@@ -96,6 +96,18 @@ def fit(
     ).run()
 
 
+def check_held_out(settings: TrainingConfig) -> None:
+    """Raises ConfigError for settings that need figures, where nothing is held out."""
+    if settings.patience or settings.schedule == "plateau":
+        name = "patience" if settings.patience else "schedule"
+        raise ConfigError(
+            f"training.{name}",
+            getattr(settings, name),
+            f"{'0' if settings.patience else 'a schedule other than plateau'} where "
+            "nothing is held out",
+        )
+
+
 class _Run:
     """The state of one run."""
 
@@ -111,14 +123,8 @@ class _Run:
         processes: Processes | None,
         stop_after: int | None,
     ) -> None:
-        if validate is None and (settings.patience or settings.schedule == "plateau"):
-            name = "patience" if settings.patience else "schedule"
-            raise ConfigError(
-                f"training.{name}",
-                getattr(settings, name),
-                f"{'0' if settings.patience else 'a schedule other than plateau'} where "
-                "nothing is held out",
-            )
+        if validate is None:
+            check_held_out(settings)
         if steps < 1:
             raise ConfigError("training.batch", settings.batch, "at most the items of an epoch")
         self._processes = processes or Processes(torch.device("cpu"))

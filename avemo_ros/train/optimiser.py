@@ -26,7 +26,7 @@ def make_optimiser(network: nn.Module, settings: TrainingConfig) -> torch.optim.
         if parameter.requires_grad:
             factor = 1.0
             for prefix, value in settings.rates.items():
-                if _is_of(name, prefix):
+                if is_of(name, prefix):
                     factor = float(value)
             groups.setdefault((parameter.ndim > 1, factor), []).append(parameter)
     if not groups:
@@ -52,7 +52,7 @@ def freeze(network: nn.Module, prefixes: Iterable[str]) -> None:
     """
     check_prefixes(network, prefixes, "training.freeze")
     for name, parameter in network.named_parameters():
-        if any(_is_of(name, prefix) for prefix in prefixes):
+        if any(is_of(name, prefix) for prefix in prefixes):
             parameter.requires_grad_(False)
 
 
@@ -60,7 +60,7 @@ def train_mode(network: nn.Module, frozen: Iterable[str]) -> None:
     """Training mode, but for what is frozen: its running statistics stay too."""
     network.train()
     for name, module in network.named_modules():
-        if name and any(_is_of(name, prefix) for prefix in frozen):
+        if name and any(is_of(name, prefix) for prefix in frozen):
             module.eval()
 
 
@@ -69,7 +69,7 @@ def check_prefixes(network: nn.Module, prefixes: Iterable[str], parameter: str) 
     names = [name for name, _ in network.named_modules() if name]
     names += [name for name, _ in network.named_parameters()]
     for prefix in prefixes:
-        if not any(_is_of(name, prefix) for name in names):
+        if not any(is_of(name, prefix) for name in names):
             near = difflib.get_close_matches(prefix, names, n=3, cutoff=0.3)
             top = sorted({name.split(".")[0] for name in names})
             raise ConfigError(
@@ -77,6 +77,7 @@ def check_prefixes(network: nn.Module, prefixes: Iterable[str], parameter: str) 
             )
 
 
-def _is_of(name: str, prefix: str) -> bool:
+def is_of(name: str, prefix: str) -> bool:
+    """A module or parameter is this part of the network, or of it."""
     prefix = prefix.rstrip(".")
     return name == prefix or name.startswith(prefix + ".")

@@ -4,6 +4,9 @@ No training data at hand has both face and voice of one person, so a pair is mad
 one face (as the frames of a window) and a window of speech with the same emotion.  Given the
 label the two are independent, which real pairs are not.
 
+The frames of a view share what spoils them, blur, darkness or a hand: that is how it is in a
+room, and many frames of a blurred face are no better evidence than one.
+
 Everything before the fusion is computed once, into banks of vectors.
 """
 
@@ -38,7 +41,8 @@ class Bank:
     """Vectors of N items in several views; view 0 is not degraded."""
 
     vectors: Tensor
-    """(N, views, width)."""
+    """(N, views, frames, width): the frames of a view are degraded alike.  Of voices there is
+    one frame, the window."""
     labels: Tensor
     """(N,) index in EMOTIONS."""
 
@@ -48,6 +52,10 @@ class Bank:
     def rows(self, keep: Tensor) -> Bank:
         """The items that `keep` (indices or bool) picks."""
         return Bank(self.vectors[keep], self.labels[keep])
+
+    def as_frames(self) -> Bank:
+        """Every view as a frame of one view: frames that are degraded each in its own way."""
+        return Bank(self.vectors.flatten(1, 2).unsqueeze(1), self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,14 @@ class Pairs:
 
 
 def face_bank(
-    branch: FaceBranch, corpus: Corpus, views: int, seed: int, how: AugmentConfig
+    branch: FaceBranch,
+    corpus: Corpus,
+    views: int,
+    seed: int,
+    how: AugmentConfig,
+    frames: int = 1,
 ) -> Bank:
-    """Each face as it is and in `views - 1` degraded views; of a clip another frame each."""
+    """Each face as it is and in `views - 1` degraded views; of a clip other frames each."""
     chance = torch.Generator().manual_seed(seed)
     lots = np.random.default_rng(seed)
     side = branch.cnn.side
@@ -79,13 +92,14 @@ def face_bank(
             vectors = []
             # One view at a time in the layout of the CPU's kernels: several times faster.
             for view in range(views):
-                frames = _frames(bank, items, 0.5 if view == 0 else None, lots)
-                pictures = bank.pick(items, frames)
+                middle = view == 0
+                pictures = bank.pick(items, _frames(bank, items, frames, lots, middle))
                 shown = augment_face.degrade(
                     pictures, chance, _PLAIN if view == 0 else how.face, side
                 )
                 given = standardise(shown.flatten(0, 1))
-                vectors.append(branch.cnn(given.contiguous(memory_format=torch.channels_last)))
+                made = branch.cnn(given.contiguous(memory_format=torch.channels_last))
+                vectors.append(made.view(len(items), frames, -1))
             rows.append(torch.stack(vectors, 1).float())
     return Bank(torch.cat(rows).clone(), _emotions(corpus))
 
@@ -126,14 +140,13 @@ def speech_bank(
                 )
                 for view in shown
             ]
-            rows.append(torch.stack(vectors, 1).float())
+            rows.append(torch.stack(vectors, 1).unsqueeze(2).float())
     return Bank(torch.cat(rows).clone(), _emotions(corpus))
 
 
-def draw_pairs(
-    faces: Bank, speech: Bank, size: int, chance: torch.Generator, frames: int = 8
-) -> Pairs:
-    """Random pairs: emotions alike frequent, 1 to `frames` views of a face, any speech view.
+def draw_pairs(faces: Bank, speech: Bank, size: int, chance: torch.Generator) -> Pairs:
+    """Random pairs: emotions alike frequent, some frames of any view of a face, and any view of
+    a voice.
 
     Raises:
         DataError: an emotion has no face or no voice.
@@ -141,13 +154,15 @@ def draw_pairs(
     labels = torch.randint(0, len(EMOTIONS), (size,), generator=chance)
     which_face = _pick(faces.labels, labels, "face", chance)
     which_speech = _pick(speech.labels, labels, "voice", chance)
-    views = torch.randint(0, faces.vectors.shape[1], (size, frames), generator=chance)
+    views, frames = faces.vectors.shape[1:3]
+    view = torch.randint(0, views, (size, 1), generator=chance)
+    order = torch.rand(size, frames, generator=chance).argsort(1)
     present = torch.randint(1, frames + 1, (size, 1), generator=chance)
     window = torch.randint(0, speech.vectors.shape[1], (size,), generator=chance)
     return Pairs(
-        faces.vectors[which_face[:, None], views],
+        faces.vectors[which_face[:, None], view, order],
         torch.arange(frames) < present,
-        speech.vectors[which_speech, window],
+        speech.vectors[which_speech, window, 0],
         labels,
     )
 
@@ -166,11 +181,12 @@ def _pick(have: Tensor, want: Tensor, what: str, chance: torch.Generator) -> Ten
 
 
 def _frames(
-    bank: FaceBank, items: list[int], place: float | None, lots: np.random.Generator
+    bank: FaceBank, items: list[int], frames: int, lots: np.random.Generator, middle: bool
 ) -> NDArray[np.int64]:
-    """(B, 1) a frame of each item: at this share of its length, or a random one."""
+    """(B, frames) of each item: in the middle of its equal parts, or random ones."""
     counts = np.array([[bank.count(item)] for item in items])
-    where = lots.random(counts.shape) if place is None else np.full(counts.shape, place)
+    places = np.tile((np.arange(frames) + 0.5) / frames, (len(items), 1))
+    where = places if middle else lots.random(places.shape)
     return np.asarray(np.floor(where * counts), np.int64)
 
 

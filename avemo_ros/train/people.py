@@ -12,15 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.data.item import Item
-from avemo_ros.data.ravdess import KEPT_APART
 from avemo_ros.data.registry import find_dataset, list_items
-from avemo_ros.data.splits import check_disjoint, of_subjects, refuse_kept_apart
+from avemo_ros.data.splits import (
+    FINAL_TEST,
+    balanced_folds,
+    check_disjoint,
+    given_folds,
+    of_subjects,
+    refuse_kept_apart,
+)
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.train.config import FINAL, DataConfig, PartConfig, TrainConfig
 
 _LISTED: Final = 500
 """More subjects of a data set are counted, not listed (FER2013: each picture is one)."""
-_FINAL_TEST: Final = frozenset(f"ravdess-{actor:02d}" for actor in KEPT_APART)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +97,7 @@ def read_source(config: TrainConfig, roots: Mapping[str, Path]) -> Source:
         listing = list_items(part.name, root, **part.options)
         listings[part.name] = listing.items, dict(part.options)
         chosen = _part_of(part, listing.items)
-        kept = [item for item in chosen if item.subject not in _FINAL_TEST]
+        kept = [item for item in chosen if item.subject not in FINAL_TEST]
         if len(kept) < len(chosen):
             notes.append(
                 f"{part.name}: {len(chosen) - len(kept)} items of the final test's subjects "
@@ -127,7 +132,7 @@ def jobs_of(config: TrainConfig, source: Source, which: str) -> list[Job]:
 
     Raises:
         ConfigError: there is no such fold.
-        DataError: a fold has nobody, or somebody would be in both parts.
+        DataError: a fold has nobody, or somebody would be in both parts or in two folds.
     """
     data = config.data
     if not data.folds:
@@ -140,17 +145,30 @@ def jobs_of(config: TrainConfig, source: Source, which: str) -> list[Job]:
     names += [FINAL] if data.final else []
     if which not in ("", "all", *names):
         raise ConfigError("--fold", which, f"all | {' | '.join(names)}")
+    folds = _folds(data, source)
     made = []
     for name in names if which in ("", "all") else [which]:
         if name == FINAL:
             nobody = np.zeros(len(source.items), bool)
             job = Job(FINAL, source.learn, nobody)
         else:
-            inside = _rows_of(source.items, data.validation.name, data.folds[int(name)])
+            inside = _rows_of(source.items, data.validation.name, sorted(folds[int(name)]))
             job = Job(f"fold{name}", source.learn & ~inside, inside)
         _check(source, job)
         made.append(job)
     return made
+
+
+def _folds(data: DataConfig, source: Source) -> tuple[frozenset[str], ...]:
+    """Full names of the subjects of each fold: those listed, or dealt where none is."""
+    members = [
+        item
+        for item, held in zip(source.items, source.held, strict=True)
+        if item.dataset == data.validation.name and (held or any(data.folds))
+    ]
+    if any(data.folds):
+        return given_folds(members, data.folds)
+    return balanced_folds(members, len(data.folds))
 
 
 def describe(source: Source, job: Job) -> dict[str, Any]:
@@ -226,7 +244,7 @@ def _held_out(
     items = listings[wanted.name][0]
     listed = [*wanted.subjects, *(one for fold in data.folds for one in fold)]
     refuse_kept_apart(of_subjects(items, listed))
-    rows = np.array([item.subject not in _FINAL_TEST for item in items])
+    rows = np.array([item.subject not in FINAL_TEST for item in items])
     rows &= np.array([item.split != "test" for item in items])
     if wanted.split:
         rows &= np.array([item.split == wanted.split for item in items])

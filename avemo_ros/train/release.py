@@ -1,6 +1,6 @@
 """Put a trained model among the released ones.
 
-    python -m avemo_ros.train.release runs/live --name avemo-1.0 --default --data "..."
+    python -m avemo_ros.train.release runs/live/final --name avemo-1.0 --default --data "..."
 
 Writes `models/NAME.safetensors` and lists it in `models/index.json`.  The card `models/NAME.md`
 is written by hand, from the figures of `avemo evaluate`.

@@ -27,16 +27,24 @@ from avemo_ros.model.zoo import build, check, lasting, start_notes
 from avemo_ros.train.batches import Lesson, Reads, Sampler
 from avemo_ros.train.checkpoint import (
     CHECKPOINT,
-    load_checkpoint,
     open_run,
+    read_json,
     read_log,
     write_text,
+    writing,
 )
 from avemo_ros.train.config import FINAL, TrainConfig, read_group
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
 from avemo_ros.train.loss import lesson_loss
 from avemo_ros.train.parallel import Processes, joined
 from avemo_ros.train.people import Job, Source, describe, jobs_of, of_fold, read_source
+from avemo_ros.train.precheck import (
+    check_folders,
+    check_jobs,
+    check_units,
+    check_writable,
+    final_settings,
+)
 from avemo_ros.train.start import load_start, merged, whom_it_saw
 from avemo_ros.train.teacher import Teacher
 from avemo_ros.train.validation import HeldOutSet
@@ -81,6 +89,7 @@ def train(
         DataError: the data are missing, or would be used in a way that is not honest.
         WeightsError: the start does not fit the model.
         TrainingError: the loss is not a number.
+        OutputError: `out` cannot be written.
     """
     spec = check(ModelSpec.from_mapping(config.model))
     with joined(place.device) as processes:
@@ -90,11 +99,15 @@ def train(
                 config.training.batch,
                 f"a multiple of the {processes.count} processes",
             )
-        _check_folders(config, place, fold, resume)
+        check_folders(config, place.out, fold, resume=resume)
         # The kind says what is read: no data is prepared that no part of the model looks at.
         reads = Reads.of(_modality(spec))
         source = read_source(config, place.roots)
         jobs = jobs_of(config, source, fold)
+        if reads.units:
+            check_units(config)
+        check_jobs(config, spec, source, jobs, place.out)
+        check_writable(place.out)
         for note in source.notes:
             _say(processes, note)
         corpus = read_corpus(config, source, reads, place, processes)
@@ -138,8 +151,6 @@ def read_corpus(
                 "the model reads; see `avemo data prepare`",
             )
     if reads.units:
-        if not config.data.units:
-            raise ConfigError("data.units", "", "a table of action units (--au FILE.csv)")
         corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
         if lacking:
             _say(processes, f"{len(lacking)} items have no row in {config.data.units}")
@@ -165,14 +176,14 @@ def _train_one(
     processes.wait()
     settings = config.training
     if job.name == FINAL:
-        settings = _final_settings(config, place.out)
+        settings = final_settings(config, place.out)
         config = replace(config, training=settings)
     torch.manual_seed(settings.seed)
     model = build(spec)
     if not (out / CHECKPOINT).exists():
         _begin(model, config, job, held, out, processes)
     processes.wait()
-    began = json.loads((out / START).read_text(encoding="utf-8"))
+    began = read_json(out / START, ("notes", "trained_on"))
     _tell_units(model, learn)
     sampler = Sampler(learn, config, model.modality, model.classes, model.face_side, processes)
     for note in began["notes"]:
@@ -203,7 +214,8 @@ def _train_one(
             TRAINED_ON: json.dumps(merged([split["train"], *began["trained_on"]])),
             "pairing": config.data.pairing,
         }
-        save_model(model.cpu(), spec, out / MODEL_FILE, config.name or spec.kind, about)
+        with writing(out / MODEL_FILE):
+            save_model(model.cpu(), spec, out / MODEL_FILE, config.name or spec.kind, about)
     processes.wait()
     return history
 
@@ -240,47 +252,6 @@ def _tell_units(model: EmotionModel, learn: Corpus) -> None:
     rows = [made.units for made in learn.features if made.units is not None]
     if rows:
         standardise_units(model, torch.from_numpy(np.stack(rows)))
-
-
-def _final_settings(config: TrainConfig, out: Path) -> Any:
-    """Nothing is held out of the final run: it ends after as many epochs as the folds took."""
-    settings = config.training
-    if settings.schedule == "plateau":
-        raise ConfigError(
-            "training.schedule",
-            "plateau",
-            "another one for data.final, where nothing is held out",
-        )
-    if not settings.patience:
-        return settings
-    best = []
-    for number in range(len(config.data.folds)):
-        state = load_checkpoint(out / f"fold{number}")
-        if state is None:
-            raise ConfigError(
-                "--fold", FINAL, "the folds first: they say after how many epochs it ends"
-            )
-        best.append(int(state["best_epoch"]))
-    epochs = max(1, round(sum(best) / len(best)))
-    return replace(settings, epochs=epochs, patience=0)
-
-
-def _check_folders(config: TrainConfig, place: Place, fold: str, resume: bool) -> None:
-    """Refuses what would otherwise be found out after the data were prepared."""
-    if place.out.exists() and not place.out.is_dir():
-        raise ConfigError("--out", str(place.out), "a folder")
-    names = [""]
-    if config.data.folds:
-        names = [f"fold{number}" for number in range(len(config.data.folds))] + [FINAL]
-        if fold not in ("", "all"):
-            names = [fold if fold == FINAL else f"fold{fold}"]
-    there = [name for name in names if (place.out / name / "config.yaml").exists()]
-    if there and not resume:
-        raise ConfigError(
-            "--out",
-            str(place.out / there[0]),
-            "a new folder, or --resume to go on with the run that is there",
-        )
 
 
 def _outline(out: Path, sampler: Sampler, learn: Corpus, held: Corpus, pairing: str) -> str:

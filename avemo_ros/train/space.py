@@ -13,7 +13,7 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.model.classical import ENSEMBLE, MACHINES, ensemble_options, svm_options
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.zoo import check
-from avemo_ros.train.config import TrainConfig, config_path, load_config
+from avemo_ros.train.config import TrainConfig, load_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +159,13 @@ def _tune_path(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    if path.suffix not in (".yaml", ".yml"):
-        package = Path(__file__).resolve().parent.parent
-        places = [package.parent / "config", package / "config"]
-        places += [one / "share" / "avemo_ros" / "config" for one in package.parents]
-        for place in places:
-            if (place / "tune" / f"{name}.yaml").is_file():
-                return place / "tune" / f"{name}.yaml"
-    return config_path(name)
+    package = Path(__file__).resolve().parent.parent
+    places = [package.parent / "config", package / "config"]
+    places += [one / "share" / "avemo_ros" / "config" for one in package.parents]
+    known = {
+        file.stem: file for place in places[::-1] for file in (place / "tune").glob("*.yaml")
+    }
+    if path.suffix in (".yaml", ".yml") or name not in known:
+        names = ", ".join(sorted(known))
+        raise ConfigError("CONFIG", name, f"a YAML file that exists, or one of {names}")
+    return known[name]

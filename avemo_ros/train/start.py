@@ -21,6 +21,7 @@ from avemo_ros.errors import DataError, WeightsError
 from avemo_ros.evaluate.held_out import TRAINED_ON, Members, of_metadata, seen
 from avemo_ros.model.bundle import find_model
 from avemo_ros.model.foreign import read_state
+from avemo_ros.model.unimodal import CLASSES
 
 _DEPTH = 2
 """Names of parts this deep are tried as prefixes."""
@@ -37,6 +38,26 @@ class Start:
     """What was taken and what was not, in words."""
     trained_on: Mapping[str, Any] | None
     """Whom they were trained on, as split.json says it; None where the file does not say."""
+    taken: frozenset[str] = frozenset()
+    """Names of the model's tensors that they filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which tensors of a start go where in a model."""
+
+    old: str
+    """What was taken off the start's names ..."""
+    new: str
+    """... and what was put on."""
+    fitting: dict[str, Tensor]
+    """By the model's names."""
+    wider: tuple[str, ...]
+    """Those of `fitting` that had fewer input channels: the others begin as noise."""
+    misfits: tuple[str, ...]
+    """Named alike, but of another shape."""
+    unused: tuple[str, ...]
+    """Named as nothing in the model."""
 
 
 def load_start(network: nn.Module, source: str, held: Corpus | None = None) -> Start:
@@ -51,7 +72,9 @@ def load_start(network: nn.Module, source: str, held: Corpus | None = None) -> S
         Where the weights came from.
 
     Raises:
-        WeightsError: the file is missing or damaged, or nothing in it fits.
+        WeightsError: the file is missing or damaged, nothing in it fits, or a tensor that the
+            model has by name is of another shape (but for heads, and for kernels that read
+            fewer channels).
         DataError: the weights were trained on people who are held out here.
     """
     path = find_model(source)
@@ -60,6 +83,47 @@ def load_start(network: nn.Module, source: str, held: Corpus | None = None) -> S
     target = {
         name: value for name, value in network.state_dict().items() if value.is_floating_point()
     }
+    found = match(state, target)
+    if not found.fitting:
+        raise WeightsError(
+            f"nothing in {path} fits this model by name and shape (it has "
+            f"{_some(sorted(state))}; the model has {_some(sorted(target))})"
+        )
+    renamed = _renamed(state, found.old, found.new)
+    misfits: list[str] = []
+    wrong: list[str] = []
+    for name in found.misfits:
+        given, wanted = renamed[name], target[name]
+        place = misfits if _is_head(name, given, wanted) else wrong
+        place.append(f"{name} is {tuple(given.shape)}, not {tuple(wanted.shape)}")
+    if wrong:
+        raise WeightsError(
+            f"{path} is of another layout than the part of the model that it would begin: "
+            f"{_some(wrong)}; give that part the options of the start (`config.yaml` beside it)"
+        )
+    with torch.no_grad():
+        for name, value in found.fitting.items():
+            target[name].copy_(value)
+    note = f"start: {len(found.fitting)} of the model's {len(target)} tensors are from {path}"
+    if (found.old, found.new) != ("", ""):
+        note += f" ('{found.old}*' as '{found.new}*')"
+    if found.wider:
+        some = _some(sorted(found.wider))
+        note += f"; {some} had fewer input channels: the others begin as noise"
+    if misfits:
+        note += f"; not taken: {_some(misfits)}"
+    if found.unused:
+        note += f"; not in the model: {_some(sorted(found.unused))}"
+    return Start(note, trained_on, frozenset(found.fitting))
+
+
+def match(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Match:
+    """Where the tensors of a start go, by name and shape.
+
+    Args:
+        state: of the start, by name.
+        target: of the model, by name; only shapes matter but of kernels that are widened.
+    """
     old, new = _prefixes(state, target)
     renamed = _renamed(state, old, new)
     fitting = {
@@ -73,30 +137,9 @@ def load_start(network: nn.Module, source: str, held: Corpus | None = None) -> S
         if name in target and _lacks_channels(value, target[name])
     }
     fitting |= wider
-    if not fitting:
-        raise WeightsError(
-            f"nothing in {path} fits this model by name and shape (it has "
-            f"{_some(sorted(state))}; the model has {_some(sorted(target))})"
-        )
-    with torch.no_grad():
-        for name, value in fitting.items():
-            target[name].copy_(value)
-    note = f"start: {len(fitting)} of the model's {len(target)} tensors are from {path}"
-    if (old, new) != ("", ""):
-        note += f" ('{old}*' as '{new}*')"
-    if wider:
-        note += f"; {_some(sorted(wider))} had fewer input channels: the others begin as noise"
-    misfits = [
-        f"{name} is {tuple(value.shape)}, not {tuple(target[name].shape)}"
-        for name, value in renamed.items()
-        if name in target and name not in fitting
-    ]
-    unused = [name for name in renamed if name not in target]
-    if misfits:
-        note += f"; not taken: {_some(misfits)}"
-    if unused:
-        note += f"; not in the model: {_some(sorted(unused))}"
-    return Start(note, trained_on)
+    misfits = tuple(name for name in renamed if name in target and name not in fitting)
+    unused = tuple(name for name in renamed if name not in target)
+    return Match(old, new, fitting, tuple(wider), misfits, unused)
 
 
 def whom_it_saw(path: Path, held: Corpus | None = None) -> Mapping[str, Any] | None:
@@ -141,6 +184,13 @@ def _refuse_seen(path: Path, trained_on: Members | None, held: Corpus) -> None:
             f"{people[0]}): validation would flatter; begin with a run that left out the same "
             "fold"
         )
+
+
+def _is_head(name: str, given: Tensor, wanted: Tensor) -> bool:
+    """A head of other classes, or that reads another vector: it is learned anew."""
+    counts = {len(names) for names in CLASSES.values()}
+    answers = given.shape[1:] == wanted.shape[1:] and {len(given), len(wanted)} <= counts
+    return "head" in name.split(".") or answers
 
 
 def _lacks_channels(given: Tensor, wanted: Tensor) -> bool:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.train.checkpoint import CHECKPOINT, write_text
+from avemo_ros.train.checkpoint import CHECKPOINT, write_text, writing
 from avemo_ros.train.config import TrainConfig, dump, load_config
 from avemo_ros.train.space import Choices, Range, Space, check_space
 from avemo_ros.train.trial import Figures, RunTrial, TrialError
@@ -93,7 +93,8 @@ def search(plan: Plan, out: Path, run_trial: RunTrial) -> Result:
         KeyboardInterrupt: the user interrupted; table, plot and best.yaml are written.
     """
     optuna = _optuna()
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     base = out / BASE
     if not base.exists():
         write_text(base, plan.config)

@@ -1,0 +1,195 @@
+"""The live model of each fold and the final one, from branches that were trained before."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_tree import write_faces, write_speech
+
+from avemo_ros.cli import evaluate, train
+from avemo_ros.data.registry import list_items
+from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.evaluate.held_out import read_split
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.bundle import load_model, save_model
+from avemo_ros.model.live import LiveModel
+from avemo_ros.model.network import EvidenceFusion, FusionHead
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.zoo import build
+from avemo_ros.train.pairs import Bank, draw_pairs
+
+FACE = ModelSpec("face_cnn", {"widths": (8, 8), "blocks": (1, 1), "stem": 8})
+SPEECH = ModelSpec("speech_fcn", {"channels": (8, 8, 8, 8, 8)})
+ACTORS = {"fold0": (2, 3), "fold1": (10,), "final": ()}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_faces(folder / "fer2013")
+    write_speech(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def branches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folders `face` and `speech` of networks that are as they were made."""
+    folder = tmp_path_factory.mktemp("branches")
+    write_run(folder / "face", FACE, part({"fer2013": 42}, (), ["train"]), part({}, ()))
+    everybody = [actor for actors in ACTORS.values() for actor in actors]
+    for name, held in ACTORS.items():
+        learned = [actor for actor in everybody if actor not in held]
+        train_part, validation = part({"ravdess": 8}, learned), part({"ravdess": 8}, held)
+        write_run(folder / "speech" / name, SPEECH, train_part, validation)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, branches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "live"
+    assert call(data, branches, out) == 0
+    return out
+
+
+def part(items: dict[str, int], actors: Any, splits: Any = ()) -> dict[str, Any]:
+    subjects = [f"ravdess-{actor:02d}" for actor in actors]
+    return {"items": items, "subjects": subjects, "splits": list(splits)}
+
+
+def write_run(
+    run: Path, spec: ModelSpec, learned: dict[str, Any], held: dict[str, Any]
+) -> None:
+    torch.manual_seed(len(run.name))
+    about = {"trained_on": json.dumps(learned)}
+    save_model(build(spec), spec, run / "model.safetensors", run.name, about)
+    (run / "split.json").write_text(json.dumps({"train": learned, "validation": held}))
+
+
+def call(data: Path, branches: Path, out: Path, *more: str) -> int:
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    settings = (
+        f"live={{face_run: {branches / 'face'}, speech_run: {branches / 'speech'}, views: 2, "
+        "attention_steps: 2, steps: 4, pairs: 60, batch: 16}"
+    )
+    arguments = ["live", "--root", data, "--out", out, "--set", settings]
+    for setting in more:
+        arguments += ["--set", setting]
+    return train.run(parser.parse_args([str(one) for one in arguments]))
+
+
+def test_each_fold_holds_out_its_speakers_and_its_share_of_the_faces(
+    data: Path, run: Path
+) -> None:
+    faces = [
+        one for one in list_items("fer2013", data / "fer2013").items if one.split != "test"
+    ]
+    voices = list_items("ravdess", data / "ravdess", modality="audio").items
+    held_faces: list[str] = []
+    for name in ("fold0", "fold1"):
+        parts = read_split(run / name)
+        held = parts.held_out([*faces, *voices])
+        assert {one.subject for one in held if one.dataset == "ravdess"} == {
+            f"ravdess-{actor:02d}" for actor in ACTORS[name]
+        }
+        held_faces += [one.subject for one in held if one.dataset == "fer2013"]
+        assert not any(parts.train.has(one) for one in held)
+        told = json.loads(load_model(run / name / "model.safetensors").about["trained_on"])
+        assert told["items"]["fer2013"] == 42 + 42 / 2
+    shown = sorted(one.subject for one in faces if one.split == "validation")
+    assert sorted(held_faces) == shown, "every face is held out of one fold"
+    final = read_split(run / "final")
+    assert all(final.train.has(one) for one in faces)
+    assert not final.held_out([*faces, *voices])
+
+
+def test_the_model_of_a_fold_hears_with_the_network_of_that_fold(
+    branches: Path, run: Path
+) -> None:
+    fusions = []
+    for name in ACTORS:
+        live = load_model(run / name / "model.safetensors").model
+        assert isinstance(live, LiveModel)
+        speech = load_model(branches / "speech" / name / "model.safetensors").model
+        heard = live.network.speech.state_dict()
+        for key, value in speech.state_dict().items():
+            torch.testing.assert_close(heard[key.removeprefix("branch.")], value)
+        assert isinstance(live.network.fusion, EvidenceFusion)
+        fusions.append(live.network.fusion.bias)
+    assert not torch.equal(fusions[0], fusions[1])
+    summary = json.loads((run / "summary.json").read_text())
+    assert set(summary["folds"]) == {"fold0", "fold1"}
+
+
+def test_pairs_are_judged_by_the_fold_that_held_out_both(
+    data: Path, run: Path, tmp_path: Path
+) -> None:
+    found = tmp_path / "found.json"
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    arguments = ["pairs", "--root", data, "--model", run, "--folds", "--json", found]
+    arguments += ["--split", "validation", "--pairs", "28", "--rounds", "100"]
+    assert evaluate.run(parser.parse_args([str(one) for one in arguments])) == 0
+    result = json.loads(found.read_text())
+    assert [fold["items"] for fold in result["folds"]["each"]] == [14, 14]
+    assert result["seen"] is False
+    assert set(result["alone"]) == {"face", "voice"}
+    assert any("held out of the same fold" in note for note in result["notes"])
+
+
+def test_a_face_branch_that_learned_from_the_held_out_faces_is_refused(
+    data: Path, branches: Path, tmp_path: Path
+) -> None:
+    everything = part({"fer2013": 84}, (), ["train", "validation"])
+    write_run(tmp_path / "face", FACE, everything, part({}, ()))
+    (tmp_path / "speech").symlink_to(branches / "speech")
+    with pytest.raises(DataError, match="was trained on"):
+        call(data, tmp_path, tmp_path / "live")
+
+
+def test_an_unknown_fusion_is_refused(data: Path, branches: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"vectors \| evidence"):
+        call(data, branches, tmp_path / "live", "model.fusion=magic")
+    with pytest.raises(ConfigError, match=r"model\.norm"):
+        call(data, branches, tmp_path / "live", "model.norm=batch")
+
+
+def test_vectors_may_be_joined_by_bilinear_pooling(
+    data: Path, branches: Path, tmp_path: Path
+) -> None:
+    assert call(data, branches, tmp_path / "live", "model.fusion=vectors") == 0
+    live = load_model(tmp_path / "live" / "final" / "model.safetensors").model
+    assert isinstance(live, LiveModel)
+    assert isinstance(live.network.fusion, FusionHead)
+
+
+def test_the_fusion_of_evidence_begins_as_the_sum_of_log_probabilities() -> None:
+    fusion = EvidenceFusion()
+    voice, face = (torch.randn(5, len(EMOTIONS)).log_softmax(1) for _ in range(2))
+    nothing = torch.zeros(5, 0)
+    fused = fusion(nothing, nothing, voice, face)
+    torch.testing.assert_close(fused.logits, voice + face)
+    torch.testing.assert_close(fused.face_share, torch.full((5,), 0.5))
+
+
+def test_frames_of_a_pair_are_of_one_view_of_one_face() -> None:
+    labels = torch.arange(len(EMOTIONS)).repeat(2)
+    number = torch.arange(14.0)[:, None, None, None]
+    view = torch.arange(3.0)[:, None, None] / 10
+    frame = torch.arange(4.0)[:, None] / 100
+    faces = Bank((number + view + frame), labels)
+    pairs = draw_pairs(faces, Bank(number, labels), 200, torch.Generator().manual_seed(0))
+    shown = pairs.faces[..., 0]
+    one_view = (shown * 10).floor()
+    assert torch.equal(one_view, one_view[:, :1].expand_as(one_view))
+    assert torch.equal(shown[:, 0].floor().long() % len(EMOTIONS), pairs.labels)
+    assert torch.equal(pairs.speech[:, 0].long() % len(EMOTIONS), pairs.labels)
+    counts = pairs.mask.sum(1)
+    assert set(counts.tolist()) == {1, 2, 3, 4}
+    mixed = draw_pairs(
+        faces.as_frames(), Bank(number, labels), 50, torch.Generator().manual_seed(0)
+    )
+    assert mixed.faces.shape == (50, 12, 1)
