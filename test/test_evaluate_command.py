@@ -157,6 +157,15 @@ def test_each_fold_is_judged_on_those_that_it_held_out(tmp_path: Path, voices: P
     assert result["model"]["folds"] == 2
 
 
+def test_a_run_that_lacks_a_fold_in_between_is_refused(
+    tmp_path: Path, voices: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", SPEECH, (2, 3), ("happy", "sad"))
+    (run / "fold1").rename(run / "fold2")
+    told = refused(capsys, "ravdess", "--root", voices, "--model", run, "--folds")
+    assert "has fold2 but no fold1" in told
+
+
 def test_a_model_is_not_judged_on_those_it_learned_from(
     tmp_path: Path, voices: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -217,7 +217,8 @@ def open_folds(
     """The models `fold0`, `fold1`, ... of a run folder as one.
 
     Raises:
-        DataError: the folder has no folds, or a fold has learned from those that it holds out.
+        DataError: the folder has no folds or lacks one of them, or a fold has learned from
+            those that it holds out.
         WeightsError: a fold has no finished model.
     """
     run = Path(name).expanduser()
@@ -227,6 +228,12 @@ def open_folds(
     if not folders:
         raise DataError(
             f"'{name}' is no run folder with folds (fold0, fold1, ...); --model names one"
+        )
+    later = sorted(path.name for path in run.glob("fold*") if path not in folders)
+    if later:
+        raise DataError(
+            f"{run} has {later[0]} but no fold{len(folders)}: train that one first (--fold "
+            f"{len(folders)} --resume), or the others would be judged alone"
         )
     folds = [open_model(str(folder), modality, reading, hearing) for folder in folders]
     for folder, fold in zip(folders, folds, strict=True):
