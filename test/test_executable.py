@@ -11,19 +11,21 @@ import pytest
 RUN = """
 import runpy, sys
 sys.modules[sys.argv[1]] = None  # which makes its import fail as if it were not there
-runpy.run_path(sys.argv[2], run_name="__main__")
+executable = sys.argv[2]
+sys.argv = [executable, *sys.argv[3:]]
+runpy.run_path(executable, run_name="__main__")
 """
 
 
 def started(
-    repository: Path, folder: Path, module: str, lacking: str
+    repository: Path, folder: Path, module: str, lacking: str, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     """What starts a module of ours, where another module is not installed."""
     template = (repository / "tools" / "executable.in").read_text()
     executable = folder / "executable"
     executable.write_text(template.replace("@MODULE@", module))
     return subprocess.run(
-        [sys.executable, "-c", RUN, lacking, str(executable)],
+        [sys.executable, "-c", RUN, lacking, str(executable), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -34,7 +36,7 @@ def started(
 def test_a_missing_pip_package_is_named_with_what_to_run(
     repository: Path, tmp_path: Path
 ) -> None:
-    done = started(repository, tmp_path, "avemo_ros.cli.main", "numpy")
+    done = started(repository, tmp_path, "avemo_ros.cli.main", "numpy", "models")
     assert done.returncode == 1
     assert "'numpy' is missing: run `make setup`" in done.stderr
     assert ". tools/env.sh" in done.stderr
@@ -44,7 +46,7 @@ def test_a_missing_pip_package_is_named_with_what_to_run(
 def test_a_missing_module_of_the_package_itself_is_not_taken_for_one(
     repository: Path, tmp_path: Path
 ) -> None:
-    done = started(repository, tmp_path, "avemo_ros.cli.main", "avemo_ros.cli.models")
+    done = started(repository, tmp_path, "avemo_ros.cli.main", "avemo_ros.cli.models", "models")
     assert done.returncode == 1
     assert "ModuleNotFoundError" in done.stderr
     assert "make setup" not in done.stderr
