@@ -82,12 +82,16 @@ def test_nobody_hears_of_pictures_and_sound_but_of_tracks_and_spectrogram(
     assert len(face.landmarks) == 1404
     assert len(face.crop) == face.crop_side**2
     assert len(chunks[0].power_db) == chunks[0].bins * len(chunks[0].speech)
+
+    def published() -> set[str]:
+        named = graph.probe.get_publisher_names_and_types_by_node(node.get_name(), "/")
+        return {name.rsplit("/", 1)[-1] for name, _ in named}
+
+    # DDS tells the names of a node's topics later than it carries their messages.
+    graph.spin(lambda: len(published()) >= 9)
+    graph.spin_for(0.3)
     # What it publishes, apart from what every node has.
-    published = {
-        name.rsplit("/", 1)[-1]
-        for name, _ in graph.probe.get_publisher_names_and_types_by_node(node.get_name(), "/")
-    }
-    assert published == {
+    assert published() == {
         "diagnostics", "emotion_overlay", "emotion_state", "emotion_states", "face_tracks",
         "parameter_events", "rosout", "spectrogram", "transition_event",
     }  # fmt: skip
