@@ -57,3 +57,15 @@ class WeightsError(AvemoError):
 
 class DataError(AvemoError):
     """A data set is missing, broken, or would be used in a way that is not honest."""
+
+
+class BagError(AvemoError):
+    """A bag is missing, damaged beyond reading, or holds nothing that can be used."""
+
+
+class LabelError(AvemoError):
+    """A file of labels is missing or wrong; the message names file, line and field."""
+
+
+class DialogError(AvemoError):
+    """A dialog's back end, strategy file or words cannot be used."""

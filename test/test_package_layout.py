@@ -19,9 +19,12 @@ FROM_PYPI = {
     "av": "av",
     "cv2": "opencv-contrib-python",
     "google": "protobuf",
+    "httpx": "httpx",
+    "mcap": "mcap",
     "mediapipe": "mediapipe",
     "numpy": "numpy",
     "pyaudio": "PyAudio",
+    "rosbags": "rosbags",
     "safetensors": "safetensors",
     "scipy": "scipy",
     "simplejpeg": "simplejpeg",
@@ -49,11 +52,27 @@ LAYERS = {
     "source": {"audio"},
     "audio": set(),
     "vision": set(),
-    "data": {"source", "audio", "vision"},
+    "truth": {"vision"},
+    "bag": {"source", "audio", "vision", "state"},
+    "data": {"source", "audio", "vision", "bag", "truth"},
     "model": {"audio", "vision", "data"},
     "state": {"audio", "vision", "model"},
     "sink": {"audio", "vision", "state"},
     "pipeline": {"audio", "vision", "model", "state"},
+    "replay": {
+        "source",
+        "audio",
+        "vision",
+        "model",
+        "state",
+        "sink",
+        "pipeline",
+        "bag",
+        "truth",
+        "data",
+        "evaluate",
+    },
+    "dialog": {"state"},
     "evaluate": {"source", "audio", "vision", "data", "model", "sink"},
     "train": {"source", "audio", "vision", "data", "model", "sink", "evaluate"},
 }
@@ -165,7 +184,11 @@ def test_only_nodes_import_ros(repository: Path) -> None:
         if "nodes" in path.relative_to(repository).parts:
             continue
         found = {name.split(".")[0] for name in imports(path)} & ros
-        found |= {name for name in imports(path) if name.startswith("avemo_ros.msg")}
+        found |= {
+            name
+            for name in imports(path)
+            if name.startswith(("avemo_ros.msg", "avemo_ros.srv"))
+        }
         assert not found, f"{path} imports {found}"
 
 

@@ -133,7 +133,7 @@ make_microphone() {
 # into the install tree one by one, the names.
 workspace_digest() {
     {
-        cat "$venv/avemo.stamp" CMakeLists.txt package.xml tools/executable.in msg/*.msg
+        cat "$venv/avemo.stamp" CMakeLists.txt package.xml tools/executable.in msg/*.msg srv/*.srv
         find tools/audio_common_msgs -type f -exec cat {} +
         find . \( -path './.*' -o -name __pycache__ \) -prune -o -type f \
             \( -path './avemo_ros/*' -o -path './config/*' -o -path './launch/*' \

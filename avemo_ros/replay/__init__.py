@@ -1,0 +1,1 @@
+"""Recordings through the live core, scored against their labels."""
