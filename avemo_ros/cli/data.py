@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from avemo_ros.cli.late import LateParser
 from avemo_ros.cli.options import read_options
 from avemo_ros.cli.outputs import check_outputs, write_json
 from avemo_ros.data.check import as_json, check, report
@@ -20,25 +20,10 @@ DONE: Final = 0
 DIFFERS: Final = 1
 
 
-class _LateParser(argparse.ArgumentParser):
-    """Declares its arguments only when its command is used: that may load much."""
-
-    declare: Callable[[argparse.ArgumentParser], None] | None = None
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: Any = None
-    ) -> tuple[Any, list[str]]:
-        """Declare, then parse."""
-        declare, self.declare = self.declare, None
-        if declare is not None:
-            declare(self)
-        return super().parse_known_args(args, namespace)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     actions = parser.add_subparsers(
-        dest="action", required=True, metavar="ACTION", parser_class=_LateParser
+        dest="action", required=True, metavar="ACTION", parser_class=LateParser
     )
     text = "list the data sets: classes, licence and the layout that is expected"
     listing = actions.add_parser("list", help=text, description=_sentence(text))
