@@ -72,7 +72,7 @@ LAYERS = {
         "data",
         "evaluate",
     },
-    "dialog": {"state"},
+    "dialog": {"state", "sink"},
     "evaluate": {"source", "audio", "vision", "data", "model", "sink"},
     "train": {"source", "audio", "vision", "data", "model", "sink", "evaluate"},
 }

@@ -1,0 +1,255 @@
+"""A conversation as one HTML file: words, sensed emotion, strategy and answer side by side.
+
+The file needs no network and holds no picture and no sound.  It reads in light and dark, and
+on a small screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from avemo_ros.labels import UNKNOWN
+from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.sink.palette import INKS
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a person said, what was sensed, and what the robot answered."""
+
+    t: float
+    """Sensor time of the words since the conversation began [s]."""
+    words: str
+    emotion: str
+    """Steady emotion that was taken into account: one of EMOTIONS, or 'unknown'."""
+    confidence: float
+    """Of that emotion, 0 to 1."""
+    strategy: str
+    answer: str
+    intensity: float = 0.0
+    """How strongly the strategy was followed, 0 to 1."""
+    rate: float = 1.0
+    """Speaking rate over the voice's usual."""
+    pitch: float = 0.0
+    """Against the voice's usual [semitones]."""
+    volume: float = 0.0
+    """Against the voice's usual [dB]."""
+    gesture: str = ""
+    """A hint for the body; '' for none."""
+    context: str = ""
+    """What the dialog knew of the person, as one paragraph."""
+    back_end: str = ""
+    """Who made the text: 'offline', or the model's name."""
+    failure: str = ""
+    """Why the configured endpoint did not answer; '' if it did or none was asked."""
+    truth: str = ""
+    """What the person felt according to the script; '' where nobody knows."""
+    baseline: str = ""
+    """The answer with the emotion cues switched off; '' where that was not asked."""
+    baseline_strategy: str = ""
+
+
+def write_transcript(path: Path, turns: Sequence[Turn], title: str, subtitle: str = "") -> None:
+    """Write the page; it takes the place of an older one when it is complete.
+
+    Args:
+        path: of the file.
+        turns: oldest first.
+        title: heading, e.g. the name of the recording.
+        subtitle: one line below it.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        with replaced(path) as made:
+            # A lone surrogate, as terminals give for bytes that are not UTF-8, must not cost
+            # the whole page.
+            made.write_text(render(turns, title, subtitle), encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def render(turns: Sequence[Turn], title: str, subtitle: str = "") -> str:
+    """The page as text."""
+    return page(title, subtitle or _subtitle(turns), conversation(turns), NOTICE)
+
+
+def page(title: str, subtitle: str, content: str, notice: str) -> str:
+    """A whole HTML document in the style of the transcript.
+
+    Args:
+        title: plain text.
+        subtitle: plain text.
+        content: HTML.
+        notice: HTML of the footer.
+    """
+    return "".join(
+        (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)}</title><style>{_style()}</style></head>",
+            f"<body><main><h1>{escape(title)}</h1>",
+            f'<p class="sub">{escape(subtitle)}</p>{content}',
+            f"<footer>{notice}</footer></main></body></html>\n",
+        )
+    )
+
+
+def conversation(turns: Sequence[Turn]) -> str:
+    """The turns as one HTML section."""
+    if not turns:
+        return '<section><p class="empty">Nothing was said.</p></section>'
+    compared = any(turn.baseline for turn in turns)
+    names = ["", "Person", "Sensed emotion", "Strategy", "Robot"]
+    names += ["Robot without emotion cues"] if compared else []
+    head = "".join(f"<th>{name}</th>" for name in names)
+    rows = "".join(_row(turn, compared) for turn in turns)
+    return (
+        f'<section class="wide"><table class="talk{" two" if compared else ""}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>"
+    )
+
+
+def _subtitle(turns: Sequence[Turn]) -> str:
+    told = sum(turn.emotion != UNKNOWN for turn in turns)
+    count = f"{len(turns)} turn{'' if len(turns) == 1 else 's'}"
+    return f"{count}, {told} of them with a sensed emotion"
+
+
+def _row(turn: Turn, compared: bool) -> str:
+    cells = [
+        ("time", f"{turn.t:.1f} s"),
+        ("words", f"<q>{escape(turn.words)}</q>" if turn.words else "<i>no words</i>"),
+        ("sensed", _sensed(turn)),
+        ("strategy", _strategy(turn)),
+        ("answer", f"<p>{escape(turn.answer)}</p>{_origin(turn)}{_context(turn)}"),
+    ]
+    if compared:
+        under = _small(_shown(turn.baseline_strategy)) if turn.baseline_strategy else ""
+        cells.append(("answer other", f"<p>{escape(turn.baseline)}</p>{under}"))
+    return (
+        "<tr>"
+        + "".join(f'<td class="{kind}">{content}</td>' for kind, content in cells)
+        + "</tr>"
+    )
+
+
+def _sensed(turn: Turn) -> str:
+    label = turn.emotion if turn.emotion in INKS else UNKNOWN
+    known = label != UNKNOWN
+    chip = f'<b class="chip {label}">{escape(turn.emotion)}</b>'
+    bar = (
+        f'<span class="bar"><i class="{label}" style="width:{100 * turn.confidence:.0f}%"></i>'
+        f"</span>{_small(f'{turn.confidence:.0%} confident')}"
+        if known
+        else _small("no claim is made")
+    )
+    truth = _small(f"script: {turn.truth}") if turn.truth else ""
+    return chip + bar + truth
+
+
+def _strategy(turn: Turn) -> str:
+    style = []
+    if turn.rate != 1.0:
+        style.append(f"rate {turn.rate:.2f}")
+    if turn.pitch:
+        style.append(f"pitch {turn.pitch:+.1f} st")
+    if turn.volume:
+        style.append(f"volume {turn.volume:+.1f} dB")
+    notes = [
+        f"intensity {turn.intensity:.2f}" if turn.intensity else "",
+        ", ".join(style),
+        f"gesture {_shown(turn.gesture)}" if turn.gesture else "",
+    ]
+    return f"<b>{escape(_shown(turn.strategy))}</b>" + "".join(
+        _small(note) for note in notes if note
+    )
+
+
+def _origin(turn: Turn) -> str:
+    if turn.failure:
+        return f'<small class="failed">{escape(turn.back_end)}: {escape(turn.failure)}</small>'
+    return _small(turn.back_end) if turn.back_end else ""
+
+
+def _context(turn: Turn) -> str:
+    if not turn.context:
+        return ""
+    return f"<details><summary>What the robot knew</summary>{escape(turn.context)}</details>"
+
+
+def _small(text: str) -> str:
+    return f"<small>{escape(text)}</small>"
+
+
+def _shown(name: str) -> str:
+    """A name of the table as words: 'give_room' -> 'give room'."""
+    return name.replace("_", " ")
+
+
+def _style() -> str:
+    light = "".join(_ink(name, ink.light) for name, ink in INKS.items())
+    dark = "".join(_ink(name, ink.dark) for name, ink in INKS.items())
+    inks = "".join(f".{name}{{--ink-of:var(--{name})}}" for name in INKS)
+    return (
+        f":root{{color-scheme:light dark;{light}{_LIGHT}}}"
+        f"@media(prefers-color-scheme:dark){{:root{{{dark}{_DARK}}}}}{inks}{_RULES}"
+    )
+
+
+def _ink(name: str, colour: str) -> str:
+    return f"--{name}:{colour};"
+
+
+NOTICE: Final = (
+    "<p><b>How to read this.</b> The sensed emotion is what a model read in face and voice, "
+    "smoothed over time; it is not what a person felt. Where it was not sure, no claim is "
+    "made and the strategy does not rest on one.</p>"
+    "<p><b>Personal data.</b> This page holds what a person said: keep it no longer than "
+    "needed and share it only with their consent.</p>"
+)
+_LIGHT: Final = (
+    "--bg:#f6f7f9;--card:#fff;--ink:#1c2128;--soft:#59636e;--line:#d8dee4;--row:#eef1f4;"
+    "--bad:#b3261e;"
+)
+_DARK: Final = (
+    "--bg:#0f1318;--card:#181d24;--ink:#e8ecf1;--soft:#9aa5b1;--line:#2f3742;--row:#222932;"
+    "--bad:#ff8a80;"
+)
+_RULES: Final = """
+*{box-sizing:border-box}
+body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+main{max-width:1240px;margin:0 auto;padding:28px 20px 48px}
+h1{font-size:24px;margin:0;overflow-wrap:anywhere}
+h2{font-size:17px;margin:0 0 8px}
+.sub,footer,small,summary,.time,.empty{color:var(--soft)}
+.sub{margin:2px 0 18px}
+section{background:var(--card);border:1px solid var(--line);border-radius:12px;
+padding:16px 18px;margin:0 0 16px}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th{color:var(--soft);font-weight:500;font-size:13px;text-align:left;padding:0 14px 8px 0}
+td{padding:12px 14px 12px 0;border-top:1px solid var(--line);vertical-align:top;
+overflow-wrap:anywhere}
+.talk{min-width:820px;table-layout:fixed}
+.talk.two{min-width:1080px}
+.talk th:nth-child(1){width:64px}.talk th:nth-child(3){width:132px}
+.talk th:nth-child(4){width:148px}
+q{quotes:"\\201C" "\\201D"}
+.answer p{margin:0 0 2px}
+.other{color:var(--soft)}
+small{display:block;font-size:12.5px;line-height:1.45}
+.failed{color:var(--bad)}
+.chip{display:inline-block;padding:1px 10px;border-radius:11px;
+border:1.5px solid var(--ink-of);font-weight:600;font-size:14px}
+.bar{display:block;height:5px;border-radius:3px;background:var(--row);margin:7px 0 3px;
+max-width:110px}
+.bar i{display:block;height:5px;border-radius:3px;background:var(--ink-of)}
+details{margin-top:6px;font-size:13.5px}summary{cursor:pointer;font-size:12.5px}
+footer{font-size:13px;max-width:76ch}
+"""
