@@ -10,6 +10,7 @@ import torch
 from training_tree import write_faces, write_speech
 
 from avemo_ros.cli import evaluate, train
+from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.registry import list_items
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.held_out import read_split
@@ -20,6 +21,7 @@ from avemo_ros.model.network import EvidenceFusion, FusionHead
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.zoo import build
 from avemo_ros.train.pairs import Bank, draw_pairs
+from avemo_ros.train.start import load_start
 
 FACE = ModelSpec("face_cnn", {"widths": (8, 8), "blocks": (1, 1), "stem": 8})
 SPEECH = ModelSpec("speech_fcn", {"channels": (8, 8, 8, 8, 8)})
@@ -138,6 +140,22 @@ def test_pairs_are_judged_by_the_fold_that_held_out_both(
     assert result["seen"] is False
     assert set(result["alone"]) == {"face", "voice"}
     assert any("held out of the same fold" in note for note in result["notes"])
+
+
+def test_the_face_of_a_live_model_may_go_on_learning_and_be_judged(
+    data: Path, run: Path
+) -> None:
+    """Its fusion learned from faces that its face network was never shown."""
+    faces = list_items("fer2013", data / "fer2013").items
+    held = tuple(one for one in faces if one.split == "validation")
+    corpus = Corpus(held, tuple(Features() for _ in held))
+    live = str(run / "final" / "model.safetensors")
+    begun = load_start(build(FACE), live, corpus)
+    assert begun.trained_on is not None
+    assert begun.trained_on["items"] == {"fer2013": 42}
+    whole = ModelSpec("live", {"face": FACE, "speech": SPEECH, "fusion": "clarity"})
+    with pytest.raises(DataError, match="was trained on"):
+        load_start(build(whole), live, corpus)
 
 
 def test_a_face_branch_that_learned_from_the_held_out_faces_is_refused(

@@ -433,7 +433,7 @@ class _LiveSpeech(nn.Module):
         self.network = network
 
     def forward(self, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
-        vector = self.network.speech.fcn(spectrogram)
+        vector = self.network.listen(spectrogram)
         return vector, self.network.speech_log(vector)
 
 
@@ -474,7 +474,7 @@ def _live_pieces(network: EmotionNet) -> tuple[Piece, ...]:
         Piece(
             "fusion",
             _LiveFusion(network),
-            {"speech_vector": ("batch", network.speech.width), "embeddings": embeddings},
+            {"speech_vector": ("batch", network.heard_width), "embeddings": embeddings},
             (log, "face_share"),
         ),
     )

@@ -37,14 +37,14 @@ class LiveModel(EmotionModel):
         face_log = net.face.head.weight.new_zeros(len(nobody), len(EMOTIONS))
         speech_log, fused = face_log, face_log
         faces = torch.zeros(len(nobody), net.face.width, device=face_log.device)
-        speech = torch.zeros(len(nobody), net.speech.width, device=face_log.device)
+        speech = torch.zeros(len(nobody), net.heard_width, device=face_log.device)
         if batch.faces is not None and bool(seen.any()):
             mask = face_mask(batch)
             frames = embed_frames(net.face.cnn, batch.faces, mask)
             faces = net.face.pool(frames, mask)[0]
             face_log = _only(net.face_log(faces), seen)
         if batch.speech is not None and bool(heard.any()):
-            speech = spread(net.speech.fcn(batch.speech[heard]), heard)
+            speech = spread(net.listen(batch.speech[heard]), heard)
             speech_log = _only(net.speech_log(speech), heard)
         share = seen.float()
         both = seen & heard

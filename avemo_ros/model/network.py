@@ -24,10 +24,11 @@ from torch import Tensor, nn
 
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.branch import FaceBranch, SpeechBranch, collapse
+from avemo_ros.model.clarity import FIGURES, clarity
 from avemo_ros.model.fusion import FactorizedBilinearPooling, Gate
 
-FUSIONS: Final = ("vectors", "evidence")
-"""`FusionHead` and `EvidenceFusion`."""
+FUSIONS: Final = ("vectors", "evidence", "clarity")
+"""`FusionHead`, `EvidenceFusion`, and the latter with a gate that reads a voice's clarity."""
 _LEAST_LOG: Final = -6.0
 """The gate does not tell smaller log-probabilities apart."""
 
@@ -83,12 +84,22 @@ class EvidenceFusion(nn.Module):
     beforehand, and the gate g reads how sure and of what each is: s, its entropy and its
     largest probability.  It starts as the sum of the log-probabilities.  Some 800 weights:
     there are few voices to learn from, which a fusion of the vectors learns by heart.
+
+    In noise the voice's branch may be sure of the wrong thing; with `clarity` the gate reads
+    from the sound itself, too, whether the voice can be heard (`clarity.clarity`).
     """
 
-    def __init__(self, hidden: int = 32) -> None:
+    def __init__(self, hidden: int = 32, clarity: int = 0) -> None:
+        """Set up.
+
+        Args:
+            hidden: width of the gate.
+            clarity: how many figures of clarity the speech vectors end with.
+        """
         super().__init__()
         emotions = len(EMOTIONS)
-        self.read = nn.Linear(2 * (emotions + 2), hidden)
+        self.clarity = clarity
+        self.read = nn.Linear(2 * (emotions + 2) + clarity, hidden)
         self.weigh = nn.Linear(hidden, 2)
         nn.init.zeros_(self.weigh.weight)
         nn.init.zeros_(self.weigh.bias)
@@ -97,10 +108,12 @@ class EvidenceFusion(nn.Module):
         self.bias = nn.Parameter(torch.zeros(emotions))
 
     def forward(
-        self, _speech: Tensor, _face: Tensor, speech_log: Tensor, face_log: Tensor
+        self, speech: Tensor, _face: Tensor, speech_log: Tensor, face_log: Tensor
     ) -> Fused:
-        """See `FusionHead.forward`; the vectors are not looked at."""
+        """See `FusionHead.forward`; of the vectors only the clarity is looked at."""
         told = torch.cat((_evidence(speech_log), _evidence(face_log)), 1)
+        if self.clarity:
+            told = torch.cat((told, speech[:, -self.clarity :]), 1)
         shares = torch.softmax(self.weigh(torch.tanh(self.read(told))), 1)
         of_speech, of_face = 2 * shares[:, :1], 2 * shares[:, 1:]
         heard = speech_log + speech_log @ self.speech_confusion
@@ -139,10 +152,12 @@ class EmotionNet(nn.Module):
         super().__init__()
         self.face = face if face is not None else FaceBranch()
         self.speech = speech if speech is not None else SpeechBranch()
+        self.clarity = FIGURES if fusion == "clarity" else 0
+        """Figures of clarity at the end of what `listen` gives."""
         self.fusion: FusionHead | EvidenceFusion = (
-            EvidenceFusion()
-            if fusion == "evidence"
-            else FusionHead(self.speech.width, self.face.width)
+            FusionHead(self.speech.width, self.face.width)
+            if fusion == "vectors"
+            else EvidenceFusion(clarity=self.clarity)
         )
         for name in ("speech", "face", "fused"):
             self.register_buffer(f"{name}_temperature", torch.ones(()))
@@ -151,12 +166,27 @@ class EmotionNet(nn.Module):
         """Face vectors (B, width) to calibrated log-probabilities (B, 7)."""
         return torch.log_softmax(self.face.classify(vector) / self.face_temperature, 1)
 
-    def speech_log(self, vector: Tensor) -> Tensor:
-        """Speech vectors (B, width) to calibrated log-probabilities (B, 7)."""
-        logits = collapse(self.speech.classify(vector))
+    @property
+    def heard_width(self) -> int:
+        """Length of what `listen` gives."""
+        return self.speech.width + self.clarity
+
+    def listen(self, spectrogram: Tensor) -> Tensor:
+        """Spectrograms (B, 1, T, 200), as `preprocess.relative` gives them, to what the fusion
+        needs of the voice (B, heard width): the emotion vector and, if it reads that, how
+        clear the voice is."""
+        vector: Tensor = self.speech.fcn(spectrogram)
+        if not self.clarity:
+            return vector
+        return torch.cat((vector, clarity(spectrogram).to(vector.dtype)), 1)
+
+    def speech_log(self, heard: Tensor) -> Tensor:
+        """What `listen` gives (B, heard width) to calibrated log-probabilities (B, 7)."""
+        logits = collapse(self.speech.classify(heard[:, : self.speech.width]))
         return torch.log_softmax(logits / self.speech_temperature, 1)
 
     def fuse(self, speech: Tensor, face: Tensor) -> tuple[Tensor, Tensor]:
-        """Pairs of vectors to calibrated log-probabilities (B, 7) and face shares (B,)."""
+        """What `listen` gives and face vectors to calibrated log-probabilities (B, 7) and face
+        shares (B,)."""
         fused = self.fusion(speech, face, self.speech_log(speech), self.face_log(face))
         return torch.log_softmax(fused.logits / self.fused_temperature, 1), fused.face_share

@@ -24,7 +24,7 @@ class SpeechEvidence:
     """What the speech branch makes of a window; computed once, used for every face."""
 
     vector: Tensor
-    """(1, width) emotion vector."""
+    """(1, heard width): what `EmotionNet.listen` gives."""
     log_probabilities: Tensor
     """(1, 7), calibrated."""
 
@@ -122,7 +122,7 @@ class Predictor:
         given = spectrogram_tensor(power_db)
         features = given.to(self.device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            vector = self._network.speech.fcn(features)
+            vector = self._network.listen(features)
             return SpeechEvidence(vector, self._network.speech_log(vector))
 
     def predict(

@@ -538,7 +538,7 @@ _ALL: Final = (
                 "fusion",
                 "vectors",
                 "vectors: the gate reads both vectors, and FBP of them is added; evidence: it "
-                "reads the log-probabilities.",
+                "reads the log-probabilities; clarity: these, and how clear the voice is.",
                 FUSIONS,
             ),
         ),

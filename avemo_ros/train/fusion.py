@@ -18,7 +18,7 @@ from torch.nn import functional
 from avemo_ros.evaluate.calibration import calibration_error
 from avemo_ros.evaluate.metrics import accuracy, recalls, unweighted_recall
 from avemo_ros.labels import EMOTIONS, SPEECH_TO_EMOTION
-from avemo_ros.model.branch import FaceBranch, SpeechBranch, collapse
+from avemo_ros.model.branch import FaceBranch, collapse
 from avemo_ros.model.calibration import fit_temperature
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.train.config import LiveConfig
@@ -56,8 +56,8 @@ def train_attention(branch: FaceBranch, faces: Bank, settings: LiveConfig, seed:
 class Part:
     """What one fold held out."""
 
-    head: SpeechBranch
-    """The branch that never heard these voices."""
+    listener: EmotionNet
+    """Its speech branch never heard these voices."""
     faces: Bank
     voices: Bank
 
@@ -77,7 +77,7 @@ def fit_speech(parts: Sequence[Part]) -> float:
     for part in parts:
         vectors = part.voices.vectors.flatten(1, 2)
         with torch.no_grad():
-            spoken.append(collapse(part.head.classify(vectors.flatten(0, 1))))
+            spoken.append(_said(part.listener, vectors.flatten(0, 1)))
         said.append(part.voices.labels.repeat_interleave(vectors.shape[1]))
     return fit_temperature(torch.cat(spoken), torch.cat(said))
 
@@ -105,7 +105,7 @@ def train_fusion(
     for step in range(settings.steps):
         part = parts[step % len(parts)]
         pairs = draw_pairs(part.faces, part.voices, settings.batch, chance)
-        given = _temper(evidence(network, part.head, pairs), settings.tempering, chance)
+        given = _temper(evidence(network, part.listener, pairs), settings.tempering, chance)
         logits = fusion(*_drop(given, settings.modality_dropout, chance)).logits
         loss = functional.cross_entropy(logits, pairs.labels)
         optimiser.zero_grad()
@@ -122,13 +122,18 @@ def begin_anew(network: EmotionNet, untrained: nn.Module) -> None:
 
 
 def evidence(
-    network: EmotionNet, head: SpeechBranch, pairs: Pairs
+    network: EmotionNet, listener: EmotionNet, pairs: Pairs
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Speech and face vectors and calibrated log-probabilities of pairs."""
     with torch.no_grad():
         face, _ = network.face.pool(pairs.faces, pairs.mask)
-        spoken = collapse(head.classify(pairs.speech)) / network.speech_temperature
+        spoken = _said(listener, pairs.speech) / network.speech_temperature
         return pairs.speech, face, torch.log_softmax(spoken, 1), network.face_log(face)
+
+
+def _said(listener: EmotionNet, heard: Tensor) -> Tensor:
+    """Logits (B, 7), not calibrated, of what its `listen` gave."""
+    return collapse(listener.speech.classify(heard[:, : listener.speech.width]))
 
 
 def _temper(
@@ -158,13 +163,13 @@ def _drop(
 
 
 def answers(
-    network: EmotionNet, head: SpeechBranch, pairs: Pairs, face_counts: Tensor
+    network: EmotionNet, listener: EmotionNet, pairs: Pairs, face_counts: Tensor
 ) -> dict[str, Tensor]:
     """Logits (B, 7) of each way to answer, and the shares of the face (B,).
 
     `face_counts` (7,) is how often each emotion is in the face data.
     """
-    given = evidence(network, head, pairs)
+    given = evidence(network, listener, pairs)
     with torch.no_grad():
         fused = network.fusion(*given)
     total = given[2] + given[3]

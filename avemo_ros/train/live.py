@@ -51,7 +51,7 @@ from avemo_ros.train.fusion import (
 from avemo_ros.train.pairs import draw_pairs, face_bank, speech_bank
 from avemo_ros.train.people import Job, Source, describe, describe_parts, read_source
 from avemo_ros.train.run import Place, summarise
-from avemo_ros.train.start import merged, whom_it_saw
+from avemo_ros.train.start import PARTS, merged, whom_it_saw
 
 FIGURES: Final = "figures.json"
 _ATTENTION_VIEWS: Final = 6
@@ -250,21 +250,25 @@ def _read_data(config: TrainConfig, source: Source, branches: _Branches, place: 
 
 def _whom_they_saw(
     config: TrainConfig, branches: _Branches, data: _Data
-) -> list[list[Mapping[str, Any]]]:
-    """Whom the branches of each fold, and of the final model, say that they were trained on.
+) -> list[dict[str, Mapping[str, Any]]]:
+    """Whom the branches 'face' and 'speech' of each fold, and of the final model, say that they
+    were trained on.
 
     Raises:
         DataError: on faces or voices that are held out from them.
     """
     path = find_model(config.live.face_run)
     told = [whom_it_saw(path, faces) for faces in data.faces]
-    faces = [told[0]] if told[0] is not None else []
-    made = []
-    for (_, folder), voices in zip(branches.folds, data.voices, strict=True):
-        spoken = whom_it_saw(find_model(folder), voices)
-        made.append([*faces, *([spoken] if spoken is not None else [])])
-    spoken = whom_it_saw(find_model(Path(config.live.speech_run).expanduser() / FINAL))
-    return [*made, [*faces, *([spoken] if spoken is not None else [])]]
+    spoken = [
+        whom_it_saw(find_model(folder), voices)
+        for (_, folder), voices in zip(branches.folds, data.voices, strict=True)
+    ]
+    final = Path(config.live.speech_run).expanduser() / FINAL
+    spoken.append(whom_it_saw(find_model(final)))
+    return [
+        {name: one for name, one in (("face", told[0]), ("speech", heard)) if one is not None}
+        for heard in spoken
+    ]
 
 
 def _attend(network: EmotionNet, learned: Corpus, config: TrainConfig) -> float:
@@ -294,14 +298,14 @@ def _parts(branches: _Branches, data: _Data, config: TrainConfig) -> list[Part]:
             settings.frames,
         )
         heard = speech_bank(
-            network.speech,
+            network,
             voices,
             settings.views,
             3 + seed + index,
             config.data,
             config.augment,
         )
-        parts.append(Part(network.speech, shown, heard))
+        parts.append(Part(network, shown, heard))
     return parts
 
 
@@ -321,7 +325,7 @@ def _judge(
     """What a fold's model says of pairs that it has learned nothing from."""
     chance = torch.Generator().manual_seed(100 + index + config.training.seed)
     pairs = draw_pairs(part.faces, part.voices, config.live.pairs, chance)
-    return _Judged(network, pairs.labels, answers(network, part.head, pairs, counts))
+    return _Judged(network, pairs.labels, answers(network, part.listener, pairs, counts))
 
 
 def _temperature(judged: Sequence[_Judged]) -> float:
@@ -355,7 +359,7 @@ def _write(
     branches: _Branches,
     data: _Data,
     fold: int | None,
-    seen: Sequence[Mapping[str, Any]],
+    seen: Mapping[str, Mapping[str, Any]],
     report: Mapping[str, Any] | None,
     config: TrainConfig,
     place: Place,
@@ -380,13 +384,16 @@ def _write(
 
 
 def _describe(
-    data: _Data, fold: int | None, seen: Sequence[Mapping[str, Any]]
+    data: _Data, fold: int | None, seen: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """split.json, and whom the model and its branches were trained on."""
+    """split.json, and whom the model and its branches were trained on.
+
+    The whole has seen the faces that its fusion learned from; its face branch alone has not.
+    """
     items = data.source.items
     if fold is None:
         split = describe(data.source, Job(FINAL, _rows(items, None), ~_rows(items, None)))
-        return split, merged([split["train"], *seen])
+        return split, {**merged([split["train"], *seen.values()]), PARTS: dict(seen)}
     faces = sorted(item.subject for item in data.faces[fold].items)
     people = {item.subject for item in data.voices[fold].items}.union(faces)
     held = _rows(items, people)
@@ -394,7 +401,8 @@ def _describe(
     # Too many to be listed otherwise, but a share of a part has no other name.
     split["validation"]["subjects"] = sorted(people)
     split["train"]["but"] = faces
-    return split, {**merged([split["train"], *seen]), "but": faces}
+    everybody = merged([split["train"], *seen.values()])
+    return split, {**everybody, "but": faces, PARTS: dict(seen)}
 
 
 def _rows(items: Sequence[Item], people: Set[str] | None) -> NDArray[np.bool_]:

@@ -24,7 +24,8 @@ from tqdm import tqdm
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.branch import FaceBranch, SpeechBranch
+from avemo_ros.model.branch import FaceBranch
+from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augment_face, augment_speech
 from avemo_ros.train.config import AugmentConfig, DataConfig, FaceAugment
@@ -105,7 +106,7 @@ def face_bank(
 
 
 def speech_bank(
-    branch: SpeechBranch,
+    network: EmotionNet,
     corpus: Corpus,
     views: int,
     seed: int,
@@ -135,7 +136,7 @@ def speech_bank(
                 cut = bank.windows(items, places, columns)
                 shown.append(augment_speech.degrade(cut, chance, how.speech))
             vectors = [
-                branch.fcn(
+                network.listen(
                     relative(view.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
                 )
                 for view in shown

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import safe_open
@@ -23,6 +23,8 @@ from avemo_ros.model.bundle import find_model
 from avemo_ros.model.foreign import read_state
 from avemo_ros.model.unimodal import CLASSES
 
+PARTS: Final = "parts"
+"""In `trained_on`: the same of the model's parts, where a part has seen less than the whole."""
 _DEPTH = 2
 """Names of parts this deep are tried as prefixes."""
 _LISTED = 4
@@ -78,7 +80,6 @@ def load_start(network: nn.Module, source: str, held: Corpus | None = None) -> S
         DataError: the weights were trained on people who are held out here.
     """
     path = find_model(source)
-    trained_on = whom_it_saw(path, held)
     state = {name: value.float() for name, value in read_state(path).items()}
     target = {
         name: value for name, value in network.state_dict().items() if value.is_floating_point()
@@ -89,6 +90,7 @@ def load_start(network: nn.Module, source: str, held: Corpus | None = None) -> S
             f"nothing in {path} fits this model by name and shape (it has "
             f"{_some(sorted(state))}; the model has {_some(sorted(target))})"
         )
+    trained_on = whom_it_saw(path, held, found.old.split(".")[0])
     renamed = _renamed(state, found.old, found.new)
     misfits: list[str] = []
     wrong: list[str] = []
@@ -142,17 +144,25 @@ def match(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Match:
     return Match(old, new, fitting, tuple(wider), misfits, unused)
 
 
-def whom_it_saw(path: Path, held: Corpus | None = None) -> Mapping[str, Any] | None:
+def whom_it_saw(
+    path: Path, held: Corpus | None = None, part: str = ""
+) -> Mapping[str, Any] | None:
     """Whom a model file says that it was trained on; None where it does not say.
 
     Args:
         path: of the file.
         held: what is held out.
+        part: the only part of the model that is used, by the beginning of its names; counts
+            where the file tells whom its parts have seen.
 
     Raises:
         DataError: it was trained on people who are held out.
     """
     about = _metadata(path)
+    if part and TRAINED_ON in about:
+        parts = json.loads(about[TRAINED_ON]).get(PARTS, {})
+        if part in parts:
+            about[TRAINED_ON] = json.dumps(parts[part])
     if held is not None:
         _refuse_seen(path, of_metadata(about), held)
     if TRAINED_ON not in about:
