@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import abc
 import argparse
-import json
 import os
 import queue
-import re
-import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -24,6 +20,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from demo_nodes import (
+    DONE,
+    INTERRUPTED,
+    NOT_STARTED,
+    ROOT,
+    SAMPLE,
+    DemoError,
+    Node,
+    check_ros,
+    join_domain,
+    wait_for,
+)
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -31,10 +40,6 @@ if TYPE_CHECKING:
     from avemo_ros.audio.chunk import AudioBlock
     from avemo_ros.state.estimate import Hop
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-SAMPLE: Final = ROOT / "test" / "data" / "sample.mp4"
-START_LIMIT_S: Final = 90.0
-"""A busy machine may take this long to load the models."""
 SILENCE_LIMIT_S: Final = 30.0
 """A source that sends nothing for so long is broken."""
 DRAIN_S: Final = 3.0
@@ -44,16 +49,6 @@ WAITING: Final = 300
 OVERLAY_HZ: Final = 30.0 if (os.cpu_count() or 1) >= 4 else 15.0
 """Pictures of the annotated video a second: drawing, passing on and encoding each one costs
 about as much as the whole analysis."""
-
-DONE, FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
-
-
-class DemoError(Exception):
-    """The demo cannot go on; the text says why."""
-
-    def __init__(self, text: str, status: int = FAILED) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,31 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             source: Source = Clip(clip)
         else:
             source = Devices(args.camera, args.microphone)
-        _check_ros()
+        check_ros()
         return Demo(source, args.out, args.seconds, args.domain).run()
     except DemoError as error:
         print(f"demo: error: {error}", file=sys.stderr)
         return error.status
-
-
-def _check_ros() -> None:
-    try:
-        import rclpy  # noqa: F401
-
-        import avemo_ros.msg  # noqa: F401
-    except ImportError as error:
-        raise DemoError(
-            f"{error}; run 'make setup' once and enter its environment with "
-            "'. tools/env.sh', or use 'make demo', which does both",
-            NOT_STARTED,
-        ) from error
-
-
-def _other_domain() -> int:
-    """A domain of 1 to 101, whose ports Linux gives to nobody else, that is not exported."""
-    domain = 1 + os.getpid() % 101
-    taken = os.environ.get("ROS_DOMAIN_ID", "").strip() == str(domain)
-    return 1 + domain % 101 if taken else domain
 
 
 class Source(abc.ABC):
@@ -193,75 +168,6 @@ class Devices(Source):
         if self.has_audio:
             nodes.append(("microphone", {"microphone_device": self._microphone}))
         return nodes
-
-
-class Node:
-    """A node in a process of its own; its output goes to a file."""
-
-    def __init__(self, name: str, parameters: dict[str, object], out: Path) -> None:
-        self.name = name
-        self._log = out / f"{name}.log"
-        command = [sys.executable, str(_executable(name)), "--ros-args"]
-        for key, value in parameters.items():
-            # JSON is YAML in which every path and number is what it was.
-            command += ["-p", f"{key}:={json.dumps(value)}"]
-        if shutil.which("setpriv") is not None:
-            # Even if the demo is killed the hard way, no node stays behind.
-            command = ["setpriv", "--pdeathsig", "KILL", *command]
-        with self._log.open("w") as log:
-            # A session of its own: Ctrl-C reaches the demo only, which ends its nodes in order.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"},
-            )
-
-    @property
-    def status(self) -> int | None:
-        """Exit status; None while it runs."""
-        return self._process.poll()
-
-    def check(self) -> None:
-        """Raises DemoError if the node ended."""
-        if self.status is not None:
-            raise DemoError(f"node {self.name} ended with status {self.status}{self.tail()}")
-
-    def tail(self) -> str:
-        """The last lines of its output, for an error message."""
-        lines = self._log.read_text(errors="replace").strip().splitlines()[-8:]
-        return "".join(f"\n  | {line}" for line in lines) + f"\n(all of it: {self._log})"
-
-    def complaints(self) -> list[str]:
-        """Its warnings and errors, each once."""
-        found = re.findall(
-            r"\[(WARN|ERROR|FATAL)\] \[[\d.]+\] \[[^]]*\]: (.*)",
-            self._log.read_text(errors="replace"),
-        )
-        return list(dict.fromkeys(f"{self.name}: {text}" for _, text in found))
-
-    def stop(self) -> None:
-        """End it: politely, then not."""
-        for number, limit_s in ((signal.SIGINT, 5.0), (signal.SIGTERM, 3.0)):
-            if self._process.poll() is not None:
-                return
-            self._process.send_signal(number)
-            try:
-                self._process.wait(limit_s)
-            except subprocess.TimeoutExpired:
-                continue
-        self._process.kill()
-        self._process.wait()
-
-
-def _executable(name: str) -> Path:
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        path = Path(prefix) / "lib" / "avemo_ros" / name
-        if prefix and path.is_file():
-            return path
-    raise DemoError(f"the node '{name}' is not installed; run 'make build'", NOT_STARTED)
 
 
 class Recorder:
@@ -440,13 +346,7 @@ class Demo:
         self._out.mkdir(parents=True, exist_ok=True)
         for old in (self._video, self._page, self._jsonl):
             old.unlink(missing_ok=True)
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        # Of its own whatever is exported, so that a robot's running nodes neither hear nor
-        # disturb the demo.
-        os.environ["ROS_DOMAIN_ID"] = str(
-            _other_domain() if self._domain is None else self._domain
-        )
-        os.environ.setdefault("ROS_LOG_DIR", str(self._out / "log"))
+        join_domain(self._domain, self._out)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._interrupt)
         nodes: list[Node] = []
@@ -508,7 +408,7 @@ class Demo:
         nodes.append(processing)
         listener = Listener(self, self._source)
         stack.callback(listener.close)
-        self._wait_for(listener, processing)
+        wait_for(lambda: listener.ready or self._interrupted, listener.spin, [processing])
         sources = []
         for name, parameters in self._source.nodes():
             sources.append(Node(name, parameters, self._out))
@@ -531,17 +431,6 @@ class Demo:
             if ended:
                 self._drain(listener, processing)
                 break
-
-    def _wait_for(self, listener: Listener, processing: Node) -> None:
-        until = time.monotonic() + START_LIMIT_S
-        while not listener.ready and not self._interrupted:
-            listener.spin(0.1)
-            processing.check()
-            if time.monotonic() > until:
-                raise DemoError(
-                    f"{processing.name} did not start within {START_LIMIT_S:.0f} s"
-                    + processing.tail()
-                )
 
     def _drain(self, listener: Listener, processing: Node) -> None:
         """Take what is on its way when the clip has ended."""
