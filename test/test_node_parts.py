@@ -127,6 +127,27 @@ def test_a_stopped_worker_forgets_what_waits() -> None:
     assert len(worker) == 0
 
 
+def test_who_waits_for_an_item_hears_that_it_was_forgotten() -> None:
+    held = Held()
+    forgotten: list[int] = []
+    worker = Worker("test", held.work, held.errors.append, limit=2, forgotten=forgotten.append)
+    worker.start()
+    worker.put(0)
+    assert held.started.wait(5)
+    for item in (1, 2, 3):
+        worker.put(item)
+    assert forgotten == [1]
+    stopper = threading.Thread(target=worker.stop)
+    stopper.start()
+    while len(worker):
+        pass
+    held.release.set()
+    stopper.join(5)
+    worker.put(4)
+    assert forgotten == [1, 2, 3, 4]
+    assert held.done == [0]
+
+
 # --- trouble
 
 

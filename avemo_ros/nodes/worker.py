@@ -22,6 +22,7 @@ class Worker(Generic[Item]):
         *,
         limit: float,
         weigh: Callable[[Item], float] | None = None,
+        forgotten: Callable[[Item], None] | None = None,
     ) -> None:
         """Set up.
 
@@ -31,11 +32,14 @@ class Worker(Generic[Item]):
             failed: called on the thread with what `work` raised; the thread goes on.
             limit: how much may wait; one item may always wait, however heavy.
             weigh: what one item counts; each counts 1 if not given.
+            forgotten: called with every item that is dropped, or still waits at the end; for
+                items that somebody waits for.
         """
         self._work = work
         self._failed = failed
         self._limit = limit
         self._weigh = weigh if weigh is not None else lambda _: 1.0
+        self._forgotten = forgotten if forgotten is not None else lambda _: None
         self._waiting: deque[tuple[Item, float]] = deque()
         self._weight = 0.0
         self._change = threading.Condition()
@@ -54,22 +58,31 @@ class Worker(Generic[Item]):
     def put(self, item: Item) -> None:
         """Queue an item; returns at once."""
         weight = self._weigh(item)
+        left_out = []
         with self._change:
             if self._stopping:
-                return
-            while self._waiting and self._weight + weight > self._limit:
-                self._weight -= self._waiting.popleft()[1]
-                self.dropped += 1
-            self._waiting.append((item, weight))
-            self._weight += weight
-            self._change.notify()
+                left_out.append(item)
+            else:
+                while self._waiting and self._weight + weight > self._limit:
+                    oldest, freed = self._waiting.popleft()
+                    self._weight -= freed
+                    self.dropped += 1
+                    left_out.append(oldest)
+                self._waiting.append((item, weight))
+                self._weight += weight
+                self._change.notify()
+        for old in left_out:
+            self._forgotten(old)
 
     def stop(self) -> None:
         """Forget what waits and return when the item in work is done."""
         with self._change:
             self._stopping = True
+            left_out = [item for item, _ in self._waiting]
             self._waiting.clear()
             self._change.notify()
+        for item in left_out:
+            self._forgotten(item)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 

@@ -1,0 +1,178 @@
+"""The robot's voice: espeak-ng where it is installed, and word of when it is heard."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from typing import Any, Final
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import Bool
+
+from avemo_ros.nodes import health, qos
+from avemo_ros.nodes.parameters import Parameter
+from avemo_ros.nodes.shell import ManagedNode
+from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes.worker import Worker
+
+SPEAK: Final = Parameter(
+    "speak",
+    False,
+    "Say the answers with espeak-ng, where it is installed, and tell on robot_speaking while "
+    "it is heard.",
+)
+VOICE: Final = Parameter(
+    "voice", "en", "Voice of espeak-ng (`espeak-ng --voices` lists them), e.g. en-us, de, fr."
+)
+PARAMETERS: Final = (SPEAK, VOICE)
+
+_PROGRAM: Final = "espeak-ng"
+_LONGEST_S: Final = 60.0
+"""Nothing said takes longer; a synthesiser that does hangs in the sound driver."""
+_REPEAT_S: Final = 1.0
+"""`robot_speaking` says true again so often, so that a listener can tell speech from a node
+that was killed in the middle of it."""
+
+
+class Voice:
+    """Says answers one after the other on a thread of its own; of several that wait only the
+    newest is said."""
+
+    def __init__(self, node: ManagedNode) -> None:
+        self._node = node
+        self._trouble = Trouble(node.get_logger(), "voice")
+        self._name = str(node.value(VOICE))
+        self._spoken = 0
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closing = False
+        self._worker: Worker[str] | None = None
+        self._out: Any = None
+        self._missing = ""
+
+    def open(self) -> None:
+        """Make the topic and begin."""
+        self._closing = False
+        self._out = self._node.create_publisher(
+            Bool, "robot_speaking", qos.result(1, latched=True)
+        )
+        self._tell(False)
+        if shutil.which(_PROGRAM) is None:
+            self._missing = (
+                f"speak is true, but {_PROGRAM} is not installed, so nothing is said "
+                f"(Debian: apt install {_PROGRAM}); the answers are on dialog_ssml all the same"
+            )
+            self._trouble.once("missing", self._missing)
+            return
+        self._missing = ""
+        self._worker = Worker("voice", self._speak, self._failed, limit=1)
+        self._worker.start()
+
+    def close(self) -> None:
+        """Fall silent and remove the topic; may be called twice."""
+        with self._lock:
+            self._closing = True
+            if self._process is not None:
+                self._process.kill()
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+        if self._out is not None:
+            self._node.destroy_publisher(self._out)
+            self._out = None
+
+    def say(self, ssml: str) -> None:
+        """Say an SSML document; returns at once."""
+        if self._worker is not None:
+            self._worker.put(ssml)
+
+    def status(self) -> DiagnosticStatus:
+        """For /diagnostics."""
+        values: dict[str, object] = {
+            "spoken": self._spoken,
+            "dropped": self._worker.dropped if self._worker is not None else 0,
+            "voice": self._name,
+            "last_error": self._trouble.last or self._missing,
+        }
+        if self._missing:
+            return health.status("voice", health.WARN, self._missing, values)
+        if self._trouble.present:
+            return health.status("voice", health.ERROR, self._trouble.last, values)
+        return health.status("voice", health.OK, "speaks", values)
+
+    def _speak(self, ssml: str) -> None:
+        self._tell(True)
+        try:
+            said = self._run(ssml)
+        finally:
+            self._tell(False)
+        if said:
+            self._spoken += 1
+            self._trouble.good()
+
+    def _run(self, ssml: str) -> bool:
+        """Whether it was said to its end."""
+        with self._lock:
+            if self._closing:
+                return False
+            # Words never become arguments: they go in by standard input, as UTF-8.
+            process = self._process = subprocess.Popen(
+                [_PROGRAM, "-m", "-b", "1", "-v", self._name, "--stdin"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        try:
+            complaints = self._wait(process, ssml.encode("utf-8", "replace"))
+        finally:
+            with self._lock:
+                self._process = None
+            # Not yet, where the waiting itself failed.
+            process.kill()
+            process.wait()
+        if self._closing:
+            return False
+        if process.returncode != 0:
+            self._trouble.report(
+                "ended",
+                f"{_PROGRAM} ended with status {process.returncode}{_first(complaints)}",
+            )
+            return False
+        if b"error" in complaints.lower():
+            # Without a sound card it says so and ends as if all were well.
+            self._trouble.report("silent", f"{_PROGRAM} was not heard{_first(complaints)}")
+            return False
+        return True
+
+    def _wait(self, process: subprocess.Popen[bytes], text: bytes) -> bytes:
+        """What it said on standard error."""
+        until = time.monotonic() + _LONGEST_S
+        given: bytes | None = text
+        while True:
+            try:
+                _, complaints = process.communicate(given, timeout=_REPEAT_S)
+            except subprocess.TimeoutExpired:
+                given = None
+                if time.monotonic() > until:
+                    process.kill()
+                self._tell(True)
+            else:
+                return complaints
+
+    def _tell(self, speaking: bool) -> None:
+        if self._out is not None:
+            self._out.publish(Bool(data=speaking))
+
+    def _failed(self, error: Exception) -> None:
+        self._trouble.report(
+            type(error).__name__, f"unexpected {type(error).__name__}: {error}"
+        )
+
+
+def _first(complaints: bytes) -> str:
+    """The line that says what is wrong, as the end of a sentence."""
+    lines = complaints.decode("utf-8", "replace").splitlines()
+    wrong = [line for line in lines if "error" in line.lower()] or lines
+    return f": {wrong[-1].strip()}" if wrong else ""
