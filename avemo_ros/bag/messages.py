@@ -55,8 +55,8 @@ def definitions_dir() -> Path:
         if all((place / f"{name}.msg").is_file() for name in _OURS):
             return place
     raise BagError(
-        f"the definitions of our messages were not found (looked for msg/*.msg beside {package} "
-        "and in share/avemo_ros of its prefix); reinstall the package"
+        f"the definitions of our messages were not found (looked for msg/*.msg beside {package}"
+        " and in share/avemo_ros of its prefix); reinstall the package"
     )
 
 
