@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from avemo_ros.data.mapping import WORDS, in_order, label_of
+from avemo_ros.data.mapping import in_order, label_of
 from avemo_ros.data.registry import DATASETS
-from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
+from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION, WORDS
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from avemo_ros.cli.options import read_options
 from avemo_ros.cli.outputs import check_outputs, write_json
 from avemo_ros.data.check import as_json, check, report
 from avemo_ros.data.dataset import DataSet
-from avemo_ros.data.mapping import WORDS, label_of
+from avemo_ros.data.mapping import label_of
 from avemo_ros.data.registry import DATASETS, find_dataset
-from avemo_ros.labels import SPEECH_CLASSES
+from avemo_ros.labels import SPEECH_CLASSES, WORDS
 
 DONE: Final = 0
 DIFFERS: Final = 1

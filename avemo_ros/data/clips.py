@@ -10,10 +10,10 @@ from avemo_ros.data.dataset import DataSet
 from avemo_ros.data.files import PICTURES, SOUND, VIDEO
 from avemo_ros.data.findings import Findings
 from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import WORDS, label_of
+from avemo_ros.data.mapping import label_of
 from avemo_ros.data.table import read_table
 from avemo_ros.errors import DataError
-from avemo_ros.labels import SPEECH_CLASSES
+from avemo_ros.labels import SPEECH_CLASSES, WORDS
 
 _TABLE: Final = "clips.csv"
 _SPLITS: Final = ("", "train", "validation", "test")

@@ -1,50 +1,12 @@
 """From the words of the data sets to the labels of this package.
 
-Every loader turns its codes into one of the words below; what a word counts as is said here
-and nowhere else.  `calm` is a class of its own for speech (SPEECH_CLASSES) and counts as
-neutral among EMOTIONS.  Excitement counts as happy.  Boredom, contempt, frustration and
-"something else" are none of the classes: such items are left out, and counted.
+Every loader turns its codes into one of WORDS; what a word counts as is said there and nowhere
+else.  Items of a word that is none of the classes are left out, and counted.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from avemo_ros.labels import SPEECH_CLASSES
-
-WORDS: Final[dict[str, str | None]] = {
-    "angry": "angry",
-    "anger": "angry",
-    "disgust": "disgust",
-    "disgusted": "disgust",
-    "fear": "fear",
-    "fearful": "fear",
-    "afraid": "fear",
-    "scared": "fear",
-    "anxiety": "fear",
-    "happy": "happy",
-    "happiness": "happy",
-    "joy": "happy",
-    "joyful": "happy",
-    "excited": "happy",
-    "excitement": "happy",
-    "neutral": "neutral",
-    "sad": "sad",
-    "sadness": "sad",
-    "surprise": "surprise",
-    "surprised": "surprise",
-    "calm": "calm",
-    "boredom": None,
-    "bored": None,
-    "contempt": None,
-    "frustration": None,
-    "frustrated": None,
-    "other": None,
-    "unknown": None,
-    "no agreement": None,
-    "not a face": None,
-}
-"""What each word counts as; None: none of the classes, left out."""
+from avemo_ros.labels import SPEECH_CLASSES, WORDS
 
 
 def label_of(word: str) -> str | None:
