@@ -20,6 +20,7 @@ from avemo_ros.model.live import LiveModel
 from avemo_ros.model.network import EvidenceFusion, FusionHead
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.zoo import build
+from avemo_ros.train import fusion
 from avemo_ros.train.pairs import Bank, draw_pairs
 from avemo_ros.train.start import load_start
 
@@ -185,10 +186,10 @@ def test_vectors_may_be_joined_by_bilinear_pooling(
 
 
 def test_the_fusion_of_evidence_begins_as_the_sum_of_log_probabilities() -> None:
-    fusion = EvidenceFusion()
+    made = EvidenceFusion()
     voice, face = (torch.randn(5, len(EMOTIONS)).log_softmax(1) for _ in range(2))
     nothing = torch.zeros(5, 0)
-    fused = fusion(nothing, nothing, voice, face)
+    fused = made(nothing, nothing, voice, face)
     torch.testing.assert_close(fused.logits, voice + face)
     torch.testing.assert_close(fused.face_share, torch.full((5,), 0.5))
 
@@ -211,3 +212,16 @@ def test_frames_of_a_pair_are_of_one_view_of_one_face() -> None:
         faces.as_frames(), Bank(number, labels), 50, torch.Generator().manual_seed(0)
     )
     assert mixed.faces.shape == (50, 12, 1)
+
+
+def test_some_pairs_show_the_face_of_another_pair_and_keep_voice_and_label() -> None:
+    chance = torch.Generator().manual_seed(0)
+    numbers = torch.arange(200.0)
+    faces = Bank(numbers.view(-1, 1, 1, 1).expand(-1, 2, 2, 3), numbers.long() % 7)
+    pairs = draw_pairs(faces, faces, 100, chance)
+    mixed = fusion.mismatched(pairs, 0.3, chance)
+    moved = (mixed.faces != pairs.faces).flatten(1).any(1)
+    assert 15 <= int(moved.sum()) <= 45
+    assert torch.equal(mixed.speech, pairs.speech)
+    assert torch.equal(mixed.labels, pairs.labels)
+    assert torch.equal(fusion.mismatched(pairs, 0.0, chance).faces, pairs.faces)

@@ -414,6 +414,13 @@ class LiveConfig(Validated):
     modality_dropout: float = setting(
         0.1, "Share of pairs that lose their face, and as many their voice.", low=0, high=0.5
     )
+    mismatch: float = setting(
+        0.0,
+        "Share of the pairs that the fusion learns from whose face is that of another pair, "
+        "whatever it feels: the faces of people who talk are misread more often than pictures.",
+        low=0,
+        high=0.5,
+    )
     tempering: float = setting(
         0.0,
         "The log-probabilities of a face are multiplied by exp(normal number of this "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +105,7 @@ def train_fusion(
     for step in range(settings.steps):
         part = parts[step % len(parts)]
         pairs = draw_pairs(part.faces, part.voices, settings.batch, chance)
+        pairs = mismatched(pairs, settings.mismatch, chance)
         given = _temper(evidence(network, part.listener, pairs), settings.tempering, chance)
         logits = fusion(*_drop(given, settings.modality_dropout, chance)).logits
         loss = functional.cross_entropy(logits, pairs.labels)
@@ -134,6 +135,18 @@ def evidence(
 def _said(listener: EmotionNet, heard: Tensor) -> Tensor:
     """Logits (B, 7), not calibrated, of what its `listen` gave."""
     return collapse(listener.speech.classify(heard[:, : listener.speech.width]))
+
+
+def mismatched(pairs: Pairs, share: float, chance: torch.Generator) -> Pairs:
+    """Some rows show the face of another row, whatever it feels: the faces of people who talk
+    are misread more often than pictures."""
+    if share == 0.0:
+        return pairs
+    count = len(pairs.labels)
+    rows = torch.arange(count)
+    other = torch.rand(count, generator=chance) < share
+    rows[other] = torch.randint(0, count, (int(other.sum()),), generator=chance)
+    return replace(pairs, faces=pairs.faces[rows], mask=pairs.mask[rows])
 
 
 def _temper(
