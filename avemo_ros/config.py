@@ -235,6 +235,65 @@ class ModelConfig(Validated):
 
 
 @dataclass(frozen=True, slots=True)
+class SteadyConfig(Validated):
+    """From estimates to steady states and their memory."""
+
+    _group = "steady"
+
+    time_constant_s: float = setting(
+        0.8,
+        "Log-probabilities are smoothed with this time constant [s]; longer is steadier and "
+        "slower to follow a change.",
+        low=0.0,
+        high=30.0,
+    )
+    enter_confidence: float = setting(
+        0.5,
+        "A label has to reach this smoothed probability to become the steady one.",
+        low=0.0,
+        high=1.0,
+    )
+    leave_confidence: float = setting(
+        0.35,
+        "A steady label that falls below this becomes unknown; keep it below "
+        "steady.enter_confidence.",
+        low=0.0,
+        high=1.0,
+    )
+    min_lead: float = setting(
+        0.15,
+        "A label has to lead the next one by this much to become the steady one.",
+        low=0.0,
+        high=1.0,
+    )
+    debounce_s: float = setting(
+        0.5,
+        "A change has to hold for this long before it counts [s of observed time].",
+        low=0.0,
+        high=10.0,
+    )
+    forget_s: float = setting(
+        3.0,
+        "Without a distribution (nobody in view, face not readable) a steady state is held for "
+        "this long and then unknown [s].",
+        low=0.0,
+        high=60.0,
+    )
+    memory_s: float = setting(
+        60.0,
+        "Estimates of this long are kept for questions about the past [s], in RAM only.",
+        low=1.0,
+        high=600.0,
+    )
+    max_people: int = setting(
+        16,
+        "People whose last state is kept; beyond it whoever was seen longest ago is forgotten.",
+        low=1,
+        high=256,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineConfig:
     """The whole core's configuration."""
 
@@ -242,6 +301,7 @@ class PipelineConfig:
     audio: AudioConfig = AudioConfig()
     emotion: EmotionConfig = EmotionConfig()
     model: ModelConfig = ModelConfig()
+    steady: SteadyConfig = SteadyConfig()
 
     def __post_init__(self) -> None:
         emotion = self.emotion
@@ -254,6 +314,13 @@ class PipelineConfig:
         if emotion.hop_s > emotion.window_s:
             raise ConfigError(
                 "emotion.hop_s", emotion.hop_s, f"at most emotion.window_s ({emotion.window_s})"
+            )
+        steady = self.steady
+        if steady.leave_confidence > steady.enter_confidence:
+            raise ConfigError(
+                "steady.leave_confidence",
+                steady.leave_confidence,
+                f"at most steady.enter_confidence ({steady.enter_confidence})",
             )
 
     @classmethod

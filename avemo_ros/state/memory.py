@@ -1,0 +1,212 @@
+"""What was known of each person over the last seconds; in RAM only, bounded in all ways."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.config import SteadyConfig
+from avemo_ros.errors import ConfigError
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.state.steady import (
+    LONGEST_STEP_NS,
+    Change,
+    SteadyState,
+    SteadyStates,
+    has_distribution,
+    key_of,
+)
+
+_MOST: Final = 20_000
+"""Distributions kept of one person, however fast they come: ten minutes at 33 a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One person's emotion over a window that ends with the newest hop."""
+
+    key: str
+    """The face id, or the voice id of a voice without a face."""
+    start_ns: int
+    end_ns: int
+    """Of the window: start < stamp <= end, sensor time [ns]."""
+    latest: EmotionEstimate
+    """The person's newest estimate, whatever it says."""
+    steady: SteadyState | None
+    distribution: tuple[float, ...]
+    """Mean probabilities over time, in the order of EMOTIONS, sums to 1; empty where there was
+    no distribution."""
+    trend: tuple[float, ...]
+    """Slope of a straight line through each probability [1/s]; empty with fewer than two."""
+    observed_s: float
+    """Time for which there were distributions [s]."""
+    changes: tuple[Change, ...]
+    """Of the steady label, oldest first."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the distribution and of the trend."""
+        return EMOTIONS
+
+
+class EmotionMemory:
+    """The recent past of everyone; not for several threads at once.
+
+    Keeps the steady states, too: one `push` serves both.
+    """
+
+    def __init__(self, config: SteadyConfig) -> None:
+        self._keep_ns = to_ns(config.memory_s)
+        self.steady = SteadyStates(config)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everyone."""
+        self.steady.clear()
+        self._people: dict[str, _Past] = {}
+        self._now_ns: int | None = None
+
+    @property
+    def now_ns(self) -> int | None:
+        """Sensor time of the newest hop [ns]; None before the first."""
+        return self._now_ns
+
+    @property
+    def people(self) -> int:
+        """How many people are remembered."""
+        return len(self._people)
+
+    def push(self, hop: Hop) -> tuple[Change, ...]:
+        """Take the estimates of one moment.
+
+        Args:
+            hop: stamps rise from call to call; with one that goes back everyone is new.
+
+        Returns:
+            The changes of steady labels that became certain with it.
+        """
+        if self._now_ns is not None and hop.stamp_ns < self._now_ns:
+            self._people.clear()
+        self._now_ns = hop.stamp_ns
+        changes = self.steady.push(hop)
+        for estimate in hop.estimates:
+            key = key_of(estimate)
+            if key:
+                self._people.setdefault(key, _Past(estimate)).add(hop.stamp_ns, estimate)
+        for change in changes:
+            past = self._people.get(change.face_id or change.voice_id)
+            if past is not None:
+                past.changes.append(change)
+        self._forget(hop.stamp_ns - self._keep_ns)
+        return changes
+
+    def history(self, person: str = "", window_s: float = 0.0) -> History | None:
+        """A person's emotion over the last seconds.
+
+        Args:
+            person: person, face or voice id; "" for the one attended to, or attended to last.
+            window_s: how far to look back from the newest hop [s]; 0: as far as is kept.
+
+        Returns:
+            None if nobody of that id was seen within what is kept.
+
+        Raises:
+            ConfigError: the window is below 0 or not a number.
+        """
+        if not math.isfinite(window_s) or window_s < 0.0:
+            raise ConfigError("window_s", window_s, "0 (as far as is kept) or more, in seconds")
+        past = self._people.get(self.steady.find(person))
+        if past is None or self._now_ns is None:
+            return None
+        length_ns = min(to_ns(window_s), self._keep_ns) or self._keep_ns
+        start_ns = self._now_ns - length_ns
+        key = key_of(past.latest)
+        samples = [one for one in past.samples if one.stamp_ns > start_ns]
+        return History(
+            key=key,
+            start_ns=start_ns,
+            end_ns=self._now_ns,
+            latest=past.latest,
+            steady=self.steady.of(key),
+            distribution=_mean(samples),
+            trend=_slopes(samples),
+            observed_s=to_s(sum(one.lasted_ns for one in samples)),
+            changes=tuple(one for one in past.changes if one.stamp_ns > start_ns),
+        )
+
+    def _forget(self, before_ns: int) -> None:
+        known = set(self.steady.keys)
+        for key, past in list(self._people.items()):
+            past.forget(before_ns)
+            if key not in known or past.latest.stamp_ns <= before_ns:
+                del self._people[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    stamp_ns: int
+    lasted_ns: int
+    """Time that it stands for, back from the stamp."""
+    probabilities: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class _Past:
+    """What is kept of one person, oldest first."""
+
+    latest: EmotionEstimate
+    samples: deque[_Sample] = field(default_factory=lambda: deque(maxlen=_MOST))
+    changes: deque[Change] = field(default_factory=lambda: deque(maxlen=_MOST))
+
+    def add(self, stamp_ns: int, estimate: EmotionEstimate) -> None:
+        self.latest = estimate
+        if has_distribution(estimate):
+            before_ns = self.samples[-1].stamp_ns if self.samples else stamp_ns
+            lasted_ns = min(stamp_ns - before_ns, LONGEST_STEP_NS)
+            self.samples.append(_Sample(stamp_ns, lasted_ns, estimate.probabilities))
+
+    def forget(self, before_ns: int) -> None:
+        while self.samples and self.samples[0].stamp_ns <= before_ns:
+            self.samples.popleft()
+        while self.changes and self.changes[0].stamp_ns <= before_ns:
+            self.changes.popleft()
+
+
+def _columns(
+    samples: Sequence[_Sample],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Times before the newest [s] (N,), shares of the time (N,) and probabilities (N, 7)."""
+    newest_ns = samples[-1].stamp_ns
+    times = np.array([to_s(one.stamp_ns - newest_ns) for one in samples])
+    weights = np.array([to_s(one.lasted_ns) for one in samples])
+    if not weights.any():
+        weights = np.ones_like(weights)
+    return times, weights / weights.sum(), np.array([one.probabilities for one in samples])
+
+
+def _mean(samples: Sequence[_Sample]) -> tuple[float, ...]:
+    if not samples:
+        return ()
+    _, weights, probabilities = _columns(samples)
+    mean = weights @ probabilities
+    return tuple((mean / mean.sum()).tolist())
+
+
+def _slopes(samples: Sequence[_Sample]) -> tuple[float, ...]:
+    """Weighted least squares."""
+    if not samples:
+        return ()
+    times, weights, probabilities = _columns(samples)
+    centred = times - weights @ times
+    spread = float(weights @ centred**2)
+    if spread == 0.0:
+        return ()
+    return tuple(((weights * centred) @ probabilities / spread).tolist())
