@@ -8,8 +8,8 @@ from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.bag import messages
+from avemo_ros.bag.draft import BagDraft, Offer
 from avemo_ros.bag.encode import Encoder
-from avemo_ros.bag.folder import BagFolder, Offer
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import ConfigError
 from avemo_ros.source.media import VideoFrame
@@ -53,7 +53,7 @@ class BagWriter:
         """
         if not 0 <= jpeg_quality <= 100:
             raise ConfigError("jpeg quality", jpeg_quality, "1 to 100, or 0 for raw pictures")
-        self._folder = BagFolder(path, storage, compression, split_s=split_s, force=force)
+        self._draft = BagDraft(path, storage, compression, split_s=split_s, force=force)
         self._quality = jpeg_quality
         self._encoder = Encoder(messages.typestore())
         self._added: set[str] = set()
@@ -69,7 +69,12 @@ class BagWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._folder.__exit__(kind, error, trace)
+        self._draft.__exit__(kind, error, trace)
+
+    @property
+    def start_ns(self) -> int | None:
+        """Earliest log time so far [ns]; None before the first message."""
+        return self._draft.start_ns
 
     def write_picture(self, frame: VideoFrame, log_ns: int | None = None) -> None:
         """A picture.
@@ -123,5 +128,5 @@ class BagWriter:
     ) -> None:
         if topic not in self._added:
             self._added.add(topic)
-            self._folder.add_topic(topic, kind, offer)
-        self._folder.write(topic, message, log_ns)
+            self._draft.add_topic(topic, kind, offer)
+        self._draft.write(topic, message, log_ns)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import queue
 import threading
 import time
@@ -20,6 +18,7 @@ from avemo_ros.nodes import convert, health, outlets, qos
 from avemo_ros.nodes.outlets import PictureOutlet, SoundOutlet
 from avemo_ros.nodes.parameters import Parameter
 from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.source.due import by_due_time
 from avemo_ros.source.media import MediaFile, VideoFrame
 
 FILE: Final = Parameter("file", "", "Media file with pictures, sound or both.")
@@ -199,7 +198,7 @@ class MediaPlayer(ManagedNode):
         assert self._media is not None
         frame_ns = round(NS_PER_S / self._media.fps) if self._media.fps > 0 else 0
         end_ns = 0
-        for due_ns, item in _by_due_time(self._prefetched()):
+        for due_ns, item in by_due_time(self._prefetched()):
             if not self._sleep_until(due_ns):
                 break
             self._send(item)
@@ -282,27 +281,6 @@ class MediaPlayer(ManagedNode):
         finally:
             stop.set()
             thread.join(_JOIN_S / 2)
-
-
-def _by_due_time(items: Iterator[Item]) -> Iterator[tuple[int, Item]]:
-    """Items with the time at which they are to be sent, in its order [ns].
-
-    Pictures are due at their stamp, sound at the end of its block.
-    """
-    count = itertools.count()
-    waiting: list[tuple[int, int, Item]] = []
-    for item in items:
-        due_ns = item.stamp_ns
-        if isinstance(item, AudioBlock):
-            due_ns += len(item.samples) * NS_PER_S // item.rate
-        heapq.heappush(waiting, (due_ns, next(count), item))
-        # Items come by stamp, so nothing can be due before the newest stamp any more.
-        while waiting and waiting[0][0] <= item.stamp_ns:
-            due_ns, _, ready = heapq.heappop(waiting)
-            yield due_ns, ready
-    while waiting:
-        due_ns, _, ready = heapq.heappop(waiting)
-        yield due_ns, ready
 
 
 def main() -> int:

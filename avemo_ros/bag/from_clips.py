@@ -1,0 +1,184 @@
+"""A media file, or a part of one, as the bag that a robot would have recorded of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.speech import SpeechBuffer
+from avemo_ros.bag.writer import BagWriter
+from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.config import PipelineConfig
+from avemo_ros.errors import BagError
+from avemo_ros.source.due import by_due_time
+from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.vision.analyzer import FaceAnalyzer
+
+START_NS: Final = 10 * NS_PER_S
+"""Time of a clip's first moment in its bag: zero means "no time" in ROS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How clips are written."""
+
+    storage: str = "mcap"
+    compression: str = "none"
+    jpeg_quality: int = 0
+    """1 to 100: compressed pictures; 0: raw ones."""
+    size: tuple[int, int] | None = None
+    """Width and height into which pictures are fitted, with black borders; None: as they
+    are."""
+    features: PipelineConfig | None = None
+    """Faces and spectrogram by these settings, instead of pictures and sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What is to be written."""
+
+    path: Path
+    start_s: float = 0.0
+    """Where it begins in the file [s]."""
+    end_s: float | None = None
+    """Where it ends in the file [s]; None: at the file's end."""
+    pictures: bool = True
+    sound: bool = True
+    """Whether these are wanted, where the file has them."""
+
+
+@dataclass(slots=True)
+class Extent:
+    """What a bag holds; known when it is written."""
+
+    start_ns: int = 0
+    """Log time of the first message [ns]."""
+    end_ns: int = 0
+    """End of the last picture or block of sound [ns]."""
+    pictures: int = 0
+    blocks: int = 0
+    trouble: str = ""
+    """What was wrong with the file; "" if nothing was."""
+
+
+class ClipBag:
+    """The bag of one clip, to be filled while its block lasts."""
+
+    def __init__(self, path: Path, form: Form, *, force: bool = False) -> None:
+        """Make the bag's folder.
+
+        Raises:
+            BagError: the bag is there already and not to be replaced, or cannot be written.
+            ConfigError: the form is not allowed.
+        """
+        self._form = form
+        self._writer = BagWriter(
+            path, form.storage, form.compression, jpeg_quality=form.jpeg_quality, force=force
+        )
+
+    def __enter__(self) -> ClipBag:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+    def fill(self, clip: Clip) -> Extent:
+        """Write the clip.
+
+        Raises:
+            BagError: the clip has neither pictures nor sound, or the disk does not take it.
+            SourceError: the file cannot be read.
+            ImageError, AudioFormatError: features cannot be made of it.
+        """
+        extent = Extent()
+        taker = _Features(self._writer, self._form) if self._form.features else None
+        with MediaFile(clip.path) as media:
+            frame_ns = round(NS_PER_S / media.fps) if media.fps > 0 else NS_PER_S // 25
+            for log_ns, item in by_due_time(_span(media, clip)):
+                if isinstance(item, AudioBlock):
+                    extent.blocks += 1
+                    extent.end_ns = max(extent.end_ns, log_ns)
+                    (taker.hear if taker else self._writer.write_sound)(item, log_ns)
+                else:
+                    extent.pictures += 1
+                    extent.end_ns = max(extent.end_ns, item.stamp_ns + frame_ns)
+                    item = VideoFrame(item.stamp_ns, _fitted(item.image, self._form.size))
+                    (taker.see if taker else self._writer.write_picture)(item, log_ns)
+            if taker is not None:
+                taker.finish(extent.end_ns)
+            if media.truncated:
+                extent.trouble = "ends before its announced end"
+            elif media.damaged:
+                extent.trouble = f"{media.damaged} packets could not be decoded"
+        if self._writer.start_ns is None:
+            raise BagError(f"{clip.path} has nothing of what is wanted in that part of it")
+        extent.start_ns = self._writer.start_ns
+        return extent
+
+
+class _Features:
+    """Makes what the stages of the robot make, and writes that."""
+
+    def __init__(self, writer: BagWriter, form: Form) -> None:
+        assert form.features is not None
+        self._writer = writer
+        self._vision = FaceAnalyzer(form.features.vision)
+        self._speech = SpeechBuffer(form.features.audio)
+
+    def see(self, frame: VideoFrame, log_ns: int) -> None:
+        self._writer.write_tracks(self._vision.process(frame.stamp_ns, frame.image), log_ns)
+
+    def hear(self, block: AudioBlock, log_ns: int) -> None:
+        for chunk in self._speech.push(block):
+            self._writer.write_chunk(chunk, log_ns)
+
+    def finish(self, log_ns: int) -> None:
+        for chunk in self._speech.flush():
+            self._writer.write_chunk(chunk, log_ns)
+        self._vision.close()
+
+
+def _span(media: MediaFile, clip: Clip) -> Iterator[VideoFrame | AudioBlock]:
+    """What the clip has of its file, at the times of its bag."""
+    start_ns = to_ns(clip.start_s)
+    end_ns = None if clip.end_s is None else to_ns(clip.end_s)
+    for item in media:
+        if end_ns is not None and item.stamp_ns >= end_ns:
+            return
+        wanted = clip.sound if isinstance(item, AudioBlock) else clip.pictures
+        if not wanted or item.stamp_ns < start_ns:
+            continue
+        stamp_ns = START_NS + item.stamp_ns - start_ns
+        if isinstance(item, AudioBlock):
+            yield AudioBlock(stamp_ns, item.rate, item.samples)
+        else:
+            yield VideoFrame(stamp_ns, item.image)
+
+
+def _fitted(picture: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """The picture in the middle of one of that size, as large as it fits."""
+    height, width = picture.shape[:2]
+    if size is None or size == (width, height):
+        return picture
+    scale = min(size[0] / width, size[1] / height)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fitted = np.zeros((size[1], size[0], 3), np.uint8)
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    fitted[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+        picture, inner, interpolation=way
+    )
+    return fitted

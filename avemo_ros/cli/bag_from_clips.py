@@ -1,0 +1,221 @@
+"""`avemo bag from-clips`: each clip of a data set or of a table as a labelled bag."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tqdm import tqdm
+
+from avemo_ros.bag.from_clips import Clip, ClipBag, Extent, Form
+from avemo_ros.bag.part import COMPRESSIONS, STORAGES
+from avemo_ros.cli.options import read_options
+from avemo_ros.cli.settings import read_config
+from avemo_ros.data.files import PICTURES
+from avemo_ros.data.item import Item, Listing
+from avemo_ros.data.registry import DATASETS, list_items
+from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError, SourceError
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.truth.segment import Segment
+from avemo_ros.truth.table import labels_text
+
+DONE: Final = 0
+LACKING: Final = 1
+"""Done, but some clips gave no bag."""
+_JPEG_QUALITY: Final = 95
+_SHOWN: Final = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "Every bag gets its label as NAME.labels.csv beside it.  Bags that are there already\n"
+        "are kept, so that an interrupted run goes on with the same command; what it left\n"
+        "unfinished (NAME.partial) is made anew.\n\n"
+        "exit status: 0 every clip is a bag, 1 some clips cannot be read, 2 nothing could be\n"
+        "done, 130 interrupted (bags that are whole are kept)"
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--csv",
+        type=Path,
+        metavar="CLIPS.CSV",
+        help="table of clips: columns file, label, subject and, if you like, start_s, end_s",
+    )
+    source.add_argument("--dataset", choices=sorted(DATASETS), help="a data set, with --root")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the data set's loader (see `avemo data list`)",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the bags")
+    parser.add_argument(
+        "--storage", choices=STORAGES, default=STORAGES[0], help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--compression", choices=COMPRESSIONS, default=COMPRESSIONS[0], help="default: none"
+    )
+    parser.add_argument(
+        "--features",
+        action="store_true",
+        help="write faces (small grey crops, landmarks) and spectrograms instead of pictures "
+        "and sound",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="YAML", help="parameter file, for --features"
+    )
+    parser.add_argument(
+        "--jpeg",
+        action="store_true",
+        help=f"compress the pictures (JPEG, quality {_JPEG_QUALITY}): a tenth of the size",
+    )
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="WxH",
+        help="fit pictures into this size, e.g. 640x480; default: as they are",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N clips")
+    parser.add_argument("--force", action="store_true", help="make bags anew that are there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command; returns 1 if some clips cannot be read.
+
+    Raises:
+        AvemoError: an argument is not allowed, the clips cannot be listed, or a bag cannot be
+            written.
+    """
+    items = _items(args)
+    form = Form(
+        args.storage,
+        args.compression,
+        _JPEG_QUALITY if args.jpeg else 0,
+        args.size,
+        read_config(args.config, []) if args.features else None,
+    )
+    names = _names(items)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
+    kept, troubles = 0, []
+    for item, name in tqdm(
+        list(zip(items, names, strict=True)), unit="clip", disable=not sys.stderr.isatty()
+    ):
+        path = args.out / name
+        if path.exists() and not args.force:
+            kept += 1
+            continue
+        try:
+            trouble = _make(item, path, form, force=args.force)
+        except (SourceError, ImageError, AudioFormatError) as error:
+            trouble = f"left out: {error}"
+        if trouble:
+            troubles.append(f"{item.key}: {trouble}")
+    left_out = sum("left out" in trouble for trouble in troubles)
+    _summarise(len(items) - kept - left_out, kept, troubles, args.out)
+    return LACKING if left_out else DONE
+
+
+def _items(args: argparse.Namespace) -> list[Item]:
+    if args.limit is not None and args.limit < 1:
+        raise ConfigError("--limit", args.limit, "1 and more")
+    if args.csv is not None:
+        if args.root is not None:
+            raise ConfigError("--root", str(args.root), "nothing, with --csv")
+        listing = list_items("clips", args.csv)
+    elif args.root is None:
+        raise ConfigError("--root", None, f"the folder of {args.dataset}")
+    else:
+        listing = list_items(args.dataset, args.root, **read_options(args.option))
+    _say_left_out(listing)
+    clips = [
+        item
+        for item in listing.items
+        if item.row is None and item.path.suffix.lower() not in PICTURES
+    ]
+    if not clips:
+        raise ConfigError(
+            "data set", listing.dataset, "one that holds clips, not only pictures"
+        )
+    if len(clips) < len(listing.items):
+        _say(f"{len(listing.items) - len(clips)} single pictures are left out")
+    return clips[: args.limit]
+
+
+def _names(items: Sequence[Item]) -> list[str]:
+    """Names of folders from the keys, each another."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for item in items:
+        plain = re.sub(r"[^\w.-]+", "_", item.key).strip("._") or "clip"
+        name, number = plain, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{plain}_{number}"
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def _make(item: Item, path: Path, form: Form, *, force: bool) -> str:
+    """Write bag and label; returns what was wrong with the clip."""
+    clip = Clip(item.path, item.start_s or 0.0, item.end_s, item.has_face, item.has_voice)
+    partial = path.with_name(f"{path.name}.partial")
+    if partial.is_dir() and not force:
+        shutil.rmtree(partial)
+    # The label first: a bag that is whole has one.
+    with ClipBag(path, form, force=force) as bag:
+        extent = bag.fill(clip)
+        _write_label(item, extent, path.with_name(f"{path.name}.labels.csv"), force=force)
+    return extent.trouble
+
+
+def _write_label(item: Item, extent: Extent, path: Path, *, force: bool) -> None:
+    segment = Segment(
+        extent.start_ns,
+        extent.end_ns,
+        EMOTIONS[item.emotion_index],
+        person=item.subject,
+    )
+    text = labels_text([segment], extent.start_ns)
+    if path.exists() and not force and path.read_text(encoding="utf-8") != text:
+        raise BagError(f"{path} is there already and says something else; see --force")
+    with replaced(path) as made:
+        made.write_text(text, encoding="utf-8")
+
+
+def _summarise(made: int, kept: int, troubles: Sequence[str], out: Path) -> None:
+    there = f", {kept} were there already (--force makes them anew)" if kept else ""
+    _say(f"{made} bags made in {out}{there}")
+    for trouble in troubles[:_SHOWN]:
+        _say(f"  {trouble}")
+    if len(troubles) > _SHOWN:
+        _say(f"  and {len(troubles) - _SHOWN} more")
+
+
+def _say_left_out(listing: Listing) -> None:
+    count = sum(one.left_out and not one.by_design for one in listing.problems)
+    if count:
+        _say(f"{count} files are left out: see `avemo data check {listing.dataset}`")
+
+
+def _say(text: str) -> None:
+    print(f"avemo: {text}", file=sys.stderr)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"'{text}'; allowed: WIDTHxHEIGHT, e.g. 640x480")
+    return int(match[1]), int(match[2])
