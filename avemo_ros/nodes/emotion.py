@@ -17,12 +17,13 @@ from avemo_ros.nodes.trouble import Trouble
 
 
 class Emotion(ManagedNode):
-    """`face_tracks` and `spectrogram` to `emotion_states` and `emotion_state`."""
+    """`face_tracks` and `spectrogram` to `emotion_states` and `emotion_state`, with what
+    follows from them."""
 
-    live_groups = ("emotion",)
+    live_groups = ("emotion", "steady")
 
     def __init__(self) -> None:
-        super().__init__("emotion", [MAX_INPUT_AGE], ["emotion", "model"])
+        super().__init__("emotion", [MAX_INPUT_AGE], ["emotion", "steady", "model"])
         self._states: StateStage | None = None
         self._inputs: list[qos.Inlet] = []
         self._tracks_trouble = Trouble(self.get_logger(), "face_tracks")
@@ -31,7 +32,7 @@ class Emotion(ManagedNode):
     def prepare(self) -> None:
         """Load the model."""
         config = self.config()
-        self._states = StateStage(self, config.emotion, Predictor(config.model))
+        self._states = StateStage(self, config, Predictor(config.model))
 
     def open(self) -> None:
         """Make the topics."""
@@ -59,9 +60,9 @@ class Emotion(ManagedNode):
         self._states = None
 
     def settings_changed(self) -> None:
-        """Start anew with the new settings."""
+        """Start anew what has other settings."""
         if self._states is not None:
-            self._states.use(self.config().emotion)
+            self._states.use(self.config())
 
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""

@@ -17,14 +17,15 @@ from avemo_ros.nodes.state_stage import StateStage
 
 
 class EmotionStack(ManagedNode):
-    """`image_raw`, `audio` and `audio_info` to `emotion_states` and `emotion_state`."""
+    """`image_raw`, `audio` and `audio_info` to `emotion_states` and `emotion_state`, with what
+    follows from them."""
 
-    live_groups = ("emotion",)
+    live_groups = ("emotion", "steady")
 
     def __init__(self) -> None:
         parameters = dict.fromkeys((*picture_stage.PARAMETERS, *sound_stage.PARAMETERS))
         super().__init__(
-            "emotion_stack", list(parameters), ["vision", "audio", "emotion", "model"]
+            "emotion_stack", list(parameters), ["vision", "audio", "emotion", "steady", "model"]
         )
         self._pictures: PictureStage | None = None
         self._sound: SoundStage | None = None
@@ -34,7 +35,7 @@ class EmotionStack(ManagedNode):
         """Load all networks."""
         config = self.config()
         predictor = Predictor(config.model)
-        self._states = states = StateStage(self, config.emotion, predictor)
+        self._states = states = StateStage(self, config, predictor)
         self._sound = SoundStage(self, config.audio, states.push_speech)
         self._pictures = PictureStage(self, config.vision, states.push_tracks)
         states.shown = self._pictures.show
@@ -61,9 +62,9 @@ class EmotionStack(ManagedNode):
         self._pictures = self._sound = self._states = None
 
     def settings_changed(self) -> None:
-        """Start the states anew with the new settings."""
+        """Start anew what has other settings."""
         if self._states is not None:
-            self._states.use(self.config().emotion)
+            self._states.use(self.config())
 
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""

@@ -10,10 +10,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.audio.chunk import SpectrogramChunk
 from avemo_ros.clock import to_ns, to_s
-from avemo_ros.config import EmotionConfig
+from avemo_ros.config import EmotionConfig, PipelineConfig
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import EmotionState, EmotionStateArray
 from avemo_ros.nodes import convert, health, qos
+from avemo_ros.nodes.history_stage import HistoryStage
 from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
@@ -42,14 +43,14 @@ class StateStage:
     def __init__(
         self,
         node: ManagedNode,
-        config: EmotionConfig,
+        config: PipelineConfig,
         predictor: Predictor,
     ) -> None:
         """Set up.
 
         Args:
             node: whose topics these are.
-            config: of the estimates.
+            config: of the estimates and of what is remembered of them.
             predictor: the loaded model.
         """
         self._node = node
@@ -59,7 +60,8 @@ class StateStage:
         self._stopwatch = Stopwatch()
         self._trouble = Trouble(node.get_logger(), "states")
         # Beside the queue, which forgets what is oldest: settings must not get lost.
-        self._config = config
+        self._config = config.emotion
+        self._history = HistoryStage(node, config.steady)
         self._hops = health.Meter()
         self._latency_ms = health.Samples()
         self._frame_latency_ms = health.Samples()
@@ -70,7 +72,7 @@ class StateStage:
         self._newest_tracks_ns = 0
         self._newest_sound_ns = 0
         self._left_out = 0
-        self._estimator = self._fresh(config)
+        self._estimator = self._fresh(self._config)
         self._worker: Worker[FrameTracks | SpectrogramChunk | _Tick] | None = None
         self._timer: Any = None
         self._all_out: Any = None
@@ -98,6 +100,7 @@ class StateStage:
         self._one_out = node.create_publisher(
             EmotionState, "emotion_state", qos.result(1, latched=True)
         )
+        self._history.open()
         self._worker = Worker("states", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         self._timer = node.create_timer(_TICK_S, self._tick, clock=node.steady)
@@ -111,6 +114,7 @@ class StateStage:
             self._worker.stop()
             self._dropped_before += self._worker.dropped
             self._worker = None
+        self._history.close()
         for out in (self._all_out, self._one_out):
             if out is not None:
                 self._node.destroy_publisher(out)
@@ -130,10 +134,12 @@ class StateStage:
         if self._worker is not None:
             self._worker.put(chunk)
 
-    def use(self, config: EmotionConfig) -> None:
-        """Start anew with other settings; the model stays."""
-        self._config = config
-        self._tick()
+    def use(self, config: PipelineConfig) -> None:
+        """Start anew what has other settings; the model stays."""
+        self._history.use(config.steady)
+        if config.emotion != self._config:
+            self._config = config.emotion
+            self._tick()
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
@@ -160,6 +166,7 @@ class StateStage:
             "device": str(self._predictor.device),
             "precision": self._predictor.precision,
             "last_error": self._trouble.last,
+            **self._history.values(),
             **health.percentiles("latency_ms", self._latency_ms.values()),
             **health.percentiles("frame_latency_ms", self._frame_latency_ms.values()),
             **health.stages(self._stopwatch.stages_ms()),
@@ -238,6 +245,7 @@ class StateStage:
         with self._stopwatch.measure("publish"):
             self._all_out.publish(convert.states_message(hop, frame_id, latency_s))
             self._one_out.publish(convert.state_message(hop.attended, frame_id, latency_s))
+            self._history.push(hop, frame_id, latency_s)
         self._hops.add()
         self._status = hop.attended.status.name
         if now_ns > 0 and hop.attended.status is not Status.STALE_INPUT:

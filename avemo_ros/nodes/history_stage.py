@@ -1,0 +1,148 @@
+"""From published states to events, steady states and answers about the past."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+from std_srvs.srv import Trigger
+
+from avemo_ros.clock import to_ns
+from avemo_ros.config import SteadyConfig
+from avemo_ros.msg import EmotionEvent, EmotionStateArray
+from avemo_ros.nodes import convert, convert_steady, qos
+from avemo_ros.nodes.shell import ManagedNode
+from avemo_ros.srv import GetEmotionHistory
+from avemo_ros.state.estimate import Hop
+from avemo_ros.state.memory import EmotionMemory
+from avemo_ros.state.steady import key_of
+
+_PERIOD_NS: Final = to_ns(0.5)
+"""Steady states without a change come this far apart: they move slowly."""
+
+
+class HistoryStage:
+    """Remembers people's emotion; hops come on one thread, questions on another."""
+
+    def __init__(self, node: ManagedNode, config: SteadyConfig) -> None:
+        self._node = node
+        self._lock = threading.Lock()
+        self._frame_id = ""
+        self._events = 0
+        self._said_ns: int | None = None
+        self._publishers: list[Any] = []
+        self._services: list[Any] = []
+        self._config = config
+        self._forget()
+
+    def open(self) -> None:
+        """Make the topics and services; what was remembered of an earlier run is gone."""
+        node = self._node
+        with self._lock:
+            self._forget()
+        self._publishers = [
+            node.create_publisher(
+                EmotionEvent,
+                "emotion_events",
+                qos.result(20),
+                event_callbacks=qos.says_mismatch(node, "emotion_events"),
+            ),
+            # Who subscribes later gets the last ones at once.
+            node.create_publisher(
+                EmotionStateArray, "steady_states", qos.result(1, latched=True)
+            ),
+        ]
+        self._services = [
+            node.create_service(GetEmotionHistory, "emotion_history", self._answer),
+            node.create_service(Trigger, "forget_people", self._forget_people),
+        ]
+
+    def close(self) -> None:
+        """Remove topics and services; may be called twice."""
+        for service in self._services:
+            self._node.destroy_service(service)
+        for publisher in self._publishers:
+            self._node.destroy_publisher(publisher)
+        self._services, self._publishers = [], []
+
+    def use(self, config: SteadyConfig) -> None:
+        """Start anew with other settings; the same ones change nothing."""
+        if config == self._config:
+            return
+        with self._lock:
+            self._config = config
+            self._forget()
+
+    def push(self, hop: Hop, frame_id: str, latency_s: float) -> None:
+        """Take the states of one moment; publishes what follows from them."""
+        # Published under the lock, too: nobody who was just forgotten is told of.
+        with self._lock:
+            self._frame_id = frame_id
+            changes = self._memory.push(hop)
+            self._events += len(changes)
+            if not self._publishers:
+                return
+            events, states = self._publishers
+            for change in changes:
+                events.publish(convert_steady.event_message(change, frame_id))
+            if changes or self._is_due(hop.stamp_ns):
+                self._said_ns = hop.stamp_ns
+                states.publish(self._steady_states(hop, latency_s))
+
+    def _steady_states(self, hop: Hop, latency_s: float) -> EmotionStateArray:
+        steady = self._memory.steady
+        return EmotionStateArray(
+            header=convert.header(hop.stamp_ns, self._frame_id),
+            states=[
+                convert_steady.steady_message(
+                    estimate, steady.of(key_of(estimate)), self._frame_id, latency_s
+                )
+                for estimate in hop.estimates
+            ],
+        )
+
+    def values(self) -> dict[str, object]:
+        """For /diagnostics."""
+        with self._lock:
+            return {"events": self._events, "people_remembered": self._memory.people}
+
+    def _is_due(self, stamp_ns: int) -> bool:
+        return self._said_ns is None or not 0 <= stamp_ns - self._said_ns < _PERIOD_NS
+
+    def _forget(self) -> None:
+        self._memory = EmotionMemory(self._config)
+
+    def _answer(
+        self, request: GetEmotionHistory.Request, response: GetEmotionHistory.Response
+    ) -> GetEmotionHistory.Response:
+        """The callback: quick, for the memory is small and never computes."""
+        longest_s = self._config.memory_s
+        if not 0.0 <= request.window < float("inf"):
+            response.message = (
+                f"window is {request.window:g} s; allowed: above 0, or 0 for all that is kept"
+            )
+            return response
+        window_s = min(request.window or longest_s, longest_s)
+        with self._lock:
+            history = self._memory.history(request.person, window_s)
+        if history is None:
+            who = f"with id {request.person}" if request.person else "at all"
+            response.message = f"nobody {who} was seen in the last {window_s:g} s"
+            return response
+        return convert_steady.history_response(history, self._frame_id, response)
+
+    def _forget_people(
+        self,
+        request: Trigger.Request,  # noqa: ARG002
+        response: Trigger.Response,
+    ) -> Trigger.Response:
+        with self._lock:
+            people = self._memory.people
+            self._forget()
+            # A latched state would tell the next subscriber of who was forgotten.
+            self._said_ns = None
+            nobody = convert.header(self._node.now_ns(), self._frame_id)
+            self._publishers[1].publish(EmotionStateArray(header=nobody))
+        response.success = True
+        response.message = f"{people} {'person' if people == 1 else 'people'} forgotten"
+        return response
