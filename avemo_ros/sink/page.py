@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.sink.atomic import replaced
-from avemo_ros.sink.palette import INKS
+from avemo_ros.sink.palette import INKS, variables
 from avemo_ros.sink.timeline import Person, Timeline
 from avemo_ros.sink.wording import STATUS_TEXT, headline
 from avemo_ros.state.estimate import EmotionEstimate, Status
@@ -353,21 +353,12 @@ def _points(timeline: Timeline, person: Person) -> list[list[object]]:
 
 
 def _style() -> str:
-    light = "".join(_variables(name, ink.light) for name, ink in INKS.items())
-    dark = "".join(_variables(name, ink.dark) for name, ink in INKS.items())
+    light = "".join(variables(name, ink.light) for name, ink in INKS.items())
+    dark = "".join(variables(name, ink.dark) for name, ink in INKS.items())
     return (
         f":root{{color-scheme:light dark;{light}{_LIGHT}}}"
         f"@media(prefers-color-scheme:dark){{:root{{{dark}{_DARK}}}}}{_RULES}"
     )
-
-
-def _variables(name: str, colour: str) -> str:
-    """The emotion's colour, and the one of words written on it that reads better."""
-    linear = [(int(colour[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    # Equal contrast with white and with near black lies at about this luminance.
-    words = "#fff" if luminance < 0.2 else "#10151b"
-    return f"--{name}:{colour};--on-{name}:{words};"
 
 
 _NOTICE: Final = (

@@ -1,0 +1,83 @@
+"""Which files of labels belong to which bag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from avemo_ros.errors import LabelError
+from avemo_ros.truth.file import find_labels
+
+SUFFIXES: Final = (".csv", ".yaml", ".yml", ".eaf", ".txt")
+"""Of files that may hold labels."""
+_BAG_SUFFIXES: Final = (".mcap", ".db3", ".zstd")
+
+
+def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """The label files of each bag; a bag that none was given for gets what lies beside it.
+
+    All files belong to a single bag.  Of several bags each gets the files whose name begins
+    with its own (`run7.labels.csv`, `run7.anna.eaf` of the bag `run7`).  A folder stands for
+    the files in it, and those that belong to no bag are left out.
+
+    Args:
+        bags: paths of the bags.
+        given: files and folders of labels.
+
+    Raises:
+        LabelError: a file does not exist, or belongs to no bag or to several.
+    """
+    found: list[list[Path]] = [[] for _ in bags]
+    for path in given:
+        if path.is_dir():
+            inside = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES)
+            for item in inside:
+                if len(bags) == 1 or _owners(bags, item):
+                    found[_owner(bags, item)].append(item)
+        elif path.is_file():
+            found[_owner(bags, path)].append(path)
+        else:
+            raise LabelError(f"file of labels '{path}' does not exist")
+    return [
+        tuple(files) if files else _beside(bag) for bag, files in zip(bags, found, strict=True)
+    ]
+
+
+def bag_name(bag: Path) -> str:
+    """A bag's name without the suffixes of a bag of one file."""
+    name = bag.resolve().name if bag.name in ("", ".", "..") else bag.name
+    while name.endswith(_BAG_SUFFIXES):
+        name = name.rsplit(".", 1)[0]
+    return name
+
+
+def _beside(bag: Path) -> tuple[Path, ...]:
+    found = find_labels(bag)
+    return () if found is None else (found,)
+
+
+def _owners(bags: Sequence[Path], file: Path) -> list[int]:
+    """Bags whose name the file's begins with; of `run` and `run.2` only the longest."""
+    fits = [
+        place
+        for place, bag in enumerate(bags)
+        if file.name.startswith((f"{bag_name(bag)}.", f"{bag.name}."))
+    ]
+    longest = max((len(bag_name(bags[place])) for place in fits), default=0)
+    return [place for place in fits if len(bag_name(bags[place])) == longest]
+
+
+def _owner(bags: Sequence[Path], file: Path) -> int:
+    if len(bags) == 1:
+        return 0
+    owners = _owners(bags, file)
+    if len(owners) == 1:
+        return owners[0]
+    if not owners:
+        raise LabelError(
+            f"file of labels '{file}' belongs to none of the bags: its name must begin with "
+            f"that of a bag, e.g. {bag_name(bags[0])}.labels.csv"
+        )
+    names = ", ".join(str(bags[place]) for place in owners)
+    raise LabelError(f"file of labels '{file}' belongs to several bags by its name: {names}")

@@ -1,0 +1,68 @@
+"""What a replay gave, as a file: an interrupted evaluation goes on from it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from avemo_ros.replay.run import Replayed, SeenFaces
+from avemo_ros.sink.atomic import replaced
+from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.vision.face import Box
+
+_KINDS: Final = {
+    kind.__name__: kind for kind in (Replayed, SeenFaces, Hop, EmotionEstimate, Box, Status)
+}
+"""Types that are written with their name; all else is JSON's own, and every list a tuple."""
+_KIND: Final = "kind"
+_VALUES: Final = "values"
+
+
+def write_replayed(path: Path, replayed: Replayed) -> None:
+    """Write the file in one atomic step; numbers are kept to the last bit.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    text = json.dumps(_plain(replayed), separators=(",", ":"))
+    with replaced(path) as made:
+        made.write_bytes(gzip.compress(text.encode(), 5, mtime=0))
+
+
+def read_replayed(path: Path) -> Replayed | None:
+    """The replay of the file; None where there is no whole file of this layout."""
+    try:
+        content = json.loads(gzip.decompress(path.read_bytes()))
+        made = _made(content)
+    except (OSError, EOFError, ValueError, TypeError, KeyError):
+        return None
+    return made if isinstance(made, Replayed) else None
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses and enums as named values."""
+    if isinstance(value, Enum):
+        return {_KIND: type(value).__name__, _VALUES: [value.value]}
+    if is_dataclass(value):
+        values = [_plain(getattr(value, item.name)) for item in fields(value)]
+        return {_KIND: type(value).__name__, _VALUES: values}
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _made(value: Any) -> Any:
+    if isinstance(value, dict):
+        if _KIND in value:
+            return _KINDS[value[_KIND]](*map(_made, value[_VALUES]))
+        return {name: _made(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return tuple(map(_made, value))
+    return value
