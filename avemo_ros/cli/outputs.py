@@ -33,6 +33,20 @@ def check_outputs(paths: Sequence[Path | None]) -> None:
             raise OutputError(f"cannot write {path}: it is a folder")
 
 
+def refuse_existing(paths: Sequence[Path | None]) -> None:
+    """Refuses to replace files, for commands that do so only with --force.
+
+    Args:
+        paths: of files that will be written; None: not asked for.
+
+    Raises:
+        OutputError: one is there already.
+    """
+    for path in paths:
+        if path is not None and path.exists():
+            raise OutputError(f"{path} is there already; --force replaces it")
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file in one atomic step.
 
