@@ -31,6 +31,7 @@ FROM_PYPI = {
     "torch": "torch",
     "tqdm": "tqdm",
     "yaml": "PyYAML",
+    "zstandard": "zstandard",
 }
 FOR_TRAINING = {
     "matplotlib": "matplotlib",

@@ -1,315 +1,285 @@
-"""The folder of a bag while it is written: whole under its name, or marked as not."""
+"""A bag as it lies on disk: a folder of files with metadata.yaml, or a single file."""
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-from collections.abc import Iterable
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
+from functools import partial
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import yaml
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import WriterError
-from rosbags.typesys.store import Typestore
+import zstandard
 
-from avemo_ros.bag import messages
-from avemo_ros.bag.part import COMPRESSIONS, STORAGES, Part
-from avemo_ros.clock import NS_PER_S, to_ns
-from avemo_ros.errors import BagError, ConfigError
+from avemo_ros.bag import mcap_file, sqlite_file
+from avemo_ros.bag.mcap_file import McapFile
+from avemo_ros.bag.sqlite_file import SqliteFile
+from avemo_ros.bag.storage import Channel, Raw, StorageFile, in_order, joined
+from avemo_ros.errors import BagError
 
-_METADATA: Final = "metadata.yaml"
-_INFORMATION: Final = "rosbag2_bagfile_information"
-_OF_A_BAG: Final = {".mcap", ".db3", ".db3-journal", ".db3-wal", ".db3-shm", ".zstd", ".yaml"}
-"""Suffixes of what lies in a bag."""
-_TROUBLES: Final = (OSError, sqlite3.Error, WriterError)
-_MARK_NS: Final = NS_PER_S
-"""So much of a recording is lost at most when its process is killed."""
+METADATA: Final = "metadata.yaml"
+SUFFIXES: Final = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
+
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_ROS1: Final = b"#ROSBAG V"
+_PIECE: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """Quality of service with which a topic was published."""
+class _Metadata:
+    """What metadata.yaml says that the files do not."""
 
-    depth: int = 10
-    reliable: bool = True
-    latched: bool = False
-
-    def as_qos(self) -> Qos:
-        """For the bag's metadata."""
-        default = QosTime(0, 0)
-        return Qos(
-            QosHistory.KEEP_LAST,
-            self.depth,
-            QosReliability.RELIABLE if self.reliable else QosReliability.BEST_EFFORT,
-            QosDurability.TRANSIENT_LOCAL if self.latched else QosDurability.VOLATILE,
-            default,
-            default,
-            QosLiveliness.SYSTEM_DEFAULT,
-            default,
-            avoid_ros_namespace_conventions=False,
-        )
+    files: tuple[str, ...] = ()
+    distro: str = ""
+    problem: str = ""
+    """Why it cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Topic:
-    """A topic and its types, for every part of the bag."""
+class Bag:
+    """The messages of a recording, as bytes.
 
-    name: str
-    kind: str
-    definition: str
-    digest: str
-    offer: Offer
+    What is there at opening is what it holds, also where the bag is still being written.
 
+    Args:
+        path: a bag's folder, or one file of sqlite3 or MCAP.
 
-class BagFolder:
-    """A bag that appears under its name when it is whole.
-
-    Until then it is the folder `<name>.partial`; what an interrupted or killed run wrote stays
-    there and can be read, up to the last second.
+    Raises:
+        BagError: nothing of it can be read.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        storage: str = "mcap",
-        compression: str = "none",
-        *,
-        split_s: float = 0.0,
-        force: bool = False,
-    ) -> None:
-        """Make the folder.
-
-        Args:
-            path: of the bag, a folder.
-            storage: 'mcap' or 'sqlite3'.
-            compression: 'none' or 'zstd'.
-            split_s: begin a new file after so many seconds of messages [s]; 0: one file.
-            force: replace a bag of that name, and what an interrupted run left.
-
-        Raises:
-            BagError: the bag is there already, or cannot be written.
-            ConfigError: no such storage or compression.
-        """
-        _check("storage", storage, STORAGES)
-        _check("compression", compression, COMPRESSIONS)
-        self.path = Path(path)
-        self.partial = self.path.with_name(f"{self.path.name}.partial")
-        """Where it is until it is whole."""
-        self.count = 0
-        """Messages so far."""
-        self._storage, self._compression = storage, compression
-        self._split_ns = to_ns(split_s)
-        self._force = force
-        self._store: Typestore | None = None
-        self._topics: dict[str, _Topic] = {}
-        self._connections: dict[str, Connection] = {}
-        self._finished: list[dict[str, Any]] = []
-        self._part: Part | None = None
-        self._part_ns: int | None = None
-        self._marked_ns: int | None = None
-        self._make_folder()
-
-    def __enter__(self) -> BagFolder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.give_up()
-
-    def add_topic(
-        self,
-        topic: str,
-        kind: str,
-        offer: Offer = Offer(),
-        *,
-        definition: str = "",
-        digest: str = "",
-    ) -> None:
-        """Declare a topic before its first message.
-
-        Args:
-            topic: its name.
-            kind: its type, e.g. 'sensor_msgs/msg/Image'.
-            offer: how it is published.
-            definition: text of the type and of those it is made of, as rosbag2 stores it; ""
-                for types that `messages.typestore` knows.
-            digest: RIHS01 hash of the type, with `definition`.
-
-        Raises:
-            BagError: nothing is known of the type.
-        """
-        if not definition or not digest:
-            store = self._types()
-            if kind not in store.types:
-                raise BagError(f"cannot record {topic}: nothing is known of its type {kind}")
-            definition, _ = store.generate_msgdef(kind, ros_version=2)
-            digest = store.hash_rihs01(kind)
-        self._topics[topic] = _Topic(topic, kind, definition, digest, offer)
-        if self._part is not None:
-            self._connect(self._part, self._topics[topic])
-
-    def write(self, topic: str, message: bytes | memoryview, log_ns: int) -> None:
-        """Write a serialised message of a topic that was added.
-
-        Args:
-            topic: its name.
-            message: CDR with its header of four bytes.
-            log_ns: time at which it was received, or would have been [ns].
-
-        Raises:
-            BagError: the disk does not take it.
-        """
+    def __init__(self, path: str | Path) -> None:
+        self.path = _folder(Path(path))
+        self._opening: Counter[str] = Counter()
+        self._unpacked: tempfile.TemporaryDirectory[str] | None = None
+        self.cut_off = False
+        """Its end, or a file of it, is missing or damaged."""
+        self.distro = ""
+        """Of ROS, as far as the bag says."""
+        self.compression = ""
+        """Of its files or of parts of them: 'zstd file', 'zstd message', 'zstd chunk', 'lz4
+        chunk' or empty."""
+        self.files: tuple[StorageFile, ...] = ()
+        paths = self._find()
+        self._seen = [(file, file.stat()) for file in paths]
         try:
-            part = self._part_for(log_ns)
-            part.write(self._connections[topic], log_ns, message)
-            if self._marked_ns is None or not 0 <= log_ns - self._marked_ns < _MARK_NS:
-                part.mark()
-                self._marked_ns = log_ns
-        except _TROUBLES as error:
-            raise self._refusal(error) from error
-        self.count += 1
+            self._open(paths)
+        except BaseException:
+            self.close()
+            raise
+        self.channels = joined(channel for file in self.files for channel in file.channels)
+        """What it holds, by topic."""
+        starts = [file.start_ns for file in self.files if file.start_ns is not None]
+        ends = [file.end_ns for file in self.files if file.end_ns is not None]
+        self.start_ns = min(starts, default=0)
+        """Time of the first message [ns]; 0 without messages."""
+        self.end_ns = max(ends, default=0)
+        """Time of the last message [ns]."""
+        self._note_compression()
 
     def close(self) -> None:
-        """End the bag; it is whole and has its name from now on.
+        """Free its files."""
+        for file in self.files:
+            file.close()
+        if self._unpacked is not None:
+            self._unpacked.cleanup()
+
+    @property
+    def storage(self) -> str:
+        """'mcap', 'sqlite3', or both."""
+        names = {"mcap" if isinstance(file, McapFile) else "sqlite3" for file in self.files}
+        return " and ".join(sorted(names))
+
+    @property
+    def problems(self) -> list[str]:
+        """What is missing or cannot be read, as far as it was met until now."""
+        found = [_times(text, count) for text, count in self._opening.items()]
+        for file in self.files:
+            name = f"{file.path.name}: " if len(self.files) > 1 else ""
+            found += [name + _times(text, count) for text, count in file.problems.items()]
+        if self.grown:
+            found.append(
+                "the bag changed while it was read (is it still being recorded?); what was "
+                "there when it was opened is used"
+            )
+        return found
+
+    @property
+    def grown(self) -> bool:
+        """Its files are not any more what they were when they were opened."""
+        for path, before in self._seen:
+            try:
+                now = path.stat()
+            except OSError:
+                return True
+            if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                return True
+        return False
+
+    def messages(self, channels: Collection[Channel]) -> Iterator[Raw]:
+        """The messages of these channels by time, their data unpacked."""
+        keys = frozenset(channel.key for channel in channels)
+        topics = {channel.key: channel.topic for channel in channels}
+        parts: list[tuple[int, Callable[[], Iterator[Raw]]]] = [
+            (file.start_ns, partial(file.messages, keys))
+            for file in self.files
+            if file.start_ns is not None
+        ]
+        for raw in in_order(parts):
+            if raw.data[:4] != _ZSTD:
+                yield raw
+                continue
+            # No message begins so, whatever metadata.yaml says of the bag.
+            try:
+                data = zstandard.ZstdDecompressor().decompressobj().decompress(raw.data)
+            except zstandard.ZstdError as error:
+                self._opening[f"{topics[raw.key]}: messages cannot be unpacked ({error})"] += 1
+                continue
+            yield raw._replace(data=data)
+
+    def _find(self) -> list[Path]:
+        """Its files in their order.
 
         Raises:
-            BagError: the disk does not take it, or a bag of that name has come meanwhile.
+            BagError: there are none.
         """
-        try:
-            self._finish()
-            if self._force and self.path.exists():
-                _remove(self.path)
-            elif self.path.exists():
-                raise BagError(
-                    f"{self.path} has come meanwhile; what was written is {self.partial}"
-                )
-            self.partial.rename(self.path)
-        except _TROUBLES as error:
-            raise self._refusal(error) from error
-
-    def give_up(self) -> None:
-        """End the bag before it is whole: it stays under `partial`, or vanishes if nothing was
-        written."""
-        try:
-            self._finish()
-            if not self.count:
-                shutil.rmtree(self.partial)
-        except _TROUBLES as error:
-            raise self._refusal(error) from error
-
-    def _make_folder(self) -> None:
-        for path in (self.path, self.partial):
-            if path.exists() and not self._force:
-                left = " (left by an interrupted run)" if path == self.partial else ""
-                raise BagError(
-                    f"{path} is there already{left}; name another, or replace it with --force"
-                )
-        try:
-            if self.partial.exists():
-                _remove(self.partial)
-            self.partial.mkdir(parents=True)
-        except _TROUBLES as error:
-            raise self._refusal(error) from error
-
-    def _refusal(self, error: Exception) -> BagError:
-        reason = getattr(error, "strerror", None) or error
-        return BagError(f"cannot write {self.path}: {reason}")
-
-    def _types(self) -> Typestore:
-        if self._store is None:
-            self._store = messages.typestore()
-        return self._store
-
-    def _part_for(self, log_ns: int) -> Part:
-        """The file in which a message belongs."""
-        if self._part_ns is not None and 0 < self._split_ns <= log_ns - self._part_ns:
-            self._end_part()
-        if self._part is None:
-            name = f"{self.path.name}_{len(self._finished)}"
-            self._part = part = Part(self.partial, name, self._storage, self._compression)
-            self._part_ns, self._marked_ns = log_ns, None
-            for topic in self._topics.values():
-                self._connect(part, topic)
-        return self._part
-
-    def _connect(self, part: Part, topic: _Topic) -> None:
-        self._connections[topic.name] = part.add_connection(
-            topic.name,
-            topic.kind,
-            msgdef=topic.definition,
-            rihs01=topic.digest,
-            offered_qos_profiles=[topic.offer.as_qos()],
+        if self.path.is_file():
+            return [self.path]
+        there = sorted(
+            (path for path in self.path.iterdir() if path.name.endswith(SUFFIXES)),
+            key=_by_number,
         )
+        metadata = _read_metadata(self.path / METADATA)
+        self.distro = metadata.distro
+        if metadata.problem:
+            self._opening[metadata.problem] += 1
+        names = {path.name: path for path in there}
+        listed: list[Path] = []
+        for name in metadata.files:
+            found = names.get(name) or names.get(f"{name}.zstd")
+            if found is not None:
+                listed.append(found)
+            elif there:
+                self.cut_off = True
+                self._opening[f"{name} is missing, which {METADATA} names"] += 1
+        if not there:
+            raise BagError(
+                f"'{self.path}' is no bag: it holds no file with {', '.join(SUFFIXES)}"
+            )
+        if not listed:
+            return there
+        for path in there:
+            if path not in listed:
+                self._opening[f"{path.name} is left out: {METADATA} does not name it"] += 1
+        return listed
 
-    def _end_part(self) -> None:
-        if self._part is None:
+    def _open(self, paths: list[Path]) -> None:
+        refused: list[str] = []
+        for path in paths:
+            try:
+                self.files = (*self.files, self._open_file(path))
+            except BagError as error:
+                refused.append(str(error))
+                self._opening[str(error)] += 1
+        if not self.files:
+            raise BagError("; ".join(refused))
+        if refused or any(file.cut_off for file in self.files):
+            self.cut_off = True
+
+    def _open_file(self, path: Path) -> StorageFile:
+        head = _head(path)
+        if head.startswith(_ZSTD):
+            path = self._unpack(path)
+            head = _head(path)
+            self.compression = "zstd file"
+        if head.startswith(mcap_file.MAGIC):
+            return McapFile(path)
+        if head.startswith(sqlite_file.MAGIC):
+            return SqliteFile(path)
+        if head.startswith(_ROS1):
+            raise BagError(
+                f"'{path}' is a bag of ROS 1; convert it first: rosbags-convert --src "
+                f"{path.name} --dst {path.stem}"
+            )
+        what = "is empty" if not head else "is neither an MCAP nor an SQLite file"
+        raise BagError(f"'{path}' {what}")
+
+    def _unpack(self, path: Path) -> Path:
+        """A file that is compressed as a whole, unpacked as far as it goes."""
+        if self._unpacked is None:
+            self._unpacked = tempfile.TemporaryDirectory(prefix="avemo-bag-")
+        target = Path(self._unpacked.name) / path.name.removesuffix(".zstd")
+        unpacker = zstandard.ZstdDecompressor().decompressobj()
+        try:
+            with path.open("rb") as packed, target.open("wb") as out:
+                while piece := packed.read(_PIECE):
+                    out.write(unpacker.decompress(piece))
+        except zstandard.ZstdError as error:
+            self.cut_off = True
+            self._opening[f"{path.name} is damaged and cannot be unpacked whole ({error})"] += 1
+        except OSError as error:
+            raise BagError(f"'{path}' cannot be unpacked: {error.strerror}") from error
+        return target
+
+    def _note_compression(self) -> None:
+        inner = sorted({file.compression for file in self.files} - {""})
+        if inner:
+            chunks = f"{' and '.join(inner)} chunk"
+            self.compression = f"{self.compression}, {chunks}" if self.compression else chunks
             return
-        part, self._part, self._part_ns = self._part, None, None
-        part.close()
-        described = self.partial / _METADATA
-        self._finished.append(yaml.safe_load(described.read_text("utf-8"))[_INFORMATION])
-        # It tells of one file only; without it, readers look for all.
-        described.unlink()
-
-    def _finish(self) -> None:
-        if self._part is None and not self._finished:
-            self._part_for(0)
-        self._end_part()
-        text = yaml.safe_dump({_INFORMATION: _merged(self._finished)}, sort_keys=False)
-        (self.partial / _METADATA).write_text(text, encoding="utf-8")
-
-
-def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """One description of the whole bag from those of its files."""
-    filled = [part for part in parts if part["message_count"]] or parts[:1]
-    starts = [part["starting_time"]["nanoseconds_since_epoch"] for part in filled]
-    ends = [
-        start + part["duration"]["nanoseconds"]
-        for start, part in zip(starts, filled, strict=True)
-    ]
-    topics: dict[str, dict[str, Any]] = {}
-    for part in parts:
-        for entry in part["topics_with_message_count"]:
-            name = entry["topic_metadata"]["name"]
-            before = topics[name]["message_count"] if name in topics else 0
-            topics[name] = {**entry, "message_count": before + entry["message_count"]}
-    return {
-        **parts[0],
-        "relative_file_paths": [name for part in parts for name in part["relative_file_paths"]],
-        "starting_time": {"nanoseconds_since_epoch": min(starts)},
-        "duration": {"nanoseconds": max(ends) - min(starts)},
-        "message_count": sum(part["message_count"] for part in parts),
-        "topics_with_message_count": list(topics.values()),
-        "files": [entry for part in parts for entry in part["files"]],
-    }
+        if self.compression:
+            return
+        # The first message tells; they all are packed, or none.
+        first = next(
+            (
+                raw
+                for file in self.files
+                for raw in file.messages({c.key for c in file.channels})
+            ),
+            None,
+        )
+        if first is not None and first.data[:4] == _ZSTD:
+            self.compression = "zstd message"
 
 
-def _check(name: str, value: str, allowed: Iterable[str]) -> None:
-    if value not in allowed:
-        raise ConfigError(name, value, ", ".join(allowed))
+def _folder(path: Path) -> Path:
+    if not path.exists():
+        raise BagError(f"bag '{path}' does not exist")
+    return path.parent if path.name == METADATA else path
 
 
-def _remove(path: Path) -> None:
-    """A bag of that name; anything else is not ours to remove."""
-    inside = [entry.suffix for entry in path.iterdir()] if path.is_dir() else [""]
-    if path.is_symlink() or not set(inside) <= _OF_A_BAG:
-        raise BagError(f"{path} is not a bag and nothing else; it is not replaced")
-    shutil.rmtree(path)
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError as error:
+        raise BagError(f"'{path}' cannot be read: {error.strerror}") from error
+
+
+def _by_number(path: Path) -> tuple[list[int], str]:
+    return [int(number) for number in re.findall(r"\d+", path.name)], path.name
+
+
+def _times(text: str, count: int) -> str:
+    return text if count == 1 else f"{text}, {count} times"
+
+
+def _read_metadata(path: Path) -> _Metadata:
+    if not path.is_file():
+        return _Metadata(
+            problem=f"{METADATA} is missing: the recording was cut off, or still goes on"
+        )
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        about = content["rosbag2_bagfile_information"]
+        return _Metadata(
+            files=tuple(PurePath(str(name)).name for name in about["relative_file_paths"]),
+            distro=str(about.get("ros_distro") or ""),
+        )
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return _Metadata(
+            problem=f"{METADATA} is damaged ({first}); the files themselves are used"
+        )

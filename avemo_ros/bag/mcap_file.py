@@ -1,0 +1,334 @@
+"""MCAP files, whole or cut off: the records are walked through, so no index is needed."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import zstandard
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.records import Channel as ChannelRecord
+from mcap.records import Chunk, ChunkIndex, Footer, Schema, Statistics
+from mcap.stream_reader import get_chunk_data_stream
+
+from avemo_ros.bag.storage import Channel, Raw, in_order, joined
+from avemo_ros.errors import BagError
+
+MAGIC: Final = b"\x89MCAP0\r\n"
+
+_HEAD: Final = struct.Struct("<BQ")
+_CHUNK: Final = struct.Struct("<QQQII")
+"""First and last time, size and checksum of the content, length of the compression's name."""
+_MESSAGE: Final = struct.Struct("<HIQQ")
+_FOOTER: Final = 8 + 9 + 20
+"""The last bytes of a whole file: footer record and magic."""
+_COMPRESSIONS: Final = ("", "lz4", "zstd")
+_LARGEST: Final = 4 * 2**30
+"""No record is larger: a length beyond is damage."""
+
+
+class _DamageError(Exception):
+    """The bytes at this place are no record."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A chunk, or a message outside of any."""
+
+    start_ns: int
+    offset: int
+    """Of the record's content in the file."""
+    length: int
+    is_chunk: bool
+    cut: bool = False
+    """The file ends within it."""
+
+
+class McapFile:
+    """Reads a file as far as it goes.
+
+    Args:
+        path: the file.
+
+    Raises:
+        BagError: it cannot be opened, or is no MCAP file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: Counter[str] = Counter()
+        self.cut_off = False
+        self.compression = ""
+        self._schemas: dict[int, Schema] = {}
+        self._records: dict[int, ChannelRecord] = {}
+        self._parts: list[_Part] = []
+        self._statistics: Statistics | None = None
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise BagError(f"'{path}' cannot be read: {error.strerror}") from error
+        try:
+            if self._file.read(len(MAGIC)) != MAGIC:
+                raise BagError(f"'{path}' is no MCAP file: its first bytes are others")
+            self._size = self._file.seek(0, io.SEEK_END)
+            self._look_through()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Free the file."""
+        self._file.close()
+
+    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[Raw]:
+        """The messages of these channels by time; those of one time as they were written."""
+        wanted = {
+            number: self._key(record)
+            for number, record in self._records.items()
+            if self._key(record) in keys
+        }
+        parts: list[tuple[int, Callable[[], Iterator[Raw]]]] = [
+            (part.start_ns, partial(self._messages_of, part, wanted)) for part in self._parts
+        ]
+        return in_order(parts if wanted else [])
+
+    # --- looking through at the start
+
+    def _look_through(self) -> None:
+        try:
+            self._walk(len(MAGIC), self._size)
+        except _DamageError as damage:
+            self.cut_off = True
+            self._find_rest(int(damage.args[0]))
+        if self._statistics is None or self.cut_off:
+            self._count_all()
+        else:
+            self._take_statistics(self._statistics)
+
+    def _walk(self, offset: int, end: int) -> None:
+        """Note all records from a place on.
+
+        Raises:
+            _DamageError: with the place at which the file ends or makes no sense.
+        """
+        while offset < end:
+            head = self._bytes(offset, _HEAD.size)
+            if len(head) < _HEAD.size:
+                raise _DamageError(offset)
+            opcode, length = _HEAD.unpack(head)
+            start = offset + _HEAD.size
+            if not opcode or length > _LARGEST:
+                raise _DamageError(offset)
+            cut = start + length > end
+            if cut and opcode != Opcode.CHUNK:
+                raise _DamageError(offset)
+            try:
+                self._note(opcode, start, min(length, end - start), cut=cut)
+            except (McapError, struct.error, ValueError) as error:
+                raise _DamageError(offset) from error
+            if cut:
+                raise _DamageError(offset)
+            if opcode == Opcode.FOOTER:
+                return
+            offset = start + length
+        raise _DamageError(offset)
+
+    def _note(self, opcode: int, start: int, length: int, *, cut: bool) -> None:
+        if opcode == Opcode.CHUNK:
+            head = self._bytes(start, _CHUNK.size)
+            if len(head) == _CHUNK.size:
+                self._parts.append(
+                    _Part(_CHUNK.unpack(head)[0], start, length, is_chunk=True, cut=cut)
+                )
+        elif opcode == Opcode.MESSAGE:
+            _, _, log_ns, _ = _MESSAGE.unpack(self._bytes(start, _MESSAGE.size))
+            self._parts.append(_Part(log_ns, start, length, is_chunk=False))
+        elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
+            self._learn(opcode, self._bytes(start, length))
+        elif opcode == Opcode.STATISTICS:
+            self._statistics = Statistics.read(_stream(self._bytes(start, length)))
+
+    def _learn(self, opcode: int, content: bytes | memoryview) -> None:
+        if opcode == Opcode.SCHEMA:
+            schema = Schema.read(_stream(content))
+            self._schemas.setdefault(schema.id, schema)
+        else:
+            record = ChannelRecord.read(_stream(content))
+            self._records.setdefault(record.id, record)
+
+    def _find_rest(self, damaged: int) -> None:
+        """What comes after damage, where the end of the file says where that is."""
+        if self._bytes(self._size - len(MAGIC), len(MAGIC)) != MAGIC:
+            lost = self._size - damaged
+            cut = any(part.cut for part in self._parts)
+            self.problems["the file was cut off: its end is missing"] += 1
+            if lost and not cut:
+                self.problems[f"its last {lost} bytes are no whole record"] += 1
+            return
+        self.problems[f"the file is damaged at byte {damaged}"] += 1
+        try:
+            footer = Footer.read(_stream(self._bytes(self._size - _FOOTER + 9, 20)))
+            known = {part.offset for part in self._parts}
+            for opcode, content in _records(self._bytes(footer.summary_start, self._size)):
+                if opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
+                    self._learn(opcode, content)
+                elif opcode == Opcode.CHUNK_INDEX:
+                    index = ChunkIndex.read(_stream(content))
+                    start = index.chunk_start_offset + _HEAD.size
+                    length = index.chunk_length - _HEAD.size
+                    if start > damaged and start not in known:
+                        self._parts.append(
+                            _Part(index.message_start_time, start, length, is_chunk=True)
+                        )
+        except (McapError, struct.error, ValueError):
+            self.problems["what comes after the damage cannot be found"] += 1
+
+    def _take_statistics(self, statistics: Statistics) -> None:
+        counts = Counter(statistics.channel_message_counts)
+        self.channels = self._channels(counts)
+        some = statistics.message_count > 0
+        self.start_ns = statistics.message_start_time if some else None
+        self.end_ns = statistics.message_end_time if some else None
+        chunks = [part for part in self._parts if part.is_chunk]
+        if chunks:
+            self.compression = self._compression(chunks[0])
+
+    def _count_all(self) -> None:
+        """Without the statistics at the end all has to be read."""
+        counts: Counter[int] = Counter()
+        times: list[int] = []
+        for part in self._parts:
+            found = self._load(part)
+            counts.update(number for _, number, _ in found)
+            if found:
+                times += [found[0][0], found[-1][0]]
+            if part.is_chunk:
+                self.compression = self.compression or self._compression(part)
+        self.channels = self._channels(counts)
+        self.start_ns = min(times, default=None)
+        self.end_ns = max(times, default=None)
+
+    def _channels(self, counts: Counter[int]) -> tuple[Channel, ...]:
+        found = []
+        for number, record in self._records.items():
+            schema = self._schemas.get(record.schema_id)
+            found.append(
+                Channel(
+                    record.topic,
+                    "" if schema is None else schema.name,
+                    "" if schema is None else schema.data.decode(errors="replace"),
+                    "" if schema is None else schema.encoding,
+                    record.message_encoding,
+                    counts[number],
+                )
+            )
+        return joined(found)
+
+    def _key(self, record: ChannelRecord) -> tuple[str, str]:
+        schema = self._schemas.get(record.schema_id)
+        return record.topic, "" if schema is None else schema.name
+
+    # --- reading
+
+    def _messages_of(self, part: _Part, wanted: dict[int, tuple[str, str]]) -> Iterator[Raw]:
+        for log_ns, number, data in self._load(part):
+            if number in wanted:
+                yield Raw(log_ns, wanted[number], data)
+
+    def _load(self, part: _Part) -> list[tuple[int, int, memoryview]]:
+        """(time, channel, data) of the messages in a part, by time."""
+        content = self._bytes(part.offset, part.length)
+        if not part.is_chunk:
+            return [_message(memoryview(content))]
+        found: list[tuple[int, int, memoryview]] = []
+        try:
+            for opcode, record in _records(self._unpacked(content, part)):
+                if opcode == Opcode.MESSAGE:
+                    found.append(_message(record))
+                elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
+                    self._learn(opcode, record)
+        except (
+            McapError,
+            struct.error,
+            ValueError,
+            RuntimeError,
+            zstandard.ZstdError,
+        ) as error:
+            if not part.cut:
+                self._complain(f"a chunk is damaged and left out ({_first_line(error)})", part)
+        found.sort(key=lambda message: message[0])
+        return found
+
+    def _unpacked(self, content: bytes, part: _Part) -> bytes:
+        start_ns, end_ns, size, checksum, named = _CHUNK.unpack_from(content)
+        at = _CHUNK.size + named
+        compression = content[_CHUNK.size : at].decode()
+        if compression not in _COMPRESSIONS:
+            raise ValueError(f"its compression is {compression!r}; allowed: lz4, zstd")
+        packed = content[at + 8 :]
+        if part.cut:
+            return _beginning(packed, compression)
+        chunk = Chunk(compression, packed, end_ns, start_ns, checksum, size)
+        stream, length = get_chunk_data_stream(chunk)
+        unpacked = stream.read(length)
+        if checksum and zlib.crc32(unpacked) != checksum:
+            raise ValueError("its checksum is wrong")
+        return unpacked
+
+    def _compression(self, part: _Part) -> str:
+        head = self._bytes(part.offset, _CHUNK.size + 16)
+        named = _CHUNK.unpack_from(head)[4]
+        return head[_CHUNK.size : _CHUNK.size + named].decode(errors="replace")
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        if offset < 0:
+            return b""
+        self._file.seek(offset)
+        return self._file.read(max(0, min(length, self._size - offset)))
+
+    def _complain(self, text: str, part: _Part) -> None:
+        self.problems[f"{text}, at byte {part.offset - _HEAD.size}"] = 1
+
+
+def _stream(content: bytes | memoryview) -> ReadDataStream:
+    return ReadDataStream(io.BytesIO(content))
+
+
+def _records(content: bytes) -> Iterator[tuple[int, memoryview]]:
+    """Operation code and content of records that follow each other, but for a last one that
+    is not whole."""
+    view = memoryview(content)
+    at = 0
+    while at + _HEAD.size <= len(view):
+        opcode, length = _HEAD.unpack_from(view, at)
+        at += _HEAD.size + length
+        if at > len(view):
+            return
+        yield opcode, view[at - length : at]
+
+
+def _message(record: memoryview) -> tuple[int, int, memoryview]:
+    channel, _, log_ns, _ = _MESSAGE.unpack_from(record)
+    return log_ns, channel, record[_MESSAGE.size :]
+
+
+def _beginning(packed: bytes, compression: str) -> bytes:
+    """What can be told of a chunk of which only the first bytes are there."""
+    if compression == "zstd":
+        return zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+    if compression == "":
+        return packed
+    return b""
+
+
+def _first_line(error: Any) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,275 @@
+"""A rosbag2 recording as the core's types, without ROS.
+
+recording = Recording("session")
+for log_ns, item in recording.items(recording.kinds): ...
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.mute import Mute
+from avemo_ros.bag import content
+from avemo_ros.bag.decoder import Decoder
+from avemo_ros.bag.folder import Bag
+from avemo_ros.bag.item import BagPicture, Item, LabelRecord, StatesRecord
+from avemo_ros.bag.sound import (
+    ArrivalClock,
+    SoundFormat,
+    announced_format,
+    length_ns,
+    own_format,
+    samples_of,
+)
+from avemo_ros.bag.topics import KIND_OF, Kind, Topics, choose_all
+from avemo_ros.errors import AudioFormatError, BagError
+
+__all__ = [
+    "BagPicture",
+    "Item",
+    "Kind",
+    "LabelRecord",
+    "Recording",
+    "SoundFormat",
+    "StatesRecord",
+    "Topics",
+]
+
+_BESIDE_SOUND = ("audio_info", "robot_speaking")
+
+
+class Recording:
+    """What a bag holds for us.
+
+    Items carry the stamps of their headers (sensor time); a stamp of zero is replaced by the
+    time of recording, as the live nodes replace it by that of arrival.  Sound while the robot
+    itself spoke is silence.  Iterating again starts anew.
+
+    Args:
+        path: a bag's folder, or one file of sqlite3 or MCAP.
+        topics: which topic is which.
+        sound_format: of sound beside which no audio_info was recorded.
+
+    Raises:
+        BagError: nothing of it can be read or used, or topics cannot be told apart.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        topics: Topics | None = None,
+        sound_format: SoundFormat | None = None,
+    ) -> None:
+        self._bag = Bag(path)
+        self._notes: list[str] = []
+        self._left_out: Counter[tuple[str, str]] = Counter()
+        self._given = sound_format
+        try:
+            self._channels = choose_all(topics or Topics(), self._bag.channels)
+            self._decoder = Decoder(self._bag.channels)
+            self._leave_out_unknown()
+            self._first_format = self._find_format()
+            self._leave_out_sound()
+            self.kinds = frozenset(KIND_OF[name] for name in self._channels if name in KIND_OF)
+            """What it holds that can be used."""
+            if not self.kinds:
+                raise BagError(_useless(self._bag, self._notes))
+        except BaseException:
+            self._bag.close()
+            raise
+        self.path = self._bag.path
+        self.start_ns = self._bag.start_ns
+        """Time of recording of the first message of any topic [ns]."""
+        self.end_ns = self._bag.end_ns
+        """Time of recording of the last message [ns]."""
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the files."""
+        self._bag.close()
+
+    @property
+    def cut_off(self) -> bool:
+        """Its end, or a file of it, is missing or damaged."""
+        return self._bag.cut_off
+
+    @property
+    def topic_of(self) -> Mapping[Kind, str]:
+        """The topics that are used."""
+        return {
+            KIND_OF[name]: channel.topic
+            for name, channel in self._channels.items()
+            if name in KIND_OF
+        }
+
+    @property
+    def problems(self) -> list[str]:
+        """What is missing, unreadable or odd; complete after iterating."""
+        left_out = [
+            f"{topic}: {count} message(s) {text}"
+            for (topic, text), count in sorted(self._left_out.items())
+        ]
+        return [*self._notes, *self._bag.problems, *left_out]
+
+    def items(self, kinds: frozenset[Kind]) -> Iterator[tuple[int, Item]]:
+        """What was recorded, with the times of recording [ns] and by them.
+
+        Pictures come as `BagPicture` and are decoded when looked at; sound as `AudioBlock`,
+        face tracks as `FrameTracks`, spectrograms as `SpectrogramChunk`, states as
+        `StatesRecord`, labels as `LabelRecord`.  Messages that cannot be read are left out
+        and counted among the problems.
+        """
+        fields = {name: KIND_OF[name] in kinds for name in self._channels if name in KIND_OF}
+        wanted = {name for name, used in fields.items() if used}
+        if "audio" in wanted:
+            wanted |= {name for name in _BESIDE_SOUND if name in self._channels}
+        names = {self._channels[name].key: name for name in sorted(wanted)}
+        topics = {self._channels[name].topic for name in wanted}
+        for known in [key for key in self._left_out if key[0] in topics]:
+            del self._left_out[known]
+        sound = _Sound(self._first_format, self._odd)
+        for raw in self._bag.messages([self._channels[name] for name in names.values()]):
+            name = names[raw.key]
+            channel = self._channels[name]
+            try:
+                message = self._decoder.decode(channel, raw.data)
+                item = self._item(name, channel.topic, message, raw.log_ns, sound)
+            except AudioFormatError as error:
+                self._left_out[channel.topic, f"left out: {error}"] += 1
+            except (BagError, ValueError) as error:
+                self._left_out[channel.topic, f"left out: {_first_line(error)}"] += 1
+            else:
+                if item is not None:
+                    yield raw.log_ns, item
+
+    def _item(
+        self, name: str, topic: str, message: Any, log_ns: int, sound: _Sound
+    ) -> Item | None:
+        """The message as an item; None where it only says something of others."""
+        if name == "image":
+            stamp_ns = self._stamp(topic, message, log_ns)
+            return BagPicture(stamp_ns, topic, lambda: content.picture(message))
+        if name == "audio":
+            return sound.block(topic, message, log_ns)
+        if name == "audio_info":
+            sound.form = announced_format(message)
+        elif name == "robot_speaking":
+            sound.mute.tell(log_ns, speaking=bool(message.data))
+        elif name == "face_tracks":
+            tracks = content.tracks(message)
+            return replace(tracks, stamp_ns=self._stamp(topic, message, log_ns))
+        elif name == "spectrogram":
+            chunk = content.chunk(message)
+            return replace(chunk, stamp_ns=self._stamp(topic, message, log_ns))
+        elif name == "states":
+            stamp_ns = self._stamp(topic, message, log_ns)
+            return StatesRecord(stamp_ns, content.estimates(message))
+        elif name == "labels":
+            return LabelRecord(log_ns, str(message.data))
+        return None
+
+    def _stamp(self, topic: str, message: Any, log_ns: int) -> int:
+        stamp_ns = content.stamp_ns(message.header.stamp)
+        if stamp_ns > 0:
+            return stamp_ns
+        self._odd(topic, "without a stamp; the time of recording is used instead")
+        return log_ns
+
+    def _odd(self, topic: str, text: str) -> None:
+        self._left_out[topic, text] += 1
+
+    # --- what can be used
+
+    def _leave_out_unknown(self) -> None:
+        for name, channel in list(self._channels.items()):
+            try:
+                self._decoder.prepare(channel)
+            except BagError as error:
+                self._notes.append(str(error))
+                del self._channels[name]
+
+    def _find_format(self) -> SoundFormat | None:
+        """The first that is announced: what was recorded before it is of the same source."""
+        channel = self._channels.get("audio_info")
+        if "audio" not in self._channels or channel is None:
+            return self._given
+        for raw in self._bag.messages([channel]):
+            try:
+                return announced_format(self._decoder.decode(channel, raw.data))
+            except (BagError, AttributeError):
+                continue
+        return self._given
+
+    def _leave_out_sound(self) -> None:
+        channel = self._channels.get("audio")
+        if channel is None or channel.type.endswith("/AudioStamped"):
+            return
+        if self._first_format is None:
+            self._notes.append(
+                f"{channel.topic}: the sound cannot be read: no audio_info was recorded beside "
+                "it (say what it is with --sound-format, e.g. 16000,1,S16LE)"
+            )
+            del self._channels["audio"]
+            return
+        try:
+            self._first_format.check()
+        except AudioFormatError as error:
+            self._notes.append(f"{channel.topic}: the sound cannot be read: {error}")
+            del self._channels["audio"]
+
+
+class _Sound:
+    """Decodes the sound of one iteration."""
+
+    def __init__(self, form: SoundFormat | None, odd: Callable[[str, str], None]) -> None:
+        self.form = form
+        self.mute = Mute()
+        self._arrivals = ArrivalClock()
+        self._odd = odd
+
+    def block(self, topic: str, message: Any, log_ns: int) -> AudioBlock:
+        """The sound of a message.
+
+        Raises:
+            AudioFormatError: the format cannot be read, or the data do not fit to it.
+        """
+        form = own_format(message) or self.form
+        if form is None:
+            raise AudioFormatError("its format is not known")
+        samples = samples_of(message, form)
+        stamp_ns = 0
+        if hasattr(message, "header"):
+            stamp_ns = content.stamp_ns(message.header.stamp)
+            if stamp_ns <= 0:
+                self._odd(topic, "without a stamp; the time of recording is used instead")
+        if stamp_ns <= 0:
+            stamp_ns = self._arrivals.stamp(log_ns, length_ns(samples, form))
+        return self.mute.apply(AudioBlock(stamp_ns, form.rate, samples))
+
+
+def _useless(bag: Bag, notes: list[str]) -> str:
+    if not any(channel.count for channel in bag.channels):
+        return f"bag '{bag.path}' holds no messages" + "".join(f"; {p}" for p in bag.problems)
+    there = ", ".join(f"{channel.topic} ({channel.type})" for channel in bag.channels)
+    why = "".join(f"; {note}" for note in notes)
+    return f"bag '{bag.path}' holds nothing that can be used{why}; its topics: {there}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

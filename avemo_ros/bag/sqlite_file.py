@@ -1,0 +1,182 @@
+"""Files of rosbag2's sqlite3 storage, whole or with a damaged tail."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.bag.storage import Channel, Raw, joined
+from avemo_ros.errors import BagError
+
+MAGIC: Final = b"SQLite format 3\x00"
+
+_FARTHEST: Final = 2**24
+"""Behind damage messages are looked for up to this many numbers on."""
+
+
+class SqliteFile:
+    """Reads a file as far as it goes.
+
+    Args:
+        path: the file.
+
+    Raises:
+        BagError: it cannot be opened, or is no bag.
+    """
+
+    compression = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: Counter[str] = Counter()
+        self.cut_off = False
+        self._base = _connect(path)
+        if _is_short(path):
+            self.cut_off = True
+            self.problems["the file was cut off: it is shorter than its head says"] = 1
+        try:
+            topics = self._topics()
+            self._index = self._read_index()
+        except BaseException:
+            self.close()
+            raise
+        ids, owners, times = self._index
+        counts = Counter(owners.tolist())
+        self._keys = {number: channel.key for number, channel in topics.items()}
+        self.channels = joined(
+            Channel(
+                channel.topic,
+                channel.type,
+                channel.definition,
+                channel.language,
+                channel.serialization,
+                counts[number],
+            )
+            for number, channel in topics.items()
+        )
+        self.start_ns = int(times.min()) if len(ids) else None
+        self.end_ns = int(times.max()) if len(ids) else None
+
+    def close(self) -> None:
+        """Free the file."""
+        self._base.close()
+
+    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[Raw]:
+        """The messages of these channels by time; those of one time as they were written."""
+        ids, owners, times = self._index
+        wanted = [number for number, key in self._keys.items() if key in keys]
+        chosen = np.flatnonzero(np.isin(owners, wanted))
+        for at in chosen[np.argsort(times[chosen], kind="stable")]:
+            number = int(ids[at])
+            try:
+                row = self._base.execute(
+                    "SELECT data FROM messages WHERE id = ?", (number,)
+                ).fetchone()
+                data = bytes(row[0])
+            except (sqlite3.Error, TypeError) as error:
+                topic = self._keys[int(owners[at])][0]
+                self.problems[f"{topic}: messages cannot be read ({error})"] += 1
+                continue
+            yield Raw(int(times[at]), self._keys[int(owners[at])], data)
+
+    def _topics(self) -> dict[int, Channel]:
+        try:
+            definitions = self._definitions()
+            rows = self._base.execute(
+                "SELECT id, name, type, serialization_format FROM topics ORDER BY id"
+            ).fetchall()
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise BagError(
+                    f"'{self.path}' is locked by who records it; wait until that has ended"
+                ) from error
+            raise BagError(
+                f"'{self.path}' is no bag: {error} (rosbag2 has the tables topics and messages)"
+            ) from error
+        except sqlite3.Error as error:
+            raise BagError(f"'{self.path}' is damaged: {error}") from error
+        return {
+            int(number): Channel(topic, kind, *definitions.get(kind, ("", "")), serialization)
+            for number, topic, kind, serialization in rows
+        }
+
+    def _definitions(self) -> dict[str, tuple[str, str]]:
+        """Definition and its language by type; files before Jazzy hold none."""
+        there = self._base.execute(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'message_definitions'"
+        ).fetchone()
+        if there is None:
+            return {}
+        rows = self._base.execute(
+            "SELECT topic_type, encoded_message_definition, encoding FROM message_definitions"
+        )
+        return {kind: (text, language) for kind, text, language in rows if text}
+
+    def _read_index(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Number, topic and time of every message that can be reached, as written."""
+        found: list[tuple[int, int, int]] = []
+        after, step = 0, 1
+        while True:
+            try:
+                rows = self._base.execute(
+                    "SELECT id, topic_id, timestamp FROM messages WHERE id > ? ORDER BY id",
+                    (after,),
+                )
+                for row in rows:
+                    found.append(row)
+                    step = 1
+                break
+            except sqlite3.Error as error:
+                self.cut_off = True
+                self.problems[f"the file is damaged ({error})"] = 1
+                if step > _FARTHEST:
+                    break
+                # Whatever lies on the damaged page is lost; go on behind it.
+                after = max(after, found[-1][0] if found else 0) + step
+                step *= 2
+        table = np.array(found, np.int64).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2]
+
+
+def _is_short(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(32)
+    size = int.from_bytes(head[16:18], "big")
+    pages = int.from_bytes(head[28:32], "big")
+    return path.stat().st_size < pages * (65536 if size == 1 else size)
+
+
+def _connect(path: Path) -> Any:
+    """A connection that reads only, and reads what is there of a file that was cut off.
+
+    Raises:
+        BagError: it cannot be opened, or is no SQLite file.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MAGIC))
+    except OSError as error:
+        raise BagError(f"'{path}' cannot be read: {error.strerror}") from error
+    if head != MAGIC:
+        raise BagError(f"'{path}' is no SQLite file: its first bytes are others")
+    place = quote(str(path.resolve()))
+    # A file beside which no other can be written, as SQLite may want to, is still there to be
+    # read.
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        try:
+            base = sqlite3.connect(f"file:{place}?{options}", uri=True, check_same_thread=False)
+            # Otherwise a file shorter than its head says is refused as a whole.
+            base.execute("PRAGMA writable_schema = ON")
+            base.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            trouble = error
+        else:
+            return base
+    raise BagError(f"'{path}' cannot be read: {trouble}") from trouble
