@@ -50,6 +50,9 @@ class Bag:
         BagError: nothing of it can be read.
     """
 
+    files: tuple[StorageFile, ...] = ()
+    """Those that can be read, in their order."""
+
     def __init__(self, path: str | Path) -> None:
         self.path = _folder(Path(path))
         self._opening: Counter[str] = Counter()
@@ -61,7 +64,6 @@ class Bag:
         self.compression = ""
         """Of its files or of parts of them: 'zstd file', 'zstd message', 'zstd chunk', 'lz4
         chunk' or empty."""
-        self.files: tuple[StorageFile, ...] = ()
         paths = self._find()
         self._seen = [(file, file.stat()) for file in paths]
         try:

@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import Bool
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
-from avemo_ros.audio.pcm import (
-    FORMAT_NAMES,
-    MAX_CHANNELS,
-    MAX_RATE,
-    MIN_RATE,
-    PORTAUDIO_FIELDS,
-    check_coding,
-    check_stream,
-    decode_pcm,
-    decode_portaudio,
-)
+from avemo_ros.audio.mute import Mute
+from avemo_ros.audio.pcm import FORMAT_NAMES, MAX_CHANNELS, MAX_RATE, MIN_RATE, decode_pcm
 from avemo_ros.audio.speech import SpeechBuffer
-from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.bag.sound import (
+    ArrivalClock,
+    SoundFormat,
+    announced_format,
+    length_ns,
+    own_format,
+    samples_of,
+)
 from avemo_ros.config import AudioConfig
 from avemo_ros.errors import AudioFormatError, ConfigError
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
@@ -76,33 +75,7 @@ _GUESS_S: Final = 0.02
 """Length of a block whose format is not known yet."""
 _PATIENCE_S: Final = 1.0
 """Sound may come this long before its format without a word."""
-_DRIFT_SHARE: Final = 0.01
-_ANCHOR_NS: Final = to_ns(0.2)
-"""Sound without stamps that arrives this far from its turn starts from its arrival again."""
 _QUIET_S: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class SoundFormat:
-    """How the bytes of a message are to be read."""
-
-    rate: int
-    channels: int
-    sample_format: str
-    coding_format: str = ""
-
-    def check(self) -> None:
-        """Make sure that it can be read.
-
-        Raises:
-            AudioFormatError: it is compressed, or rate or channels are impossible.
-        """
-        check_coding(self.coding_format)
-        check_stream(self.rate, self.channels)
-
-    def __str__(self) -> str:
-        coding = f" {self.coding_format}" if self.coding_format else ""
-        return f"{self.rate} Hz, {self.channels} channel(s), {self.sample_format}{coding}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,30 +86,6 @@ class _Heard:
     arrival_ns: int
     form: SoundFormat | None
     """The source's format when it came; None if not known, or the message says its own."""
-
-
-class ArrivalClock:
-    """Stamps for sound without any: arrival times, freed of their jitter by the count of
-    samples."""
-
-    def __init__(self) -> None:
-        self._next_ns: int | None = None
-
-    def stamp(self, arrival_ns: int, length_ns: int) -> int:
-        """Sensor time of the first sample of a block [ns].
-
-        Args:
-            arrival_ns: when the whole block was there [ns].
-            length_ns: how long it is [ns].
-        """
-        arrived = arrival_ns - length_ns
-        expected = self._next_ns
-        if expected is None or abs(arrived - expected) > _ANCHOR_NS:
-            expected = arrived
-        else:
-            expected += round(_DRIFT_SHARE * (arrived - expected))
-        self._next_ns = expected + length_ns
-        return expected
 
 
 class SoundStage:
@@ -174,6 +123,7 @@ class SoundStage:
         self._unread_since = 0.0
         self._format = self._given
         self._arrivals = ArrivalClock()
+        self._mute = Mute()
         self._worker: Worker[_Heard] | None = None
         self._inlets: list[qos.Inlet] = []
         self._chunks_out: Any = None
@@ -206,7 +156,16 @@ class SoundStage:
                 depth=100,
                 reliability=reliability,
                 parameter=RELIABILITY.name,
-            )
+            ),
+            qos.Inlet(
+                node,
+                Bool,
+                "robot_speaking",
+                self._take_speaking,
+                depth=10,
+                reliability=reliability,
+                parameter=RELIABILITY.name,
+            ),
         ]
         if info is not None:
             self._inlets.append(
@@ -259,6 +218,7 @@ class SoundStage:
             "restarts": counters.restarts,
             "last_restart": counters.last_restart,
             "sanitised_samples": counters.sanitised,
+            "muted_s": f"{self._mute.muted_s:.2f}",
             "queue": len(self._worker) if self._worker is not None else 0,
             "last_error": self._trouble.last,
             **health.stages(self._stopwatch.stages_ms()),
@@ -268,6 +228,9 @@ class SoundStage:
         if self._received.quiet_s > _QUIET_S:
             message = f"no sound on {values['topic']}"
             return health.status("sound", health.STALE, message, values)
+        if self._mute.speaking:
+            message = "sound comes, but is silenced: the robot itself speaks"
+            return health.status("sound", health.OK, message, values)
         return health.status("sound", health.OK, "sound comes", values)
 
     def _take(self, message: Any) -> None:
@@ -282,14 +245,11 @@ class SoundStage:
         Its format is that of the sound which comes after it.  It goes into the queue with every
         message of sound and not as an item of its own, which could be dropped.
         """
-        self._set_format(
-            SoundFormat(
-                int(message.sample_rate),
-                int(message.channels),
-                message.sample_format,
-                message.coding_format,
-            )
-        )
+        self._set_format(announced_format(message))
+
+    def _take_speaking(self, message: Bool) -> None:
+        """The callback of robot_speaking."""
+        self._mute.tell(self._node.now_ns(), speaking=message.data)
 
     def _length_s(self, heard: _Heard) -> float:
         message, form = heard.message, heard.form
@@ -307,7 +267,7 @@ class SoundStage:
             return
         before = self._buffer.counters.sanitised
         with self._stopwatch.measure("audio"):
-            chunks = self._buffer.push(block)
+            chunks = self._buffer.push(self._mute.apply(block))
         self._say_restart()
         self._say_replaced(self._buffer.counters.sanitised - before, block.samples.size)
         self._processed.add()
@@ -328,29 +288,19 @@ class SoundStage:
         self, message: Any, arrival_ns: int, known: SoundFormat | None = None
     ) -> AudioBlock | None:
         """The decoded sound of a message; None when it has to be left out."""
-        inner = getattr(message, "audio", message)
-        if hasattr(inner, "audio_data"):
-            # audio_common 4.x: every message says its own format.
-            kind = inner.info.format
-            form = SoundFormat(
-                int(inner.info.rate), int(inner.info.channels), f"PortAudio {kind}"
-            )
-            self._set_format(form)
-            form.check()
-            field = PORTAUDIO_FIELDS.get(kind, "uint8_data")
-            samples = decode_portaudio(getattr(inner.audio_data, field), kind, form.channels)
-        else:
-            if known is None:
-                self._say_no_format()
-                return None
-            form = known
-            form.check()
-            samples = decode_pcm(inner.data, form.sample_format, form.channels)
-        length_ns = len(samples) * NS_PER_S // form.rate
-        stamp_ns = self._stamp(message, arrival_ns, length_ns)
+        form = known
+        own = own_format(message)
+        if own is not None:
+            self._set_format(own)
+            form = own
+        if form is None:
+            self._say_no_format()
+            return None
+        samples = samples_of(message, form)
+        stamp_ns = self._stamp(message, arrival_ns, length_ns(samples, form))
         return None if stamp_ns is None else AudioBlock(stamp_ns, form.rate, samples)
 
-    def _stamp(self, message: Any, arrival_ns: int, length_ns: int) -> int | None:
+    def _stamp(self, message: Any, arrival_ns: int, lasts_ns: int) -> int | None:
         """Sensor time of a message's first sample [ns]; None when it has to be left out."""
         if hasattr(message, "header"):
             given_ns = convert.to_ns(message.header.stamp)
@@ -358,7 +308,7 @@ class SoundStage:
             if given_ns > 0:
                 return admitted_ns
         # The time of arrival is that of the last sample, and several blocks may come at once.
-        return self._arrivals.stamp(arrival_ns, length_ns)
+        return self._arrivals.stamp(arrival_ns, lasts_ns)
 
     def _say_replaced(self, replaced: int, samples: int) -> None:
         if replaced:
