@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -15,6 +15,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import ConfigError
 
 Value = bool | int | float | str
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,41 @@ class Parameter:
 
 
 def core(groups: Sequence[str]) -> list[Parameter]:
-    """The settings of the core's `groups` ("vision", "audio", "emotion", "model")."""
+    """The settings of the core's `groups` ("vision", "audio", "emotion", "steady", "model")."""
     return [
-        Parameter(
-            name,
-            item.default,
-            item.metadata["description"],
-            item.metadata["low"],
-            item.metadata["high"],
-            item.metadata["choices"],
-        )
+        _setting(name, item)
         for name, item in PipelineConfig.settings()
         if name.split(".", 1)[0] in groups
     ]
+
+
+def of(group: str, config: Any) -> tuple[Parameter, ...]:
+    """The settings of a configuration (a dataclass of settings) as parameters of one group."""
+    return tuple(_setting(f"{group}.{item.name}", item) for item in fields(config))
+
+
+def config_of(node: Node, group: str, config: type[Config]) -> Config:
+    """The configuration by the present values of the parameters that `of` made.
+
+    Raises:
+        ConfigError: values do not go together.
+    """
+    given = {
+        item.name: node.get_parameter(f"{group}.{item.name}").value
+        for item in fields(config)  # type: ignore[arg-type]
+    }
+    return config(**given)
+
+
+def _setting(name: str, item: Any) -> Parameter:
+    return Parameter(
+        name,
+        item.default,
+        item.metadata["description"],
+        item.metadata["low"],
+        item.metadata["high"],
+        item.metadata["choices"],
+    )
 
 
 def declare(node: Node, parameters: Iterable[Parameter]) -> None:
@@ -82,14 +105,16 @@ def declare(node: Node, parameters: Iterable[Parameter]) -> None:
         parameter.check(value)
 
 
-def unknown(node: Node) -> dict[str, str]:
-    """Given parameters of the core's groups that are none of its settings, from the command
-    line and parameter files, each with the setting of the closest name or "".
+def unknown(node: Node, own: Iterable[Parameter] = ()) -> dict[str, str]:
+    """Given parameters of the core's groups, and of the groups of the node's `own`, that are
+    none of their settings, from the command line and parameter files, each with the setting of
+    the closest name or "".
 
     Settings of groups that this node does not have are known: one parameter file serves all
     nodes.
     """
     known = [name for name, _ in PipelineConfig.settings()]
+    known += [parameter.name for parameter in own if "." in parameter.name]
     groups = {name.split(".", 1)[0] for name in known}
     return {
         name: next(iter(difflib.get_close_matches(name, known, n=1)), "")

@@ -78,7 +78,7 @@ class ManagedNode(LifecycleNode):
         self.finished: Callable[[], None] = lambda: None
         """What a node calls that has nothing more to do; ends the process that `run` made."""
         declare(self, [*self._own, *self._core])
-        for given, closest in unknown(self).items():
+        for given, closest in unknown(self, self._own).items():
             hint = f"; did you mean '{closest}'?" if closest else ""
             self.get_logger().warning(
                 f"parameter '{given}' is not known and has no effect{hint}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from avemo_ros.labels import EMOTIONS
+from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.vision.face import Box
 
 
@@ -78,3 +79,42 @@ class Hop:
     state without ids whose status says why)."""
     frame_ns: int | None
     """Sensor time of the newest picture used [ns]."""
+
+
+def attended(estimates: Sequence[EmotionEstimate]) -> EmotionEstimate | None:
+    """Whom the robot should attend to.
+
+    Args:
+        estimates: of one moment, largest face first, a voice without a face last.
+
+    Returns:
+        The face that speaks, else the largest face, else the voice; None with nobody.
+    """
+    speaks = (one for one in estimates if one.speaking and one.face_id)
+    return next(speaks, estimates[0] if estimates else None)
+
+
+def nobody(stamp_ns: int, status: Status, model_id: str = "") -> EmotionEstimate:
+    """The state without ids that stands for an empty room, or for not knowing.
+
+    Args:
+        stamp_ns: the moment that it is about [ns].
+        status: why there is nobody.
+        model_id: of the model that was used.
+    """
+    return EmotionEstimate(
+        stamp_ns=stamp_ns,
+        window_start_ns=stamp_ns,
+        person_id="",
+        face_id="",
+        voice_id="",
+        label=UNKNOWN,
+        confidence=0.0,
+        probabilities=(),
+        face_share=0.0,
+        voice_share=0.0,
+        status=status,
+        box=None,
+        speaking=False,
+        model_id=model_id,
+    )
