@@ -16,7 +16,7 @@ from avemo_ros.bag.from_clips import Clip, ClipBag, Extent, Form
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
 from avemo_ros.cli.options import read_options
 from avemo_ros.cli.settings import read_config
-from avemo_ros.data.files import PICTURES
+from avemo_ros.data.files import PICTURES, SOUND, VIDEO
 from avemo_ros.data.item import Item, Listing
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError, SourceError
@@ -30,6 +30,7 @@ LACKING: Final = 1
 """Done, but some clips gave no bag."""
 _JPEG_QUALITY: Final = 95
 _SHOWN: Final = 5
+_SUFFIXES: Final = "|".join(re.escape(suffix) for suffix in SOUND + VIDEO)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -158,7 +159,8 @@ def _names(items: Sequence[Item]) -> list[str]:
     names: list[str] = []
     taken: set[str] = set()
     for item in items:
-        plain = re.sub(r"[^\w.-]+", "_", item.key).strip("._") or "clip"
+        key = re.sub(rf"({_SUFFIXES})(?=@|$)", "", item.key, flags=re.IGNORECASE)
+        plain = re.sub(r"[^\w.-]+", "_", key).strip("._") or "clip"
         name, number = plain, 1
         while name.lower() in taken:
             number += 1
