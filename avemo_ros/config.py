@@ -86,6 +86,13 @@ class VisionConfig(Validated):
     crop_size: int = setting(
         96, "Side of the aligned grey face crop [pixels].", low=48, high=256
     )
+    max_rate_hz: float = setting(
+        15.0,
+        "At most this many pictures a second are looked at, by their stamps [Hz]; lower saves "
+        "processor time and follows fast faces less surely.",
+        low=1.0,
+        high=240.0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +197,14 @@ class EmotionConfig(Validated):
         "lower saves processor time.",
         low=1.0,
         high=120.0,
+    )
+    voice_rate_hz: float = setting(
+        5.0,
+        "At most this often a second the speech network hears the window [Hz]; estimates in "
+        "between use what it heard last, so a voice counts up to 1 / voice_rate_hz later.  "
+        "Lower saves processor time.",
+        low=0.5,
+        high=50.0,
     )
     min_mouth_motion: float = setting(
         0.015,

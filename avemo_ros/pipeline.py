@@ -23,6 +23,8 @@ from avemo_ros.state.estimator import EmotionEstimator
 from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import FrameTracks
+from avemo_ros.vision.gate import Admission, PictureGate
+from avemo_ros.vision.picture import as_bgr
 
 
 class Pipeline:
@@ -36,12 +38,12 @@ class Pipeline:
         """
         self._stopwatch = Stopwatch()
         self._predictor = predictor if predictor is not None else Predictor(config.model)
+        self._gate = PictureGate(config.vision.max_rate_hz)
         self._vision = FaceAnalyzer(config.vision)
         self._audio = SpeechBuffer(config.audio)
         self._estimator = EmotionEstimator(config.emotion, self._predictor, self._stopwatch)
         self.tracks: FrameTracks | None = None
-        """The faces of the newest picture."""
-        self._frame_ns: int | None = None
+        """The faces of the newest picture that was looked at."""
 
     @property
     def model_id(self) -> str:
@@ -54,10 +56,11 @@ class Pipeline:
         return self._stopwatch.stages_ms()
 
     def push_frame(self, stamp_ns: int, image: NDArray[np.uint8]) -> list[Hop]:
-        """Take one picture.
+        """Take one picture; it is looked at when `vision.max_rate_hz` leaves it a turn.
 
         Args:
-            stamp_ns: sensor time [ns], rising; a jump back starts the stream anew.
+            stamp_ns: sensor time [ns], rising; one that goes back by more than a second
+                starts the stream anew, other pictures that are not newer are left out.
             image: (height, width, 3) BGR.
 
         Returns:
@@ -66,11 +69,15 @@ class Pipeline:
         Raises:
             ImageError: the picture has another shape or type.
         """
-        if self._frame_ns is not None and stamp_ns < self._frame_ns:
+        admission = self._gate.judge(stamp_ns)
+        if admission in (Admission.LATE, Admission.TOO_OFTEN):
+            return []
+        picture = as_bgr(image)
+        if admission is Admission.LOOK_ANEW:
             self._vision.reset()
-        self._frame_ns = stamp_ns
+        self._gate.looked(stamp_ns)
         with self._stopwatch.measure("vision"):
-            self.tracks = self._vision.process(stamp_ns, image)
+            self.tracks = self._vision.process(stamp_ns, picture)
         return self._estimator.push_tracks(self.tracks)
 
     def push_audio(self, block: AudioBlock) -> list[Hop]:
@@ -94,11 +101,11 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget everything seen and heard."""
+        self._gate.reset()
         self._vision.reset()
         self._audio.reset()
         self._estimator.reset()
         self.tracks = None
-        self._frame_ns = None
 
     def close(self) -> None:
         """Give back what the detectors hold."""

@@ -317,3 +317,15 @@ def test_the_folder_is_named_by_all_that_matters(tmp_path: Path) -> None:
     assert about["want"] == ["faces", "landmarks", "speech"]
     again, _ = cache_folder(tmp_path, "ravdess", PrepareConfig(fps=0.0), set(PARTS))
     assert again == folder
+
+
+def test_the_robots_picture_rate_does_not_make_what_is_prepared_anew(tmp_path: Path) -> None:
+    folders = {
+        cache_folder(tmp_path, "ravdess", PrepareConfig(vision=vision), PARTS)[0]
+        for vision in (VisionConfig(), VisionConfig(max_rate_hz=30.0))
+    }
+    assert len(folders) == 1
+    other = PrepareConfig(vision=VisionConfig(crop_size=64))
+    assert cache_folder(tmp_path, "ravdess", other, PARTS)[0] not in folders
+    # The name before there was such a rate: what users have prepared stays in use.
+    assert [folder.name for folder in folders] == ["ravdess-c2575e2207ba"]

@@ -53,7 +53,7 @@ class PrepareConfig(Validated):
 
     fps: float = setting(
         0.0,
-        "Pictures looked at a second, evenly picked [Hz]; 0 looks at all, as the robot does.",
+        "Pictures looked at a second, evenly picked [Hz]; 0 looks at all of them.",
         low=0.0,
         high=240.0,
     )

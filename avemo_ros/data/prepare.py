@@ -193,12 +193,19 @@ def cache_folder(
     about = {
         "dataset": dataset,
         # Nothing of it matters to the sound.
-        "config": asdict(config) if parts != ["speech"] else {},
+        "config": _about(config) if parts != ["speech"] else {},
         "want": parts,
         "version": VERSION,
     }
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
     return cache / f"{dataset}-{digest[:12]}", about
+
+
+def _about(config: PrepareConfig) -> dict[str, Any]:
+    """What features depend on; pictures are picked by `fps` here, not by the robot's rate."""
+    about = asdict(config)
+    del about["vision"]["max_rate_hz"]
+    return about
 
 
 def _parts(

@@ -25,6 +25,7 @@ from avemo_ros.state.estimate import Hop
 from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import FrameTracks
+from avemo_ros.vision.gate import Admission, PictureGate
 
 TRANSPORT: Final = Parameter(
     "image_transport",
@@ -52,8 +53,6 @@ PARAMETERS: Final = (TRANSPORT, RELIABILITY, OVERLAY_RATE, MAX_INPUT_AGE)
 
 _WAITING: Final = 2
 """Pictures that may wait while one is worked on: enough for jitter, little delay."""
-_JUMP_NS: Final = to_ns(1.0)
-"""Stamps that go back by more mean that time started anew, less means out of order."""
 _QUIET_S: Final = 2.0
 
 
@@ -75,6 +74,7 @@ class PictureStage:
         """
         self._node = node
         self._passed_on = passed_on
+        self._gate = PictureGate(config.max_rate_hz)
         self._analyzer = FaceAnalyzer(config)
         self._stopwatch = Stopwatch()
         self._trouble = Trouble(node.get_logger(), "pictures")
@@ -84,8 +84,8 @@ class PictureStage:
         self._processed = health.Meter()
         self._delays_ms = health.Samples()
         self._late = 0
+        self._too_often = 0
         self._faces = 0
-        self._newest_ns: int | None = None
         self._dropped_before = 0
         self._lost_before = 0
         self._worker: Worker[tuple[Image | CompressedImage, int]] | None = None
@@ -96,8 +96,8 @@ class PictureStage:
     def open(self) -> None:
         """Make the topics and begin."""
         node = self._node
+        self._gate.reset()
         self._analyzer.reset()
-        self._newest_ns = None
         self._tracks_out = node.create_publisher(
             FaceTrackArray,
             "face_tracks",
@@ -168,6 +168,7 @@ class PictureStage:
             "lost_in_transport": self._lost_before + (self._inlet.lost if self._inlet else 0),
             "rejected": self._trouble.count,
             "out_of_order": self._late,
+            "left_out_by_rate": self._too_often,
             "queue": len(self._worker) if self._worker is not None else 0,
             "faces": self._faces,
             "last_error": self._trouble.last,
@@ -191,11 +192,18 @@ class PictureStage:
     def _work(self, item: tuple[Image | CompressedImage, int]) -> None:
         message, arrival_ns = item
         stamp_ns = self._stamps.admit(convert.to_ns(message.header.stamp), arrival_ns)
-        if stamp_ns is None or not self._follows(stamp_ns):
+        if stamp_ns is None:
+            return
+        admission = self._gate.judge(stamp_ns)
+        if admission in (Admission.LATE, Admission.TOO_OFTEN):
+            self._leave_out(admission)
             return
         with self._stopwatch.measure("convert"):
             picture = convert.picture(message)
-        self._newest_ns = stamp_ns
+        if admission is Admission.LOOK_ANEW:
+            # What rests on it starts anew too, and says so.
+            self._analyzer.reset()
+        self._gate.looked(stamp_ns)
         with self._stopwatch.measure("vision"):
             tracks = self._analyzer.process(stamp_ns, picture)
         frame_id = message.header.frame_id
@@ -212,18 +220,14 @@ class PictureStage:
         if self._overlay is not None:
             self._overlay.offer(picture, tracks, frame_id)
 
-    def _follows(self, stamp_ns: int) -> bool:
-        if self._newest_ns is None or stamp_ns > self._newest_ns:
-            return True
-        if stamp_ns < self._newest_ns - _JUMP_NS:
-            # What rests on it starts anew too, and says so.
-            self._analyzer.reset()
-            return True
+    def _leave_out(self, admission: Admission) -> None:
+        if admission is Admission.TOO_OFTEN:
+            self._too_often += 1
+            return
         self._late += 1
         self._trouble.once(
             "order", "stamps do not always rise; what is not newer than the last is left out"
         )
-        return False
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, ImageError):

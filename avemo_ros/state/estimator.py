@@ -8,7 +8,7 @@ estimates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,22 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import HOP_NS, SpectrogramChunk
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
+from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import EmotionConfig
 from avemo_ros.model.predictor import Prediction, Predictor, SpeechEvidence
 from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.state.decision import Person, claim, no_claim
 from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
 from avemo_ros.state.history import FaceHistory, FaceSample, Speech, SpeechHistory
+from avemo_ros.state.looks import Looks
 from avemo_ros.state.schedule import HopSchedule, Order, Stream
 from avemo_ros.state.speaker import find_speaker, mouth_motion
 from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.vision.face import FaceTrack, FrameTracks
+from avemo_ros.vision.turns import Turns
 
 _SPEAKING_NS: Final = to_ns(0.3)
 """Who was heard within this time before the window's end is speaking."""
-_RATE_SLACK: Final = 0.9
-"""Frame stamps jitter: a frame this close to its turn, in periods, has its turn."""
 
 
 @dataclass(slots=True)
@@ -57,6 +57,8 @@ class EmotionEstimator:
         self._predictor = predictor
         self._stopwatch = stopwatch if stopwatch is not None else Stopwatch()
         self._schedule = HopSchedule(config)
+        self._looks = Looks(config)
+        self._listens = Turns(config.voice_rate_hz)
         self._window_ns = to_ns(config.window_s)
         self._stale_ns = to_ns(config.stale_after_s)
         self._hold_ns = to_ns(config.face_hold_s)
@@ -91,6 +93,8 @@ class EmotionEstimator:
 
     def _clear(self) -> None:
         self._schedule.clear()
+        self._looks.clear()
+        self._evidence: SpeechEvidence | None = None
         self._faces: dict[str, FaceHistory] = {}
         self._sound = SpeechHistory(self._window_ns)
         self._sound_since_ns: int | None = None
@@ -99,12 +103,16 @@ class EmotionEstimator:
 
     # --- input
 
-    def push_tracks(self, tracks: FrameTracks) -> list[Hop]:
+    def push_tracks(
+        self, tracks: FrameTracks, embeddings: Mapping[str, NDArray[np.float32]] | None = None
+    ) -> list[Hop]:
         """Take the faces of one picture.
 
         Args:
             tracks: stamps rise from call to call; one that goes back by more than
                 `stale_after_s` starts everything anew, a smaller step back is left out.
+            embeddings: of faces that the predictor embedded already, by their ids; who reads
+                a recording can embed many at once.
 
         Returns:
             The estimates that have become due, oldest first.
@@ -113,20 +121,14 @@ class EmotionEstimator:
             self.counters.late_frames += 1
             return []
         self._frame_stamps.append(tracks.stamp_ns)
-        usable = [face.quality >= self._config.min_face_quality for face in tracks.faces]
-        looked = [
-            good and self._has_turn(face.face_id, tracks.stamp_ns)
-            for face, good in zip(tracks.faces, usable, strict=True)
-        ]
-        embeddings = self._embed(
-            [face for face, look in zip(tracks.faces, looked, strict=True) if look]
-        )
-        for face, good in zip(tracks.faces, usable, strict=True):
+        looked = self._embed(self._looks.due(tracks), embeddings or {})
+        for face in tracks.faces:
             history = self._faces.get(face.face_id)
             if history is None:
                 history = FaceHistory(face.face_id, tracks.stamp_ns)
                 self._faces[face.face_id] = history
-            history.add(tracks.stamp_ns, face, good, embeddings.get(face.face_id))
+            good = face.quality >= self._config.min_face_quality
+            history.add(tracks.stamp_ns, face, good, looked.get(face.face_id))
         return self._estimates(self._schedule.due())
 
     def push_speech(self, chunk: SpectrogramChunk) -> list[Hop]:
@@ -183,19 +185,16 @@ class EmotionEstimator:
         self._schedule.take(stream, stamp_ns)
         return True
 
-    def _has_turn(self, face_id: str, stamp_ns: int) -> bool:
-        history = self._faces.get(face_id)
-        last = None if history is None else history.last_embedded_ns()
-        if last is None:
-            return True
-        return stamp_ns - last >= _RATE_SLACK * NS_PER_S / self._config.face_rate_hz
-
-    def _embed(self, faces: list[FaceTrack]) -> dict[str, NDArray[np.float32]]:
-        if not faces:
-            return {}
-        with self._stopwatch.measure("face_network"):
-            vectors = self._predictor.embed_faces([face.crop for face in faces])
-        return {face.face_id: vector for face, vector in zip(faces, vectors, strict=True)}
+    def _embed(
+        self, faces: list[FaceTrack], known: Mapping[str, NDArray[np.float32]]
+    ) -> dict[str, NDArray[np.float32]]:
+        made = {face.face_id: known[face.face_id] for face in faces if face.face_id in known}
+        left = [face for face in faces if face.face_id not in made]
+        if left:
+            with self._stopwatch.measure("face_network"):
+                vectors = self._predictor.embed_faces([face.crop for face in left])
+            made |= {face.face_id: vector for face, vector in zip(left, vectors, strict=True)}
+        return made
 
     # --- estimates
 
@@ -211,7 +210,7 @@ class EmotionEstimator:
         frames = [stamp for stamp in self._frame_stamps if stamp <= now_ns]
         frame_ns = frames[-1] if frames else None
         sound = self._sound.between(start, now_ns)
-        evidence = self._speech_evidence(sound)
+        evidence = self._speech_evidence(now_ns, sound)
         talking = evidence is not None and self._talking(sound, now_ns)
         views = self._in_view(start, now_ns)
         speaker = None
@@ -246,20 +245,24 @@ class EmotionEstimator:
             if not history.between(start_ns, np.iinfo(np.int64).max):
                 del self._faces[face_id]
 
-    def _speech_evidence(self, sound: Speech) -> SpeechEvidence | None:
-        """What the network hears, if the window holds enough speech."""
+    def _speech_evidence(self, now_ns: int, sound: Speech) -> SpeechEvidence | None:
+        """What the network hears, or heard a moment ago, if the window holds enough speech."""
         spoken = int(np.count_nonzero(sound.speech >= self._config.speech_threshold))
         if len(sound.speech) < MIN_COLUMNS or spoken * HOP_NS < to_ns(
             self._config.min_speech_s
         ):
             if spoken == 0:
                 self._voice_id = ""
+            self._evidence = None
             return None
         if not self._voice_id:
             self._voices += 1
             self._voice_id = f"v{self._voices:04d}"
-        with self._stopwatch.measure("speech_network"):
-            return self._predictor.speech_evidence(sound.power_db)
+        if self._evidence is None or self._listens.is_due(now_ns):
+            self._listens.take(now_ns)
+            with self._stopwatch.measure("speech_network"):
+                self._evidence = self._predictor.speech_evidence(sound.power_db)
+        return self._evidence
 
     def _talking(self, sound: Speech, now_ns: int) -> bool:
         newest = sound.speech[sound.stamps_ns() > now_ns - _SPEAKING_NS]

@@ -59,13 +59,6 @@ class FaceHistory:
         while self._samples and self._samples[0].stamp_ns < before_ns:
             self._samples.popleft()
 
-    def last_embedded_ns(self) -> int | None:
-        """When the face network last looked."""
-        for sample in reversed(self._samples):
-            if sample.embedding is not None:
-                return sample.stamp_ns
-        return None
-
     def between(self, start_ns: int, end_ns: int) -> list[FaceSample]:
         """Samples of start < stamp <= end."""
         return [item for item in self._samples if start_ns < item.stamp_ns <= end_ns]
