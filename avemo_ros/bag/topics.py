@@ -11,6 +11,10 @@ from avemo_ros.bag.storage import Channel
 from avemo_ros.errors import BagError
 
 
+NOT_USED: Final = "-"
+"""In place of a topic's name: none is used, whatever is there."""
+
+
 class Kind(Enum):
     """What a topic holds for us."""
 
@@ -24,7 +28,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of topics; an empty one is found by type and usual name."""
+    """Names of topics; an empty one is found by type and usual name, '-' is not used."""
 
     image: str = ""
     """sensor_msgs Image or CompressedImage."""
@@ -98,6 +102,8 @@ def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel
     """
     usual = _USUAL[field]
     given: str = getattr(topics, field)
+    if given == NOT_USED:
+        return None
     fitting = [channel for channel in channels if channel.type in usual.types]
     if given:
         return _named(field, given, fitting, channels)
