@@ -53,25 +53,20 @@ class Recording:
 
     Args:
         path: a bag's folder, or one file of sqlite3 or MCAP.
-        topics: which topic is which.
-        sound_format: of sound beside which no audio_info was recorded.
+        topics: which topic is which, and how sound without audio_info is to be read.
 
     Raises:
         BagError: nothing of it can be read or used, or topics cannot be told apart.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        topics: Topics | None = None,
-        sound_format: SoundFormat | None = None,
-    ) -> None:
+    def __init__(self, path: str | Path, topics: Topics | None = None) -> None:
+        topics = topics or Topics()
         self._bag = Bag(path)
         self._notes: list[str] = []
         self._left_out: Counter[tuple[str, str]] = Counter()
-        self._given = sound_format
+        self._given = topics.sound_format
         try:
-            self._channels = choose_all(topics or Topics(), self._bag.channels)
+            self._channels = choose_all(topics, self._bag.channels)
             self._decoder = Decoder(self._bag.channels)
             self._leave_out_unknown()
             self._first_format = self._find_format()

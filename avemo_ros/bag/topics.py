@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from avemo_ros.bag.sound import SoundFormat
 from avemo_ros.bag.storage import Channel
 from avemo_ros.errors import BagError
-
 
 NOT_USED: Final = "-"
 """In place of a topic's name: none is used, whatever is there."""
@@ -28,7 +28,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of topics; an empty one is found by type and usual name, '-' is not used."""
+    """Names of topics, and how to read them; an empty one is found by type and usual name, '-' is not used."""
 
     image: str = ""
     """sensor_msgs Image or CompressedImage."""
@@ -46,6 +46,8 @@ class Topics:
     """std_msgs String with labels, see docs/replay.md."""
     robot_speaking: str = ""
     """std_msgs Bool: the robot itself speaks."""
+    sound_format: SoundFormat | None = None
+    """How to read sound beside which no audio_info was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ KIND_OF: Final[Mapping[str, Kind]] = {
     "labels": Kind.LABELS,
 }
 """What is in a topic, by its field of Topics."""
+FIELDS: Final = tuple(_USUAL)
+"""The fields of Topics that name topics."""
 
 
 def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel | None:
@@ -135,7 +139,7 @@ def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel
 
 def choose_all(topics: Topics, channels: Collection[Channel]) -> dict[str, Channel]:
     """The channels that are there, by their fields of Topics; errors as of `choose`."""
-    chosen = {field.name: choose(field.name, topics, channels) for field in fields(Topics)}
+    chosen = {field: choose(field, topics, channels) for field in FIELDS}
     return {name: channel for name, channel in chosen.items() if channel is not None}
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from avemo_ros.audio.pcm import decode_pcm
 from avemo_ros.bag.sound import SoundFormat
-from avemo_ros.bag.topics import NOT_USED, Topics
+from avemo_ros.bag.topics import FIELDS, NOT_USED, Topics
 from avemo_ros.errors import AudioFormatError, ConfigError
 
-_NAMES: Final = tuple(field.name for field in fields(Topics))
+_FIELDS: Final = ", ".join(FIELDS)
 
 
 def add_topic_options(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_topic_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="WHAT=NAME",
         help=f"which topic is which, where that cannot be told by types and usual names; "
-        f"WHAT is one of {', '.join(_NAMES)}; the name {NOT_USED} leaves it out",
+        f"WHAT is one of {_FIELDS}; the name {NOT_USED} leaves it out",
     )
     parser.add_argument(
         "--sound-format",
@@ -32,31 +32,27 @@ def add_topic_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_topics(args: argparse.Namespace) -> Topics:
-    """The topics that were named.
+    """The topics that were named, and the format of sound that was given.
 
     Raises:
-        ConfigError: an option is not WHAT=NAME, or WHAT is unknown or given twice.
+        ConfigError: an option is not WHAT=NAME, WHAT is unknown or given twice, or sound cannot
+            have that format.
     """
     named: dict[str, str] = {}
     for text in args.topic:
         what, equals, name = text.partition("=")
-        if not equals or not name or what not in _NAMES:
-            raise ConfigError("--topic", text, f"WHAT=NAME with WHAT of {', '.join(_NAMES)}")
+        if not equals or not name or what not in FIELDS:
+            raise ConfigError("--topic", text, f"WHAT=NAME with WHAT of {_FIELDS}")
         if what in named:
             raise ConfigError("--topic", text, f"{what} once")
         named[what] = name
-    return Topics(**named)
+    topics = Topics(**named)
+    if args.sound_format is None:
+        return topics
+    return replace(topics, sound_format=_sound_format(args.sound_format))
 
 
-def read_sound_format(args: argparse.Namespace) -> SoundFormat | None:
-    """The format that was given; None without.
-
-    Raises:
-        ConfigError: it is not RATE,CHANNELS,FORMAT, or sound cannot be like that.
-    """
-    text: Any = args.sound_format
-    if text is None:
-        return None
+def _sound_format(text: str) -> SoundFormat:
     parts = text.split(",")
     try:
         form = SoundFormat(int(parts[0]), int(parts[1]), parts[2])
@@ -65,7 +61,6 @@ def read_sound_format(args: argparse.Namespace) -> SoundFormat | None:
     except AudioFormatError as error:
         raise ConfigError("--sound-format", text, f"what can be read ({error})") from error
     except (ValueError, IndexError) as error:
-        raise ConfigError(
-            "--sound-format", text, "RATE,CHANNELS,FORMAT such as 16000,1,S16LE"
-        ) from error
+        allowed = "RATE,CHANNELS,FORMAT such as 16000,1,S16LE"
+        raise ConfigError("--sound-format", text, allowed) from error
     return form
