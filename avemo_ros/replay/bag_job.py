@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +14,12 @@ from avemo_ros.bag.recording import Kind, LabelRecord, Recording, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.matching import judge
-from avemo_ros.replay.run import Replayed, replay
+from avemo_ros.replay.run import replay
 from avemo_ros.replay.session import Session
+from avemo_ros.replay.sidecars import bag_name
 from avemo_ros.replay.stored import read_replayed, write_replayed
 from avemo_ros.truth.events import segments_of_events
-from avemo_ros.truth.file import LabelFile, read_labels
+from avemo_ros.truth.file import LabelFile, find_labels, read_labels, together
 
 _LAYOUT: Final = 1
 """Of stored replays; another layout gets another number."""
@@ -50,8 +51,6 @@ class Source:
 
     name: str
     """Of the file or topic."""
-    kind: str
-    """'file' or 'topic'."""
     annotators: tuple[str, ...]
     segments: int
     notes: tuple[str, ...]
@@ -79,8 +78,7 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
         LabelError: there are no labels, they cannot be read, or none overlaps the bag.
         OutputError: the replay cannot be stored.
     """
-    recording = Recording(job.path, job.topics)
-    found = _labels(job, recording)
+    found = _labels(job)
     place = None if job.cache is None else job.cache / f"{_key(job)}.json.gz"
     replayed = None if place is None else read_replayed(place)
     stored = replayed is not None
@@ -95,60 +93,46 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
         )
         if place is not None:
             write_replayed(place, replayed)
-    session = _session(job.name, replayed, found)
+    merged = together(found)
+    session = Session(job.name, replayed, merged.segments, merged.people)
     judge(session)
-    sources = tuple(
-        Source(
-            file.path.name,
-            "topic" if file.path == _TOPIC else "file",
-            tuple(sorted({segment.annotator for segment in file.segments})),
-            len(file.segments),
-            file.notes,
-        )
-        for file in found
-    )
-    return Answer(session, sources, stored)
+    return Answer(session, tuple(map(_source, found)), stored)
 
 
-def _session(name: str, replayed: Replayed, found: list[LabelFile]) -> Session:
-    people: dict[str, tuple[str, ...]] = {}
-    for file in found:
-        for person, ids in file.people.items():
-            known = people.get(person, ())
-            people[person] = (*known, *(item for item in ids if item not in known))
-    segments = tuple(segment for file in found for segment in file.segments)
-    return Session(name, replayed, segments, people)
-
-
-_TOPIC: Final = Path("labels topic")
-
-
-def _labels(job: Job, recording: Recording) -> list[LabelFile]:
-    """Of all files, and of the topic; who judges without a name is called as the source."""
-    found = [read_labels(path, recording.start_ns) for path in job.labels]
-    if Kind.LABELS in recording.kinds:
-        events = [
-            (item.stamp_ns, item.text)
-            for _, item in recording.items(frozenset({Kind.LABELS}))
-            if isinstance(item, LabelRecord)
-        ]
-        made = segments_of_events(events, recording.end_ns, bag_start_ns=recording.start_ns)
-        found.append(replace(made, path=_TOPIC))
-    found = [file for file in found if file.segments]
+def _labels(job: Job) -> list[LabelFile]:
+    """Of the files that were given, or of what lies beside the bag; and of a topic in it."""
+    beside = None if job.labels else find_labels(job.path)
+    files = job.labels if beside is None else (beside,)
+    with Recording(job.path, job.topics) as recording:
+        found = [read_labels(path, recording.start_ns) for path in files]
+        if Kind.LABELS in recording.kinds:
+            events = [
+                (log_ns, item.text)
+                for log_ns, item in recording.items(frozenset({Kind.LABELS}))
+                if isinstance(item, LabelRecord)
+            ]
+            if events:
+                topic = recording.topic_of[Kind.LABELS]
+                found.append(
+                    segments_of_events(
+                        events, recording.end_ns, recording.start_ns, topic=topic
+                    )
+                )
     if not found:
-        where = ", ".join(path.name for path in job.labels)
         raise LabelError(
-            f"no label in {where}" if where else "no labels given, beside it or in it"
+            f"no labels: none given, no {bag_name(job.path)}.labels.csv beside it, no topic of "
+            "labels in it"
         )
-    return found if len(found) == 1 else [_signed(file) for file in found]
+    return found
 
 
-def _signed(file: LabelFile) -> LabelFile:
-    segments = tuple(
-        segment if segment.annotator else replace(segment, annotator=file.path.stem)
-        for segment in file.segments
+def _source(file: LabelFile) -> Source:
+    return Source(
+        file.path.name,
+        tuple(sorted({segment.annotator for segment in file.segments})),
+        len(file.segments),
+        tuple(file.notes),
     )
-    return replace(file, segments=segments)
 
 
 def _key(job: Job) -> str:

@@ -23,15 +23,13 @@ from avemo_ros.model.tensor_file import sha256
 from avemo_ros.model.weights import find_weights
 from avemo_ros.replay.bag_job import Answer, Job, do
 from avemo_ros.replay.crew import Done, Failed, Reached, work
-from avemo_ros.replay.figures import FIGURES, value_of
+from avemo_ros.replay.figures import FIGURES, SCHEMA, value_of
 from avemo_ros.replay.latency import recorded_latency, stage_times
 from avemo_ros.replay.score import score
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.sidecars import bag_name, labels_of_bags
 from avemo_ros.replay.thresholds import Threshold, judge_thresholds
 
-SCHEMA: Final = "avemo-replay-1"
-"""Layout of the JSON; another layout gets another name."""
 _LIBRARIES: Final = ("numpy", "torch", "mediapipe", "opencv-contrib-python", "rosbags")
 """Whose versions the figures may depend on."""
 _PROCESSES: Final = 2
@@ -70,6 +68,7 @@ class Outcome:
     """Of the bags that could be evaluated, in the order of the request."""
     paths: Mapping[str, Path]
     """Of each session's bag."""
+    topics: Topics
 
     @property
     def passed(self) -> bool:
@@ -158,7 +157,7 @@ def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
         "processes_per_bag": processes,
     }
     paths = dict(zip(names, request.bags, strict=True))
-    return Outcome(result, timings, sessions, paths)
+    return Outcome(result, timings, sessions, paths, request.topics)
 
 
 def shared(bags: int, workers: int) -> tuple[int, int]:
@@ -209,10 +208,10 @@ def _events(jobs: Sequence[Job], at_once: int) -> Iterator[Reached | Done[Answer
 def _announced_s(job: Job) -> float:
     """Length of the bag as its index says; 0 where it cannot be read, which the job tells."""
     try:
-        recording = Recording(job.path, job.topics)
+        with Recording(job.path, job.topics) as recording:
+            return max(0.0, to_s(recording.end_ns - recording.start_ns))
     except (AvemoError, OSError):
         return 0.0
-    return max(0.0, to_s(recording.end_ns - recording.start_ns))
 
 
 def _length_s(session: Session) -> float:

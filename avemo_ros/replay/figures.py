@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from avemo_ros.labels import EMOTIONS
 
+SCHEMA: Final = "avemo-replay-1"
+"""Layout of the JSON of an evaluation; another layout gets another name."""
 SHARE: Final = "share"
 """A rate, 0 to 1, that is shown in percent."""
 

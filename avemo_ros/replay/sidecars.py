@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.errors import LabelError
-from avemo_ros.truth.file import find_labels
+from avemo_ros.truth.file import READERS
 
-SUFFIXES: Final = (".csv", ".yaml", ".yml", ".eaf", ".txt")
-"""Of files that may hold labels."""
 _BAG_SUFFIXES: Final = (".mcap", ".db3", ".zstd")
 
 
 def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """The label files of each bag; a bag that none was given for gets what lies beside it.
+    """The label files of each bag, of those that were given.
 
     All files belong to a single bag.  Of several bags each gets the files whose name begins
     with its own (`run7.labels.csv`, `run7.anna.eaf` of the bag `run7`).  A folder stands for
@@ -31,7 +29,7 @@ def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Pa
     found: list[list[Path]] = [[] for _ in bags]
     for path in given:
         if path.is_dir():
-            inside = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES)
+            inside = sorted(item for item in path.iterdir() if item.suffix.lower() in READERS)
             for item in inside:
                 if len(bags) == 1 or _owners(bags, item):
                     found[_owner(bags, item)].append(item)
@@ -39,9 +37,7 @@ def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Pa
             found[_owner(bags, path)].append(path)
         else:
             raise LabelError(f"file of labels '{path}' does not exist")
-    return [
-        tuple(files) if files else _beside(bag) for bag, files in zip(bags, found, strict=True)
-    ]
+    return [tuple(files) for files in found]
 
 
 def bag_name(bag: Path) -> str:
@@ -50,11 +46,6 @@ def bag_name(bag: Path) -> str:
     while name.endswith(_BAG_SUFFIXES):
         name = name.rsplit(".", 1)[0]
     return name
-
-
-def _beside(bag: Path) -> tuple[Path, ...]:
-    found = find_labels(bag)
-    return () if found is None else (found,)
 
 
 def _owners(bags: Sequence[Path], file: Path) -> list[int]:

@@ -1,0 +1,95 @@
+"""`avemo bag compare`: how several evaluations of bags differ."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
+from avemo_ros.errors import ConfigError
+from avemo_ros.replay.compare import compare, read_result
+from avemo_ros.replay.compare_page import write_comparison
+from avemo_ros.replay.figures import FIGURES, in_words
+
+DONE: Final = 0
+_FEWEST: Final = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = "exit status: 0 done, 2 a file or an output cannot be used"
+    parser.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="JSON",
+        help="what `avemo bag evaluate --json` wrote; differences are from the first",
+    )
+    parser.add_argument("--report", type=Path, metavar="OUT.html", help="write a page")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all differences")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument("--quiet", action="store_true", help="no table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        AvemoError: a file or an output cannot be used.
+    """
+    outputs = [args.report, args.json]
+    check_outputs(outputs)
+    if not args.force:
+        refuse_existing(outputs)
+    if len(args.results) < _FEWEST:
+        raise ConfigError("JSON", len(args.results), "two files or more")
+    found = compare(_names(args.results), [read_result(path) for path in args.results])
+    if args.json is not None:
+        write_json(args.json, found)
+    if args.report is not None:
+        write_comparison(args.report, found)
+    if not args.quiet:
+        print("\n".join(summary(found)))
+        for path in outputs:
+            if path is not None:
+                print(f"avemo: wrote {path}", file=sys.stderr)
+    return DONE
+
+
+def summary(found: Mapping[str, Any]) -> list[str]:
+    """The figures of all runs side by side."""
+    runs = found["runs"]
+    wide = max(12, *(len(run["name"]) + 2 for run in runs))
+    lines = [f"note: {note}" for note in found["notes"]]
+    lines.append(f"{'':32}" + "".join(f"{run['name']:>{wide}}" for run in runs))
+    for item in found["figures"]:
+        figure = FIGURES[item["name"]]
+        if all(verdict == "same" for verdict in item["verdicts"]):
+            continue
+        cells = "".join(f"{in_words(value, figure.unit):>{wide}}" for value in item["values"])
+        lines.append(f"{figure.text:32}{cells}  {item['verdicts'][-1]}".rstrip())
+    lines += [
+        f"{run['name']}: {run['segments_better']} segments better, "
+        f"{run['segments_worse']} worse"
+        for run in runs[1:]
+    ]
+    return lines
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A short name for each run, another one for each."""
+    often = Counter(path.stem for path in paths)
+    names = [
+        path.stem if often[path.stem] == 1 else "/".join(path.resolve().parts[-2:])
+        for path in paths
+    ]
+    seen: Counter[str] = Counter()
+    for place, name in enumerate(names):
+        seen[name] += 1
+        if seen[name] > 1:
+            names[place] = f"{name} ({seen[name]})"
+    return names

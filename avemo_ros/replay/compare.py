@@ -1,0 +1,210 @@
+"""How evaluations of the same bags differ: models, settings, before and after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from math import comb
+from pathlib import Path
+from typing import Any, Final
+
+from avemo_ros.errors import DataError
+from avemo_ros.evaluate.measure import as_json
+from avemo_ros.replay.figures import FIGURES, SCHEMA, Figure
+
+COMPARISON: Final = "avemo-replay-compare-1"
+"""Layout of the JSON."""
+_OF_BAGS: Final = ("segment_accuracy", "accuracy", "coverage", "changes_per_minute")
+_SAME: Final = 1e-6
+"""Figures have six digits."""
+_NEEDED: Final = ("passed", "thresholds", "figures", "overall", "bags", "failed", "model",
+                  "settings")  # fmt: skip
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What `avemo bag evaluate --json` wrote.
+
+    Raises:
+        DataError: the file cannot be read, or is something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise DataError(f"{path} is no result of `avemo bag evaluate --json` ({SCHEMA})")
+    lacking = [name for name in _NEEDED if name not in content]
+    if lacking:
+        raise DataError(f"{path} lacks {', '.join(lacking)}; evaluate again")
+    return content
+
+
+def compare(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All differences from the first run, ready for JSON.
+
+    Args:
+        names: of the runs, all different.
+        results: of each; at least two.
+    """
+    figures = [_figure(item, [run["figures"] for run in results]) for item in FIGURES.values()]
+    segments = _segments(results)
+    found = {
+        "schema": COMPARISON,
+        "runs": [
+            _run(name, run, results[0], segments, place)
+            for place, (name, run) in enumerate(zip(names, results, strict=True))
+        ],
+        "figures": [item for item in figures if any(v is not None for v in item["values"])],
+        "bags": _bags(results),
+        "segments": [
+            {key: value for key, value in item.items() if key != "right"}
+            for item in segments
+            if any(change for change in item["changes"])
+        ],
+        "notes": _notes(names, results),
+    }
+    return as_json(found)
+
+
+def _run(
+    name: str,
+    run: Mapping[str, Any],
+    first: Mapping[str, Any],
+    segments: Sequence[Mapping[str, Any]],
+    place: int,
+) -> dict[str, Any]:
+    changes = [item["changes"][place] for item in segments]
+    better, worse = changes.count("better"), changes.count("worse")
+    return {
+        "name": name,
+        "models": run["model"]["ids"],
+        "sha256": run["model"]["sha256"],
+        "passed": run["passed"],
+        "thresholds": run["thresholds"],
+        "failed_bags": [bag["name"] for bag in run["failed"]],
+        "settings": {
+            key: value
+            for key, value in run["settings"].items()
+            if place and first["settings"].get(key) != value
+        },
+        "segments_better": better,
+        "segments_worse": worse,
+        "sign_test": _sign_test(better, worse) if place else None,
+    }
+
+
+def _figure(figure: Figure, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Values of all runs, differences from the first, and which way they go."""
+    values = [run.get(figure.name) for run in runs]
+    return {
+        "name": figure.name,
+        "values": values,
+        "differences": [_less(value, values[0]) for value in values],
+        "verdicts": [verdict(figure, _less(value, values[0])) for value in values],
+    }
+
+
+def _less(value: float | None, first: float | None) -> float | None:
+    return None if value is None or first is None else value - first
+
+
+def verdict(figure: Figure, difference: float | None) -> str:
+    """'better', 'worse', 'same', or '' where that cannot be said."""
+    if difference is None:
+        return ""
+    if abs(difference) <= _SAME:
+        return "same"
+    if not figure.better:
+        return ""
+    return "better" if (difference > 0) == (figure.better == "high") else "worse"
+
+
+def _bags(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Figures of each bag in every run; None where a run has not got the bag."""
+    by_name = [{bag["name"]: bag["figures"] for bag in run["bags"]} for run in results]
+    names = list(dict.fromkeys(name for run in by_name for name in run))
+    return [
+        {
+            "name": name,
+            "figures": [
+                _figure(FIGURES[key], [run.get(name, {}) for run in by_name])
+                for key in _OF_BAGS
+            ],
+        }
+        for name in names
+    ]
+
+
+def _segments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Segments that every run has judged, and whether each run does better than the first."""
+    by_place = [
+        {_place(item): item for item in run["overall"]["segments"]["list"]} for run in results
+    ]
+    made = []
+    for place, first in by_place[0].items():
+        items = [run.get(place) for run in by_place]
+        judged = [item for item in items if item is not None]
+        if len(judged) < len(items):
+            continue
+        made.append(
+            {
+                "session": first["session"],
+                "person": first["person"],
+                "start_s": first["start_s"],
+                "end_s": first["end_s"],
+                "truth": first["truth"],
+                "answers": [item["answer"] for item in judged],
+                "confidences": [item["confidence"] for item in judged],
+                "right": [item["right"] for item in judged],
+                "changes": [_change(first, item) for item in judged],
+            }
+        )
+    return made
+
+
+def _place(item: Mapping[str, Any]) -> tuple[object, ...]:
+    return (
+        item["session"],
+        item["person"],
+        round(item["start_s"], 2),
+        round(item["end_s"], 2),
+        item["truth"],
+    )
+
+
+def _change(first: Mapping[str, Any], item: Mapping[str, Any]) -> str:
+    if first["right"] != item["right"]:
+        return "better" if item["right"] else "worse"
+    return "" if first["answer"] == item["answer"] else "other"
+
+
+def _sign_test(better: int, worse: int) -> float | None:
+    """Probability of so uneven a split or more if both were alike likely; two-sided."""
+    count = better + worse
+    if count == 0:
+        return None
+    tail = sum(comb(count, k) for k in range(min(better, worse) + 1))
+    return min(1.0, 2 * tail / 2**count)
+
+
+def _notes(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What makes a comparison unfair."""
+    notes = []
+    first = {bag["name"] for bag in results[0]["bags"]}
+    counts = results[0]["overall"]["segments"]["items"]
+    for name, run in zip(names[1:], results[1:], strict=True):
+        bags = {bag["name"] for bag in run["bags"]}
+        if bags != first:
+            lacking, more = len(first - bags), len(bags - first)
+            notes.append(
+                f"{name} lacks {lacking} bags of {names[0]} and has {more} others: the figures "
+                "of all bags are not of the same"
+            )
+        elif run["overall"]["segments"]["items"] != counts:
+            notes.append(
+                f"{name} has {run['overall']['segments']['items']} labelled segments, "
+                f"{names[0]} {counts}: the labels differ"
+            )
+    return notes

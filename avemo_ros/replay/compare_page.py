@@ -1,0 +1,187 @@
+"""A comparison of evaluations as one HTML file that opens from disk and loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from avemo_ros.replay.figures import FIGURES, SHARE, Figure, in_words
+from avemo_ros.replay.report_parts import (
+    Html,
+    number,
+    page,
+    paragraph,
+    section,
+    table,
+    word,
+)
+from avemo_ros.sink.atomic import OutputError, replaced
+
+_MOST_SEGMENTS: Final = 300
+"""Changed segments that are listed."""
+
+
+def write_comparison(path: Path, comparison: Mapping[str, Any]) -> None:
+    """Write the page in one atomic step.
+
+    Args:
+        path: of the file.
+        comparison: as `compare` gives it.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        with replaced(path) as made:
+            made.write_text(render(comparison), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def render(comparison: Mapping[str, Any]) -> str:
+    """The page as text."""
+    runs = comparison["runs"]
+    names = [run["name"] for run in runs]
+    return page(
+        " against ".join(names),
+        f"{len(comparison['bags'])} bags; differences are from {names[0]}",
+        (
+            *(paragraph(note, "note") for note in comparison["notes"]),
+            _runs(runs),
+            _figures(names, comparison["figures"]),
+            _limits(runs),
+            _segments(names, comparison["segments"]),
+            _bags(names, comparison["bags"]),
+        ),
+        _FOOTER,
+    )
+
+
+def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for run in runs:
+        changed = ", ".join(f"{key} = {value}" for key, value in run["settings"].items())
+        chance = run["sign_test"]
+        rows.append(
+            (
+                run["name"],
+                ", ".join(run["models"]) or "-",
+                run["sha256"][:12] or "-",
+                changed or "-",
+                len(run["failed_bags"]),
+                _colour(
+                    f"{run['segments_better']}", "better" if run["segments_better"] else ""
+                ),
+                _colour(f"{run['segments_worse']}", "worse" if run["segments_worse"] else ""),
+                "-" if chance is None else f"{chance:.2g}",
+            )
+        )
+    head = ("Run", "Model", "SHA-256", "Other settings", "Bags lost", "Segments better")
+    return section(
+        "Runs",
+        paragraph(
+            "Better and worse: segments that became right and wrong. Sign test: the "
+            "probability of so uneven a split by chance."
+        ),
+        table((*head, "Worse", "Sign test"), rows, kind="text"),
+    )
+
+
+def _figures(names: Sequence[str], figures: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        (FIGURES[item["name"]].text, *_cells(FIGURES[item["name"]], item)) for item in figures
+    ]
+    return section("Figures of all bags", table(("Figure", *_head(names)), rows))
+
+
+def _bags(names: Sequence[str], bags: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for bag in bags:
+        for place, item in enumerate(bag["figures"]):
+            figure = FIGURES[item["name"]]
+            rows.append((bag["name"] if place == 0 else "", figure.text, *_cells(figure, item)))
+    return section("Bags", table(("Bag", "Figure", *_head(names)), rows))
+
+
+def _head(names: Sequence[str]) -> list[str]:
+    head = [names[0]]
+    for name in names[1:]:
+        head += [name, "less the first"]
+    return head
+
+
+def _cells(figure: Figure, item: Mapping[str, Any]) -> list[object]:
+    cells: list[object] = [in_words(item["values"][0], figure.unit)]
+    for value, difference, verdict in zip(
+        item["values"][1:], item["differences"][1:], item["verdicts"][1:], strict=True
+    ):
+        cells.append(in_words(value, figure.unit))
+        cells.append(_colour(_difference(difference, figure.unit), verdict))
+    return cells
+
+
+def _difference(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:+.1f} points" if unit == SHARE else f"{value:+.3g} {unit}".strip()
+
+
+def _colour(text: str, verdict: str) -> Html:
+    """A difference with its verdict, which is told by a word too and not by colour alone."""
+    kind = {"better": "good", "worse": "bad"}.get(verdict)
+    if kind is None:
+        return Html(escape(text))
+    return Html(f'<span class="{kind}">{escape(text)}</span> {verdict}')
+
+
+def _limits(runs: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        (
+            run["name"],
+            f"{item['figure']} not {item['fails']} {item['limit']:g}",
+            "not measured" if item["value"] is None else f"{item['value']:g}",
+            Html('<span class="good">passed</span>')
+            if item["passed"]
+            else Html('<span class="bad">failed</span>'),
+        )
+        for run in runs
+        for item in run["thresholds"]
+    ]
+    return section("Limits", table(("Run", "Limit", "Value", "Result"), rows))
+
+
+def _segments(names: Sequence[str], segments: Sequence[Mapping[str, Any]]) -> str:
+    ordered = sorted(segments, key=lambda item: _ORDER[_worst_change(item["changes"])])
+    rows = []
+    for item in ordered[:_MOST_SEGMENTS]:
+        cells: list[object] = []
+        for answer, sure, change in zip(
+            item["answers"], item["confidences"], item["changes"], strict=True
+        ):
+            told = "" if sure is None else f" {number(100 * sure, 0)} %"
+            mark = _colour("", change) if change in ("better", "worse") else Html("")
+            cells.append(Html(f"{word(answer)}{told} {mark}"))
+        where = f"{item['session']}, {item['start_s']:.1f} to {item['end_s']:.1f} s"
+        rows.append((where, item["person"] or "-", word(item["truth"]), *cells))
+    more = len(segments) - _MOST_SEGMENTS
+    return section(
+        "Segments that are answered otherwise",
+        paragraph(f"{more} more are in the JSON." if more > 0 else ""),
+        table(("Segment", "Person", "Truth", *names), rows)
+        or paragraph("None: every segment gets the same answer in all runs."),
+    )
+
+
+def _worst_change(changes: Sequence[str]) -> str:
+    return min(changes, key=lambda change: _ORDER[change])
+
+
+_ORDER: Final = {"worse": 0, "better": 1, "other": 2, "": 3}
+_FOOTER: Final = (
+    "<p>UA: mean recall over the classes that occur. Better and worse follow the figure: more "
+    "is better for accuracy and coverage, less for errors and delays; changes of the label are "
+    "neither by themselves.</p><p><b>Personal data.</b> What this page says is about people: "
+    "keep it no longer than needed, and share it only with their consent.</p>"
+)

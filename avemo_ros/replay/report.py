@@ -1,0 +1,311 @@
+"""An evaluation of bags as one HTML file that opens from disk and loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from avemo_ros.clock import to_s
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay import report_figures as figures
+from avemo_ros.replay.evaluation import Outcome
+from avemo_ros.replay.figures import FIGURES, in_words
+from avemo_ros.replay.report_parts import (
+    Html,
+    bullets,
+    facts,
+    folded,
+    number,
+    page,
+    paragraph,
+    percent,
+    section,
+    table,
+    tiles,
+    word,
+)
+from avemo_ros.replay.report_pictures import shots_of
+from avemo_ros.replay.report_timeline import Shot, draw, legend
+from avemo_ros.replay.report_tracks import anchor_of, tracks_of
+from avemo_ros.replay.session import Session
+from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.sink.timeline import Timeline
+
+_MOST_DRAWN: Final = 60
+"""Bags whose timeline is drawn; a page of more is slow."""
+
+
+def write_report(path: Path, outcome: Outcome, *, thumbnails: bool = False) -> None:
+    """Write the page; it takes the place of an older one when it is complete.
+
+    Args:
+        path: of the file.
+        outcome: of the evaluation.
+        thumbnails: with small pictures from the bags; without, the page holds none.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        with replaced(path) as made:
+            made.write_text(render(outcome, thumbnails=thumbnails), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def render(outcome: Outcome, *, thumbnails: bool = False) -> str:
+    """The page as text."""
+    result, overall = outcome.result, outcome.result["overall"]
+    stages: dict[str, list[float]] = {}
+    recorded: list[float] = []
+    for session in outcome.sessions:
+        recorded += [1e3 * value for value in session.replayed.latencies_s]
+        for name, values in session.replayed.stages_ms.items():
+            stages.setdefault(name, []).extend(values)
+    count = len(result["bags"])
+    return page(
+        f"Replay of {count} bag{'' if count == 1 else 's'}",
+        _subtitle(result),
+        (
+            _warnings(result),
+            _tiles(result),
+            _limits(result["thresholds"]),
+            _lost(result["failed"]),
+            _worst(overall),
+            _bags(result, outcome.sessions),
+            *_timelines(outcome, thumbnails=thumbnails),
+            figures.confusion(overall),
+            figures.certainty(overall),
+            figures.grounds(overall),
+            figures.stability(overall),
+            figures.latency(overall, stages, recorded),
+            figures.agreement(overall),
+            figures.tracking(overall),
+            figures.valence_arousal(overall),
+            _how(result),
+        ),
+        f"<p>{figures.intervals_note(overall)} {_READ}</p><p>{_privacy(thumbnails)}</p>",
+    )
+
+
+def _subtitle(result: Mapping[str, Any]) -> str:
+    bags, overall = result["bags"], result["overall"]
+    minutes = sum(bag["seconds"] for bag in bags) / 60
+    sources = ", ".join(sorted({_SOURCES.get(bag["source"], bag["source"]) for bag in bags}))
+    return (
+        f"{', '.join(result['model']['ids']) or 'no model'}; {minutes:.1f} min; {sources}; "
+        f"{overall['segments']['items']} labelled segments of {overall['persons']} "
+        f"{'person' if overall['persons'] == 1 else 'people'}"
+    )
+
+
+def _warnings(result: Mapping[str, Any]) -> str:
+    notes = list(result["overall"]["notes"])
+    failed = sum(not item["passed"] for item in result["thresholds"])
+    if failed:
+        notes.insert(0, f"{failed} of {len(result['thresholds'])} limits not kept.")
+    if result["failed"]:
+        notes.insert(0, f"{len(result['failed'])} bags could not be evaluated.")
+    return "".join(paragraph(note, "note") for note in notes)
+
+
+def _tiles(result: Mapping[str, Any]) -> str:
+    overall, found = result["overall"], result["figures"]
+    shown = []
+    for name, part, key in (
+        ("segment_ua", "segments", "ua"),
+        ("segment_accuracy", "segments", "accuracy"),
+        ("ua", "frames", "ua"),
+        ("accuracy", "frames", "accuracy"),
+        ("coverage", "coverage", "share"),
+        ("claim_accuracy", "coverage", "accuracy"),
+        ("ece", "calibration", "ece"),
+    ):
+        note = figures.interval_of(overall, part, key)
+        shown.append((FIGURES[name].text, in_words(found[name], FIGURES[name].unit), note))
+    changes = f"{number(overall['stability']['truth_changes_per_minute'], 1)} true ones"
+    shown.append(("changes a minute", number(found["changes_per_minute"], 1), changes))
+    if found["reaction_median"] is not None:
+        missed = f"{overall['reaction']['missed']} changes never"
+        shown.append(("time to detect", number(found["reaction_median"], 2, "s"), missed))
+    if result["realtime_factor"] is not None:
+        speed = number(result["realtime_factor"], 1)
+        shown.append(("speed", f"{speed} x", "of real time, all bags together"))
+    return tiles(shown)
+
+
+def _limits(limits: Sequence[Mapping[str, Any]]) -> str:
+    return section(
+        "Limits",
+        table(
+            ("Figure", "Fails", "Limit", "Value", "Result"),
+            [
+                (
+                    item["figure"],
+                    item["fails"],
+                    f"{item['limit']:g}",
+                    "not measured" if item["value"] is None else f"{item['value']:g}",
+                    Html('<span class="good">passed</span>')
+                    if item["passed"]
+                    else Html('<span class="bad">failed</span>'),
+                )
+                for item in limits
+            ],
+        ),
+    )
+
+
+def _lost(failed: Sequence[Mapping[str, str]]) -> str:
+    return section(
+        "Not evaluated",
+        table(("Bag", "Why"), [(bag["name"], bag["reason"]) for bag in failed], kind="text"),
+    )
+
+
+def _worst(overall: Mapping[str, Any]) -> str:
+    listed = overall["segments"]["list"]
+    rows = []
+    for place in overall["worst"]:
+        item = listed[place]
+        where = f"{item['session']}, {item['start_s']:.1f} to {item['end_s']:.1f} s"
+        rows.append(
+            (
+                Html(f'<a href="#{anchor_of(place)}">{escape(where)}</a>'),
+                item["person"] or "-",
+                word(item["truth"]),
+                word(item["answer"]),
+                percent(item["confidence"]),
+                percent(item["truth_probability"]),
+                percent(item["unknown"]),
+            )
+        )
+    head = ("Segment", "Person", "Truth", "Answer", "Confidence", "Truth's share", "No claim")
+    return section("Worst segments", table(head, rows))
+
+
+def _bags(result: Mapping[str, Any], sessions: Sequence[Session]) -> str:
+    """One line a bag, and what was found wrong with each."""
+    rows = []
+    by_session = result["overall"]["by_session"]
+    for place, bag in enumerate(result["bags"]):
+        own, found = by_session.get(bag["name"], {}), bag["figures"]
+        name: str = bag["name"]
+        if place < _MOST_DRAWN:
+            name = Html(f'<a href="#bag-{place}">{escape(name)}</a>')
+        rows.append(
+            (
+                name,
+                number(bag["seconds"], 1),
+                _SOURCES.get(bag["source"], bag["source"]),
+                own.get("segments", 0),
+                percent(found["segment_accuracy"]),
+                percent(found["accuracy"]),
+                percent(found["coverage"]),
+                number(found["changes_per_minute"], 1),
+                len(bag["problems"]) + len(bag["notes"]),
+            )
+        )
+    head = ("Bag", "Seconds", "From", "Segments", "Segments right", "Moments right", "Coverage")
+    hidden = len(sessions) - _MOST_DRAWN
+    note = f"The timelines of the last {hidden} bags are not drawn." if hidden > 0 else ""
+    return section(
+        "Bags", table((*head, "Changes/min", "Remarks"), rows), paragraph(note), anchor="bags"
+    )
+
+
+def _timelines(outcome: Outcome, *, thumbnails: bool) -> list[str]:
+    listed = outcome.result["overall"]["segments"]["list"]
+    drawn = []
+    for place, session in enumerate(outcome.sessions[:_MOST_DRAWN]):
+        path = outcome.paths[session.name]
+        shots = shots_of(session, path, outcome.topics) if thumbnails else ()
+        drawn.append(_timeline(place, session, outcome.result["bags"][place], listed, shots))
+    return drawn
+
+
+def _timeline(
+    place: int,
+    session: Session,
+    bag: Mapping[str, Any],
+    listed: Sequence[Mapping[str, Any]],
+    shots: tuple[Shot, ...],
+) -> str:
+    timeline = Timeline(session.name, session.replayed.start_ns)
+    for hop in session.replayed.hops:
+        timeline.add(hop)
+    timeline.duration_s = max(
+        timeline.duration_s, to_s(session.replayed.end_ns - session.replayed.start_ns)
+    )
+    drawn = []
+    seen: set[str] = set()
+    for track in tracks_of(session, listed, shots):
+        heading = track.name or "Whom the robot attends to"
+        drawn.append(f"<h3>{escape(heading)}</h3>{draw(track, timeline)}")
+        seen |= {item.face_id or item.person_id or item.voice_id for item in track.said}
+    others = [name for name in timeline.people if name not in seen]
+    labels = "; ".join(
+        f"{source['name']} ({source['segments']} segments"
+        + (f" by {', '.join(filter(None, source['annotators']))}" if any(source["annotators"])
+           else "")
+        + ")"
+        for source in bag["labels"]
+    )  # fmt: skip
+    source = _SOURCES.get(bag["source"], bag["source"])
+    told = f"{bag['seconds']:.1f} s, {source}. Labels: {labels}."
+    if others:
+        told += f" Without labels: {', '.join(others)}."
+    counters = facts({name: f"{value:g}" for name, value in bag["counters"].items()})
+    remarks = [*bag["notes"], *bag["problems"]]
+    for source in bag["labels"]:
+        remarks += [f"{source['name']}: {note}" for note in source["notes"]]
+    return section(
+        session.name,
+        paragraph(told),
+        legend(EMOTIONS) if place == 0 else "",
+        *drawn,
+        f"<h3>Remarks</h3>{bullets(remarks)}" if remarks else "",
+        folded("Counters", counters),
+        anchor=f"bag-{place}",
+    )
+
+
+def _how(result: Mapping[str, Any]) -> str:
+    model = result["model"]
+    told = {
+        "model": ", ".join(model["ids"]),
+        "weights": model["file"],
+        "SHA-256": model["sha256"],
+        "versions": ", ".join(
+            f"{name} {value}" for name, value in result["versions"].items() if value
+        ),
+    }
+    settings = facts({name: str(value) for name, value in result["settings"].items()})
+    return section("How", facts(told), folded("Settings", settings))
+
+
+def _privacy(thumbnails: bool) -> str:
+    if thumbnails:
+        return (
+            "<b>Personal data.</b> This page holds pictures of people, and says what a model "
+            "read in their faces and voices: keep it no longer than needed, and share it only "
+            "with their consent."
+        )
+    return (
+        "<b>Personal data.</b> This page holds no pictures and no sound, but what it says is "
+        "about people: keep it no longer than needed, and share it only with their consent."
+    )
+
+
+_SOURCES: Final = {
+    "raw": "pictures and sound",
+    "features": "recorded features",
+    "states": "recorded states",
+}
+_READ: Final = (
+    "Moments: one for each estimate where there is truth; the likeliest class counts, also "
+    "where it was too unsure to be claimed. Segments: one answer for each labelled stretch. "
+    "UA: mean recall over the classes that occur. ECE: 15 bins of equal width on the largest "
+    "probability. What a model reads in an expression is not what a person feels."
+)

@@ -1,0 +1,299 @@
+"""Sections of the report that show the figures of all bags together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+
+from avemo_ros.replay.report_charts import coverage_curve, histogram, reliability
+from avemo_ros.replay.report_parts import (
+    Html,
+    number,
+    paragraph,
+    percent,
+    section,
+    span,
+    table,
+    word,
+)
+
+_MODALITIES: Final = {
+    "face": "face alone",
+    "voice": "voice alone",
+    "both": "face and voice",
+    "none": "neither",
+}
+
+
+def confusion(overall: Mapping[str, Any]) -> str:
+    """What was taken for what: segments, and moments."""
+    drawn = []
+    for part, items in (("segments", "segments"), ("frames", "moments")):
+        found = overall[part]
+        if not found["items"]:
+            continue
+        lost = found["unanswered"]
+        told = (
+            f"{found['items']} {items}. Rows are the truth, columns the answer, in % of the "
+            f"row; small: {items}."
+            + (f" {lost} without an answer are in no cell and count as wrong." if lost else "")
+        )
+        matrix = _matrix(overall["classes"], found["confusion"])
+        drawn.append(f"<div>{paragraph(told)}{matrix}</div>")
+    return section("Confusion", f'<div class="pair">{"".join(drawn)}</div>' if drawn else "")
+
+
+def _matrix(names: Sequence[str], rows: Sequence[Sequence[int]]) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    lines = []
+    for place, (name, row) in enumerate(zip(names, rows, strict=True)):
+        total = max(sum(row), 1)
+        cells = "".join(
+            f'<td class="{"hit" if column == place else "cell"}" '
+            f'style="--share:{100 * count / total:.0f}%" '
+            f'title="{escape(name)} taken for {escape(names[column])}: {count}">'
+            f"{100 * count / total:.0f}<small>{count}</small></td>"
+            for column, count in enumerate(row)
+        )
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
+    return (
+        '<div class="wide" tabindex="0"><table class="confusion"><thead><tr><td></td>'
+        f"{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def certainty(overall: Mapping[str, Any]) -> str:
+    """Calibration, and what an 'unknown' costs and gains."""
+    calibration, coverage = overall["calibration"], overall["coverage"]
+    drawn = []
+    if calibration["items"]:
+        bins = calibration["bins"]
+        edges = [place / len(bins["counts"]) for place in range(len(bins["counts"]) + 1)]
+        told = (
+            f"ECE {percent(calibration['ece'])}, NLL {number(calibration['nll'], 3)}, Brier "
+            f"score {number(calibration['brier'], 3)}, over {calibration['items']} moments "
+            "with a distribution. On the dashed line confidence is what it says."
+        )
+        chart = reliability(edges, bins["counts"], bins["confidence"], bins["accuracy"])
+        drawn.append(f"<div><h3>Calibration</h3>{paragraph(told)}{chart}</div>")
+    points = [
+        (item["coverage"], item["accuracy"])
+        for item in coverage["curve"]
+        if item["accuracy"] is not None
+    ]
+    if points:
+        at = None
+        if coverage["accuracy"] is not None:
+            at = (coverage["share"], coverage["accuracy"])
+        told = (
+            f"A label was claimed in {percent(coverage['share'])} of the moments, and "
+            f"{percent(coverage['accuracy'])} of the claims are right. The curve: other limits "
+            "of confidence; the dot: the settings in use."
+        )
+        drawn.append(
+            f"<div><h3>Coverage</h3>{paragraph(told)}{coverage_curve(points, at)}</div>"
+        )
+    why = table(
+        ("No claim because", "Moments", "Share"),
+        [
+            (name.lower().replace("_", " "), count, percent(count / coverage["hops"]))
+            for name, count in sorted(coverage["why_not"].items(), key=lambda item: -item[1])
+            if count
+        ],
+    )
+    pair = f'<div class="pair">{"".join(drawn)}</div>' if drawn else ""
+    return section("Confidence", pair, why)
+
+
+def grounds(overall: Mapping[str, Any]) -> str:
+    """How right the claims are on what they rest."""
+    rows = [
+        (
+            _MODALITIES.get(name, name),
+            found["hops"],
+            percent(found["share"]),
+            percent(found["accuracy"]),
+            percent(found["ua"]),
+            percent(found["macro_f1"]),
+        )
+        for name, found in overall["by_modality"].items()
+        if found["hops"]
+    ]
+    people = [
+        (
+            name or "(whom the robot attends to)",
+            found["segments"],
+            percent(found["segment_accuracy"]),
+            percent(found["ua"]),
+            percent(found["coverage"]),
+        )
+        for name, found in overall["by_person"].items()
+    ]
+    return section(
+        "Grounds and people",
+        table(("Read from", "Moments", "Share", "Accuracy", "UA", "Macro F1"), rows),
+        table(("Person", "Segments", "Right", "UA, moments", "Coverage"), people)
+        if len(people) > 1
+        else "",
+    )
+
+
+def stability(overall: Mapping[str, Any]) -> str:
+    """How steady the claims are, and how fast they follow a change."""
+    found, reaction = overall["stability"], overall["reaction"]
+    kinds = (
+        ("true changes", "truth_changes"),
+        ("changes of the label", "changes"),
+        ("of these without a true one", "false_changes"),
+        ("claims that got lost", "lost_claims"),
+    )
+    rows = [(text, found[key], number(found[f"{key}_per_minute"], 1)) for text, key in kinds]
+    told = "No change of the truth to be detected."
+    if reaction["changes"]:
+        told = (
+            f"{reaction['detected']} of {reaction['changes']} true changes were detected, "
+            f"half of them within {number(reaction['median_s'], 2, 's')} and nine of ten "
+            f"within {number(reaction['p90_s'], 2, 's')}; {reaction['missed']} never."
+        )
+    head = ("Over time", "Count", "A minute")
+    return section("Stability", paragraph(told), table(head, rows))
+
+
+def agreement(overall: Mapping[str, Any]) -> str:
+    """How far the annotators say the same."""
+    found = overall["agreement"]
+    if found is None:
+        return ""
+    kappa = found["kappa"]
+    told = (
+        f"{len(found['annotators'])} annotators judged {number(found['seconds'], 1, 's')} "
+        f"together and agree in {percent(found['observed'])} of the time; "
+        f"{str(kappa['name']).capitalize()}'s kappa {number(kappa['value'], 3)} "
+        "(0: as by chance, 1: always). The truth is what most of them say."
+    )
+    pairs = [
+        (
+            f"{pair['first'] or '-'} and {pair['second'] or '-'}",
+            number(pair["seconds"], 1),
+            percent(pair["observed"]),
+            number(pair["kappa"], 3),
+        )
+        for pair in found["pairs"]
+    ]
+    labels = [(word(name), number(value, 3)) for name, value in found["labels"].items()]
+    return section(
+        "Agreement of the annotators",
+        paragraph(told),
+        table(("Pair", "Seconds", "The same", "Kappa"), pairs),
+        table(("Label", "Kappa"), labels),
+    )
+
+
+def tracking(overall: Mapping[str, Any]) -> str:
+    """Whether people keep their ids."""
+    found = overall["tracking"]
+    if found is None:
+        return ""
+    told = (
+        f"Judged by labelled {found['by']}: {found['id_switches']} id switches, "
+        f"{found['fragmentations']} fragmentations, {percent(found['coverage'])} of the "
+        f"pictures covered, mean overlap {number(found['overlap'])}."
+    )
+    rows = [
+        (
+            item["person"] or "-",
+            item["session"],
+            item["frames"],
+            percent(item["coverage"]),
+            item["id_switches"],
+            item["fragmentations"],
+        )
+        for item in found["persons"]
+    ]
+    head = ("Person", "Bag", "Pictures", "Covered", "Id switches", "Fragmentations")
+    return section("Tracking", paragraph(told), table(head, rows))
+
+
+def valence_arousal(overall: Mapping[str, Any]) -> str:
+    """How well the two dimensions follow the labels."""
+    found = overall["valence_arousal"]
+    rows = [
+        (
+            name,
+            found[name]["items"],
+            number(found[name]["ccc"], 3),
+            number(found[name]["rmse"], 3),
+        )
+        for name in ("valence", "arousal")
+        if found[name] is not None
+    ]
+    if not rows:
+        return ""
+    return section(
+        "Valence and arousal",
+        paragraph(found["note"] or ""),
+        table(("Dimension", "Moments", "CCC", "RMSE"), rows),
+    )
+
+
+def latency(
+    overall: Mapping[str, Any],
+    stages: Mapping[str, Sequence[float]],
+    recorded_ms: Sequence[float],
+) -> str:
+    """Times: measured while replaying, and as recorded states tell.
+
+    Args:
+        overall: figures of all bags.
+        stages: measured durations of each stage [ms].
+        recorded_ms: latencies that recorded states tell [ms].
+    """
+    drawn, rows = [], []
+    told = dict(stages)
+    if recorded_ms:
+        told["recorded, end to end"] = recorded_ms
+    for name, values in told.items():
+        if not values:
+            continue
+        p50, p95 = np.percentile(values, (50, 95)).tolist()
+        rows.append(
+            (name, len(values), *(f"{value:.1f} ms" for value in (p50, p95, max(values))))
+        )
+        chart = histogram(values, "ms", f"Histogram of the time of {name}")
+        drawn.append(f"<div><h3>{escape(name)}</h3>{chart}</div>")
+    if not rows:
+        return ""
+    recorded = overall["latency"]
+    note = (
+        "Stages: measured on this machine while replaying, so another in every run and in no "
+        "file but this page and --timings."
+        if stages
+        else ""
+    )
+    if recorded is not None:
+        note += (
+            f" Recorded states tell a latency of {1e3 * recorded['p50_s']:.0f} ms (median), "
+            f"95 % within {1e3 * recorded['p95_s']:.0f} ms."
+        )
+    head = ("Time of", "Count", "Median", "95 %", "Longest")
+    charts = f'<div class="pair">{"".join(drawn)}</div>'
+    return section("Latency", paragraph(note.strip()), table(head, rows), charts)
+
+
+def intervals_note(overall: Mapping[str, Any]) -> Html:
+    """What the ranges are."""
+    boot = overall["bootstrap"]
+    if not boot["rounds"]:
+        return Html("")
+    return Html(
+        f"Ranges are {boot['level']:.0%} intervals, bootstrapped over {boot['groups']} "
+        f"{escape(str(boot['over']))} in {boot['rounds']} rounds."
+    )
+
+
+def interval_of(overall: Mapping[str, Any], part: str, key: str) -> str:
+    """The range of a figure, in percent; '' without one."""
+    return span((overall[part]["intervals"] or {}).get(key))

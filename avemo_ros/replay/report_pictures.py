@@ -1,0 +1,68 @@
+"""Small pictures of the people of a bag, for a report that asks for them."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Final
+
+import cv2
+
+from avemo_ros.bag.recording import BagPicture, Kind, Recording, Topics
+from avemo_ros.clock import to_s
+from avemo_ros.errors import AvemoError, ImageError
+from avemo_ros.replay.report_timeline import SHOT, Shot
+from avemo_ros.replay.session import Session
+
+_MOST: Final = 40
+"""Pictures of one bag."""
+_LEAST_APART_S: Final = 1.0
+"""Pictures are no nearer to one another [s]."""
+_QUALITY: Final = 70
+
+
+def shots_of(session: Session, path: Path, topics: Topics) -> tuple[Shot, ...]:
+    """Pictures spread over the recording; none where it holds none that can be decoded.
+
+    Args:
+        session: of the bag.
+        path: of the bag.
+        topics: which topic is which.
+    """
+    start_ns, end_ns = session.replayed.start_ns, session.replayed.end_ns
+    apart_ns = max(round(1e9 * _LEAST_APART_S), (end_ns - start_ns) // _MOST)
+    shots: list[Shot] = []
+    due_ns = start_ns
+    try:
+        with Recording(path, topics) as recording:
+            if Kind.PICTURES not in recording.kinds:
+                return ()
+            for _, item in recording.items(frozenset({Kind.PICTURES})):
+                if not isinstance(item, BagPicture) or item.stamp_ns < due_ns:
+                    continue
+                if len(shots) == _MOST:
+                    break
+                shot = _shot(item, to_s(item.stamp_ns - start_ns))
+                if shot is not None:
+                    shots.append(shot)
+                    due_ns = item.stamp_ns + apart_ns
+    except AvemoError:
+        # The replay has told what is wrong with the bag.
+        return tuple(shots)
+    return tuple(shots)
+
+
+def _shot(picture: BagPicture, at_s: float) -> Shot | None:
+    try:
+        image = picture.image
+    except ImageError:
+        return None
+    height, width = image.shape[:2]
+    small = cv2.resize(
+        image, (max(1, round(width * SHOT / height)), SHOT), interpolation=cv2.INTER_AREA
+    )
+    done, coded = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+    if not done:
+        return None
+    text = base64.b64encode(coded.tobytes()).decode()
+    return Shot(at_s, f"data:image/jpeg;base64,{text}", small.shape[1], SHOT)
