@@ -62,9 +62,9 @@ class Gathered:
         """
         zero_ns = 0 if self.unix else self.reading.bag_start_ns
         found = segment_of(row, zero_ns, unix=self.unix)
-        if isinstance(found, str):
-            self._left_out[found.casefold()] += 1
-        else:
+        if row["label"] and (found is None or not found.label):
+            self._left_out[row["label"].casefold()] += 1
+        if found is not None:
             self.add(found, row.place)
 
     def add(self, segment: Segment, place: str) -> None:

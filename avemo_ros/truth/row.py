@@ -18,8 +18,8 @@ PLACE: Final = ("x", "y", "width", "height")
 FIELDS: Final = (*NEEDED, "valence", "arousal", "annotator", *PLACE)
 """What a label may say, by name in every kind of file."""
 
-_LONGEST_BAG_S: Final = 10**8
-"""Three years: later seconds are no seconds from a bag's beginning."""
+_LONGEST_S: Final = 10**6
+"""Eleven days: no bag is longer, so these are no seconds from one's beginning."""
 _LATEST_UNIX_S: Final = 9 * 10**9
 """In the year 2255: later times do not fit into the stamps of ROS."""
 
@@ -46,7 +46,7 @@ def wrong(place: str, field: str, value: str, allowed: str) -> LabelError:
     return LabelError(f"{place}: {field} is {value!r}; allowed: {allowed}")
 
 
-def segment_of(row: Row, zero_ns: int, *, unix: bool = False) -> Segment | str:
+def segment_of(row: Row, zero_ns: int, *, unix: bool = False) -> Segment | None:
     """What a row says.
 
     Args:
@@ -55,25 +55,25 @@ def segment_of(row: Row, zero_ns: int, *, unix: bool = False) -> Segment | str:
         unix: they are unix time, so `zero_ns` is 0.
 
     Returns:
-        The stretch; or the word of its label, where that is none of our classes.
+        The stretch, without a label where its word is none of our classes; None where nothing
+        else is judged then.
 
     Raises:
         LabelError: a value is not allowed.
     """
     start, end = (_nanoseconds(row, field, unix=unix) for field in ("start", "end"))
-    if end <= start:
-        raise row.wrong("end", f"later than start, which is {row['start']!r}")
+    if not start < end <= start + _LONGEST_S * NS_PER_S:
+        raise row.wrong("end", f"later than start, {row['start']}, by {_LONGEST_S} s at most")
     valence, arousal = (_number(row, field, -1, 1) for field in ("valence", "arousal"))
-    word = row["label"]
-    label = emotion_of(row) if word else ""
-    if label is None:
-        return word
+    label = emotion_of(row) if row["label"] else ""
     if not label and valence is None and arousal is None:
+        if row["label"]:
+            return None
         raise row.wrong("label", f"{words()}; or valence or arousal instead")
     return Segment(
         start_ns=zero_ns + start,
         end_ns=zero_ns + end,
-        label=label,
+        label=label or "",
         person=row["person"],
         annotator=row["annotator"],
         valence=valence,
@@ -102,7 +102,7 @@ def words() -> str:
 
 
 def _nanoseconds(row: Row, field: str, *, unix: bool) -> int:
-    limit = _LATEST_UNIX_S if unix else _LONGEST_BAG_S
+    limit = _LATEST_UNIX_S if unix else _LONGEST_S
     # Exact: as a float, unix time is good to a quarter of a microsecond only.
     seconds = _decimal(row[field])
     if seconds is None or not 0 <= seconds < limit:

@@ -1,0 +1,248 @@
+"""All figures of some replayed recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+
+from avemo_ros.clock import to_s
+from avemo_ros.errors import LabelError
+from avemo_ros.evaluate.measure import as_json
+from avemo_ros.evaluate.metrics import NO_ANSWER
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay.affect import affect
+from avemo_ros.replay.answers import Answers, of_hops, of_segments, status_of
+from avemo_ros.replay.matching import Judged, judge
+from avemo_ros.replay.rates import (
+    LEVEL,
+    Bootstrap,
+    calibration,
+    coverage,
+    rates,
+    short_rates,
+)
+from avemo_ros.replay.session import Session
+from avemo_ros.replay.stability import reaction, stability
+from avemo_ros.replay.tracking import tracking
+from avemo_ros.state.estimate import EmotionEstimate
+from avemo_ros.truth.agreement import agreement
+
+ROUNDS: Final = 1000
+ENOUGH_PERSONS: Final = 5
+"""From this many persons on the bootstrap draws persons; of fewer, segments."""
+WORST: Final = 20
+"""Segments that are listed as worst."""
+_HOP_S: Final = 0.1
+"""A hop stands for this long where there are not two [s]."""
+_USED: Final = ("face", "voice", "both", "none")
+
+
+def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Figures with names as in the JSON report; rates are shares, 0 to 1.
+
+    `frames` judges every hop with truth, so a long segment weighs more than a short one;
+    `segments` gives each one answer, from its mean distribution.  Both judge the likeliest
+    class, claimed or not; `coverage` judges the claims.  The same sessions give the same
+    figures, bit for bit.
+
+    Args:
+        sessions: with different names.
+        rounds: of the bootstrap; 0: no intervals.
+
+    Raises:
+        LabelError: no session has a label that can be judged; names why for each.
+    """
+    judged, notes = _judge_all(sessions)
+    kept = [one.session for one in judged]
+    people = [[one.who(place) for place in range(len(one.truth))] for one in judged]
+    hops = [(at, hop) for at, one in enumerate(judged) for hop in one.hops]
+    asked = [(at, place) for at, one in enumerate(judged) for place in _asked(one)]
+    persons = sorted({people[at][place] for at, place in asked})
+    bootstrap = Bootstrap("persons" if len(persons) >= ENOUGH_PERSONS else "segments", rounds)
+
+    def group(at: int, place: int) -> str:
+        return people[at][place] if bootstrap.over == "persons" else f"{at} {place}"
+
+    frames = of_hops(judged, (group(at, hop.segment) for at, hop in hops))
+    segments = of_segments(judged, (group(at, place) for at, place in asked))
+    estimates = [hop.estimate for _, hop in hops]
+    hop_s = _hop_s(kept)
+    listed = _listed(judged, segments)
+    return as_json(
+        {
+            "classes": EMOTIONS,
+            "sessions": len(kept),
+            "persons": len(persons),
+            "hop_s": hop_s,
+            "labelled_s": len(hops) * hop_s,
+            "bootstrap": {
+                "over": bootstrap.over,
+                "groups": len(set(segments.groups)),
+                "rounds": rounds,
+                "level": LEVEL,
+            },
+            "frames": rates(frames, bootstrap),
+            "segments": {**rates(segments, bootstrap), "list": listed},
+            "worst": _worst(listed),
+            "calibration": calibration(frames, bootstrap),
+            "coverage": coverage(frames, [status_of(item) for item in estimates], bootstrap),
+            "stability": stability(judged, hop_s),
+            "reaction": reaction(judged),
+            "tracking": tracking(judged),
+            "valence_arousal": affect(kept),
+            "by_modality": _by(frames, [_used(item) for item in estimates], _USED),
+            "by_status": _by(frames, [status_of(item) for item in estimates]),
+            "by_session": _by_part(
+                frames,
+                segments,
+                [judged[at].session.name for at, _ in hops],
+                [judged[at].session.name for at, _ in asked],
+            ),
+            "by_person": _by_part(
+                frames,
+                segments,
+                [people[at][hop.segment] for at, hop in hops],
+                [people[at][place] for at, place in asked],
+            ),
+            "agreement": _agreement(judged),
+            "notes": notes,
+        }
+    )
+
+
+def _judge_all(sessions: Sequence[Session]) -> tuple[list[Judged], list[str]]:
+    """Those that can be judged, and what cannot."""
+    judged: list[Judged] = []
+    notes: list[str] = []
+    for session in sessions:
+        try:
+            found = judge(session)
+        except LabelError as error:
+            notes.append(str(error))
+            continue
+        notes += found.notes
+        judged.append(found)
+    if (
+        not any(one.hops for one in judged)
+        and not affect([one.session for one in judged])["hops"]
+    ):
+        raise LabelError(
+            "nothing can be judged; " + "; ".join(notes or ["there are no sessions"])
+        )
+    return judged, notes
+
+
+def _asked(judged: Judged) -> list[int]:
+    """Places of the truths that have hops."""
+    return sorted({hop.segment for hop in judged.hops})
+
+
+def _hop_s(sessions: Iterable[Session]) -> float:
+    """Usual time from one hop to the next [s]."""
+    steps = [
+        after.stamp_ns - before.stamp_ns
+        for session in sessions
+        for before, after in pairwise(session.replayed.hops)
+    ]
+    return to_s(round(float(np.median(steps)))) if steps else _HOP_S
+
+
+def _listed(judged: Sequence[Judged], segments: Answers) -> list[dict[str, Any]]:
+    """What was said of each segment, in the order of `segments`."""
+    shares = segments.log_probabilities.exp()
+    said, told = segments.said.tolist(), segments.told.tolist()
+    rows: list[dict[str, Any]] = []
+    for one in judged:
+        claims: dict[int, list[bool]] = {}
+        for hop in one.hops:
+            claimed = hop.estimate is not None and hop.estimate.label in EMOTIONS
+            claims.setdefault(hop.segment, []).append(claimed)
+        for place in _asked(one):
+            at, truth = len(rows), one.truth[place]
+            answer = "" if said[at] == NO_ANSWER else EMOTIONS[said[at]]
+            row = shares[at].tolist() if told[at] else None
+            rows.append(
+                {
+                    "session": one.session.name,
+                    "person": truth.person,
+                    "start_s": to_s(truth.start_ns - one.session.replayed.start_ns),
+                    "end_s": to_s(truth.end_ns - one.session.replayed.start_ns),
+                    "truth": truth.label,
+                    "answer": answer,
+                    "right": answer == truth.label,
+                    "truth_probability": row[EMOTIONS.index(truth.label)] if row else None,
+                    "confidence": max(row) if row else None,
+                    "hops": len(claims[place]),
+                    "unknown": 1 - sum(claims[place]) / len(claims[place]),
+                }
+            )
+    return rows
+
+
+def _worst(listed: Sequence[dict[str, Any]]) -> list[int]:
+    """Places of the wrong ones whose truth was held for least likely; no answer comes last."""
+    wrong = [place for place, row in enumerate(listed) if not row["right"]]
+    return sorted(
+        wrong,
+        key=lambda place: (
+            listed[place]["truth_probability"] is None,
+            listed[place]["truth_probability"] or 0.0,
+            place,
+        ),
+    )[:WORST]
+
+
+def _used(estimate: EmotionEstimate | None) -> str:
+    """What a distribution rests on, one of _USED."""
+    if estimate is None or estimate.face_share == estimate.voice_share == 0:
+        return "none"
+    if estimate.face_share > 0 and estimate.voice_share > 0:
+        return "both"
+    return "face" if estimate.face_share > 0 else "voice"
+
+
+def _by(
+    frames: Answers, names: Sequence[str], all_names: Iterable[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Figures of the hops of each name."""
+    parts: dict[str, dict[str, Any]] = {}
+    for name in all_names or sorted(set(names)):
+        part = frames.only([one == name for one in names])
+        parts[name] = {
+            "hops": len(part),
+            "share": len(part) / len(frames) if len(frames) else None,
+            "claimed": int((part.claimed >= 0).sum()),
+            **short_rates(part),
+        }
+    return parts
+
+
+def _by_part(
+    frames: Answers,
+    segments: Answers,
+    of_frames: Sequence[str],
+    of_segments_: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """Figures of each session or person."""
+    parts: dict[str, dict[str, Any]] = {}
+    for name in sorted(set(of_frames)):
+        hops = frames.only([one == name for one in of_frames])
+        whole = segments.only([one == name for one in of_segments_])
+        parts[name] = {
+            "hops": len(hops),
+            "segments": len(whole),
+            **short_rates(hops),
+            "segment_accuracy": short_rates(whole)["accuracy"],
+            "coverage": int((hops.claimed >= 0).sum()) / len(hops),
+        }
+    return parts
+
+
+def _agreement(judged: Sequence[Judged]) -> dict[str, Any] | None:
+    found = agreement([one.session.segments for one in judged])
+    if found is None:
+        return None
+    return {**found, "ties_s": to_s(sum(one.tied_ns for one in judged))}
