@@ -43,8 +43,8 @@ class DialogConfig(Validated):
     )
     trend_per_s: float = setting(
         0.03,
-        "The mood (pleasant less unpleasant, -1 to 1) improves or worsens when it moves by more "
-        "than this [1/s].",
+        "The mood (pleasant less unpleasant, -1 to 1) improves or worsens when it moves by at "
+        "least this much [1/s].",
         low=0.0,
         high=2.0,
     )
