@@ -248,7 +248,8 @@ def _settings(request: Request) -> dict[str, Any]:
         found[name] = getattr(getattr(request.config, group), key)
     found["model.weights"] = Path(request.config.model.weights).name
     for item in fields(request.topics):
-        found[f"topics.{item.name}"] = getattr(request.topics, item.name)
+        value = getattr(request.topics, item.name)
+        found[f"topics.{item.name}"] = value if isinstance(value, str) else str(value or "")
     return found
 
 

@@ -51,6 +51,10 @@ class Replayed:
     """Newest durations of every stage [ms]; measured, so another in every run."""
     seconds: float
     """How long the replay took [s]; measured."""
+    latencies_s: tuple[float, ...] = ()
+    """How late each recorded state says that it came [s]; empty for what was computed."""
+    problems: tuple[str, ...] = ()
+    """What of the recording is missing, unreadable or odd, in sentences."""
 
 
 def replay(
