@@ -17,9 +17,11 @@ from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
 from avemo_ros.cli.settings import read_config
 from avemo_ros.errors import ConfigError
-from avemo_ros.replay.evaluation import Outcome, Request, evaluate
+from avemo_ros.replay.evaluation import evaluate
 from avemo_ros.replay.figures import FIGURES, in_words
 from avemo_ros.replay.junit import write_junit
+from avemo_ros.replay.outcome import Outcome
+from avemo_ros.replay.request import Request
 from avemo_ros.replay.run import USES
 from avemo_ros.replay.thresholds import read_thresholds
 from avemo_ros.sink.atomic import OutputError

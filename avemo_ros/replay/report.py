@@ -10,8 +10,8 @@ from typing import Any, Final
 from avemo_ros.clock import to_s
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay import report_figures as figures
-from avemo_ros.replay.evaluation import Outcome
 from avemo_ros.replay.figures import FIGURES, in_words
+from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.report_parts import (
     Html,
     bullets,
