@@ -1,0 +1,285 @@
+"""The empathic agent: states and words in, an answer with its way of saying out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from avemo_ros.config import SteadyConfig
+from avemo_ros.dialog.back_end import BackEnd, Message
+from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.context import EmotionalContext
+from avemo_ros.dialog.conversation import Conversation
+from avemo_ros.dialog.crisis import HAND_OVER
+from avemo_ros.dialog.observer import Observer
+from avemo_ros.dialog.prompt import system_prompt
+from avemo_ros.dialog.prosody import ssml
+from avemo_ros.dialog.responder import OFFLINE, Responder
+from avemo_ros.dialog.strategy import ASK, Choice, StrategyTable
+from avemo_ros.dialog.words import printable, tokens, without_marks
+from avemo_ros.errors import DialogError
+from avemo_ros.labels import UNKNOWN
+from avemo_ros.state.estimate import Hop
+from avemo_ros.state.steady import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the robot says to a person's words, and how."""
+
+    utterance: str
+    """The person's words, made printable and cut to the longest that is allowed."""
+    person: str
+    """Who is answered: the id that was given, else the key of the one attended to."""
+    text: str
+    ssml: str
+    """The text as an SSML document."""
+    strategy: str
+    intensity: float
+    """0 to 1."""
+    rate: float
+    """Speaking rate over the voice's usual."""
+    pitch: float
+    """[semitones] against the usual."""
+    volume: float
+    """[dB] against the usual."""
+    gesture: str
+    """A hint for the body; "" for none."""
+    emotion: str
+    confidence: float
+    """The emotion that was taken into account, or 'unknown' and 0."""
+    context: EmotionalContext
+    back_end: str
+    """Who made the text: 'offline', or the model's name."""
+    fallback: bool
+    """A back end was asked, and gave no answer or none that may be said."""
+    failure: str
+    """Why it was not the back end's, or what was wrong with the words; "" if all was well."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """An answer in the making."""
+
+    number: int
+    epoch: int
+    utterance: str
+    person: str
+    context: EmotionalContext
+    choice: Choice
+    feeling: str
+    """How the person may be said to feel; "" if nothing may be said."""
+    note: str
+    secret: str = ""
+    messages: Sequence[Message] = ()
+
+
+class Agent:
+    """Answers with empathy; may be used from several threads.
+
+    While a back end works nothing else waits for it.
+    """
+
+    def __init__(
+        self,
+        config: DialogConfig,
+        table: StrategyTable,
+        back_end: BackEnd | None = None,
+        *,
+        use_emotion: bool = True,
+        steady: SteadyConfig = SteadyConfig(),  # noqa: B008  frozen
+    ) -> None:
+        """Set up.
+
+        Args:
+            config: settings and limits.
+            table: strategies, templates, words.
+            back_end: makes the texts; None: the offline responder does.
+            use_emotion: False: the states are kept but not used, to compare.
+            steady: how states become steady.
+        """
+        self._config = config
+        self._table = table
+        self._back_end = back_end
+        self._use_emotion = use_emotion
+        self._observer = Observer(config, steady)
+        self._conversation = Conversation(config)
+        self._responder = Responder(table)
+        self._lock = threading.Lock()
+        self._turns = 0
+        self._epoch = 0
+        """Counts how often the conversation was cleared: an answer that was asked for before
+        does not come into the one after."""
+
+    def observe(self, hop: Hop) -> tuple[Change, ...]:
+        """Take the states of one moment; returns the changes that became certain with it."""
+        with self._lock:
+            return self._observer.push(hop)
+
+    def look(self, face_id: str, stamp_ns: int, yaw: float, pitch: float) -> None:
+        """Take a head pose, where there is one: it tells better who faces the robot.
+
+        Args:
+            face_id: whose it is.
+            stamp_ns: sensor time [ns].
+            yaw: turn to the side [rad]; 0 looks into the camera.
+            pitch: turn up or down [rad].
+        """
+        with self._lock:
+            self._observer.attention.look(face_id, stamp_ns, yaw, pitch)
+
+    def clear(self) -> None:
+        """Forget the conversation."""
+        with self._lock:
+            self._conversation.clear()
+            self._turns = 0
+            self._epoch += 1
+
+    def forget_people(self) -> None:
+        """Forget everything that was sensed."""
+        with self._lock:
+            self._observer.clear()
+
+    def context(
+        self, text: str = "", person: str = "", stamp_ns: int | None = None
+    ) -> EmotionalContext:
+        """The emotional context, without an answer; arguments as for `answer`."""
+        words = printable(text[: self._config.max_words])
+        with self._lock:
+            return self._context(words, person, stamp_ns)
+
+    def answer(self, text: str, person: str = "", stamp_ns: int | None = None) -> Answer:
+        """Answer a person's words.
+
+        Words that are empty, endless or not printable, and a back end that fails, are said in
+        the answer's `failure`; none of them raises.
+
+        Args:
+            text: the words, whatever they hold.
+            person: person, face or voice id; "" for the one attended to.
+            stamp_ns: when they came, sensor time [ns]; None: at the newest hop.
+        """
+        turn = self._begin(text, person, stamp_ns)
+        if turn.choice.strategy == HAND_OVER:
+            return self._end(turn, self._table.crisis.message)
+        if not tokens(turn.utterance):
+            return self._end(turn, "", failure="the words are empty")
+        if self._back_end is None:
+            return self._end(turn, "", failure=turn.note)
+        said, failure = self._ask(self._back_end, turn)
+        failure = "; ".join(part for part in (turn.note, failure) if part)
+        if said:
+            return self._end(turn, said, back_end=self._back_end.name, failure=failure)
+        return self._end(turn, "", fallback=True, failure=failure)
+
+    def _context(self, words: str, person: str, stamp_ns: int | None) -> EmotionalContext:
+        tone = self._table.lexicon.tone(words)
+        context = self._observer.context(person, stamp_ns, tone, self._conversation.said())
+        if not self._use_emotion:
+            return EmotionalContext(context.stamp_ns, context.person, words=tone)
+        return context
+
+    def _begin(self, text: str, person: str, stamp_ns: int | None) -> _Turn:
+        """Everything that the answer rests on, as it is now."""
+        most = self._config.max_words
+        words = printable(text[:most])
+        note = f"the words were cut off at {most} characters" if len(text) > most else ""
+        with self._lock:
+            self._conversation.forget(self._observer.moment(stamp_ns))
+            context = self._context(words, person, stamp_ns)
+            choice = self._choice(text, words, context)
+            self._turns += 1
+            turn = _Turn(
+                number=self._turns,
+                epoch=self._epoch,
+                utterance=words,
+                person=printable(person[:most]) or context.person,
+                context=context,
+                choice=choice,
+                feeling=self._feeling(context),
+                note=note,
+            )
+            if self._back_end is None or choice.strategy == HAND_OVER:
+                return turn
+            strategy = self._table.strategies[choice.strategy]
+            prompt = system_prompt(self._config.role, context, strategy, choice, turn.feeling)
+            messages = (
+                Message("system", prompt.text),
+                *self._conversation.messages(),
+                Message("user", without_marks(words)),
+            )
+            return replace(turn, secret=prompt.secret, messages=messages)
+
+    def _choice(self, text: str, words: str, context: EmotionalContext) -> Choice:
+        crisis = self._table.crisis
+        if crisis.found_in(text):
+            return Choice(HAND_OVER, 1.0, crisis.style, crisis.gesture, 0, "configured message")
+        if not tokens(words):
+            return Choice(ASK, 0.0, self._table.strategies[ASK].style.scaled(0.0), "", 0, "")
+        return self._table.choose(context.situation)
+
+    def _feeling(self, context: EmotionalContext) -> str:
+        if context.label == UNKNOWN or context.confidence < self._config.name_confidence:
+            return ""
+        return self._table.feelings.get(context.label, "")
+
+    def _ask(self, back_end: BackEnd, turn: _Turn) -> tuple[str, str]:
+        """The back end's answer or "", and why there is none."""
+        try:
+            said = printable(back_end.complete(turn.messages))
+        except (DialogError, OSError, ValueError) as error:
+            return "", printable(str(error)) or type(error).__name__
+        refusal = self._table.screen.refusal(
+            said,
+            may_name=turn.context.label if turn.feeling else "",
+            most=self._config.max_answer,
+            secret=turn.secret,
+        )
+        return ("", f"{back_end.name}: {refusal}") if refusal else (said, "")
+
+    def _offline(self, turn: _Turn, last: str) -> str:
+        number = turn.number - 1
+        if not tokens(turn.utterance):
+            return self._responder.unheard(turn=number, last=last)
+        return self._responder.answer(
+            self._table.strategies[turn.choice.strategy],
+            turn.utterance,
+            turn=number,
+            feeling=turn.feeling,
+            last=last,
+        )
+
+    def _end(
+        self,
+        turn: _Turn,
+        text: str,
+        *,
+        back_end: str = OFFLINE,
+        fallback: bool = False,
+        failure: str = "",
+    ) -> Answer:
+        """Make the answer and remember it; without a text the offline responder's."""
+        choice = turn.choice
+        with self._lock:
+            text = text or self._offline(turn, self._conversation.last)
+            if turn.epoch == self._epoch:
+                self._conversation.add(turn.context.stamp_ns, turn.utterance, text)
+        return Answer(
+            utterance=turn.utterance,
+            person=turn.person,
+            text=text,
+            ssml=ssml(text, choice.style, self._table.language),
+            strategy=choice.strategy,
+            intensity=choice.intensity,
+            rate=choice.style.rate,
+            pitch=choice.style.pitch,
+            volume=choice.style.volume,
+            gesture=choice.gesture,
+            emotion=turn.context.label,
+            confidence=turn.context.confidence,
+            context=turn.context,
+            back_end=back_end,
+            fallback=fallback,
+            failure=failure,
+        )
