@@ -24,10 +24,10 @@ def played(graph: Any, stack: Any, player: Any, clip: Path) -> tuple[int, list[A
     arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
     assert graph.set(player, "file", str(clip)).successful
     assert stack.trigger_activate() == ros.SUCCESS
-    ends, sent = len(graph.said("the file has ended")), player._sent.count
+    ends, sent = len(graph.said("the file has ended")), player.sent.count
     assert player.start(), player.last_error
-    assert graph.spin(lambda: player._sent.count > sent, 60.0)
-    start_ns = player._base_ns
+    assert graph.spin(lambda: player.sent.count > sent, 60.0)
+    start_ns = player.zero_ns
     assert graph.spin(lambda: len(graph.said("the file has ended")) > ends, 60.0)
     # What is still on its way: the stack has seen the end when nobody is there any more.
     assert graph.spin(lambda: arrays and not arrays[-1].states, 20.0)

@@ -60,7 +60,7 @@ def test_it_waits_for_subscribers_of_picture_and_sound(start_graph: Start) -> No
     assert not pictures
     sound = graph.collect(ros.AudioDataStamped, "audio")
     assert graph.spin(lambda: pictures and sound)
-    assert stamps(pictures)[0] - node._base_ns < 10**9
+    assert stamps(pictures)[0] - node.zero_ns < 10**9
 
 
 def test_with_clock_time_is_that_of_the_file(start_graph: Start) -> None:

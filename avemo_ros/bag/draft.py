@@ -11,19 +11,12 @@ from types import TracebackType
 from typing import Any, Final
 
 import yaml
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import WriterError
 from rosbags.typesys.store import Typestore
 
 from avemo_ros.bag import messages
+from avemo_ros.bag.offers import Offer
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES, Part
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.errors import BagError, ConfigError
@@ -33,32 +26,9 @@ _INFORMATION: Final = "rosbag2_bagfile_information"
 _OF_A_BAG: Final = {".mcap", ".db3", ".db3-journal", ".db3-wal", ".db3-shm", ".zstd", ".yaml"}
 """Suffixes of what lies in a bag."""
 _TROUBLES: Final = (OSError, sqlite3.Error, WriterError)
+_OFFER: Final = Offer()
 _MARK_NS: Final = NS_PER_S
 """So much of a recording is lost at most when its process is killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """Quality of service with which a topic was published."""
-
-    depth: int = 10
-    reliable: bool = True
-    latched: bool = False
-
-    def as_qos(self) -> Qos:
-        """For the bag's metadata."""
-        default = QosTime(0, 0)
-        return Qos(
-            QosHistory.KEEP_LAST,
-            self.depth,
-            QosReliability.RELIABLE if self.reliable else QosReliability.BEST_EFFORT,
-            QosDurability.TRANSIENT_LOCAL if self.latched else QosDurability.VOLATILE,
-            default,
-            default,
-            QosLiveliness.SYSTEM_DEFAULT,
-            default,
-            avoid_ros_namespace_conventions=False,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +110,7 @@ class BagDraft:
         self,
         topic: str,
         kind: str,
-        offer: Offer = Offer(),
+        offer: Offer = _OFFER,
         *,
         definition: str = "",
         digest: str = "",

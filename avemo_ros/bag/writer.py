@@ -8,8 +8,9 @@ from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.bag import messages
-from avemo_ros.bag.draft import BagDraft, Offer
+from avemo_ros.bag.draft import BagDraft
 from avemo_ros.bag.encode import Encoder
+from avemo_ros.bag.offers import Offer
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import ConfigError
 from avemo_ros.source.media import VideoFrame

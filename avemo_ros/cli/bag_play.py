@@ -1,0 +1,62 @@
+"""`avemo bag play`: a bag on ROS topics, with /clock, rate, loop and start offset."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from avemo_ros.cli.node import run_node
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "The nodes that listen need use_sim_time, e.g.\n"
+        "  ros2 launch avemo_ros emotion.launch.py use_sim_time:=true\n"
+        "or let ros2 launch avemo_ros replay.launch.py bag:=BAG start both.\n"
+        "Leave out recorded results (--topics) where a running node publishes them itself.\n\n"
+        "exit status: 0 played or stopped by Ctrl-C, 1 the bag cannot be played, 2 ROS is\n"
+        "missing or an argument is wrong"
+    )
+    parser.add_argument("bag", type=Path, metavar="BAG", help="a bag's folder, or a file of it")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, metavar="R", help="times real time (default: 1)"
+    )
+    parser.add_argument(
+        "--loop", action="store_true", help="again and again; stamps and /clock go on"
+    )
+    parser.add_argument(
+        "--start", type=float, default=0.0, metavar="S", help="leave out the first S seconds"
+    )
+    parser.add_argument(
+        "--clock",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="publish /clock, the time of recording (default: yes)",
+    )
+    parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="only these")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="start without subscribers after S seconds (default: 10)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play; returns the exit status of the node.
+
+    Raises:
+        RosMissingError: ROS is not there.
+    """
+    return run_node(
+        "bag_player",
+        bag=str(args.bag),
+        rate=args.rate,
+        loop=args.loop,
+        start_s=args.start,
+        clock=args.clock,
+        topics=" ".join(args.topics),
+        wait_for_subscribers_s=args.wait,
+    )

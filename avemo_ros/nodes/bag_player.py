@@ -1,0 +1,193 @@
+"""A bag played onto its topics, as `ros2 bag play` does, with /clock and loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from avemo_ros.bag.folder import Bag
+from avemo_ros.bag.offers import Offer, read_offers
+from avemo_ros.bag.storage import Channel, Raw
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.errors import BagError, ConfigError
+from avemo_ros.nodes import qos
+from avemo_ros.nodes.ahead import read_ahead
+from avemo_ros.nodes.parameters import Parameter
+from avemo_ros.nodes.player import LOOP, Player
+from avemo_ros.nodes.restamp import Restamp, message_class
+from avemo_ros.nodes.shell import run
+
+BAG: Final = Parameter("bag", "", "Recording to play: a bag's folder, or one file of it.")
+TOPICS: Final = Parameter(
+    "topics", "", "Play only these topics, with blanks or commas between; empty: all of them."
+)
+RATE: Final = Parameter(
+    "rate", 1.0, "Seconds of the recording in a second.", low=0.01, high=100.0
+)
+START: Final = Parameter("start_s", 0.0, "Leave out the first seconds [s].", low=0.0, high=1e6)
+CLOCK: Final = Parameter(
+    "clock",
+    True,
+    "Publish /clock, the time of recording; the other nodes then need use_sim_time. Without it "
+    "they need max_input_age_s of 0, since stamps stay as they were recorded.",
+)
+PARAMETERS: Final = (BAG, TOPICS, RATE, START, CLOCK)
+
+_CLOCK_TOPIC: Final = "/clock"
+_AHEAD: Final = 32
+"""Messages that were read and wait for their time."""
+_DEPTH: Final = 10
+"""Messages kept for a subscriber that is slow for a moment, at least."""
+_MAX_DEPTH: Final = 200
+
+
+class BagPlayer(Player):
+    """Publishes the messages of a bag by their time of recording.
+
+    Stamps stay as they were recorded; with every loop they, and /clock, are later by its
+    length, so that no time ever goes back.  All topics are offered reliable, which suits every
+    subscriber; those that were latched are latched.
+    """
+
+    what = "bag"
+
+    def __init__(self) -> None:
+        super().__init__("bag_player", PARAMETERS)
+        self._bag: Bag | None = None
+        self._channels: dict[tuple[str, str], Channel] = {}
+        self._offers: dict[str, Offer] = {}
+        self._outs: dict[tuple[str, str], Any] = {}
+        self._stamps: dict[tuple[str, str], Restamp] = {}
+        self._loops = 0
+
+    def prepare(self) -> None:
+        """Look at the bag."""
+        path = self.value(BAG)
+        if not path:
+            raise ConfigError(BAG.name, path, "path of a bag")
+        self._bag = bag = Bag(path)
+        length_s = to_s(bag.end_ns - bag.start_ns)
+        if self.value(START) > length_s:
+            raise ConfigError(START.name, self.value(START), f"0 to {length_s:.1f}, its length")
+        self._offers = read_offers(bag.path)
+        self._channels = {channel.key: channel for channel in self._wanted(bag)}
+        self._stamps = {
+            channel.key: Restamp(message_class(channel.type))
+            for channel in self._channels.values()
+        }
+        if not self._channels:
+            raise BagError(f"nothing of {path} can be played")
+        names = ", ".join(sorted(channel.topic for channel in self._channels.values()))
+        self.get_logger().info(f"{path}: {length_s:.1f} s of {names}")
+        for problem in bag.problems:
+            self.get_logger().warning(f"{path}: {problem}")
+
+    def open(self) -> None:
+        """Make the topics and play."""
+        for key, channel in self._channels.items():
+            offer = self._offers.get(channel.topic, Offer())
+            depth = offer.depth if offer.latched else max(offer.depth, _DEPTH)
+            self._outs[key] = self.create_publisher(
+                message_class(channel.type),
+                channel.topic,
+                qos.result(min(max(depth, 1), _MAX_DEPTH), latched=offer.latched),
+            )
+        self.begin(clock=self.value(CLOCK), rate=self.value(RATE))
+
+    def close(self) -> None:
+        """Stop and remove the topics."""
+        super().close()
+        for out in self._outs.values():
+            self.destroy_publisher(out)
+        self._outs = {}
+
+    def release(self) -> None:
+        """Let the bag go."""
+        if self._bag is not None:
+            self._bag.close()
+            self._bag = None
+
+    def figures(self) -> dict[str, object]:
+        """For /diagnostics."""
+        return {"bag": self.value(BAG), "loops": self._loops}
+
+    def play(self) -> None:
+        """Play the bag, if wanted again and again."""
+        assert self._bag is not None
+        start_ns = self._bag.start_ns + to_ns(self.value(START))
+        self.pace.start(start_ns)
+        self.wait_for_subscribers(self._listening)
+        self.pace.start(start_ns)
+        self._loops = 0
+        later_ns = self._play_once(start_ns, 0)
+        while self.value(LOOP) and later_ns and not self.stopping.is_set():
+            self._loops += 1
+            later_ns += self._play_once(start_ns, later_ns)
+
+    def _wanted(self, bag: Bag) -> Iterator[Channel]:
+        """The channels that are to be played and can be; the others are named in the log.
+
+        Raises:
+            ConfigError: a topic is wanted that the bag has not got.
+        """
+        there = {channel.topic for channel in bag.channels}
+        topics = set(self.value(TOPICS).replace(",", " ").split())
+        for missing in sorted(topics - there):
+            raise ConfigError(TOPICS.name, missing, ", ".join(sorted(there)))
+        for channel in bag.channels:
+            if topics and channel.topic not in topics:
+                continue
+            if channel.topic == _CLOCK_TOPIC and self.value(CLOCK):
+                continue
+            if channel.serialization != "cdr":
+                self._leave_out(
+                    channel, f"its messages are not CDR but {channel.serialization}"
+                )
+            elif message_class(channel.type) is None:
+                self._leave_out(channel, f"the type {channel.type} is not installed here")
+            else:
+                yield channel
+
+    def _leave_out(self, channel: Channel, reason: str) -> None:
+        self.get_logger().warning(f"{channel.topic} is left out: {reason}")
+
+    def _listening(self) -> int:
+        return sum(int(out.get_subscription_count()) for out in self._outs.values())
+
+    def _play_once(self, start_ns: int, later_ns: int) -> int:
+        """Play the bag from `start_ns` on, all of it so much later; returns how long it was."""
+        period_ns = last_ns = 0
+        newest: dict[tuple[str, str], int] = {}
+        for raw in read_ahead(lambda: self._messages(start_ns), _AHEAD, self.stopping):
+            if self.wait_until(max(raw.log_ns, start_ns) + later_ns) is None:
+                break
+            message = self._stamps[raw.key].shift(bytes(raw.data), later_ns)
+            self._outs[raw.key].publish(message)
+            self.sent.add()
+            period_ns = raw.log_ns - newest.get(raw.key, raw.log_ns)
+            newest[raw.key] = last_ns = raw.log_ns
+        # The next loop begins one period of its last topic after the end of this.
+        return max(0, last_ns - start_ns + period_ns)
+
+    def _messages(self, start_ns: int) -> Iterator[Raw]:
+        """What is to be played: of latched topics also the last message before the start."""
+        assert self._bag is not None
+        before: dict[tuple[str, str], Raw] = {}
+        for raw in self._bag.messages(list(self._channels.values())):
+            if raw.log_ns < start_ns:
+                if self._offers.get(raw.key[0], Offer()).latched:
+                    before[raw.key] = raw
+                continue
+            yield from before.values()
+            before = {}
+            yield raw
+        yield from before.values()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node, with the command line's ROS arguments unless others are given."""
+    return run(BagPlayer, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

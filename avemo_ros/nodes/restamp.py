@@ -1,0 +1,94 @@
+"""Moves the times within serialised messages."""
+
+from __future__ import annotations
+
+import functools
+import struct
+from importlib import import_module
+from typing import Any, Final
+
+from builtin_interfaces.msg import Time
+from rclpy.serialization import deserialize_message, serialize_message
+
+from avemo_ros.clock import NS_PER_S
+from avemo_ros.nodes import convert
+
+_TIME: Final = "builtin_interfaces/Time"
+_HEADER: Final = "std_msgs/Header"
+_STAMP_AT: Final = 4
+"""The stamp of a header that comes first lies behind the four bytes that say the encoding."""
+
+
+class Restamp:
+    """Shifts every time that a message of one type holds, wherever it is in it.
+
+    Zero means that there is no time, and stays.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        """For a type of messages, e.g. `sensor_msgs.msg.Image`."""
+        self._kind = kind
+        fields = list(kind.get_fields_and_field_types().values())
+        self._header_first = fields[:1] == [_HEADER]
+        self._deep = any(_holds_time(field) for field in fields[int(self._header_first) :])
+
+    def shift(self, message: bytes, by_ns: int) -> bytes:
+        """The same message, so much later [ns]."""
+        if not by_ns or not (self._deep or self._header_first):
+            return message
+        if not self._deep:
+            return _shift_first(message, by_ns)
+        content = deserialize_message(message, self._kind)
+        _shift_all(content, by_ns)
+        return bytes(serialize_message(content))
+
+
+def message_class(kind: str) -> Any:
+    """The Python class of a type such as 'sensor_msgs/msg/Image'; None where it is not
+    installed."""
+    package, _, name = kind.partition("/msg/")
+    try:
+        return getattr(import_module(f"{package}.msg"), name, None)
+    except ImportError:
+        return None
+
+
+def _shift_first(message: bytes, by_ns: int) -> bytes:
+    form = "<iI" if message[1] & 1 else ">iI"
+    seconds, rest = struct.unpack_from(form, message, _STAMP_AT)
+    if not seconds and not rest:
+        return message
+    moved = convert.to_time(seconds * NS_PER_S + rest + by_ns)
+    changed = bytearray(message)
+    struct.pack_into(form, changed, _STAMP_AT, moved.sec, moved.nanosec)
+    return bytes(changed)
+
+
+@functools.cache
+def _holds_time(field: str) -> bool:
+    """Whether a field of this type is a time, or has one in it."""
+    kind = field.removeprefix("sequence<").split("[")[0].split(",")[0].rstrip(">")
+    if kind == _TIME:
+        return True
+    inner = message_class(kind.replace("/", "/msg/")) if "/" in kind else None
+    return inner is not None and any(
+        _holds_time(deeper) for deeper in inner.get_fields_and_field_types().values()
+    )
+
+
+def _shift_all(content: Any, by_ns: int) -> None:
+    for name, field in content.get_fields_and_field_types().items():
+        if not _holds_time(field):
+            continue
+        value = getattr(content, name)
+        many = isinstance(value, (list, tuple))
+        moved = [_moved(item, by_ns) for item in value] if many else _moved(value, by_ns)
+        setattr(content, name, moved)
+
+
+def _moved(item: Any, by_ns: int) -> Any:
+    if isinstance(item, Time):
+        stamp_ns = convert.to_ns(item)
+        return convert.to_time(stamp_ns + by_ns) if stamp_ns else item
+    _shift_all(item, by_ns)
+    return item
