@@ -101,11 +101,8 @@ class EmotionalContext:
                     f"Until {self.change_s:.0f} s ago they seemed {_SEEMS[change.previous]}, "
                     f"for {change.lasted_s:.0f} s."
                 )
-            if self.preceding is not None:
-                who = (
-                    "your last words" if self.preceding.speaker == ROBOT else "their own words"
-                )
-                told.append(f"That came after {who} then.")
+            if self.preceding:
+                told.append(f"That came after your answer {_ago(self.turns_ago)}.")
         return [*told, *_MOVED[self.trend], *_MISMATCHED[self.mismatch]]
 
     def as_dict(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Conversation:
             self._turns.popleft()
 
     def forget(self, now_ns: int) -> None:
-        """Start anew if the last words are `keep_s` away, before or (on another clock) after."""
+        """Start anew if the last words are more than `keep_s` away, whichever way."""
         if self._turns:
             away_ns = abs(now_ns - self._turns[-1].stamp_ns)
             if away_ns > to_ns(self._config.keep_s):
