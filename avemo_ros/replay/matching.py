@@ -18,6 +18,8 @@ from avemo_ros.vision.tracker import overlap
 LEAST_OVERLAP: Final = 0.3
 """From this intersection over union on a labelled box and a face are the same."""
 ATTENDED: Final = "the attended state"
+MOST_CROWDED: Final = 0.1
+"""Up to this share of hops with two faces or more, the only labelled person is the attended."""
 _NAMED: Final = 5
 """Ids that a note names."""
 
@@ -73,7 +75,7 @@ class Finder:
 
     The label's person is an id of the stream, or a name that `people` gives ids; else the face
     whose box overlaps the labelled one most; without a name, whom the robot attends to; and so
-    where only one person is named and never two faces are seen.
+    where only one person is named and there is hardly ever more than one face (MOST_CROWDED).
     """
 
     def __init__(self, session: Session) -> None:
@@ -83,10 +85,13 @@ class Finder:
         self.ids: frozenset[str] = frozenset(ids)
         """Every id of the stream."""
         names = {segment.person for segment in session.segments}
-        faces = [
-            sum(bool(item.face_id) for item in hop.estimates) for hop in session.replayed.hops
+        crowded = [
+            sum(bool(item.face_id) for item in hop.estimates) > 1
+            for hop in session.replayed.hops
         ]
-        self._alone = len(names) == 1 and max(faces, default=0) <= 1
+        self.crowded = sum(crowded) / max(len(crowded), 1)
+        """Share of the hops with two faces or more, 0 to 1."""
+        self._alone = len(names) == 1 and self.crowded <= MOST_CROWDED
 
     def ids_of(self, person: str) -> frozenset[str]:
         """The ids in the stream that are the person by name; none where nothing says so."""
@@ -135,6 +140,12 @@ def judge(session: Session) -> Judged:
     )
     asked = {hop.segment for hop in hops}
     notes = [*_never(session, finder), *_without_hops(session, found, asked)]
+    taken = {item.person for item in found if item.person and finder.attended(item)}
+    if taken and finder.crowded:
+        notes.append(
+            f"{session.name}: {taken.pop()} is taken for whom the robot attends to, though "
+            f"{finder.crowded:.1%} of the estimates know two faces or more"
+        )
     if agreed.tied_ns:
         notes.append(
             f"{session.name}: {to_s(agreed.tied_ns):.1f} s are left out: annotators are tied"

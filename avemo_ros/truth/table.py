@@ -24,8 +24,9 @@ _DELIMITERS: Final = ",;\t"
 def read_table(path: Path, reading: Reading) -> LabelFile:
     """The labels of a table with a header.
 
-    Between two values is a comma, a semicolon or a tab.  Lines that start with # are comments;
-    `# time: unix` says what seconds count from, `# people: Anna = f0001 f0004` who is who.
+    Between two values is a comma, a semicolon or a tab.  Before the header, lines that start
+    with # are comments; `# time: unix` says what seconds count from, and `# people: Anna =
+    f0001 f0004` who is who.
 
     Raises:
         LabelError: the table cannot be read or is wrong; names line and field.
@@ -36,6 +37,8 @@ def read_table(path: Path, reading: Reading) -> LabelFile:
         if line.startswith("#"):
             _comment(gathered, f"{path}, line {number}", line[1:])
             lines[number - 1] = "\n"
+        elif line.strip():
+            break  # from here on a # is somebody's name
     for row in _rows(path, lines, gathered.notes):
         gathered.take(row)
     return gathered.file()

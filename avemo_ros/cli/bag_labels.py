@@ -1,0 +1,158 @@
+"""`avemo bag labels`: checks files of labels, converts them and compares their annotators."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from avemo_ros.cli.outputs import check_outputs, refuse_existing
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.errors import ConfigError, LabelError
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.truth.agreement import agreement
+from avemo_ros.truth.file import READERS, LabelFile, read_labels, together
+from avemo_ros.truth.segment import Segment
+from avemo_ros.truth.table import labels_text
+
+DONE: Final = 0
+LEFT_OUT: Final = 1
+"""Done, but something of the files is not in what was read."""
+_SUFFIX: Final = ".csv"
+_LONGEST_SHIFT_S: Final = 10**6
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "exit status: 0 done, 1 done but something was left out, 2 a file is wrong or cannot "
+        "be written"
+    )
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help=f"labels of one bag: {' '.join(READERS)} (CSV, YAML, ELAN, Audacity); of several "
+        "files each is an annotator's, if it does not say whose",
+    )
+    parser.add_argument("--out", type=Path, metavar="OUT.csv", help="write them as one CSV")
+    parser.add_argument(
+        "--person", default="", metavar="NAME", help="whom labels are about that do not say"
+    )
+    parser.add_argument(
+        "--annotator", default="", metavar="NAME", help="who has judged where no one is named"
+    )
+    parser.add_argument(
+        "--shift",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="add to all times, where a film of the bag begins S seconds after the bag",
+    )
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.add_argument("--quiet", action="store_true", help="no summary")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        AvemoError: an argument, a file or the output cannot be used.
+    """
+    if args.out is not None and args.out.suffix.lower() != _SUFFIX:
+        raise ConfigError("--out", str(args.out), f"a name that ends in {_SUFFIX}")
+    if not -_LONGEST_SHIFT_S <= args.shift <= _LONGEST_SHIFT_S:
+        raise ConfigError("--shift", args.shift, "seconds")
+    check_outputs([args.out])
+    if not args.force:
+        refuse_existing([args.out])
+    files = [
+        read_labels(path, person=args.person, annotator=args.annotator) for path in args.files
+    ]
+    odd = [file.path for file in files if file.unix != files[0].unix]
+    if odd:
+        raise LabelError(
+            f"the times of {files[0].path} and {odd[0]} do not count from the same moment: "
+            "one's are unix time"
+        )
+    labels = _shifted(together(files), to_ns(args.shift))
+    for note in labels.notes:
+        print(f"avemo: {note}", file=sys.stderr)
+    if args.out is not None:
+        _write(args.out, labels)
+    if not args.quiet:
+        print("\n".join(summary(labels.segments)))
+        if args.out is not None:
+            print(f"avemo: wrote {args.out}", file=sys.stderr)
+    return LEFT_OUT if labels.notes else DONE
+
+
+def summary(segments: Sequence[Segment]) -> list[str]:
+    """What the labels say in a few lines."""
+    start = min(segment.start_ns for segment in segments)
+    end = max(segment.end_ns for segment in segments)
+    people = sorted({segment.person for segment in segments})
+    lines = [
+        f"{len(segments)} labels from {to_s(start):.3f} to {to_s(end):.3f} s",
+        f"about     {', '.join(name or 'whom the robot attends to' for name in people)}",
+    ]
+    for label in (*EMOTIONS, ""):
+        spans = [item.end_ns - item.start_ns for item in segments if item.label == label]
+        if spans:
+            name = label or "no label"
+            lines.append(f"{name:9} {len(spans):5} labels {to_s(sum(spans)):9.1f} s")
+    found = agreement([segments])
+    if found is None:
+        return lines
+    names = [_named(name) for name in found["annotators"]]
+    kappa = f"{found['kappa']['name'].capitalize()}'s kappa"
+    lines.append(
+        f"annotators {', '.join(names)}: {kappa} {_value(found['kappa']['value'])} "
+        f"over {found['seconds']:.1f} s"
+    )
+    if len(found["pairs"]) > 1:
+        lines += [
+            f"  {_named(pair['first'])} and {_named(pair['second'])}: Cohen's kappa "
+            f"{_value(pair['kappa'])} over {pair['seconds']:.1f} s"
+            for pair in found["pairs"]
+        ]
+    return lines
+
+
+def _named(annotator: str) -> str:
+    return annotator or "(no name)"
+
+
+def _value(kappa: float) -> str:
+    return "cannot be told" if math.isnan(kappa) else f"{kappa:.3f}"
+
+
+def _shifted(labels: LabelFile, shift_ns: int) -> LabelFile:
+    """Raises LabelError where a label would begin before the bag."""
+    moved = [
+        replace(item, start_ns=item.start_ns + shift_ns, end_ns=item.end_ns + shift_ns)
+        for item in labels.segments
+    ]
+    first = min(item.start_ns for item in moved)
+    if first < 0:
+        raise LabelError(
+            f"{labels.path}: shifted by {to_s(shift_ns):g} s, a label would start at "
+            f"{to_s(first):.3f} s; allowed: from 0 on"
+        )
+    return replace(labels, segments=tuple(moved))
+
+
+def _write(path: Path, labels: LabelFile) -> None:
+    """Raises OutputError where the file cannot be written."""
+    text = labels_text(labels.segments, people=labels.people, unix=labels.unix)
+    try:
+        with replaced(path) as made:
+            made.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
