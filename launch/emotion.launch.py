@@ -24,7 +24,18 @@ from launch_ros.substitutions import FindPackageShare
 
 CONFIG = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "emotion.yaml"])
 
-OUTPUTS = ("emotion_states", "emotion_state", "emotion_overlay", "face_tracks", "spectrogram")
+TOPICS = (
+    "audio_info",
+    "emotion_events",
+    "emotion_overlay",
+    "emotion_state",
+    "emotion_states",
+    "face_tracks",
+    "robot_speaking",
+    "spectrogram",
+    "steady_states",
+)
+"""Arguments that rename the topic of their name."""
 
 ARGUMENTS = (
     ("image", "image_raw", "topic of the pictures; compressed ones are on <image>/compressed"),
@@ -33,9 +44,16 @@ ARGUMENTS = (
     ("audio_info", "audio_info", "topic of the sound's format"),
     ("emotion_states", "emotion_states", "topic of everyone's states"),
     ("emotion_state", "emotion_state", "topic of the state of the attended person"),
+    ("emotion_events", "emotion_events", "topic of the changes of people's steady emotion"),
+    ("steady_states", "steady_states", "topic of everyone's steady states"),
     ("emotion_overlay", "emotion_overlay", "topic of the pictures with boxes and labels"),
     ("face_tracks", "face_tracks", "topic of the faces found"),
     ("spectrogram", "spectrogram", "topic of the sound's spectrogram and speech probability"),
+    (
+        "robot_speaking",
+        "robot_speaking",
+        "topic that is true while the robot speaks: its own voice is nobody's",
+    ),
     ("file", "", "media file to play onto these topics; everything ends with it"),
     ("loop", "false", "true: play the file again and again"),
     ("camera", "", "camera to publish: number, path or URL; empty: another node publishes"),
@@ -73,9 +91,8 @@ def start(context: LaunchContext) -> list[GroupAction]:
         ("image_raw", given["image"]),
         ("image_raw/compressed", f"{given['image']}/compressed"),
         ("audio", given["audio"]),
-        ("audio_info", given["audio_info"]),
         # Of all nodes: what one publishes another one takes where they are not composed.
-        *((name, given[name]) for name in OUTPUTS),
+        *((name, given[name]) for name in TOPICS),
     ]
 
     def node(executable: str, **parameters: bool | str) -> Node:

@@ -1,0 +1,194 @@
+"""A person's words and everyone's emotion in, answers that fit out."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import time
+from typing import Any, Final
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from avemo_ros.dialog.agent import Answer
+from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray
+from avemo_ros.nodes import convert, convert_dialog, dialog_voice, parameters, qos
+from avemo_ros.nodes.dialog_service import RespondService
+from avemo_ros.nodes.dialog_stage import DialogSettings, DialogStage, Words
+from avemo_ros.nodes.dialog_voice import Voice
+from avemo_ros.nodes.parameters import Parameter
+from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.nodes.trouble import Trouble
+
+USE_EMOTION: Final = Parameter(
+    "use_emotion",
+    True,
+    "Let the emotion states guide the answers; false answers as if nothing were sensed.",
+)
+USE_HEAD_POSE: Final = Parameter(
+    "use_head_pose",
+    False,
+    "Take head poses from face_tracks, too: they tell better who faces the robot, and make the "
+    "emotion nodes publish every face they find.",
+)
+PARAMETERS: Final = (
+    USE_EMOTION,
+    USE_HEAD_POSE,
+    *dialog_voice.PARAMETERS,
+    *parameters.of("dialog", DialogConfig),
+    *parameters.of("endpoint", EndpointConfig),
+)
+
+
+class Dialog(ManagedNode):
+    """`speech_text` and `emotion_states` to `dialog_reply`, `dialog_text` and `dialog_ssml`;
+    `respond` for who asks."""
+
+    def __init__(self) -> None:
+        super().__init__("dialog", PARAMETERS, ["steady"])
+        self._stage: DialogStage | None = None
+        self._voice: Voice | None = None
+        self._respond: RespondService | None = None
+        self._inputs: list[qos.Inlet] = []
+        self._outputs: list[Any] = []
+        self._services: list[Any] = []
+        self._states_trouble = Trouble(self.get_logger(), "emotion_states")
+
+    def prepare(self) -> None:
+        """Read the strategies, and what can be wrong with the endpoint."""
+        endpoint = parameters.config_of(self, "endpoint", EndpointConfig)
+        settings = DialogSettings(
+            parameters.config_of(self, "dialog", DialogConfig),
+            endpoint,
+            self.config().steady,
+            self.value(USE_EMOTION),
+        )
+        self._stage = DialogStage(self, settings)
+        self._voice = Voice(self) if self.value(dialog_voice.SPEAK) else None
+        where = f"{endpoint.model} at {endpoint.host}" if endpoint.model else "offline"
+        self.get_logger().info(f"answers come from: {where}")
+
+    def open(self) -> None:
+        """Make the topics, the outputs first so that no answer is lost."""
+        assert self._stage is not None
+        self._outputs = [
+            self.create_publisher(kind, topic, qos.result(10))
+            for kind, topic in (
+                (DialogReply, "dialog_reply"),
+                (String, "dialog_text"),
+                (String, "dialog_ssml"),
+            )
+        ]
+        if self._voice is not None:
+            self._voice.open()
+        self._stage.open()
+        self._respond = RespondService(self, self._stage)
+        self._services = [self.create_service(Trigger, "clear_conversation", self._clear)]
+        # Lost words would get no answer: reliable, unless a publisher offers less.
+        self._inputs = [
+            qos.Inlet(self, EmotionStateArray, "emotion_states", self._take_states, depth=10),
+            qos.Inlet(self, String, "speech_text", self._take_text, depth=10),
+        ]
+        if self.value(USE_HEAD_POSE):
+            self._inputs.append(
+                qos.Inlet(self, FaceTrackArray, "face_tracks", self._take_tracks, depth=5)
+            )
+        if importlib.util.find_spec("hri_msgs") is not None:
+            from hri_msgs.msg import LiveSpeech
+
+            self._inputs.append(
+                qos.Inlet(self, LiveSpeech, "live_speech", self._take_speech, depth=10)
+            )
+
+    def close(self) -> None:
+        """Remove the topics."""
+        for inlet in self._inputs:
+            inlet.close()
+        if self._stage is not None:
+            self._stage.close()
+        if self._voice is not None:
+            self._voice.close()
+        if self._respond is not None:
+            self._respond.close()
+            self._respond = None
+        for service in self._services:
+            self.destroy_service(service)
+        for publisher in self._outputs:
+            self.destroy_publisher(publisher)
+        self._inputs, self._services, self._outputs = [], [], []
+
+    def release(self) -> None:
+        """Forget everything."""
+        self._stage = self._voice = None
+
+    def report(self) -> list[DiagnosticStatus]:
+        """For /diagnostics."""
+        assert self._stage is not None
+        for inlet in self._inputs:
+            inlet.adapt()
+        voice = [] if self._voice is None else [self._voice.status()]
+        return [self._stage.status(), *voice]
+
+    def _take_states(self, message: EmotionStateArray) -> None:
+        if self._stage is None:
+            return
+        try:
+            hop = convert_dialog.hop(message)
+        except ValueError as error:
+            self._states_trouble.report("malformed", f"malformed: {error}; left out")
+            return
+        self._states_trouble.good()
+        self._stage.observe(hop)
+
+    def _take_tracks(self, message: FaceTrackArray) -> None:
+        if self._stage is None:
+            return
+        stamp_ns = convert.to_ns(message.header.stamp)
+        for face in message.faces:
+            if math.isfinite(face.yaw) and math.isfinite(face.pitch):
+                self._stage.look(face.face_id, stamp_ns, face.yaw, face.pitch)
+
+    def _take_text(self, message: String) -> None:
+        self._take(message.data)
+
+    def _take_speech(self, message: Any) -> None:
+        # What is recognised so far changes; only the final words are answered.
+        if message.final:
+            self._take(message.final)
+
+    def _take(self, text: str) -> None:
+        if self._stage is not None:
+            words = Words(text, "", time.monotonic(), self._publish, lambda _: None)
+            self._stage.ask(words)
+
+    def _publish(self, answer: Answer, took_s: float) -> None:
+        """On the stage's thread, which ends before the publishers go."""
+        reply, text, ssml = self._outputs
+        reply.publish(convert_dialog.reply_message(answer, self.now_ns(), took_s))
+        text.publish(String(data=answer.text))
+        ssml.publish(String(data=answer.ssml))
+        if self._voice is not None:
+            self._voice.say(answer.ssml)
+
+    def _clear(
+        self,
+        request: Trigger.Request,  # noqa: ARG002
+        response: Trigger.Response,
+    ) -> Trigger.Response:
+        assert self._stage is not None
+        self._stage.forget()
+        response.success = True
+        response.message = "the conversation is forgotten, and what was felt"
+        return response
+
+
+def main() -> int:
+    """Run the node."""
+    return run(Dialog)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

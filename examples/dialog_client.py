@@ -1,0 +1,89 @@
+"""What an existing dialog system writes to hear of people's emotion.
+
+python examples/dialog_client.py               says every change, with the last ten seconds
+python examples/dialog_client.py --json rasa   the context at every change, as slots for Rasa
+python examples/dialog_client.py --json tool   the same as the result of a tool call of an LLM
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+from avemo_ros.msg import EmotionEvent, EmotionStateArray
+from avemo_ros.srv import GetEmotionHistory
+
+
+class DialogClient(Node):
+    """Events tell when to act, the history tells on what."""
+
+    def __init__(self) -> None:
+        super().__init__("dialog_client")
+        self.history = self.create_client(GetEmotionHistory, "emotion_history")
+        self.create_subscription(EmotionEvent, "emotion_events", self.on_change, 20)
+
+    def on_change(self, event: EmotionEvent) -> None:
+        """A steady emotion has changed: ask for what led to it."""
+        who = event.face_id or event.voice_id
+        print(f"{who}: {event.previous} -> {event.label} ({event.confidence:.0%})", flush=True)
+        request = GetEmotionHistory.Request(person=who, window=10.0)
+        self.history.call_async(request).add_done_callback(self.on_history)
+
+    def on_history(self, done: Any) -> None:
+        """Mean probabilities of the last ten seconds, and where they go."""
+        answer = done.result()
+        for label, mean, trend in zip(
+            answer.labels, answer.distribution, answer.trend or answer.distribution, strict=True
+        ):
+            print(f"    {label:9}{mean:5.0%}{trend:+8.3f}/s", flush=True)
+
+
+class ContextClient(Node):
+    """Turns states into the emotional context itself, and that into JSON at every change."""
+
+    def __init__(self, shape: str) -> None:
+        # Imported here: who takes the events alone needs none of these.
+        from avemo_ros.dialog import shapes
+        from avemo_ros.dialog.agent import Agent
+        from avemo_ros.dialog.config import DialogConfig
+        from avemo_ros.dialog.strategy import StrategyTable
+
+        super().__init__("context_client")
+        self.agent = Agent(DialogConfig(), StrategyTable.read())
+        self.shape = shapes.rasa if shape == "rasa" else shapes.tool_call
+        if shape == "tool":
+            print(json.dumps(shapes.tool_definition(), indent=2), flush=True)
+        self.create_subscription(EmotionStateArray, "emotion_states", self.on_states, 20)
+
+    def on_states(self, states: EmotionStateArray) -> None:
+        """Say the context whenever it has changed."""
+        from avemo_ros.nodes.convert_dialog import hop
+
+        for change in self.agent.observe(hop(states)):
+            context = self.agent.context(person=change.face_id or change.voice_id)
+            print(json.dumps(self.shape(context)), flush=True)
+
+
+def main() -> int:
+    """Run until Ctrl-C."""
+    parser = argparse.ArgumentParser(description="Hears of people's emotion, as a dialog does.")
+    parser.add_argument("--json", choices=("rasa", "tool"), help="print the context as JSON")
+    args = parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
+    rclpy.init()
+    try:
+        rclpy.spin(ContextClient(args.json) if args.json else DialogClient())
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
