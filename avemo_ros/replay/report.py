@@ -15,6 +15,7 @@ from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.report_parts import (
     Html,
     bullets,
+    counted,
     facts,
     folded,
     number,
@@ -35,6 +36,10 @@ from avemo_ros.sink.timeline import Timeline
 
 _MOST_DRAWN: Final = 60
 """Bags whose timeline is drawn; a page of more is slow."""
+
+
+_MOST_NOTES: Final = 8
+"""Remarks at the top of the page."""
 
 
 def write_report(path: Path, outcome: Outcome, *, thumbnails: bool = False) -> None:
@@ -64,9 +69,8 @@ def render(outcome: Outcome, *, thumbnails: bool = False) -> str:
         recorded += [1e3 * value for value in session.replayed.latencies_s]
         for name, values in session.replayed.stages_ms.items():
             stages.setdefault(name, []).extend(values)
-    count = len(result["bags"])
     return page(
-        f"Replay of {count} bag{'' if count == 1 else 's'}",
+        f"Replay of {counted(len(result['bags']), 'bag')}",
         _subtitle(result),
         (
             _warnings(result),
@@ -96,8 +100,8 @@ def _subtitle(result: Mapping[str, Any]) -> str:
     sources = ", ".join(sorted({_SOURCES.get(bag["source"], bag["source"]) for bag in bags}))
     return (
         f"{', '.join(result['model']['ids']) or 'no model'}; {minutes:.1f} min; {sources}; "
-        f"{overall['segments']['items']} labelled segments of {overall['persons']} "
-        f"{'person' if overall['persons'] == 1 else 'people'}"
+        f"{counted(overall['segments']['items'], 'labelled segment')} of "
+        f"{counted(overall['persons'], 'person', 'people')}"
     )
 
 
@@ -107,7 +111,10 @@ def _warnings(result: Mapping[str, Any]) -> str:
     if failed:
         notes.insert(0, f"{failed} of {len(result['thresholds'])} limits not kept.")
     if result["failed"]:
-        notes.insert(0, f"{len(result['failed'])} bags could not be evaluated.")
+        notes.insert(0, f"{counted(len(result['failed']), 'bag')} could not be evaluated.")
+    more = len(notes) - _MOST_NOTES
+    if more > 0:
+        notes[_MOST_NOTES:] = [f"{counted(more, 'more remark')} below, with the bags."]
     return "".join(paragraph(note, "note") for note in notes)
 
 
@@ -128,7 +135,7 @@ def _tiles(result: Mapping[str, Any]) -> str:
     changes = f"{number(overall['stability']['truth_changes_per_minute'], 1)} true ones"
     shown.append(("changes a minute", number(found["changes_per_minute"], 1), changes))
     if found["reaction_median"] is not None:
-        missed = f"{overall['reaction']['missed']} changes never"
+        missed = f"{counted(overall['reaction']['missed'], 'change')} never"
         shown.append(("time to detect", number(found["reaction_median"], 2, "s"), missed))
     if result["realtime_factor"] is not None:
         speed = number(result["realtime_factor"], 1)
@@ -207,7 +214,7 @@ def _bags(result: Mapping[str, Any], sessions: Sequence[Session]) -> str:
                 len(bag["problems"]) + len(bag["notes"]),
             )
         )
-    head = ("Bag", "Seconds", "From", "Segments", "Segments right", "Moments right", "Coverage")
+    head = ("Bag", "Seconds", "From", "Segments", "Segments right", "Frames right", "Coverage")
     hidden = len(sessions) - _MOST_DRAWN
     note = f"The timelines of the last {hidden} bags are not drawn." if hidden > 0 else ""
     return section(
@@ -246,7 +253,7 @@ def _timeline(
         seen |= {item.face_id or item.person_id or item.voice_id for item in track.said}
     others = [name for name in timeline.people if name not in seen]
     labels = "; ".join(
-        f"{source['name']} ({source['segments']} segments"
+        f"{source['name']} ({counted(source['segments'], 'segment')}"
         + (f" by {', '.join(filter(None, source['annotators']))}" if any(source["annotators"])
            else "")
         + ")"
@@ -304,8 +311,8 @@ _SOURCES: Final = {
     "states": "recorded states",
 }
 _READ: Final = (
-    "Moments: one for each estimate where there is truth; the likeliest class counts, also "
-    "where it was too unsure to be claimed. Segments: one answer for each labelled stretch. "
-    "UA: mean recall over the classes that occur. ECE: 15 bins of equal width on the largest "
-    "probability. What a model reads in an expression is not what a person feels."
+    "Frames: one answer for each estimate where there is truth; the likeliest class counts, "
+    "also where it was too unsure to be claimed. Segments: one answer for each labelled "
+    "stretch. UA: mean recall over the classes that occur. ECE: 15 bins of equal width on the "
+    "largest probability. What a model reads in an expression is not what a person feels."
 )

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 _WIDTH: Final = 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 26, 12, 40
 """Room around a plot for its numbers."""
 _MOST_CELLS: Final = 30
 """Cells of a histogram."""
@@ -30,9 +30,10 @@ def reliability(
         accuracy: share of right answers of each bin; None where it is empty.
     """
     plot = _Plot(300, (0.0, 1.0), (0.0, 1.0), bottom=100)
-    drawn = [plot.grid("accuracy", percent=True), plot.line([(0, 0), (1, 1)], "ideal")]
+    drawn = [plot.grid("accuracy", percent=True)]
     most = max([*counts, 1])
     floor = plot.bottom + 82
+    dots = [plot.line([(0, 0), (1, 1)], "ideal")]
     for (low, high), count, sure, right in zip(
         pairwise(edges), counts, confidence, accuracy, strict=True
     ):
@@ -41,9 +42,10 @@ def reliability(
         told = f"confidence {sure:.0%}: {right:.0%} of {count} right"
         left, wide = plot.x(low), plot.x(high) - plot.x(low)
         drawn.append(_bar(left, plot.y(right), wide, plot.bottom - plot.y(right), told))
-        drawn.append(_dot(plot.x(sure), plot.y(right), told))
+        dots.append(_dot(plot.x(sure), plot.y(right), told))
         tall = 40 * count / most
         drawn.append(_bar(left, floor - tall, wide, tall, f"{count} items"))
+    drawn += dots
     drawn.append(_text(plot.left - 6, floor - 32, f"{most}", "end"))
     drawn.append(_text(plot.left - 6, floor, "items", "end"))
     drawn.append(plot.under("confidence"))
@@ -82,7 +84,8 @@ def histogram(values: Sequence[float], unit: str, what: str) -> str:
     ordered = sorted(values)
     top = ordered[min(len(ordered) - 1, math.ceil(0.99 * len(ordered)) - 1)]
     step = _round_up(max(top, 1e-3) / _MOST_CELLS)
-    cells = max(1, math.ceil(top / step + 1e-9))
+    # Up to a number that its quarters show as round numbers.
+    cells = 4 * max(1, math.ceil(top / step / 4 + 1e-9))
     counts = [0] * cells
     for value in ordered:
         counts[min(int(value / step), cells - 1)] += 1
@@ -142,7 +145,7 @@ class _Plot:
                 drawn.append(_text(_LEFT - 6, y + 4, text, "end"))
         for quarter in range(5):
             value = self._across[0] + (self._across[1] - self._across[0]) * quarter / 4
-            text = f"{value:.0%}" if percent else f"{value:.4g}"
+            text = f"{value:.0%}" if percent else f"{value:g}"
             drawn.append(_text(self.x(value), self.bottom + 16, text, "middle"))
         if name:
             drawn.append(

@@ -11,6 +11,7 @@ import numpy as np
 from avemo_ros.replay.report_charts import coverage_curve, histogram, reliability
 from avemo_ros.replay.report_parts import (
     Html,
+    counted,
     number,
     paragraph,
     percent,
@@ -29,9 +30,9 @@ _MODALITIES: Final = {
 
 
 def confusion(overall: Mapping[str, Any]) -> str:
-    """What was taken for what: segments, and moments."""
+    """What was taken for what: segments, and frames."""
     drawn = []
-    for part, items in (("segments", "segments"), ("frames", "moments")):
+    for part, items in (("segments", "segments"), ("frames", "frames")):
         found = overall[part]
         if not found["items"]:
             continue
@@ -55,7 +56,7 @@ def _matrix(names: Sequence[str], rows: Sequence[Sequence[int]]) -> str:
             f'<td class="{"hit" if column == place else "cell"}" '
             f'style="--share:{100 * count / total:.0f}%" '
             f'title="{escape(name)} taken for {escape(names[column])}: {count}">'
-            f"{100 * count / total:.0f}<small>{count}</small></td>"
+            + (f"{100 * count / total:.0f}<small>{count}</small></td>" if count else "</td>")
             for column, count in enumerate(row)
         )
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
@@ -74,7 +75,7 @@ def certainty(overall: Mapping[str, Any]) -> str:
         edges = [place / len(bins["counts"]) for place in range(len(bins["counts"]) + 1)]
         told = (
             f"ECE {percent(calibration['ece'])}, NLL {number(calibration['nll'], 3)}, Brier "
-            f"score {number(calibration['brier'], 3)}, over {calibration['items']} moments "
+            f"score {number(calibration['brier'], 3)}, over {calibration['items']} frames "
             "with a distribution. On the dashed line confidence is what it says."
         )
         chart = reliability(edges, bins["counts"], bins["confidence"], bins["accuracy"])
@@ -89,7 +90,7 @@ def certainty(overall: Mapping[str, Any]) -> str:
         if coverage["accuracy"] is not None:
             at = (coverage["share"], coverage["accuracy"])
         told = (
-            f"A label was claimed in {percent(coverage['share'])} of the moments, and "
+            f"A label was claimed in {percent(coverage['share'])} of the frames, and "
             f"{percent(coverage['accuracy'])} of the claims are right. The curve: other limits "
             "of confidence; the dot: the settings in use."
         )
@@ -97,7 +98,7 @@ def certainty(overall: Mapping[str, Any]) -> str:
             f"<div><h3>Coverage</h3>{paragraph(told)}{coverage_curve(points, at)}</div>"
         )
     why = table(
-        ("No claim because", "Moments", "Share"),
+        ("No claim because", "Frames", "Share"),
         [
             (name.lower().replace("_", " "), count, percent(count / coverage["hops"]))
             for name, count in sorted(coverage["why_not"].items(), key=lambda item: -item[1])
@@ -134,8 +135,8 @@ def grounds(overall: Mapping[str, Any]) -> str:
     ]
     return section(
         "Grounds and people",
-        table(("Read from", "Moments", "Share", "Accuracy", "UA", "Macro F1"), rows),
-        table(("Person", "Segments", "Right", "UA, moments", "Coverage"), people)
+        table(("Read from", "Frames", "Share", "Accuracy", "UA", "Macro F1"), rows),
+        table(("Person", "Segments", "Right", "UA, frames", "Coverage"), people)
         if len(people) > 1
         else "",
     )
@@ -168,12 +169,15 @@ def agreement(overall: Mapping[str, Any]) -> str:
     if found is None:
         return ""
     kappa = found["kappa"]
-    told = (
-        f"{len(found['annotators'])} annotators judged {number(found['seconds'], 1, 's')} "
-        f"together and agree in {percent(found['observed'])} of the time; "
-        f"{str(kappa['name']).capitalize()}'s kappa {number(kappa['value'], 3)} "
-        "(0: as by chance, 1: always). The truth is what most of them say."
-    )
+    told = f"{len(found['annotators'])} annotators, who never judged the same time together. "
+    if found["seconds"]:
+        told = (
+            f"{len(found['annotators'])} annotators judged {number(found['seconds'], 1, 's')} "
+            f"together and agree in {percent(found['observed'])} of the time; "
+            f"{str(kappa['name']).capitalize()}'s kappa {number(kappa['value'], 3)} "
+            "(0: as by chance, 1: always). "
+        )
+    told += "The truth is what most of them say."
     pairs = [
         (
             f"{pair['first'] or '-'} and {pair['second'] or '-'}",
@@ -183,7 +187,11 @@ def agreement(overall: Mapping[str, Any]) -> str:
         )
         for pair in found["pairs"]
     ]
-    labels = [(word(name), number(value, 3)) for name, value in found["labels"].items()]
+    labels = [
+        (word(name), number(value, 3))
+        for name, value in found["labels"].items()
+        if value is not None
+    ]
     return section(
         "Agreement of the annotators",
         paragraph(told),
@@ -198,10 +206,13 @@ def tracking(overall: Mapping[str, Any]) -> str:
     if found is None:
         return ""
     told = (
-        f"Judged by labelled {found['by']}: {found['id_switches']} id switches, "
-        f"{found['fragmentations']} fragmentations, {percent(found['coverage'])} of the "
-        f"pictures covered, mean overlap {number(found['overlap'])}."
+        f"Judged by labelled {found['by']}: "
+        f"{counted(found['id_switches'], 'id switch', 'id switches')}, "
+        f"{counted(found['fragmentations'], 'fragmentation')}, "
+        f"{percent(found['coverage'])} of the pictures covered"
     )
+    if found["overlap"] is not None:
+        told += f", mean overlap {number(found['overlap'])}"
     rows = [
         (
             item["person"] or "-",
@@ -214,7 +225,7 @@ def tracking(overall: Mapping[str, Any]) -> str:
         for item in found["persons"]
     ]
     head = ("Person", "Bag", "Pictures", "Covered", "Id switches", "Fragmentations")
-    return section("Tracking", paragraph(told), table(head, rows))
+    return section("Tracking", paragraph(f"{told}."), table(head, rows))
 
 
 def valence_arousal(overall: Mapping[str, Any]) -> str:
@@ -234,8 +245,7 @@ def valence_arousal(overall: Mapping[str, Any]) -> str:
         return ""
     return section(
         "Valence and arousal",
-        paragraph(found["note"] or ""),
-        table(("Dimension", "Moments", "CCC", "RMSE"), rows),
+        table(("Dimension", "Frames", "CCC", "RMSE"), rows),
     )
 
 
@@ -269,7 +279,7 @@ def latency(
     recorded = overall["latency"]
     note = (
         "Stages: measured on this machine while replaying, so another in every run and in no "
-        "file but this page and --timings."
+        "file but this page and --timings. Dashed: median and 95 %."
         if stages
         else ""
     )
@@ -279,7 +289,7 @@ def latency(
             f"95 % within {1e3 * recorded['p95_s']:.0f} ms."
         )
     head = ("Time of", "Count", "Median", "95 %", "Longest")
-    charts = f'<div class="pair">{"".join(drawn)}</div>'
+    charts = f'<div class="charts">{"".join(drawn)}</div>'
     return section("Latency", paragraph(note.strip()), table(head, rows), charts)
 
 

@@ -149,5 +149,10 @@ def span(interval: Sequence[float] | None, factor: float = 100.0, digits: int = 
     return f"{factor * low:.{digits}f} to {factor * high:.{digits}f}"
 
 
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """'1 bag', '3 bags'."""
+    return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
 def _known(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)

@@ -16,7 +16,7 @@ from avemo_ros.state.estimate import EmotionEstimate
 
 _NAMES: Final = 92
 """Room for the names of the rows [pixels]."""
-_LEAST: Final = 900
+_LEAST: Final = 950
 _MOST: Final = 24_000
 """Width of a drawing [pixels]."""
 _SECOND: Final = 10.0
