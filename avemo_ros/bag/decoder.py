@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from rosbags.interfaces import Nodetype
+from rosbags.interfaces.typing import Typesdict
 from rosbags.serde import SerdeError
 from rosbags.typesys import TypesysError, get_types_from_idl, get_types_from_msg
 from rosbags.typesys.store import Typestore
@@ -79,18 +81,12 @@ class Decoder:
                 f"messages of {channel.topic} are serialised as {channel.serialization!r}; "
                 "allowed: 'cdr'"
             )
-        store = self._stored(channel) if channel.definition else self._known_types(channel)
-        try:
-            store.get_msgdef(channel.type)
-        except (TypesysError, KeyError) as error:
-            missing = str(error.args[0]) if error.args else channel.type
-            where = "the bag holds" if channel.definition else "neither the bag nor ROS has"
-            raise BagError(
-                f"messages of {channel.topic} cannot be read: {where} no definition of "
-                f"{missing} (type {channel.type}); record with Jazzy or later, or as MCAP, "
-                "which stores definitions"
-            ) from error
-        return store
+        if not channel.definition:
+            store = self._known_types(channel)
+            if channel.type not in store.fielddefs:
+                raise _missing(channel, {channel.type}, "neither the bag nor this package has")
+            return store
+        return self._stored(channel)
 
     def _stored(self, channel: Channel) -> Typestore:
         parse = get_types_from_idl if channel.language == "ros2idl" else None
@@ -100,19 +96,25 @@ class Decoder:
                 if parse is None
                 else parse(channel.definition)
             )
-            store = Typestore()
-            store.register(types)
         except (TypesysError, ValueError, KeyError) as error:
             raise BagError(
                 f"messages of {channel.topic} cannot be read: the definition of "
                 f"{channel.type} that the bag holds is damaged ({error})"
             ) from error
+        known = self._known_types(channel).fielddefs
+        while missing := _named(types) - types.keys():
+            # Writers may leave out what every ROS has.
+            unknown = missing - known.keys()
+            if unknown:
+                raise _missing(channel, unknown, "the bag holds")
+            types.update((name, known[name]) for name in missing)
+        store = Typestore()
+        store.register(types)
         return store
 
     def _known_types(self, channel: Channel) -> Typestore:
         if channel.type.startswith("audio_common_msgs/") and self._other_sound:
-            store = typestore()
-            return _with(store, _OTHER_SOUND)
+            return _with(typestore(), _OTHER_SOUND)
         if self._known is None:
             self._known = typestore()
         return self._known
@@ -128,3 +130,23 @@ def _with(store: Typestore, definitions: Mapping[str, str]) -> Typestore:
         found.update(get_types_from_msg(text, name))
     fresh.register(found)
     return fresh
+
+
+def _named(types: Typesdict) -> set[str]:
+    """Names of all types that fields of these have."""
+    found: set[str] = set()
+    for _, fields in types.values():
+        for _, (node, what) in fields:
+            if node in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+                node, what = what[0]
+            if node == Nodetype.NAME:
+                found.add(str(what))
+    return found
+
+
+def _missing(channel: Channel, names: Collection[str], where: str) -> BagError:
+    return BagError(
+        f"messages of {channel.topic} ({channel.type}) cannot be read: {where} no definition "
+        f"of {', '.join(sorted(names))}; record it as MCAP or with Jazzy, which store the "
+        "definitions in the bag"
+    )

@@ -130,6 +130,9 @@ class SqliteFile:
                     (after,),
                 )
                 for row in rows:
+                    if None in row:
+                        self.problems["messages are damaged"] += 1
+                        continue
                     found.append(row)
                     step = 1
                 break

@@ -28,7 +28,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of topics, and how to read them; an empty one is found by type and usual name, '-' is not used."""
+    """Names of topics: an empty one is found by type and usual name, `-` is not used."""
 
     image: str = ""
     """sensor_msgs Image or CompressedImage."""
