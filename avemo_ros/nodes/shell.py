@@ -22,6 +22,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.nodes import qos
 from avemo_ros.nodes.parameters import Parameter, core, declare, unknown, values
+from avemo_ros.source.stamps import MAX_AGE_S
 
 _REPORT_PERIOD_S: Final = 1.0
 _SILENT_REPORTS: Final = 4
@@ -35,7 +36,7 @@ AUTOSTART: Final = Parameter(
 )
 MAX_INPUT_AGE: Final = Parameter(
     "max_input_age_s",
-    5.0,
+    MAX_AGE_S,
     "Input whose stamp is further than this from the node's clock is left out, and the states "
     "say STALE_INPUT [s]; 0 accepts any stamp, e.g. of a bag that is played without --clock.",
     low=0.0,

@@ -9,6 +9,7 @@ from rclpy.node import Node
 
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.source.stamps import is_far
 
 _LOOP_GRACE_S: Final = 0.5
 
@@ -64,10 +65,10 @@ class StampCheck:
                 "no stamp", "header.stamp is zero; the time of arrival is used instead"
             )
             return now_ns
-        age_ns = now_ns - stamp_ns
-        if not self._max_ns or abs(age_ns) <= self._max_ns:
+        if not is_far(stamp_ns, now_ns, self._max_ns):
             self._far_since = None
             return stamp_ns
+        age_ns = now_ns - stamp_ns
         now_s = time.monotonic()
         self._far_since = self._far_since or now_s
         if now_s - self._far_since >= self._grace_s:

@@ -50,7 +50,7 @@ class Replayed:
     stages_ms: Mapping[str, tuple[float, ...]]
     """Newest durations of every stage [ms]; measured, so another in every run."""
     seconds: float
-    """How long the replay took [s]; measured."""
+    """How long the replay took, loading the networks included [s]; measured."""
     latencies_s: tuple[float, ...] = ()
     """How late each recorded state says that it came [s]; empty for what was computed."""
     problems: tuple[str, ...] = ()
@@ -76,7 +76,8 @@ def replay(
         config: of the core, as the live nodes'.
         topics: which topic is which; None finds them by their types.
         use: one of USES.
-        processes: 2 looks at the pictures in a process of its own, 1 does all in this one.
+        processes: 2 turns pictures and sound into features in a process of its own, 1 does all
+            in this one.
         progress: called with the seconds of message time that are done.
 
     Raises:
@@ -84,7 +85,14 @@ def replay(
         WeightsError: the configured model is missing or damaged.
         ConfigError: the configured device is not there.
     """
-    # Loads PyTorch and MediaPipe, which takes seconds; who only reads results needs neither.
+    # Loads NumPy's and the bag's libraries; who only reads results needs none of them.
     from avemo_ros.replay.play import play
 
-    return play(path, config, topics=topics, use=use, processes=processes, progress=progress)
+    return play(
+        path,
+        config,
+        topics=topics,
+        use=use,
+        processes=processes,
+        progress=progress,
+    )

@@ -1,0 +1,135 @@
+"""From recorded messages to face tracks and spectrograms, by the rules of the live nodes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.speech import SpeechBuffer
+from avemo_ros.bag.recording import BagPicture, Kind, Recording
+from avemo_ros.clock import to_ns
+from avemo_ros.config import PipelineConfig
+from avemo_ros.errors import AudioFormatError, ImageError
+from avemo_ros.replay.feature import Feature, Findings
+from avemo_ros.source.stamps import MAX_AGE_S, is_far
+from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.vision.analyzer import FaceAnalyzer
+from avemo_ros.vision.face import FrameTracks
+from avemo_ros.vision.gate import Admission, PictureGate
+
+_MAX_AGE_NS: Final = to_ns(MAX_AGE_S)
+
+
+class Features:
+    """The features of a recording, to be iterated once.
+
+    Args:
+        recording: to read.
+        kinds: what of it to use, of RAW and RECORDED.
+        config: of the core.
+
+    Raises:
+        WeightsError: the speech detector is not installed.
+    """
+
+    def __init__(
+        self, recording: Recording, kinds: frozenset[Kind], config: PipelineConfig
+    ) -> None:
+        self._recording = recording
+        self._kinds = kinds
+        self._stopwatch = Stopwatch()
+        self._gate = PictureGate(config.vision.max_rate_hz)
+        self._vision = FaceAnalyzer(config.vision) if Kind.PICTURES in kinds else None
+        self._audio = SpeechBuffer(config.audio) if Kind.SOUND in kinds else None
+        self._counters: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self.findings = Findings()
+        """Complete when the iteration has ended."""
+
+    def __iter__(self) -> Iterator[tuple[int, Feature]]:
+        """Times of recording [ns] and features, in the order of recording."""
+        try:
+            log_ns = 0
+            for log_ns, item in self._recording.items(self._kinds):
+                stamp_ns = item.stamp_ns
+                if is_far(stamp_ns, log_ns, _MAX_AGE_NS):
+                    self._counters["far_stamps"] += 1
+                    continue
+                if isinstance(item, BagPicture):
+                    tracks = self._seen(item)
+                    if tracks is not None:
+                        yield log_ns, tracks
+                elif isinstance(item, AudioBlock):
+                    for chunk in self._heard(item):
+                        yield log_ns, chunk
+                elif isinstance(item, FrameTracks):
+                    self._counters["frames"] += 1
+                    yield log_ns, item
+                elif isinstance(item, SpectrogramChunk):
+                    self._counters["chunks"] += 1
+                    yield log_ns, item
+            if self._audio is not None:
+                for chunk in self._audio.flush():
+                    self._counters["chunks"] += 1
+                    yield log_ns, chunk
+            self._finish()
+        finally:
+            if self._vision is not None:
+                self._vision.close()
+
+    def _seen(self, item: BagPicture) -> FrameTracks | None:
+        """The faces of a picture; None when it is left out."""
+        assert self._vision is not None
+        admission = self._gate.judge(item.stamp_ns)
+        if admission is Admission.TOO_OFTEN:
+            self._counters["frames_left_out"] += 1
+            return None
+        if admission is Admission.LATE:
+            self._counters["late_pictures"] += 1
+            return None
+        try:
+            with self._stopwatch.measure("decode"):
+                picture = item.image
+            if admission is Admission.LOOK_ANEW:
+                self._vision.reset()
+            self._gate.looked(item.stamp_ns)
+            with self._stopwatch.measure("vision"):
+                tracks = self._vision.process(item.stamp_ns, picture)
+        except ImageError as error:
+            self._refuse("pictures_refused", error)
+            return None
+        self._counters["frames"] += 1
+        return tracks
+
+    def _heard(self, block: AudioBlock) -> list[SpectrogramChunk]:
+        assert self._audio is not None
+        try:
+            with self._stopwatch.measure("audio"):
+                chunks = self._audio.push(block)
+        except AudioFormatError as error:
+            self._refuse("sound_refused", error)
+            return []
+        self._counters["chunks"] += len(chunks)
+        return chunks
+
+    def _refuse(self, counter: str, error: ImageError | AudioFormatError) -> None:
+        self._counters[counter] += 1
+        self._refused[f"left out: {error}"] += 1
+
+    def _finish(self) -> None:
+        found = self.findings
+        found.counters = self._counters
+        if self._audio is not None:
+            heard = self._audio.counters
+            found.counters["sound_gaps"] = heard.gaps
+            found.counters["sound_restarts"] = heard.restarts
+        found.problems = list(self._recording.problems)
+        found.problems += [f"{count} input(s) {text}" for text, count in self._refused.items()]
+        if far := self._counters["far_stamps"]:
+            found.problems.append(
+                f"{far} input(s) left out: stamped more than {MAX_AGE_S:g} s away from the "
+                "time of recording, as the live nodes leave them out"
+            )
+        found.stages_ms = self._stopwatch.stages_ms()

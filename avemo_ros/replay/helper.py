@@ -1,0 +1,199 @@
+"""Features made in a process of its own, while this one runs the networks."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+import cv2
+
+from avemo_ros.bag.recording import Kind, Recording, Topics
+from avemo_ros.config import PipelineConfig
+from avemo_ros.errors import AvemoError, BagError, WeightsError
+from avemo_ros.replay.feature import Feature, Findings
+from avemo_ros.vision.face import FrameTracks
+
+_BATCH: Final = 16
+"""Features that travel together."""
+_AHEAD: Final = 400
+"""Batches that may wait: some two minutes of one face and sound, while the networks load."""
+_ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PATIENCE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What to read, and how; travels to the process."""
+
+    path: Path
+    topics: Topics | None
+    kinds: frozenset[Kind]
+    config: PipelineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """Why the process could not go on."""
+
+    text: str
+    kind: str
+    """Name of the error's class."""
+    expected: bool
+    """It is an error that the user can act upon."""
+
+
+class HelperProcess:
+    """Makes the features of a recording in another process; to be iterated once.
+
+    They come in the same order, with the same bits, as from `Features` in this process.
+
+    Args:
+        source: what to read.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.findings = Findings()
+        """Complete when the iteration has ended."""
+        # MediaPipe's threads do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self._from_there, there = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_run, args=(source, there), name="avemo-features", daemon=True
+        )
+        with _one_thread():
+            self._process.start()
+        # Only the process holds the other end now: when it dies, reading ends.
+        there.close()
+
+    def __iter__(self) -> Iterator[tuple[int, Feature]]:
+        """See `Features.__iter__`.
+
+        Raises:
+            BagError: the bag cannot be read, or the process died.
+            WeightsError: the speech detector is not installed.
+            RuntimeError: the process met an error that is nobody's but ours.
+        """
+        while True:
+            try:
+                said = self._from_there.recv()
+            except (EOFError, ConnectionError) as error:
+                self._process.join(_PATIENCE_S)
+                raise BagError(
+                    "the process that looks at pictures and sound ended without a word (exit "
+                    f"status {self._process.exitcode}); is there enough memory?  From a "
+                    "script, call within `if __name__ == '__main__':`, or use 1 process"
+                ) from error
+            if isinstance(said, Findings):
+                self.findings = said
+                return
+            if isinstance(said, _Failed):
+                raise _error_of(said)
+            yield from said
+
+    def close(self) -> None:
+        """End the process, whatever it does; doing so twice is harmless."""
+        self._from_there.close()
+        if self._process.is_alive():
+            self._process.terminate()
+            self._process.join(_PATIENCE_S)
+            if self._process.is_alive():
+                self._process.kill()
+        self._process.join()
+
+
+def _error_of(failed: _Failed) -> Exception:
+    if not failed.expected:
+        return RuntimeError(f"the process that looks at pictures failed:\n{failed.text}")
+    if failed.kind == WeightsError.__name__:
+        return WeightsError(failed.text)
+    return BagError(failed.text)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A process that is started meanwhile computes with one thread: the cores are taken."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# --- in the process
+
+
+def _run(source: Source, out: Connection) -> None:
+    # The parent hears of Ctrl-C and ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sender = _Sender(out)
+    try:
+        # Loads MediaPipe, which only this process needs.
+        from avemo_ros.replay.features import Features
+
+        cv2.setNumThreads(1)
+        with Recording(source.path, source.topics) as recording:
+            features = Features(recording, source.kinds, source.config)
+            batch: list[tuple[int, Feature]] = []
+            for log_ns, feature in features:
+                batch.append((log_ns, _slim(feature)))
+                if len(batch) == _BATCH:
+                    sender.put(batch)
+                    batch = []
+            sender.put(batch)
+        sender.put(features.findings)
+    except AvemoError as error:
+        sender.put(_Failed(str(error), type(error).__name__, expected=True))
+    except Exception as error:  # noqa: BLE001  told to the parent, with its place
+        sender.put(_Failed(traceback.format_exc(), type(error).__name__, expected=False))
+    sender.finish()
+
+
+def _slim(feature: Feature) -> Feature:
+    """Without landmarks, which no estimate looks at."""
+    if not isinstance(feature, FrameTracks):
+        return feature
+    return replace(
+        feature, faces=tuple(replace(face, landmarks=None) for face in feature.faces)
+    )
+
+
+class _Sender:
+    """Sends on a thread of its own, so that making features does not wait for the reader."""
+
+    def __init__(self, out: Connection) -> None:
+        self._out = out
+        self._waiting: queue.Queue[object] = queue.Queue(_AHEAD)
+        self._thread = threading.Thread(target=self._send, name="sender", daemon=True)
+        self._thread.start()
+
+    def put(self, said: object) -> None:
+        """Send this; waits while too much waits."""
+        self._waiting.put(said)
+
+    def finish(self) -> None:
+        """Return when all is sent."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _send(self) -> None:
+        while (said := self._waiting.get()) is not None:
+            try:
+                self._out.send(said)
+            except OSError:
+                # Nobody reads any more, so there is nothing left to do or to tidy up.
+                os._exit(0)
