@@ -270,10 +270,17 @@ class SteadyConfig(Validated):
     )
     leave_confidence: float = setting(
         0.35,
-        "A steady label that falls below this becomes unknown; keep it below "
-        "steady.enter_confidence.",
+        "A steady label that stays below this for steady.leave_s becomes unknown; keep it "
+        "below steady.enter_confidence.",
         low=0.0,
         high=1.0,
+    )
+    leave_s: float = setting(
+        2.0,
+        "A steady label below steady.leave_confidence is given up after this long [s of "
+        "observed time]; shorter than a change takes, changes go by way of unknown.",
+        low=0.0,
+        high=60.0,
     )
     min_lead: float = setting(
         0.15,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import SteadyConfig
 from avemo_ros.errors import ConfigError
-from avemo_ros.labels import EMOTIONS
+from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import EmotionEstimate, Hop
 from avemo_ros.state.steady import (
     LONGEST_STEP_NS,
@@ -93,7 +93,8 @@ class EmotionMemory:
         Returns:
             The changes of steady labels that became certain with it.
         """
-        if self._now_ns is not None and hop.stamp_ns < self._now_ns:
+        anew = self._now_ns is not None and hop.stamp_ns < self._now_ns
+        if anew:
             self._people.clear()
         self._now_ns = hop.stamp_ns
         changes = self.steady.push(hop)
@@ -103,7 +104,7 @@ class EmotionMemory:
                 self._people.setdefault(key, _Past(estimate)).add(hop.stamp_ns, estimate)
         for change in changes:
             past = self._people.get(change.face_id or change.voice_id)
-            if past is not None:
+            if past is not None and not (anew and change.label == UNKNOWN):
                 past.changes.append(change)
         self._forget(hop.stamp_ns - self._keep_ns)
         return changes

@@ -197,7 +197,8 @@ class _Person:
             self._held_ns += step_ns
         else:
             self._next, self._held_ns = wanted, 0
-        if self._held_ns < to_ns(config.debounce_s):
+        needed_s = config.leave_s if wanted == UNKNOWN else config.debounce_s
+        if self._held_ns < to_ns(needed_s):
             return None
         return self._become(wanted, stamp_ns, stamp_ns)
 
