@@ -136,11 +136,13 @@ def _named(types: Typesdict) -> set[str]:
     """Names of all types that fields of these have."""
     found: set[str] = set()
     for _, fields in types.values():
-        for _, (node, what) in fields:
-            if node in (Nodetype.ARRAY, Nodetype.SEQUENCE):
-                node, what = what[0]
-            if node == Nodetype.NAME:
-                found.add(str(what))
+        for _, described in fields:
+            if described[0] == Nodetype.NAME:
+                found.add(described[1])
+            elif described[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+                of_items = described[1][0]
+                if of_items[0] == Nodetype.NAME:
+                    found.add(of_items[1])
     return found
 
 

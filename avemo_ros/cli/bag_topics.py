@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from avemo_ros.audio.pcm import decode_pcm
 from avemo_ros.bag.sound import SoundFormat
@@ -38,7 +38,7 @@ def read_topics(args: argparse.Namespace) -> Topics:
         ConfigError: an option is not WHAT=NAME, WHAT is unknown or given twice, or sound cannot
             have that format.
     """
-    named: dict[str, str] = {}
+    named: dict[str, Any] = {}
     for text in args.topic:
         what, equals, name = text.partition("=")
         if not equals or not name or what not in FIELDS:

@@ -1,0 +1,71 @@
+"""Sound is silence while the robot itself speaks, and a moment longer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.mute import TAIL_NS, Mute
+
+S = 10**9
+MS = 10**6
+
+
+def block(stamp_ns: int, milliseconds: int = 1000, channels: int = 2) -> AudioBlock:
+    samples = np.full((16 * milliseconds, channels), 0.5, np.float32)
+    return AudioBlock(stamp_ns, 16_000, samples)
+
+
+def heard_ms(block: AudioBlock) -> list[tuple[int, int]]:
+    """Stretches that are not silent, from the block's start [ms]."""
+    sound = np.concatenate(([0], (block.samples[:, 0] != 0).astype(int), [0]))
+    edges = np.flatnonzero(np.diff(sound)) // 16
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def test_without_a_word_the_very_block_comes_back() -> None:
+    mute, sound = Mute(), block(S)
+    mute.tell(S, speaking=False)
+    assert mute.apply(sound) is sound
+    assert mute.muted_s == 0.0
+
+
+def test_it_is_silent_from_the_first_word_to_a_moment_after_the_last() -> None:
+    mute = Mute()
+    mute.tell(S + 200 * MS, speaking=True)
+    assert mute.speaking
+    mute.tell(S + 300 * MS, speaking=True)
+    mute.tell(S + 400 * MS, speaking=False)
+    mute.tell(S + 450 * MS, speaking=False)
+    assert not mute.speaking
+    sound = block(S)
+    assert heard_ms(mute.apply(sound)) == [(0, 200), (400 + TAIL_NS // MS, 1000)]
+    assert mute.muted_s == 0.5
+    assert np.all(sound.samples == 0.5)
+
+
+def test_while_it_speaks_all_is_silent_and_earlier_sound_is_not() -> None:
+    mute = Mute()
+    mute.tell(5 * S, speaking=True)
+    assert heard_ms(mute.apply(block(9 * S))) == []
+    assert heard_ms(mute.apply(block(4 * S))) == [(0, 1000)]
+    assert heard_ms(mute.apply(block(4 * S + 500 * MS))) == [(0, 500)]
+
+
+def test_words_within_the_moment_after_others_are_one_speech() -> None:
+    mute = Mute()
+    for start in (0, 200, 400):
+        mute.tell(S + start * MS, speaking=True)
+        mute.tell(S + (start + 100) * MS, speaking=False)
+    assert heard_ms(mute.apply(block(S))) == [(800, 1000)]
+    assert mute.muted_s == 0.8
+
+
+def test_a_clock_that_starts_anew_does_not_leave_it_deaf() -> None:
+    mute = Mute()
+    mute.tell(100 * S, speaking=True)
+    mute.tell(101 * S, speaking=False)
+    mute.tell(1 * S, speaking=True)
+    mute.tell(2 * S, speaking=False)
+    assert heard_ms(mute.apply(block(S + 800 * MS))) == [(500, 1000)]
+    assert heard_ms(mute.apply(block(100 * S))) == [(0, 1000)]
