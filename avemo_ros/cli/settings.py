@@ -6,7 +6,7 @@ same names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -34,16 +34,32 @@ def read_config(path: Path | None, settings: Sequence[str]) -> PipelineConfig:
         SettingsError: the file or a setting cannot be read.
         ConfigError: a name is unknown or a value is not allowed.
     """
-    values = {} if path is None else _of_file(path)
+    return PipelineConfig.from_flat(read_values(path, settings, _GROUPS))
+
+
+def read_values(
+    path: Path | None, settings: Sequence[str], groups: Collection[str]
+) -> dict[str, object]:
+    """Values by dotted name; settings go before the file.
+
+    Args:
+        path: YAML file; None for none.
+        settings: each `NAME=VALUE`.
+        groups: of a ROS parameter file only names of these groups are taken.
+
+    Raises:
+        SettingsError: the file or a setting cannot be read.
+    """
+    values = {} if path is None else _of_file(path, groups)
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise SettingsError(f"'{text}' is no setting; needed: NAME=VALUE")
         values[name.strip()] = _parsed(value, f"the value of '{text}'")
-    return PipelineConfig.from_flat(values)
+    return values
 
 
-def _of_file(path: Path) -> dict[str, object]:
+def _of_file(path: Path, groups: Collection[str]) -> dict[str, object]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -61,7 +77,7 @@ def _of_file(path: Path) -> dict[str, object]:
         name: value
         for node in nodes
         for name, value in _flat(node)
-        if name.split(".", 1)[0] in _GROUPS
+        if name.split(".", 1)[0] in groups
     }
 
 

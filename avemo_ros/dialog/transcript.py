@@ -100,18 +100,19 @@ def page(title: str, subtitle: str, content: str, notice: str) -> str:
     )
 
 
-def conversation(turns: Sequence[Turn]) -> str:
-    """The turns as one HTML section."""
+def conversation(turns: Sequence[Turn], title: str = "") -> str:
+    """The turns as one HTML section, with a heading if it has a title (plain text)."""
+    heading = f"<h2>{escape(title)}</h2>" if title else ""
     if not turns:
-        return '<section><p class="empty">Nothing was said.</p></section>'
+        return f'<section>{heading}<p class="empty">Nothing was said.</p></section>'
     compared = any(turn.baseline for turn in turns)
     names = ["", "Person", "Sensed emotion", "Strategy", "Robot"]
     names += ["Robot without emotion cues"] if compared else []
     head = "".join(f"<th>{name}</th>" for name in names)
     rows = "".join(_row(turn, compared) for turn in turns)
     return (
-        f'<section class="wide"><table class="talk{" two" if compared else ""}">'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>"
+        f'<section>{heading}<div class="wide"><table class="talk{" two" if compared else ""}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 
 

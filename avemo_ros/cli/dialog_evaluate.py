@@ -1,0 +1,155 @@
+"""`avemo dialog evaluate`: scripted conversations with known emotions, and what is measured."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from avemo_ros import __version__
+from avemo_ros.cli.dialog_settings import add_dialog_options, read_setup
+from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
+from avemo_ros.dialog.evaluation import evaluate
+from avemo_ros.dialog.evaluation_report import write_evaluation
+from avemo_ros.dialog.scenario import read_scenarios
+from avemo_ros.dialog.strategy import default_path
+from avemo_ros.errors import ConfigError
+
+DONE: Final = 0
+BELOW: Final = 1
+"""Done, but an answer told of an emotion that was not sure enough for it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "exit status: 0 done, 1 done but an answer told of an emotion below the limit of "
+        "confidence, 2 something cannot be used, 130 interrupted"
+    )
+    parser.add_argument(
+        "--scenarios",
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help="folder of scripted conversations, or one file; may be given several times; "
+        "default: config/scenarios",
+    )
+    parser.add_argument(
+        "--json", type=Path, required=True, metavar="OUT", help="write all figures"
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="OUT.html",
+        help="write a page with the figures and the transcripts, with cues and without",
+    )
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=2,
+        metavar="N",
+        help="changes of feeling: N times 42 at each level of confidence (default: 2)",
+    )
+    parser.add_argument(
+        "--hours",
+        type=float,
+        default=0.5,
+        metavar="H",
+        help="simulated without a change at each level of confidence (default: 0.5)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no summary, only errors")
+    add_dialog_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        AvemoError: an input, a setting or an output cannot be used.
+    """
+    if not 1 <= args.rounds <= 1000:
+        raise ConfigError("--rounds", args.rounds, "1 to 1000")
+    if not math.isfinite(args.hours) or not 0.01 <= args.hours <= 1000:
+        raise ConfigError("--hours", args.hours, "0.01 to 1000")
+    check_outputs([args.json, args.report])
+    if not args.force:
+        refuse_existing([args.json, args.report])
+    setup = read_setup(args)
+    folder = default_path().parent / "scenarios"
+    scenarios = read_scenarios(args.scenarios or [folder])
+    quiet = args.quiet or not sys.stderr.isatty()
+    result, conversations = evaluate(
+        scenarios,
+        setup,
+        rounds=args.rounds,
+        hours=args.hours,
+        progress=(lambda _: None) if quiet else _tell,
+    )
+    result = {
+        "version": __version__,
+        "back_end": "offline" if setup.back_end is None else setup.back_end.name,
+        **result,
+    }
+    write_json(args.json, result)
+    if args.report is not None:
+        write_evaluation(args.report, result, conversations)
+    if not args.quiet:
+        print(summary(result))
+        for path in filter(None, (args.json, args.report)):
+            print(f"avemo: wrote {path}", file=sys.stderr)
+    return BELOW if result["claims_below_limit"]["answers"] else DONE
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """The figures as lines of text."""
+    lines = [
+        f"scenarios            {len(result['scenarios'])}, {result['turns']} turns, "
+        f"{result['judged_turns']} of them with a known emotion; back end {result['back_end']}",
+        f"strategy accuracy    {_percent(result['strategy_accuracy'])} "
+        f"(without cues {_percent(result['strategy_accuracy_without_cues'])}); "
+        f"emotion {_percent(result['emotion_accuracy'])}",
+        f"claims below limit   {result['claims_below_limit']['answers']} answers",
+        f"fallbacks            {result['fallbacks']} answers",
+        *_rows("reaction", result["reaction"], _reaction),
+        *_rows("steady feelings", result["steady"], _steady),
+    ]
+    latency = result["latency_ms"]
+    if latency["median"] is not None:
+        lines.append(
+            f"latency              {latency['median']:.1f} ms median, "
+            f"{latency['p90']:.1f} ms p90, {latency['largest']:.1f} ms at most"
+        )
+    return "\n".join(lines)
+
+
+def _rows(name: str, rows: Sequence[Mapping[str, Any]], text: Any) -> list[str]:
+    return [
+        f"{name if number == 0 else '':20} confidence {row['confidence']:.2f}: {text(row)}"
+        for number, row in enumerate(rows)
+    ]
+
+
+def _reaction(row: Mapping[str, Any]) -> str:
+    missed = f"{row['missed']} of {row['changes']} missed"
+    if row["median_s"] is None:
+        return missed
+    return f"{row['median_s']:.1f} s median, {row['p90_s']:.1f} s p90, {missed}"
+
+
+def _steady(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['false_per_hour']:.1f} false and {row['lost_per_hour']:.1f} lost an hour, right "
+        f"for {_percent(row['right_share'])} of {row['hours']:.2f} h"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _tell(what: str) -> None:
+    print(f"avemo: {what}", file=sys.stderr)

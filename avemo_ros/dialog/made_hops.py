@@ -1,0 +1,183 @@
+"""Estimates of a scripted conversation, as noisy as those of a calibrated classifier.
+
+If p is drawn from a Dirichlet distribution with parameters a and the truth from p, then p given
+the truth k is Dirichlet with a + e_k: what is drawn from that is calibrated by construction.
+The truth's mean probability (a + 1) / (7 a + 1) sets a.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from avemo_ros.clock import to_ns
+from avemo_ros.config import EmotionConfig
+from avemo_ros.dialog.scenario import Feeling, Scenario
+from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+
+START_NS: Final = to_ns(1_000.0)
+"""Sensor time at which every conversation begins."""
+_LASTS_S: Final = 1.0
+"""A draw is kept for this long on average, as windows overlap: the autocorrelation of the live
+model's log-probabilities on the sample clip falls to 1/e within about this time."""
+_EMOTION: Final = EmotionConfig()
+_SPEECH_S: Final = 0.06
+"""Time that a sign takes to be said."""
+_LONGEST_SPEECH_S: Final = 6.0
+_VOICE_SHARE: Final = 0.4
+
+
+def made_hops(scenario: Scenario) -> Iterator[Hop]:
+    """The estimates of a conversation, ten a second, from its script.
+
+    The same scenario gives the same estimates.
+    """
+    source = _Source(scenario)
+    steps = math.floor(scenario.duration_s / _EMOTION.hop_s + 1e-9)
+    for step in range(1, steps + 1):
+        yield source.hop(step * _EMOTION.hop_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """A distribution and for whom it was drawn."""
+
+    person: str
+    confidence: float
+    noise: float
+    probabilities: tuple[float, ...]
+
+
+class _Source:
+    """Draws the distributions in the order of time."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._random = random.Random(f"{scenario.name} {scenario.seed}")  # noqa: S311  noise
+        self._keep = math.exp(-_EMOTION.hop_s / _LASTS_S)
+        self._draw: _Draw | None = None
+        self._person = ""
+        self._since_s = 0.0
+        self._speech = [
+            (line.at_s - min(_SPEECH_S * len(line.text), _LONGEST_SPEECH_S), line.at_s)
+            for line in scenario.lines
+        ]
+
+    def hop(self, t_s: float) -> Hop:
+        feeling = self._scenario.feeling_at(t_s)
+        assert feeling is not None  # scripts begin at 0
+        there = feeling.status not in (Status.NO_FACE, Status.STALE_INPUT)
+        person = feeling.person if there else ""
+        if person != self._person:
+            self._person, self._since_s, self._draw = person, feeling.at_s, None
+        stamp_ns = START_NS + to_ns(t_s)
+        estimate = self._estimate(t_s, stamp_ns, feeling)
+        return Hop(stamp_ns, (estimate,) if there else (), estimate, stamp_ns)
+
+    def _estimate(self, t_s: float, stamp_ns: int, feeling: Feeling) -> EmotionEstimate:
+        status = feeling.status
+        if status is Status.OK and t_s - self._since_s < _EMOTION.warm_up_s:
+            status = Status.WARMING_UP
+        if status is not Status.OK:
+            return _no_claim(stamp_ns, self._person, feeling.by, status)
+        probabilities = self._distribution(t_s, feeling)
+        confidence = max(probabilities)
+        label = EMOTIONS[probabilities.index(confidence)]
+        voice = self._voice_share(t_s, feeling.by)
+        if confidence < _EMOTION.min_confidence:
+            label, status = UNKNOWN, Status.UNCERTAIN
+        elif feeling.by == "voice":
+            status = Status.NO_FACE
+        elif voice == 0.0:
+            status = Status.NO_VOICE
+        return EmotionEstimate(
+            stamp_ns=stamp_ns,
+            window_start_ns=stamp_ns - to_ns(_EMOTION.window_s),
+            person_id="",
+            face_id="" if feeling.by == "voice" else self._person,
+            voice_id=self._person if feeling.by == "voice" else "",
+            label=label,
+            confidence=confidence,
+            probabilities=probabilities,
+            face_share=1.0 - voice,
+            voice_share=voice,
+            status=status,
+            box=None,
+            speaking=any(start <= t_s <= end for start, end in self._speech),
+            model_id="scripted",
+        )
+
+    def _voice_share(self, t_s: float, by: str) -> float:
+        if by == "voice":
+            return 1.0
+        heard = any(start <= t_s < end + _EMOTION.window_s for start, end in self._speech)
+        return _VOICE_SHARE if by == "both" and heard else 0.0
+
+    def _distribution(self, t_s: float, feeling: Feeling) -> tuple[float, ...]:
+        draw = self._draw
+        kept = (
+            draw is not None
+            and (draw.confidence, draw.noise) == (feeling.confidence, feeling.noise)
+            and self._random.random() < self._keep
+        )
+        if draw is None or not kept:
+            # An estimate rests on a whole window: after a change it tells of the past, too.
+            seen_s = max(t_s - _EMOTION.window_s * self._random.random(), self._since_s)
+            past = self._scenario.feeling_at(seen_s)
+            known = past is not None and past.emotion != UNKNOWN
+            emotion = past.emotion if past is not None and known else feeling.emotion
+            probabilities = drawn(emotion, feeling.confidence, feeling.noise, self._random)
+            draw = _Draw(self._person, feeling.confidence, feeling.noise, probabilities)
+            self._draw = draw
+        return draw.probabilities
+
+
+def drawn(
+    emotion: str, confidence: float, noise: float, source: random.Random
+) -> tuple[float, ...]:
+    """What a classifier says of someone who feels `emotion`.
+
+    Args:
+        emotion: one of EMOTIONS.
+        confidence: mean probability of it, above 1/7, at most 1.
+        noise: 0 gives the mean itself, 1 the spread of a calibrated classifier, more than 1 one
+            that is too sure of itself.
+        source: of the randomness.
+
+    Returns:
+        Probabilities in the order of EMOTIONS; they sum to 1.
+    """
+    count = len(EMOTIONS)
+    mean = [
+        confidence if name == emotion else (1 - confidence) / (count - 1) for name in EMOTIONS
+    ]
+    if noise == 0.0 or confidence >= 1.0:
+        return tuple(mean)
+    prior = (1 - confidence) / (count * confidence - 1)
+    shapes = [(prior + (name == emotion)) / noise for name in EMOTIONS]
+    weights = [source.gammavariate(shape, 1.0) for shape in shapes]
+    total = math.fsum(weights)
+    return tuple(weight / total for weight in weights) if total > 0.0 else tuple(mean)
+
+
+def _no_claim(stamp_ns: int, person: str, by: str, status: Status) -> EmotionEstimate:
+    return EmotionEstimate(
+        stamp_ns=stamp_ns,
+        window_start_ns=stamp_ns,
+        person_id="",
+        face_id="" if by == "voice" else person,
+        voice_id=person if by == "voice" else "",
+        label=UNKNOWN,
+        confidence=0.0,
+        probabilities=(),
+        face_share=0.0,
+        voice_share=0.0,
+        status=status,
+        box=None,
+        speaking=False,
+        model_id="scripted",
+    )
