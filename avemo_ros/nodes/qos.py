@@ -29,13 +29,14 @@ _LOSSES: Final = 10
 RELIABILITIES: Final = ("auto", "best_effort", "reliable")
 
 
-def sensor(depth: int, *, reliable: bool = False) -> QoSProfile:
-    """For inputs: SensorDataQoS (best effort, volatile), or the same but reliable."""
+def sensor(depth: int, *, reliable: bool = False, latched: bool = False) -> QoSProfile:
+    """For inputs: SensorDataQoS (best effort, volatile), or that but reliable, or latched."""
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.VOLATILE,
+        durability=durability,
     )
 
 
@@ -69,6 +70,7 @@ class Inlet:
         depth: int,
         reliability: str = "auto",
         parameter: str = "",
+        raw: bool = False,
     ) -> None:
         """Set up.
 
@@ -80,6 +82,8 @@ class Inlet:
             depth: messages the middleware keeps for us.
             reliability: one of RELIABILITIES.
             parameter: name of the parameter that sets it, for log lines; empty if none does.
+            raw: `take` gets the bytes of messages as they came, also of those that were said
+                before, where all publishers are latched.
         """
         self._node = node
         self._message = message
@@ -89,6 +93,9 @@ class Inlet:
         self._auto = reliability == "auto"
         self._reliable = reliability == "reliable"
         self._parameter = parameter
+        self._raw = raw
+        self.latched = False
+        """Also asks for what was said before."""
         self._mismatch_said = False
         self._loss_said = False
         self.lost = 0
@@ -118,13 +125,15 @@ class Inlet:
         if not self._auto:
             return
         offers = [
-            info.qos_profile.reliability
-            for info in self._node.get_publishers_info_by_topic(self.name)
+            info.qos_profile for info in self._node.get_publishers_info_by_topic(self.name)
         ]
-        reliable = bool(offers) and all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
-        if not offers or reliable == self._reliable:
+        reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+        latched = self._raw and all(
+            offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers
+        )
+        if not offers or (reliable, latched) == (self._reliable, self.latched):
             return
-        self._reliable = reliable
+        self._reliable, self.latched = reliable, latched
         # Two at the same time would deliver the same sound twice.
         self._node.destroy_subscription(self._subscription)
         self._subscription = self._subscribe()
@@ -139,8 +148,9 @@ class Inlet:
             self._message,
             self._topic,
             self._take,
-            sensor(self._depth, reliable=self._reliable),
+            sensor(self._depth, reliable=self._reliable, latched=self.latched),
             event_callbacks=events,
+            raw=self._raw,
         )
 
     def _adapt_soon(self) -> None:

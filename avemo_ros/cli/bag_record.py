@@ -1,0 +1,74 @@
+"""`avemo bag record`: ROS topics as a bag, raw or as features only."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from avemo_ros.bag.part import COMPRESSIONS, STORAGES
+from avemo_ros.cli.node import run_node
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "--raw records what camera and microphone publish: image_raw (with --compressed\n"
+        "image_raw/compressed), audio, audio_info, robot_speaking.\n"
+        "--features records face_tracks and spectrogram, which evaluation replays as well:\n"
+        "nobody's picture or sound, but faces as small grey crops with landmarks, and speech\n"
+        "as spectrograms.  Both are personal data; keep them as such.\n"
+        "Without either, and without --states and --topics, it is --raw --states.\n\n"
+        "The recording goes on until Ctrl-C; OUT.partial then becomes OUT.  What a killed\n"
+        "recording left in OUT.partial can be checked, evaluated and played as well.\n\n"
+        "exit status: 0 recorded, 1 the recording could not begin or go on, 2 ROS is missing\n"
+        "or an argument is wrong"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="bag to write")
+    content = parser.add_mutually_exclusive_group()
+    content.add_argument("--raw", action="store_true", help="pictures and sound")
+    content.add_argument("--features", action="store_true", help="faces and spectrogram only")
+    parser.add_argument("--states", action="store_true", help="emotion_states, too")
+    parser.add_argument(
+        "--topics", nargs="+", default=[], metavar="TOPIC", help="these topics, too"
+    )
+    parser.add_argument(
+        "--compressed", action="store_true", help="raw pictures as JPEG, where published"
+    )
+    parser.add_argument(
+        "--storage", choices=STORAGES, default=STORAGES[0], help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--compression", choices=COMPRESSIONS, default=COMPRESSIONS[0], help="default: none"
+    )
+    parser.add_argument(
+        "--split-s",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="begin a new file after N seconds; default: one file",
+    )
+    parser.add_argument(
+        "--use-sim-time", action="store_true", help="log by /clock, e.g. of a bag being played"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record; returns the exit status of the node.
+
+    Raises:
+        RosMissingError: ROS is not there.
+    """
+    nothing = not (args.raw or args.features or args.states or args.topics)
+    content = "features" if args.features else "raw" if args.raw or nothing else "nothing"
+    return run_node(
+        "bag_recorder",
+        out=str(args.out),
+        content=content,
+        compressed=args.compressed,
+        states=args.states or nothing,
+        topics=" ".join(args.topics),
+        storage=args.storage,
+        compression=args.compression,
+        split_s=args.split_s,
+        use_sim_time=args.use_sim_time,
+    )
