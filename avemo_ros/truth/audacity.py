@@ -8,7 +8,7 @@ from typing import Final
 from avemo_ros.errors import LabelError
 from avemo_ros.truth.gather import Gathered, LabelFile, Reading
 from avemo_ros.truth.row import Row
-from avemo_ros.truth.text import read_text
+from avemo_ros.truth.text import lines_of, read_text
 
 _FREQUENCIES: Final = "\\"
 """Starts a line that tells the frequencies of the label before."""
@@ -23,7 +23,7 @@ def read_audacity(path: Path, reading: Reading) -> LabelFile:
         LabelError: the file cannot be read or is wrong; names line and field.
     """
     gathered = Gathered(path, reading)
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(lines_of(read_text(path)), start=1):
         if line.strip() and not line.startswith(_FREQUENCIES):
             gathered.take(_row(f"{path}, line {number}", line))
     return gathered.file()

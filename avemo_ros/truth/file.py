@@ -63,7 +63,7 @@ def find_labels(bag: Path) -> Path | None:
     if bag.is_dir():
         stems = [bag.parent / f"{bag.name}.labels", bag / "labels"]
     else:
-        stems = [bag.parent / f"{name}.labels" for name in (bag.name, bag.stem)]
+        stems = [bag.parent / f"{name}.labels" for name in dict.fromkeys((bag.name, bag.stem))]
     names = [stem.with_name(stem.name + suffix) for stem in stems for suffix in READERS]
     found = [name for name in names if name.is_file()]
     if len(found) > 1:

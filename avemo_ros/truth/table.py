@@ -14,7 +14,7 @@ from avemo_ros.errors import LabelError
 from avemo_ros.truth.gather import Gathered, LabelFile, Reading
 from avemo_ros.truth.row import FIELDS, NEEDED, PLACE, Row, wrong
 from avemo_ros.truth.segment import Segment
-from avemo_ros.truth.text import read_text
+from avemo_ros.truth.text import lines_of, read_text
 
 TIMES: Final = ("bag", "unix")
 """What seconds count from: the bag's first message, or 1970."""
@@ -32,7 +32,7 @@ def read_table(path: Path, reading: Reading) -> LabelFile:
         LabelError: the table cannot be read or is wrong; names line and field.
     """
     gathered = Gathered(path, reading)
-    lines = read_text(path).splitlines(keepends=True)
+    lines = lines_of(read_text(path))
     for number, line in enumerate(lines, start=1):
         if line.startswith("#"):
             _comment(gathered, f"{path}, line {number}", line[1:])
@@ -63,7 +63,7 @@ def _rows(path: Path, lines: list[str], notes: list[str]) -> Iterator[Row]:
     if not head:
         raise LabelError(f"{path} is empty; its header must be {','.join(NEEDED)},...")
     delimiter = max(_DELIMITERS, key=head.count)
-    rows = csv.reader(lines, delimiter=delimiter)
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] = []
     try:
         for values in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,11 @@ def read_text(path: Path) -> str:
             f"{path}, line {line}: the byte {data[error.start]:#04x} is not {error.encoding}; "
             "save the file in the encoding UTF-8"
         ) from error
+
+
+def lines_of(text: str) -> list[str]:
+    r"""The lines as editors number them, each with \n at its end, whatever ended it."""
+    return list(io.StringIO(text, newline=None))
 
 
 def read_bytes(path: Path) -> bytes:
