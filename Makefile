@@ -1,12 +1,12 @@
 # Every target makes first what it needs; `make setup` twice costs a second the second time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo bench lint clean
+.PHONY: help setup build test demo demo-dialog bench lint clean
 
 IN_ENV := tools/setup.sh && . tools/env.sh &&
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## environment and workspace: .venv and .ws (PYTHON=python3.12 to choose one)
 	@PYTHON="$(PYTHON)" tools/setup.sh
@@ -19,6 +19,10 @@ test:  ## all tests (ARGS="-k face -x" goes to pytest)
 
 demo:  ## live states, annotated video and page from a sample (CLIP=file, or SOURCE=devices)
 	@$(IN_ENV) python tools/demo.py $(if $(CLIP),--clip "$(CLIP)") $(if $(SOURCE),--source "$(SOURCE)")
+
+demo-dialog:  ## a conversation while the sample plays (TYPED=1, CLIP=file, SPEAK=1, MODEL=name, ENDPOINT=url)
+	@$(IN_ENV) python tools/demo_dialog.py $(if $(CLIP),--clip "$(CLIP)") $(if $(TYPED),--typed) \
+	  $(if $(SPEAK),--speak) $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(MODEL),--model "$(MODEL)")
 
 bench:  ## latency, CPU, memory and drops through the real nodes; writes out/bench.json
 	@$(IN_ENV) python tools/bench.py $(ARGS)

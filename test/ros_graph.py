@@ -39,6 +39,7 @@ from avemo_ros.nodes import convert
 from avemo_ros.nodes.camera import CameraNode
 from avemo_ros.nodes.capture import Capture
 from avemo_ros.nodes.convert import to_ns
+from avemo_ros.nodes.dialog import Dialog
 from avemo_ros.nodes.emotion import Emotion
 from avemo_ros.nodes.emotion_stack import EmotionStack
 from avemo_ros.nodes.face_tracker import FaceTracker
@@ -67,6 +68,7 @@ __all__ = [
     "CompressedImage",
     "ConfigError",
     "DiagnosticStatus",
+    "Dialog",
     "DurabilityPolicy",
     "Emotion",
     "EmotionStack",
@@ -101,6 +103,7 @@ QUICK = ("emotion.warm_up_s:=0.3", "emotion.stale_after_s:=0.5", "emotion.min_co
 
 NODES = (
     CameraNode,
+    Dialog,
     Emotion,
     EmotionStack,
     FaceTracker,

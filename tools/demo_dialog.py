@@ -197,12 +197,16 @@ class Talker:
         self._executor.add_node(node)
 
     @property
-    def ready(self) -> bool:
-        """Both nodes are there, and hear."""
+    def senses(self) -> bool:
+        """Whether states come."""
+        return bool(self._node.count_publishers("emotion_state"))
+
+    @property
+    def answers(self) -> bool:
+        """Whether words are heard, and states with them."""
         node = self._node
         return bool(
-            node.count_publishers("emotion_state")
-            and node.count_publishers("dialog_reply")
+            node.count_publishers("dialog_reply")
             and node.count_subscribers("emotion_states")
             and self._words.get_subscription_count()
         )
@@ -290,8 +294,9 @@ class Demo:
         model = self._parameters.get("endpoint.model", "offline")
         print(f"avemo_ros dialog demo: {self._clip.title}; answers: {model}", flush=True)
         nodes.append(Node("emotion_stack", {}, self._out))
+        wait_for(lambda: talker.senses or self._interrupted, talker.spin, nodes)
         nodes.append(Node("dialog", self._parameters, self._out))
-        wait_for(lambda: talker.ready or self._interrupted, talker.spin, nodes)
+        wait_for(lambda: talker.answers or self._interrupted, talker.spin, nodes)
         ((name, parameters),) = self._clip.nodes()
         player = Node(name, {**parameters, "loop": self._words.loops}, self._out)
         nodes.append(player)
