@@ -47,7 +47,7 @@ class TurnTable:
         sensed = [turn.emotion, f"{turn.confidence:.0%}" if known else "no claim"]
         answer = turn.answer
         if turn.failure:
-            answer += f"\n({turn.back_end}; the endpoint failed: {turn.failure})"
+            answer += f"\n({turn.back_end}: {turn.failure})"
         strategy = turn.strategy.replace("_", " ")
         strategy += f"\n{turn.intensity:.2f}" if turn.intensity else ""
         strategy += f"\n{turn.gesture}" if turn.gesture else ""

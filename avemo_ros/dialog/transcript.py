@@ -45,7 +45,8 @@ class Turn:
     back_end: str = ""
     """Who made the text: 'offline', or the model's name."""
     failure: str = ""
-    """Why the configured endpoint did not answer; '' if it did or none was asked."""
+    """Why the configured endpoint did not answer, or what was wrong with the words; '' if all
+    was well."""
     truth: str = ""
     """What the person felt according to the script; '' where nobody knows."""
     baseline: str = ""
@@ -150,8 +151,10 @@ def _sensed(turn: Turn) -> str:
         if known
         else _small("no claim is made")
     )
-    truth = _small(f"script: {turn.truth}") if turn.truth else ""
-    return chip + bar + truth
+    if not turn.truth:
+        return chip + bar
+    missed = ' class="failed"' if turn.truth != turn.emotion else ""
+    return f"{chip}{bar}<small{missed}>script: {escape(turn.truth)}</small>"
 
 
 def _strategy(turn: Turn) -> str:

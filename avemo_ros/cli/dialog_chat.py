@@ -1,0 +1,188 @@
+"""`avemo dialog chat`: a typed conversation in the terminal, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+from avemo_ros.cli.dialog_settings import add_dialog_options, read_setup
+from avemo_ros.cli.outputs import check_outputs, refuse_existing
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.dialog.agent import Agent
+from avemo_ros.dialog.evaluation import turn_of
+from avemo_ros.dialog.made_hops import START_NS, made_hops
+from avemo_ros.dialog.recorded_hops import recorded_hops
+from avemo_ros.dialog.scenario import Feeling, Scenario
+from avemo_ros.dialog.terminal import TurnTable
+from avemo_ros.dialog.transcript import Turn, write_transcript
+from avemo_ros.errors import ConfigError, DialogError
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.state.estimate import Hop
+
+DONE: Final = 0
+_LONGEST_LINE: Final = 1_000_000
+"""Bytes; what is longer counts as several lines."""
+_HELP: Final = (
+    "Type what you say; an empty line ends the conversation.  /feel EMOTION changes what you "
+    "feel (with --emotion), /forget clears the conversation."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "Words are read from standard input, one line each, so a file can be piped in.\n\n"
+        "exit status: 0 done, 2 something cannot be used, 130 interrupted (the page is written)"
+    )
+    sensed = parser.add_mutually_exclusive_group()
+    sensed.add_argument(
+        "--emotion",
+        choices=EMOTIONS,
+        default="neutral",
+        help="what you feel, as a noisy classifier would see it (default: neutral)",
+    )
+    sensed.add_argument(
+        "--states",
+        type=Path,
+        metavar="FILE",
+        help="recorded states in place of made ones: JSON Lines of `avemo predict --json`",
+    )
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=8.0,
+        metavar="S",
+        help="sensor time from one line to the next [s] (default: 8)",
+    )
+    parser.add_argument(
+        "--no-emotion", action="store_true", help="do not use the states, to compare"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="OUT", help="write the transcript as a page"
+    )
+    parser.add_argument("--force", action="store_true", help="replace a page that is there")
+    add_dialog_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        AvemoError: an input, a setting or an output cannot be used.
+        KeyboardInterrupt: the user interrupted; the page holds what was said.
+    """
+    if not 0.1 <= args.every <= 600.0:
+        raise ConfigError("--every", args.every, "0.1 to 600")
+    check_outputs([args.html])
+    if not args.force:
+        refuse_existing([args.html])
+    setup = read_setup(args)
+    senses: _Senses = _Made(args.emotion) if args.states is None else _Recorded(args.states)
+    agent = setup.agent(use_emotion=not args.no_emotion)
+    width = shutil.get_terminal_size((120, 24)).columns
+    table = TurnTable(width, colour=sys.stdout.isatty())
+    turns: list[Turn] = []
+    try:
+        _talk(agent, senses, args.every, table, turns)
+    finally:
+        if args.html is not None:
+            title = "Conversation" if args.states is None else args.states.name
+            write_transcript(args.html, turns, title)
+            print(f"avemo: wrote {args.html}", file=sys.stderr)
+    return DONE
+
+
+class _Senses(Protocol):
+    """Where the states come from."""
+
+    def until(self, t_s: float) -> Iterator[Hop]:
+        """The hops up to a time since the start [s] that were not given before."""
+
+    def feel(self, emotion: str, t_s: float) -> None:
+        """Feel something else from a time on [s].
+
+        Raises:
+            DialogError: it cannot be told what to feel.
+        """
+
+
+class _Made:
+    """What the person says that they feel."""
+
+    def __init__(self, emotion: str) -> None:
+        self._feelings = [Feeling(0.0, emotion)]
+        self._given = 0
+
+    def until(self, t_s: float) -> Iterator[Hop]:
+        # Made anew each time: what is felt may have changed, what was felt has not.
+        script = Scenario("chat", "", t_s, (), tuple(self._feelings))
+        hops = list(made_hops(script))[self._given :]
+        self._given += len(hops)
+        yield from hops
+
+    def feel(self, emotion: str, t_s: float) -> None:
+        if emotion not in EMOTIONS:
+            raise DialogError(f"'{emotion}' is no emotion; allowed: {', '.join(EMOTIONS)}")
+        self._feelings.append(Feeling(t_s, emotion))
+
+
+class _Recorded:
+    """What was recorded; after its end nothing more comes."""
+
+    def __init__(self, path: Path) -> None:
+        self._waiting = list(recorded_hops(path))
+        if not self._waiting:
+            raise DialogError(f"{path} holds no states")
+
+    def until(self, t_s: float) -> Iterator[Hop]:
+        while self._waiting and self._waiting[0].stamp_ns <= START_NS + to_ns(t_s):
+            yield self._waiting.pop(0)
+
+    def feel(self, emotion: str, t_s: float) -> None:
+        raise DialogError(
+            f"cannot feel '{emotion}' at {t_s:g} s: the states are recorded; /feel needs --emotion"
+        )
+
+
+def _talk(
+    agent: Agent, senses: _Senses, every_s: float, table: TurnTable, turns: list[Turn]
+) -> None:
+    typed = sys.stdin.isatty()
+    if typed:
+        print(_HELP)
+    print(table.head())
+    t_s = 0.0
+    for words in _lines(typed):
+        command, _, rest = words.partition(" ")
+        if command == "/forget":
+            agent.clear()
+            continue
+        if command == "/feel":
+            try:
+                senses.feel(rest.strip(), t_s)
+            except DialogError as error:
+                print(f"avemo: {error}", file=sys.stderr)
+            continue
+        t_s += every_s
+        stamp_ns = START_NS + to_ns(t_s)
+        for hop in senses.until(t_s):
+            agent.observe(hop)
+        turn = turn_of(agent.answer(words, "", stamp_ns), to_s(stamp_ns - START_NS))
+        turns.append(turn)
+        print(table.row(turn) + "\n", flush=True)
+
+
+def _lines(typed: bool) -> Iterator[str]:
+    """What is typed or piped in, line by line; bytes that are no UTF-8 do not end it."""
+    while True:
+        if typed:
+            print("> ", end="", flush=True)
+        line = sys.stdin.buffer.readline(_LONGEST_LINE)
+        text = line.decode("utf-8", errors="replace").strip()
+        if not line or (typed and not text):
+            return
+        yield text
