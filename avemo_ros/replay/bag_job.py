@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,6 +79,9 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
         LabelError: there are no labels, they cannot be read, or none overlaps the bag.
         OutputError: the replay cannot be stored.
     """
+    # Loads PyTorch and MediaPipe, which is not a part of the replay.
+    import_module("avemo_ros.replay.play")
+    tell(0.0)
     found = _labels(job)
     place = None if job.cache is None else job.cache / f"{_key(job)}.json.gz"
     replayed = None if place is None else read_replayed(place)
@@ -129,7 +133,7 @@ def _labels(job: Job) -> list[LabelFile]:
 def _source(file: LabelFile) -> Source:
     return Source(
         file.path.name,
-        tuple(sorted({segment.annotator for segment in file.segments})),
+        tuple(sorted({segment.annotator for segment in file.segments} - {""})),
         len(file.segments),
         tuple(file.notes),
     )

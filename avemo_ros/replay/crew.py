@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import signal
 import time
@@ -176,7 +177,7 @@ def _serve(connection: Connection, do: Do[Any, Any]) -> None:
 
 
 def _outcome(do: Do[Any, Any], job: Any, connection: Connection) -> tuple[str, Any]:
-    told = time.monotonic()
+    told = -math.inf
 
     def tell(seconds: float) -> None:
         nonlocal told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
@@ -70,9 +71,7 @@ def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
         )
         for name, path, labels in zip(names, request.bags, files, strict=True)
     ]
-    began = time.perf_counter()
-    answers, lost = _run(jobs, at_once, watch)
-    took = time.perf_counter() - began
+    answers, lost, took = _run(jobs, at_once, watch)
     if not answers:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in lost[:3])
         more = "; ..." if len(lost) > 3 else ""
@@ -96,16 +95,18 @@ def shared(bags: int, workers: int) -> tuple[int, int]:
 
 def _run(
     jobs: Sequence[Job], at_once: int, watch: Watch | None
-) -> tuple[list[Answer], list[Lost]]:
-    """Answers and losses, in the order of the jobs."""
+) -> tuple[list[Answer], list[Lost], float]:
+    """Answers and losses, in the order of the jobs; seconds from the first that began."""
     lengths = [_announced_s(job) for job in jobs]
     if watch is not None:
         watch.begin(sum(lengths), len(jobs))
     answers: dict[int, Answer] = {}
     lost: dict[int, str] = {}
     reached = [0.0] * len(jobs)
+    began = math.nan
     with closing(_events(jobs, at_once)) as events:
         for event in events:
+            began = time.perf_counter() if math.isnan(began) else began
             match event:
                 case Reached(number, seconds):
                     reached[number] = min(seconds, lengths[number])
@@ -119,6 +120,7 @@ def _run(
     return (
         [answers[number] for number in sorted(answers)],
         [Lost(jobs[number].name, lost[number]) for number in sorted(lost)],
+        time.perf_counter() - began,
     )
 
 

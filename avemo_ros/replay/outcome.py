@@ -24,6 +24,8 @@ from avemo_ros.replay.thresholds import judge_thresholds
 
 _LIBRARIES: Final = ("numpy", "torch", "mediapipe", "opencv-contrib-python", "rosbags")
 """Whose versions the figures may depend on."""
+_GROUPS: Final = ("vision", "audio", "emotion", "model")
+"""Of settings that a replay depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ def _settings(request: Request) -> dict[str, Any]:
     found: dict[str, Any] = {"use": request.use, "rounds": request.rounds}
     for name, _ in PipelineConfig.settings():
         group, key = name.split(".", 1)
+        if group not in _GROUPS:
+            continue
         found[name] = getattr(getattr(request.config, group), key)
     found["model.weights"] = Path(request.config.model.weights).name
     for item in fields(request.topics):

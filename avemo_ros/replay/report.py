@@ -254,8 +254,7 @@ def _timeline(
     others = [name for name in timeline.people if name not in seen]
     labels = "; ".join(
         f"{source['name']} ({counted(source['segments'], 'segment')}"
-        + (f" by {', '.join(filter(None, source['annotators']))}" if any(source["annotators"])
-           else "")
+        + (f" by {', '.join(source['annotators'])}" if source["annotators"] else "")
         + ")"
         for source in bag["labels"]
     )  # fmt: skip

@@ -100,6 +100,7 @@ class _Canvas:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self.end_s = max(timeline.duration_s, 0.5)
+        self.hop_s = timeline.hop_s
         self.width = int(min(max(_LEAST, _SECOND * self.end_s), _MOST))
         self.top = 4
         self.height = 0
@@ -204,11 +205,10 @@ def _sure(canvas: _Canvas, stretch: Sequence[EmotionEstimate]) -> str:
     ]
     for sure, part in groupby(stretch, lambda item: bool(item.probabilities)):
         if sure:
-            points = [
-                f"{canvas.x(canvas.t(item.stamp_ns))},{_SURE * (1 - item.confidence):.1f}"
-                for item in _thin(canvas, list(part))
-            ]
-            drawn.append(f'<polyline class="sure" points="{" ".join(points)}"/>')
+            xs, items = _curve(canvas, list(part))
+            ys = [_SURE * (1 - item.confidence) for item in items]
+            points = " ".join(f"{x},{y:.1f}" for x, y in zip(xs, ys, strict=True))
+            drawn.append(f'<polyline class="sure" points="{points}"/>')
     return "".join(drawn)
 
 
@@ -218,10 +218,7 @@ def _grounds(canvas: _Canvas, stretch: Sequence[EmotionEstimate]) -> str:
     for decided, part in groupby(stretch, lambda item: item.face_share + item.voice_share > 0):
         if not decided:
             continue
-        items = _thin(canvas, list(part))
-        xs = [canvas.x(canvas.t(item.stamp_ns)) for item in items]
-        if len(xs) == 1:
-            xs, items = [xs[0] - 1, xs[0] + 1], items * 2
+        xs, items = _curve(canvas, list(part))
         ys = [_GROUNDS * (1 - item.face_share) for item in items]
         edge = [f"{x},{y:.1f}" for x, y in zip(xs, ys, strict=True)]
         for name, level in (("face", _GROUNDS), ("voice", 0)):
@@ -245,12 +242,16 @@ def _pictures(canvas: _Canvas, shots: Iterable[Shot]) -> str:
     return "".join(drawn)
 
 
-def _thin(canvas: _Canvas, items: list[EmotionEstimate]) -> list[EmotionEstimate]:
-    """No more than one a pixel."""
+def _curve(
+    canvas: _Canvas, items: list[EmotionEstimate]
+) -> tuple[list[float], list[EmotionEstimate]]:
+    """Points of a curve: no more than one a pixel, and one where the first began to hold."""
     span = canvas.x(canvas.t(items[-1].stamp_ns)) - canvas.x(canvas.t(items[0].stamp_ns))
-    every = max(1, len(items) // max(int(span), 1))
-    kept = items[::every]
-    return kept if kept[-1] is items[-1] else [*kept, items[-1]]
+    kept = items[:: max(1, len(items) // max(int(span), 1))]
+    if kept[-1] is not items[-1]:
+        kept.append(items[-1])
+    began = canvas.x(canvas.t(items[0].stamp_ns) - canvas.hop_s)
+    return [began, *(canvas.x(canvas.t(item.stamp_ns)) for item in kept)], [kept[0], *kept]
 
 
 def legend(labels: Iterable[str]) -> Html:
