@@ -36,6 +36,8 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.weights import find_weights
 from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray, SpectrogramChunk
 from avemo_ros.nodes import convert
+from avemo_ros.nodes.bag_player import BagPlayer
+from avemo_ros.nodes.bag_recorder import BagRecorder
 from avemo_ros.nodes.camera import CameraNode
 from avemo_ros.nodes.capture import Capture
 from avemo_ros.nodes.convert import to_ns
@@ -61,6 +63,8 @@ __all__ = [
     "AudioData",
     "AudioDataStamped",
     "AudioInfo",
+    "BagPlayer",
+    "BagRecorder",
     "CameraNode",
     "Capture",
     "ChangeState",
@@ -102,6 +106,8 @@ QUICK = ("emotion.warm_up_s:=0.3", "emotion.stale_after_s:=0.5", "emotion.min_co
 """Parameters with which a test need not wait for seconds."""
 
 NODES = (
+    BagPlayer,
+    BagRecorder,
     CameraNode,
     Dialog,
     Emotion,

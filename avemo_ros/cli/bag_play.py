@@ -53,10 +53,10 @@ def run(args: argparse.Namespace) -> int:
     return run_node(
         "bag_player",
         bag=str(args.bag),
-        rate=args.rate,
+        play_rate=args.rate,
         loop=args.loop,
-        start_s=args.start,
-        clock=args.clock,
-        topics=" ".join(args.topics),
+        play_start_s=args.start,
+        play_clock=args.clock,
+        play_topics=" ".join(args.topics),
         wait_for_subscribers_s=args.wait,
     )

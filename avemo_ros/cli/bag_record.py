@@ -62,13 +62,13 @@ def run(args: argparse.Namespace) -> int:
     content = "features" if args.features else "raw" if args.raw or nothing else "nothing"
     return run_node(
         "bag_recorder",
-        out=str(args.out),
-        content=content,
-        compressed=args.compressed,
-        states=args.states or nothing,
-        topics=" ".join(args.topics),
-        storage=args.storage,
-        compression=args.compression,
-        split_s=args.split_s,
+        record_out=str(args.out),
+        record_content=content,
+        record_compressed=args.compressed,
+        record_states=args.states or nothing,
+        record_topics=" ".join(args.topics),
+        record_storage=args.storage,
+        record_compression=args.compression,
+        record_split_s=args.split_s,
         use_sim_time=args.use_sim_time,
     )

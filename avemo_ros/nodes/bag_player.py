@@ -19,19 +19,26 @@ from avemo_ros.nodes.shell import run
 
 BAG: Final = Parameter("bag", "", "Recording to play: a bag's folder, or one file of it.")
 TOPICS: Final = Parameter(
-    "topics", "", "Play only these topics, with blanks or commas between; empty: all of them."
+    "play_topics", "", "Play only these topics, with blanks or commas between; empty: all of them."
 )
 RATE: Final = Parameter(
-    "rate", 1.0, "Seconds of the recording in a second.", low=0.01, high=100.0
+    "play_rate", 1.0, "Seconds of the recording in a second.", low=0.01, high=100.0
 )
-START: Final = Parameter("start_s", 0.0, "Leave out the first seconds [s].", low=0.0, high=1e6)
+START: Final = Parameter("play_start_s", 0.0, "Leave out the first seconds [s].", low=0.0, high=1e6)
 CLOCK: Final = Parameter(
-    "clock",
+    "play_clock",
     True,
     "Publish /clock, the time of recording; the other nodes then need use_sim_time. Without it "
     "they need max_input_age_s of 0, since stamps stay as they were recorded.",
 )
-PARAMETERS: Final = (BAG, TOPICS, RATE, START, CLOCK)
+SUBSCRIBERS: Final = Parameter(
+    "play_subscribers",
+    1,
+    "Start when so many subscribe to one of the topics, or wait_for_subscribers_s is over.",
+    low=1,
+    high=100,
+)
+PARAMETERS: Final = (BAG, TOPICS, RATE, START, CLOCK, SUBSCRIBERS)
 
 _CLOCK_TOPIC: Final = "/clock"
 _AHEAD: Final = 32
@@ -152,7 +159,8 @@ class BagPlayer(Player):
         self.get_logger().warning(f"{channel.topic} is left out: {reason}")
 
     def _listening(self) -> int:
-        return sum(int(out.get_subscription_count()) for out in self._outs.values())
+        counts = [int(out.get_subscription_count()) for out in self._outs.values()]
+        return sum(counts) if max(counts) >= self.value(SUBSCRIBERS) else 0
 
     def _play_once(self, start_ns: int, later_ns: int) -> int:
         """Play the bag from `start_ns` on, all of it so much later; returns how long it was."""

@@ -23,28 +23,28 @@ from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
 
-OUT: Final = Parameter("out", "", "Bag to write, a folder that is not there yet.")
+OUT: Final = Parameter("record_out", "", "Bag to write, a folder that is not there yet.")
 CONTENT: Final = Parameter(
-    "content",
+    "record_content",
     "raw",
     "What of people is recorded: 'raw' pictures and sound; 'features' only, which are small "
     "grey crops of faces with landmarks, and spectrograms; or 'nothing'.",
     choices=("raw", "features", "nothing"),
 )
 COMPRESSED: Final = Parameter(
-    "compressed", False, "Of raw pictures, record the JPEG ones on image_raw/compressed."
+    "record_compressed", False, "Of raw pictures, record the JPEG ones on image_raw/compressed."
 )
-STATES: Final = Parameter("states", True, "Record emotion_states, too.")
-TOPICS: Final = Parameter("topics", "", "More topics to record, with blanks or commas between.")
-STORAGE: Final = Parameter("storage", STORAGES[0], "Kind of file.", choices=STORAGES)
+STATES: Final = Parameter("record_states", True, "Record emotion_states, too.")
+TOPICS: Final = Parameter("record_topics", "", "More topics to record, with blanks or commas between.")
+STORAGE: Final = Parameter("record_storage", STORAGES[0], "Kind of file.", choices=STORAGES)
 COMPRESSION: Final = Parameter(
-    "compression", COMPRESSIONS[0], "Of the file's content.", choices=COMPRESSIONS
+    "record_compression", COMPRESSIONS[0], "Of the file's content.", choices=COMPRESSIONS
 )
 SPLIT: Final = Parameter(
-    "split_s", 0.0, "Begin a new file after so long [s]; 0: one file.", low=0.0, high=1e6
+    "record_split_s", 0.0, "Begin a new file after so long [s]; 0: one file.", low=0.0, high=1e6
 )
 QUEUE: Final = Parameter(
-    "queue_mb",
+    "record_queue_mb",
     256.0,
     "So much may wait for the disk; what is oldest is left out beyond that [MB].",
     low=1.0,

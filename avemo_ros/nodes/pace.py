@@ -78,6 +78,10 @@ class Pace:
         self._began_ns -= late_ns
         return late_ns
 
+    def go_on(self, seconds: float) -> None:
+        """Wait so long, while the time goes on."""
+        self.wait_until(self.now_ns + round(seconds * self._rate * NS_PER_S))
+
     def stand(self, seconds: float) -> bool:
         """Wait, and tell the time at which it started; false when told to stop."""
         limit = time.monotonic() + seconds

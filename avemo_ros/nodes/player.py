@@ -37,7 +37,7 @@ _SETTLE_S: Final = 0.5
 the end so that the last messages arrive."""
 _JOIN_S: Final = 3.0
 """A file on a disk that no longer answers must not hold up the end of the node."""
-_NEVER_NS: Final = 2**63 - 1
+_FOR_EVER_S: Final = 1e9
 
 
 class Player(ManagedNode):
@@ -149,10 +149,10 @@ class Player(ManagedNode):
         else:
             if not self.stopping.is_set():
                 self.get_logger().info(f"the {self.what} has ended")
-        self.stopping.wait(_SETTLE_S)
+        self.pace.go_on(_SETTLE_S)
         self._ended.set()
         if self._clock_out is not None:
-            self.pace.wait_until(_NEVER_NS)
+            self.pace.go_on(_FOR_EVER_S)
 
     def _tell_time(self, time_ns: int) -> None:
         if self._clock_out is not None:
