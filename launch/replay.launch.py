@@ -1,0 +1,222 @@
+"""People's emotion from a bag, as if camera and microphone were there.
+
+ros2 launch avemo_ros replay.launch.py bag:=session
+ros2 launch avemo_ros replay.launch.py bag:=session rate:=0.5 record:=states
+ros2 launch avemo_ros replay.launch.py bag:=session loop:=true start:=30
+"""
+
+from __future__ import annotations
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import (
+    EnvironmentVariable,
+    LaunchConfiguration,
+    PathJoinSubstitution,
+)
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+from avemo_ros.bag.folder import Bag
+from avemo_ros.bag.storage import Channel
+from avemo_ros.bag.topics import Topics, choose_all
+
+SHARE = FindPackageShare("avemo_ros")
+CONFIG = PathJoinSubstitution([SHARE, "config", "emotion.yaml"])
+INPUTS = ("image", "audio", "audio_info", "robot_speaking", "face_tracks", "spectrogram")
+
+ARGUMENTS = (
+    ("bag", None, "recording to play: a bag's folder, or one file of it"),
+    ("rate", "1.0", "seconds of the recording in a second; the machine has to keep up"),
+    ("loop", "false", "true: again and again; stamps and /clock go on"),
+    ("start", "0.0", "seconds to leave out at the beginning"),
+    ("image", "", "topic of the pictures; empty: found by type, as `avemo bag evaluate` does"),
+    ("audio", "", "topic of the sound; empty: found by type"),
+    ("audio_info", "", "topic of the sound's format; empty: found by type"),
+    ("robot_speaking", "", "topic that says when the robot speaks; empty: found by its name"),
+    ("face_tracks", "", "topic of recorded faces; empty: found by type"),
+    ("spectrogram", "", "topic of recorded spectrograms; empty: found by type"),
+    (
+        "use",
+        "auto",
+        "raw: pictures and sound of the bag; features: its faces and spectrograms; auto: raw "
+        "where the bag has them",
+    ),
+    ("record", "", "bag to write the states to, with what they rest on; empty: none"),
+    (
+        "record_content",
+        "features",
+        "beside the states: raw (pictures and sound), features (faces as small crops, "
+        "spectrograms) or nothing",
+    ),
+    ("params_file", CONFIG, "parameters of all nodes"),
+    ("log_level", "info", "debug, info, warn or error"),
+)
+
+_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+
+
+def start(context: LaunchContext) -> list[Action]:
+    """The nodes that the arguments ask for."""
+    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    found = inputs_of(given)
+    profile = PathJoinSubstitution([SHARE, "config", "fastdds.xml"])
+    raw = not {"face_tracks", "spectrogram"} & set(found)
+    # Where its inputs are recorded again, the recorder listens before the networks are loaded.
+    again = given["record"] != "" and (
+        given["record_content"] == ("raw" if raw else "features")
+    )
+    actions: list[Action] = [
+        # Raw pictures through shared memory, unless the user has a profile; the file says why.
+        SetEnvironmentVariable(_PROFILE, EnvironmentVariable(_PROFILE, default_value=profile)),
+        node(
+            given,
+            "bag_player",
+            bag=given["bag"],
+            play_topics=" ".join(channel.topic for channel in found.values()),
+            play_rate=float(given["rate"]),
+            loop=is_true(given, "loop"),
+            play_start_s=float(given["start"]),
+            play_clock=True,
+            at_end="exit",
+            play_subscribers=2 if again else 1,
+            wait_for_subscribers_s=60.0,
+        ),
+    ]
+    if raw:
+        actions.append(stack(given, found))
+    else:
+        actions.append(node(given, "emotion", found=found, use_sim_time=True))
+    if given["record"]:
+        actions.append(
+            node(
+                given,
+                "bag_recorder",
+                found=found,
+                record_out=given["record"],
+                record_content=given["record_content"],
+                record_compressed=is_compressed(found),
+                use_sim_time=True,
+            )
+        )
+    return actions
+
+
+def inputs_of(given: dict[str, str]) -> dict[str, Channel]:
+    """What of the bag is played, by the names that the nodes have for it.
+
+    Raises:
+        BagError: the bag cannot be read, a topic is not there, or nothing can be used.
+        ValueError: `use` is none of those.
+    """
+    if given["use"] not in ("auto", "raw", "features"):
+        raise ValueError(f"argument 'use' is '{given['use']}'; allowed: auto | raw | features")
+    bag = Bag(given["bag"])
+    try:
+        topics = Topics(**{name: given[name] for name in INPUTS})
+        chosen = choose_all(topics, bag.channels)
+    finally:
+        bag.close()
+    raw = {name: chosen[name] for name in INPUTS[:4] if name in chosen}
+    features = {name: chosen[name] for name in INPUTS[4:] if name in chosen}
+    use_raw = given["use"] == "raw" or (
+        given["use"] == "auto" and ("image" in raw or "audio" in raw)
+    )
+    used = raw if use_raw else features
+    if not used:
+        raise ValueError(
+            f"'{given['bag']}' holds nothing that can be played to the emotion nodes"
+        )
+    return used
+
+
+def is_compressed(found: dict[str, Channel]) -> bool:
+    """Whether the pictures of the bag are compressed ones."""
+    return "image" in found and found["image"].type.endswith("CompressedImage")
+
+
+def stack(given: dict[str, str], found: dict[str, Channel]) -> Action:
+    """The processing, as emotion.launch.py starts it."""
+    arguments = {
+        "use_sim_time": "true",
+        "params_file": given["params_file"],
+        "log_level": given["log_level"],
+    }
+    for name in ("audio", "audio_info"):
+        if name in found:
+            arguments[name] = found[name].topic
+    if "image" in found:
+        compressed = is_compressed(found)
+        arguments["image_transport"] = "compressed" if compressed else "raw"
+        arguments["image"] = found["image"].topic.removesuffix("/compressed")
+    source = PythonLaunchDescriptionSource(
+        PathJoinSubstitution([SHARE, "launch", "emotion.launch.py"])
+    )
+    include = IncludeLaunchDescription(source, launch_arguments=arguments.items())
+    # Arguments of the same names here are not meant for there.
+    return GroupAction([include], forwarding=False)
+
+
+def node(
+    given: dict[str, str],
+    executable: str,
+    found: dict[str, Channel] | None = None,
+    **parameters: bool | int | float | str,
+) -> Node:
+    """One node whose inputs are the topics of the bag."""
+    names = {"image": "image_raw/compressed" if is_compressed(found or {}) else "image_raw"}
+    return Node(
+        package="avemo_ros",
+        executable=executable,
+        name=executable,
+        output="screen",
+        parameters=[
+            given["params_file"],
+            {
+                name: ParameterValue(value, value_type=type(value))
+                for name, value in parameters.items()
+            },
+        ],
+        remappings=[
+            (names.get(name, name), channel.topic) for name, channel in (found or {}).items()
+        ],
+        ros_arguments=["--log-level", given["log_level"]],
+        # What a recorder has still to write takes its time.
+        sigterm_timeout="60",
+        on_exit=Shutdown(reason=f"{executable} has ended"),
+    )
+
+
+def is_true(given: dict[str, str], name: str) -> bool:
+    """Whether an argument is true.
+
+    Raises:
+        ValueError: it is neither true nor false.
+    """
+    text = given[name].lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"argument '{name}' is '{given[name]}'; allowed: true | false")
+    return text == "true"
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Called by `ros2 launch`."""
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=description)
+                for name, default, description in ARGUMENTS
+            ),
+            OpaqueFunction(function=start),
+        ]
+    )
