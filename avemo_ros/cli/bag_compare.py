@@ -71,7 +71,8 @@ def summary(found: Mapping[str, Any]) -> list[str]:
         if all(verdict == "same" for verdict in item["verdicts"]):
             continue
         cells = "".join(f"{in_words(value, figure.unit):>{wide}}" for value in item["values"])
-        lines.append(f"{figure.text:32}{cells}  {item['verdicts'][-1]}".rstrip())
+        verdicts = " ".join(verdict or "-" for verdict in item["verdicts"][1:])
+        lines.append(f"{figure.text:32}{cells}  {verdicts}")
     lines += [
         f"{run['name']}: {run['segments_better']} segments better, "
         f"{run['segments_worse']} worse"

@@ -10,6 +10,7 @@ from typing import Any, Final
 from avemo_ros.replay.figures import FIGURES, SHARE, Figure, in_words
 from avemo_ros.replay.report_parts import (
     Html,
+    counted,
     number,
     page,
     paragraph,
@@ -97,12 +98,25 @@ def _figures(names: Sequence[str], figures: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _bags(names: Sequence[str], bags: Sequence[Mapping[str, Any]]) -> str:
+    """Of each bag the figures that differ."""
     rows = []
+    same = 0
     for bag in bags:
-        for place, item in enumerate(bag["figures"]):
+        differing = [item for item in bag["figures"] if not _alike(item)]
+        same += not differing
+        for place, item in enumerate(differing):
             figure = FIGURES[item["name"]]
             rows.append((bag["name"] if place == 0 else "", figure.text, *_cells(figure, item)))
-    return section("Bags", table(("Bag", "Figure", *_head(names)), rows))
+    told = f"{counted(same, 'bag')} without any difference." if same else ""
+    return section(
+        "Bags", paragraph(told), table(("Bag", "Figure", *_head(names)), rows, kind="grouped")
+    )
+
+
+def _alike(item: Mapping[str, Any]) -> bool:
+    return all(verdict == "same" for verdict in item["verdicts"]) or not any(
+        value is not None for value in item["values"]
+    )
 
 
 def _head(names: Sequence[str]) -> list[str]:
@@ -118,7 +132,8 @@ def _cells(figure: Figure, item: Mapping[str, Any]) -> list[object]:
         item["values"][1:], item["differences"][1:], item["verdicts"][1:], strict=True
     ):
         cells.append(in_words(value, figure.unit))
-        cells.append(_colour(_difference(difference, figure.unit), verdict))
+        told = "same" if verdict == "same" else _difference(difference, figure.unit)
+        cells.append(_colour(told, verdict))
     return cells
 
 

@@ -64,7 +64,8 @@ table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;
 caption{text-align:left;color:var(--soft);padding-bottom:4px}
 th,td{padding:4px 10px;text-align:left;border-bottom:1px solid var(--line)}
 td{white-space:nowrap}th{color:var(--soft);font-weight:500;vertical-align:bottom}
-tbody th{vertical-align:middle;color:var(--ink);max-width:36ch;overflow-wrap:anywhere}
+tbody th{vertical-align:middle;color:var(--ink);min-width:14ch;max-width:36ch;
+overflow-wrap:anywhere}
 .confusion td{text-align:right;border:1px solid var(--card);padding:4px 8px;min-width:52px;
 background:color-mix(in srgb,var(--heat) calc(var(--share)*.75),var(--card))}
 .confusion td small{display:block;font-size:10px;opacity:.75}
