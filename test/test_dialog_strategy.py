@@ -1,0 +1,295 @@
+"""The table from situation to strategy, and the file that holds it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from made_dialog import TABLE
+
+from avemo_ros.dialog.situation import (
+    Band,
+    Engagement,
+    Mismatch,
+    Situation,
+    Tone,
+    Trend,
+    mood_of,
+    situations,
+)
+from avemo_ros.dialog.strategy import StrategyTable, default_path
+from avemo_ros.errors import DialogError
+from avemo_ros.labels import EMOTIONS, UNKNOWN
+
+HIGH = Band.HIGH
+
+
+def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The shipped file with one change, in a folder with its lexicon."""
+    content = yaml.safe_load(default_path().read_text(encoding="utf-8"))
+    change(content)
+    shutil.copy(default_path().parent / "valence.txt", tmp_path)
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def refused(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
+    with pytest.raises(DialogError) as caught:
+        StrategyTable.read(changed(tmp_path, change))
+    return str(caught.value)
+
+
+# --- choosing
+
+
+@pytest.mark.parametrize(
+    ("situation", "strategy"),
+    [
+        (Situation("angry", HIGH, Trend.STEADY), "de_escalate"),
+        (Situation("angry", Band.MEDIUM, Trend.WORSENING), "de_escalate"),
+        (Situation("angry", Band.MEDIUM, Trend.IMPROVING), "acknowledge"),
+        (Situation("fear", HIGH), "reassure"),
+        (Situation("sad", HIGH, Trend.WORSENING), "reassure"),
+        (Situation("sad", Band.MEDIUM), "acknowledge"),
+        (Situation("sad", HIGH, words=Tone.POSITIVE), "ask"),
+        (Situation("sad", HIGH, engagement=Engagement.DISTRACTED), "give_room"),
+        (Situation("happy", HIGH), "celebrate_with"),
+        (Situation("happy", HIGH, words=Tone.NEGATIVE), "ask"),
+        (Situation("surprise", HIGH), "ask"),
+        (Situation("neutral", HIGH), "continue"),
+        (Situation(), "continue"),
+        (Situation(words=Tone.NEGATIVE), "acknowledge"),
+    ],
+)
+def test_the_shipped_table_chooses(situation: Situation, strategy: str) -> None:
+    assert TABLE.choose(situation).strategy == strategy
+
+
+def test_every_situation_has_a_choice_and_every_row_and_strategy_its_use() -> None:
+    choices = [TABLE.choose(one) for one in situations()]
+    assert {one.row for one in choices} == set(range(1, len(TABLE.rows) + 1))
+    assert {one.strategy for one in choices} == set(TABLE.strategies)
+
+
+def test_the_same_feeling_with_more_confidence_is_followed_as_strongly_or_more() -> None:
+    for emotion in ("fear", "happy", "sad"):
+        medium = TABLE.choose(Situation(emotion, Band.MEDIUM))
+        high = TABLE.choose(Situation(emotion, HIGH))
+        assert medium.strategy == high.strategy
+        assert medium.intensity < high.intensity
+
+
+def test_the_style_of_a_choice_is_scaled_by_its_intensity() -> None:
+    choice = TABLE.choose(Situation("fear", Band.MEDIUM))
+    full = TABLE.strategies["reassure"].style
+    assert choice.intensity == 0.6
+    assert choice.style.pitch == pytest.approx(full.pitch * 0.6)
+    assert choice.style.rate == pytest.approx(1 - (1 - full.rate) * 0.6)
+
+
+def test_an_unknown_emotion_never_leads_to_a_strategy_for_a_feeling() -> None:
+    for situation in situations():
+        if situation.emotion == UNKNOWN and situation.words is not Tone.NEGATIVE:
+            assert TABLE.choose(situation).strategy == "continue"
+
+
+def test_a_mismatch_is_one_of_words_and_feeling() -> None:
+    assert Situation("sad", HIGH, words=Tone.POSITIVE).mismatch is Mismatch.WORDS_BETTER
+    assert Situation("happy", HIGH, words=Tone.NEGATIVE).mismatch is Mismatch.WORDS_WORSE
+    assert Situation("sad", HIGH, words=Tone.NEGATIVE).mismatch is Mismatch.NONE
+    assert Situation(UNKNOWN, words=Tone.POSITIVE).mismatch is Mismatch.NONE
+
+
+def test_the_mood_is_pleasant_less_unpleasant() -> None:
+    values = dict.fromkeys(EMOTIONS, 0.0) | {"happy": 0.5, "sad": 0.2, "neutral": 0.3}
+    assert mood_of(tuple(values.values())) == pytest.approx(0.3)
+    assert mood_of(()) == 0.0
+
+
+def test_every_choice_has_its_source() -> None:
+    for strategy in TABLE.strategies.values():
+        assert strategy.source
+    for row in TABLE.rows:
+        assert row.source
+
+
+# --- the file
+
+
+def test_the_shipped_file_can_be_named(tmp_path: Path) -> None:
+    assert StrategyTable.read(default_path()) == TABLE
+    assert StrategyTable.read("") == TABLE
+    assert StrategyTable.read(changed(tmp_path, lambda content: None)) == TABLE
+
+
+def set_style(key: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        content["strategies"]["reassure"]["style"][key] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("rate", 5.0, "rate is 5.0; allowed: a number from 0.5 to 2"),
+        ("rate", "fast", "rate is 'fast'; allowed: a number"),
+        ("rate", True, "rate is True; allowed: a number"),
+        ("rate", float("nan"), "rate is nan; allowed: a number"),
+        ("pitch", -40, "pitch is -40; allowed: a number from -12 to 12"),
+        ("picth", 1.0, "'picth'; allowed: one of the keys pitch, rate, volume (did you mean"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
+    tmp_path: Path, key: str, value: object, said: str
+) -> None:
+    message = refused(tmp_path, set_style(key, value))
+    assert message.startswith("own.yaml: strategies.reassure.style")
+    assert said in message
+
+
+def set_row(number: int, **given: object) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content["table"][number - 1].update(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"when": {"emotion": "angyr"}}, "did you mean 'angry'?"),
+        ({"when": {"mood": "bad"}}, "table[3].when is 'mood'; allowed: one of the keys"),
+        ({"when": {"confidence": "low"}}, "'low'; allowed: none | medium | high"),
+        ({"when": {"emotion": []}}, "table[3].when.emotion is []"),
+        ({"strategy": "hug"}, "table[3].strategy is 'hug'; allowed: acknowledge | reassure"),
+        ({"intensity": 2}, "table[3].intensity is 2; allowed: a number from 0 to 1"),
+        ({"gesture": "Wave!"}, "table[3].gesture is 'Wave!'"),
+        ({"source": ""}, "table[3].source is ''; allowed: text that is not empty"),
+        ({"colour": "red"}, "'colour'; allowed: one of the keys"),
+    ],
+)
+def test_a_wrong_row_is_named_with_its_number(
+    tmp_path: Path, given: dict[str, object], said: str
+) -> None:
+    assert said in refused(tmp_path, set_row(3, **given))
+
+
+def test_a_table_without_a_last_row_for_all_else_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, lambda content: content["table"].pop())
+    assert "table[17].when" in message
+    assert "the last row is for all else" in message
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"emotion": "angry", "confidence": "high"},  # rows 1 to 3 take all of it
+        {"emotion": "unknown", "confidence": "high"},  # there is no such situation
+        {"emotion": "happy", "mismatch": "words_better"},
+    ],
+)
+def test_a_row_that_can_never_be_reached_is_refused(
+    tmp_path: Path, when: dict[str, str]
+) -> None:
+    message = refused(tmp_path, set_row(4, when=when))
+    assert "table[4].when" in message
+    assert "can never be reached" in message
+
+
+def test_rows_after_the_one_for_all_else_are_refused(tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["table"].insert(0, content["table"][-1])
+
+    assert "table[2]" in refused(tmp_path, change)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("You are sad, I know.", "without words of emotion_words"),
+        ("You may have a depression.", "clinical_words"),
+        ("Tell me about {name}.", "{topic} or {feeling}"),
+        ("Tell me about {topic.", "{topic} or {feeling}"),
+        ("", "text in quotes that is not empty"),
+        (5, "text in quotes"),
+    ],
+)
+def test_a_template_that_breaks_a_limit_is_refused(
+    tmp_path: Path, text: object, said: str
+) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["strategies"]["ask"]["templates"].append(text)
+
+    message = refused(tmp_path, change)
+    assert "strategies.ask.templates" in message
+    assert said in message
+
+
+def test_a_strategy_needs_two_texts_that_always_fit(tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["strategies"]["ask"]["templates"] = ["What?", "Why {topic}?", "How {topic}?"]
+
+    assert "two or more texts without {slots}" in refused(tmp_path, change)
+
+
+def test_a_designer_may_add_a_strategy_and_a_row(tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        strategy = dict(content["strategies"]["ask"], gesture="wave")
+        content["strategies"]["wake_up"] = strategy
+        row = {"when": {"engagement": "absent"}, "strategy": "wake_up", "intensity": 1}
+        content["table"].insert(0, row | {"source": "design choice"})
+
+    table = StrategyTable.read(changed(tmp_path, change))
+    choice = table.choose(Situation("sad", HIGH, engagement=Engagement.ABSENT))
+    assert (choice.strategy, choice.gesture, choice.row) == ("wake_up", "wave", 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda content: content.pop("crisis"), "own.yaml: crisis is None"),
+        (lambda content: content["crisis"].update(words=[]), "crisis.words is []"),
+        (lambda content: content["crisis"].update(words=["?!"]), "crisis.words is '?!'"),
+        (lambda content: content["crisis"].pop("message"), "crisis.message is None"),
+        (lambda content: content.update(language="english!"), "language is 'english!'"),
+        (lambda content: content.update(valence="none.txt"), "none.txt"),
+        (lambda content: content["strategies"].pop("ask"), "one of them 'ask'"),
+        (lambda content: content["strategies"].update({"Ask me": {}}), "names such as"),
+        (lambda content: content["emotion_words"].pop("sad"), "emotion_words.sad is None"),
+        (lambda content: content["feelings"].update(bored="bored"), "'bored'"),
+        (lambda content: content.update(unheard=["What?"]), "unheard"),
+        (lambda content: content.update(extra=1), "own.yaml: the file is 'extra'"),
+    ],
+)
+def test_whatever_is_missing_or_wrong_is_named(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    assert said in refused(tmp_path, change)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: [", "not valid YAML"),
+        (b"- 1", "mapping of names"),
+        (b"", "mapping of names"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"language: en\nlanguage: de\n", "the key 'language' is given twice"),
+        (b"!!python/object/apply:os.system ['true']", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DialogError, match=said):
+        StrategyTable.read(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DialogError, match=r"none\.yaml"):
+        StrategyTable.read(tmp_path / "none.yaml")
