@@ -87,21 +87,21 @@ class Dialog(ManagedNode):
         self._stage.open()
         self._respond = RespondService(self, self._stage)
         self._services = [self.create_service(Trigger, "clear_conversation", self._clear)]
-        # Lost words would get no answer: reliable, unless a publisher offers less.
-        self._inputs = [
-            qos.Inlet(self, EmotionStateArray, "emotion_states", self._take_states, depth=10),
-            qos.Inlet(self, String, "speech_text", self._take_text, depth=10),
+        inputs = [
+            (EmotionStateArray, "emotion_states", self._take_states),
+            (String, "speech_text", self._take_text),
         ]
         if self.value(USE_HEAD_POSE):
-            self._inputs.append(
-                qos.Inlet(self, FaceTrackArray, "face_tracks", self._take_tracks, depth=5)
-            )
+            inputs.append((FaceTrackArray, "face_tracks", self._take_tracks))
         if importlib.util.find_spec("hri_msgs") is not None:
             from hri_msgs.msg import LiveSpeech
 
-            self._inputs.append(
-                qos.Inlet(self, LiveSpeech, "live_speech", self._take_speech, depth=10)
-            )
+            inputs.append((LiveSpeech, "live_speech", self._take_speech))
+        # Lost words would get no answer: reliable, unless a publisher offers less.
+        self._inputs = [
+            qos.Inlet(self, kind, topic, take, depth=10, begin_reliable=True)
+            for kind, topic, take in inputs
+        ]
 
     def close(self) -> None:
         """Remove the topics."""

@@ -71,6 +71,7 @@ class Inlet:
         reliability: str = "auto",
         parameter: str = "",
         raw: bool = False,
+        begin_reliable: bool = False,
     ) -> None:
         """Set up.
 
@@ -84,6 +85,9 @@ class Inlet:
             parameter: name of the parameter that sets it, for log lines; empty if none does.
             raw: `take` gets the bytes of messages as they came, also of those that were said
                 before, where all publishers are latched.
+            begin_reliable: with "auto", ask for reliable delivery at first: where publishers
+                offer it nothing changes, so that even a message that is published once and at
+                once does not get lost.
         """
         self._node = node
         self._message = message
@@ -91,7 +95,7 @@ class Inlet:
         self._take = take
         self._depth = depth
         self._auto = reliability == "auto"
-        self._reliable = reliability == "reliable"
+        self._reliable = reliability == "reliable" or (self._auto and begin_reliable)
         self._parameter = parameter
         self._raw = raw
         self.latched = False
