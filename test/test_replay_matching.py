@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+from made_hops import BOX, START_NS, hop
+from made_sessions import said, seg, session, stream
+
+from avemo_ros.errors import LabelError
+from avemo_ros.replay.matching import judge
+from avemo_ros.replay.session import Session
+from avemo_ros.state.estimate import Hop
+from avemo_ros.vision.face import Box
+
+LEFT, RIGHT = Box(0.1, 0.2, 0.2, 0.4), Box(0.6, 0.2, 0.2, 0.4)
+
+
+def two(count: int = 10) -> list[Hop]:
+    """Somebody happy at the left, who is attended to, and somebody sad at the right."""
+    return [
+        hop(
+            said(step / 10, "happy", "f1", box=LEFT, voice_id="v1", person_id="p1"),
+            said(step / 10, "sad", "f2", box=RIGHT),
+        )
+        for step in range(count)
+    ]
+
+
+def labels(given: Session) -> list[str]:
+    return [hop.estimate.label if hop.estimate else "absent" for hop in judge(given).hops]
+
+
+def test_without_a_name_it_is_about_whom_the_robot_attends_to() -> None:
+    assert labels(session(two(), seg(0, 0.3, "sad"))) == ["happy"] * 3
+
+
+@pytest.mark.parametrize(("person", "label"), [("f2", "sad"), ("v1", "happy"), ("p1", "happy")])
+def test_an_id_of_the_stream_is_this_face_voice_or_person(person: str, label: str) -> None:
+    assert labels(session(two(), seg(0, 0.3, "fear", person))) == [label] * 3
+
+
+def test_a_name_has_the_ids_that_the_labels_give_it() -> None:
+    people = {"Anna": ("f9", "f2"), "Bob": ("f1",)}
+    given = session(two(), seg(0, 0.2, "sad", "Anna"), seg(0, 0.1, "sad", "Bob"), people=people)
+    assert labels(given) == ["sad", "sad", "happy"]
+
+
+def test_a_box_is_the_face_that_it_overlaps_most() -> None:
+    near_right = Box(0.55, 0.25, 0.2, 0.4)
+    given = session(two(), seg(0, 0.2, "sad", "Anna", box=near_right), seg(0, 0.1, "sad", "B"))
+    assert labels(given) == ["sad", "sad"]
+
+
+def test_a_box_that_no_face_overlaps_enough_is_nobody() -> None:
+    away = Box(0.35, 0.2, 0.2, 0.4)
+    assert labels(session(two(), seg(0, 0.2, "sad", "Anna", box=away))) == ["absent"] * 2
+
+
+def test_a_person_who_is_away_for_a_moment_is_absent() -> None:
+    hops = stream(["sad", "-", "sad"])
+    assert labels(session(hops, seg(0, 1, "sad", "f1"))) == ["sad", "absent", "sad"]
+
+
+def test_the_only_named_person_is_the_only_one_in_view() -> None:
+    given = session(
+        stream(["sad"] * 5), seg(0, 0.2, "sad", "Anna"), seg(0.3, 0.4, "sad", "Anna")
+    )
+    assert labels(given) == ["sad"] * 3
+    assert judge(given).notes == ()
+
+
+def test_a_passer_by_does_not_make_the_only_named_person_unknown() -> None:
+    hops = [*stream(["sad"] * 19), hop(said(1.9, "sad", "f1"), said(1.9, "happy", "f2"))]
+    found = judge(session(hops, seg(0, 3, "sad", "Anna")))
+    assert len(found.hops) == 20
+    assert found.notes == (
+        "one: Anna is taken for whom the robot attends to, though 5.0% of the estimates know "
+        "two faces or more",
+    )
+
+
+def test_a_name_that_could_be_either_of_two_is_never_guessed() -> None:
+    found = judge(session(two(), seg(0, 1, "sad", "Anna"), seg(0, 1, "sad")))
+    assert {found.truth[hop.segment].person for hop in found.hops} == {""}
+    assert found.notes == (
+        "one: Anna never appears in the stream, 1 label is left out; ids there: f1, f2, p1, v1 "
+        "(say who is who with `people`, or mark boxes)",
+    )
+
+
+def test_labels_beyond_the_recording_and_too_short_ones_are_said() -> None:
+    given = session(
+        stream(["sad"] * 10),
+        seg(0.5, 20, "sad"),
+        seg(0.31, 0.32, "happy"),
+        seg(30, 40, "sad"),
+        seg(50, 60, "sad"),
+    )
+    found = judge(given)
+    assert len(found.hops) == 5
+    assert found.notes == (
+        "one: 2 labels lie beyond the recording",
+        "one: 1 label has no estimate within",
+    )
+
+
+def test_labels_of_another_time_are_an_error_with_both_ranges() -> None:
+    given = session(stream(["sad"] * 11), seg(100, 200, "sad"), seg(300, 301.5, "sad"))
+    with pytest.raises(
+        LabelError,
+        match=r"one: no label lies within the recording: the labels are from 100.000 to "
+        r"301.500 s, "
+        r"the recording from 0 to 1.000 s",
+    ):
+        judge(given)
+
+
+def test_a_recording_without_labels_is_an_error() -> None:
+    with pytest.raises(LabelError, match="one: there are no labels"):
+        judge(session(stream(["sad"])))
+
+
+def test_tied_annotators_leave_the_stretch_out() -> None:
+    given = session(
+        stream(["sad"] * 10),
+        seg(0, 1, "sad", annotator="x"),
+        seg(0, 0.4, "sad", annotator="y"),
+        seg(0.4, 1, "happy", annotator="y"),
+    )
+    found = judge(given)
+    assert len(found.hops) == 4
+    assert found.tied_ns == 600_000_000
+    assert found.notes == ("one: 0.6 s are left out: annotators are tied",)
+
+
+def test_names_go_from_session_to_session_and_ids_do_not() -> None:
+    given = session(
+        two(), seg(0, 1, "sad"), seg(0, 1, "sad", "f1"), seg(0, 1, "sad", "A", box=BOX)
+    )
+    found = judge(given)
+    names = {found.truth[place].person: found.who(place) for place in range(3)}
+    assert names == {"": "one: the attended state", "f1": "one: f1", "A": "A"}
+    assert found.hops[0].stamp_ns == START_NS

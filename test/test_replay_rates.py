@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from made_sessions import seg, session, stream
+
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay.answers import Answers, of_hops
+from avemo_ros.replay.matching import judge
+from avemo_ros.replay.rates import Bootstrap, calibration, coverage, rates
+
+NONE = Bootstrap("segments", 0)
+SURE = 0.7
+REST = (1 - SURE) / 6
+
+
+def answers(said: str, truth: str, groups: str = "") -> Answers:
+    """Answers by the first letters of the classes; '-': unknown, and no distribution."""
+    words = {name[:2]: name for name in EMOTIONS}
+    hops = stream([words.get(word, "unknown") for word in said.split()])
+    labels = [
+        seg(step / 10, (step + 1) / 10, words[word]) for step, word in enumerate(truth.split())
+    ]
+    count = len(labels)
+    return of_hops([judge(session(hops, *labels))], groups.split() or [""] * count)
+
+
+# Eight hops: sad is found 2 of 4 times, happy 2 of 3 times, fear 0 of 1.
+TRUTH = "sa sa sa sa ha ha ha fe"
+SAID = "sa sa ha -- ha ha -- ha"
+
+
+def test_rates_are_those_counted_by_hand() -> None:
+    found = rates(answers(SAID, TRUTH), NONE)
+    assert (found["items"], found["unanswered"]) == (8, 2)
+    assert found["accuracy"] == 4 / 8
+    assert found["ua"] == pytest.approx((2 / 4 + 2 / 3 + 0) / 3)
+    # F1 of sad 2*2/(4+2), of happy 2*2/(3+4), of fear 0
+    assert found["macro_f1"] == pytest.approx((4 / 6 + 4 / 7 + 0) / 3)
+    assert found["recalls"]["happy"] == pytest.approx(2 / 3)
+    assert math.isnan(found["recalls"]["angry"])
+    assert found["truth"] == {
+        name: {"sad": 4, "happy": 3, "fear": 1}.get(name, 0) for name in EMOTIONS
+    }
+    sad, happy, fear = (EMOTIONS.index(name) for name in ("sad", "happy", "fear"))
+    assert found["confusion"][sad][sad] == 2
+    assert found["confusion"][sad][happy] == 1
+    assert found["confusion"][fear][happy] == 1
+    assert sum(map(sum, found["confusion"])) == 6
+    assert found["intervals"] is None
+
+
+def test_rates_of_nothing_cannot_be_told() -> None:
+    nothing = answers(SAID, TRUTH).only([False] * 8)
+    found = rates(nothing, Bootstrap("segments", 100))
+    assert (found["items"], found["accuracy"], found["ua"], found["macro_f1"]) == (
+        0,
+        None,
+        None,
+        None,
+    )
+    assert calibration(nothing, NONE)["ece"] is None
+    assert coverage(nothing, [], NONE)["share"] is None
+
+
+def test_calibration_is_of_the_hops_with_a_distribution() -> None:
+    found = calibration(answers(SAID, TRUTH), NONE)
+    # Six answers of confidence 0.7, four of them right.
+    assert found["items"] == 6
+    assert found["ece"] == pytest.approx(abs(4 / 6 - 0.7))
+    assert found["nll"] == pytest.approx(-(4 * math.log(SURE) + 2 * math.log(REST)) / 6)
+    right = (1 - SURE) ** 2 + 6 * REST**2
+    wrong = (1 - REST) ** 2 + SURE**2 + 5 * REST**2
+    assert found["brier"] == pytest.approx((4 * right + 2 * wrong) / 6)
+    assert found["bins"]["counts"][10] == 6
+    assert found["bins"]["accuracy"][10] == pytest.approx(4 / 6)
+
+
+def test_coverage_is_the_share_of_claims_and_says_why_not() -> None:
+    statuses = ["NO_VOICE"] * 3 + ["LOW_QUALITY"] + ["NO_VOICE"] * 2 + ["NO_FACE", "OK"]
+    found = coverage(answers(SAID, TRUTH), statuses, NONE)
+    assert (found["hops"], found["claimed"], found["share"]) == (8, 6, 0.75)
+    assert found["accuracy"] == pytest.approx(4 / 6)
+    assert found["why_not"] == {"LOW_QUALITY": 1, "NO_FACE": 1}
+    curve = {point["threshold"]: point for point in found["curve"]}
+    assert (curve[0.0]["coverage"], curve[0.0]["accuracy"]) == (0.75, pytest.approx(4 / 6))
+    assert curve[0.65]["coverage"] == 0.75
+    assert curve[0.75] == {"threshold": 0.75, "coverage": 0.0, "accuracy": None}
+
+
+def test_the_likeliest_class_counts_though_it_is_not_claimed() -> None:
+    given = answers("sa sa", "sa sa")
+    unsure = Answers(given.truth, given.log_probabilities, torch.tensor([-1, -1]), given.groups)
+    assert rates(unsure, NONE)["accuracy"] == 1.0
+    assert coverage(unsure, ["UNCERTAIN"] * 2, NONE)["accuracy"] is None
+
+
+def test_the_bootstrap_draws_groups_and_not_hops() -> None:
+    # One group is right throughout, the other wrong: a round is 0, 1/2 or 1 right.
+    said, truth = "sa " * 50 + "ha " * 50, "sa " * 100
+    groups = "a " * 50 + "b " * 50
+    given = answers(said, truth, groups)
+    found = rates(given, Bootstrap("segments", 400))["intervals"]
+    assert found["accuracy"] == (0.0, 1.0)
+    share = coverage(given, ["OK"] * 100, Bootstrap("segments", 400))["intervals"]
+    assert share == {"share": (1.0, 1.0), "accuracy": (0.0, 1.0)}
+
+
+def test_one_group_has_no_interval() -> None:
+    given = answers(SAID, TRUTH, "a " * 8)
+    bootstrap = Bootstrap("persons", 100)
+    assert rates(given, bootstrap)["intervals"] is None
+    assert calibration(given, bootstrap)["intervals"] is None
+    assert coverage(given, ["OK"] * 8, bootstrap)["intervals"] is None
+
+
+def test_no_claim_at_all_is_wrong_everywhere() -> None:
+    given = answers("-- -- --", "sa ha sa", "a b c")
+    bootstrap = Bootstrap("segments", 100)
+    found = rates(given, bootstrap)
+    assert (found["accuracy"], found["ua"], found["macro_f1"]) == (0, 0, 0)
+    assert found["intervals"]["accuracy"] == (0, 0)
+    assert calibration(given, bootstrap) == {
+        "items": 0,
+        **dict.fromkeys(("ece", "nll", "brier", "bins", "intervals")),
+    }
+    claims = coverage(given, ["LOW_QUALITY"] * 3, bootstrap)
+    assert claims["intervals"] == {"share": (0, 0), "accuracy": None}

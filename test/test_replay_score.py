@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from made_hops import hop
+from made_sessions import said, seg, session, stream
+
+from avemo_ros.errors import LabelError
+from avemo_ros.replay.score import score
+from avemo_ros.replay.session import Session
+from avemo_ros.state.estimate import Status
+
+
+def mixed() -> Session:
+    """A long segment that is mostly right, and two short ones."""
+    labels = ["sad"] * 25 + ["happy"] * 5 + ["happy"] * 5 + ["unknown"] * 5
+    return session(
+        stream(labels), seg(0, 3, "sad"), seg(3, 3.5, "fear"), seg(3.5, 4, "neutral")
+    )
+
+
+def test_long_segments_weigh_more_in_frames_and_not_in_segments() -> None:
+    found = score([mixed()], rounds=0)
+    assert (found["frames"]["items"], found["segments"]["items"]) == (40, 3)
+    assert found["frames"]["accuracy"] == 25 / 40
+    assert found["segments"]["accuracy"] == pytest.approx(1 / 3)
+    assert (found["frames"]["unanswered"], found["segments"]["unanswered"]) == (5, 1)
+    assert found["labelled_s"] == pytest.approx(4.0)
+    assert found["hop_s"] == 0.1
+
+
+def test_a_segments_answer_is_its_mean_distribution() -> None:
+    hops = [hop(said(0.0, "sad", confidence=0.9)), hop(said(0.1, "happy", confidence=0.5))]
+    found = score([session(hops, seg(0, 1, "sad"))], rounds=0)
+    # The mean of 0.9 and of what 0.5 leaves for each of six others.
+    assert found["segments"]["list"] == [
+        {
+            "session": "one",
+            "person": "",
+            "start_s": 0.0,
+            "end_s": 1.0,
+            "truth": "sad",
+            "answer": "sad",
+            "right": True,
+            "truth_probability": pytest.approx(0.491667),
+            "confidence": pytest.approx(0.491667),
+            "hops": 2,
+            "unknown": 0.0,
+        }
+    ]
+
+
+def test_the_worst_segments_are_the_wrong_ones_least_likely_first() -> None:
+    hops = [
+        hop(said(0.0, "sad", confidence=0.5)),
+        hop(said(0.1, "sad", confidence=0.9)),
+        hop(said(0.2, "sad")),
+        hop(said(0.3, "unknown")),
+    ]
+    labels = ["happy", "happy", "sad", "happy"]
+    given = session(
+        hops, *(seg(at / 10, (at + 1) / 10, label) for at, label in enumerate(labels))
+    )
+    found = score([given], rounds=0)
+    assert found["worst"] == [1, 0, 3]
+    assert found["segments"]["list"][3]["answer"] == ""
+    assert found["segments"]["list"][3]["truth_probability"] is None
+
+
+def test_figures_are_split_by_what_a_claim_rests_on() -> None:
+    both = replace(said(0.2, "sad"), face_share=0.6, voice_share=0.4, status=Status.OK)
+    voice = replace(said(0.3, "sad"), face_share=0.0, voice_share=1.0, status=Status.NO_FACE)
+    hops = [
+        hop(said(0.0, "sad")),
+        hop(said(0.1, "happy")),
+        hop(both),
+        hop(voice),
+        *stream("-", start=0.4),
+    ]
+    found = score([session(hops, seg(0, 1, "sad"))], rounds=0)
+    used = found["by_modality"]
+    assert [used[name]["hops"] for name in ("face", "voice", "both", "none")] == [2, 1, 1, 1]
+    assert (used["face"]["accuracy"], used["face"]["share"]) == (0.5, 0.4)
+    assert used["none"]["claimed"] == 0
+    statuses = found["by_status"]
+    assert {name: row["hops"] for name, row in statuses.items()} == {
+        "NO_FACE": 2,
+        "NO_VOICE": 2,
+        "OK": 1,
+    }
+    assert found["coverage"]["why_not"] == {"NO_FACE": 1}
+
+
+def people(count: int) -> list[Session]:
+    return [
+        session(
+            stream(["sad"] * 8 + ["happy"] * 2),
+            seg(0, 0.5, "sad", f"P{number}"),
+            seg(0.5, 1, "sad" if number else "happy", f"P{number}"),
+            name=f"s{number}",
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "over", "groups"), [(4, "segments", 8), (5, "persons", 5), (6, "persons", 6)]
+)
+def test_intervals_are_over_persons_where_there_are_enough(
+    count: int, over: str, groups: int
+) -> None:
+    found = score(people(count), rounds=200)
+    assert found["bootstrap"] == {
+        "over": over,
+        "groups": groups,
+        "rounds": 200,
+        "level": 0.95,
+    }
+    low, high = found["frames"]["intervals"]["accuracy"]
+    assert low <= found["frames"]["accuracy"] <= high
+
+
+def test_a_person_of_two_sessions_is_one_person() -> None:
+    one, other = people(2)
+    other = replace(other, segments=(seg(0, 1, "sad", "P0"),))
+    found = score([one, other], rounds=0)
+    assert found["persons"] == 1
+    assert found["by_person"]["P0"]["hops"] == 20
+    assert found["by_person"]["P0"]["segments"] == 3
+    assert found["by_session"]["s1"]["accuracy"] == 0.8
+
+
+def test_the_same_sessions_give_the_same_bytes() -> None:
+    first, second = (json.dumps(score(people(6), rounds=300)) for _ in range(2))
+    assert first == second
+    assert "NaN" not in first
+
+
+def test_annotators_agreement_and_ties_are_told() -> None:
+    given = session(
+        stream(["sad"] * 20),
+        seg(0, 2, "sad", annotator="x"),
+        seg(0, 1, "sad", annotator="y"),
+        seg(1, 2, "happy", annotator="y"),
+    )
+    found = score([given], rounds=0)
+    assert found["agreement"]["ties_s"] == 1.0
+    assert found["agreement"]["kappa"] == {"name": "cohen", "value": 0.0}
+    assert found["agreement"]["observed"] == 0.5
+    assert found["agreement"]["labels"]["angry"] is None
+    assert found["frames"]["items"] == 10
+    assert found["notes"] == ["one: 1.0 s are left out: annotators are tied"]
+
+
+def test_a_session_without_usable_labels_is_noted_and_the_rest_judged() -> None:
+    late = session(stream(["sad"] * 3), seg(500, 600, "sad"), name="late")
+    found = score([mixed(), late], rounds=0)
+    assert (found["sessions"], found["frames"]["items"]) == (1, 40)
+    assert found["notes"][0].startswith("late: no label lies within the recording")
+
+
+def test_nothing_to_judge_is_an_error_that_says_why() -> None:
+    late = session(stream(["sad"] * 3), seg(500, 600, "sad"), name="late")
+    crowd = session([hop(said(0, "sad"), said(0, "sad", "f2"))], seg(0, 1, "sad", "Anna"))
+    with pytest.raises(
+        LabelError,
+        match=r"nothing can be judged; late: no label lies .*; one: Anna never appears",
+    ):
+        score([late, crowd])
+    with pytest.raises(LabelError, match="there are no sessions"):
+        score([])
+
+
+def test_valence_alone_can_be_scored() -> None:
+    hops = [hop(said(0, "sad", valence=0.5, valence_arousal_valid=True))]
+    found = score([session(hops, seg(0, 1, "", valence=0.4))])
+    assert found["valence_arousal"]["valence"]["rmse"] == pytest.approx(0.1)
+    assert (found["frames"]["items"], found["frames"]["accuracy"]) == (0, None)
+    assert found["segments"]["list"] == []
+
+
+def test_one_class_only_and_no_claim_at_all_are_no_crash() -> None:
+    found = score([session(stream(["unknown"] * 9), seg(0, 1, "sad"))], rounds=100)
+    assert (found["frames"]["ua"], found["coverage"]["share"]) == (0.0, 0.0)
+    assert found["calibration"]["bins"] is None
+    assert found["frames"]["intervals"] is None

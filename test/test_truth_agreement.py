@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from avemo_ros.truth.agreement import agreement, cohen_kappa, fleiss_by_class, fleiss_kappa
+from avemo_ros.truth.segment import Segment
+
+# Fleiss 1971, table 1: 30 patients, 6 psychiatrists each; depression, personality disorder,
+# schizophrenia, neurosis, other.
+DIAGNOSES = np.array(
+    [
+        [0, 0, 0, 6, 0], [0, 3, 0, 0, 3], [0, 1, 4, 0, 1], [0, 0, 0, 0, 6], [0, 3, 0, 3, 0],
+        [2, 0, 4, 0, 0], [0, 0, 4, 0, 2], [2, 0, 3, 1, 0], [2, 0, 0, 4, 0], [0, 0, 0, 0, 6],
+        [1, 0, 0, 5, 0], [1, 1, 0, 4, 0], [0, 3, 3, 0, 0], [1, 0, 0, 5, 0], [0, 2, 0, 3, 1],
+        [0, 0, 5, 0, 1], [3, 0, 0, 1, 2], [5, 1, 0, 0, 0], [0, 2, 0, 4, 0], [1, 0, 2, 0, 3],
+        [0, 0, 0, 0, 6], [0, 1, 0, 5, 0], [0, 2, 0, 1, 3], [2, 0, 0, 4, 0], [1, 0, 0, 4, 1],
+        [0, 5, 0, 1, 0], [4, 0, 0, 0, 2], [0, 2, 0, 4, 0], [1, 0, 5, 0, 0], [0, 0, 0, 0, 6],
+    ]
+)  # fmt: skip
+
+
+def seg(start_s: float, end_s: float, label: str, annotator: str, person: str = "A") -> Segment:
+    return Segment(round(start_s * 1e9), round(end_s * 1e9), label, person, annotator)
+
+
+def test_fleiss_kappa_is_that_of_the_paper() -> None:
+    assert fleiss_kappa(DIAGNOSES) == pytest.approx(0.430, abs=5e-4)
+    assert fleiss_by_class(DIAGNOSES) == pytest.approx(
+        [0.245, 0.245, 0.520, 0.471, 0.566], abs=5e-4
+    )
+
+
+def test_cohen_kappa_is_that_of_the_paper() -> None:
+    # Cohen 1960, table 1, as counts of 200: p_o = 140 / 200, p_e = 0.41
+    table = np.array([[88, 14, 18], [10, 40, 10], [2, 6, 12]])
+    assert cohen_kappa(table) == pytest.approx((0.70 - 0.41) / (1 - 0.41))
+
+
+def test_cohen_kappa_agrees_with_scikit_learn() -> None:
+    chance = np.random.default_rng(0)
+    first, second = chance.integers(0, 5, 400), chance.integers(0, 5, 400)
+    second[:200] = first[:200]
+    table = np.zeros((5, 5), np.int64)
+    np.add.at(table, (first, second), 1)
+    assert cohen_kappa(table) == pytest.approx(cohen_kappa_score(first, second))
+
+
+def test_kappa_of_nothing_or_of_one_class_cannot_be_told() -> None:
+    assert math.isnan(cohen_kappa(np.zeros((3, 3), np.int64)))
+    assert math.isnan(cohen_kappa(np.array([[5, 0], [0, 0]])))
+    assert math.isnan(fleiss_kappa(np.zeros((0, 3), np.int64)))
+    assert math.isnan(fleiss_kappa(np.array([[3, 0], [3, 0]])))
+    assert np.isnan(fleiss_by_class(np.array([[3, 0], [3, 0]]))).all()
+
+
+def test_one_annotator_has_nobody_to_agree_with() -> None:
+    assert agreement([[seg(0, 5, "sad", "x")], [seg(0, 5, "sad", "x")]]) is None
+
+
+def test_two_are_compared_where_both_have_judged() -> None:
+    found = agreement(
+        [
+            [
+                seg(0, 2, "happy", "x"),
+                seg(2, 4, "sad", "x"),
+                seg(1, 3, "happy", "y"),
+                seg(3, 9, "sad", "y"),
+                seg(0, 4, "sad", "y", "B"),
+            ]
+        ]
+    )
+    assert found is not None
+    # 1 to 2 s happy/happy, 2 to 3 s sad/happy, 3 to 4 s sad/sad: ten moments each.
+    # p_o = 2/3; x says happy 1/3, y 2/3: p_e = 2/9 + 2/9; kappa = (2/3 - 4/9) / (5/9).
+    assert found["annotators"] == ["x", "y"]
+    assert found["seconds"] == 3.0
+    assert found["observed"] == pytest.approx(2 / 3)
+    assert found["kappa"] == {"name": "cohen", "value": pytest.approx(0.4)}
+    assert found["labels"]["happy"] == pytest.approx(0.4)
+    assert math.isnan(found["labels"]["fear"])
+    assert found["pairs"][0]["kappa"] == found["kappa"]["value"]
+
+
+def test_three_are_compared_where_all_have_judged_and_two_by_two() -> None:
+    found = agreement(
+        [
+            [seg(0, 2, "happy", "x"), seg(0, 2, "happy", "y"), seg(0, 1, "happy", "z")],
+            [seg(5, 6, "sad", "x"), seg(5, 6, "sad", "y"), seg(5, 6, "happy", "z")],
+        ]
+    )
+    assert found is not None
+    assert found["seconds"] == 2.0
+    # Ten moments (3, 0), ten (1, 2): P = (1 + 1/3) / 2, shares 2/3 and 1/3, P_e = 5/9.
+    assert found["kappa"]["name"] == "fleiss"
+    assert found["kappa"]["value"] == pytest.approx((2 / 3 - 5 / 9) / (4 / 9))
+    assert found["observed"] == pytest.approx(2 / 3)
+    pairs = {(pair["first"], pair["second"]): pair for pair in found["pairs"]}
+    assert pairs["x", "y"]["kappa"] == 1.0
+    assert pairs["x", "y"]["seconds"] == 3.0
+    assert pairs["y", "z"]["observed"] == 0.5
+
+
+def test_annotators_who_never_meet_have_no_kappa() -> None:
+    found = agreement([[seg(0, 1, "sad", "x"), seg(1, 2, "sad", "y"), seg(3, 4, "sad", "z")]])
+    assert found is not None
+    assert found["seconds"] == 0.0
+    assert math.isnan(found["kappa"]["value"])
+    assert math.isnan(found["observed"])
