@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import SAMPLE_RATE
+from avemo_ros.audio.frames import frames
 
 _STOP_DB: Final = 80.0
 _EDGE: Final = 0.1
@@ -78,7 +79,7 @@ class MonoResampler:
         # base - half + 1 to base + half.
         newest = self._first + len(self._kept) - 1
         ready = ((newest - self._half + 1) * self._up - 1) // self._down + 1
-        windows = np.lib.stride_tricks.sliding_window_view(self._kept, taps)
+        windows = frames(self._kept, taps, 1)
         groups = [
             self._group(windows, start, min(start + _GROUP, ready))
             for start in range(self._next, ready, _GROUP)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import BINS
+from avemo_ros.audio.frames import frames
 
 WINDOW: Final = 640
 """Samples of one window (40 ms at 16 kHz)."""
@@ -54,8 +55,8 @@ class LogSpectrogram:
         self._tail = joined[columns * HOP :].copy()
         if columns == 0:
             return np.zeros((0, BINS), np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(joined, WINDOW)[::HOP][:columns]
-        spectrum = np.fft.rfft(windows * _TAPER, n=DFT, axis=1)[:, :BINS]
+        windows = frames(joined, WINDOW, HOP) * _TAPER
+        spectrum = np.fft.rfft(windows, n=DFT, axis=1)[:, :BINS]
         amplitude = np.abs(spectrum).astype(np.float32) * _SCALE
         return to_db(amplitude)
 

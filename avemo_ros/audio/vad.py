@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from avemo_ros.audio.frames import frames
 from avemo_ros.errors import WeightsError
 
 STEP: Final = 512
@@ -72,9 +73,8 @@ class SpeechDetector:
         network = self._network
         seen = np.concatenate((self._context, samples, samples[-2 : -2 - _PAD : -1]))
         self._context = samples[-CONTEXT:].copy()
-        windows = np.lib.stride_tricks.sliding_window_view(seen, _DFT)[::_DFT_HOP]
         # Overlapping rows must be copied, else NumPy multiplies them without BLAS.
-        spectrum = np.ascontiguousarray(windows) @ network.basis
+        spectrum = np.ascontiguousarray(frames(seen, _DFT, _DFT_HOP)) @ network.basis
         half = spectrum.shape[1] // 2
         layer = np.sqrt(spectrum[:, :half] ** 2 + spectrum[:, half:] ** 2)
         for (kernel, bias), stride in zip(network.convolutions, _STRIDES, strict=True):

@@ -128,7 +128,7 @@ class FaceDetector:
             file=network.file,
             confidence=confidence,
         )
-        self._graph = Graph(config, ("faces",))
+        self._graph = Graph(config, ("faces",), network.side)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces in a BGR picture (H, W, 3), most certain first."""

@@ -45,9 +45,10 @@ class Graph:
     Args:
         config: the graph as text (mediapipe.CalculatorGraphConfig).
         outputs: names of the streams to return.
+        side: of pictures that the graph takes [pixels].
     """
 
-    def __init__(self, config: str, outputs: tuple[str, ...]) -> None:
+    def __init__(self, config: str, outputs: tuple[str, ...], side: int) -> None:
         resource_util.set_resource_dir(str(Path(mediapipe.__file__).parents[1]))
         parsed = text_format.Parse(config, calculator_pb2.CalculatorGraphConfig())
         # In the caller's thread: with threads of its own a graph is slower on a busy machine.
@@ -60,7 +61,7 @@ class Graph:
                 self._graph.observe_output_stream(name, self._packets.__setitem__, False)
             self._graph.start_run({})
             # Some lines only come with the first picture.
-            self.run(np.zeros((64, 64, 3), np.uint8))
+            self.run(np.zeros((side, side, 3), np.uint8))
 
     def run(self, image: NDArray[np.uint8]) -> dict[str, Any]:
         """The packets that this picture gave by stream; a stream without a result is absent.
@@ -126,5 +127,5 @@ def letterbox(
     small = cv2.resize(halved(image, scale), (across, down), interpolation=cv2.INTER_LINEAR)
     square = np.zeros((side, side, 3), np.uint8)
     left, top = (side - across) // 2, (side - down) // 2
-    square[top : top + down, left : left + across] = small[:, :, ::-1]
+    square[top : top + down, left : left + across] = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
     return square, np.array([left, top, across, down]) / side

@@ -6,13 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+import cv2
 import numpy as np
+
+# Registers the options' extension, which the graph's text names.
+from mediapipe.calculators.tensor import tensor_converter_calculator_pb2  # noqa: F401
 from mediapipe.python import packet_getter
 from numpy.typing import NDArray
 
 from avemo_ros.vision.face import LANDMARKS
 from avemo_ros.vision.graph import Graph
-from avemo_ros.vision.warp import cut, similarity
+from avemo_ros.vision.warp import back, cut, similarity
 
 RIGHT_EYE: Final = (33, 133)
 """Outer and inner corner of the person's right eye, which is on the picture's left."""
@@ -29,48 +33,47 @@ PRESENCE: Final = 0.5
 _SIDE: Final = 192
 _MARGIN: Final = 1.5  # the square over the face's own size (MediaPipe's value)
 
-_GRAPH: Final = f"""
+_GRAPH: Final = """
 input_stream: "image"
 output_stream: "points"
 output_stream: "presence"
-node {{
-  calculator: "ImageToTensorCalculator"
+node {
+  calculator: "TensorConverterCalculator"
   input_stream: "IMAGE:image"
   output_stream: "TENSORS:pixels"
-  options {{ [mediapipe.ImageToTensorCalculatorOptions.ext] {{
-    output_tensor_width: {_SIDE} output_tensor_height: {_SIDE}
-    output_tensor_float_range {{ min: 0.0 max: 1.0 }}
-  }} }}
-}}
-node {{
+  options { [mediapipe.TensorConverterCalculatorOptions.ext] {
+    output_tensor_float_range { min: 0.0 max: 1.0 }
+  } }
+}
+node {
   calculator: "InferenceCalculatorCpu"
   input_stream: "TENSORS:pixels"
   output_stream: "TENSORS:raw"
-  options {{ [mediapipe.InferenceCalculatorOptions.ext] {{
+  options { [mediapipe.InferenceCalculatorOptions.ext] {
     model_path: "mediapipe/modules/face_landmark/face_landmark.tflite"
-    delegate {{ xnnpack {{ num_threads: 1 }} }}
-  }} }}
-}}
-node {{
+    delegate { xnnpack { num_threads: 1 } }
+  } }
+}
+node {
   calculator: "SplitTensorVectorCalculator"
   input_stream: "raw"
   output_stream: "raw_points"
   output_stream: "raw_presence"
-  options {{ [mediapipe.SplitVectorCalculatorOptions.ext] {{
-    ranges {{ begin: 0 end: 1 }} ranges {{ begin: 1 end: 2 }}
-  }} }}
-}}
-node {{
+  options { [mediapipe.SplitVectorCalculatorOptions.ext] {
+    ranges { begin: 0 end: 1 } ranges { begin: 1 end: 2 }
+  } }
+}
+node {
   calculator: "TensorsToFloatsCalculator"
   input_stream: "TENSORS:raw_points"
   output_stream: "FLOATS:points"
-}}
-node {{
+}
+node {
   calculator: "TensorsToFloatsCalculator"
   input_stream: "TENSORS:raw_presence"
   output_stream: "FLOAT:presence"
-  options {{ [mediapipe.TensorsToFloatsCalculatorOptions.ext] {{ activation: SIGMOID }} }}
-}}
+  options { [mediapipe.TensorsToFloatsCalculatorOptions.ext] { activation: SIGMOID } }
+}
 """
 
 
@@ -112,7 +115,9 @@ class Region:
         angle = math.atan2(left[1] - right[1], left[0] - right[0])
         cos, sin = math.cos(angle), math.sin(angle)
         upright = points @ np.array([[cos, -sin], [sin, cos]])
-        low, high = upright.min(axis=0), upright.max(axis=0)
+        # By columns: NumPy is slow to reduce over rows of two.
+        columns = np.ascontiguousarray(upright.T)
+        low, high = columns.min(axis=1), columns.max(axis=1)
         middle = (low + high) / 2
         x, y = cos * middle[0] - sin * middle[1], sin * middle[0] + cos * middle[1]
         return cls(float(x), float(y), _MARGIN * float((high - low).max()), angle)
@@ -122,7 +127,8 @@ class FaceMesh:
     """Fits the mesh to one face at a time, without memory of earlier pictures."""
 
     def __init__(self) -> None:
-        self._graph = Graph(_GRAPH, ("points", "presence"))
+        # The square is made in the network's size, so nothing has to be resized in the graph.
+        self._graph = Graph(_GRAPH, ("points", "presence"), _SIDE)
 
     def fit(
         self, image: NDArray[np.uint8], region: Region
@@ -143,15 +149,14 @@ class FaceMesh:
         matrix = similarity(
             scale, region.angle, np.array([region.x, region.y]), np.full(2, _SIDE / 2)
         )
-        square = np.ascontiguousarray(cut(image, matrix, _SIDE)[:, :, ::-1])
-        packets = self._graph.run(square)
+        square = cv2.cvtColor(cut(image, matrix, _SIDE), cv2.COLOR_BGR2RGB)
+        packets = self._graph.run(np.asarray(square, np.uint8))
         presence = float(packet_getter.get_float(packets["presence"]))
         if presence < PRESENCE:
             return None
         raw = np.array(packet_getter.get_float_list(packets["points"]), np.float64)
         points = raw.reshape(LANDMARKS, 3)
-        back = np.linalg.inv(matrix[:, :2])
-        points[:, :2] = (points[:, :2] - matrix[:, 2]) @ back.T
+        points[:, :2] = (points[:, :2] - matrix[:, 2]) @ back(matrix).T
         points[:, 2] /= scale
         return points.astype(np.float32), presence
 

@@ -25,6 +25,15 @@ def similarity(
     return np.column_stack([turn, target - turn @ point])
 
 
+def back(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse (2, 2) of a similarity's turn and scale.
+
+    By hand: LAPACK may wake its threads for it, which takes longer than cutting the square.
+    """
+    (cos, sin), scale = matrix[0, :2], float(np.square(matrix[0, :2]).sum())
+    return np.array([[cos, -sin], [sin, cos]]) / scale
+
+
 def cut(
     image: NDArray[np.uint8], matrix: NDArray[np.float64], side: int, *, grey: bool = False
 ) -> NDArray[np.uint8]:
@@ -46,7 +55,7 @@ def cut(
     height, width = image.shape[:2]
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     # Only the part under the square is touched, with a margin for what is averaged.
-    source = (_SQUARE * side - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    source = (_SQUARE * side - matrix[:, 2]) @ back(matrix).T
     margin = math.ceil(2 / scale) + 2
     (low_x, low_y), (high_x, high_y) = source.min(axis=0), source.max(axis=0)
     left, right = _span(low_x - margin, high_x + margin, width)
