@@ -6,11 +6,11 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-import made_bags as made
 import pytest
+import tiny_bags as made
 import yaml
-from made_bags import MS, START
 from mcap.writer import CompressionType
+from tiny_bags import MS, START
 
 from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.errors import BagError
@@ -35,7 +35,7 @@ def cut(path: Path, share: float) -> None:
 def test_an_mcap_file_that_was_cut_off_gives_its_beginning(
     tmp_path: Path, compression: CompressionType, share: float
 ) -> None:
-    path = made.write_mcap(tmp_path / "a.mcap", sorted_session(), compression)
+    path = made.write_mcap(tmp_path / "a.mcap", made.session(2.0), compression)
     whole, _, _ = read(path)
     cut(path, share)
     times, problems, was_cut = read(path)
@@ -45,16 +45,11 @@ def test_an_mcap_file_that_was_cut_off_gives_its_beginning(
     assert len(times) > 0.6 * share * len(whole)
 
 
-def sorted_session(seconds: float = 2.0) -> list[made.Row]:
-    """As a recorder writes it."""
-    return sorted(made.session(seconds), key=lambda row: row.log_ns)
-
-
 @pytest.mark.parametrize("compression", [CompressionType.NONE, CompressionType.ZSTD])
 def test_of_the_last_chunk_the_whole_messages_are_read(
     tmp_path: Path, compression: CompressionType
 ) -> None:
-    rows = sorted_session(12.0)
+    rows = made.session(12.0)
     path = made.write_mcap(tmp_path / "a.mcap", rows, compression, chunk_size=10**9)
     whole, _, _ = read(path)
     cut(path, 0.5)
@@ -64,7 +59,7 @@ def test_of_the_last_chunk_the_whole_messages_are_read(
 
 
 def test_an_mcap_file_that_was_never_closed_gives_what_reached_the_disk(tmp_path: Path) -> None:
-    path = made.write_mcap(tmp_path / "a.mcap", sorted_session(), finish=False)
+    path = made.write_mcap(tmp_path / "a.mcap", made.session(2.0), finish=False)
     times, problems, was_cut = read(path)
     assert was_cut
     assert len(times) > 100
@@ -72,7 +67,7 @@ def test_an_mcap_file_that_was_never_closed_gives_what_reached_the_disk(tmp_path
 
 
 def test_a_damaged_chunk_is_left_out_and_those_behind_it_are_read(tmp_path: Path) -> None:
-    path = made.write_mcap(tmp_path / "a.mcap", sorted_session(), CompressionType.NONE)
+    path = made.write_mcap(tmp_path / "a.mcap", made.session(2.0), CompressionType.NONE)
     whole, _, _ = read(path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -86,7 +81,7 @@ def test_a_damaged_chunk_is_left_out_and_those_behind_it_are_read(tmp_path: Path
 def test_behind_bytes_that_are_no_record_the_index_at_the_end_is_followed(
     tmp_path: Path,
 ) -> None:
-    path = made.write_mcap(tmp_path / "a.mcap", sorted_session(), CompressionType.LZ4)
+    path = made.write_mcap(tmp_path / "a.mcap", made.session(2.0), CompressionType.LZ4)
     whole, _, _ = read(path)
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
@@ -101,7 +96,7 @@ def test_behind_bytes_that_are_no_record_the_index_at_the_end_is_followed(
 
 @pytest.mark.parametrize("share", [0.4, 0.9])
 def test_a_database_that_was_cut_off_gives_what_is_left(tmp_path: Path, share: float) -> None:
-    bag = made.write(tmp_path / "bag", sorted_session(), "sqlite3")
+    bag = made.write(tmp_path / "bag", made.session(2.0), "sqlite3")
     whole, _, _ = read(bag)
     cut(bag / "bag.db3", share)
     times, problems, was_cut = read(bag)

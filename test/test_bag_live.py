@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import cv2
-import made_bags as made
 import numpy as np
 import pytest
-from made_bags import MS, START
+import tiny_bags as made
+from tiny_bags import MS, START
 
 from avemo_ros.bag.recording import BagPicture, Recording, StatesRecord
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import made_bags as made
 import numpy as np
 import pytest
-from made_bags import MS, START
+import tiny_bags as made
 from mcap.writer import CompressionType
+from tiny_bags import MS, START
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.recording import (
@@ -46,7 +46,7 @@ def blocks_of(found: list[tuple[int, Any]]) -> list[AudioBlock]:
 
 
 def check_session(found: list[tuple[int, Any]]) -> None:
-    """It is `made_bags.session()`."""
+    """It is `tiny_bags.session()`."""
     times = [log_ns for log_ns, _ in found]
     assert times == sorted(times)
     pictures, blocks = pictures_of(found), blocks_of(found)

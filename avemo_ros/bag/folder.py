@@ -95,6 +95,11 @@ class Bag:
         return " and ".join(sorted(names))
 
     @property
+    def turned_back(self) -> int:
+        """Times the recorder's clock was set back by more than a second."""
+        return sum(file.turned_back for file in self.files)
+
+    @property
     def problems(self) -> list[str]:
         """What is missing or cannot be read, as far as it was met until now."""
         found = [_times(text, count) for text, count in self._opening.items()]

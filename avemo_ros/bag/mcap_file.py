@@ -20,7 +20,7 @@ from mcap.records import Channel as ChannelRecord
 from mcap.records import Chunk, ChunkIndex, Footer, Schema, Statistics
 from mcap.stream_reader import get_chunk_data_stream
 
-from avemo_ros.bag.storage import Channel, Raw, in_order, joined
+from avemo_ros.bag.storage import TURN_NS, Channel, Raw, in_order, joined
 from avemo_ros.errors import BagError
 
 MAGIC: Final = b"\x89MCAP0\r\n"
@@ -67,6 +67,8 @@ class McapFile:
         self.path = path
         self.problems: Counter[str] = Counter()
         self.cut_off = False
+        self.turned_back = 0
+        self._newest_ns = 0
         self.compression = ""
         self._schemas: dict[int, Schema] = {}
         self._records: dict[int, ChannelRecord] = {}
@@ -146,16 +148,21 @@ class McapFile:
         if opcode == Opcode.CHUNK:
             head = self._bytes(start, _CHUNK.size)
             if len(head) == _CHUNK.size:
-                self._parts.append(
-                    _Part(_CHUNK.unpack(head)[0], start, length, is_chunk=True, cut=cut)
-                )
+                start_ns, end_ns, *_ = _CHUNK.unpack(head)
+                self._parts.append(_Part(start_ns, start, length, is_chunk=True, cut=cut))
+                self._follow(start_ns, end_ns)
         elif opcode == Opcode.MESSAGE:
             _, _, log_ns, _ = _MESSAGE.unpack(self._bytes(start, _MESSAGE.size))
             self._parts.append(_Part(log_ns, start, length, is_chunk=False))
+            self._follow(log_ns, log_ns)
         elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
             self._learn(opcode, self._bytes(start, length))
         elif opcode == Opcode.STATISTICS:
             self._statistics = Statistics.read(_stream(self._bytes(start, length)))
+
+    def _follow(self, start_ns: int, end_ns: int) -> None:
+        self.turned_back += self._newest_ns - start_ns > TURN_NS
+        self._newest_ns = end_ns
 
     def _learn(self, opcode: int, content: bytes | memoryview) -> None:
         if opcode == Opcode.SCHEMA:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.mute import Mute
@@ -41,7 +41,7 @@ __all__ = [
     "Topics",
 ]
 
-_BESIDE_SOUND = ("audio_info", "robot_speaking")
+_BESIDE_SOUND: Final = ("audio_info", "robot_speaking")
 
 
 class Recording:
@@ -111,6 +111,15 @@ class Recording:
             KIND_OF[name]: channel.topic
             for name, channel in self._channels.items()
             if name in KIND_OF
+        }
+
+    @property
+    def beside_sound(self) -> Mapping[str, str]:
+        """What else is used, by topic: 'audio info' and 'robot speaking'."""
+        return {
+            self._channels[name].topic: name.replace("_", " ")
+            for name in _BESIDE_SOUND
+            if name in self._channels
         }
 
     @property

@@ -1,0 +1,103 @@
+"""A checked bag as text and for other programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from avemo_ros.bag.check import BagCheck, TopicCheck
+from avemo_ros.bag.offset import Offset
+
+
+def report(checked: BagCheck) -> str:
+    """The check as text."""
+    stored = checked.storage
+    stored += f", {checked.compression}" if checked.compression else ""
+    stored += f", {checked.files} files" if checked.files > 1 else ""
+    stored += f", ROS {checked.distro}" if checked.distro else ""
+    lines = [
+        f"{checked.path}: {checked.duration_s:.1f} s, {stored}"
+        f"{', cut off' if checked.cut_off else ''}",
+        "",
+        *_table(checked.topics),
+        "",
+        "evaluation can use",
+        f"  raw       {checked.usable.raw or 'nothing: no pictures, no sound'}",
+        f"  features  {checked.usable.features or 'nothing: no face tracks, no spectrogram'}",
+        f"  states    {checked.usable.states or 'nothing: none were recorded'}",
+        f"  labels    {checked.usable.labels or 'nothing: none in the bag or beside it'}",
+        "",
+        "pictures ahead of sound",
+        f"  by stamps {_offset(checked.offset_by_stamps)}",
+        f"  by mouth  {_offset(checked.offset_by_mouth)}",
+    ]
+    if checked.findings:
+        lines += ["", "findings", *(f"  - {finding}" for finding in checked.findings)]
+    else:
+        lines += ["", "nothing is wrong with it"]
+    return "\n".join(lines)
+
+
+def as_json(checked: BagCheck) -> dict[str, Any]:
+    """The check for other programs."""
+    return {
+        "path": str(checked.path),
+        "storage": checked.storage,
+        "compression": checked.compression,
+        "distro": checked.distro,
+        "files": checked.files,
+        "start_ns": checked.start_ns,
+        "end_ns": checked.end_ns,
+        "duration_s": checked.duration_s,
+        "cut_off": checked.cut_off,
+        "clean": checked.clean,
+        "topics": [
+            {
+                "topic": one.topic,
+                "type": one.type,
+                "use": one.use,
+                "definition": one.definition,
+                **asdict(one.rhythm),
+            }
+            for one in checked.topics
+        ],
+        "usable": asdict(checked.usable),
+        "pictures_ahead_of_sound": {
+            "by_stamps": asdict(checked.offset_by_stamps),
+            "by_mouth": asdict(checked.offset_by_mouth),
+        },
+        "findings": list(checked.findings),
+    }
+
+
+def _table(topics: tuple[TopicCheck, ...]) -> list[str]:
+    rows = [("topic", "type", "messages", "rate", "longest gap", "delay", "is")]
+    for one in topics:
+        measured = one.rhythm
+        delay = "" if measured.delay_s is None else f"{1e3 * measured.delay_s:.0f} ms"
+        use = one.use or ("definition missing" if one.definition == "missing" else "-")
+        rows.append(
+            (
+                one.topic,
+                one.type,
+                str(measured.count),
+                f"{measured.rate_hz:.1f} Hz",
+                f"{measured.longest_gap_s:.2f} s",
+                delay,
+                use,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(7)]
+    return [
+        "  ".join(
+            cell.rjust(width) if 1 < column < 6 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _offset(offset: Offset) -> str:
+    if offset.seconds is None:
+        return offset.how
+    return f"{1e3 * offset.seconds:+.0f} ms ({offset.how})"

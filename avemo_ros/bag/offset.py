@@ -1,0 +1,168 @@
+"""How far sound and pictures of a recording are apart, as far as it tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import HOP_NS, SpectrogramChunk
+from avemo_ros.clock import NS_PER_S
+from avemo_ros.vision.face import FrameTracks
+
+_STEP_S: Final = 0.02
+_FARTHEST: Final = 30
+"""Offsets that are tried, either way [steps]."""
+_SMOOTH: Final = 51
+"""What changes more slowly than over a second says nothing of single syllables [steps]."""
+_PAUSE_S: Final = 0.2
+"""Between two pictures; over longer ones the mouth is not known."""
+_QUIET_DB: Final = -60.0
+_SPEECH: Final = 0.5
+_ENOUGH_S: Final = 5.0
+"""Speech of a visible face that is needed: single sentences have as many chance matches as
+true ones (measured on clips with 1.2 s of speech each)."""
+_LEAST: Final = 0.25
+_CLEAR: Final = 1.3
+"""The best correlation must be so many times the next peak."""
+_BESIDE: Final = 6
+"""Offsets this near to the best one belong to its peak [steps]."""
+
+BY_STAMPS: Final = (
+    "delay of pictures less delay of sound, each the median from stamp (of sound: of its last "
+    "sample) to time of recording; right as far as both took equally long to be recorded"
+)
+BY_MOUTH: Final = (
+    "highest correlation of the mouth's opening with the sound's level while there is speech; "
+    "a mouth is ahead of its sound by up to 0.15 s by itself"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """How much earlier pictures are stamped than the sound of the same moment [s]."""
+
+    seconds: float | None
+    """Positive: pictures are ahead.  None: it cannot be told."""
+    how: str
+    """How it was estimated, or why it cannot be."""
+
+
+def by_stamps(pictures_delay_s: float | None, sound_delay_s: float | None) -> Offset:
+    """By the delays between stamps and times of recording."""
+    if pictures_delay_s is None or sound_delay_s is None:
+        return Offset(None, "cannot be told: it takes stamped pictures and stamped sound")
+    return Offset(pictures_delay_s - sound_delay_s, BY_STAMPS)
+
+
+@dataclass(slots=True)
+class MouthAndSound:
+    """Gathers what recorded features tell of mouths and sound."""
+
+    _mouths: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    _times: list[NDArray[np.int64]] = field(default_factory=list)
+    _levels: list[NDArray[np.float32]] = field(default_factory=list)
+    _speech: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def take_tracks(self, tracks: FrameTracks) -> None:
+        """The faces of the next picture."""
+        for face in tracks.faces:
+            if np.isfinite(face.mouth_opening):
+                self._mouths.setdefault(face.face_id, []).append(
+                    (tracks.stamp_ns, face.mouth_opening)
+                )
+
+    def take_chunk(self, chunk: SpectrogramChunk) -> None:
+        """The next spectrogram."""
+        self._times.append(chunk.stamp_ns + HOP_NS * np.arange(len(chunk.speech)))
+        self._levels.append(chunk.level_dbfs)
+        self._speech.append(chunk.speech)
+
+    def offset(self) -> Offset:
+        """By the mouth of the face that is seen most, and the level of the sound."""
+        if not self._mouths or not self._times:
+            return Offset(
+                None, "cannot be told: it takes recorded face tracks (with a mesh) and sound"
+            )
+        longest = Counter({name: len(seen) for name, seen in self._mouths.items()})
+        mouth = self._mouths[min(longest, key=lambda name: (-longest[name], name))]
+        correlations, speech_s = _correlate(
+            np.array([stamp for stamp, _ in mouth], np.int64),
+            np.array([opening for _, opening in mouth]),
+            np.concatenate(self._times),
+            np.concatenate(self._levels),
+            np.concatenate(self._speech),
+        )
+        if speech_s < _ENOUGH_S:
+            return Offset(
+                None,
+                f"cannot be told: {speech_s:.1f} s of speech with the face in view, and "
+                f"{_ENOUGH_S:g} s are needed",
+            )
+        best = int(np.argmax(correlations))
+        beside = np.abs(np.arange(len(correlations)) - best) > _BESIDE
+        peak, other = correlations[best], float(np.max(correlations[beside]))
+        if peak < _LEAST or peak < _CLEAR * other:
+            return Offset(
+                None,
+                f"cannot be told: mouth and sound go together nowhere clearly (best "
+                f"correlation {peak:.2f}, next {other:.2f})",
+            )
+        return Offset((best - _FARTHEST) * _STEP_S, f"{BY_MOUTH}; correlation {peak:.2f}")
+
+
+def _correlate(
+    seen_ns: NDArray[np.int64],
+    opening: NDArray[np.float64],
+    heard_ns: NDArray[np.int64],
+    level: NDArray[np.float32],
+    speech: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], float]:
+    """Correlation for each offset that is tried, and seconds of speech behind it."""
+    origin = int(seen_ns.min())
+    order, turn = np.argsort(seen_ns, kind="stable"), np.argsort(heard_ns, kind="stable")
+    seen = (seen_ns[order] - origin) / NS_PER_S
+    heard = (heard_ns[turn] - origin) / NS_PER_S
+    grid = np.arange(max(0.0, heard[0]), min(seen[-1], heard[-1]), _STEP_S)
+    if len(grid) <= _SMOOTH + 2 * _FARTHEST:
+        return np.zeros(2 * _FARTHEST + 1), 0.0
+    behind = np.clip(np.searchsorted(seen, grid), 1, len(seen) - 1)
+    known = seen[behind] - seen[behind - 1] <= _PAUSE_S
+    spoken = np.interp(grid, heard, speech[turn]) > _SPEECH
+    mouth = _quick(np.interp(grid, seen, opening[order]))
+    loud = _quick(np.interp(grid, heard, np.maximum(level[turn], _QUIET_DB)))
+    near = np.convolve(spoken, np.ones(_SMOOTH), "same") > 0
+    found = [_correlation(mouth, loud, known, near, lag) for lag in _lags()]
+    return np.array(found), float(np.count_nonzero(spoken & known)) * _STEP_S
+
+
+def _lags() -> Sequence[int]:
+    return range(-_FARTHEST, _FARTHEST + 1)
+
+
+def _correlation(
+    mouth: NDArray[np.float64],
+    loud: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    near: NDArray[np.bool_],
+    lag: int,
+) -> float:
+    """Of the mouth `lag` steps earlier with the sound."""
+    count = len(mouth) - abs(lag)
+    at_mouth = slice(max(0, -lag), max(0, -lag) + count)
+    at_sound = slice(max(0, lag), max(0, lag) + count)
+    both = known[at_mouth] & near[at_sound]
+    one, other = mouth[at_mouth][both], loud[at_sound][both]
+    if len(one) < _SMOOTH or np.ptp(one) == 0.0 or np.ptp(other) == 0.0:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _quick(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Without what changes slowly."""
+    padded = np.pad(values, _SMOOTH // 2, mode="edge")
+    return np.asarray(values - np.convolve(padded, np.ones(_SMOOTH) / _SMOOTH, "valid"))

@@ -1,0 +1,114 @@
+"""`avemo bag check`: what a bag holds, and what evaluation can and cannot use of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from avemo_ros.bag.check import BagCheck, check
+from avemo_ros.bag.check_report import as_json, report
+from avemo_ros.bag.recording import Kind, LabelRecord, Recording, Topics
+from avemo_ros.bag.topics import FIELDS, NOT_USED
+from avemo_ros.cli.bag_topics import add_topic_options, read_topics
+from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
+from avemo_ros.errors import BagError, LabelError
+from avemo_ros.truth.events import segments_of_events
+from avemo_ros.truth.file import LabelFile, find_labels, read_labels
+
+CLEAN: Final = 0
+FINDINGS: Final = 1
+UNREADABLE: Final = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "bags", nargs="+", type=Path, metavar="BAG", help="a bag's folder, or one file of it"
+    )
+    add_topic_options(parser)
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there too")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
+    parser.epilog = (
+        "exit status: 0 all is usable and clean, 1 there are findings or parts that cannot be "
+        "used, 2 a bag cannot be read"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was found; returns the worst of the bags' exit statuses.
+
+    Raises:
+        ConfigError: an option is not allowed.
+        OutputError: the result cannot be written.
+    """
+    topics = read_topics(args)
+    check_outputs([args.json])
+    if not args.force:
+        refuse_existing([args.json])
+    status = CLEAN
+    results: list[dict[str, Any]] = []
+    for number, path in enumerate(args.bags):
+        try:
+            checked = with_labels(check(path, topics))
+        except BagError as error:
+            print(f"avemo: error: {error}", file=sys.stderr)
+            results.append({"path": str(path), "error": str(error)})
+            status = UNREADABLE
+            continue
+        print(f"{chr(10) if number else ''}{report(checked)}")
+        results.append(as_json(checked))
+        status = max(status, CLEAN if checked.clean else FINDINGS)
+    if args.json is not None:
+        write_json(args.json, {"bags": results})
+    return status
+
+
+def with_labels(checked: BagCheck) -> BagCheck:
+    """What the labels beside the bag, or in it, say of its time."""
+    try:
+        beside = find_labels(checked.path)
+        if beside is not None:
+            labels, what = read_labels(beside, checked.start_ns), beside.name
+        elif checked.usable.labels:
+            labels, what = _of_topic(checked), checked.usable.labels
+        else:
+            return checked
+    except LabelError as error:
+        return _with(checked, "", f"the labels cannot be used: {error}")
+    spans = [
+        segment
+        for segment in labels.segments
+        if segment.end_ns > checked.start_ns and segment.start_ns < checked.end_ns
+    ]
+    if not spans:
+        return _with(checked, "", f"none of the labels in {what} is of the bag's time")
+    people = len({segment.person for segment in spans})
+    text = f"{len(spans)} segment(s) of {people} person(s) ({what})"
+    left_out = len(labels.segments) - len(spans)
+    said = f"{left_out} label(s) in {what} are not of the bag's time" if left_out else ""
+    return _with(checked, text, said)
+
+
+def _of_topic(checked: BagCheck) -> LabelFile:
+    only: dict[str, Any] = dict.fromkeys(FIELDS, NOT_USED)
+    only["labels"] = checked.usable.labels
+    with Recording(checked.path, Topics(**only)) as recording:
+        texts = [
+            (item.stamp_ns, item.text)
+            for _, item in recording.items(frozenset({Kind.LABELS}))
+            if isinstance(item, LabelRecord)
+        ]
+    return segments_of_events(
+        texts, checked.end_ns, checked.start_ns, topic=checked.usable.labels
+    )
+
+
+def _with(checked: BagCheck, labels: str, finding: str) -> BagCheck:
+    return replace(
+        checked,
+        usable=replace(checked.usable, labels=labels),
+        findings=(*checked.findings, *filter(None, [finding])),
+    )

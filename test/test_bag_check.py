@@ -1,0 +1,280 @@
+"""`avemo bag check` says what a bag holds, what is wrong with it, and what can be used."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_bags as made
+from tiny_bags import MS, START
+
+from avemo_ros.audio.chunk import BINS, SpectrogramChunk
+from avemo_ros.bag.check import BagCheck, check
+from avemo_ros.bag.offset import MouthAndSound, by_stamps
+from avemo_ros.cli.main import main
+from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
+
+S = 10**9
+
+
+def checked(tmp_path: Path, rows: list[made.Row], storage: str = "mcap") -> BagCheck:
+    return check(made.write(tmp_path / "bag", rows, storage))
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_good_bag_has_no_findings(tmp_path: Path, storage: str) -> None:
+    found = checked(tmp_path, made.session(2.0), storage)
+    assert found.findings == ()
+    assert found.clean
+    assert (found.storage, found.files, found.duration_s) == (storage, 1, 2.0)
+    assert found.usable.raw == "pictures (/image_raw) and sound (/audio)"
+    assert found.usable.features == found.usable.states == found.usable.labels == ""
+    by_topic = {one.topic: one for one in found.topics}
+    assert by_topic["/audio_info"].use == "audio info"
+    assert {one.definition for one in found.topics} == {"bag"}
+    pictures, sound = by_topic["/image_raw"].rhythm, by_topic["/audio"].rhythm
+    assert pictures.rate_hz == pytest.approx(25.0)
+    assert sound.rate_hz == pytest.approx(50.0)
+    assert pictures.longest_gap_s == pytest.approx(0.04)
+    assert (pictures.delay_s, sound.delay_s) == (0.0, 0.0)
+    assert found.offset_by_stamps.seconds == 0.0
+
+
+def without(rows: list[made.Row], start_ms: int, end_ms: int, topic: str) -> list[made.Row]:
+    return [
+        row
+        for row in rows
+        if row.topic != topic or not START + start_ms * MS <= row.log_ns < START + end_ms * MS
+    ]
+
+
+def shifted(rows: list[made.Row], topic: str, change: Callable[[int, int], int]) -> None:
+    """Change stamps: `change(number, stamp)`."""
+    own = [row for row in rows if row.topic == topic]
+    for number, row in enumerate(own):
+        stamp = row.message.header.stamp
+        changed = change(number, stamp.sec * S + stamp.nanosec)
+        stamp.sec, stamp.nanosec = changed // S, changed % S
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (without(made.session(3.0), 1000, 2000, "/image_raw"), "/image_raw: 1 gap(s), 1.00 s"),
+        (
+            without(made.session(3.0), 1000, 1200, "/audio"),
+            "/audio: 0.20 s of sound are missing in 1 place(s)",
+        ),
+        (made.session(1.0)[1:], "no audio_info was recorded"),
+        (
+            [row for row in made.session(1.0) if row.topic == "/image_raw"],
+            "evaluation has only pictures",
+        ),
+    ],
+    ids=["pictures", "sound", "format", "no sound"],
+)
+def test_what_is_missing_is_said(tmp_path: Path, rows: list[made.Row], said: str) -> None:
+    found = checked(tmp_path, rows)
+    assert any(said in finding for finding in found.findings), found.findings
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda i, stamp: stamp - (i == 30) * 100 * MS,
+            "the stamps of 1 message(s) are not later",
+        ),
+        (lambda i, stamp: stamp - (i >= 30) * 10 * S, "time starts anew 1 time(s)"),
+        (lambda i, stamp: stamp + (i >= 30) * 10 * S, "jump against each other 1 time(s)"),
+        (lambda i, stamp: stamp - 100 * S, "stamps are 100.0 s from the times of recording"),
+        (lambda i, stamp: 0, "50 message(s) without a stamp"),
+        (lambda i, stamp: stamp - 300 * MS, "pictures are 0.30 s ahead of the sound"),
+    ],
+    ids=["order", "anew", "jump", "far", "zero", "offset"],
+)
+def test_odd_stamps_are_said(
+    tmp_path: Path, change: Callable[[int, int], int], said: str
+) -> None:
+    rows = made.session(2.0)
+    shifted(rows, "/image_raw", change)
+    found = checked(tmp_path, rows)
+    assert any(said in finding for finding in found.findings), found.findings
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_recorder_whose_clock_was_set_back_is_said(tmp_path: Path, storage: str) -> None:
+    first, second = made.session(12.0, START + 5 * S), made.session(12.0, START)
+    found = checked(tmp_path, [*first, *second], storage)
+    assert any("clock was set back" in finding for finding in found.findings), found.findings
+
+
+def test_unreadable_messages_are_counted_by_topic(tmp_path: Path) -> None:
+    rows = made.session(1.0)
+    for row in rows:
+        if row.topic == "/image_raw" and row.log_ns > START + 500 * MS:
+            row.message.encoding = "nonsense"
+    bag = made.write(tmp_path / "bag", rows, "sqlite3")
+    with sqlite3.connect(bag / "bag.db3") as base:
+        base.execute(
+            "UPDATE messages SET data = x'00' WHERE id IN "
+            "(SELECT max(messages.id) FROM messages)"
+        )
+    found = check(bag)
+    text = "\n".join(found.findings)
+    assert "/image_raw: 12 picture(s) cannot be used: picture encoding is 'nonsense'" in text
+    assert "/audio: 1 message(s) left out" in text
+    assert {one.topic: one.rhythm.count for one in found.topics}["/audio"] == 50
+
+
+def test_topics_that_cannot_be_told_apart_are_a_finding_and_the_rest_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    rows = [*made.session(1.0), made.picture(0, START, topic="/other/image_raw")]
+    found = checked(tmp_path, rows)
+    assert found.usable.raw == "sound (/audio), but no pictures"
+    assert any("several topics may be the image" in text for text in found.findings)
+
+
+def test_nothing_that_can_be_used_is_a_finding(tmp_path: Path) -> None:
+    found = checked(tmp_path, [made.text("hello", START, "/chatter")])
+    assert any("nothing that can be used" in text for text in found.findings)
+    assert found.topics[0].topic == "/chatter"
+
+
+# --- sound against pictures
+
+
+def test_by_stamps_it_is_the_difference_of_the_delays() -> None:
+    assert by_stamps(0.05, 0.02).seconds == pytest.approx(0.03)
+    assert by_stamps(None, 0.02).seconds is None
+
+
+def scene(seconds: float, ahead_ns: int) -> MouthAndSound:
+    """Somebody babbles; the pictures are stamped too early."""
+    noise = np.random.default_rng(0)
+    times = np.arange(0, seconds, 0.01)
+    syllables = np.convolve(noise.random(len(times)), np.hanning(25), "same")
+    syllables /= syllables.max()
+    gathered = MouthAndSound()
+    for at in range(0, len(times), 4):
+        face = FaceTrack(
+            "f0001",
+            Box(0.25, 0.25, 0.5, 0.5),
+            0.9,
+            None,
+            None,
+            0.9,
+            float(syllables[at]),
+            np.zeros((2, 2), np.uint8),
+        )
+        stamp_ns = START + at * 10 * MS - ahead_ns
+        gathered.take_tracks(FrameTracks(stamp_ns, 640, 480, (face,)))
+    for at in range(0, len(times), 10):
+        level = (-50 + 40 * syllables[at : at + 10]).astype(np.float32)
+        speech = np.full(len(level), 0.9, np.float32)
+        power = np.zeros((len(level), BINS), np.float32)
+        stamp_ns = START + at * 10 * MS
+        gathered.take_chunk(SpectrogramChunk(stamp_ns, power, speech, level, gap=False))
+    return gathered
+
+
+@pytest.mark.parametrize("ahead_ms", [-300, 0, 120])
+def test_by_the_mouth_it_is_where_both_move_together(ahead_ms: int) -> None:
+    found = scene(20.0, ahead_ms * MS).offset()
+    assert found.seconds == pytest.approx(ahead_ms / 1000, abs=0.021)
+
+
+def test_of_too_little_speech_it_cannot_be_told() -> None:
+    found = scene(3.0, 0).offset()
+    assert found.seconds is None
+    assert "cannot be told" in found.how
+
+
+def test_where_mouth_and_sound_have_nothing_in_common_it_cannot_be_told() -> None:
+    gathered, other = scene(20.0, 0), scene(20.0, 2 * S)
+    gathered._mouths = other._mouths
+    found = gathered.offset()
+    assert found.seconds is None
+    assert "nowhere clearly" in found.how
+
+
+# --- the command
+
+
+def test_the_command_says_by_its_exit_status_what_is_to_be_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = made.write(tmp_path / "good", made.session(1.0))
+    bad = made.write(tmp_path / "bad", made.session(1.0)[1:])
+    assert main(["bag", "check", str(good)]) == 0
+    assert "nothing is wrong with it" in capsys.readouterr().out
+    assert main(["bag", "check", str(good), str(bad)]) == 1
+    assert "no audio_info" in capsys.readouterr().out
+    assert main(["bag", "check", str(bad), "--sound-format", "16000,1,S16LE"]) == 0
+    assert main(["bag", "check", str(good), str(tmp_path / "none")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_the_command_writes_what_it_found_and_replaces_nothing_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = made.write(tmp_path / "good", made.session(1.0))
+    out = tmp_path / "out.json"
+    assert main(["bag", "check", str(good), "--json", str(out)]) == 0
+    found = json.loads(out.read_text())["bags"][0]
+    assert (found["clean"], found["duration_s"], found["cut_off"]) == (True, 1.0, False)
+    assert {one["topic"] for one in found["topics"]} == {
+        "/audio",
+        "/audio_info",
+        "/image_raw",
+    }
+    assert main(["bag", "check", str(good), "--json", str(out)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main(["bag", "check", str(good), "--json", str(out), "--force"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "status", "said"),
+    [
+        ("person,start,end,label\nanna,0.1,0.9,happy\n", 0, "1 segment(s) of 1 person(s)"),
+        ("person,start,end,label\nanna,10,20,happy\n", 1, "none of the labels"),
+        ("person,start,end,label\nanna,0.5,0.9,furious!\n", 1, "labels cannot be used"),
+    ],
+)
+def test_the_command_looks_at_the_labels_beside_the_bag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], labels: str, status: int, said: str
+) -> None:
+    good = made.write(tmp_path / "good", made.session(1.0))
+    (tmp_path / "good.labels.csv").write_text(labels)
+    assert main(["bag", "check", str(good)]) == status
+    assert said in capsys.readouterr().out
+
+
+def test_the_command_reads_the_labels_in_the_bag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*made.session(1.0), made.text('{"person": "anna", "label": "sad"}', START + MS)]
+    assert main(["bag", "check", str(made.write(tmp_path / "bag", rows))]) == 0
+    assert "1 segment(s) of 1 person(s) (/labels)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--topic", "camera=/image_raw"], "allowed: WHAT=NAME with WHAT of image, audio"),
+        (["--topic", "image=/a", "--topic", "image=/b"], "image once"),
+        (["--sound-format", "16000"], "RATE,CHANNELS,FORMAT"),
+        (["--sound-format", "16000,1,S17"], "sample format 'S17'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str], said: str
+) -> None:
+    good = made.write(tmp_path / "good", made.session(0.1))
+    assert main(["bag", "check", str(good), *option]) == 2
+    assert said in capsys.readouterr().err
