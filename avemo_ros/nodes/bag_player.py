@@ -19,12 +19,14 @@ from avemo_ros.nodes.shell import run
 
 BAG: Final = Parameter("bag", "", "Recording to play: a bag's folder, or one file of it.")
 TOPICS: Final = Parameter(
-    "play_topics", "", "Play only these topics, with blanks or commas between; empty: all of them."
+    "play_topics", "", "Play only these topics, blanks or commas between; empty: all of them."
 )
 RATE: Final = Parameter(
     "play_rate", 1.0, "Seconds of the recording in a second.", low=0.01, high=100.0
 )
-START: Final = Parameter("play_start_s", 0.0, "Leave out the first seconds [s].", low=0.0, high=1e6)
+START: Final = Parameter(
+    "play_start_s", 0.0, "Leave out the first seconds [s].", low=0.0, high=1e6
+)
 CLOCK: Final = Parameter(
     "play_clock",
     True,

@@ -35,7 +35,9 @@ COMPRESSED: Final = Parameter(
     "record_compressed", False, "Of raw pictures, record the JPEG ones on image_raw/compressed."
 )
 STATES: Final = Parameter("record_states", True, "Record emotion_states, too.")
-TOPICS: Final = Parameter("record_topics", "", "More topics to record, with blanks or commas between.")
+TOPICS: Final = Parameter(
+    "record_topics", "", "More topics to record, with blanks or commas between."
+)
 STORAGE: Final = Parameter("record_storage", STORAGES[0], "Kind of file.", choices=STORAGES)
 COMPRESSION: Final = Parameter(
     "record_compression", COMPRESSIONS[0], "Of the file's content.", choices=COMPRESSIONS
