@@ -68,7 +68,9 @@ class Decoder:
         try:
             return store.deserialize_cdr(data, channel.type)
         except (SerdeError, TypesysError, KeyError, IndexError, ValueError) as error:
-            raise BagError(f"it is no {channel.type} ({error})") from error
+            raise BagError(
+                f"their bytes do not fit to the definition of {channel.type}"
+            ) from error
 
     def _store(self, channel: Channel) -> Typestore:
         if channel.key not in self._stores:

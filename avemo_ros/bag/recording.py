@@ -64,6 +64,7 @@ class Recording:
         self._bag = Bag(path)
         self._notes: list[str] = []
         self._left_out: Counter[tuple[str, str]] = Counter()
+        self._said: dict[tuple[str, str], str] = {}
         self._given = topics.sound_format
         try:
             self._channels = choose_all(topics, self._bag.channels)
@@ -126,8 +127,8 @@ class Recording:
     def problems(self) -> list[str]:
         """What is missing, unreadable or odd; complete after iterating."""
         left_out = [
-            f"{topic}: {count} message(s) {text}"
-            for (topic, text), count in sorted(self._left_out.items())
+            f"{topic}: {count} message(s) {self._said[topic, kind]}"
+            for (topic, kind), count in sorted(self._left_out.items())
         ]
         return [*self._notes, *self._bag.problems, *left_out]
 
@@ -147,7 +148,7 @@ class Recording:
         topics = {self._channels[name].topic for name in wanted}
         for known in [key for key in self._left_out if key[0] in topics]:
             del self._left_out[known]
-        sound = _Sound(self._first_format, self._odd)
+        sound = _Sound(self._first_format, self._no_stamp)
         for raw in self._bag.messages([self._channels[name] for name in names.values()]):
             name = names[raw.key]
             channel = self._channels[name]
@@ -155,9 +156,9 @@ class Recording:
                 message = self._decoder.decode(channel, raw.data)
                 item = self._item(name, channel.topic, message, raw.log_ns, sound)
             except AudioFormatError as error:
-                self._left_out[channel.topic, f"left out: {error}"] += 1
+                self._note(channel.topic, error.kind, f"left out: {error}")
             except (BagError, ValueError) as error:
-                self._left_out[channel.topic, f"left out: {_first_line(error)}"] += 1
+                self._note(channel.topic, type(error).__name__, f"left out: {error}")
             else:
                 if item is not None:
                     yield raw.log_ns, item
@@ -192,11 +193,17 @@ class Recording:
         stamp_ns = content.stamp_ns(message.header.stamp)
         if stamp_ns > 0:
             return stamp_ns
-        self._odd(topic, "without a stamp; the time of recording is used instead")
+        self._no_stamp(topic)
         return log_ns
 
-    def _odd(self, topic: str, text: str) -> None:
-        self._left_out[topic, text] += 1
+    def _no_stamp(self, topic: str) -> None:
+        text = "without a stamp; the time of recording is used instead"
+        self._note(topic, "stamp", text)
+
+    def _note(self, topic: str, kind: str, text: str) -> None:
+        """Count what is wrong or odd; of a kind the first text is kept."""
+        self._left_out[topic, kind] += 1
+        self._said.setdefault((topic, kind), text)
 
     # --- what can be used
 
@@ -241,11 +248,11 @@ class Recording:
 class _Sound:
     """Decodes the sound of one iteration."""
 
-    def __init__(self, form: SoundFormat | None, odd: Callable[[str, str], None]) -> None:
+    def __init__(self, form: SoundFormat | None, no_stamp: Callable[[str], None]) -> None:
         self.form = form
         self.mute = Mute()
         self._arrivals = ArrivalClock()
-        self._odd = odd
+        self._no_stamp = no_stamp
 
     def block(self, topic: str, message: Any, log_ns: int) -> AudioBlock:
         """The sound of a message.
@@ -261,7 +268,7 @@ class _Sound:
         if hasattr(message, "header"):
             stamp_ns = content.stamp_ns(message.header.stamp)
             if stamp_ns <= 0:
-                self._odd(topic, "without a stamp; the time of recording is used instead")
+                self._no_stamp(topic)
         if stamp_ns <= 0:
             stamp_ns = self._arrivals.stamp(log_ns, length_ns(samples, form))
         return self.mute.apply(AudioBlock(stamp_ns, form.rate, samples))
@@ -273,7 +280,3 @@ def _useless(bag: Bag, notes: list[str]) -> str:
     there = ", ".join(f"{channel.topic} ({channel.type})" for channel in bag.channels)
     why = "".join(f"; {note}" for note in notes)
     return f"bag '{bag.path}' holds nothing that can be used{why}; its topics: {there}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
