@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from made_sessions import seg, session, stream
+from made_sessions import said, seg, session, stream
 
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.replay.answers import Answers, of_hops
+from avemo_ros.replay.answers import Answers, distribution, of_hops
 from avemo_ros.replay.matching import judge
 from avemo_ros.replay.rates import Bootstrap, calibration, coverage, rates
 
@@ -53,7 +53,7 @@ def test_rates_are_those_counted_by_hand() -> None:
 
 
 def test_rates_of_nothing_cannot_be_told() -> None:
-    nothing = answers(SAID, TRUTH).only([False] * 8)
+    nothing = answers(SAID, TRUTH).at([])
     found = rates(nothing, Bootstrap("segments", 100))
     assert (found["items"], found["accuracy"], found["ua"], found["macro_f1"]) == (
         0,
@@ -128,3 +128,17 @@ def test_no_claim_at_all_is_wrong_everywhere() -> None:
     }
     claims = coverage(given, ["LOW_QUALITY"] * 3, bootstrap)
     assert claims["intervals"] == {"share": (0, 0), "accuracy": None}
+
+
+@pytest.mark.parametrize(
+    "probabilities",
+    [(), (0.5, 0.5), (0.0,) * 7, (math.nan,) + (0.1,) * 6, (1.5, -0.5, *(0.0,) * 5)],
+    ids=["none", "two", "zeros", "nan", "negative"],
+)
+def test_what_is_no_distribution_is_no_answer(probabilities: tuple[float, ...]) -> None:
+    assert distribution(said(0, "sad", probabilities=probabilities)) == ()
+
+
+def test_a_distribution_sums_to_one() -> None:
+    given = distribution(said(0, "sad", probabilities=(2.0,) * 6 + (4.0,)))
+    assert given == pytest.approx((0.125,) * 6 + (0.25,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -47,14 +48,17 @@ class Answers:
         """(N,) whether there is a distribution."""
         return self.said != NO_ANSWER
 
-    def only(self, keep: Tensor | Sequence[bool]) -> Answers:
-        """Those with True, in the same order."""
-        mask = torch.as_tensor(keep, dtype=torch.bool)
-        places = torch.nonzero(mask).flatten().tolist()
+    def only(self, keep: Tensor) -> Answers:
+        """Those with True, in the same order; `keep` is (N,)."""
+        return self.at(torch.nonzero(keep).flatten().tolist())
+
+    def at(self, places: Sequence[int]) -> Answers:
+        """Those at some places."""
+        index = torch.tensor(places, dtype=torch.long)
         return Answers(
-            self.truth[mask],
-            self.log_probabilities[mask],
-            self.claimed[mask],
+            self.truth[index],
+            self.log_probabilities[index],
+            self.claimed[index],
             tuple(self.groups[place] for place in places),
         )
 
@@ -99,9 +103,9 @@ def distribution(estimate: EmotionEstimate | None) -> tuple[float, ...]:
     """The probabilities of EMOTIONS; empty where there are none, or none that can be used."""
     if estimate is None or len(estimate.probabilities) != len(EMOTIONS):
         return ()
-    row = np.array(estimate.probabilities)
-    usable = bool(np.isfinite(row).all()) and row.min() >= 0 and row.sum() > 0
-    return tuple((row / row.sum()).tolist()) if usable else ()
+    row, whole = estimate.probabilities, sum(estimate.probabilities)
+    usable = min(row) >= 0 and 0 < whole < math.inf
+    return tuple(share / whole for share in row) if usable else ()
 
 
 def status_of(estimate: EmotionEstimate | None) -> str:

@@ -16,18 +16,11 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.affect import affect
 from avemo_ros.replay.answers import Answers, of_hops, of_segments, status_of
 from avemo_ros.replay.matching import Judged, judge
-from avemo_ros.replay.rates import (
-    LEVEL,
-    Bootstrap,
-    calibration,
-    coverage,
-    rates,
-    short_rates,
-)
+from avemo_ros.replay.parts import USED, by_name, by_part, used
+from avemo_ros.replay.rates import LEVEL, Bootstrap, calibration, coverage, rates
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.stability import reaction, stability
 from avemo_ros.replay.tracking import tracking
-from avemo_ros.state.estimate import EmotionEstimate
 from avemo_ros.truth.agreement import agreement
 
 ROUNDS: Final = 1000
@@ -37,7 +30,6 @@ WORST: Final = 20
 """Segments that are listed as worst."""
 _HOP_S: Final = 0.1
 """A hop stands for this long where there are not two [s]."""
-_USED: Final = ("face", "voice", "both", "none")
 
 
 def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any]:
@@ -93,15 +85,15 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
             "reaction": reaction(judged),
             "tracking": tracking(judged),
             "valence_arousal": affect(kept),
-            "by_modality": _by(frames, [_used(item) for item in estimates], _USED),
-            "by_status": _by(frames, [status_of(item) for item in estimates]),
-            "by_session": _by_part(
+            "by_modality": by_name(frames, [used(item) for item in estimates], USED),
+            "by_status": by_name(frames, [status_of(item) for item in estimates]),
+            "by_session": by_part(
                 frames,
                 segments,
                 [judged[at].session.name for at, _ in hops],
                 [judged[at].session.name for at, _ in asked],
             ),
-            "by_person": _by_part(
+            "by_person": by_part(
                 frames,
                 segments,
                 [people[at][hop.segment] for at, hop in hops],
@@ -193,52 +185,6 @@ def _worst(listed: Sequence[dict[str, Any]]) -> list[int]:
             place,
         ),
     )[:WORST]
-
-
-def _used(estimate: EmotionEstimate | None) -> str:
-    """What a distribution rests on, one of _USED."""
-    if estimate is None or estimate.face_share == estimate.voice_share == 0:
-        return "none"
-    if estimate.face_share > 0 and estimate.voice_share > 0:
-        return "both"
-    return "face" if estimate.face_share > 0 else "voice"
-
-
-def _by(
-    frames: Answers, names: Sequence[str], all_names: Iterable[str] = ()
-) -> dict[str, dict[str, Any]]:
-    """Figures of the hops of each name."""
-    parts: dict[str, dict[str, Any]] = {}
-    for name in all_names or sorted(set(names)):
-        part = frames.only([one == name for one in names])
-        parts[name] = {
-            "hops": len(part),
-            "share": len(part) / len(frames) if len(frames) else None,
-            "claimed": int((part.claimed >= 0).sum()),
-            **short_rates(part),
-        }
-    return parts
-
-
-def _by_part(
-    frames: Answers,
-    segments: Answers,
-    of_frames: Sequence[str],
-    of_segments_: Sequence[str],
-) -> dict[str, dict[str, Any]]:
-    """Figures of each session or person."""
-    parts: dict[str, dict[str, Any]] = {}
-    for name in sorted(set(of_frames)):
-        hops = frames.only([one == name for one in of_frames])
-        whole = segments.only([one == name for one in of_segments_])
-        parts[name] = {
-            "hops": len(hops),
-            "segments": len(whole),
-            **short_rates(hops),
-            "segment_accuracy": short_rates(whole)["accuracy"],
-            "coverage": int((hops.claimed >= 0).sum()) / len(hops),
-        }
-    return parts
 
 
 def _agreement(judged: Sequence[Judged]) -> dict[str, Any] | None:

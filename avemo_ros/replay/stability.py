@@ -90,16 +90,11 @@ def reaction(judged: Sequence[Judged]) -> dict[str, Any]:
     changes = 0
     for one in judged:
         for track in _tracks(one):
+            seen = _first_right(one, track)
             for place in _true_changes(one, track):
                 changes += 1
-                segment = one.truth[place]
-                seen = [
-                    hop.stamp_ns
-                    for hop in track
-                    if hop.segment == place and _claim(hop) == segment.label
-                ]
-                if seen:
-                    delays.append(to_s(min(seen) - segment.start_ns))
+                if place in seen:
+                    delays.append(to_s(seen[place] - one.truth[place].start_ns))
     return {
         "changes": changes,
         "detected": len(delays),
@@ -107,6 +102,15 @@ def reaction(judged: Sequence[Judged]) -> dict[str, Any]:
         "median_s": float(np.median(delays)) if delays else None,
         "p90_s": float(np.percentile(delays, 90)) if delays else None,
     }
+
+
+def _first_right(judged: Judged, track: Sequence[JudgedHop]) -> dict[int, int]:
+    """When the label of each truth is first claimed within it [ns]."""
+    seen: dict[int, int] = {}
+    for hop in track:
+        if _claim(hop) == judged.truth[hop.segment].label:
+            seen[hop.segment] = min(hop.stamp_ns, seen.get(hop.segment, hop.stamp_ns))
+    return seen
 
 
 def _tracks(judged: Judged) -> list[list[JudgedHop]]:
