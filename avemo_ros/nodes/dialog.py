@@ -54,7 +54,7 @@ class Dialog(ManagedNode):
         self._respond: RespondService | None = None
         self._inputs: list[qos.Inlet] = []
         self._outputs: list[Any] = []
-        self._services: list[Any] = []
+        self._clearing: Any = None
         self._states_trouble = Trouble(self.get_logger(), "emotion_states")
 
     def prepare(self) -> None:
@@ -86,7 +86,7 @@ class Dialog(ManagedNode):
             self._voice.open()
         self._stage.open()
         self._respond = RespondService(self, self._stage)
-        self._services = [self.create_service(Trigger, "clear_conversation", self._clear)]
+        self._clearing = self.create_service(Trigger, "clear_conversation", self._clear)
         inputs = [
             (EmotionStateArray, "emotion_states", self._take_states),
             (String, "speech_text", self._take_text),
@@ -114,11 +114,12 @@ class Dialog(ManagedNode):
         if self._respond is not None:
             self._respond.close()
             self._respond = None
-        for service in self._services:
-            self.destroy_service(service)
+        if self._clearing is not None:
+            self.destroy_service(self._clearing)
+            self._clearing = None
         for publisher in self._outputs:
             self.destroy_publisher(publisher)
-        self._inputs, self._services, self._outputs = [], [], []
+        self._inputs, self._outputs = [], []
 
     def release(self) -> None:
         """Forget everything."""
