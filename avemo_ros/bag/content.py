@@ -111,6 +111,15 @@ def estimates(message: Any) -> tuple[EmotionEstimate, ...]:
     return tuple(estimate(state) for state in states)
 
 
+def latencies_s(message: Any) -> tuple[float, ...]:
+    """How late each state of an EmotionStateArray, or an EmotionState, was published [s].
+
+    Those of 0 are left out: what was not published live has no latency.
+    """
+    states = message.states if hasattr(message, "states") else (message,)
+    return tuple(float(state.latency) for state in states if state.latency > 0)
+
+
 def _face(message: Any) -> FaceTrack:
     side = message.crop_side
     pose = HeadPose(message.yaw, message.pitch, message.roll)

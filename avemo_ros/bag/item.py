@@ -40,6 +40,8 @@ class StatesRecord:
     stamp_ns: int
     """Sensor time of the windows' end [ns]."""
     estimates: tuple[EmotionEstimate, ...]
+    latencies_s: tuple[float, ...] = ()
+    """From the windows' end to publication, of those that say so [s]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,9 @@ class Recording:
             return replace(chunk, stamp_ns=self._stamp(topic, message, log_ns))
         elif name == "states":
             stamp_ns = self._stamp(topic, message, log_ns)
-            return StatesRecord(stamp_ns, content.estimates(message))
+            return StatesRecord(
+                stamp_ns, content.estimates(message), content.latencies_s(message)
+            )
         elif name == "labels":
             return LabelRecord(log_ns, str(message.data))
         return None

@@ -79,8 +79,9 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
         LabelError: there are no labels, they cannot be read, or none overlaps the bag.
         OutputError: the replay cannot be stored.
     """
-    # Loads PyTorch and MediaPipe, which is not a part of the replay.
-    import_module("avemo_ros.replay.play")
+    if job.use != "states":
+        # Loads PyTorch, once in each worker; that is no part of the replay.
+        import_module("avemo_ros.replay.estimates")
     tell(0.0)
     found = _labels(job)
     place = None if job.cache is None else job.cache / f"{_key(job)}.json.gz"

@@ -176,8 +176,7 @@ def _segments(names: Sequence[str], segments: Sequence[Mapping[str, Any]]) -> st
             item["answers"], item["confidences"], item["changes"], strict=True
         ):
             told = "" if sure is None else f" {number(100 * sure, 0)} %"
-            mark = _colour("", change) if change in ("better", "worse") else Html("")
-            cells.append(Html(f"{word(answer)}{told} {mark}"))
+            cells.append(Html(f"{word(answer)}{told}{_MARKS.get(change, '')}"))
         where = f"{item['session']}, {item['start_s']:.1f} to {item['end_s']:.1f} s"
         rows.append((where, item["person"] or "-", word(item["truth"]), *cells))
     more = len(segments) - _MOST_SEGMENTS
@@ -193,6 +192,10 @@ def _worst_change(changes: Sequence[str]) -> str:
     return min(changes, key=lambda change: _ORDER[change])
 
 
+_MARKS: Final = {
+    "better": ' <span class="good">better</span>',
+    "worse": ' <span class="bad">worse</span>',
+}
 _ORDER: Final = {"worse": 0, "better": 1, "other": 2, "": 3}
 _FOOTER: Final = (
     "<p>UA: mean recall over the classes that occur. Better and worse follow the figure: more "

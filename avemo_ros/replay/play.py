@@ -96,6 +96,7 @@ def _states(recording: Recording, began: float, report: Progress) -> Replayed:
     for log_ns, item in recording.items(frozenset({Kind.STATES})):
         if isinstance(item, StatesRecord):
             hops.append(_hop(item))
+            latencies += item.latencies_s
             report(to_s(log_ns - recording.start_ns))
     stamps = [hop.stamp_ns for hop in hops]
     return Replayed(

@@ -1,0 +1,236 @@
+"""Many bags, evaluated in parallel, again and again alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_bags import STATES, STORE, STRING, Row, new, write
+from made_hops import clip
+from made_replays import LABELS, outcome, seg, session, states_bag
+
+from avemo_ros.bag.encode import Encoder
+from avemo_ros.errors import BagError, LabelError
+from avemo_ros.replay.evaluation import evaluate, shared
+from avemo_ros.replay.outcome import Lost, Outcome
+from avemo_ros.replay.request import Request
+from avemo_ros.replay.thresholds import read_thresholds
+
+
+class Heard:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.bags = 0
+        self.reached: list[tuple[float, int]] = []
+
+    def begin(self, seconds: float, bags: int) -> None:
+        self.seconds, self.bags = seconds, bags
+
+    def reach(self, seconds: float, bags: int) -> None:
+        self.reached.append((seconds, bags))
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Two that can be evaluated, and three that cannot."""
+    folder = tmp_path_factory.mktemp("bags")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "metadata.yaml").write_text("rosbag2_bagfile_information: [")
+    return (
+        states_bag(folder / "kitchen"),
+        states_bag(folder / "silent", labels=""),
+        states_bag(folder / "late", labels="person,start,end,label\n,900,903,happy\n"),
+        folder / "broken",
+        states_bag(folder / "hall", 12.0),
+    )
+
+
+@pytest.fixture(scope="module")
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache") / "deep" / "replays"
+
+
+@pytest.fixture(scope="module")
+def found(bags: tuple[Path, ...], heard: Heard, cache: Path) -> Outcome:
+    limits = read_thresholds(["coverage=0.2"], ["changes_per_minute=0"])
+    request = Request(bags, use="states", cache=cache, rounds=100, thresholds=limits)
+    return evaluate(request, heard)
+
+
+def text_of(found: Outcome) -> str:
+    result: dict[str, Any] = dict(found.result)
+    result.pop("realtime_factor")
+    return json.dumps(result, indent=1)
+
+
+def test_what_can_be_evaluated_is_and_the_rest_is_told(found: Outcome) -> None:
+    assert [bag["name"] for bag in found.result["bags"]] == ["kitchen", "hall"]
+    reasons = {bag["name"]: bag["reason"] for bag in found.result["failed"]}
+    assert list(reasons) == ["silent", "late", "broken"]
+    assert "silent.labels.csv" in reasons["silent"]
+    assert "no label lies within the recording" in reasons["late"]
+    assert not found.passed
+
+
+def test_figures_of_each_bag_and_of_all_are_those_of_the_score(found: Outcome) -> None:
+    kitchen, hall = found.result["bags"]
+    # Two of three segments of the kitchen are as the recorded states say.
+    assert kitchen["figures"]["segment_accuracy"] == pytest.approx(2 / 3, abs=1e-6)
+    assert hall["figures"]["segment_accuracy"] < 1
+    segments = found.result["overall"]["segments"]
+    right = sum(item["right"] for item in segments["list"])
+    assert found.result["figures"]["segment_accuracy"] == pytest.approx(
+        right / segments["items"], abs=1e-6
+    )
+    assert kitchen["source"] == "states"
+    assert kitchen["labels"] == [
+        {"name": "kitchen.labels.csv", "annotators": [], "segments": 3, "notes": []}
+    ]
+
+
+def test_limits_are_judged(found: Outcome) -> None:
+    assert [item["passed"] for item in found.result["thresholds"]] == [True, False]
+
+
+def test_the_progress_ends_with_everything_done(found: Outcome, heard: Heard) -> None:
+    assert found.sessions
+    assert heard.bags == 5
+    assert heard.reached[-1] == (pytest.approx(heard.seconds), 5)
+    assert heard.reached == sorted(heard.reached)
+
+
+def test_a_second_run_says_the_same_to_the_last_bit(
+    found: Outcome, bags: tuple[Path, ...]
+) -> None:
+    limits = read_thresholds(["coverage=0.2"], ["changes_per_minute=0"])
+    again = evaluate(
+        Request(bags, use="states", workers=1, rounds=100, thresholds=limits), None
+    )
+    assert text_of(again) == text_of(found)
+    assert again.result["realtime_factor"] > 0
+
+
+def test_bags_elsewhere_say_the_same(
+    found: Outcome, bags: tuple[Path, ...], tmp_path: Path
+) -> None:
+    shutil.copytree(bags[0].parent, tmp_path / "moved")
+    moved = tuple(tmp_path / "moved" / bag.name for bag in bags)
+    limits = read_thresholds(["coverage=0.2"], ["changes_per_minute=0"])
+    again = evaluate(Request(moved, use="states", rounds=100, thresholds=limits))
+    assert text_of(again) == text_of(found)
+    assert str(tmp_path) not in text_of(again)
+
+
+def test_what_was_replayed_before_is_not_replayed_again(
+    found: Outcome, bags: tuple[Path, ...], cache: Path
+) -> None:
+    kept = sorted(cache.iterdir())
+    # One for each bag that could be replayed with labels at hand.
+    assert len(kept) == 3
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    limits = read_thresholds(["coverage=0.2"], ["changes_per_minute=0"])
+    request = Request(bags, use="states", cache=cache, rounds=100, thresholds=limits)
+    again = evaluate(request)
+    assert text_of(again) == text_of(found)
+    assert again.result["realtime_factor"] is None
+    assert {path: path.stat().st_mtime_ns for path in sorted(cache.iterdir())} == before
+
+
+def test_a_bag_that_has_changed_is_replayed_again(tmp_path: Path) -> None:
+    bag = states_bag(tmp_path / "bag")
+    request = Request((bag,), use="states", cache=tmp_path / "cache", rounds=100)
+    evaluate(request)
+    (file,) = bag.glob("*.mcap")
+    os.utime(file, ns=(1, 1))
+    assert evaluate(request).result["realtime_factor"] is not None
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_labels_that_have_changed_need_no_new_replay(tmp_path: Path) -> None:
+    bag = states_bag(tmp_path / "bag")
+    request = Request((bag,), use="states", cache=tmp_path / "cache", rounds=100)
+    before = evaluate(request)
+    bag.with_name("bag.labels.csv").write_text(LABELS.replace("fear", "surprise"))
+    after = evaluate(request)
+    assert after.result["realtime_factor"] is None
+    assert after.result["figures"]["segment_accuracy"] == 1
+    assert before.result["figures"]["segment_accuracy"] < 1
+
+
+def test_labels_of_a_topic_and_of_files_are_those_of_several_annotators(
+    tmp_path: Path,
+) -> None:
+    encoder = Encoder(STORE)
+    hops = clip(9.0)
+    start = hops[0].stamp_ns
+    rows = []
+    for hop in hops:
+        message = STORE.deserialize_cdr(bytes(encoder.states(hop)), STATES)
+        for state in message.states:
+            state.latency = 0.25
+        rows.append(Row("/emotion_states", STATES, hop.stamp_ns, message))
+    told = new(STRING, '{"label": "neutral", "start": 0, "end": 3, "annotator": "anna"}')
+    rows.append(Row("/labels", STRING, start, told))
+    write(tmp_path / "bag", sorted(rows, key=lambda row: row.log_ns))
+    given = tmp_path / "bag.ben.csv"
+    given.write_text("person,start,end,label\n,0,2.5,neutral\n,2.5,3,happy\n,3,6,happy\n")
+    found = evaluate(Request((tmp_path / "bag",), labels=(given,), use="states", rounds=100))
+    (bag,) = found.result["bags"]
+    assert [(item["name"], item["segments"]) for item in bag["labels"]] == [
+        ("bag.ben.csv", 3),
+        ("labels", 1),
+    ]
+    assert bag["agreement"]["annotators"] == ["anna", "bag"]
+    assert 0 < bag["agreement"]["observed"] < 1
+    assert bag["figures"]["latency_p95"] == pytest.approx(0.25)
+
+
+def test_if_nothing_can_be_evaluated_every_reason_is_told(bags: tuple[Path, ...]) -> None:
+    with pytest.raises(BagError, match=r"none of 2 bags.*silent: no labels.*broken: "):
+        evaluate(Request((bags[1], bags[3]), use="states"))
+
+
+def test_labels_that_are_missing_are_told_before_anything_is_read(
+    bags: tuple[Path, ...],
+) -> None:
+    with pytest.raises(LabelError, match="gone"):
+        evaluate(Request(bags, labels=(Path("gone.csv"),), use="states"))
+
+
+def test_bags_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    bags = (states_bag(tmp_path / "a" / "run"), states_bag(tmp_path / "b" / "run"))
+    found = evaluate(Request((*bags, bags[0]), use="states", rounds=100))
+    assert [bag["name"] for bag in found.result["bags"]] == ["a/run", "b/run", "a/run (2)"]
+
+
+@pytest.mark.parametrize(("bags", "workers"), [(1, 0), (1, 1), (1, 99), (3, 0), (9, 2), (2, 4)])
+def test_processes_never_exceed_the_cores(bags: int, workers: int) -> None:
+    at_once, each = shared(bags, workers)
+    assert at_once >= 1
+    assert each in (1, 2)
+    assert at_once <= bags
+    assert at_once * each <= len(os.sched_getaffinity(0))
+    assert workers == 0 or at_once * each <= workers
+
+
+def test_recorded_latency_is_a_figure_and_measured_time_is_not() -> None:
+    made = session("a", [seg(0, 3, "neutral")], latencies_s=[0.1, 0.2, 0.4])
+    found = outcome([made], lost=[Lost("b", "gone")])
+    assert found.result["figures"]["latency_p50"] == pytest.approx(0.2)
+    assert found.result["overall"]["latency"]["max_s"] == pytest.approx(0.4)
+    assert "vision" not in json.dumps(found.result["bags"])
+    assert found.timings["stages_ms"]["vision"]["p50"] == pytest.approx(6.0)
+    assert found.timings["bags"]["a"]["seconds"] == pytest.approx(1.5)

@@ -1,0 +1,59 @@
+"""Which labels belong to which bag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avemo_ros.errors import LabelError
+from avemo_ros.replay.sidecars import bag_name, labels_of_bags
+
+
+def files(folder: Path, *names: str) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_text("")
+    return [folder / name for name in names]
+
+
+def test_all_labels_are_those_of_a_single_bag(tmp_path: Path) -> None:
+    given = files(tmp_path, "anna.csv", "ben.eaf")
+    assert labels_of_bags([Path("run7")], given) == [tuple(given)]
+
+
+def test_of_several_bags_each_gets_the_files_that_begin_with_its_name(tmp_path: Path) -> None:
+    given = files(tmp_path, "run1.labels.csv", "run1.ben.eaf", "run12.csv")
+    found = labels_of_bags([Path("d/run1"), Path("run12"), Path("run3")], given)
+    assert found == [tuple(given[:2]), (given[2],), ()]
+
+
+def test_the_longest_name_of_a_bag_wins(tmp_path: Path) -> None:
+    given = files(tmp_path, "run.2.labels.csv")
+    assert labels_of_bags([Path("run"), Path("run.2")], given) == [(), (given[0],)]
+
+
+def test_of_a_folder_only_what_belongs_is_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    files(folder, "run1.csv", "run1.jpg", "other.csv", "run2.eaf")
+    found = labels_of_bags([Path("run1"), Path("run2")], [folder])
+    assert found == [(folder / "run1.csv",), (folder / "run2.eaf",)]
+
+
+def test_a_file_of_no_bag_and_one_that_is_missing_are_named(tmp_path: Path) -> None:
+    bags = [Path("run1"), Path("run2")]
+    with pytest.raises(LabelError, match=r"other\.csv.*none of the bags"):
+        labels_of_bags(bags, files(tmp_path, "other.csv"))
+    with pytest.raises(LabelError, match=r"gone\.csv.*does not exist"):
+        labels_of_bags(bags, [tmp_path / "gone.csv"])
+
+
+def test_a_file_of_two_bags_of_one_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match=r"several bags.*a/run, b/run"):
+        labels_of_bags([Path("a/run"), Path("b/run")], files(tmp_path, "run.csv"))
+
+
+def test_the_name_of_a_bag_of_one_file_has_no_suffix() -> None:
+    assert bag_name(Path("x/run_0.mcap")) == "run_0"
+    assert bag_name(Path("x/run_0.db3.zstd")) == "run_0"
+    assert bag_name(Path("x/run.1")) == "run.1"

@@ -1,0 +1,69 @@
+"""Limits of an evaluation's figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from avemo_ros.errors import ConfigError
+from avemo_ros.replay.figures import FIGURES, in_words, value_of
+from avemo_ros.replay.thresholds import Threshold, judge_thresholds, read_thresholds
+
+OVERALL = {
+    "frames": {"ua": 0.6, "recalls": {"happy": None, "sad": 0.25}},
+    "coverage": {"share": 0.5},
+    "stability": {"changes_per_minute": 12.0},
+    "tracking": None,
+}
+
+
+def judged(below: list[str], above: list[str]) -> list[tuple[str, bool]]:
+    found = judge_thresholds(read_thresholds(below, above), OVERALL)
+    return [(item["figure"], item["passed"]) for item in found]
+
+
+def test_a_figure_on_its_limit_keeps_it_from_both_sides() -> None:
+    assert judged(["ua=0.6"], ["ua=0.6"]) == [("ua", True), ("ua", True)]
+
+
+def test_less_fails_below_and_more_fails_above() -> None:
+    found = judged(["ua=0.61", "coverage=0.4"], ["changes_per_minute=10", "recall_sad=0.3"])
+    assert found == [
+        ("ua", False),
+        ("coverage", True),
+        ("changes_per_minute", False),
+        ("recall_sad", True),
+    ]
+
+
+@pytest.mark.parametrize("name", ["recall_happy", "id_switches", "valence_ccc"])
+def test_what_could_not_be_measured_keeps_no_limit(name: str) -> None:
+    (item,) = judge_thresholds(read_thresholds([], [f"{name}=1"]), OVERALL)
+    assert item["value"] is None
+    assert not item["passed"]
+    assert f"{name} could not be measured" in item["reason"]
+
+
+def test_a_failure_says_value_and_limit() -> None:
+    (item,) = judge_thresholds([Threshold("ua", 0.75, fails_below=True)], OVERALL)
+    assert item["reason"] == "ua is 0.6; asked for: ua not below 0.75"
+
+
+@pytest.mark.parametrize("text", ["ua", "ua=", "ua=high", "ua=nan", "ua=inf", "=0.5", "UA=0.5"])
+def test_what_is_no_limit_is_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(ConfigError, match="--fail-below"):
+        read_thresholds([text], [])
+
+
+def test_an_unknown_figure_is_answered_with_all_names() -> None:
+    with pytest.raises(ConfigError) as error:
+        read_thresholds([], ["speed=10"])
+    for name in FIGURES:
+        assert name in str(error.value)
+
+
+def test_values_are_told_with_their_units() -> None:
+    assert in_words(0.6134, FIGURES["ua"].unit) == "61.3 %"
+    assert in_words(12.0, FIGURES["changes_per_minute"].unit) == "12 /min"
+    assert in_words(3.0, FIGURES["id_switches"].unit) == "3"
+    assert in_words(None, "s") == "-"
+    assert value_of(OVERALL, FIGURES["recall_sad"]) == 0.25
