@@ -169,7 +169,7 @@ def agreement(overall: Mapping[str, Any]) -> str:
     if found is None:
         return ""
     kappa = found["kappa"]
-    told = f"{len(found['annotators'])} annotators, who never judged the same time together. "
+    told = f"{len(found['annotators'])} annotators, who never all judged the same time. "
     if found["seconds"]:
         told = (
             f"{len(found['annotators'])} annotators judged {number(found['seconds'], 1, 's')} "

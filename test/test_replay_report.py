@@ -1,0 +1,245 @@
+"""The page of an evaluation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import show
+from made_hops import START_NS
+from made_replays import outcome, seg, session
+
+from avemo_ros.bag.recording import Topics
+from avemo_ros.bag.writer import BagWriter
+from avemo_ros.replay.outcome import Lost, Outcome
+from avemo_ros.replay.report import render, write_report
+from avemo_ros.replay.report_charts import coverage_curve, histogram, reliability
+from avemo_ros.replay.report_pictures import shots_of
+from avemo_ros.replay.report_tracks import tracks_of
+from avemo_ros.replay.thresholds import read_thresholds
+from avemo_ros.source.media import VideoFrame
+
+VOID = {"meta", "br", "line", "rect", "polygon", "polyline", "circle", "image", "img"}
+EVIL = "<script>alert(1)</script>\"'&"
+
+
+class Page(HTMLParser):
+    """Fails on tags that do not nest; collects addresses and names of places."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.places: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.places += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def made() -> Outcome:
+    kitchen = session(
+        "kitchen",
+        [
+            seg(0, 3, "neutral", "Anna", "ann"),
+            seg(3, 6, "happy", "Anna", "ann"),
+            seg(6, 9, "fear", "Anna", "ann"),
+            seg(0, 4, "neutral", "Anna", "ben"),
+            seg(4, 9, "happy", "Anna", "ben"),
+            seg(2.5, 5.5, "sad", "Bob", "ann"),
+        ],
+        problems=("/audio: 3 message(s) too short",),
+    )
+    hall = session("hall", [seg(0, 9, "angry")], latencies_s=(0.1, 0.2))
+    return outcome(
+        [kitchen, hall],
+        lost=[Lost("cellar", "no labels")],
+        thresholds=read_thresholds(["ua=0.9"], []),
+        notes=["1 segment of 'boredom' left out"],
+    )
+
+
+@pytest.fixture(scope="module")
+def found() -> Outcome:
+    return made()
+
+
+@pytest.fixture(scope="module")
+def page(found: Outcome) -> str:
+    return render(found)
+
+
+def test_the_page_nests_and_needs_nothing_from_elsewhere(page: str) -> None:
+    parsed = Page(page)
+    assert all(address.startswith("#") for address in parsed.addresses)
+    assert not re.search(r"https?://|url\(|@import", page)
+    assert not {"script", "img", "image", "iframe", "link"} & set(parsed.tags)
+
+
+def test_every_link_leads_to_one_place(page: str) -> None:
+    parsed = Page(page)
+    assert len(parsed.places) == len(set(parsed.places))
+    assert parsed.addresses
+    for address in parsed.addresses:
+        assert address[1:] in parsed.places
+
+
+def test_each_worst_segment_is_linked_to_its_place_in_the_timeline(
+    found: Outcome, page: str
+) -> None:
+    worst = found.result["overall"]["worst"]
+    assert worst
+    for place in worst:
+        item = found.result["overall"]["segments"]["list"][place]
+        assert f'<a href="#segment-{place}">{item["session"]}' in page
+        drawn = re.search(rf'<rect id="segment-{place}".*?<title>(.*?)</title>', page)
+        assert drawn is not None
+        assert f": {item['truth']}; answer: {item['answer'] or 'none'}" in drawn[1]
+
+
+def test_the_page_holds_what_was_found(page: str) -> None:
+    for title in ("Limits", "Not evaluated", "Worst segments", "Bags", "kitchen", "hall",
+                  "Confusion", "Confidence", "Stability", "Latency", "Tracking", "How",
+                  "Agreement of the annotators", "Grounds and people"):  # fmt: skip
+        assert f"<h2>{title}</h2>" in page
+    for text in ("1 bag could not be evaluated", "1 of 1 limits not kept", "no labels",
+                 "/audio: 3 message(s) too short", "1 segment of &#x27;boredom&#x27; left out",
+                 "by ann", "by ben", "Whom the robot attends to", "ab" * 32,
+                 "recorded, end to end", "ann and ben"):  # fmt: skip
+        assert text in page, text
+
+
+def test_what_is_not_there_has_no_section() -> None:
+    text = render(outcome([session("one", [seg(0, 9, "happy")])]))
+    for title in ("Limits", "Not evaluated", "Agreement of the annotators",
+                  "Valence and arousal"):  # fmt: skip
+        assert f"<h2>{title}</h2>" not in text
+    Page(text)
+
+
+def test_names_with_markup_are_shown_and_not_run() -> None:
+    labels = [seg(0, 3, "happy", EVIL, EVIL), seg(3, 9, "sad", EVIL, EVIL),
+              seg(0, 9, "happy", EVIL, "ben")]  # fmt: skip
+    evil = session(EVIL, labels, problems=[EVIL])
+    evil.people[EVIL] = ("f1",)  # type: ignore[index]
+    text = render(outcome([evil], lost=[Lost(EVIL, EVIL)], notes=[EVIL]))
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") > 8
+    assert "onload" not in Page(text).tags
+
+
+def test_the_page_is_the_same_every_time(page: str) -> None:
+    assert render(made()) == page
+
+
+def test_more_bags_than_can_be_drawn_are_still_listed() -> None:
+    sessions = [
+        session(f"bag {number:03}", [seg(0, 1.5, "happy")], 1.5) for number in range(62)
+    ]
+    parsed = Page(text := render(outcome(sessions)))
+    assert "The timelines of the last 2 bags are not drawn." in text
+    assert "bag 061" in text
+    for address in parsed.addresses:
+        assert address[1:] in parsed.places or address.startswith("#segment-")
+
+
+def test_a_track_has_the_truth_of_everyone_who_judged(found: Outcome) -> None:
+    listed = found.result["overall"]["segments"]["list"]
+    anna, bob = tracks_of(found.sessions[0], listed)
+    assert list(anna.truth) == ["truth", "by ann", "by ben"]
+    assert [mark.label for mark in anna.truth["by ben"]] == ["neutral", "happy"]
+    assert {item.face_id for item in anna.said} == {"f1"}
+    assert {item.face_id for item in bob.said} == {"f2"}
+    assert list(bob.truth) == ["truth"]
+    assert {mark.label for mark in bob.judged} == {"right"}
+    (attended,) = tracks_of(found.sessions[1], listed)
+    assert attended.name == ""
+    assert {mark.label for mark in attended.judged} == {"wrong", "blank"}
+
+
+def test_pictures_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
+    picture = np.full((48, 64, 3), 90, np.uint8)
+    with BagWriter(tmp_path / "bag") as bag:
+        for step in range(60):
+            bag.write_picture(VideoFrame(START_NS + step * 10**8, picture))
+    one = session("one", [seg(0, 6, "happy")], 6.0)
+    shots = shots_of(one, tmp_path / "bag", Topics())
+    assert [shot.at_s for shot in shots] == pytest.approx([0, 1, 2, 3, 4, 5])
+    assert all(shot.address.startswith("data:image/jpeg;base64,") for shot in shots)
+    asked = outcome([one])
+    asked.paths["one"] = tmp_path / "bag"  # type: ignore[index]
+    without, within = render(asked), render(asked, thumbnails=True)
+    assert "data:" not in without.replace("img-src data:", "")
+    assert "holds no pictures" in without
+    assert within.count("<image ") == 6
+    assert "holds pictures of people" in within
+    Page(within)
+
+
+def test_a_bag_that_can_no_longer_be_read_has_no_pictures(tmp_path: Path) -> None:
+    assert shots_of(session("one", []), tmp_path / "gone", Topics()) == ()
+
+
+def numbers(text: str) -> Iterator[float]:
+    for found in re.findall(r'\b(?:x|y|x1|x2|y1|y2|cx|cy|width|height)="([^"]+)"', text):
+        yield float(found)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        reliability([0, 0.5, 1], [0, 3], [None, 0.9], [None, 1.0]),
+        reliability([0, 1], [0], [None], [None]),
+        coverage_curve([(0.1, 1.0), (0.9, 0.4)], (0.5, 0.7)),
+        coverage_curve([(1.0, 0.0)], None),
+        histogram([0.0], "ms", "nothing"),
+        histogram([1e-9, 1e6], "ms", "wide"),
+        histogram([3.0] * 50, "ms", "one value"),
+    ],
+)
+def test_plots_of_odd_figures_stay_within_the_drawing(drawn: str) -> None:
+    parsed = Page(drawn)
+    assert "svg" in parsed.tags
+    for value in numbers(drawn):
+        assert -400 <= value <= 460
+
+
+def test_the_page_opens_in_a_browser_without_complaint_or_request(
+    page: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page, encoding="utf-8")
+    shown = show(path, tmp_path)
+    assert shown.complaints == []
+    assert shown.requests == set()
+    assert "Agreement of the annotators</h2>" in shown.document
+    assert shown.document.count("<svg") == page.count("<svg")
+
+
+def test_the_browser_would_tell_of_requests_and_complaints(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text('<img src="http://192.0.2.1/x.png"><script>console.error("no")</script>')
+    shown = show(path, tmp_path)
+    assert shown.requests == {"http://192.0.2.1/x.png"}
+    assert len(shown.complaints) >= 1
+
+
+def test_an_older_page_is_replaced(found: Outcome, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("old")
+    write_report(path, found)
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
