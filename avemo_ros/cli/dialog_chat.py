@@ -144,7 +144,8 @@ class _Recorded:
 
     def feel(self, emotion: str, t_s: float) -> None:
         raise DialogError(
-            f"cannot feel '{emotion}' at {t_s:g} s: the states are recorded; /feel needs --emotion"
+            f"cannot feel '{emotion}' at {t_s:g} s: the states are recorded; /feel needs "
+            "--emotion"
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,14 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=2,
         metavar="N",
-        help="changes of feeling: N times 42 at each level of confidence (default: 2)",
+        help="changes of feeling: N times 42 at each level of confidence (default: 2; 0: none)",
     )
     parser.add_argument(
         "--hours",
         type=float,
         default=0.5,
         metavar="H",
-        help="simulated without a change at each level of confidence (default: 0.5)",
+        help="simulated without a change at each level of confidence (default: 0.5; 0: none)",
     )
     parser.add_argument("--quiet", action="store_true", help="no summary, only errors")
     add_dialog_options(parser)
@@ -71,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         AvemoError: an input, a setting or an output cannot be used.
     """
-    if not 1 <= args.rounds <= 1000:
-        raise ConfigError("--rounds", args.rounds, "1 to 1000")
-    if not math.isfinite(args.hours) or not 0.01 <= args.hours <= 1000:
-        raise ConfigError("--hours", args.hours, "0.01 to 1000")
+    if not 0 <= args.rounds <= 1000:
+        raise ConfigError("--rounds", args.rounds, "0 to 1000")
+    if not 0.0 <= args.hours <= 1000.0:
+        raise ConfigError("--hours", args.hours, "0 to 1000")
     check_outputs([args.json, args.report])
     if not args.force:
         refuse_existing([args.json, args.report])

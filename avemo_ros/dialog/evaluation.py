@@ -49,8 +49,11 @@ class Setup:
         )
 
     def probe(self) -> Agent:
-        """A new agent of which only the strategy is asked."""
-        return replace(self, back_end=None).agent()
+        """A new agent of which only the strategy is asked; it remembers no more than that
+        needs."""
+        memory_s = max(self.config.trend_window_s, self.config.engaged_s)
+        steady = replace(self.steady, memory_s=min(memory_s, self.steady.memory_s))
+        return replace(self, back_end=None, steady=steady).agent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,8 @@ def evaluate(
     Args:
         scenarios: each is played once.
         setup: what is evaluated.
-        rounds: of the changes of feeling, 42 each, at each level of confidence.
-        hours: simulated without a change, at each level of confidence.
+        rounds: of the changes of feeling, 42 each, at each level of confidence; 0: none.
+        hours: simulated without a change, at each level of confidence; 0: none.
         progress: told what is done next.
 
     Returns:
@@ -123,9 +126,9 @@ def evaluate(
     known = [judged for judged in turns if judged.right]
     claimed = sum(judged.claimed for judged in turns)
     progress("changes of feeling")
-    changes = reactions(setup.probe, setup.table, rounds)
+    changes = reactions(setup.probe, setup.table, rounds) if rounds else []
     progress("steady feelings")
-    steady = false_reactions(setup.probe, setup.table, hours)
+    steady = false_reactions(setup.probe, setup.table, hours) if hours else []
     result = {
         "strategy_accuracy": _share(judged.turn.strategy == judged.right for judged in known),
         "strategy_accuracy_without_cues": _share(

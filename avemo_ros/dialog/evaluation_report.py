@@ -36,8 +36,7 @@ def write_evaluation(
     """
     try:
         with replaced(path) as made:
-            text = render(result, conversations)
-            made.write_text(text, encoding="utf-8", errors="replace")
+            made.write_text(render(result, conversations), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 

@@ -44,20 +44,23 @@ class Probe:
 MakeAgent = Callable[[], Agent]
 
 
-def reactions(make_agent: MakeAgent, table: StrategyTable, rounds: int) -> list[dict[str, Any]]:
-    """Times from a change in feeling to the strategy that fits it, for each of LEVELS.
+def reactions(
+    make_agent: MakeAgent, table: StrategyTable, rounds: int, levels: Sequence[float] = LEVELS
+) -> list[dict[str, Any]]:
+    """Times from a change in feeling to the strategy that fits it.
 
     Args:
         make_agent: a new agent that has seen nobody.
         table: of strategies.
         rounds: each goes once from every emotion to every other one, every 20 s.
+        levels: of confidence.
 
     Returns:
         For each level: `confidence`, `changes` that call for another strategy, `missed` (not
         reached within 20 s), `median_s` and `p90_s` of those reached; None without any.
     """
     rows = []
-    for level in LEVELS:
+    for level in levels:
         times: list[float | None] = []
         for number in range(rounds):
             order = circuit(number)
@@ -72,14 +75,15 @@ def reactions(make_agent: MakeAgent, table: StrategyTable, rounds: int) -> list[
 
 
 def false_reactions(
-    make_agent: MakeAgent, table: StrategyTable, hours: float
+    make_agent: MakeAgent, table: StrategyTable, hours: float, levels: Sequence[float] = LEVELS
 ) -> list[dict[str, Any]]:
-    """Changes to a strategy that does not fit while the feeling stays, for each of LEVELS.
+    """Changes to a strategy that does not fit while the feeling stays.
 
     Args:
         make_agent: a new agent that has seen nobody.
         table: of strategies.
         hours: simulated at each level, shared by the emotions.
+        levels: of confidence.
 
     Returns:
         For each level: `confidence`, `hours`, and per hour `false_per_hour` (to a strategy that
@@ -87,7 +91,7 @@ def false_reactions(
         that is another one); `right_share` of the time with the fitting strategy.
     """
     rows = []
-    for level in LEVELS:
+    for level in levels:
         false = lost = right = total = 0
         seconds = 0.0
         for emotion in EMOTIONS:

@@ -5,6 +5,7 @@ A file holds one conversation (`config/scenarios/*.yaml`); docs/dialog.md descri
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -73,8 +74,8 @@ class Scenario:
 
     def feeling_at(self, t_s: float) -> Feeling | None:
         """What the person feels at a time [s]; None where nobody knows."""
-        past = [feeling for feeling in self.feelings if feeling.at_s <= t_s]
-        return past[-1] if past else None
+        place = bisect_right(self.feelings, t_s, key=lambda feeling: feeling.at_s)
+        return self.feelings[place - 1] if place else None
 
 
 def read_scenario(path: Path) -> Scenario:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from avemo_ros.dialog.transcript import Turn
+from avemo_ros.dialog.words import printable
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.sink.palette import INKS
 
@@ -88,7 +89,7 @@ def wrapped(text: str, room: int) -> list[str]:
     lines = []
     for paragraph in text.split("\n"):
         line = ""
-        for word in _printable(paragraph).split():
+        for word in printable(paragraph).split():
             for piece in _pieces(word, room):
                 joined = f"{line} {piece}" if line else piece
                 if _width(joined) > room:
@@ -107,16 +108,6 @@ def _pieces(word: str, room: int) -> list[str]:
             pieces.append("")
         pieces[-1] += sign
     return pieces
-
-
-def _printable(text: str) -> str:
-    """Without control signs, format signs (that turn the writing's direction) and halves of
-    surrogate pairs."""
-    return "".join(
-        " " if sign.isspace() else sign
-        for sign in text
-        if sign.isspace() or unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-    )
 
 
 def _width(text: str) -> int:

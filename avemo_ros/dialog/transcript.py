@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.dialog.words import printable
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.sink.atomic import OutputError, replaced
 from avemo_ros.sink.palette import INKS
@@ -68,9 +69,7 @@ def write_transcript(path: Path, turns: Sequence[Turn], title: str, subtitle: st
     """
     try:
         with replaced(path) as made:
-            # A lone surrogate, as terminals give for bytes that are not UTF-8, must not cost
-            # the whole page.
-            made.write_text(render(turns, title, subtitle), encoding="utf-8", errors="replace")
+            made.write_text(render(turns, title, subtitle), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
@@ -93,9 +92,9 @@ def page(title: str, subtitle: str, content: str, notice: str) -> str:
         (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{_style()}</style></head>",
-            f"<body><main><h1>{escape(title)}</h1>",
-            f'<p class="sub">{escape(subtitle)}</p>{content}',
+            f"<title>{_text(title)}</title><style>{_style()}</style></head>",
+            f"<body><main><h1>{_text(title)}</h1>",
+            f'<p class="sub">{_text(subtitle)}</p>{content}',
             f"<footer>{notice}</footer></main></body></html>\n",
         )
     )
@@ -103,7 +102,7 @@ def page(title: str, subtitle: str, content: str, notice: str) -> str:
 
 def conversation(turns: Sequence[Turn], title: str = "") -> str:
     """The turns as one HTML section, with a heading if it has a title (plain text)."""
-    heading = f"<h2>{escape(title)}</h2>" if title else ""
+    heading = f"<h2>{_text(title)}</h2>" if title else ""
     if not turns:
         return f'<section>{heading}<p class="empty">Nothing was said.</p></section>'
     compared = any(turn.baseline for turn in turns)
@@ -126,14 +125,14 @@ def _subtitle(turns: Sequence[Turn]) -> str:
 def _row(turn: Turn, compared: bool) -> str:
     cells = [
         ("time", f"{turn.t:.1f} s"),
-        ("words", f"<q>{escape(turn.words)}</q>" if turn.words else "<i>no words</i>"),
+        ("words", f"<q>{_text(turn.words)}</q>" if turn.words else "<i>no words</i>"),
         ("sensed", _sensed(turn)),
         ("strategy", _strategy(turn)),
-        ("answer", f"<p>{escape(turn.answer)}</p>{_origin(turn)}{_context(turn)}"),
+        ("answer", f"<p>{_text(turn.answer)}</p>{_origin(turn)}{_context(turn)}"),
     ]
     if compared:
         under = _small(_shown(turn.baseline_strategy)) if turn.baseline_strategy else ""
-        cells.append(("answer other", f"<p>{escape(turn.baseline)}</p>{under}"))
+        cells.append(("answer other", f"<p>{_text(turn.baseline)}</p>{under}"))
     return (
         "<tr>"
         + "".join(f'<td class="{kind}">{content}</td>' for kind, content in cells)
@@ -144,7 +143,7 @@ def _row(turn: Turn, compared: bool) -> str:
 def _sensed(turn: Turn) -> str:
     label = turn.emotion if turn.emotion in INKS else UNKNOWN
     known = label != UNKNOWN
-    chip = f'<b class="chip {label}">{escape(turn.emotion)}</b>'
+    chip = f'<b class="chip {label}">{_text(turn.emotion)}</b>'
     bar = (
         f'<span class="bar"><i class="{label}" style="width:{100 * turn.confidence:.0f}%"></i>'
         f"</span>{_small(f'{turn.confidence:.0%} confident')}"
@@ -154,7 +153,7 @@ def _sensed(turn: Turn) -> str:
     if not turn.truth:
         return chip + bar
     missed = ' class="failed"' if turn.truth != turn.emotion else ""
-    return f"{chip}{bar}<small{missed}>script: {escape(turn.truth)}</small>"
+    return f"{chip}{bar}<small{missed}>script: {_text(turn.truth)}</small>"
 
 
 def _strategy(turn: Turn) -> str:
@@ -170,25 +169,30 @@ def _strategy(turn: Turn) -> str:
         ", ".join(style),
         f"gesture {_shown(turn.gesture)}" if turn.gesture else "",
     ]
-    return f"<b>{escape(_shown(turn.strategy))}</b>" + "".join(
+    return f"<b>{_text(_shown(turn.strategy))}</b>" + "".join(
         _small(note) for note in notes if note
     )
 
 
 def _origin(turn: Turn) -> str:
     if turn.failure:
-        return f'<small class="failed">{escape(turn.back_end)}: {escape(turn.failure)}</small>'
+        return f'<small class="failed">{_text(turn.back_end)}: {_text(turn.failure)}</small>'
     return _small(turn.back_end) if turn.back_end else ""
 
 
 def _context(turn: Turn) -> str:
     if not turn.context:
         return ""
-    return f"<details><summary>What the robot knew</summary>{escape(turn.context)}</details>"
+    return f"<details><summary>What the robot knew</summary>{_text(turn.context)}</details>"
+
+
+def _text(text: str) -> str:
+    """As HTML shows it; what no person says is left out."""
+    return escape(printable(text))
 
 
 def _small(text: str) -> str:
-    return f"<small>{escape(text)}</small>"
+    return f"<small>{_text(text)}</small>"
 
 
 def _shown(name: str) -> str:
