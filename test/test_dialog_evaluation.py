@@ -296,6 +296,13 @@ def test_the_strategy_follows_a_plain_change_after_the_window_and_before_long(
     assert not list(wrong_turns([probe for probe in seen if 10 < probe.t_s < 20]))
 
 
+def test_what_a_probe_forgets_changes_no_strategy(setup: Setup) -> None:
+    script = sure((0.0, "happy"), (15.0, "angry"), (30.0, "neutral"), seconds=45.0)
+    kept = [probe.strategy for probe in probes(setup.agent(), setup.table, script)]
+    assert [probe.strategy for probe in probes(setup.probe(), setup.table, script)] == kept
+    assert len(set(kept)) == 3
+
+
 def test_more_smoothing_is_slower_and_steadier(setup: Setup) -> None:
     quick = replace(setup, steady=SteadyConfig(time_constant_s=0.2, debounce_s=0.0))
     slow = replace(setup, steady=SteadyConfig(time_constant_s=3.0, debounce_s=1.0))
