@@ -1,0 +1,215 @@
+"""`avemo bag`: its actions, and the way through evaluate and compare."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from made_replays import LABELS, states_bag
+
+from avemo_ros.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return states_bag(tmp_path_factory.mktemp("bags") / "kitchen")
+
+
+def evaluate(bags: Path | list[Path], out: Path, *more: str) -> int:
+    names = [str(bag) for bag in (bags if isinstance(bags, list) else [bags])]
+    return main(
+        ["bag", "evaluate", *names, "--use", "states", "--json", str(out), "--quiet",
+         "--rounds", "100", *more]
+    )  # fmt: skip
+
+
+def test_help_names_every_action_without_loading_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bag", "--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    for name in ("check", "evaluate", "compare", "labels", "play", "record", "from-clips"):
+        assert f"    {name}" in out
+
+
+@pytest.mark.parametrize(
+    "name", ["check", "evaluate", "compare", "labels", "play", "record", "from-clips"]
+)
+def test_every_action_tells_its_options_and_exit_statuses(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bag", name, "--help"])
+    assert ended.value.code == 0
+    assert "exit status" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["evaluate", "x"], ["compare"]])
+def test_wrong_usage_ends_with_status_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bag", *arguments])
+    assert ended.value.code == 2
+
+
+def test_two_evaluations_are_the_same_file_but_for_the_speed(bag: Path, tmp_path: Path) -> None:
+    texts = []
+    for name in ("a.json", "b.json"):
+        assert evaluate(bag, tmp_path / name) == 0
+        lines = (tmp_path / name).read_text().splitlines()
+        texts.append([line for line in lines if '"realtime_factor"' not in line])
+        assert len(texts[-1]) == len(lines) - 1
+    assert texts[0] == texts[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]
+
+
+def test_everything_that_is_asked_for_is_written(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = {name: tmp_path / name for name in ("a.json", "a.html", "a.xml", "t.json")}
+    code = main(
+        ["bag", "evaluate", str(bag), "--use", "states", "--rounds", "100",
+         "--json", str(out["a.json"]), "--report", str(out["a.html"]),
+         "--junit", str(out["a.xml"]), "--timings", str(out["t.json"]),
+         "--fail-below", "coverage=0.99", "--fail-above", "changes_per_minute=100"]
+    )  # fmt: skip
+    assert code == 1
+    told = capsys.readouterr()
+    assert "coverage is 0." in told.err
+    assert "FAILED: coverage not below 0.99" in told.out
+    assert "passed: changes_per_minute not above 100" in told.out
+    assert json.loads(out["a.json"].read_text())["passed"] is False
+    assert "<h2>Limits</h2>" in out["a.html"].read_text()
+    suite = ET.parse(out["a.xml"]).getroot().find("testsuite")
+    assert suite is not None
+    assert suite.get("failures") == "1"
+    assert json.loads(out["t.json"].read_text())["bags"]["kitchen"]["seconds"] > 0
+
+
+def test_a_bag_that_cannot_be_evaluated_is_status_1_and_is_named(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate([bag, tmp_path / "none"], tmp_path / "a.json") == 1
+    assert "none not evaluated: " in capsys.readouterr().err
+
+
+def test_if_no_bag_can_be_evaluated_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(tmp_path / "none", tmp_path / "a.json") == 2
+    assert "none of 1 bags could be evaluated" in capsys.readouterr().err
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_nothing_is_replaced_without_force(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.json", "a.xml"):
+        (tmp_path / name).write_text("mine")
+    assert evaluate(bag, tmp_path / "a.json") == 2
+    assert evaluate(bag, tmp_path / "b.json", "--junit", str(tmp_path / "a.xml")) == 2
+    assert capsys.readouterr().err.count("is there already; --force replaces it") == 2
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "a.xml").read_text() == "mine"
+    assert evaluate(bag, tmp_path / "a.json", "--force") == 0
+    assert json.loads((tmp_path / "a.json").read_text())["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (["--fail-below", "speed=1"], "--fail-below"),
+        (["--rounds", "3"], "--rounds"),
+        (["--workers", "-1"], "--workers"),
+        (["--thumbnails"], "--thumbnails"),
+        (["--set", "emotion.nothing=1"], "emotion.nothing"),
+        (["--topic", "nonsense"], "--topic"),
+        (["--labels", "gone.csv"], "gone.csv"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_before_any_work(
+    bag: Path,
+    tmp_path: Path,
+    more: list[str],
+    complaint: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert evaluate(bag, tmp_path / "a.json", *more) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_run_goes_on_with_resume(bag: Path, tmp_path: Path) -> None:
+    """The second bag is long enough to be still at work when the first is kept."""
+    long = states_bag(tmp_path / "long", 9.0, LABELS)
+    out = tmp_path / "a.json"
+    kept = tmp_path / "a.replays"
+    arguments = ["bag", "evaluate", str(bag), *[str(long)] * 60, "--use", "states",
+                 "--workers", "1", "--json", str(out), "--quiet"]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "avemo_ros.cli.main", *arguments], stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    limit = time.monotonic() + 120
+    while not (kept.is_dir() and any(kept.iterdir())) and time.monotonic() < limit:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "--resume goes on with them" in err
+    assert not out.exists()
+    before = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
+    assert before
+    # Without a word it is not clear what is wanted.
+    assert evaluate(bag, out) == 2
+    assert evaluate([bag, long], out, "--resume") == 0
+    result = json.loads(out.read_text())
+    assert len(result["bags"]) == 2
+    assert not kept.exists()
+
+
+def test_a_cache_of_the_users_own_is_kept(bag: Path, tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        assert evaluate(bag, tmp_path / name, "--cache", str(tmp_path / "cache")) == 0
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert json.loads((tmp_path / "a.json").read_text())["realtime_factor"] is not None
+    assert json.loads((tmp_path / "b.json").read_text())["realtime_factor"] is None
+
+
+def test_two_evaluations_are_compared(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(bag, tmp_path / "a.json") == 0
+    relabelled = tmp_path / "other.csv"
+    relabelled.write_text(LABELS.replace("fear", "surprise"))
+    assert evaluate(bag, tmp_path / "b.json", "--labels", str(relabelled)) == 0
+    capsys.readouterr()
+    arguments = ["bag", "compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")]
+    page, differences = tmp_path / "c.html", tmp_path / "c.json"
+    more = ["--report", str(page), "--json", str(differences)]
+    assert main([*arguments, *more]) == 0
+    out = capsys.readouterr().out
+    assert "accuracy, segments" in out
+    assert "better" in out
+    assert json.loads(differences.read_text())["runs"][1]["name"] == "b"
+    assert "<h1>a against b</h1>" in page.read_text()
+    assert main([*arguments, *more]) == 2
+    assert main([*arguments, *more, "--force"]) == 0
+
+
+def test_one_file_or_a_wrong_one_cannot_be_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "x.json"
+    wrong.write_text("{}")
+    assert main(["bag", "compare", str(wrong)]) == 2
+    assert main(["bag", "compare", str(wrong), str(wrong)]) == 2
+    assert "is no result of `avemo bag evaluate" in capsys.readouterr().err

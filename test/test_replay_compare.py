@@ -1,0 +1,186 @@
+"""Comparing evaluations."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import show
+from made_replays import claims_turned, outcome, seg, session
+
+from avemo_ros.errors import DataError
+from avemo_ros.replay.compare import compare, read_result, verdict
+from avemo_ros.replay.compare_page import render, write_comparison
+from avemo_ros.replay.figures import FIGURES
+from avemo_ros.replay.outcome import Outcome
+from avemo_ros.replay.thresholds import read_thresholds
+
+KITCHEN = session(
+    "kitchen",
+    [seg(0, 3, "neutral", "Anna"), seg(3, 6, "happy", "Anna"), seg(6, 9, "fear", "Anna")],
+)
+HALL = session("hall", [seg(0, 9, "happy", "Anna")])
+
+
+def run(*sessions: Any, limit: str = "ua=0.3") -> Outcome:
+    return outcome(sessions, thresholds=read_thresholds([limit], []))
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, Any]:
+    """Says surprise for the fear of the kitchen."""
+    return run(KITCHEN, HALL).result
+
+
+@pytest.fixture(scope="module")
+def after() -> dict[str, Any]:
+    """Says fear there, and sad for happy."""
+    turned = [
+        claims_turned(claims_turned(one, "surprise", "fear"), "happy", "sad")
+        for one in (KITCHEN, HALL)
+    ]
+    return run(*turned, limit="ua=0.99").result
+
+
+@pytest.fixture(scope="module")
+def found(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    return compare(["before", "after"], [before, after])
+
+
+def test_segments_that_became_right_and_wrong_are_told(found: dict[str, Any]) -> None:
+    changes = {
+        (item["session"], item["truth"]): (item["answers"], item["changes"][1])
+        for item in found["segments"]
+    }
+    assert changes["kitchen", "fear"] == (["surprise", "fear"], "better")
+    assert changes["kitchen", "happy"] == (["happy", "sad"], "worse")
+    assert ("kitchen", "neutral") not in changes
+    first, second = found["runs"]
+    assert (first["segments_better"], first["segments_worse"]) == (0, 0)
+    better = sum(change == "better" for _, change in changes.values())
+    assert second["segments_better"] == better
+    assert second["segments_worse"] == sum(c == "worse" for _, c in changes.values())
+
+
+def test_differences_are_from_the_first_run(
+    found: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    by_name = {item["name"]: item for item in found["figures"]}
+    for name in ("ua", "segment_accuracy", "coverage", "ece"):
+        values = [before["figures"][name], after["figures"][name]]
+        assert by_name[name]["values"] == values
+        assert by_name[name]["differences"] == pytest.approx(
+            [0, values[1] - values[0]], abs=2e-6
+        )
+    assert by_name["coverage"]["verdicts"] == ["same", "same"]
+    # What no run could measure is left out.
+    assert "valence_ccc" not in by_name
+
+
+def test_each_bag_has_its_differences(found: dict[str, Any]) -> None:
+    assert [bag["name"] for bag in found["bags"]] == ["kitchen", "hall"]
+    hall = {item["name"]: item for item in found["bags"][1]["figures"]}
+    assert hall["accuracy"]["differences"][1] < 0
+    assert hall["accuracy"]["verdicts"][1] == "worse"
+
+
+def test_limits_of_every_run_are_shown(found: dict[str, Any]) -> None:
+    assert [run["thresholds"][0]["passed"] for run in found["runs"]] == [True, False]
+    text = render(found)
+    assert "ua not below 0.99" in text
+    assert ">failed<" in text
+
+
+def test_more_is_better_or_worse_as_the_figure_says() -> None:
+    assert verdict(FIGURES["ua"], 0.1) == "better"
+    assert verdict(FIGURES["ece"], 0.1) == "worse"
+    assert verdict(FIGURES["changes_per_minute"], 3.0) == ""
+    assert verdict(FIGURES["ua"], 1e-7) == "same"
+    assert verdict(FIGURES["ua"], None) == ""
+
+
+def test_a_run_against_itself_differs_nowhere(before: dict[str, Any]) -> None:
+    found = compare(["a", "b"], [before, before])
+    assert found["segments"] == []
+    assert found["notes"] == []
+    assert found["runs"][1]["sign_test"] is None
+    assert found["runs"][1]["settings"] == {}
+    for item in found["figures"]:
+        assert item["verdicts"][1] == "same"
+    assert "every segment gets the same answer" in render(found)
+
+
+def test_the_sign_test_is_that_of_a_fair_coin(before: dict[str, Any]) -> None:
+    worse = copy.deepcopy(before)
+    was_right = [item for item in worse["overall"]["segments"]["list"] if item["right"]]
+    assert len(was_right) == 2
+    for item in was_right:
+        item["right"] = False
+    found = compare(["a", "b"], [before, worse])
+    assert (found["runs"][1]["segments_better"], found["runs"][1]["segments_worse"]) == (0, 2)
+    # Both fall on the one side: two ways of four.
+    assert found["runs"][1]["sign_test"] == 0.5
+
+
+def test_other_settings_and_models_are_named(before: dict[str, Any]) -> None:
+    other = copy.deepcopy(before)
+    other["settings"]["emotion.hop_s"] = 0.5
+    other["model"]["ids"] = ["made-2"]
+    text = render(compare(["a", "b"], [before, other]))
+    assert "emotion.hop_s = 0.5" in text
+    assert "made-2" in text
+
+
+def test_runs_on_other_bags_and_other_labels_are_told(before: dict[str, Any]) -> None:
+    fewer = run(KITCHEN).result
+    found = compare(["a", "b"], [before, fewer])
+    assert "b lacks 1 bags of a and has 0 others" in found["notes"][0]
+    assert found["bags"][1]["figures"][0]["values"][1] is None
+    relabelled = run(KITCHEN, session("hall", [seg(0, 4, "happy"), seg(4, 9, "sad")])).result
+    assert "the labels differ" in compare(["a", "b"], [before, relabelled])["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "is no result of `avemo bag evaluate"),
+        ('{"schema": "other"}', "is no result of `avemo bag evaluate"),
+        ('{"schema": "avemo-replay-1", "bags": []}', "lacks passed, thresholds"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: str, complaint: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=complaint):
+        read_result(path)
+    with pytest.raises(DataError, match="cannot read"):
+        read_result(tmp_path / "gone.json")
+
+
+def test_a_result_comes_back_from_its_file(tmp_path: Path, before: dict[str, Any]) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(before))
+    assert read_result(path) == before
+
+
+def test_names_with_markup_are_shown_and_not_run(before: dict[str, Any]) -> None:
+    evil = "<script>alert(1)</script>"
+    other = run(session(evil, [seg(0, 9, "sad", "Anna")])).result
+    text = render(compare([evil, "b"], [other, before]))
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_the_page_opens_in_a_browser_without_complaint_or_request(
+    found: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    write_comparison(path, found)
+    shown = show(path, tmp_path)
+    assert shown.complaints == []
+    assert shown.requests == set()
+    assert "Figures of all bags</h2>" in shown.document
