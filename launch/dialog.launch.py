@@ -7,6 +7,8 @@ ros2 launch avemo_ros dialog.launch.py file:=clip.mp4 model:=llama3.2
 All arguments of emotion.launch.py may be given, too; `ros2 launch -s` lists them.
 """
 
+from pathlib import Path
+
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -16,7 +18,7 @@ from launch.actions import (
     Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, ThisLaunchFileDir
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -32,23 +34,14 @@ ARGUMENTS = (
     ("dialog_text", "dialog_text", "topic of the answer's text"),
     ("dialog_ssml", "dialog_ssml", "topic of the answer as SSML, for a speech synthesiser"),
     ("respond", "respond", "name of the service that answers words"),
-    ("strategies", "", "YAML file of the response strategies; empty: config/dialog.yaml"),
-    (
-        "model",
-        "",
-        "model of a chat endpoint that words the answers; empty: what params_file says, which "
-        "is nothing unless you changed it: the offline responder answers",
-    ),
-    ("base_url", "", "address of the endpoint; empty: what params_file says"),
-    (
-        "key_variable",
-        "",
-        "NAME of the environment variable with the endpoint's key; empty: what params_file "
-        "says",
-    ),
-    ("use_emotion", "true", "false: answers as if nothing were sensed"),
-    ("speak", "false", "true: say the answers with espeak-ng, where it is installed"),
-    ("voice", "en", "voice of espeak-ng"),
+    # Empty: what params_file says.
+    ("strategies", "", "YAML file of the response strategies (config/dialog.yaml)"),
+    ("model", "", "model of a chat endpoint that words the answers (none: offline)"),
+    ("base_url", "", "address of the endpoint (Ollama on this host)"),
+    ("key_variable", "", "NAME of the environment variable with the endpoint's key"),
+    ("use_emotion", "", "false: answers as if nothing were sensed (true)"),
+    ("speak", "", "true: say the answers with espeak-ng, where it is installed (false)"),
+    ("voice", "", "voice of espeak-ng (en)"),
 )
 
 TOPICS = (
@@ -62,13 +55,16 @@ TOPICS = (
     "robot_speaking",
 )
 """Arguments that rename what the node has; the last two are those of emotion.launch.py."""
-OPTIONAL = {
+PARAMETERS = {
     "strategies": "dialog.strategies",
     "model": "endpoint.model",
     "base_url": "endpoint.base_url",
     "key_variable": "endpoint.key_variable",
+    "voice": "voice",
 }
-"""Arguments that are parameters where they are not empty."""
+"""Arguments that are parameters with a text."""
+SWITCHES = ("use_emotion", "speak", "use_sim_time")
+"""Arguments that are parameters of their name, true or false."""
 
 
 def start(context: LaunchContext) -> list[GroupAction]:
@@ -77,14 +73,16 @@ def start(context: LaunchContext) -> list[GroupAction]:
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    parameters: dict[str, ParameterValue] = {
-        name: ParameterValue(is_true(name, given(name)), value_type=bool)
-        for name in ("use_emotion", "speak", "use_sim_time")
+    parameters = {
+        parameter: ParameterValue(given(name), value_type=str)
+        for name, parameter in PARAMETERS.items()
+        if given(name)
     }
-    parameters["voice"] = ParameterValue(given("voice"), value_type=str)
-    for name, parameter in OPTIONAL.items():
-        if given(name):
-            parameters[parameter] = ParameterValue(given(name), value_type=str)
+    parameters |= {
+        name: ParameterValue(is_true(name, given(name)), value_type=bool)
+        for name in SWITCHES
+        if given(name)
+    }
     node = Node(
         package="avemo_ros",
         executable="dialog",
@@ -111,7 +109,8 @@ def is_true(name: str, value: str) -> bool:
 
 def generate_launch_description() -> LaunchDescription:
     """Called by `ros2 launch`."""
-    emotion = PathJoinSubstitution([ThisLaunchFileDir(), "emotion.launch.py"])
+    # A plain path: `ros2 launch -s` cannot look into one that is yet to be substituted.
+    emotion = str(Path(__file__).with_name("emotion.launch.py"))
     return LaunchDescription(
         [
             *(

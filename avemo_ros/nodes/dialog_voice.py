@@ -24,7 +24,10 @@ SPEAK: Final = Parameter(
     "it is heard.",
 )
 VOICE: Final = Parameter(
-    "voice", "en", "Voice of espeak-ng (`espeak-ng --voices` lists them), e.g. en-us, de, fr."
+    "voice",
+    "en",
+    "Voice of espeak-ng (`espeak-ng --voices` lists them), e.g. en-us; where it is not of the "
+    "language that the strategies file names, espeak-ng takes one that is.",
 )
 PARAMETERS: Final = (SPEAK, VOICE)
 
