@@ -542,6 +542,33 @@ def test_the_key_is_in_no_log_no_error_and_no_repr(
     assert not [text for text in shown if KEY in text]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cannot parse 'my dog died last night'",
+        "input: DOG DIED LAST",
+        "prompt too long: ...Be kind, my d",
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_a_person_said_is_in_no_error(said: str, streamed: bool) -> None:
+    error = json.dumps({"error": {"message": said}})
+    behaviour = (
+        chunked([f"data: {error}\n\n"]) if streamed else respond(error, "400 Bad Request")
+    )
+    words = [Message("system", "Be kind, my dear."), Message("user", "My dog died last night.")]
+    with Server(behaviour) as server, pytest.raises(BackEndError) as caught:
+        endpoint(server, retries=0).complete(words)
+    assert "dog" not in str(caught.value).lower()
+    assert "kind" not in str(caught.value)
+
+
+def test_any_other_reason_is_told() -> None:
+    error = json.dumps({"error": {"message": "maximum context length\nis 2048 tokens"}})
+    with Server(respond(error, "400 Bad Request")) as server:
+        assert "HTTP 400: maximum context length is 2048 tokens" in str(failure(server))
+
+
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "caf\u00e9", "a\x7fb"])
 def test_what_cannot_be_a_key_is_not_sent_and_not_shown(
     key: str, monkeypatch: pytest.MonkeyPatch

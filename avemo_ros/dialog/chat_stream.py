@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from avemo_ros.dialog.back_end import BackEndError
+from avemo_ros.dialog.reasons import Reasons
 
 _DONE: Final = "[DONE]"
 _THOUGHT: Final = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
@@ -22,14 +23,14 @@ _LAST_STOP: Final = re.compile(r".*[.!?\u2026\u3002](?=[\s\"')\u201d\u2019]|\Z)"
 class ChatStream:
     """Takes the bytes as they come and gives the text when they are all there."""
 
-    def __init__(self, max_bytes: int, secret: str = "") -> None:
+    def __init__(self, max_bytes: int, reasons: Reasons) -> None:
         """Set up.
 
         Args:
             max_bytes: more than this is no answer; at least 1.
-            secret: what no error may show, though the endpoint sends it.
+            reasons: reads the endpoint's own errors.
         """
-        self._secret = secret
+        self._reasons = reasons
         self._max_bytes = max_bytes
         self._size = 0
         self._waiting = b""
@@ -112,7 +113,7 @@ class ChatStream:
     def _add(self, content: dict[str, Any], part: str) -> None:
         if content.get("error"):
             raise BackEndError(
-                f"the endpoint reports: {reason(content, self._secret) or 'an error'}",
+                f"the endpoint reports: {self._reasons.of(content) or 'an error'}",
                 kind="error",
             )
         for choice in _choices(content):
@@ -140,22 +141,6 @@ class ChatStream:
 
 _FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
 """How a line of a stream may begin."""
-
-
-def reason(content: object, secret: str = "") -> str:
-    """What an endpoint's error object says, in one line of at most 200 signs.
-
-    Args:
-        content: the parsed body.
-        secret: what is left out of it.
-    """
-    error = content.get("error", content) if isinstance(content, dict) else content
-    said = error.get("message") if isinstance(error, dict) else error
-    if not isinstance(said, str):
-        return ""
-    if secret:
-        said = said.replace(secret, "(not shown)")
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())[:200]
 
 
 def _choices(content: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -24,9 +25,10 @@ from typing import Any, Final
 import httpx
 
 from avemo_ros.dialog.back_end import BackEndError, Message
-from avemo_ros.dialog.chat_stream import ChatStream, reason
+from avemo_ros.dialog.chat_stream import ChatStream
 from avemo_ros.dialog.detached import Detached
 from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.reasons import Reasons
 from avemo_ros.errors import ConfigError
 
 # They write the headers of requests and answers, in which the key may be.
@@ -89,8 +91,9 @@ class Endpoint:
             BackEndError: there is no answer; at the latest half a second after `deadline_s`,
                 even where the endpoint drips a byte a second or a name is not resolved.
         """
-        body = self._body(messages)
-        running = Detached(self._within_deadline(body, self._headers()))
+        key = self._key()
+        asked = _Asked(self._body(messages), _headers(key), Reasons(key, messages))
+        running = Detached(self._within_deadline(asked))
         with self._lock:
             if self._closed:
                 running.drop()
@@ -125,16 +128,6 @@ class Endpoint:
             content["temperature"] = config.temperature
         return json.dumps(content).encode("ascii")
 
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream, application/json",
-            # Nothing that a few bytes could blow up.
-            "Accept-Encoding": "identity",
-        }
-        key = self._key()
-        return headers | {"Authorization": f"Bearer {key}"} if key else headers
-
     def _key(self) -> str:
         name = self._config.key_variable
         key = os.environ.get(name, "").strip() if name else ""
@@ -142,11 +135,9 @@ class Endpoint:
             raise BackEndError(f"what ${name} holds cannot be a key", kind="key")
         return key
 
-    async def _within_deadline(self, body: bytes, headers: dict[str, str]) -> str:
+    async def _within_deadline(self, asked: _Asked) -> str:
         try:
-            return await asyncio.wait_for(
-                self._with_retries(body, headers), self._config.deadline_s
-            )
+            return await asyncio.wait_for(self._with_retries(asked), self._config.deadline_s)
         except asyncio.TimeoutError:
             raise self._late() from None
         except asyncio.CancelledError:
@@ -158,7 +149,7 @@ class Endpoint:
             kind="timeout",
         )
 
-    async def _with_retries(self, body: bytes, headers: dict[str, str]) -> str:
+    async def _with_retries(self, asked: _Asked) -> str:
         config = self._config
         now = asyncio.get_running_loop().time
         end = now() + config.deadline_s
@@ -173,7 +164,7 @@ class Endpoint:
             wait = config.backoff_s
             for left in reversed(range(config.retries + 1)):
                 try:
-                    return await self._once(client, body, headers)
+                    return await self._once(client, asked)
                 except _TryAgainError as again:
                     pause = wait if again.after_s is None else again.after_s
                     if left == 0 or now() + pause >= end:
@@ -182,16 +173,16 @@ class Endpoint:
                 wait *= 2
         raise AssertionError("the last try returns or raises")
 
-    async def _once(
-        self, client: httpx.AsyncClient, body: bytes, headers: dict[str, str]
-    ) -> str:
+    async def _once(self, client: httpx.AsyncClient, asked: _Asked) -> str:
         where = self._config.host
         try:
-            request = client.stream("POST", self._url, content=body, headers=headers)
+            request = client.stream(
+                "POST", self._url, content=asked.body, headers=asked.headers
+            )
             async with request as response:
                 if response.status_code != httpx.codes.OK:
-                    await self._refuse(response)
-                return await self._read(response)
+                    await self._refuse(response, asked.reasons)
+                return await self._read(response, asked.reasons)
         # Their texts may hold what the endpoint sent, and so what it was sent: not chained.
         except httpx.ConnectTimeout:
             raise BackEndError(f"{where} cannot be reached in time", kind="timeout") from None
@@ -207,19 +198,19 @@ class Endpoint:
         except httpx.HTTPError as error:
             raise BackEndError(f"{where}: {type(error).__name__}", kind="protocol") from None
 
-    async def _read(self, response: httpx.Response) -> str:
+    async def _read(self, response: httpx.Response, reasons: Reasons) -> str:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise BackEndError(
                 "the answer is compressed, which was not asked for", kind="protocol"
             )
-        stream = ChatStream(self._config.max_bytes, self._key())
+        stream = ChatStream(self._config.max_bytes, reasons)
         async for data in response.aiter_raw():
             stream.feed(data)
             if stream.complete:
                 break
         return stream.text()
 
-    async def _refuse(self, response: httpx.Response) -> None:
+    async def _refuse(self, response: httpx.Response, reasons: Reasons) -> None:
         """Raise what an answer other than 200 means."""
         code = response.status_code
         kind = f"http {code}"
@@ -227,14 +218,15 @@ class Endpoint:
             text = "it redirects, which is not followed; give its final address as base_url"
             raise BackEndError(f"{self._config.host}: HTTP {code}: {text}", kind="redirect")
         error = BackEndError(
-            f"{self._config.host}: HTTP {code}: {await self._reason(response)}", kind=kind
+            f"{self._config.host}: HTTP {code}: {await self._reason(response, reasons)}",
+            kind=kind,
         )
         if code in _AGAIN:
             raise _TryAgainError(error, _seconds(response.headers.get("retry-after", "")))
         raise error
 
-    async def _reason(self, response: httpx.Response) -> str:
-        """What is wrong in the endpoint's words, without the key, or in ours."""
+    async def _reason(self, response: httpx.Response, reasons: Reasons) -> str:
+        """What is wrong, in our words and in the endpoint's."""
         config = self._config
         start = b""
         with suppress(httpx.HTTPError):
@@ -244,7 +236,7 @@ class Endpoint:
                     break
         said = ""
         with suppress(ValueError, RecursionError):
-            said = reason(json.loads(start[:_MOST_REASON]), self._key())
+            said = reasons.of(json.loads(start[:_MOST_REASON]))
         known = {
             401: f"it wants a valid key in ${config.key_variable or 'a variable'}",
             403: f"the key in ${config.key_variable or 'a variable'} is not allowed to do this",
@@ -254,6 +246,15 @@ class Endpoint:
         return ": ".join(filter(None, (known.get(response.status_code, ""), said))) or "failed"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class _Asked:
+    """One request, the same in every try."""
+
+    body: bytes
+    headers: dict[str, str]
+    reasons: Reasons
+
+
 class _TryAgainError(Exception):
     """It may go better in a while."""
 
@@ -261,6 +262,16 @@ class _TryAgainError(Exception):
         super().__init__()
         self.error = error
         self.after_s = after_s
+
+
+def _headers(key: str) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream, application/json",
+        # Nothing that a few bytes could blow up.
+        "Accept-Encoding": "identity",
+    }
+    return headers | {"Authorization": f"Bearer {key}"} if key else headers
 
 
 def _seconds(text: str) -> float | None:
