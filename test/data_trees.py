@@ -10,6 +10,8 @@ import wave
 from collections.abc import Iterable
 from pathlib import Path
 
+import tiny_bags
+
 LFS_POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"
     b"oid sha256:c6f94b2592487c7556bd86df7df6e8f4420d1b9c11414aeec9d8e5e640b51495\nsize 72862\n"
@@ -324,6 +326,21 @@ def nemo(root: Path) -> Path:
     wav(root / "samples" / "WR0_surprised_64.wav")
     wav(root / "samples" / "EB0_neutral_13.wav")
     wav(root / "samples" / "EB0_fear_9.wav")
+    return root
+
+
+def bags(root: Path) -> Path:
+    """Two recordings: one of pictures and sound, one of features in a folder below."""
+    start = tiny_bags.START
+    tiny_bags.write(root / "visit", tiny_bags.session(3.0))
+    put(
+        root / "visit.labels.csv",
+        "person,start,end,label\nanna,0.5,1.5,happy\nanna,1.5,2.5,neutral\n",
+    )
+    rows = [tiny_bags.tracks(start + i * 40 * tiny_bags.MS) for i in range(50)]
+    rows += [tiny_bags.chunk(start + i * 100 * tiny_bags.MS) for i in range(20)]
+    tiny_bags.write(root / "more" / "private", rows, "sqlite3")
+    put(root / "more" / "private.labels.csv", "person,start,end,label\nbob,0.2,1.9,sad\n")
     return root
 
 

@@ -166,7 +166,7 @@ def test_a_part_that_is_no_bag_is_said_and_the_others_are_read(tmp_path: Path) -
     times, problems, was_cut = read(bag)
     assert len(times) == 2 * 75
     assert was_cut
-    assert "bag_2.mcap' is empty" in problems[0]
+    assert "bag_2.mcap' is an empty file" in problems[0]
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
@@ -190,7 +190,7 @@ def test_of_a_bag_that_grows_what_was_there_is_used(tmp_path: Path, storage: str
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.mcap", b"", "is empty"),
+        ("a.mcap", b"", "is an empty file"),
         ("a.mcap", b"hello, this is a text", "neither an MCAP nor an SQLite file"),
         ("a.bag", b"#ROSBAG V2.0\n", "bag of ROS 1; convert it"),
         ("a.db3", b"SQLite format 3\x00" + bytes(100), "a.db3"),

@@ -241,6 +241,7 @@ def write(
         packed: '', 'file', 'message' or 'storage'.
         store: types of the messages.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
     writer = Writer(path, version=9, storage_plugin=plugin)
     if packed:

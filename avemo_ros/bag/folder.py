@@ -210,7 +210,7 @@ class Bag:
                 f"'{path}' is a bag of ROS 1; convert it first: rosbags-convert --src "
                 f"{path.name} --dst {path.stem}"
             )
-        what = "is empty" if not head else "is neither an MCAP nor an SQLite file"
+        what = "is an empty file" if not head else "is neither an MCAP nor an SQLite file"
         raise BagError(f"'{path}' {what}")
 
     def _unpack(self, path: Path) -> Path:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import BINS
 from avemo_ros.data.features import Features
 from avemo_ros.data.item import Item
-from avemo_ros.data.media import Finding, Made
+from avemo_ros.data.made import Finding, Made
 from avemo_ros.errors import DataError
 from avemo_ros.vision.face import LANDMARKS
 
@@ -48,6 +48,8 @@ class Sources:
         if item.path not in self._files:
             self._files[item.path] = _file_state(item.path)
         part = f"{item.start_s}:{item.end_s}:{item.row}:{item.has_face:d}{item.has_voice:d}"
+        if item.ids or item.box is not None:
+            part += f":{item.ids}:{item.box}"
         return Source(item.key, f"{self._files[item.path]}:{part}")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avemo_ros.labels import SPEECH_CLASSES, SPEECH_TO_EMOTION
+from avemo_ros.vision.face import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Item:
     """Where it ends in the file [s]; None: at the file's end."""
     row: int | None = None
     """Row of a table that holds it (FER2013's csv), from 0."""
+    ids: tuple[str, ...] = ()
+    """Ids that recorded face tracks give its person, where that is told."""
+    box: Box | None = None
+    """Where its person's face is, normalised to the picture; None: the face that is seen
+    most."""
     votes: tuple[float, ...] | None = field(default=None, repr=False)
     """Votes of raters in the order of SPEECH_CLASSES, where the data set has them."""
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.clock import to_s
 from avemo_ros.data.features import Features
-from avemo_ros.vision.face import LANDMARKS, FaceTrack
+from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks
 
 if TYPE_CHECKING:
     # Loads MediaPipe, which takes seconds.
     from avemo_ros.config import VisionConfig
     from avemo_ros.vision.analyzer import FaceAnalyzer
+
+
+_SAME_PLACE: Final = 0.1
+"""Boxes that overlap more than this on average (intersection over union) mean one face: people
+mark it loosely, and it moves."""
 
 
 class Analyzers:
@@ -40,9 +45,10 @@ class Analyzers:
         analyzer.reset()
         return analyzer
 
-    def give_back(self, analyzer: FaceAnalyzer) -> None:
+    def give_back(self, analyzer: FaceAnalyzer | None) -> None:
         """It is not needed for now."""
-        self._free.append(analyzer)
+        if analyzer is not None:
+            self._free.append(analyzer)
 
     def close(self) -> None:
         """Free the networks."""
@@ -58,8 +64,18 @@ class _View:
     crop: NDArray[np.uint8]
     landmarks: NDArray[np.float32] | None
     """(468, 2) [pixels]."""
-    area: float
+    box: Box
     readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which face of a recording is meant."""
+
+    ids: tuple[str, ...] = ()
+    """Those of its tracks, where recorded tracks are read."""
+    box: Box | None = None
+    """Where it is; without either it is the one that is seen most."""
 
 
 class MainFace:
@@ -71,11 +87,12 @@ class MainFace:
     as the live path does not look at them.
 
     Args:
-        analyzer: the live path's, one that remembers no face.
+        analyzer: the live path's, one that remembers no face; None where only recorded tracks
+            come.
         min_quality: least quality of a kept crop, 0 to 1.
     """
 
-    def __init__(self, analyzer: FaceAnalyzer, min_quality: float) -> None:
+    def __init__(self, analyzer: FaceAnalyzer | None, min_quality: float) -> None:
         self.analyzer = analyzer
         self._min_quality = min_quality
         self._tracks: defaultdict[str, list[_View]] = defaultdict(list)
@@ -92,28 +109,38 @@ class MainFace:
         Raises:
             ImageError: the picture has another shape or type.
         """
+        assert self.analyzer is not None
+        self.take(elapsed_ns, self.analyzer.process(elapsed_ns, image))
+
+    def take(self, elapsed_ns: int, tracks: FrameTracks) -> None:
+        """Take what was found in the next picture; its time as for `push`."""
         self.pictures += 1
-        tracks = self.analyzer.process(elapsed_ns, image)
         for face in tracks.faces:
             self._tracks[face.face_id].append(
                 _View(
                     to_s(elapsed_ns),
                     face.crop,
                     _in_pixels(face, tracks.width, tracks.height),
-                    face.box.area,
+                    face.box,
                     face.quality >= self._min_quality,
                 )
             )
 
-    def finish(self) -> tuple[Features | None, str]:
-        """Crops, times and landmarks of the main face; None, and why, if there are none."""
+    def finish(self, whose: Whose | None = None) -> tuple[Features | None, str]:
+        """Crops, times and landmarks of the face; None, and why, if there are none.
+
+        Args:
+            whose: which face; None: the main one.
+        """
         if self.pictures == 0:
             return None, "there is no picture in it"
         if not self._tracks:
             return None, f"no face was found in {self.pictures} pictures"
+        tracks = self._meant(whose or Whose())
+        if not tracks:
+            return None, "faces were found, but none where or with the id that the label says"
         longest = max(
-            self._tracks.values(),
-            key=lambda views: (len(views), sum(view.area for view in views)),
+            tracks, key=lambda views: (len(views), sum(view.box.area for view in views))
         )
         views = [view for view in longest if view.readable]
         if not views:
@@ -122,6 +149,29 @@ class MainFace:
                 "small, blurred or turned away to be read"
             )
         return _features(views), ""
+
+    def _meant(self, whose: Whose) -> list[list[_View]]:
+        """The tracks that may be of the face that is meant."""
+        tracks = dict(self._tracks)
+        if any(name in tracks for name in whose.ids):
+            return [[view for name in whose.ids for view in tracks.get(name, [])]]
+        box = whose.box
+        if box is None:
+            # Ids are of one run only; pictures that are looked at anew give others.
+            return list(tracks.values()) if not whose.ids or self.analyzer else []
+        return [
+            views
+            for views in tracks.values()
+            if np.mean([_overlap(view.box, box) for view in views]) > _SAME_PLACE
+        ]
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Of two boxes, intersection over union."""
+    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / (one.area + other.area - shared) if shared else 0.0
 
 
 def _features(views: list[_View]) -> Features:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.data.afew import AFEW
+from avemo_ros.data.bags import BAGS
 from avemo_ros.data.clips import CLIPS
 from avemo_ros.data.cremad import CREMAD
 from avemo_ros.data.dataset import DataSet
@@ -35,6 +36,7 @@ DATASETS: Final[dict[str, DataSet]] = {
         URDU,
         NEMO,
         CLIPS,
+        BAGS,
     )
 }
 """Every data set by its name."""

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import BINS, SAMPLE_RATE, AudioBlock
+from avemo_ros.audio.chunk import BINS, HOP_NS, SAMPLE_RATE, AudioBlock, SpectrogramChunk
 from avemo_ros.audio.pcm import check_stream, sanitise
 from avemo_ros.audio.resampler import MonoResampler
-from avemo_ros.audio.spectrogram import FLOOR_DB, LogSpectrogram
+from avemo_ros.audio.spectrogram import FLOOR_DB, WINDOW, LogSpectrogram
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.errors import DataError
@@ -104,6 +104,38 @@ class SoundTrack:
         self._resampler, self._taken, self._made = None, 0, 0
 
 
+class ColumnTrack:
+    """Gathers the recorded spectrogram between two times; where columns are missing there is
+    silence.
+
+    Args:
+        start_ns: where the sound begins [ns].
+        end_ns: where it ends [ns]; None: with the recording.
+    """
+
+    def __init__(self, start_ns: int = 0, end_ns: int | None = None) -> None:
+        self._first_ns = start_ns + WINDOW * NS_PER_S // SAMPLE_RATE
+        self._end_ns = end_ns
+        self._columns: dict[int, NDArray[np.float32]] = {}
+
+    def push(self, chunk: SpectrogramChunk) -> None:
+        """Take the next columns of the recording."""
+        for number, column in enumerate(chunk.power_db):
+            stamp_ns = chunk.stamp_ns + number * HOP_NS
+            place = round((stamp_ns - self._first_ns) / HOP_NS)
+            if place >= 0 and (self._end_ns is None or stamp_ns <= self._end_ns):
+                self._columns[place] = column
+
+    def finish(self) -> NDArray[np.float32] | None:
+        """(n, 200) all of it [dB of a full-scale sine]; None where there was none."""
+        if not self._columns:
+            return None
+        whole = np.full((max(self._columns) + 1, BINS), FLOOR_DB, np.float32)
+        for place, column in self._columns.items():
+            whole[place] = column
+        return whole
+
+
 def read_sound(
     path: Path, start_s: float | None = None, end_s: float | None = None
 ) -> NDArray[np.float32]:
@@ -144,7 +176,11 @@ def log_spectrogram(sound: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     stream = LogSpectrogram()
     parts = [stream.push(sound[at : at + _SLICE]) for at in range(0, len(sound), _SLICE)]
-    power_db = np.concatenate(parts) if parts else np.zeros((0, BINS), np.float32)
+    return fitted(np.concatenate(parts) if parts else np.zeros((0, BINS), np.float32))
+
+
+def fitted(power_db: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 200) columns of a whole utterance as 63 to 1000 of them, see `log_spectrogram`."""
     if len(power_db) > MAX_COLUMNS:
         loudness = power_db.max(axis=1)
         onset = int(np.argmax(loudness > loudness.max() - ACTIVE_DB))

@@ -1,0 +1,243 @@
+"""Labelled bags: each labelled stretch of one person is an item."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from avemo_ros.bag.folder import METADATA, SUFFIXES
+from avemo_ros.bag.recording import Kind, LabelRecord, Recording
+from avemo_ros.clock import to_s
+from avemo_ros.data.bag_file import kinds_of
+from avemo_ros.data.dataset import DataSet
+from avemo_ros.data.files import files_below
+from avemo_ros.data.findings import Findings
+from avemo_ros.data.item import Item, Listing
+from avemo_ros.errors import BagError, LabelError
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.truth.events import segments_of_events
+from avemo_ros.truth.file import LabelFile, find_labels, read_labels
+from avemo_ros.truth.majority import majority
+from avemo_ros.truth.segment import Segment
+
+OTHERS: Final = (
+    "afew",
+    "clips",
+    "cremad",
+    "emodb",
+    "enterface",
+    "fer2013",
+    "iemocap",
+    "nemo",
+    "ravdess",
+    "savee",
+    "urdu",
+)
+"""Data sets whose subjects keep their names: `avemo bag from-clips` writes them as persons, and
+who trains on both must not find one person in training and test."""
+
+
+def read(root: Path) -> Listing:
+    """The labelled stretches of all bags below a folder.
+
+    Args:
+        root: the folder, or one bag.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    found = Findings("bags")
+    for bag in bags_below(root):
+        try:
+            _take_bag(found, root, bag)
+        except LabelError as error:
+            found.leave_out(bag, str(error))
+        except BagError as error:
+            found.leave_out(bag, str(error))
+            _lose(found, root, bag)
+    return found.listing()
+
+
+def bags_below(root: Path) -> Iterator[Path]:
+    """Each bag once, by its path: the metadata.yaml of a folder, or the file itself.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    if root.is_file():
+        yield root
+        return
+    seen: set[Path] = set()
+    for file in files_below(root, SUFFIXES):
+        folder = file.parent
+        if folder in seen:
+            continue
+        if (folder / METADATA).is_file():
+            seen.add(folder)
+            yield folder / METADATA
+        else:
+            yield file
+
+
+def _take_bag(found: Findings, root: Path, bag: Path) -> None:
+    with Recording(bag) as recording:
+        labels = _labels(recording, _folder(bag))
+        if labels is None:
+            found.leave_out(bag, "no labels beside the bag or in it")
+            return
+        for problem in recording.problems:
+            found.note(bag, problem)
+        kinds = kinds_of(recording, faces=True, voice=True)
+        start_ns, end_ns = recording.start_ns, recording.end_ns
+    segments = _usable(found, bag, labels, start_ns, end_ns)
+    seen = bool(kinds & {Kind.PICTURES, Kind.TRACKS})
+    heard = bool(kinds & {Kind.SOUND, Kind.SPECTROGRAM})
+    without: Counter[str] = Counter()
+    for segment in segments:
+        ids = tuple(labels.people.get(segment.person, ()))
+        shared = _at_once(segment, segments)
+        has_face = seen and (not shared or bool(ids) or segment.box is not None)
+        has_voice = heard and not shared
+        without["face (give a box, or ids)"] += seen and not has_face
+        without["voice"] += heard and not has_voice
+        if has_face or has_voice:
+            made = _Found(root, bag, start_ns)
+            found.add(made.item(segment, ids, has_face=has_face, has_voice=has_voice))
+    for part, count in sorted(without.items()):
+        if count:
+            found.note(
+                bag,
+                f"{count} segment(s) of several people at once: it cannot be told which is "
+                f"whose {part}",
+            )
+
+
+def _usable(
+    found: Findings, bag: Path, labels: LabelFile, start_ns: int, end_ns: int
+) -> list[Segment]:
+    """The segments that say one of the classes within the bag; notes the others."""
+    agreed = majority(labels.segments)
+    if agreed.tied_ns:
+        tied = f"{to_s(agreed.tied_ns):.1f} s on which the annotators do not agree"
+        found.leave_out(bag, tied, by_design=True)
+    wordless = sum(not segment.label for segment in labels.segments)
+    if wordless:
+        text = f"{wordless} segment(s) with valence and arousal only: none of the classes"
+        found.leave_out(bag, text, by_design=True)
+    within = [one for one in agreed.segments if one.start_ns < end_ns and one.end_ns > start_ns]
+    outside = len(agreed.segments) - len(within)
+    if outside:
+        found.leave_out(bag, f"{outside} label(s) are not of the bag's time")
+    return within
+
+
+def _lose(found: Findings, root: Path, bag: Path) -> None:
+    """The labels beside a bag that cannot be read."""
+    folder = _folder(bag)
+    try:
+        beside = find_labels(folder)
+        labels = None if beside is None else read_labels(beside)
+    except LabelError as error:
+        found.leave_out(bag, str(error))
+        return
+    if labels is None:
+        return
+    segments = majority(labels.segments).segments
+    # Of times that are no seconds of the bag the first label is as good a beginning as any.
+    start_ns = segments[0].start_ns if labels.unix and segments else 0
+    for segment in segments:
+        found.lose(_Found(root, bag, start_ns).item(segment))
+
+
+def _folder(bag: Path) -> Path:
+    return bag.parent if bag.name == METADATA else bag
+
+
+def _labels(recording: Recording, folder: Path) -> LabelFile | None:
+    """Beside the bag, else in it.
+
+    Raises:
+        LabelError: they are wrong.
+    """
+    beside = find_labels(folder)
+    if beside is not None:
+        return read_labels(beside, recording.start_ns)
+    if Kind.LABELS not in recording.kinds:
+        return None
+    texts = [
+        (item.stamp_ns, item.text)
+        for _, item in recording.items(frozenset({Kind.LABELS}))
+        if isinstance(item, LabelRecord)
+    ]
+    topic = recording.topic_of[Kind.LABELS]
+    return segments_of_events(texts, recording.end_ns, recording.start_ns, topic=topic)
+
+
+def _at_once(segment: Segment, segments: Sequence[Segment]) -> bool:
+    """Somebody else is labelled at the same time."""
+    return any(
+        other.person != segment.person
+        and other.start_ns < segment.end_ns
+        and other.end_ns > segment.start_ns
+        for other in segments
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A bag whose labelled stretches become items."""
+
+    root: Path
+    bag: Path
+    start_ns: int
+
+    def item(
+        self,
+        segment: Segment,
+        ids: tuple[str, ...] = (),
+        *,
+        has_face: bool = True,
+        has_voice: bool = True,
+    ) -> Item:
+        """The stretch as an item."""
+        folder = _folder(self.bag)
+        start_s = to_s(max(0, segment.start_ns - self.start_ns))
+        same = folder == self.root
+        name = folder.name if same else folder.relative_to(self.root).as_posix()
+        return Item(
+            dataset="bags",
+            key=f"{name}@{start_s:.3f}{f' {segment.person}' if segment.person else ''}",
+            path=self.bag,
+            label=segment.label,
+            subject=_subject(segment.person, folder),
+            raw_label=segment.label,
+            has_face=has_face,
+            has_voice=has_voice,
+            start_s=start_s,
+            end_s=to_s(segment.end_ns - self.start_ns),
+            ids=ids,
+            box=segment.box,
+        )
+
+
+def _subject(person: str, folder: Path) -> str:
+    if person.split("-")[0] in OTHERS and "-" in person:
+        return person
+    return f"bags-{person or folder.name}"
+
+
+BAGS: Final = DataSet(
+    name="bags",
+    title="labelled bags (rosbag2)",
+    contents="faces and voices",
+    words=EMOTIONS,
+    licence="yours",
+    layout="""\
+SESSION/metadata.yaml, SESSION/*.mcap or *.db3, or single files, in any folders below
+SESSION.labels.csv   (or .yaml, .eaf, .txt) beside it: see docs/labels.md; or a topic labels""",
+    read=read,
+    root_may_be_file=True,
+)

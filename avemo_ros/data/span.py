@@ -1,0 +1,222 @@
+"""The part of a recording that an item is, while the recording is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock, SpectrogramChunk
+from avemo_ros.audio.spectrogram import HOP, WINDOW
+from avemo_ros.bag.item import BagPicture
+from avemo_ros.clock import NS_PER_S, to_ns, to_s
+from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features
+from avemo_ros.data.item import Item
+from avemo_ros.data.made import (
+    BROKEN,
+    DAMAGED,
+    FILLED,
+    NO_FACE,
+    NO_SOUND,
+    SHORTENED,
+    SILENT,
+    Finding,
+    Made,
+)
+from avemo_ros.data.main_face import Analyzers, MainFace, Whose
+from avemo_ros.data.prepare_config import PrepareConfig
+from avemo_ros.data.sound import ColumnTrack, SoundTrack, fitted, log_spectrogram
+from avemo_ros.errors import DataError, ImageError
+from avemo_ros.source.media import VideoFrame
+from avemo_ros.vision.face import FrameTracks
+
+Seen: TypeAlias = VideoFrame | BagPicture | FrameTracks
+"""A picture, or what was found in it."""
+Heard: TypeAlias = AudioBlock | SpectrogramChunk
+"""Sound, or what was made of it."""
+
+_SILENT_PEAK: Final = 1e-3
+"""Sound that never goes beyond this (-60 dB of full scale) counts as silent."""
+
+
+class Faces:
+    """Picks the pictures of an item and follows the faces in them.
+
+    Args:
+        analyzers: those that are free.
+        config: which pictures, and how faces are cut out.
+        whose: the face that is meant.
+    """
+
+    def __init__(self, analyzers: Analyzers, config: PrepareConfig, whose: Whose) -> None:
+        self._analyzers = analyzers
+        self._config = config
+        self._whose = whose
+        self.damaged = 0
+        """Pictures that cannot be used."""
+        self.trouble = ""
+        """Why the first of them cannot."""
+        self._face: MainFace | None = None
+        self._slot = -1
+
+    def push(self, elapsed_ns: int, piece: Seen) -> None:
+        """Look at the next picture, or at what was found in it."""
+        if self._config.fps:
+            # One picture in each slot of 1 / fps; a nanosecond, as stamps are rounded.
+            slot = int((elapsed_ns + 1) * self._config.fps / NS_PER_S)
+            if slot <= self._slot:
+                return
+            self._slot = slot
+        try:
+            self._look(elapsed_ns, piece)
+        except (ImageError, DataError) as error:
+            self.damaged += 1
+            self.trouble = self.trouble or str(error)
+
+    def finish(self) -> tuple[Features | None, str]:
+        """Crops, times and landmarks of the face that is meant; None, and why."""
+        if self._face is None:
+            return None, self.trouble or "there are no pictures in it"
+        self._analyzers.give_back(self._face.analyzer)
+        if self.trouble and not self._face.pictures:
+            return None, self.trouble
+        return self._face.finish(self._whose)
+
+    def _look(self, elapsed_ns: int, piece: Seen) -> None:
+        if isinstance(piece, FrameTracks):
+            if self._face is None:
+                self._face = MainFace(None, self._config.min_quality)
+            self._face.take(elapsed_ns, _checked(piece, self._config.vision.crop_size))
+            return
+        image = piece.image
+        if self._face is None:
+            self._face = MainFace(self._analyzers.take(), self._config.min_quality)
+        self._face.push(elapsed_ns, image)
+
+
+class Span:
+    """An item's part of a file, while that is read.
+
+    Args:
+        item: which part it is.
+        faces: what looks at its pictures; None where nobody asks for them.
+        listens: its sound is asked for.
+    """
+
+    def __init__(self, item: Item, faces: Faces | None, *, listens: bool) -> None:
+        self._start_ns = to_ns(item.start_s or 0.0)
+        self._end_ns = None if item.end_s is None else to_ns(item.end_s)
+        self._faces = faces
+        self._listens = listens
+        self._track = SoundTrack(self._start_ns, self._end_ns)
+        self._columns = ColumnTrack(self._start_ns, self._end_ns)
+        self._reached_ns = self._start_ns
+        self._taken = 0
+        self._found: tuple[Features | None, str] | None = None
+
+    def push(self, piece: Seen | Heard) -> None:
+        """Take what is of this item; stamps count from the start of the file.
+
+        Raises:
+            AudioFormatError: the rate or the channel count of sound cannot be used.
+        """
+        if isinstance(piece, AudioBlock):
+            if self._listens:
+                self._track.push(piece)
+        elif isinstance(piece, SpectrogramChunk):
+            if self._listens:
+                self._columns.push(piece)
+        elif self._end_ns is not None and piece.stamp_ns >= self._end_ns:
+            self._close_faces()
+            return
+        elif piece.stamp_ns >= self._start_ns:
+            self._reached_ns = piece.stamp_ns
+            if self._faces is not None:
+                self._faces.push(piece.stamp_ns - self._start_ns, piece)
+        self._taken += 1
+
+    def over(self, stamp_ns: int) -> bool:
+        """Nothing of the item comes after this time."""
+        return self._end_ns is not None and stamp_ns >= self._end_ns
+
+    def finish(self, trouble: str) -> Made:
+        """What could be made of the item.
+
+        Args:
+            trouble: what was wrong with the file as a whole; empty: nothing.
+        """
+        if trouble and not self._taken:
+            return Made(findings=(Finding(BROKEN, trouble),))
+        features, findings = Features(), []
+        faces = self._faces
+        self._close_faces()
+        if self._found is not None:
+            found, reason = self._found
+            if found is None:
+                findings.append(Finding(NO_FACE, reason))
+            else:
+                features = found
+        if faces is not None and faces.damaged and features.faces is not None:
+            damaged = f"{faces.damaged} pictures cannot be used: {faces.trouble}"
+            findings.append(Finding(DAMAGED, damaged))
+        length_s = to_s(self._reached_ns - self._start_ns)
+        if self._listens:
+            spectrogram, heard_s = self._heard(findings)
+            features = replace(features, spectrogram=spectrogram)
+            length_s = max(length_s, heard_s)
+        if trouble:
+            findings.append(Finding(DAMAGED, trouble))
+        return Made(features, tuple(findings), length_s)
+
+    def _heard(self, findings: list[Finding]) -> tuple[NDArray[np.float16] | None, float]:
+        """The spectrogram and how long it was heard [s]; notes what is odd about it."""
+        sound = self._track.finish()
+        if sound is not None:
+            findings += _remarks(sound, self._track.sanitised)
+            return log_spectrogram(sound).astype(np.float16), len(sound) / SAMPLE_RATE
+        columns = self._columns.finish()
+        if columns is not None:
+            length_s = (WINDOW + HOP * (len(columns) - 1)) / SAMPLE_RATE
+            findings += _lengths(len(columns), length_s)
+            return fitted(columns).astype(np.float16), length_s
+        findings.append(Finding(NO_SOUND, "there is no sound in it"))
+        return None, 0.0
+
+    def _close_faces(self) -> None:
+        if self._faces is not None:
+            self._found, self._faces = self._faces.finish(), None
+
+
+def _remarks(sound: NDArray[np.float32], sanitised: int) -> Iterator[Finding]:
+    """What is odd about the sound of an item."""
+    columns = max(0, (len(sound) - WINDOW) // HOP + 1)
+    if sanitised:
+        yield Finding(DAMAGED, f"{sanitised} samples were no numbers and became silence")
+    if not np.any(np.abs(sound) > _SILENT_PEAK):
+        yield Finding(SILENT, "its sound never goes beyond -60 dB of full scale")
+    yield from _lengths(columns, len(sound) / SAMPLE_RATE)
+
+
+def _lengths(columns: int, length_s: float) -> Iterator[Finding]:
+    """What becomes of sound that is too short or too long."""
+    if columns < MIN_COLUMNS:
+        yield Finding(FILLED, f"{length_s:.2f} s of sound, the rest is silence")
+    if columns > MAX_COLUMNS:
+        yield Finding(
+            SHORTENED,
+            f"of {length_s:.1f} s of sound the first {MAX_COLUMNS / 100:.0f} s of the speech "
+            "are used",
+        )
+
+
+def _checked(tracks: FrameTracks, side: int) -> FrameTracks:
+    for face in tracks.faces:
+        if face.crop.shape[0] != side:
+            raise DataError(
+                f"faces were recorded with {face.crop.shape[0]} pixels a side, and "
+                f"vision.crop_size is {side}"
+            )
+    return tracks
