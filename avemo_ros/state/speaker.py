@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -34,20 +33,18 @@ def mouth_motion(
     """
     if len(speech.speech) == 0:
         return None
-    ends = speech.stamps_ns()
-    spoken = []
-    for sample in samples:
-        column = int(np.searchsorted(ends, sample.stamp_ns))
-        heard = column < len(ends) and speech.speech[column] >= threshold
-        if heard and not math.isnan(sample.mouth_opening):
-            spoken.append(sample)
-    if not spoken:
+    stamps = np.array([sample.stamp_ns for sample in samples], np.int64)
+    openings = np.array([sample.mouth_opening for sample in samples])
+    columns = np.searchsorted(speech.stamps_ns(), stamps)
+    inside = columns < len(speech.speech)
+    heard = speech.speech[np.where(inside, columns, 0)] >= threshold
+    spoken = inside & heard & ~np.isnan(openings)
+    if not spoken.any():
         return None
-    since = spoken[-1].stamp_ns - _RECENT_NS
-    openings = [sample.mouth_opening for sample in spoken if sample.stamp_ns > since]
-    if len(openings) < _LEAST_SAMPLES:
+    recent = spoken & (stamps > stamps[spoken][-1] - _RECENT_NS)
+    if np.count_nonzero(recent) < _LEAST_SAMPLES:
         return None
-    return float(np.std(openings))
+    return float(np.std(openings[recent]))
 
 
 def find_speaker(motions: Mapping[str, float | None], least: float, rule: str) -> str | None:
