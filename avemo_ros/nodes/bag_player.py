@@ -45,6 +45,8 @@ PARAMETERS: Final = (BAG, TOPICS, RATE, START, CLOCK, SUBSCRIBERS)
 _CLOCK_TOPIC: Final = "/clock"
 _AHEAD: Final = 32
 """Messages that were read and wait for their time."""
+_LATCHED_S: Final = 0.2
+"""From what is latched to what rests on it."""
 _DEPTH: Final = 10
 """Messages kept for a subscriber that is slow for a moment, at least."""
 _MAX_DEPTH: Final = 200
@@ -126,6 +128,7 @@ class BagPlayer(Player):
         start_ns = self._bag.start_ns + to_ns(self.value(START))
         self.pace.start(start_ns)
         self.wait_for_subscribers(self._listening)
+        self._say_latched(start_ns)
         self.pace.start(start_ns)
         self._loops = 0
         later_ns = self._play_once(start_ns, 0)
@@ -180,18 +183,32 @@ class BagPlayer(Player):
         return max(0, last_ns - start_ns + period_ns)
 
     def _messages(self, start_ns: int) -> Iterator[Raw]:
-        """What is to be played: of latched topics also the last message before the start."""
         assert self._bag is not None
-        before: dict[tuple[str, str], Raw] = {}
         for raw in self._bag.messages(list(self._channels.values())):
-            if raw.log_ns < start_ns:
-                if self._offers.get(raw.key[0], Offer()).latched:
-                    before[raw.key] = raw
-                continue
-            yield from before.values()
-            before = {}
-            yield raw
-        yield from before.values()
+            if raw.log_ns >= start_ns:
+                yield raw
+
+    def _say_latched(self, start_ns: int) -> None:
+        """Publish what was known of latched topics at the start, or was said next.
+
+        Topics overtake each other: sound that came before its format could not be read.
+        """
+        assert self._bag is not None
+        latched = [
+            channel
+            for channel in self._channels.values()
+            if self._offers.get(channel.topic, Offer()).latched
+        ]
+        known: dict[tuple[str, str], Raw] = {}
+        for raw in self._bag.messages(latched):
+            if raw.log_ns <= start_ns or raw.key not in known:
+                known[raw.key] = raw
+            if raw.log_ns > start_ns and len(known) == len(latched):
+                break
+        for raw in known.values():
+            self._outs[raw.key].publish(bytes(raw.data))
+        if known:
+            self.pace.stand(_LATCHED_S)
 
 
 def main(args: Sequence[str] | None = None) -> int:
