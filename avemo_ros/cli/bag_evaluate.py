@@ -46,8 +46,8 @@ _ALSO_SHOWN: Final = ("changes_per_minute", "reaction_median")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "exit status: 0 done, 1 done but a limit is not kept or a bag could not be evaluated, "
-        "2 nothing could be evaluated, 130 interrupted (the same command with --resume goes on)"
+        "exit status: 0 done, 1 done but a limit is not kept or a bag could not be evaluated,\n"
+        "2 nothing could be evaluated, 130 interrupted (with --resume the same command goes on)"
         f"\n\nfigures for --fail-below and --fail-above:\n  {_wrapped(list(FIGURES))}"
     )
     parser.add_argument("bags", nargs="+", type=Path, metavar="BAG", help="bag, folder or file")
@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="labels (.csv, .yaml, .eaf, .txt), or a folder of them; of several bags each gets "
         "the files whose name begins with its own; default: what lies beside each bag",
     )
+    add_topic_options(parser)
     out = parser.add_argument_group("results")
     out.add_argument(
         "--json", type=Path, required=True, metavar="OUT", help="write all figures"
@@ -116,7 +117,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pictures and sound, recorded features, or recorded states (default: the first of "
         "these that the bag holds)",
     )
-    add_topic_options(how)
     how.add_argument(
         "--rounds", type=int, default=1000, metavar="N", help="of the bootstrap (1000)"
     )

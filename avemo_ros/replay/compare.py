@@ -186,7 +186,7 @@ def _sign_test(better: int, worse: int) -> float | None:
     if count == 0:
         return None
     tail = sum(comb(count, k) for k in range(min(better, worse) + 1))
-    return min(1.0, 2 * tail / 2**count)
+    return min(1.0, float(2 * tail / 2**count))
 
 
 def _notes(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,7 +8,7 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from types import FrameType
@@ -56,7 +56,9 @@ class Failed:
     reason: str
 
 
-def work(jobs: Sequence[J], do: Do[J, R], workers: int) -> Iterator[Reached | Done[R] | Failed]:
+def work(
+    jobs: Sequence[J], do: Do[J, R], workers: int
+) -> Generator[Reached | Done[R] | Failed, None, None]:
     """Do all jobs; what became of each comes in the order in which they end.
 
     Whoever stops listening (`close`, an exception) ends the workers, and the jobs under way

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final, Protocol
@@ -104,7 +104,7 @@ def _run(
     lost: dict[int, str] = {}
     reached = [0.0] * len(jobs)
     began = math.nan
-    with closing(_events(jobs, at_once)) as events:
+    with closing(work(jobs, do, at_once)) as events:
         for event in events:
             began = time.perf_counter() if math.isnan(began) else began
             match event:
@@ -122,10 +122,6 @@ def _run(
         [Lost(jobs[number].name, lost[number]) for number in sorted(lost)],
         time.perf_counter() - began,
     )
-
-
-def _events(jobs: Sequence[Job], at_once: int) -> Iterator[Reached | Done[Answer] | Failed]:
-    return work(jobs, do, at_once)
 
 
 def _announced_s(job: Job) -> float:
