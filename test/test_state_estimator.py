@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from state_scene import SceneReader, face, frame, play, sound
 from avemo_ros.audio.chunk import SpectrogramChunk
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import EmotionConfig
+from avemo_ros.labels import EMOTIONS
 from avemo_ros.state.estimate import Status
 from avemo_ros.state.estimator import EmotionEstimator
 
@@ -169,11 +171,81 @@ def test_the_face_network_looks_at_most_as_often_as_configured():
     assert reader.calls.count("face") == pytest.approx(30, abs=2)
 
 
-def test_the_speech_network_runs_once_a_hop_however_many_faces():
+def test_the_speech_network_runs_no_more_than_once_a_hop_however_many_faces():
     reader = SceneReader()
     scene = estimator(reader)
     hops = play(scene, 3, lambda t: [face(f"f{k:04d}") for k in range(4)], lambda t: 0.9)
     assert 0 < reader.calls.count("speech") <= len(hops)
+
+
+@pytest.mark.parametrize(("rate_hz", "heard"), [(5.0, 24), (2.5, 12), (50.0, 48)])
+def test_the_speech_network_hears_as_often_as_configured(rate_hz, heard):
+    reader = SceneReader()
+    hops = play(estimator(reader, voice_rate_hz=rate_hz), 6, None, lambda t: 0.9)
+    with_voice = [hop for hop in hops if hop.attended.voice_id]
+    assert reader.calls.count("speech") == pytest.approx(heard * len(with_voice) / 48, abs=1.5)
+
+
+def test_between_two_hearings_a_hop_uses_the_newest():
+    class Hearing(SceneReader):
+        """Hears something new whenever it is asked, and tells it on."""
+
+        def speech_evidence(self, power_db):
+            super().speech_evidence(power_db)
+            return -60.0 + self.calls.count("speech") % 7
+
+    hops = play(estimator(Hearing(), voice_rate_hz=5.0), 6, None, lambda t: 0.9)
+    labels = [hop.attended.label for hop in hops if hop.attended.probabilities]
+    pairs = [len(list(same)) for _, same in itertools.groupby(labels)]
+    assert set(pairs[1:-1]) == {2}
+
+
+def test_when_a_voice_begins_it_is_heard_at_once():
+    def first(begin: float) -> float:
+        hops = play(estimator(voice_rate_hz=0.5), 9, None, lambda t: 0.9 if t >= begin else 0.0)
+        return next(to_s(hop.stamp_ns) for hop in hops if hop.attended.voice_id) - begin
+
+    # 0.6 s of speech are needed, wherever that lies within two seconds.
+    assert first(3.0) == pytest.approx(first(4.1), abs=0.11)
+    assert first(3.0) == pytest.approx(0.6, abs=0.21)
+
+
+def test_when_the_network_hears_depends_on_the_time_and_not_on_the_beginning():
+    class Hearing(SceneReader):
+        """Says when the window ended that it heard."""
+
+        def speech_evidence(self, power_db):
+            super().speech_evidence(power_db)
+            return float(power_db[-1, 0])
+
+    def chunk(k: int) -> SpectrogramChunk:
+        made = sound(k / 10, 0.1, 0.9)
+        made.power_db[:] = -60.0 + k // 2 % 7
+        return made
+
+    def labels(begin: int) -> dict[int, str]:
+        scene = estimator(Hearing(), voice_rate_hz=2.0)
+        hops = [hop for k in range(begin, 80) for hop in scene.push_speech(chunk(k))]
+        return {hop.stamp_ns: hop.attended.label for hop in hops if hop.attended.probabilities}
+
+    whole, late = labels(0), labels(7)
+    common = sorted(set(whole) & set(late))[5:]
+    assert len(common) > 30
+    assert [whole[stamp] for stamp in common] == [late[stamp] for stamp in common]
+
+
+def test_embeddings_that_are_known_are_not_made_again():
+    reader = SceneReader()
+    scene = estimator(reader)
+    hops = []
+    for k in range(90):
+        known = {"f0001": np.array([4.0], np.float32)}
+        two = (face(emotion="sad"), face("f0002", emotion="fear", x=0.7, size=0.1))
+        hops += scene.push_tracks(frame(k / 30, *two), known)
+    told = {state.face_id: state.label for state in hops[-1].estimates}
+    assert told == {"f0001": EMOTIONS[4], "f0002": "fear"}
+    # Only the other face was looked at.
+    assert reader.calls.count("face") == pytest.approx(45, abs=1)
 
 
 def test_the_order_of_arrival_does_not_change_the_estimates():
