@@ -34,7 +34,7 @@ ARGUMENTS = (
     ("dialog_text", "dialog_text", "topic of the answer's text"),
     ("dialog_ssml", "dialog_ssml", "topic of the answer as SSML, for a speech synthesiser"),
     ("respond", "respond", "name of the service that answers words"),
-    # Empty: what params_file says.
+    # Empty: what params_file says; in brackets what it says as it comes.
     ("strategies", "", "YAML file of the response strategies (config/dialog.yaml)"),
     ("model", "", "model of a chat endpoint that words the answers (none: offline)"),
     ("base_url", "", "address of the endpoint (Ollama on this host)"),

@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 class Demo:
     """A running demo whose processes can be told from all others."""
 
-    def __init__(self, out: Path, *arguments: str) -> None:
+    def __init__(self, out: Path, *arguments: str, tool: str = "demo.py") -> None:
         self.out = out
         command = [
             sys.executable,
-            str(ROOT / "tools" / "demo.py"),
+            str(ROOT / "tools" / tool),
             "--out",
             str(out),
             *arguments,
@@ -35,6 +35,7 @@ class Demo:
         environment = {**os.environ, "AVEMO_DEMO_TEST": str(out), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             command,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
