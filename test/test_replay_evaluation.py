@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_bags import STATES, STORE, STRING, Row, new, write
 from made_hops import clip
 from made_replays import LABELS, outcome, seg, session, states_bag
+from tiny_bags import STATES, STORE, STRING, Row, new, write
 
 from avemo_ros.bag.encode import Encoder
 from avemo_ros.errors import BagError, LabelError
