@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from made_replays import LABELS, states_bag
+from made_evaluations import LABELS, states_bag
 
 from avemo_ros.cli.main import main
 

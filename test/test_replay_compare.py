@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from browser import show
-from made_replays import claims_turned, outcome, seg, session
+from made_evaluations import claims_turned, outcome, seg, session
 
 from avemo_ros.errors import DataError
 from avemo_ros.replay.compare import compare, read_result, verdict

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_evaluations import LABELS, outcome, seg, session, states_bag
 from made_hops import clip
-from made_replays import LABELS, outcome, seg, session, states_bag
 from tiny_bags import STATES, STORE, STRING, Row, new, write
 
 from avemo_ros.bag.encode import Encoder

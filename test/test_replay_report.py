@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import show
+from made_evaluations import outcome, seg, session
 from made_hops import START_NS
-from made_replays import outcome, seg, session
 
 from avemo_ros.bag.recording import Topics
 from avemo_ros.bag.writer import BagWriter
