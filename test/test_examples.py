@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -30,7 +31,7 @@ class Client:
 
     def __init__(self, path: Path, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(path), *arguments],
+            [sys.executable, "-u", str(path), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -43,6 +44,10 @@ class Client:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.said += line
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(30)
 
     def end(self) -> None:
         self._process.terminate()
@@ -87,6 +92,25 @@ def test_a_dialog_system_hears_of_changes_and_asks_for_the_past(
     assert "f1: unknown -> happy (" in client.said
     assert "f1: happy -> sad (" in client.said
     assert client.said.count("/s\n") >= 7
+
+
+def test_the_ten_lines_of_the_page_run_as_they_are(
+    start_graph: Start, repository: Path, tmp_path: Path
+) -> None:
+    page = (repository / "docs" / "dialog.md").read_text()
+    code = re.search(r"## Ten lines.*?```python\n(.*?)```", page, re.DOTALL)
+    assert code is not None
+    script = tmp_path / "ten_lines.py"
+    script.write_text(code[1])
+    graph = start_graph()
+    node = graph.add(history.Remembering)
+    client = Client(script)
+    try:
+        listened_to(graph, "emotion_events")
+        node.feel("happy", 0.0, 4.0)
+        assert graph.spin(lambda: "f1 unknown -> happy 0." in client.said, LONG_S), client.said
+    finally:
+        client.kill()
 
 
 def states_of(graph: Any, out: Any, label: str, start: int, steps: int) -> None:
