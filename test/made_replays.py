@@ -1,126 +1,52 @@
-"""Bags of recorded states with labels, and evaluations that are put together by hand."""
+"""Bags of the sample for the tests of the replay."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from made_hops import BOX, START_NS, clip
-
+from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.writer import BagWriter
-from avemo_ros.labels import EMOTIONS
-from avemo_ros.replay.bag_job import Answer, Source
-from avemo_ros.replay.outcome import Lost, Outcome, Weights, put_together
-from avemo_ros.replay.request import Request
-from avemo_ros.replay.run import Replayed, SeenFaces
-from avemo_ros.replay.session import Session
-from avemo_ros.replay.thresholds import Threshold
-from avemo_ros.truth.segment import Segment
+from avemo_ros.clock import to_ns
+from avemo_ros.source.media import MediaFile, VideoFrame
 
-LABELS = "person,start,end,label\n,0,3,neutral\n,3,6,happy\n,6,9,fear\n"
-"""As `clip(9)` says, but for the last."""
+SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
+START_NS = to_ns(1_700_000_000.0)
+
+Piece = VideoFrame | AudioBlock
 
 
-def states_bag(path: Path, seconds: float = 9.0, labels: str = LABELS) -> Path:
-    """A recording of what a robot said; with labels beside it unless they are ""."""
-    with BagWriter(path) as bag:
-        for hop in clip(seconds):
-            bag.write_states(hop)
-    if labels:
-        path.with_name(f"{path.name}.labels.csv").write_text(labels)
+def sample(first_s: float = 0.0, last_s: float = 10.0) -> list[Piece]:
+    """Pictures and sound of a part of the sample, stamped from START_NS on."""
+    with MediaFile(SAMPLE) as media:
+        return [
+            replace(piece, stamp_ns=START_NS + piece.stamp_ns - to_ns(first_s))
+            for piece in media
+            if to_ns(first_s) <= piece.stamp_ns < to_ns(last_s)
+        ]
+
+
+def shifted(pieces: Iterable[Piece], seconds: float) -> list[Piece]:
+    """The same, stamped so much later."""
+    return [replace(piece, stamp_ns=piece.stamp_ns + to_ns(seconds)) for piece in pieces]
+
+
+def write_bag(
+    path: Path, pieces: Iterable[Piece], log_ns: Callable[[Piece], int] | None = None
+) -> Path:
+    """A bag of JPEG pictures and sound.
+
+    Args:
+        path: of the bag.
+        pieces: what it holds.
+        log_ns: time of recording of a piece; None: its stamp, of sound its end.
+    """
+    with BagWriter(path, jpeg_quality=90) as bag:
+        for piece in pieces:
+            at = None if log_ns is None else log_ns(piece)
+            if isinstance(piece, AudioBlock):
+                bag.write_sound(piece, at)
+            else:
+                bag.write_picture(piece, at)
     return path
-
-
-def seg(start: float, end: float, label: str, person: str = "", who: str = "") -> Segment:
-    return Segment(
-        START_NS + round(start * 1e9), START_NS + round(end * 1e9), label, person, who
-    )
-
-
-def session(
-    name: str,
-    segments: Iterable[Segment],
-    seconds: float = 9.0,
-    *,
-    latencies_s: Sequence[float] = (),
-    problems: Sequence[str] = (),
-) -> Session:
-    """`clip(seconds)` with labels of it; Anna is f1 and Bob f2."""
-    hops = tuple(clip(seconds))
-    replayed = Replayed(
-        hops=hops,
-        start_ns=START_NS,
-        end_ns=hops[-1].stamp_ns,
-        source="raw",
-        model_id="made-1",
-        frames=tuple(SeenFaces(hop.stamp_ns, (("f1", BOX),)) for hop in hops),
-        counters={"frames": float(len(hops)), "late_frames": 2.0},
-        stages_ms={"vision": (5.0, 6.0, 7.5), "audio": (0.2, 0.3)},
-        seconds=1.5,
-        latencies_s=tuple(latencies_s),
-        problems=tuple(problems),
-    )
-    return Session(name, replayed, tuple(segments), {"Anna": ("f1",), "Bob": ("f2",)})
-
-
-def claims_turned(given: Session, before: str, after: str) -> Session:
-    """The same session, where another model says `after` for `before`."""
-
-    def turned(label: str) -> str:
-        return after if label == before else label
-
-    hops = []
-    for hop in given.replayed.hops:
-        estimates = tuple(
-            replace(
-                item,
-                label=turned(item.label),
-                probabilities=_swapped(item.probabilities, before, after)
-                if item.label == before
-                else item.probabilities,
-            )
-            for item in hop.estimates
-        )
-        attended = estimates[0] if estimates else hop.attended
-        hops.append(replace(hop, estimates=estimates, attended=attended))
-    return replace(given, replayed=replace(given.replayed, hops=tuple(hops)))
-
-
-def _swapped(values: tuple[float, ...], before: str, after: str) -> tuple[float, ...]:
-    made = list(values)
-    first, second = EMOTIONS.index(before), EMOTIONS.index(after)
-    if made:
-        made[first], made[second] = made[second], made[first]
-    return tuple(made)
-
-
-def outcome(
-    sessions: Sequence[Session],
-    *,
-    lost: Sequence[Lost] = (),
-    thresholds: Sequence[Threshold] = (),
-    notes: Sequence[str] = (),
-) -> Outcome:
-    """An evaluation of these sessions."""
-    request = Request(
-        tuple(Path(item.name) for item in sessions), thresholds=tuple(thresholds), rounds=100
-    )
-    answers = [
-        Answer(
-            item,
-            (
-                Source(
-                    "labels.csv",
-                    tuple(sorted({segment.annotator for segment in item.segments} - {""})),
-                    len(item.segments),
-                    tuple(notes),
-                ),
-            ),
-            stored=False,
-        )
-        for item in sessions
-    ]
-    paths = {item.name: Path("nowhere") for item in sessions}
-    weights = Weights("made.safetensors", "ab" * 32)
-    return put_together(request, answers, lost, weights, 2.0, paths)

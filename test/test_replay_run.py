@@ -1,0 +1,375 @@
+"""A recording through the core: the same answers, however it is played."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from made_replays import START_NS, sample, shifted, write_bag
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.writer import BagWriter
+from avemo_ros.clock import to_ns
+from avemo_ros.config import PipelineConfig
+from avemo_ros.errors import BagError
+from avemo_ros.pipeline import Pipeline
+from avemo_ros.replay.feature import RAW
+from avemo_ros.replay.features import Features
+from avemo_ros.replay.helper import HelperProcess, Source
+from avemo_ros.replay.run import Replayed, replay
+from avemo_ros.source.media import VideoFrame
+from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.vision.face import FrameTracks
+
+pytestmark = pytest.mark.timeout(300)
+
+CONFIG = PipelineConfig()
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bag(tmp_path_factory.mktemp("bags") / "sample", sample())
+
+
+@pytest.fixture(scope="module")
+def alone(bag: Path) -> Replayed:
+    return replay(bag, CONFIG, processes=1)
+
+
+def told(replayed: Replayed) -> tuple[object, ...]:
+    """All that has to be the same in every run."""
+    return (
+        replayed.hops,
+        replayed.frames,
+        replayed.start_ns,
+        replayed.end_ns,
+        replayed.source,
+        replayed.model_id,
+        dict(replayed.counters),
+        replayed.problems,
+    )
+
+
+def assert_alike(hops: tuple[Hop, ...], others: tuple[Hop, ...], tolerance: float) -> None:
+    assert [hop.stamp_ns for hop in hops] == [hop.stamp_ns for hop in others]
+    for one, other in zip(hops, others, strict=True):
+        assert one.attended.status == other.attended.status
+        assert one.attended.label == other.attended.label
+        assert len(one.estimates) == len(other.estimates)
+        for a, b in zip(one.estimates, other.estimates, strict=True):
+            assert (a.face_id, a.voice_id, a.speaking) == (b.face_id, b.voice_id, b.speaking)
+            assert a.probabilities == pytest.approx(b.probabilities, abs=tolerance)
+
+
+def test_the_sample_gives_one_person_who_is_seen_and_heard(alone):
+    assert len(alone.hops) == pytest.approx(99, abs=2)
+    assert {face_id for frame in alone.frames for face_id, _ in frame.faces} == {"f0001"}
+    assert any(
+        hop.attended.face_share > 0 and hop.attended.voice_share > 0 for hop in alone.hops
+    )
+    assert (alone.start_ns, alone.source) == (START_NS, "raw")
+    assert alone.problems == ()
+
+
+def test_every_second_picture_of_30_hz_is_left_out_and_counted(alone):
+    assert alone.counters["frames"] == alone.counters["frames_left_out"] == 150
+    assert len(alone.frames) == 150
+
+
+def test_two_processes_say_the_same_as_one_to_the_last_bit(bag, alone):
+    assert told(replay(bag, CONFIG, processes=2)) == told(alone)
+
+
+def test_the_pipeline_says_the_same_of_the_same_input(bag, alone):
+    pipeline = Pipeline(CONFIG)
+    hops: list[Hop] = []
+    with Recording(bag) as recording:
+        for _, item in recording.items(RAW):
+            if isinstance(item, AudioBlock):
+                hops += pipeline.push_audio(item)
+            else:
+                hops += pipeline.push_frame(item.stamp_ns, item.image)
+    hops += pipeline.flush()
+    pipeline.close()
+    # Faces embedded one by one or many at once differ in the last bits.
+    assert_alike(tuple(hops), alone.hops, 1e-5)
+
+
+def test_progress_is_told_in_seconds_of_the_recording(bag):
+    done: list[float] = []
+    replay(bag, CONFIG, processes=1, progress=done.append)
+    assert done == sorted(done)
+    assert 0.0 <= done[0] < 0.5
+    assert done[-1] == pytest.approx(10.0, abs=0.2)
+
+
+# --- features and states
+
+
+@pytest.fixture(scope="module")
+def features_bag(bag: Path) -> Path:
+    path = bag.parent / "features"
+    with Recording(bag) as recording, BagWriter(path) as out:
+        for log_ns, feature in Features(recording, RAW, CONFIG):
+            if isinstance(feature, FrameTracks):
+                out.write_tracks(feature, log_ns)
+            else:
+                out.write_chunk(feature, log_ns)
+    return path
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_recorded_features_say_the_same_as_what_they_were_made_of(
+    features_bag, alone, processes
+):
+    replayed = replay(features_bag, CONFIG, processes=processes)
+    assert replayed.source == "features"
+    assert_alike(replayed.hops, alone.hops, 1e-6)
+    assert [frame.stamp_ns for frame in replayed.frames] == [
+        frame.stamp_ns for frame in alone.frames
+    ]
+
+
+def test_recorded_states_are_taken_as_they_are(tmp_path, alone):
+    with BagWriter(tmp_path / "states") as out:
+        for hop in alone.hops:
+            out.write_states(hop)
+    replayed = replay(tmp_path / "states", CONFIG)
+    assert (replayed.source, replayed.frames) == ("states", ())
+    assert replayed.model_id == alone.model_id
+    assert [hop.stamp_ns for hop in replayed.hops] == [hop.stamp_ns for hop in alone.hops]
+    for one, other in zip(replayed.hops, alone.hops, strict=True):
+        # Of an empty room an array of states does not say why it is empty.
+        if other.estimates:
+            assert one.attended.label == other.attended.label
+            assert one.attended.probabilities == pytest.approx(
+                other.attended.probabilities, abs=1e-6
+            )
+
+
+def test_what_is_not_in_the_bag_cannot_be_asked_for(bag, features_bag):
+    with pytest.raises(BagError, match="no face tracks or spectrograms"):
+        replay(bag, CONFIG, use="features")
+    with pytest.raises(BagError, match="no states"):
+        replay(bag, CONFIG, use="states")
+    with pytest.raises(BagError, match=r"no pictures or sound.*it holds: face tracks, spectro"):
+        replay(features_bag, CONFIG, use="raw")
+
+
+def test_raw_sound_beside_recorded_faces_is_used(tmp_path, bag, alone):
+    with Recording(bag) as recording, BagWriter(tmp_path / "mixed") as out:
+        pictures = frozenset({Kind.PICTURES})
+        for log_ns, feature in Features(recording, pictures, CONFIG):
+            assert isinstance(feature, FrameTracks)
+            out.write_tracks(feature, log_ns)
+        for _, item in recording.items(frozenset({Kind.SOUND})):
+            assert isinstance(item, AudioBlock)
+            out.write_sound(item)
+    replayed = replay(tmp_path / "mixed", CONFIG, processes=1)
+    assert replayed.source == "features"
+    assert_alike(replayed.hops, alone.hops, 1e-6)
+
+
+# --- the rules of the live nodes
+
+
+def test_time_that_jumps_back_starts_everything_anew(tmp_path):
+    pieces = sample(4.0, 7.0)
+    again = [replace(piece) for piece in pieces]
+    # A bag that was recorded while a player looped: the times of recording go on.
+    repeated = {id(piece) for piece in again}
+    path = write_bag(
+        tmp_path / "loop",
+        [*pieces, *again],
+        lambda piece: piece.stamp_ns + (to_ns(3.0) if id(piece) in repeated else 0),
+    )
+    replayed = replay(path, CONFIG, processes=1)
+    assert replayed.counters["resets"] == 1
+    ids = {face_id for frame in replayed.frames for face_id, _ in frame.faces}
+    assert len(ids) == 2
+
+
+def test_stamps_far_from_the_time_of_recording_are_left_out(tmp_path):
+    pieces = [piece for piece in sample(0.0, 2.0) if isinstance(piece, VideoFrame)]
+    late_ns = START_NS + to_ns(1.0)
+
+    def recorded(piece: VideoFrame | AudioBlock) -> int:
+        return piece.stamp_ns + (to_ns(6.0) if piece.stamp_ns >= late_ns else 0)
+
+    path = write_bag(tmp_path / "far", pieces, recorded)
+    replayed = replay(path, CONFIG, processes=1)
+    assert replayed.counters["far_stamps"] == 30
+    assert len(replayed.frames) == 15
+    assert any("more than 5 s away" in problem for problem in replayed.problems)
+
+
+def test_a_pause_of_all_input_is_told_as_the_live_nodes_tell_it(tmp_path):
+    pieces = sample(4.0, 6.0)
+    path = write_bag(tmp_path / "pause", [*pieces, *shifted(pieces, 5.0)])
+    replayed = replay(path, CONFIG, processes=1)
+    stale = [
+        (hop.stamp_ns - START_NS) / 1e9
+        for hop in replayed.hops
+        if hop.attended.status is Status.STALE_INPUT
+    ]
+    # From stale_after_s behind the last input until the next.
+    assert stale[0] == pytest.approx(3.0, abs=0.15)
+    assert stale[-1] == pytest.approx(5.0, abs=0.15)
+    assert np.all(np.diff(stale) == pytest.approx(0.1, abs=1e-6))
+    stamps = [hop.stamp_ns for hop in replayed.hops]
+    assert stamps == sorted(set(stamps))
+
+
+def test_a_damaged_picture_is_left_out_and_said(tmp_path, bag):
+    with Recording(bag) as recording:
+        messages = [item for _, item in recording.items(frozenset({Kind.PICTURES}))][:30]
+    wrong = {to_ns(0.4) + START_NS}
+    frames = [
+        VideoFrame(
+            item.stamp_ns,
+            np.zeros((0, 0, 3), np.uint8) if item.stamp_ns in wrong else item.image,
+        )
+        for item in messages
+    ]
+    with BagWriter(tmp_path / "bad") as out:
+        for frame in frames:
+            out.write_picture(frame)
+    replayed = replay(tmp_path / "bad", CONFIG, processes=1)
+    assert replayed.counters["pictures_refused"] == 1
+    assert any("at least 1" in problem for problem in replayed.problems)
+    # The next picture of its turn stands in for it.
+    assert len(replayed.frames) == 15
+
+
+def test_sound_alone_and_pictures_alone_can_be_replayed(tmp_path):
+    pieces = sample(4.0, 7.0)
+    for kind, share in ((AudioBlock, "voice_share"), (VideoFrame, "face_share")):
+        some = [piece for piece in pieces if isinstance(piece, kind)]
+        path = write_bag(tmp_path / kind.__name__, some)
+        replayed = replay(path, CONFIG, processes=1)
+        claims = [hop.attended for hop in replayed.hops if hop.attended.probabilities]
+        assert claims
+        assert all(getattr(state, share) == 1.0 for state in claims)
+
+
+# --- the other process
+
+
+def source(bag: Path) -> Source:
+    return Source(bag, None, RAW, CONFIG)
+
+
+def test_a_bag_that_vanishes_is_told_by_the_other_process(tmp_path, bag):
+    copy = shutil.copytree(bag, tmp_path / "gone")
+    gone = source(copy)
+    shutil.rmtree(copy)
+    helper = HelperProcess(gone)
+    try:
+        with pytest.raises(BagError, match="gone"):
+            list(helper)
+    finally:
+        helper.close()
+
+
+def test_a_process_that_is_killed_is_an_error_and_no_hang(bag):
+    helper = HelperProcess(source(bag))
+    try:
+        features = iter(helper)
+        next(features)
+        child = next(
+            one for one in multiprocessing.active_children() if one.name == "avemo-features"
+        )
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        with pytest.raises(BagError, match=r"ended without a word.*-9"):
+            list(features)
+    finally:
+        helper.close()
+
+
+def test_who_stops_early_leaves_no_process_behind(bag):
+    helper = HelperProcess(source(bag))
+    next(iter(helper))
+    helper.close()
+    helper.close()
+    assert not [
+        one for one in multiprocessing.active_children() if one.name == "avemo-features"
+    ]
+
+
+def test_an_error_of_the_other_process_comes_with_its_place(bag):
+    # Of another type than the process expects, so that it fails where nobody foresaw it.
+    helper = HelperProcess(replace(source(bag), config=None))  # type: ignore[arg-type]
+    try:
+        with pytest.raises(RuntimeError, match="Traceback"):
+            list(helper)
+    finally:
+        helper.close()
+
+
+_REPLAY = """
+import sys
+from pathlib import Path
+from avemo_ros.config import PipelineConfig
+from avemo_ros.replay.run import replay
+if __name__ == "__main__":
+    replay(Path(sys.argv[1]), PipelineConfig(), progress=lambda s: print(s, flush=True))
+"""
+
+
+def test_ctrl_c_ends_both_processes(tmp_path, bag):
+    script = tmp_path / "replaying.py"
+    script.write_text(_REPLAY)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(bag)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    children = psutil.Process(process.pid).children(recursive=True)
+    # As a terminal does: to all of them.
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert "KeyboardInterrupt" in said
+    _, left = psutil.wait_procs(children, timeout=60)
+    assert not left
+
+
+def test_the_speech_detector_does_not_depend_on_the_number_of_threads(bag):
+    """The two processes compute with different numbers of threads."""
+    code = (
+        "import sys; from pathlib import Path; import hashlib\n"
+        "from avemo_ros.bag.recording import Kind, Recording\n"
+        "from avemo_ros.audio.speech import SpeechBuffer\n"
+        "from avemo_ros.config import AudioConfig\n"
+        "buffer, seen = SpeechBuffer(AudioConfig()), hashlib.sha256()\n"
+        "for _, block in Recording(sys.argv[1]).items(frozenset({Kind.SOUND})):\n"
+        "    for chunk in buffer.push(block):\n"
+        "        seen.update(chunk.speech.tobytes() + chunk.power_db.tobytes())\n"
+        "print(seen.hexdigest())\n"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(bag)],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(digests) == 1
