@@ -219,6 +219,25 @@ def test_another_database_is_refused(tmp_path: Path) -> None:
         Recording(tmp_path / "a.db3")
 
 
+def test_what_a_killed_recorder_left_in_the_log_of_its_database_is_read(
+    tmp_path: Path,
+) -> None:
+    bag = made.write(tmp_path / "bag", made.session(), "sqlite3")
+    base = sqlite3.connect(bag / "bag.db3")
+    base.execute("PRAGMA journal_mode = WAL")
+    base.execute("PRAGMA wal_autocheckpoint = 0")
+    base.execute("INSERT INTO messages SELECT NULL, topic_id, timestamp, data FROM messages")
+    base.commit()
+    killed = tmp_path / "killed"
+    shutil.copytree(bag, killed)
+    base.close()
+    (killed / "metadata.yaml").unlink()
+    times, problems, _ = read(killed)
+    assert len(times) == 150
+    assert len(problems) == 1
+    assert problems[0].startswith("metadata.yaml is missing")
+
+
 # --- definitions
 
 
@@ -304,3 +323,26 @@ def test_messages_that_are_something_else_are_left_out_and_counted(tmp_path: Pat
     assert len(times) == 72
     assert len(problems) == 1
     assert problems[0].startswith("/audio: 3 message(s) left out: their bytes do not fit")
+
+
+def test_messages_of_an_older_release_that_lack_a_field_are_left_out_and_said(
+    tmp_path: Path,
+) -> None:
+    from rosbags.typesys import get_types_from_msg
+    from rosbags.typesys.store import Typestore
+
+    older = Typestore()
+    types = {
+        name: fields for name, fields in made.STORE.fielddefs.items() if name != made.STATES
+    }
+    types.update(get_types_from_msg("std_msgs/Header header\nint32 people", made.STATES))
+    older.register(types)
+    stamp = older.types["builtin_interfaces/msg/Time"](1, 0)
+    header = older.types["std_msgs/msg/Header"](stamp, "camera")
+    row = made.Row("/emotion_states", made.STATES, START, older.types[made.STATES](header, 2))
+    bag = made.write(tmp_path / "bag", [row], store=older)
+    times, problems, _ = read(bag)
+    assert times == []
+    assert (
+        "1 message(s) left out: avemo_ros/msg/EmotionStateArray of this bag is" in problems[0]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from avemo_ros.data.media import PrepareConfig
 from avemo_ros.data.prepare import prepare
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import DataError
+from avemo_ros.labels import EMOTIONS
 
 S = 10**9
 HEAD = "person,start,end,label"
@@ -286,3 +288,27 @@ def test_a_folder_without_any_labelled_bag_is_refused_with_the_layout(tmp_path: 
     shutil.rmtree(tmp_path / "a")
     with pytest.raises(DataError, match="nothing of labelled bags"):
         list_items("bags", tmp_path)
+
+
+def test_a_model_learns_from_bags_of_features(tmp_path: Path) -> None:
+    for person in ("anna", "bob", "carla"):
+        rows = [made.chunk(START + i * 100 * MS) for i in range(145)]
+        labels = [f"{person},{2 * i},{2 * i + 2},{label}" for i, label in enumerate(EMOTIONS)]
+        labelled(tmp_path / "bags", person, rows, *labels)
+    settings = [
+        "model.channels=[8, 8, 8, 8, 8]",
+        "data.train=[{name: bags}]",
+        "data.validation={name: bags}",
+        "data.folds=[[anna], [bob]]",
+        "training.epochs=1",
+        "training.batch=8",
+        "training.draws=8",
+    ]
+    given = ["train", "speech-fcn", "--root", str(tmp_path), "--out", str(tmp_path / "run")]
+    given += ["--device", "cpu", "--fold", "0"]
+    for setting in settings:
+        given += ["--set", setting]
+    assert main(given) == 0
+    split = json.loads((tmp_path / "run" / "fold0" / "split.json").read_text())
+    assert split["validation"]["subjects"] == ["bags-anna"]
+    assert split["train"]["subjects"] == ["bags-bob", "bags-carla"]

@@ -154,9 +154,12 @@ class Bag:
         """
         if self.path.is_file():
             return [self.path]
+        try:
+            inside = list(self.path.iterdir())
+        except OSError as error:
+            raise BagError(f"'{self.path}' cannot be read: {error.strerror}") from error
         there = sorted(
-            (path for path in self.path.iterdir() if path.name.endswith(SUFFIXES)),
-            key=_by_number,
+            (path for path in inside if path.name.endswith(SUFFIXES)), key=_by_number
         )
         metadata = _read_metadata(self.path / METADATA)
         self.distro = metadata.distro

@@ -157,6 +157,9 @@ class Recording:
                 item = self._item(name, channel.topic, message, raw.log_ns, sound)
             except AudioFormatError as error:
                 self._note(channel.topic, error.kind, f"left out: {error}")
+            except AttributeError as error:
+                text = f"left out: {channel.type} of this bag is another ({error})"
+                self._note(channel.topic, "fields", text)
             except (BagError, ValueError) as error:
                 self._note(channel.topic, type(error).__name__, f"left out: {error}")
             else:

@@ -37,7 +37,10 @@ class SqliteFile:
         self.path = path
         self.problems: Counter[str] = Counter()
         self.cut_off = False
-        self._base = _connect(path)
+        self._base, whole = _connect(path)
+        if not whole:
+            self.cut_off = True
+            self.problems[f"what lies in {path.name}-wal cannot be read beside it"] = 1
         if _is_short(path):
             self.cut_off = True
             self.problems["the file was cut off: it is shorter than its head says"] = 1
@@ -157,8 +160,9 @@ def _is_short(path: Path) -> bool:
     return path.stat().st_size < pages * (65536 if size == 1 else size)
 
 
-def _connect(path: Path) -> Any:
-    """A connection that reads only, and reads what is there of a file that was cut off.
+def _connect(path: Path) -> tuple[Any, bool]:
+    """A connection that reads only, and reads what is there of a file that was cut off; and
+    whether it sees what its recorder left in a log beside it.
 
     Raises:
         BagError: it cannot be opened, or is no SQLite file.
@@ -182,5 +186,7 @@ def _connect(path: Path) -> Any:
         except sqlite3.Error as error:
             trouble = error
         else:
-            return base
+            log = path.with_name(f"{path.name}-wal")
+            seen = options == "mode=ro" or not log.is_file() or log.stat().st_size == 0
+            return base, seen
     raise BagError(f"'{path}' cannot be read: {trouble}") from trouble

@@ -163,8 +163,9 @@ class SoundStage:
                 "robot_speaking",
                 self._take_speaking,
                 depth=10,
-                reliability=reliability,
-                parameter=RELIABILITY.name,
+                # Fits every publisher from the start: a word that is lost while the
+                # subscription is exchanged would leave the node deaf.
+                reliability="best_effort",
             ),
         ]
         if info is not None:
