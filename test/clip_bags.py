@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, Extent, Form
 from avemo_ros.bag.writer import BagWriter
-from avemo_ros.clock import NS_PER_S
+from avemo_ros.clock import to_ns
 from avemo_ros.source.due import by_due_time
 from avemo_ros.source.media import MediaFile
+from avemo_ros.truth.segment import Segment
+from avemo_ros.truth.table import labels_text
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
+TRUTH = (
+    (0.0, 1.7, "neutral"),
+    (2.1, 4.8, "happy"),
+    (5.1, 8.0, "surprise"),
+    (8.5, 10.0, "neutral"),
+)
+"""What the sample shows; see data/README.md."""
 
 
 def clip_bag(path: Path, clip: Clip, **form: Any) -> Extent:
@@ -28,30 +38,43 @@ def sample_bag(path: Path, seconds: float = 10.0, start_s: float = 0.0, **form: 
     return path
 
 
-def thinned_bag(path: Path, every: int, seconds: float, jumps: dict[float, float]) -> Path:
-    """A bag of the sample clip with every n-th picture only, and with clocks that are set.
+@dataclass(frozen=True)
+class Piece:
+    """A part of the sample clip, and where it comes in the bag; all in seconds."""
 
-    Args:
-        path: of the bag.
-        every: n.
-        seconds: how much of the clip.
-        jumps: from this second of the clip on [s], stamps are so much later than they were [s].
-    """
+    start_s: float
+    end_s: float
+    stamped_s: float
+    """Stamp of its beginning, from the bag's start."""
+    logged_s: float
+    """Time of recording of its beginning, from the bag's start."""
+
+
+def cut_bag(path: Path, pieces: Iterable[Piece], every: int = 1) -> Path:
+    """A bag of parts of the sample clip, with every n-th picture only."""
     with BagWriter(path, jpeg_quality=95) as bag, MediaFile(SAMPLE) as media:
-        pictures = 0
-        for log_ns, item in by_due_time(media):
-            if log_ns > seconds * NS_PER_S:
-                break
-            moved_ns = sum(
-                round(by_s * NS_PER_S)
-                for from_s, by_s in jumps.items()
-                if item.stamp_ns >= from_s * NS_PER_S
-            )
-            item = replace(item, stamp_ns=START_NS + item.stamp_ns + moved_ns)
-            if isinstance(item, AudioBlock):
-                bag.write_sound(item, START_NS + log_ns)
-                continue
-            if pictures % every == 0:
-                bag.write_picture(item, START_NS + log_ns)
-            pictures += 1
+        for piece in pieces:
+            start_ns, end_ns = to_ns(piece.start_s), to_ns(piece.end_s)
+            stamps_ns = START_NS + to_ns(piece.stamped_s) - start_ns
+            logs_ns = START_NS + to_ns(piece.logged_s) - start_ns
+            items = (item for item in media if start_ns <= item.stamp_ns < end_ns)
+            pictures = 0
+            for due_ns, item in by_due_time(items):
+                moved = replace(item, stamp_ns=item.stamp_ns + stamps_ns)
+                if isinstance(moved, AudioBlock):
+                    bag.write_sound(moved, due_ns + logs_ns)
+                    continue
+                if pictures % every == 0:
+                    bag.write_picture(moved, due_ns + logs_ns)
+                pictures += 1
     return path
+
+
+def write_labels(bag: Path, truth: Iterable[tuple[float, float, str]]) -> None:
+    """Labels beside a bag: from and to [s from the bag's start] and the emotion."""
+    segments = [
+        Segment(START_NS + to_ns(start_s), START_NS + to_ns(end_s), label)
+        for start_s, end_s, label in truth
+    ]
+    path = bag.with_name(f"{bag.name}.labels.csv")
+    path.write_text(labels_text(segments, START_NS), encoding="utf-8")

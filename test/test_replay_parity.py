@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import clip_bags
 import pytest
+from clip_bags import Piece
 
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.recording import Kind, Recording
@@ -16,7 +18,6 @@ from avemo_ros.config import PipelineConfig
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 scene = pytest.importorskip("replay_scene", reason="no rclpy or messages: run `make setup`")
-clip_bags = pytest.importorskip("clip_bags")
 start_graph = ros.start_graph
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(400)]
 
@@ -74,7 +75,7 @@ def recorded_pictures(bag: Path) -> list[int]:
 def test_states_are_the_same_wherever_both_saw_and_heard_the_same(
     start_graph: Start, tmp_path: Path
 ) -> None:
-    bag = clip_bags.thinned_bag(tmp_path / "bag", every=2, seconds=8.0, jumps={})
+    bag = clip_bags.cut_bag(tmp_path / "bag", [Piece(0.0, 8.0, 0.0, 0.0)], every=2)
     theirs = scene.offline(bag, CONFIG)
     graph = start_graph()
     compared = None
@@ -97,7 +98,9 @@ def test_states_are_the_same_wherever_both_saw_and_heard_the_same(
 def test_a_clock_that_is_set_back_gives_live_and_in_replay_a_new_beginning(
     start_graph: Start, tmp_path: Path
 ) -> None:
-    bag = clip_bags.thinned_bag(tmp_path / "bag", every=2, seconds=8.0, jumps={4.0: -3.0})
+    bag = clip_bags.cut_bag(
+        tmp_path / "bag", [Piece(0.0, 4.0, 0.0, 0.0), Piece(4.0, 8.0, 1.0, 4.0)], every=2
+    )
     theirs = scene.offline(bag, CONFIG)
     assert max(epoch for epoch, _ in theirs.hops) == 1
     graph = start_graph()
@@ -118,7 +121,7 @@ def test_a_clock_that_is_set_back_gives_live_and_in_replay_a_new_beginning(
 def test_a_bag_that_loops_goes_on_in_time_and_in_its_states(
     start_graph: Start, tmp_path: Path
 ) -> None:
-    bag = clip_bags.thinned_bag(tmp_path / "bag", every=2, seconds=3.0, jumps={})
+    bag = clip_bags.cut_bag(tmp_path / "bag", [Piece(0.0, 3.0, 0.0, 0.0)], every=2)
     graph = start_graph()
     with scene.playing(graph, bag, "loop:=true") as live:
         assert graph.spin(
