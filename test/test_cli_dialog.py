@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,10 @@ import pytest
 from bad_endpoint import Server, answer, hang, respond
 
 from avemo_ros.cli.main import main
+from avemo_ros.dialog.crisis import HAND_OVER
 from avemo_ros.dialog.made_hops import START_NS, made_hops
 from avemo_ros.dialog.scenario import Feeling, Scenario
+from avemo_ros.dialog.strategy import StrategyTable
 from avemo_ros.sink.jsonl import JsonLines
 
 SCRIPT = """\
@@ -102,6 +105,31 @@ def test_streams_are_measured_where_they_are_asked_for(
     rows = json.loads(out.read_text())["steady"]
     assert [row["hours"] for row in rows] == [0.01, 0.01, 0.01]
     assert "false and" in text
+
+
+def test_the_documentation_names_every_key_and_every_strategy(
+    run: Run, script: Path, tmp_path: Path, repository: Path
+) -> None:
+    out = tmp_path / "out.json"
+    evaluated(run, script, "--json", out, "--quiet")
+    text = (repository / "docs" / "dialog.md").read_text()
+    first = {line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")}
+    known = {name for cell in first for name in re.findall(r"`([a-z_]+)`", cell)}
+    keys = set(json.loads(out.read_text())) - {"version", "back_end", "turns", "judged_turns"}
+    assert keys <= known
+    assert {*StrategyTable.read().strategies, HAND_OVER} <= known
+
+
+def test_the_scenario_of_the_documentation_can_be_played(
+    run: Run, tmp_path: Path, repository: Path
+) -> None:
+    text = (repository / "docs" / "dialog.md").read_text()
+    (block,) = [
+        part for part in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "words:" in part
+    ]
+    path = tmp_path / "documented.yaml"
+    path.write_text(block)
+    assert evaluated(run, path, "--json", tmp_path / "out.json", "--quiet")[0] == 0
 
 
 def test_nothing_is_replaced_unasked(run: Run, script: Path, tmp_path: Path) -> None:
@@ -246,6 +274,21 @@ def test_any_bytes_can_be_said(say: Run, tmp_path: Path) -> None:
 def test_nobody_says_anything(say: Run, tmp_path: Path) -> None:
     assert say(b"", "--html", tmp_path / "talk.html")[0] == 0
     assert "Nothing was said." in (tmp_path / "talk.html").read_text()
+
+
+def test_an_interrupted_conversation_is_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Keyboard(io.BytesIO):
+        def readline(self, size: int | None = -1) -> bytes:
+            line = super().readline(size)
+            if not line:
+                raise KeyboardInterrupt
+            return line
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Keyboard(b"Hello\n")))
+    assert run("chat", "--html", tmp_path / "talk.html")[0] == 130
+    assert "Hello" in (tmp_path / "talk.html").read_text()
 
 
 def test_a_dead_endpoint_is_answered_offline(say: Run) -> None:

@@ -146,5 +146,5 @@ padding:10px 16px;min-width:150px}
 dt{font-size:13px;color:var(--soft)}dd{margin:0;font-size:20px;font-weight:600}
 dd+dd{font-size:12px;font-weight:400;color:var(--soft)}
 .pair{display:flex;flex-wrap:wrap;gap:0 16px}.pair section{flex:1 1 420px}
-.pair td{padding:6px 14px 6px 0}
+.pair td{padding:6px 14px 6px 0;white-space:nowrap}
 """

@@ -161,9 +161,9 @@ def _strategy(turn: Turn) -> str:
     if turn.rate != 1.0:
         style.append(f"rate {turn.rate:.2f}")
     if turn.pitch:
-        style.append(f"pitch {turn.pitch:+.1f} st")
+        style.append(f"pitch {turn.pitch:+.1f}\u00a0st")
     if turn.volume:
-        style.append(f"volume {turn.volume:+.1f} dB")
+        style.append(f"volume {turn.volume:+.1f}\u00a0dB")
     notes = [
         f"intensity {turn.intensity:.2f}" if turn.intensity else "",
         ", ".join(style),
