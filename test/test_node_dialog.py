@@ -170,6 +170,24 @@ def test_the_service_answers_who_asks_and_nobody_else(start_graph: Start) -> Non
     assert not talk.replies
 
 
+def test_of_two_people_the_one_who_speaks_is_answered(start_graph: Start) -> None:
+    talk = Talk(start_graph)
+    before = talk.node._stage._states.count
+    for step in range(30):
+        stamp_ns = talk.sensor_ns + step * 10**8
+        near = moved(estimate("happy", confidence=0.9), stamp_ns)
+        talks = moved(
+            estimate("sad", face="f2", voice="v1", speaking=True, confidence=0.9), stamp_ns
+        )
+        talk.states.publish(ros.convert.states_message(hop(near, talks), "camera", 0.05))
+        talk.graph.spin_for(0.005)
+    assert talk.graph.spin(lambda: talk.node._stage._states.count >= before + 30, LONG_S)
+    reply = talk.answer("Well, that is how it went.")
+    assert (reply.person, reply.emotion) == ("f2", "sad")
+    other = talk.ask("Well, that is how it went.", "f1")
+    assert (other.reply.person, other.reply.emotion) == ("f1", "happy")
+
+
 def test_recognised_speech_is_answered_when_it_is_final(start_graph: Start) -> None:
     kind = pytest.importorskip("hri_msgs.msg", reason="no hri_msgs").LiveSpeech
     talk = Talk(start_graph)

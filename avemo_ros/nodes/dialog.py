@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
 import time
 from typing import Any, Final
@@ -93,10 +93,9 @@ class Dialog(ManagedNode):
         ]
         if self.value(USE_HEAD_POSE):
             inputs.append((FaceTrackArray, "face_tracks", self._take_tracks))
-        if importlib.util.find_spec("hri_msgs") is not None:
-            from hri_msgs.msg import LiveSpeech
-
-            inputs.append((LiveSpeech, "live_speech", self._take_speech))
+        live_speech = _live_speech()
+        if live_speech is not None:
+            inputs.append((live_speech, "live_speech", self._take_speech))
         # Lost words would get no answer: reliable, unless a publisher offers less.
         self._inputs = [
             qos.Inlet(self, kind, topic, take, depth=10, begin_reliable=True)
@@ -184,6 +183,14 @@ class Dialog(ManagedNode):
         response.success = True
         response.message = "the conversation is forgotten, and what was felt"
         return response
+
+
+def _live_speech() -> Any:
+    """The type of recognised speech in ROS4HRI; None where that is not installed."""
+    try:
+        return importlib.import_module("hri_msgs.msg").LiveSpeech
+    except ImportError:
+        return None
 
 
 def main() -> int:

@@ -50,14 +50,14 @@ class Voice:
         self._spoken = 0
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._closing = False
+        self._closing = threading.Event()
         self._worker: Worker[str] | None = None
         self._out: Any = None
         self._missing = ""
 
     def open(self) -> None:
         """Make the topic and begin."""
-        self._closing = False
+        self._closing.clear()
         self._out = self._node.create_publisher(
             Bool, "robot_speaking", qos.result(1, latched=True)
         )
@@ -76,7 +76,7 @@ class Voice:
     def close(self) -> None:
         """Fall silent and remove the topic; may be called twice."""
         with self._lock:
-            self._closing = True
+            self._closing.set()
             if self._process is not None:
                 self._process.kill()
         if self._worker is not None:
@@ -118,7 +118,7 @@ class Voice:
     def _run(self, ssml: str) -> bool:
         """Whether it was said to its end."""
         with self._lock:
-            if self._closing:
+            if self._closing.is_set():
                 return False
             # Words never become arguments: they go in by standard input, as UTF-8.
             process = self._process = subprocess.Popen(
@@ -135,7 +135,7 @@ class Voice:
             # Not yet, where the waiting itself failed.
             process.kill()
             process.wait()
-        if self._closing:
+        if self._closing.is_set():
             return False
         if process.returncode != 0:
             self._trouble.report(
