@@ -300,7 +300,7 @@ def test_what_a_probe_forgets_changes_no_strategy(setup: Setup) -> None:
     script = sure((0.0, "happy"), (15.0, "angry"), (30.0, "neutral"), seconds=45.0)
     kept = [probe.strategy for probe in probes(setup.agent(), setup.table, script)]
     assert [probe.strategy for probe in probes(setup.probe(), setup.table, script)] == kept
-    assert len(set(kept)) == 3
+    assert len(set(kept)) >= 3
 
 
 def test_more_smoothing_is_slower_and_steadier(setup: Setup) -> None:
