@@ -30,4 +30,5 @@ def test_nobody_is_attended_to_in_an_empty_room() -> None:
     assert attended(()) is None
     empty = nobody(7, Status.NO_FACE, "made-1")
     assert (empty.stamp_ns, empty.status, empty.label) == (7, Status.NO_FACE, UNKNOWN)
-    assert not (empty.face_id or empty.voice_id or empty.person_id or empty.probabilities)
+    assert {empty.face_id, empty.voice_id, empty.person_id} == {""}
+    assert not empty.probabilities
