@@ -256,7 +256,7 @@ class SteadyConfig(Validated):
     _group = "steady"
 
     time_constant_s: float = setting(
-        0.8,
+        2.0,
         "Log-probabilities are smoothed with this time constant [s]; longer is steadier and "
         "slower to follow a change.",
         low=0.0,

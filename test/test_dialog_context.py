@@ -34,7 +34,7 @@ def sensed(
     said: tuple[Said, ...] = (),
     **config: float,
 ) -> EmotionalContext:
-    observer = Observer(DialogConfig(**config), SteadyConfig())
+    observer = Observer(DialogConfig(**config), SteadyConfig(time_constant_s=0.8))
     for one in hops:
         observer.push(one)
     return observer.context(person, None if t is None else at(t), words, said)

@@ -19,7 +19,7 @@ SAD = EMOTIONS.index("sad")
 
 
 def remembered(hops: list[Hop], **config: float) -> EmotionMemory:
-    memory = EmotionMemory(SteadyConfig(**config))
+    memory = EmotionMemory(SteadyConfig(**{"time_constant_s": 0.8, **config}))
     for one in hops:
         memory.push(one)
     return memory

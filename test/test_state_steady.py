@@ -16,6 +16,8 @@ from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import Hop, Status
 from avemo_ros.state.steady import Change, SteadyStates
 
+BRISK = SteadyConfig(time_constant_s=0.8)
+"""What these sequences are counted out for."""
 AT_ONCE = SteadyConfig(time_constant_s=0.0, debounce_s=0.0, leave_s=0.0)
 """No smoothing, no debounce: hysteresis alone."""
 
@@ -55,7 +57,7 @@ def test_log_probabilities_are_averaged_with_fading_weights() -> None:
 @pytest.mark.parametrize("rate", [5.0, 20.0, 30.0])
 def test_the_hop_rate_does_not_matter(rate: float) -> None:
     def result(hertz: float) -> tuple[list[tuple[str, str]], tuple[float, ...]]:
-        states = SteadyStates(SteadyConfig())
+        states = SteadyStates(BRISK)
         hops = of_one("happy", 0.0, 4.0, rate=hertz) + of_one("sad", 4.0, 5.0, rate=hertz)
         changes = played(states, hop(estimate("happy", t=0.0)), *hops)
         state = states.of()
@@ -79,7 +81,7 @@ def test_one_estimate_after_a_hole_does_not_outweigh_the_time_before() -> None:
 
 
 def test_one_dead_sure_estimate_does_not_outweigh_seconds() -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     played(states, *of_one("happy", 0.0, 3.0))
     states.push(hop(estimate("sad", t=3.1, confidence=1.0)))
     state = states.of()
@@ -90,7 +92,7 @@ def test_one_dead_sure_estimate_does_not_outweigh_seconds() -> None:
 
 @pytest.mark.parametrize("bad", [(0.1, 0.9), (math.nan,) * 7, (math.inf,) * 7])
 def test_a_distribution_that_is_none_changes_nothing(bad: tuple[float, ...]) -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     played(states, *of_one("happy", 0.0, 2.0))
     before = states.of()
     broken = dataclasses.replace(estimate("sad", t=2.1), probabilities=bad)
@@ -127,7 +129,7 @@ def test_a_label_that_leads_by_too_little_is_not_taken() -> None:
 
 
 def test_a_change_tells_who_what_and_how_long_the_former_lasted() -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     hops = of_one("neutral", 0.0, 6.0, confidence=0.85) + of_one(
         "angry", 6.0, 9.0, confidence=0.85
     )
@@ -153,14 +155,14 @@ def test_a_change_that_does_not_hold_is_not_told() -> None:
 def test_a_change_from_one_label_to_another_does_not_go_by_way_of_unknown(
     confidence: float,
 ) -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     played(states, *of_one("neutral", 0.0, 5.0, confidence=confidence))
     changes = played(states, *of_one("sad", 5.0, 10.0, confidence=confidence))
     assert spoken(changes) == [("neutral", "sad")]
 
 
 def test_a_label_that_nothing_follows_is_given_up() -> None:
-    states = SteadyStates(SteadyConfig(leave_s=2.0))
+    states = SteadyStates(dataclasses.replace(BRISK, leave_s=2.0))
     played(states, *of_one("happy", 0.0, 5.0))
     (change,) = played(states, *of_one("sad", 5.0, 10.0, confidence=0.3))
     assert (change.previous, change.label) == ("happy", UNKNOWN)
@@ -168,7 +170,7 @@ def test_a_label_that_nothing_follows_is_given_up() -> None:
 
 
 def test_labels_that_flicker_from_hop_to_hop_give_no_change() -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     hops = [
         hop(estimate(("angry", "sad", "fear")[step % 3], t=step / 10, confidence=0.8))
         for step in range(1, 300)
@@ -181,7 +183,7 @@ def test_labels_that_flicker_from_hop_to_hop_give_no_change() -> None:
 
 @pytest.mark.parametrize("status", [Status.LOW_QUALITY, Status.WARMING_UP])
 def test_without_a_distribution_a_state_is_held_and_then_unknown(status: Status) -> None:
-    states = SteadyStates(SteadyConfig(forget_s=2.0))
+    states = SteadyStates(dataclasses.replace(BRISK, forget_s=2.0))
     played(states, *of_one("happy", 0.0, 3.0))
     assert played(states, *of_one(UNKNOWN, 3.0, 5.0, status=status)) == []
     (change,) = played(states, *of_one(UNKNOWN, 5.0, 6.0, status=status))
@@ -190,7 +192,7 @@ def test_without_a_distribution_a_state_is_held_and_then_unknown(status: Status)
 
 
 def test_who_has_left_is_held_then_unknown_and_still_asked_for() -> None:
-    states = SteadyStates(SteadyConfig(forget_s=2.0))
+    states = SteadyStates(dataclasses.replace(BRISK, forget_s=2.0))
     played(states, *of_one("happy", 0.0, 3.0))
     assert played(states, *[hop(t=3.0 + step / 10) for step in range(1, 20)]) == []
     for name in ("f1", "p1", ""):
@@ -229,7 +231,7 @@ def test_a_new_face_starts_from_nothing() -> None:
 
 
 def test_a_voice_without_a_face_is_somebody_of_its_own() -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     played(states, *of_one("angry", 0.0, 2.0, face="", voice="v1", speaking=True))
     state = states.of("v1")
     assert state is not None
@@ -241,7 +243,7 @@ def test_a_voice_without_a_face_is_somebody_of_its_own() -> None:
 
 
 def test_several_people_do_not_mix() -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     hops = [
         hop(
             estimate("happy", t=step / 10, face="f1"),
@@ -254,7 +256,7 @@ def test_several_people_do_not_mix() -> None:
 
 
 def test_nobody_is_asked_for_by_an_id_that_is_not_known() -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     assert states.of() is None
     states.push(Hop(START_NS, (), nobody(), None))
     assert states.of() is None
@@ -262,7 +264,7 @@ def test_nobody_is_asked_for_by_an_id_that_is_not_known() -> None:
 
 
 def test_the_attended_one_is_latched_when_nobody_is_there() -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     one, other = estimate("happy", t=1.0), estimate("sad", t=1.0, face="f2")
     states.push(Hop(one.stamp_ns, (one, other), other, None))
     states.push(hop(t=1.1))
@@ -272,7 +274,7 @@ def test_the_attended_one_is_latched_when_nobody_is_there() -> None:
 
 
 def test_a_clock_that_jumps_back_makes_everyone_new() -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     played(states, *of_one("happy", 10.0, 12.0))
     back = hop(estimate("sad", t=1.0, confidence=0.8))
     (change,) = states.push(back)
@@ -284,7 +286,7 @@ def test_a_clock_that_jumps_back_makes_everyone_new() -> None:
 
 
 def test_the_number_of_people_is_bounded_and_who_is_dropped_is_told() -> None:
-    states = SteadyStates(SteadyConfig(max_people=3, forget_s=60.0))
+    states = SteadyStates(dataclasses.replace(BRISK, max_people=3, forget_s=60.0))
     changes = []
     for number in range(6):
         face, start = f"f{number}", 2.0 * number
@@ -296,7 +298,7 @@ def test_the_number_of_people_is_bounded_and_who_is_dropped_is_told() -> None:
 
 
 def test_clear_forgets_everyone() -> None:
-    states = SteadyStates(SteadyConfig())
+    states = SteadyStates(BRISK)
     played(states, *of_one("happy", 0.0, 2.0))
     states.clear()
     assert states.keys == ()

@@ -101,10 +101,9 @@ class Observer:
         return trend, slope, history.observed_s
 
     def _change(self, key: str, label: str, now_ns: int) -> Change | None:
-        history = self.memory.history(key)
-        if history is None or not history.changes:
+        change = self.memory.last_change(key)
+        if change is None:
             return None
-        change = history.changes[-1]
         recent = now_ns - change.stamp_ns <= to_ns(self._config.change_window_s)
         return change if recent and change.label == label else None
 

@@ -143,6 +143,15 @@ class EmotionMemory:
             changes=tuple(one for one in past.changes if one.stamp_ns > start_ns),
         )
 
+    def last_change(self, person: str = "") -> Change | None:
+        """The newest change of a person's steady label; None if none is remembered.
+
+        Args:
+            person: as for `history`.
+        """
+        past = self._people.get(self.steady.find(person))
+        return past.changes[-1] if past is not None and past.changes else None
+
     def _forget(self, before_ns: int) -> None:
         known = set(self.steady.keys)
         for key, past in list(self._people.items()):
