@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.bag.decoder import Decoder
 from avemo_ros.bag.folder import Bag
-from avemo_ros.bag.item import BagPicture
-from avemo_ros.bag.offset import MouthAndSound, Offset, by_stamps
+from avemo_ros.bag.looked import Looked
+from avemo_ros.bag.offset import Offset, by_stamps
 from avemo_ros.bag.recording import Recording
 from avemo_ros.bag.rhythm import Rhythm, rhythm
 from avemo_ros.bag.topics import FIELDS, NOT_USED, Kind, Topics, choose
-from avemo_ros.clock import NS_PER_S, to_s
-from avemo_ros.errors import BagError, ImageError
-from avemo_ros.vision.face import FrameTracks
+from avemo_ros.clock import to_s
+from avemo_ros.errors import BagError
 
 _FAR_S: Final = 5.0
 """Stamps further than this from the node's clock are left out by the live nodes, unless
@@ -96,7 +94,7 @@ def check(path: str | Path, topics: Topics | None = None) -> BagCheck:
         chosen = _choose(bag, topics or Topics(), findings)
         kinds: dict[Kind, str] = {}
         beside: Mapping[str, str] = {}
-        looked = _Looked()
+        looked = Looked()
         try:
             with Recording(path, chosen) as recording:
                 kinds = dict(recording.topic_of)
@@ -155,60 +153,8 @@ def _choose(bag: Bag, topics: Topics, findings: list[str]) -> Topics:
     return topics
 
 
-class _Looked:
-    """What came out of the bag."""
-
-    def __init__(self) -> None:
-        self.times: defaultdict[Kind, list[int]] = defaultdict(list)
-        self.stamps: defaultdict[Kind, list[int]] = defaultdict(list)
-        self.lengths: list[int] = []
-        self.mouth = MouthAndSound()
-        self._bad: Counter[str] = Counter()
-        self._said: dict[str, str] = {}
-
-    def take(self, log_ns: int, item: object) -> None:
-        """The next item."""
-        kind = _kind_of(item)
-        if isinstance(item, BagPicture):
-            self._look_at(item)
-        elif isinstance(item, AudioBlock):
-            self.lengths.append(len(item.samples) * NS_PER_S // item.rate)
-        elif isinstance(item, FrameTracks):
-            self.mouth.take_tracks(item)
-        elif isinstance(item, SpectrogramChunk):
-            self.mouth.take_chunk(item)
-        self.times[kind].append(log_ns)
-        self.stamps[kind].append(item.stamp_ns)  # type: ignore[attr-defined]
-
-    def findings(self, kinds: dict[Kind, str]) -> list[str]:
-        """Pictures that cannot be decoded."""
-        return [
-            f"{kinds[Kind.PICTURES]}: {count} picture(s) cannot be used: {self._said[kind]}"
-            for kind, count in sorted(self._bad.items())
-        ]
-
-    def _look_at(self, picture: BagPicture) -> None:
-        try:
-            _ = picture.image
-        except ImageError as error:
-            self._bad[error.kind] += 1
-            self._said.setdefault(error.kind, str(error))
-
-
-def _kind_of(item: object) -> Kind:
-    if isinstance(item, BagPicture):
-        return Kind.PICTURES
-    if isinstance(item, AudioBlock):
-        return Kind.SOUND
-    if isinstance(item, FrameTracks):
-        return Kind.TRACKS
-    if isinstance(item, SpectrogramChunk):
-        return Kind.SPECTROGRAM
-    return Kind.STATES if hasattr(item, "estimates") else Kind.LABELS
-
-
 def _topics(
-    bag: Bag, kinds: dict[Kind, str], beside: Mapping[str, str], looked: _Looked
+    bag: Bag, kinds: dict[Kind, str], beside: Mapping[str, str], looked: Looked
 ) -> tuple[TopicCheck, ...]:
     used = {topic: kind for kind, topic in kinds.items()}
     times: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
@@ -282,7 +228,7 @@ def _rhythms(topics: Sequence[TopicCheck]) -> list[str]:
     return found
 
 
-def _offsets(topics: Sequence[TopicCheck], looked: _Looked) -> tuple[Offset, Offset]:
+def _offsets(topics: Sequence[TopicCheck], looked: Looked) -> tuple[Offset, Offset]:
     delays = {one.use: one.rhythm.delay_s for one in topics if one.use}
     stamped = by_stamps(delays.get(Kind.PICTURES.value), delays.get(Kind.SOUND.value))
     return stamped, looked.mouth.offset()

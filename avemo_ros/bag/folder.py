@@ -6,36 +6,24 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePath
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
-import yaml
 import zstandard
 
 from avemo_ros.bag import mcap_file, sqlite_file
 from avemo_ros.bag.mcap_file import McapFile
+from avemo_ros.bag.metadata import METADATA, read_metadata
 from avemo_ros.bag.sqlite_file import SqliteFile
 from avemo_ros.bag.storage import Channel, Raw, StorageFile, in_order, joined
 from avemo_ros.errors import BagError
 
-METADATA: Final = "metadata.yaml"
 SUFFIXES: Final = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ROS1: Final = b"#ROSBAG V"
 _PIECE: Final = 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class _Metadata:
-    """What metadata.yaml says that the files do not."""
-
-    files: tuple[str, ...] = ()
-    distro: str = ""
-    problem: str = ""
-    """Why it cannot be used."""
 
 
 class Bag:
@@ -161,7 +149,7 @@ class Bag:
         there = sorted(
             (path for path in inside if path.name.endswith(SUFFIXES)), key=_by_number
         )
-        metadata = _read_metadata(self.path / METADATA)
+        metadata = read_metadata(self.path / METADATA)
         self.distro = metadata.distro
         if metadata.problem:
             self._opening[metadata.problem] += 1
@@ -274,22 +262,3 @@ def _by_number(path: Path) -> tuple[list[int], str]:
 
 def _times(text: str, count: int) -> str:
     return text if count == 1 else f"{text}, {count} times"
-
-
-def _read_metadata(path: Path) -> _Metadata:
-    if not path.is_file():
-        return _Metadata(
-            problem=f"{METADATA} is missing: the recording was cut off, or still goes on"
-        )
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        about = content["rosbag2_bagfile_information"]
-        return _Metadata(
-            files=tuple(PurePath(str(name)).name for name in about["relative_file_paths"]),
-            distro=str(about.get("ros_distro") or ""),
-        )
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return _Metadata(
-            problem=f"{METADATA} is damaged ({first}); the files themselves are used"
-        )

@@ -10,25 +10,30 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import zstandard
-from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel as ChannelRecord
 from mcap.records import Chunk, ChunkIndex, Footer, Schema, Statistics
 from mcap.stream_reader import get_chunk_data_stream
 
+from avemo_ros.bag.mcap_records import (
+    CHUNK,
+    HEAD,
+    MESSAGE,
+    beginning_of,
+    first_line,
+    message_of,
+    records_in,
+    stream_of,
+)
 from avemo_ros.bag.storage import TURN_NS, Channel, Raw, in_order, joined
 from avemo_ros.errors import BagError
 
 MAGIC: Final = b"\x89MCAP0\r\n"
 
-_HEAD: Final = struct.Struct("<BQ")
-_CHUNK: Final = struct.Struct("<QQQII")
-"""First and last time, size and checksum of the content, length of the compression's name."""
-_MESSAGE: Final = struct.Struct("<HIQQ")
 _FOOTER: Final = 8 + 9 + 20
 """The last bytes of a whole file: footer record and magic."""
 _COMPRESSIONS: Final = ("", "lz4", "zstd")
@@ -123,11 +128,11 @@ class McapFile:
             _DamageError: with the place at which the file ends or makes no sense.
         """
         while offset < end:
-            head = self._bytes(offset, _HEAD.size)
-            if len(head) < _HEAD.size:
+            head = self._bytes(offset, HEAD.size)
+            if len(head) < HEAD.size:
                 raise _DamageError(offset)
-            opcode, length = _HEAD.unpack(head)
-            start = offset + _HEAD.size
+            opcode, length = HEAD.unpack(head)
+            start = offset + HEAD.size
             if not opcode or length > _LARGEST:
                 raise _DamageError(offset)
             cut = start + length > end
@@ -146,19 +151,19 @@ class McapFile:
 
     def _note(self, opcode: int, start: int, length: int, *, cut: bool) -> None:
         if opcode == Opcode.CHUNK:
-            head = self._bytes(start, _CHUNK.size)
-            if len(head) == _CHUNK.size:
-                start_ns, end_ns, *_ = _CHUNK.unpack(head)
+            head = self._bytes(start, CHUNK.size)
+            if len(head) == CHUNK.size:
+                start_ns, end_ns, *_ = CHUNK.unpack(head)
                 self._parts.append(_Part(start_ns, start, length, is_chunk=True, cut=cut))
                 self._follow(start_ns, end_ns)
         elif opcode == Opcode.MESSAGE:
-            _, _, log_ns, _ = _MESSAGE.unpack(self._bytes(start, _MESSAGE.size))
+            _, _, log_ns, _ = MESSAGE.unpack(self._bytes(start, MESSAGE.size))
             self._parts.append(_Part(log_ns, start, length, is_chunk=False))
             self._follow(log_ns, log_ns)
         elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
             self._learn(opcode, self._bytes(start, length))
         elif opcode == Opcode.STATISTICS:
-            self._statistics = Statistics.read(_stream(self._bytes(start, length)))
+            self._statistics = Statistics.read(stream_of(self._bytes(start, length)))
 
     def _follow(self, start_ns: int, end_ns: int) -> None:
         self.turned_back += self._newest_ns - start_ns > TURN_NS
@@ -166,10 +171,10 @@ class McapFile:
 
     def _learn(self, opcode: int, content: bytes | memoryview) -> None:
         if opcode == Opcode.SCHEMA:
-            schema = Schema.read(_stream(content))
+            schema = Schema.read(stream_of(content))
             self._schemas.setdefault(schema.id, schema)
         else:
-            record = ChannelRecord.read(_stream(content))
+            record = ChannelRecord.read(stream_of(content))
             self._records.setdefault(record.id, record)
 
     def _find_rest(self, damaged: int) -> None:
@@ -183,15 +188,15 @@ class McapFile:
             return
         self.problems[f"the file is damaged at byte {damaged}"] += 1
         try:
-            footer = Footer.read(_stream(self._bytes(self._size - _FOOTER + 9, 20)))
+            footer = Footer.read(stream_of(self._bytes(self._size - _FOOTER + 9, 20)))
             known = {part.offset for part in self._parts}
-            for opcode, content in _records(self._bytes(footer.summary_start, self._size)):
+            for opcode, content in records_in(self._bytes(footer.summary_start, self._size)):
                 if opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
                     self._learn(opcode, content)
                 elif opcode == Opcode.CHUNK_INDEX:
-                    index = ChunkIndex.read(_stream(content))
-                    start = index.chunk_start_offset + _HEAD.size
-                    length = index.chunk_length - _HEAD.size
+                    index = ChunkIndex.read(stream_of(content))
+                    start = index.chunk_start_offset + HEAD.size
+                    length = index.chunk_length - HEAD.size
                     if start > damaged and start not in known:
                         self._parts.append(
                             _Part(index.message_start_time, start, length, is_chunk=True)
@@ -255,12 +260,12 @@ class McapFile:
         """(time, channel, data) of the messages in a part, by time."""
         content = self._bytes(part.offset, part.length)
         if not part.is_chunk:
-            return [_message(memoryview(content))]
+            return [message_of(memoryview(content))]
         found: list[tuple[int, int, memoryview]] = []
         try:
-            for opcode, record in _records(self._unpacked(content, part)):
+            for opcode, record in records_in(self._unpacked(content, part)):
                 if opcode == Opcode.MESSAGE:
-                    found.append(_message(record))
+                    found.append(message_of(record))
                 elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
                     self._learn(opcode, record)
         except (
@@ -271,19 +276,19 @@ class McapFile:
             zstandard.ZstdError,
         ) as error:
             if not part.cut:
-                self._complain(f"a chunk is damaged and left out ({_first_line(error)})", part)
+                self._complain(f"a chunk is damaged and left out ({first_line(error)})", part)
         found.sort(key=lambda message: message[0])
         return found
 
     def _unpacked(self, content: bytes, part: _Part) -> bytes:
-        start_ns, end_ns, size, checksum, named = _CHUNK.unpack_from(content)
-        at = _CHUNK.size + named
-        compression = content[_CHUNK.size : at].decode()
+        start_ns, end_ns, size, checksum, named = CHUNK.unpack_from(content)
+        at = CHUNK.size + named
+        compression = content[CHUNK.size : at].decode()
         if compression not in _COMPRESSIONS:
             raise ValueError(f"its compression is {compression!r}; allowed: lz4, zstd")
         packed = content[at + 8 :]
         if part.cut:
-            return _beginning(packed, compression)
+            return beginning_of(packed, compression)
         chunk = Chunk(compression, packed, end_ns, start_ns, checksum, size)
         stream, length = get_chunk_data_stream(chunk)
         unpacked = stream.read(length)
@@ -292,9 +297,9 @@ class McapFile:
         return unpacked
 
     def _compression(self, part: _Part) -> str:
-        head = self._bytes(part.offset, _CHUNK.size + 16)
-        named = _CHUNK.unpack_from(head)[4]
-        return head[_CHUNK.size : _CHUNK.size + named].decode(errors="replace")
+        head = self._bytes(part.offset, CHUNK.size + 16)
+        named = CHUNK.unpack_from(head)[4]
+        return head[CHUNK.size : CHUNK.size + named].decode(errors="replace")
 
     def _bytes(self, offset: int, length: int) -> bytes:
         if offset < 0:
@@ -303,39 +308,4 @@ class McapFile:
         return self._file.read(max(0, min(length, self._size - offset)))
 
     def _complain(self, text: str, part: _Part) -> None:
-        self.problems[f"{text}, at byte {part.offset - _HEAD.size}"] = 1
-
-
-def _stream(content: bytes | memoryview) -> ReadDataStream:
-    return ReadDataStream(io.BytesIO(content))
-
-
-def _records(content: bytes) -> Iterator[tuple[int, memoryview]]:
-    """Operation code and content of records that follow each other, but for a last one that
-    is not whole."""
-    view = memoryview(content)
-    at = 0
-    while at + _HEAD.size <= len(view):
-        opcode, length = _HEAD.unpack_from(view, at)
-        at += _HEAD.size + length
-        if at > len(view):
-            return
-        yield opcode, view[at - length : at]
-
-
-def _message(record: memoryview) -> tuple[int, int, memoryview]:
-    channel, _, log_ns, _ = _MESSAGE.unpack_from(record)
-    return log_ns, channel, record[_MESSAGE.size :]
-
-
-def _beginning(packed: bytes, compression: str) -> bytes:
-    """What can be told of a chunk of which only the first bytes are there."""
-    if compression == "zstd":
-        return zstandard.ZstdDecompressor().decompressobj().decompress(packed)
-    if compression == "":
-        return packed
-    return b""
-
-
-def _first_line(error: Any) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        self.problems[f"{text}, at byte {part.offset - HEAD.size}"] = 1

@@ -7,26 +7,18 @@ for log_ns, item in recording.items(recording.kinds): ...
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.audio.mute import Mute
 from avemo_ros.bag import content
 from avemo_ros.bag.decoder import Decoder
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.item import BagPicture, Item, LabelRecord, StatesRecord
-from avemo_ros.bag.sound import (
-    ArrivalClock,
-    SoundFormat,
-    announced_format,
-    length_ns,
-    own_format,
-    samples_of,
-)
+from avemo_ros.bag.sound import SoundFormat, announced_format
+from avemo_ros.bag.sound_stream import SoundStream
 from avemo_ros.bag.topics import KIND_OF, Kind, Topics, choose_all
 from avemo_ros.errors import AudioFormatError, BagError
 
@@ -148,7 +140,7 @@ class Recording:
         topics = {self._channels[name].topic for name in wanted}
         for known in [key for key in self._left_out if key[0] in topics]:
             del self._left_out[known]
-        sound = _Sound(self._first_format, self._no_stamp)
+        sound = SoundStream(self._first_format, self._no_stamp)
         for raw in self._bag.messages([self._channels[name] for name in names.values()]):
             name = names[raw.key]
             channel = self._channels[name]
@@ -167,7 +159,7 @@ class Recording:
                     yield raw.log_ns, item
 
     def _item(
-        self, name: str, topic: str, message: Any, log_ns: int, sound: _Sound
+        self, name: str, topic: str, message: Any, log_ns: int, sound: SoundStream
     ) -> Item | None:
         """The message as an item; None where it only says something of others."""
         if name == "image":
@@ -248,35 +240,6 @@ class Recording:
         except AudioFormatError as error:
             self._notes.append(f"{channel.topic}: the sound cannot be read: {error}")
             del self._channels["audio"]
-
-
-class _Sound:
-    """Decodes the sound of one iteration."""
-
-    def __init__(self, form: SoundFormat | None, no_stamp: Callable[[str], None]) -> None:
-        self.form = form
-        self.mute = Mute()
-        self._arrivals = ArrivalClock()
-        self._no_stamp = no_stamp
-
-    def block(self, topic: str, message: Any, log_ns: int) -> AudioBlock:
-        """The sound of a message.
-
-        Raises:
-            AudioFormatError: the format cannot be read, or the data do not fit to it.
-        """
-        form = own_format(message) or self.form
-        if form is None:
-            raise AudioFormatError("its format is not known")
-        samples = samples_of(message, form)
-        stamp_ns = 0
-        if hasattr(message, "header"):
-            stamp_ns = content.stamp_ns(message.header.stamp)
-            if stamp_ns <= 0:
-                self._no_stamp(topic)
-        if stamp_ns <= 0:
-            stamp_ns = self._arrivals.stamp(log_ns, length_ns(samples, form))
-        return self.mute.apply(AudioBlock(stamp_ns, form.rate, samples))
 
 
 def _useless(bag: Bag, notes: list[str]) -> str:

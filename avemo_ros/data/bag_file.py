@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
-from avemo_ros.bag.folder import METADATA, SUFFIXES
+from avemo_ros.bag.folder import SUFFIXES
+from avemo_ros.bag.metadata import METADATA
 from avemo_ros.bag.recording import BagPicture, Kind, Recording
 from avemo_ros.vision.face import FrameTracks
 

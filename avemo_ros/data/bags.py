@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.bag.folder import METADATA, SUFFIXES
+from avemo_ros.bag.folder import SUFFIXES
+from avemo_ros.bag.metadata import METADATA
 from avemo_ros.bag.recording import Kind, LabelRecord, Recording
 from avemo_ros.clock import to_s
 from avemo_ros.data.bag_file import kinds_of

@@ -1,0 +1,41 @@
+"""What metadata.yaml says of a bag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import yaml
+
+METADATA: Final = "metadata.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What metadata.yaml says that the files do not."""
+
+    files: tuple[str, ...] = ()
+    distro: str = ""
+    problem: str = ""
+    """Why it cannot be used."""
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Of a bag's folder; a file that is missing or damaged is told in `problem`."""
+    if not path.is_file():
+        return Metadata(
+            problem=f"{METADATA} is missing: the recording was cut off, or still goes on"
+        )
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        about = content["rosbag2_bagfile_information"]
+        return Metadata(
+            files=tuple(PurePath(str(name)).name for name in about["relative_file_paths"]),
+            distro=str(about.get("ros_distro") or ""),
+        )
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Metadata(
+            problem=f"{METADATA} is damaged ({first}); the files themselves are used"
+        )
