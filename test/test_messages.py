@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 
 from avemo_ros.audio.chunk import SpectrogramChunk
+from avemo_ros.dialog.agent import Answer
 from avemo_ros.state.estimate import EmotionEstimate, Status
+from avemo_ros.state.steady import Change
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 DEFINITION = re.compile(r"^(?P<type>[\w/]+(?:\[\])?)\s+(?P<name>\w+)\s*(?P<rest>.*)$")
 
 MESSAGES = (
+    "DialogReply",
+    "EmotionEvent",
     "EmotionState",
     "EmotionStateArray",
     "FaceTrack",
@@ -27,6 +31,8 @@ MESSAGES = (
 
 # Where a message has another name, or more than one field, for a field of its dataclass.
 RENAMED = {
+    "DialogReply": {},
+    "EmotionEvent": {"stamp_ns": {"header"}, "lasted_s": {"lasted"}},
     "EmotionState": {"stamp_ns": {"header"}, "window_start_ns": {"window_start"},
                      "box": {"box", "box_valid"}},
     "FaceTrack": {"pose": {"yaw", "pitch", "roll"}, "crop": {"crop", "crop_side"}},
@@ -36,6 +42,7 @@ RENAMED = {
 }  # fmt: skip
 # Known only where the message is made.
 ADDED = {
+    "DialogReply": {"header", "latency"},
     "EmotionState": {"labels", "latency"},
     "SpectrogramChunk": {"hop", "bins", "max_frequency"},
 }
@@ -66,6 +73,8 @@ def test_the_status_constants_are_the_numbers_of_the_core(repository: Path) -> N
 @pytest.mark.parametrize(
     ("message", "dataclass"),
     [
+        ("DialogReply", Answer),
+        ("EmotionEvent", Change),
         ("EmotionState", EmotionEstimate),
         ("FaceTrack", FaceTrack),
         ("FaceTrackArray", FrameTracks),
