@@ -143,14 +143,16 @@ def test_input_that_stops_is_stale_and_says_so(start_graph: Start) -> None:
 def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
     feed.play(3.0, voice=True)
-    graph.spin_for(1.2)
     pictures, sound, states = (
         f"emotion_stack: {name}" for name in ("pictures", "sound", "states")
     )
-    assert int(graph.figure(pictures, "processed")) >= 10
-    assert int(graph.figure(sound, "processed")) >= 100
+    for entry, key, least in (
+        (pictures, "processed", 3), (sound, "processed", 100), (states, "hops", 10),
+    ):  # fmt: skip
+        assert graph.spin(lambda e=entry, k=key, n=least: int(graph.figure(e, k)) >= n, 60.0)
     assert int(graph.figure(sound, "dropped")) == 0
-    assert int(graph.figure(states, "hops")) >= 10
+    # Ten pictures a second are fewer than are looked at.
+    assert int(graph.figure(pictures, "left_out_by_rate")) == 0
     assert graph.figure(states, "model")
     assert graph.figure(states, "device") == "cpu"
     for entry, key in (
@@ -159,6 +161,22 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
         (states, "latency_ms_p50"), (states, "latency_ms_p95"),
     ):  # fmt: skip
         assert float(graph.figure(entry, key)) >= 0.0
+
+
+def test_pictures_beyond_the_rate_are_counted_and_not_as_dropped(start_graph: Start) -> None:
+    graph, _, feed = running(start_graph, "vision.max_rate_hz:=2.0")
+    # Ten pictures a second, so slowly that none has to wait.
+    feed.play(2.0, speed=0.5)
+    pictures = "emotion_stack: pictures"
+
+    def figure(key: str) -> int:
+        return int(graph.figure(pictures, key))
+
+    assert graph.spin(lambda: figure("left_out_by_rate") >= 4, 60.0)
+    assert figure("processed") <= 5
+    assert figure("received") >= figure("processed") + figure("dropped") + figure(
+        "left_out_by_rate"
+    )
 
 
 def test_settings_of_the_estimates_change_while_running(start_graph: Start) -> None:
