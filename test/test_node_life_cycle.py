@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import clip_bags
 import pytest
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
@@ -76,8 +77,14 @@ def test_a_node_that_is_activated_again_works_as_before(start_graph: Start) -> N
 
 
 @pytest.mark.parametrize("make", ros.NODES, ids=lambda make: make.__name__)
-def test_every_node_goes_through_its_life_cycle_twice(start_graph: Start, make: Any) -> None:
-    graph = start_graph(f"file:={ros.SAMPLE}", "at_end:=idle", "wait_for_subscribers_s:=0.0")
+def test_every_node_goes_through_its_life_cycle_twice(
+    start_graph: Start, make: Any, tmp_path: Path
+) -> None:
+    bag = clip_bags.cut_bag(tmp_path / "bag", [clip_bags.Piece(0.0, 0.5, 0.0, 0.0)])
+    graph = start_graph(
+        f"file:={ros.SAMPLE}", f"bag:={bag}", f"record_out:={tmp_path / 'out'}",
+        "at_end:=idle", "wait_for_subscribers_s:=0.0",
+    )  # fmt: skip
     node = graph.add(make, start=False)
     for _ in range(2):
         assert node.start()

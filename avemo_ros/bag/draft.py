@@ -190,7 +190,9 @@ class BagDraft:
 
     def _make_folder(self) -> None:
         for path in (self.path, self.partial):
-            if path.exists() and not self._force:
+            if path.exists() and self._force:
+                _check_bag(path)
+            elif path.exists():
                 left = " (left by an interrupted run)" if path == self.partial else ""
                 raise BagError(
                     f"{path} is there already{left}; name another, or replace it with --force"
@@ -280,9 +282,13 @@ def _check(name: str, value: str, allowed: Iterable[str]) -> None:
         raise ConfigError(name, value, ", ".join(allowed))
 
 
-def _remove(path: Path) -> None:
-    """A bag of that name; anything else is not ours to remove."""
+def _check_bag(path: Path) -> None:
+    """Make sure that this is a bag: anything else is not ours to remove."""
     inside = [entry.suffix for entry in path.iterdir()] if path.is_dir() else [""]
     if path.is_symlink() or not set(inside) <= _OF_A_BAG:
         raise BagError(f"{path} is not a bag and nothing else; it is not replaced")
+
+
+def _remove(path: Path) -> None:
+    _check_bag(path)
     shutil.rmtree(path)

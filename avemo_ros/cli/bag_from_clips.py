@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -173,11 +172,9 @@ def _names(items: Sequence[Item]) -> list[str]:
 def _make(item: Item, path: Path, form: Form, *, force: bool) -> str:
     """Write bag and label; returns what was wrong with the clip."""
     clip = Clip(item.path, item.start_s or 0.0, item.end_s, item.has_face, item.has_voice)
-    partial = path.with_name(f"{path.name}.partial")
-    if partial.is_dir() and not force:
-        shutil.rmtree(partial)
-    # The label first: a bag that is whole has one.
-    with ClipBag(path, form, force=force) as bag:
+    # What is there by now is the rest of an interrupted run, or is to be made anew.  The label
+    # comes first: a bag that is whole has one.
+    with ClipBag(path, form, force=True) as bag:
         extent = bag.fill(clip)
         _write_label(item, extent, path.with_name(f"{path.name}.labels.csv"), force=force)
     return extent.trouble

@@ -1,0 +1,163 @@
+"""avemo bag from-clips: clips of a table as labelled bags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import clip_bags
+import numpy as np
+import pytest
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.bag.from_clips import START_NS, Clip
+from avemo_ros.bag.item import BagPicture
+from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.cli.main import ERROR, main
+from avemo_ros.clock import NS_PER_S
+from avemo_ros.config import PipelineConfig
+from avemo_ros.errors import BagError
+from avemo_ros.source.media import MediaFile
+from avemo_ros.truth.file import find_labels, read_labels
+
+SAMPLE = clip_bags.SAMPLE
+
+
+def table(folder: Path, *rows: str) -> Path:
+    """A table of pieces of the sample: label, subject, start_s, end_s."""
+    path = folder / "clips.csv"
+    lines = [f"{SAMPLE},{row}" for row in rows]
+    path.write_text("\n".join(["file,label,subject,start_s,end_s", *lines]) + "\n")
+    return path
+
+
+def from_clips(*words: object) -> int:
+    return main(["bag", "from-clips", *map(str, words)])
+
+
+def bags(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def test_a_bag_holds_what_a_camera_and_a_microphone_would_have_published(
+    tmp_path: Path,
+) -> None:
+    path = clip_bags.sample_bag(tmp_path / "bag", seconds=1.0)
+    with MediaFile(SAMPLE) as media:
+        given = [item for item in media if item.stamp_ns < NS_PER_S]
+    with Recording(path) as recording:
+        found = list(recording.items(recording.kinds))
+    pictures = [(log, item) for log, item in found if isinstance(item, BagPicture)]
+    sound = [(log, item) for log, item in found if isinstance(item, AudioBlock)]
+    assert len(pictures) + len(sound) == len(given)
+    assert [log for log, _ in found] == sorted(log for log, _ in found)
+    blocks = [item for item in given if isinstance(item, AudioBlock)]
+    frames = [item for item in given if not isinstance(item, AudioBlock)]
+    for (log_ns, picture), frame in zip(pictures, frames, strict=True):
+        assert log_ns == picture.stamp_ns == START_NS + frame.stamp_ns
+        assert np.array_equal(picture.image, frame.image)
+    for (log_ns, heard), block in zip(sound, blocks, strict=True):
+        assert heard.stamp_ns == START_NS + block.stamp_ns
+        assert log_ns == heard.stamp_ns + len(block.samples) * NS_PER_S // block.rate
+        assert np.abs(heard.samples - block.samples).max() <= 1 / 32768
+
+
+def test_every_clip_of_a_table_becomes_a_bag_with_its_label(tmp_path: Path) -> None:
+    clips = table(tmp_path, "joy,ann,2.1,2.6", "surprise,ann,5.1,5.9", "calm,ann,0,0.5")
+    assert from_clips("--csv", clips, "--out", tmp_path / "out") == 0
+    made = bags(tmp_path / "out")
+    assert len(made) == 3
+    told = {}
+    for bag in made:
+        labels = find_labels(bag)
+        assert labels is not None
+        with Recording(bag) as recording:
+            (segment,) = read_labels(labels, recording.start_ns).segments
+            assert segment.person == "clips-ann"
+            told[segment.label] = (segment.end_ns - segment.start_ns) / NS_PER_S
+            assert segment.start_ns == recording.start_ns
+    assert told == pytest.approx({"happy": 0.5, "surprise": 0.8, "neutral": 0.5}, abs=0.04)
+
+
+def test_an_interrupted_run_goes_on_and_keeps_what_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = table(tmp_path, "joy,ann,2.1,2.4", "fear,ann,5.1,5.4")
+    out = tmp_path / "out"
+    assert from_clips("--csv", clips, "--out", out, "--limit", 1) == 0
+    (first,) = bags(out)
+    inside = (first / f"{first.name}_0.mcap").stat()
+    # What a run leaves that is killed while it writes the second.
+    left = clip_bags.sample_bag(tmp_path / "left", seconds=0.2)
+    left.rename(out / f"{first.name.replace('2.1', '5.1')}.partial")
+    capsys.readouterr()
+    assert from_clips("--csv", clips, "--out", out) == 0
+    assert "1 bags made" in capsys.readouterr().err
+    assert len(bags(out)) == 2
+    assert (first / f"{first.name}_0.mcap").stat().st_mtime_ns == inside.st_mtime_ns
+
+
+def test_force_makes_bags_anew_and_the_same(tmp_path: Path) -> None:
+    clips = table(tmp_path, "joy,ann,2.1,2.4")
+    words = ("--csv", clips, "--out", tmp_path / "out")
+    assert from_clips(*words) == 0
+    (bag,) = bags(tmp_path / "out")
+    content = {path.name: path.read_bytes() for path in bag.iterdir()}
+    assert from_clips(*words, "--force") == 0
+    assert {path.name: path.read_bytes() for path in bag.iterdir()} == content
+
+
+def test_features_take_the_place_of_pictures_and_sound(tmp_path: Path) -> None:
+    path = clip_bags.sample_bag(tmp_path / "bag", 1.0, 2.1, features=PipelineConfig())
+    with Recording(path) as recording:
+        assert recording.kinds == {Kind.TRACKS, Kind.SPECTROGRAM}
+        tracks = [item for _, item in recording.items(frozenset({Kind.TRACKS}))]
+        chunks = [item for _, item in recording.items(frozenset({Kind.SPECTROGRAM}))]
+    assert len(tracks) == 30
+    assert sum(len(one.faces) for one in tracks) >= 28
+    assert 0.8 < sum(len(chunk.speech) for chunk in chunks) / 100 <= 1.0
+
+
+def test_pictures_are_fitted_into_a_size_with_black_borders(tmp_path: Path) -> None:
+    path = clip_bags.sample_bag(tmp_path / "bag", 0.1, size=(320, 320))
+    with Recording(path) as recording:
+        picture = next(item.image for _, item in recording.items(frozenset({Kind.PICTURES})))
+    assert picture.shape == (320, 320, 3)
+    assert not picture[:40].any()
+    assert not picture[280:].any()
+    assert picture[40:280].mean() > 20
+
+
+def test_clips_that_cannot_be_read_are_named_and_the_rest_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no media at all" * 1000)
+    clips = tmp_path / "clips.csv"
+    clips.write_text(f"file,label,subject\n{broken},joy,ann\n{SAMPLE},joy,ann\n")
+    assert from_clips("--csv", clips, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "1 bags made" in said
+    assert "broken.mp4: left out" in said
+    assert [bag.name.endswith("sample") for bag in bags(tmp_path / "out")] == [True]
+
+
+def test_a_part_without_anything_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BagError, match="has nothing of what is wanted"):
+        clip_bags.clip_bag(tmp_path / "bag", Clip(SAMPLE, 100.0, 101.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--dataset", "ravdess"), "'--root' is None; allowed: the folder of ravdess"),
+        (("--csv", "/none.csv"), "/none.csv is not there"),
+        (("--csv", "CLIPS", "--limit", 0), "'--limit' is 0; allowed: 1 and more"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[object, ...], said: str
+) -> None:
+    given = [table(tmp_path, "joy,a,0,1") if word == "CLIPS" else word for word in words]
+    assert from_clips(*given, "--out", tmp_path / "out") == ERROR
+    assert said in capsys.readouterr().err
