@@ -11,7 +11,7 @@ from made_hops import BOX, START_NS, clip
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.bag_job import Answer, Source
-from avemo_ros.replay.outcome import Lost, Outcome, Weights, put_together
+from avemo_ros.replay.outcome import Lost, Outcome, Scored, Weights, put_together
 from avemo_ros.replay.request import Request
 from avemo_ros.replay.run import Replayed, SeenFaces
 from avemo_ros.replay.session import Session
@@ -123,4 +123,4 @@ def outcome(
     ]
     paths = {item.name: Path("nowhere") for item in sessions}
     weights = Weights("made.safetensors", "ab" * 32)
-    return put_together(request, answers, lost, weights, 2.0, paths)
+    return put_together(request, list(map(Scored.of, answers)), lost, weights, 2.0, paths)

@@ -38,7 +38,7 @@ class Heard:
 
 @pytest.fixture(scope="module")
 def bags(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """Two that can be evaluated, and three that cannot."""
+    """Two that can be evaluated, and four that cannot."""
     folder = tmp_path_factory.mktemp("bags")
     (folder / "broken").mkdir()
     (folder / "broken" / "metadata.yaml").write_text("rosbag2_bagfile_information: [")
@@ -46,6 +46,10 @@ def bags(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
         states_bag(folder / "kitchen"),
         states_bag(folder / "silent", labels=""),
         states_bag(folder / "late", labels="person,start,end,label\n,900,903,happy\n"),
+        states_bag(
+            folder / "strangers",
+            labels="person,start,end,label\nAda,0,9,happy\nEve,0,9,sad\n",
+        ),
         folder / "broken",
         states_bag(folder / "hall", 12.0),
     )
@@ -77,9 +81,10 @@ def text_of(found: Outcome) -> str:
 def test_what_can_be_evaluated_is_and_the_rest_is_told(found: Outcome) -> None:
     assert [bag["name"] for bag in found.result["bags"]] == ["kitchen", "hall"]
     reasons = {bag["name"]: bag["reason"] for bag in found.result["failed"]}
-    assert list(reasons) == ["silent", "late", "broken"]
+    assert list(reasons) == ["silent", "late", "strangers", "broken"]
     assert "silent.labels.csv" in reasons["silent"]
     assert "no label lies within the recording" in reasons["late"]
+    assert "Ada never appears" in reasons["strangers"]
     assert not found.passed
 
 
@@ -105,8 +110,8 @@ def test_limits_are_judged(found: Outcome) -> None:
 
 def test_the_progress_ends_with_everything_done(found: Outcome, heard: Heard) -> None:
     assert found.sessions
-    assert heard.bags == 5
-    assert heard.reached[-1] == (pytest.approx(heard.seconds), 5)
+    assert heard.bags == 6
+    assert heard.reached[-1] == (pytest.approx(heard.seconds), 6)
     assert heard.reached == sorted(heard.reached)
 
 
@@ -137,7 +142,7 @@ def test_what_was_replayed_before_is_not_replayed_again(
 ) -> None:
     kept = sorted(cache.iterdir())
     # One for each bag that could be replayed with labels at hand.
-    assert len(kept) == 3
+    assert len(kept) == 4
     before = {path: path.stat().st_mtime_ns for path in kept}
     limits = read_thresholds(["coverage=0.2"], ["changes_per_minute=0"])
     request = Request(bags, use="states", cache=cache, rounds=100, thresholds=limits)
@@ -198,7 +203,7 @@ def test_labels_of_a_topic_and_of_files_are_those_of_several_annotators(
 
 def test_if_nothing_can_be_evaluated_every_reason_is_told(bags: tuple[Path, ...]) -> None:
     with pytest.raises(BagError, match=r"none of 2 bags.*silent: no labels.*broken: "):
-        evaluate(Request((bags[1], bags[3]), use="states"))
+        evaluate(Request((bags[1], bags[4]), use="states"))
 
 
 def test_labels_that_are_missing_are_told_before_anything_is_read(

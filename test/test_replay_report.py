@@ -22,6 +22,7 @@ from avemo_ros.replay.report_pictures import shots_of
 from avemo_ros.replay.report_tracks import tracks_of
 from avemo_ros.replay.thresholds import read_thresholds
 from avemo_ros.source.media import VideoFrame
+from avemo_ros.truth.segment import Segment
 
 VOID = {"meta", "br", "line", "rect", "polygon", "polyline", "circle", "image", "img"}
 EVIL = "<script>alert(1)</script>\"'&"
@@ -129,6 +130,19 @@ def test_what_is_not_there_has_no_section() -> None:
                   "Valence and arousal"):  # fmt: skip
         assert f"<h2>{title}</h2>" not in text
     Page(text)
+
+
+def test_a_recording_without_any_claim_is_a_page_too() -> None:
+    nothing = session("one", [seg(0, 0.9, "happy")], 0.9)
+    text = render(outcome([nothing]))
+    assert "0.0 %" in text
+    Page(text)
+
+
+def test_valence_and_arousal_alone_are_a_page_too() -> None:
+    segment = Segment(START_NS, START_NS + 10**9 * 9, "", "", valence=0.5, arousal=-0.5)
+    Page(text := render(outcome([session("one", [segment])])))
+    assert "Whom the robot attends to" in text
 
 
 def test_names_with_markup_are_shown_and_not_run() -> None:

@@ -14,7 +14,6 @@ from avemo_ros import __version__
 from avemo_ros.bag.recording import Kind, LabelRecord, Recording, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import LabelError
-from avemo_ros.replay.matching import judge
 from avemo_ros.replay.run import replay
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.sidecars import bag_name
@@ -68,7 +67,7 @@ class Answer:
 
 
 def do(job: Job, tell: Callable[[float], None]) -> Answer:
-    """Read the labels, replay the bag or take the stored replay, and see that they fit.
+    """Read the labels, replay the bag or take the stored replay, and put them together.
 
     Args:
         job: what to do.
@@ -76,7 +75,7 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
 
     Raises:
         BagError: the bag cannot be read, or holds nothing that can be used.
-        LabelError: there are no labels, they cannot be read, or none overlaps the bag.
+        LabelError: there are no labels, or they cannot be read.
         OutputError: the replay cannot be stored.
     """
     if job.use != "states":
@@ -100,7 +99,6 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
             write_replayed(place, replayed)
     merged = together(found)
     session = Session(job.name, replayed, merged.segments, merged.people)
-    judge(session)
     return Answer(session, tuple(map(_source, found)), stored)
 
 

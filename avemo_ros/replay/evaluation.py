@@ -13,12 +13,12 @@ from typing import Final, Protocol
 
 from avemo_ros.bag.recording import Recording
 from avemo_ros.clock import to_s
-from avemo_ros.errors import AvemoError, BagError
+from avemo_ros.errors import AvemoError, BagError, LabelError
 from avemo_ros.model.tensor_file import sha256
 from avemo_ros.model.weights import find_weights
-from avemo_ros.replay.bag_job import Answer, Job, do
+from avemo_ros.replay.bag_job import Job, do
 from avemo_ros.replay.crew import Done, Failed, Reached, work
-from avemo_ros.replay.outcome import Lost, Outcome, Weights, put_together
+from avemo_ros.replay.outcome import Lost, Outcome, Scored, Weights, put_together
 from avemo_ros.replay.request import Request
 from avemo_ros.replay.sidecars import bag_name, labels_of_bags
 
@@ -71,13 +71,13 @@ def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
         )
         for name, path, labels in zip(names, request.bags, files, strict=True)
     ]
-    answers, lost, took = _run(jobs, at_once, watch)
-    if not answers:
+    scored, lost, took = _run(jobs, at_once, watch)
+    if not scored:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in lost[:3])
         more = "; ..." if len(lost) > 3 else ""
         raise BagError(f"none of {len(jobs)} bags could be evaluated: {reasons}{more}")
     paths = dict(zip(names, request.bags, strict=True))
-    return put_together(request, answers, lost, weights, took, paths)
+    return put_together(request, scored, lost, weights, took, paths)
 
 
 def shared(bags: int, workers: int) -> tuple[int, int]:
@@ -95,12 +95,12 @@ def shared(bags: int, workers: int) -> tuple[int, int]:
 
 def _run(
     jobs: Sequence[Job], at_once: int, watch: Watch | None
-) -> tuple[list[Answer], list[Lost], float]:
-    """Answers and losses, in the order of the jobs; seconds from the first that began."""
+) -> tuple[list[Scored], list[Lost], float]:
+    """Bags and losses, in the order of the jobs; seconds from the first that began."""
     lengths = [_announced_s(job) for job in jobs]
     if watch is not None:
         watch.begin(sum(lengths), len(jobs))
-    answers: dict[int, Answer] = {}
+    scored: dict[int, Scored] = {}
     lost: dict[int, str] = {}
     reached = [0.0] * len(jobs)
     began = math.nan
@@ -111,14 +111,18 @@ def _run(
                 case Reached(number, seconds):
                     reached[number] = min(seconds, lengths[number])
                 case Done(number, answer):
-                    answers[number], reached[number] = answer, lengths[number]
-                case Failed(number, reason):
-                    lost[number] = _without_paths(reason, jobs[number])
                     reached[number] = lengths[number]
+                    try:
+                        scored[number] = Scored.of(answer)
+                    except LabelError as error:
+                        lost[number] = str(error)
+                case Failed(number, reason):
+                    reached[number] = lengths[number]
+                    lost[number] = _without_paths(reason, jobs[number])
             if watch is not None:
-                watch.reach(sum(reached), len(answers) + len(lost))
+                watch.reach(sum(reached), len(scored) + len(lost))
     return (
-        [answers[number] for number in sorted(answers)],
+        [scored[number] for number in sorted(scored)],
         [Lost(jobs[number].name, lost[number]) for number in sorted(lost)],
         time.perf_counter() - began,
     )

@@ -28,6 +28,24 @@ _GROUPS: Final = ("vision", "audio", "emotion", "model")
 """Of settings that a replay depends on."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """A bag that was replayed and can be judged."""
+
+    answer: Answer
+    own: Mapping[str, Any]
+    """Figures of this bag alone, as `score` gives them, without intervals."""
+
+    @classmethod
+    def of(cls, answer: Answer) -> Scored:
+        """Judge the bag by itself.
+
+        Raises:
+            LabelError: none of its labels can be judged; says why.
+        """
+        return cls(answer, score([answer.session], rounds=0))
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """A bag that could not be evaluated."""
@@ -66,7 +84,7 @@ class Outcome:
 
 def put_together(
     request: Request,
-    answers: Sequence[Answer],
+    scored: Sequence[Scored],
     lost: Sequence[Lost],
     weights: Weights,
     seconds: float,
@@ -76,15 +94,13 @@ def put_together(
 
     Args:
         request: what was asked for.
-        answers: of the bags that could be replayed, at least one.
+        scored: the bags that could be judged, at least one.
         lost: of the others.
         weights: of the model.
         seconds: how long the replays took.
         paths: of the bags, by name.
-
-    Raises:
-        LabelError: no label of any bag can be judged.
     """
+    answers = [one.answer for one in scored]
     sessions = tuple(answer.session for answer in answers)
     overall = score(sessions, rounds=request.rounds)
     overall["latency"] = recorded_latency(sessions)
@@ -98,7 +114,7 @@ def put_together(
             "thresholds": limits,
             "figures": {name: value_of(overall, item) for name, item in FIGURES.items()},
             "overall": overall,
-            "bags": [_bag(answer) for answer in answers],
+            "bags": [_bag(one) for one in scored],
             "failed": [{"name": item.name, "reason": item.reason} for item in lost],
             "model": {
                 "ids": sorted({answer.session.replayed.model_id for answer in answers}),
@@ -118,11 +134,11 @@ def _length_s(session: Session) -> float:
     return max(0.0, to_s(session.replayed.end_ns - session.replayed.start_ns))
 
 
-def _bag(answer: Answer) -> dict[str, Any]:
+def _bag(scored: Scored) -> dict[str, Any]:
     """What is told of one bag."""
-    session, replayed = answer.session, answer.session.replayed
-    own = score([session], rounds=0)
-    own["latency"] = recorded_latency([session])
+    answer, session = scored.answer, scored.answer.session
+    replayed = session.replayed
+    own = {**scored.own, "latency": recorded_latency([session])}
     return {
         "name": session.name,
         "seconds": _length_s(session),

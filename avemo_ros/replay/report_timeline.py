@@ -31,6 +31,8 @@ SHOT: Final = 64
 """Heights of the rows [pixels]."""
 _LETTER: Final = 7.4
 """Width of a letter, to see whether a word fits [pixels]."""
+_WORD: Final = 600.0
+"""A long stretch names its label about this often [pixels], so that one is in sight."""
 _STEPS: Final = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 
@@ -178,9 +180,12 @@ def _labelled(canvas: _Canvas, mark: Mark, height: int, kind: str) -> str:
         f"<title>{escape(mark.told)}</title></rect>"
     )
     if known and len(mark.label) * _LETTER + 6 < width:
-        drawn += (
+        words = max(1, round(width / _WORD))
+        drawn += "".join(
             f'<text class="word" style="fill:var(--on-{mark.label})" '
-            f'x="{left + width / 2:.1f}" y="{height / 2 + 4.5}">{mark.label}</text>'
+            f'x="{left + width * (place + 0.5) / words:.1f}" y="{height / 2 + 4.5}">'
+            f"{mark.label}</text>"
+            for place in range(words)
         )
     return drawn
 
