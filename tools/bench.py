@@ -4,6 +4,8 @@ For one face and for four, a 640x480 video at 30 Hz with sound is played by the
 `media_player` node to the `emotion_stack` node over DDS on this host.  Latency is that of the
 node's own diagnostics: from the stamp of the newest picture in a window to the publication of
 the state.  Processor time and memory are those of the stack's process alone.
+
+Then a bag of the one face and its sound is replayed offline, in one process and in two.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ import argparse
 import json
 import os
 import platform
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +34,12 @@ from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import to_ns
+from avemo_ros.bag.writer import BagWriter
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.config import PipelineConfig
 from avemo_ros.msg import EmotionStateArray
 from avemo_ros.nodes.qos import result
+from avemo_ros.replay.run import replay
 from avemo_ros.sink.atomic import replaced
 from avemo_ros.sink.video import VideoWriter
 from avemo_ros.source.media import MediaFile
@@ -45,6 +52,8 @@ SETTLE_S = 5.0
 LEAST_S = 30.0
 """The node's figures are of its newest 300 hops: after this time all are measured ones."""
 START_LIMIT_S = 60.0
+BAG_LOOPS = 6
+"""The sample's ten seconds, so often one after the other, make the bag."""
 
 
 def make_clip(path: Path, faces: int) -> None:
@@ -206,6 +215,50 @@ def measure(watcher: Watcher, clip: Path, seconds: float, bar: tqdm[Any]) -> dic
         stop(stack)
 
 
+def make_bag(path: Path, clip: Path) -> None:
+    """The clip, some times over, as raw pictures and sound."""
+    begin_ns = time_ns = to_ns(1.0)
+    with BagWriter(path) as bag:
+        for _ in range(BAG_LOOPS):
+            with MediaFile(clip) as media:
+                for item in media:
+                    moved = replace(item, stamp_ns=begin_ns + item.stamp_ns)
+                    time_ns = max(time_ns, moved.stamp_ns)
+                    if isinstance(moved, AudioBlock):
+                        bag.write_sound(moved)
+                    else:
+                        bag.write_picture(moved)
+            begin_ns = time_ns + to_ns(1 / 30)
+
+
+def offline(bag: Path, processes: int) -> dict[str, Any]:
+    """How fast a bag is replayed, from its opening to its last state."""
+    used, began = own_cpu_s(), time.monotonic()
+    replayed = replay(bag, PipelineConfig(), processes=processes)
+    wall = time.monotonic() - began
+    seconds = to_s(replayed.end_ns - replayed.start_ns)
+    return {
+        "processes": processes,
+        "seconds": round(seconds, 1),
+        "realtime_factor": round(seconds / wall, 1),
+        "cpu_s_per_s": round((own_cpu_s() - used) / seconds, 3),
+        "hops": len(replayed.hops),
+        "stages_ms": {
+            name: round(float(np.median(spent)), 2)
+            for name, spent in sorted(replayed.stages_ms.items())
+        },
+    }
+
+
+def own_cpu_s() -> float:
+    """Processor time of this process and of those that it has waited for [s]."""
+    parts = (
+        resource.getrusage(resource.RUSAGE_SELF),
+        resource.getrusage(resource.RUSAGE_CHILDREN),
+    )
+    return sum(part.ru_utime + part.ru_stime for part in parts)
+
+
 def cpu_s(process: psutil.Process) -> float:
     """Processor time a process has used [s]."""
     times = process.cpu_times()
@@ -282,6 +335,7 @@ def main() -> int:
     rclpy.init()
     watcher = Watcher()
     scenarios: dict[str, dict[str, Any]] = {}
+    replays: list[dict[str, Any]] = []
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -296,6 +350,8 @@ def main() -> int:
                 clip = Path(folder) / f"faces_{faces}.mp4"
                 make_clip(clip, faces)
                 scenarios[f"faces_{faces}"] = measure(watcher, clip, given.seconds, bar)
+            make_bag(Path(folder) / "bag", Path(folder) / "faces_1.mp4")
+            replays = [offline(Path(folder) / "bag", processes) for processes in (2, 1)]
     except RuntimeError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -310,9 +366,17 @@ def main() -> int:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     with replaced(given.out) as path:
         path.write_text(
-            json.dumps({"machine": machine, "scenarios": scenarios}, indent=2) + "\n"
+            json.dumps(
+                {"machine": machine, "scenarios": scenarios, "offline": replays}, indent=2
+            )
+            + "\n"
         )
     print(table(scenarios))
+    for one in replays:
+        print(
+            f"offline, {one['processes']} process(es): {one['realtime_factor']} times real "
+            f"time, {one['cpu_s_per_s']} s of processor time a second"
+        )
     print(f"\none face: {verdict(scenarios['faces_1'])}\nwritten to {given.out}")
     return 0
 
