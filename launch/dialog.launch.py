@@ -67,6 +67,14 @@ SWITCHES = ("use_emotion", "speak", "use_sim_time")
 """Arguments that are parameters of their name, true or false."""
 
 
+def check(context: LaunchContext) -> None:
+    """Refuse what is neither true nor false before anything starts."""
+    for name in ("use_emotion", "speak"):
+        value = LaunchConfiguration(name).perform(context)
+        if value:
+            is_true(name, value)
+
+
 def start(context: LaunchContext) -> list[GroupAction]:
     """The dialog node; after the inclusion, so that the arguments of that are known."""
 
@@ -117,6 +125,7 @@ def generate_launch_description() -> LaunchDescription:
                 DeclareLaunchArgument(name, default_value=default, description=description)
                 for name, default, description in ARGUMENTS
             ),
+            OpaqueFunction(function=check),
             IncludeLaunchDescription(PythonLaunchDescriptionSource(emotion)),
             OpaqueFunction(function=start),
         ]

@@ -209,11 +209,11 @@ class Graph:
         return result
 
     def call(self, kind: Any, name: str, request: Any) -> Any:
-        """The answer of a service."""
+        """The answer of a service; a process that has just been started may take its time."""
         client = self.probe.create_client(kind, name)
-        assert self.spin(client.service_is_ready), f"no service {name}"
+        assert self.spin(client.service_is_ready, 60.0), f"no service {name}"
         future = client.call_async(request)
-        assert self.spin(future.done), f"no answer of {name}"
+        assert self.spin(future.done, 60.0), f"no answer of {name}"
         self.probe.destroy_client(client)
         return future.result()
 
