@@ -57,3 +57,19 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
     assert stage._mute.muted_s >= TAIL_NS / 1e9
     values = {pair.key: pair.value for pair in stage.status().values}
     assert float(values["muted_s"]) == pytest.approx(stage._mute.muted_s, abs=0.01)
+
+
+def test_a_speaker_that_is_gone_does_not_leave_the_robot_deaf(
+    start_graph: Callable[..., Any],
+) -> None:
+    bool_type = pytest.importorskip("std_msgs.msg").Bool
+    graph = start_graph("audio_rate:=16000")
+    stage = graph.add(ros.SpeechBufferNode)._sound
+    said = graph.probe.create_publisher(bool_type, "robot_speaking", 10)
+    assert graph.spin(said.get_subscription_count)
+    said.publish(bool_type(data=True))
+    assert graph.spin(lambda: stage._mute.speaking)
+    stage.adapt()
+    assert stage._mute.speaking
+    graph.probe.destroy_publisher(said)
+    assert graph.spin(lambda: not stage._mute.speaking)

@@ -198,6 +198,9 @@ class SoundStage:
         """To be called from time to time: follows the publishers' QoS."""
         for inlet in self._inlets:
             inlet.adapt()
+        if self._mute.speaking and not self._node.count_publishers("robot_speaking"):
+            # Who died while it spoke cannot say any more that it has ended.
+            self._mute.tell(self._node.now_ns(), speaking=False)
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
