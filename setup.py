@@ -15,7 +15,7 @@ SHARE = Path("share/avemo_ros")
 def shared() -> list[tuple[str, list[str]]]:
     """Folder below the prefix, and the files that go there."""
     found: dict[str, list[str]] = {}
-    for folder in ("config", "models"):
+    for folder in ("config", "models", "msg"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 place = SHARE / path.relative_to(ROOT).parent

@@ -1,0 +1,86 @@
+"""avemo bag play and avemo bag record: the command line around the nodes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import clip_bags
+import pytest
+from clip_bags import Piece
+
+from avemo_ros.bag.folder import Bag
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "avemo_ros.cli.main", "bag", *map(str, words)]
+
+
+@pytest.mark.parametrize("words", [("play", "x"), ("record", "--out", "x")])
+def test_without_the_messages_it_says_what_to_source(
+    repository: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    without = {**os.environ, "PYTHONPATH": str(repository)}
+    ended = subprocess.run(
+        command(*words), capture_output=True, text=True, timeout=60, check=False, env=without,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "needs ROS 2 and the messages of this package: source" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.ros
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.timeout(180)
+def test_what_is_played_is_recorded(tmp_path: Path) -> None:
+    bag = clip_bags.cut_bag(tmp_path / "bag", [Piece(0.0, 1.0, 0.0, 0.0)], every=3)
+    out = tmp_path / "out"
+    recorder = subprocess.Popen(
+        command("record", "--out", out, "--raw", "--compressed", "--use-sim-time"),
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        played = subprocess.run(
+            command("play", bag, "--rate", 0.5, "--wait", 60),
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        time.sleep(1.0)
+        recorder.send_signal(signal.SIGINT)
+        said = recorder.communicate(timeout=60)[1]
+    finally:
+        recorder.kill()
+    assert played.returncode == 0, played.stderr
+    assert "the bag has ended" in played.stderr
+    assert recorder.returncode == 0
+    assert "raw pictures and sound of people; these are personal data" in said
+    assert {channel.topic for channel in Bag(out).channels} >= {
+        "/image_raw/compressed",
+        "/audio",
+    }
+
+
+@pytest.mark.ros
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rate", 0), "'play_rate'"),
+        (("--start", 99), "'play_start_s' is 99.0; allowed: 0 to"),
+        (("--topics", "/nix"), "'play_topics' is '/nix'; allowed: /audio"),
+    ],
+)
+def test_what_cannot_be_played_ends_with_status_1(
+    tmp_path: Path, words: tuple[object, ...], said: str
+) -> None:
+    bag = clip_bags.cut_bag(tmp_path / "bag", [Piece(0.0, 0.3, 0.0, 0.0)], every=3)
+    ended = subprocess.run(
+        command("play", bag, *words), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr

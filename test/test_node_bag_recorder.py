@@ -1,0 +1,237 @@
+"""bag_recorder: topics into a bag, as they come."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import clip_bags
+import pytest
+from clip_bags import Piece
+
+from avemo_ros.bag.draft import BagDraft
+from avemo_ros.bag.folder import Bag
+from avemo_ros.bag.from_clips import START_NS
+from avemo_ros.bag.offers import read_offers
+from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.clock import NS_PER_S
+from avemo_ros.errors import BagError
+
+ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
+start_graph = ros.start_graph
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
+
+Start = Callable[..., Any]
+
+
+def recording(start_graph: Start, out: Path, *parameters: str) -> tuple[Any, Any, Any]:
+    graph = start_graph(f"record_out:={out}", *parameters)
+    node = graph.add(ros.BagRecorder)
+    return graph, node, ros.Feed(graph)
+
+
+def counts(bag: Path) -> dict[str, int]:
+    return {channel.topic: channel.count for channel in Bag(bag).channels}
+
+
+def ended(node: Any) -> None:
+    assert node.trigger_deactivate() == ros.SUCCESS
+
+
+def test_a_played_bag_is_recorded_message_by_message(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    bag = clip_bags.cut_bag(tmp_path / "bag", [Piece(0.0, 1.5, 0.0, 0.0)], every=3)
+    graph = start_graph(
+        f"bag:={bag}", f"record_out:={tmp_path / 'again'}", "record_compressed:=true",
+        "at_end:=idle", "use_sim_time:=true",
+    )  # fmt: skip
+    recorder = graph.add(ros.BagRecorder)
+    player = graph.add(ros.BagPlayer, start=False)
+    assert player.start()
+    assert graph.spin(lambda: graph.said("the bag has ended"), 90.0)
+    wanted = {topic: counts(bag)[topic] for topic in ("/image_raw/compressed", "/audio")}
+    assert graph.spin(
+        lambda: (
+            wanted
+            == {
+                source.name: source.heard.count
+                for source in recorder._sources
+                if source.name in wanted
+            }
+        ),
+        20.0,
+    )
+    ended(recorder)
+    first, again = Bag(bag), Bag(tmp_path / "again")
+    for topic in ("/image_raw/compressed", "/audio"):
+        ones, others = (
+            [bytes(raw.data) for raw in one.messages(one.channels) if raw.key[0] == topic]
+            for one in (first, again)
+        )
+        assert ones == others, topic
+    # By the clock of the bag, not of the wall.
+    assert again.start_ns >= START_NS
+    assert again.end_ns < START_NS + 60 * NS_PER_S
+    assert read_offers(tmp_path / "again")["/audio_info"].latched
+
+
+def test_features_are_recorded_without_pictures_or_sound(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    graph = start_graph(f"record_out:={out}", "record_content:=features", *ros.QUICK)
+    recorder = graph.add(ros.BagRecorder)
+    assert graph.spin(lambda: graph.said("no pictures and no sound", "personal data"))
+    graph.add(ros.EmotionStack)
+    feed = ros.Feed(graph)
+    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_sound_to_be_heard()
+    assert graph.spin(lambda: all(source.inlet for source in recorder._sources), 30.0)
+    heard = graph.collect(ros.EmotionStateArray, "emotion_states")
+    for _ in range(5):
+        feed.play(3.0, voice=True)
+        if heard:
+            break
+    ended(recorder)
+    with Recording(out) as made:
+        assert made.kinds == {Kind.TRACKS, Kind.SPECTROGRAM, Kind.STATES}
+        tracks = [item for _, item in made.items(frozenset({Kind.TRACKS}))]
+    assert any(one.faces for one in tracks)
+    assert set(counts(out)) == {"/face_tracks", "/spectrogram", "/emotion_states"}
+
+
+def test_raw_pictures_and_sound_are_recorded_and_it_says_so(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    graph, node, feed = recording(start_graph, out, "record_storage:=sqlite3")
+    assert graph.said("raw pictures and sound", "personal data")
+    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_sound_to_be_heard()
+    feed.play(1.0, voice=True)
+    assert graph.spin(lambda: node._draft.count > 40, 20.0)
+    assert (tmp_path / "out.partial").is_dir()
+    assert not out.exists()
+    ended(node)
+    assert {"/image_raw", "/audio", "/audio_info"} <= set(counts(out))
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_what_waits_for_a_slow_disk_is_bounded_and_what_is_left_out_is_counted(
+    start_graph: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, free = BagDraft.write, threading.Event()
+
+    def slow(draft: BagDraft, *args: Any) -> None:
+        free.wait()
+        write(draft, *args)
+
+    monkeypatch.setattr(BagDraft, "write", slow)
+    out = tmp_path / "out"
+    graph, node, feed = recording(start_graph, out, "record_queue_mb:=4.0")
+    try:
+        feed.wait_for_pictures_to_be_heard()
+        for number in range(20):
+            feed.images.publish(feed.picture(number))
+            graph.spin_for(0.02)
+        assert graph.spin(lambda: int(graph.figure("bag_recorder: bag", "dropped")) > 0, 30.0)
+        assert graph.health["bag_recorder: bag"].level == ros.DiagnosticStatus.WARN
+        assert len(node._worker) <= 4
+    finally:
+        free.set()
+    ended(node)
+    assert graph.spin(lambda: graph.said("were left out: the disk did not keep up"))
+    assert 0 < counts(out)["/image_raw"] <= 6
+
+
+def test_a_disk_that_fails_ends_the_recording_and_keeps_what_it_has(
+    start_graph: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = BagDraft.write
+
+    def full(draft: BagDraft, *args: Any) -> None:
+        if draft.count >= 5:
+            raise BagError("cannot write: No space left on device")
+        write(draft, *args)
+
+    monkeypatch.setattr(BagDraft, "write", full)
+    graph, node, feed = recording(start_graph, tmp_path / "out")
+    over: list[bool] = []
+    node.finished = lambda: over.append(True)
+    feed.wait_for_pictures_to_be_heard()
+    for number in range(10):
+        feed.images.publish(feed.picture(number))
+        graph.spin_for(0.02)
+    assert graph.spin(lambda: over, 30.0)
+    assert graph.said("No space left on device", "the recording ends here")
+    ended(node)
+    assert not (tmp_path / "out").exists()
+    assert counts(tmp_path / "out.partial") == {"/image_raw": 5}
+    assert node.failed
+
+
+def test_a_bag_that_is_there_is_never_replaced(start_graph: Start, tmp_path: Path) -> None:
+    bag = clip_bags.cut_bag(tmp_path / "bag", [Piece(0.0, 0.2, 0.0, 0.0)])
+    before = counts(bag)
+    graph = start_graph(f"record_out:={bag}")
+    node = graph.add(ros.BagRecorder, start=False)
+    assert not node.start()
+    assert graph.spin(lambda: graph.said("cannot activate", "is there already"))
+    assert counts(bag) == before
+
+
+def test_without_messages_there_is_no_bag(start_graph: Start, tmp_path: Path) -> None:
+    graph, node, _ = recording(start_graph, tmp_path / "out")
+    graph.spin_for(0.3)
+    ended(node)
+    assert graph.spin(lambda: graph.said("nothing came, so there is no bag"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_says_which_topics_do_not_come(start_graph: Start, tmp_path: Path) -> None:
+    graph, _, _ = recording(start_graph, tmp_path / "out")
+    for topic in ("/image_raw", "/audio"):
+        assert graph.spin(lambda topic=topic: graph.said(f"nothing comes on {topic}"), 30.0)
+    assert not graph.said("nothing comes on /robot_speaking")
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGKILL])
+def test_a_recording_that_ends_is_whole_and_one_that_is_killed_is_readable(
+    start_graph: Start, tmp_path: Path, way: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    graph = start_graph()
+    feed = ros.Feed(graph)
+    words = ["-p", f"record_out:={out}", "-p", "record_states:=false"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "avemo_ros.nodes.bag_recorder", "--ros-args", *words]
+    )
+    try:
+        assert graph.spin(feed.images.get_subscription_count, 60.0)
+        written = "bag_recorder: bag"
+        # What came in the last second may still be in the memory of the process.
+        assert graph.spin(
+            lambda: (
+                feed.images.publish(feed.picture())
+                or (written in graph.health and int(graph.figure(written, "written")) > 60)
+            ),
+            60.0,
+        )
+        process.send_signal(way)
+        status = process.wait(60)
+    finally:
+        process.kill()
+    if way is signal.SIGINT:
+        assert status == 0
+        assert counts(out)["/image_raw"] > 60
+    else:
+        assert not out.exists()
+        left = Bag(tmp_path / "out.partial")
+        assert left.cut_off
+        assert sum(1 for _ in left.messages(left.channels)) >= 10
