@@ -325,7 +325,9 @@ def _spin(node: ManagedNode, over: threading.Event) -> int:
         try:
             executor.spin()
         except Exception:  # noqa: BLE001  said; the process ends
-            raised.append(traceback.format_exc())
+            # At the end it may meet a handle that its shutdown has destroyed already.
+            if not over.is_set():
+                raised.append(traceback.format_exc())
         over.set()
 
     # The main thread waits, so that signals reach it at once.
