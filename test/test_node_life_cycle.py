@@ -118,20 +118,23 @@ def test_a_parameter_that_is_not_allowed_ends_the_process_with_status_1() -> Non
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_player_and_stack_as_processes_end_cleanly_on_a_signal(
     start_graph: Start, number: signal.Signals
 ) -> None:
     graph = start_graph()
     states = graph.collect(ros.EmotionState, "emotion_state")
-    commands = (executable("emotion_stack"), executable("media_player", f"file:={ros.SAMPLE}"))
+    # On a busy machine the networks take long to load.
+    given = (f"file:={ros.SAMPLE}", "wait_for_subscribers_s:=120.0")
+    commands = (executable("emotion_stack"), executable("media_player", *given))
     processes = [
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
         for command in commands
     ]
     try:
         seen = graph.spin(
-            lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states), 30.0
+            lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states), 120.0
         )
         for process in processes:
             process.send_signal(number)
