@@ -90,7 +90,7 @@ def start(context: LaunchContext) -> list[Action]:
             play_clock=True,
             at_end="exit",
             play_subscribers=2 if again else 1,
-            wait_for_subscribers_s=60.0,
+            wait_for_subscribers_s=120.0,
         ),
     ]
     if raw:
