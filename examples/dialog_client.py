@@ -38,10 +38,13 @@ class DialogClient(Node):
     def on_history(self, done: Any) -> None:
         """Mean probabilities of the last ten seconds, and where they go."""
         answer = done.result()
-        for label, mean, trend in zip(
-            answer.labels, answer.distribution, answer.trend or answer.distribution, strict=True
-        ):
-            print(f"    {label:9}{mean:5.0%}{trend:+8.3f}/s", flush=True)
+        if not answer.success:
+            print(f"    {answer.message}", flush=True)
+        # Either may be empty: who has just come has a distribution, but no trend yet.
+        trends = answer.trend or [None] * len(answer.distribution)
+        for label, mean, trend in zip(answer.labels, answer.distribution, trends, strict=False):
+            moves = "" if trend is None else f"{trend:+8.3f}/s"
+            print(f"    {label:9}{mean:5.0%}{moves}", flush=True)
 
 
 class ContextClient(Node):

@@ -94,6 +94,18 @@ def test_a_dialog_system_hears_of_changes_and_asks_for_the_past(
     assert client.said.count("/s\n") >= 7
 
 
+def test_a_dialog_system_is_told_why_there_is_no_past(start_graph: Start, run: Run) -> None:
+    graph = start_graph("steady.max_people:=1")
+    node = graph.add(history.Remembering)
+    client = run("dialog_client.py")
+    listened_to(graph, "emotion_events")
+    node.feel("happy", 0.0, 4.0)
+    # Another one comes: there is room for one, so the first is forgotten.
+    node.feel("sad", 4.0, 8.0, face="f2")
+    assert graph.spin(lambda: "nobody with id f1" in client.said, LONG_S), client.said
+    assert "f1: happy -> unknown (0%)" in client.said
+
+
 def test_the_ten_lines_of_the_page_run_as_they_are(
     start_graph: Start, repository: Path, tmp_path: Path
 ) -> None:
