@@ -17,7 +17,6 @@ from avemo_ros.model.folding import folded, has_matrix_tiles, to_bfloat16
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
 from avemo_ros.model.weights import find_weights, load_weights
-from avemo_ros.model.winograd import use_winograd
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,6 @@ class Predictor:
         ready = folded(network)
         if self.precision == "bfloat16":
             to_bfloat16(ready)
-        elif self.device.type == "cpu":
-            use_winograd(ready.speech.fcn.layers)
         self._network = ready.to(self.device)
 
     @property
