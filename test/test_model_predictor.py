@@ -13,7 +13,7 @@ from avemo_ros.audio.spectrogram import LogSpectrogram
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.folding import folded, has_matrix_tiles
+from avemo_ros.model.folding import folded, has_fast_bfloat16
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
@@ -194,13 +194,13 @@ def test_float32_is_exactly_the_folded_network(
         assert torch.equal(evidence.log_probabilities, ready.speech_log(vector))
 
 
-@pytest.mark.parametrize("tiles", [True, False])
-def test_auto_takes_bfloat16_where_the_cpu_has_matrix_tiles_and_only_there(
-    network: EmotionNet, tiles: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fast", [True, False])
+def test_auto_takes_bfloat16_where_it_is_fast_and_only_there(
+    network: EmotionNet, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avemo_ros.model.predictor.has_matrix_tiles", lambda: tiles)
+    monkeypatch.setattr("avemo_ros.model.predictor.has_fast_bfloat16", lambda: fast)
     chosen = Predictor.from_network(network, "x").precision
-    assert chosen == ("bfloat16" if tiles else "float32")
+    assert chosen == ("bfloat16" if fast else "float32")
     for wanted in ("float32", "bfloat16"):
         config = ModelConfig(precision=wanted)
         assert Predictor.from_network(network, "x", config).precision == wanted
@@ -212,24 +212,27 @@ def test_auto_takes_bfloat16_where_the_cpu_has_matrix_tiles_and_only_there(
         ({"amx_bf16": True, "amx_tile": True, "avx512_bf16": True}, True),
         ({"amx_bf16": False, "amx_tile": True, "avx512_bf16": True}, False),
         ({"avx512_bf16": True, "amx_tile": False}, False),
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": True}, True),
+        ({"cpu_name": "AMD EPYC", "avx512_f": True}, False),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True}, False),
         ({"architecture": "aarch64", "bf16": True}, False),
     ],
 )
-def test_the_bfloat16_instructions_of_avx512_or_arm_alone_are_no_matrix_tiles(
+def test_bfloat16_is_fast_with_matrix_tiles_or_on_amd_with_its_instructions(
     found: dict[str, object], expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: True)
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found, raising=False)
-    assert has_matrix_tiles() is expected
+    assert has_fast_bfloat16() is expected
 
 
 def test_an_older_torch_is_asked_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: True)
     monkeypatch.delattr("torch.cpu.get_capabilities", raising=False)
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: True, raising=False)
-    assert has_matrix_tiles() is True
+    assert has_fast_bfloat16() is True
     monkeypatch.delattr("torch.cpu._is_amx_tile_supported")
-    assert has_matrix_tiles() is False
+    assert has_fast_bfloat16() is False
 
 
 def test_an_unknown_precision_is_refused() -> None:

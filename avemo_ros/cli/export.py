@@ -10,7 +10,7 @@ from typing import Final
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.bundle import find_model, load_model
 from avemo_ros.model.export import FORMATS, Speed, bench, bench_robot, export_model
-from avemo_ros.model.folding import has_matrix_tiles
+from avemo_ros.model.folding import has_fast_bfloat16
 from avemo_ros.model.live import LiveModel
 
 DONE: Final = 0
@@ -62,9 +62,8 @@ def run(args: argparse.Namespace) -> int:
     if args.bench:
         if isinstance(loaded.model, LiveModel):
             _print(bench_robot(loaded.model.network, args.rounds))
-            tiles = "has" if has_matrix_tiles() else "lacks"
-            taken = "bfloat16" if has_matrix_tiles() else "float32"
-            print(f"this CPU {tiles} matrix tiles: model.precision auto takes {taken}\n")
+            taken = "bfloat16" if has_fast_bfloat16() else "float32"
+            print(f"on this CPU model.precision auto takes {taken}\n")
         with tempfile.TemporaryDirectory() as folder:
             _print(bench(loaded.model, Path(folder), args.rounds))
     return DONE

@@ -69,18 +69,21 @@ def _back_to(kind: torch.dtype) -> Callable[[nn.Module, Any, Tensor], Tensor]:
     return lambda _, __, made: made.to(kind)
 
 
-def has_matrix_tiles() -> bool:
-    """Whether this CPU multiplies matrices of bfloat16 in hardware (Intel AMX).
+def has_fast_bfloat16() -> bool:
+    """Whether this CPU is of a kind on which bfloat16 was measured to be faster.
 
-    Only there bfloat16 was measured to be faster: AVX-512's bfloat16 instructions alone are
-    slower than float32 (docs/export.md).
+    These are CPUs with matrix tiles for it (Intel AMX) and AMD's with AVX-512's bfloat16
+    instructions (Zen 4 on); on an Intel CPU held to those instructions it is slower than
+    float32 (docs/export.md).
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     capabilities = getattr(torch.cpu, "get_capabilities", None)
     if capabilities is not None:
         found = capabilities()
-        return bool(found.get("amx_bf16")) and bool(found.get("amx_tile"))
+        tiles = bool(found.get("amx_bf16")) and bool(found.get("amx_tile"))
+        of_amd = str(found.get("cpu_name", "")).startswith("AMD")
+        return tiles or (of_amd and bool(found.get("avx512_bf16")))
     # Older torch has no such list; every CPU with tiles so far has them for bfloat16.
     older = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return older is not None and bool(older())

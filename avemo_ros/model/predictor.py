@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.folding import folded, has_matrix_tiles, to_bfloat16
+from avemo_ros.model.folding import folded, has_fast_bfloat16, to_bfloat16
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
 from avemo_ros.model.weights import find_weights, load_weights
@@ -168,7 +168,7 @@ def _probabilities(log: Tensor) -> tuple[float, ...]:
 def _precision(name: str, device: torch.device) -> str:
     if name != "auto":
         return name
-    return "bfloat16" if device.type == "cpu" and has_matrix_tiles() else "float32"
+    return "bfloat16" if device.type == "cpu" and has_fast_bfloat16() else "float32"
 
 
 def _device(name: str) -> torch.device:
