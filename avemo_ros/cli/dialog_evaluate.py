@@ -107,7 +107,7 @@ def summary(result: Mapping[str, Any]) -> str:
     """The figures as lines of text."""
     lines = [
         f"scenarios            {len(result['scenarios'])}, {result['turns']} turns, "
-        f"{result['judged_turns']} of them with a known emotion; back end {result['back_end']}",
+        f"{result['judged_turns']} of them with a known truth; back end {result['back_end']}",
         f"strategy accuracy    {_percent(result['strategy_accuracy'])} "
         f"(without cues {_percent(result['strategy_accuracy_without_cues'])}); "
         f"emotion {_percent(result['emotion_accuracy'])}",

@@ -66,7 +66,7 @@ def _tiles(result: Mapping[str, Any]) -> str:
         (
             "Emotion",
             _percent(result["emotion_accuracy"]),
-            f"of {result['judged_turns']} turns with a known one",
+            f"of {result['judged_turns']} turns with a known truth",
         ),
         ("Claims below the limit", str(claims["answers"]), f"of {result['turns']} answers"),
         ("Fallbacks", str(result["fallbacks"]), "answers made offline instead"),
