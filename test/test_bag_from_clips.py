@@ -15,7 +15,7 @@ from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.cli.main import ERROR, main
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
-from avemo_ros.errors import BagError
+from avemo_ros.errors import SourceError
 from avemo_ros.source.media import MediaFile
 from avemo_ros.truth.file import find_labels, read_labels
 
@@ -133,16 +133,20 @@ def test_clips_that_cannot_be_read_are_named_and_the_rest_is_made(
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no media at all" * 1000)
     clips = tmp_path / "clips.csv"
-    clips.write_text(f"file,label,subject\n{broken},joy,ann\n{SAMPLE},joy,ann\n")
+    clips.write_text(
+        "file,label,subject,start_s,end_s\n"
+        f"{broken},joy,ann,,\n{SAMPLE},joy,ann,100,101\n{SAMPLE},joy,ann,,\n"
+    )
     assert from_clips("--csv", clips, "--out", tmp_path / "out") == 1
     said = capsys.readouterr().err
     assert "1 bags made" in said
     assert "broken.mp4: left out" in said
+    assert "has nothing of what is wanted" in said
     assert [bag.name.endswith("sample") for bag in bags(tmp_path / "out")] == [True]
 
 
 def test_a_part_without_anything_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(BagError, match="has nothing of what is wanted"):
+    with pytest.raises(SourceError, match="has nothing of what is wanted"):
         clip_bags.clip_bag(tmp_path / "bag", Clip(SAMPLE, 100.0, 101.0))
     assert list(tmp_path.iterdir()) == []
 

@@ -105,7 +105,17 @@ def test_if_no_bag_can_be_evaluated_nothing_is_written(
 ) -> None:
     assert evaluate(tmp_path / "none", tmp_path / "a.json") == 2
     assert "none of 1 bags could be evaluated" in capsys.readouterr().err
-    assert not (tmp_path / "a.json").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_replays_are_kept_where_only_the_labels_do_not_fit(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "far.csv"
+    labels.write_text("person,start,end,label\n,1000,1001,happy\n")
+    assert evaluate(bag, tmp_path / "a.json", "--labels", str(labels)) == 2
+    assert "a.replays; --resume takes them" in capsys.readouterr().err
+    assert list((tmp_path / "a.replays").iterdir())
 
 
 def test_nothing_is_replaced_without_force(

@@ -65,6 +65,18 @@ def test_segments_that_became_right_and_wrong_are_told(found: dict[str, Any]) ->
     assert second["segments_worse"] == sum(c == "worse" for _, c in changes.values())
 
 
+def test_segments_at_other_times_are_not_compared_and_it_is_said(
+    before: dict[str, Any],
+) -> None:
+    moved = copy.deepcopy(before)
+    for item in moved["overall"]["segments"]["list"]:
+        item["start_s"] += 0.5
+    found = compare(["before", "moved"], [before, moved])
+    assert found["segments"] == []
+    count = before["overall"]["segments"]["items"]
+    assert f"{count} of {count} labelled segments are not at the same time" in found["notes"][0]
+
+
 def test_differences_are_from_the_first_run(
     found: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
 ) -> None:

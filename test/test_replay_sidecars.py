@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from avemo_ros.errors import LabelError
-from avemo_ros.replay.sidecars import bag_name, labels_of_bags
+from avemo_ros.replay.sidecars import bag_name, labels_of_bags, without_labels
 
 
 def files(folder: Path, *names: str) -> list[Path]:
@@ -57,3 +57,10 @@ def test_the_name_of_a_bag_of_one_file_has_no_suffix() -> None:
     assert bag_name(Path("x/run_0.mcap")) == "run_0"
     assert bag_name(Path("x/run_0.db3.zstd")) == "run_0"
     assert bag_name(Path("x/run.1")) == "run.1"
+
+
+def test_labels_among_the_bags_are_no_bags_where_they_belong_to_one(tmp_path: Path) -> None:
+    bag, *labels = files(tmp_path, "run1.mcap", "run1.labels.csv", "run1.mcap.labels.yaml")
+    (other,) = files(tmp_path, "run2.labels.csv")
+    assert without_labels([bag, *labels, other]) == [bag, other]
+    assert without_labels(labels) == labels

@@ -17,7 +17,7 @@ from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import PipelineConfig
-from avemo_ros.errors import BagError
+from avemo_ros.errors import SourceError
 from avemo_ros.source.due import by_due_time
 from avemo_ros.source.media import MediaFile, VideoFrame
 from avemo_ros.vision.analyzer import FaceAnalyzer
@@ -99,8 +99,9 @@ class ClipBag:
         """Write the clip.
 
         Raises:
-            BagError: the clip has neither pictures nor sound, or the disk does not take it.
-            SourceError: the file cannot be read.
+            BagError: the disk does not take it.
+            SourceError: the file cannot be read, or that part of it has nothing of what is
+                wanted.
             ImageError, AudioFormatError: features cannot be made of it.
         """
         extent = Extent()
@@ -124,7 +125,7 @@ class ClipBag:
             elif media.damaged:
                 extent.trouble = f"{media.damaged} packets could not be decoded"
         if self._writer.start_ns is None:
-            raise BagError(f"{clip.path} has nothing of what is wanted in that part of it")
+            raise SourceError(f"{clip.path} has nothing of what is wanted in that part of it")
         extent.start_ns = self._writer.start_ns
         return extent
 

@@ -15,6 +15,7 @@ from avemo_ros.bag.topics import FIELDS, NOT_USED
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
 from avemo_ros.errors import BagError, LabelError
+from avemo_ros.replay.sidecars import without_labels
 from avemo_ros.truth.events import segments_of_events
 from avemo_ros.truth.file import LabelFile, find_labels, read_labels
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         refuse_existing([args.json])
     status = CLEAN
     results: list[dict[str, Any]] = []
-    for number, path in enumerate(args.bags):
+    for number, path in enumerate(without_labels(args.bags)):
         try:
             checked = with_labels(check(path, topics))
         except BagError as error:

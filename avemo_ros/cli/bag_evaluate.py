@@ -16,13 +16,14 @@ from tqdm import tqdm
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
 from avemo_ros.cli.settings import read_config
-from avemo_ros.errors import ConfigError
+from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.replay.evaluation import evaluate
 from avemo_ros.replay.figures import FIGURES, in_words
 from avemo_ros.replay.junit import write_junit
 from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.request import Request
 from avemo_ros.replay.run import USES
+from avemo_ros.replay.sidecars import without_labels
 from avemo_ros.replay.thresholds import read_thresholds
 from avemo_ros.sink.atomic import OutputError
 
@@ -161,7 +162,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
     request = Request(
-        bags=tuple(args.bags),
+        bags=tuple(without_labels(args.bags)),
         labels=tuple(args.labels),
         config=read_config(args.config, settings),
         topics=read_topics(args),
@@ -176,6 +177,10 @@ def run(args: argparse.Namespace) -> int:
             outcome = evaluate(request, bar)
     except KeyboardInterrupt:
         print("avemo: finished replays are kept; --resume goes on with them", file=sys.stderr)
+        raise
+    except AvemoError:
+        if args.cache is None:
+            _say_kept(_own_cache(args.json))
         raise
     _write(args, outcome)
     if args.cache is None:
@@ -205,11 +210,21 @@ def _cache(args: argparse.Namespace) -> Path:
     if folder.exists() and not args.resume:
         if not args.force:
             raise OutputError(
-                f"{folder} holds replays of an interrupted run; --resume goes on with them, "
-                "--force begins anew"
+                f"{folder} holds replays of a run that was not completed; --resume goes on "
+                "with them, --force begins anew"
             )
         shutil.rmtree(folder)
     return folder
+
+
+def _say_kept(folder: Path) -> None:
+    """Nothing could be scored: replays are kept for better labels, an empty folder is not."""
+    if not folder.is_dir():
+        return
+    if any(folder.iterdir()):
+        print(f"avemo: replays are kept in {folder}; --resume takes them", file=sys.stderr)
+    else:
+        folder.rmdir()
 
 
 def _own_cache(out: Path) -> Path:

@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  ros2 launch avemo_ros emotion.launch.py use_sim_time:=true\n"
         "or let ros2 launch avemo_ros replay.launch.py bag:=BAG start both.\n"
         "Leave out recorded results (--topics) where a running node publishes them itself.\n\n"
-        "exit status: 0 played or stopped by Ctrl-C, 1 the bag cannot be played, 2 ROS is\n"
-        "missing or an argument is wrong"
+        "exit status: 0 played or stopped by Ctrl-C, 1 the bag cannot be played or a value\n"
+        "is not allowed, 2 ROS is missing or the usage is wrong"
     )
     parser.add_argument("bag", type=Path, metavar="BAG", help="a bag's folder, or a file of it")
     parser.add_argument(

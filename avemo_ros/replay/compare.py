@@ -63,7 +63,7 @@ def compare(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[
             for item in segments
             if any(change for change in item["changes"])
         ],
-        "notes": _notes(names, results),
+        "notes": _notes(names, results, len(segments)),
     }
     return as_json(found)
 
@@ -189,8 +189,10 @@ def _sign_test(better: int, worse: int) -> float | None:
     return min(1.0, float(2 * tail / 2**count))
 
 
-def _notes(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What makes a comparison unfair."""
+def _notes(
+    names: Sequence[str], results: Sequence[Mapping[str, Any]], compared: int
+) -> list[str]:
+    """What makes a comparison unfair; `compared` segments are in all runs."""
     notes = []
     first = {bag["name"] for bag in results[0]["bags"]}
     counts = results[0]["overall"]["segments"]["items"]
@@ -207,4 +209,9 @@ def _notes(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> list[s
                 f"{name} has {run['overall']['segments']['items']} labelled segments, "
                 f"{names[0]} {counts}: the labels differ"
             )
+    if not notes and compared < counts:
+        notes.append(
+            f"{counts - compared} of {counts} labelled segments are not at the same time in "
+            "every run, and are not compared one by one"
+        )
     return notes

@@ -40,6 +40,16 @@ def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Pa
     return [tuple(files) for files in found]
 
 
+def without_labels(paths: Sequence[Path]) -> list[Path]:
+    """Paths of bags without the label files among them, as `folder/*` gives both.
+
+    Args:
+        paths: of bags; files of labels are left out whose name begins with that of a bag.
+    """
+    bags = [path for path in paths if path.suffix.lower() not in READERS or path.is_dir()]
+    return [path for path in paths if path in bags or not _owners(bags, path)]
+
+
 def bag_name(bag: Path) -> str:
     """A bag's name without the suffixes of a bag of one file."""
     name = bag.resolve().name if bag.name in ("", ".", "..") else bag.name
