@@ -84,9 +84,9 @@ def start(context: LaunchContext) -> list[Action]:
             "bag_player",
             bag=given["bag"],
             play_topics=" ".join(channel.topic for channel in found.values()),
-            play_rate=float(given["rate"]),
+            play_rate=number(given, "rate"),
             loop=is_true(given, "loop"),
-            play_start_s=float(given["start"]),
+            play_start_s=number(given, "start"),
             play_clock=True,
             at_end="exit",
             play_subscribers=2 if again else 1,
@@ -207,6 +207,19 @@ def is_true(given: dict[str, str], name: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError(f"argument '{name}' is '{given[name]}'; allowed: true | false")
     return text == "true"
+
+
+def number(given: dict[str, str], name: str) -> float:
+    """An argument as a number.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return float(given[name])
+    except ValueError:
+        text = f"argument '{name}' is '{given[name]}'; allowed: a number"
+        raise ValueError(text) from None
 
 
 def generate_launch_description() -> LaunchDescription:

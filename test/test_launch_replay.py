@@ -104,6 +104,7 @@ def test_a_loop_goes_on_until_it_is_stopped(
         (("bag:=BAG", "use:=half"), "argument 'use' is 'half'; allowed: auto | raw | features"),
         (("bag:=BAG", "use:=features"), "holds nothing that can be played"),
         (("bag:=BAG", "loop:=maybe"), "argument 'loop' is 'maybe'; allowed: true | false"),
+        (("bag:=BAG", "rate:=fast"), "argument 'rate' is 'fast'; allowed: a number"),
         (("bag:=BAG", "image:=/nix"), "/nix"),
     ],
 )

@@ -195,7 +195,7 @@ class BagDraft:
             elif path.exists():
                 left = " (left by an interrupted run)" if path == self.partial else ""
                 raise BagError(
-                    f"{path} is there already{left}; name another, or replace it with --force"
+                    f"{path} is there already{left}; name another, or remove it first"
                 )
         try:
             if self.partial.exists():
