@@ -218,7 +218,7 @@ def _rhythms(topics: Sequence[TopicCheck]) -> list[str]:
         if measured.jumps:
             found.append(
                 f"{one.topic}: stamps and times of recording jump against each other "
-                f"{measured.jumps} time(s): a clock was set"
+                f"{measured.jumps} time(s): a clock was set, or messages were held up"
             )
         if abs(one.rhythm.delay_s) > _FAR_S:
             found.append(

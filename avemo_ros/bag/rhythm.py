@@ -38,7 +38,7 @@ class Rhythm:
     """Times the stamps went back by more than a second."""
     jumps: int = 0
     """Times stamps and times of recording moved against each other by more than a second: one
-    of two clocks was set."""
+    of two clocks was set, or a busy machine held messages up."""
     delay_s: float | None = None
     """Median from stamp to recording [s]; of sound from its last sample.  None without
     stamps."""
