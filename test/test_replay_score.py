@@ -186,3 +186,11 @@ def test_one_class_only_and_no_claim_at_all_are_no_crash() -> None:
     assert (found["frames"]["ua"], found["coverage"]["share"]) == (0.0, 0.0)
     assert found["calibration"]["bins"] is None
     assert found["frames"]["intervals"] is None
+
+
+def test_segments_count_from_the_first_message_as_their_labels_do() -> None:
+    given = session(stream(["happy"] * 20), seg(0.5, 1.5, "happy"))
+    late = replace(given.replayed, start_ns=given.replayed.start_ns + 300_000_000)
+    told = replace(late, first_ns=given.replayed.start_ns)
+    rows = score([replace(given, replayed=told)], rounds=0)["segments"]["list"]
+    assert (rows[0]["start_s"], rows[0]["end_s"]) == (0.5, 1.5)

@@ -160,6 +160,15 @@ class Predictor:
             return Prediction(_probabilities(log), face_share, 1.0 - face_share, frame_weights)
 
 
+def arithmetic_of(config: ModelConfig) -> str:
+    """What `model.precision` becomes on this machine: 'float32' or 'bfloat16'.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    return _precision(config.precision, _device(config.device))
+
+
 def _probabilities(log: Tensor) -> tuple[float, ...]:
     values = log[0].double().cpu().softmax(0)
     return tuple(values.tolist())

@@ -21,7 +21,7 @@ from avemo_ros.replay.stored import read_replayed, write_replayed
 from avemo_ros.truth.events import segments_of_events
 from avemo_ros.truth.file import LabelFile, find_labels, read_labels, together
 
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 """Of stored replays; another layout gets another number."""
 _PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
 """Endings of the files that make a bag; labels may lie among them."""
@@ -138,12 +138,22 @@ def _source(file: LabelFile) -> Source:
     )
 
 
+def _arithmetic(job: Job) -> str:
+    """What the networks compute in here; a cache may be shared by machines of several kinds."""
+    if job.use == "states":
+        return ""
+    from avemo_ros.model.predictor import arithmetic_of
+
+    return arithmetic_of(job.config.model)
+
+
 def _key(job: Job) -> str:
     """Names a replay of these files with these settings."""
     folder = job.path if job.path.is_dir() else job.path.parent
     files = folder.iterdir() if job.path.is_dir() else [job.path]
     state: list[Any] = [_LAYOUT, __version__, job.weights, job.use]
     state += [asdict(job.config), asdict(job.topics), str(job.path.resolve())]
+    state.append(_arithmetic(job))
     state += sorted(
         (item.name, item.stat().st_size, item.stat().st_mtime_ns)
         for item in files

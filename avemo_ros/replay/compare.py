@@ -81,6 +81,7 @@ def _run(
         "name": name,
         "models": run["model"]["ids"],
         "sha256": run["model"]["sha256"],
+        "precision": run["model"].get("precision", []),
         "passed": run["passed"],
         "thresholds": run["thresholds"],
         "failed_bags": [bag["name"] for bag in run["failed"]],

@@ -69,7 +69,7 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
             (
                 run["name"],
                 ", ".join(run["models"]) or "-",
-                run["sha256"][:12] or "-",
+                " ".join([run["sha256"][:12] or "-", *run["precision"]]),
                 changed or "-",
                 len(run["failed_bags"]),
                 _colour(

@@ -106,4 +106,6 @@ class Estimates:
             stages_ms={**found.stages_ms, **self._stopwatch.stages_ms()},
             seconds=time.perf_counter() - began,
             problems=tuple(found.problems),
+            first_ns=self._start_ns,
+            precision=self._predictor.precision,
         )

@@ -120,6 +120,9 @@ def put_together(
                 "ids": sorted({answer.session.replayed.model_id for answer in answers}),
                 "file": weights.file,
                 "sha256": weights.sha256,
+                "precision": sorted(
+                    {answer.session.replayed.precision for answer in answers} - {""}
+                ),
             },
             "settings": _settings(request),
             "versions": _versions(),

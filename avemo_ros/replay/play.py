@@ -111,6 +111,7 @@ def _states(recording: Recording, began: float, report: Progress) -> Replayed:
         seconds=time.perf_counter() - began,
         problems=tuple(recording.problems),
         latencies_s=tuple(latencies),
+        first_ns=recording.start_ns,
     )
 
 

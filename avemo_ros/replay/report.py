@@ -239,11 +239,11 @@ def _timeline(
     listed: Sequence[Mapping[str, Any]],
     shots: tuple[Shot, ...],
 ) -> str:
-    timeline = Timeline(session.name, session.replayed.start_ns)
+    timeline = Timeline(session.name, session.replayed.zero_ns)
     for hop in session.replayed.hops:
         timeline.add(hop)
     timeline.duration_s = max(
-        timeline.duration_s, to_s(session.replayed.end_ns - session.replayed.start_ns)
+        timeline.duration_s, to_s(session.replayed.end_ns - session.replayed.zero_ns)
     )
     drawn = []
     seen: set[str] = set()
@@ -283,6 +283,7 @@ def _how(result: Mapping[str, Any]) -> str:
         "model": ", ".join(model["ids"]),
         "weights": model["file"],
         "SHA-256": model["sha256"],
+        "arithmetic": ", ".join(model["precision"]),
         "versions": ", ".join(
             f"{name} {value}" for name, value in result["versions"].items() if value
         ),

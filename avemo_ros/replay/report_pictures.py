@@ -42,7 +42,7 @@ def shots_of(session: Session, path: Path, topics: Topics) -> tuple[Shot, ...]:
                     continue
                 if len(shots) == _MOST:
                     break
-                shot = _shot(item, to_s(item.stamp_ns - start_ns))
+                shot = _shot(item, to_s(item.stamp_ns - session.replayed.zero_ns))
                 if shot is not None:
                     shots.append(shot)
                     due_ns = item.stamp_ns + apart_ns

@@ -71,7 +71,7 @@ def _truth(
     own = [segment for segment in session.segments if segment.person == person]
     annotators = sorted({segment.annotator for segment in own})
     if len(annotators) > 1:
-        start_ns = session.replayed.start_ns
+        start_ns = session.replayed.zero_ns
         for name in annotators[:_MOST_ANNOTATORS]:
             rows[f"by {name}" if name else "by -"] = tuple(
                 Mark(
@@ -106,7 +106,7 @@ def _said(session: Session, person: str) -> tuple[EmotionEstimate, ...]:
 
 def _right(session: Session, judged: Judged, person: str) -> tuple[Mark, ...]:
     """Stretches of right claims, wrong claims and none, where there is truth."""
-    start_ns = session.replayed.start_ns
+    start_ns = session.replayed.zero_ns
     step_s = _step_s(session)
     marks: list[Mark] = []
     for hop in judged.hops:

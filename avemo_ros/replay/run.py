@@ -55,6 +55,15 @@ class Replayed:
     """How late each recorded state says that it came [s]; empty for what was computed."""
     problems: tuple[str, ...] = ()
     """What of the recording is missing, unreadable or odd, in sentences."""
+    first_ns: int = 0
+    """Time of recording of the bag's first message [ns]; 0: as `start_ns`."""
+    precision: str = ""
+    """Arithmetic of the networks, as chosen; "" for recorded states."""
+
+    @property
+    def zero_ns(self) -> int:
+        """What labels and pages count from [ns]: the bag's first message, used or not."""
+        return self.first_ns or self.start_ns
 
 
 def replay(

@@ -160,8 +160,8 @@ def _listed(judged: Sequence[Judged], segments: Answers) -> list[dict[str, Any]]
                 {
                     "session": one.session.name,
                     "person": truth.person,
-                    "start_s": to_s(truth.start_ns - one.session.replayed.start_ns),
-                    "end_s": to_s(truth.end_ns - one.session.replayed.start_ns),
+                    "start_s": to_s(truth.start_ns - one.session.replayed.zero_ns),
+                    "end_s": to_s(truth.end_ns - one.session.replayed.zero_ns),
                     "truth": truth.label,
                     "answer": answer,
                     "right": answer == truth.label,
