@@ -55,7 +55,7 @@ LAYERS = {
     "source": {"audio"},
     "audio": set(),
     "vision": set(),
-    "truth": {"vision"},
+    "truth": {"vision", "bag", "source", "audio", "state"},
     "bag": {"source", "audio", "vision", "state"},
     "data": {"source", "audio", "vision", "bag", "truth"},
     "model": {"audio", "vision", "data"},

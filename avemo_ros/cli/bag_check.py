@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from avemo_ros.bag.check import BagCheck, check
 from avemo_ros.bag.check_report import as_json, report
-from avemo_ros.bag.recording import Kind, LabelRecord, Recording, Topics
+from avemo_ros.bag.recording import Recording, Topics
 from avemo_ros.bag.topics import FIELDS, NOT_USED
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
 from avemo_ros.errors import BagError, LabelError
 from avemo_ros.replay.sidecars import without_labels
-from avemo_ros.truth.events import segments_of_events
-from avemo_ros.truth.file import LabelFile, find_labels, read_labels
+from avemo_ros.truth.file import LabelFile, find_labels, read_labels, together
+from avemo_ros.truth.of_bag import labels_of
 
 CLEAN: Final = 0
 FINDINGS: Final = 1
@@ -70,13 +70,12 @@ def run(args: argparse.Namespace) -> int:
 def with_labels(checked: BagCheck) -> BagCheck:
     """What the labels beside the bag, or in it, say of its time."""
     try:
-        beside = find_labels(checked.path)
-        if beside is not None:
-            labels, what = read_labels(beside, checked.start_ns), beside.name
-        elif checked.usable.labels:
-            labels, what = _of_topic(checked), checked.usable.labels
-        else:
+        found = _labels(checked)
+        if not found:
             return checked
+        labels = together(found)
+        topic = checked.usable.labels
+        what = ", ".join(topic if str(file.path) == topic else file.path.name for file in found)
     except LabelError as error:
         return _with(checked, "", f"the labels cannot be used: {error}")
     spans = [
@@ -93,18 +92,15 @@ def with_labels(checked: BagCheck) -> BagCheck:
     return _with(checked, text, said)
 
 
-def _of_topic(checked: BagCheck) -> LabelFile:
+def _labels(checked: BagCheck) -> list[LabelFile]:
+    if not checked.usable.labels:
+        # A recording of nothing cannot be opened; the rest may be of no use, either.
+        beside = find_labels(checked.path)
+        return [] if beside is None else [read_labels(beside, checked.start_ns)]
     only: dict[str, Any] = dict.fromkeys(FIELDS, NOT_USED)
     only["labels"] = checked.usable.labels
     with Recording(checked.path, Topics(**only)) as recording:
-        texts = [
-            (item.stamp_ns, item.text)
-            for _, item in recording.items(frozenset({Kind.LABELS}))
-            if isinstance(item, LabelRecord)
-        ]
-    return segments_of_events(
-        texts, checked.end_ns, checked.start_ns, topic=checked.usable.labels
-    )
+        return labels_of(recording, folder=checked.path)
 
 
 def _with(checked: BagCheck, labels: str, finding: str) -> BagCheck:

@@ -10,7 +10,7 @@ from typing import Final
 
 from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.metadata import METADATA
-from avemo_ros.bag.recording import Kind, LabelRecord, Recording
+from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.clock import to_s
 from avemo_ros.data.bag_file import kinds_of
 from avemo_ros.data.dataset import DataSet
@@ -19,9 +19,9 @@ from avemo_ros.data.findings import Findings
 from avemo_ros.data.item import Item, Listing
 from avemo_ros.errors import BagError, LabelError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.truth.events import segments_of_events
-from avemo_ros.truth.file import LabelFile, find_labels, read_labels
+from avemo_ros.truth.file import LabelFile, find_labels, read_labels, together
 from avemo_ros.truth.majority import majority
+from avemo_ros.truth.of_bag import labels_of
 from avemo_ros.truth.segment import Segment
 
 OTHERS: Final = (
@@ -85,14 +85,15 @@ def bags_below(root: Path) -> Iterator[Path]:
 
 def _take_bag(found: Findings, root: Path, bag: Path) -> None:
     with Recording(bag) as recording:
-        labels = _labels(recording, _folder(bag))
-        if labels is None:
+        sources = labels_of(recording, folder=_folder(bag))
+        if not sources:
             found.leave_out(bag, "no labels beside the bag or in it")
             return
         for problem in recording.problems:
             found.note(bag, problem)
         kinds = kinds_of(recording, faces=True, voice=True)
         start_ns, end_ns = recording.start_ns, recording.end_ns
+    labels = together(sources)
     segments = _usable(found, bag, labels, start_ns, end_ns)
     seen = bool(kinds & {Kind.PICTURES, Kind.TRACKS})
     heard = bool(kinds & {Kind.SOUND, Kind.SPECTROGRAM})
@@ -155,26 +156,6 @@ def _lose(found: Findings, root: Path, bag: Path) -> None:
 
 def _folder(bag: Path) -> Path:
     return bag.parent if bag.name == METADATA else bag
-
-
-def _labels(recording: Recording, folder: Path) -> LabelFile | None:
-    """Beside the bag, else in it.
-
-    Raises:
-        LabelError: they are wrong.
-    """
-    beside = find_labels(folder)
-    if beside is not None:
-        return read_labels(beside, recording.start_ns)
-    if Kind.LABELS not in recording.kinds:
-        return None
-    texts = [
-        (item.stamp_ns, item.text)
-        for _, item in recording.items(frozenset({Kind.LABELS}))
-        if isinstance(item, LabelRecord)
-    ]
-    topic = recording.topic_of[Kind.LABELS]
-    return segments_of_events(texts, recording.end_ns, recording.start_ns, topic=topic)
 
 
 def _at_once(segment: Segment, segments: Sequence[Segment]) -> bool:

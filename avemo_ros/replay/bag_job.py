@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros import __version__
-from avemo_ros.bag.recording import Kind, LabelRecord, Recording, Topics
+from avemo_ros.bag.recording import Recording, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.run import replay
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.sidecars import bag_name
 from avemo_ros.replay.stored import read_replayed, write_replayed
-from avemo_ros.truth.events import segments_of_events
-from avemo_ros.truth.file import LabelFile, find_labels, read_labels, together
+from avemo_ros.truth.file import LabelFile, together
+from avemo_ros.truth.of_bag import labels_of
 
 _LAYOUT: Final = 2
 """Of stored replays; another layout gets another number."""
@@ -103,24 +103,8 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
 
 
 def _labels(job: Job) -> list[LabelFile]:
-    """Of the files that were given, or of what lies beside the bag; and of a topic in it."""
-    beside = None if job.labels else find_labels(job.path)
-    files = job.labels if beside is None else (beside,)
     with Recording(job.path, job.topics) as recording:
-        found = [read_labels(path, recording.start_ns) for path in files]
-        if Kind.LABELS in recording.kinds:
-            events = [
-                (log_ns, item.text)
-                for log_ns, item in recording.items(frozenset({Kind.LABELS}))
-                if isinstance(item, LabelRecord)
-            ]
-            if events:
-                topic = recording.topic_of[Kind.LABELS]
-                found.append(
-                    segments_of_events(
-                        events, recording.end_ns, recording.start_ns, topic=topic
-                    )
-                )
+        found = labels_of(recording, job.labels, folder=job.path)
     if not found:
         raise LabelError(
             f"no labels: none given, no {bag_name(job.path)}.labels.csv beside it, no topic of "

@@ -1,0 +1,41 @@
+"""All labels of one bag: of the files that are given or lie beside it, and of a topic in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from avemo_ros.bag.recording import Kind, LabelRecord, Recording
+from avemo_ros.truth.events import segments_of_events
+from avemo_ros.truth.file import LabelFile, find_labels, read_labels
+
+
+def labels_of(
+    recording: Recording, files: Sequence[Path] = (), *, folder: Path | None = None
+) -> list[LabelFile]:
+    """What each source says, files first; empty where there are no labels.
+
+    Args:
+        recording: of the bag.
+        files: of labels; none: what lies beside the bag.
+        folder: what the files beside it are named after; None: the recording's path.
+
+    Raises:
+        LabelError: labels are wrong, or several files lie beside the bag.
+    """
+    if not files:
+        beside = find_labels(recording.path if folder is None else folder)
+        files = () if beside is None else (beside,)
+    found = [read_labels(path, recording.start_ns) for path in files]
+    if Kind.LABELS in recording.kinds:
+        events = [
+            (item.stamp_ns, item.text)
+            for _, item in recording.items(frozenset({Kind.LABELS}))
+            if isinstance(item, LabelRecord)
+        ]
+        if events:
+            topic = recording.topic_of[Kind.LABELS]
+            found.append(
+                segments_of_events(events, recording.end_ns, recording.start_ns, topic=topic)
+            )
+    return found
