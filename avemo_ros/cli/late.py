@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 
@@ -20,3 +22,37 @@ class LateParser(argparse.ArgumentParser):
         if declare is not None:
             declare(self)
         return super().parse_known_args(args, namespace)
+
+
+def add_actions(
+    parser: argparse.ArgumentParser, command: str, actions: Mapping[str, str]
+) -> None:
+    """Give a command its actions; the module of each is loaded only when it is used.
+
+    Args:
+        parser: of the command.
+        command: module of an action NAME is `COMMAND_NAME` below `avemo_ros.cli`.
+        actions: what each does, by name.
+    """
+    added = parser.add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=LateParser
+    )
+    for name, text in actions.items():
+        action = added.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        action.declare = partial(_declare, f"{command}_{name.replace('-', '_')}")
+
+
+def run_action(args: argparse.Namespace) -> int:
+    """Carry out the action that was named; returns the exit status."""
+    return int(args.run_action(args))
+
+
+def _declare(module: str, parser: argparse.ArgumentParser) -> None:
+    loaded = import_module(f"avemo_ros.cli.{module}")
+    loaded.add_arguments(parser)
+    parser.set_defaults(run_action=loaded.run)
