@@ -193,7 +193,8 @@ class Graph:
         return self._lines
 
     def figure(self, entry: str, key: str) -> str:
-        """A value of the newest diagnostics."""
+        """A value of the newest diagnostics; waits for the first ones."""
+        assert self.spin(lambda: entry in self.health), entry
         return next(item.value for item in self.health[entry].values if item.key == key)
 
     def now_ns(self) -> int:

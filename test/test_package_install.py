@@ -81,8 +81,8 @@ def test_the_executables_start_with_the_python_on_the_path() -> None:
     folder = prefix() / "lib" / "avemo_ros"
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "camera", "emotion", "emotion_stack", "face_tracker", "media_player", "microphone",
-        "speech_buffer",
+        "bag_player", "bag_recorder", "camera", "dialog", "emotion", "emotion_stack",
+        "face_tracker", "media_player", "microphone", "speech_buffer",
     }  # fmt: skip
     for path in [*folder.iterdir(), prefix() / "bin" / "avemo"]:
         assert os.access(path, os.X_OK), path

@@ -192,7 +192,8 @@ def test_a_microphone_unplugged_while_capturing_is_told_and_comes_back(server) -
     assert not microphone.is_open
     with pytest.raises(SourceError, match="is not open"):
         microphone.read()
-    with pytest.raises(SourceError, match="does not exist; present: none"):
+    # What PortAudio finds right after depends on how far the server has died.
+    with pytest.raises(SourceError, match=r"does not exist; present: none|can do none of"):
         microphone.open()
     server.start()
     server.play(tone(RATE, 10.0))
