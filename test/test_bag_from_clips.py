@@ -91,7 +91,7 @@ def test_an_interrupted_run_goes_on_and_keeps_what_is_whole(
     left.rename(out / f"{first.name.replace('2.1', '5.1')}.partial")
     capsys.readouterr()
     assert from_clips("--csv", clips, "--out", out) == 0
-    assert "1 bags made" in capsys.readouterr().err
+    assert "1 bag made" in capsys.readouterr().err
     assert len(bags(out)) == 2
     assert (first / f"{first.name}_0.mcap").stat().st_mtime_ns == inside.st_mtime_ns
 
@@ -136,11 +136,13 @@ def test_clips_that_cannot_be_read_are_named_and_the_rest_is_made(
     clips.write_text(
         "file,label,subject,start_s,end_s\n"
         f"{broken},joy,ann,,\n{SAMPLE},joy,ann,100,101\n{SAMPLE},joy,ann,,\n"
+        "gone.mp4,joy,ann,,\n"
     )
     assert from_clips("--csv", clips, "--out", tmp_path / "out") == 1
     said = capsys.readouterr().err
-    assert "1 bags made" in said
+    assert "1 bag made" in said
     assert "broken.mp4: left out" in said
+    assert "gone.mp4: left out" in said
     assert "has nothing of what is wanted" in said
     assert [bag.name.endswith("sample") for bag in bags(tmp_path / "out")] == [True]
 

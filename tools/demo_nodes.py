@@ -20,6 +20,12 @@ START_LIMIT_S: Final = 90.0
 """A busy machine may take this long to load the models."""
 
 DONE, FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
+_MISSING: Final = {
+    "no pictures on": "pictures come",
+    "no sound on": "sound comes",
+    "neither pictures nor sound": ": status ",
+}
+"""What a node says of an input that does not come, and what once it does."""
 
 
 class DemoError(Exception):
@@ -106,12 +112,19 @@ class Node:
         return "".join(f"\n  | {line}" for line in lines) + f"\n(all of it: {self._log})"
 
     def complaints(self) -> list[str]:
-        """Its warnings and errors, each once."""
-        found = re.findall(
-            r"\[(WARN|ERROR|FATAL)\] \[[\d.]+\] \[[^]]*\]: (.*)",
-            self._log.read_text(errors="replace"),
-        )
-        return list(dict.fromkeys(f"{self.name}: {text}" for _, text in found))
+        """Its warnings and errors, each once; that an input was missing only if it stayed so:
+        nodes are there before the player is."""
+        log = self._log.read_text(errors="replace")
+        found = re.finditer(r"\[(?:WARN|ERROR|FATAL)\] \[[\d.]+\] \[[^]]*\]: (.*)", log)
+        lasting = [
+            one[1]
+            for one in found
+            if not any(
+                one[1].startswith(missing) and came in log[one.end() :]
+                for missing, came in _MISSING.items()
+            )
+        ]
+        return list(dict.fromkeys(f"{self.name}: {text}" for text in lasting))
 
     def stop(self) -> None:
         """End it: politely, then not."""

@@ -16,7 +16,7 @@ from avemo_ros.bag.part import COMPRESSIONS, STORAGES
 from avemo_ros.cli.options import read_options
 from avemo_ros.cli.settings import read_config
 from avemo_ros.data.files import PICTURES, SOUND, VIDEO
-from avemo_ros.data.item import Item, Listing
+from avemo_ros.data.item import Item
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError, SourceError
 from avemo_ros.labels import EMOTIONS
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         AvemoError: an argument is not allowed, the clips cannot be listed, or a bag cannot be
             written.
     """
-    items = _items(args)
+    items, unread = _items(args)
     form = Form(
         args.storage,
         args.compression,
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
-    kept, troubles = 0, []
+    kept, troubles = 0, list(unread)
     for item, name in tqdm(
         list(zip(items, names, strict=True)), unit="clip", disable=not sys.stderr.isatty()
     ):
@@ -123,11 +123,12 @@ def run(args: argparse.Namespace) -> int:
         if trouble:
             troubles.append(f"{item.key}: {trouble}")
     left_out = sum("left out" in trouble for trouble in troubles)
-    _summarise(len(items) - kept - left_out, kept, troubles, args.out)
+    _summarise(len(items) - kept - left_out + len(unread), kept, troubles, args.out)
     return LACKING if left_out else DONE
 
 
-def _items(args: argparse.Namespace) -> list[Item]:
+def _items(args: argparse.Namespace) -> tuple[list[Item], list[str]]:
+    """The clips, and what is wrong with those that the data set lists and nobody can read."""
     if args.limit is not None and args.limit < 1:
         raise ConfigError("--limit", args.limit, "1 and more")
     if args.csv is not None:
@@ -138,7 +139,11 @@ def _items(args: argparse.Namespace) -> list[Item]:
         raise ConfigError("--root", None, f"the folder of {args.dataset}")
     else:
         listing = list_items(args.dataset, args.root, **read_options(args.option))
-    _say_left_out(listing)
+    unread = [
+        f"{one.path}: left out: {one.what}"
+        for one in listing.problems
+        if one.left_out and not one.by_design
+    ]
     clips = [
         item
         for item in listing.items
@@ -150,7 +155,7 @@ def _items(args: argparse.Namespace) -> list[Item]:
         )
     if len(clips) < len(listing.items):
         _say(f"{len(listing.items) - len(clips)} single pictures are left out")
-    return clips[: args.limit]
+    return clips[: args.limit], unread
 
 
 def _names(items: Sequence[Item]) -> list[str]:
@@ -196,17 +201,11 @@ def _write_label(item: Item, extent: Extent, path: Path, *, force: bool) -> None
 
 def _summarise(made: int, kept: int, troubles: Sequence[str], out: Path) -> None:
     there = f", {kept} were there already (--force makes them anew)" if kept else ""
-    _say(f"{made} bags made in {out}{there}")
+    _say(f"{made} {'bag' if made == 1 else 'bags'} made in {out}{there}")
     for trouble in troubles[:_SHOWN]:
         _say(f"  {trouble}")
     if len(troubles) > _SHOWN:
         _say(f"  and {len(troubles) - _SHOWN} more")
-
-
-def _say_left_out(listing: Listing) -> None:
-    count = sum(one.left_out and not one.by_design for one in listing.problems)
-    if count:
-        _say(f"{count} files are left out: see `avemo data check {listing.dataset}`")
 
 
 def _say(text: str) -> None:
