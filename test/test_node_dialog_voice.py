@@ -138,6 +138,7 @@ def test_of_several_answers_that_wait_the_newest_is_said(start_graph: Start) -> 
     listening.wait(False, True)
     for number in range(5):
         voice.say(f"<speak>{number}</speak>")
+    assert listening.graph.spin(lambda: list(speakers()), LONG_S)
     for number in speakers():
         os.kill(number, signal.SIGKILL)
     listening.until("key='spoken', value='1'")
