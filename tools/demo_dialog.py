@@ -377,6 +377,7 @@ class Demo:
             print("The nodes said:")
             for text in complaints[:8]:
                 print(f"  {text}")
+            print()
         if not self._turns:
             print("demo: nothing was said")
         else:
