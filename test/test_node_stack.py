@@ -147,7 +147,7 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
         f"emotion_stack: {name}" for name in ("pictures", "sound", "states")
     )
     for entry, key, least in (
-        (pictures, "processed", 3), (sound, "processed", 100), (states, "hops", 10),
+        (pictures, "processed", 10), (sound, "processed", 100), (states, "hops", 10),
     ):  # fmt: skip
         assert graph.spin(lambda e=entry, k=key, n=least: int(graph.figure(e, k)) >= n, 60.0)
     assert int(graph.figure(sound, "dropped")) == 0
