@@ -16,7 +16,7 @@ from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 _FACES: Final = 16
-"""Faces embedded at once; more are hardly faster (docs/replay.md)."""
+"""Faces embedded at once; one of so many takes little more than half the time of a single one."""
 _ITEMS: Final = 400
 """Features that may wait for so many faces: where nobody is in view, memory stays bounded."""
 
