@@ -16,7 +16,7 @@ from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 _FACES: Final = 16
-"""Faces embedded at once; one of so many takes little more than half the time of a single one."""
+"""Faces embedded at once; each then takes little more than half of its time alone."""
 _ITEMS: Final = 400
 """Features that may wait for so many faces: where nobody is in view, memory stays bounded."""
 
