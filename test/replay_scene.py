@@ -22,6 +22,7 @@ from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
 from avemo_ros.replay.features import Features
+from avemo_ros.replay.hearing import Hearing
 from avemo_ros.replay.run import replay
 from avemo_ros.state.estimate import EmotionEstimate
 from avemo_ros.vision.face import FrameTracks
@@ -82,7 +83,7 @@ def offline(bag: Path, config: PipelineConfig) -> Seen:
     with Recording(bag) as recording:
         found = [
             item
-            for _, item in Features(recording, recording.kinds, config)
+            for _, item in Hearing(Features(recording, recording.kinds, config), config.audio)
             if isinstance(item, FrameTracks | SpectrogramChunk)
         ]
     assert Kind.PICTURES in recording.kinds

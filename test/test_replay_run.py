@@ -25,6 +25,7 @@ from avemo_ros.errors import BagError
 from avemo_ros.pipeline import Pipeline
 from avemo_ros.replay.feature import RAW
 from avemo_ros.replay.features import Features
+from avemo_ros.replay.hearing import Hearing
 from avemo_ros.replay.helper import HelperProcess, Source
 from avemo_ros.replay.run import Replayed, replay
 from avemo_ros.source.media import VideoFrame
@@ -120,7 +121,7 @@ def test_progress_is_told_in_seconds_of_the_recording(bag):
 def features_bag(bag: Path) -> Path:
     path = bag.parent / "features"
     with Recording(bag) as recording, BagWriter(path) as out:
-        for log_ns, feature in Features(recording, RAW, CONFIG):
+        for log_ns, feature in Hearing(Features(recording, RAW, CONFIG), CONFIG.audio):
             if isinstance(feature, FrameTracks):
                 out.write_tracks(feature, log_ns)
             else:

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.recording import Kind
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.replay.ahead import looked_ahead
 from avemo_ros.replay.feature import RECORDED, Feature, Findings
+from avemo_ros.replay.hearing import Hearing
 from avemo_ros.replay.run import Replayed, SeenFaces
 from avemo_ros.replay.silence import Silence
 from avemo_ros.state.estimate import Hop
@@ -26,8 +28,8 @@ class FeatureSource(Protocol):
 
     findings: Findings
 
-    def __iter__(self) -> Iterator[tuple[int, Feature]]:
-        """Times of recording [ns] and features."""
+    def __iter__(self) -> Iterator[tuple[int, Feature | AudioBlock]]:
+        """Times of recording [ns] with features and blocks of sound."""
 
 
 class Estimates:
@@ -59,8 +61,9 @@ class Estimates:
         """Everything that is said of these features."""
         hops: list[Hop] = []
         stamps: list[int] = []
+        hearing = Hearing(source, self._config.audio)
         for log_ns, feature, embeddings in looked_ahead(
-            source, self._config.emotion, self._predictor, self._stopwatch
+            hearing, self._config.emotion, self._predictor, self._stopwatch
         ):
             hops += self._silence.until(log_ns)
             if isinstance(feature, FrameTracks):
@@ -75,6 +78,7 @@ class Estimates:
             stamps += [feature.stamp_ns, reached_ns]
             self._report(to_s(log_ns - self._start_ns))
         hops += self._estimator.flush()
+        hearing.tell(source.findings)
         return self._replayed(hops, stamps, source, kinds, began)
 
     def _replayed(

@@ -1,4 +1,4 @@
-"""From recorded messages to face tracks and spectrograms, by the rules of the live nodes."""
+"""From recorded messages to face tracks by the live nodes' rules; sound passes as it is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
-from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.bag.recording import BagPicture, Kind, Recording
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig
-from avemo_ros.errors import AudioFormatError, ImageError
+from avemo_ros.errors import ImageError
 from avemo_ros.replay.feature import Feature, Findings
 from avemo_ros.source.stamps import MAX_AGE_S, is_far
 from avemo_ros.stopwatch import Stopwatch
@@ -29,9 +28,6 @@ class Features:
         recording: to read.
         kinds: what of it to use, of RAW and RECORDED.
         config: of the core.
-
-    Raises:
-        WeightsError: the speech detector is not installed.
     """
 
     def __init__(
@@ -42,16 +38,15 @@ class Features:
         self._stopwatch = Stopwatch()
         self._gate = PictureGate(config.vision.max_rate_hz)
         self._vision = FaceAnalyzer(config.vision) if Kind.PICTURES in kinds else None
-        self._audio = SpeechBuffer(config.audio) if Kind.SOUND in kinds else None
         self._counters: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self.findings = Findings()
         """Complete when the iteration has ended."""
 
-    def __iter__(self) -> Iterator[tuple[int, Feature]]:
-        """Times of recording [ns] and features, in the order of recording."""
+    def __iter__(self) -> Iterator[tuple[int, Feature | AudioBlock]]:
+        """Times of recording [ns] with features and blocks of sound, in the order of
+        recording."""
         try:
-            log_ns = 0
             for log_ns, item in self._recording.items(self._kinds):
                 stamp_ns = item.stamp_ns
                 if is_far(stamp_ns, log_ns, _MAX_AGE_NS):
@@ -62,18 +57,13 @@ class Features:
                     if tracks is not None:
                         yield log_ns, tracks
                 elif isinstance(item, AudioBlock):
-                    for chunk in self._heard(item):
-                        yield log_ns, chunk
+                    yield log_ns, item
                 elif isinstance(item, FrameTracks):
                     self._counters["frames"] += 1
                     yield log_ns, item
                 elif isinstance(item, SpectrogramChunk):
                     self._counters["chunks"] += 1
                     yield log_ns, item
-            if self._audio is not None:
-                for chunk in self._audio.flush():
-                    self._counters["chunks"] += 1
-                    yield log_ns, chunk
             self._finish()
         finally:
             if self._vision is not None:
@@ -98,33 +88,18 @@ class Features:
             with self._stopwatch.measure("vision"):
                 tracks = self._vision.process(item.stamp_ns, picture)
         except ImageError as error:
-            self._refuse("pictures_refused", error)
+            self._refuse(error)
             return None
         self._counters["frames"] += 1
         return tracks
 
-    def _heard(self, block: AudioBlock) -> list[SpectrogramChunk]:
-        assert self._audio is not None
-        try:
-            with self._stopwatch.measure("audio"):
-                chunks = self._audio.push(block)
-        except AudioFormatError as error:
-            self._refuse("sound_refused", error)
-            return []
-        self._counters["chunks"] += len(chunks)
-        return chunks
-
-    def _refuse(self, counter: str, error: ImageError | AudioFormatError) -> None:
-        self._counters[counter] += 1
+    def _refuse(self, error: ImageError) -> None:
+        self._counters["pictures_refused"] += 1
         self._refused[f"left out: {error}"] += 1
 
     def _finish(self) -> None:
         found = self.findings
         found.counters = self._counters
-        if self._audio is not None:
-            heard = self._audio.counters
-            found.counters["sound_gaps"] = heard.gaps
-            found.counters["sound_restarts"] = heard.restarts
         found.problems = list(self._recording.problems)
         found.problems += [f"{count} input(s) {text}" for text, count in self._refused.items()]
         if far := self._counters["far_stamps"]:

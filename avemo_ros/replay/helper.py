@@ -17,9 +17,10 @@ from typing import Final
 
 import cv2
 
+from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.recording import Kind, Recording, Topics
 from avemo_ros.config import PipelineConfig
-from avemo_ros.errors import AvemoError, BagError, WeightsError
+from avemo_ros.errors import AvemoError, BagError
 from avemo_ros.replay.feature import Feature, Findings
 from avemo_ros.vision.face import FrameTracks
 
@@ -46,8 +47,6 @@ class _Failed:
     """Why the process could not go on."""
 
     text: str
-    kind: str
-    """Name of the error's class."""
     expected: bool
     """It is an error that the user can act upon."""
 
@@ -75,12 +74,11 @@ class HelperProcess:
         # Only the process holds the other end now: when it dies, reading ends.
         there.close()
 
-    def __iter__(self) -> Iterator[tuple[int, Feature]]:
+    def __iter__(self) -> Iterator[tuple[int, Feature | AudioBlock]]:
         """See `Features.__iter__`.
 
         Raises:
             BagError: the bag cannot be read, or the process died.
-            WeightsError: the speech detector is not installed.
             RuntimeError: the process met an error that is nobody's but ours.
         """
         while True:
@@ -114,8 +112,6 @@ class HelperProcess:
 def _error_of(failed: _Failed) -> Exception:
     if not failed.expected:
         return RuntimeError(f"the process that looks at pictures failed:\n{failed.text}")
-    if failed.kind == WeightsError.__name__:
-        return WeightsError(failed.text)
     return BagError(failed.text)
 
 
@@ -148,7 +144,7 @@ def _run(source: Source, out: Connection) -> None:
         cv2.setNumThreads(1)
         with Recording(source.path, source.topics) as recording:
             features = Features(recording, source.kinds, source.config)
-            batch: list[tuple[int, Feature]] = []
+            batch: list[tuple[int, Feature | AudioBlock]] = []
             for log_ns, feature in features:
                 batch.append((log_ns, _slim(feature)))
                 if len(batch) == _BATCH:
@@ -157,13 +153,13 @@ def _run(source: Source, out: Connection) -> None:
             sender.put(batch)
         sender.put(features.findings)
     except AvemoError as error:
-        sender.put(_Failed(str(error), type(error).__name__, expected=True))
-    except Exception as error:  # noqa: BLE001  told to the parent, with its place
-        sender.put(_Failed(traceback.format_exc(), type(error).__name__, expected=False))
+        sender.put(_Failed(str(error), expected=True))
+    except Exception:  # noqa: BLE001  told to the parent, with its place
+        sender.put(_Failed(traceback.format_exc(), expected=False))
     sender.finish()
 
 
-def _slim(feature: Feature) -> Feature:
+def _slim(feature: Feature | AudioBlock) -> Feature | AudioBlock:
     """Without landmarks, which no estimate looks at."""
     if not isinstance(feature, FrameTracks):
         return feature
