@@ -44,6 +44,9 @@ def evaluated(folder: Path, bags: list[Path]) -> dict[str, Any]:
         str(out),
         "--rounds",
         "100",
+        # Alike on every kind of machine.
+        "--set",
+        "model.precision=float32",
         "--quiet",
     ]
     assert main(words) == 0

@@ -22,7 +22,7 @@ from avemo_ros.vision.pose import head_pose, rough_pose
 from avemo_ros.vision.quality import face_quality
 from avemo_ros.vision.tracker import Tracker, overlap
 
-_DETECT_NS: Final = to_ns(0.3)
+_DETECT_NS: Final = to_ns(0.2)
 """While the mesh follows every known face, new ones are looked for this often: the detector
 costs twice as much as a mesh."""
 _CLOSER_NS: Final = to_ns(0.4)
