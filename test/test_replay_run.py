@@ -270,11 +270,17 @@ def source(bag: Path) -> Source:
     return Source(bag, None, RAW, CONFIG)
 
 
+def reading(what: Source) -> HelperProcess:
+    helper = HelperProcess()
+    helper.give(what)
+    return helper
+
+
 def test_a_bag_that_vanishes_is_told_by_the_other_process(tmp_path, bag):
     copy = shutil.copytree(bag, tmp_path / "gone")
     gone = source(copy)
     shutil.rmtree(copy)
-    helper = HelperProcess(gone)
+    helper = reading(gone)
     try:
         with pytest.raises(BagError, match="gone"):
             list(helper)
@@ -283,7 +289,7 @@ def test_a_bag_that_vanishes_is_told_by_the_other_process(tmp_path, bag):
 
 
 def test_a_process_that_is_killed_is_an_error_and_no_hang(bag):
-    helper = HelperProcess(source(bag))
+    helper = reading(source(bag))
     try:
         features = iter(helper)
         next(features)
@@ -299,7 +305,7 @@ def test_a_process_that_is_killed_is_an_error_and_no_hang(bag):
 
 
 def test_who_stops_early_leaves_no_process_behind(bag):
-    helper = HelperProcess(source(bag))
+    helper = reading(source(bag))
     next(iter(helper))
     helper.close()
     helper.close()
@@ -308,9 +314,20 @@ def test_who_stops_early_leaves_no_process_behind(bag):
     ]
 
 
+def test_a_process_that_gets_nothing_to_read_ends_by_itself():
+    helper = HelperProcess()
+    (child,) = [
+        one for one in multiprocessing.active_children() if one.name == "avemo-features"
+    ]
+    helper._connection.close()  # as if this process had died
+    child.join(30)
+    assert child.exitcode == 0
+    helper.close()
+
+
 def test_an_error_of_the_other_process_comes_with_its_place(bag):
     # Of another type than the process expects, so that it fails where nobody foresaw it.
-    helper = HelperProcess(replace(source(bag), config=None))  # type: ignore[arg-type]
+    helper = reading(replace(source(bag), config=None))  # type: ignore[arg-type]
     try:
         with pytest.raises(RuntimeError, match="Traceback"):
             list(helper)

@@ -267,6 +267,36 @@ def test_the_order_of_arrival_does_not_change_the_estimates():
     assert run(0.0) == run(0.08)
 
 
+def test_a_picture_that_is_not_looked_at_lets_time_pass_and_changes_nothing():
+    def run(tell_time: bool):
+        scene = estimator()
+        waited, hops = [], []
+        for k in range(150):
+            t = k / 30
+            made = scene.push_speech(sound(t - 0.1, 0.1, 0.9)) if k % 3 == 0 else []
+            camera_lives = t < 3.0
+            if camera_lives and k % 2 == 0:
+                made += scene.push_tracks(frame(t, face(mouth=talking_mouth(t))))
+            elif camera_lives and tell_time:
+                made += scene.pass_pictures(to_ns(t))
+            waited += [t - to_s(hop.stamp_ns) for hop in made]
+            hops += made
+        return hops + scene.flush(), waited
+
+    without, waited_without = run(tell_time=False)
+    told, waited_told = run(tell_time=True)
+    assert told == without
+    assert sum(waited_told[:25]) < sum(waited_without[:25])
+
+
+def test_time_does_not_pass_backwards():
+    scene = estimator()
+    play(scene, 2, lambda t: [face()], lambda t: 0.0)
+    assert scene.pass_pictures(to_ns(1.0)) == []
+    assert scene.counters.resets == 0
+    assert play(scene, 1, lambda t: [face()], lambda t: 0.0, start=2.0)
+
+
 def test_an_estimate_does_not_wait_for_sound_longer_than_allowed():
     scene = estimator(max_wait_s=0.2)
     play(scene, 2, lambda t: [face()], lambda t: 0.0)

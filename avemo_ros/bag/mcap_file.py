@@ -280,18 +280,22 @@ class McapFile:
         found.sort(key=lambda message: message[0])
         return found
 
-    def _unpacked(self, content: bytes, part: _Part) -> bytes:
+    def _unpacked(self, content: bytes, part: _Part) -> bytes | memoryview:
         start_ns, end_ns, size, checksum, named = CHUNK.unpack_from(content)
         at = CHUNK.size + named
         compression = content[CHUNK.size : at].decode()
         if compression not in _COMPRESSIONS:
             raise ValueError(f"its compression is {compression!r}; allowed: lz4, zstd")
-        packed = content[at + 8 :]
         if part.cut:
-            return beginning_of(packed, compression)
-        chunk = Chunk(compression, packed, end_ns, start_ns, checksum, size)
-        stream, length = get_chunk_data_stream(chunk)
-        unpacked = stream.read(length)
+            return beginning_of(content[at + 8 :], compression)
+        unpacked: bytes | memoryview
+        if compression:
+            chunk = Chunk(compression, content[at + 8 :], end_ns, start_ns, checksum, size)
+            stream, length = get_chunk_data_stream(chunk)
+            unpacked = stream.read(length)
+        else:
+            # Pictures: not copied, as most of the time of reading would go into that.
+            unpacked = memoryview(content)[at + 8 :]
         if checksum and zlib.crc32(unpacked) != checksum:
             raise ValueError("its checksum is wrong")
         return unpacked

@@ -23,7 +23,7 @@ def stream_of(content: bytes | memoryview) -> ReadDataStream:
     return ReadDataStream(io.BytesIO(content))
 
 
-def records_in(content: bytes) -> Iterator[tuple[int, memoryview]]:
+def records_in(content: bytes | memoryview) -> Iterator[tuple[int, memoryview]]:
     """Operation code and content of records that follow each other, but for a last one that
     is not whole."""
     view = memoryview(content)

@@ -37,7 +37,9 @@ class EmotionStack(ManagedNode):
         predictor = Predictor(config.model)
         self._states = states = StateStage(self, config, predictor)
         self._sound = SoundStage(self, config.audio, states.push_speech)
-        self._pictures = PictureStage(self, config.vision, states.push_tracks)
+        self._pictures = PictureStage(
+            self, config.vision, states.push_tracks, states.pass_pictures
+        )
         states.shown = self._pictures.show
 
     def open(self) -> None:

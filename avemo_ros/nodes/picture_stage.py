@@ -64,6 +64,7 @@ class PictureStage:
         node: ManagedNode,
         config: VisionConfig,
         passed_on: Callable[[FrameTracks, str], None] | None = None,
+        left_out: Callable[[int], None] | None = None,
     ) -> None:
         """Set up.
 
@@ -71,9 +72,12 @@ class PictureStage:
             node: whose topics these are.
             config: of the face analysis.
             passed_on: called on the thread with the tracks and the camera's frame id.
+            left_out: called on the thread with the stamp [ns] of every picture that has no
+                turn.
         """
         self._node = node
         self._passed_on = passed_on
+        self._left_out = left_out
         self._gate = PictureGate(config.max_rate_hz)
         self._analyzer = FaceAnalyzer(config)
         self._stopwatch = Stopwatch()
@@ -196,7 +200,7 @@ class PictureStage:
             return
         admission = self._gate.judge(stamp_ns)
         if admission in (Admission.LATE, Admission.TOO_OFTEN):
-            self._leave_out(admission)
+            self._leave_out(admission, stamp_ns)
             return
         with self._stopwatch.measure("convert"):
             picture = convert.picture(message)
@@ -220,9 +224,11 @@ class PictureStage:
         if self._overlay is not None:
             self._overlay.offer(picture, tracks, frame_id)
 
-    def _leave_out(self, admission: Admission) -> None:
+    def _leave_out(self, admission: Admission, stamp_ns: int) -> None:
         if admission is Admission.TOO_OFTEN:
             self._too_often += 1
+            if self._left_out is not None:
+                self._left_out(stamp_ns)
             return
         self._late += 1
         self._trouble.once(

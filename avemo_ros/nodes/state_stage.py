@@ -33,6 +33,13 @@ _APART_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class _Passed:
+    """A picture that had no turn: it tells how far the pictures have come."""
+
+    stamp_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Tick:
     """Time to look whether input still comes."""
 
@@ -73,7 +80,7 @@ class StateStage:
         self._newest_sound_ns = 0
         self._left_out = 0
         self._estimator = self._fresh(self._config)
-        self._worker: Worker[FrameTracks | SpectrogramChunk | _Tick] | None = None
+        self._worker: Worker[FrameTracks | SpectrogramChunk | _Passed | _Tick] | None = None
         self._timer: Any = None
         self._all_out: Any = None
         self._one_out: Any = None
@@ -126,6 +133,13 @@ class StateStage:
         self._newest_tracks_ns = tracks.stamp_ns
         if self._worker is not None:
             self._worker.put(tracks)
+
+    def pass_pictures(self, stamp_ns: int) -> None:
+        """Hear of a picture that is not looked at [ns]; returns at once.  From any thread."""
+        worker = self._worker
+        # What waits is of more worth than knowing the time.
+        if worker is not None and len(worker) < _WAITING // 2:
+            worker.put(_Passed(stamp_ns))
 
     def push_speech(self, chunk: SpectrogramChunk, frame_id: str) -> None:
         """Take spectrogram columns; returns at once.  From any thread."""
@@ -187,7 +201,7 @@ class StateStage:
         if worker is not None and len(worker) == 0:
             worker.put(_Tick())
 
-    def _work(self, item: FrameTracks | SpectrogramChunk | _Tick) -> None:
+    def _work(self, item: FrameTracks | SpectrogramChunk | _Passed | _Tick) -> None:
         config = self._config
         if config is not self._used:
             self._estimator = self._fresh(config)
@@ -201,6 +215,8 @@ class StateStage:
             self._heard_from(item.end_ns)
             self._is_behind(item.end_ns, self._newest_sound_ns)
             hops = self._estimator.push_speech(item)
+        elif isinstance(item, _Passed):
+            hops = self._estimator.pass_pictures(item.stamp_ns)
         else:
             hops = self._look()
         self._say_reset()

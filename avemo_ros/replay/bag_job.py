@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros import __version__
+from avemo_ros.bag.messages import typestore
 from avemo_ros.bag.recording import Recording, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import LabelError
+from avemo_ros.replay.helper import HelperProcess
 from avemo_ros.replay.run import replay
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.sidecars import bag_name
@@ -78,10 +81,19 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
         LabelError: there are no labels, or they cannot be read.
         OutputError: the replay cannot be stored.
     """
-    if job.use != "states":
-        # Loads PyTorch, once in each worker; that is no part of the replay.
-        import_module("avemo_ros.replay.estimates")
-    tell(0.0)
+    with ExitStack() as stack:
+        helper = None
+        if job.use != "states":
+            # Loads libraries, once in each worker; that is no part of the replay.
+            if job.processes > 1:
+                helper = stack.enter_context(closing(HelperProcess()))
+            import_module("avemo_ros.replay.estimates")
+            typestore()
+        tell(0.0)
+        return _done(job, tell, helper)
+
+
+def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None) -> Answer:
     found = _labels(job)
     place = None if job.cache is None else job.cache / f"{_key(job)}.json.gz"
     replayed = None if place is None else read_replayed(place)
@@ -94,6 +106,7 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
             use=job.use,
             processes=job.processes,
             progress=tell,
+            helper=helper,
         )
         if place is not None:
             write_replayed(place, replayed)

@@ -96,17 +96,19 @@ def shared(bags: int, workers: int) -> tuple[int, int]:
 def _run(
     jobs: Sequence[Job], at_once: int, watch: Watch | None
 ) -> tuple[list[Scored], list[Lost], float]:
-    """Bags and losses, in the order of the jobs; seconds from the first that began."""
+    """Bags and losses, in the order of the jobs; seconds from the first that began to the
+    last that ended."""
     lengths = [_announced_s(job) for job in jobs]
     if watch is not None:
         watch.begin(sum(lengths), len(jobs))
     scored: dict[int, Scored] = {}
     lost: dict[int, str] = {}
     reached = [0.0] * len(jobs)
-    began = math.nan
+    began = ended = math.nan
     with closing(work(jobs, do, at_once)) as events:
         for event in events:
-            began = time.perf_counter() if math.isnan(began) else began
+            ended = time.perf_counter()
+            began = ended if math.isnan(began) else began
             match event:
                 case Reached(number, seconds):
                     reached[number] = min(seconds, lengths[number])
@@ -124,7 +126,7 @@ def _run(
     return (
         [scored[number] for number in sorted(scored)],
         [Lost(jobs[number].name, lost[number]) for number in sorted(lost)],
-        time.perf_counter() - began,
+        ended - began,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Final
 import cv2
 
 from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.bag.messages import typestore
 from avemo_ros.bag.recording import Kind, Recording, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, BagError
@@ -52,27 +53,31 @@ class _Failed:
 
 
 class HelperProcess:
-    """Makes the features of a recording in another process; to be iterated once.
+    """Makes the features of a recording in another process; to be iterated once, after `give`.
 
-    They come in the same order, with the same bits, as from `Features` in this process.
-
-    Args:
-        source: what to read.
+    They come in the same order, with the same bits, as from `Features` in this process.  The
+    process loads its libraries at once: start it early, and give it its recording later.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self) -> None:
         self.findings = Findings()
         """Complete when the iteration has ended."""
         # MediaPipe's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        self._from_there, there = context.Pipe(duplex=False)
+        self._connection, there = context.Pipe()
         self._process = context.Process(
-            target=_run, args=(source, there), name="avemo-features", daemon=True
+            target=_run, args=(there,), name="avemo-features", daemon=True
         )
         with _one_thread():
             self._process.start()
         # Only the process holds the other end now: when it dies, reading ends.
         there.close()
+
+    def give(self, source: Source) -> None:
+        """Say what to read."""
+        # A process that is no longer there is noticed by who reads from it.
+        with contextlib.suppress(OSError):
+            self._connection.send(source)
 
     def __iter__(self) -> Iterator[tuple[int, Feature | AudioBlock]]:
         """See `Features.__iter__`.
@@ -83,7 +88,7 @@ class HelperProcess:
         """
         while True:
             try:
-                said = self._from_there.recv()
+                said = self._connection.recv()
             except (EOFError, ConnectionError) as error:
                 self._process.join(_PATIENCE_S)
                 raise BagError(
@@ -100,7 +105,7 @@ class HelperProcess:
 
     def close(self) -> None:
         """End the process, whatever it does; doing so twice is harmless."""
-        self._from_there.close()
+        self._connection.close()
         if self._process.is_alive():
             self._process.terminate()
             self._process.join(_PATIENCE_S)
@@ -133,15 +138,19 @@ def _one_thread() -> Iterator[None]:
 # --- in the process
 
 
-def _run(source: Source, out: Connection) -> None:
+def _run(parent: Connection) -> None:
     # The parent hears of Ctrl-C and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sender = _Sender(out)
+    sender = _Sender(parent)
     try:
         # Loads MediaPipe, which only this process needs.
         from avemo_ros.replay.features import Features
 
         cv2.setNumThreads(1)
+        typestore()
+        source = _given(parent)
+        if source is None:
+            return
         with Recording(source.path, source.topics) as recording:
             features = Features(recording, source.kinds, source.config)
             batch: list[tuple[int, Feature | AudioBlock]] = []
@@ -157,6 +166,15 @@ def _run(source: Source, out: Connection) -> None:
     except Exception:  # noqa: BLE001  told to the parent, with its place
         sender.put(_Failed(traceback.format_exc(), expected=False))
     sender.finish()
+
+
+def _given(parent: Connection) -> Source | None:
+    """What to read; None when the parent has nothing to read after all, or is gone."""
+    try:
+        source: Source = parent.recv()
+    except (EOFError, ConnectionError):
+        return None
+    return source
 
 
 def _slim(feature: Feature | AudioBlock) -> Feature | AudioBlock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from avemo_ros.bag.recording import Kind, Recording, StatesRecord, Topics
@@ -26,29 +27,42 @@ def play(
     use: str,
     processes: int,
     progress: Progress | None,
+    helper: HelperProcess | None,
 ) -> Replayed:
     """See `run.replay`."""
     began = time.perf_counter()
     report = progress if progress is not None else _ignore
+    if helper is None and processes > 1 and use != "states":
+        with closing(HelperProcess()) as helper:
+            return _played(path, config, topics, use, report, helper, began)
+    return _played(path, config, topics, use, report, helper, began)
+
+
+def _played(
+    path: Path,
+    config: PipelineConfig,
+    topics: Topics | None,
+    use: str,
+    report: Progress,
+    helper: HelperProcess | None,
+    began: float,
+) -> Replayed:
     with Recording(path, topics) as recording:
         kinds = _choose(recording, use)
         if Kind.STATES in kinds:
             return _states(recording, began, report)
         start_ns = recording.start_ns
-        if processes == 1:
+        if helper is None:
             from avemo_ros.replay.estimates import Estimates
             from avemo_ros.replay.features import Features
 
             features = Features(recording, kinds, config)
             return Estimates(config, start_ns, report).of(features, kinds, began)
-    helper = HelperProcess(Source(path, topics, kinds, config))
-    try:
-        # Loads PyTorch, which takes seconds; the helper is at work meanwhile.
-        from avemo_ros.replay.estimates import Estimates
+    helper.give(Source(path, topics, kinds, config))
+    # Loads PyTorch, which takes seconds; the helper is at work meanwhile.
+    from avemo_ros.replay.estimates import Estimates
 
-        return Estimates(config, start_ns, report).of(helper, kinds, began)
-    finally:
-        helper.close()
+    return Estimates(config, start_ns, report).of(helper, kinds, began)
 
 
 def _ignore(_: float) -> None:

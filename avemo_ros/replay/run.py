@@ -13,6 +13,7 @@ from avemo_ros.vision.face import Box
 
 if TYPE_CHECKING:
     from avemo_ros.bag.recording import Topics
+    from avemo_ros.replay.helper import HelperProcess
 
 USES: Final = ("auto", "raw", "features", "states")
 """What of a recording may be asked for; 'auto' takes the first of the others that is there."""
@@ -74,6 +75,7 @@ def replay(
     use: str = "auto",
     processes: int = 2,
     progress: Callable[[float], None] | None = None,
+    helper: HelperProcess | None = None,
 ) -> Replayed:
     """Play a recording through the streaming core by message time.
 
@@ -88,6 +90,8 @@ def replay(
         processes: 2 turns pictures and sound into features in a process of its own, 1 does all
             in this one.
         progress: called with the seconds of message time that are done.
+        helper: the process for the features where it was started already; the caller closes
+            it, and `processes` does not count.
 
     Raises:
         BagError: the bag cannot be read, or holds nothing of what is to be used.
@@ -104,4 +108,5 @@ def replay(
         use=use,
         processes=processes,
         progress=progress,
+        helper=helper,
     )

@@ -100,6 +100,7 @@ class EmotionEstimator:
         self._sound_since_ns: int | None = None
         self._voice_id = ""
         self._frame_stamps: list[int] = []
+        self._seen_ns: int | None = None
 
     # --- input
 
@@ -147,6 +148,18 @@ class EmotionEstimator:
         joined = before is not None and abs(chunk.stamp_ns - (before + HOP_NS)) < HOP_NS
         if self._sound_since_ns is None or not joined:
             self._sound_since_ns = chunk.stamp_ns
+        return self._estimates(self._schedule.due())
+
+    def pass_pictures(self, stamp_ns: int) -> list[Hop]:
+        """Let time pass by a picture that is not looked at, so that no estimate waits for the
+        next one that is.  What the estimates say does not depend on it.
+
+        Returns:
+            The estimates that have become due, oldest first.
+        """
+        if self._schedule.order(Stream.PICTURES, stamp_ns) is not Order.NEXT:
+            return []
+        self._schedule.take(Stream.PICTURES, stamp_ns)
         return self._estimates(self._schedule.due())
 
     def flush(self) -> list[Hop]:
@@ -206,6 +219,8 @@ class EmotionEstimator:
 
     def _estimate(self, now_ns: int) -> Hop:
         start = now_ns - self._window_ns
+        seen = (stamp for stamp in self._frame_stamps if stamp <= now_ns)
+        self._seen_ns = max(seen, default=self._seen_ns)
         self._forget(start)
         frames = [stamp for stamp in self._frame_stamps if stamp <= now_ns]
         frame_ns = frames[-1] if frames else None
@@ -346,8 +361,7 @@ class EmotionEstimator:
         nobody = Person(now_ns, now_ns, self.model_id)
         if now_ns - first_ns < self._warm_up_ns:
             return no_claim(nobody, Status.WARMING_UP)
-        frames_ns = self._schedule.reached(Stream.PICTURES)
-        if frames_ns is not None and now_ns - frames_ns > self._stale_ns:
+        if self._seen_ns is not None and now_ns - self._seen_ns > self._stale_ns:
             # The camera has died: whether somebody is there is not known.
             return no_claim(nobody, Status.STALE_INPUT)
         return no_claim(nobody, Status.NO_FACE)
