@@ -18,7 +18,8 @@ from avemo_ros.model.classical import ReadingOptions, open_classifier
 from avemo_ros.model.ensemble import learn_weights
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.classical import of_fold, train_classical, train_svm
-from avemo_ros.train.config import TrainConfig, from_mapping
+from avemo_ros.train.config import TrainConfig
+from avemo_ros.train.config_file import from_mapping
 from avemo_ros.train.run import Place
 
 pytest.importorskip("sklearn")

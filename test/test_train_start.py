@@ -12,7 +12,7 @@ from avemo_ros.model.batch import EmotionModel
 from avemo_ros.model.bundle import save_model
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.zoo import build, check, lasting
-from avemo_ros.train.config import load_config
+from avemo_ros.train.config_file import load_config
 from avemo_ros.train.start import load_start, match
 
 RECIPES = [

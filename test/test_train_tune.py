@@ -9,7 +9,7 @@ from made_units import make_tree
 
 from avemo_ros.cli.main import main
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.train.config import dump, from_mapping, load_config
+from avemo_ros.train.config_file import dump, from_mapping, load_config
 from avemo_ros.train.space import Choices, Range, read_tune
 from avemo_ros.train.trial import Figures, TrialError, Watch
 from avemo_ros.train.tune import Plan, Result, search, value_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.train.config import load_config, named
+from avemo_ros.train.config_file import load_config, named
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -68,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
         AvemoError: a setting, the data or the folder cannot be used.
         KeyboardInterrupt: the user interrupted; the same call goes on.
     """
-    from avemo_ros.train.config import TrainConfig, dump
+    from avemo_ros.train.config import TrainConfig
+    from avemo_ros.train.config_file import dump
     from avemo_ros.train.space import read_tune
     from avemo_ros.train.trial import ChildTrainer
     from avemo_ros.train.tune import BASE, BEST, Plan, search

@@ -24,7 +24,8 @@ import torch
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.tensor_file import write_atomic
 from avemo_ros.sink.atomic import OutputError
-from avemo_ros.train.config import TrainConfig, as_mapping, differences, dump, from_mapping
+from avemo_ros.train.config import TrainConfig, as_mapping
+from avemo_ros.train.config_file import differences, dump, from_mapping
 
 CONFIG: Final = "config.yaml"
 SPLIT: Final = "split.json"

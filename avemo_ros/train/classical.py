@@ -45,7 +45,8 @@ from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.svm import Machine, SvmOptions
 from avemo_ros.model.unimodal import CLASSES
 from avemo_ros.train.checkpoint import LOG, open_run, read_log, write_text, writing
-from avemo_ros.train.config import TrainConfig, read_group
+from avemo_ros.train.config import TrainConfig
+from avemo_ros.train.config_file import read_group
 from avemo_ros.train.people import describe, jobs_of, of_fold, read_source
 from avemo_ros.train.precheck import check_units
 from avemo_ros.train.run import Place, summarise

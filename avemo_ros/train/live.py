@@ -37,7 +37,8 @@ from avemo_ros.model.network import FUSIONS, EmotionNet
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.speech_fcn import SpeechFCN
 from avemo_ros.train.checkpoint import open_run, write_log, write_text
-from avemo_ros.train.config import FINAL, TrainConfig, read_group
+from avemo_ros.train.config import FINAL, TrainConfig
+from avemo_ros.train.config_file import read_group
 from avemo_ros.train.fusion import (
     Part,
     answers,

@@ -33,7 +33,8 @@ from avemo_ros.train.checkpoint import (
     write_text,
     writing,
 )
-from avemo_ros.train.config import FINAL, TrainConfig, read_group
+from avemo_ros.train.config import FINAL, TrainConfig
+from avemo_ros.train.config_file import read_group
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
 from avemo_ros.train.loss import lesson_loss
 from avemo_ros.train.parallel import Processes, joined

@@ -13,7 +13,8 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.model.classical import ENSEMBLE, MACHINES, ensemble_options, svm_options
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.zoo import check
-from avemo_ros.train.config import TrainConfig, load_config
+from avemo_ros.train.config import TrainConfig
+from avemo_ros.train.config_file import load_config
 
 
 @dataclass(frozen=True, slots=True)

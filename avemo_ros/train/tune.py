@@ -26,7 +26,8 @@ from typing import Any, Final
 
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.train.checkpoint import CHECKPOINT, write_text, writing
-from avemo_ros.train.config import TrainConfig, dump, load_config
+from avemo_ros.train.config import TrainConfig
+from avemo_ros.train.config_file import dump, load_config
 from avemo_ros.train.space import Choices, Range, Space, check_space
 from avemo_ros.train.trial import Figures, RunTrial, TrialError
 
