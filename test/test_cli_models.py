@@ -9,8 +9,8 @@ from avemo_ros.cli import export, models
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.bundle import save_model
 from avemo_ros.model.classical import MACHINES
+from avemo_ros.model.kinds import KINDS
 from avemo_ros.model.weights import list_in_index
-from avemo_ros.model.zoo import KINDS
 
 
 def parsed(module: object, *given: str) -> argparse.Namespace:

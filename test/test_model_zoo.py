@@ -8,8 +8,9 @@ from torch.nn import functional
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.batch import MODALITIES, Batch
+from avemo_ros.model.kinds import KINDS
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.zoo import KINDS, build, check, lasting
+from avemo_ros.model.zoo import build, check, lasting
 
 
 @pytest.mark.parametrize("raw", tiny.EVERY, ids=tiny.name)

@@ -5,8 +5,9 @@ import yaml
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.classical import ENSEMBLE, MACHINES
+from avemo_ros.model.kinds import KINDS
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.zoo import KINDS, check
+from avemo_ros.model.zoo import check
 from avemo_ros.train.config import as_mapping
 from avemo_ros.train.config_file import (
     config_path,

@@ -16,9 +16,9 @@ from avemo_ros.model.classical import (
     FunctionalOptions,
     open_classifier,
 )
+from avemo_ros.model.kinds import KINDS
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.weights import LIVE, find_weights, models_dir, read_index
-from avemo_ros.model.zoo import KINDS
 
 DONE: Final = 0
 DAMAGED: Final = 2

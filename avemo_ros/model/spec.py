@@ -14,7 +14,7 @@ from avemo_ros.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Kind and options of a model, as a configuration file names them (`zoo.KINDS`)."""
+    """Kind and options of a model, as a configuration file names them (`kinds.KINDS`)."""
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
