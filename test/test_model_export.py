@@ -7,16 +7,11 @@ import torch
 
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.batch import Batch
-from avemo_ros.model.export import (
-    TOLERANCE,
-    bench,
-    bench_robot,
-    difference,
-    export_model,
-    pieces,
-)
+from avemo_ros.model.export import TOLERANCE, difference, export_model
 from avemo_ros.model.folding import folded, to_bfloat16
 from avemo_ros.model.live import LiveModel
+from avemo_ros.model.pieces import pieces
+from avemo_ros.model.speed import bench, bench_robot
 
 
 @pytest.mark.parametrize("raw", tiny.EVERY, ids=tiny.name)

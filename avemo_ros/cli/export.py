@@ -9,9 +9,10 @@ from typing import Final
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.bundle import find_model, load_model
-from avemo_ros.model.export import FORMATS, Speed, bench, bench_robot, export_model
+from avemo_ros.model.export import FORMATS, export_model
 from avemo_ros.model.folding import has_fast_bfloat16
 from avemo_ros.model.live import LiveModel
+from avemo_ros.model.speed import Speed, bench, bench_robot
 
 DONE: Final = 0
 
