@@ -16,10 +16,11 @@ from avemo_ros.data.registry import DATASETS
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate import pairs
 from avemo_ros.evaluate.bootstrap import ROUNDS
-from avemo_ros.evaluate.evaluation import Request, evaluate
+from avemo_ros.evaluate.evaluation import evaluate
 from avemo_ros.evaluate.measure import compare, measure
 from avemo_ros.evaluate.opened import Hearing
 from avemo_ros.evaluate.predictions import matched, read_predictions, write_predictions
+from avemo_ros.evaluate.request import Request
 from avemo_ros.model.batch import MODALITIES
 from avemo_ros.model.collate import WINDOW_S
 
