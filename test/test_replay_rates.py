@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -98,36 +99,56 @@ def test_the_likeliest_class_counts_though_it_is_not_claimed() -> None:
 
 
 def test_the_bootstrap_draws_groups_and_not_hops() -> None:
-    # One group is right throughout, the other wrong: a round is 0, 1/2 or 1 right.
-    said, truth = "sa " * 50 + "ha " * 50, "sa " * 100
-    groups = "a " * 50 + "b " * 50
+    # Half of the ten groups are right throughout, the others wrong.
+    said, truth = ("sa " * 10 + "ha " * 10) * 5, "sa " * 100
+    groups = " ".join(f"g{place // 10}" for place in range(100))
     given = answers(said, truth, groups)
-    found = rates(given, Bootstrap("segments", 400))["intervals"]
-    assert found["accuracy"] == (0.0, 1.0)
-    share = coverage(given, ["OK"] * 100, Bootstrap("segments", 400))["intervals"]
-    assert share == {"share": (1.0, 1.0), "accuracy": (0.0, 1.0)}
+    by_groups = rates(given, Bootstrap("segments", 400))["intervals"]["accuracy"]
+    # Ten draws of 1 or 0: 95 % of the means are between 0.2 and 0.8.
+    assert by_groups == pytest.approx((0.2, 0.8), abs=0.101)
+    hops = answers(said, truth, " ".join(f"h{place}" for place in range(100)))
+    low, high = rates(hops, Bootstrap("segments", 400))["intervals"]["accuracy"]
+    assert high - low < 0.25 < by_groups[1] - by_groups[0]
 
 
-def test_one_group_has_no_interval() -> None:
-    given = answers(SAID, TRUTH, "a " * 8)
-    bootstrap = Bootstrap("persons", 100)
-    assert rates(given, bootstrap)["intervals"] is None
-    assert calibration(given, bootstrap)["intervals"] is None
-    assert coverage(given, ["OK"] * 8, bootstrap)["intervals"] is None
+@pytest.mark.parametrize(("over", "least"), [("segments", 10), ("persons", 5)])
+def test_too_few_groups_have_no_interval(over: str, least: int) -> None:
+    bootstrap = Bootstrap(over, 100)
+
+    def of(groups: int) -> list[Any]:
+        names = " ".join(f"g{place % groups}" for place in range(20))
+        given = answers("sa ha " * 10, "sa " * 20, names)
+        return [
+            rates(given, bootstrap)["intervals"],
+            calibration(given, bootstrap)["intervals"],
+            coverage(given, ["OK"] * 20, bootstrap)["intervals"],
+        ]
+
+    assert of(1) == of(least - 1) == [None, None, None]
+    assert None not in of(least)
+
+
+def test_groups_that_are_all_alike_make_no_figure_certain() -> None:
+    given = answers("sa " * 12, "sa " * 12, " ".join(f"g{place}" for place in range(12)))
+    found = rates(given, Bootstrap("segments", 100))
+    assert found["accuracy"] == 1
+    assert found["intervals"] == dict.fromkeys(("accuracy", "ua", "macro_f1"))
+    claims = coverage(given, ["OK"] * 12, Bootstrap("segments", 100))["intervals"]
+    assert claims == {"share": None, "accuracy": None}
 
 
 def test_no_claim_at_all_is_wrong_everywhere() -> None:
-    given = answers("-- -- --", "sa ha sa", "a b c")
+    given = answers("-- " * 10, "sa ha " * 5, "a b c d e f g h i j")
     bootstrap = Bootstrap("segments", 100)
     found = rates(given, bootstrap)
     assert (found["accuracy"], found["ua"], found["macro_f1"]) == (0, 0, 0)
-    assert found["intervals"]["accuracy"] == (0, 0)
+    assert found["intervals"]["accuracy"] is None
     assert calibration(given, bootstrap) == {
         "items": 0,
         **dict.fromkeys(("ece", "nll", "brier", "bins", "intervals")),
     }
-    claims = coverage(given, ["LOW_QUALITY"] * 3, bootstrap)
-    assert claims["intervals"] == {"share": (0, 0), "accuracy": None}
+    claims = coverage(given, ["LOW_QUALITY"] * 10, bootstrap)
+    assert claims["intervals"] == {"share": None, "accuracy": None}
 
 
 @pytest.mark.parametrize(

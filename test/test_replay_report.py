@@ -257,3 +257,21 @@ def test_an_older_page_is_replaced(found: Outcome, tmp_path: Path) -> None:
     path.write_text("old")
     write_report(path, found)
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_of_too_few_segments_no_range_is_shown_and_it_says_so(page: str) -> None:
+    assert page.count("too few to tell</dd>") == 7
+    told = r"No 95 % intervals: \d segments are too few to tell; it takes 10 segments"
+    assert re.search(told, page)
+    assert "Ranges are" not in page
+
+
+def test_of_enough_segments_the_ranges_are_shown() -> None:
+    labels = [
+        seg(start * 0.75, start * 0.75 + 0.75, "sad" if start % 2 else "neutral")
+        for start in range(12)
+    ]
+    text = render(outcome([session("kitchen", labels)]))
+    assert re.search(r"<dt>accuracy, segments</dt><dd>[\d.]+ %</dd><dd>[\d.]+ to [\d.]+<", text)
+    assert "Ranges are 95 % intervals, bootstrapped over 12 segments in 100 rounds." in text
+    assert "too few" not in text

@@ -106,18 +106,23 @@ def people(count: int) -> list[Session]:
 
 
 @pytest.mark.parametrize(
-    ("count", "over", "groups"), [(4, "segments", 8), (5, "persons", 5), (6, "persons", 6)]
+    ("count", "over", "groups", "least"),
+    [(4, "segments", 8, 10), (5, "persons", 5, 5), (6, "persons", 6, 5)],
 )
 def test_intervals_are_over_persons_where_there_are_enough(
-    count: int, over: str, groups: int
+    count: int, over: str, groups: int, least: int
 ) -> None:
     found = score(people(count), rounds=200)
     assert found["bootstrap"] == {
         "over": over,
         "groups": groups,
+        "least": least,
         "rounds": 200,
         "level": 0.95,
     }
+    if groups < least:
+        assert found["frames"]["intervals"] is None
+        return
     low, high = found["frames"]["intervals"]["accuracy"]
     assert low <= found["frames"]["accuracy"] <= high
 

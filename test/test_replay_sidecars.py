@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from avemo_ros.errors import LabelError
-from avemo_ros.replay.sidecars import bag_name, labels_of_bags, without_labels
+from avemo_ros.replay.sidecars import bag_name, find_bags, labels_of_bags
 
 
 def files(folder: Path, *names: str) -> list[Path]:
@@ -62,5 +62,34 @@ def test_the_name_of_a_bag_of_one_file_has_no_suffix() -> None:
 def test_labels_among_the_bags_are_no_bags_where_they_belong_to_one(tmp_path: Path) -> None:
     bag, *labels = files(tmp_path, "run1.mcap", "run1.labels.csv", "run1.mcap.labels.yaml")
     (other,) = files(tmp_path, "run2.labels.csv")
-    assert without_labels([bag, *labels, other]) == [bag, other]
-    assert without_labels(labels) == labels
+    assert find_bags([bag, *labels, other]) == [bag, other]
+    assert find_bags(labels) == labels
+
+
+def test_a_folder_of_bags_stands_for_the_bags_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "day"
+    files(folder, "run1.labels.csv", "single.mcap", "notes.md")
+    files(folder / "run1", "metadata.yaml", "run1_0.mcap")
+    files(folder / "cut", "cut_0.db3", "cut_1.db3")
+    files(folder / "labels", "run1.ann.csv")
+    files(folder / ".hidden", "hidden_0.mcap")
+    inside = [folder / "cut", folder / "run1", folder / "single.mcap"]
+    assert find_bags([folder]) == inside
+    # `folder/*` names the same, and what is no bag, which is told later.
+    named = sorted(path for path in folder.iterdir() if path.suffix != ".md")
+    assert [path for path in find_bags(named) if path in inside] == inside
+
+
+def test_files_of_one_recording_are_a_bag_and_of_several_are_bags(tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    files(cut, "day_0.mcap", "day_1.mcap", "day_10.mcap.zstd")
+    assert find_bags([cut]) == [cut]
+    singles = tmp_path / "singles"
+    given = files(singles, "anna.mcap", "ben_1.mcap")
+    assert find_bags([singles]) == given
+
+
+def test_what_is_no_bag_is_left_to_whoever_opens_it(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert find_bags([empty, tmp_path / "gone"]) == [empty, tmp_path / "gone"]

@@ -15,7 +15,7 @@ from avemo_ros.bag.topics import FIELDS, NOT_USED
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
 from avemo_ros.errors import BagError, LabelError
-from avemo_ros.replay.sidecars import without_labels
+from avemo_ros.replay.sidecars import find_bags
 from avemo_ros.truth.file import LabelFile, find_labels, read_labels, together
 from avemo_ros.truth.of_bag import labels_of
 
@@ -27,7 +27,11 @@ UNREADABLE: Final = 2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "bags", nargs="+", type=Path, metavar="BAG", help="a bag's folder, or one file of it"
+        "bags",
+        nargs="+",
+        type=Path,
+        metavar="BAG",
+        help="a bag's folder, one file of it, or a folder of bags",
     )
     add_topic_options(parser)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there too")
@@ -51,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         refuse_existing([args.json])
     status = CLEAN
     results: list[dict[str, Any]] = []
-    for number, path in enumerate(without_labels(args.bags)):
+    for number, path in enumerate(find_bags(args.bags)):
         try:
             checked = with_labels(check(path, topics))
         except BagError as error:

@@ -6,24 +6,23 @@ import argparse
 import shutil
 import sys
 import textwrap
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from tqdm import tqdm
-
+from avemo_ros.cli.bag_bar import Bar
+from avemo_ros.cli.bag_summary import summary
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
 from avemo_ros.cli.settings import read_config
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.replay.evaluation import evaluate
-from avemo_ros.replay.figures import FIGURES, in_words
+from avemo_ros.replay.figures import FIGURES
 from avemo_ros.replay.junit import write_junit
 from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.request import Request
 from avemo_ros.replay.run import USES
-from avemo_ros.replay.sidecars import without_labels
+from avemo_ros.replay.sidecars import find_bags
 from avemo_ros.replay.thresholds import read_thresholds
 from avemo_ros.sink.atomic import OutputError
 
@@ -31,17 +30,6 @@ DONE: Final = 0
 FAILED: Final = 1
 """Done, but a limit is not kept or a bag could not be evaluated."""
 _LEAST_ROUNDS: Final = 100
-_SHOWN: Final = (
-    ("segment_accuracy", "segments", "accuracy"),
-    ("segment_ua", "segments", "ua"),
-    ("accuracy", "frames", "accuracy"),
-    ("ua", "frames", "ua"),
-    ("coverage", "coverage", "share"),
-    ("claim_accuracy", "coverage", "accuracy"),
-    ("ece", "calibration", "ece"),
-)
-"""Figures of the summary, each with the place of its interval."""
-_ALSO_SHOWN: Final = ("changes_per_minute", "reaction_median")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "2 nothing could be evaluated, 130 interrupted (with --resume the same command goes on)"
         f"\n\nfigures for --fail-below and --fail-above:\n  {_wrapped(list(FIGURES))}"
     )
-    parser.add_argument("bags", nargs="+", type=Path, metavar="BAG", help="bag, folder or file")
+    parser.add_argument(
+        "bags",
+        nargs="+",
+        type=Path,
+        metavar="BAG",
+        help="a bag's folder, one file of it, or a folder of bags",
+    )
     parser.add_argument(
         "--labels",
         nargs="+",
@@ -162,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
     request = Request(
-        bags=tuple(without_labels(args.bags)),
+        bags=tuple(find_bags(args.bags)),
         labels=tuple(args.labels),
         config=read_config(args.config, settings),
         topics=read_topics(args),
@@ -173,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
         rounds=args.rounds,
     )
     try:
-        with _Bar(shown=not args.quiet and sys.stderr.isatty()) as bar:
+        with Bar(shown=not args.quiet and sys.stderr.isatty()) as bar:
             outcome = evaluate(request, bar)
     except KeyboardInterrupt:
         print("avemo: finished replays are kept; --resume goes on with them", file=sys.stderr)
@@ -241,74 +235,6 @@ def _write(args: argparse.Namespace, outcome: Outcome) -> None:
         from avemo_ros.replay.report import write_report
 
         write_report(args.report, outcome, thumbnails=args.thumbnails)
-
-
-def summary(result: Mapping[str, Any]) -> list[str]:
-    """The figures in a few lines."""
-    overall, bags = result["overall"], result["bags"]
-    models = ", ".join(result["model"]["ids"]) or "-"
-    minutes = sum(bag["seconds"] for bag in bags) / 60
-    lines = [
-        f"{models} on {len(bags)} bag{'' if len(bags) == 1 else 's'}, {minutes:.1f} min: "
-        f"{overall['segments']['items']} segments of {overall['persons']} "
-        f"{'person' if overall['persons'] == 1 else 'people'}"
-    ]
-    lines += [f"note: {note}" for note in overall["notes"]]
-    for name, part, key in _SHOWN:
-        value = in_words(result["figures"][name], FIGURES[name].unit)
-        interval = (overall[part]["intervals"] or {}).get(key)
-        low_high = f"  [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else ""
-        lines.append(f"{FIGURES[name].text:32} {value:>10}{low_high}")
-    for name in _ALSO_SHOWN:
-        value = in_words(result["figures"][name], FIGURES[name].unit)
-        lines.append(f"{FIGURES[name].text:32} {value:>10}")
-    lines += [
-        f"{'passed' if item['passed'] else 'FAILED'}: {item['figure']} not {item['fails']} "
-        f"{item['limit']:g}"
-        for item in result["thresholds"]
-    ]
-    if result["realtime_factor"] is not None:
-        lines.append(f"{result['realtime_factor']:.1f} times real time")
-    return lines
-
-
-class _Bar:
-    """A bar over the message time of all bags, with the speed and the time that is left."""
-
-    def __init__(self, *, shown: bool) -> None:
-        self._shown = shown
-        self._bar: tqdm[Any] | None = None
-        self._bags = 0
-        self._began = time.monotonic()
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def begin(self, seconds: float, bags: int) -> None:
-        """So much lies ahead."""
-        self._bags = bags
-        self._began = time.monotonic()
-        self._bar = tqdm(
-            total=seconds,
-            disable=not self._shown,
-            file=sys.stderr,
-            leave=False,
-            desc=f"0/{bags} bags",
-            bar_format="{desc} {bar} {n:.0f}/{total:.0f} s{postfix}, {remaining} left",
-        )
-
-    def reach(self, seconds: float, bags: int) -> None:
-        """So much is done."""
-        if self._bar is None:
-            return
-        speed = seconds / max(time.monotonic() - self._began, 1e-6)
-        self._bar.desc = f"{bags}/{self._bags} bags"
-        self._bar.postfix = f"{speed:.1f} times real time"
-        self._bar.update(seconds - self._bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 def _wrapped(names: Sequence[str]) -> str:

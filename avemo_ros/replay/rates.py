@@ -27,8 +27,16 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.answers import Answers
 
 LEVEL: Final = 0.95
+LEAST: Final = {"persons": 5, "segments": 10}
+"""Of fewer groups there is no interval, as it would be far too narrow.  A segment is right or
+wrong, so of a few all are easily right, and drawing among them shows no spread: where 80 % are
+right, an interval "of 95 %" over 3 segments holds that in half of all cases, over 5 in two of
+three, over 10 in nine of ten.  A person's share is a mean of many answers: over 5 persons it is
+five of six."""
 THRESHOLDS: Final = tuple(step / 20 for step in range(20))
 """Confidences from which on the curve of accuracy and coverage counts an answer."""
+_WIDTH: Final = 1e-9
+"""Intervals that are no wider have no width but that of rounding."""
 _RATES: Final = ("accuracy", "ua", "macro_f1")
 _CLASSES: Final = len(EMOTIONS)
 
@@ -43,8 +51,8 @@ class Bootstrap:
     """Resamples; 0: no intervals."""
 
     def can(self, given: Answers) -> bool:
-        """Whether there is anything to draw."""
-        return self.rounds > 0 and len(set(given.groups)) > 1
+        """Whether there is enough to draw from."""
+        return self.rounds > 0 and len(set(given.groups)) >= LEAST[self.over]
 
 
 def rates(given: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
@@ -52,7 +60,8 @@ def rates(given: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
 
     Returns:
         `items, unanswered, accuracy, ua, macro_f1, recalls, truth, confusion, intervals`; None
-        for what cannot be told.
+        for what cannot be told: no intervals where the groups are too few, and none of a figure
+        that is the same whatever is drawn.
     """
     said, truth = given.said, given.truth
     counts = truth.bincount(minlength=_CLASSES).tolist()
@@ -154,11 +163,11 @@ def _curve(given: Answers) -> list[dict[str, float | None]]:
 
 def _intervals(
     given: Answers, bootstrap: Bootstrap, names: Sequence[str]
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, tuple[float, float] | None]:
     found = intervals(
         given.log_probabilities, given.truth, given.groups, rounds=bootstrap.rounds
     )
-    return {name: found[name] for name in names}
+    return {name: _with_spread(*found[name]) for name in names}
 
 
 def _coverage_intervals(given: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
@@ -181,6 +190,11 @@ def _coverage_intervals(given: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
     }
 
 
-def _percentiles(values: np.ndarray[Any, Any]) -> tuple[float, float]:
+def _percentiles(values: np.ndarray[Any, Any]) -> tuple[float, float] | None:
     low, high = np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return float(low), float(high)
+    return _with_spread(float(low), float(high))
+
+
+def _with_spread(low: float, high: float) -> tuple[float, float] | None:
+    """None without any width: all groups alike do not make a figure certain."""
+    return (low, high) if high - low > _WIDTH else None

@@ -7,14 +7,15 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.clock import to_s
-from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay import report_bags as of_bags
 from avemo_ros.replay import report_figures as figures
+from avemo_ros.replay import report_labelled as labelled
 from avemo_ros.replay.figures import FIGURES, in_words
+from avemo_ros.replay.intervals import in_a_sentence, interval
 from avemo_ros.replay.outcome import Outcome
+from avemo_ros.replay.report_bags import SOURCES
 from avemo_ros.replay.report_parts import (
     Html,
-    bullets,
     counted,
     facts,
     folded,
@@ -27,16 +28,8 @@ from avemo_ros.replay.report_parts import (
     tiles,
     word,
 )
-from avemo_ros.replay.report_pictures import shots_of
-from avemo_ros.replay.report_timeline import Shot, draw, legend
-from avemo_ros.replay.report_tracks import anchor_of, tracks_of
-from avemo_ros.replay.session import Session
+from avemo_ros.replay.report_tracks import anchor_of
 from avemo_ros.sink.atomic import OutputError, replaced
-from avemo_ros.sink.timeline import Timeline
-
-_MOST_DRAWN: Final = 60
-"""Bags whose timeline is drawn; a page of more is slow."""
-
 
 _MOST_NOTES: Final = 8
 """Remarks at the top of the page."""
@@ -78,26 +71,26 @@ def render(outcome: Outcome, *, thumbnails: bool = False) -> str:
             _limits(result["thresholds"]),
             _lost(result["failed"]),
             _worst(overall),
-            _bags(result, outcome.sessions),
-            *_timelines(outcome, thumbnails=thumbnails),
+            of_bags.bags(result, outcome.sessions),
+            *of_bags.timelines(outcome, thumbnails=thumbnails),
             figures.confusion(overall),
             figures.certainty(overall),
             figures.grounds(overall),
             figures.stability(overall),
             figures.latency(overall, stages, recorded),
-            figures.agreement(overall),
-            figures.tracking(overall),
-            figures.valence_arousal(overall),
+            labelled.agreement(overall),
+            labelled.tracking(overall),
+            labelled.valence_arousal(overall),
             _how(result),
         ),
-        f"<p>{figures.intervals_note(overall)} {_READ}</p><p>{_privacy(thumbnails)}</p>",
+        f"<p>{escape(in_a_sentence(overall))} {_READ}</p><p>{_privacy(thumbnails)}</p>",
     )
 
 
 def _subtitle(result: Mapping[str, Any]) -> str:
     bags, overall = result["bags"], result["overall"]
     minutes = sum(bag["seconds"] for bag in bags) / 60
-    sources = ", ".join(sorted({_SOURCES.get(bag["source"], bag["source"]) for bag in bags}))
+    sources = ", ".join(sorted({SOURCES.get(bag["source"], bag["source"]) for bag in bags}))
     return (
         f"{', '.join(result['model']['ids']) or 'no model'}; {minutes:.1f} min; {sources}; "
         f"{counted(overall['segments']['items'], 'labelled segment')} of "
@@ -130,7 +123,7 @@ def _tiles(result: Mapping[str, Any]) -> str:
         ("claim_accuracy", "coverage", "accuracy"),
         ("ece", "calibration", "ece"),
     ):
-        note = figures.interval_of(overall, part, key)
+        note = interval(overall, part, key)
         shown.append((FIGURES[name].text, in_words(found[name], FIGURES[name].unit), note))
     changes = f"{number(overall['stability']['truth_changes_per_minute'], 1)} true ones"
     shown.append(("changes a minute", number(found["changes_per_minute"], 1), changes))
@@ -192,91 +185,6 @@ def _worst(overall: Mapping[str, Any]) -> str:
     return section("Worst segments", table(head, rows))
 
 
-def _bags(result: Mapping[str, Any], sessions: Sequence[Session]) -> str:
-    """One line a bag, and what was found wrong with each."""
-    rows = []
-    by_session = result["overall"]["by_session"]
-    for place, bag in enumerate(result["bags"]):
-        own, found = by_session.get(bag["name"], {}), bag["figures"]
-        name: str = bag["name"]
-        if place < _MOST_DRAWN:
-            name = Html(f'<a href="#bag-{place}">{escape(name)}</a>')
-        rows.append(
-            (
-                name,
-                number(bag["seconds"], 1),
-                _SOURCES.get(bag["source"], bag["source"]),
-                own.get("segments", 0),
-                percent(found["segment_accuracy"]),
-                percent(found["accuracy"]),
-                percent(found["coverage"]),
-                number(found["changes_per_minute"], 1),
-                len(bag["problems"]) + len(bag["notes"]),
-            )
-        )
-    head = ("Bag", "Seconds", "From", "Segments", "Segments right", "Frames right", "Coverage")
-    hidden = len(sessions) - _MOST_DRAWN
-    note = f"The timelines of the last {hidden} bags are not drawn." if hidden > 0 else ""
-    return section(
-        "Bags", table((*head, "Changes/min", "Remarks"), rows), paragraph(note), anchor="bags"
-    )
-
-
-def _timelines(outcome: Outcome, *, thumbnails: bool) -> list[str]:
-    listed = outcome.result["overall"]["segments"]["list"]
-    drawn = []
-    for place, session in enumerate(outcome.sessions[:_MOST_DRAWN]):
-        path = outcome.paths[session.name]
-        shots = shots_of(session, path, outcome.topics) if thumbnails else ()
-        drawn.append(_timeline(place, session, outcome.result["bags"][place], listed, shots))
-    return drawn
-
-
-def _timeline(
-    place: int,
-    session: Session,
-    bag: Mapping[str, Any],
-    listed: Sequence[Mapping[str, Any]],
-    shots: tuple[Shot, ...],
-) -> str:
-    timeline = Timeline(session.name, session.replayed.zero_ns)
-    for hop in session.replayed.hops:
-        timeline.add(hop)
-    timeline.duration_s = max(
-        timeline.duration_s, to_s(session.replayed.end_ns - session.replayed.zero_ns)
-    )
-    drawn = []
-    seen: set[str] = set()
-    for track in tracks_of(session, listed, shots):
-        heading = track.name or "Whom the robot attends to"
-        drawn.append(f"<h3>{escape(heading)}</h3>{draw(track, timeline)}")
-        seen |= {item.face_id or item.person_id or item.voice_id for item in track.said}
-    others = [name for name in timeline.people if name not in seen]
-    labels = "; ".join(
-        f"{source['name']} ({counted(source['segments'], 'segment')}"
-        + (f" by {', '.join(source['annotators'])}" if source["annotators"] else "")
-        + ")"
-        for source in bag["labels"]
-    )  # fmt: skip
-    source = _SOURCES.get(bag["source"], bag["source"])
-    told = f"{bag['seconds']:.1f} s, {source}. Labels: {labels}."
-    if others:
-        told += f" Without labels: {', '.join(others)}."
-    counters = facts({name: f"{value:g}" for name, value in bag["counters"].items()})
-    remarks = [*bag["notes"], *bag["problems"]]
-    for source in bag["labels"]:
-        remarks += [f"{source['name']}: {note}" for note in source["notes"]]
-    return section(
-        session.name,
-        paragraph(told),
-        legend(EMOTIONS) if place == 0 else "",
-        *drawn,
-        f"<h3>Remarks</h3>{bullets(remarks)}" if remarks else "",
-        folded("Counters", counters),
-        anchor=f"bag-{place}",
-    )
-
-
 def _how(result: Mapping[str, Any]) -> str:
     model = result["model"]
     told = {
@@ -305,11 +213,6 @@ def _privacy(thumbnails: bool) -> str:
     )
 
 
-_SOURCES: Final = {
-    "raw": "pictures and sound",
-    "features": "recorded features",
-    "states": "recorded states",
-}
 _READ: Final = (
     "Frames: one answer for each estimate where there is truth; the likeliest class counts, "
     "also where it was too unsure to be claimed. Segments: one answer for each labelled "

@@ -141,14 +141,6 @@ def number(value: Any, digits: int = 2, unit: str = "") -> str:
     return f"{value:.{digits}f}" + (f" {unit}" if unit else "")
 
 
-def span(interval: Sequence[float] | None, factor: float = 100.0, digits: int = 1) -> str:
-    """An interval as '58.1 to 64.0'; '' where there is none."""
-    if not interval or not all(map(_known, interval)):
-        return ""
-    low, high = interval
-    return f"{factor * low:.{digits}f} to {factor * high:.{digits}f}"
-
-
 def counted(count: int, noun: str, nouns: str = "") -> str:
     """'1 bag', '3 bags'."""
     return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"

@@ -17,15 +17,13 @@ from avemo_ros.replay.affect import affect
 from avemo_ros.replay.answers import Answers, of_hops, of_segments, status_of
 from avemo_ros.replay.matching import Judged, judge
 from avemo_ros.replay.parts import USED, by_name, by_part, used
-from avemo_ros.replay.rates import LEVEL, Bootstrap, calibration, coverage, rates
+from avemo_ros.replay.rates import LEAST, LEVEL, Bootstrap, calibration, coverage, rates
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.stability import reaction, stability
 from avemo_ros.replay.tracking import tracking
 from avemo_ros.truth.agreement import agreement
 
 ROUNDS: Final = 1000
-ENOUGH_PERSONS: Final = 5
-"""From this many persons on the bootstrap draws persons; of fewer, segments."""
 WORST: Final = 20
 """Segments that are listed as worst."""
 _HOP_S: Final = 0.1
@@ -53,7 +51,9 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
     hops = [(at, hop) for at, one in enumerate(judged) for hop in one.hops]
     asked = [(at, place) for at, one in enumerate(judged) for place in _asked(one)]
     persons = sorted({people[at][place] for at, place in asked})
-    bootstrap = Bootstrap("persons" if len(persons) >= ENOUGH_PERSONS else "segments", rounds)
+    # Answers on one person are alike, so persons are drawn where there are enough of them.
+    over = "persons" if len(persons) >= LEAST["persons"] else "segments"
+    bootstrap = Bootstrap(over, rounds)
 
     def group(at: int, place: int) -> str:
         return people[at][place] if bootstrap.over == "persons" else f"{at} {place}"
@@ -73,6 +73,7 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
             "bootstrap": {
                 "over": bootstrap.over,
                 "groups": len(set(segments.groups)),
+                "least": LEAST[over],
                 "rounds": rounds,
                 "level": LEVEL,
             },

@@ -1,11 +1,14 @@
-"""Which files of labels belong to which bag."""
+"""Which paths are bags, and which files of labels belong to which bag."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.bag.folder import SUFFIXES
+from avemo_ros.bag.metadata import METADATA
 from avemo_ros.errors import LabelError
 from avemo_ros.truth.file import READERS
 
@@ -40,14 +43,39 @@ def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Pa
     return [tuple(files) for files in found]
 
 
-def without_labels(paths: Sequence[Path]) -> list[Path]:
-    """Paths of bags without the label files among them, as `folder/*` gives both.
+def find_bags(paths: Sequence[Path]) -> list[Path]:
+    """The bags that are meant, in the order in which they are named.
 
     Args:
-        paths: of bags; files of labels are left out whose name begins with that of a bag.
+        paths: bags, and folders of bags, for which the bags in them stand.  Files of labels are
+            left out whose name begins with that of a bag, as `folder/*` gives both.
     """
-    bags = [path for path in paths if path.suffix.lower() not in READERS or path.is_dir()]
-    return [path for path in paths if path in bags or not _owners(bags, path)]
+    named = [path for path in paths if path.suffix.lower() not in READERS or path.is_dir()]
+    bags = [path for path in paths if path in named or not _owners(named, path)]
+    return [bag for path in bags for bag in _bags_in(path)]
+
+
+def _bags_in(path: Path) -> list[Path]:
+    """The bags in a folder that is none itself; else the path, be it a bag or nothing."""
+    try:
+        if not path.is_dir() or (path / METADATA).is_file():
+            return [path]
+        inside = sorted(item for item in path.iterdir() if not item.name.startswith("."))
+        files = [item for item in inside if item.is_file() and item.name.endswith(SUFFIXES)]
+        folders = [item for item in inside if item.is_dir() and _looks_like_a_bag(item)]
+    except OSError:
+        return [path]  # whoever opens it says what is wrong
+    # Of a recording that was cut off there is no metadata, but its files have one name.
+    recordings = {re.sub(r"_\d+$", "", bag_name(file)) for file in files}
+    if folders or len(recordings) > 1:
+        return sorted([*files, *folders])
+    return [path]
+
+
+def _looks_like_a_bag(folder: Path) -> bool:
+    return any(
+        item.name == METADATA or item.name.endswith(SUFFIXES) for item in folder.iterdir()
+    )
 
 
 def bag_name(bag: Path) -> str:

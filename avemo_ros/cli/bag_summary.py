@@ -1,0 +1,52 @@
+"""What `avemo bag evaluate` prints of its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from avemo_ros.replay.figures import FIGURES, in_words
+from avemo_ros.replay.intervals import TOO_FEW, in_a_sentence, interval
+
+_SHOWN: Final = (
+    ("segment_accuracy", "segments", "accuracy"),
+    ("segment_ua", "segments", "ua"),
+    ("accuracy", "frames", "accuracy"),
+    ("ua", "frames", "ua"),
+    ("coverage", "coverage", "share"),
+    ("claim_accuracy", "coverage", "accuracy"),
+    ("ece", "calibration", "ece"),
+)
+"""Figures of the summary, each with the place of its interval."""
+_ALSO_SHOWN: Final = ("changes_per_minute", "reaction_median")
+
+
+def summary(result: Mapping[str, Any]) -> list[str]:
+    """The figures in a few lines."""
+    overall, bags = result["overall"], result["bags"]
+    models = ", ".join(result["model"]["ids"]) or "-"
+    minutes = sum(bag["seconds"] for bag in bags) / 60
+    lines = [
+        f"{models} on {len(bags)} bag{'' if len(bags) == 1 else 's'}, {minutes:.1f} min: "
+        f"{overall['segments']['items']} segments of {overall['persons']} "
+        f"{'person' if overall['persons'] == 1 else 'people'}"
+    ]
+    lines += [f"note: {note}" for note in overall["notes"]]
+    for name, part, key in _SHOWN:
+        value = in_words(result["figures"][name], FIGURES[name].unit)
+        told = interval(overall, part, key)
+        # Said once below, and not in each line.
+        told = f"  {told}" if told and told != TOO_FEW else ""
+        lines.append(f"{FIGURES[name].text:32} {value:>10}{told}")
+    for name in _ALSO_SHOWN:
+        value = in_words(result["figures"][name], FIGURES[name].unit)
+        lines.append(f"{FIGURES[name].text:32} {value:>10}")
+    lines += [told for told in [in_a_sentence(overall)] if told]
+    lines += [
+        f"{'passed' if item['passed'] else 'FAILED'}: {item['figure']} not {item['fails']} "
+        f"{item['limit']:g}"
+        for item in result["thresholds"]
+    ]
+    if result["realtime_factor"] is not None:
+        lines.append(f"{result['realtime_factor']:.1f} times real time")
+    return lines

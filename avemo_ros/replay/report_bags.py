@@ -1,0 +1,123 @@
+"""Sections of the report on each bag: the table of all, and the timeline of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+from avemo_ros.clock import to_s
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay.outcome import Outcome
+from avemo_ros.replay.report_parts import (
+    Html,
+    bullets,
+    counted,
+    facts,
+    folded,
+    number,
+    paragraph,
+    percent,
+    section,
+    table,
+)
+from avemo_ros.replay.report_pictures import shots_of
+from avemo_ros.replay.report_timeline import Shot, draw, legend
+from avemo_ros.replay.report_tracks import tracks_of
+from avemo_ros.replay.session import Session
+from avemo_ros.sink.timeline import Timeline
+
+SOURCES: Final = {
+    "raw": "pictures and sound",
+    "features": "recorded features",
+    "states": "recorded states",
+}
+"""Where a replay came from, in words."""
+_MOST_DRAWN: Final = 60
+"""Bags whose timeline is drawn; a page of more is slow."""
+
+
+def bags(result: Mapping[str, Any], sessions: Sequence[Session]) -> str:
+    """One line a bag, and what was found wrong with each."""
+    rows = []
+    by_session = result["overall"]["by_session"]
+    for place, bag in enumerate(result["bags"]):
+        own, found = by_session.get(bag["name"], {}), bag["figures"]
+        name: str = bag["name"]
+        if place < _MOST_DRAWN:
+            name = Html(f'<a href="#bag-{place}">{escape(name)}</a>')
+        rows.append(
+            (
+                name,
+                number(bag["seconds"], 1),
+                SOURCES.get(bag["source"], bag["source"]),
+                own.get("segments", 0),
+                percent(found["segment_accuracy"]),
+                percent(found["accuracy"]),
+                percent(found["coverage"]),
+                number(found["changes_per_minute"], 1),
+                len(bag["problems"]) + len(bag["notes"]),
+            )
+        )
+    head = ("Bag", "Seconds", "From", "Segments", "Segments right", "Frames right", "Coverage")
+    hidden = len(sessions) - _MOST_DRAWN
+    note = f"The timelines of the last {hidden} bags are not drawn." if hidden > 0 else ""
+    return section(
+        "Bags", table((*head, "Changes/min", "Remarks"), rows), paragraph(note), anchor="bags"
+    )
+
+
+def timelines(outcome: Outcome, *, thumbnails: bool) -> list[str]:
+    """What was said in each bag beside what is true, with its remarks and counters."""
+    listed = outcome.result["overall"]["segments"]["list"]
+    drawn = []
+    for place, session in enumerate(outcome.sessions[:_MOST_DRAWN]):
+        path = outcome.paths[session.name]
+        shots = shots_of(session, path, outcome.topics) if thumbnails else ()
+        drawn.append(_timeline(place, session, outcome.result["bags"][place], listed, shots))
+    return drawn
+
+
+def _timeline(
+    place: int,
+    session: Session,
+    bag: Mapping[str, Any],
+    listed: Sequence[Mapping[str, Any]],
+    shots: tuple[Shot, ...],
+) -> str:
+    timeline = Timeline(session.name, session.replayed.zero_ns)
+    for hop in session.replayed.hops:
+        timeline.add(hop)
+    timeline.duration_s = max(
+        timeline.duration_s, to_s(session.replayed.end_ns - session.replayed.zero_ns)
+    )
+    drawn = []
+    seen: set[str] = set()
+    for track in tracks_of(session, listed, shots):
+        heading = track.name or "Whom the robot attends to"
+        drawn.append(f"<h3>{escape(heading)}</h3>{draw(track, timeline)}")
+        seen |= {item.face_id or item.person_id or item.voice_id for item in track.said}
+    others = [name for name in timeline.people if name not in seen]
+    labels = "; ".join(
+        f"{source['name']} ({counted(source['segments'], 'segment')}"
+        + (f" by {', '.join(source['annotators'])}" if source["annotators"] else "")
+        + ")"
+        for source in bag["labels"]
+    )  # fmt: skip
+    source = SOURCES.get(bag["source"], bag["source"])
+    told = f"{bag['seconds']:.1f} s, {source}. Labels: {labels}."
+    if others:
+        told += f" Without labels: {', '.join(others)}."
+    counters = facts({name: f"{value:g}" for name, value in bag["counters"].items()})
+    remarks = [*bag["notes"], *bag["problems"]]
+    for source in bag["labels"]:
+        remarks += [f"{source['name']}: {note}" for note in source["notes"]]
+    return section(
+        session.name,
+        paragraph(told),
+        legend(EMOTIONS) if place == 0 else "",
+        *drawn,
+        f"<h3>Remarks</h3>{bullets(remarks)}" if remarks else "",
+        folded("Counters", counters),
+        anchor=f"bag-{place}",
+    )
