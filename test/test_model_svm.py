@@ -7,7 +7,7 @@ from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, DataError, WeightsError
 from avemo_ros.labels import SPEECH_CLASSES
 from avemo_ros.model.svm import Machine, SvmClassifier, SvmOptions, UnitReader
-from avemo_ros.train.classical import fit_machine
+from avemo_ros.train.svm import fit_machine
 
 svm = pytest.importorskip("sklearn.svm")
 

@@ -17,10 +17,12 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.classical import ReadingOptions, open_classifier
 from avemo_ros.model.ensemble import learn_weights
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.classical import of_fold, train_classical, train_svm
+from avemo_ros.train.classical import train_classical
 from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.config_file import from_mapping
+from avemo_ros.train.people import of_fold
 from avemo_ros.train.run import Place
+from avemo_ros.train.svm import train_svm
 
 pytest.importorskip("sklearn")
 

@@ -1,6 +1,6 @@
 """Support vector machines that tell emotions, as plain arrays.
 
-Trained by scikit-learn (`train/classical.py`), evaluated here with NumPy alone, so that a
+Trained by scikit-learn (`train/svm.py`), evaluated here with NumPy alone, so that a
 stored machine needs neither a pickle nor the library it came from.
 
 One machine for each pair of classes (Knerr et al. 1990); a multinomial logistic regression on
