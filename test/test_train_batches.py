@@ -10,10 +10,11 @@ from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
 from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.train.batches import Lesson, Sampler, drop_modality
+from avemo_ros.train.batches import Sampler
 from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.config_file import from_mapping
 from avemo_ros.train.face_bank import FaceBank, one_of_each_part
+from avemo_ros.train.lesson import Lesson, drop_modality
 from avemo_ros.train.loop import Chance
 from avemo_ros.train.loss import soft_cross_entropy
 from avemo_ros.train.parallel import Processes

@@ -7,7 +7,6 @@ make one item; given the label the two are independent, which those of real clip
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,35 +14,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from avemo_ros.data.features import UNITS, Corpus, Features
-from avemo_ros.data.item import Item
-from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import DataError
-from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
+from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.batch import Batch
 from avemo_ros.model.collate import READS
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augment_face, augment_speech
 from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.face_bank import FaceBank, one_of_each_part
+from avemo_ros.train.lesson import Lesson, drop_modality, mix_rows
 from avemo_ros.train.loop import Chance
 from avemo_ros.train.parallel import Processes
+from avemo_ros.train.pool import Pool, class_weights
 from avemo_ros.train.speech_bank import COLUMNS_A_SECOND, SpeechBank
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """B rows to learn from."""
-
-    batch: Batch
-    targets: Tensor
-    """(B, classes), rows sum to 1."""
-    allowed: Tensor
-    """(B, classes) bool: classes that occur in the data sets of the row."""
-    weights: Tensor
-    """(B,) of the rows in the loss, 1 on average."""
+from avemo_ros.train.targets import allowed_of, targets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +83,20 @@ class Sampler:
         self._corpus = corpus
         self._faces = FaceBank(corpus.features, face_side)
         self._speech = SpeechBank(corpus.features if self._reads.speech else ())
-        self._targets = _targets(corpus.items, classes, config.data.votes)
-        self._allowed = _allowed(corpus.items, classes)
+        self._targets = targets_of(corpus.items, classes, config.data.votes)
+        self._allowed = allowed_of(corpus.items, classes)
         shares = {part.name: part.share for part in config.data.train}
         usable = np.array([_usable(self._reads, made) for made in corpus.features], bool)
         if not usable.any():
             raise DataError(
                 f"nothing of what is learned from has what a '{modality}' model reads"
             )
-        self._pools: tuple[_Pool, ...]
+        self._pools: tuple[Pool, ...]
         balanced = config.training.balance == "classes"
         if config.data.pairing == "label":
             self._pools = self._paired_pools(shares)
         else:
-            self._pools = (_Pool.of(corpus.items, np.flatnonzero(usable), shares, balanced),)
+            self._pools = (Pool.of(corpus.items, np.flatnonzero(usable), shares, balanced),)
         self._frames = config.data.frames
         if config.data.pairing == "none":
             self._frames = max(1, min(self._frames, self._faces.longest))
@@ -121,7 +107,7 @@ class Sampler:
         draws = config.training.draws or len(self._pools[-1].members)
         self.steps = max(1, draws // config.training.batch)
 
-    def _paired_pools(self, shares: dict[str, float]) -> tuple[_Pool, _Pool]:
+    def _paired_pools(self, shares: dict[str, float]) -> tuple[Pool, Pool]:
         """Those that give a face (or action units) and those that give a voice."""
         made, reads = self._corpus.features, self._reads
         seen = [
@@ -137,7 +123,7 @@ class Sampler:
             )
         items = self._corpus.items
         pools = tuple(
-            _Pool.of(items, np.flatnonzero(kept), shares, balanced=True)
+            Pool.of(items, np.flatnonzero(kept), shares, balanced=True)
             for kept in (seen, heard)
         )
         return pools[0], pools[1]
@@ -218,7 +204,7 @@ class Sampler:
             allowed.to(device),
             self._weights[index].to(device),
         )
-        lesson = _mixed(lesson, self._config, chance.own)
+        lesson = mix_rows(lesson, self._config, chance.own)
         dropped = self._config.training.modality_dropout
         return replace(lesson, batch=drop_modality(lesson.batch, dropped, chance.own))
 
@@ -301,152 +287,9 @@ class Sampler:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pool:
-    """Items that can be drawn."""
-
-    members: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    """Chance of each, relative to the other ones."""
-
-    @classmethod
-    def of(
-        cls,
-        items: Sequence[Item],
-        members: NDArray[np.int64],
-        shares: dict[str, float],
-        balanced: bool,
-    ) -> _Pool:
-        """Data sets by their shares; within one all items, or all classes, alike."""
-        sets = np.array([items[i].dataset for i in members])
-        labels = np.array([items[i].class_index for i in members])
-        weights = np.zeros(len(members))
-        for name in sorted(set(sets.tolist())):
-            of_set = sets == name
-            share = shares.get(name, 1.0)
-            if not balanced:
-                weights[of_set] = share / of_set.sum()
-                continue
-            present = np.unique(labels[of_set])
-            for label in present:
-                rows = of_set & (labels == label)
-                weights[rows] = share / len(present) / rows.sum()
-        return cls(members, weights)
-
-    def draw(self, count: int, common: torch.Generator) -> NDArray[np.int64]:
-        """Indices of items: each once before any comes again where all are alike frequent."""
-        if np.allclose(self.weights, self.weights[0]):
-            rounds = math.ceil(count / len(self.members))
-            order = [torch.randperm(len(self.members), generator=common) for _ in range(rounds)]
-            picked = torch.cat(order)[:count]
-        else:
-            weights = torch.from_numpy(self.weights)
-            picked = torch.multinomial(weights, count, replacement=True, generator=common)
-        members: NDArray[np.int64] = self.members[picked.numpy()]
-        return members
-
-
-def class_weights(items: Sequence[Item], pool: _Pool) -> NDArray[np.float64]:
-    """(N,) weights in the loss by which the classes of a set count alike, 1 on average."""
-    result = np.ones(len(items))
-    groups: dict[tuple[str, int], list[int]] = {}
-    for member in pool.members.tolist():
-        item = items[member]
-        groups.setdefault((item.dataset, item.class_index), []).append(member)
-    for name in {name for name, _ in groups}:
-        sizes = {label: len(rows) for (of, label), rows in groups.items() if of == name}
-        total = sum(sizes.values())
-        for label, size in sizes.items():
-            result[groups[name, label]] = total / (len(sizes) * size)
-    return result
-
-
-def drop_modality(batch: Batch, share: float, own: torch.Generator) -> Batch:
-    """Modality dropout: some rows lose their voice, as many their face or action units.
-
-    A row that has only one of them keeps it.
-    """
-    if share == 0.0 or batch.speech is None or (batch.faces is None and batch.units is None):
-        return batch
-    lot = torch.rand(len(batch.speech), generator=own, device=own.device)
-    mute, hidden = lot < share, lot > 1 - share
-    heard = batch.speech_there
-    assert heard is not None
-    if batch.faces is not None:
-        assert batch.face_mask is not None
-        seen = batch.face_mask.any(1)
-        keeps = ~(hidden & heard)
-        batch = replace(batch, face_mask=batch.face_mask & keeps[:, None])
-    else:
-        assert batch.units_there is not None
-        seen = batch.units_there
-        batch = replace(batch, units_there=seen & ~(hidden & heard))
-    return replace(batch, speech_there=heard & ~(mute & seen))
-
-
-def _mixed(lesson: Lesson, config: TrainConfig, own: torch.Generator) -> Lesson:
-    """Mixup (Zhang et al. 2018): each row with some of another one that has the same parts."""
-    how = config.augment
-    if how.mixup == 0.0 or float(torch.rand(1, generator=own, device=own.device)) >= how.mixup:
-        return lesson
-    batch, size = lesson.batch, len(lesson.targets)
-    other = torch.randperm(size, generator=own, device=own.device)
-    share = how.mixup_share * torch.rand(size, generator=own, device=own.device)
-    for mask in (batch.face_mask, batch.speech_there, batch.units_there):
-        if mask is not None:
-            whole = mask.view(size, -1)
-            share = share * (whole == whole[other]).all(1)
-
-    def mix(given: Tensor | None) -> Tensor | None:
-        if given is None:
-            return None
-        wide = share.view(-1, *[1] * (given.ndim - 1))
-        return (1 - wide) * given + wide * given[other]
-
-    targets, mixed = mix(lesson.targets), share > 0
-    assert targets is not None
-    return Lesson(
-        replace(
-            batch, faces=mix(batch.faces), speech=mix(batch.speech), units=mix(batch.units)
-        ),
-        targets,
-        lesson.allowed | (lesson.allowed[other] & mixed[:, None]),
-        (1 - share) * lesson.weights + share * lesson.weights[other],
-    )
-
-
 def _usable(reads: Reads, made: Features) -> bool:
     return (
         (reads.faces and made.faces is not None)
         or (reads.speech and made.spectrogram is not None)
         or (reads.units and made.units is not None)
     )
-
-
-def _to_classes(classes: tuple[str, ...]) -> Tensor:
-    """(8, classes) 1 where a class of SPEECH_CLASSES counts as one of `classes`."""
-    if classes == SPEECH_CLASSES:
-        return torch.eye(len(classes))
-    return functional.one_hot(torch.tensor(SPEECH_TO_EMOTION), len(EMOTIONS)).float()
-
-
-def _targets(items: Sequence[Item], classes: tuple[str, ...], votes: float) -> Tensor:
-    """(N, classes); `votes` is the weight of the raters' votes, where there are any."""
-    labels = torch.tensor([item.class_index for item in items])
-    rows = functional.one_hot(labels, len(SPEECH_CLASSES)).float()
-    if votes > 0.0:
-        for row, item in zip(rows, items, strict=True):
-            if item.votes is not None and sum(item.votes) > 0:
-                counts = torch.tensor(item.votes)
-                row.mul_(1 - votes).add_(counts / counts.sum(), alpha=votes)
-    return rows @ _to_classes(classes)
-
-
-def _allowed(items: Sequence[Item], classes: tuple[str, ...]) -> Tensor:
-    """(N, classes) bool: the classes that occur in the item's data set."""
-    to, rows = _to_classes(classes), {}
-    for name in {item.dataset for item in items}:
-        known = find_dataset(name).classes
-        there = torch.tensor([float(label in known) for label in SPEECH_CLASSES])
-        rows[name] = (there @ to) > 0
-    return torch.stack([rows[item.dataset] for item in items])

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from avemo_ros.model.batch import Answer
-from avemo_ros.train.batches import Lesson
 from avemo_ros.train.config import TrainingConfig
+from avemo_ros.train.lesson import Lesson
 from avemo_ros.train.teacher import Teacher, distillation_loss
 
 _NEVER: Final = -1e4

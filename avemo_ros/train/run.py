@@ -24,7 +24,7 @@ from avemo_ros.model.bundle import MODEL_FILE, find_model, save_model
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.units_mlp import standardise_units
 from avemo_ros.model.zoo import build, check, lasting, start_notes
-from avemo_ros.train.batches import Lesson, Reads, Sampler
+from avemo_ros.train.batches import Reads, Sampler
 from avemo_ros.train.checkpoint import (
     CHECKPOINT,
     open_run,
@@ -35,6 +35,7 @@ from avemo_ros.train.checkpoint import (
 )
 from avemo_ros.train.config import FINAL, TrainConfig
 from avemo_ros.train.config_file import read_group
+from avemo_ros.train.lesson import Lesson
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
 from avemo_ros.train.loss import lesson_loss
 from avemo_ros.train.parallel import Processes, joined
