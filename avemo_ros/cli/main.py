@@ -44,7 +44,7 @@ _COMMANDS: Final = {
     "tune": ("tune", "search a configuration's best numbers"),
     "evaluate": ("evaluate", "measure a model on a data set"),
     "export": ("export", "write a model as ONNX or TorchScript"),
-    "bag": ("bag", "check, replay and score recordings (rosbag2)"),
+    "bag": ("bag", "make, check, play and score recordings (rosbag2)"),
     "dialog": ("dialog", "talk with the empathic dialog, and measure it"),
 }
 """Module below `avemo_ros.cli` and what it does, by name of the command."""
