@@ -220,6 +220,20 @@ def test_the_command_says_by_its_exit_status_what_is_to_be_done(
     assert "does not exist" in capsys.readouterr().err
 
 
+def test_sentences_are_broken_into_lines_that_a_terminal_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = without(made.session(2.0), 500, 900, "/audio")
+    shifted(rows, "/image_raw", lambda _, stamp: stamp - S)
+    assert main(["bag", "check", str(made.write(tmp_path / "bag", rows))]) == 1
+    lines = capsys.readouterr().out.split("evaluation can use")[1].splitlines()
+    assert max(map(len, lines)) <= 92
+    started = next(at for at, line in enumerate(lines) if line.startswith("  by stamps +"))
+    assert lines[started + 1].startswith(" " * 12)
+    told = " ".join(" ".join(lines[lines.index("findings") :]).split())
+    assert "- pictures are 1.00 s ahead of the sound, by delay of pictures less delay" in told
+
+
 def test_the_command_writes_what_it_found_and_replaces_nothing_unasked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

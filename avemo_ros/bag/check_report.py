@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from avemo_ros.bag.check import BagCheck, TopicCheck
 from avemo_ros.bag.offset import Offset
+
+_WIDTH: Final = 92
+"""Sentences are broken so that they are no wider; tables are as wide as they must be."""
 
 
 def report(checked: BagCheck) -> str:
@@ -15,6 +19,7 @@ def report(checked: BagCheck) -> str:
     stored += f", {checked.compression}" if checked.compression else ""
     stored += f", {checked.files} files" if checked.files > 1 else ""
     stored += f", ROS {checked.distro}" if checked.distro else ""
+    usable = checked.usable
     lines = [
         f"{checked.path}: {checked.duration_s:.1f} s, {stored}"
         f"{', cut off' if checked.cut_off else ''}",
@@ -22,17 +27,19 @@ def report(checked: BagCheck) -> str:
         *_table(checked.topics),
         "",
         "evaluation can use",
-        f"  raw       {checked.usable.raw or 'nothing: no pictures, no sound'}",
-        f"  features  {checked.usable.features or 'nothing: no face tracks, no spectrogram'}",
-        f"  states    {checked.usable.states or 'nothing: none were recorded'}",
-        f"  labels    {checked.usable.labels or 'nothing: none in the bag or beside it'}",
+        *_item("raw", usable.raw or "nothing: no pictures, no sound"),
+        *_item("features", usable.features or "nothing: no face tracks, no spectrogram"),
+        *_item("states", usable.states or "nothing: none were recorded"),
+        *_item("labels", usable.labels or "nothing: none in the bag or beside it"),
         "",
         "pictures ahead of sound",
-        f"  by stamps {_offset(checked.offset_by_stamps)}",
-        f"  by mouth  {_offset(checked.offset_by_mouth)}",
+        *_item("by stamps", _offset(checked.offset_by_stamps)),
+        *_item("by mouth", _offset(checked.offset_by_mouth)),
     ]
     if checked.findings:
-        lines += ["", "findings", *(f"  - {finding}" for finding in checked.findings)]
+        lines += ["", "findings"]
+        for finding in checked.findings:
+            lines += _wrapped(finding, "  - ")
     else:
         lines += ["", "nothing is wrong with it"]
     return "\n".join(lines)
@@ -79,7 +86,7 @@ def _table(topics: tuple[TopicCheck, ...]) -> list[str]:
         rows.append(
             (
                 one.topic,
-                one.type,
+                one.type.replace("/msg/", "/"),
                 str(measured.count),
                 f"{measured.rate_hz:.1f} Hz",
                 f"{measured.longest_gap_s:.2f} s",
@@ -95,6 +102,22 @@ def _table(topics: tuple[TopicCheck, ...]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _item(name: str, text: str) -> list[str]:
+    return _wrapped(text, f"  {name:9} ")
+
+
+def _wrapped(text: str, first: str) -> list[str]:
+    """Lines of the text, all as far in as what comes after `first`; names stay whole."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _offset(offset: Offset) -> str:
