@@ -20,6 +20,7 @@ from avemo_ros.replay.report import render, write_report
 from avemo_ros.replay.report_charts import coverage_curve, histogram, reliability
 from avemo_ros.replay.report_pictures import shots_of
 from avemo_ros.replay.report_tracks import tracks_of
+from avemo_ros.replay.session import Session
 from avemo_ros.replay.thresholds import read_thresholds
 from avemo_ros.source.media import VideoFrame
 from avemo_ros.truth.segment import Segment
@@ -257,6 +258,23 @@ def test_an_older_page_is_replaced(found: Outcome, tmp_path: Path) -> None:
     path.write_text("old")
     write_report(path, found)
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_agreement_is_told_over_bags_of_other_annotators() -> None:
+    def bags(other: str) -> list[Session]:
+        made = []
+        for first, second in (("ann", "ben"), ("cem", "eve")):
+            labels = [seg(0, 9, "sad", who=first), seg(0, 4, "sad", who=second)]
+            made.append(session(f"by {first}", [*labels, seg(4, 9, other, who=second)]))
+        return made
+
+    apart = render(outcome(bags("fear")))
+    assert "4 annotators, compared over 18.0 s that all who label" in apart
+    assert "Fleiss&#x27;s kappa is -0." in apart
+    assert '<th scope="row">ann and ben</th>' in apart
+    assert "ann and cem" not in apart
+    alike = render(outcome(bags("sad")))
+    assert "Fleiss&#x27;s kappa cannot be told: all gave one class only." in alike
 
 
 def test_of_too_few_segments_no_range_is_shown_and_it_says_so(page: str) -> None:

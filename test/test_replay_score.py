@@ -152,7 +152,7 @@ def test_annotators_agreement_and_ties_are_told() -> None:
     )
     found = score([given], rounds=0)
     assert found["agreement"]["ties_s"] == 1.0
-    assert found["agreement"]["kappa"] == {"name": "cohen", "value": 0.0}
+    assert found["agreement"]["kappa"] == {"name": "cohen", "value": 0.0, "why": ""}
     assert found["agreement"]["observed"] == 0.5
     assert found["agreement"]["labels"]["angry"] is None
     assert found["frames"]["items"] == 10

@@ -79,7 +79,7 @@ def test_two_are_compared_where_both_have_judged() -> None:
     assert found["annotators"] == ["x", "y"]
     assert found["seconds"] == 3.0
     assert found["observed"] == pytest.approx(2 / 3)
-    assert found["kappa"] == {"name": "cohen", "value": pytest.approx(0.4)}
+    assert found["kappa"] == {"name": "cohen", "value": pytest.approx(0.4), "why": ""}
     assert found["labels"]["happy"] == pytest.approx(0.4)
     assert math.isnan(found["labels"]["fear"])
     assert found["pairs"][0]["kappa"] == found["kappa"]["value"]
@@ -104,9 +104,49 @@ def test_three_are_compared_where_all_have_judged_and_two_by_two() -> None:
     assert pairs["y", "z"]["observed"] == 0.5
 
 
+def test_other_annotators_in_every_recording_are_compared_over_all_of_them() -> None:
+    found = agreement(
+        [
+            [seg(0, 2, "sad", "a"), seg(0, 1, "sad", "b"), seg(1, 2, "fear", "b")],
+            [seg(0, 1, "fear", "c"), seg(0, 1, "fear", "d"), seg(0, 9, "happy", "c", "B")],
+            [seg(0, 1, "sad", who) for who in "abc"],
+        ]
+    )
+    assert found is not None
+    # Ten moments each: sad sad, sad fear, fear fear, sad sad sad; B is judged by one alone.
+    assert found["annotators"] == ["a", "b", "c", "d"]
+    assert found["seconds"] == 4.0
+    assert found["observed"] == pytest.approx(3 / 4)
+    # Shares 1, 1/2, 0 and 1 of sad: 5/8; P_e = 25/64 + 9/64; kappa = (3/4 - 17/32) / (15/32).
+    assert found["kappa"] == {"name": "fleiss", "value": pytest.approx(7 / 15), "why": ""}
+    # Of two classes each alone says the same as both.
+    assert found["labels"]["sad"] == found["labels"]["fear"] == pytest.approx(7 / 15)
+    assert math.isnan(found["labels"]["happy"])
+    met = {(pair["first"], pair["second"]): pair["seconds"] for pair in found["pairs"]}
+    never = {("a", "d"): 0, ("b", "d"): 0}
+    assert met == {("a", "b"): 3, ("a", "c"): 1, ("b", "c"): 1, ("c", "d"): 1, **never}
+
+
+def test_fleiss_kappa_with_more_annotators_of_some_items_weighs_every_item_alike() -> None:
+    counts = np.array([[2, 0], [1, 1], [0, 2]])
+    assert fleiss_kappa(counts * [[1], [3], [1]]) == pytest.approx(
+        # Shares stay 1/2; of 3 and 3 the pairs that agree are 6 + 6 of 30.
+        ((1 + 12 / 30 + 1) / 3 - 1 / 2) / (1 / 2)
+    )
+
+
 def test_annotators_who_never_meet_have_no_kappa() -> None:
     found = agreement([[seg(0, 1, "sad", "x"), seg(1, 2, "sad", "y"), seg(3, 4, "sad", "z")]])
     assert found is not None
     assert found["seconds"] == 0.0
+    assert found["kappa"]["why"] == "nobody judged what another did"
     assert math.isnan(found["kappa"]["value"])
     assert math.isnan(found["observed"])
+
+
+def test_one_class_only_is_why_there_is_no_kappa() -> None:
+    found = agreement([[seg(0, 1, "sad", who) for who in "xyz"], [seg(0, 1, "sad", "x")]])
+    assert found is not None
+    assert math.isnan(found["kappa"]["value"])
+    assert found["kappa"]["why"] == "all gave one class only"
+    assert found["observed"] == 1

@@ -115,6 +115,7 @@ def summary(segments: Sequence[Segment]) -> list[str]:
     lines.append(
         f"annotators {', '.join(names)}: {kappa} {_value(found['kappa']['value'])} "
         f"over {found['seconds']:.1f} s"
+        + (f" ({found['kappa']['why']})" if found["kappa"]["why"] else "")
     )
     if len(found["pairs"]) > 1:
         lines += [

@@ -23,15 +23,19 @@ def agreement(overall: Mapping[str, Any]) -> str:
     if found is None:
         return ""
     kappa = found["kappa"]
-    told = f"{len(found['annotators'])} annotators, who never all judged the same time. "
+    told = f"{len(found['annotators'])} annotators"
     if found["seconds"]:
-        told = (
-            f"{len(found['annotators'])} annotators judged {number(found['seconds'], 1, 's')} "
-            f"together and agree in {percent(found['observed'])} of the time; "
-            f"{str(kappa['name']).capitalize()}'s kappa {number(kappa['value'], 3)} "
-            "(0: as by chance, 1: always). "
+        told += (
+            f", compared over {number(found['seconds'], 1, 's')} that all who label the person "
+            f"in that bag have judged: {percent(found['observed'])} of the pairs of answers "
+            "are the same"
         )
-    told += "The truth is what most of them say."
+    name = f"{str(kappa['name']).capitalize()}'s kappa"
+    if kappa["value"] is None:
+        told += f". {name} cannot be told: {kappa['why']}."
+    else:
+        told += f"; {name} is {number(kappa['value'], 3)} (0: as by chance, 1: always)."
+    told += " The truth is what most of them say."
     pairs = [
         (
             f"{pair['first'] or '-'} and {pair['second'] or '-'}",
@@ -40,6 +44,7 @@ def agreement(overall: Mapping[str, Any]) -> str:
             number(pair["kappa"], 3),
         )
         for pair in found["pairs"]
+        if pair["seconds"]
     ]
     labels = [
         (word(name), number(value, 3))

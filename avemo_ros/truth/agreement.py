@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import combinations
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ GRID_NS: Final = 100_000_000
 """Annotators are compared at moments this far apart [ns], the hop of the estimates."""
 
 Counts = NDArray[np.int64]
+_NONE: Final[Counts] = np.zeros((0, len(EMOTIONS)), np.int64)
 Track = tuple[Counts, Counts]
 """(N,) moments [GRID_NS], rising, and (N,) the class that somebody gave each."""
 
@@ -45,21 +47,22 @@ def cohen_kappa(table: Counts) -> float:
 def fleiss_kappa(counts: Counts) -> float:
     """Agreement of several annotators (Fleiss 1971, Psychological Bulletin 76).
 
+    Who judged an item need not have judged another.  Where not as many have judged each, every
+    item weighs the same (Gwet 2014, Handbook of Inter-Rater Reliability, 4th edition); where as
+    many have, this is Fleiss's own figure.
+
     Args:
-        counts: (N, C) how many of the annotators gave item n class c; as many for every item,
-            two at least.
+        counts: (N, C) how many annotators gave item n class c; two at least for every item.
 
     Returns:
         1 for full agreement, 0 for chance; NaN without items or where all gave one class only.
     """
-    items = len(counts)
-    if items == 0:
+    if len(counts) == 0:
         return math.nan
-    raters = counts[0].sum()
-    observed = ((counts**2).sum() - items * raters) / (items * raters * (raters - 1))
-    shares = counts.sum(0) / (items * raters)
-    expected = float((shares**2).sum())
-    return math.nan if expected == 1 else float((observed - expected) / (1 - expected))
+    expected = float((_shares(counts) ** 2).sum())
+    observed = _pairs_alike(counts)
+    # Shares of items that differ in how many judged them need not add up to 1 to the last bit.
+    return math.nan if math.isclose(expected, 1) else (observed - expected) / (1 - expected)
 
 
 def fleiss_by_class(counts: Counts) -> NDArray[np.float64]:
@@ -71,50 +74,68 @@ def fleiss_by_class(counts: Counts) -> NDArray[np.float64]:
     Returns:
         NaN for a class that nobody gave or everybody gave always.
     """
-    items = len(counts)
-    raters = counts[0].sum() if items else 0
-    shares = counts.sum(0) / max(items * raters, 1)
-    differing = (counts * (raters - counts)).sum(0)
-    chance = items * raters * (raters - 1) * shares * (1 - shares)
-    told = chance > 0
-    kappas = np.full(len(shares), np.nan)
+    kappas = np.full(counts.shape[1], np.nan)
+    if len(counts) == 0:
+        return kappas
+    raters, shares = counts.sum(1, keepdims=True), _shares(counts)
+    differing = (counts * (raters - counts) / (raters * (raters - 1))).mean(0)
+    chance = shares * (1 - shares)
+    told = (counts.sum(0) > 0) & (counts < raters).any(0)
     kappas[told] = 1 - differing[told] / chance[told]
     return kappas
+
+
+def _shares(counts: Counts) -> NDArray[np.float64]:
+    """(C,) how large a part of the answers each class is."""
+    shares: NDArray[np.float64] = (counts / counts.sum(1, keepdims=True)).mean(0)
+    return shares
+
+
+def _pairs_alike(counts: Counts) -> float:
+    """Share of the pairs of annotators of an item that agree, over all items; NaN without."""
+    if len(counts) == 0:
+        return math.nan
+    raters = counts.sum(1)
+    alike = (counts * (counts - 1)).sum(1)
+    return float((alike / (raters * (raters - 1))).mean())
 
 
 def agreement(recordings: Sequence[Iterable[Segment]]) -> dict[str, Any] | None:
     """Agreement of the annotators of some recordings, on a grid of 100 ms.
 
-    Two annotators are compared by Cohen's kappa where both have judged, more than two by
-    Fleiss' kappa where all have.  A class alone is compared as if it were the question whether
-    it is this class.
+    Two annotators are compared by Cohen's kappa where both have judged.  More than two are by
+    Fleiss' kappa: of each person of each recording where all have judged who label that person
+    there, so that not everybody needs to label every recording.  A class alone is compared as
+    if it were the question whether it is this class.
 
     Args:
         recordings: the segments of each.
 
     Returns:
-        The figures by name, some NaN: `annotators`, `seconds` that all have judged, `observed`
-        (share of pairs that agree), `kappa`, its `name` and `value`, `labels` (kappa of each
-        class) and `pairs` (the same for each two).  None where there is one annotator only.
+        The figures by name, some NaN: `annotators`, `seconds` that were compared, `observed`
+        (share of pairs that agree), `kappa` with its `name`, `value` and `why` there is none,
+        `labels` (kappa of each class) and `pairs` (the same for each two).  None where there is
+        one annotator only.
     """
     units = [unit for segments in recordings for unit in _tracks(segments)]
     names = sorted({name for unit in units for name in unit})
     if len(names) < 2:
         return None
     pairs = [_pair(units, first, second) for first, second in combinations(names, 2)]
-    counts = _votes(units, names)
+    counts = np.concatenate([_NONE, *map(_votes, units)])
     if len(names) == 2:
-        kappa, labels = pairs[0]["kappa"], pairs[0]["labels"]
+        name, kappa, labels = "cohen", pairs[0]["kappa"], pairs[0]["labels"]
     else:
-        kappa, labels = fleiss_kappa(counts), _by_label(fleiss_by_class(counts))
-    votes = len(names)
+        name, kappa = "fleiss", fleiss_kappa(counts)
+        labels = _by_label(fleiss_by_class(counts))
+    why = ""
+    if math.isnan(kappa):
+        why = "all gave one class only" if len(counts) else "nobody judged what another did"
     return {
         "annotators": names,
         "seconds": _seconds(len(counts)),
-        "observed": float((counts * (counts - 1)).sum() / (len(counts) * votes * (votes - 1)))
-        if len(counts)
-        else math.nan,
-        "kappa": {"name": "cohen" if votes == 2 else "fleiss", "value": kappa},
+        "observed": _pairs_alike(counts),
+        "kappa": {"name": name, "value": kappa, "why": why},
         "labels": labels,
         "pairs": pairs,
     }
@@ -168,21 +189,21 @@ def _one_class(table: Counts, place: int) -> Counts:
     return np.array([[both, ours], [theirs, table.sum() - both - ours - theirs]])
 
 
-def _votes(units: list[dict[str, Track]], names: list[str]) -> Counts:
-    """(N, C) how many gave each class at every moment that all have judged."""
-    parts = [np.zeros((0, len(EMOTIONS)), np.int64)]
-    for unit in units:
-        if not all(name in unit for name in names):
-            continue
-        common = unit[names[0]][0]
-        for name in names[1:]:
-            common = np.intersect1d(common, unit[name][0], assume_unique=True)
-        votes = np.zeros((len(common), len(EMOTIONS)), np.int64)
-        for moments, classes in (unit[name] for name in names):
-            given = classes[np.searchsorted(moments, common)]
-            votes[np.arange(len(common)), given] += 1
-        parts.append(votes)
-    return np.concatenate(parts)
+def _votes(unit: Mapping[str, Track]) -> Counts:
+    """(N, C) how many gave each class at every moment that all of the unit have judged; none
+    where it is one annotator's."""
+    if len(unit) < 2:
+        return _NONE
+    tracks = list(unit.values())
+    common = reduce(
+        lambda some, more: np.intersect1d(some, more, assume_unique=True),
+        (moments for moments, _ in tracks),
+    )
+    votes = np.zeros((len(common), len(EMOTIONS)), np.int64)
+    for moments, classes in tracks:
+        given = classes[np.searchsorted(moments, common)]
+        votes[np.arange(len(common)), given] += 1
+    return votes
 
 
 def _by_label(kappas: Iterable[float]) -> Mapping[str, float]:
