@@ -15,7 +15,6 @@ import json
 import sys
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -25,20 +24,15 @@ from torch import Tensor, nn
 
 from avemo_ros.data.features import Corpus
 from avemo_ros.data.item import Item
-from avemo_ros.data.prepare import PrepareConfig, prepare
-from avemo_ros.errors import ConfigError, DataError, WeightsError
-from avemo_ros.evaluate.held_out import TRAINED_ON, read_split
+from avemo_ros.evaluate.held_out import TRAINED_ON
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.bundle import MODEL_FILE, LoadedModel, find_model, load_model, save_model
+from avemo_ros.model.bundle import MODEL_FILE, save_model
 from avemo_ros.model.calibration import fit_temperature
-from avemo_ros.model.frame_models import FaceModel
 from avemo_ros.model.live import LiveModel
-from avemo_ros.model.network import FUSIONS, EmotionNet
+from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.speech_fcn import SpeechFCN
 from avemo_ros.train.checkpoint import open_run, write_log, write_text
 from avemo_ros.train.config import FINAL, TrainConfig
-from avemo_ros.train.config_file import read_group
 from avemo_ros.train.fusion import (
     Part,
     answers,
@@ -49,52 +43,15 @@ from avemo_ros.train.fusion import (
     train_attention,
     train_fusion,
 )
+from avemo_ros.train.live_branches import Branches, read_branches
+from avemo_ros.train.live_data import LiveData, read_live_data, whom_they_saw
 from avemo_ros.train.pairs import draw_pairs, face_bank, speech_bank
-from avemo_ros.train.people import Job, Source, describe, describe_parts, read_source
+from avemo_ros.train.people import Job, describe, describe_parts, read_source
 from avemo_ros.train.run import Place, summarise
-from avemo_ros.train.start import PARTS, merged, whom_it_saw
+from avemo_ros.train.start import PARTS, merged
 
 FIGURES: Final = "figures.json"
 _ATTENTION_VIEWS: Final = 6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Branches:
-    """What was trained before."""
-
-    face: LoadedModel
-    speech: LoadedModel
-    """The one that is released."""
-    folds: tuple[tuple[LoadedModel, Path], ...]
-    """Those that left out a fold of speakers each, with their run folders."""
-    fusion: str
-    """One of `network.FUSIONS`."""
-
-    def network(self, fold: int | None) -> EmotionNet:
-        """The live network of a fold, None for the final one, with an untrained fusion."""
-        face, speech = self.face.model, self.of(fold).model
-        assert isinstance(face, FaceModel)
-        assert isinstance(speech, SpeechFCN)
-        # The layout of the CPU's kernels: several times faster.
-        made = EmotionNet(face.branch, speech.branch, self.fusion).eval()
-        return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-    def of(self, fold: int | None) -> LoadedModel:
-        """The speech model of a fold, or the released one."""
-        return self.speech if fold is None else self.folds[fold][0]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Data:
-    """What the fusion learns from."""
-
-    source: Source
-    learned: Corpus
-    """Faces that the face branch was trained on."""
-    faces: tuple[Corpus, ...]
-    """Faces that it was not trained on: the share of each fold."""
-    voices: tuple[Corpus, ...]
-    """Of each fold's speakers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,13 +81,13 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
         DataError: the data or the folds are missing.
         WeightsError: a branch is missing or of another kind.
     """
-    branches = _read_branches(config)
+    branches = read_branches(config)
     source = read_source(config, place.roots)
     open_run(place.out, config, describe_parts(source), resume=resume)
     if (place.out / FINAL / MODEL_FILE).exists():
         return dict(json.loads((place.out / FIGURES).read_text(encoding="utf-8")))
-    data = _read_data(config, source, branches, place)
-    seen = _whom_they_saw(config, branches, data)
+    data = read_live_data(config, source, branches, place)
+    seen = whom_they_saw(config, branches, data)
     torch.manual_seed(config.training.seed)
     final = branches.network(None)
     untrained = copy.deepcopy(final.fusion)
@@ -163,115 +120,6 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
     return report
 
 
-def _read_branches(config: TrainConfig) -> _Branches:
-    if config.model.get("kind", "live") != "live":
-        raise ConfigError("model.kind", config.model["kind"], "live, for task live_fusion")
-    settings = config.live
-    unknown = sorted(set(config.model) - {"kind", "fusion"})
-    if unknown:
-        raise ConfigError(f"model.{unknown[0]}", config.model[unknown[0]], "kind and fusion")
-    fusion = config.model.get("fusion", FUSIONS[0])
-    if fusion not in FUSIONS:
-        raise ConfigError("model.fusion", fusion, " | ".join(FUSIONS))
-    for name in ("face_run", "speech_run"):
-        if not getattr(settings, name):
-            raise ConfigError(f"live.{name}", "", f"a run folder (--set live.{name}=RUN)")
-    face = load_model(find_model(settings.face_run))
-    if not isinstance(face.model, FaceModel) or face.model.classes != EMOTIONS:
-        raise WeightsError(
-            f"{settings.face_run} is '{face.spec.kind}' with {len(face.model.classes)} "
-            "classes; the live model takes a face_cnn or inception with 7"
-        )
-    run = Path(settings.speech_run).expanduser()
-    folders = sorted(path for path in run.glob("fold*") if path.is_dir())
-    if len(folders) < 2:
-        raise DataError(
-            f"{run} has {len(folders)} folders fold0/, fold1/, ...: the fusion needs networks "
-            "that never heard some of the speakers, two at least"
-        )
-    speech = _speech(run / FINAL)
-    parts = tuple((_speech(path), path) for path in folders)
-    return _Branches(face, speech, parts, fusion)
-
-
-def _speech(run: Path) -> LoadedModel:
-    loaded = load_model(find_model(run))
-    if not isinstance(loaded.model, SpeechFCN) or len(loaded.model.classes) == len(EMOTIONS):
-        raise WeightsError(
-            f"{run} is '{loaded.spec.kind}' with {len(loaded.model.classes)} classes; the live "
-            "model takes a speech_fcn with 8"
-        )
-    return loaded
-
-
-def _read_data(config: TrainConfig, source: Source, branches: _Branches, place: Place) -> _Data:
-    made = read_group(PrepareConfig, config.prepare, "prepare")
-    corpora = []
-    for part, rows in (("faces", "face"), ("speech", "voice")):
-        items = [
-            item
-            for item in source.items
-            if (item.has_face and not item.has_voice) == (rows == "face")
-        ]
-        corpus, _ = prepare(items, made, place.cache, place.workers, frozenset({part}))
-        features = corpus.features
-        there = [
-            (one.faces if part == "faces" else one.spectrogram) is not None for one in features
-        ]
-        if not any(there):
-            raise DataError(f"data.train has no data set that gives a {rows}")
-        corpora.append(corpus.only(there))
-    faces, voices = corpora
-    held_keys = {
-        (item.dataset, item.key)
-        for item, held in zip(source.items, source.held, strict=True)
-        if held
-    }
-    held = [(item.dataset, item.key) in held_keys for item in faces.items]
-    if not any(held):
-        raise ConfigError(
-            "data.validation",
-            config.data.validation.name,
-            "the faces that the face run was not trained on, which the fusion learns from",
-        )
-    kept = faces.only(held)
-    shares = [
-        kept.only([row % len(branches.folds) == fold for row in range(len(kept))])
-        for fold in range(len(branches.folds))
-    ]
-    unheard = []
-    for _, folder in branches.folds:
-        inside = {item.subject for item in read_split(folder).held_out(voices.items)}
-        if not inside:
-            raise DataError(f"nobody whom {folder} held out is among the voices at hand")
-        unheard.append(voices.only([item.subject in inside for item in voices.items]))
-    learned = faces.only([not one for one in held])
-    return _Data(source, learned, tuple(shares), tuple(unheard))
-
-
-def _whom_they_saw(
-    config: TrainConfig, branches: _Branches, data: _Data
-) -> list[dict[str, Mapping[str, Any]]]:
-    """Whom the branches 'face' and 'speech' of each fold, and of the final model, say that they
-    were trained on.
-
-    Raises:
-        DataError: on faces or voices that are held out from them.
-    """
-    path = find_model(config.live.face_run)
-    told = [whom_it_saw(path, faces) for faces in data.faces]
-    spoken = [
-        whom_it_saw(find_model(folder), voices)
-        for (_, folder), voices in zip(branches.folds, data.voices, strict=True)
-    ]
-    final = Path(config.live.speech_run).expanduser() / FINAL
-    spoken.append(whom_it_saw(find_model(final)))
-    return [
-        {name: one for name, one in (("face", told[0]), ("speech", heard)) if one is not None}
-        for heard in spoken
-    ]
-
-
 def _attend(network: EmotionNet, learned: Corpus, config: TrainConfig) -> float:
     """Train the frame attention on views of some of the faces."""
     seed, settings = config.training.seed, config.live
@@ -284,7 +132,7 @@ def _attend(network: EmotionNet, learned: Corpus, config: TrainConfig) -> float:
     return train_attention(network.face, bank.as_frames(), settings, seed)
 
 
-def _parts(branches: _Branches, data: _Data, config: TrainConfig) -> list[Part]:
+def _parts(branches: Branches, data: LiveData, config: TrainConfig) -> list[Part]:
     """Vectors of each fold's share of the faces and of its voices."""
     seed, settings = config.training.seed, config.live
     parts = []
@@ -357,8 +205,8 @@ def _report(judged: Sequence[_Judged], temperature: float) -> dict[str, Any]:
 
 def _write(
     network: EmotionNet,
-    branches: _Branches,
-    data: _Data,
+    branches: Branches,
+    data: LiveData,
     fold: int | None,
     seen: Mapping[str, Mapping[str, Any]],
     report: Mapping[str, Any] | None,
@@ -385,7 +233,7 @@ def _write(
 
 
 def _describe(
-    data: _Data, fold: int | None, seen: Mapping[str, Mapping[str, Any]]
+    data: LiveData, fold: int | None, seen: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """split.json, and whom the model and its branches were trained on.
 
