@@ -23,6 +23,9 @@ from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import BagError
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
+bag_recorder = pytest.importorskip("avemo_ros.nodes.bag_recorder")
+record_settings = pytest.importorskip("avemo_ros.nodes.record_settings")
+record_topic = pytest.importorskip("avemo_ros.nodes.record_topic")
 start_graph = ros.start_graph
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
 
@@ -183,6 +186,7 @@ def test_a_bag_that_is_there_is_never_replaced(start_graph: Start, tmp_path: Pat
     node = graph.add(ros.BagRecorder, start=False)
     assert not node.start()
     assert graph.spin(lambda: graph.said("cannot activate", "is there already"))
+    assert not graph.said("records")
     assert counts(bag) == before
 
 
@@ -191,14 +195,81 @@ def test_without_messages_there_is_no_bag(start_graph: Start, tmp_path: Path) ->
     graph.spin_for(0.3)
     ended(node)
     assert graph.spin(lambda: graph.said("nothing came, so there is no bag"))
+    assert node.failed
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_says_which_topics_do_not_come(start_graph: Start, tmp_path: Path) -> None:
-    graph, _, _ = recording(start_graph, tmp_path / "out")
-    for topic in ("/image_raw", "/audio"):
+def test_it_says_which_topics_do_not_come(
+    start_graph: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_topic, "_FAIR_S", 0.5)
+    graph, _, _ = recording(start_graph, tmp_path / "out", "record_topics:=/nods")
+    # Somebody publishes the sound's format, who may have said it once for all.
+    for topic in ("/image_raw", "/audio", "/emotion_states", "/nods"):
         assert graph.spin(lambda topic=topic: graph.said(f"nothing comes on {topic}"), 30.0)
     assert not graph.said("nothing comes on /robot_speaking")
+    assert not graph.said("nothing comes on /audio_info")
+
+
+def silence(comes: Any, began_s: float, now_s: float | None, *came_s: float) -> str:
+    """What diagnostics say of a topic that nobody publishes any more, if they complain."""
+    topic = record_topic.RecordedTopic("/topic", comes)
+    for one in came_s:
+        topic.came(one)
+    entry = topic.status(began_s, now_s)
+    return str(entry.message) if entry.level == ros.DiagnosticStatus.STALE else ""
+
+
+def test_a_topic_that_starts_late_has_a_fair_chance() -> None:
+    steadily = record_settings.Comes.STEADILY
+    assert not silence(steadily, 100.0, 109.0)
+    assert "nothing comes on /topic, so" in silence(steadily, 100.0, 111.0)
+    assert not silence(steadily, 100.0, None)
+    assert not silence(steadily, 100.0, 121.0, 119.5)
+    assert "any more" in silence(steadily, 100.0, 122.0, 119.5)
+
+
+def test_what_comes_at_times_may_be_silent_once_it_is_published() -> None:
+    comes = record_settings.Comes
+    assert "nothing comes" in silence(comes.AT_TIMES, 100.0, 111.0)
+    assert not silence(comes.AT_TIMES, 100.0, 200.0, 105.0)
+    assert not silence(comes.PERHAPS, 100.0, 200.0)
+
+
+def test_without_a_clock_it_says_so_in_time_and_blames_no_topic(
+    start_graph: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_topic, "_FAIR_S", 0.5)
+    monkeypatch.setattr(bag_recorder, "_CLOCK_S", 6.0)
+    out = tmp_path / "out"
+    graph, node, feed = recording(start_graph, out, "use_sim_time:=true")
+    feed.wait_for_pictures_to_be_heard()
+    feed.images.publish(feed.picture())
+    assert graph.spin(lambda: int(graph.figure("bag_recorder: /image_raw", "received")) > 0)
+    assert not graph.said("/clock")
+    assert graph.spin(lambda: graph.said("nothing has come on /clock"), 30.0)
+    assert not graph.said("nothing comes on")
+    ended(node)
+    assert graph.spin(lambda: graph.said("nothing came on /clock, so there is no bag"))
+
+
+def test_what_came_before_the_clock_is_told_once_the_clock_is_there(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    graph, node, feed = recording(start_graph, out, "use_sim_time:=true")
+    clock = graph.probe.create_publisher(ros.Clock, "/clock", 10)
+    feed.wait_for_pictures_to_be_heard()
+    feed.images.publish(feed.picture())
+    assert graph.spin(lambda: int(graph.figure("bag_recorder: /image_raw", "received")) > 0)
+    told = ros.Clock()
+    told.clock.sec = 10
+    assert graph.spin(lambda: clock.publish(told) or node.now_ns() > 0)
+    feed.images.publish(feed.picture())
+    assert graph.spin(lambda: graph.said("before the first on /clock are left out: 1"))
+    ended(node)
+    assert counts(out) == {"/image_raw": 1}
+    assert Bag(out).start_ns == 10 * NS_PER_S
 
 
 @pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGKILL])
