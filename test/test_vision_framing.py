@@ -16,7 +16,8 @@ from tiny_models import FACE, LIVE, SPEECH, made, spec
 from avemo_ros.config import VisionConfig
 from avemo_ros.data.item import Item
 from avemo_ros.model.bundle import save_model
-from avemo_ros.train.framing import main, read_clip
+from avemo_ros.train.framing import main
+from avemo_ros.train.framing_clips import read_clip
 from avemo_ros.train.framing_faces import COLUMNS, FacePlace, enlarged, find_faces
 from avemo_ros.train.framing_scores import score
 from avemo_ros.train.framing_ways import BOX, FRAMINGS, LEVEL, PRESENT, Framing, outside, whole
