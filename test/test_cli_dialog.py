@@ -14,6 +14,7 @@ import pytest
 from bad_endpoint import Server, answer, hang, respond
 
 from avemo_ros.cli.main import main
+from avemo_ros.dialog.about_robot import INFORM
 from avemo_ros.dialog.crisis import HAND_OVER
 from avemo_ros.dialog.made_hops import START_NS, made_hops
 from avemo_ros.dialog.scenario import Feeling, Scenario
@@ -117,7 +118,7 @@ def test_the_documentation_names_every_key_and_every_strategy(
     known = {name for cell in first for name in re.findall(r"`([a-z_]+)`", cell)}
     keys = set(json.loads(out.read_text())) - {"version", "back_end", "turns", "judged_turns"}
     assert keys <= known
-    assert {*StrategyTable.read().strategies, HAND_OVER} <= known
+    assert {*StrategyTable.read().strategies, HAND_OVER, INFORM} <= known
 
 
 def test_the_scenario_of_the_documentation_can_be_played(

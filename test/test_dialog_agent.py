@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 from made_dialog import TABLE, Failing, Saying, agent, feeling, hostile_texts
 
-from avemo_ros.dialog.agent import Answer
+from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.back_end import Message
 from avemo_ros.dialog.prompt import system_prompt
 from avemo_ros.labels import EMOTIONS, UNKNOWN

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from avemo_ros.config import SteadyConfig
+from avemo_ros.dialog.about_robot import INFORM
+from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.back_end import BackEnd, Message
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.context import EmotionalContext
@@ -16,46 +18,16 @@ from avemo_ros.dialog.observer import Observer
 from avemo_ros.dialog.prompt import system_prompt
 from avemo_ros.dialog.prosody import ssml
 from avemo_ros.dialog.responder import OFFLINE, Responder
+from avemo_ros.dialog.situation import Engagement, Tone
 from avemo_ros.dialog.strategy import ASK, Choice, StrategyTable
+from avemo_ros.dialog.subject import Moment, Subject
 from avemo_ros.dialog.words import printable, tokens, without_marks
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import Hop
 from avemo_ros.state.steady import Change
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the robot says to a person's words, and how."""
-
-    utterance: str
-    """The person's words, made printable and cut to the longest that is allowed."""
-    person: str
-    """Who is answered: the id that was given, else the key of the one attended to."""
-    text: str
-    ssml: str
-    """The text as an SSML document."""
-    strategy: str
-    intensity: float
-    """0 to 1."""
-    rate: float
-    """Speaking rate over the voice's usual."""
-    pitch: float
-    """[semitones] against the usual."""
-    volume: float
-    """[dB] against the usual."""
-    gesture: str
-    """A hint for the body; "" for none."""
-    emotion: str
-    confidence: float
-    """The emotion that was taken into account, or 'unknown' and 0."""
-    context: EmotionalContext
-    back_end: str
-    """Who made the text: 'offline', or the model's name."""
-    fallback: bool
-    """A back end was asked, and gave no answer or none that may be said."""
-    failure: str
-    """Why it was not the back end's, or what was wrong with the words; "" if all was well."""
+__all__ = ["Agent", "Answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +40,9 @@ class _Turn:
     person: str
     context: EmotionalContext
     choice: Choice
-    feeling: str
-    """How the person may be said to feel; "" if nothing may be said."""
+    moment: Moment
+    subject: Subject | None
+    """What the words are about, where the table has an answer to that."""
     note: str
     secret: str = ""
     messages: Sequence[Message] = ()
@@ -103,6 +76,7 @@ class Agent:
         self._table = table
         self._back_end = back_end
         self._use_emotion = use_emotion
+        self._memory_s = steady.memory_s
         self._observer = Observer(config, steady)
         self._conversation = Conversation(config)
         self._responder = Responder(table)
@@ -115,6 +89,8 @@ class Agent:
     def observe(self, hop: Hop) -> tuple[Change, ...]:
         """Take the states of one moment; returns the changes that became certain with it."""
         with self._lock:
+            # Not only with the next words, which may never come.
+            self._conversation.forget(hop.stamp_ns)
             return self._observer.push(hop)
 
     def look(self, face_id: str, stamp_ns: int, yaw: float, pitch: float) -> None:
@@ -132,9 +108,7 @@ class Agent:
     def clear(self) -> None:
         """Forget the conversation."""
         with self._lock:
-            self._conversation.clear()
-            self._turns = 0
-            self._epoch += 1
+            self._clear()
 
     def forget_people(self) -> None:
         """Forget everything that was sensed."""
@@ -163,6 +137,8 @@ class Agent:
         turn = self._begin(text, person, stamp_ns)
         if turn.choice.strategy == HAND_OVER:
             return self._end(turn, self._table.crisis.message)
+        if turn.choice.strategy == INFORM:
+            return self._end(turn, "", failure=turn.note)
         if not tokens(turn.utterance):
             return self._end(turn, "", failure="the words are empty")
         if self._back_end is None:
@@ -173,8 +149,15 @@ class Agent:
             return self._end(turn, said, back_end=self._back_end.name, failure=failure)
         return self._end(turn, "", fallback=True, failure=failure)
 
+    def _clear(self) -> None:
+        self._conversation.clear()
+        self._turns = 0
+        self._epoch += 1
+
     def _context(self, words: str, person: str, stamp_ns: int | None) -> EmotionalContext:
-        tone = self._table.lexicon.tone(words)
+        # 'Thanks' is polite; it does not say that all is well.
+        polite = self._table.small_talk.find(words) is not None
+        tone = Tone.NEUTRAL if polite else self._table.lexicon.tone(words)
         context = self._observer.context(person, stamp_ns, tone, self._conversation.said())
         if not self._use_emotion:
             return EmotionalContext(context.stamp_ns, context.person, words=tone)
@@ -188,7 +171,8 @@ class Agent:
         with self._lock:
             self._conversation.forget(self._observer.moment(stamp_ns))
             context = self._context(words, person, stamp_ns)
-            choice = self._choice(text, words, context)
+            subject = self._table.about_robot.find(words)
+            choice = self._choice(text, words, context, subject)
             self._turns += 1
             turn = _Turn(
                 number=self._turns,
@@ -197,13 +181,16 @@ class Agent:
                 person=printable(person[:most]) or context.person,
                 context=context,
                 choice=choice,
-                feeling=self._feeling(context),
+                moment=self._moment(context, person),
+                subject=subject or self._table.small_talk.find(words),
                 note=note,
             )
-            if self._back_end is None or choice.strategy == HAND_OVER:
+            if self._back_end is None or choice.strategy in (HAND_OVER, INFORM):
                 return turn
             strategy = self._table.strategies[choice.strategy]
-            prompt = system_prompt(self._config.role, context, strategy, choice, turn.feeling)
+            prompt = system_prompt(
+                self._config.role, context, strategy, choice, turn.moment.feeling
+            )
             messages = (
                 Message("system", prompt.text),
                 *self._conversation.messages(),
@@ -211,13 +198,31 @@ class Agent:
             )
             return replace(turn, secret=prompt.secret, messages=messages)
 
-    def _choice(self, text: str, words: str, context: EmotionalContext) -> Choice:
+    def _choice(
+        self, text: str, words: str, context: EmotionalContext, asked: Subject | None
+    ) -> Choice:
         crisis = self._table.crisis
         if crisis.found_in(text):
             return Choice(HAND_OVER, 1.0, crisis.style, crisis.gesture, 0, "configured message")
         if not tokens(words):
             return Choice(ASK, 0.0, self._table.strategies[ASK].style.scaled(0.0), "", 0, "")
+        if asked is not None:
+            about = self._table.about_robot
+            return Choice(INFORM, 1.0, about.style, about.gesture, 0, "configured text")
         return self._table.choose(context.situation)
+
+    def _moment(self, context: EmotionalContext, person: str) -> Moment:
+        """What is true now, for texts about the robot."""
+        there = self._observer.engagement(person, context.stamp_ns)
+        return Moment(
+            emotion=context.label,
+            sensed=there in (Engagement.ENGAGED, Engagement.DISTRACTED),
+            feeling=self._feeling(context),
+            model="" if self._back_end is None else self._back_end.name,
+            turns=self._config.max_turns,
+            keep_s=self._config.keep_s,
+            memory_s=self._memory_s,
+        )
 
     def _feeling(self, context: EmotionalContext) -> str:
         if context.label == UNKNOWN or context.confidence < self._config.name_confidence:
@@ -232,7 +237,7 @@ class Agent:
             return "", printable(str(error)) or type(error).__name__
         refusal = self._table.screen.refusal(
             said,
-            may_name=turn.context.label if turn.feeling else "",
+            may_name=turn.context.label if turn.moment.feeling else "",
             most=self._config.max_answer,
             secret=turn.secret,
         )
@@ -242,11 +247,13 @@ class Agent:
         number = turn.number - 1
         if not tokens(turn.utterance):
             return self._responder.unheard(turn=number, last=last)
+        if turn.subject is not None:
+            return self._responder.known(turn.subject, turn.moment, turn=number, last=last)
         return self._responder.answer(
             self._table.strategies[turn.choice.strategy],
             turn.utterance,
             turn=number,
-            feeling=turn.feeling,
+            feeling=turn.moment.feeling,
             last=last,
         )
 
@@ -263,7 +270,10 @@ class Agent:
         choice = turn.choice
         with self._lock:
             text = text or self._offline(turn, self._conversation.last)
-            if turn.epoch == self._epoch:
+            if turn.choice.strategy == INFORM and turn.subject and turn.subject.forget:
+                self._clear()
+                self._observer.clear()
+            elif turn.epoch == self._epoch:
                 self._conversation.add(turn.context.stamp_ns, turn.utterance, text)
         return Answer(
             utterance=turn.utterance,

@@ -15,7 +15,8 @@ import numpy as np
 
 from avemo_ros.clock import to_ns
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.agent import Agent, Answer
+from avemo_ros.dialog.agent import Agent
+from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.back_end import BackEnd
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.judging import claims_too_much, known_emotion, strategy_for_words

@@ -86,6 +86,13 @@ class Fields:
             self.refuse(name, value, f"a number from {low:g} to {high:g}")
         return float(value)  # type: ignore[arg-type]
 
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false."""
+        value = self._get(name, default)
+        if not isinstance(value, bool):
+            self.refuse(name, value, "true or false")
+        return value
+
     def texts(self, name: str, least: int = 1) -> tuple[str, ...]:
         """A list of texts, none of them empty, none twice."""
         value = self._get(name, None)

@@ -6,7 +6,8 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from avemo_ros.dialog.agent import Answer
+from avemo_ros.dialog.about_robot import INFORM
+from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.crisis import HAND_OVER
 from avemo_ros.dialog.scenario import Feeling
@@ -48,9 +49,12 @@ def strategy_for(table: StrategyTable, situation: Situation, truth: str) -> str:
 def strategy_for_words(
     table: StrategyTable, situation: Situation, truth: str, words: str
 ) -> str:
-    """The same for an answer to words, which may be those of a crisis."""
+    """The same for an answer to words; crisis words and questions about the robot come before
+    the table."""
     if table.crisis.found_in(words):
         return HAND_OVER
+    if table.about_robot.find(words) is not None:
+        return INFORM
     return strategy_for(table, situation, truth)
 
 

@@ -10,7 +10,7 @@ from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.context import EmotionalContext, Said
 from avemo_ros.dialog.engagement import Attention
-from avemo_ros.dialog.situation import Band, Tone, Trend, mood_of
+from avemo_ros.dialog.situation import Band, Engagement, Tone, Trend, mood_of
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import Hop
 from avemo_ros.state.memory import EmotionMemory
@@ -41,6 +41,11 @@ class Observer:
     def moment(self, stamp_ns: int | None) -> int:
         """A stamp [ns]; None: that of the newest hop, 0 before the first."""
         return stamp_ns if stamp_ns is not None else self.memory.now_ns or 0
+
+    def engagement(self, person: str, stamp_ns: int | None) -> Engagement:
+        """A person's engagement; arguments as for `context`."""
+        key = self.memory.steady.find(person)
+        return self.attention.of(key, self.moment(stamp_ns))
 
     def context(
         self, person: str, stamp_ns: int | None, words: Tone, said: Sequence[Said]

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from avemo_ros.dialog.strategy import Strategy, StrategyTable
+from avemo_ros.dialog.subject import Moment, Subject
 from avemo_ros.dialog.template import FEELING, TOPIC
 from avemo_ros.dialog.words import tokens
 
@@ -44,10 +45,17 @@ class Responder:
             feeling: how the person may be said to feel; "" if nothing may be said.
             last: what was said last; it is not said again.
         """
+        if self._table.foreign.found_in(words):
+            return _pick(list(self._table.foreign.texts), turn, last)
         topic = self.topic(words)
-        known = {name for name, text in ((TOPIC, topic), (FEELING, feeling)) if text}
-        texts = [one.filled(topic, feeling) for one in strategy.templates if one.slots <= known]
+        values = {TOPIC: topic, FEELING: feeling}
+        known = {name for name, text in values.items() if text}
+        texts = [one.filled(values) for one in strategy.templates if one.slots <= known]
         return _pick(texts, turn, last)
+
+    def known(self, subject: Subject, moment: Moment, *, turn: int, last: str = "") -> str:
+        """What to say to small talk, or to a question about the robot."""
+        return _pick(subject.texts(moment), turn, last)
 
     def unheard(self, *, turn: int, last: str = "") -> str:
         """What to say where there were no words."""
@@ -80,6 +88,6 @@ class Responder:
 
 
 def _pick(texts: list[str], turn: int, last: str) -> str:
-    """One of two or more texts."""
-    fresh = [text for text in texts if text != last]
+    """One of the texts; not the last one again, if there is another."""
+    fresh = [text for text in texts if text != last] or texts
     return fresh[turn % len(fresh)]

@@ -7,43 +7,31 @@ row that fits everything, and that every row can be reached.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.dialog.about_robot import INFORM, AboutRobot
 from avemo_ros.dialog.crisis import HAND_OVER, Crisis
 from avemo_ros.dialog.fields import Fields, read_fields
+from avemo_ros.dialog.foreign import Foreign
 from avemo_ros.dialog.prosody import Style
+from avemo_ros.dialog.row import NAME, Row, read_gesture, read_rows
 from avemo_ros.dialog.screen import Screen
-from avemo_ros.dialog.situation import (
-    Band,
-    Engagement,
-    Mismatch,
-    Situation,
-    Tone,
-    Trend,
-    situations,
-)
+from avemo_ros.dialog.situation import Situation
+from avemo_ros.dialog.small_talk import SmallTalk
+from avemo_ros.dialog.subject import all_texts
 from avemo_ros.dialog.template import Template
 from avemo_ros.dialog.valence import Lexicon
 from avemo_ros.errors import DialogError
-from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.labels import EMOTIONS
 
 ASK: Final = "ask"
 """The strategy for words that cannot be understood; every table has it."""
 _FILE: Final = "dialog.yaml"
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "emotion": (*EMOTIONS, UNKNOWN),
-    "confidence": tuple(one.value for one in Band),
-    "trend": tuple(one.value for one in Trend),
-    "words": tuple(one.value for one in Tone),
-    "mismatch": tuple(one.value for one in Mismatch),
-    "engagement": tuple(one.value for one in Engagement),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,65 +65,12 @@ class Strategy:
             name=name,
             guidance=fields.text("guidance"),
             style=Style.read(fields.inner("style")),
-            gesture=_gesture(fields),
+            gesture=read_gesture(fields),
             source=fields.text("source"),
             templates=templates,
         )
         fields.finish()
         return strategy
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the table."""
-
-    when: Mapping[str, frozenset[str]]
-    """Allowed names by feature; a feature that is not there may be anything."""
-    strategy: str
-    intensity: float
-    """How strongly to follow it, 0 to 1."""
-    gesture: str | None
-    """Instead of the strategy's own."""
-    source: str
-
-    @classmethod
-    def read(cls, fields: Fields, strategies: Iterable[str]) -> Row:
-        """From a row of the file.
-
-        Raises:
-            DialogError: a value is not allowed.
-        """
-        when = {}
-        if fields.has("when"):
-            inner = fields.inner("when")
-            when = {
-                name: inner.choices(name, allowed)
-                for name, allowed in _CONDITIONS.items()
-                if inner.has(name)
-            }
-            inner.finish()
-        (strategy,) = fields.choices("strategy", strategies)
-        row = cls(
-            when=when,
-            strategy=strategy,
-            intensity=fields.number("intensity", 0.0, 1.0),
-            gesture=_gesture(fields) if fields.has("gesture") else None,
-            source=fields.text("source"),
-        )
-        fields.finish()
-        return row
-
-    def fits(self, situation: Situation) -> bool:
-        """Whether every feature is one of the allowed names."""
-        features = {
-            "emotion": situation.emotion,
-            "confidence": situation.confidence.value,
-            "trend": situation.trend.value,
-            "words": situation.words.value,
-            "mismatch": situation.mismatch.value,
-            "engagement": situation.engagement.value,
-        }
-        return all(features[name] in allowed for name, allowed in self.when.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +100,9 @@ class StrategyTable:
     """What is said to words that are empty."""
     feelings: Mapping[str, str]
     """How an emotion is named to a person, for templates with {feeling}."""
+    small_talk: SmallTalk
+    about_robot: AboutRobot
+    foreign: Foreign
     crisis: Crisis
     screen: Screen
     lexicon: Lexicon
@@ -196,9 +134,19 @@ class StrategyTable:
         table = cls(
             language=language,
             strategies=strategies,
-            rows=_rows(fields, strategies),
+            rows=read_rows(fields, strategies),
             unheard=fields.texts("unheard", 2),
             feelings={name: feelings.text(name) for name in EMOTIONS if feelings.has(name)},
+            # A table of one's own may leave these out.
+            small_talk=SmallTalk.read(fields.inner("small_talk"))
+            if fields.has("small_talk")
+            else SmallTalk(),
+            about_robot=AboutRobot.read(fields.inner("about_robot"))
+            if fields.has("about_robot")
+            else AboutRobot(),
+            foreign=Foreign.read(fields.inner("foreign"))
+            if fields.has("foreign")
+            else Foreign(),
             crisis=Crisis.read(fields.inner("crisis")),
             screen=Screen.read(fields.inner("emotion_words"), fields.texts("clinical_words")),
             lexicon=Lexicon.read(file.parent / fields.text("valence")),
@@ -229,14 +177,23 @@ class StrategyTable:
         Raises:
             DialogError: one does.
         """
-        for name, strategy in self.strategies.items():
-            for template in strategy.templates:
-                if self.screen.refusal(template.text, may_name="", most=10**6, secret=""):
-                    raise DialogError(
-                        f"{file}: strategies.{name}.templates is '{template.text}'; allowed: "
-                        "texts without words of emotion_words or clinical_words to the person "
-                        "({feeling} names an emotion where the confidence allows it)"
-                    )
+        texts = [
+            (f"strategies.{name}.templates", template)
+            for name, strategy in self.strategies.items()
+            for template in strategy.templates
+        ]
+        for part, subjects in (
+            ("small_talk.kinds", self.small_talk.kinds),
+            ("about_robot.subjects", self.about_robot.subjects),
+        ):
+            texts += [(f"{part}.{name}", text) for name, text in all_texts(subjects)]
+        for key, template in texts:
+            if self.screen.refusal(template.text, may_name="", most=10**6, secret=""):
+                raise DialogError(
+                    f"{file}: {key} is '{template.text}'; allowed: "
+                    "texts without words of emotion_words or clinical_words to the person "
+                    "({feeling} names an emotion where the confidence allows it)"
+                )
 
 
 def default_path() -> Path:
@@ -255,32 +212,7 @@ def default_path() -> Path:
 
 
 def _checked_name(fields: Fields, name: str) -> bool:
-    if not _NAME.fullmatch(name) or name == HAND_OVER:
-        fields.refuse("", name, f"names such as de_escalate, none of them '{HAND_OVER}'")
+    taken = (HAND_OVER, INFORM)
+    if not NAME.fullmatch(name) or name in taken:
+        fields.refuse("", name, f"names such as de_escalate, none of them {' or '.join(taken)}")
     return True
-
-
-def _gesture(fields: Fields) -> str:
-    gesture = fields.text("gesture", "")
-    if gesture and not _NAME.fullmatch(gesture):
-        fields.refuse("gesture", gesture, "a name such as lean_in, or '' for none")
-    return gesture
-
-
-def _rows(fields: Fields, strategies: Mapping[str, Strategy]) -> tuple[Row, ...]:
-    """The table, every row of which can be reached."""
-    given = fields.rows("table")
-    rows = tuple(Row.read(row, strategies) for row in given)
-    if rows[-1].when:
-        given[-1].refuse("when", dict(rows[-1].when), "nothing: the last row is for all else")
-    left = list(situations())
-    for row, where in zip(rows, given, strict=True):
-        rest = [one for one in left if not row.fits(one)]
-        if len(rest) == len(left):
-            where.refuse(
-                "when",
-                {name: sorted(allowed) for name, allowed in row.when.items()},
-                "what the rows above leave; this row can never be reached",
-            )
-        left = rest
-    return rows

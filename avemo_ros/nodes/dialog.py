@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from avemo_ros.dialog.agent import Answer
+from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 
-from avemo_ros.dialog.agent import Answer
+from avemo_ros.dialog.answer import Answer
 from avemo_ros.nodes import convert_dialog
 from avemo_ros.nodes.dialog_stage import DialogStage, Words
 from avemo_ros.nodes.shell import ManagedNode

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.agent import Agent, Answer
+from avemo_ros.dialog.agent import Agent
+from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.back_end import BackEndError, Message
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
