@@ -20,6 +20,7 @@ from avemo_ros.clock import NS_PER_S
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 restamp = pytest.importorskip("avemo_ros.nodes.restamp")
 serialization = pytest.importorskip("rclpy.serialization")
+definitions = pytest.importorskip("avemo_ros.bag.definitions")
 start_graph = ros.start_graph
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(120)]
 
@@ -166,6 +167,94 @@ def test_types_that_are_not_installed_are_said_and_left_out(
         )
     )
     assert graph.spin(lambda: graph.said("the bag has ended"), 30.0)
+
+
+STATES = ("/emotion_states", "avemo_ros/msg/EmotionStateArray")
+OVERLAY = ("/emotion_overlay", "sensor_msgs/msg/Image")
+
+
+def results_bag(path: Path, *topics: tuple[str, str], seconds: float = 1.0) -> Path:
+    """A bag with an empty message of each topic every tenth of a second."""
+    with BagDraft(path) as draft:
+        for name, kind in topics:
+            definition, digest = definitions.definition_of(kind)
+            draft.add_topic(name, kind, definition=definition, digest=digest)
+        for number in range(round(10 * seconds)):
+            for name, kind in topics:
+                empty = serialization.serialize_message(restamp.message_class(kind)())
+                draft.write(name, bytes(empty), START_NS + number * NS_PER_S // 10)
+    return path
+
+
+def test_results_that_a_node_publishes_live_are_left_out_and_inputs_are_played(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    sound = ("/audio", "audio_common_msgs/msg/AudioDataStamped")
+    graph, node = playing(start_graph, results_bag(tmp_path / "bag", STATES, OVERLAY, sound))
+    # As the live nodes have them; another source of sound is the user's own matter.
+    for kind, topic in (
+        (ros.EmotionStateArray, "/emotion_states"),
+        (ros.Image, "/emotion_overlay"),
+        (ros.AudioDataStamped, "/audio"),
+    ):
+        graph.probe.create_publisher(kind, topic, 10)
+    states = graph.collect(ros.EmotionStateArray, "/emotion_states")
+    heard = graph.collect(ros.AudioDataStamped, "/audio")
+    assert node.start()
+    assert graph.spin(lambda: graph.said("the bag has ended"), 60.0)
+    assert len(heard) == 10
+    assert states == []
+    (line,) = graph.said("recorded results are left out")
+    assert "by /probe: /emotion_overlay, /emotion_states (" in line
+    assert "--topics" in line
+
+
+def test_results_are_played_where_nobody_publishes_them_or_they_are_named(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    bag = results_bag(tmp_path / "bag", STATES)
+    graph, node = playing(start_graph, bag)
+    states = graph.collect(ros.EmotionStateArray, "/emotion_states")
+    assert node.start()
+    assert graph.spin(lambda: graph.said("the bag has ended"), 60.0)
+    assert len(states) == 10
+
+    graph.probe.create_publisher(ros.EmotionStateArray, "/emotion_states", 10)
+    assert node.trigger_deactivate() == ros.SUCCESS
+    assert graph.set(node, "play_topics", "/emotion_states").successful is False
+    assert node.trigger_cleanup() == ros.SUCCESS
+    assert graph.set(node, "play_topics", "/emotion_states").successful
+    assert node.start()
+    assert graph.spin(lambda: len(states) == 20, 60.0)
+    assert not graph.said("left out")
+
+
+def test_results_end_as_soon_as_a_node_publishes_them(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    graph, node = playing(
+        start_graph, results_bag(tmp_path / "bag", STATES, OVERLAY), "loop:=true"
+    )
+    states = graph.collect(ros.EmotionStateArray, "/emotion_states")
+    overlays = graph.collect(ros.Image, "/emotion_overlay")
+    assert node.start()
+    assert graph.spin(lambda: states and overlays, 60.0)
+    graph.probe.create_publisher(ros.EmotionStateArray, "/emotion_states", 10)
+    assert graph.spin(lambda: graph.said("left out", "by /probe: /emotion_states ("), 30.0)
+    graph.spin_for(0.3)
+    before = len(states), len(overlays)
+    assert graph.spin(lambda: len(overlays) > before[1] + 5, 30.0)
+    assert len(states) == before[0]
+
+
+def test_where_nothing_else_is_in_the_bag_it_fails_and_says_why(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    graph, node = playing(start_graph, results_bag(tmp_path / "bag", STATES))
+    graph.probe.create_publisher(ros.EmotionStateArray, "/emotion_states", 10)
+    assert node.start()
+    assert graph.spin(lambda: graph.said("nothing is left to play", "/probe", "--topics"))
+    assert graph.spin(lambda: node.failed)
 
 
 @pytest.mark.parametrize(

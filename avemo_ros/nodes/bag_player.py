@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -10,16 +11,19 @@ from avemo_ros.bag.offers import Offer, read_offers
 from avemo_ros.bag.storage import Channel, Raw
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import BagError, ConfigError
-from avemo_ros.nodes import qos
+from avemo_ros.nodes import ending, qos
 from avemo_ros.nodes.ahead import read_ahead
 from avemo_ros.nodes.parameters import Parameter
-from avemo_ros.nodes.player import LOOP, Player
+from avemo_ros.nodes.player import LOOP, WAIT, Player
 from avemo_ros.nodes.restamp import Restamp, message_class
-from avemo_ros.nodes.shell import run
+from avemo_ros.nodes.results import LiveResults, is_result
 
 BAG: Final = Parameter("bag", "", "Recording to play: a bag's folder, or one file of it.")
 TOPICS: Final = Parameter(
-    "play_topics", "", "Play only these topics, blanks or commas between; empty: all of them."
+    "play_topics",
+    "",
+    "Play only these topics, blanks or commas between; empty: all of them, but for results "
+    "that a running node publishes itself.",
 )
 RATE: Final = Parameter(
     "play_rate", 1.0, "Seconds of the recording in a second.", low=0.01, high=100.0
@@ -50,6 +54,10 @@ _LATCHED_S: Final = 0.2
 _DEPTH: Final = 10
 """Messages kept for a subscriber that is slow for a moment, at least."""
 _MAX_DEPTH: Final = 200
+_MEET_S: Final = 0.5
+"""Nodes on one network know of each other after this time."""
+_LOOK_S: Final = 1.0
+"""How often nodes are looked for that publish the same."""
 
 
 class BagPlayer(Player):
@@ -57,7 +65,9 @@ class BagPlayer(Player):
 
     Stamps stay as they were recorded; with every loop they, and /clock, are later by its
     length, so that no time ever goes back.  All topics are offered reliable, which suits every
-    subscriber; those that were latched are latched.
+    subscriber; those that were latched are latched.  Recorded results that a running node
+    publishes, too, are left out unless they are named: who subscribes could not tell whose
+    they are.
     """
 
     what = "bag"
@@ -70,6 +80,8 @@ class BagPlayer(Player):
         self._outs: dict[tuple[str, str], Any] = {}
         self._stamps: dict[tuple[str, str], Restamp] = {}
         self._loops = 0
+        self._live: LiveResults | None = None
+        self._looked_s = 0.0
 
     def prepare(self) -> None:
         """Look at the bag."""
@@ -103,6 +115,13 @@ class BagPlayer(Player):
                 channel.topic,
                 qos.result(min(max(depth, 1), _MAX_DEPTH), latched=offer.latched),
             )
+        named = bool(self.value(TOPICS))
+        results = {
+            self.resolve_topic_name(channel.topic)
+            for channel in self._channels.values()
+            if not named and is_result(channel.topic, channel.type)
+        }
+        self._live = LiveResults(self, results)
         self.begin(clock=self.value(CLOCK), rate=self.value(RATE))
 
     def close(self) -> None:
@@ -128,6 +147,10 @@ class BagPlayer(Player):
         start_ns = self._bag.start_ns + to_ns(self.value(START))
         self.pace.start(start_ns)
         self.wait_for_subscribers(self._listening)
+        if self._live and not self.value(WAIT):
+            self.pace.stand(_MEET_S)
+        self._leave_live_out()
+        self._say_left_out()
         self._say_latched(start_ns)
         self.pace.start(start_ns)
         self._loops = 0
@@ -163,7 +186,26 @@ class BagPlayer(Player):
     def _leave_out(self, channel: Channel, reason: str) -> None:
         self.get_logger().warning(f"{channel.topic} is left out: {reason}")
 
+    def _leave_live_out(self) -> None:
+        """Play no more what somebody else publishes, and end its topic.
+
+        Raises:
+            BagError: then nothing is left.
+        """
+        self._looked_s = time.monotonic()
+        live = self._live.found() if self._live else set()
+        for key in [one for one in self._outs if self.resolve_topic_name(one[0]) in live]:
+            self.destroy_publisher(self._outs.pop(key))
+        if self._live is not None and live and not self._outs:
+            raise BagError(f"nothing is left to play: {self._live.take_words()}")
+
+    def _say_left_out(self) -> None:
+        words = self._live.take_words() if self._live is not None else ""
+        if words:
+            self.get_logger().warning(words)
+
     def _listening(self) -> int:
+        self._leave_live_out()
         counts = [int(out.get_subscription_count()) for out in self._outs.values()]
         return sum(counts) if max(counts) >= self.value(SUBSCRIBERS) else 0
 
@@ -174,9 +216,13 @@ class BagPlayer(Player):
         for raw in read_ahead(lambda: self._messages(start_ns), _AHEAD, self.stopping):
             if self.wait_until(max(raw.log_ns, start_ns) + later_ns) is None:
                 break
-            message = self._stamps[raw.key].shift(bytes(raw.data), later_ns)
-            self._outs[raw.key].publish(message)
-            self.sent.add()
+            if self._live and time.monotonic() - self._looked_s > _LOOK_S:
+                self._leave_live_out()
+                self._say_left_out()
+            if raw.key in self._outs:
+                message = self._stamps[raw.key].shift(bytes(raw.data), later_ns)
+                self._outs[raw.key].publish(message)
+                self.sent.add()
             period_ns = raw.log_ns - newest.get(raw.key, raw.log_ns)
             newest[raw.key] = last_ns = raw.log_ns
         # The next loop begins one period of its last topic after the end of this.
@@ -196,8 +242,8 @@ class BagPlayer(Player):
         assert self._bag is not None
         latched = [
             channel
-            for channel in self._channels.values()
-            if self._offers.get(channel.topic, Offer()).latched
+            for key, channel in self._channels.items()
+            if key in self._outs and self._offers.get(channel.topic, Offer()).latched
         ]
         known: dict[tuple[str, str], Raw] = {}
         for raw in self._bag.messages(latched):
@@ -213,7 +259,7 @@ class BagPlayer(Player):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node, with the command line's ROS arguments unless others are given."""
-    return run(BagPlayer, args)
+    return ending.run(BagPlayer, args, lambda node: node.failed)
 
 
 if __name__ == "__main__":

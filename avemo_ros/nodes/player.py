@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rosgraph_msgs.msg import Clock
 
 from avemo_ros.clock import to_s
+from avemo_ros.errors import AvemoError
 from avemo_ros.nodes import convert, health, qos
 from avemo_ros.nodes.pace import Pace
 from avemo_ros.nodes.parameters import Parameter
@@ -58,6 +59,8 @@ class Player(ManagedNode):
         self.sent = health.Meter()
         self.zero_ns = 0
         """Stamp of time 0 of the pace [ns]."""
+        self.failed = False
+        """It could not be played to its end."""
         self._clock_out: Any = None
         self._thread: threading.Thread | None = None
         self._ender: Any = None
@@ -76,6 +79,7 @@ class Player(ManagedNode):
         """Start to play; to be called at the end of `open`."""
         if clock:
             self._clock_out = self.create_publisher(Clock, "/clock", qos.result(1))
+        self.failed = False
         self.stopping.clear()
         self._ended.clear()
         self.pace = Pace(self.stopping, rate, self._tell_time if clock else None)
@@ -145,7 +149,9 @@ class Player(ManagedNode):
         try:
             self.play()
         except Exception as error:  # noqa: BLE001  said; the node ends or stays as at the end
-            self.get_logger().error(f"{type(error).__name__}: {error}")
+            self.failed = True
+            kind = "" if isinstance(error, AvemoError) else f"{type(error).__name__}: "
+            self.get_logger().error(f"{kind}{error}")
         else:
             if not self.stopping.is_set():
                 self.get_logger().info(f"the {self.what} has ended")
