@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.bag.clip_names import names_of
 from avemo_ros.bag.from_clips import START_NS, Clip
 from avemo_ros.bag.item import BagPicture
 from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.cli.main import ERROR, main
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
+from avemo_ros.data.item import Item
 from avemo_ros.errors import SourceError
 from avemo_ros.source.media import MediaFile
 from avemo_ros.truth.file import find_labels, read_labels
@@ -167,3 +169,82 @@ def test_what_cannot_be_done_is_said(
     given = [table(tmp_path, "joy,a,0,1") if word == "CLIPS" else word for word in words]
     assert from_clips(*given, "--out", tmp_path / "out") == ERROR
     assert said in capsys.readouterr().err
+
+
+# --- names
+
+
+def clip(key: str, start_s: float | None = None, dataset: str = "clips") -> Item:
+    return Item(dataset, key, Path(key.split("@")[0]), "happy", "clips-ann", start_s=start_s)
+
+
+def test_names_are_as_short_as_tells_the_clips_apart() -> None:
+    keys = ["/far/away/talk.mp4", "/far/away/day1/hello.mp4", "/far/away/day2/Hello.mp4",
+            "../x y/one.wav", "../x y/one.mp4", "two.mp4"]  # fmt: skip
+    assert names_of([clip(key) for key in keys]) == [
+        "talk", "day1_hello", "day2_Hello", "x_y_one_wav", "x_y_one_mp4", "two",
+    ]  # fmt: skip
+    pieces = [clip("/far/talk.mp4@0", 0.0), clip("/far/talk.mp4@2.1", 2.1)]
+    assert names_of(pieces) == ["talk_0", "talk_2.1"]
+    assert names_of([clip("a.b/c.mp4"), clip("a_b/c.mp4")]) == ["a.b_c", "a_b_c"]
+    assert names_of([clip("a b.mp4"), clip("a_b.mp4")]) == ["a_b_mp4", "a_b_mp4_2"]
+    # What a loader calls a clip is no path of somebody's machine.
+    assert names_of([clip("train/Happy/07", dataset="afew")]) == ["train_Happy_07"]
+
+
+def made_of(folder: Path, out: Path, *files: str) -> tuple[int, list[str]]:
+    """Bags of copies of a short clip; the exit status, and the names that are there then."""
+    clips = folder / "clips.csv"
+    lines = [f"{file},joy,ann,2.1,2.3" for file in files]
+    clips.write_text("\n".join(["file,label,subject,start_s,end_s", *lines]) + "\n")
+    for file in files:
+        path = folder / file
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists():
+            path.symlink_to(SAMPLE)
+    return from_clips("--csv", clips, "--out", out), [path.name for path in bags(out)]
+
+
+def test_a_clip_that_came_later_leaves_the_bags_that_are_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert made_of(tmp_path, out, "a/talk.mp4") == (0, ["talk_2.1"])
+    before = (out / "talk_2.1" / "metadata.yaml").stat().st_mtime_ns
+    # Both have the same stem now; the first keeps its bag, and gets no second one.
+    again = made_of(tmp_path, out, "a/talk.mp4", "b/talk.mp4")
+    assert again == (0, ["b_talk_2.1", "talk_2.1"])
+    assert (out / "talk_2.1" / "metadata.yaml").stat().st_mtime_ns == before
+
+
+def test_a_bag_of_another_clip_is_not_taken_for_this_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert made_of(tmp_path, out, "a/talk.mp4")[0] == 0
+    before = (out / "talk_2.1" / "metadata.yaml").read_text()
+    assert made_of(tmp_path, out, "b/talk.mp4") == (2, ["talk_2.1"])
+    assert "talk_2.1 is there already, and was not made of" in capsys.readouterr().err
+    assert (out / "talk_2.1" / "metadata.yaml").read_text() == before
+    clips = tmp_path / "clips.csv"
+    assert from_clips("--csv", clips, "--out", out, "--force") == 0
+    assert (out / "talk_2.1" / "metadata.yaml").read_text() != before
+
+
+def test_bags_of_an_earlier_version_are_kept_under_their_longer_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "a").mkdir()
+    # It named them after the whole path, and did not note of which clip they are.
+    clip_bags.sample_bag(out / "a_talk_2.1", 0.2, 2.1)
+    clip_bags.sample_bag(out / "hello_2.1", 0.2, 2.1)
+    assert made_of(tmp_path, out, "a/talk.mp4") == (0, ["a_talk_2.1", "hello_2.1"])
+    assert "0 bags made" in capsys.readouterr().err
+    # This one has the name by chance: it was of a clip that lay beside the table.
+    assert made_of(tmp_path, out, "b/hello.mp4")[0] == 2
+
+
+def test_names_do_not_depend_on_the_limit(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made_of(tmp_path, tmp_path / "all", "a/talk.mp4", "b/talk.mp4")
+    assert from_clips("--csv", tmp_path / "clips.csv", "--out", out, "--limit", 1) == 0
+    assert [path.name for path in bags(out)] == ["a_talk_2.1"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +57,7 @@ class BagDraft:
         *,
         split_s: float = 0.0,
         force: bool = False,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """Make the folder.
 
@@ -66,6 +67,7 @@ class BagDraft:
             compression: 'none' or 'zstd'.
             split_s: begin a new file after so many seconds of messages [s]; 0: one file.
             force: replace a bag of that name, and what an interrupted run left.
+            notes: for metadata.yaml, as its `custom_data`.
 
         Raises:
             BagError: the bag is there already, or cannot be written.
@@ -83,6 +85,7 @@ class BagDraft:
         self._storage, self._compression = storage, compression
         self._split_ns = to_ns(split_s)
         self._force = force
+        self._notes = dict(notes or {})
         self._store: Typestore | None = None
         self._topics: dict[str, _Topic] = {}
         self._connections: dict[str, Connection] = {}
@@ -248,7 +251,8 @@ class BagDraft:
         if self._part is None and not self._finished:
             self._part_for(0)
         self._end_part()
-        text = yaml.safe_dump({_INFORMATION: _merged(self._finished)}, sort_keys=False)
+        told = {**_merged(self._finished), "custom_data": self._notes or None}
+        text = yaml.safe_dump({_INFORMATION: told}, sort_keys=False)
         (self.partial / _METADATA).write_text(text, encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -72,8 +72,15 @@ class Extent:
 class ClipBag:
     """The bag of one clip, to be filled while its block lasts."""
 
-    def __init__(self, path: Path, form: Form, *, force: bool = False) -> None:
-        """Make the bag's folder.
+    def __init__(
+        self,
+        path: Path,
+        form: Form,
+        *,
+        force: bool = False,
+        notes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the bag's folder; `notes` as for `BagWriter`.
 
         Raises:
             BagError: the bag is there already and not to be replaced, or cannot be written.
@@ -81,7 +88,12 @@ class ClipBag:
         """
         self._form = form
         self._writer = BagWriter(
-            path, form.storage, form.compression, jpeg_quality=form.jpeg_quality, force=force
+            path,
+            form.storage,
+            form.compression,
+            jpeg_quality=form.jpeg_quality,
+            force=force,
+            notes=notes,
         )
 
     def __enter__(self) -> ClipBag:

@@ -9,6 +9,8 @@ from typing import Any, Final
 import yaml
 
 METADATA: Final = "metadata.yaml"
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Where thousands of bags are asked: the one in C takes a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,14 @@ def read_metadata(path: Path) -> Metadata:
         return Metadata(
             problem=f"{METADATA} is damaged ({first}); the files themselves are used"
         )
+
+
+def read_custom_data(folder: Path) -> dict[str, str]:
+    """What whoever wrote a bag has noted in its metadata.yaml; nothing where there is none."""
+    try:
+        text = (folder / METADATA).read_text(encoding="utf-8")
+        content: Any = _LOADER(text).get_single_data()
+        noted = content["rosbag2_bagfile_information"]["custom_data"]
+        return {str(name): str(value) for name, value in noted.items()}
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return {}

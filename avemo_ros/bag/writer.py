@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -37,6 +38,7 @@ class BagWriter:
         jpeg_quality: int = 0,
         split_s: float = 0.0,
         force: bool = False,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """Make the bag's folder.
 
@@ -47,6 +49,7 @@ class BagWriter:
             jpeg_quality: 1 to 100: compressed pictures; 0: raw ones.
             split_s: begin a new file after so many seconds of messages [s]; 0: one file.
             force: replace a bag of that name, and what an interrupted run left.
+            notes: for metadata.yaml, as its `custom_data`.
 
         Raises:
             BagError: the bag is there already, or cannot be written.
@@ -54,7 +57,9 @@ class BagWriter:
         """
         if not 0 <= jpeg_quality <= 100:
             raise ConfigError("jpeg quality", jpeg_quality, "1 to 100, or 0 for raw pictures")
-        self._draft = BagDraft(path, storage, compression, split_s=split_s, force=force)
+        self._draft = BagDraft(
+            path, storage, compression, split_s=split_s, force=force, notes=notes
+        )
         self._quality = jpeg_quality
         self._encoder = Encoder(messages.typestore())
         self._added: set[str] = set()

@@ -11,11 +11,12 @@ from typing import Final
 
 from tqdm import tqdm
 
+from avemo_ros.bag.clip_names import MARK, mark_of, marks_in, names_by_key, names_of
 from avemo_ros.bag.from_clips import Clip, ClipBag, Extent, Form
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
 from avemo_ros.cli.options import read_options
 from avemo_ros.cli.settings import read_config
-from avemo_ros.data.files import PICTURES, SOUND, VIDEO
+from avemo_ros.data.files import PICTURES
 from avemo_ros.data.item import Item
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError, SourceError
@@ -29,7 +30,6 @@ LACKING: Final = 1
 """Done, but some clips gave no bag."""
 _JPEG_QUALITY: Final = 95
 _SHOWN: Final = 5
-_SUFFIXES: Final = "|".join(re.escape(suffix) for suffix in SOUND + VIDEO)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,16 +103,16 @@ def run(args: argparse.Namespace) -> int:
         args.size,
         read_config(args.config, []) if args.features else None,
     )
-    names = _names(items)
+    places = _places(items, args.out, force=args.force)[: args.limit]
+    items = items[: args.limit]
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
     kept, troubles = 0, list(unread)
-    for item, name in tqdm(
-        list(zip(items, names, strict=True)), unit="clip", disable=not sys.stderr.isatty()
+    for item, path in tqdm(
+        list(zip(items, places, strict=True)), unit="clip", disable=not sys.stderr.isatty()
     ):
-        path = args.out / name
         if path.exists() and not args.force:
             kept += 1
             continue
@@ -155,23 +155,31 @@ def _items(args: argparse.Namespace) -> tuple[list[Item], list[str]]:
         )
     if len(clips) < len(listing.items):
         _say(f"{len(listing.items) - len(clips)} single pictures are left out")
-    return clips[: args.limit], unread
+    return clips, unread
 
 
-def _names(items: Sequence[Item]) -> list[str]:
-    """Names of folders from the keys, each another."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for item in items:
-        key = re.sub(rf"({_SUFFIXES})(?=@|$)", "", item.key, flags=re.IGNORECASE)
-        plain = re.sub(r"[^\w.-]+", "_", key).strip("._") or "clip"
-        name, number = plain, 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{plain}_{number}"
-        taken.add(name.lower())
-        names.append(name)
-    return names
+def _places(items: Sequence[Item], out: Path, *, force: bool) -> list[Path]:
+    """Where the bag of each clip is, or is to be.
+
+    Raises:
+        BagError: something else has the name.
+    """
+    marks = marks_in(out)
+    by_mark = {mark: path for path, mark in marks.items() if mark}
+    places: dict[Path, None] = {}
+    for item, name, earlier in zip(items, names_of(items), names_by_key(items), strict=True):
+        place = by_mark.get(mark_of(item))
+        if place is None and marks.get(out / earlier) == "":
+            place = out / earlier
+        if place is None:
+            place = out / name
+            if place in places or (place.exists() and not force):
+                raise BagError(
+                    f"{place} is there already, and was not made of this part of "
+                    f"{item.path}; name another --out, or have it replaced with --force"
+                )
+        places[place] = None
+    return list(places)
 
 
 def _make(item: Item, path: Path, form: Form, *, force: bool) -> str:
@@ -179,7 +187,7 @@ def _make(item: Item, path: Path, form: Form, *, force: bool) -> str:
     clip = Clip(item.path, item.start_s or 0.0, item.end_s, item.has_face, item.has_voice)
     # What is there by now is the rest of an interrupted run, or is to be made anew.  The label
     # comes first: a bag that is whole has one.
-    with ClipBag(path, form, force=True) as bag:
+    with ClipBag(path, form, force=True, notes={MARK: mark_of(item)}) as bag:
         extent = bag.fill(clip)
         _write_label(item, extent, path.with_name(f"{path.name}.labels.csv"), force=force)
     return extent.trouble
