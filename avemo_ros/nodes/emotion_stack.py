@@ -9,7 +9,7 @@ from __future__ import annotations
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.model.predictor import Predictor
-from avemo_ros.nodes import picture_stage, sound_stage
+from avemo_ros.nodes import picture_stage, sound_settings
 from avemo_ros.nodes.picture_stage import PictureStage
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.sound_stage import SoundStage
@@ -23,7 +23,7 @@ class EmotionStack(ManagedNode):
     live_groups = ("emotion", "steady")
 
     def __init__(self) -> None:
-        parameters = dict.fromkeys((*picture_stage.PARAMETERS, *sound_stage.PARAMETERS))
+        parameters = dict.fromkeys((*picture_stage.PARAMETERS, *sound_settings.PARAMETERS))
         super().__init__(
             "emotion_stack", list(parameters), ["vision", "audio", "emotion", "steady", "model"]
         )

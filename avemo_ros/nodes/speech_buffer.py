@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from avemo_ros.nodes import sound_stage
+from avemo_ros.nodes import sound_settings
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.sound_stage import SoundStage
 
@@ -13,7 +13,7 @@ class SpeechBufferNode(ManagedNode):
     """`audio` and `audio_info` to `spectrogram`."""
 
     def __init__(self) -> None:
-        super().__init__("speech_buffer", sound_stage.PARAMETERS, ["audio"])
+        super().__init__("speech_buffer", sound_settings.PARAMETERS, ["audio"])
         self._sound: SoundStage | None = None
 
     def prepare(self) -> None:
