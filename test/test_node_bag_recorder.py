@@ -190,6 +190,16 @@ def test_a_bag_that_is_there_is_never_replaced(start_graph: Start, tmp_path: Pat
     assert counts(bag) == before
 
 
+def test_what_is_no_name_of_a_topic_is_said_before_anything_is_made(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    graph = start_graph(f"record_out:={tmp_path / 'out'}", "record_topics:='/nods /a:b'")
+    node = graph.add(ros.BagRecorder, start=False)
+    assert not node.start()
+    assert graph.spin(lambda: graph.said("cannot configure", "'record_topics' is '/a:b'"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_messages_there_is_no_bag(start_graph: Start, tmp_path: Path) -> None:
     graph, node, _ = recording(start_graph, tmp_path / "out")
     graph.spin_for(0.3)

@@ -13,10 +13,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "The nodes that listen need use_sim_time, e.g.\n"
         "  ros2 launch avemo_ros emotion.launch.py use_sim_time:=true\n"
-        "or let ros2 launch avemo_ros replay.launch.py bag:=BAG start both.\n"
-        "Leave out recorded results (--topics) where a running node publishes them itself.\n\n"
-        "exit status: 0 played or stopped by Ctrl-C, 1 the bag cannot be played or a value\n"
-        "is not allowed, 2 ROS is missing or the usage is wrong"
+        "or let ros2 launch avemo_ros replay.launch.py bag:=BAG start both.\n\n"
+        "Recorded results (emotion_states, face_tracks and whatever else nodes of this\n"
+        "package make) are left out where a running node publishes the same, so that nobody\n"
+        "gets both mixed; topics that --topics names are played all the same.\n\n"
+        "exit status: 0 played or stopped by Ctrl-C; 1 the bag cannot be played, or not to\n"
+        "its end, or a value is not allowed; 2 ROS is missing or the usage is wrong; 130\n"
+        "interrupted before it began"
     )
     parser.add_argument("bag", type=Path, metavar="BAG", help="a bag's folder, or a file of it")
     parser.add_argument(

@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Without either, and without --states and --topics, it is --raw --states.\n\n"
         "The recording goes on until Ctrl-C; OUT.partial then becomes OUT.  What a killed\n"
         "recording left in OUT.partial can be checked, evaluated and played as well.\n\n"
-        "exit status: 0 recorded, 1 the recording could not begin or go on, or a value is not\n"
-        "allowed, 2 ROS is missing or the usage is wrong"
+        "exit status: 0 recorded; 1 the recording could not begin or go on, nothing came, or\n"
+        "a value is not allowed; 2 ROS is missing or the usage is wrong; 130 interrupted\n"
+        "before it began"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="bag to write")
     content = parser.add_mutually_exclusive_group()

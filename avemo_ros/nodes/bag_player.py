@@ -166,7 +166,10 @@ class BagPlayer(Player):
             ConfigError: a topic is wanted that the bag has not got.
         """
         there = {channel.topic for channel in bag.channels}
-        topics = set(self.value(TOPICS).replace(",", " ").split())
+        # In a bag all names are whole.
+        topics = {
+            f"/{name.lstrip('/')}" for name in self.value(TOPICS).replace(",", " ").split()
+        }
         for missing in sorted(topics - there):
             raise ConfigError(TOPICS.name, missing, ", ".join(sorted(there)))
         for channel in bag.channels:

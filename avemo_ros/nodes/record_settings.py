@@ -5,7 +5,11 @@ from __future__ import annotations
 import enum
 from typing import Final
 
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.validate_topic_name import validate_topic_name
+
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
+from avemo_ros.errors import ConfigError
 from avemo_ros.nodes.parameters import Parameter
 from avemo_ros.nodes.shell import ManagedNode
 
@@ -78,7 +82,11 @@ _FEATURES: Final = {"face_tracks": Comes.STEADILY, "spectrogram": Comes.STEADILY
 
 
 def topics_of(node: ManagedNode) -> dict[str, Comes]:
-    """What is recorded, by names after remapping."""
+    """What is recorded, by names after remapping.
+
+    Raises:
+        ConfigError: a name cannot be that of a topic.
+    """
     wanted: dict[str, Comes] = {}
     if node.value(CONTENT) == "raw":
         picture = "image_raw/compressed" if node.value(COMPRESSED) else "image_raw"
@@ -89,5 +97,10 @@ def topics_of(node: ManagedNode) -> dict[str, Comes]:
         wanted["emotion_states"] = Comes.STEADILY
     topics = {node.resolve_topic_name(name): comes for name, comes in wanted.items()}
     for name in node.value(TOPICS).replace(",", " ").split():
+        try:
+            validate_topic_name(name)
+        except InvalidTopicNameException as error:
+            reason = str(error).partition(":")[2].partition("\n")[0].strip(" :")
+            raise ConfigError(TOPICS.name, name, f"names of topics ({reason})") from error
         topics.setdefault(node.resolve_topic_name(name), Comes.AT_TIMES)
     return topics
