@@ -109,6 +109,16 @@ def test_features_are_recorded_without_pictures_or_sound(
     assert set(counts(out)) == {"/face_tracks", "/spectrogram", "/emotion_states"}
 
 
+def test_what_further_topics_hold_of_people_is_not_denied(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    graph = start_graph(
+        f"record_out:={tmp_path / 'out'}", "record_content:=nothing", "record_topics:=/faces"
+    )
+    graph.add(ros.BagRecorder)
+    assert graph.said("neither pictures nor sound", "and whatever the further topics hold")
+
+
 def test_raw_pictures_and_sound_are_recorded_and_it_says_so(
     start_graph: Start, tmp_path: Path
 ) -> None:

@@ -22,10 +22,10 @@ from avemo_ros.nodes.record_settings import (
     OUT,
     PARAMETERS,
     QUEUE,
-    SAYS,
     SPLIT,
     STORAGE,
     TOPICS,
+    says,
     topics_of,
 )
 from avemo_ros.nodes.record_topic import RecordedTopic
@@ -92,7 +92,7 @@ class BagRecorder(ManagedNode):
         )
         topics = topics_of(self)
         # Only now: a folder that cannot be made would belie it.
-        self.get_logger().info(f"records {SAYS[self.value(CONTENT)]}")
+        self.get_logger().info(f"records {says(self)}")
         self.get_logger().info(f"records {', '.join(topics)} into {self.value(OUT)}")
         limit = self.value(QUEUE) * _MEGABYTE
         self._worker = Worker(
@@ -251,7 +251,7 @@ class BagRecorder(ManagedNode):
         if worker is not None and worker.dropped:
             message = "messages are left out: the disk does not keep up"
             return health.status("bag", health.WARN, message, values)
-        return health.status("bag", health.OK, f"records {SAYS[self.value(CONTENT)]}", values)
+        return health.status("bag", health.OK, f"records {says(self)}", values)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -54,13 +54,12 @@ PARAMETERS: Final = (
     QUEUE,
 )
 
-SAYS: Final = {
+_SAYS: Final = {
     "raw": "raw pictures and sound of people; these are personal data",
     "features": "no pictures and no sound, but features of people: small grey crops of their "
     "faces, landmarks and spectrograms of their speech; these are personal data, too",
     "nothing": "neither pictures nor sound nor features of people",
 }
-"""What of people is in the bag, by content."""
 
 
 class Comes(enum.Enum):
@@ -79,6 +78,12 @@ _SOUND: Final = {
     "robot_speaking": Comes.PERHAPS,
 }
 _FEATURES: Final = {"face_tracks": Comes.STEADILY, "spectrogram": Comes.STEADILY}
+
+
+def says(node: ManagedNode) -> str:
+    """What of people is in the bag."""
+    also = ", and whatever the further topics hold of them" if node.value(TOPICS) else ""
+    return f"{_SAYS[node.value(CONTENT)]}{also}"
 
 
 def topics_of(node: ManagedNode) -> dict[str, Comes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -43,6 +44,7 @@ class Advice:
         self._clocks = clocks
         self._now = now
         self._last_s: float | None = None
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, node: Node) -> Advice:
@@ -58,8 +60,11 @@ class Advice:
         Args:
             age_s: how far the stamps are behind the node's clock [s].
         """
-        last_s, self._last_s = self._last_s, self._now()
-        if last_s is not None and self._last_s - last_s < _NEW_S:
+        now_s = self._now()
+        # Inputs are looked at on threads of their own.
+        with self._lock:
+            last_s, self._last_s = self._last_s, now_s
+        if last_s is not None and now_s - last_s < _NEW_S:
             return ""
         return f"; {self._words(age_s)}, or {_ANY}"
 
