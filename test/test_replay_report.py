@@ -293,3 +293,14 @@ def test_of_enough_segments_the_ranges_are_shown() -> None:
     assert re.search(r"<dt>accuracy, segments</dt><dd>[\d.]+ %</dd><dd>[\d.]+ to [\d.]+<", text)
     assert "Ranges are 95 % intervals, bootstrapped over 12 segments in 100 rounds." in text
     assert "too few" not in text
+
+
+def test_a_stretch_that_fits_the_page_names_its_label_once(page: str) -> None:
+    # "hall" is angry from its beginning to its end.
+    assert page.count(">angry</text>") == 1
+
+
+def test_what_was_tracked_is_called_what_it_is(page: str) -> None:
+    assert "Judged by labelled ids" in page
+    assert "of the estimates covered" in page
+    assert '<th scope="col">Pictures</th>' not in page

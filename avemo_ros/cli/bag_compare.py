@@ -76,6 +76,7 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     lines += [
         f"{run['name']}: {run['segments_better']} segments better, "
         f"{run['segments_worse']} worse"
+        + ("" if run["sign_test"] is None else f" (sign test: {run['sign_test']:.2g})")
         for run in runs[1:]
     ]
     return lines

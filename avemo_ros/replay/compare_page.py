@@ -94,7 +94,14 @@ def _figures(names: Sequence[str], figures: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (FIGURES[item["name"]].text, *_cells(FIGURES[item["name"]], item)) for item in figures
     ]
-    return section("Figures of all bags", table(("Figure", *_head(names)), rows))
+    return section(
+        "Figures of all bags",
+        paragraph(
+            "Better and worse say which way a figure went, not that this is more than chance: "
+            "see the sign test for that."
+        ),
+        table(("Figure", *_head(names)), rows),
+    )
 
 
 def _bags(names: Sequence[str], bags: Sequence[Mapping[str, Any]]) -> str:
@@ -122,7 +129,7 @@ def _alike(item: Mapping[str, Any]) -> bool:
 def _head(names: Sequence[str]) -> list[str]:
     head = [names[0]]
     for name in names[1:]:
-        head += [name, "less the first"]
+        head += [name, "difference"]
     return head
 
 

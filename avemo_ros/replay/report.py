@@ -68,6 +68,7 @@ def render(outcome: Outcome, *, thumbnails: bool = False) -> str:
         (
             _warnings(result),
             _tiles(result),
+            paragraph(in_a_sentence(overall), "sub"),
             _limits(result["thresholds"]),
             _lost(result["failed"]),
             _worst(overall),
@@ -83,7 +84,7 @@ def render(outcome: Outcome, *, thumbnails: bool = False) -> str:
             labelled.valence_arousal(overall),
             _how(result),
         ),
-        f"<p>{escape(in_a_sentence(overall))} {_READ}</p><p>{_privacy(thumbnails)}</p>",
+        f"<p>{_READ}</p><p>{_privacy(thumbnails)}</p>",
     )
 
 

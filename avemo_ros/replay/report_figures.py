@@ -144,7 +144,7 @@ def stability(overall: Mapping[str, Any]) -> str:
     kinds = (
         ("true changes", "truth_changes"),
         ("changes of the label", "changes"),
-        ("of these without a true one", "false_changes"),
+        ("of these to a wrong label", "false_changes"),
         ("claims that got lost", "lost_claims"),
     )
     rows = [(text, found[key], number(found[f"{key}_per_minute"], 1)) for text, key in kinds]

@@ -64,11 +64,12 @@ def tracking(overall: Mapping[str, Any]) -> str:
     found = overall["tracking"]
     if found is None:
         return ""
+    judged = "pictures" if found["by"] == "boxes" else "estimates"
     told = (
         f"Judged by labelled {found['by']}: "
         f"{counted(found['id_switches'], 'id switch', 'id switches')}, "
         f"{counted(found['fragmentations'], 'fragmentation')}, "
-        f"{percent(found['coverage'])} of the pictures covered"
+        f"{percent(found['coverage'])} of the {judged} covered"
     )
     if found["overlap"] is not None:
         told += f", mean overlap {number(found['overlap'])}"
@@ -83,7 +84,7 @@ def tracking(overall: Mapping[str, Any]) -> str:
         )
         for item in found["persons"]
     ]
-    head = ("Person", "Bag", "Pictures", "Covered", "Id switches", "Fragmentations")
+    head = ("Person", "Bag", judged.capitalize(), "Covered", "Id switches", "Fragmentations")
     return section("Tracking", paragraph(f"{told}."), table(head, rows))
 
 

@@ -22,13 +22,14 @@ def style() -> str:
 _LIGHT: Final = (
     "--bg:#f6f7f9;--card:#fff;--ink:#1c2128;--soft:#59636e;--line:#d8dee4;--row:#eef1f4;"
     "--bar:#7aa2cf;--mark:#c2410c;--face:#7fa8a3;--voice:#c3a27a;--heat:#2a6fd0;"
-    "--good:#1a7f4b;--bad:#b42318;--warn:#9a3412;"
+    "--good:#1a7f4b;--bad:#b42318;--warn:#9a3412;--edge:#1c212833;"
 )
 _DARK: Final = (
     "--bg:#0f1318;--card:#181d24;--ink:#e8ecf1;--soft:#9aa5b1;--line:#2f3742;--row:#222932;"
     "--bar:#4f7fb3;--mark:#f59e5b;--face:#5f9089;--voice:#a98455;--heat:#5c9df5;"
-    "--good:#5dc48f;--bad:#f38b80;--warn:#fdba74;"
+    "--good:#5dc48f;--bad:#f38b80;--warn:#fdba74;--edge:#0009;"
 )
+# A shadow at an edge of `.wide` tells that there is more to scroll to; the names stay in sight.
 _RULES: Final = """
 *{box-sizing:border-box}
 html{scroll-behavior:smooth;scroll-padding:80px}
@@ -59,14 +60,23 @@ svg text{fill:var(--soft)}.strong,svg .strong{fill:var(--ink)}
 .grid{stroke:var(--line);fill:none}.axis{stroke:var(--soft);fill:none}
 .bar{fill:var(--bar)}.mark{fill:var(--mark)}.curve{stroke:var(--mark);fill:none;stroke-width:2}
 .ideal{stroke:var(--soft);stroke-dasharray:4 4;fill:none}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto;
+background:linear-gradient(to right,var(--card) 40%,transparent) 0 0/40px 100% no-repeat local,
+linear-gradient(to left,var(--card) 40%,transparent) 100% 0/40px 100% no-repeat local,
+linear-gradient(to right,var(--edge),transparent) 0 0/12px 100% no-repeat scroll,
+linear-gradient(to left,var(--edge),transparent) 100% 0/12px 100% no-repeat scroll}
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;margin-top:8px}
 caption{text-align:left;color:var(--soft);padding-bottom:4px}
 th,td{padding:4px 10px;text-align:left;border-bottom:1px solid var(--line)}
 td{white-space:nowrap}th{color:var(--soft);font-weight:500;vertical-align:bottom}
-tbody th{vertical-align:middle;color:var(--ink);min-width:14ch;max-width:36ch;
+tbody th{vertical-align:middle;color:var(--ink);min-width:12ch;max-width:36ch;
 overflow-wrap:anywhere}
-.confusion td{text-align:right;border:1px solid var(--card);padding:4px 8px;min-width:52px;
+tr>:first-child{position:sticky;left:0;background:var(--card)}
+@media(max-width:600px){th,td{padding:4px 6px}tbody th{min-width:16ch;max-width:18ch}}
+.confusion{table-layout:fixed;width:100%;min-width:420px}.confusion th{padding:4px 2px;
+min-width:0;font-size:12px;overflow-wrap:normal}.confusion thead td{width:64px}
+.confusion td+td,.confusion thead th{text-align:right}
+.confusion td{text-align:right;border:1px solid var(--card);padding:4px 6px;
 background:color-mix(in srgb,var(--heat) calc(var(--share)*.75),var(--card))}
 .confusion td small{display:block;font-size:10px;opacity:.75}
 .confusion .hit{outline:1px solid var(--soft);outline-offset:-2px;font-weight:600}

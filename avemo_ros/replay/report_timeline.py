@@ -31,8 +31,9 @@ SHOT: Final = 64
 """Heights of the rows [pixels]."""
 _LETTER: Final = 7.4
 """Width of a letter, to see whether a word fits [pixels]."""
-_WORD: Final = 600.0
-"""A long stretch names its label about this often [pixels], so that one is in sight."""
+_WORD: Final = 900.0
+"""A long stretch names its label about this often [pixels], so that one is in sight; what fits
+the page names it once, or it would look like two stretches."""
 _STEPS: Final = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 
