@@ -383,6 +383,77 @@ def test_a_request_that_was_given_up_leaves_no_thread_and_no_connection() -> Non
         )
 
 
+class Resolver:
+    """Name lookups that hang until they are let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = 0
+        self.go = threading.Event()
+        self._real = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
+
+    def _look_up(self, host: Any, *args: Any, **given: Any) -> Any:
+        if host not in ("llm.example.org", b"llm.example.org"):
+            return self._real(host, *args, **given)
+        self.asked += 1
+        assert self.go.wait(PATIENCE_S)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def _threads(name: str) -> int:
+    return sum(item.name.startswith(name) for item in threading.enumerate())
+
+
+def test_a_lookup_that_hangs_holds_one_thread_and_is_not_waited_for_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resolver = Resolver(monkeypatch)
+    config = EndpointConfig(
+        base_url="https://llm.example.org/v1",
+        model="m",
+        deadline_s=PATIENCE_S,
+        connect_timeout_s=0.3,
+        retries=0,
+    )
+    back_end = Endpoint(config)
+    before = threading.active_count()
+    with pytest.raises(BackEndError) as caught:
+        back_end.complete(WORDS)
+    assert caught.value.kind == "timeout"
+    for _ in range(5):
+        with pytest.raises(BackEndError, match="lookup of its name hangs") as caught:
+            back_end.complete(WORDS)
+        assert caught.value.kind == "refused"
+    _until(lambda: _threads("dialog-endpoint") == 0)
+    assert resolver.asked == 1
+    assert _threads("dialog-name") == 1
+    assert threading.active_count() <= before + 1
+    # When it comes back at last, the name is looked up anew.
+    resolver.go.set()
+    _until(lambda: _threads("dialog-name") == 0)
+    with pytest.raises(BackEndError, match="Name or service not known"):
+        back_end.complete(WORDS)
+    assert resolver.asked == 2
+
+
+def test_requests_at_the_same_time_share_a_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolver = Resolver(monkeypatch)
+    config = EndpointConfig(
+        base_url="https://llm.example.org/v1",
+        model="m",
+        deadline_s=PATIENCE_S,
+        connect_timeout_s=PATIENCE_S,
+    )
+    back_end = Endpoint(config)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(back_end.complete, WORDS) for _ in range(4)]
+        _until(lambda: _threads("dialog-endpoint") == 4 and resolver.asked == 1)
+        resolver.go.set()
+        errors = [one.exception(PATIENCE_S) for one in asked]
+    assert all("Name or service not known" in str(error) for error in errors)
+    assert not any("hangs" in str(error) for error in errors)
+
+
 def _until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not holds():

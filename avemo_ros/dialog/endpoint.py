@@ -28,6 +28,7 @@ from avemo_ros.dialog.back_end import BackEndError, Message
 from avemo_ros.dialog.chat_stream import ChatStream
 from avemo_ros.dialog.detached import Detached
 from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.names import Names
 from avemo_ros.dialog.reasons import Reasons
 from avemo_ros.errors import ConfigError
 
@@ -65,6 +66,7 @@ class Endpoint:
                 raise ConfigError(
                     "endpoint.ca_file", config.ca_file, "a PEM file of certificates"
                 ) from error
+        self._names = Names()
         self._running: set[Detached] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -136,6 +138,7 @@ class Endpoint:
         return key
 
     async def _within_deadline(self, asked: _Asked) -> str:
+        self._names.serve(asyncio.get_running_loop())
         try:
             return await asyncio.wait_for(self._with_retries(asked), self._config.deadline_s)
         except asyncio.TimeoutError:
