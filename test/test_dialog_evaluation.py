@@ -45,6 +45,11 @@ def setup(table: StrategyTable) -> Setup:
     return Setup(table, DialogConfig(), SteadyConfig(), None)
 
 
+def turned(degrees: float) -> Scenario:
+    felt = Feeling(0.0, "sad", 0.95, 0.0, turned=degrees)
+    return Scenario("turned", "Turned", 20.0, (Line(15.0, "I went for a walk."),), (felt,))
+
+
 def sure(
     *feelings: tuple[float, str], seconds: float = 60.0, lines: Sequence[Line] = ()
 ) -> Scenario:
@@ -148,6 +153,27 @@ def test_crisis_words_are_handed_over_whatever_is_felt(repository: Path, setup: 
     assert [turn.strategy for turn in said][1:] == ["hand_over", "hand_over"]
     assert [turn.baseline_strategy for turn in said][1:] == ["hand_over", "hand_over"]
     assert said[1].answer == setup.table.crisis.message
+
+
+def test_who_turns_away_is_given_room_and_who_comes_back_is_not(
+    repository: Path, setup: Setup
+) -> None:
+    script = read_scenario(repository / "config" / "scenarios" / "turned_away.yaml")
+    said = [judged.turn for judged in converse(script, setup).turns]
+    turned = [
+        feeling.turned for feeling in map(script.feeling_at, [t.t for t in said]) if feeling
+    ]
+    assert [turn.strategy == "give_room" for turn in said] == [angle > 0 for angle in turned]
+    assert not any(turn.baseline_strategy == "give_room" for turn in said)
+    assert "turned away from you" in said[1].context
+
+
+@pytest.mark.parametrize(("degrees", "strategy"), [(20.0, "acknowledge"), (30.0, "give_room")])
+def test_a_head_counts_as_turned_away_from_the_limit_of_engagement_on(
+    setup: Setup, degrees: float, strategy: str
+) -> None:
+    (judged,) = converse(turned(degrees), setup).turns
+    assert judged.turn.strategy == strategy
 
 
 def test_words_cannot_choose_the_strategy(repository: Path, setup: Setup) -> None:

@@ -63,6 +63,8 @@ def test_a_file_gives_its_words_and_feelings(tmp_path: Path) -> None:
         ("confidence: 0.8", "confidence: 1.5", "feelings[2].confidence is 1.5"),
         ("confidence: 0.8", "confidence: .nan", "feelings[2].confidence"),
         ("confidence: 0.8", "sureness: 0.8", "sureness"),
+        ("emotion: sad", "emotion: sad, turned: 100", "feelings[2].turned is 100"),
+        ("emotion: sad", "emotion: sad, by: voice, turned: 9", "feelings[2].turned is 9"),
         ("emotion: sad", "status: ASLEEP", "feelings[2].status"),
         ("emotion: sad", "emotion: sad, status: NO_FACE", "feelings[2].emotion"),
         ("emotion: sad", "emotion: sad, by: smell", "feelings[2].by"),

@@ -12,7 +12,7 @@ from typing import Final
 from avemo_ros.dialog.fields import Fields
 from avemo_ros.dialog.prosody import Style
 from avemo_ros.dialog.subject import Subject, phrases, subjects
-from avemo_ros.dialog.words import find, sentences
+from avemo_ros.dialog.words import begins, sentences
 
 INFORM: Final = "inform"
 """The strategy's name in answers about the robot."""
@@ -49,18 +49,14 @@ class AboutRobot:
         for sentence in sentences(text):
             asked = self._without_opening(sentence)
             for subject in self.subjects:
-                if any(find(phrase, asked[: len(phrase)]) == 0 for phrase in subject.phrases):
+                if any(begins(phrase, asked) for phrase in subject.phrases):
                     return subject
         return None
 
     def _without_opening(self, sentence: tuple[str, ...]) -> tuple[str, ...]:
         left = sentence
         while True:
-            sizes = [
-                len(phrase)
-                for phrase in self.openings
-                if find(phrase, left[: len(phrase)]) == 0
-            ]
+            sizes = [len(phrase) for phrase in self.openings if begins(phrase, left)]
             if not sizes:
                 return left
             left = left[max(sizes) :]

@@ -20,7 +20,7 @@ from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.back_end import BackEnd
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.judging import claims_too_much, known_emotion, strategy_for_words
-from avemo_ros.dialog.made_hops import START_NS, made_hops
+from avemo_ros.dialog.made_hops import START_NS, made_hops, made_yaw
 from avemo_ros.dialog.reactions import false_reactions, reactions
 from avemo_ros.dialog.recorded_hops import recorded_hops
 from avemo_ros.dialog.scenario import Line, Scenario
@@ -156,7 +156,11 @@ def _spoken(scenario: Scenario, agents: Iterable[Agent]) -> Iterator[Line]:
     for hop in _hops(scenario):
         while waiting and START_NS + to_ns(waiting[0].at_s) < hop.stamp_ns:
             yield waiting.pop(0)
+        # As the node has it with use_head_pose; recordings hold no poses.
+        turned = None if scenario.states is not None else made_yaw(scenario, hop.stamp_ns)
         for agent in agents:
+            if turned is not None:
+                agent.look(turned[0], hop.stamp_ns, turned[1], 0.0)
             agent.observe(hop)
     yield from waiting
 

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.clock import to_ns
+from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import EmotionConfig
+from avemo_ros.dialog.engagement import YAW
 from avemo_ros.dialog.scenario import Feeling, Scenario
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.vision.face import Box
 
 START_NS: Final = to_ns(1_000.0)
 """Sensor time at which every conversation begins."""
@@ -25,10 +27,25 @@ _LASTS_S: Final = 1.0
 """A draw is kept for this long on average, as windows overlap: the autocorrelation of the live
 model's log-probabilities on the sample clip falls to 1/e within about this time."""
 _EMOTION: Final = EmotionConfig()
+_GONE: Final = (Status.NO_FACE, Status.STALE_INPUT)
 _SPEECH_S: Final = 0.06
 """Time that a sign takes to be said."""
 _LONGEST_SPEECH_S: Final = 6.0
 _VOICE_SHARE: Final = 0.4
+_BOX: Final = Box(0.4, 0.3, 0.2, 0.3)
+"""Of every face: its size and place say nothing here."""
+
+
+def made_yaw(scenario: Scenario, stamp_ns: int) -> tuple[str, float] | None:
+    """Whose head is seen at the moment of a hop, and how far it is turned [rad].
+
+    Returns:
+        None where no face is seen.
+    """
+    feeling = scenario.feeling_at(to_s(stamp_ns - START_NS))
+    if feeling is None or feeling.by == "voice" or feeling.status in _GONE:
+        return None
+    return feeling.person, math.radians(feeling.turned)
 
 
 def made_hops(scenario: Scenario) -> Iterator[Hop]:
@@ -70,7 +87,7 @@ class _Source:
     def hop(self, t_s: float) -> Hop:
         feeling = self._scenario.feeling_at(t_s)
         assert feeling is not None  # scripts begin at 0
-        there = feeling.status not in (Status.NO_FACE, Status.STALE_INPUT)
+        there = feeling.status not in _GONE
         person = feeling.person if there else ""
         if person != self._person:
             self._person, self._since_s, self._draw = person, feeling.at_s, None
@@ -87,7 +104,7 @@ class _Source:
         probabilities = self._distribution(t_s, feeling)
         confidence = max(probabilities)
         label = EMOTIONS[probabilities.index(confidence)]
-        voice = self._voice_share(t_s, feeling.by)
+        voice = self._voice_share(t_s, feeling)
         if confidence < _EMOTION.min_confidence:
             label, status = UNKNOWN, Status.UNCERTAIN
         elif feeling.by == "voice":
@@ -106,16 +123,17 @@ class _Source:
             face_share=1.0 - voice,
             voice_share=voice,
             status=status,
-            box=None,
-            speaking=any(start <= t_s <= end for start, end in self._speech),
+            box=None if feeling.by == "voice" else _BOX,
+            speaking=not _away(feeling)
+            and any(start <= t_s <= end for start, end in self._speech),
             model_id="scripted",
         )
 
-    def _voice_share(self, t_s: float, by: str) -> float:
-        if by == "voice":
+    def _voice_share(self, t_s: float, feeling: Feeling) -> float:
+        if feeling.by == "voice":
             return 1.0
         heard = any(start <= t_s < end + _EMOTION.window_s for start, end in self._speech)
-        return _VOICE_SHARE if by == "both" and heard else 0.0
+        return _VOICE_SHARE if feeling.by == "both" and heard and not _away(feeling) else 0.0
 
     def _distribution(self, t_s: float, feeling: Feeling) -> tuple[float, ...]:
         draw = self._draw
@@ -164,6 +182,11 @@ def drawn(
     return tuple(weight / total for weight in weights) if total > 0.0 else tuple(mean)
 
 
+def _away(feeling: Feeling) -> bool:
+    """Whether the mouth is not seen to speak: a voice is not taken for this person's."""
+    return math.radians(feeling.turned) > YAW
+
+
 def _no_claim(stamp_ns: int, person: str, by: str, status: Status) -> EmotionEstimate:
     return EmotionEstimate(
         stamp_ns=stamp_ns,
@@ -177,7 +200,7 @@ def _no_claim(stamp_ns: int, person: str, by: str, status: Status) -> EmotionEst
         face_share=0.0,
         voice_share=0.0,
         status=status,
-        box=None,
+        box=_BOX if person and by != "voice" else None,
         speaking=False,
         model_id="scripted",
     )

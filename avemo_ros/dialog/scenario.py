@@ -46,6 +46,8 @@ class Feeling:
     """One of BY."""
     status: Status = Status.OK
     """Other than OK: why nothing is claimed; NO_FACE: nobody is there."""
+    turned: float = 0.0
+    """How far the head is turned away from the robot [degrees]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,10 @@ def _feeling(row: Fields, duration: float, confidence: float, noise: float) -> F
         person=row.text("person", "f1"),
         by=_one(row, "by", BY) if row.has("by") else BY[0],
         status=status,
+        turned=row.number("turned", 0.0, 90.0, 0.0),
     )
+    if feeling.turned and feeling.by == "voice":
+        row.refuse("turned", feeling.turned, "0 with by: voice, which has no face")
     row.finish()
     return feeling
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from avemo_ros.dialog.fields import Fields
 from avemo_ros.dialog.subject import Subject, phrases, subjects
-from avemo_ros.dialog.words import find, tokens
+from avemo_ros.dialog.words import begins, tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class SmallTalk:
                 len(phrase): kind.name
                 for kind in reversed(self.kinds)
                 for phrase in kind.phrases
-                if _begins(phrase, left)
+                if begins(phrase, left)
             }
-            fillers = [len(phrase) for phrase in self.fillers if _begins(phrase, left)]
+            fillers = [len(phrase) for phrase in self.fillers if begins(phrase, left)]
             size = max([*sizes, *fillers], default=0)
             if size == 0:
                 return None
@@ -51,7 +51,3 @@ class SmallTalk:
                 found.add(sizes[size])
             left = left[size:]
         return next((kind for kind in self.kinds if kind.name in found), None)
-
-
-def _begins(phrase: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    return find(phrase, words[: len(phrase)]) == 0

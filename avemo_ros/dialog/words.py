@@ -55,6 +55,14 @@ def find(phrase: tuple[str, ...], among: tuple[str, ...]) -> int:
     return -1
 
 
+def begins(phrase: tuple[str, ...], words: tuple[str, ...]) -> bool:
+    """Whether words begin with a phrase, as `find` takes it."""
+    # Most phrases differ in the first word; lists of them are long.
+    if not words or not _fits(phrase[0], words[0]):
+        return False
+    return find(phrase, words[: len(phrase)]) == 0
+
+
 def _fits(given: str, word: str) -> bool:
     return word.startswith(given[:-1]) if given.endswith("*") else word == given
 
