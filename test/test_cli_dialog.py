@@ -231,10 +231,22 @@ def test_a_conversation_is_shown_and_kept(say: Run, tmp_path: Path) -> None:
     page = tmp_path / "talk.html"
     status, out, _ = say(b"Hello\nI won!\n", "--emotion", "happy", "--html", page)
     assert status == 0
-    assert out.split("\n")[0].split() == ["time", "person", "sensed", "strategy", "robot"]
+    heads = [line.split() for line in out.split("\n") if line.startswith("time")]
+    assert heads == [["time", "person", "sensed", "strategy", "robot"]]
     assert out.count("happy") >= 2
     assert "celebrate with" in out
     assert "I won!" in page.read_text()
+
+
+def test_simulated_states_are_said_to_be_so_once_and_on_the_page(
+    say: Run, tmp_path: Path
+) -> None:
+    page = tmp_path / "talk.html"
+    _, out, _ = say(b"Hello\nWell\n", "--emotion", "happy", "--html", page)
+    assert " ".join(out.split()).startswith("No camera and no microphone is used: ")
+    assert out.count("simulated") == 1
+    assert "feels happy" in out.split("time", 1)[0]
+    assert "Nobody was seen or heard" in page.read_text()
 
 
 def test_what_is_felt_can_be_changed(say: Run) -> None:
@@ -258,6 +270,7 @@ def test_recorded_states_are_used(say: Run, tmp_path: Path) -> None:
             lines.write(hop)
     _, out, err = say(b"Hello\n/feel happy\nAnd?\n", "--states", states)
     assert out.count("sad") == 2
+    assert "simulated" not in out
     assert "/feel needs --emotion" in err
 
 

@@ -65,7 +65,36 @@ def test_a_question_about_the_robot_is_known(words: str, subject: str) -> None:
     ],
 )
 def test_other_questions_are_not_taken_for_that(words: str) -> None:
-    assert TABLE.about_robot.find(words) is None
+    assert TABLE.about_robot.rules(words) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "subject"),
+    [
+        ("Tell me a joke", "request"),
+        ("Hey, can you tell me a joke?", "request"),
+        ("What time is it?", "fact"),
+        ("Please, where is the exit?", "fact"),
+        ("What if something goes wrong?", "question"),
+        ("I got the job. Would you believe it?", "question"),
+        ("How are you?", "how_are_you"),
+    ],
+)
+def test_other_questions_are_owned_up_to_offline_and_left_to_a_model(
+    words: str, subject: str
+) -> None:
+    found = TABLE.subject(words)
+    assert found is not None
+    assert found.name == subject
+    answer = agent(None, *SAD).answer(words)
+    assert answer.strategy == TABLE.choose(answer.context.situation).strategy != "inform"
+    assert answer.text in found.texts(Moment("sad"))
+    assert agent(Saying("Let me think."), *SAD).answer(words).text == "Let me think."
+
+
+@pytest.mark.parametrize("words", ["What a day.", "When he died I was at work.", "Well."])
+def test_what_only_begins_like_a_question_is_none(words: str) -> None:
+    assert TABLE.subject(words) is None
 
 
 def test_no_language_model_is_asked_what_is_sensed_and_kept() -> None:

@@ -17,7 +17,7 @@ from avemo_ros.dialog.evaluation import turn_of
 from avemo_ros.dialog.made_hops import START_NS, made_hops
 from avemo_ros.dialog.recorded_hops import recorded_hops
 from avemo_ros.dialog.scenario import Feeling, Scenario
-from avemo_ros.dialog.terminal import TurnTable
+from avemo_ros.dialog.terminal import TurnTable, wrapped
 from avemo_ros.dialog.transcript import Turn, write_transcript
 from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.labels import EMOTIONS
@@ -26,6 +26,10 @@ from avemo_ros.state.estimate import Hop
 DONE: Final = 0
 _LONGEST_LINE: Final = 1_000_000
 """Bytes; what is longer counts as several lines."""
+_SIMULATED: Final = (
+    "No camera and no microphone is used: what is sensed is simulated, with the errors of a "
+    "noisy classifier, for somebody who feels {emotion}."
+)
 _HELP: Final = (
     "Type what you say; an empty line ends the conversation.  /feel EMOTION changes what you "
     "feel (with --emotion), /forget clears the conversation."
@@ -86,12 +90,14 @@ def run(args: argparse.Namespace) -> int:
     width = shutil.get_terminal_size((120, 24)).columns
     table = TurnTable(width, colour=sys.stdout.isatty())
     turns: list[Turn] = []
+    if args.states is None:
+        print("\n".join(wrapped(_SIMULATED.format(emotion=args.emotion), table.width)) + "\n")
     try:
         _talk(agent, senses, args.every, table, turns)
     finally:
         if args.html is not None:
             title = "Conversation" if args.states is None else args.states.name
-            write_transcript(args.html, turns, title)
+            write_transcript(args.html, turns, title, simulated=args.states is None)
             print(f"avemo: wrote {args.html}", file=sys.stderr)
     return DONE
 

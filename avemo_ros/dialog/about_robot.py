@@ -45,18 +45,27 @@ class AboutRobot:
         return about
 
     def find(self, text: str) -> Subject | None:
-        """What is asked about the robot; None where nothing is."""
-        for sentence in sentences(text):
-            asked = self._without_opening(sentence)
-            for subject in self.subjects:
-                if any(begins(phrase, asked) for phrase in subject.phrases):
-                    return subject
+        """What is asked of the robot, the first of the subjects; None where nothing is."""
+        asked = [part for sentence in sentences(text) for part in self._parts(sentence)]
+        question = text.rstrip().endswith("?")
+        for subject in self.subjects:
+            if subject.question and not question:
+                continue
+            if any(begins(phrase, one) for one in asked for phrase in subject.phrases):
+                return subject
         return None
 
-    def _without_opening(self, sentence: tuple[str, ...]) -> tuple[str, ...]:
-        left = sentence
+    def rules(self, text: str) -> Subject | None:
+        """The same, where not even a language model may word the answer."""
+        found = self.find(text)
+        return None if found is None or found.by_model else found
+
+    def _parts(self, sentence: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The sentence, and what is left of it after each of its openings."""
+        parts = [sentence]
         while True:
+            left = parts[-1]
             sizes = [len(phrase) for phrase in self.openings if begins(phrase, left)]
             if not sizes:
-                return left
-            left = left[max(sizes) :]
+                return parts
+            parts.append(left[max(sizes) :])

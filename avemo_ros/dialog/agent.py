@@ -171,8 +171,8 @@ class Agent:
         with self._lock:
             self._conversation.forget(self._observer.moment(stamp_ns))
             context = self._context(words, person, stamp_ns)
-            subject = self._table.about_robot.find(words)
-            choice = self._choice(text, words, context, subject)
+            subject = self._table.subject(words)
+            choice = self._choice(text, words, context)
             self._turns += 1
             turn = _Turn(
                 number=self._turns,
@@ -182,7 +182,7 @@ class Agent:
                 context=context,
                 choice=choice,
                 moment=self._moment(context, person),
-                subject=subject or self._table.small_talk.find(words),
+                subject=subject,
                 note=note,
             )
             if self._back_end is None or choice.strategy in (HAND_OVER, INFORM):
@@ -198,16 +198,14 @@ class Agent:
             )
             return replace(turn, secret=prompt.secret, messages=messages)
 
-    def _choice(
-        self, text: str, words: str, context: EmotionalContext, asked: Subject | None
-    ) -> Choice:
+    def _choice(self, text: str, words: str, context: EmotionalContext) -> Choice:
         crisis = self._table.crisis
         if crisis.found_in(text):
             return Choice(HAND_OVER, 1.0, crisis.style, crisis.gesture, 0, "configured message")
         if not tokens(words):
             return Choice(ASK, 0.0, self._table.strategies[ASK].style.scaled(0.0), "", 0, "")
-        if asked is not None:
-            about = self._table.about_robot
+        about = self._table.about_robot
+        if about.rules(words) is not None:
             return Choice(INFORM, 1.0, about.style, about.gesture, 0, "configured text")
         return self._table.choose(context.situation)
 

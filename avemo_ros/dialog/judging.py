@@ -53,7 +53,7 @@ def strategy_for_words(
     the table."""
     if table.crisis.found_in(words):
         return HAND_OVER
-    if table.about_robot.find(words) is not None:
+    if table.about_robot.rules(words) is not None:
         return INFORM
     return strategy_for(table, situation, truth)
 

@@ -22,7 +22,7 @@ from avemo_ros.dialog.row import NAME, Row, read_gesture, read_rows
 from avemo_ros.dialog.screen import Screen
 from avemo_ros.dialog.situation import Situation
 from avemo_ros.dialog.small_talk import SmallTalk
-from avemo_ros.dialog.subject import all_texts
+from avemo_ros.dialog.subject import Subject, all_texts
 from avemo_ros.dialog.template import Template
 from avemo_ros.dialog.valence import Lexicon
 from avemo_ros.errors import DialogError
@@ -170,6 +170,14 @@ class StrategyTable:
                     source=row.source,
                 )
         raise AssertionError("the last row fits everything")
+
+    def subject(self, words: str) -> Subject | None:
+        """What words are about, where there is an answer to that; None for all else."""
+        return (
+            self.about_robot.rules(words)
+            or self.small_talk.find(words)
+            or self.about_robot.find(words)
+        )
 
     def check_limits(self, file: str) -> None:
         """Make sure that no template names an emotion or a diagnosis by itself.

@@ -110,10 +110,14 @@ class Subject:
     rows: tuple[TextRow, ...]
     forget: bool
     """Everything that is remembered of the person is forgotten with the answer."""
+    by_model: bool
+    """A language model words the answer, if there is one."""
+    question: bool
+    """Only words that end with a question mark are meant."""
 
     @classmethod
     def read(cls, name: str, fields: Fields, least: int) -> Subject:
-        """From `words`, `says` and `forget` of the file.
+        """From `words`, `says` and what else the file has of it.
 
         Args:
             name: of the subject.
@@ -126,8 +130,14 @@ class Subject:
         rows = tuple(TextRow.read(row, least) for row in fields.rows("says"))
         if rows[-1].when:
             fields.refuse("says", "a last row with 'when'", "a last row for all else, without")
-        forget = fields.flag("forget", False)
-        subject = cls(name, phrases(fields, "words"), rows, forget)
+        subject = cls(
+            name,
+            phrases(fields, "words"),
+            rows,
+            forget=fields.flag("forget", False),
+            by_model=fields.flag("by_model", False),
+            question=fields.flag("question", False),
+        )
         fields.finish()
         return subject
 

@@ -55,7 +55,14 @@ class Turn:
     baseline_strategy: str = ""
 
 
-def write_transcript(path: Path, turns: Sequence[Turn], title: str, subtitle: str = "") -> None:
+def write_transcript(
+    path: Path,
+    turns: Sequence[Turn],
+    title: str,
+    subtitle: str = "",
+    *,
+    simulated: bool = False,
+) -> None:
     """Write the page; it takes the place of an older one when it is complete.
 
     Args:
@@ -63,20 +70,26 @@ def write_transcript(path: Path, turns: Sequence[Turn], title: str, subtitle: st
         turns: oldest first.
         title: heading, e.g. the name of the recording.
         subtitle: one line below it.
+        simulated: nobody was seen or heard; the page says so.
 
     Raises:
         OutputError: the file cannot be written.
     """
     try:
         with replaced(path) as made:
-            made.write_text(render(turns, title, subtitle), encoding="utf-8")
+            made.write_text(
+                render(turns, title, subtitle, simulated=simulated), encoding="utf-8"
+            )
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
-def render(turns: Sequence[Turn], title: str, subtitle: str = "") -> str:
-    """The page as text."""
-    return page(title, subtitle or _subtitle(turns), conversation(turns), NOTICE)
+def render(
+    turns: Sequence[Turn], title: str, subtitle: str = "", *, simulated: bool = False
+) -> str:
+    """The page as text; arguments as for `write_transcript`."""
+    under = subtitle or _subtitle(turns, simulated)
+    return page(title, under, conversation(turns), SIMULATED if simulated else NOTICE)
 
 
 def page(title: str, subtitle: str, content: str, notice: str) -> str:
@@ -116,10 +129,11 @@ def conversation(turns: Sequence[Turn], title: str = "") -> str:
     )
 
 
-def _subtitle(turns: Sequence[Turn]) -> str:
+def _subtitle(turns: Sequence[Turn], simulated: bool) -> str:
     told = sum(turn.emotion != UNKNOWN for turn in turns)
     count = f"{len(turns)} turn{'' if len(turns) == 1 else 's'}"
-    return f"{count}, {told} of them with a sensed emotion"
+    sensed = "a simulated" if simulated else "a sensed"
+    return f"{count}, {told} of them with {sensed} emotion"
 
 
 def _row(turn: Turn, compared: bool) -> str:
@@ -214,12 +228,20 @@ def _ink(name: str, colour: str) -> str:
     return f"--{name}:{colour};"
 
 
-NOTICE: Final = (
-    "<p><b>How to read this.</b> The sensed emotion is what a model read in face and voice, "
-    "smoothed over time; it is not what a person felt. Where it was not sure, no claim is "
-    "made and the strategy does not rest on one.</p>"
+_UNSURE: Final = (
+    "Where it was not sure, no claim is made and the strategy does not rest on one.</p>"
+)
+_PERSONAL: Final = (
     "<p><b>Personal data.</b> This page holds what a person said: keep it no longer than "
     "needed and share it only with their consent.</p>"
+)
+NOTICE: Final = (
+    "<p><b>How to read this.</b> The sensed emotion is what a model read in face and voice, "
+    f"smoothed over time; it is not what a person felt. {_UNSURE}{_PERSONAL}"
+)
+SIMULATED: Final = (
+    "<p><b>How to read this.</b> Nobody was seen or heard: the sensed emotion is simulated, "
+    f"with the errors of a noisy classifier, and smoothed over time. {_UNSURE}{_PERSONAL}"
 )
 _LIGHT: Final = (
     "--bg:#f6f7f9;--card:#fff;--ink:#1c2128;--soft:#59636e;--line:#d8dee4;--row:#eef1f4;"
