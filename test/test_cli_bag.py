@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,11 +112,23 @@ def test_a_bag_that_cannot_be_evaluated_is_status_1_and_is_named(
     assert "none not evaluated: " in capsys.readouterr().err
 
 
+def test_what_is_wrong_with_a_bag_is_printed_with_its_figures(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = Path(shutil.copytree(bag, tmp_path / "cut"))
+    (file,) = cut.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[:-2000])
+    labels = str(bag.with_name("kitchen.labels.csv"))
+    words = ["--labels", labels, "--use", "states", "--json", str(tmp_path / "a.json")]
+    assert main(["bag", "evaluate", str(cut), *words]) == 0
+    assert "note: cut: the file was cut off: its end is missing" in capsys.readouterr().out
+
+
 def test_if_no_bag_can_be_evaluated_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate(tmp_path / "none", tmp_path / "a.json") == 2
-    assert "none of 1 bags could be evaluated" in capsys.readouterr().err
+    assert "could not be evaluated: " in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -69,7 +69,7 @@ def test_the_only_named_person_is_the_only_one_in_view() -> None:
 
 def test_a_passer_by_does_not_make_the_only_named_person_unknown() -> None:
     hops = [*stream(["sad"] * 19), hop(said(1.9, "sad", "f1"), said(1.9, "happy", "f2"))]
-    found = judge(session(hops, seg(0, 3, "sad", "Anna")))
+    found = judge(session(hops, seg(0, 2, "sad", "Anna")))
     assert len(found.hops) == 20
     assert found.notes == (
         "one: Anna is taken for whom the robot attends to, though 5.0% of the estimates know "
@@ -99,7 +99,20 @@ def test_labels_beyond_the_recording_and_too_short_ones_are_said() -> None:
     assert found.notes == (
         "one: 2 labels lie beyond the recording",
         "one: 1 label has no estimate within",
+        "one: 1 label goes on for 19.1 s after the recording's end; what lies within counts",
     )
+
+
+def test_a_label_may_end_a_little_after_the_recording() -> None:
+    assert judge(session(stream(["sad"] * 10), seg(0.5, 1.9, "sad"))).notes == ()
+
+
+def test_an_id_of_another_replay_is_said_where_it_is_taken_for_the_only_person() -> None:
+    found = judge(session(stream(["sad"] * 5), seg(0, 0.4, "sad", "f0009")))
+    assert found.notes == (
+        "one: there is no id f0009; it is taken for whom the robot attends to",
+    )
+    assert judge(session(stream(["sad"] * 5), seg(0, 0.4, "sad", "f1"))).notes == ()
 
 
 def test_labels_of_another_time_are_an_error_with_both_ranges() -> None:

@@ -40,6 +40,15 @@ def test_of_a_folder_only_what_belongs_is_taken(tmp_path: Path) -> None:
     assert found == [(folder / "run1.csv",), (folder / "run2.eaf",)]
 
 
+def test_a_single_bag_takes_its_own_files_of_a_folder_that_has_others(tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    own, _ = files(folder, "run1.csv", "run2.csv")
+    assert labels_of_bags([Path("d/run1")], [folder]) == [(own,)]
+    # Without any of that name, all are meant.
+    given = files(tmp_path / "others", "anna.csv", "ben.eaf")
+    assert labels_of_bags([Path("run1")], [tmp_path / "others"]) == [tuple(given)]
+
+
 def test_a_file_of_no_bag_and_one_that_is_missing_are_named(tmp_path: Path) -> None:
     bags = [Path("run1"), Path("run2")]
     with pytest.raises(LabelError, match=r"other\.csv.*none of the bags"):

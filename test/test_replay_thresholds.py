@@ -54,6 +54,14 @@ def test_what_is_no_limit_is_refused_with_what_is_allowed(text: str) -> None:
         read_thresholds([text], [])
 
 
+@pytest.mark.parametrize("text", ["ua=60", "coverage=-0.1", "recall_sad=1.01"])
+def test_a_share_in_percent_is_refused_as_it_could_never_be_kept(text: str) -> None:
+    for given in ([text], []), ([], [text]):
+        with pytest.raises(ConfigError, match="a share from 0 to 1"):
+            read_thresholds(*given)
+    assert len(read_thresholds(["ua=1"], ["coverage=0", "changes_per_minute=60"])) == 3
+
+
 def test_an_unknown_figure_is_answered_with_all_names() -> None:
     with pytest.raises(ConfigError) as error:
         read_thresholds([], ["speed=10"])

@@ -103,7 +103,9 @@ def check(path: str | Path, topics: Topics | None = None) -> BagCheck:
                     looked.take(log_ns, item)
                 findings += recording.problems
         except BagError as error:
-            findings += [*bag.problems, str(error)]
+            # It may tell of the bag's problems itself.
+            findings += [text for text in bag.problems if text not in str(error)]
+            findings.append(str(error))
         checked = _topics(bag, kinds, beside, looked)
         findings += looked.findings(kinds)
         findings += _rhythms(checked)

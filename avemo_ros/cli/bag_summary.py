@@ -18,6 +18,7 @@ _SHOWN: Final = (
     ("ece", "calibration", "ece"),
 )
 """Figures of the summary, each with the place of its interval."""
+_MOST_NOTES: Final = 10
 _ALSO_SHOWN: Final = ("changes_per_minute", "reaction_median")
 
 
@@ -31,7 +32,11 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         f"{overall['segments']['items']} segments of {overall['persons']} "
         f"{'person' if overall['persons'] == 1 else 'people'}"
     ]
-    lines += [f"note: {note}" for note in overall["notes"]]
+    notes = list(overall["notes"])
+    notes += [f"{bag['name']}: {problem}" for bag in bags for problem in bag["problems"]]
+    lines += [f"note: {note}" for note in notes[:_MOST_NOTES]]
+    if len(notes) > _MOST_NOTES:
+        lines.append(f"note: and {len(notes) - _MOST_NOTES} more, in the JSON and on the page")
     for name, part, key in _SHOWN:
         value = in_words(result["figures"][name], FIGURES[name].unit)
         told = interval(overall, part, key)

@@ -73,6 +73,8 @@ def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
     ]
     scored, lost, took = _run(jobs, at_once, watch)
     if not scored:
+        if len(lost) == 1:
+            raise BagError(f"{lost[0].name} could not be evaluated: {lost[0].reason}")
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in lost[:3])
         more = "; ..." if len(lost) > 3 else ""
         raise BagError(f"none of {len(jobs)} bags could be evaluated: {reasons}{more}")
@@ -117,7 +119,8 @@ def _run(
                     try:
                         scored[number] = Scored.of(answer)
                     except LabelError as error:
-                        lost[number] = str(error)
+                        # It names its session each time; here it is clear which one.
+                        lost[number] = str(error).replace(f"{jobs[number].name}: ", "")
                 case Failed(number, reason):
                     reached[number] = lengths[number]
                     lost[number] = _without_paths(reason, jobs[number])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from avemo_ros.clock import to_s
+from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.session import Session
 from avemo_ros.state.estimate import EmotionEstimate, Hop
@@ -22,6 +23,10 @@ MOST_CROWDED: Final = 0.1
 """Up to this share of hops with two faces or more, the only labelled person is the attended."""
 _NAMED: Final = 5
 """Ids that a note names."""
+_LONGER_NS: Final = NS_PER_S
+"""Labels may go on for so long after a recording's end before it is said [ns]."""
+_ID: Final = re.compile(r"[fv]\d{4,}")
+"""What ids of faces and voices look like."""
 
 
 class Moment(Protocol):
@@ -140,7 +145,13 @@ def judge(session: Session) -> Judged:
     )
     asked = {hop.segment for hop in hops}
     notes = [*_never(session, finder), *_without_hops(session, found, asked)]
+    notes += _going_on(session, found)
     taken = {item.person for item in found if item.person and finder.attended(item)}
+    notes += [
+        f"{session.name}: there is no id {person}; it is taken for whom the robot attends to"
+        for person in taken
+        if _ID.fullmatch(person)
+    ]
     if taken and finder.crowded:
         notes.append(
             f"{session.name}: {taken.pop()} is taken for whom the robot attends to, though "
@@ -212,6 +223,21 @@ def _never(session: Session, finder: Finder) -> list[str]:
         f"{'1 label is' if count == 1 else f'{count} labels are'} left out; ids there: "
         f"{ids or 'none'} (say who is who with `people`, or mark boxes)"
         for person, count in sorted(lacking.items())
+    ]
+
+
+def _going_on(session: Session, found: list[Segment]) -> list[str]:
+    """Of labels that say more than there is, as those of another recording would."""
+    start, end = session.replayed.start_ns, session.replayed.end_ns
+    longer = [
+        item.end_ns - end for item in found if item.start_ns <= end < item.end_ns - _LONGER_NS
+    ]
+    if end <= start or not longer:
+        return []
+    labels = "1 label goes" if len(longer) == 1 else f"{len(longer)} labels go"
+    return [
+        f"{session.name}: {labels} on for {to_s(max(longer)):.1f} s after the recording's end; "
+        "what lies within counts"
     ]
 
 

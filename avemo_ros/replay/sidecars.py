@@ -20,7 +20,7 @@ def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Pa
 
     All files belong to a single bag.  Of several bags each gets the files whose name begins
     with its own (`run7.labels.csv`, `run7.anna.eaf` of the bag `run7`).  A folder stands for
-    the files in it, and those that belong to no bag are left out.
+    the files in it whose name begins so; of a single bag for all, if there is none such.
 
     Args:
         bags: paths of the bags.
@@ -33,9 +33,11 @@ def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Pa
     for path in given:
         if path.is_dir():
             inside = sorted(item for item in path.iterdir() if item.suffix.lower() in READERS)
-            for item in inside:
-                if len(bags) == 1 or _owners(bags, item):
-                    found[_owner(bags, item)].append(item)
+            own = [item for item in inside if _owners(bags, item)]
+            if len(bags) == 1 and not own:
+                own = inside
+            for item in own:
+                found[_owner(bags, item)].append(item)
         elif path.is_file():
             found[_owner(bags, path)].append(path)
         else:

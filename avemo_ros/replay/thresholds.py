@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.replay.figures import FIGURES, value_of
+from avemo_ros.replay.figures import FIGURES, SHARE, value_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ def _read(argument: str, text: str, *, fails_below: bool) -> Threshold:
         limit = math.nan
     if not math.isfinite(limit):
         raise ConfigError(argument, text, f"{name}=NUMBER, e.g. {name}=0.5")
+    if FIGURES[name].unit == SHARE and not 0 <= limit <= 1:
+        raise ConfigError(argument, text, f"a share from 0 to 1, e.g. {name}=0.5 for 50 %")
     return Threshold(name, limit, fails_below)
 
 
