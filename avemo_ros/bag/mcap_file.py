@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -15,28 +14,26 @@ from typing import Final
 import zstandard
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.records import Channel as ChannelRecord
-from mcap.records import Chunk, ChunkIndex, Footer, Schema, Statistics
-from mcap.stream_reader import get_chunk_data_stream
+from mcap.records import ChunkIndex, Footer, Statistics
 
+from avemo_ros.bag.mcap_channels import McapChannels
 from avemo_ros.bag.mcap_records import (
     CHUNK,
     HEAD,
     MESSAGE,
-    beginning_of,
+    content_of,
     first_line,
     message_of,
     records_in,
     stream_of,
 )
-from avemo_ros.bag.storage import TURN_NS, Channel, Raw, in_order, joined
+from avemo_ros.bag.storage import TURN_NS, Raw, in_order
 from avemo_ros.errors import BagError
 
 MAGIC: Final = b"\x89MCAP0\r\n"
 
 _FOOTER: Final = 8 + 9 + 20
 """The last bytes of a whole file: footer record and magic."""
-_COMPRESSIONS: Final = ("", "lz4", "zstd")
 _LARGEST: Final = 4 * 2**30
 """No record is larger: a length beyond is damage."""
 
@@ -75,8 +72,7 @@ class McapFile:
         self.turned_back = 0
         self._newest_ns = 0
         self.compression = ""
-        self._schemas: dict[int, Schema] = {}
-        self._records: dict[int, ChannelRecord] = {}
+        self._known = McapChannels()
         self._parts: list[_Part] = []
         self._statistics: Statistics | None = None
         try:
@@ -98,11 +94,7 @@ class McapFile:
 
     def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[Raw]:
         """The messages of these channels by time; those of one time as they were written."""
-        wanted = {
-            number: self._key(record)
-            for number, record in self._records.items()
-            if self._key(record) in keys
-        }
+        wanted = {number: key for number, key in self._known.keys().items() if key in keys}
         parts: list[tuple[int, Callable[[], Iterator[Raw]]]] = [
             (part.start_ns, partial(self._messages_of, part, wanted)) for part in self._parts
         ]
@@ -161,21 +153,13 @@ class McapFile:
             self._parts.append(_Part(log_ns, start, length, is_chunk=False))
             self._follow(log_ns, log_ns)
         elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-            self._learn(opcode, self._bytes(start, length))
+            self._known.learn(opcode, self._bytes(start, length))
         elif opcode == Opcode.STATISTICS:
             self._statistics = Statistics.read(stream_of(self._bytes(start, length)))
 
     def _follow(self, start_ns: int, end_ns: int) -> None:
         self.turned_back += self._newest_ns - start_ns > TURN_NS
         self._newest_ns = end_ns
-
-    def _learn(self, opcode: int, content: bytes | memoryview) -> None:
-        if opcode == Opcode.SCHEMA:
-            schema = Schema.read(stream_of(content))
-            self._schemas.setdefault(schema.id, schema)
-        else:
-            record = ChannelRecord.read(stream_of(content))
-            self._records.setdefault(record.id, record)
 
     def _find_rest(self, damaged: int) -> None:
         """What comes after damage, where the end of the file says where that is."""
@@ -192,7 +176,7 @@ class McapFile:
             known = {part.offset for part in self._parts}
             for opcode, content in records_in(self._bytes(footer.summary_start, self._size)):
                 if opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-                    self._learn(opcode, content)
+                    self._known.learn(opcode, content)
                 elif opcode == Opcode.CHUNK_INDEX:
                     index = ChunkIndex.read(stream_of(content))
                     start = index.chunk_start_offset + HEAD.size
@@ -206,7 +190,7 @@ class McapFile:
 
     def _take_statistics(self, statistics: Statistics) -> None:
         counts = Counter(statistics.channel_message_counts)
-        self.channels = self._channels(counts)
+        self.channels = self._known.channels(counts)
         some = statistics.message_count > 0
         self.start_ns = statistics.message_start_time if some else None
         self.end_ns = statistics.message_end_time if some else None
@@ -225,29 +209,9 @@ class McapFile:
                 times += [found[0][0], found[-1][0]]
             if part.is_chunk:
                 self.compression = self.compression or self._compression(part)
-        self.channels = self._channels(counts)
+        self.channels = self._known.channels(counts)
         self.start_ns = min(times, default=None)
         self.end_ns = max(times, default=None)
-
-    def _channels(self, counts: Counter[int]) -> tuple[Channel, ...]:
-        found = []
-        for number, record in self._records.items():
-            schema = self._schemas.get(record.schema_id)
-            found.append(
-                Channel(
-                    record.topic,
-                    "" if schema is None else schema.name,
-                    "" if schema is None else schema.data.decode(errors="replace"),
-                    "" if schema is None else schema.encoding,
-                    record.message_encoding,
-                    counts[number],
-                )
-            )
-        return joined(found)
-
-    def _key(self, record: ChannelRecord) -> tuple[str, str]:
-        schema = self._schemas.get(record.schema_id)
-        return record.topic, "" if schema is None else schema.name
 
     # --- reading
 
@@ -263,11 +227,11 @@ class McapFile:
             return [message_of(memoryview(content))]
         found: list[tuple[int, int, memoryview]] = []
         try:
-            for opcode, record in records_in(self._unpacked(content, part)):
+            for opcode, record in records_in(content_of(content, cut=part.cut)):
                 if opcode == Opcode.MESSAGE:
                     found.append(message_of(record))
                 elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-                    self._learn(opcode, record)
+                    self._known.learn(opcode, record)
         except (
             McapError,
             struct.error,
@@ -279,26 +243,6 @@ class McapFile:
                 self._complain(f"a chunk is damaged and left out ({first_line(error)})", part)
         found.sort(key=lambda message: message[0])
         return found
-
-    def _unpacked(self, content: bytes, part: _Part) -> bytes | memoryview:
-        start_ns, end_ns, size, checksum, named = CHUNK.unpack_from(content)
-        at = CHUNK.size + named
-        compression = content[CHUNK.size : at].decode()
-        if compression not in _COMPRESSIONS:
-            raise ValueError(f"its compression is {compression!r}; allowed: lz4, zstd")
-        if part.cut:
-            return beginning_of(content[at + 8 :], compression)
-        unpacked: bytes | memoryview
-        if compression:
-            chunk = Chunk(compression, content[at + 8 :], end_ns, start_ns, checksum, size)
-            stream, length = get_chunk_data_stream(chunk)
-            unpacked = stream.read(length)
-        else:
-            # Pictures: not copied, as most of the time of reading would go into that.
-            unpacked = memoryview(content)[at + 8 :]
-        if checksum and zlib.crc32(unpacked) != checksum:
-            raise ValueError("its checksum is wrong")
-        return unpacked
 
     def _compression(self, part: _Part) -> str:
         head = self._bytes(part.offset, CHUNK.size + 16)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Final
 
 import zstandard
 from mcap.data_stream import ReadDataStream
+from mcap.records import Chunk
+from mcap.stream_reader import get_chunk_data_stream
 
 HEAD: Final = struct.Struct("<BQ")
 """Operation code and length of the content that follows."""
@@ -16,6 +19,8 @@ CHUNK: Final = struct.Struct("<QQQII")
 """First and last time, size and checksum of the content, length of the compression's name."""
 MESSAGE: Final = struct.Struct("<HIQQ")
 """Channel, number, time of recording, time of publication."""
+
+_COMPRESSIONS: Final = ("", "lz4", "zstd")
 
 
 def stream_of(content: bytes | memoryview) -> ReadDataStream:
@@ -42,13 +47,40 @@ def message_of(record: memoryview) -> tuple[int, int, memoryview]:
     return log_ns, channel, record[MESSAGE.size :]
 
 
-def beginning_of(packed: bytes, compression: str) -> bytes:
-    """What can be told of a chunk of which only the first bytes are there."""
+def content_of(chunk: bytes, *, cut: bool) -> bytes | memoryview:
+    """The records in a chunk, unpacked.
+
+    Args:
+        chunk: the content of its record.
+        cut: the file ends within it; then as much as can be told.
+
+    Raises:
+        ValueError, RuntimeError, struct.error, ZstdError: it is damaged.
+    """
+    start_ns, end_ns, size, checksum, named = CHUNK.unpack_from(chunk)
+    at = CHUNK.size + named
+    compression = chunk[CHUNK.size : at].decode()
+    if compression not in _COMPRESSIONS:
+        raise ValueError(f"its compression is {compression!r}; allowed: lz4, zstd")
+    if cut:
+        return _beginning_of(chunk[at + 8 :], compression)
+    unpacked: bytes | memoryview
+    if compression:
+        packed = Chunk(compression, chunk[at + 8 :], end_ns, start_ns, checksum, size)
+        stream, length = get_chunk_data_stream(packed)
+        unpacked = stream.read(length)
+    else:
+        # Pictures: not copied, as most of the time of reading would go into that.
+        unpacked = memoryview(chunk)[at + 8 :]
+    if checksum and zlib.crc32(unpacked) != checksum:
+        raise ValueError("its checksum is wrong")
+    return unpacked
+
+
+def _beginning_of(packed: bytes, compression: str) -> bytes:
     if compression == "zstd":
         return zstandard.ZstdDecompressor().decompressobj().decompress(packed)
-    if compression == "":
-        return packed
-    return b""
+    return packed if compression == "" else b""
 
 
 def first_line(error: Exception) -> str:
