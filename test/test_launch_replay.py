@@ -11,7 +11,10 @@ import clip_bags
 import pytest
 from clip_bags import Piece
 
+from avemo_ros.bag.draft import BagDraft
+from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.from_clips import START_NS
+from avemo_ros.bag.offers import Offer, read_offers
 from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
@@ -19,6 +22,8 @@ from avemo_ros.config import PipelineConfig
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 pytest.importorskip("launch_ros", reason="launch is not on PyPI: it needs a ROS installation")
 launching = pytest.importorskip("test_launch")
+definitions = pytest.importorskip("avemo_ros.bag.definitions")
+serialization = pytest.importorskip("rclpy.serialization")
 start_graph = ros.start_graph
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 
@@ -58,6 +63,42 @@ def test_a_bag_becomes_states_that_are_recorded_with_what_they_rest_on(
         assert made.start_ns >= START_NS
     assert START_NS < states[-1].stamp_ns < START_NS + 10 * NS_PER_S
     assert any(one.probabilities for state in states for one in state.estimates), text
+
+
+def with_results(bag: Path, path: Path) -> Path:
+    """The same bag, and a recorded state beside each picture."""
+    message = ros.EmotionStateArray()
+    message.header.frame_id = "recorded"
+    state = bytes(serialization.serialize_message(message))
+    opened, offers = Bag(bag), read_offers(bag)
+    types = {channel.topic: channel.type for channel in opened.channels}
+    types["/emotion_states"] = "avemo_ros/msg/EmotionStateArray"
+    with BagDraft(path) as draft:
+        for topic, kind in types.items():
+            definition, digest = definitions.definition_of(kind)
+            offer = offers.get(topic, Offer())
+            draft.add_topic(topic, kind, offer, definition=definition, digest=digest)
+        for raw in opened.messages(opened.channels):
+            draft.write(raw.key[0], bytes(raw.data), raw.log_ns)
+            if raw.key[0] == "/image_raw/compressed":
+                draft.write("/emotion_states", state, raw.log_ns)
+    return path
+
+
+def test_recorded_results_are_not_mixed_with_live_ones(
+    start_graph: Start, launch_file: Path, bag: Path, tmp_path: Path
+) -> None:
+    graph = start_graph()
+    states = graph.collect(ros.EmotionStateArray, "emotion_states", 500)
+    process = launching.launched(launch_file, f"bag:={with_results(bag, tmp_path / 'both')}")
+    try:
+        over = graph.spin(lambda: process.poll() is not None, 150.0)
+    finally:
+        text = ended(process)
+    assert over, text
+    assert "the bag has ended" in text
+    assert states, text
+    assert "recorded" not in {state.header.frame_id for state in states}
 
 
 @pytest.mark.usefixtures("ros_domain")

@@ -129,6 +129,8 @@ def test_raw_pictures_and_sound_are_recorded_and_it_says_so(
     feed.wait_for_sound_to_be_heard()
     feed.play(1.0, voice=True)
     assert graph.spin(lambda: node._draft.count > 40, 20.0)
+    assert graph.said("/audio is there and recorded from now on")
+    assert not graph.said("/emotion_states is there")
     assert (tmp_path / "out.partial").is_dir()
     assert not out.exists()
     ended(node)

@@ -128,3 +128,5 @@ class RecordedTopic:
         )
         self.inlet = qos.Inlet(node, message, self.name, take, depth=_DEPTH, raw=True)
         self.inlet.adapt()
+        # Nodes may take seconds to find each other: who waits to begin can see it.
+        node.get_logger().info(f"{self.name} is there and recorded from now on")
