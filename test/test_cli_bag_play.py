@@ -84,3 +84,25 @@ def test_what_cannot_be_played_ends_with_status_1(
     assert ended.returncode == 1
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.ros
+@pytest.mark.usefixtures("ros_domain")
+def test_what_cannot_be_recorded_is_not_announced(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        command("record", "--out", tmp_path, "--raw"),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "is there already" in ended.stderr
+    assert "records" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["play", "record"])
+def test_the_help_tells_the_exit_statuses(name: str) -> None:
+    told = subprocess.run(
+        command(name, "--help"), capture_output=True, text=True, timeout=60, check=True
+    )
+    text = told.stdout[told.stdout.index("exit status: 0 ") :]
+    assert all(f"; {status} " in text.replace("\n", " ") for status in (1, 2, 130))

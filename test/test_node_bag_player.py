@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -167,6 +169,32 @@ def test_types_that_are_not_installed_are_said_and_left_out(
         )
     )
     assert graph.spin(lambda: graph.said("the bag has ended"), 30.0)
+
+
+def test_what_turns_out_to_be_wrong_while_it_is_played_is_said(
+    start_graph: Start, bag: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(bag, damaged)
+    graph, node = playing(start_graph, damaged, "wait_for_subscribers_s:=60.0")
+    assert node.start()
+    (file,) = damaged.glob("*.mcap")
+    os.truncate(file, file.stat().st_size // 2)
+    graph.collect(ros.CompressedImage, PICTURES)
+    assert graph.spin(lambda: graph.said("the bag has ended"), 90.0)
+    assert graph.said(str(damaged), "the bag changed while it was read")
+
+
+def test_a_bag_without_a_message_is_not_played(start_graph: Start, tmp_path: Path) -> None:
+    graph, node = playing(
+        start_graph,
+        results_bag(tmp_path / "bag", STATES, seconds=0.0),
+        "wait_for_subscribers_s:=0.0",
+    )
+    assert node.start()
+    assert graph.spin(lambda: graph.said("holds no message that can be played"))
+    assert graph.spin(lambda: node.failed)
+    assert not graph.said("the bag has ended")
 
 
 STATES = ("/emotion_states", "avemo_ros/msg/EmotionStateArray")

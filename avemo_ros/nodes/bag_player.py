@@ -80,6 +80,7 @@ class BagPlayer(Player):
         self._outs: dict[tuple[str, str], Any] = {}
         self._stamps: dict[tuple[str, str], Restamp] = {}
         self._loops = 0
+        self._told: set[str] = set()
         self._live: LiveResults | None = None
         self._looked_s = 0.0
 
@@ -102,8 +103,8 @@ class BagPlayer(Player):
             raise BagError(f"nothing of {path} can be played")
         names = ", ".join(sorted(channel.topic for channel in self._channels.values()))
         self.get_logger().info(f"{path}: {length_s:.1f} s of {names}")
-        for problem in bag.problems:
-            self.get_logger().warning(f"{path}: {problem}")
+        self._told = set()
+        self._say_problems()
 
     def open(self) -> None:
         """Make the topics and play."""
@@ -154,7 +155,11 @@ class BagPlayer(Player):
         self._say_latched(start_ns)
         self.pace.start(start_ns)
         self._loops = 0
+        before = self.sent.count
         later_ns = self._play_once(start_ns, 0)
+        self._say_problems()
+        if self.sent.count == before and not self.stopping.is_set():
+            raise BagError(f"{self.value(BAG)} holds no message that can be played")
         while self.value(LOOP) and later_ns and not self.stopping.is_set():
             self._loops += 1
             later_ns += self._play_once(start_ns, later_ns)
@@ -185,6 +190,14 @@ class BagPlayer(Player):
                 self._leave_out(channel, f"the type {channel.type} is not installed here")
             else:
                 yield channel
+
+    def _say_problems(self) -> None:
+        """What is wrong with the bag, as far as it has been met and not been said."""
+        assert self._bag is not None
+        for problem in self._bag.problems:
+            if problem not in self._told:
+                self._told.add(problem)
+                self.get_logger().warning(f"{self.value(BAG)}: {problem}")
 
     def _leave_out(self, channel: Channel, reason: str) -> None:
         self.get_logger().warning(f"{channel.topic} is left out: {reason}")
