@@ -149,7 +149,7 @@ def test_other_settings_and_models_are_named(before: dict[str, Any]) -> None:
 def test_runs_on_other_bags_and_other_labels_are_told(before: dict[str, Any]) -> None:
     fewer = run(KITCHEN).result
     found = compare(["a", "b"], [before, fewer])
-    assert "b lacks 1 bags of a and has 0 others" in found["notes"][0]
+    assert "b lacks 1 bag of a and has 0 others" in found["notes"][0]
     assert found["bags"][1]["figures"][0]["values"][1] is None
     relabelled = run(KITCHEN, session("hall", [seg(0, 4, "happy"), seg(4, 9, "sad")])).result
     assert "the labels differ" in compare(["a", "b"], [before, relabelled])["notes"][0]

@@ -202,8 +202,9 @@ def _notes(
         if bags != first:
             lacking, more = len(first - bags), len(bags - first)
             notes.append(
-                f"{name} lacks {lacking} bags of {names[0]} and has {more} others: the figures "
-                "of all bags are not of the same"
+                f"{name} lacks {lacking} {'bag' if lacking == 1 else 'bags'} of {names[0]} and "
+                f"has {more} {'other' if more == 1 else 'others'}: the figures of all bags are "
+                "not of the same"
             )
         elif run["overall"]["segments"]["items"] != counts:
             notes.append(

@@ -8,7 +8,8 @@ from typing import Any, Final
 from avemo_ros.replay.rates import LEAST
 
 TOO_FEW: Final = "too few to tell"
-_ALIKE: Final = "no range: all alike"
+_NO_SPREAD: Final = "no range: no spread"
+"""Whatever is drawn, the figure is the same: of some class all are right, or all wrong."""
 
 
 def interval(overall: Mapping[str, Any], part: str, key: str) -> str:
@@ -25,7 +26,7 @@ def interval(overall: Mapping[str, Any], part: str, key: str) -> str:
     if found["intervals"] is None:
         return TOO_FEW
     ends = found["intervals"][key]
-    return _ALIKE if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+    return _NO_SPREAD if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
 
 def in_a_sentence(overall: Mapping[str, Any]) -> str:

@@ -196,5 +196,5 @@ def _percentiles(values: np.ndarray[Any, Any]) -> tuple[float, float] | None:
 
 
 def _with_spread(low: float, high: float) -> tuple[float, float] | None:
-    """None without any width: all groups alike do not make a figure certain."""
+    """None without any width: that every draw gives the same does not make a figure certain."""
     return (low, high) if high - low > _WIDTH else None
