@@ -262,13 +262,14 @@ def test_without_a_clock_it_says_so_in_time_and_blames_no_topic(
     start_graph: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record_topic, "_FAIR_S", 0.5)
-    monkeypatch.setattr(bag_recorder, "_CLOCK_S", 6.0)
+    monkeypatch.setattr(bag_recorder, "_CLOCK_S", 1000.0)
     out = tmp_path / "out"
     graph, node, feed = recording(start_graph, out, "use_sim_time:=true")
     feed.wait_for_pictures_to_be_heard()
     feed.images.publish(feed.picture())
     assert graph.spin(lambda: int(graph.figure("bag_recorder: /image_raw", "received")) > 0)
     assert not graph.said("/clock")
+    monkeypatch.setattr(bag_recorder, "_CLOCK_S", 0.0)
     assert graph.spin(lambda: graph.said("nothing has come on /clock"), 30.0)
     assert not graph.said("nothing comes on")
     ended(node)
