@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import show
 
 from avemo_ros.dialog.terminal import TurnTable, terminal_table, wrapped
 from avemo_ros.dialog.transcript import Turn, render, write_transcript
@@ -99,6 +103,39 @@ def test_an_answer_without_cues_stands_beside_the_one_with_them() -> None:
     assert "without emotion cues" in words
     assert "Go on." in words
     assert "script: fear" in words
+
+
+MEASURE = """<!doctype html><body><iframe style="width:{width}px;height:600px;border:0"
+srcdoc="{page}"></iframe><script>
+addEventListener("load", () => {{
+  const inner = document.querySelector("iframe").contentDocument;
+  const cells = [...inner.querySelectorAll("td")].map((cell) => cell.getBoundingClientRect());
+  document.title = Math.ceil(Math.max(...cells.map((cell) => cell.right))) + " wide";
+}});
+</script>"""
+
+
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_nothing_lies_outside_the_screen_however_narrow(width: int, tmp_path: Path) -> None:
+    long = Turn(
+        104.0, "x" * 400, "surprise", 0.9, "celebrate_with", "Yes? " * 60, 1.0, 1.1, 1.5
+    )
+    other = replace(long, baseline="Go on.", baseline_strategy="continue")
+    for number, turns in enumerate(([SAD, long], [other])):
+        path = tmp_path / f"{number}.html"
+        text = escape(render(turns, "A conversation"))
+        path.write_text(MEASURE.format(width=width, page=text), encoding="utf-8")
+        shown = show(path, tmp_path)
+        found = re.search(r"<title>(\d+) wide</title>", shown.document)
+        assert found is not None, shown.complaints
+        assert int(found[1]) <= width
+
+
+def test_simulated_states_are_not_told_as_sensed_ones() -> None:
+    words = Page(render([SAD], "A conversation", simulated=True)).words
+    assert "with a simulated emotion" in words
+    assert "what a model read in face and voice" not in words
+    assert "what a model read in face and voice" in Page(render([SAD], "A talk")).words
 
 
 def test_a_conversation_without_words_is_a_page_too() -> None:

@@ -142,7 +142,7 @@ def _number(value: float | None, unit: str = "") -> str:
 _RULES: Final = """
 .tiles{display:flex;flex-wrap:wrap;gap:10px;margin:0 0 16px}
 .tiles div{background:var(--card);border:1px solid var(--line);border-radius:10px;
-padding:10px 16px;min-width:150px}
+padding:10px 16px;flex:1 1 150px}
 dt{font-size:13px;color:var(--soft)}dd{margin:0;font-size:20px;font-weight:600}
 dd+dd{font-size:12px;font-weight:400;color:var(--soft)}
 .pair{display:flex;flex-wrap:wrap;gap:0 16px}.pair section{flex:1 1 420px}

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.dialog.transcript_style import style
 from avemo_ros.dialog.words import printable
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.sink.atomic import OutputError, replaced
@@ -105,7 +106,7 @@ def page(title: str, subtitle: str, content: str, notice: str) -> str:
         (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{_text(title)}</title><style>{_style()}</style></head>",
+            f"<title>{_text(title)}</title><style>{style()}</style></head>",
             f"<body><main><h1>{_text(title)}</h1>",
             f'<p class="sub">{_text(subtitle)}</p>{content}',
             f"<footer>{notice}</footer></main></body></html>\n",
@@ -175,16 +176,16 @@ def _strategy(turn: Turn) -> str:
     if turn.rate != 1.0:
         style.append(f"rate {turn.rate:.2f}")
     if turn.pitch:
-        style.append(f"pitch {turn.pitch:+.1f}\u00a0st")
+        style.append(f"pitch {turn.pitch:+.1f} st")
     if turn.volume:
-        style.append(f"volume {turn.volume:+.1f}\u00a0dB")
-    notes = [
-        f"intensity {turn.intensity:.2f}" if turn.intensity else "",
-        ", ".join(style),
-        f"gesture {_shown(turn.gesture)}" if turn.gesture else "",
-    ]
-    return f"<b>{_text(_shown(turn.strategy))}</b>" + "".join(
-        _small(note) for note in notes if note
+        style.append(f"volume {turn.volume:+.1f} dB")
+    # A number and its unit stay on one line.
+    spoken = ", ".join(f"<span>{_text(part)}</span>" for part in style)
+    return (
+        f"<b>{_text(_shown(turn.strategy))}</b>"
+        + (_small(f"intensity {turn.intensity:.2f}") if turn.intensity else "")
+        + (f"<small>{spoken}</small>" if spoken else "")
+        + (_small(f"gesture {_shown(turn.gesture)}") if turn.gesture else "")
     )
 
 
@@ -214,20 +215,6 @@ def _shown(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _style() -> str:
-    light = "".join(_ink(name, ink.light) for name, ink in INKS.items())
-    dark = "".join(_ink(name, ink.dark) for name, ink in INKS.items())
-    inks = "".join(f".{name}{{--ink-of:var(--{name})}}" for name in INKS)
-    return (
-        f":root{{color-scheme:light dark;{light}{_LIGHT}}}"
-        f"@media(prefers-color-scheme:dark){{:root{{{dark}{_DARK}}}}}{inks}{_RULES}"
-    )
-
-
-def _ink(name: str, colour: str) -> str:
-    return f"--{name}:{colour};"
-
-
 _UNSURE: Final = (
     "Where it was not sure, no claim is made and the strategy does not rest on one.</p>"
 )
@@ -243,43 +230,3 @@ SIMULATED: Final = (
     "<p><b>How to read this.</b> Nobody was seen or heard: the sensed emotion is simulated, "
     f"with the errors of a noisy classifier, and smoothed over time. {_UNSURE}{_PERSONAL}"
 )
-_LIGHT: Final = (
-    "--bg:#f6f7f9;--card:#fff;--ink:#1c2128;--soft:#59636e;--line:#d8dee4;--row:#eef1f4;"
-    "--bad:#b3261e;"
-)
-_DARK: Final = (
-    "--bg:#0f1318;--card:#181d24;--ink:#e8ecf1;--soft:#9aa5b1;--line:#2f3742;--row:#222932;"
-    "--bad:#ff8a80;"
-)
-_RULES: Final = """
-*{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1240px;margin:0 auto;padding:28px 20px 48px}
-h1{font-size:24px;margin:0;overflow-wrap:anywhere}
-h2{font-size:17px;margin:0 0 8px}
-.sub,footer,small,summary,.time,.empty{color:var(--soft)}
-.sub{margin:2px 0 18px}
-section{background:var(--card);border:1px solid var(--line);border-radius:12px;
-padding:16px 18px;margin:0 0 16px}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th{color:var(--soft);font-weight:500;font-size:13px;text-align:left;padding:0 14px 8px 0}
-td{padding:12px 14px 12px 0;border-top:1px solid var(--line);vertical-align:top;
-overflow-wrap:anywhere}
-.talk{min-width:820px;table-layout:fixed}
-.talk.two{min-width:1080px}
-.talk th:nth-child(1){width:64px}.talk th:nth-child(3){width:132px}
-.talk th:nth-child(4){width:148px}
-q{quotes:"\\201C" "\\201D"}
-.answer p{margin:0 0 2px}
-.other{color:var(--soft)}
-small{display:block;font-size:12.5px;line-height:1.45}
-.failed{color:var(--bad)}
-.chip{display:inline-block;padding:1px 10px;border-radius:11px;
-border:1.5px solid var(--ink-of);font-weight:600;font-size:14px}
-.bar{display:block;height:5px;border-radius:3px;background:var(--row);margin:7px 0 3px;
-max-width:110px}
-.bar i{display:block;height:5px;border-radius:3px;background:var(--ink-of)}
-details{margin-top:6px;font-size:13.5px}summary{cursor:pointer;font-size:12.5px}
-footer{font-size:13px;max-width:76ch}
-"""
