@@ -48,7 +48,7 @@ SPOKEN: Final = (
 )
 """What is said in the sample, and when it is over [s]; the first and the last are made up."""
 NEUTRAL: Final = (
-    "Hello, can you hear me?",
+    "Hello, it is me again, with a story.",
     "I would like to tell you something.",
     "That is how it went today.",
     "I do not know what comes next.",
