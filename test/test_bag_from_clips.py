@@ -248,3 +248,8 @@ def test_names_do_not_depend_on_the_limit(tmp_path: Path) -> None:
     made_of(tmp_path, tmp_path / "all", "a/talk.mp4", "b/talk.mp4")
     assert from_clips("--csv", tmp_path / "clips.csv", "--out", out, "--limit", 1) == 0
     assert [path.name for path in bags(out)] == ["a_talk_2.1"]
+
+
+def test_a_folder_that_is_no_bag_is_not_taken_for_one(tmp_path: Path) -> None:
+    (tmp_path / "out" / "talk_2.1").mkdir(parents=True)
+    assert made_of(tmp_path, tmp_path / "out", "talk.mp4")[0] == 2

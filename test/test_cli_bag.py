@@ -238,6 +238,9 @@ def test_two_evaluations_are_compared(
     assert "<h1>a against b</h1>" in page.read_text()
     assert main([*arguments, *more]) == 2
     assert main([*arguments, *more, "--force"]) == 0
+    capsys.readouterr()
+    assert main([*arguments[:-1], str(tmp_path / "a.json")]) == 0
+    assert capsys.readouterr().out.startswith("no figure differs\n")
 
 
 def test_one_file_or_a_wrong_one_cannot_be_compared(

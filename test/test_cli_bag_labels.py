@@ -23,8 +23,8 @@ def test_a_file_is_checked_and_summed_up(
     assert capsys.readouterr().out == (
         "2 labels from 0.000 to 4.000 s\n"
         "about     Anna\n"
-        "happy         1 labels       2.5 s\n"
-        "sad           1 labels       1.5 s\n"
+        "happy         1 label        2.5 s\n"
+        "sad           1 label        1.5 s\n"
     )
 
 

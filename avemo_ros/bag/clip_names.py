@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from avemo_ros.bag.metadata import read_custom_data
+from avemo_ros.bag.metadata import METADATA, read_custom_data
 from avemo_ros.data.files import SOUND, VIDEO
 from avemo_ros.data.item import Item
 
@@ -35,7 +35,7 @@ def marks_in(folder: Path) -> dict[Path, str]:
     return {
         path: read_custom_data(path).get(MARK, "")
         for path in sorted(folder.iterdir())
-        if path.is_dir() and path.suffix != ".partial"
+        if path.suffix != ".partial" and (path / METADATA).is_file()
     }
 
 

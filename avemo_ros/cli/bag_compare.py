@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.force:
         refuse_existing(outputs)
     if len(args.results) < _FEWEST:
-        raise ConfigError("JSON", len(args.results), "two files or more")
+        raise ConfigError("number of results", len(args.results), "two or more")
     found = compare(_names(args.results), [read_result(path) for path in args.results])
     if args.json is not None:
         write_json(args.json, found)
@@ -66,6 +66,7 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     wide = max(12, *(len(run["name"]) + 2 for run in runs))
     lines = [f"note: {note}" for note in found["notes"]]
     lines.append(f"{'':32}" + "".join(f"{run['name']:>{wide}}" for run in runs))
+    before = len(lines)
     for item in found["figures"]:
         figure = FIGURES[item["name"]]
         if all(verdict == "same" for verdict in item["verdicts"]):
@@ -73,6 +74,8 @@ def summary(found: Mapping[str, Any]) -> list[str]:
         cells = "".join(f"{in_words(value, figure.unit):>{wide}}" for value in item["values"])
         verdicts = " ".join(verdict or "-" for verdict in item["verdicts"][1:])
         lines.append(f"{figure.text:32}{cells}  {verdicts}")
+    if len(lines) == before:
+        lines[-1] = "no figure differs"
     lines += [
         f"{run['name']}: {run['segments_better']} segments better, "
         f"{run['segments_worse']} worse"

@@ -103,13 +103,13 @@ def run(args: argparse.Namespace) -> int:
         args.size,
         read_config(args.config, []) if args.features else None,
     )
-    places = _places(items, args.out, force=args.force)[: args.limit]
-    items = items[: args.limit]
+    places = _places(items, args)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
     kept, troubles = 0, list(unread)
+    items = items[: args.limit]
     for item, path in tqdm(
         list(zip(items, places, strict=True)), unit="clip", disable=not sys.stderr.isatty()
     ):
@@ -158,22 +158,25 @@ def _items(args: argparse.Namespace) -> tuple[list[Item], list[str]]:
     return clips, unread
 
 
-def _places(items: Sequence[Item], out: Path, *, force: bool) -> list[Path]:
-    """Where the bag of each clip is, or is to be.
+def _places(items: Sequence[Item], args: argparse.Namespace) -> list[Path]:
+    """Where the bags of the clips are, or are to be, up to the limit.
 
     Raises:
         BagError: something else has the name.
     """
+    out: Path = args.out
     marks = marks_in(out)
     by_mark = {mark: path for path, mark in marks.items() if mark}
     places: dict[Path, None] = {}
-    for item, name, earlier in zip(items, names_of(items), names_by_key(items), strict=True):
+    # Names are of all clips, so that they are the same with another limit.
+    named = list(zip(items, names_of(items), names_by_key(items), strict=True))
+    for item, name, earlier in named[: args.limit]:
         place = by_mark.get(mark_of(item))
         if place is None and marks.get(out / earlier) == "":
             place = out / earlier
         if place is None:
             place = out / name
-            if place in places or (place.exists() and not force):
+            if place in places or (place.exists() and not args.force):
                 raise BagError(
                     f"{place} is there already, and was not made of this part of "
                     f"{item.path}; name another --out, or have it replaced with --force"

@@ -106,7 +106,8 @@ def summary(segments: Sequence[Segment]) -> list[str]:
         spans = [item.end_ns - item.start_ns for item in segments if item.label == label]
         if spans:
             name = label or "no label"
-            lines.append(f"{name:9} {len(spans):5} labels {to_s(sum(spans)):9.1f} s")
+            word = "label " if len(spans) == 1 else "labels"
+            lines.append(f"{name:9} {len(spans):5} {word} {to_s(sum(spans)):9.1f} s")
     found = agreement([segments])
     if found is None:
         return lines
