@@ -1,4 +1,4 @@
-"""bag_player and bag_recorder end on the first signal, whenever it comes."""
+"""Nodes end on the first signal, whenever it comes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,30 @@ pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_domain"), pytest.mar
 AT_THE_WORST_MOMENT = """
 import importlib, os, signal, sys, threading
 
-wait, sent = threading.Condition.wait, []
+from avemo_ros.nodes.ending import Ending
 
-def signalled(self, timeout=None):
-    # `shell.run` begins to wait for the event of its end, and holds that event's lock.
-    if sys._getframe(2).f_code.co_name == "_spin" and not sent:
+wait, wait_for_end, sent = threading.Condition.wait, Ending.wait, []
+
+def send():
+    if not sent:
         sent.append(True)
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+def signalled(self, timeout=None):
+    # An event's lock is held here: its `set`, called by a handler, would wait for ever.
+    if threading.current_thread() is threading.main_thread() and ending:
+        send()
     return wait(self, timeout)
 
+def ends(self):
+    threading.Timer(1.0, send).start()
+    ending.append(True)
+    wait_for_end(self)
+    ending.clear()
+
+ending = []
 threading.Condition.wait = signalled
+Ending.wait = ends
 status = importlib.import_module(f"avemo_ros.nodes.{sys.argv[2]}").main(sys.argv[3:])
 assert sent
 raise SystemExit(status)

@@ -94,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     finally:
-        if previous is not None:
+        # A node that ran here has made its process deaf to signals, and it may stay so.
+        if previous is not None and signal.getsignal(signal.SIGTERM) is _interrupt:
             signal.signal(signal.SIGTERM, previous)
 
 
@@ -113,13 +114,14 @@ def _interrupt_on_terminate() -> signal._HANDLER | None:
     """A polite kill ends the run as Ctrl-C does: results are kept.  None off the main
     thread, where it cannot be arranged."""
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
     try:
-        return signal.signal(signal.SIGTERM, interrupt)
+        return signal.signal(signal.SIGTERM, _interrupt)
     except ValueError:
         return None
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from avemo_ros.bag.offers import Offer, read_offers
 from avemo_ros.bag.storage import Channel, Raw
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import BagError, ConfigError
-from avemo_ros.nodes import ending, qos
+from avemo_ros.nodes import qos
 from avemo_ros.nodes.ahead import read_ahead
 from avemo_ros.nodes.parameters import Parameter
 from avemo_ros.nodes.player import LOOP, WAIT, Player
 from avemo_ros.nodes.restamp import Restamp, message_class
 from avemo_ros.nodes.results import LiveResults, is_result
+from avemo_ros.nodes.shell import run
 
 BAG: Final = Parameter("bag", "", "Recording to play: a bag's folder, or one file of it.")
 TOPICS: Final = Parameter(
@@ -275,7 +276,7 @@ class BagPlayer(Player):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node, with the command line's ROS arguments unless others are given."""
-    return ending.run(BagPlayer, args, lambda node: node.failed)
+    return run(BagPlayer, args)
 
 
 if __name__ == "__main__":

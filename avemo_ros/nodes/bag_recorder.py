@@ -15,7 +15,7 @@ from avemo_ros.bag.definitions import definition_of
 from avemo_ros.bag.draft import BagDraft
 from avemo_ros.clock import to_s
 from avemo_ros.errors import BagError, ConfigError
-from avemo_ros.nodes import ending, health
+from avemo_ros.nodes import health
 from avemo_ros.nodes.record_settings import (
     COMPRESSION,
     CONTENT,
@@ -29,7 +29,7 @@ from avemo_ros.nodes.record_settings import (
     topics_of,
 )
 from avemo_ros.nodes.record_topic import RecordedTopic
-from avemo_ros.nodes.shell import ManagedNode
+from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
 
@@ -70,8 +70,6 @@ class BagRecorder(ManagedNode):
         self._began_s: float | None = None
         self._early: list[_Heard] = []
         self._too_early = 0
-        self.failed = False
-        """There is no bag, or it is not whole."""
 
     def prepare(self) -> None:
         """Look at the parameters."""
@@ -256,7 +254,7 @@ class BagRecorder(ManagedNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node, with the command line's ROS arguments unless others are given."""
-    return ending.run(BagRecorder, args, lambda node: node.failed)
+    return run(BagRecorder, args)
 
 
 if __name__ == "__main__":

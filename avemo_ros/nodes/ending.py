@@ -1,59 +1,33 @@
-"""An end by signal that cannot get lost."""
+"""An end that a signal handler may call for at any moment."""
 
 from __future__ import annotations
 
 import queue
-import signal
-import threading
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
-
-from avemo_ros.nodes import shell
-
-_AGAIN_S: Final = 0.05
-
-NodeT = TypeVar("NodeT", bound=shell.ManagedNode)
 
 
-def run(
-    make: Callable[[], NodeT], args: Sequence[str] | None, failed: Callable[[NodeT], bool]
-) -> int:
-    """As `shell.run`, but the first SIGINT or SIGTERM counts, whenever it comes.
+class Ending:
+    """Waited for by the main thread, called for by signals and other threads.
 
-    `shell.run` sets an event in its handlers.  A handler runs between two steps of the main
-    thread; if that has just begun to wait for the event, it holds the event's lock, and the
-    handler would wait for its own thread.  Here handlers only put into a queue that may be
-    interrupted anywhere, and a thread does the rest.
-
-    Args:
-        make: builds the node.
-        args: ROS arguments; those of the command line if None.
-        failed: whether the node did not do its work; asked at the end.
-
-    Returns:
-        Exit status: as of `shell.run`; 1, too, if the node has failed.
+    An event will not do: a handler runs between two steps of the main thread, and if that has
+    just begun to wait for the event, and holds its lock, the handler waits for its own thread.
     """
-    made: list[NodeT] = []
-    asked: queue.SimpleQueue[None] = queue.SimpleQueue()
-    over = threading.Event()
 
-    def end() -> None:
-        asked.get()
-        # A node that was just made does not know yet whom to tell.
-        while not over.is_set():
-            made[0].finished()
-            over.wait(_AGAIN_S)
+    def __init__(self) -> None:
+        # The one of Python's queues that is reentrant.
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._called = False
 
-    def make_and_listen() -> NodeT:
-        made.append(make())
-        threading.Thread(target=end, name="signals", daemon=True).start()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: asked.put(None))
-        return made[0]
+    def call(self) -> None:
+        """The end has come; doing so twice is harmless."""
+        self._called = True
+        self._calls.put(None)
 
-    try:
-        status = shell.run(make_and_listen, args)
-    finally:
-        over.set()
-        asked.put(None)
-    return 1 if any(failed(node) for node in made) else status
+    @property
+    def called(self) -> bool:
+        """Whether the end has come."""
+        return self._called
+
+    def wait(self) -> None:
+        """Return when the end has come."""
+        while not self._called:
+            self._calls.get()

@@ -59,8 +59,6 @@ class Player(ManagedNode):
         self.sent = health.Meter()
         self.zero_ns = 0
         """Stamp of time 0 of the pace [ns]."""
-        self.failed = False
-        """It could not be played to its end."""
         self._clock_out: Any = None
         self._thread: threading.Thread | None = None
         self._ender: Any = None

@@ -21,6 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.nodes import qos
+from avemo_ros.nodes.ending import Ending
 from avemo_ros.nodes.parameters import Parameter, core, declare, unknown, values
 from avemo_ros.source.stamps import MAX_AGE_S
 
@@ -78,6 +79,8 @@ class ManagedNode(LifecycleNode):
         """Why the last transition failed; empty when it did not."""
         self.finished: Callable[[], None] = lambda: None
         """What a node calls that has nothing more to do; ends the process that `run` made."""
+        self.failed = False
+        """The node could not do its work; `run` tells it by the exit status."""
         declare(self, [*self._own, *self._core])
         for given, closest in unknown(self, self._own).items():
             hint = f"; did you mean '{closest}'?" if closest else ""
@@ -273,7 +276,7 @@ class ManagedNode(LifecycleNode):
             silent = entry.level == DiagnosticStatus.STALE
             if silent and reports + 1 == _SILENT_REPORTS:
                 self.get_logger().warning(entry.message)
-            elif not silent and reports >= _SILENT_REPORTS:
+            elif reports >= _SILENT_REPORTS and entry.level == DiagnosticStatus.OK:
                 self.get_logger().info(entry.message)
             self._silent[entry.name] = reports + 1 if silent else 0
 
@@ -286,21 +289,21 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         args: ROS arguments; those of the command line if None.
 
     Returns:
-        Exit status: 1 if a parameter is not allowed, the start failed or a callback raised;
-        0 otherwise.
+        Exit status: 1 if a parameter is not allowed, the start failed, a callback raised or
+        the node says that it has failed; 0 otherwise.
     """
-    over = threading.Event()
+    ending = Ending()
     # rclpy's own handlers would take the middleware away from threads that still publish.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, lambda *_: ending.call())
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node: ManagedNode | None = None
     try:
         node = make()
-        node.finished = over.set
+        node.finished = ending.call
         if node.value(AUTOSTART) and not node.start():
             return 1
-        return _spin(node, over)
+        status = _spin(node, ending)
     except ConfigError as error:
         print(f"avemo_ros: {error}", file=sys.stderr)  # there is no node yet to log it
         return 1
@@ -314,9 +317,11 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
             signal.signal(number, signal.SIG_IGN)
         # Nor need Python look through all of torch for garbage first: that takes seconds.
         gc.freeze()
+    # Some fail only as they end, e.g. to close a bag.
+    return 1 if node.failed else status
 
 
-def _spin(node: ManagedNode, over: threading.Event) -> int:
+def _spin(node: ManagedNode, ending: Ending) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     raised: list[str] = []
@@ -326,14 +331,14 @@ def _spin(node: ManagedNode, over: threading.Event) -> int:
             executor.spin()
         except Exception:  # noqa: BLE001  said; the process ends
             # At the end it may meet a handle that its shutdown has destroyed already.
-            if not over.is_set():
+            if not ending.called:
                 raised.append(traceback.format_exc())
-        over.set()
+        ending.call()
 
     # The main thread waits, so that signals reach it at once.
     thread = threading.Thread(target=work, name="executor", daemon=True)
     thread.start()
-    over.wait()
+    ending.wait()
     executor.shutdown()
     thread.join()
     for text in raised:
