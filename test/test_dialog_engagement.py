@@ -39,6 +39,11 @@ def test_a_silent_face_that_is_turned_away_is_distracted() -> None:
     assert attention.of("f1", at(8)) is Engagement.DISTRACTED
 
 
+def test_a_face_of_a_recording_without_boxes_is_no_voice() -> None:
+    silent = feeling(UNKNOWN, 0, 8, status=Status.LOW_QUALITY, box=None)
+    assert seen(*silent).of("f1", at(8)) is Engagement.DISTRACTED
+
+
 def test_who_speaks_is_engaged_even_when_turned_away() -> None:
     talking = feeling(UNKNOWN, 0, 3, status=Status.LOW_QUALITY, speaking=True, voice="v1")
     assert seen(*talking).of("f1", at(3)) is Engagement.ENGAGED

@@ -48,6 +48,7 @@ def test_small_talk_is_known_by_its_kind(words: str, kind: str) -> None:
         "Well",
         "you",
         "hi" * 500,
+        "hi " * 500,
         "Hello, I want to die",
         "",
         "?!",

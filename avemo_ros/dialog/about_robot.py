@@ -16,6 +16,8 @@ from avemo_ros.dialog.words import begins, sentences
 
 INFORM: Final = "inform"
 """The strategy's name in answers about the robot."""
+_MOST_OPENINGS: Final = 6
+"""Words that are nothing but openings need not be taken apart to their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,10 @@ class AboutRobot:
     def _parts(self, sentence: tuple[str, ...]) -> list[tuple[str, ...]]:
         """The sentence, and what is left of it after each of its openings."""
         parts = [sentence]
-        while True:
+        while len(parts) <= _MOST_OPENINGS:
             left = parts[-1]
             sizes = [len(phrase) for phrase in self.openings if begins(phrase, left)]
             if not sizes:
-                return parts
+                break
             parts.append(left[max(sizes) :])
+        return parts

@@ -69,10 +69,12 @@ class Attention:
             if not key:
                 continue
             seen = self._seen(key)
-            faces = estimate.box is not None and estimate.status is not Status.LOW_QUALITY
+            # Recordings hold no boxes.
+            has_face = bool(estimate.face_id)
+            faces = has_face and estimate.status is not Status.LOW_QUALITY
             if seen.posed_ns is not None and hop.stamp_ns - seen.posed_ns <= _POSE_HOLDS_NS:
                 faces = seen.faces
-            speaks = estimate.speaking or estimate.box is None
+            speaks = estimate.speaking or not has_face
             seen.moments.append(_Moment(hop.stamp_ns, speaks, faces))
 
     def of(self, key: str, stamp_ns: int) -> Engagement:

@@ -19,7 +19,6 @@ from avemo_ros.dialog.engagement import YAW
 from avemo_ros.dialog.scenario import Feeling, Scenario
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
-from avemo_ros.vision.face import Box
 
 START_NS: Final = to_ns(1_000.0)
 """Sensor time at which every conversation begins."""
@@ -32,8 +31,6 @@ _SPEECH_S: Final = 0.06
 """Time that a sign takes to be said."""
 _LONGEST_SPEECH_S: Final = 6.0
 _VOICE_SHARE: Final = 0.4
-_BOX: Final = Box(0.4, 0.3, 0.2, 0.3)
-"""Of every face: its size and place say nothing here."""
 
 
 def made_yaw(scenario: Scenario, stamp_ns: int) -> tuple[str, float] | None:
@@ -123,7 +120,7 @@ class _Source:
             face_share=1.0 - voice,
             voice_share=voice,
             status=status,
-            box=None if feeling.by == "voice" else _BOX,
+            box=None,
             speaking=not _away(feeling)
             and any(start <= t_s <= end for start, end in self._speech),
             model_id="scripted",
@@ -200,7 +197,7 @@ def _no_claim(stamp_ns: int, person: str, by: str, status: Status) -> EmotionEst
         face_share=0.0,
         voice_share=0.0,
         status=status,
-        box=_BOX if person and by != "voice" else None,
+        box=None,
         speaking=False,
         model_id="scripted",
     )

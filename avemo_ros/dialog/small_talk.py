@@ -6,10 +6,14 @@ They are recognised only where nothing else is said: 'Hi, my dog is ill' is no g
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from avemo_ros.dialog.fields import Fields
 from avemo_ros.dialog.subject import Subject, phrases, subjects
 from avemo_ros.dialog.words import begins, tokens
+
+_LONGEST: Final = 30
+"""Words beyond which it is no small talk any more, however often they are said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class SmallTalk:
     def find(self, text: str) -> Subject | None:
         """The kind of words that are nothing but small talk; None for all else."""
         left = tokens(text)
+        if len(left) > _LONGEST:
+            return None
         found: set[str] = set()
         while left:
             # The longest phrase: 'thanks for listening' is more than 'thanks'.
