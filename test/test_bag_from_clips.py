@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.clip_names import names_of
 from avemo_ros.bag.from_clips import START_NS, Clip
 from avemo_ros.bag.item import BagPicture
 from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.cli.main import ERROR, main
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
+from avemo_ros.data.clip_names import names_of
 from avemo_ros.data.item import Item
 from avemo_ros.errors import SourceError
 from avemo_ros.source.media import MediaFile

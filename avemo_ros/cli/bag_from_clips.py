@@ -11,11 +11,11 @@ from typing import Final
 
 from tqdm import tqdm
 
-from avemo_ros.bag.clip_names import MARK, mark_of, marks_in, names_by_key, names_of
 from avemo_ros.bag.from_clips import Clip, ClipBag, Extent, Form
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
 from avemo_ros.cli.options import read_options
 from avemo_ros.cli.settings import read_config
+from avemo_ros.data.clip_names import MARK, mark_of, marks_in, names_by_key, names_of
 from avemo_ros.data.files import PICTURES
 from avemo_ros.data.item import Item
 from avemo_ros.data.registry import DATASETS, list_items
