@@ -13,6 +13,7 @@ from avemo_ros.audio.chunk import BINS, HOP_NS, AudioBlock, SpectrogramChunk
 from avemo_ros.bag import messages
 from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.state.fields import plain_fields
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 MAX_FREQUENCY: Final = 20.0 * BINS
@@ -139,27 +140,14 @@ class Encoder:
         )
 
     def _state(self, estimate: EmotionEstimate) -> Any:
+        fields = plain_fields(estimate)
+        fields["probabilities"] = np.array(fields["probabilities"], np.float32)
         return self._types["avemo_ros/msg/EmotionState"](
             header=self._header(estimate.stamp_ns, _CAMERA),
             window_start=self._time(estimate.window_start_ns),
             latency=0.0,
-            person_id=estimate.person_id,
-            face_id=estimate.face_id,
-            voice_id=estimate.voice_id,
-            label=estimate.label,
-            confidence=float(estimate.confidence),
-            labels=list(estimate.labels),
-            probabilities=np.array(estimate.probabilities, np.float32),
-            valence=float(estimate.valence),
-            arousal=float(estimate.arousal),
-            valence_arousal_valid=estimate.valence_arousal_valid,
-            status=int(estimate.status),
-            face_share=float(estimate.face_share),
-            voice_share=float(estimate.voice_share),
-            speaking=estimate.speaking,
-            box_valid=estimate.box is not None,
             box=self._box(estimate.box or _NO_BOX),
-            model_id=estimate.model_id,
+            **fields,
         )
 
 

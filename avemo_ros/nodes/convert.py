@@ -19,6 +19,7 @@ from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray, Norma
 from avemo_ros.msg import FaceTrack as FaceTrackMessage
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.state.fields import plain_fields
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 
 __all__ = [
@@ -153,22 +154,7 @@ def state_message(estimate: EmotionEstimate, frame_id: str, latency_s: float) ->
         header=header(estimate.stamp_ns, frame_id),
         window_start=to_time(estimate.window_start_ns),
         latency=latency_s,
-        person_id=estimate.person_id,
-        face_id=estimate.face_id,
-        voice_id=estimate.voice_id,
-        label=estimate.label,
-        confidence=float(estimate.confidence),
-        labels=list(estimate.labels),
-        probabilities=[float(value) for value in estimate.probabilities],
-        valence=float(estimate.valence),
-        arousal=float(estimate.arousal),
-        valence_arousal_valid=estimate.valence_arousal_valid,
-        status=int(estimate.status),
-        face_share=float(estimate.face_share),
-        voice_share=float(estimate.voice_share),
-        speaking=estimate.speaking,
-        box_valid=estimate.box is not None,
-        model_id=estimate.model_id,
+        **plain_fields(estimate),
     )
     if estimate.box is not None:
         message.box = _box_message(estimate.box)
