@@ -337,11 +337,15 @@ def test_an_error_of_the_other_process_comes_with_its_place(bag):
 
 _REPLAY = """
 import sys
+import time
 from pathlib import Path
 from avemo_ros.config import PipelineConfig
 from avemo_ros.replay.run import replay
 if __name__ == "__main__":
-    replay(Path(sys.argv[1]), PipelineConfig(), progress=lambda s: print(s, flush=True))
+    def progress(seconds):
+        print(seconds, flush=True)
+        time.sleep(60)  # so that it is not over before it can be interrupted
+    replay(Path(sys.argv[1]), PipelineConfig(), progress=progress)
 """
 
 
