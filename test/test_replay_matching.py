@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from made_hops import BOX, START_NS, hop
 from made_sessions import said, seg, session, stream
@@ -119,11 +121,43 @@ def test_labels_of_another_time_are_an_error_with_both_ranges() -> None:
     given = session(stream(["sad"] * 11), seg(100, 200, "sad"), seg(300, 301.5, "sad"))
     with pytest.raises(
         LabelError,
-        match=r"one: no label lies within the recording: the labels are from 100.000 to "
-        r"301.500 s, "
-        r"the recording from 0 to 1.000 s",
+        match=r"one: no label lies within the recording: labels from 100\.000 to 301\.500 s, "
+        r"pictures and sound from 0\.000 to 1\.000 s, counted from the bag's first message",
     ):
         judge(given)
+
+
+def later(given: Session, seconds: float, problems: tuple[str, ...] = ()) -> Session:
+    """The same, of a bag whose first message came so long before what is used."""
+    first_ns = given.replayed.start_ns - round(seconds * 1e9)
+    replayed = replace(given.replayed, first_ns=first_ns, problems=problems)
+    return replace(given, replayed=replayed)
+
+
+def test_both_ranges_count_as_labels_do_and_what_was_left_out_is_told() -> None:
+    given = session(stream(["sad"] * 11), seg(94.7, 114.7, "sad"))
+    with pytest.raises(LabelError) as raised:
+        judge(later(given, 5.3, ("12 inputs left out",)))
+    told = str(raised.value)
+    assert "labels from 100.000 to 120.000 s, pictures and sound from 5.300 to 6.300 s" in told
+    assert told.endswith("; 12 inputs left out")
+
+
+def test_where_nothing_was_used_there_is_no_range() -> None:
+    given = session(stream(["sad"]), seg(-9, -8, "sad"))
+    with pytest.raises(LabelError, match="of pictures and sound nothing could be used"):
+        judge(later(given, 9.5))
+
+
+def test_labels_that_begin_before_the_first_picture_are_said() -> None:
+    """As those do that count from the first picture and not from the bag's first message."""
+    given = session(stream(["sad"] * 10), seg(-5.3, -2, "sad"), seg(-2, 0.5, "sad"))
+    assert judge(later(given, 5.3)).notes == (
+        "one: 1 label ends before the first picture or sound",
+        "one: 1 label begins 2.0 s before the first picture or sound; what lies within counts",
+    )
+    near = session(stream(["sad"] * 10), seg(-0.9, 0.5, "sad"))
+    assert judge(later(near, 5.3)).notes == ()
 
 
 def test_a_recording_without_labels_is_an_error() -> None:

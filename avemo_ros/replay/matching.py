@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from avemo_ros.clock import NS_PER_S, to_s
-from avemo_ros.errors import LabelError
+from avemo_ros.clock import to_s
+from avemo_ros.replay.ranges import check_ranges, outside
 from avemo_ros.replay.session import Session
 from avemo_ros.state.estimate import EmotionEstimate, Hop
 from avemo_ros.truth.majority import majority
@@ -23,8 +23,6 @@ MOST_CROWDED: Final = 0.1
 """Up to this share of hops with two faces or more, the only labelled person is the attended."""
 _NAMED: Final = 5
 """Ids that a note names."""
-_LONGER_NS: Final = NS_PER_S
-"""Labels may go on for so long after a recording's end before it is said [ns]."""
 _ID: Final = re.compile(r"[fv]\d{4,}")
 """What ids of faces and voices look like."""
 
@@ -144,8 +142,7 @@ def judge(session: Session) -> Judged:
         for index, place in covered(said, found)
     )
     asked = {hop.segment for hop in hops}
-    notes = [*_never(session, finder), *_without_hops(session, found, asked)]
-    notes += _going_on(session, found)
+    notes = [*_never(session, finder), *outside(session, found, asked)]
     taken = {item.person for item in found if item.person and finder.attended(item)}
     notes += [
         f"{session.name}: there is no id {person}; it is taken for whom the robot attends to"
@@ -185,28 +182,6 @@ def covered(
                 yield index, places[before]
 
 
-def check_ranges(session: Session) -> None:
-    """Look whether labels and recording have any time in common.
-
-    Raises:
-        LabelError: they have not; names both ranges.
-    """
-    start, end = session.replayed.start_ns, session.replayed.end_ns
-    if any(item.start_ns <= end and item.end_ns > start for item in session.segments):
-        return
-    if not session.segments:
-        raise LabelError(f"{session.name}: there are no labels")
-    first = min(segment.start_ns for segment in session.segments)
-    last = max(segment.end_ns for segment in session.segments)
-    raise LabelError(
-        f"{session.name}: no label lies within the recording: the labels are from "
-        f"{to_s(first - start):.3f} to {to_s(last - start):.3f} s, the recording from 0 to "
-        f"{to_s(end - start):.3f} s (it begins at {to_s(start):.3f} s on its clock); seconds "
-        "of a file of labels count from the bag's first message, or are unix time where the "
-        "file says so"
-    )
-
-
 def _ids(estimate: EmotionEstimate) -> set[str]:
     return {estimate.face_id, estimate.voice_id, estimate.person_id} - {""}
 
@@ -224,34 +199,3 @@ def _never(session: Session, finder: Finder) -> list[str]:
         f"{ids or 'none'} (say who is who with `people`, or mark boxes)"
         for person, count in sorted(lacking.items())
     ]
-
-
-def _going_on(session: Session, found: list[Segment]) -> list[str]:
-    """Of labels that say more than there is, as those of another recording would."""
-    start, end = session.replayed.start_ns, session.replayed.end_ns
-    longer = [
-        item.end_ns - end for item in found if item.start_ns <= end < item.end_ns - _LONGER_NS
-    ]
-    if end <= start or not longer:
-        return []
-    labels = "1 label goes" if len(longer) == 1 else f"{len(longer)} labels go"
-    return [
-        f"{session.name}: {labels} on for {to_s(max(longer)):.1f} s after the recording's end; "
-        "what lies within counts"
-    ]
-
-
-def _without_hops(session: Session, found: list[Segment], asked: set[int]) -> list[str]:
-    """Of labels at which nothing was asked."""
-    start, end = session.replayed.start_ns, session.replayed.end_ns
-    lacking = [item for place, item in enumerate(found) if place not in asked]
-    beyond = sum(item.end_ns <= start or item.start_ns > end for item in lacking)
-    notes = []
-    if beyond:
-        labels = "1 label lies" if beyond == 1 else f"{beyond} labels lie"
-        notes.append(f"{session.name}: {labels} beyond the recording")
-    if len(lacking) > beyond:
-        short = len(lacking) - beyond
-        labels = "1 label has" if short == 1 else f"{short} labels have"
-        notes.append(f"{session.name}: {labels} no estimate within")
-    return notes
