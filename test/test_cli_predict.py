@@ -11,9 +11,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from clip_bags import sample_bag
 from made_clips import SAMPLE, cut
 
+from avemo_ros.bag.item import BagPicture
+from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.cli.main import main
+from avemo_ros.config import PipelineConfig
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.pipeline import Pipeline
 
@@ -64,6 +68,57 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 def read(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_bag_is_read_as_its_clip_is(run: Run, tmp_path: Path, short: Path) -> None:
+    bag, video = sample_bag(tmp_path / "bag", 2.2, start_s=2.0), tmp_path / "o.mp4"
+    status, out, said = run("predict", bag, "--video", video)
+    assert (status, said.count("wrote")) == (0, 1)
+    said_of = [json.loads(line) for line in out.splitlines()]
+    assert said_of[0]["t"] == pytest.approx(0.1, abs=0.05)
+    assert {one["face_id"] for one in said_of} == {"f0001"}
+    assert said_of[-1]["label"] == "happy"
+    with av.open(str(video)) as made:
+        assert sum(1 for _ in made.decode(video=0)) == pytest.approx(66, abs=2)
+
+
+def test_a_plain_video_shows_the_time_and_no_claim(run: Run, tmp_path: Path) -> None:
+    bag, video = sample_bag(tmp_path / "bag", 2.2, start_s=2.0), tmp_path / "o.mp4"
+    assert run("predict", bag, "--video", video, "--plain", "--json", tmp_path / "o")[0] == 0
+    with Recording(bag) as recording, av.open(str(video)) as made:
+        items = (item for _, item in recording.items(frozenset({Kind.PICTURES})))
+        before = [item.image for item in items if isinstance(item, BagPicture)]
+        after = [frame.to_ndarray(format="bgr24") for frame in made.decode(video=0)]
+    assert len(after) == len(before)
+    changed = np.abs(after[-1].astype(int) - before[-1]).mean(axis=2)
+    height, width = changed.shape
+    corner = changed[: height // 10, : width // 5]
+    rest = changed[height // 5 :]
+    assert corner.mean() > 5 * rest.mean()
+    # No box around the face: its edge would be 100 levels off the picture.
+    assert np.percentile(rest, 99.9) < 40
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("{features}",), "neither raw pictures nor sound"),
+        (("{empty}",), "holds no file with .mcap"),
+        (("{short}", "--plain"), "--plain"),
+    ],
+)
+def test_a_bag_that_cannot_be_looked_at_is_told(
+    run: Run, tmp_path: Path, short: Path, words: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {
+        "features": sample_bag(tmp_path / "features", 1.0, features=PipelineConfig()),
+        "empty": tmp_path / "empty",
+        "short": short,
+    }
+    status, _, said = run("predict", *(word.format(**places) for word in words))
+    assert status == 2
+    assert told in said
 
 
 def test_lines_go_to_standard_output_and_nothing_else_does(run: Run, short: Path) -> None:
@@ -139,7 +194,7 @@ def test_a_file_without_a_face_ends_with_status_1(run: Run, faceless: Path) -> N
     ("arguments", "message"),
     [
         (["{tmp}/none.mp4"], "does not exist"),
-        (["{tmp}"], "not a file"),
+        (["{tmp}"], "is no bag"),
         (["{tmp}/text.mp4"], "text.mp4"),
         (["{short}", "--json", "{tmp}/none/o.jsonl"], "no folder"),
         (["{short}", "--json", "{tmp}"], "folder"),

@@ -1,4 +1,4 @@
-"""`avemo predict`: the core on a media file, without ROS."""
+"""`avemo predict`: the core on a media file or a bag, without ROS."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.bag.media import BagMedia, is_bag
 from avemo_ros.cli.settings import read_config
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
+from avemo_ros.errors import ConfigError
 from avemo_ros.pipeline import Pipeline
 from avemo_ros.sink.atomic import OutputError, partial_name
 from avemo_ros.sink.jsonl import JsonLines
-from avemo_ros.sink.overlay import draw
+from avemo_ros.sink.overlay import draw, draw_note
 from avemo_ros.sink.page import write_page
 from avemo_ros.sink.timeline import Timeline
 from avemo_ros.sink.video import VideoWriter
@@ -37,7 +40,7 @@ NOTHING: Final = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", type=Path, help="media file: video, sound, or both")
+    parser.add_argument("file", type=Path, help="video, sound or both, or a rosbag2")
     parser.add_argument(
         "--json",
         metavar="OUT",
@@ -45,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--video", type=Path, metavar="OUT.mp4", help="write the video with overlay and sound"
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="the video with nothing but the seconds drawn in: for who labels what is felt, "
+        "and should not see what the model says",
     )
     parser.add_argument(
         "--page", type=Path, metavar="OUT.html", help="write a timeline as one HTML file"
@@ -81,12 +90,16 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
     config = read_config(args.config, settings)
+    if args.plain and args.video is None:
+        raise ConfigError("--plain", True, "only with --video")
     lines = None if args.json in (None, "-") else Path(args.json)
     _check_outputs(args.file, [lines, args.video, args.page])
-    with MediaFile(args.file) as media:
+    opened = BagMedia(args.file) if is_bag(args.file) else MediaFile(args.file)
+    with opened as media:
         if args.video is not None and not media.has_video:
             raise OutputError(f"cannot make {args.video}: {args.file} has no pictures")
-        return _Run(media, config, lines, args.video, args.page, args.quiet).run()
+        shown = _Shown(args.plain, isinstance(media, BagMedia) or args.plain)
+        return _Run(media, config, lines, args.video, args.page, shown, args.quiet).run()
 
 
 def _check_outputs(source: Path, outputs: Iterable[Path | None]) -> None:
@@ -105,21 +118,33 @@ def _check_outputs(source: Path, outputs: Iterable[Path | None]) -> None:
             raise OutputError(f"cannot write {path}: it is a folder")
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the video shows beside the pictures."""
+
+    plain: bool
+    """Nothing of what the model says."""
+    seconds: bool
+    """The time in which labels count."""
+
+
 class _Run:
     """One pass over a file."""
 
     def __init__(
         self,
-        media: MediaFile,
+        media: MediaFile | BagMedia,
         config: PipelineConfig,
         lines: Path | None,
         video: Path | None,
         page: Path | None,
+        shown: _Shown,
         quiet: bool,
     ) -> None:
         self._media = media
         self._config = config
         self._lines_path, self._video_path, self._page_path = lines, video, page
+        self._shown = shown
         self._quiet = quiet
         self._timeline = Timeline(media.path.name, 0)
         self._faces = 0
@@ -138,7 +163,7 @@ class _Run:
                         sound=self._media.has_audio,
                         rate=self._media.fps or 30.0,
                     )
-                    self._annotated = _AnnotatedVideo(stack.enter_context(writer))
+                    self._annotated = _AnnotatedVideo(stack.enter_context(writer), self._shown)
                 progress = stack.enter_context(_Progress(self._media, self._shows_progress()))
                 for item in self._media:
                     self._take(pipeline, item)
@@ -188,6 +213,8 @@ class _Run:
         """What was read and what was missing, on standard error."""
         media, timeline = self._media, self._timeline
         notes = []
+        if isinstance(media, BagMedia):
+            notes += [f"{media.path}: {problem}" for problem in media.problems]
         if not media.has_audio:
             notes.append(f"{media.path} has no sound: the estimates rest on the face alone")
         if not media.has_video:
@@ -218,8 +245,9 @@ class _AnnotatedVideo:
     wait for the first estimate after them.
     """
 
-    def __init__(self, writer: VideoWriter) -> None:
+    def __init__(self, writer: VideoWriter, shown: _Shown) -> None:
         self._writer = writer
+        self._shown = shown
         self._waiting: deque[tuple[int, NDArray[np.uint8], FrameTracks | None]] = deque()
         self._hop: Hop | None = None
 
@@ -244,13 +272,18 @@ class _AnnotatedVideo:
 
     def _draw_next(self) -> None:
         stamp_ns, image, tracks = self._waiting.popleft()
-        self._writer.push_frame(stamp_ns, draw(image, tracks, self._hop))
+        note = f"{to_s(stamp_ns):.1f} s" if self._shown.seconds else ""
+        if self._shown.plain:
+            drawn = draw_note(image, note)
+        else:
+            drawn = draw(image, tracks, self._hop, note)
+        self._writer.push_frame(stamp_ns, drawn)
 
 
 class _Progress:
     """A bar over the seconds of the file, with the speed and the time that is left."""
 
-    def __init__(self, media: MediaFile, shown: bool) -> None:
+    def __init__(self, media: MediaFile | BagMedia, shown: bool) -> None:
         total = media.duration_s or None
         length, left = ("/{total:.1f}", ", {remaining} left") if total else ("", "")
         self._bar = tqdm(

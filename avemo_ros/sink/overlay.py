@@ -70,7 +70,7 @@ class _Person:
 
 
 def draw(
-    image: NDArray[np.uint8], tracks: FrameTracks | None, hop: Hop | None
+    image: NDArray[np.uint8], tracks: FrameTracks | None, hop: Hop | None, note: str = ""
 ) -> NDArray[np.uint8]:
     """A copy of the picture with the newest knowledge drawn in.
 
@@ -78,6 +78,7 @@ def draw(
         image: (height, width, 3) BGR.
         tracks: faces of this picture; None takes the boxes from the estimates.
         hop: newest estimates; None before the first.
+        note: a line of text more.
 
     Returns:
         (height, width, 3) BGR.
@@ -101,7 +102,14 @@ def draw(
             panel = canvas.panel(person, taken)
             if panel is not None:
                 taken.append(panel)
-    canvas.notices(_notices(people, hop))
+    canvas.notices([*([(note, _WHITE)] if note else []), *_notices(people, hop)])
+    return canvas.image
+
+
+def draw_note(image: NDArray[np.uint8], note: str) -> NDArray[np.uint8]:
+    """A copy of the picture, (height, width, 3) BGR, with a line of text and nothing else."""
+    canvas = _Canvas(image.copy())
+    canvas.notices([(note, _WHITE)])
     return canvas.image
 
 
