@@ -103,7 +103,7 @@ def test_a_plain_video_shows_the_time_and_no_claim(run: Run, tmp_path: Path) -> 
     ("words", "told"),
     [
         (("{features}",), "neither raw pictures nor sound"),
-        (("{empty}",), "holds no file with .mcap"),
+        (("{empty}",), "not a file"),
         (("{short}", "--plain"), "--plain"),
     ],
 )
@@ -194,7 +194,7 @@ def test_a_file_without_a_face_ends_with_status_1(run: Run, faceless: Path) -> N
     ("arguments", "message"),
     [
         (["{tmp}/none.mp4"], "does not exist"),
-        (["{tmp}"], "is no bag"),
+        (["{tmp}"], "not a file"),
         (["{tmp}/text.mp4"], "text.mp4"),
         (["{short}", "--json", "{tmp}/none/o.jsonl"], "no folder"),
         (["{short}", "--json", "{tmp}"], "folder"),

@@ -2,9 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clip_bags import SAMPLE, sample_bag
 
+from avemo_ros.config import PipelineConfig
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
+from avemo_ros.data.sound import read_sound
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.model import functionals
 from avemo_ros.model.functionals import (
@@ -152,3 +155,25 @@ def test_several_processes_give_the_same(items: list[Item]) -> None:
 def test_a_feature_set_that_is_not_known_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"eGeMAPSv02 \| ComParE_2016"):
         FunctionalReader("gemaps")
+
+
+def test_the_sound_of_a_bag_is_read_between_its_labels(tmp_path: Path) -> None:
+    bag = sample_bag(tmp_path / "bag", 4.0)
+    labels = {"start_s": 2.0, "end_s": 3.5}
+    of_bag, of_clip = (read_sound(path, **labels) for path in (bag / "metadata.yaml", SAMPLE))
+    assert len(of_bag) == pytest.approx(1.5 * RATE, abs=RATE // 50)
+    # Both are cut at pictures and blocks of their own: alike, not equal.
+    loud = [20 * np.log10(np.std(sound)) for sound in (of_bag, of_clip)]
+    assert loud[0] == pytest.approx(loud[1], abs=1.0)
+    item = Item("bags", "bag@2", bag / "metadata.yaml", "happy", "p1", **labels)
+    values = read_functionals([item], "eGeMAPSv02", workers=1)
+    assert np.isfinite(values).all()
+
+
+def test_a_bag_of_spectrograms_has_no_functionals(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bag = sample_bag(tmp_path / "bag", 2.0, features=PipelineConfig())
+    item = Item("bags", "bag@0", bag / "metadata.yaml", "happy", "p1", start_s=0.0, end_s=1.5)
+    assert not np.isfinite(read_functionals([item], "eGeMAPSv02", workers=1)).any()
+    assert "holds a spectrogram, and no sound" in caplog.text

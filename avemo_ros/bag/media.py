@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.item import BagPicture
 from avemo_ros.bag.recording import Kind, Recording, Topics
 from avemo_ros.clock import NS_PER_S, to_ns
@@ -18,11 +17,6 @@ from avemo_ros.source.stamps import MAX_AGE_S, is_far
 
 _RAW: Final = frozenset({Kind.PICTURES, Kind.SOUND})
 _FPS: Final = 30.0
-
-
-def is_bag(path: Path) -> bool:
-    """Whether this is a bag's folder or one file of a bag, by its name."""
-    return path.is_dir() or path.name.endswith(SUFFIXES)
 
 
 class BagMedia:

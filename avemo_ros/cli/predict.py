@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.media import BagMedia, is_bag
+from avemo_ros.bag.media import BagMedia
 from avemo_ros.cli.settings import read_config
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
+from avemo_ros.data.bag_file import is_bag
 from avemo_ros.errors import ConfigError
 from avemo_ros.pipeline import Pipeline
 from avemo_ros.sink.atomic import OutputError, partial_name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from avemo_ros.audio.pcm import check_stream, sanitise
 from avemo_ros.audio.resampler import MonoResampler
 from avemo_ros.audio.spectrogram import FLOOR_DB, WINDOW, LogSpectrogram
 from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.data.bag_file import bag_pieces, is_bag
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.errors import DataError
 from avemo_ros.source.media import MediaFile
@@ -142,26 +144,38 @@ def read_sound(
     """(n,) sound of a file at 16 kHz mono, full scale -1 to 1.
 
     Args:
-        path: any sound or video file that FFmpeg reads.
+        path: any sound or video file that FFmpeg reads, or a bag.
         start_s: where to begin [s]; None: at the file's start.
         end_s: where to end [s]; None: at the file's end.
 
     Raises:
         SourceError: the file cannot be read.
+        BagError: the bag cannot be read.
         DataError: there is no sound in it, or none between the two times.
     """
     track = SoundTrack(to_ns(start_s or 0.0), None if end_s is None else to_ns(end_s))
-    with MediaFile(path) as media:
-        if not media.has_audio:
-            raise DataError(f"'{path}' has no sound track")
-        for item in media:
-            if isinstance(item, AudioBlock):
-                track.push(item)
+    for block in _blocks_of(path):
+        track.push(block)
     sound = track.finish()
     if sound is None or len(sound) == 0:
         end = "its end" if end_s is None else f"{end_s:g} s"
         raise DataError(f"'{path}' has no sound between {start_s or 0.0:g} s and {end}")
     return sound
+
+
+def _blocks_of(path: Path) -> Iterator[AudioBlock]:
+    if is_bag(path):
+        for piece in bag_pieces(path, faces=False, voice=True):
+            if not isinstance(piece, AudioBlock):
+                raise DataError(f"bag '{path}' holds a spectrogram, and no sound")
+            yield piece
+        return
+    with MediaFile(path) as media:
+        if not media.has_audio:
+            raise DataError(f"'{path}' has no sound track")
+        for item in media:
+            if isinstance(item, AudioBlock):
+                yield item
 
 
 def log_spectrogram(sound: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from avemo_ros.audio.chunk import SAMPLE_RATE
 from avemo_ros.data.features import Corpus
 from avemo_ros.data.item import Item
 from avemo_ros.data.sound import read_sound
-from avemo_ros.errors import ConfigError, DataError, SourceError
+from avemo_ros.errors import BagError, ConfigError, DataError, SourceError
 
 _LOG = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def _of_item(job: tuple[Item, str]) -> NDArray[np.float32]:
     item, feature_set = job
     try:
         sound = read_sound(item.path, item.start_s, item.end_s)
-    except (DataError, SourceError) as error:
+    except (DataError, SourceError, BagError) as error:
         _LOG.warning("no functionals of '%s': %s", item.key, error)
         return np.full(FEATURE_SETS[feature_set], np.nan, np.float32)
     return sound_functionals(sound, feature_set)
