@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -216,6 +219,65 @@ def test_an_interrupted_bag_keeps_what_it_has_under_another_name(
         raise KeyboardInterrupt
     assert not path.exists()
     assert len(read(tmp_path / "bag.partial", Kind.PICTURES)) == 4
+    with pytest.raises(BagError, match="left by an interrupted run"):
+        BagWriter(path)
+
+
+HOLDS = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from test_bag_writer import BagWriter, fill
+bag = BagWriter(sys.argv[2])
+fill(bag, 2)
+print("writes", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_another_run_is_writing_is_told_apart_from_what_one_has_left(
+    tmp_path: Path, *, force: bool
+) -> None:
+    path = tmp_path / "bag"
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(Path(__file__).parent), str(path)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "writes\n"
+        with pytest.raises(BagError, match="is being written by another run now") as refusal:
+            BagWriter(path, force=force)
+        assert "remove" not in str(refusal.value)
+        assert (tmp_path / "bag.partial" / "bag_0.mcap").exists()
+    finally:
+        other.kill()
+        other.wait()
+    if force:
+        with BagWriter(path, force=True) as bag:
+            fill(bag, 1)
+        assert len(read(path, Kind.PICTURES)) == 1
+    else:
+        with pytest.raises(BagError, match="left by an interrupted run"):
+            BagWriter(path)
+
+
+def test_where_folders_cannot_be_locked_what_is_fresh_counts_as_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    path = tmp_path / "bag"
+    with suppress(KeyboardInterrupt), BagWriter(path) as bag:
+        fill(bag, 2)
+        raise KeyboardInterrupt
+    with pytest.raises(BagError, match="is being written by another run now"):
+        BagWriter(path)
+    left = tmp_path / "bag.partial"
+    for one in (left, *left.iterdir()):
+        os.utime(one, (1e9, 1e9))
     with pytest.raises(BagError, match="left by an interrupted run"):
         BagWriter(path)
 

@@ -16,6 +16,7 @@ from rosbags.rosbag2 import WriterError
 from rosbags.typesys.store import Typestore
 
 from avemo_ros.bag import messages
+from avemo_ros.bag.draft_folder import make_folder, remove_bag
 from avemo_ros.bag.offers import Offer
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES, Part
 from avemo_ros.clock import NS_PER_S, to_ns
@@ -23,8 +24,6 @@ from avemo_ros.errors import BagError, ConfigError
 
 _METADATA: Final = "metadata.yaml"
 _INFORMATION: Final = "rosbag2_bagfile_information"
-_OF_A_BAG: Final = {".mcap", ".db3", ".db3-journal", ".db3-wal", ".db3-shm", ".zstd", ".yaml"}
-"""Suffixes of what lies in a bag."""
 _TROUBLES: Final = (OSError, sqlite3.Error, WriterError)
 _OFFER: Final = Offer()
 _MARK_NS: Final = NS_PER_S
@@ -70,7 +69,8 @@ class BagDraft:
             notes: for metadata.yaml, as its `custom_data`.
 
         Raises:
-            BagError: the bag is there already, or cannot be written.
+            BagError: the bag is there already, is being written by another run, or cannot be
+                written.
             ConfigError: no such storage or compression.
         """
         _check("storage", storage, STORAGES)
@@ -93,7 +93,10 @@ class BagDraft:
         self._part: Part | None = None
         self._part_ns: int | None = None
         self._marked_ns: int | None = None
-        self._make_folder()
+        try:
+            self._claim = make_folder(self.path, self.partial, force=force)
+        except OSError as error:
+            raise self._refusal(error) from error
 
     def __enter__(self) -> BagDraft:
         return self
@@ -172,7 +175,7 @@ class BagDraft:
         try:
             self._finish()
             if self._force and self.path.exists():
-                _remove(self.path)
+                remove_bag(self.path)
             elif self.path.exists():
                 raise BagError(
                     f"{self.path} has come meanwhile; what was written is {self.partial}"
@@ -180,6 +183,8 @@ class BagDraft:
             self.partial.rename(self.path)
         except _TROUBLES as error:
             raise self._refusal(error) from error
+        finally:
+            self._claim.release()
 
     def give_up(self) -> None:
         """End the bag before it is whole: it stays under `partial`, or vanishes if nothing was
@@ -190,22 +195,8 @@ class BagDraft:
                 shutil.rmtree(self.partial)
         except _TROUBLES as error:
             raise self._refusal(error) from error
-
-    def _make_folder(self) -> None:
-        for path in (self.path, self.partial):
-            if path.exists() and self._force:
-                _check_bag(path)
-            elif path.exists():
-                left = " (left by an interrupted run)" if path == self.partial else ""
-                raise BagError(
-                    f"{path} is there already{left}; name another, or remove it first"
-                )
-        try:
-            if self.partial.exists():
-                _remove(self.partial)
-            self.partial.mkdir(parents=True)
-        except _TROUBLES as error:
-            raise self._refusal(error) from error
+        finally:
+            self._claim.release()
 
     def _refusal(self, error: Exception) -> BagError:
         reason = getattr(error, "strerror", None) or error
@@ -284,15 +275,3 @@ def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
 def _check(name: str, value: str, allowed: Iterable[str]) -> None:
     if value not in allowed:
         raise ConfigError(name, value, ", ".join(allowed))
-
-
-def _check_bag(path: Path) -> None:
-    """Make sure that this is a bag: anything else is not ours to remove."""
-    inside = [entry.suffix for entry in path.iterdir()] if path.is_dir() else [""]
-    if path.is_symlink() or not set(inside) <= _OF_A_BAG:
-        raise BagError(f"{path} is not a bag and nothing else; it is not replaced")
-
-
-def _remove(path: Path) -> None:
-    _check_bag(path)
-    shutil.rmtree(path)
