@@ -77,6 +77,19 @@ def test_no_models_at_all_is_one_line(copied: Path, capsys: pytest.CaptureFixtur
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_an_interrupt_while_libraries_are_loaded_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    for module in ("avemo_ros.cli.main", "avemo_ros.cli.late"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"{module}.import_module", interrupted)
+            assert main(["bag", "check", "x"]) == 130
+        assert capsys.readouterr().err == "avemo: interrupted\n"
+
+
 def test_a_reader_that_has_enough_is_no_error() -> None:
     command = [sys.executable, "-m", "avemo_ros.cli.main", "predict", str(SAMPLE), "--quiet"]
     root = Path(__file__).resolve().parent.parent

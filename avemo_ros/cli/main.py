@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from types import FrameType
 from typing import Final
 
@@ -57,31 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; None takes the process's.
     """
     _hush_libraries()
-    parser = argparse.ArgumentParser(
-        prog="avemo",
-        description="Emotion from face and voice.",
-    )
-    parser.add_argument("--version", action="version", version=f"avemo {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    given = list(sys.argv[1:] if argv is None else argv)
-    for name, (module, text) in _COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            epilog=_exits(name),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        if name in given:
-            # Only the wanted one: training libraries take seconds to load, and the robot has
-            # not got them.
-            loaded = importlib.import_module(f"avemo_ros.cli.{module}")
-            loaded.add_arguments(command)
-            command.set_defaults(run=loaded.run)
-    args = parser.parse_args(given)
     logging.basicConfig(format="avemo: %(message)s", level=logging.WARNING, stream=sys.stderr)
     previous = _interrupt_on_terminate()
     try:
+        # Libraries are loaded meanwhile, for seconds: an interrupt then is one, too.
+        args = _parsed(list(sys.argv[1:] if argv is None else argv))
         return int(args.run(args))
     except AvemoError as error:
         print(f"avemo: error: {error}", file=sys.stderr)
@@ -97,6 +77,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A node that ran here has made its process deaf to signals, and it may stay so.
         if previous is not None and signal.getsignal(signal.SIGTERM) is _interrupt:
             signal.signal(signal.SIGTERM, previous)
+
+
+def _parsed(given: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="avemo",
+        description="Emotion from face and voice.",
+    )
+    parser.add_argument("--version", action="version", version=f"avemo {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, text) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=_exits(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name in given:
+            # Only the wanted one: training libraries take seconds to load, and the robot has
+            # not got them.
+            loaded = import_module(f"avemo_ros.cli.{module}")
+            loaded.add_arguments(command)
+            command.set_defaults(run=loaded.run)
+    return parser.parse_args(given)
 
 
 def _exits(name: str) -> str:
