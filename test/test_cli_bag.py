@@ -15,6 +15,7 @@ import pytest
 from made_evaluations import LABELS, states_bag
 
 from avemo_ros.cli.main import main
+from avemo_ros.replay.request import Request
 
 
 @pytest.fixture(scope="module")
@@ -182,10 +183,10 @@ def test_a_wrong_argument_is_one_line_before_any_work(
 
 def test_an_interrupted_run_goes_on_with_resume(bag: Path, tmp_path: Path) -> None:
     """There are so many bags that some are still to be done when the first is kept."""
-    long = states_bag(tmp_path / "long", 9.0, LABELS)
+    many = [states_bag(tmp_path / f"long{number}", 9.0, LABELS) for number in range(60)]
     out = tmp_path / "a.json"
     kept = tmp_path / "a.replays"
-    arguments = ["bag", "evaluate", str(bag), *[str(long)] * 60, "--use", "states",
+    arguments = ["bag", "evaluate", str(bag), *map(str, many), "--use", "states",
                  "--workers", "1", "--json", str(out), "--quiet"]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "avemo_ros.cli.main", *arguments], stderr=subprocess.PIPE,
@@ -205,10 +206,94 @@ def test_an_interrupted_run_goes_on_with_resume(bag: Path, tmp_path: Path) -> No
     assert before
     # Without a word it is not clear what is wanted.
     assert evaluate(bag, out) == 2
-    assert evaluate([bag, long], out, "--resume") == 0
+    assert evaluate([bag, many[0]], out, "--resume") == 0
     result = json.loads(out.read_text())
     assert len(result["bags"]) == 2
     assert not kept.exists()
+
+
+def test_a_run_that_is_interrupted_at_once_leaves_and_promises_nothing(
+    bag: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(request: Request, _: object) -> None:
+        assert request.cache is not None
+        request.cache.mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avemo_ros.cli.bag_evaluate.evaluate", interrupted)
+    assert evaluate(bag, tmp_path / "a.json") == 130
+    assert capsys.readouterr().err == "avemo: interrupted\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bag_that_is_named_twice_counts_once(
+    bag: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = bag.parent / "." / ".." / bag.parent.name / bag.name
+    assert evaluate([bag, again], tmp_path / "a.json") == 0
+    assert len(json.loads((tmp_path / "a.json").read_text())["bags"]) == 1
+    assert "is named twice; it counts once" in caplog.text
+
+
+def test_of_labels_that_are_given_those_beside_a_bag_are_no_part(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = states_bag(tmp_path / "hall")
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "kitchen.csv").write_text(LABELS)
+    assert evaluate([bag, other], tmp_path / "a.json", "--labels", str(folder)) == 1
+    said = "hall not evaluated: no labels: none of those given is named after it (hall.labels"
+    assert said in capsys.readouterr().err
+
+
+def test_pages_of_bags_without_pictures_say_so(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "a.html"
+    assert evaluate(bag, tmp_path / "a.json", "--report", str(page), "--thumbnails") == 0
+    assert "no thumbnails: no bag holds pictures to show" in capsys.readouterr().err
+    assert "It holds no pictures to show." in page.read_text()
+    assert "This page holds no pictures" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("avemo-speech-0.2", "model 'avemo-speech-0.2' is of audio alone"),
+        ("nonsense", "no released model is called 'nonsense'"),
+    ],
+)
+def test_a_model_that_is_not_live_is_one_line_with_those_that_are(
+    bag: Path, tmp_path: Path, model: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bag", "evaluate", str(bag), "--json", str(tmp_path / "a.json")]
+    assert main([*words, "--model", model]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    _, live = line.split("live models are: ")
+    assert "avemo-0.3" in live
+    assert "speech" not in live
+
+
+def test_how_far_stamps_may_be_off_is_a_setting_as_of_the_nodes(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "emotion:\n  ros__parameters: {max_input_age_s: 2, vision.max_faces: 1}\n"
+    )
+    assert evaluate(bag, tmp_path / "a.json", "--config", str(config)) == 0
+    assert json.loads((tmp_path / "a.json").read_text())["settings"]["max_input_age_s"] == 2
+    more = ["--config", str(config), "--set", "max_input_age_s=0", "--force"]
+    assert evaluate(bag, tmp_path / "a.json", *more) == 0
+    assert json.loads((tmp_path / "a.json").read_text())["settings"]["max_input_age_s"] == 0
+    for value in ("-1", "soon", ".inf", "true"):
+        assert evaluate(bag, tmp_path / "b.json", "--set", f"max_input_age_s={value}") == 2
+        assert "'max_input_age_s' is" in capsys.readouterr().err
 
 
 def test_a_cache_of_the_users_own_is_kept(bag: Path, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_pictures_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
     assert all(shot.address.startswith("data:image/jpeg;base64,") for shot in shots)
     asked = outcome([one])
     asked.paths["one"] = tmp_path / "bag"  # type: ignore[index]
-    without, within = render(asked), render(asked, thumbnails=True)
+    without, within = render(asked), render(asked, {"one": shots})
     assert "data:" not in without.replace("img-src data:", "")
     assert "holds no pictures" in without
     assert within.count("<image ") == 6

@@ -211,7 +211,12 @@ def test_stamps_far_from_the_time_of_recording_are_left_out(tmp_path):
     replayed = replay(path, CONFIG, processes=1)
     assert replayed.counters["far_stamps"] == 30
     assert len(replayed.frames) == 15
-    assert any("more than 5 s away" in problem for problem in replayed.problems)
+    assert any("30 inputs left out: stamped more than 5 s" in one for one in replayed.problems)
+    for processes in (1, 2):
+        taken = replay(path, CONFIG, processes=processes, max_input_age_s=0.0)
+        assert "far_stamps" not in taken.counters
+        assert len(taken.frames) == 30
+        assert any("30 inputs used though" in problem for problem in taken.problems)
 
 
 def test_a_pause_of_all_input_is_told_as_the_live_nodes_tell_it(tmp_path):

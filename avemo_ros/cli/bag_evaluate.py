@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.cli.bag_bar import Bar
+from avemo_ros.cli.bag_settings import read_replay_settings
 from avemo_ros.cli.bag_summary import summary
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
-from avemo_ros.cli.settings import read_config
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.replay.evaluation import evaluate
 from avemo_ros.replay.figures import FIGURES
@@ -155,10 +155,12 @@ def run(args: argparse.Namespace) -> int:
     settings = list(args.settings)
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
+    config, max_input_age_s = read_replay_settings(args.config, settings)
     request = Request(
         bags=tuple(find_bags(args.bags)),
         labels=tuple(args.labels),
-        config=read_config(args.config, settings),
+        config=config,
+        max_input_age_s=max_input_age_s,
         topics=read_topics(args),
         use=args.use,
         workers=args.workers,
@@ -170,13 +172,15 @@ def run(args: argparse.Namespace) -> int:
         with Bar(shown=not args.quiet and sys.stderr.isatty()) as bar:
             outcome = evaluate(request, bar)
     except KeyboardInterrupt:
-        print("avemo: finished replays are kept; --resume goes on with them", file=sys.stderr)
+        _say_kept(args, "finished replays", "goes on with")
         raise
     except AvemoError:
         if args.cache is None:
-            _say_kept(_own_cache(args.json))
+            _say_kept(args, "replays", "takes")
         raise
-    _write(args, outcome)
+    pictured = _write(args, outcome)
+    if args.thumbnails and not pictured:
+        print("avemo: no thumbnails: no bag holds pictures to show", file=sys.stderr)
     if args.cache is None:
         shutil.rmtree(_own_cache(args.json), ignore_errors=True)
     for bag in outcome.result["failed"]:
@@ -211,30 +215,35 @@ def _cache(args: argparse.Namespace) -> Path:
     return folder
 
 
-def _say_kept(folder: Path) -> None:
-    """Nothing could be scored: replays are kept for better labels, an empty folder is not."""
+def _say_kept(args: argparse.Namespace, what: str, does: str) -> None:
+    """There are no figures: replays are kept for another run, an empty folder is not."""
+    folder = _own_cache(args.json) if args.cache is None else Path(args.cache)
     if not folder.is_dir():
         return
-    if any(folder.iterdir()):
-        print(f"avemo: replays are kept in {folder}; --resume takes them", file=sys.stderr)
-    else:
-        folder.rmdir()
+    # What was just being written has a name that begins with a dot.
+    if any(folder.glob("[!.]*")):
+        again = "the same command" if args.cache is not None else "--resume"
+        print(f"avemo: {what} are kept in {folder}; {again} {does} them", file=sys.stderr)
+    elif args.cache is None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _own_cache(out: Path) -> Path:
     return out.with_name(f"{out.stem}.replays")
 
 
-def _write(args: argparse.Namespace, outcome: Outcome) -> None:
+def _write(args: argparse.Namespace, outcome: Outcome) -> bool:
+    """Write all that was asked for; returns whether there are pictures on the page."""
     write_json(args.json, outcome.result)
     if args.timings is not None:
         write_json(args.timings, outcome.timings)
     if args.junit is not None:
         write_junit(args.junit, outcome.result)
-    if args.report is not None:
-        from avemo_ros.replay.report import write_report
+    if args.report is None:
+        return False
+    from avemo_ros.replay.report import write_report
 
-        write_report(args.report, outcome, thumbnails=args.thumbnails)
+    return write_report(args.report, outcome, thumbnails=args.thumbnails)
 
 
 def _wrapped(names: Sequence[str]) -> str:

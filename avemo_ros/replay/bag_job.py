@@ -21,6 +21,7 @@ from avemo_ros.replay.run import replay
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.sidecars import bag_name
 from avemo_ros.replay.stored import read_replayed, write_replayed
+from avemo_ros.source.stamps import MAX_AGE_S
 from avemo_ros.truth.file import LabelFile, together
 from avemo_ros.truth.of_bag import labels_of
 
@@ -46,6 +47,9 @@ class Job:
     """SHA-256 of the model's file, so that another model is another replay."""
     cache: Path | None
     """Folder of stored replays; None: keep none."""
+    max_input_age_s: float = MAX_AGE_S
+    beside: bool = True
+    """Without files of labels, what lies beside the bag counts; no where others were given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None)
             processes=job.processes,
             progress=tell,
             helper=helper,
+            max_input_age_s=job.max_input_age_s,
         )
         if place is not None:
             write_replayed(place, replayed)
@@ -117,12 +122,15 @@ def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None)
 
 def _labels(job: Job) -> list[LabelFile]:
     with Recording(job.path, job.topics) as recording:
-        found = labels_of(recording, job.labels, folder=job.path)
+        found = labels_of(recording, job.labels, folder=job.path, beside=job.beside)
     if not found:
-        raise LabelError(
-            f"no labels: none given, no {bag_name(job.path)}.labels.csv beside it, no topic of "
-            "labels in it"
+        name = bag_name(job.path)
+        where = (
+            f"none given, no {name}.labels.csv beside it"
+            if job.beside
+            else f"none of those given is named after it ({name}.labels.csv)"
         )
+        raise LabelError(f"no labels: {where}, no topic of labels in it")
     return found
 
 
@@ -150,7 +158,7 @@ def _key(job: Job) -> str:
     files = folder.iterdir() if job.path.is_dir() else [job.path]
     state: list[Any] = [_LAYOUT, __version__, job.weights, job.use]
     state += [asdict(job.config), asdict(job.topics), str(job.path.resolve())]
-    state.append(_arithmetic(job))
+    state += [_arithmetic(job), job.max_input_age_s]
     state += sorted(
         (item.name, item.stat().st_size, item.stat().st_mtime_ns)
         for item in files

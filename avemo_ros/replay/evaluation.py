@@ -15,9 +15,9 @@ from avemo_ros.bag.recording import Recording
 from avemo_ros.clock import to_s
 from avemo_ros.errors import AvemoError, BagError, LabelError
 from avemo_ros.model.tensor_file import sha256
-from avemo_ros.model.weights import find_weights
 from avemo_ros.replay.bag_job import Job, do
 from avemo_ros.replay.crew import Done, Failed, Reached, work
+from avemo_ros.replay.live_weights import live_weights
 from avemo_ros.replay.outcome import Lost, Outcome, Scored, Weights, put_together
 from avemo_ros.replay.request import Request
 from avemo_ros.replay.sidecars import bag_name, labels_of_bags
@@ -46,13 +46,13 @@ def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
     Raises:
         LabelError: a file of labels is missing or belongs to no bag.
         BagError: no bag at all can be evaluated.
-        WeightsError: the configured model is missing or damaged.
+        WeightsError: the configured model is missing or damaged, or is no live one.
     """
     names = _names(request.bags)
     files = labels_of_bags(request.bags, request.labels)
     weights = Weights()
     if request.use != "states":
-        file = find_weights(request.config.model.weights)
+        file = live_weights(request.config.model.weights)
         weights = Weights(file.name, sha256(file))
     at_once, processes = shared(len(request.bags), request.workers)
     if request.cache is not None:
@@ -68,6 +68,8 @@ def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
             processes,
             weights.sha256,
             request.cache,
+            request.max_input_age_s,
+            beside=not request.labels,
         )
         for name, path, labels in zip(names, request.bags, files, strict=True)
     ]

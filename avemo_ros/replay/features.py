@@ -18,7 +18,7 @@ from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import FrameTracks
 from avemo_ros.vision.gate import Admission, PictureGate
 
-_MAX_AGE_NS: Final = to_ns(MAX_AGE_S)
+_USUAL_NS: Final = to_ns(MAX_AGE_S)
 
 
 class Features:
@@ -28,11 +28,18 @@ class Features:
         recording: to read.
         kinds: what of it to use, of RAW and RECORDED.
         config: of the core.
+        max_input_age_s: input whose stamp is further from its time of recording is left out
+            [s]; 0 takes any.
     """
 
     def __init__(
-        self, recording: Recording, kinds: frozenset[Kind], config: PipelineConfig
+        self,
+        recording: Recording,
+        kinds: frozenset[Kind],
+        config: PipelineConfig,
+        max_input_age_s: float = MAX_AGE_S,
     ) -> None:
+        self._max_age_s = max_input_age_s
         self._recording = recording
         self._kinds = kinds
         self._stopwatch = Stopwatch()
@@ -47,11 +54,13 @@ class Features:
         """Times of recording [ns] with features and blocks of sound, in the order of
         recording."""
         try:
+            max_age_ns = to_ns(self._max_age_s)
             for log_ns, item in self._recording.items(self._kinds):
-                stamp_ns = item.stamp_ns
-                if is_far(stamp_ns, log_ns, _MAX_AGE_NS):
+                if is_far(item.stamp_ns, log_ns, max_age_ns):
                     self._counters["far_stamps"] += 1
                     continue
+                if is_far(item.stamp_ns, log_ns, _USUAL_NS):
+                    self._counters["far_stamps_used"] += 1
                 if isinstance(item, BagPicture):
                     tracks = self._seen(item)
                     if tracks is not None:
@@ -101,10 +110,20 @@ class Features:
         found = self.findings
         found.counters = self._counters
         found.problems = list(self._recording.problems)
-        found.problems += [f"{count} input(s) {text}" for text, count in self._refused.items()]
+        found.problems += [f"{_inputs(count)} {text}" for text, count in self._refused.items()]
         if far := self._counters["far_stamps"]:
             found.problems.append(
-                f"{far} input(s) left out: stamped more than {MAX_AGE_S:g} s away from the "
-                "time of recording, as the live nodes leave them out"
+                f"{_inputs(far)} left out: stamped more than {self._max_age_s:g} s away from "
+                "the time of recording, as the live nodes leave them out unless "
+                "max_input_age_s is 0"
+            )
+        if far := self._counters["far_stamps_used"]:
+            found.problems.append(
+                f"{_inputs(far)} used though stamped more than {MAX_AGE_S:g} s away from the "
+                "time of recording: labels are held against the stamps"
             )
         found.stages_ms = self._stopwatch.stages_ms()
+
+
+def _inputs(count: int) -> str:
+    return "1 input" if count == 1 else f"{count} inputs"

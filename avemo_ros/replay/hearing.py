@@ -72,6 +72,7 @@ class Hearing:
             findings.counters["sound_gaps"] = self._buffer.counters.gaps
             findings.counters["sound_restarts"] = self._buffer.counters.restarts
         findings.problems += [
-            f"{count} input(s) {text}" for text, count in self._refused.items()
+            f"{count} input{'' if count == 1 else 's'} {text}"
+            for text, count in self._refused.items()
         ]
         findings.stages_ms = {**findings.stages_ms, **self._stopwatch.stages_ms()}

@@ -23,6 +23,7 @@ from avemo_ros.bag.recording import Kind, Recording, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, BagError
 from avemo_ros.replay.feature import Feature, Findings
+from avemo_ros.source.stamps import MAX_AGE_S
 from avemo_ros.vision.face import FrameTracks
 
 _BATCH: Final = 16
@@ -41,6 +42,7 @@ class Source:
     topics: Topics | None
     kinds: frozenset[Kind]
     config: PipelineConfig
+    max_input_age_s: float = MAX_AGE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def _run(parent: Connection) -> None:
         if source is None:
             return
         with Recording(source.path, source.topics) as recording:
-            features = Features(recording, source.kinds, source.config)
+            features = Features(recording, source.kinds, source.config, source.max_input_age_s)
             batch: list[tuple[int, Feature | AudioBlock]] = []
             for log_ns, feature in features:
                 batch.append((log_ns, _slim(feature)))

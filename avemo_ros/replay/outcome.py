@@ -162,6 +162,7 @@ def _bag(scored: Scored) -> dict[str, Any]:
 def _settings(request: Request) -> dict[str, Any]:
     """What the figures depend on, without the paths of this machine."""
     found: dict[str, Any] = {"use": request.use, "rounds": request.rounds}
+    found["max_input_age_s"] = request.max_input_age_s
     for name, _ in PipelineConfig.settings():
         group, key = name.split(".", 1)
         if group not in _GROUPS:

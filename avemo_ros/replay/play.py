@@ -28,14 +28,15 @@ def play(
     processes: int,
     progress: Progress | None,
     helper: HelperProcess | None,
+    max_input_age_s: float,
 ) -> Replayed:
     """See `run.replay`."""
     began = time.perf_counter()
     report = progress if progress is not None else _ignore
     if helper is None and processes > 1 and use != "states":
         with closing(HelperProcess()) as helper:
-            return _played(path, config, topics, use, report, helper, began)
-    return _played(path, config, topics, use, report, helper, began)
+            return _played(path, config, topics, use, report, helper, began, max_input_age_s)
+    return _played(path, config, topics, use, report, helper, began, max_input_age_s)
 
 
 def _played(
@@ -46,6 +47,7 @@ def _played(
     report: Progress,
     helper: HelperProcess | None,
     began: float,
+    max_input_age_s: float,
 ) -> Replayed:
     with Recording(path, topics) as recording:
         kinds = _choose(recording, use)
@@ -56,9 +58,9 @@ def _played(
             from avemo_ros.replay.estimates import Estimates
             from avemo_ros.replay.features import Features
 
-            features = Features(recording, kinds, config)
+            features = Features(recording, kinds, config, max_input_age_s)
             return Estimates(config, start_ns, report).of(features, kinds, began)
-    helper.give(Source(path, topics, kinds, config))
+    helper.give(Source(path, topics, kinds, config, max_input_age_s))
     # Loads PyTorch, which takes seconds; the helper is at work meanwhile.
     from avemo_ros.replay.estimates import Estimates
 

@@ -28,6 +28,7 @@ from avemo_ros.replay.report_parts import (
     tiles,
     word,
 )
+from avemo_ros.replay.report_timeline import Shot
 from avemo_ros.replay.report_tracks import anchor_of
 from avemo_ros.sink.atomic import OutputError, replaced
 
@@ -35,7 +36,7 @@ _MOST_NOTES: Final = 8
 """Remarks at the top of the page."""
 
 
-def write_report(path: Path, outcome: Outcome, *, thumbnails: bool = False) -> None:
+def write_report(path: Path, outcome: Outcome, *, thumbnails: bool = False) -> bool:
     """Write the page; it takes the place of an older one when it is complete.
 
     Args:
@@ -43,18 +44,28 @@ def write_report(path: Path, outcome: Outcome, *, thumbnails: bool = False) -> N
         outcome: of the evaluation.
         thumbnails: with small pictures from the bags; without, the page holds none.
 
+    Returns:
+        Whether the page holds pictures; bags of features, say, have none to show.
+
     Raises:
         OutputError: the file cannot be written.
     """
+    shots = of_bags.shots(outcome) if thumbnails else None
     try:
         with replaced(path) as made:
-            made.write_text(render(outcome, thumbnails=thumbnails), encoding="utf-8")
+            made.write_text(render(outcome, shots), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    return any((shots or {}).values())
 
 
-def render(outcome: Outcome, *, thumbnails: bool = False) -> str:
-    """The page as text."""
+def render(outcome: Outcome, shots: Mapping[str, Sequence[Shot]] | None = None) -> str:
+    """The page as text.
+
+    Args:
+        outcome: of the evaluation.
+        shots: pictures of each bag by its name; None where none were asked for.
+    """
     result, overall = outcome.result, outcome.result["overall"]
     stages: dict[str, list[float]] = {}
     recorded: list[float] = []
@@ -73,7 +84,7 @@ def render(outcome: Outcome, *, thumbnails: bool = False) -> str:
             _lost(result["failed"]),
             _worst(overall),
             of_bags.bags(result, outcome.sessions),
-            *of_bags.timelines(outcome, thumbnails=thumbnails),
+            *of_bags.timelines(outcome, shots),
             figures.confusion(overall),
             figures.certainty(overall),
             figures.grounds(overall),
@@ -84,7 +95,7 @@ def render(outcome: Outcome, *, thumbnails: bool = False) -> str:
             labelled.valence_arousal(overall),
             _how(result),
         ),
-        f"<p>{_READ}</p><p>{_privacy(thumbnails)}</p>",
+        f"<p>{_READ}</p><p>{_privacy(any((shots or {}).values()))}</p>",
     )
 
 
@@ -201,8 +212,8 @@ def _how(result: Mapping[str, Any]) -> str:
     return section("How", facts(told), folded("Settings", settings))
 
 
-def _privacy(thumbnails: bool) -> str:
-    if thumbnails:
+def _privacy(pictures: bool) -> str:
+    if pictures:
         return (
             "<b>Personal data.</b> This page holds pictures of people, and says what a model "
             "read in their faces and voices: keep it no longer than needed, and share it only "

@@ -67,14 +67,28 @@ def bags(result: Mapping[str, Any], sessions: Sequence[Session]) -> str:
     )
 
 
-def timelines(outcome: Outcome, *, thumbnails: bool) -> list[str]:
-    """What was said in each bag beside what is true, with its remarks and counters."""
+def shots(outcome: Outcome) -> dict[str, tuple[Shot, ...]]:
+    """Pictures of every bag whose timeline is drawn, by its name."""
+    return {
+        session.name: shots_of(session, outcome.paths[session.name], outcome.topics)
+        for session in outcome.sessions[:_MOST_DRAWN]
+    }
+
+
+def timelines(
+    outcome: Outcome, pictures: Mapping[str, Sequence[Shot]] | None = None
+) -> list[str]:
+    """What was said in each bag beside what is true, with its remarks and counters.
+
+    Args:
+        outcome: of the evaluation.
+        pictures: of each bag by its name; None where none were asked for.
+    """
     listed = outcome.result["overall"]["segments"]["list"]
     drawn = []
     for place, session in enumerate(outcome.sessions[:_MOST_DRAWN]):
-        path = outcome.paths[session.name]
-        shots = shots_of(session, path, outcome.topics) if thumbnails else ()
-        drawn.append(_timeline(place, session, outcome.result["bags"][place], listed, shots))
+        own = None if pictures is None else tuple(pictures.get(session.name, ()))
+        drawn.append(_timeline(place, session, outcome.result["bags"][place], listed, own))
     return drawn
 
 
@@ -83,7 +97,7 @@ def _timeline(
     session: Session,
     bag: Mapping[str, Any],
     listed: Sequence[Mapping[str, Any]],
-    shots: tuple[Shot, ...],
+    shots: tuple[Shot, ...] | None,
 ) -> str:
     timeline = Timeline(session.name, session.replayed.zero_ns)
     for hop in session.replayed.hops:
@@ -93,7 +107,7 @@ def _timeline(
     )
     drawn = []
     seen: set[str] = set()
-    for track in tracks_of(session, listed, shots):
+    for track in tracks_of(session, listed, shots or ()):
         heading = track.name or "Whom the robot attends to"
         drawn.append(f"<h3>{escape(heading)}</h3>{draw(track, timeline)}")
         seen |= {item.face_id or item.person_id or item.voice_id for item in track.said}
@@ -106,6 +120,8 @@ def _timeline(
     )  # fmt: skip
     source = SOURCES.get(bag["source"], bag["source"])
     told = f"{bag['seconds']:.1f} s, {source}. Labels: {labels}."
+    if shots is not None and not shots:
+        told += " It holds no pictures to show."
     if others:
         told += f" Without labels: {', '.join(others)}."
     counters = facts({name: f"{value:g}" for name, value in bag["counters"].items()})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from avemo_ros.config import PipelineConfig
+from avemo_ros.source.stamps import MAX_AGE_S
 from avemo_ros.state.estimate import Hop
 from avemo_ros.vision.face import Box
 
@@ -76,6 +77,7 @@ def replay(
     processes: int = 2,
     progress: Callable[[float], None] | None = None,
     helper: HelperProcess | None = None,
+    max_input_age_s: float = MAX_AGE_S,
 ) -> Replayed:
     """Play a recording through the streaming core by message time.
 
@@ -92,6 +94,8 @@ def replay(
         progress: called with the seconds of message time that are done.
         helper: the process for the features where it was started already; the caller closes
             it, and `processes` does not count.
+        max_input_age_s: input whose stamp is further from its time of recording is left out, as
+            by the nodes' parameter of that name [s]; 0 takes any.
 
     Raises:
         BagError: the bag cannot be read, or holds nothing of what is to be used.
@@ -109,4 +113,5 @@ def replay(
         processes=processes,
         progress=progress,
         helper=helper,
+        max_input_age_s=max_input_age_s,
     )

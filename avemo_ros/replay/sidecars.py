@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from avemo_ros.bag.metadata import METADATA
 from avemo_ros.errors import LabelError
 from avemo_ros.truth.file import READERS
 
+_LOG: Final = logging.getLogger(__name__)
 _BAG_SUFFIXES: Final = (".mcap", ".db3", ".zstd")
 
 
@@ -46,7 +48,7 @@ def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Pa
 
 
 def find_bags(paths: Sequence[Path]) -> list[Path]:
-    """The bags that are meant, in the order in which they are named.
+    """The bags that are meant, in the order in which they are named; each once.
 
     Args:
         paths: bags, and folders of bags, for which the bags in them stand.  Files of labels are
@@ -54,7 +56,12 @@ def find_bags(paths: Sequence[Path]) -> list[Path]:
     """
     named = [path for path in paths if path.suffix.lower() not in READERS or path.is_dir()]
     bags = [path for path in paths if path in named or not _owners(named, path)]
-    return [bag for path in bags for bag in _bags_in(path)]
+    found: dict[Path, Path] = {}
+    for bag in (bag for path in bags for bag in _bags_in(path)):
+        if bag.resolve() in found:
+            _LOG.warning("%s is named twice; it counts once", bag)
+        found.setdefault(bag.resolve(), bag)
+    return list(found.values())
 
 
 def _bags_in(path: Path) -> list[Path]:

@@ -11,21 +11,26 @@ from avemo_ros.truth.file import LabelFile, find_labels, read_labels
 
 
 def labels_of(
-    recording: Recording, files: Sequence[Path] = (), *, folder: Path | None = None
+    recording: Recording,
+    files: Sequence[Path] = (),
+    *,
+    folder: Path | None = None,
+    beside: bool = True,
 ) -> list[LabelFile]:
     """What each source says, files first; empty where there are no labels.
 
     Args:
         recording: of the bag.
-        files: of labels; none: what lies beside the bag.
+        files: of labels.
+        beside: without files, what lies beside the bag counts.
         folder: what the files beside it are named after; None: the recording's path.
 
     Raises:
         LabelError: labels are wrong, or several files lie beside the bag.
     """
-    if not files:
-        beside = find_labels(recording.path if folder is None else folder)
-        files = () if beside is None else (beside,)
+    if not files and beside:
+        near = find_labels(recording.path if folder is None else folder)
+        files = () if near is None else (near,)
     found = [read_labels(path, recording.start_ns) for path in files]
     if Kind.LABELS in recording.kinds:
         events = [
