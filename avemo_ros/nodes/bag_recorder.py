@@ -16,6 +16,7 @@ from avemo_ros.bag.draft import BagDraft
 from avemo_ros.clock import to_s
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.nodes import health
+from avemo_ros.nodes.record_content import says
 from avemo_ros.nodes.record_settings import (
     COMPRESSION,
     CONTENT,
@@ -25,7 +26,7 @@ from avemo_ros.nodes.record_settings import (
     SPLIT,
     STORAGE,
     TOPICS,
-    says,
+    further_of,
     topics_of,
 )
 from avemo_ros.nodes.record_topic import RecordedTopic
@@ -66,6 +67,7 @@ class BagRecorder(ManagedNode):
         self._worker: Worker[_Heard] | None = None
         self._timer: Any = None
         self._added: set[str] = set()
+        self._words = ""
         self._opened_s = 0.0
         self._began_s: float | None = None
         self._early: list[_Heard] = []
@@ -77,10 +79,14 @@ class BagRecorder(ManagedNode):
             raise ConfigError(OUT.name, "", "path of a bag that is not there yet")
         if not topics_of(self):
             raise ConfigError(TOPICS.name, "", "names of topics, or content and states")
+        folder = Path(self.value(OUT)).expanduser().absolute().parent
+        if not folder.is_dir():
+            raise BagError(f"cannot write {self.value(OUT)}: there is no folder {folder}")
 
     def open(self) -> None:
         """Make the bag's folder, say what will be recorded, and listen."""
         self._added, self._early, self._too_early, self.failed = set(), [], 0, False
+        self._words = ""
         self._opened_s, self._began_s = time.monotonic(), None
         self._draft = BagDraft(
             Path(self.value(OUT)).expanduser(),
@@ -89,8 +95,9 @@ class BagRecorder(ManagedNode):
             split_s=self.value(SPLIT),
         )
         topics = topics_of(self)
+        self._sources = [RecordedTopic(name, wanted) for name, wanted in topics.items()]
         # Only now: a folder that cannot be made would belie it.
-        self.get_logger().info(f"records {says(self)}")
+        self._say_content()
         self.get_logger().info(f"records {', '.join(topics)} into {self.value(OUT)}")
         limit = self.value(QUEUE) * _MEGABYTE
         self._worker = Worker(
@@ -101,7 +108,8 @@ class BagRecorder(ManagedNode):
             weigh=lambda item: len(item.data),
         )
         self._worker.start()
-        self._sources = [RecordedTopic(name, comes) for name, comes in topics.items()]
+        for source in self._sources:
+            source.listen(self, functools.partial(self._take, source))
         self._timer = self.create_timer(_LOOK_S, self._look, clock=self.steady)
         self._look()
 
@@ -137,6 +145,7 @@ class BagRecorder(ManagedNode):
             self.finished()
         for source in self._sources:
             source.look(self, self._trouble, functools.partial(self._take, source))
+        self._say_content()
         if self._began_s is None:
             self._began_s = self._seconds()
         if self._began_s is None and time.monotonic() - self._opened_s > _CLOCK_S:
@@ -145,6 +154,17 @@ class BagRecorder(ManagedNode):
                 "use_sim_time is true, but nothing has come on /clock, so nothing is recorded "
                 "until it does",
             )
+
+    def _content(self) -> str:
+        """What of people is in the bag, as far as types are known."""
+        return says({source.name: source.kind for source in self._sources}, further_of(self))
+
+    def _say_content(self) -> None:
+        """Say what is recorded, and again when the type of a topic tells more."""
+        words = self._content()
+        if words != self._words:
+            self.get_logger().info(f"records {words}")
+        self._words = words
 
     def _seconds(self) -> float | None:
         """Time by which the recording goes [s]; None while use_sim_time waits for /clock.
@@ -159,10 +179,16 @@ class BagRecorder(ManagedNode):
     def _take(self, source: RecordedTopic, data: bytes) -> None:
         """The callback: no work here."""
         source.came(self._seconds())
+        if not source.there:
+            # The bag notes with the first message how its topic is published.
+            source.look(self, self._trouble, functools.partial(self._take, source))
         item = _Heard(source.name, data, self.now_ns())
         worker = self._worker
         if worker is None:
             return
+        complaint = source.complaint(data, item.log_ns)
+        if complaint:
+            self.get_logger().warning(f"{source.name}: {complaint}")
         if item.log_ns > 0:
             self._put_early(worker, item.log_ns)
             worker.put(item)
@@ -231,6 +257,15 @@ class BagRecorder(ManagedNode):
         else:
             place = draft.partial if self.failed else draft.path
             self.get_logger().info(f"{place}: {draft.count} messages")
+            self._say_missing()
+
+    def _say_missing(self) -> None:
+        """What was said while it was recorded has scrolled away."""
+        missing = [source for source in self._sources if source.missing()]
+        advice = "".join(f"; {source.advice()}" for source in missing if source.advice())
+        if missing:
+            names = ", ".join(source.name for source in missing)
+            self.get_logger().warning(f"nothing came on {names}, so the bag lacks it{advice}")
 
     # --- diagnostics
 
@@ -249,7 +284,7 @@ class BagRecorder(ManagedNode):
         if worker is not None and worker.dropped:
             message = "messages are left out: the disk does not keep up"
             return health.status("bag", health.WARN, message, values)
-        return health.status("bag", health.OK, f"records {says(self)}", values)
+        return health.status("bag", health.OK, f"records {self._content()}", values)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import Final
 
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.validate_topic_name import validate_topic_name
 
+from avemo_ros.bag import messages
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
 from avemo_ros.errors import ConfigError
 from avemo_ros.nodes.parameters import Parameter
@@ -54,13 +56,6 @@ PARAMETERS: Final = (
     QUEUE,
 )
 
-_SAYS: Final = {
-    "raw": "raw pictures and sound of people; these are personal data",
-    "features": "no pictures and no sound, but features of people: small grey crops of their "
-    "faces, landmarks and spectrograms of their speech; these are personal data, too",
-    "nothing": "neither pictures nor sound nor features of people",
-}
-
 
 class Comes(enum.Enum):
     """How the messages of a topic come, so that silence can be told from a fault."""
@@ -72,40 +67,86 @@ class Comes(enum.Enum):
     """Nobody needs to publish it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A topic that is to be recorded."""
+
+    comes: Comes
+    kind: str = ""
+    """Its type where that is known beforehand; "": whatever it will be published with."""
+    instead: str = ""
+    """Topic on which the same may come, if nothing comes on this one."""
+    advice: str = ""
+    """How to record that one."""
+
+
+_KINDS: Final = {
+    "image_raw": messages.IMAGE,
+    "image_raw/compressed": messages.COMPRESSED_IMAGE,
+    "audio": messages.AUDIO_DATA,
+    "audio_info": messages.AUDIO_INFO,
+    "robot_speaking": "std_msgs/msg/Bool",
+    "face_tracks": messages.FACE_TRACKS,
+    "spectrogram": messages.SPECTROGRAM,
+    "emotion_states": messages.EMOTION_STATES,
+}
 _SOUND: Final = {
     "audio": Comes.STEADILY,
     "audio_info": Comes.AT_TIMES,
     "robot_speaking": Comes.PERHAPS,
 }
 _FEATURES: Final = {"face_tracks": Comes.STEADILY, "spectrogram": Comes.STEADILY}
+_PICTURES: Final = {
+    False: ("image_raw", "image_raw/compressed", "add --compressed (record_compressed:=true)"),
+    True: (
+        "image_raw/compressed",
+        "image_raw",
+        "leave out --compressed (record_compressed:=false)",
+    ),
+}
+"""Where pictures come, compressed or not; where else they may, and what to do then."""
 
 
-def says(node: ManagedNode) -> str:
-    """What of people is in the bag."""
-    also = ", and whatever the further topics hold of them" if node.value(TOPICS) else ""
-    return f"{_SAYS[node.value(CONTENT)]}{also}"
-
-
-def topics_of(node: ManagedNode) -> dict[str, Comes]:
+def topics_of(node: ManagedNode) -> dict[str, Wanted]:
     """What is recorded, by names after remapping.
 
     Raises:
         ConfigError: a name cannot be that of a topic.
     """
     wanted: dict[str, Comes] = {}
+    picture, other, advice = _PICTURES[bool(node.value(COMPRESSED))]
     if node.value(CONTENT) == "raw":
-        picture = "image_raw/compressed" if node.value(COMPRESSED) else "image_raw"
         wanted = {picture: Comes.STEADILY, **_SOUND}
     elif node.value(CONTENT) == "features":
         wanted = dict(_FEATURES)
     if node.value(STATES):
         wanted["emotion_states"] = Comes.STEADILY
-    topics = {node.resolve_topic_name(name): comes for name, comes in wanted.items()}
+    topics = {
+        node.resolve_topic_name(name): Wanted(comes, _KINDS[name])
+        for name, comes in wanted.items()
+    }
+    if picture in wanted:
+        topics[node.resolve_topic_name(picture)] = Wanted(
+            Comes.STEADILY, _KINDS[picture], node.resolve_topic_name(other), advice
+        )
+    kinds = {node.resolve_topic_name(name): kind for name, kind in _KINDS.items()}
+    for name in further_of(node):
+        topics.setdefault(name, Wanted(Comes.AT_TIMES, kinds.get(name, "")))
+    return topics
+
+
+def further_of(node: ManagedNode) -> list[str]:
+    """Names after remapping of the topics that are named one by one.
+
+    Raises:
+        ConfigError: a name cannot be that of a topic.
+    """
+    names = []
     for name in node.value(TOPICS).replace(",", " ").split():
         try:
             validate_topic_name(name)
         except InvalidTopicNameException as error:
             reason = str(error).partition(":")[2].partition("\n")[0].strip(" :")
             raise ConfigError(TOPICS.name, name, f"names of topics ({reason})") from error
-        topics.setdefault(node.resolve_topic_name(name), Comes.AT_TIMES)
-    return topics
+        names.append(node.resolve_topic_name(name))
+    return names

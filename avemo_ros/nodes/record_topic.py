@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
@@ -11,7 +11,8 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
 from avemo_ros.bag.offers import Offer
 from avemo_ros.nodes import health, qos
-from avemo_ros.nodes.record_settings import Comes
+from avemo_ros.nodes.record_settings import Comes, Wanted
+from avemo_ros.nodes.record_stamp import StampWatch
 from avemo_ros.nodes.restamp import message_class
 from avemo_ros.nodes.trouble import Trouble
 
@@ -22,33 +23,68 @@ _QUIET_S: Final = 2.0
 
 
 class RecordedTopic:
-    """Is listened to from the moment when somebody publishes it."""
+    """Is listened to at once where its type is known, or when somebody publishes it."""
 
-    def __init__(self, name: str, comes: Comes) -> None:
+    def __init__(self, name: str, wanted: Wanted) -> None:
         """Set up.
 
         Args:
             name: after remapping.
-            comes: how its messages should come.
+            wanted: what is known of it.
         """
         self.name = name
-        self.kind = ""
-        """Type of the messages, known once it is published."""
+        self.kind = wanted.kind
+        """Type of the messages; "" while that is not known."""
         self.offer = Offer()
         """How it is published."""
+        self.there = False
+        """Somebody publishes it, or has done so."""
         self.heard = health.Meter()
         self.inlet: qos.Inlet | None = None
-        self._comes = comes
+        self._wanted = wanted
+        self._elsewhere = False
         self._refusal = ""
         self._last_s: float | None = None
+        self._watch: StampWatch | None = None
+
+    def listen(self, node: Node, take: Callable[[bytes], None]) -> None:
+        """Listen before anybody publishes it, where the type is known.
+
+        Who publishes may begin with the first subscriber, and nodes need seconds to find each
+        other on a busy machine.
+        """
+        message = message_class(self.kind) if self.kind else None
+        if message is not None:
+            self._subscribe(node, message, take, begin_reliable=True)
 
     def look(self, node: Node, trouble: Trouble, take: Callable[[bytes], None]) -> None:
-        """Listen if somebody publishes it by now."""
-        if self.inlet is not None or not node.count_publishers(self.name):
+        """Learn how it is published, once somebody does."""
+        if self.there:
             return
-        kinds = dict(node.get_topic_names_and_types()).get(self.name, [])
-        if kinds:
+        infos = node.get_publishers_info_by_topic(self.name)
+        if not infos:
+            other = self._wanted.instead
+            self._elsewhere = bool(other) and node.count_publishers(other) > 0
+            return
+        kinds = sorted({info.topic_type for info in infos})
+        if self.inlet is None or not (self.kind in kinds or self.heard.count):
             self._listen(node, trouble, take, kinds)
+            if self.inlet is None:
+                return
+        self.there = True
+        if len(kinds) > 1:
+            trouble.once(
+                f"{self.name} types",
+                f"{self.name} is published with several types; {self.kind} is recorded",
+            )
+        offers = [info.qos_profile for info in infos if info.topic_type == self.kind]
+        self.offer = Offer(
+            max([offer.depth for offer in offers], default=0) or Offer().depth,
+            all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers),
+            all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers),
+        )
+        # Nodes may take seconds to find each other: who waits to begin can see it.
+        node.get_logger().info(f"{self.name} is there and recorded from now on")
 
     def adapt(self) -> None:
         """Ask for what publishers offer now."""
@@ -60,6 +96,24 @@ class RecordedTopic:
         if self.inlet is not None:
             self.inlet.close()
             self.inlet = None
+
+    def complaint(self, data: bytes, log_ns: int) -> str:
+        """What is wrong with the stamp of a message, once; what is latched may be old."""
+        if self._watch is None or self.offer.latched:
+            return ""
+        return self._watch.complaint(data, log_ns)
+
+    def missing(self) -> bool:
+        """Nothing came of what should have come."""
+        comes = self._wanted.comes
+        due = comes is Comes.STEADILY or (comes is Comes.AT_TIMES and not self.there)
+        return due and not self.heard.count
+
+    def advice(self) -> str:
+        """What to do where the same is published on another topic; empty if it is not."""
+        if not self._elsewhere or self.there:
+            return ""
+        return f"{self._wanted.instead} is there: {self._wanted.advice}"
 
     def came(self, now_s: float | None) -> None:
         """A message has come.
@@ -96,18 +150,23 @@ class RecordedTopic:
 
     def _silence(self, began_s: float, now_s: float) -> str:
         """What is wrong if nothing comes; empty if nothing is."""
-        steadily = self._comes is Comes.STEADILY
         if self._last_s is None:
-            due = steadily or (self._comes is Comes.AT_TIMES and self.inlet is None)
-            if due and now_s - began_s > _FAIR_S:
-                return f"nothing comes on {self.name}, so nothing of it is recorded"
-        elif steadily and not self.offer.latched and now_s - self._last_s > _QUIET_S:
+            if self.missing() and now_s - began_s > _FAIR_S:
+                advice = f"; {self.advice()}" if self.advice() else ""
+                return f"nothing comes on {self.name}, so nothing of it is recorded{advice}"
+        elif (
+            self._wanted.comes is Comes.STEADILY
+            and not self.offer.latched
+            and now_s - self._last_s > _QUIET_S
+        ):
             return f"nothing comes on {self.name} any more"
         return ""
 
     def _listen(
         self, node: Node, trouble: Trouble, take: Callable[[bytes], None], kinds: Sequence[str]
     ) -> None:
+        """Listen with a type that it is published with."""
+        self.close()
         self.kind = kinds[0]
         message = message_class(self.kind)
         if message is None:
@@ -115,18 +174,25 @@ class RecordedTopic:
             trouble.once(self.name, self._refusal)
             return
         self._refusal = ""
-        if len(kinds) > 1:
-            trouble.once(
-                f"{self.name} types",
-                f"{self.name} is published with several types; {self.kind} is recorded",
-            )
-        offers = [info.qos_profile for info in node.get_publishers_info_by_topic(self.name)]
-        self.offer = Offer(
-            max([offer.depth for offer in offers], default=0) or Offer().depth,
-            all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers),
-            all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers),
+        self._subscribe(node, message, take)
+
+    def _subscribe(
+        self,
+        node: Node,
+        message: Any,
+        take: Callable[[bytes], None],
+        *,
+        begin_reliable: bool = False,
+    ) -> None:
+        simulated = node.get_clock().ros_time_is_active
+        self._watch = StampWatch(self.kind, message, simulated=simulated)
+        self.inlet = qos.Inlet(
+            node,
+            message,
+            self.name,
+            take,
+            depth=_DEPTH,
+            raw=True,
+            begin_reliable=begin_reliable,
         )
-        self.inlet = qos.Inlet(node, message, self.name, take, depth=_DEPTH, raw=True)
         self.inlet.adapt()
-        # Nodes may take seconds to find each other: who waits to begin can see it.
-        node.get_logger().info(f"{self.name} is there and recorded from now on")
