@@ -152,7 +152,7 @@ def stack(given: dict[str, str], found: dict[str, Channel]) -> Action:
         "params_file": given["params_file"],
         "log_level": given["log_level"],
     }
-    for name in ("audio", "audio_info"):
+    for name in ("audio", "audio_info", "robot_speaking"):
         if name in found:
             arguments[name] = found[name].topic
     if "image" in found:

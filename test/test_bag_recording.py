@@ -22,6 +22,7 @@ from avemo_ros.bag.recording import (
     Topics,
 )
 from avemo_ros.errors import BagError, ImageError
+from avemo_ros.labels import EMOTIONS
 from avemo_ros.state.estimate import Status
 from avemo_ros.vision.face import Box
 
@@ -131,6 +132,28 @@ def test_features_states_and_labels_come_as_the_cores_types(tmp_path: Path) -> N
     )
     assert estimate.probabilities[:2] == (0.75, 0.25)
     assert label == LabelRecord(START + 3 * MS, "person: anna")
+
+
+def test_a_distribution_goes_by_its_own_labels(tmp_path: Path) -> None:
+    names = ["Happiness", "sad", "calm", "neutral", "anger", "fear", "disgust", "surprise"]
+    rows = [made.states(START, "joy", names), made.states(START + MS, labels=names[2:])]
+    first, second = (item.estimates[0] for _, item in items(made.write(tmp_path / "b", rows)))
+    assert first.label == "happy"
+    assert dict(zip(EMOTIONS, first.probabilities, strict=True)) == dict.fromkeys(
+        EMOTIONS, 0.0
+    ) | {"happy": 0.75, "sad": 0.25}
+    # Calm counts as neutral.
+    assert second.probabilities[EMOTIONS.index("neutral")] == 1.0
+
+
+def test_a_distribution_over_other_classes_is_left_out_and_said(tmp_path: Path) -> None:
+    path = made.write(tmp_path / "bag", [made.states(START, labels=["happy", "contempt"])])
+    with Recording(path) as recording:
+        ((_, states),) = recording.items(frozenset({Kind.STATES}))
+        assert isinstance(states, StatesRecord)
+        assert (states.estimates[0].label, states.estimates[0].probabilities) == ("happy", ())
+        (problem,) = recording.problems
+    assert "1 message(s) with classes that are none of ours ('contempt')" in problem
 
 
 # --- sound

@@ -24,6 +24,7 @@ pytest.importorskip("launch_ros", reason="launch is not on PyPI: it needs a ROS 
 launching = pytest.importorskip("test_launch")
 definitions = pytest.importorskip("avemo_ros.bag.definitions")
 serialization = pytest.importorskip("rclpy.serialization")
+messages = pytest.importorskip("std_msgs.msg")
 start_graph = ros.start_graph
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 
@@ -99,6 +100,33 @@ def test_recorded_results_are_not_mixed_with_live_ones(
     assert "the bag has ended" in text
     assert states, text
     assert "recorded" not in {state.header.frame_id for state in states}
+
+
+def test_the_stack_hears_when_the_recorded_robot_speaks(
+    start_graph: Start, launch_file: Path, bag: Path, tmp_path: Path
+) -> None:
+    # In a name space of its own, as the bag's name of the topic has to be passed on.
+    speaking = tmp_path / "speaking"
+    opened, offers = Bag(bag), read_offers(bag)
+    with BagDraft(speaking) as draft:
+        types = {channel.topic: channel.type for channel in opened.channels}
+        for topic, kind in (types | {"/pepper/robot_speaking": "std_msgs/msg/Bool"}).items():
+            definition, digest = definitions.definition_of(kind)
+            offer = offers.get(topic, Offer())
+            draft.add_topic(topic, kind, offer, definition=definition, digest=digest)
+        for raw in opened.messages(opened.channels):
+            draft.write(raw.key[0], bytes(raw.data), raw.log_ns)
+        said = bytes(serialization.serialize_message(messages.Bool(data=True)))
+        draft.write("/pepper/robot_speaking", said, opened.start_ns)
+    graph = start_graph()
+    process = launching.launched(launch_file, f"bag:={speaking}", "loop:=true")
+    try:
+        count = graph.probe.count_subscribers
+        heard = graph.spin(lambda: count("/pepper/robot_speaking") > 0, 60.0)
+    finally:
+        process.send_signal(signal.SIGINT)
+        text = ended(process)
+    assert heard, text
 
 
 @pytest.mark.usefixtures("ros_domain")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from rosbags.typesys.store import Typestore
 
 from avemo_ros.audio.chunk import BINS
 from avemo_ros.bag.messages import typestore
+from avemo_ros.labels import EMOTIONS
 
 START = 1_700_000_000 * 10**9
 """Time of the first message [ns]."""
@@ -190,7 +191,9 @@ def chunk(
     return Row("/spectrogram", CHUNK, log_ns, message)
 
 
-def states(log_ns: int, label: str = "happy") -> Row:
+def states(
+    log_ns: int, label: str = "happy", labels: Sequence[str] = EMOTIONS, first: float = 0.75
+) -> Row:
     state = new(
         "avemo_ros/msg/EmotionState",
         header(log_ns),
@@ -201,8 +204,8 @@ def states(log_ns: int, label: str = "happy") -> Row:
         "",
         label,
         0.75,
-        list("abcdefg"),
-        np.array([0.75, 0.25, 0, 0, 0, 0, 0], np.float32),
+        list(labels),
+        np.array([first, 1 - first, *[0] * (len(labels) - 2)], np.float32),
         0.0,
         0.0,
         False,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import BINS, SpectrogramChunk
 from avemo_ros.clock import NS_PER_S
+from avemo_ros.labels import EMOTIONS, WORDS
 from avemo_ros.state.estimate import EmotionEstimate, Status
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 from avemo_ros.vision.picture import decode_compressed, to_bgr
@@ -86,9 +87,9 @@ def estimate(message: Any) -> EmotionEstimate:
         person_id=message.person_id,
         face_id=message.face_id,
         voice_id=message.voice_id,
-        label=message.label,
+        label=_word(message.label) or message.label,
         confidence=message.confidence,
-        probabilities=tuple(float(value) for value in message.probabilities),
+        probabilities=_distribution(message),
         face_share=message.face_share,
         voice_share=message.voice_share,
         status=Status(message.status),
@@ -99,6 +100,14 @@ def estimate(message: Any) -> EmotionEstimate:
         arousal=message.arousal,
         valence_arousal_valid=bool(message.valence_arousal_valid),
     )
+
+
+def foreign_classes(message: Any) -> list[str]:
+    """Names in the distributions of an EmotionStateArray, or an EmotionState, that are no
+    word for a class of ours; such a distribution cannot be used."""
+    states = message.states if hasattr(message, "states") else (message,)
+    names = (name for state in states if len(state.probabilities) for name in state.labels)
+    return sorted({str(name) for name in names if _word(name) is None})
 
 
 def estimates(message: Any) -> tuple[EmotionEstimate, ...]:
@@ -118,6 +127,34 @@ def latencies_s(message: Any) -> tuple[float, ...]:
     """
     states = message.states if hasattr(message, "states") else (message,)
     return tuple(float(state.latency) for state in states if state.latency > 0)
+
+
+def _word(name: str) -> str | None:
+    """The class of ours that a word stands for."""
+    found = WORDS.get(str(name).strip().lower())
+    return "neutral" if found == "calm" else found
+
+
+def _distribution(message: Any) -> tuple[float, ...]:
+    """By class, in our order, however the message orders and names them; empty where a class
+    is none of ours.
+
+    Raises:
+        ValueError: names and probabilities are not one for one.
+    """
+    values = [float(value) for value in message.probabilities]
+    names = [str(name) for name in message.labels]
+    if tuple(names) == EMOTIONS[: len(values)] or not values:
+        return tuple(values)
+    if len(names) != len(values):
+        raise ValueError(f"it has {len(values)} probabilities for {len(names)} labels")
+    words = [_word(name) for name in names]
+    if None in words:
+        return ()
+    shares = dict.fromkeys(EMOTIONS, 0.0)
+    for word, value in zip(words, values, strict=True):
+        shares[str(word)] += value
+    return tuple(shares.values())
 
 
 def _face(message: Any) -> FaceTrack:

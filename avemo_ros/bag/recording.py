@@ -173,6 +173,10 @@ class Recording:
             return replace(chunk, stamp_ns=self._stamp(topic, message, log_ns))
         elif name == "states":
             stamp_ns = self._stamp(topic, message, log_ns)
+            if foreign := content.foreign_classes(message):
+                names = ", ".join(repr(name) for name in foreign)
+                text = f"with classes that are none of ours ({names}): without a distribution"
+                self._note(topic, "classes", text)
             return StatesRecord(
                 stamp_ns, content.estimates(message), content.latencies_s(message)
             )
