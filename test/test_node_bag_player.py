@@ -21,6 +21,7 @@ from avemo_ros.clock import NS_PER_S
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 restamp = pytest.importorskip("avemo_ros.nodes.restamp")
+results = pytest.importorskip("avemo_ros.nodes.results")
 serialization = pytest.importorskip("rclpy.serialization")
 definitions = pytest.importorskip("avemo_ros.bag.definitions")
 start_graph = ros.start_graph
@@ -235,6 +236,32 @@ def test_results_that_a_node_publishes_live_are_left_out_and_inputs_are_played(
     (line,) = graph.said("recorded results are left out")
     assert "by /probe: /emotion_overlay, /emotion_states (" in line
     assert "--topics" in line
+
+
+def test_a_node_whose_name_is_not_known_yet_is_not_named(
+    start_graph: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = start_graph()
+    graph.probe.create_publisher(ros.EmotionStateArray, "/emotion_states", 10)
+    player = ros.BagPlayer()
+    try:
+        infos: list[Any] = []
+        assert graph.spin(
+            lambda: (
+                infos.extend(player.get_publishers_info_by_topic("/emotion_states")) or infos
+            )
+        )
+        # As the middleware calls it until the node has told its name.
+        infos[0].node_name, infos[0].node_namespace = (
+            "_NODE_NAME_UNKNOWN_",
+            "_NODE_NAMESPACE_UNKNOWN_",
+        )
+        monkeypatch.setattr(player, "get_publishers_info_by_topic", lambda _: infos[:1])
+        live = results.LiveResults(player, ["/emotion_states"])
+        assert live.found() == {"/emotion_states"}
+        assert "published live by a running node: /emotion_states (" in live.take_words()
+    finally:
+        player.end()
 
 
 def test_results_are_played_where_nobody_publishes_them_or_they_are_named(

@@ -8,6 +8,8 @@ from typing import Final
 from rclpy.node import Node
 
 _OURS: Final = "avemo_ros/msg/"
+_NAMELESS: Final = "_NODE_NAME_UNKNOWN_"
+"""A topic is known of a little before the node that publishes it."""
 _OVERLAY: Final = ("sensor_msgs/msg/Image", "emotion_overlay")
 
 
@@ -58,6 +60,8 @@ class LiveResults:
         """Another node that publishes it; empty if there is none."""
         ours = (self._node.get_name(), self._node.get_namespace())
         for info in self._node.get_publishers_info_by_topic(topic):
+            if info.node_name == _NAMELESS:
+                return "a running node"
             if (info.node_name, info.node_namespace) != ours:
                 return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
         return ""
