@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -157,6 +159,41 @@ def test_a_source_that_breaks_midway_is_reported_and_ends_the_node(
     assert node.start()
     assert graph.spin(lambda: ended)
     assert graph.spin(lambda: graph.said("RuntimeError: the disk is gone"))
+
+
+BROKEN = """
+import itertools, sys
+from avemo_ros.nodes import media_player
+from avemo_ros.source.media import MediaFile
+
+whole = MediaFile.__iter__
+
+def broken(media):
+    yield from itertools.islice(whole(media), 10)
+    raise OSError("the disk is gone")
+
+if sys.argv.pop(1) == "broken":
+    MediaFile.__iter__ = broken
+raise SystemExit(media_player.main())
+"""
+
+
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("source", "status"), [("broken", 1), ("whole", 0)])
+def test_the_exit_status_tells_that_playing_failed(
+    tmp_path: Path, source: str, status: int
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    ros.write_clip(clip, seconds=1.0)
+    words = ["-p", f"file:={clip}", "-p", "wait_for_subscribers_s:=0.0"]
+    ended = subprocess.run(
+        [sys.executable, "-c", BROKEN, source, "--ros-args", *words],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert ended.returncode == status, ended.stderr
+    assert ("OSError: the disk is gone" in ended.stderr) == (source == "broken")
+    assert ("the file has ended" in ended.stderr) == (source == "whole")
 
 
 def test_a_source_that_does_not_answer_cannot_hold_up_the_end(
