@@ -99,6 +99,45 @@ def test_what_cannot_be_recorded_is_not_announced(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.ros
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.timeout(120)
+def test_what_is_being_recorded_is_not_called_left_over(tmp_path: Path) -> None:
+    words = command("record", "--out", tmp_path / "out", "--raw")
+    first = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    try:
+        assert first.stderr is not None
+        assert any(f"into {tmp_path / 'out'}" in line for line in first.stderr)
+        second = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        first.kill()
+        first.communicate()
+    assert second.returncode == 1
+    assert "out.partial is being written by another run now; name another" in second.stderr
+    assert "remove" not in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--features",), "--features records no pictures"),
+        (("--states",), "add --raw"),
+        (("--topics", "/nods"), "add --raw"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    ended = subprocess.run(
+        command("record", "--out", tmp_path / "out", "--compressed", *words),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "'--compressed' is 'given'; allowed: with --raw only" in ended.stderr
+    assert said in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["play", "record"])
 def test_the_help_tells_the_exit_statuses(name: str) -> None:
     told = subprocess.run(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
 from avemo_ros.cli.node import run_node
+from avemo_ros.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--topics", nargs="+", default=[], metavar="TOPIC", help="these topics, too"
     )
     parser.add_argument(
-        "--compressed", action="store_true", help="raw pictures as JPEG, where published"
+        "--compressed",
+        action="store_true",
+        help="of --raw: pictures as JPEG, image_raw/compressed instead of image_raw",
     )
     parser.add_argument(
         "--storage", choices=STORAGES, default=STORAGES[0], help="default: %(default)s"
@@ -46,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="N",
-        help="begin a new file after N seconds; default: one file",
+        help="begin a new file after N seconds; 0, the default: one file",
     )
     parser.add_argument(
         "--use-sim-time", action="store_true", help="log by /clock, e.g. of a bag being played"
@@ -57,10 +60,15 @@ def run(args: argparse.Namespace) -> int:
     """Record; returns the exit status of the node.
 
     Raises:
+        ConfigError: options do not go together.
         RosMissingError: ROS is not there.
     """
     nothing = not (args.raw or args.features or args.states or args.topics)
     content = "features" if args.features else "raw" if args.raw or nothing else "nothing"
+    if args.compressed and content != "raw":
+        # Silence would leave the user with a bag without pictures.
+        why = "leave it out: --features records no pictures" if args.features else "add --raw"
+        raise ConfigError("--compressed", "given", f"with --raw only; {why}")
     return run_node(
         "bag_recorder",
         record_out=str(args.out),
