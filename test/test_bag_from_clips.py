@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.from_clips import START_NS, Clip
+from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, Extent
 from avemo_ros.bag.item import BagPicture
 from avemo_ros.bag.recording import Kind, Recording
-from avemo_ros.cli.main import ERROR, main
+from avemo_ros.cli.main import ERROR, INTERRUPTED, main
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.clip_names import names_of
@@ -96,6 +96,49 @@ def test_an_interrupted_run_goes_on_and_keeps_what_is_whole(
     assert "1 bag made" in capsys.readouterr().err
     assert len(bags(out)) == 2
     assert (first / f"{first.name}_0.mcap").stat().st_mtime_ns == inside.st_mtime_ns
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "1 of 2 bags are in OUT; the same command goes on"),
+        (("--force",), "1 of 2 bags are in OUT; the same command without --force goes on"),
+    ],
+)
+def test_who_interrupts_is_told_how_to_go_on(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    clips = table(tmp_path, "joy,ann,2.1,2.4", "fear,ann,5.1,5.4")
+    fill = ClipBag.fill
+
+    def interrupted(bag: ClipBag, clip: Clip) -> Extent:
+        if clip.start_s > 3.0:
+            raise KeyboardInterrupt
+        return fill(bag, clip)
+
+    monkeypatch.setattr(ClipBag, "fill", interrupted)
+    out = tmp_path / "out"
+    assert from_clips("--csv", clips, "--out", out, *words) == INTERRUPTED
+    assert said.replace("OUT", str(out)) in capsys.readouterr().err
+    monkeypatch.undo()
+    assert from_clips("--csv", clips, "--out", out) == 0
+    assert "1 bag made" in capsys.readouterr().err
+
+
+def test_a_clip_that_is_shorter_than_its_row_says_is_made_and_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The sample lasts 10 s; the end of the first row is merely rounded up.
+    rows = ("joy,ann,9.6,10.4", "fear,ann,9.5,15")
+    assert from_clips("--csv", table(tmp_path, *rows), "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "2 bags made" in said
+    (note,) = [line for line in said.splitlines() if "before its end_s" in line]
+    assert "@9.5: ends at 10.0 s, before its end_s 15" in note
 
 
 def test_force_makes_bags_anew_and_the_same(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.bag.writer import BagWriter
-from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import SourceError
 from avemo_ros.source.due import by_due_time
@@ -24,6 +24,8 @@ from avemo_ros.vision.analyzer import FaceAnalyzer
 
 START_NS: Final = 10 * NS_PER_S
 """Time of a clip's first moment in its bag: zero means "no time" in ROS."""
+_SHORT_S: Final = 0.5
+"""A clip may end so much before its `end_s` without a word, as that may be rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +134,13 @@ class ClipBag:
                     (taker.see if taker else self._writer.write_picture)(item, log_ns)
             if taker is not None:
                 taker.finish(extent.end_ns)
+            reached_s = clip.start_s + to_s(extent.end_ns - START_NS)
             if media.truncated:
                 extent.trouble = "ends before its announced end"
             elif media.damaged:
                 extent.trouble = f"{media.damaged} packets could not be decoded"
+            elif extent.end_ns and clip.end_s is not None and clip.end_s - reached_s > _SHORT_S:
+                extent.trouble = f"ends at {reached_s:.1f} s, before its end_s {clip.end_s:g}"
         if self._writer.start_ns is None:
             raise SourceError(f"{clip.path} has nothing of what is wanted in that part of it")
         extent.start_ns = self._writer.start_ns

@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; returns 1 if some clips cannot be read.
 
     Raises:
+        KeyboardInterrupt: the user interrupted; bags that are whole are kept.
         AvemoError: an argument is not allowed, the clips cannot be listed, or a bag cannot be
             written.
     """
@@ -110,18 +111,23 @@ def run(args: argparse.Namespace) -> int:
         raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
     kept, troubles = 0, list(unread)
     items = items[: args.limit]
-    for item, path in tqdm(
-        list(zip(items, places, strict=True)), unit="clip", disable=not sys.stderr.isatty()
-    ):
-        if path.exists() and not args.force:
-            kept += 1
-            continue
-        try:
-            trouble = _make(item, path, form, force=args.force)
-        except (SourceError, ImageError, AudioFormatError) as error:
-            trouble = f"left out: {error}"
-        if trouble:
-            troubles.append(f"{item.key}: {trouble}")
+    todo = list(zip(items, places, strict=True))
+    try:
+        for item, path in tqdm(todo, unit="clip", disable=not sys.stderr.isatty()):
+            if path.exists() and not args.force:
+                kept += 1
+                continue
+            try:
+                trouble = _make(item, path, form, force=args.force)
+            except (SourceError, ImageError, AudioFormatError) as error:
+                trouble = f"left out: {error}"
+            if trouble:
+                troubles.append(f"{item.key}: {trouble}")
+    except KeyboardInterrupt:
+        there = sum(path.exists() for path in places)
+        same = "the same command without --force" if args.force else "the same command"
+        _say(f"{there} of {len(places)} bags are in {args.out}; {same} goes on")
+        raise
     left_out = sum("left out" in trouble for trouble in troubles)
     _summarise(len(items) - kept - left_out + len(unread), kept, troubles, args.out)
     return LACKING if left_out else DONE
