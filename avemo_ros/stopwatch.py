@@ -8,13 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_KEPT: Final = 300
+LIVE: Final = 300
+"""Durations that tell how a running system does now."""
+WHOLE: Final = 36_000
+"""Durations that hold all of most recordings: of 40 minutes of pictures."""
 
 
 class Stopwatch:
-    """Keeps the newest durations of every named stage."""
+    """Keeps the newest durations of every named stage.
 
-    def __init__(self) -> None:
+    Args:
+        kept: how many of each.
+    """
+
+    def __init__(self, kept: int = LIVE) -> None:
+        self._kept = kept
         self._stages: dict[str, deque[float]] = {}
 
     @contextmanager
@@ -24,9 +32,9 @@ class Stopwatch:
         try:
             yield
         finally:
-            kept = self._stages.setdefault(stage, deque(maxlen=_KEPT))
+            kept = self._stages.setdefault(stage, deque(maxlen=self._kept))
             kept.append(1e3 * (time.perf_counter() - start))
 
     def stages_ms(self) -> dict[str, tuple[float, ...]]:
-        """The newest durations of every stage, at most 300 each [ms]."""
+        """The newest durations of every stage [ms]."""
         return {stage: tuple(kept) for stage, kept in list(self._stages.items())}

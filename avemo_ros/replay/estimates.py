@@ -19,7 +19,7 @@ from avemo_ros.replay.run import Replayed, SeenFaces
 from avemo_ros.replay.silence import Silence
 from avemo_ros.state.estimate import Hop
 from avemo_ros.state.estimator import EmotionEstimator
-from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.stopwatch import WHOLE, Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 
@@ -51,7 +51,7 @@ class Estimates:
         self._config = config
         self._start_ns = start_ns
         self._report = report
-        self._stopwatch = Stopwatch()
+        self._stopwatch = Stopwatch(WHOLE)
         self._predictor = Predictor(config.model)
         self._estimator = EmotionEstimator(config.emotion, self._predictor, self._stopwatch)
         self._silence = Silence(config.emotion, self._estimator)

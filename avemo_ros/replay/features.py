@@ -13,7 +13,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import ImageError
 from avemo_ros.replay.feature import Feature, Findings
 from avemo_ros.source.stamps import MAX_AGE_S, is_far
-from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.stopwatch import WHOLE, Stopwatch
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import FrameTracks
 from avemo_ros.vision.gate import Admission, PictureGate
@@ -42,7 +42,7 @@ class Features:
         self._max_age_s = max_input_age_s
         self._recording = recording
         self._kinds = kinds
-        self._stopwatch = Stopwatch()
+        self._stopwatch = Stopwatch(WHOLE)
         self._gate = PictureGate(config.vision.max_rate_hz)
         self._vision = FaceAnalyzer(config.vision) if Kind.PICTURES in kinds else None
         self._counters: Counter[str] = Counter()

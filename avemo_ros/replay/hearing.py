@@ -14,7 +14,7 @@ from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.config import AudioConfig
 from avemo_ros.errors import AudioFormatError
 from avemo_ros.replay.feature import Feature, Findings
-from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.stopwatch import WHOLE, Stopwatch
 
 
 class Hearing:
@@ -34,7 +34,7 @@ class Hearing:
     ) -> None:
         self._source = source
         self._buffer = SpeechBuffer(config)
-        self._stopwatch = Stopwatch()
+        self._stopwatch = Stopwatch(WHOLE)
         self._counters: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._heard = False
