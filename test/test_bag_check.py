@@ -255,7 +255,7 @@ def test_the_command_writes_what_it_found_and_replaces_nothing_unasked(
 @pytest.mark.parametrize(
     ("labels", "status", "said"),
     [
-        ("person,start,end,label\nanna,0.1,0.9,happy\n", 0, "1 segment(s) of 1 person(s)"),
+        ("person,start,end,label\nanna,0.1,0.9,happy\n", 0, "1 segment of 1 person"),
         ("person,start,end,label\nanna,10,20,happy\n", 1, "none of the labels"),
         ("person,start,end,label\nanna,0.5,0.9,furious!\n", 1, "labels cannot be used"),
     ],
@@ -274,7 +274,30 @@ def test_the_command_reads_the_labels_in_the_bag(
 ) -> None:
     rows = [*made.session(1.0), made.text('{"person": "anna", "label": "sad"}', START + MS)]
     assert main(["bag", "check", str(made.write(tmp_path / "bag", rows))]) == 0
-    assert "1 segment(s) of 1 person(s) (/labels)" in capsys.readouterr().out
+    assert "1 segment of 1 person (/labels)" in capsys.readouterr().out
+
+
+def test_what_labels_count_from_is_said_where_pictures_begin_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a recording of running nodes: their states come before the camera does."""
+    bag = made.write(tmp_path / "bag", [made.states(START - 5 * S), *made.session(1.0)])
+    labels, out = tmp_path / "bag.labels.csv", tmp_path / "out.json"
+    labels.write_text("person,start,end,label\n,4.5,5.8,happy\n")
+    assert main(["bag", "check", str(bag), "--json", str(out)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    said = "from the bag's first message (of /emotion_states): the first picture or sound comes"
+    assert said in told
+    assert "nothing is wrong with it" in told
+    found = json.loads(out.read_text())["bags"][0]
+    begins = {one["topic"]: one["begins_s"] for one in found["topics"]}
+    assert begins["/emotion_states"] == 0.0
+    assert found["first_input_s"] == min(begins["/image_raw"], begins["/audio"])
+    assert found["first_input_s"] == pytest.approx(5.0, abs=0.05)
+    labels.write_text("person,start,end,label\n,0,2,sad\n,2,5.8,happy\n")
+    assert main(["bag", "check", str(bag)]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "2 labels in bag.labels.csv begin up to 5.0 s before the first of what is" in told
 
 
 @pytest.mark.parametrize(

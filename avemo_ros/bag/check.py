@@ -23,6 +23,12 @@ _FAR_S: Final = 5.0
 `max_input_age_s` says otherwise."""
 _OFFSET_S: Final = 0.2
 """Sound and pictures may be this far apart before windows of seconds feel it."""
+_INPUTS: Final = (
+    frozenset({Kind.PICTURES.value, Kind.SOUND.value}),
+    frozenset({Kind.TRACKS.value, Kind.SPECTROGRAM.value}),
+    frozenset({Kind.STATES.value}),
+)
+"""What evaluation takes: the first of these that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class TopicCheck:
     definition: str
     """Where the type's definition is from: 'bag', 'package', or 'missing'."""
     rhythm: Rhythm
+    begins_s: float | None = None
+    """Time of recording of its first message, from the bag's first [s]; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,20 @@ class BagCheck:
     def duration_s(self) -> float:
         """From the first to the last message [s]."""
         return to_s(self.end_ns - self.start_ns)
+
+    @property
+    def first_input_s(self) -> float | None:
+        """When the first of what evaluation takes was recorded, in seconds as labels count
+        them; None where it can take nothing."""
+        for kinds in _INPUTS:
+            begins = [
+                one.begins_s
+                for one in self.topics
+                if one.use in kinds and one.begins_s is not None
+            ]
+            if begins:
+                return min(begins)
+        return None
 
     @property
     def clean(self) -> bool:
@@ -168,12 +190,15 @@ def _topics(
     for channel in bag.channels:
         kind = used.get(channel.topic)
         if kind is None:
-            measured = rhythm(times[channel.key])
+            came = times[channel.key]
+            measured = rhythm(came)
         elif kind is Kind.LABELS:
-            measured = rhythm(looked.times[kind])
+            came = looked.times[kind]
+            measured = rhythm(came)
         else:
+            came = looked.times[kind]
             measured = rhythm(
-                looked.times[kind],
+                came,
                 looked.stamps[kind],
                 looked.lengths if kind is Kind.SOUND else None,
             )
@@ -189,6 +214,7 @@ def _topics(
                 beside.get(channel.topic, "") if kind is None else kind.value,
                 definition,
                 replace(measured, count=max(measured.count, channel.count)),
+                to_s(came[0] - bag.start_ns) if came else None,
             )
         )
     return tuple(found)

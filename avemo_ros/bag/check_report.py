@@ -11,6 +11,8 @@ from avemo_ros.bag.offset import Offset
 
 _WIDTH: Final = 92
 """Sentences are broken so that they are no wider; tables are as wide as they must be."""
+_SOON_S: Final = 0.5
+"""What begins sooner after the bag's first message begins with it, for who labels [s]."""
 
 
 def report(checked: BagCheck) -> str:
@@ -25,6 +27,7 @@ def report(checked: BagCheck) -> str:
         f"{', cut off' if checked.cut_off else ''}",
         "",
         *_table(checked.topics),
+        *_beginning(checked),
         "",
         "evaluation can use",
         *_item("raw", usable.raw or "nothing: no pictures, no sound"),
@@ -56,6 +59,7 @@ def as_json(checked: BagCheck) -> dict[str, Any]:
         "start_ns": checked.start_ns,
         "end_ns": checked.end_ns,
         "duration_s": checked.duration_s,
+        "first_input_s": checked.first_input_s,
         "cut_off": checked.cut_off,
         "clean": checked.clean,
         "topics": [
@@ -64,6 +68,7 @@ def as_json(checked: BagCheck) -> dict[str, Any]:
                 "type": one.type,
                 "use": one.use,
                 "definition": one.definition,
+                "begins_s": one.begins_s,
                 **asdict(one.rhythm),
             }
             for one in checked.topics
@@ -78,7 +83,7 @@ def as_json(checked: BagCheck) -> dict[str, Any]:
 
 
 def _table(topics: tuple[TopicCheck, ...]) -> list[str]:
-    rows = [("topic", "type", "messages", "rate", "longest gap", "delay", "is")]
+    rows = [("topic", "type", "messages", "begins", "rate", "longest gap", "delay", "is")]
     for one in topics:
         measured = one.rhythm
         delay = "" if measured.delay_s is None else f"{1e3 * measured.delay_s:.0f} ms"
@@ -88,20 +93,36 @@ def _table(topics: tuple[TopicCheck, ...]) -> list[str]:
                 one.topic,
                 one.type.replace("/msg/", "/"),
                 str(measured.count),
+                "" if one.begins_s is None else f"{one.begins_s:.1f} s",
                 f"{measured.rate_hz:.1f} Hz",
                 f"{measured.longest_gap_s:.2f} s",
                 delay,
                 use,
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(7)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
-            cell.rjust(width) if 1 < column < 6 else cell.ljust(width)
+            cell.rjust(width) if 1 < column < len(widths) - 1 else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
+
+
+def _beginning(checked: BagCheck) -> list[str]:
+    """What 0 is for labels, where a film of the bag would have another."""
+    first_s = checked.first_input_s
+    if first_s is None or first_s < _SOON_S:
+        return []
+    topic = next((one.topic for one in checked.topics if one.begins_s == 0), "")
+    what = "the first picture or sound" if checked.usable.raw else "what evaluation takes"
+    of = f" (of {topic})" if topic else ""
+    text = (
+        f"seconds of labels count from the bag's first message{of}: {what} comes at "
+        f"{first_s:.1f} s"
+    )
+    return ["", *_wrapped(text, "")]
 
 
 def _item(name: str, text: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,14 +15,18 @@ from avemo_ros.bag.recording import Recording, Topics
 from avemo_ros.bag.topics import FIELDS, NOT_USED
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
+from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.errors import BagError, LabelError
 from avemo_ros.replay.sidecars import find_bags
+from avemo_ros.replay.words import counted
 from avemo_ros.truth.file import LabelFile, find_labels, read_labels, together
 from avemo_ros.truth.of_bag import labels_of
+from avemo_ros.truth.segment import Segment
 
 CLEAN: Final = 0
 FINDINGS: Final = 1
 UNREADABLE: Final = 2
+_EARLY_NS: Final = NS_PER_S
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,10 +95,27 @@ def with_labels(checked: BagCheck) -> BagCheck:
     if not spans:
         return _with(checked, "", f"none of the labels in {what} is of the bag's time")
     people = len({segment.person for segment in spans})
-    text = f"{len(spans)} segment(s) of {people} person(s) ({what})"
+    text = f"{counted(len(spans), 'segment')} of {counted(people, 'person', 'people')} ({what})"
     left_out = len(labels.segments) - len(spans)
-    said = f"{left_out} label(s) in {what} are not of the bag's time" if left_out else ""
-    return _with(checked, text, said)
+    are = "is" if left_out == 1 else "are"
+    said = f"{counted(left_out, 'label')} in {what} {are} not of the bag's time"
+    return _with(checked, text, said if left_out else "", _early(checked, spans, what))
+
+
+def _early(checked: BagCheck, spans: Sequence[Segment], what: str) -> str:
+    """Of labels that begin where there is nothing yet to judge, as a film's would."""
+    if checked.first_input_s is None:
+        return ""
+    first_ns = checked.start_ns + to_ns(checked.first_input_s)
+    early = [first_ns - item.start_ns for item in spans]
+    early = [ahead_ns for ahead_ns in early if ahead_ns > _EARLY_NS]
+    if not early:
+        return ""
+    return (
+        f"{counted(len(early), 'label')} in {what} {'begins' if len(early) == 1 else 'begin'} "
+        f"up to {to_s(max(early)):.1f} s before the first of what is judged: seconds count "
+        "from the bag's first message (`avemo bag labels --shift` adds to them)"
+    )
 
 
 def _labels(checked: BagCheck) -> list[LabelFile]:
@@ -107,9 +129,9 @@ def _labels(checked: BagCheck) -> list[LabelFile]:
         return labels_of(recording, folder=checked.path)
 
 
-def _with(checked: BagCheck, labels: str, finding: str) -> BagCheck:
+def _with(checked: BagCheck, labels: str, *findings: str) -> BagCheck:
     return replace(
         checked,
         usable=replace(checked.usable, labels=labels),
-        findings=(*checked.findings, *filter(None, [finding])),
+        findings=(*checked.findings, *filter(None, findings)),
     )

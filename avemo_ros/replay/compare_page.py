@@ -10,7 +10,6 @@ from typing import Any, Final
 from avemo_ros.replay.figures import FIGURES, SHARE, Figure, in_words
 from avemo_ros.replay.report_parts import (
     Html,
-    counted,
     number,
     page,
     paragraph,
@@ -18,6 +17,7 @@ from avemo_ros.replay.report_parts import (
     table,
     word,
 )
+from avemo_ros.replay.words import counted
 from avemo_ros.sink.atomic import OutputError, replaced
 
 _MOST_SEGMENTS: Final = 300

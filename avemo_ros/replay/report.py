@@ -16,7 +16,6 @@ from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.report_bags import SOURCES
 from avemo_ros.replay.report_parts import (
     Html,
-    counted,
     facts,
     folded,
     number,
@@ -30,6 +29,7 @@ from avemo_ros.replay.report_parts import (
 )
 from avemo_ros.replay.report_timeline import Shot
 from avemo_ros.replay.report_tracks import anchor_of
+from avemo_ros.replay.words import counted, lasting
 from avemo_ros.sink.atomic import OutputError, replaced
 
 _MOST_NOTES: Final = 8
@@ -101,10 +101,10 @@ def render(outcome: Outcome, shots: Mapping[str, Sequence[Shot]] | None = None) 
 
 def _subtitle(result: Mapping[str, Any]) -> str:
     bags, overall = result["bags"], result["overall"]
-    minutes = sum(bag["seconds"] for bag in bags) / 60
+    length = lasting(sum(bag["seconds"] for bag in bags))
     sources = ", ".join(sorted({SOURCES.get(bag["source"], bag["source"]) for bag in bags}))
     return (
-        f"{', '.join(result['model']['ids']) or 'no model'}; {minutes:.1f} min; {sources}; "
+        f"{', '.join(result['model']['ids']) or 'no model'}; {length}; {sources}; "
         f"{counted(overall['segments']['items'], 'labelled segment')} of "
         f"{counted(overall['persons'], 'person', 'people')}"
     )

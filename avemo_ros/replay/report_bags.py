@@ -12,7 +12,6 @@ from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.report_parts import (
     Html,
     bullets,
-    counted,
     facts,
     folded,
     number,
@@ -25,6 +24,7 @@ from avemo_ros.replay.report_pictures import shots_of
 from avemo_ros.replay.report_timeline import Shot, draw, legend
 from avemo_ros.replay.report_tracks import tracks_of
 from avemo_ros.replay.session import Session
+from avemo_ros.replay.words import counted
 from avemo_ros.sink.timeline import Timeline
 
 SOURCES: Final = {

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from avemo_ros.replay.report_parts import (
-    counted,
     number,
     paragraph,
     percent,
@@ -15,6 +14,7 @@ from avemo_ros.replay.report_parts import (
     table,
     word,
 )
+from avemo_ros.replay.words import counted
 
 
 def agreement(overall: Mapping[str, Any]) -> str:

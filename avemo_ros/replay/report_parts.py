@@ -141,10 +141,5 @@ def number(value: Any, digits: int = 2, unit: str = "") -> str:
     return f"{value:.{digits}f}" + (f" {unit}" if unit else "")
 
 
-def counted(count: int, noun: str, nouns: str = "") -> str:
-    """'1 bag', '3 bags'."""
-    return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
-
-
 def _known(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
