@@ -3,8 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from made_evaluations import states_bag
 
+from avemo_ros.bag.recording import Recording
 from avemo_ros.cli.main import main
+from avemo_ros.truth.file import read_labels
 
 HEAD = "person,start,end,label\n"
 
@@ -44,6 +47,33 @@ def test_audacity_becomes_a_table_that_can_be_read(tmp_path: Path, table: Path) 
     assert out.read_text() == (
         "person,start,end,label,annotator\nAnna,0.75,1.75,sad,x\nBob,2.25,3.25,happy,x\n"
     )
+
+
+def test_labels_of_a_bag_become_those_of_its_time(
+    tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = states_bag(tmp_path / "day", labels="")
+    out = tmp_path / "out.csv"
+    command = ["bag", "labels", str(table), "--unix", str(bag)]
+    assert main(command) == 2
+    assert "--unix" in capsys.readouterr().err
+    assert main([*command, "--shift", "-0.5", "--out", str(out), "--quiet"]) == 0
+    with Recording(bag) as recording:
+        zero_ns = recording.start_ns
+        found = read_labels(out, recording.start_ns).segments
+    given = read_labels(table, zero_ns - 500_000_000).segments
+    assert found == given
+    # They fit whatever was recorded of that time; once more would be wrong.
+    assert read_labels(out).segments == given
+    again = ["--unix", str(bag), "--out", str(table), "--force"]
+    assert main(["bag", "labels", str(out), *again]) == 2
+    assert "are unix time already" in capsys.readouterr().err
+
+
+def test_one_label_is_counted_as_one(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table.write_text(HEAD + "Anna,0,2.5,happy\n")
+    assert main(["bag", "labels", str(table)]) == 0
+    assert capsys.readouterr().out.startswith("1 label from 0.000")
 
 
 def test_nothing_is_overwritten_without_force(

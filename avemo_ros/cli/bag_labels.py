@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from avemo_ros.cli.outputs import check_outputs, refuse_existing
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import ConfigError, LabelError
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay.words import counted
 from avemo_ros.sink.atomic import OutputError, replaced
 from avemo_ros.truth.agreement import agreement
 from avemo_ros.truth.file import READERS, LabelFile, read_labels, together
@@ -55,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="add to all times, where a film of the bag begins S seconds after the bag",
     )
+    parser.add_argument(
+        "--unix",
+        type=Path,
+        metavar="BAG",
+        help="write unix times, of labels that count from this bag's first message: they fit "
+        "what is recorded of the same time, too, as while the bag is replayed",
+    )
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     parser.add_argument("--quiet", action="store_true", help="no summary")
 
@@ -72,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([args.out])
     if not args.force:
         refuse_existing([args.out])
+    if args.unix is not None and args.out is None:
+        raise ConfigError("--unix", str(args.unix), "with --out OUT.csv")
     files = [
         read_labels(path, person=args.person, annotator=args.annotator) for path in args.files
     ]
@@ -81,7 +92,14 @@ def run(args: argparse.Namespace) -> int:
             f"the times of {files[0].path} and {odd[0]} do not count from the same moment: "
             "one's are unix time"
         )
-    labels = _shifted(together(files), to_ns(args.shift))
+    labels = together(files)
+    moved_ns = to_ns(args.shift)
+    if args.unix is not None:
+        if labels.unix:
+            raise LabelError(f"the times of {labels.path} are unix time already")
+        labels = replace(labels, unix=True)
+        moved_ns += _start_of(args.unix)
+    labels = _shifted(labels, moved_ns, args.shift)
     for note in labels.notes:
         print(f"avemo: {note}", file=sys.stderr)
     if args.out is not None:
@@ -99,7 +117,7 @@ def summary(segments: Sequence[Segment]) -> list[str]:
     end = max(segment.end_ns for segment in segments)
     people = sorted({segment.person for segment in segments})
     lines = [
-        f"{len(segments)} labels from {to_s(start):.3f} to {to_s(end):.3f} s",
+        f"{counted(len(segments), 'label')} from {to_s(start):.3f} to {to_s(end):.3f} s",
         f"about     {', '.join(name or 'whom the robot attends to' for name in people)}",
     ]
     for label in (*EMOTIONS, ""):
@@ -135,16 +153,29 @@ def _value(kappa: float) -> str:
     return "cannot be told" if math.isnan(kappa) else f"{kappa:.3f}"
 
 
-def _shifted(labels: LabelFile, shift_ns: int) -> LabelFile:
-    """Raises LabelError where a label would begin before the bag."""
+def _start_of(bag: Path) -> int:
+    """Time of recording of a bag's first message [ns].
+
+    Raises:
+        BagError: the bag cannot be read.
+    """
+    # Only this option needs what reads bags.
+    from avemo_ros.bag.folder import Bag
+
+    with closing(Bag(bag)) as opened:
+        return opened.start_ns
+
+
+def _shifted(labels: LabelFile, moved_ns: int, shift_s: float) -> LabelFile:
+    """Raises LabelError where a label would begin before the bag, or before 1970."""
     moved = [
-        replace(item, start_ns=item.start_ns + shift_ns, end_ns=item.end_ns + shift_ns)
+        replace(item, start_ns=item.start_ns + moved_ns, end_ns=item.end_ns + moved_ns)
         for item in labels.segments
     ]
     first = min(item.start_ns for item in moved)
     if first < 0:
         raise LabelError(
-            f"{labels.path}: shifted by {to_s(shift_ns):g} s, a label would start at "
+            f"{labels.path}: shifted by {shift_s:g} s, a label would start at "
             f"{to_s(first):.3f} s; allowed: from 0 on"
         )
     return replace(labels, segments=tuple(moved))
