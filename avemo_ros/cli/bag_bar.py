@@ -30,7 +30,7 @@ class Bar:
             disable=not self._shown,
             file=sys.stderr,
             leave=False,
-            desc=f"0/{bags} bags",
+            desc=self._done(0),
             bar_format="{desc} {bar} {n:.0f}/{total:.0f} s{postfix}, {remaining} left",
         )
 
@@ -39,9 +39,12 @@ class Bar:
         if self._bar is None:
             return
         speed = seconds / max(time.monotonic() - self._began, 1e-6)
-        self._bar.desc = f"{bags}/{self._bags} bags"
+        self._bar.desc = self._done(bags)
         self._bar.postfix = f"{speed:.1f} times real time"
         self._bar.update(seconds - self._bar.n)
+
+    def _done(self, bags: int) -> str:
+        return f"{bags}/{self._bags} bag{'' if self._bags == 1 else 's'}"
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

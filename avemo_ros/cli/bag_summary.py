@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from avemo_ros.replay.figures import FIGURES, in_words
 from avemo_ros.replay.intervals import TOO_FEW, in_a_sentence, interval
+from avemo_ros.replay.words import counted, lasting
 
 _SHOWN: Final = (
     ("segment_accuracy", "segments", "accuracy"),
@@ -26,11 +27,11 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     """The figures in a few lines."""
     overall, bags = result["overall"], result["bags"]
     models = ", ".join(result["model"]["ids"]) or "-"
-    minutes = sum(bag["seconds"] for bag in bags) / 60
+    length = lasting(sum(bag["seconds"] for bag in bags))
     lines = [
-        f"{models} on {len(bags)} bag{'' if len(bags) == 1 else 's'}, {minutes:.1f} min: "
-        f"{overall['segments']['items']} segments of {overall['persons']} "
-        f"{'person' if overall['persons'] == 1 else 'people'}"
+        f"{models} on {counted(len(bags), 'bag')}, {length}: "
+        f"{counted(overall['segments']['items'], 'segment')} of "
+        f"{counted(overall['persons'], 'person', 'people')}"
     ]
     notes = list(overall["notes"])
     notes += [f"{bag['name']}: {problem}" for bag in bags for problem in bag["problems"]]
@@ -49,9 +50,13 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     lines += [told for told in [in_a_sentence(overall)] if told]
     lines += [
         f"{'passed' if item['passed'] else 'FAILED'}: {item['figure']} not {item['fails']} "
-        f"{item['limit']:g}"
+        f"{item['limit']:g}: it {_value(item['value'])}"
         for item in result["thresholds"]
     ]
     if result["realtime_factor"] is not None:
         lines.append(f"{result['realtime_factor']:.1f} times real time")
     return lines
+
+
+def _value(value: float | None) -> str:
+    return "could not be measured" if value is None else f"is {value:g}"

@@ -18,27 +18,27 @@ def check_ranges(session: Session) -> None:
     """Look whether labels and recording have any time in common.
 
     Raises:
-        LabelError: they have not; names both ranges, in seconds as labels count them, and
-            what the replay complains of: inputs that were left out are not in its range.
+        LabelError: they have not; names both ranges, in seconds as labels count them.
     """
     replayed = session.replayed
     start, end, zero = replayed.start_ns, replayed.end_ns, replayed.zero_ns
-    if any(item.start_ns <= end and item.end_ns > start for item in session.segments):
+    common = any(item.start_ns <= end and item.end_ns > start for item in session.segments)
+    nothing = end <= start and not replayed.hops
+    if common and not nothing:
         return
     if not session.segments:
         raise LabelError(f"{session.name}: there are no labels")
     first = min(segment.start_ns for segment in session.segments)
     last = max(segment.end_ns for segment in session.segments)
     used = (
-        f"{_inputs(session)} from {to_s(start - zero):.3f} to {to_s(end - zero):.3f} s"
-        if end > start
-        else f"of {_inputs(session)} nothing could be used"
+        f"of {_inputs(session)} nothing could be used"
+        if nothing
+        else f"{_inputs(session)} from {to_s(start - zero):.3f} to {to_s(end - zero):.3f} s"
     )
-    why = "".join(f"; {problem}" for problem in replayed.problems)
     raise LabelError(
         f"{session.name}: no label lies within the recording: labels from "
         f"{to_s(first - zero):.3f} to {to_s(last - zero):.3f} s, {used}, counted from the "
-        f"bag's first message (at {to_s(zero):.3f} s of unix time){why}"
+        f"bag's first message (at {to_s(zero):.3f} s of unix time)"
     )
 
 

@@ -122,6 +122,8 @@ def _judge_all(sessions: Sequence[Session]) -> tuple[list[Judged], list[str]]:
         not any(one.hops for one in judged)
         and not affect([one.session for one in judged])["hops"]
     ):
+        # What was left out may well be why.
+        notes += [problem for one in sessions for problem in one.replayed.problems]
         raise LabelError(
             "nothing can be judged; " + "; ".join(notes or ["there are no sessions"])
         )
