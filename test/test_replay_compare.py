@@ -11,10 +11,11 @@ import pytest
 from browser import show
 from made_evaluations import claims_turned, outcome, seg, session
 
+from avemo_ros.cli.bag_compare import summary
 from avemo_ros.errors import DataError
 from avemo_ros.replay.compare import compare, read_result, verdict
 from avemo_ros.replay.compare_page import render, write_comparison
-from avemo_ros.replay.figures import FIGURES
+from avemo_ros.replay.figures import FIGURES, in_words
 from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.thresholds import read_thresholds
 
@@ -107,11 +108,40 @@ def test_limits_of_every_run_are_shown(found: dict[str, Any]) -> None:
 
 
 def test_more_is_better_or_worse_as_the_figure_says() -> None:
-    assert verdict(FIGURES["ua"], 0.1) == "better"
-    assert verdict(FIGURES["ece"], 0.1) == "worse"
-    assert verdict(FIGURES["changes_per_minute"], 3.0) == ""
-    assert verdict(FIGURES["ua"], 1e-7) == "same"
-    assert verdict(FIGURES["ua"], None) == ""
+    assert verdict(FIGURES["ua"], 0.6, 0.5) == "better"
+    assert verdict(FIGURES["ece"], 0.2, 0.1) == "worse"
+    assert verdict(FIGURES["changes_per_minute"], 3.0, 1.0) == ""
+    assert verdict(FIGURES["ua"], None, 0.5) == ""
+
+
+def test_what_reads_the_same_is_the_same(before: dict[str, Any]) -> None:
+    """And what reads otherwise differs by what can be read."""
+    assert verdict(FIGURES["ece"], 0.1784, 0.1776) == "same"
+    assert verdict(FIGURES["nll"], 1.2304, 1.2296) == "same"
+    assert verdict(FIGURES["ece"], 0.1785001, 0.1784) == "worse"
+    other = copy.deepcopy(before)
+    other["figures"]["ece"] = before["figures"]["ece"] + 2e-5
+    other["figures"]["ua"], before = 0.30051, copy.deepcopy(before)
+    before["figures"]["ua"] = 0.30049
+    text = render(compare(["a", "b"], [before, other]))
+    assert ">+0.1 points<" in text
+    assert "0.0 points" not in text
+
+
+def test_of_three_runs_each_has_its_own_verdict(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    found = compare(["before", "same", "after"], [before, before, after])
+    lines = summary(found)
+    (line,) = [text for text in lines if text.startswith("ECE")]
+    names, ece = lines[0], FIGURES["ece"]
+    assert names.split() == ["before", "same", "after"]
+    values = [in_words(run["figures"]["ece"], ece.unit) for run in (before, before, after)]
+    assert line.split("ECE")[1].split("  ")[-1].strip().startswith(values[2])
+    assert f"{values[1]} same" in line
+    # Right below its run's name.
+    assert names.index("same") + len("same") == line.index(" same")
+    assert "Difference of after" in render(found)
 
 
 def test_a_run_against_itself_differs_nowhere(before: dict[str, Any]) -> None:

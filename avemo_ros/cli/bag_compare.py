@@ -14,9 +14,11 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.replay.compare import compare, read_result
 from avemo_ros.replay.compare_page import write_comparison
 from avemo_ros.replay.figures import FIGURES, in_words
+from avemo_ros.replay.words import counted
 
 DONE: Final = 0
 _FEWEST: Final = 2
+_VERDICT: Final = len(" better")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,19 +67,23 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     runs = found["runs"]
     wide = max(12, *(len(run["name"]) + 2 for run in runs))
     lines = [f"note: {note}" for note in found["notes"]]
-    lines.append(f"{'':32}" + "".join(f"{run['name']:>{wide}}" for run in runs))
+    # Behind each value stands which way it went, so that three runs can be told apart.
+    names = [f"{run['name']:>{wide}}" for run in runs]
+    lines.append(f"{'':32}{names[0]}" + f"{'':{_VERDICT}}".join(names[1:]))
     before = len(lines)
     for item in found["figures"]:
         figure = FIGURES[item["name"]]
         if all(verdict == "same" for verdict in item["verdicts"]):
             continue
-        cells = "".join(f"{in_words(value, figure.unit):>{wide}}" for value in item["values"])
-        verdicts = " ".join(verdict or "-" for verdict in item["verdicts"][1:])
-        lines.append(f"{figure.text:32}{cells}  {verdicts}")
+        values = [f"{in_words(value, figure.unit):>{wide}}" for value in item["values"]]
+        # The first differs from itself in nothing.
+        verdicts = [f"{f' {verdict}':{_VERDICT}}" for verdict in item["verdicts"][1:]]
+        told = map("".join, zip(values[1:], verdicts, strict=True))
+        lines.append(f"{figure.text:32}{values[0]}{''.join(told)}".rstrip())
     if len(lines) == before:
         lines[-1] = "no figure differs"
     lines += [
-        f"{run['name']}: {run['segments_better']} segments better, "
+        f"{run['name']}: {counted(run['segments_better'], 'segment')} better, "
         f"{run['segments_worse']} worse"
         + ("" if run["sign_test"] is None else f" (sign test: {run['sign_test']:.2g})")
         for run in runs[1:]

@@ -10,13 +10,11 @@ from typing import Any, Final
 
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.measure import as_json
-from avemo_ros.replay.figures import FIGURES, SCHEMA, Figure
+from avemo_ros.replay.figures import FIGURES, SCHEMA, Figure, as_shown
 
 COMPARISON: Final = "avemo-replay-compare-1"
 """Layout of the JSON."""
 _OF_BAGS: Final = ("segment_accuracy", "accuracy", "coverage", "changes_per_minute")
-_SAME: Final = 1e-6
-"""Figures have six digits."""
 _NEEDED: Final = ("passed", "thresholds", "figures", "overall", "bags", "failed", "model",
                   "settings")  # fmt: skip
 
@@ -103,7 +101,7 @@ def _figure(figure: Figure, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         "name": figure.name,
         "values": values,
         "differences": [_less(value, values[0]) for value in values],
-        "verdicts": [verdict(figure, _less(value, values[0])) for value in values],
+        "verdicts": [verdict(figure, value, values[0]) for value in values],
     }
 
 
@@ -111,15 +109,18 @@ def _less(value: float | None, first: float | None) -> float | None:
     return None if value is None or first is None else value - first
 
 
-def verdict(figure: Figure, difference: float | None) -> str:
-    """'better', 'worse', 'same', or '' where that cannot be said."""
-    if difference is None:
+def verdict(figure: Figure, value: float | None, first: float | None) -> str:
+    """'better', 'worse', 'same', or '' where that cannot be said.
+
+    Same is what reads the same: less than the digits that are shown is no difference.
+    """
+    if value is None or first is None:
         return ""
-    if abs(difference) <= _SAME:
+    if as_shown(value, figure.unit) == as_shown(first, figure.unit):
         return "same"
     if not figure.better:
         return ""
-    return "better" if (difference > 0) == (figure.better == "high") else "worse"
+    return "better" if (value > first) == (figure.better == "high") else "worse"
 
 
 def _bags(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

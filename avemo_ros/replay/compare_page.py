@@ -7,12 +7,14 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.replay.figures import FIGURES, SHARE, Figure, in_words
+from avemo_ros.replay.figures import FIGURES, SHARE, Figure, as_shown, in_words
 from avemo_ros.replay.report_parts import (
     Html,
+    breakable,
     number,
     page,
     paragraph,
+    passed,
     section,
     table,
     word,
@@ -20,6 +22,7 @@ from avemo_ros.replay.report_parts import (
 from avemo_ros.replay.words import counted
 from avemo_ros.sink.atomic import OutputError, replaced
 
+_TWO: Final = 2
 _MOST_SEGMENTS: Final = 300
 """Changed segments that are listed."""
 
@@ -47,7 +50,7 @@ def render(comparison: Mapping[str, Any]) -> str:
     names = [run["name"] for run in runs]
     return page(
         " against ".join(names),
-        f"{len(comparison['bags'])} bags; differences are from {names[0]}",
+        f"{counted(len(comparison['bags']), 'bag')}; differences are from {names[0]}",
         (
             *(paragraph(note, "note") for note in comparison["notes"]),
             _runs(runs),
@@ -68,25 +71,25 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
         rows.append(
             (
                 run["name"],
-                ", ".join(run["models"]) or "-",
-                " ".join([run["sha256"][:12] or "-", *run["precision"]]),
-                changed or "-",
-                len(run["failed_bags"]),
                 _colour(
                     f"{run['segments_better']}", "better" if run["segments_better"] else ""
                 ),
                 _colour(f"{run['segments_worse']}", "worse" if run["segments_worse"] else ""),
                 "-" if chance is None else f"{chance:.2g}",
+                len(run["failed_bags"]),
+                ", ".join(run["models"]) or "-",
+                " ".join([run["sha256"][:12] or "-", *run["precision"]]),
+                changed or "-",
             )
         )
-    head = ("Run", "Model", "SHA-256", "Other settings", "Bags lost", "Segments better")
+    head = ("Run", "Segments better", "Worse", "Sign test", "Bags lost", "Model", "SHA-256")
     return section(
         "Runs",
         paragraph(
             "Better and worse: segments that became right and wrong. Sign test: the "
             "probability of so uneven a split by chance."
         ),
-        table((*head, "Worse", "Sign test"), rows, kind="text"),
+        table((*head, "Other settings"), rows, kind="text"),
     )
 
 
@@ -127,27 +130,29 @@ def _alike(item: Mapping[str, Any]) -> bool:
 
 
 def _head(names: Sequence[str]) -> list[str]:
-    head = [names[0]]
-    for name in names[1:]:
-        head += [name, "difference"]
-    return head
+    """Differences first: a narrow screen shows only the beginning of a row."""
+    if len(names) == _TWO:
+        return ["Difference", *names]
+    return [*(f"Difference of {name}" for name in names[1:]), *names]
 
 
 def _cells(figure: Figure, item: Mapping[str, Any]) -> list[object]:
-    cells: list[object] = [in_words(item["values"][0], figure.unit)]
-    for value, difference, verdict in zip(
-        item["values"][1:], item["differences"][1:], item["verdicts"][1:], strict=True
-    ):
-        cells.append(in_words(value, figure.unit))
-        told = "same" if verdict == "same" else _difference(difference, figure.unit)
-        cells.append(_colour(told, verdict))
-    return cells
+    values = item["values"]
+    told: list[object] = [
+        _colour(_difference(value, values[0], verdict, figure.unit), verdict)
+        for value, verdict in zip(values[1:], item["verdicts"][1:], strict=True)
+    ]
+    return told + [in_words(value, figure.unit) for value in values]
 
 
-def _difference(value: float | None, unit: str) -> str:
-    if value is None:
+def _difference(value: float | None, first: float | None, verdict: str, unit: str) -> str:
+    """How much a figure has moved, of the digits that stand beside it."""
+    if value is None or first is None:
         return "-"
-    return f"{100 * value:+.1f} points" if unit == SHARE else f"{value:+.3g} {unit}".strip()
+    if verdict == "same":
+        return verdict
+    moved = as_shown(value, unit) - as_shown(first, unit)
+    return f"{moved:+.1f} points" if unit == SHARE else f"{moved:+.3g} {unit}".strip()
 
 
 def _colour(text: str, verdict: str) -> Html:
@@ -162,16 +167,14 @@ def _limits(runs: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (
             run["name"],
-            f"{item['figure']} not {item['fails']} {item['limit']:g}",
+            passed(item["passed"]),
+            Html(f"{breakable(item['figure'])} not {item['fails']} {item['limit']:g}"),
             "not measured" if item["value"] is None else f"{item['value']:g}",
-            Html('<span class="good">passed</span>')
-            if item["passed"]
-            else Html('<span class="bad">failed</span>'),
         )
         for run in runs
         for item in run["thresholds"]
     ]
-    return section("Limits", table(("Run", "Limit", "Value", "Result"), rows))
+    return section("Limits", table(("Run", "Result", "Limit", "Value"), rows))
 
 
 def _segments(names: Sequence[str], segments: Sequence[Mapping[str, Any]]) -> str:

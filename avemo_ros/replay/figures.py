@@ -99,6 +99,11 @@ def value_of(overall: Mapping[str, Any], figure: Figure) -> float | None:
     return float(found) if isinstance(found, int | float) else None
 
 
+def as_shown(value: float, unit: str) -> float:
+    """A value to the digits that people are shown; a share in percent."""
+    return round(100 * value, 1) if unit == SHARE else float(f"{value:.3g}")
+
+
 def in_words(value: float | None, unit: str) -> str:
     """A value as people read it: '61.3 %', '4.2 /min', '-'."""
     if value is None:

@@ -16,11 +16,13 @@ from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.report_bags import SOURCES
 from avemo_ros.replay.report_parts import (
     Html,
+    breakable,
     facts,
     folded,
     number,
     page,
     paragraph,
+    passed,
     percent,
     section,
     table,
@@ -152,16 +154,14 @@ def _limits(limits: Sequence[Mapping[str, Any]]) -> str:
     return section(
         "Limits",
         table(
-            ("Figure", "Fails", "Limit", "Value", "Result"),
+            ("Figure", "Result", "Value", "Fails", "Limit"),
             [
                 (
-                    item["figure"],
+                    breakable(item["figure"]),
+                    passed(item["passed"]),
+                    "not measured" if item["value"] is None else f"{item['value']:g}",
                     item["fails"],
                     f"{item['limit']:g}",
-                    "not measured" if item["value"] is None else f"{item['value']:g}",
-                    Html('<span class="good">passed</span>')
-                    if item["passed"]
-                    else Html('<span class="bad">failed</span>'),
                 )
                 for item in limits
             ],

@@ -124,6 +124,17 @@ def word(label: str) -> Html:
     )
 
 
+def breakable(name: str) -> Html:
+    """A name that may go on in another line behind its underscores, and nowhere else."""
+    return Html(escape(name).replace("_", "_<wbr>"))
+
+
+def passed(kept: bool) -> Html:
+    """Whether a limit is kept."""
+    kind, text = ("good", "passed") if kept else ("bad", "failed")
+    return Html(f'<span class="{kind}">{text}</span>')
+
+
 def shown(value: object) -> str:
     """A cell's text, escaped unless it is HTML."""
     return value if isinstance(value, Html) else escape(str(value))
