@@ -17,8 +17,9 @@ build:  ## install the package into the workspace again (edits of .py files need
 test:  ## all tests (ARGS="-k face -x" goes to pytest)
 	@$(IN_ENV) pytest $(ARGS)
 
-demo:  ## live states, annotated video and page from a sample (CLIP=file, or SOURCE=devices)
-	@$(IN_ENV) python tools/demo.py $(if $(CLIP),--clip "$(CLIP)") $(if $(SOURCE),--source "$(SOURCE)")
+demo:  ## live states, annotated video and page from a sample (CLIP=file, or SOURCE=devices; RECORD=bag)
+	@$(IN_ENV) python tools/demo.py $(if $(CLIP),--clip "$(CLIP)") $(if $(SOURCE),--source "$(SOURCE)") \
+	  $(if $(RECORD),--record "$(RECORD)")
 
 demo-dialog:  ## a conversation while the sample plays (TYPED=1, CLIP=file, SPEAK=1, MODEL=name, ENDPOINT=url)
 	@$(IN_ENV) python tools/demo_dialog.py $(if $(CLIP),--clip "$(CLIP)") $(if $(TYPED),--typed) \

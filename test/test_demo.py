@@ -17,6 +17,8 @@ import av
 import pytest
 from made_clips import SAMPLE, cut
 
+from avemo_ros.bag.recording import Kind, Recording
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -102,9 +104,15 @@ def test_a_clip_gives_states_a_video_with_sound_and_a_page(
     tmp_path: Path, demos: list[Demo]
 ) -> None:
     clip = cut(tmp_path / "short clip: 1.mp4", 2.0, 5.0, every=2)
-    demo = Demo(tmp_path / "out", "--clip", str(clip))
+    bag = tmp_path / "bag"
+    demo = Demo(tmp_path / "out", "--clip", str(clip), "--record", str(bag))
     demos.append(demo)
     assert demo.end() == 0, demo.said
+    with Recording(bag) as recording:
+        assert recording.kinds == {Kind.PICTURES, Kind.SOUND, Kind.STATES}
+        pictures = sum(1 for _ in recording.items(frozenset({Kind.PICTURES})))
+    # 45 of them; a busy machine loses some.
+    assert pictures > 20
     states = demo.states()
     times = [state["t"] for state in states if state["attended"]]
     assert times == sorted(times)

@@ -76,6 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="ID",
         help="ROS domain, 0 to 232 (default: one of its own, not that of ROS_DOMAIN_ID)",
     )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="BAG",
+        help="record pictures, sound and states, too: a folder that is not there yet",
+    )
     args = parser.parse_args(argv)
     if args.clip is not None and args.source == "devices":
         parser.error("a clip and devices exclude one another")
@@ -89,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             source = Devices(args.camera, args.microphone)
         check_ros()
-        return Demo(source, args.out, args.seconds, args.domain).run()
+        return Demo(source, args.out, args.seconds, args.domain, args.record).run()
     except DemoError as error:
         print(f"demo: error: {error}", file=sys.stderr)
         return error.status
@@ -268,6 +274,11 @@ class Listener:
         """The stack publishes."""
         return bool(self._node.count_publishers("emotion_states"))
 
+    def hears(self, node: str, topic: str) -> bool:
+        """Whether a node has subscribed to a topic."""
+        infos = self._node.get_subscriptions_info_by_topic(f"/{topic}")
+        return any(info.node_name == node for info in infos)
+
     def close(self) -> None:
         """Leave the graph."""
         self._executor.shutdown()
@@ -321,9 +332,15 @@ class Demo:
     """Starts the nodes, shows and records what they publish, and ends them."""
 
     def __init__(
-        self, source: Source, out: Path, seconds: float | None, domain: int | None = None
+        self,
+        source: Source,
+        out: Path,
+        seconds: float | None,
+        domain: int | None = None,
+        record: Path | None = None,
     ) -> None:
         self._source = source
+        self._record = None if record is None else record.expanduser().resolve()
         self._domain = domain
         self._out = out
         self._seconds = seconds
@@ -409,6 +426,8 @@ class Demo:
         listener = Listener(self, self._source)
         stack.callback(listener.close)
         wait_for(lambda: listener.ready or self._interrupted, listener.spin, [processing])
+        if self._record is not None:
+            self._listen_in(listener, nodes)
         sources = []
         for name, parameters in self._source.nodes():
             sources.append(Node(name, parameters, self._out))
@@ -431,6 +450,17 @@ class Demo:
             if ended:
                 self._drain(listener, processing)
                 break
+
+    def _listen_in(self, listener: Listener, nodes: list[Node]) -> None:
+        """Start to record, before anything is played."""
+        recorder = Node("bag_recorder", {"record_out": str(self._record)}, self._out)
+        nodes.append(recorder)
+        topic = "image_raw" if self._source.has_video else "audio"
+        wait_for(
+            lambda: listener.hears("bag_recorder", topic) or self._interrupted,
+            listener.spin,
+            [recorder],
+        )
 
     def _drain(self, listener: Listener, processing: Node) -> None:
         """Take what is on its way when the clip has ended."""
@@ -487,6 +517,8 @@ class Demo:
                 results.insert(0, ("video", self._video))
             if self._recorder.dropped:
                 print(f"  {self._recorder.dropped} items did not reach the video in time")
+        if self._record is not None and self._record.exists():
+            results.append(("bag", self._record))
         for name, path in results:
             print(f"  {name:9} {path}")
         print("They are personal data of whoever is seen: delete them when done.")
