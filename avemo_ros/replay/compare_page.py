@@ -89,7 +89,7 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
             "Better and worse: segments that became right and wrong. Sign test: the "
             "probability of so uneven a split by chance."
         ),
-        table((*head, "Other settings"), rows, kind="text"),
+        table((*head, "Other settings"), rows, kind="named"),
     )
 
 
@@ -103,7 +103,7 @@ def _figures(names: Sequence[str], figures: Sequence[Mapping[str, Any]]) -> str:
             "Better and worse say which way a figure went, not that this is more than chance: "
             "see the sign test for that."
         ),
-        table(("Figure", *_head(names)), rows),
+        table(("Figure", *_head(names)), rows, kind="slim"),
     )
 
 
@@ -119,7 +119,9 @@ def _bags(names: Sequence[str], bags: Sequence[Mapping[str, Any]]) -> str:
             rows.append((bag["name"] if place == 0 else "", figure.text, *_cells(figure, item)))
     told = f"{counted(same, 'bag')} without any difference." if same else ""
     return section(
-        "Bags", paragraph(told), table(("Bag", "Figure", *_head(names)), rows, kind="grouped")
+        "Bags",
+        paragraph(told),
+        table(("Bag", "Figure", *_head(names)), rows, kind="named grouped"),
     )
 
 
@@ -174,7 +176,7 @@ def _limits(runs: Sequence[Mapping[str, Any]]) -> str:
         for run in runs
         for item in run["thresholds"]
     ]
-    return section("Limits", table(("Run", "Result", "Limit", "Value"), rows))
+    return section("Limits", table(("Run", "Result", "Limit", "Value"), rows, kind="named"))
 
 
 def _segments(names: Sequence[str], segments: Sequence[Mapping[str, Any]]) -> str:
@@ -188,12 +190,12 @@ def _segments(names: Sequence[str], segments: Sequence[Mapping[str, Any]]) -> st
             told = "" if sure is None else f" {number(100 * sure, 0)} %"
             cells.append(Html(f"{word(answer)}{told}{_MARKS.get(change, '')}"))
         where = f"{item['session']}, {item['start_s']:.1f} to {item['end_s']:.1f} s"
-        rows.append((where, item["person"] or "-", word(item["truth"]), *cells))
+        rows.append((where, word(item["truth"]), *cells, item["person"] or "-"))
     more = len(segments) - _MOST_SEGMENTS
     return section(
         "Segments that are answered otherwise",
         paragraph(f"{more} more are in the JSON." if more > 0 else ""),
-        table(("Segment", "Person", "Truth", *names), rows)
+        table(("Segment", "Truth", *names, "Person"), rows, kind="named")
         or paragraph("None: every segment gets the same answer in all runs."),
     )
 

@@ -154,17 +154,17 @@ def _limits(limits: Sequence[Mapping[str, Any]]) -> str:
     return section(
         "Limits",
         table(
-            ("Figure", "Result", "Value", "Fails", "Limit"),
+            ("Figure", "Result", "Value", "Limit"),
             [
                 (
                     breakable(item["figure"]),
                     passed(item["passed"]),
                     "not measured" if item["value"] is None else f"{item['value']:g}",
-                    item["fails"],
-                    f"{item['limit']:g}",
+                    f"not {item['fails']} {item['limit']:g}",
                 )
                 for item in limits
             ],
+            kind="slim",
         ),
     )
 
@@ -172,7 +172,9 @@ def _limits(limits: Sequence[Mapping[str, Any]]) -> str:
 def _lost(failed: Sequence[Mapping[str, str]]) -> str:
     return section(
         "Not evaluated",
-        table(("Bag", "Why"), [(bag["name"], bag["reason"]) for bag in failed], kind="text"),
+        table(
+            ("Bag", "Why"), [(bag["name"], bag["reason"]) for bag in failed], kind="named told"
+        ),
     )
 
 
@@ -185,16 +187,16 @@ def _worst(overall: Mapping[str, Any]) -> str:
         rows.append(
             (
                 Html(f'<a href="#{anchor_of(place)}">{escape(where)}</a>'),
-                item["person"] or "-",
                 word(item["truth"]),
                 word(item["answer"]),
                 percent(item["confidence"]),
                 percent(item["truth_probability"]),
                 percent(item["unknown"]),
+                item["person"] or "-",
             )
         )
-    head = ("Segment", "Person", "Truth", "Answer", "Confidence", "Truth's share", "No claim")
-    return section("Worst segments", table(head, rows))
+    head = ("Segment", "Truth", "Answer", "Confidence", "Truth's share", "No claim", "Person")
+    return section("Worst segments", table(head, rows, kind="named line-head"))
 
 
 def _how(result: Mapping[str, Any]) -> str:

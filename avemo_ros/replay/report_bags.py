@@ -35,6 +35,8 @@ SOURCES: Final = {
 """Where a replay came from, in words."""
 _MOST_DRAWN: Final = 60
 """Bags whose timeline is drawn; a page of more is slow."""
+_SOON_S: Final = 0.5
+"""What begins sooner after the bag's first message begins with it, for who labels [s]."""
 
 
 def bags(result: Mapping[str, Any], sessions: Sequence[Session]) -> str:
@@ -49,21 +51,23 @@ def bags(result: Mapping[str, Any], sessions: Sequence[Session]) -> str:
         rows.append(
             (
                 name,
-                number(bag["seconds"], 1),
-                SOURCES.get(bag["source"], bag["source"]),
-                own.get("segments", 0),
                 percent(found["segment_accuracy"]),
                 percent(found["accuracy"]),
                 percent(found["coverage"]),
                 number(found["changes_per_minute"], 1),
                 len(bag["problems"]) + len(bag["notes"]),
+                own.get("segments", 0),
+                number(bag["seconds"], 1),
+                SOURCES.get(bag["source"], bag["source"]),
             )
         )
-    head = ("Bag", "Seconds", "From", "Segments", "Segments right", "Frames right", "Coverage")
+    # What matters first: a narrow screen shows only the beginning of a row.
+    head = ["Bag", "Segments right", "Frames right", "Coverage", "Changes/min", "Remarks"]
+    head += ["Segments", "Seconds", "From"]
     hidden = len(sessions) - _MOST_DRAWN
     note = f"The timelines of the last {hidden} bags are not drawn." if hidden > 0 else ""
     return section(
-        "Bags", table((*head, "Changes/min", "Remarks"), rows), paragraph(note), anchor="bags"
+        "Bags", table(head, rows, kind="named line-head"), paragraph(note), anchor="bags"
     )
 
 
@@ -120,6 +124,9 @@ def _timeline(
     )  # fmt: skip
     source = SOURCES.get(bag["source"], bag["source"])
     told = f"{bag['seconds']:.1f} s, {source}. Labels: {labels}."
+    begins_s = to_s(session.replayed.start_ns - session.replayed.zero_ns)
+    if begins_s >= _SOON_S:
+        told += f" Seconds count from the bag's first message; this begins at {begins_s:.1f} s."
     if shots is not None and not shots:
         told += " It holds no pictures to show."
     if others:

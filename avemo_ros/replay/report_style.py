@@ -73,6 +73,9 @@ tbody th{vertical-align:middle;color:var(--ink);min-width:12ch;max-width:36ch;
 overflow-wrap:anywhere}
 tr>:first-child{position:sticky;left:0;background:var(--card)}
 @media(max-width:600px){th,td{padding:4px 6px}tbody th{min-width:16ch;max-width:18ch}}
+.slim tbody th{min-width:0;overflow-wrap:break-word}
+.named tbody th{min-width:9ch}.told td{white-space:normal;overflow-wrap:anywhere;min-width:22ch}
+.line-head thead th{white-space:nowrap}.grouped td:nth-child(2){white-space:normal}
 .confusion{table-layout:fixed;width:100%;min-width:420px}.confusion th{padding:4px 2px;
 min-width:0;font-size:12px;overflow-wrap:normal}.confusion thead td{width:64px}
 .confusion td+td,.confusion thead th{text-align:right}
