@@ -76,7 +76,8 @@ class StampWatch:
         side = "behind" if age_ns > 0 else "ahead of"
         return (
             f"stamps are {to_s(abs(age_ns)):.1f} s {side} this recorder's clock; `avemo bag "
-            f"evaluate` will leave out what is recorded so; {self._advice()}"
+            "evaluate` will leave out what is recorded so, unless told otherwise "
+            f"(max_input_age_s=0); {self._advice()}"
         )
 
     def _advice(self) -> str:
