@@ -204,5 +204,5 @@ def test_segments_count_from_the_first_message_as_their_labels_do() -> None:
 def test_where_nothing_can_be_judged_what_was_left_out_is_told() -> None:
     given = session(stream(["sad"] * 5), seg(900, 901, "sad"))
     replayed = replace(given.replayed, problems=("12 inputs left out",))
-    with pytest.raises(LabelError, match="no label lies within .*; 12 inputs left out"):
+    with pytest.raises(LabelError, match=r"no label lies within .*; 12 inputs left out"):
         score([replace(given, replayed=replayed)], rounds=0)
