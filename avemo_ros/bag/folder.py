@@ -17,6 +17,7 @@ from avemo_ros.bag.mcap_file import McapFile
 from avemo_ros.bag.metadata import METADATA, read_metadata
 from avemo_ros.bag.sqlite_file import SqliteFile
 from avemo_ros.bag.storage import Channel, Raw, StorageFile, in_order, joined
+from avemo_ros.bag.written import chained
 from avemo_ros.errors import BagError
 
 SUFFIXES: Final = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
@@ -84,8 +85,10 @@ class Bag:
 
     @property
     def turned_back(self) -> int:
-        """Times the recorder's clock was set back by more than a second."""
-        return sum(file.turned_back for file in self.files)
+        """Times the recorder's clock was set back by more than a second, as far as it is known:
+        all when the messages of one channel were read."""
+        found = chained(file.written for file in self.files)
+        return 0 if found is None else found.turned_back
 
     @property
     def problems(self) -> list[str]:

@@ -17,6 +17,7 @@ from mcap.opcode import Opcode
 from mcap.records import ChunkIndex, Footer, Statistics
 
 from avemo_ros.bag.mcap_channels import McapChannels
+from avemo_ros.bag.mcap_order import McapOrder
 from avemo_ros.bag.mcap_records import (
     CHUNK,
     HEAD,
@@ -27,7 +28,8 @@ from avemo_ros.bag.mcap_records import (
     records_in,
     stream_of,
 )
-from avemo_ros.bag.storage import TURN_NS, Raw, in_order
+from avemo_ros.bag.storage import Raw, in_order
+from avemo_ros.bag.written import Written
 from avemo_ros.errors import BagError
 
 MAGIC: Final = b"\x89MCAP0\r\n"
@@ -69,9 +71,8 @@ class McapFile:
         self.path = path
         self.problems: Counter[str] = Counter()
         self.cut_off = False
-        self.turned_back = 0
-        self._newest_ns = 0
         self.compression = ""
+        self._order = McapOrder()
         self._known = McapChannels()
         self._parts: list[_Part] = []
         self._statistics: Statistics | None = None
@@ -91,6 +92,11 @@ class McapFile:
     def close(self) -> None:
         """Free the file."""
         self._file.close()
+
+    @property
+    def written(self) -> Written | None:
+        """Order of its messages; of chunks without index known when they were read."""
+        return self._order.written
 
     def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[Raw]:
         """The messages of these channels by time; those of one time as they were written."""
@@ -147,19 +153,17 @@ class McapFile:
             if len(head) == CHUNK.size:
                 start_ns, end_ns, *_ = CHUNK.unpack(head)
                 self._parts.append(_Part(start_ns, start, length, is_chunk=True, cut=cut))
-                self._follow(start_ns, end_ns)
+                self._order.chunk(start, start_ns, end_ns)
         elif opcode == Opcode.MESSAGE:
             _, _, log_ns, _ = MESSAGE.unpack(self._bytes(start, MESSAGE.size))
             self._parts.append(_Part(log_ns, start, length, is_chunk=False))
-            self._follow(log_ns, log_ns)
+            self._order.message(start, log_ns)
+        elif opcode == Opcode.MESSAGE_INDEX:
+            self._order.index(self._bytes(start, length))
         elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
             self._known.learn(opcode, self._bytes(start, length))
         elif opcode == Opcode.STATISTICS:
             self._statistics = Statistics.read(stream_of(self._bytes(start, length)))
-
-    def _follow(self, start_ns: int, end_ns: int) -> None:
-        self.turned_back += self._newest_ns - start_ns > TURN_NS
-        self._newest_ns = end_ns
 
     def _find_rest(self, damaged: int) -> None:
         """What comes after damage, where the end of the file says where that is."""
@@ -241,6 +245,8 @@ class McapFile:
         ) as error:
             if not part.cut:
                 self._complain(f"a chunk is damaged and left out ({first_line(error)})", part)
+        if not self._order.knows(part.offset):
+            self._order.read(part.offset, [log_ns for log_ns, _, _ in found])
         found.sort(key=lambda message: message[0])
         return found
 

@@ -12,7 +12,8 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.bag.storage import TURN_NS, Channel, Raw, joined
+from avemo_ros.bag.storage import Channel, Raw, joined
+from avemo_ros.bag.written import written
 from avemo_ros.errors import BagError
 
 MAGIC: Final = b"SQLite format 3\x00"
@@ -64,7 +65,7 @@ class SqliteFile:
             )
             for number, channel in topics.items()
         )
-        self.turned_back = int(np.count_nonzero(np.diff(times) < -TURN_NS))
+        self.written = written(times)
         self.start_ns = int(times.min()) if len(ids) else None
         self.end_ns = int(times.max()) if len(ids) else None
 

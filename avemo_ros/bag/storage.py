@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from avemo_ros.clock import to_ns
+from avemo_ros.bag.written import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,6 @@ class Raw(NamedTuple):
     data: bytes | memoryview
 
 
-TURN_NS: Final = to_ns(1.0)
-"""Recorders write what they get; the times of neighbours differ by less, unless the clock was
-set back."""
-
-
 class StorageFile(Protocol):
     """One file of a bag, opened; what is there at that moment is what it holds."""
 
@@ -59,12 +54,14 @@ class StorageFile(Protocol):
     """Time of its last message [ns]."""
     cut_off: bool
     """It does not end as its writer ends files."""
-    turned_back: int
-    """Times that what was written next is more than a second earlier than what was before."""
     problems: Counter[str]
     """What cannot be read of it, and how often that was met; grows while it is read."""
     compression: str
     """Of parts within the file: 'zstd', 'lz4' or empty."""
+
+    @property
+    def written(self) -> Written | None:
+        """The order in which its messages were written, as far as it is known."""
 
     def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[Raw]:
         """The messages of these channels by time; those of one time as they were written."""
