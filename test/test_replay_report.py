@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -304,3 +305,19 @@ def test_what_was_tracked_is_called_what_it_is(page: str) -> None:
     assert "Judged by labelled ids" in page
     assert "of the estimates covered" in page
     assert '<th scope="col">Pictures</th>' not in page
+
+
+def test_where_what_was_used_begins_is_told_of_the_bag() -> None:
+    one = session("one", [seg(0, 6, "happy")], 6.0)
+    assert "first message" not in render(outcome([one]))
+    later = replace(one.replayed, first_ns=START_NS - 5_300_000_000)
+    told = render(outcome([replace(one, replayed=later)]))
+    assert "Seconds count from the bag&#x27;s first message; this begins at 5.3 s." in told
+
+
+def test_names_of_figures_go_on_in_another_line_behind_underscores_only() -> None:
+    limits = read_thresholds([], ["changes_per_minute=300"])
+    told = render(outcome([session("one", [seg(0, 6, "happy")], 6.0)], thresholds=limits))
+    row = told.split("changes_<wbr>per_<wbr>minute")[1].split("</tr>")[0]
+    # What a narrow screen shows first is whether it is kept.
+    assert row.index("passed") < row.index("not above 300")
