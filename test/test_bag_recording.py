@@ -21,12 +21,15 @@ from avemo_ros.bag.recording import (
     StatesRecord,
     Topics,
 )
+from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import BagError, ImageError
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay.features import Features
 from avemo_ros.state.estimate import Status
 from avemo_ros.vision.face import Box
 
 RAW = frozenset({Kind.PICTURES, Kind.SOUND})
+S = 10**9
 
 
 def items(path: Path, topics: Topics | None = None) -> list[tuple[int, Any]]:
@@ -236,6 +239,50 @@ def test_sound_is_silent_while_the_robot_itself_speaks(tmp_path: Path, storage: 
     expected = whole.copy()
     expected[16 * 205 : 16 * 610] = True
     np.testing.assert_array_equal(silent, expected)
+
+
+# --- clocks that were set
+
+
+def test_stamps_that_go_back_are_said_in_each_reading_once(tmp_path: Path) -> None:
+    rows = [made.picture(i, START + i * S, START + (i % 4) * S) for i in range(10)]
+    rows += [made.text("person: anna", START + (i + 10) * S) for i in range(10)]
+    with Recording(made.write(tmp_path / "bag", rows)) as recording:
+        assert recording.problems == []
+        for _ in range(2):
+            list(recording.items(recording.kinds))
+            (problem,) = recording.problems
+            assert problem.startswith("/image_raw: time starts anew 2 time(s)")
+
+
+def test_stamps_that_are_out_of_order_are_no_new_time(tmp_path: Path) -> None:
+    rows = [made.picture(i, START + i * S, START + i * S - i % 2 * 1900 * MS) for i in range(9)]
+    assert len(items(made.write(tmp_path / "bag", rows))) == 9
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_recorders_clock_that_was_set_back_is_said(tmp_path: Path, storage: str) -> None:
+    rows = [*made.session(1.0, START + 60 * S), *made.session(1.0)]
+    with Recording(made.write(tmp_path / "bag", rows, storage)) as recording:
+        assert len(list(recording.items(recording.kinds))) == 150
+        (problem,) = recording.problems
+    assert problem.startswith("the recorder's clock was set back 1 time(s)")
+
+
+def test_evaluation_tells_of_clocks_that_were_set(tmp_path: Path) -> None:
+    rows = [*made.session(1.0, START + 60 * S), *made.session(1.0)]
+    with Recording(made.write(tmp_path / "bag", rows)) as recording:
+        sound = frozenset({Kind.SOUND})
+        features = Features(recording, sound, PipelineConfig())
+        assert len(list(features)) == 100
+    (problem,) = features.findings.problems
+    assert problem.startswith("the recorder's clock was set back 1 time(s)")
+    rows = [made.sound(i, START + i * 20 * MS, START + (i % 100) * 20 * MS) for i in range(150)]
+    with Recording(made.write(tmp_path / "anew", [made.info(START), *rows])) as recording:
+        features = Features(recording, sound, PipelineConfig())
+        list(features)
+    (problem,) = features.findings.problems
+    assert problem.startswith("/audio: time starts anew 1 time(s)")
 
 
 # --- which topic is which

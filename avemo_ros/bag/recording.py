@@ -16,9 +16,11 @@ from avemo_ros.bag import content
 from avemo_ros.bag.decoder import Decoder
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.item import BagPicture, Item, LabelRecord, StatesRecord
+from avemo_ros.bag.rhythm import Restarts
 from avemo_ros.bag.sound import SoundFormat, announced_format
 from avemo_ros.bag.sound_stream import SoundStream
 from avemo_ros.bag.topics import KIND_OF, Kind, Topics, choose_all
+from avemo_ros.bag.written import set_back
 from avemo_ros.errors import AudioFormatError, BagError
 
 __all__ = [
@@ -56,6 +58,7 @@ class Recording:
         self._notes: list[str] = []
         self._left_out: Counter[tuple[str, str]] = Counter()
         self._said: dict[tuple[str, str], str] = {}
+        self._restarts = Restarts()
         self._given = topics.sound_format
         try:
             self._channels = choose_all(topics, self._bag.channels)
@@ -92,6 +95,11 @@ class Recording:
         return self._bag.cut_off
 
     @property
+    def turned_back(self) -> int:
+        """Times the recorder's clock was set back; complete after iterating."""
+        return self._bag.turned_back
+
+    @property
     def topic_of(self) -> Mapping[Kind, str]:
         """The topics that are used."""
         return {
@@ -116,7 +124,14 @@ class Recording:
             f"{topic}: {count} message(s) {self._said[topic, kind]}"
             for (topic, kind), count in sorted(self._left_out.items())
         ]
-        return [*self._notes, *self._bag.problems, *left_out]
+        turned = [set_back(self.turned_back)] if self.turned_back else []
+        return [
+            *self._notes,
+            *self._bag.problems,
+            *turned,
+            *self._restarts.sentences(),
+            *left_out,
+        ]
 
     def items(self, kinds: frozenset[Kind]) -> Iterator[tuple[int, Item]]:
         """What was recorded, with the times of recording [ns] and by them.
@@ -134,6 +149,7 @@ class Recording:
         topics = {self._channels[name].topic for name in wanted}
         for known in [key for key in self._left_out if key[0] in topics]:
             del self._left_out[known]
+        self._restarts.forget(topics)
         sound = SoundStream(self._first_format, self._no_stamp)
         for raw in self._bag.messages([self._channels[name] for name in names.values()]):
             name = names[raw.key]
@@ -150,6 +166,7 @@ class Recording:
                 self._note(channel.topic, type(error).__name__, f"left out: {error}")
             else:
                 if item is not None:
+                    self._restarts.follow(channel.topic, item.stamp_ns)
                     yield raw.log_ns, item
 
     def _item(

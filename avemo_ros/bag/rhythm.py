@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +40,8 @@ class Rhythm:
     jumps: int = 0
     """Times stamps and times of recording moved against each other by more than a second: one
     of two clocks was set, or a busy machine held messages up."""
+    leaps: int = 0
+    """Of the jumps those at which the stamps leapt, on or back: their clock was set."""
     delay_s: float | None = None
     """Median from stamp to recording [s]; of sound from its last sample.  None without
     stamps."""
@@ -67,8 +70,9 @@ def rhythm(
     lengths = np.zeros_like(stamps) if lengths_ns is None else np.asarray(lengths_ns, np.int64)
     ahead = np.diff(stamps)
     delays = log - stamps - lengths
+    jumps = np.abs(np.diff(delays)) > JUMP_NS
+    usual = float(np.median(ahead)) if len(ahead) else 0.0
     if lengths_ns is None:
-        usual = float(np.median(ahead)) if len(ahead) else 0.0
         missing = ahead - usual
         gap = ahead > max(_GAP_NS, 3.0 * usual)
     else:
@@ -82,6 +86,39 @@ def rhythm(
         lost_s=float(np.sum(missing[gap])) / NS_PER_S,
         late=int(np.count_nonzero((ahead <= 0) & (ahead > -JUMP_NS))),
         restarts=int(np.count_nonzero(ahead <= -JUMP_NS)),
-        jumps=int(np.count_nonzero(np.abs(np.diff(delays)) > JUMP_NS)),
+        jumps=int(np.count_nonzero(jumps)),
+        leaps=int(np.count_nonzero(jumps & (np.abs(ahead - usual) > JUMP_NS))),
         delay_s=float(np.median(delays)) / NS_PER_S,
     )
+
+
+def starts_anew(count: int) -> str:
+    """How it is said of stamps that they went back."""
+    return f"time starts anew {count} time(s) (stamps go back by more than a second)"
+
+
+class Restarts:
+    """Counts by topic, message by message, how often stamps go back."""
+
+    def __init__(self) -> None:
+        self._last_ns: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
+
+    def forget(self, topics: Iterable[str]) -> None:
+        """Of these topics: they are read once more."""
+        for topic in topics:
+            self._last_ns.pop(topic, None)
+            self._counts.pop(topic, None)
+
+    def follow(self, topic: str, stamp_ns: int) -> None:
+        """The stamp of the topic's next message [ns]."""
+        before_ns = self._last_ns.get(topic)
+        if before_ns is not None and stamp_ns - before_ns <= -JUMP_NS:
+            self._counts[topic] += 1
+        self._last_ns[topic] = stamp_ns
+
+    def sentences(self) -> list[str]:
+        """Of each topic whose stamps went back, how often they did."""
+        return [
+            f"{topic}: {starts_anew(count)}" for topic, count in sorted(self._counts.items())
+        ]
