@@ -5,17 +5,28 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import made_replays
 import numpy as np
 import pytest
 import tiny_bags as made
+import yaml
+from mcap.opcode import Opcode
+from mcap.writer import CompressionType, IndexType
 from tiny_bags import MS, START
 
-from avemo_ros.audio.chunk import BINS, SpectrogramChunk
-from avemo_ros.bag.check import BagCheck, check
+from avemo_ros.audio.chunk import BINS, AudioBlock, SpectrogramChunk
+from avemo_ros.bag.check import check
+from avemo_ros.bag.checked import BagCheck
+from avemo_ros.bag.mcap_file import MAGIC
+from avemo_ros.bag.mcap_records import HEAD
 from avemo_ros.bag.offset import MouthAndSound, by_stamps
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.writer import BagWriter
 from avemo_ros.cli.main import main
+from avemo_ros.clock import to_ns
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 S = 10**9
@@ -106,11 +117,75 @@ def test_odd_stamps_are_said(
     assert any(said in finding for finding in found.findings), found.findings
 
 
+SET_BACK = "the recorder's clock was set back {} time(s)"
+
+
+def set_back(times: int) -> list[made.Row]:
+    """A recorder whose clock is set back by 60 s after each two seconds."""
+    rows: list[made.Row] = []
+    for number in range(times + 1):
+        rows += made.session(2.0, START + 60 * S * (times - number))
+    return rows
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_a_recorder_whose_clock_was_set_back_is_said(tmp_path: Path, storage: str) -> None:
-    first, second = made.session(12.0, START + 5 * S), made.session(12.0, START)
-    found = checked(tmp_path, [*first, *second], storage)
-    assert any("clock was set back" in finding for finding in found.findings), found.findings
+def test_how_often_a_recorders_clock_was_set_back_is_said(
+    tmp_path: Path, storage: str, times: int
+) -> None:
+    found = checked(tmp_path, set_back(times), storage)
+    said = [text for text in found.findings if "clock was set back" in text]
+    assert [text.startswith(SET_BACK.format(times)) for text in said] == [True] * (times > 0)
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
+@pytest.mark.parametrize("index", [IndexType.NONE, IndexType.ALL], ids=["none", "whole"])
+@pytest.mark.parametrize("chunk_size", [1, 3000, 10_000, 20_000, 10**9])
+def test_the_number_is_the_same_however_large_the_chunks_are(
+    tmp_path: Path, chunk_size: int, index: IndexType, times: int
+) -> None:
+    path = made.write_mcap(
+        tmp_path / "a.mcap", set_back(times), chunk_size=chunk_size, index=index
+    )
+    with Recording(path) as recording:
+        if index is IndexType.ALL:
+            assert recording.turned_back == times, "the index tells it before anything is read"
+        assert len(list(recording.items(recording.kinds))) == (times + 1) * 150
+        assert recording.turned_back == times
+        said = [text for text in recording.problems if "clock was set back" in text]
+    assert [text.startswith(SET_BACK.format(times)) for text in said] == [True] * (times > 0)
+
+
+@pytest.mark.parametrize("channel", [1, 2, 3])
+@pytest.mark.parametrize("chunk_size", [3000, 10_000, 10**9])
+def test_so_it_is_where_one_topic_has_no_index(
+    tmp_path: Path, chunk_size: int, channel: int
+) -> None:
+    path = made.write_mcap(
+        tmp_path / "a.mcap", set_back(1), CompressionType.NONE, chunk_size=chunk_size
+    )
+    content = bytearray(path.read_bytes())
+    at, dropped = len(MAGIC), 0
+    while content[at] != Opcode.DATA_END:
+        opcode, length = HEAD.unpack_from(content, at)
+        if opcode == Opcode.MESSAGE_INDEX and content[at + HEAD.size] == channel:
+            # An operation that readers have to pass over.
+            content[at] = 0x80
+            dropped += 1
+        at += HEAD.size + length
+    assert dropped
+    path.write_bytes(content)
+    found = check(path)
+    assert any(text.startswith(SET_BACK.format(1)) for text in found.findings), found.findings
+
+
+def test_a_clock_that_was_set_back_between_two_files_is_said(tmp_path: Path) -> None:
+    bag = tmp_path / "bag"
+    bag.mkdir()
+    for number, start_ns in enumerate((START + 60 * S, START)):
+        made.write_mcap(bag / f"bag_{number}.mcap", made.session(2.0, start_ns))
+    found = check(bag)
+    assert any(text.startswith(SET_BACK.format(1)) for text in found.findings), found.findings
 
 
 def test_unreadable_messages_are_counted_by_topic(tmp_path: Path) -> None:
@@ -146,12 +221,155 @@ def test_nothing_that_can_be_used_is_a_finding(tmp_path: Path) -> None:
     assert found.topics[0].topic == "/chatter"
 
 
+# --- types whose definitions the bag does not hold
+
+
+def without_definitions(bag: Path, distro: str, kind: str = "%") -> Path:
+    """As a recorder of that distro wrote it before definitions were stored."""
+    with sqlite3.connect(bag / f"{bag.name}.db3") as base:
+        base.execute(
+            "UPDATE message_definitions SET encoded_message_definition = '' "
+            "WHERE topic_type LIKE ?",
+            (kind,),
+        )
+    about = yaml.safe_load((bag / "metadata.yaml").read_text())
+    about["rosbag2_bagfile_information"]["ros_distro"] = distro
+    (bag / "metadata.yaml").write_text(yaml.safe_dump(about))
+    return bag
+
+
+@pytest.mark.parametrize(
+    ("distro", "said"),
+    [("humble", "with ROS humble"), ("", "with an unknown ROS"), ("jazzy", None)],
+)
+def test_messages_read_by_the_definitions_of_another_distro_are_said(
+    tmp_path: Path, distro: str, said: str | None
+) -> None:
+    rows = [*made.session(1.0), made.text("hello", START, "/chatter")]
+    bag = made.write(tmp_path / "bag", rows, "sqlite3")
+    found = check(without_definitions(bag, distro))
+    assert found.clean is (said is None)
+    if said is not None:
+        (finding,) = found.findings
+        assert said in finding
+        assert "/audio, /audio_info, /image_raw are read by those of ROS jazzy" in finding
+
+
+def test_a_type_that_nobody_knows_is_a_finding_though_it_is_not_used(tmp_path: Path) -> None:
+    bag = made.write(
+        tmp_path / "bag",
+        [*made.session(1.0), made.text("hello", START, "/foo")],
+        "sqlite3",
+    )
+    with sqlite3.connect(bag / "bag.db3") as base:
+        base.execute("UPDATE topics SET type = 'my_msgs/msg/Foo' WHERE name = '/foo'")
+    found = check(bag)
+    assert {one.topic: one.definition for one in found.topics}["/foo"] == "missing"
+    (finding,) = found.findings
+    assert finding.startswith(
+        "messages of /foo (my_msgs/msg/Foo) cannot be read: the bag and this package have no "
+        "definition of my_msgs/msg/Foo"
+    )
+
+
+def test_a_bag_that_was_made_without_ros_names_no_distro(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = made.write(tmp_path / "bag", made.session(1.0))
+    assert "ros_distro: rosbags" in (bag / "metadata.yaml").read_text()
+    assert main(["bag", "check", str(bag)]) == 0
+    assert "ROS" not in capsys.readouterr().out
+
+
 # --- sound against pictures
 
 
 def test_by_stamps_it_is_the_difference_of_the_delays() -> None:
     assert by_stamps(0.05, 0.02).seconds == pytest.approx(0.03)
     assert by_stamps(None, 0.02).seconds is None
+
+
+@pytest.mark.parametrize("topic", ["/image_raw", "/audio"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda i, stamp: stamp - (i >= 30) * 3 * S,
+        lambda i, stamp: stamp + (i >= 30) * 3 * S,
+    ],
+    ids=["back", "on"],
+)
+def test_of_stamps_whose_clock_was_set_it_cannot_be_told(
+    tmp_path: Path, topic: str, change: Callable[[int, int], int]
+) -> None:
+    rows = made.session(2.0)
+    shifted(rows, topic, change)
+    found = checked(tmp_path, rows)
+    for estimate in (found.offset_by_stamps, found.offset_by_mouth):
+        assert estimate.seconds is None
+        assert topic in estimate.how
+    assert not any("the sound, by" in finding for finding in found.findings)
+
+
+def test_where_the_recorders_clock_was_set_back_stamps_do_not_tell(tmp_path: Path) -> None:
+    found = checked(tmp_path, set_back(1))
+    assert found.offset_by_stamps.how == "cannot be told: the recorder's clock was set back"
+
+
+def test_by_the_mouth_it_is_withheld_where_the_tracks_start_anew(tmp_path: Path) -> None:
+    """Half of it is 3 s away from the other half, whatever the estimator says."""
+    rows = [made.tracks(START + i * 40 * MS) for i in range(100)]
+    rows += [made.chunk(START + i * 100 * MS) for i in range(40)]
+    rows.sort(key=lambda row: row.log_ns)
+    assert "clock" not in checked(tmp_path / "good", rows).offset_by_mouth.how
+    shifted(rows, "/face_tracks", lambda i, stamp: stamp - (i >= 50) * 3 * S)
+    found = checked(tmp_path / "bad", rows).offset_by_mouth
+    assert found.how == "cannot be told: the clock that stamps /face_tracks was set"
+
+
+def talking(path: Path, sound_later_s: float) -> Path:
+    """The sample twice, its sound later by its stamps and by its times of recording."""
+    with BagWriter(path, jpeg_quality=90) as bag:
+        for first_s in (0.0, 10.0):
+            pieces = made_replays.shifted(made_replays.sample(), first_s)
+            for number, piece in enumerate(pieces):
+                if isinstance(piece, AudioBlock):
+                    stamp_ns = piece.stamp_ns + to_ns(sound_later_s)
+                    bag.write_sound(replace(piece, stamp_ns=stamp_ns))
+                elif number % 2:
+                    bag.write_picture(piece)
+    return path
+
+
+def test_of_pictures_and_sound_looking_tells_what_delays_do_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bags = [talking(tmp_path / f"late{ms}", ms / 1000) for ms in (0, 200, 300)]
+    out = tmp_path / "out.json"
+    assert main(["bag", "check", *map(str, bags), "--look", "--json", str(out)]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    found = [one["pictures_ahead_of_sound"] for one in json.loads(out.read_text())["bags"]]
+    assert [one["by_stamps"]["seconds"] for one in found] == [0.0, 0.0, 0.0]
+    aligned, *late = (one["by_mouth"]["seconds"] for one in found)
+    assert 0.0 <= aligned <= 0.15, "a mouth is a little ahead of its sound by itself"
+    assert late == pytest.approx([aligned + 0.2, aligned + 0.3], abs=0.021)
+    assert "- pictures are 0.3" in told
+
+
+def test_how_to_look_is_said_where_it_would_help(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = made.write(tmp_path / "bag", made.session(2.0))
+    assert main(["bag", "check", str(bag)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "--look makes them of the pictures and the sound" in told
+    assert main(["bag", "check", str(bag), "--look", "1"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "no face with a mesh was seen (in 1 s that were looked at; --look 0 looks" in told
+    assert main(["bag", "check", str(bag), "--look", "0"]) == 0
+    assert "looked at" not in capsys.readouterr().out
+    silent = [row for row in made.session(1.0) if row.topic == "/image_raw"]
+    assert main(["bag", "check", str(made.write(tmp_path / "b", silent)), "--look"]) == 1
+    assert "--look" not in capsys.readouterr().out
 
 
 def scene(seconds: float, ahead_ns: int) -> MouthAndSound:
@@ -305,6 +523,8 @@ def test_what_labels_count_from_is_said_where_pictures_begin_later(
     [
         (["--topic", "camera=/image_raw"], "allowed: WHAT=NAME with WHAT of image, audio"),
         (["--topic", "image=/a", "--topic", "image=/b"], "image once"),
+        (["--look", "soon"], "seconds, 0 for all, or nothing; behind the bags"),
+        (["--look=-1"], "seconds, 0 for all"),
         (["--sound-format", "16000"], "RATE,CHANNELS,FORMAT"),
         (["--sound-format", "16000,1,S17"], "sample format 'S17'"),
     ],

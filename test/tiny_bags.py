@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from mcap.writer import CompressionType
+from mcap.writer import CompressionType, IndexType
 from mcap.writer import Writer as McapWriter
 from numpy.typing import NDArray
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -270,11 +270,16 @@ def write_mcap(
     chunk_size: int = 20_000,
     definitions: bool = True,
     finish: bool = True,
+    index: IndexType = IndexType.ALL,
 ) -> Path:
     """A single MCAP file by the mcap library's own writer, in small chunks."""
     out = io.BytesIO()
     writer = McapWriter(
-        out, chunk_size=chunk_size, compression=compression, use_chunking=chunked
+        out,
+        chunk_size=chunk_size,
+        compression=compression,
+        use_chunking=chunked,
+        index_types=index,
     )
     writer.start(profile="ros2")
     channels: dict[tuple[str, str], int] = {}

@@ -3,109 +3,38 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from avemo_ros.bag.check_findings import of_definitions, of_offsets, of_rhythms
+from avemo_ros.bag.checked import BagCheck, TopicCheck, Usable
 from avemo_ros.bag.decoder import Decoder
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.looked import Looked
-from avemo_ros.bag.offset import Offset, by_stamps
+from avemo_ros.bag.offset import NOTHING_RECORDED, Offset, by_stamps
 from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.rhythm import Rhythm, rhythm
+from avemo_ros.bag.rhythm import rhythm
 from avemo_ros.bag.topics import FIELDS, NOT_USED, Kind, Topics, choose
+from avemo_ros.bag.written import set_back
 from avemo_ros.clock import to_s
 from avemo_ros.errors import BagError
 
-_FAR_S: Final = 5.0
-"""Stamps further than this from the node's clock are left out by the live nodes, unless
-`max_input_age_s` says otherwise."""
-_OFFSET_S: Final = 0.2
-"""Sound and pictures may be this far apart before windows of seconds feel it."""
-_INPUTS: Final = (
-    frozenset({Kind.PICTURES.value, Kind.SOUND.value}),
-    frozenset({Kind.TRACKS.value, Kind.SPECTROGRAM.value}),
-    frozenset({Kind.STATES.value}),
-)
-"""What evaluation takes: the first of these that is there."""
+Look = Callable[[Recording], Offset]
+"""Estimates by the mouth from the pictures and the sound of a recording."""
+_RAW: Final = (Kind.PICTURES, Kind.SOUND)
+_FEATURES: Final = (Kind.TRACKS, Kind.SPECTROGRAM)
 
 
-@dataclass(frozen=True, slots=True)
-class TopicCheck:
-    """One topic."""
-
-    topic: str
-    type: str
-    use: str
-    """What it is to us, as in `Kind`, 'audio info' or 'robot speaking'; empty: nothing."""
-    definition: str
-    """Where the type's definition is from: 'bag', 'package', or 'missing'."""
-    rhythm: Rhythm
-    begins_s: float | None = None
-    """Time of recording of its first message, from the bag's first [s]; None without one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usable:
-    """What evaluation can use, each a sentence; the empty ones it cannot."""
-
-    raw: str
-    features: str
-    states: str
-    labels: str
-
-
-@dataclass(frozen=True, slots=True)
-class BagCheck:
-    """What was found."""
-
-    path: Path
-    storage: str
-    compression: str
-    distro: str
-    files: int
-    start_ns: int
-    end_ns: int
-    cut_off: bool
-    topics: tuple[TopicCheck, ...]
-    usable: Usable
-    offset_by_stamps: Offset
-    offset_by_mouth: Offset
-    findings: tuple[str, ...] = field(default=())
-    """What is wrong or odd, each a sentence."""
-
-    @property
-    def duration_s(self) -> float:
-        """From the first to the last message [s]."""
-        return to_s(self.end_ns - self.start_ns)
-
-    @property
-    def first_input_s(self) -> float | None:
-        """When the first of what evaluation takes was recorded, in seconds as labels count
-        them; None where it can take nothing."""
-        for kinds in _INPUTS:
-            begins = [
-                one.begins_s
-                for one in self.topics
-                if one.use in kinds and one.begins_s is not None
-            ]
-            if begins:
-                return min(begins)
-        return None
-
-    @property
-    def clean(self) -> bool:
-        """It can be evaluated, and there is nothing to say against it."""
-        return not self.findings
-
-
-def check(path: str | Path, topics: Topics | None = None) -> BagCheck:
+def check(path: str | Path, topics: Topics | None = None, look: Look | None = None) -> BagCheck:
     """Read a bag from end to end.
 
     Args:
         path: a bag's folder, or one file of it.
         topics: which topic is which.
+        look: asked for the estimate by the mouth where there are pictures and sound; None: it
+            is made of recorded face tracks and spectrogram alone.
 
     Raises:
         BagError: nothing of it can be read.
@@ -117,6 +46,8 @@ def check(path: str | Path, topics: Topics | None = None) -> BagCheck:
         kinds: dict[Kind, str] = {}
         beside: Mapping[str, str] = {}
         looked = Looked()
+        seen: Offset | None = None
+        turned_back = 0
         try:
             with Recording(path, chosen) as recording:
                 kinds = dict(recording.topic_of)
@@ -124,28 +55,25 @@ def check(path: str | Path, topics: Topics | None = None) -> BagCheck:
                 for log_ns, item in recording.items(recording.kinds):
                     looked.take(log_ns, item)
                 findings += recording.problems
+                turned_back = recording.turned_back
+                if look is not None and kinds.keys() >= set(_RAW):
+                    seen = look(recording)
         except BagError as error:
             # It may tell of the bag's problems itself.
             findings += [text for text in bag.problems if text not in str(error)]
             findings.append(str(error))
         checked = _topics(bag, kinds, beside, looked)
         findings += looked.findings(kinds)
-        findings += _rhythms(checked)
-        if bag.turned_back:
-            findings.append(
-                f"the recorder's clock was set back {bag.turned_back} time(s) by more than a "
-                "second; messages are taken by their times"
-            )
+        findings += of_definitions(checked, bag.distro)
+        findings += of_rhythms(checked)
+        turned_back = max(turned_back, bag.turned_back)
+        if turned_back:
+            findings.append(set_back(turned_back))
         if kinds and not _whole(kinds):
             findings.append(f"evaluation has only {_only(kinds)}")
-        offset, mouth = _offsets(checked, looked)
-        for estimate in (offset, mouth):
-            if estimate.seconds is not None and abs(estimate.seconds) > _OFFSET_S:
-                where = "ahead of" if estimate.seconds > 0 else "behind"
-                findings.append(
-                    f"pictures are {abs(estimate.seconds):.2f} s {where} the sound, by "
-                    f"{estimate.how}"
-                )
+        stamped = _by_stamps(checked, turned_back=turned_back)
+        mouth = _by_mouth(checked, looked, seen)
+        findings += of_offsets([stamped, mouth])
         return BagCheck(
             path=bag.path,
             storage=bag.storage,
@@ -157,7 +85,7 @@ def check(path: str | Path, topics: Topics | None = None) -> BagCheck:
             cut_off=bag.cut_off,
             topics=checked,
             usable=_usable(kinds),
-            offset_by_stamps=offset,
+            offset_by_stamps=stamped,
             offset_by_mouth=mouth,
             findings=tuple(dict.fromkeys(findings)),
         )
@@ -202,11 +130,13 @@ def _topics(
                 looked.stamps[kind],
                 looked.lengths if kind is Kind.SOUND else None,
             )
+        unreadable = ""
         try:
             decoder.prepare(channel)
             definition = "bag" if channel.definition else "package"
-        except BagError:
+        except BagError as error:
             definition = "missing"
+            unreadable = str(error)
         found.append(
             TopicCheck(
                 channel.topic,
@@ -215,51 +145,46 @@ def _topics(
                 definition,
                 replace(measured, count=max(measured.count, channel.count)),
                 to_s(came[0] - bag.start_ns) if came else None,
+                unreadable,
             )
         )
     return tuple(found)
 
 
-def _rhythms(topics: Sequence[TopicCheck]) -> list[str]:
-    found = []
-    for one in topics:
-        if one.rhythm.delay_s is None:
-            continue
-        measured = one.rhythm
-        if measured.gaps and one.use == Kind.SOUND.value:
-            found.append(
-                f"{one.topic}: {measured.lost_s:.2f} s of sound are missing in "
-                f"{measured.gaps} place(s)"
-            )
-        elif measured.gaps and one.use != Kind.STATES.value:
-            found.append(f"{one.topic}: {measured.gaps} gap(s), {measured.lost_s:.2f} s in all")
-        if measured.late:
-            found.append(
-                f"{one.topic}: the stamps of {measured.late} message(s) are not later than the "
-                "one before; the live nodes leave them out"
-            )
-        if measured.restarts:
-            found.append(
-                f"{one.topic}: time starts anew {measured.restarts} time(s) (stamps go back by "
-                "more than a second)"
-            )
-        if measured.jumps:
-            found.append(
-                f"{one.topic}: stamps and times of recording jump against each other "
-                f"{measured.jumps} time(s): a clock was set, or messages were held up"
-            )
-        if abs(one.rhythm.delay_s) > _FAR_S:
-            found.append(
-                f"{one.topic}: stamps are {measured.delay_s:.1f} s from the times of "
-                "recording; the live nodes leave such input out unless max_input_age_s is 0"
-            )
-    return found
+def _by_stamps(topics: Sequence[TopicCheck], *, turned_back: int) -> Offset:
+    """One delay is no measure of a topic whose clocks moved against each other."""
+    pictures, sound = (_used_as(kind, topics) for kind in _RAW)
+    if pictures is None or sound is None:
+        return by_stamps(None, None)
+    moved = [one for one in (pictures, sound) if one.rhythm.restarts or one.rhythm.jumps]
+    if moved:
+        names = " and ".join(one.topic for one in moved)
+        return Offset(
+            None,
+            f"cannot be told: stamps and times of recording of {names} jump against each other",
+        )
+    if turned_back:
+        return Offset(None, "cannot be told: the recorder's clock was set back")
+    return by_stamps(pictures.rhythm.delay_s, sound.rhythm.delay_s)
 
 
-def _offsets(topics: Sequence[TopicCheck], looked: Looked) -> tuple[Offset, Offset]:
-    delays = {one.use: one.rhythm.delay_s for one in topics if one.use}
-    stamped = by_stamps(delays.get(Kind.PICTURES.value), delays.get(Kind.SOUND.value))
-    return stamped, looked.mouth.offset()
+def _by_mouth(topics: Sequence[TopicCheck], looked: Looked, seen: Offset | None) -> Offset:
+    """The time of recording does not matter; the stamps must be of one clock throughout."""
+    offset = looked.mouth.offset() if seen is None else seen
+    raw = [_used_as(kind, topics) for kind in _RAW]
+    could_look = seen is None and offset.how == NOTHING_RECORDED and all(raw)
+    used = raw if seen or could_look else [_used_as(kind, topics) for kind in _FEATURES]
+    leapt = [one.topic for one in used if one and (one.rhythm.restarts or one.rhythm.leaps)]
+    if leapt:
+        names = " and ".join(leapt)
+        return Offset(None, f"cannot be told: the clock that stamps {names} was set")
+    if could_look:
+        return Offset(None, f"{offset.how}; --look makes them of the pictures and the sound")
+    return offset
+
+
+def _used_as(kind: Kind, topics: Sequence[TopicCheck]) -> TopicCheck | None:
+    return next((one for one in topics if one.use == kind.value), None)
 
 
 def _usable(kinds: dict[Kind, str]) -> Usable:

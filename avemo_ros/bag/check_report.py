@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import asdict
 from typing import Any, Final
 
-from avemo_ros.bag.check import BagCheck, TopicCheck
+from avemo_ros.bag.checked import BagCheck, TopicCheck
 from avemo_ros.bag.offset import Offset
 
 _WIDTH: Final = 92

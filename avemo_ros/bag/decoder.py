@@ -86,7 +86,7 @@ class Decoder:
         if not channel.definition:
             store = self._known_types(channel)
             if channel.type not in store.fielddefs:
-                raise _missing(channel, {channel.type}, "neither the bag nor this package has")
+                raise _missing(channel, {channel.type}, "the bag and this package have")
             return store
         return self._stored(channel)
 

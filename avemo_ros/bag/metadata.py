@@ -9,6 +9,8 @@ from typing import Any, Final
 import yaml
 
 METADATA: Final = "metadata.yaml"
+_NO_ROS: Final = "rosbags"
+"""What the library that writes bags without ROS gives as its distro."""
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Where thousands of bags are asked: the one in C takes a tenth of the time."""
 
@@ -19,6 +21,7 @@ class Metadata:
 
     files: tuple[str, ...] = ()
     distro: str = ""
+    """Of ROS; empty where it is not said, or none was there."""
     problem: str = ""
     """Why it cannot be used."""
 
@@ -32,9 +35,10 @@ def read_metadata(path: Path) -> Metadata:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         about = content["rosbag2_bagfile_information"]
+        distro = str(about.get("ros_distro") or "")
         return Metadata(
             files=tuple(PurePath(str(name)).name for name in about["relative_file_paths"]),
-            distro=str(about.get("ros_distro") or ""),
+            distro="" if distro == _NO_ROS else distro,
         )
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -40,6 +40,7 @@ BY_MOUTH: Final = (
     "highest correlation of the mouth's opening with the sound's level while there is speech; "
     "a mouth is ahead of its sound by up to 0.15 s by itself"
 )
+NOTHING_RECORDED: Final = "cannot be told: it takes recorded face tracks and spectrogram"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,9 @@ def by_stamps(pictures_delay_s: float | None, sound_delay_s: float | None) -> Of
 
 @dataclass(slots=True)
 class MouthAndSound:
-    """Gathers what recorded features tell of mouths and sound."""
+    """Gathers what features tell of mouths and sound."""
 
+    _pictures: int = 0
     _mouths: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     _times: list[NDArray[np.int64]] = field(default_factory=list)
     _levels: list[NDArray[np.float32]] = field(default_factory=list)
@@ -70,6 +72,7 @@ class MouthAndSound:
 
     def take_tracks(self, tracks: FrameTracks) -> None:
         """The faces of the next picture."""
+        self._pictures += 1
         for face in tracks.faces:
             if np.isfinite(face.mouth_opening):
                 self._mouths.setdefault(face.face_id, []).append(
@@ -84,10 +87,12 @@ class MouthAndSound:
 
     def offset(self) -> Offset:
         """By the mouth of the face that is seen most, and the level of the sound."""
-        if not self._mouths or not self._times:
-            return Offset(
-                None, "cannot be told: it takes recorded face tracks (with a mesh) and sound"
-            )
+        if not self._pictures and not self._times:
+            return Offset(None, NOTHING_RECORDED)
+        if not self._mouths:
+            return Offset(None, "cannot be told: no face with a mesh was seen")
+        if not self._times:
+            return Offset(None, "cannot be told: there is no spectrogram of the sound")
         longest = Counter({name: len(seen) for name, seen in self._mouths.items()})
         mouth = self._mouths[min(longest, key=lambda name: (-longest[name], name))]
         correlations, speech_s = _correlate(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.bag.check import BagCheck, check
+from avemo_ros.bag.check import Look, check
 from avemo_ros.bag.check_report import as_json, report
+from avemo_ros.bag.checked import BagCheck
 from avemo_ros.bag.recording import Recording, Topics
 from avemo_ros.bag.topics import FIELDS, NOT_USED
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
-from avemo_ros.errors import BagError, LabelError
+from avemo_ros.errors import BagError, ConfigError, LabelError
 from avemo_ros.replay.sidecars import find_bags
 from avemo_ros.replay.words import counted
 from avemo_ros.truth.file import LabelFile, find_labels, read_labels, together
@@ -27,6 +30,7 @@ CLEAN: Final = 0
 FINDINGS: Final = 1
 UNREADABLE: Final = 2
 _EARLY_NS: Final = NS_PER_S
+_LOOK_S: Final = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a bag's folder, one file of it, or a folder of bags",
     )
     add_topic_options(parser)
+    parser.add_argument(
+        "--look",
+        nargs="?",
+        const=str(_LOOK_S),
+        metavar="SECONDS",
+        help="where a bag holds pictures and sound, look at the faces and listen, to tell how "
+        f"far they are apart; at so much of it (default {_LOOK_S:g}, 0: all); stands after the "
+        "bags",
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there too")
     parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
     parser.epilog = (
@@ -58,11 +71,17 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([args.json])
     if not args.force:
         refuse_existing([args.json])
+    looking: Look | None = None
+    if args.look is not None:
+        # Loads what looks at faces, which takes as long as checking a small bag.
+        from avemo_ros.cli.bag_look import look
+
+        looking = partial(look, seconds=_seconds(args.look))
     status = CLEAN
     results: list[dict[str, Any]] = []
     for number, path in enumerate(find_bags(args.bags)):
         try:
-            checked = with_labels(check(path, topics))
+            checked = with_labels(check(path, topics, looking))
         except BagError as error:
             print(f"avemo: error: {error}", file=sys.stderr)
             results.append({"path": str(path), "error": str(error)})
@@ -74,6 +93,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_json(args.json, {"bags": results})
     return status
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 <= seconds < math.inf:
+        raise ConfigError("--look", text, "seconds, 0 for all, or nothing; behind the bags")
+    return seconds
 
 
 def with_labels(checked: BagCheck) -> BagCheck:
