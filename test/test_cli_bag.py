@@ -125,12 +125,41 @@ def test_what_is_wrong_with_a_bag_is_printed_with_its_figures(
     assert "note: cut: the file was cut off: its end is missing" in capsys.readouterr().out
 
 
-def test_if_no_bag_can_be_evaluated_nothing_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_if_no_bag_can_be_evaluated_the_files_of_this_run_say_so(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert evaluate(tmp_path / "none", tmp_path / "a.json") == 2
-    assert "could not be evaluated: " in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    """And those of an earlier run are not left for CI to upload."""
+    out, junit, page = (tmp_path / name for name in ("a.json", "a.xml", "a.html"))
+    more = ["--junit", str(junit), "--report", str(page), "--timings", str(tmp_path / "t.json")]
+    assert evaluate(bag, out, *more) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(before) == 4
+    more += ["--force", "--fail-below", "ua=0.1"]
+    assert evaluate([tmp_path / "none", tmp_path / "gone"], out, *more) == 2
+    err = capsys.readouterr().err
+    assert "none of 2 bags could be evaluated: " in err
+    assert f"wrote {junit}, without figures" in err
+    assert sorted(tmp_path.iterdir()) == sorted(before)
+    assert all(path.read_bytes() != text for path, text in before.items())
+    suite = ET.parse(junit).getroot().find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("errors"), suite.get("failures")) == ("3", "2", "1")
+    result = json.loads(out.read_text())
+    assert (result["passed"], result["overall"], result["bags"]) == (False, None, [])
+    assert [item["name"] for item in result["failed"]] == ["none", "gone"]
+    assert set(result["figures"].values()) == {None}
+    assert "No bag could be evaluated</h1>" in page.read_text()
+    assert main(["bag", "compare", str(out), str(out)]) == 2
+    assert "holds no figures to compare" in capsys.readouterr().err
+
+
+def test_files_of_an_earlier_run_are_named_where_nothing_was_tried(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.json").write_text("old")
+    assert evaluate(bag, tmp_path / "a.json", "--force", "--labels", "gone.csv") == 2
+    assert f"{tmp_path / 'a.json'} is of an earlier run" in capsys.readouterr().err
+    assert (tmp_path / "a.json").read_text() == "old"
 
 
 def test_replays_are_kept_where_only_the_labels_do_not_fit(
@@ -139,8 +168,10 @@ def test_replays_are_kept_where_only_the_labels_do_not_fit(
     labels = tmp_path / "far.csv"
     labels.write_text("person,start,end,label\n,1000,1001,happy\n")
     assert evaluate(bag, tmp_path / "a.json", "--labels", str(labels)) == 2
-    assert "a.replays; --resume takes them" in capsys.readouterr().err
+    assert "a.replays; --resume --force takes them" in capsys.readouterr().err
     assert list((tmp_path / "a.replays").iterdir())
+    assert evaluate(bag, tmp_path / "a.json", "--resume", "--force") == 0
+    assert json.loads((tmp_path / "a.json").read_text())["realtime_factor"] is None
 
 
 def test_nothing_is_replaced_without_force(

@@ -16,7 +16,7 @@ from avemo_ros.cli.bag_summary import summary
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.replay.evaluation import evaluate
+from avemo_ros.replay.evaluation import NothingScoredError, evaluate
 from avemo_ros.replay.figures import FIGURES
 from avemo_ros.replay.junit import write_junit
 from avemo_ros.replay.outcome import Outcome
@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
         "exit status: 0 done, 1 done but a limit is not kept or a bag could not be evaluated,\n"
-        "2 nothing could be evaluated, 130 interrupted (with --resume the same command goes on)"
+        "2 an argument is wrong, or no bag could be evaluated: then the files say why,\n"
+        "130 interrupted (with --resume the same command goes on)"
         f"\n\nfigures for --fail-below and --fail-above:\n  {_wrapped(list(FIGURES))}"
     )
     parser.add_argument(
@@ -174,9 +175,20 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _say_kept(args, "finished replays", "goes on with")
         raise
+    except NothingScoredError as nothing:
+        # CI uploads what is there: older results in their place would look like this run's.
+        _write(args, nothing.outcome)
+        for path in filter(None, outputs):
+            print(f"avemo: wrote {path}, without figures", file=sys.stderr)
+        if args.cache is None:
+            _say_kept(args, "replays", "takes")
+        raise
     except AvemoError:
         if args.cache is None:
             _say_kept(args, "replays", "takes")
+        for path in filter(None, outputs):
+            if path.exists():
+                print(f"avemo: {path} is of an earlier run", file=sys.stderr)
         raise
     pictured = _write(args, outcome)
     if args.thumbnails and not pictured:
@@ -222,7 +234,9 @@ def _say_kept(args: argparse.Namespace, what: str, does: str) -> None:
         return
     # What was just being written has a name that begins with a dot.
     if any(folder.glob("[!.]*")):
-        again = "the same command" if args.cache is not None else "--resume"
+        # Files that were written without figures are replaced with --force alone.
+        resume = "--resume --force" if args.json.exists() else "--resume"
+        again = "the same command" if args.cache is not None else resume
         print(f"avemo: {what} are kept in {folder}; {again} {does} them", file=sys.stderr)
     elif args.cache is None:
         shutil.rmtree(folder, ignore_errors=True)

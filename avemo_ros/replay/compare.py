@@ -36,6 +36,8 @@ def read_result(path: Path) -> dict[str, Any]:
     lacking = [name for name in _NEEDED if name not in content]
     if lacking:
         raise DataError(f"{path} lacks {', '.join(lacking)}; evaluate again")
+    if content["overall"] is None:
+        raise DataError(f"{path} holds no figures to compare: no bag could be evaluated")
     return content
 
 

@@ -36,6 +36,15 @@ class Watch(Protocol):
         """So much is done."""
 
 
+class NothingScoredError(BagError):
+    """No bag at all could be evaluated."""
+
+    def __init__(self, message: str, outcome: Outcome) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        """Why not, for the files that were asked for."""
+
+
 def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
     """Replay and score; a bag that cannot be evaluated is reported, and the rest goes on.
 
@@ -45,7 +54,7 @@ def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
 
     Raises:
         LabelError: a file of labels is missing or belongs to no bag.
-        BagError: no bag at all can be evaluated.
+        NothingScoredError: no bag at all can be evaluated.
         WeightsError: the configured model is missing or damaged, or is no live one.
     """
     names = _names(request.bags)
@@ -74,14 +83,19 @@ def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
         for name, path, labels in zip(names, request.bags, files, strict=True)
     ]
     scored, lost, took = _run(jobs, at_once, watch)
-    if not scored:
-        if len(lost) == 1:
-            raise BagError(f"{lost[0].name} could not be evaluated: {lost[0].reason}")
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in lost[:3])
-        more = "; ..." if len(lost) > 3 else ""
-        raise BagError(f"none of {len(jobs)} bags could be evaluated: {reasons}{more}")
     paths = dict(zip(names, request.bags, strict=True))
-    return put_together(request, scored, lost, weights, took, paths)
+    outcome = put_together(request, scored, lost, weights, took, paths)
+    if not scored:
+        raise NothingScoredError(_why_nothing(lost), outcome)
+    return outcome
+
+
+def _why_nothing(lost: Sequence[Lost]) -> str:
+    if len(lost) == 1:
+        return f"{lost[0].name} could not be evaluated: {lost[0].reason}"
+    reasons = "; ".join(f"{item.name}: {item.reason}" for item in lost[:3])
+    more = "; ..." if len(lost) > 3 else ""
+    return f"none of {len(lost)} bags could be evaluated: {reasons}{more}"
 
 
 def shared(bags: int, workers: int) -> tuple[int, int]:

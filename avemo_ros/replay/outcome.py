@@ -94,7 +94,7 @@ def put_together(
 
     Args:
         request: what was asked for.
-        scored: the bags that could be judged, at least one.
+        scored: the bags that could be judged; none: `overall` is None.
         lost: of the others.
         weights: of the model.
         seconds: how long the replays took.
@@ -102,8 +102,10 @@ def put_together(
     """
     answers = [one.answer for one in scored]
     sessions = tuple(answer.session for answer in answers)
-    overall = score(sessions, rounds=request.rounds)
-    overall["latency"] = recorded_latency(sessions)
+    # Where no bag could be judged there are no figures, and no limit is kept.
+    overall = score(sessions, rounds=request.rounds) if sessions else {}
+    if sessions:
+        overall["latency"] = recorded_latency(sessions)
     limits = judge_thresholds(request.thresholds, overall)
     fresh = sum(_length_s(answer.session) for answer in answers if not answer.stored)
     result = as_json(
@@ -113,7 +115,7 @@ def put_together(
             "realtime_factor": fresh / seconds if fresh else None,
             "thresholds": limits,
             "figures": {name: value_of(overall, item) for name, item in FIGURES.items()},
-            "overall": overall,
+            "overall": overall or None,
             "bags": [_bag(one) for one in scored],
             "failed": [{"name": item.name, "reason": item.reason} for item in lost],
             "model": {

@@ -69,6 +69,13 @@ def render(outcome: Outcome, shots: Mapping[str, Sequence[Shot]] | None = None) 
         shots: pictures of each bag by its name; None where none were asked for.
     """
     result, overall = outcome.result, outcome.result["overall"]
+    if overall is None:
+        return page(
+            "No bag could be evaluated",
+            f"{counted(len(result['failed']), 'bag')} tried",
+            (_limits(result["thresholds"]), _lost(result["failed"]), _how(result)),
+            f"<p>{_privacy(False)}</p>",
+        )
     stages: dict[str, list[float]] = {}
     recorded: list[float] = []
     for session in outcome.sessions:
