@@ -14,6 +14,7 @@ from made_hops import clip
 from tiny_bags import STATES, STORE, STRING, Row, new, write
 
 from avemo_ros.bag.encode import Encoder
+from avemo_ros.cli.bag_summary import summary
 from avemo_ros.errors import BagError, LabelError
 from avemo_ros.replay.evaluation import evaluate, shared
 from avemo_ros.replay.outcome import Lost, Outcome
@@ -199,6 +200,35 @@ def test_labels_of_a_topic_and_of_files_are_those_of_several_annotators(
     assert bag["agreement"]["annotators"] == ["anna", "bag"]
     assert 0 < bag["agreement"]["observed"] < 1
     assert bag["figures"]["latency_p95"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_wrong_message_among_labels_does_not_cost_the_bag(
+    tmp_path: Path, *, beside: bool
+) -> None:
+    """Beside a file not even where it is the only one."""
+    hops = clip(9.0)
+    texts = ["hello"] if beside else ['{"label": "neutral"}', '{"label": "hapy"}']
+    encoder = Encoder(STORE)
+    rows = []
+    for hop in hops:
+        message = STORE.deserialize_cdr(bytes(encoder.states(hop)), STATES)
+        rows.append(Row("/emotion_states", STATES, hop.stamp_ns, message))
+    rows += [
+        Row("/labels", STRING, hops[0].stamp_ns + at * 3 * 10**9, new(STRING, text))
+        for at, text in enumerate(texts)
+    ]
+    write(tmp_path / "bag", sorted(rows, key=lambda row: row.log_ns))
+    if beside:
+        (tmp_path / "bag.labels.csv").write_text(LABELS)
+    result = evaluate(Request((tmp_path / "bag",), use="states", rounds=100)).result
+    (bag,) = result["bags"]
+    *_, topic = bag["labels"]
+    assert (topic["name"], topic["segments"]) == ("labels", 0 if beside else 1)
+    assert result["overall"]["segments"]["items"] == (3 if beside else 1)
+    (note,) = topic["notes"]
+    assert ("message 1 (0.000 s)" if beside else "message 2 (3.000 s)") in note
+    assert any(note in line for line in summary(result))
 
 
 def test_if_nothing_can_be_evaluated_every_reason_is_told(bags: tuple[Path, ...]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -81,10 +82,55 @@ def test_the_order_of_the_messages_is_their_time() -> None:
         ('{"label": "sad", "start": 2}', "message 2 .*: end is ''; allowed: seconds"),
     ],
 )
-def test_a_wrong_message_is_named_with_its_field(text: str, message: str) -> None:
-    events = [said(0, label="sad"), (START_NS + 10**9, text)]
-    with pytest.raises(LabelError, match=message):
-        segments_of_events(events, END_NS, START_NS)
+def test_a_wrong_message_is_left_out_and_named_with_its_field(text: str, message: str) -> None:
+    events = [said(0, label="sad"), (START_NS + 10**9, text), said(2, label="happy")]
+    found = segments_of_events(events, END_NS, START_NS)
+    (note,) = found.notes
+    assert re.match(f"left out: .*{message}", note)
+    # What is true from the wrong message on is not known, unless it is of other times.
+    end = 2 if "start" in text else 1
+    assert found.segments == (span(0, end, "sad"), span(2, 10, "happy"))
+
+
+def test_a_wrong_message_ends_the_labels_of_whom_it_names_alone() -> None:
+    events = [
+        said(0, person="A", label="sad"),
+        said(0, person="B", label="sad"),
+        said(4, person="A", label="hapy"),
+    ]
+    found = segments_of_events(events, END_NS, START_NS)
+    assert found.segments == (span(0, 4, "sad", "A"), span(0, 10, "sad", "B"))
+    # Of one that cannot be read nobody knows whom it was about.
+    found = segments_of_events([*events, (START_NS + 6 * 10**9, "?{")], END_NS, START_NS)
+    assert found.segments == (span(0, 4, "sad", "A"), span(0, 6, "sad", "B"))
+
+
+def test_one_wrong_label_of_a_list_leaves_the_message_out() -> None:
+    text = json.dumps([{"person": "A", "label": "sad"}, {"person": "B", "label": "saad"}])
+    found = segments_of_events([(START_NS, text), said(3, label="happy")], END_NS, START_NS)
+    assert found.segments == (span(3, 10, "happy"),)
+    assert "label is 'saad'" in found.notes[0]
+
+
+def test_what_overlaps_an_earlier_message_is_left_out() -> None:
+    events = [said(0, label="sad"), said(1, label="happy", start=2, end=3)]
+    found = segments_of_events(events, END_NS, START_NS)
+    assert found.segments == (span(0, 10, "sad"),)
+    (note,) = found.notes
+    assert "message 2" in note
+    assert "overlap" in note
+
+
+def test_many_wrong_messages_are_counted() -> None:
+    events = [said(0, label="sad"), *(said(1 + at / 10, label="no") for at in range(30))]
+    found = segments_of_events(events, END_NS, START_NS)
+    assert len(found.notes) == 21
+    assert found.notes[-1] == "left out: 10 more that are wrong"
+
+
+def test_if_every_message_is_wrong_it_is_said_what_is() -> None:
+    with pytest.raises(LabelError, match=r"holds no labels; left out: .*label is 'saad'"):
+        segments_of_events([said(1, label="saad")], END_NS, START_NS)
 
 
 def test_a_topic_without_labels_is_said() -> None:

@@ -35,6 +35,12 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     ]
     notes = list(overall["notes"])
     notes += [f"{bag['name']}: {problem}" for bag in bags for problem in bag["problems"]]
+    notes += [
+        f"{bag['name']}: {note}"
+        for bag in bags
+        for source in bag["labels"]
+        for note in source["notes"]
+    ]
     lines += [f"note: {note}" for note in notes[:_MOST_NOTES]]
     if len(notes) > _MOST_NOTES:
         lines.append(f"note: and {len(notes) - _MOST_NOTES} more, in the JSON and on the page")

@@ -32,7 +32,7 @@ class LabelFile:
 
     path: Path
     segments: tuple[Segment, ...]
-    """In order of time; at least one."""
+    """In order of time; at least one, but of a topic beside files of labels."""
     people: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """For a person's name the ids that the stream gave, where the file tells."""
     notes: tuple[str, ...] = ()
@@ -96,6 +96,24 @@ class Gathered:
                 )
         known = self.people.get(person, ())
         self.people[person] = known + tuple(name for name in given if name not in known)
+
+    def drop_overlaps(self) -> list[str]:
+        """Leave out what overlaps a label that was taken before it; returns what is wrong."""
+        try:
+            check_overlaps(self._placed)
+        except LabelError:
+            taken, self._placed = self._placed, []
+        else:
+            return []
+        told = []
+        for one in taken:
+            try:
+                check_overlaps([*self._placed, one])
+            except LabelError as error:
+                told.append(str(error))
+            else:
+                self._placed.append(one)
+        return told
 
     def file(self) -> LabelFile:
         """All of it.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avemo_ros.bag.recording import Kind, LabelRecord, Recording
+from avemo_ros.errors import LabelError
 from avemo_ros.truth.events import segments_of_events
 from avemo_ros.truth.file import LabelFile, find_labels, read_labels
 
@@ -26,7 +27,8 @@ def labels_of(
         folder: what the files beside it are named after; None: the recording's path.
 
     Raises:
-        LabelError: labels are wrong, or several files lie beside the bag.
+        LabelError: a file is wrong, several lie beside the bag, or there are none and the topic
+            says nothing that can be used.
     """
     if not files and beside:
         near = find_labels(recording.path if folder is None else folder)
@@ -40,7 +42,17 @@ def labels_of(
         ]
         if events:
             topic = recording.topic_of[Kind.LABELS]
-            found.append(
-                segments_of_events(events, recording.end_ns, recording.start_ns, topic=topic)
-            )
+            found.append(_of_topic(recording, events, topic, alone=not found))
     return found
+
+
+def _of_topic(
+    recording: Recording, events: Sequence[tuple[int, str]], topic: str, *, alone: bool
+) -> LabelFile:
+    try:
+        return segments_of_events(events, recording.end_ns, recording.start_ns, topic=topic)
+    except LabelError as error:
+        if alone:
+            raise
+        # A file can be mended and a recording cannot, so the files are judged by themselves.
+        return LabelFile(Path(topic), (), notes=(str(error),))
