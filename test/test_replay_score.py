@@ -8,6 +8,7 @@ from made_hops import hop
 from made_sessions import said, seg, session, stream
 
 from avemo_ros.errors import LabelError
+from avemo_ros.replay.intervals import in_a_sentence, of_whom
 from avemo_ros.replay.score import score
 from avemo_ros.replay.session import Session
 from avemo_ros.state.estimate import Status
@@ -125,6 +126,48 @@ def test_intervals_are_over_persons_where_there_are_enough(
         return
     low, high = found["frames"]["intervals"]["accuracy"]
     assert low <= found["frames"]["accuracy"] <= high
+
+
+def clips(count: int, person: str = "") -> list[Session]:
+    """Bags of three segments, of which nobody says whom they are about."""
+    return [
+        session(
+            stream(["sad"] * 9),
+            *(seg(at * 0.3, at * 0.3 + 0.3, label, person)
+              for at, label in enumerate(("sad", "happy" if number % 2 else "sad", "fear"))),
+            name=f"c{number}",
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("person", ["", "f0001", "f1"])
+def test_who_has_no_name_is_not_another_person_in_each_bag(person: str) -> None:
+    """Copies of one clip are no five persons."""
+    found = score(clips(5, person), rounds=100)
+    assert (found["persons"], found["unnamed"]) == (0, 15)
+    assert (found["bootstrap"]["over"], found["bootstrap"]["groups"]) == ("segments", 15)
+    assert "over 15 segments" in in_a_sentence(found)
+    assert "not all have names" in in_a_sentence(found)
+    assert of_whom(found) == "people without names"
+
+
+def test_one_segment_without_a_name_is_enough_to_count_no_persons() -> None:
+    found = score([*people(6), *clips(1)], rounds=100)
+    assert (found["persons"], found["unnamed"]) == (6, 3)
+    assert found["bootstrap"]["over"] == "segments"
+    assert of_whom(found) == "6 people and others without names"
+
+
+@pytest.mark.parametrize("person", ["", "Ada"])
+def test_of_ten_bags_whole_ones_are_drawn(person: str) -> None:
+    """A bag's segments are alike: five of ten are right in two of three, the rest in one."""
+    found = score(clips(10, person), rounds=400)
+    assert (found["bootstrap"]["over"], found["bootstrap"]["groups"]) == ("bags", 10)
+    low, high = found["segments"]["intervals"]["accuracy"]
+    # Every bag is right in one of three or in two of three, and so is any draw of them.
+    assert 1 / 3 <= low < 0.5 < high <= 2 / 3
+    assert found["segments"]["items"] == 30
 
 
 def test_a_person_of_two_sessions_is_one_person() -> None:

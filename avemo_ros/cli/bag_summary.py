@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from avemo_ros.replay.figures import FIGURES, in_words
-from avemo_ros.replay.intervals import TOO_FEW, in_a_sentence, interval
+from avemo_ros.replay.intervals import TOO_FEW, in_a_sentence, interval, of_whom
 from avemo_ros.replay.words import counted, lasting
 
 _SHOWN: Final = (
@@ -31,7 +31,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{models} on {counted(len(bags), 'bag')}, {length}: "
         f"{counted(overall['segments']['items'], 'segment')} of "
-        f"{counted(overall['persons'], 'person', 'people')}"
+        f"{of_whom(overall)}"
     ]
     notes = list(overall["notes"])
     notes += [f"{bag['name']}: {problem}" for bag in bags for problem in bag["problems"]]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from avemo_ros.replay.rates import LEAST
+from avemo_ros.replay.words import counted
 
 TOO_FEW: Final = "too few to tell"
 _NO_SPREAD: Final = "no range: no spread"
@@ -40,9 +41,25 @@ def in_a_sentence(overall: Mapping[str, Any]) -> str:
         verb = "are" if boot["groups"] != 1 else "is"
         return (
             f"No {level} intervals: {boot['groups']} {units} {verb} {TOO_FEW}; it takes "
-            f"{LEAST['segments']} segments, or {LEAST['persons']} persons."
+            f"{LEAST['segments']} segments, or {LEAST['persons']} persons with names."
         )
-    return (
+    told = (
         f"Ranges are {level} intervals, bootstrapped over {boot['groups']} {over} in "
         f"{boot['rounds']} rounds."
     )
+    if over != "persons":
+        told += " They say nothing of other people: " + (
+            "not all have names, so persons cannot be counted."
+            if overall["unnamed"]
+            else f"for that it takes {LEAST['persons']} persons."
+        )
+    return told
+
+
+def of_whom(overall: Mapping[str, Any]) -> str:
+    """How many people were judged, as far as that is known."""
+    if not overall["unnamed"]:
+        return counted(overall["persons"], "person", "people")
+    if not overall["persons"]:
+        return "people without names"
+    return f"{counted(overall['persons'], 'person', 'people')} and others without names"

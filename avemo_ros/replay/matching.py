@@ -68,9 +68,16 @@ class Judged:
         Names go from session to session; ids of a stream and whom it attends to do not.
         """
         person = self.truth[place].person
-        if person and person not in self.finder.ids:
-            return person
-        return f"{self.session.name}: {person or ATTENDED}"
+        return person if self.named(place) else f"{self.session.name}: {person or ATTENDED}"
+
+    def named(self, place: int) -> bool:
+        """Whether a truth's person has a name, by which it is known in other sessions, too.
+
+        Of an id, or whom the robot attends to, it is not known whether they are another one
+        in each session.
+        """
+        person = self.truth[place].person
+        return bool(person) and person not in self.finder.ids and not _ID.fullmatch(person)
 
 
 class Finder:

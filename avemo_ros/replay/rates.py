@@ -27,12 +27,12 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.answers import Answers
 
 LEVEL: Final = 0.95
-LEAST: Final = {"persons": 5, "segments": 10}
+LEAST: Final = {"persons": 5, "bags": 10, "segments": 10}
 """Of fewer groups there is no interval, as it would be far too narrow.  A segment is right or
 wrong, so of a few all are easily right, and drawing among them shows no spread: where 80 % are
 right, an interval "of 95 %" over 3 segments holds that in half of all cases, over 5 in two of
 three, over 10 in nine of ten.  A person's share is a mean of many answers: over 5 persons it is
-five of six."""
+five of six.  A bag may hold a single segment, so of bags it takes as many as of those."""
 THRESHOLDS: Final = tuple(step / 20 for step in range(20))
 """Confidences from which on the curve of accuracy and coverage counts an answer."""
 _WIDTH: Final = 1e-9
@@ -46,7 +46,7 @@ class Bootstrap:
     """How intervals are made: hops follow each other closely, so whole groups are drawn."""
 
     over: str
-    """What the groups are: 'persons' or 'segments'."""
+    """What the groups are, one of LEAST."""
     rounds: int
     """Resamples; 0: no intervals."""
 

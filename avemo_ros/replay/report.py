@@ -11,7 +11,7 @@ from avemo_ros.replay import report_bags as of_bags
 from avemo_ros.replay import report_figures as figures
 from avemo_ros.replay import report_labelled as labelled
 from avemo_ros.replay.figures import FIGURES, in_words
-from avemo_ros.replay.intervals import in_a_sentence, interval
+from avemo_ros.replay.intervals import in_a_sentence, interval, of_whom
 from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.report_bags import SOURCES
 from avemo_ros.replay.report_parts import (
@@ -115,7 +115,7 @@ def _subtitle(result: Mapping[str, Any]) -> str:
     return (
         f"{', '.join(result['model']['ids']) or 'no model'}; {length}; {sources}; "
         f"{counted(overall['segments']['items'], 'labelled segment')} of "
-        f"{counted(overall['persons'], 'person', 'people')}"
+        f"{of_whom(overall)}"
     )
 
 

@@ -50,13 +50,13 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
     people = [[one.who(place) for place in range(len(one.truth))] for one in judged]
     hops = [(at, hop) for at, one in enumerate(judged) for hop in one.hops]
     asked = [(at, place) for at, one in enumerate(judged) for place in _asked(one)]
-    persons = sorted({people[at][place] for at, place in asked})
-    # Answers on one person are alike, so persons are drawn where there are enough of them.
-    over = "persons" if len(persons) >= LEAST["persons"] else "segments"
+    persons = {people[at][place] for at, place in asked if judged[at].named(place)}
+    unnamed = sum(not judged[at].named(place) for at, place in asked)
+    over = _drawn(len(persons), unnamed, len({at for at, _ in asked}))
     bootstrap = Bootstrap(over, rounds)
 
     def group(at: int, place: int) -> str:
-        return people[at][place] if bootstrap.over == "persons" else f"{at} {place}"
+        return {"persons": people[at][place], "bags": str(at)}.get(over, f"{at} {place}")
 
     frames = of_hops(judged, (group(at, hop.segment) for at, hop in hops))
     segments = of_segments(judged, (group(at, place) for at, place in asked))
@@ -68,10 +68,11 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
             "classes": EMOTIONS,
             "sessions": len(kept),
             "persons": len(persons),
+            "unnamed": unnamed,
             "hop_s": hop_s,
             "labelled_s": len(hops) * hop_s,
             "bootstrap": {
-                "over": bootstrap.over,
+                "over": over,
                 "groups": len(set(segments.groups)),
                 "least": LEAST[over],
                 "rounds": rounds,
@@ -104,6 +105,17 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
             "notes": notes,
         }
     )
+
+
+def _drawn(persons: int, unnamed: int, bags: int) -> str:
+    """What the bootstrap draws: the largest units of which there are enough.
+
+    Answers on one person are alike, and those of one recording.  Who has no name may be the
+    same one in every bag, so persons are counted only where all are named.
+    """
+    if not unnamed and persons >= LEAST["persons"]:
+        return "persons"
+    return "bags" if bags >= LEAST["bags"] else "segments"
 
 
 def _judge_all(sessions: Sequence[Session]) -> tuple[list[Judged], list[str]]:
