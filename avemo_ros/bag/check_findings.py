@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from avemo_ros.bag.checked import TopicCheck
+from avemo_ros.bag.messages import differs_in
 from avemo_ros.bag.offset import Offset
 from avemo_ros.bag.rhythm import starts_anew
 from avemo_ros.bag.topics import Kind
@@ -61,13 +62,16 @@ def of_definitions(topics: Sequence[TopicCheck], distro: str) -> list[str]:
         distro: of ROS, that the bag says it was recorded with; empty if it does not say.
     """
     found = [one.unreadable for one in topics if one.unreadable]
-    ours = [one.topic for one in topics if one.use and one.definition == "package"]
-    if ours and distro != _DEFINED_BY:
+    ours = [
+        one.topic
+        for one in topics
+        if one.use and one.definition == "package" and differs_in(distro, one.type)
+    ]
+    if ours:
         by = f"ROS {distro}" if distro else "an unknown ROS"
         found.append(
             f"the bag was recorded with {by} and holds no definitions of its messages: "
-            f"{', '.join(ours)} are read by those of ROS {_DEFINED_BY}, and would be read "
-            "wrong where these differ"
+            f"{', '.join(ours)} are read by those of ROS {_DEFINED_BY}, which may be others"
         )
     return found
 

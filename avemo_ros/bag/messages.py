@@ -28,6 +28,8 @@ _OURS: Final = (
     "EmotionEvent",
     "DialogReply",
 )
+_NAMELESS: Final = ("foxy", "galactic", "humble")
+"""Distros whose bags do not say of which distro they are."""
 _SOUND: Final = {
     "audio_common_msgs/msg/AudioData": "uint8[] data",
     AUDIO_DATA: "std_msgs/Header header\naudio_common_msgs/AudioData audio",
@@ -76,3 +78,36 @@ def typestore() -> Typestore:
     store = get_typestore(Stores.ROS2_JAZZY)
     store.register(found)
     return store
+
+
+def differs_in(distro: str, kind: str) -> bool:
+    """Whether a message type, or one that it holds, is another in a distro than in Jazzy.
+
+    Types that no distro brings (ours, those of audio_common) do not differ by distro.
+
+    Args:
+        distro: its name, as bags give it; one that is not known differs.  Bags of distros
+            before Iron give none: "" stands for any of them.
+        kind: as 'sensor_msgs/msg/Image'.
+    """
+    if not distro:
+        return any(differs_in(name, kind) for name in _NAMELESS)
+    try:
+        there = get_typestore(Stores[f"ROS2_{distro.upper()}"]).fielddefs
+    except KeyError:
+        return True
+    here = get_typestore(Stores.ROS2_JAZZY).fielddefs
+    if kind not in here and kind not in there:
+        return False
+    if kind not in here or kind not in there or here[kind] != there[kind]:
+        return True
+    return any(differs_in(distro, inner) for inner in _held_by(here[kind]))
+
+
+def _held_by(definition: object) -> set[str]:
+    """Names of message types in a definition of rosbags, however deep it nests them."""
+    if isinstance(definition, str):
+        return {definition} if "/msg/" in definition else set()
+    if isinstance(definition, (tuple, list)):
+        return {name for part in definition for name in _held_by(part)}
+    return set()
