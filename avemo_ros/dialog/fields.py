@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -120,6 +120,24 @@ class Fields:
     def inner(self, name: str) -> Fields:
         """A mapping inside."""
         return Fields(self._get(name, None), self._file, self._below(name))
+
+    def conditions(
+        self, name: str, allowed: Mapping[str, Iterable[str]]
+    ) -> dict[str, frozenset[str]]:
+        """A mapping from conditions to the names that fulfil each; empty if it is not there.
+
+        Args:
+            name: of the mapping.
+            allowed: names by condition.
+        """
+        if not self.has(name):
+            return {}
+        inner = self.inner(name)
+        found = {
+            one: inner.choices(one, names) for one, names in allowed.items() if inner.has(one)
+        }
+        inner.finish()
+        return found
 
     def rows(self, name: str) -> tuple[Fields, ...]:
         """A list of mappings."""

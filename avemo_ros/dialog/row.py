@@ -51,15 +51,7 @@ class Row:
         Raises:
             DialogError: a value is not allowed.
         """
-        when = {}
-        if fields.has("when"):
-            inner = fields.inner("when")
-            when = {
-                name: inner.choices(name, allowed)
-                for name, allowed in _CONDITIONS.items()
-                if inner.has(name)
-            }
-            inner.finish()
+        when = fields.conditions("when", _CONDITIONS)
         (strategy,) = fields.choices("strategy", strategies)
         row = cls(
             when=when,

@@ -79,15 +79,7 @@ class TextRow:
         Raises:
             DialogError: a value is not allowed.
         """
-        when = {}
-        if fields.has("when"):
-            inner = fields.inner("when")
-            when = {
-                name: inner.choices(name, allowed)
-                for name, allowed in _CONDITIONS.items()
-                if inner.has(name)
-            }
-            inner.finish()
+        when = fields.conditions("when", _CONDITIONS)
         slots = _slots(when)
         texts = tuple(
             Template.read(text, fields, "texts", slots) for text in fields.texts("texts", least)
