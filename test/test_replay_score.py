@@ -49,7 +49,23 @@ def test_a_segments_answer_is_its_mean_distribution() -> None:
             "confidence": pytest.approx(0.491667),
             "hops": 2,
             "unknown": 0.0,
+            "claims": [
+                {"start_s": 0.0, "end_s": 0.0, "label": "sad"},
+                {"start_s": 0.0, "end_s": 0.1, "label": "happy"},
+            ],
         }
+    ]
+
+
+def test_claims_of_a_segment_are_told_from_change_to_change() -> None:
+    labels = ["sad"] * 5 + ["unknown"] * 3 + ["-"] * 2 + ["sad"] * 4
+    given = session(stream(labels, start=1.0), seg(1.05, 3, "sad", "f1"))
+    (row,) = score([given], rounds=0)["segments"]["list"]
+    told = [(item["start_s"], item["end_s"], item["label"]) for item in row["claims"]]
+    assert told == [
+        (1.05, pytest.approx(1.4), "sad"),
+        (pytest.approx(1.4), pytest.approx(1.9), ""),
+        (pytest.approx(1.9), pytest.approx(2.3), "sad"),
     ]
 
 

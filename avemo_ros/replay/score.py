@@ -15,7 +15,8 @@ from avemo_ros.evaluate.metrics import NO_ANSWER
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.affect import affect
 from avemo_ros.replay.answers import Answers, of_hops, of_segments, status_of
-from avemo_ros.replay.matching import Judged, judge
+from avemo_ros.replay.claims import claims
+from avemo_ros.replay.matching import Judged, JudgedHop, judge
 from avemo_ros.replay.parts import USED, by_name, by_part, used
 from avemo_ros.replay.rates import LEAST, LEVEL, Bootstrap, calibration, coverage, rates
 from avemo_ros.replay.session import Session
@@ -62,7 +63,7 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
     segments = of_segments(judged, (group(at, place) for at, place in asked))
     estimates = [hop.estimate for _, hop in hops]
     hop_s = _hop_s(kept)
-    listed = _listed(judged, segments)
+    listed = _listed(judged, segments, hop_s)
     return as_json(
         {
             "classes": EMOTIONS,
@@ -157,33 +158,38 @@ def _hop_s(sessions: Iterable[Session]) -> float:
     return to_s(round(float(np.median(steps)))) if steps else _HOP_S
 
 
-def _listed(judged: Sequence[Judged], segments: Answers) -> list[dict[str, Any]]:
+def _listed(judged: Sequence[Judged], segments: Answers, hop_s: float) -> list[dict[str, Any]]:
     """What was said of each segment, in the order of `segments`."""
     shares = segments.log_probabilities.exp()
     said, told = segments.said.tolist(), segments.told.tolist()
     rows: list[dict[str, Any]] = []
     for one in judged:
-        claims: dict[int, list[bool]] = {}
+        hops: dict[int, list[JudgedHop]] = {}
         for hop in one.hops:
-            claimed = hop.estimate is not None and hop.estimate.label in EMOTIONS
-            claims.setdefault(hop.segment, []).append(claimed)
+            hops.setdefault(hop.segment, []).append(hop)
+        zero_ns = one.session.replayed.zero_ns
         for place in _asked(one):
-            at, truth = len(rows), one.truth[place]
+            at, truth, own = len(rows), one.truth[place], hops[place]
+            silent = sum(
+                hop.estimate is None or hop.estimate.label not in EMOTIONS for hop in own
+            )
+            start_s = to_s(truth.start_ns - zero_ns)
             answer = "" if said[at] == NO_ANSWER else EMOTIONS[said[at]]
             row = shares[at].tolist() if told[at] else None
             rows.append(
                 {
                     "session": one.session.name,
                     "person": truth.person,
-                    "start_s": to_s(truth.start_ns - one.session.replayed.zero_ns),
-                    "end_s": to_s(truth.end_ns - one.session.replayed.zero_ns),
+                    "start_s": start_s,
+                    "end_s": to_s(truth.end_ns - zero_ns),
                     "truth": truth.label,
                     "answer": answer,
                     "right": answer == truth.label,
                     "truth_probability": row[EMOTIONS.index(truth.label)] if row else None,
                     "confidence": max(row) if row else None,
-                    "hops": len(claims[place]),
-                    "unknown": 1 - sum(claims[place]) / len(claims[place]),
+                    "hops": len(own),
+                    "unknown": silent / len(own),
+                    "claims": claims(own, zero_ns, start_s, hop_s),
                 }
             )
     return rows
