@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ HALL = session("hall", [seg(0, 9, "happy", "Anna")])
 
 def run(*sessions: Any, limit: str = "ua=0.3") -> Outcome:
     return outcome(sessions, thresholds=read_thresholds([limit], []))
+
+
+def page(names: list[str], results: list[dict[str, Any]]) -> str:
+    return render(compare(names, results), results)
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +105,11 @@ def test_each_bag_has_its_differences(found: dict[str, Any]) -> None:
     assert hall["accuracy"]["verdicts"][1] == "worse"
 
 
-def test_limits_of_every_run_are_shown(found: dict[str, Any]) -> None:
+def test_limits_of_every_run_are_shown(
+    found: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
+) -> None:
     assert [run["thresholds"][0]["passed"] for run in found["runs"]] == [True, False]
-    text = render(found)
+    text = render(found, [before, after])
     assert "ua not below 0.99" in text
     assert ">failed<" in text
 
@@ -123,7 +130,7 @@ def test_what_reads_the_same_is_the_same(before: dict[str, Any]) -> None:
     other["figures"]["ece"] = before["figures"]["ece"] + 2e-5
     other["figures"]["ua"], before = 0.30051, copy.deepcopy(before)
     before["figures"]["ua"] = 0.30049
-    text = render(compare(["a", "b"], [before, other]))
+    text = page(["a", "b"], [before, other])
     assert ">+0.1 points<" in text
     assert "0.0 points" not in text
 
@@ -141,7 +148,7 @@ def test_of_three_runs_each_has_its_own_verdict(
     assert f"{values[1]} same" in line
     # Right below its run's name.
     assert names.index("same") + len("same") == line.index(" same")
-    assert "Difference of after" in render(found)
+    assert "Difference of after" in render(found, [before, before, after])
 
 
 def test_a_run_against_itself_differs_nowhere(before: dict[str, Any]) -> None:
@@ -152,7 +159,7 @@ def test_a_run_against_itself_differs_nowhere(before: dict[str, Any]) -> None:
     assert found["runs"][1]["settings"] == {}
     for item in found["figures"]:
         assert item["verdicts"][1] == "same"
-    assert "every segment gets the same answer" in render(found)
+    assert "every segment gets the same answer" in render(found, [before, before])
 
 
 def test_the_sign_test_is_that_of_a_fair_coin(before: dict[str, Any]) -> None:
@@ -171,7 +178,7 @@ def test_other_settings_and_models_are_named(before: dict[str, Any]) -> None:
     other = copy.deepcopy(before)
     other["settings"]["emotion.hop_s"] = 0.5
     other["model"]["ids"] = ["made-2"]
-    text = render(compare(["a", "b"], [before, other]))
+    text = page(["a", "b"], [before, other])
     assert "emotion.hop_s = 0.5" in text
     assert "made-2" in text
 
@@ -209,19 +216,115 @@ def test_a_result_comes_back_from_its_file(tmp_path: Path, before: dict[str, Any
     assert read_result(path) == before
 
 
+def part(text: str, title: str) -> ET.Element:
+    """A section of the page."""
+    begin = text.index(f"<h2>{title}</h2>")
+    return ET.fromstring(f"<section>{text[begin : text.index('</section>', begin)]}</section>")
+
+
+def test_plots_of_the_runs_are_side_by_side(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    text = page(["before", "after"], [before, after])
+    for title, figure in (("Confusion", "table"), ("Confidence", "svg")):
+        pairs = part(text, title).findall("div")
+        assert len(pairs) == 2
+        for pair in pairs:
+            assert [place.findtext("h3") for place in pair] == ["before", "after"]
+            drawn = [ET.tostring(next(place.iter(figure))) for place in pair]
+            # The second run says otherwise, so what is drawn of it is not that of the first.
+            assert title != "Confusion" or drawn[0] != drawn[1]
+    confused = part(text, "Confusion").findall("div")[0]
+    cells = [
+        {cell.get("title") for cell in place.iter("td") if cell.text} for place in confused
+    ]
+    assert "fear taken for surprise: 1" in cells[0] - cells[1]
+    assert "fear taken for fear: 1" in cells[1] - cells[0]
+
+
+def bars(section: ET.Element, kind: str) -> list[str]:
+    """What the pointer is told of the bars of one kind."""
+    return [
+        bar.findtext("title") or "" for bar in section.iter("rect") if bar.get("class") == kind
+    ]
+
+
+def test_claims_of_the_runs_are_below_one_truth(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    kitchen = part(page(["before", "after"], [before, after]), "Timeline of kitchen")
+    names = [item.text for item in kitchen.iter("text") if item.find("title") is not None]
+    assert names == ["truth", "before", None, "after", None]
+    assert [text.split(": ")[1] for text in bars(kitchen, "truth")] == [
+        "neutral",
+        "happy",
+        "fear",
+    ]
+    said = bars(kitchen, "said")
+    claims = [
+        (name, claim["label"])
+        for name, run in (("before", before), ("after", after))
+        for item in run["overall"]["segments"]["list"]
+        if item["session"] == "kitchen"
+        for claim in item["claims"]
+        if claim["label"]
+    ]
+    assert [(text.split(", ")[0], text.split(": ")[1].split(";")[0]) for text in said] == claims
+    assert ("before", "surprise") in claims
+    assert ("after", "fear") in claims
+    assert "right: fear" in bars(kitchen, "right")
+    assert "wrong: fear" in bars(kitchen, "wrong")
+
+
+def test_runs_of_other_labels_show_each_its_truth(before: dict[str, Any]) -> None:
+    other = run(KITCHEN, session("hall", [seg(0, 9, "sad", "Anna")])).result
+    hall = part(page(["a", "b"], [before, other]), "Timeline of hall")
+    assert [text.split(": ")[1] for text in bars(hall, "truth")] == ["happy", "sad"]
+    fewer = run(KITCHEN).result
+    hall = part(page(["a", "b"], [fewer, before]), "Timeline of hall")
+    names = [item.text for item in hall.iter("text") if item.find("title") is not None]
+    assert names == ["truth", "b", None]
+
+
+def test_a_file_without_claims_shows_its_answers_and_says_so(before: dict[str, Any]) -> None:
+    old = copy.deepcopy(before)
+    for item in old["overall"]["segments"]["list"]:
+        del item["claims"]
+    text = page(["old", "new"], [old, before])
+    assert "A file of an older version tells no claims" in text
+    assert "older version" not in page(["a", "b"], [before, before])
+    kitchen = part(text, "Timeline of kitchen")
+    said = [text for text in bars(kitchen, "said") if text.startswith("old")]
+    assert [text.split(": ")[1].split(";")[0] for text in said] == [
+        "neutral",
+        "happy",
+        "surprise",
+    ]
+
+
+def test_the_worst_segments_of_any_run_are_listed_with_all_answers(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    worst = part(page(["before", "after"], [before, after]), "Worst segments")
+    rows = ["".join(row.itertext()) for row in worst.iter("tr")]
+    (fear,) = [row for row in rows if row.startswith("kitchen, 6.0 to 9.0 s")]
+    assert "surprise wrong" in fear
+    assert "fear right" in fear
+
+
 def test_names_with_markup_are_shown_and_not_run(before: dict[str, Any]) -> None:
     evil = "<script>alert(1)</script>"
     other = run(session(evil, [seg(0, 9, "sad", "Anna")])).result
-    text = render(compare([evil, "b"], [other, before]))
+    text = page([evil, "b"], [other, before])
     assert "<script" not in text
     assert "&lt;script&gt;" in text
 
 
 def test_the_page_opens_in_a_browser_without_complaint_or_request(
-    found: dict[str, Any], tmp_path: Path
+    found: dict[str, Any], before: dict[str, Any], after: dict[str, Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "page.html"
-    write_comparison(path, found)
+    write_comparison(path, found, [before, after])
     shown = show(path, tmp_path)
     assert shown.complaints == []
     assert shown.requests == set()

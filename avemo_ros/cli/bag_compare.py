@@ -49,11 +49,12 @@ def run(args: argparse.Namespace) -> int:
         refuse_existing(outputs)
     if len(args.results) < _FEWEST:
         raise ConfigError("number of results", len(args.results), "two or more")
-    found = compare(_names(args.results), [read_result(path) for path in args.results])
+    results = [read_result(path) for path in args.results]
+    found = compare(_names(args.results), results)
     if args.json is not None:
         write_json(args.json, found)
     if args.report is not None:
-        write_comparison(args.report, found)
+        write_comparison(args.report, found, results)
     if not args.quiet:
         print("\n".join(summary(found)))
         for path in outputs:

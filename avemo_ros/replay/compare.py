@@ -144,7 +144,7 @@ def _bags(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _segments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Segments that every run has judged, and whether each run does better than the first."""
     by_place = [
-        {_place(item): item for item in run["overall"]["segments"]["list"]} for run in results
+        {place_of(item): item for item in run["overall"]["segments"]["list"]} for run in results
     ]
     made = []
     for place, first in by_place[0].items():
@@ -168,7 +168,8 @@ def _segments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return made
 
 
-def _place(item: Mapping[str, Any]) -> tuple[object, ...]:
+def place_of(item: Mapping[str, Any]) -> tuple[object, ...]:
+    """Of which stretch a row of `segments.list` is: the same in every run."""
     return (
         item["session"],
         item["person"],

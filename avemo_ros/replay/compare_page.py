@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from avemo_ros.replay import compare_charts as charts
+from avemo_ros.replay.compare_timeline import timelines, where
 from avemo_ros.replay.figures import FIGURES, SHARE, Figure, as_shown, in_words
 from avemo_ros.replay.report_parts import (
     Html,
@@ -27,25 +29,28 @@ _MOST_SEGMENTS: Final = 300
 """Changed segments that are listed."""
 
 
-def write_comparison(path: Path, comparison: Mapping[str, Any]) -> None:
+def write_comparison(
+    path: Path, comparison: Mapping[str, Any], results: Sequence[Mapping[str, Any]]
+) -> None:
     """Write the page in one atomic step.
 
     Args:
         path: of the file.
         comparison: as `compare` gives it.
+        results: of each run, as `compare` took them.
 
     Raises:
         OutputError: the file cannot be written.
     """
     try:
         with replaced(path) as made:
-            made.write_text(render(comparison), encoding="utf-8")
+            made.write_text(render(comparison, results), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
-def render(comparison: Mapping[str, Any]) -> str:
-    """The page as text."""
+def render(comparison: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> str:
+    """The page as text; the arguments are those of `write_comparison`."""
     runs = comparison["runs"]
     names = [run["name"] for run in runs]
     return page(
@@ -56,8 +61,12 @@ def render(comparison: Mapping[str, Any]) -> str:
             _runs(runs),
             _figures(names, comparison["figures"]),
             _limits(runs),
+            charts.confusion(names, results),
+            charts.certainty(names, results),
             _segments(names, comparison["segments"]),
+            charts.worst(names, results),
             _bags(names, comparison["bags"]),
+            *timelines(names, results),
         ),
         _FOOTER,
     )
@@ -189,8 +198,7 @@ def _segments(names: Sequence[str], segments: Sequence[Mapping[str, Any]]) -> st
         ):
             told = "" if sure is None else f" {number(100 * sure, 0)} %"
             cells.append(Html(f"{word(answer)}{told}{_MARKS.get(change, '')}"))
-        where = f"{item['session']}, {item['start_s']:.1f} to {item['end_s']:.1f} s"
-        rows.append((where, word(item["truth"]), *cells, item["person"] or "-"))
+        rows.append((where(item), word(item["truth"]), *cells, item["person"] or "-"))
     more = len(segments) - _MOST_SEGMENTS
     return section(
         "Segments that are answered otherwise",

@@ -38,12 +38,14 @@ def confusion(overall: Mapping[str, Any]) -> str:
             f"row; small: {items}."
             + (f" {lost} without an answer are in no cell and count as wrong." if lost else "")
         )
-        matrix = _matrix(overall["classes"], found["confusion"])
-        drawn.append(f"<div>{paragraph(told)}{matrix}</div>")
+        drawn.append(
+            f"<div>{paragraph(told)}{matrix(overall['classes'], found['confusion'])}</div>"
+        )
     return section("Confusion", f'<div class="pair">{"".join(drawn)}</div>' if drawn else "")
 
 
-def _matrix(names: Sequence[str], rows: Sequence[Sequence[int]]) -> str:
+def matrix(names: Sequence[str], rows: Sequence[Sequence[int]]) -> str:
+    """A confusion matrix; rows are the truth, in % of the row."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     lines = []
     for place, (name, row) in enumerate(zip(names, rows, strict=True)):
@@ -66,33 +68,22 @@ def certainty(overall: Mapping[str, Any]) -> str:
     """Calibration, and what an 'unknown' costs and gains."""
     calibration, coverage = overall["calibration"], overall["coverage"]
     drawn = []
-    if calibration["items"]:
-        bins = calibration["bins"]
-        edges = [place / len(bins["counts"]) for place in range(len(bins["counts"]) + 1)]
+    chart = reliability_chart(overall)
+    if chart:
         told = (
             f"ECE {percent(calibration['ece'])}, NLL {number(calibration['nll'], 3)}, Brier "
             f"score {number(calibration['brier'], 3)}, over {calibration['items']} frames "
             "with a distribution. On the dashed line confidence is what it says."
         )
-        chart = reliability(edges, bins["counts"], bins["confidence"], bins["accuracy"])
         drawn.append(f"<div><h3>Calibration</h3>{paragraph(told)}{chart}</div>")
-    points = [
-        (item["coverage"], item["accuracy"])
-        for item in coverage["curve"]
-        if item["accuracy"] is not None
-    ]
-    if points:
-        at = None
-        if coverage["accuracy"] is not None:
-            at = (coverage["share"], coverage["accuracy"])
+    chart = coverage_chart(overall)
+    if chart:
         told = (
             f"A label was claimed in {percent(coverage['share'])} of the frames, and "
             f"{percent(coverage['accuracy'])} of the claims are right. The curve: other limits "
             "of confidence; the dot: the settings in use."
         )
-        drawn.append(
-            f"<div><h3>Coverage</h3>{paragraph(told)}{coverage_curve(points, at)}</div>"
-        )
+        drawn.append(f"<div><h3>Coverage</h3>{paragraph(told)}{chart}</div>")
     why = table(
         ("No claim because", "Frames", "Share"),
         [
@@ -103,6 +94,30 @@ def certainty(overall: Mapping[str, Any]) -> str:
     )
     pair = f'<div class="pair">{"".join(drawn)}</div>' if drawn else ""
     return section("Confidence", pair, why)
+
+
+def reliability_chart(overall: Mapping[str, Any]) -> str:
+    """The reliability diagram; '' without any distribution."""
+    bins = overall["calibration"]["bins"]
+    if not bins:
+        return ""
+    count = len(bins["counts"])
+    edges = [place / count for place in range(count + 1)]
+    return reliability(edges, bins["counts"], bins["confidence"], bins["accuracy"])
+
+
+def coverage_chart(overall: Mapping[str, Any]) -> str:
+    """Accuracy over coverage; '' without any distribution."""
+    found = overall["coverage"]
+    points = [
+        (item["coverage"], item["accuracy"])
+        for item in found["curve"]
+        if item["accuracy"] is not None
+    ]
+    if not points:
+        return ""
+    at = None if found["accuracy"] is None else (found["share"], found["accuracy"])
+    return coverage_curve(points, at)
 
 
 def grounds(overall: Mapping[str, Any]) -> str:

@@ -53,6 +53,7 @@ dt{font-size:13px}dd{margin:0}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;
 padding:16px 18px;margin:0 0 16px}
 .pair{display:flex;flex-wrap:wrap;gap:12px 36px}.pair>*{flex:1 1 320px;min-width:0}
+.matrices>*{flex-basis:430px;max-width:540px}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:4px 24px;
 margin-top:12px}.chart{display:block;width:100%;max-width:460px;height:auto}
 svg{font:12px system-ui,sans-serif}

@@ -97,6 +97,27 @@ def draw(track: Track, timeline: Timeline) -> str:
     return canvas.svg(f"Timeline of {track.name or 'whom the robot attends to'}")
 
 
+def draw_claims(
+    what: str, duration_s: float, rows: Sequence[tuple[str, str, Sequence[Mark]]]
+) -> str:
+    """Rows of labelled stretches alone, one under the other.
+
+    Args:
+        what: is drawn, for those who cannot see it.
+        duration_s: of the recording.
+        rows: of each its name, its kind ('truth', 'said', or 'judged', whose labels are
+            'right', 'wrong' and 'blank'), and what it holds.
+    """
+    canvas = _Canvas(Timeline(what, 0, duration_s))
+    for name, kind, marks in rows:
+        if kind == "judged":
+            canvas.row(name, _RIGHT, _judged(canvas, marks))
+        else:
+            height = _TRUTH if kind == "truth" else _CLAIM
+            canvas.row(name, height, _labels(canvas, marks, kind))
+    return canvas.svg(what)
+
+
 class _Canvas:
     """Rows from top to bottom over one axis of time."""
 
@@ -260,12 +281,12 @@ def _curve(
     return [began, *(canvas.x(canvas.t(item.stamp_ns)) for item in kept)], [kept[0], *kept]
 
 
-def legend(labels: Iterable[str]) -> Html:
-    """What the colours mean."""
+def legend(labels: Iterable[str], *, grounds: bool = True) -> Html:
+    """What the colours mean; `grounds`: with those of face and voice."""
     keys = [f'<li><i style="background:var(--{name})"></i>{name}</li>' for name in labels]
     keys.append('<li><i class="none"></i>no claim</li>')
     keys += [f'<li><i style="background:var(--{name})"></i>{name}</li>'
-             for name in ("face", "voice")]  # fmt: skip
+             for name in ("face", "voice") if grounds]  # fmt: skip
     keys += [f'<li><i style="background:var(--{colour})"></i>{name}</li>'
              for colour, name in (("good", "right"), ("bad", "wrong"))]  # fmt: skip
     return Html(f'<ul class="legend">{"".join(keys)}</ul>')
