@@ -87,9 +87,22 @@ def summary(found: Mapping[str, Any]) -> list[str]:
         f"{run['name']}: {counted(run['segments_better'], 'segment')} better, "
         f"{run['segments_worse']} worse"
         + ("" if run["sign_test"] is None else f" (sign test: {run['sign_test']:.2g})")
+        + _gained(run["paired"])
         for run in runs[1:]
     ]
     return lines
+
+
+def _gained(found: Mapping[str, Any]) -> str:
+    """The difference in accuracy over the same segments, where it has an interval."""
+    rate = found["segment_accuracy"]
+    if rate["interval"] is None:
+        return ""
+    low, high = (f"{100 * end:+.1f}" for end in rate["interval"])
+    return (
+        f"; accuracy of the same segments {100 * rate['difference']:+.1f} points "
+        f"({low} to {high}, over {found['groups']} {found['over']})"
+    )
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

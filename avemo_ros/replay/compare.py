@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.measure import as_json
+from avemo_ros.replay.compare_paired import paired
 from avemo_ros.replay.figures import FIGURES, SCHEMA, Figure, as_shown
 
 COMPARISON: Final = "avemo-replay-compare-1"
@@ -50,10 +51,13 @@ def compare(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[
     """
     figures = [_figure(item, [run["figures"] for run in results]) for item in FIGURES.values()]
     segments = _segments(results)
+    # Files of older versions do not say how many segments are of people without names.
+    named = all(run["overall"].get("unnamed") == 0 for run in results)
     found = {
         "schema": COMPARISON,
         "runs": [
             _run(name, run, results[0], segments, place)
+            | {"paired": paired(segments, place, named=named) if place else None}
             for place, (name, run) in enumerate(zip(names, results, strict=True))
         ],
         "figures": [item for item in figures if any(v is not None for v in item["values"])],

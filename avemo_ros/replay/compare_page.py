@@ -10,6 +10,7 @@ from typing import Any, Final
 from avemo_ros.replay import compare_charts as charts
 from avemo_ros.replay.compare_timeline import timelines, where
 from avemo_ros.replay.figures import FIGURES, SHARE, Figure, as_shown, in_words
+from avemo_ros.replay.rates import LEAST
 from avemo_ros.replay.report_parts import (
     Html,
     breakable,
@@ -85,21 +86,46 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
                 ),
                 _colour(f"{run['segments_worse']}", "worse" if run["segments_worse"] else ""),
                 "-" if chance is None else f"{chance:.2g}",
+                *(_gained(run["paired"], name) for name in ("segment_accuracy", "segment_ua")),
                 len(run["failed_bags"]),
                 ", ".join(run["models"]) or "-",
                 " ".join([run["sha256"][:12] or "-", *run["precision"]]),
                 changed or "-",
             )
         )
-    head = ("Run", "Segments better", "Worse", "Sign test", "Bags lost", "Model", "SHA-256")
+    head = ["Run", "Segments better", "Worse", "Sign test", "Accuracy of segments", "UA"]
+    head += ["Bags lost", "Model", "SHA-256", "Other settings"]
     return section(
         "Runs",
         paragraph(
             "Better and worse: segments that became right and wrong. Sign test: the "
-            "probability of so uneven a split by chance."
+            "probability of so uneven a split by chance, each segment taken for itself. "
+            + _paired_told(runs)
         ),
-        table((*head, "Other settings"), rows, kind="named"),
+        table(head, rows, kind="named"),
     )
+
+
+def _paired_told(runs: Sequence[Mapping[str, Any]]) -> str:
+    found = runs[-1]["paired"]
+    over, groups = found["over"], found["groups"]
+    told = "Accuracy and UA: differences over the segments that all runs have judged"
+    if groups < LEAST[over]:
+        return f"{told}; {groups} {over} are too few for intervals."
+    return (
+        f"{told}, with {100 * found['level']:.0f} % intervals; both runs were drawn together, "
+        f"over {groups} {over} in {found['rounds']} rounds."
+    )
+
+
+def _gained(found: Mapping[str, Any] | None, name: str) -> str:
+    """A difference in points with its interval; '-' of the first run."""
+    if found is None or found[name]["difference"] is None:
+        return "-"
+    ends = found[name]["interval"]
+    moved = as_shown(found[name]["difference"], SHARE)
+    told = f"{moved:+.1f} points" if moved or ends else "same"
+    return told if ends is None else f"{told} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
 
 
 def _figures(names: Sequence[str], figures: Sequence[Mapping[str, Any]]) -> str:
@@ -110,7 +136,7 @@ def _figures(names: Sequence[str], figures: Sequence[Mapping[str, Any]]) -> str:
         "Figures of all bags",
         paragraph(
             "Better and worse say which way a figure went, not that this is more than chance: "
-            "see the sign test for that."
+            "see the sign test and the intervals of the differences for that."
         ),
         table(("Figure", *_head(names)), rows, kind="slim"),
     )

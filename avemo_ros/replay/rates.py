@@ -185,12 +185,13 @@ def _coverage_intervals(given: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
     hops, claimed, correct = drawn.T
     some = claimed > 0
     return {
-        "share": _percentiles(claimed / hops),
-        "accuracy": _percentiles(correct[some] / claimed[some]) if some.any() else None,
+        "share": percentiles(claimed / hops),
+        "accuracy": percentiles(correct[some] / claimed[some]) if some.any() else None,
     }
 
 
-def _percentiles(values: np.ndarray[Any, Any]) -> tuple[float, float] | None:
+def percentiles(values: np.ndarray[Any, Any]) -> tuple[float, float] | None:
+    """The interval of what was drawn; None without any width."""
     low, high = np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return _with_spread(float(low), float(high))
 

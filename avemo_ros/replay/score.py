@@ -53,7 +53,7 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
     asked = [(at, place) for at, one in enumerate(judged) for place in _asked(one)]
     persons = {people[at][place] for at, place in asked if judged[at].named(place)}
     unnamed = sum(not judged[at].named(place) for at, place in asked)
-    over = _drawn(len(persons), unnamed, len({at for at, _ in asked}))
+    over = drawn(len(persons), unnamed, len({at for at, _ in asked}))
     bootstrap = Bootstrap(over, rounds)
 
     def group(at: int, place: int) -> str:
@@ -108,11 +108,16 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
     )
 
 
-def _drawn(persons: int, unnamed: int, bags: int) -> str:
+def drawn(persons: int, unnamed: int, bags: int) -> str:
     """What the bootstrap draws: the largest units of which there are enough.
 
     Answers on one person are alike, and those of one recording.  Who has no name may be the
     same one in every bag, so persons are counted only where all are named.
+
+    Args:
+        persons: with names.
+        unnamed: segments of others.
+        bags: with segments.
     """
     if not unnamed and persons >= LEAST["persons"]:
         return "persons"
