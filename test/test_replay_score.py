@@ -144,11 +144,11 @@ def test_intervals_are_over_persons_where_there_are_enough(
     assert low <= found["frames"]["accuracy"] <= high
 
 
-def clips(count: int, person: str = "") -> list[Session]:
+def clips(count: int, person: str = "", shift: float = 0.001) -> list[Session]:
     """Bags of three segments, of which nobody says whom they are about."""
     return [
         session(
-            stream(["sad"] * 9),
+            stream(["sad"] * 9, start=shift * number),
             *(seg(at * 0.3, at * 0.3 + 0.3, label, person)
               for at, label in enumerate(("sad", "happy" if number % 2 else "sad", "fear"))),
             name=f"c{number}",
@@ -159,13 +159,27 @@ def clips(count: int, person: str = "") -> list[Session]:
 
 @pytest.mark.parametrize("person", ["", "f0001", "f1"])
 def test_who_has_no_name_is_not_another_person_in_each_bag(person: str) -> None:
-    """Copies of one clip are no five persons."""
     found = score(clips(5, person), rounds=100)
     assert (found["persons"], found["unnamed"]) == (0, 15)
     assert (found["bootstrap"]["over"], found["bootstrap"]["groups"]) == ("segments", 15)
     assert "over 15 segments" in in_a_sentence(found)
     assert "not all have names" in in_a_sentence(found)
     assert of_whom(found) == "people without names"
+
+
+def test_copies_of_one_recording_count_once_for_intervals() -> None:
+    """Five of two clips with three segments each: these are six, and too few."""
+    found = score(clips(5, shift=0.0), rounds=100)
+    assert found["segments"]["items"] == 15
+    assert (found["bootstrap"]["over"], found["bootstrap"]["groups"]) == ("segments", 6)
+    assert found["segments"]["intervals"] is None
+    assert "c4: labels and estimates are those of c0, as of a copy" in found["notes"][-1]
+    assert len(found["notes"]) == 3
+    found = score(clips(12, shift=0.0), rounds=100)
+    assert found["bootstrap"]["over"] == "segments"
+    # What is of other people is no copy, though all else is alike.
+    named = [*clips(1, "Ada"), replace(clips(1, "Eve")[0], name="eve")]
+    assert score(named, rounds=100)["notes"] == []
 
 
 def test_one_segment_without_a_name_is_enough_to_count_no_persons() -> None:

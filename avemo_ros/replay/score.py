@@ -16,6 +16,7 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.affect import affect
 from avemo_ros.replay.answers import Answers, of_hops, of_segments, status_of
 from avemo_ros.replay.claims import claims
+from avemo_ros.replay.copies import copies, first_alike
 from avemo_ros.replay.matching import Judged, JudgedHop, judge
 from avemo_ros.replay.parts import USED, by_name, by_part, used
 from avemo_ros.replay.rates import LEAST, LEVEL, Bootstrap, calibration, coverage, rates
@@ -53,11 +54,14 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
     asked = [(at, place) for at, one in enumerate(judged) for place in _asked(one)]
     persons = {people[at][place] for at, place in asked if judged[at].named(place)}
     unnamed = sum(not judged[at].named(place) for at, place in asked)
-    over = drawn(len(persons), unnamed, len({at for at, _ in asked}))
+    first = first_alike(judged)
+    notes += copies(judged, first)
+    over = drawn(len(persons), unnamed, len({first[at] for at, _ in asked}))
     bootstrap = Bootstrap(over, rounds)
 
     def group(at: int, place: int) -> str:
-        return {"persons": people[at][place], "bags": str(at)}.get(over, f"{at} {place}")
+        bag = str(first[at])
+        return {"persons": people[at][place], "bags": bag}.get(over, f"{bag} {place}")
 
     frames = of_hops(judged, (group(at, hop.segment) for at, hop in hops))
     segments = of_segments(judged, (group(at, place) for at, place in asked))
