@@ -17,7 +17,15 @@ from avemo_ros.replay.compare_paired import paired
 
 def row(at: int, right: tuple[bool, bool], truth: str = "happy", **more: str) -> dict[str, Any]:
     answers = [truth if yes else "angry" for yes in right]
-    return {"session": "s", "person": "", "truth": truth, "answers": answers, "at": at, **more}
+    sure = [0.5 + at / 1000, 0.4]
+    own = {
+        "session": "s",
+        "person": "",
+        "truth": truth,
+        "answers": answers,
+        "confidences": sure,
+    }
+    return own | more
 
 
 def test_what_both_runs_have_wrong_makes_the_interval_no_wider() -> None:
@@ -64,6 +72,16 @@ def test_units_are_those_of_intervals_of_one_run(
     ]
     found = paired(rows, 1, named=named)
     assert (found["over"], found["groups"]) == (over, groups)
+
+
+def test_copies_of_a_bag_count_once() -> None:
+    rows = [row(at, (False, at < 2), session=f"s{bag}") for bag in range(12) for at in range(4)]
+    found = paired(rows, 1, named=False)
+    assert (found["over"], found["groups"]) == ("segments", 4)
+    assert found["segment_accuracy"] == {"difference": 0.5, "interval": None}
+    # Where no run had an answer nothing says that they are copies.
+    silent = [item | {"confidences": [None, None]} for item in rows]
+    assert paired(silent, 1, named=False)["groups"] == 12
 
 
 def test_segments_of_one_person_are_no_news_of_others() -> None:

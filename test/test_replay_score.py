@@ -177,6 +177,9 @@ def test_copies_of_one_recording_count_once_for_intervals() -> None:
     assert len(found["notes"]) == 3
     found = score(clips(12, shift=0.0), rounds=100)
     assert found["bootstrap"]["over"] == "segments"
+    # Nothing was read from these, so nothing says that they are one.
+    silent = [session(stream(["unknown"] * 9), seg(0, 1, "sad"), name=name) for name in "ab"]
+    assert score(silent, rounds=100)["bootstrap"]["groups"] == 2
     # What is of other people is no copy, though all else is alike.
     named = [*clips(1, "Ada"), replace(clips(1, "Eve")[0], name="eve")]
     assert score(named, rounds=100)["notes"] == []

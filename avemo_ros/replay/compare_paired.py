@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,8 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
     the interval of the difference is then narrower than those of the runs let expect.
 
     Args:
-        segments: judged by every run, each with `session`, `person`, `truth` and `answers`.
+        segments: judged by every run, each with `session`, `person`, `truth`, `answers` and
+            `confidences`.
         place: of the run.
         named: whether all persons have names, so that they can be counted.
 
@@ -32,13 +34,16 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
         `level`, and for `segment_accuracy` and `segment_ua` the `difference` and its
         `interval`; None for what cannot be told.
     """
+    bags = _first_alike(segments)
     over = drawn(
         len({item["person"] for item in segments}) if named else 0,
         0 if named else len(segments),
-        len({item["session"] for item in segments}),
+        len(set(bags.values())),
     )
-    key = {"persons": "person", "bags": "session"}.get(over)
-    units = [item[key] if key else str(at) for at, item in enumerate(segments)]
+    units = [
+        {"persons": item["person"], "bags": bags[item["session"]]}.get(over, f"{bag} {at}")
+        for item, (bag, at) in zip(segments, _numbered(segments, bags), strict=True)
+    ]
     names, members = np.unique(np.asarray(units, dtype=str), return_inverse=True)
     enough = len(names) >= LEAST[over]
     found: dict[str, Any] = {
@@ -61,6 +66,32 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
         for name, values in zip(_RATES, many, strict=True):
             found[name]["interval"] = percentiles(values)
     return found
+
+
+def _first_alike(segments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """For each bag the first with the same segments and answers: copies count once."""
+    content: dict[str, list[str]] = {}
+    told: set[str] = set()
+    for item in segments:
+        own = {key: value for key, value in item.items() if key != "session"}
+        content.setdefault(item["session"], []).append(repr(sorted(own.items())))
+        if any(sure is not None for sure in item["confidences"]):
+            told.add(item["session"])
+    seen: dict[str, str] = {}
+    return {
+        bag: seen.setdefault("".join(rows), bag) if bag in told else bag
+        for bag, rows in content.items()
+    }
+
+
+def _numbered(
+    segments: Sequence[Mapping[str, Any]], bags: Mapping[str, str]
+) -> Iterator[tuple[str, int]]:
+    """Of each segment its bag, or the one that it copies, and its place in there."""
+    count: Counter[str] = Counter()
+    for item in segments:
+        yield bags[item["session"]], count[item["session"]]
+        count[item["session"]] += 1
 
 
 def _counts(

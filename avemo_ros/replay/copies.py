@@ -10,10 +10,14 @@ from avemo_ros.replay.matching import Judged
 def first_alike(judged: Sequence[Judged]) -> list[int]:
     """For each session the place of the first with the same truths and the same estimates.
 
-    Only what is the same to the last bit counts: time for time, person for person.
+    Only what is the same to the last bit counts: time for time, person for person.  Where
+    nothing was read from a recording, nothing tells it from others of its length.
     """
     seen: dict[tuple[object, ...], int] = {}
-    return [seen.setdefault(_content(one), at) for at, one in enumerate(judged)]
+    return [
+        seen.setdefault(_content(one), at) if _told(one) else at
+        for at, one in enumerate(judged)
+    ]
 
 
 def copies(judged: Sequence[Judged], first: Sequence[int]) -> list[str]:
@@ -29,6 +33,10 @@ def copies(judged: Sequence[Judged], first: Sequence[int]) -> list[str]:
         for at, place in enumerate(first)
         if place != at
     ]
+
+
+def _told(judged: Judged) -> bool:
+    return any(hop.estimate is not None and hop.estimate.probabilities for hop in judged.hops)
 
 
 def _content(judged: Judged) -> tuple[object, ...]:
