@@ -5,18 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from avemo_ros.sink.palette import INKS, variables
+from avemo_ros.sink.palette import sheet
 
 
 @cache
 def style() -> str:
     """The style sheet; `--NAME` is an emotion's colour, `--on-NAME` that of words on it."""
-    light = "".join(variables(name, ink.light) for name, ink in INKS.items())
-    dark = "".join(variables(name, ink.dark) for name, ink in INKS.items())
-    return (
-        f":root{{color-scheme:light dark;{light}{_LIGHT}}}"
-        f"@media(prefers-color-scheme:dark){{:root{{{dark}{_DARK}}}}}{_RULES}"
-    )
+    return sheet(_LIGHT, _DARK, _RULES)
 
 
 _LIGHT: Final = (

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from avemo_ros.sink.palette import INKS, variables
+from avemo_ros.sink.palette import sheet
 
 
 def style() -> str:
     """The rules, with the colours of both."""
-    light = "".join(variables(name, ink.light) for name, ink in INKS.items())
-    dark = "".join(variables(name, ink.dark) for name, ink in INKS.items())
-    return (
-        f":root{{color-scheme:light dark;{light}{_LIGHT}}}"
-        f"@media(prefers-color-scheme:dark){{:root{{{dark}{_DARK}}}}}{_RULES}"
-    )
+    return sheet(_LIGHT, _DARK, _RULES)
 
 
 _LIGHT: Final = (

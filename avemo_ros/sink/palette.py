@@ -54,3 +54,19 @@ def variables(name: str, colour: str) -> str:
     # Equal contrast with white and with near black lies at about this luminance.
     words = "#fff" if luminance < 0.2 else "#10151b"
     return f"--{name}:{colour};--on-{name}:{words};"
+
+
+def sheet(light: str, dark: str, rules: str) -> str:
+    """A style sheet in light and dark that knows the emotions' colours.
+
+    Args:
+        light: variables of the page's own.
+        dark: the same where the reader's system is dark.
+        rules: what uses them.
+    """
+    inks = "".join(variables(name, ink.light) for name, ink in INKS.items())
+    dark_inks = "".join(variables(name, ink.dark) for name, ink in INKS.items())
+    return (
+        f":root{{color-scheme:light dark;{inks}{light}}}"
+        f"@media(prefers-color-scheme:dark){{:root{{{dark_inks}{dark}}}}}{rules}"
+    )
