@@ -341,12 +341,15 @@ def test_an_error_of_the_other_process_comes_with_its_place(bag):
 
 
 _REPLAY = """
+import signal
 import sys
 import time
 from pathlib import Path
 from avemo_ros.config import PipelineConfig
 from avemo_ros.replay.run import replay
 if __name__ == "__main__":
+    # A shell that runs the tests in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     def progress(seconds):
         print(seconds, flush=True)
         time.sleep(60)  # so that it is not over before it can be interrupted
