@@ -142,6 +142,7 @@ class Graph:
         self._nodes: list[ManagedNode] = []
         self._stderr = stderr
         self._lines: list[str] = []
+        self._rest = ""
         self.health: dict[str, DiagnosticStatus] = {}
         self.probe.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 10)
 
@@ -189,7 +190,10 @@ class Graph:
     @property
     def lines(self) -> list[str]:
         """All log lines so far."""
-        self._lines += self._stderr().splitlines()
+        # A line may be read while it is written: its rest comes with the next call.
+        text = self._rest + self._stderr()
+        whole, _, self._rest = text.rpartition("\n")
+        self._lines += whole.splitlines()
         return self._lines
 
     def figure(self, entry: str, key: str) -> str:

@@ -111,7 +111,8 @@ def test_a_clip_gives_states_a_video_with_sound_and_a_page(
     with Recording(bag) as recording:
         assert recording.kinds == {Kind.PICTURES, Kind.SOUND, Kind.STATES}
         pictures = sum(1 for _ in recording.items(frozenset({Kind.PICTURES})))
-    # 45 of them; a busy machine loses some.
+    # 45 of them, from the first on: the player waits for the recorder.  A busy machine may lose
+    # some on the way.
     assert pictures > 20
     states = demo.states()
     times = [state["t"] for state in states if state["attended"]]

@@ -430,6 +430,9 @@ class Demo:
             self._listen_in(listener, nodes)
         sources = []
         for name, parameters in self._source.nodes():
+            if self._record is not None and name == "media_player":
+                # The stack and the recorder; of sound alone this demo listens, too.
+                parameters["subscribers"] = 2 if self._source.has_video else 3
             sources.append(Node(name, parameters, self._out))
             nodes.append(sources[-1])
         started = time.monotonic()

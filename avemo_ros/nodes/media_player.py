@@ -23,9 +23,17 @@ CLOCK: Final = Parameter(
     "Publish /clock and stamp with it: simulated time that starts at 10 s when the file "
     "starts. The other nodes then need use_sim_time.",
 )
+LISTENERS: Final = Parameter(
+    "subscribers",
+    1,
+    "Start when so many subscribe to every topic, or wait_for_subscribers_s is over.",
+    low=1,
+    high=100,
+)
 PARAMETERS: Final = (
     FILE,
     CLOCK,
+    LISTENERS,
     outlets.CAMERA_FRAME,
     outlets.MICROPHONE_FRAME,
     outlets.COMPRESSED,
@@ -109,7 +117,7 @@ class MediaPlayer(Player):
         counts = [
             outlet.subscribers for outlet in (self._pictures, self._sound) if outlet is not None
         ]
-        return sum(counts) if all(counts) else 0
+        return sum(counts) if min(counts) >= self.value(LISTENERS) else 0
 
     def _play_once(self) -> int:
         """Play the file from its start; returns how long it was [ns]."""
