@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+import yaml
 from made_hops import estimate, hop
 
 from avemo_ros.dialog.agent import Agent
 from avemo_ros.dialog.back_end import BackEndError, Message
 from avemo_ros.dialog.config import DialogConfig
-from avemo_ros.dialog.strategy import StrategyTable
+from avemo_ros.dialog.strategy import StrategyTable, default_path
 from avemo_ros.state.estimate import Hop
 
 TABLE = StrategyTable.read()
@@ -72,3 +76,13 @@ def hostile_texts() -> list[str]:
         "a" * 5000,
         "\u0301" * 500,
     ]
+
+
+def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The shipped file with one change, in a folder with its lexicon."""
+    content = yaml.safe_load(default_path().read_text(encoding="utf-8"))
+    change(content)
+    shutil.copy(default_path().parent / "valence.txt", tmp_path)
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path

@@ -380,3 +380,12 @@ def start_graph(
     for graph in graphs:
         graph.close()
         print("\n".join(graph.lines), file=sys.stderr)
+
+
+def recording(
+    start_graph: Callable[..., Graph], out: Path, *parameters: str
+) -> tuple[Graph, Any, Feed]:
+    """A recorder at work, and who publishes for it."""
+    graph = start_graph(f"record_out:={out}", *parameters)
+    node = graph.add(BagRecorder)
+    return graph, node, Feed(graph)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from sounds import loud_and_silent, sample_sound
 
 from avemo_ros.audio import vad
@@ -68,9 +70,6 @@ def test_the_same_sound_gives_the_same_figures_after_a_reset(spoken) -> None:
 
 
 def test_it_agrees_with_the_packages_own_torch_network(spoken) -> None:
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import load_file
-
     spec = importlib.util.find_spec("silero_vad")
     assert spec is not None
     assert spec.submodule_search_locations is not None

@@ -249,7 +249,6 @@ def test_an_interruption_keeps_what_was_made(
 
 
 def test_the_parameter_file_reaches_the_core(run: Run, short: Path, tmp_path: Path) -> None:
-    pytest.importorskip("yaml", reason="PyYAML is not installed")
     path = tmp_path / "p.yaml"
     path.write_text("/**:\n  ros__parameters:\n    emotion:\n      hop_s: 0.5\n")
     status, out, _ = run("predict", short, "--config", path)

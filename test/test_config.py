@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from avemo_ros.config import PipelineConfig, VisionConfig
 from avemo_ros.errors import ConfigError
@@ -82,7 +83,6 @@ def test_every_setting_is_described_and_has_a_range_or_choices(name: str) -> Non
 @pytest.fixture(scope="module")
 def explained(repository: Path) -> dict[str, Any]:
     """config/emotion.yaml as flat names and values."""
-    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     content = yaml.safe_load((repository / "config" / "emotion.yaml").read_text())
     return dict(_flat(content["/**"]["ros__parameters"]))
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from made_dialog import TABLE, Saying, agent, feeling
+from made_dialog import TABLE, Saying, agent, changed, feeling
 
 from avemo_ros.dialog.judging import names_emotion
-from avemo_ros.dialog.strategy import StrategyTable, default_path
+from avemo_ros.dialog.strategy import StrategyTable
 from avemo_ros.dialog.subject import Moment, duration
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
@@ -200,15 +198,6 @@ def test_any_mixture_of_the_phrases_is_answered(seed: int) -> None:
 
 
 # --- the file
-
-
-def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    content = yaml.safe_load(default_path().read_text(encoding="utf-8"))
-    change(content)
-    shutil.copy(default_path().parent / "valence.txt", tmp_path)
-    path = tmp_path / "own.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return path
 
 
 def test_a_table_of_ones_own_may_leave_them_out(tmp_path: Path) -> None:

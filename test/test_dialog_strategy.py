@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from made_dialog import TABLE
+from made_dialog import TABLE, changed
 
 from avemo_ros.dialog.situation import (
     Band,
@@ -26,16 +24,6 @@ from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 
 HIGH = Band.HIGH
-
-
-def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """The shipped file with one change, in a folder with its lexicon."""
-    content = yaml.safe_load(default_path().read_text(encoding="utf-8"))
-    change(content)
-    shutil.copy(default_path().parent / "valence.txt", tmp_path)
-    path = tmp_path / "own.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return path
 
 
 def refused(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:

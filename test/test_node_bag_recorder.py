@@ -27,15 +27,10 @@ ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make s
 bag_recorder = pytest.importorskip("avemo_ros.nodes.bag_recorder")
 record_topic = pytest.importorskip("avemo_ros.nodes.record_topic")
 start_graph = ros.start_graph
+recording = ros.recording
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
 
 Start = Callable[..., Any]
-
-
-def recording(start_graph: Start, out: Path, *parameters: str) -> tuple[Any, Any, Any]:
-    graph = start_graph(f"record_out:={out}", *parameters)
-    node = graph.add(ros.BagRecorder)
-    return graph, node, ros.Feed(graph)
 
 
 def counts(bag: Path) -> dict[str, int]:

@@ -19,15 +19,10 @@ record_stamp = pytest.importorskip("avemo_ros.nodes.record_stamp")
 record_topic = pytest.importorskip("avemo_ros.nodes.record_topic")
 restamp = pytest.importorskip("avemo_ros.nodes.restamp")
 start_graph = ros.start_graph
+recording = ros.recording
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
 
 Start = Callable[..., Any]
-
-
-def recording(start_graph: Start, out: Path, *parameters: str) -> tuple[Any, Any, Any]:
-    graph = start_graph(f"record_out:={out}", *parameters)
-    node = graph.add(ros.BagRecorder)
-    return graph, node, ros.Feed(graph)
 
 
 def ended(node: Any) -> None:
