@@ -8,22 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from avemo_ros.sink.palette import INKS
+from avemo_ros.sink.palette import INKS, sheet
 
 
 def style() -> str:
     """The style sheet."""
-    light = "".join(_ink(name, ink.light) for name, ink in INKS.items())
-    dark = "".join(_ink(name, ink.dark) for name, ink in INKS.items())
     inks = "".join(f".{name}{{--ink-of:var(--{name})}}" for name in INKS)
-    return (
-        f":root{{color-scheme:light dark;{light}{_LIGHT}}}"
-        f"@media(prefers-color-scheme:dark){{:root{{{dark}{_DARK}}}}}{inks}{_RULES}"
-    )
-
-
-def _ink(name: str, colour: str) -> str:
-    return f"--{name}:{colour};"
+    return sheet(_LIGHT, _DARK, inks + _RULES)
 
 
 _LIGHT: Final = (
