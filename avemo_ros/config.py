@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 from avemo_ros.errors import ConfigError
 
@@ -58,6 +58,38 @@ class Validated:
         return value
 
 
+STAMPS: Final = ("header", "arrival")
+"""Where the time of an input comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputConfig(Validated):
+    """Which stamps of images and sound are believed; for every way in.
+
+    The parameters have no group: `max_input_age_s`, `image_stamps`, `audio_stamps`.
+    """
+
+    max_input_age_s: float = setting(
+        5.0,
+        "Input whose stamp is older than this when it arrives is left out [s]; 0 accepts any "
+        "stamp, e.g. of a bag that is played without /clock.",
+        low=0.0,
+        high=1e9,
+    )
+    image_stamps: str = setting(
+        "header",
+        "Time of an image: 'header' is the stamp in its header; 'arrival' is when it came, for "
+        "a driver that does not stamp or uses another clock (seconds since boot).",
+        choices=STAMPS,
+    )
+    audio_stamps: str = setting(
+        "header",
+        "Time of sound: 'header' is the stamp in its header; 'arrival' is when it came, freed "
+        "of jitter by the count of samples.",
+        choices=STAMPS,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class VisionConfig(Validated):
     """From a picture to face tracks."""
@@ -79,7 +111,9 @@ class VisionConfig(Validated):
     )
     track_timeout_s: float = setting(
         0.7,
-        "An id ends when its face was not found for this long [s]; it is never given again.",
+        "An id ends, and a face is out of view, when it was not found for this long [s]; an id "
+        "is never given again.  Where images come more slowly than that, a face may be missed "
+        "for two and a half of their intervals.",
         low=0.05,
         high=5.0,
     )
@@ -138,7 +172,11 @@ class EmotionConfig(Validated):
     _group = "emotion"
 
     hop_s: float = setting(
-        0.1, "Time from one estimate to the next [s of sensor time].", low=0.03, high=2.0
+        0.1,
+        "Least time from one estimate to the next [s of sensor time]; an estimate is made when "
+        "an image was looked at, and by the sound where no images come.",
+        low=0.03,
+        high=2.0,
     )
     window_s: float = setting(
         3.0,
@@ -147,18 +185,32 @@ class EmotionConfig(Validated):
         low=1.0,
         high=10.0,
     )
+    audio_lag_s: float = setting(
+        0.1,
+        "The voice's window ends this long before the estimate [s], so that no image waits for "
+        "its sound; where sound usually comes later than that, it ends by so much earlier.",
+        low=0.0,
+        high=1.0,
+    )
     warm_up_s: float = setting(
         1.0, "No claim before a person was observed for this long [s].", low=0.3, high=10.0
     )
     max_wait_s: float = setting(
         0.2,
-        "An estimate waits this long for the slower of picture and sound before it does "
-        "without [s of sensor time].",
+        "An estimate waits this long for sound that is later than usual, and sound for an "
+        "image that is, before it does without [s of sensor time].",
         low=0.0,
         high=2.0,
     )
     stale_after_s: float = setting(
         1.0, "Input older than this is stale: the state says so [s].", low=0.2, high=30.0
+    )
+    latency_budget_s: float = setting(
+        0.15,
+        "A live system that needs longer than this from the arrival of an image to the "
+        "estimate sheds work: frame rate first, then voice rate, then the smallest faces [s].",
+        low=0.02,
+        high=5.0,
     )
     min_confidence: float = setting(
         0.35,
@@ -183,13 +235,6 @@ class EmotionConfig(Validated):
         "Least time of speech within the window for the voice to count [s].",
         low=0.0,
         high=10.0,
-    )
-    face_hold_s: float = setting(
-        0.7,
-        "A face that was not found for this long is no longer in view [s]; keep it at "
-        "vision.track_timeout_s.",
-        low=0.05,
-        high=5.0,
     )
     face_rate_hz: float = setting(
         15.0,
@@ -320,6 +365,7 @@ class SteadyConfig(Validated):
 class PipelineConfig:
     """The whole core's configuration."""
 
+    input: InputConfig = InputConfig()
     vision: VisionConfig = VisionConfig()
     audio: AudioConfig = AudioConfig()
     emotion: EmotionConfig = EmotionConfig()
@@ -327,24 +373,23 @@ class PipelineConfig:
     steady: SteadyConfig = SteadyConfig()
 
     def __post_init__(self) -> None:
-        emotion = self.emotion
-        if emotion.warm_up_s > emotion.window_s:
-            raise ConfigError(
-                "emotion.warm_up_s",
-                emotion.warm_up_s,
-                f"at most emotion.window_s ({emotion.window_s})",
-            )
-        if emotion.hop_s > emotion.window_s:
-            raise ConfigError(
-                "emotion.hop_s", emotion.hop_s, f"at most emotion.window_s ({emotion.window_s})"
-            )
-        steady = self.steady
-        if steady.leave_confidence > steady.enter_confidence:
-            raise ConfigError(
-                "steady.leave_confidence",
-                steady.leave_confidence,
-                f"at most steady.enter_confidence ({steady.enter_confidence})",
-            )
+        """Refuse pairs of values that contradict each other."""
+        vision, emotion, steady = self.vision, self.emotion, self.steady
+        # A frame counts for 0.2 s at most, see state/history.py.
+        watched_s = emotion.window_s * min(1.0, 0.2 * vision.max_rate_hz)
+        for name, at_most, other in (
+            ("emotion.warm_up_s", emotion.window_s, "emotion.window_s"),
+            ("emotion.hop_s", emotion.window_s, "emotion.window_s"),
+            ("emotion.min_speech_s", emotion.window_s, "emotion.window_s"),
+            ("emotion.min_face_s", watched_s, "what emotion.window_s and vision.max_rate_hz"),
+            ("emotion.max_wait_s", emotion.stale_after_s, "emotion.stale_after_s"),
+            ("steady.leave_confidence", steady.enter_confidence, "steady.enter_confidence"),
+        ):
+            group, key = name.split(".")
+            value = getattr(getattr(self, group), key)
+            if value > at_most:
+                allows = " allow" if " " in other else ""
+                raise ConfigError(name, value, f"at most {other}{allows} ({at_most:g})")
 
     @classmethod
     def from_flat(cls, values: Mapping[str, object]) -> PipelineConfig:
@@ -354,18 +399,40 @@ class PipelineConfig:
             ConfigError: a name is unknown or a value is not allowed.
         """
         groups: dict[str, dict[str, object]] = {item.name: {} for item in fields(cls)}
-        known = {name for name, _ in cls.settings()}
+        places = {name: (group, item.name) for group, name, item in cls._all()}
         for name, value in values.items():
-            if name not in known:
-                raise ConfigError(name, value, f"one of the names {', '.join(sorted(known))}")
-            group, key = name.split(".", 1)
+            if name in RETIRED:
+                raise ConfigError(name, value, RETIRED[name])
+            if name not in places:
+                raise ConfigError(name, value, f"one of the names {', '.join(sorted(places))}")
+            group, key = places[name]
             groups[group][key] = value
         kinds: dict[str, Any] = {item.name: type(item.default) for item in fields(cls)}
         return cls(**{group: kinds[group](**given) for group, given in groups.items()})
 
+    def flat(self) -> dict[str, Any]:
+        """Every parameter by name, as `from_flat` takes them."""
+        return {
+            name: getattr(getattr(self, group), item.name) for group, name, item in self._all()
+        }
+
     @classmethod
     def settings(cls) -> Iterator[tuple[str, Any]]:
         """Every parameter as (dotted name, dataclass field with description and range)."""
+        for _, name, item in cls._all():
+            yield name, item
+
+    @classmethod
+    def _all(cls) -> Iterator[tuple[str, str, Any]]:
+        """Group, parameter name and field of every setting."""
         for group in fields(cls):
+            prefix = "" if group.name == "input" else f"{group.name}."
             for item in fields(type(group.default)):  # type: ignore[arg-type]
-                yield f"{group.name}.{item.name}", item
+                yield group.name, f"{prefix}{item.name}", item
+
+
+RETIRED: Final = {
+    "emotion.face_hold_s": "no value any more: vision.track_timeout_s says how long a face may "
+    "be missed; take it out",
+}
+"""Parameters of earlier versions, and what to write instead."""

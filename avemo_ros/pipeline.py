@@ -1,114 +1,232 @@
-"""The whole core: pictures and sound in, everyone's emotion out.  Knows nothing of ROS.
+"""All stages joined, driven by one thread: for files, recordings and programs of one's own.
 
     pipeline = Pipeline(PipelineConfig())
-    hops = pipeline.push_frame(stamp_ns, image)
-    hops += pipeline.push_audio(block)
+    steps = pipeline.push_frame(stamp_ns, image)
+    steps += pipeline.push_audio(block)
 
-A camera, a file and a bag differ only in what calls these two.
+or, for a whole recording, `for step in pipeline.run(items): ...`.  A camera, a file and a bag
+differ only in what calls it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.audio.speech import SpeechBuffer
+from avemo_ros.audio.chunk import AudioBlock, RobotSpeech
+from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.audio import AudioStage
+from avemo_ros.engine.emotion import TICK_S, EmotionStage
+from avemo_ros.engine.findings import Findings
+from avemo_ros.engine.seeing import Feature, Item, Seeing, Seen
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.state.estimate import Hop
-from avemo_ros.state.estimator import EmotionEstimator
 from avemo_ros.stopwatch import Stopwatch
-from avemo_ros.vision.analyzer import FaceAnalyzer
+from avemo_ros.timing import JUMP_NS
 from avemo_ros.vision.face import FrameTracks
-from avemo_ros.vision.gate import Admission, PictureGate
-from avemo_ros.vision.picture import as_bgr
+
+_TICK_NS: Final = to_ns(TICK_S)
+_AGAIN_NS: Final = to_ns(5.0)
+"""Without times of arrival, stamps that go back by more begin a new recording."""
+_LONGEST_NS: Final = to_ns(600.0)
+"""A longer silence is a clock that was set, or a robot that was left alone: only its beginning
+is told."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    stamp_ns: int
+    image: NDArray[Any]
 
 
 class Pipeline:
-    """Vision, audio, model and state in one object; not for several threads at once."""
+    """All three stages, driven by one thread.
 
-    def __init__(self, config: PipelineConfig, predictor: Predictor | None = None) -> None:
-        """Load the model unless one is given.
+    Args:
+        config: of the whole core.
+        predictor: the network; None loads the configured one.
+        findings: hears of troubles; None: a new one.
+        stopwatch: measures the stages.
 
-        Raises:
-            WeightsError: the configured weights are missing, damaged or of another model.
-        """
-        self._stopwatch = Stopwatch()
-        self._predictor = predictor if predictor is not None else Predictor(config.model)
-        self._gate = PictureGate(config.vision.max_rate_hz)
-        self._vision = FaceAnalyzer(config.vision)
-        self._audio = SpeechBuffer(config.audio)
-        self._estimator = EmotionEstimator(config.emotion, self._predictor, self._stopwatch)
+    Raises:
+        WeightsError: the configured weights are missing, damaged or of another model.
+        ConfigError: the configured device is not there.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        predictor: Predictor | None = None,
+        *,
+        findings: Findings | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self._config = config
+        self.stopwatch = stopwatch if stopwatch is not None else Stopwatch()
+        self.findings = findings if findings is not None else Findings()
+        self.predictor = predictor if predictor is not None else Predictor(config.model)
+        self.seeing = Seeing(config, self.findings, self.stopwatch)
+        self.audio = AudioStage(
+            config.audio, config.input, self.findings.of("sound"), stopwatch=self.stopwatch
+        )
+        self.emotion = EmotionStage(config, self.predictor, self.stopwatch)
+        self._chunks = 0
+        self._arrival_ns = 0
+        self._ages: list[int] = []
+        self.start_ns: int | None = None
+        self.end_ns: int | None = None
+        """Sensor time of the first and the last input that was used [ns]."""
+        self._tick_ns: int | None = None
         self.tracks: FrameTracks | None = None
-        """The faces of the newest picture that was looked at."""
+        """The faces of the newest image that was looked at."""
 
     @property
     def model_id(self) -> str:
         """Name of the model that the estimates come from."""
-        return self._predictor.model_id
+        return self.predictor.model_id
 
     @property
-    def timings(self) -> Mapping[str, tuple[float, ...]]:
-        """The newest durations of every stage [ms]."""
-        return self._stopwatch.stages_ms()
+    def usual_age_ns(self) -> int:
+        """Usual time from stamp to arrival [ns]; far from 0 where stamps are of another
+        clock."""
+        return int(statistics.median(self._ages)) if self._ages else 0
 
-    def push_frame(self, stamp_ns: int, image: NDArray[np.uint8]) -> list[Hop]:
-        """Take one picture; it is looked at when `vision.max_rate_hz` leaves it a turn.
+    def push(self, arrival_ns: int, item: Item) -> list[Hop]:
+        """Take the next item of a recording, and let the time up to its arrival pass.
 
         Args:
-            stamp_ns: sensor time [ns], rising; one that goes back by more than a second
-                starts the stream anew, other pictures that are not newer are left out.
-            image: (height, width, 3) BGR.
+            arrival_ns: when it came, on one clock for all items [ns].
+            item: an image, sound or recorded features.
 
         Returns:
             The estimates that have become due, oldest first.
-
-        Raises:
-            ImageError: the picture has another shape or type.
         """
-        admission = self._gate.judge(stamp_ns)
-        if admission is Admission.LATE:
+        seen = self.seeing.push(arrival_ns, item)
+        return self.advance(arrival_ns) if seen is None else self.push_seen(arrival_ns, seen)
+
+    def push_seen(self, arrival_ns: int, seen: Seen) -> list[Hop]:
+        """As `push`, for what went through a `Seeing` already, as that of another process."""
+        self._arrival_ns = arrival_ns
+        steps = self.advance(arrival_ns)
+        if isinstance(seen, RobotSpeech):
+            self.audio.mute.tell(arrival_ns, speaking=seen.speaking)
+            return steps
+        if isinstance(seen, AudioBlock):
+            features: Sequence[Feature] = self.audio.push(seen, arrival_ns)
+            self._chunks += len(features)
+        else:
+            features = (seen,)
+        for feature in features:
+            steps += self._push_feature(arrival_ns, feature)
+        return steps
+
+    def _push_feature(self, arrival_ns: int, feature: Feature) -> list[Hop]:
+        if isinstance(feature, FrameTracks):
+            self.tracks = feature
+            reached_ns = feature.stamp_ns
+            steps = self.emotion.push_tracks(feature, arrival_ns)
+        else:
+            reached_ns = feature.end_ns
+            steps = self.emotion.push_speech(feature, arrival_ns)
+        first_ns = feature.stamp_ns if self.start_ns is None else self.start_ns
+        self.start_ns = min(first_ns, feature.stamp_ns)
+        self.end_ns = max(self.end_ns or reached_ns, reached_ns)
+        self._ages.append(arrival_ns - reached_ns)
+        return steps
+
+    def push_frame(
+        self, stamp_ns: int, image: NDArray[Any], arrival_ns: int | None = None
+    ) -> list[Hop]:
+        """Take one image, see `push`.
+
+        Args:
+            stamp_ns: sensor time [ns].
+            image: (H, W, 3) BGR or (H, W) grey, uint8.
+            arrival_ns: when it came [ns]; None: as soon as it could.
+        """
+        came_ns = self._soonest(stamp_ns) if arrival_ns is None else arrival_ns
+        return self.push(came_ns, _Frame(stamp_ns, image))
+
+    def push_audio(self, block: AudioBlock, arrival_ns: int | None = None) -> list[Hop]:
+        """Take one block of sound, see `push_frame`."""
+        lasts_ns = len(block.samples) * NS_PER_S // block.rate if block.rate > 0 else 0
+        ended_ns = block.stamp_ns + lasts_ns
+        came_ns = self._soonest(ended_ns) if arrival_ns is None else arrival_ns
+        return self.push(came_ns, block)
+
+    def _soonest(self, stamp_ns: int) -> int:
+        """When something may have come that comes after all that came before [ns]."""
+        again = self._arrival_ns - stamp_ns > _AGAIN_NS
+        return stamp_ns if again else max(stamp_ns, self._arrival_ns)
+
+    def run(
+        self,
+        items: Iterable[tuple[int, Item]],
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Hop]:
+        """All estimates of a recording, as a live node would have made them, as fast as the
+        machine can.
+
+        Args:
+            items: times of arrival [ns] and what came, in that order.
+            progress: called with the times of arrival that are done [ns].
+        """
+        for arrival_ns, item in items:
+            yield from self.push(arrival_ns, item)
+            if progress is not None:
+                progress(arrival_ns)
+        yield from self.flush()
+
+    def advance(self, now_ns: int) -> list[Hop]:
+        """Let time pass up to `now_ns` [ns] on the clock of the arrivals."""
+        next_ns = self._tick_ns
+        after_ns = (now_ns // _TICK_NS + 1) * _TICK_NS
+        if next_ns is None or now_ns < next_ns - JUMP_NS:
+            self._tick_ns = after_ns
             return []
-        if admission is Admission.TOO_OFTEN:
-            return self._estimator.pass_pictures(stamp_ns)
-        picture = as_bgr(image)
-        if admission is Admission.LOOK_ANEW:
-            self._vision.reset()
-        self._gate.looked(stamp_ns)
-        with self._stopwatch.measure("vision"):
-            self.tracks = self._vision.process(stamp_ns, picture)
-        return self._estimator.push_tracks(self.tracks)
-
-    def push_audio(self, block: AudioBlock) -> list[Hop]:
-        """Take one block of sound of any rate and channel count.
-
-        Returns:
-            The estimates that have become due, oldest first.
-
-        Raises:
-            AudioFormatError: the rate, shape or type cannot be used.
-        """
-        with self._stopwatch.measure("audio"):
-            chunks = self._audio.push(block)
-        return [hop for chunk in chunks for hop in self._estimator.push_speech(chunk)]
+        self._tick_ns = max(next_ns, after_ns)
+        ticks = range(next_ns, min(now_ns, next_ns + _LONGEST_NS) + 1, _TICK_NS)
+        return [step for tick_ns in ticks for step in self.emotion.tick(tick_ns)]
 
     def flush(self) -> list[Hop]:
-        """The estimates that still wait for input, at the end of a file."""
-        chunks = self._audio.flush()
-        hops = [hop for chunk in chunks for hop in self._estimator.push_speech(chunk)]
-        return hops + self._estimator.flush()
+        """The estimates that still wait for input, at the end of a recording."""
+        steps = [
+            step for chunk in self.audio.flush() for step in self.emotion.push_speech(chunk)
+        ]
+        return steps + self.emotion.flush()
+
+    def counters(self) -> Counter[str]:
+        """What was used and what was left out."""
+        emotion, sound = self.emotion.counters, self.audio.counters
+        counted = self.seeing.counters()
+        counted.update(
+            chunks=self._chunks,
+            far_stamps=self.audio.refused_stamps,
+            hops=emotion.steps,
+            resets=emotion.resets,
+            late_frames=emotion.late_frames,
+            late_chunks=emotion.late_chunks,
+            sound_refused=self.audio.refused,
+            sound_gaps=sound.gaps,
+            sound_restarts=sound.restarts,
+        )
+        return counted
 
     def reset(self) -> None:
-        """Forget everything seen and heard."""
-        self._gate.reset()
-        self._vision.reset()
-        self._audio.reset()
-        self._estimator.reset()
+        """Forget everything seen and heard; what was said stays in `emotion.memory`."""
+        self.seeing.reset()
+        self.audio.reset()
+        self.emotion.reset()
+        self._tick_ns = None
+        self._arrival_ns = 0
         self.tracks = None
 
     def close(self) -> None:
-        """Give back what the detectors hold."""
-        self._vision.close()
+        """Free the face networks; doing so twice is harmless."""
+        self.seeing.close()

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import to_ns
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.audio import AudioStage
+from avemo_ros.engine.findings import Findings
+from avemo_ros.engine.seeing import Seeing
+from avemo_ros.replay.helper import recorded
 from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.vision.face import FrameTracks
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 START_NS = to_ns(1_700_000_000.0)
@@ -50,3 +58,24 @@ def write_bag(
             else:
                 bag.write_picture(piece, at)
     return path
+
+
+def features_of(
+    recording: Recording, kinds: frozenset[Kind], config: PipelineConfig
+) -> Iterator[tuple[int, FrameTracks | SpectrogramChunk]]:
+    """Times of recording [ns] and what the engine's first stages make of a recording."""
+    findings = Findings()
+    audio = AudioStage(config.audio, config.input, findings.of("sound"))
+    with closing(Seeing(config, findings)) as seeing:
+        log_ns = 0
+        for log_ns, item in recorded(recording, kinds):
+            seen = seeing.push(log_ns, item)
+            if isinstance(seen, RobotSpeech):
+                audio.mute.tell(log_ns, speaking=seen.speaking)
+            elif isinstance(seen, AudioBlock):
+                for chunk in audio.push(seen, log_ns):
+                    yield log_ns, chunk
+            elif seen is not None:
+                yield log_ns, seen
+        for chunk in audio.flush():
+            yield log_ns, chunk

@@ -9,10 +9,10 @@ import numpy as np
 
 from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
 from avemo_ros.clock import to_ns
+from avemo_ros.engine.emotion import EmotionStage
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.predictor import Prediction
 from avemo_ros.state.estimate import Hop
-from avemo_ros.state.estimator import EmotionEstimator
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 FRAME_NS = to_ns(1 / 30)
@@ -74,7 +74,7 @@ def sound(t: float, seconds: float, speech: float, emotion="angry") -> Spectrogr
     )
 
 
-def play(estimator: EmotionEstimator, seconds: float, faces=None, speech=None, *, start=0.0):
+def play(stage: EmotionStage, seconds: float, faces=None, speech=None, *, start=0.0):
     """Feed 30 pictures and 10 chunks of sound a second, in order of time.
 
     `faces` is a function of time to the faces then and `speech` one to the speech probability
@@ -84,12 +84,13 @@ def play(estimator: EmotionEstimator, seconds: float, faces=None, speech=None, *
     if faces is not None:
         for k in range(round(seconds * 30)):
             t = start + k / 30
-            events.append((t, 0, lambda t=t: estimator.push_tracks(frame(t, *faces(t)))))
+            events.append((t, 0, lambda t=t: stage.push_tracks(frame(t, *faces(t)), to_ns(t))))
     if speech is not None:
         for k in range(round(seconds * 10)):
             t = start + k / 10
             chunk = sound(t, 0.1, speech(t))
-            events.append((t + 0.1, 1, lambda c=chunk: estimator.push_speech(c)))
+            due = t + 0.1
+            events.append((due, 1, lambda c=chunk, t=due: stage.push_speech(c, to_ns(t))))
     hops: list[Hop] = []
     for _, _, push in sorted(events, key=lambda event: event[:2]):
         hops += push()

@@ -24,7 +24,7 @@ from avemo_ros.bag.recording import (
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import BagError, ImageError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.replay.features import Features
+from avemo_ros.replay.run import replay
 from avemo_ros.state.estimate import Status
 from avemo_ros.vision.face import Box
 
@@ -271,17 +271,14 @@ def test_a_recorders_clock_that_was_set_back_is_said(tmp_path: Path, storage: st
 
 def test_evaluation_tells_of_clocks_that_were_set(tmp_path: Path) -> None:
     rows = [*made.session(1.0, START + 60 * S), *made.session(1.0)]
-    with Recording(made.write(tmp_path / "bag", rows)) as recording:
-        sound = frozenset({Kind.SOUND})
-        features = Features(recording, sound, PipelineConfig())
-        assert len(list(features)) == 100
-    (problem,) = features.findings.problems
+    path = made.write(tmp_path / "bag", rows)
+    replayed = replay(path, PipelineConfig(), use="raw", processes=1)
+    (problem,) = (text for text in replayed.problems if "recorder" in text)
     assert problem.startswith("the recorder's clock was set back 1 time(s)")
     rows = [made.sound(i, START + i * 20 * MS, START + (i % 100) * 20 * MS) for i in range(150)]
-    with Recording(made.write(tmp_path / "anew", [made.info(START), *rows])) as recording:
-        features = Features(recording, sound, PipelineConfig())
-        list(features)
-    (problem,) = features.findings.problems
+    path = made.write(tmp_path / "anew", [made.info(START), *rows])
+    problems = replay(path, PipelineConfig(), processes=1).problems
+    (problem,) = (text for text in problems if text.startswith("/audio"))
     assert problem.startswith("/audio: time starts anew 1 time(s)")
 
 

@@ -12,8 +12,7 @@ import pytest
 
 from avemo_ros.audio.chunk import SpectrogramChunk
 from avemo_ros.dialog.agent import Answer
-from avemo_ros.state.estimate import EmotionEstimate, Status
-from avemo_ros.state.steady import Change
+from avemo_ros.state.estimate import Change, EmotionEstimate, Status
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 DEFINITION = re.compile(r"^(?P<type>[\w/]+(?:\[\])?)\s+(?P<name>\w+)\s*(?P<rest>.*)$")

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avemo_ros.errors import ImageError
-
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 start_graph = ros.start_graph
 pytestmark = pytest.mark.ros
@@ -141,9 +139,7 @@ def test_jpegs_cut_at_many_lengths_are_said_once(start_graph: Start) -> None:
     whole = bytes(cut.data)
     for part in range(1, 21):
         cut.data = whole[: len(whole) * part // 25]
-        with pytest.raises(ImageError, match="truncated") as caught:
-            stage._work((cut, graph.now_ns()))
-        stage._failed(caught.value)
+        stage._work((cut, graph.now_ns()))
     assert stage._trouble.count == 20
     assert graph.spin(lambda: graph.said("pictures", "truncated"))
     assert len(graph.said("pictures", "left out")) == 1
@@ -155,7 +151,7 @@ def test_pictures_stamped_hours_ago_are_stale_until_the_stamps_are_right(
     graph, feed, states = seeing(start_graph)
     feed.play(1.0, start_ns=graph.now_ns() - 3 * HOUR_NS)
     graph.spin_for(0.3)
-    assert len(graph.said("pictures", "s behind this node's clock", "use_sim_time")) == 1
+    assert len(graph.said("pictures", "s behind the clock", "use_sim_time")) == 1
     assert {state.status for state in states} == {ros.EmotionState.STALE_INPUT}
     assert sees_a_face(graph, feed, states)
 
@@ -247,14 +243,15 @@ def test_unstamped_pictures_get_the_time_of_arrival_and_not_that_of_their_turn(
     feed.wait_for_pictures_to_be_heard()
     tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
     stage = node._pictures
-    analyse, busy, go_on = stage._analyzer.process, threading.Event(), threading.Event()
+    analyzer = stage._video._analyzer
+    analyse, busy, go_on = analyzer.process, threading.Event(), threading.Event()
 
     def slow(*arguments: Any) -> Any:
         busy.set()
         assert go_on.wait(30)
         return analyse(*arguments)
 
-    monkeypatch.setattr(stage._analyzer, "process", slow)
+    monkeypatch.setattr(analyzer, "process", slow)
     try:
         feed.images.publish(feed.picture(0, stamp_ns=0))
         assert graph.spin(busy.is_set)
@@ -407,7 +404,7 @@ def test_unstamped_sound_that_comes_in_bursts_is_one_stream(
     stage = graph.add(ros.SpeechBufferNode)._sound
     sound_stage = pytest.importorskip("avemo_ros.nodes.sound_stage")
     took: list[Any] = []
-    stage._passed_on = lambda chunk, frame_id: took.append(chunk)
+    stage._passed_on = lambda chunk, frame_id, arrival_ns: took.append(chunk)
     bare = ros.AudioData(data=bytes(640))
     message = bare if kind == "bare" else ros.AudioDataStamped(audio=bare)
     start, length = graph.now_ns(), 20_000_000
@@ -415,7 +412,7 @@ def test_unstamped_sound_that_comes_in_bursts_is_one_stream(
         for number in range(5):
             arrival = start + (burst + 1) * 5 * length + number * 10_000
             stage._work(sound_stage._Heard(message, arrival, stage._format))
-    counters = stage._buffer.counters
+    counters = stage._audio.counters
     assert (counters.gaps, counters.restarts) == (0, 0)
     assert len(took) > 50
     assert not any(chunk.gap for chunk in took)
@@ -431,16 +428,16 @@ def test_a_format_is_used_however_much_sound_waits(
     stage = graph.add(ros.SpeechBufferNode)._sound
     feed = ros.Feed(graph)
     feed.wait_for_sound_to_be_heard()
-    push, busy, go_on = stage._buffer.push, threading.Event(), threading.Event()
+    push, busy, go_on = stage._audio.push, threading.Event(), threading.Event()
     rates: list[tuple[int, int]] = []
 
-    def slow(block: Any) -> Any:
+    def slow(block: Any, arrival_ns: int) -> Any:
         busy.set()
         assert go_on.wait(30)
         rates.append((block.rate, block.samples.shape[1]))
-        return push(block)
+        return push(block, arrival_ns)
 
-    monkeypatch.setattr(stage._buffer, "push", slow)
+    monkeypatch.setattr(stage._audio, "push", slow)
     try:
         feed.say_format(sample_rate=16_000, channels=1)
         assert graph.spin(lambda: graph.said("the source says 16000 Hz"))

@@ -12,7 +12,8 @@ from made_hops import BOX, START_NS, estimate, hop, nobody
 from state_scene import distribution
 
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.state.estimate import EmotionEstimate, Status
+from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.state.memory import EmotionMemory
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 Trigger = pytest.importorskip("std_srvs.srv").Trigger
@@ -38,7 +39,8 @@ class Remembering(ManagedNode):
         super().__init__("remembering", groups=["steady"])
 
     def prepare(self) -> None:
-        self.stage = HistoryStage(self, self.config().steady)
+        self.memory = EmotionMemory(self.config().steady)
+        self.stage = HistoryStage(self, lambda: self.memory)
 
     def open(self) -> None:
         self.stage.open()
@@ -48,12 +50,17 @@ class Remembering(ManagedNode):
             self.stage.close()
 
     def settings_changed(self) -> None:
-        self.stage.use(self.config().steady)
+        self.memory = EmotionMemory(self.config().steady)
+        self.stage.clear()
 
     def feel(self, label: str, begin: float, end: float, **more: Any) -> None:
         """Ten estimates a second say so, with a confidence of 0.9."""
         for step in range(round(10 * begin), round(10 * end)):
-            self.stage.push(hop(person(label, t=step / 10, **more)), "camera", 0.05)
+            self.say(hop(person(label, t=step / 10, **more)))
+
+    def say(self, said: Hop) -> None:
+        """One step, as the engine hands it on."""
+        self.stage.push(replace(said, changes=self.memory.push(said)), "camera", 0.05)
 
 
 def person(label: str, *, t: float, **more: Any) -> EmotionEstimate:
@@ -178,7 +185,7 @@ def test_what_the_history_cannot_answer_it_says(
 def test_before_anybody_was_seen_the_history_says_so(start_graph: Start) -> None:
     graph = start_graph()
     node = graph.add(Remembering)
-    node.stage.push(hop(t=1.0), "camera", 0.0)
+    node.say(hop(t=1.0))
     answer = asked(graph)
     assert not answer.success
     assert answer.message == "nobody at all was seen in the last 60 s"
@@ -265,8 +272,8 @@ def test_two_people_and_a_voice_have_steady_states_of_their_own(start_graph: Sta
             person("angry", t=t, face="", voice="v1"),
             probabilities=distribution("angry", 0.9),
         )
-        node.stage.push(hop(one, two, voice), "camera", 0.0)
-    node.stage.push(hop(nobody(4.1), t=4.1), "camera", 0.0)
+        node.say(hop(one, two, voice))
+    node.say(hop(nobody(4.1), t=4.1))
     labels = [asked(graph, who).steady_label for who in ("f1", "f2", "v1")]
     assert labels == ["happy", "sad", "angry"]
 

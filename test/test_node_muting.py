@@ -25,7 +25,7 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
     graph = start_graph("audio_rate:=16000")
     stage = graph.add(ros.SpeechBufferNode)._sound
     took: list[Any] = []
-    stage._passed_on = lambda chunk, frame_id: took.append(chunk)
+    stage._passed_on = lambda chunk, frame_id, arrival_ns: took.append(chunk)
     said = graph.probe.create_publisher(bool_type, "robot_speaking", 10)
     assert graph.spin(said.get_subscription_count)
     noise = np.random.default_rng(0).integers(-8000, 8000, 320).astype("<i2").tobytes()
@@ -33,10 +33,10 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
 
     began = graph.now_ns()
     said.publish(bool_type(data=True))
-    assert graph.spin(lambda: stage._mute.speaking)
+    assert graph.spin(lambda: stage._audio.mute.speaking)
     spoke = graph.now_ns()
     said.publish(bool_type(data=False))
-    assert graph.spin(lambda: not stage._mute.speaking)
+    assert graph.spin(lambda: not stage._audio.mute.speaking)
     ended = graph.now_ns()
     # A second of sound before it speaks, until long after; as if it all had waited.
     first = began - 10**9
@@ -54,9 +54,9 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
     muted = (times > spoke + edge) & (times < spoke + TAIL_NS - edge)
     assert muted.any()
     assert np.all(levels[muted] == -100)
-    assert stage._mute.muted_s >= TAIL_NS / 1e9
+    assert stage._audio.mute.muted_s >= TAIL_NS / 1e9
     values = {pair.key: pair.value for pair in stage.status().values}
-    assert float(values["muted_s"]) == pytest.approx(stage._mute.muted_s, abs=0.01)
+    assert float(values["muted_s"]) == pytest.approx(stage._audio.mute.muted_s, abs=0.01)
 
 
 def test_a_speaker_that_is_gone_does_not_leave_the_robot_deaf(
@@ -68,8 +68,8 @@ def test_a_speaker_that_is_gone_does_not_leave_the_robot_deaf(
     said = graph.probe.create_publisher(bool_type, "robot_speaking", 10)
     assert graph.spin(said.get_subscription_count)
     said.publish(bool_type(data=True))
-    assert graph.spin(lambda: stage._mute.speaking)
+    assert graph.spin(lambda: stage._audio.mute.speaking)
     stage.adapt()
-    assert stage._mute.speaking
+    assert stage._audio.mute.speaking
     graph.probe.destroy_publisher(said)
-    assert graph.spin(lambda: not stage._mute.speaking)
+    assert graph.spin(lambda: not stage._audio.mute.speaking)

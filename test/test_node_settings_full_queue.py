@@ -31,18 +31,18 @@ def test_settings_are_used_however_much_input_waits(
     stage = node._states
     busy, go_on = threading.Event(), threading.Event()
 
-    def slow(tracks: FrameTracks) -> list[Any]:
+    def slow(tracks: FrameTracks, arrival_ns: int, now_ns: int) -> list[Any]:
         busy.set()
         assert go_on.wait(30)
         return []
 
-    monkeypatch.setattr(stage._estimator, "push_tracks", slow)
+    monkeypatch.setattr(stage._emotion, "push_tracks", slow)
     try:
-        stage.push_tracks(FrameTracks(graph.now_ns(), 640, 480, ()), "camera")
+        stage.push_tracks(FrameTracks(graph.now_ns(), 640, 480, ()), "camera", 0)
         assert graph.spin(busy.is_set)
         assert graph.set(node, "emotion.min_confidence", 1.0).successful
         for _ in range(400):
-            stage.push_tracks(FrameTracks(graph.now_ns(), 640, 480, ()), "camera")
+            stage.push_tracks(FrameTracks(graph.now_ns(), 640, 480, ()), "camera", 0)
         assert stage._worker.dropped >= 200
     finally:
         go_on.set()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from avemo_ros.clock import NS_PER_S
+from avemo_ros.timing import StampFilter
 
 stamps = pytest.importorskip("avemo_ros.nodes.stamps", reason="no rclpy: run `make setup`")
 trouble = pytest.importorskip("avemo_ros.nodes.trouble")
@@ -37,12 +38,18 @@ class Steady:
         return self.seconds
 
 
+def stamp_filter(reporter: Any, advice: Any) -> StampFilter:
+    return StampFilter(
+        "images", "image_stamps", 5.0, "header", reporter, ordered=False, advice=advice.take
+    )
+
+
 def said(age_s: float, *, simulated: bool = False, clocks: int = 0) -> str:
     """What is said of one message whose stamp is so old."""
     log = Log()
     advice = stamps.Advice(lambda: simulated, lambda: clocks)
-    check = stamps.StampCheck(trouble.Trouble(log, "pictures"), 5.0, advice=advice)
-    assert check.admit(NOW - round(age_s * NS_PER_S), NOW) is None
+    check = stamp_filter(trouble.Trouble(log, "pictures"), advice)
+    assert not check.admit(NOW - round(age_s * NS_PER_S), NOW).usable
     (line,) = log.lines
     return line
 
@@ -51,17 +58,17 @@ def test_the_inputs_of_a_node_say_together_once_what_to_do() -> None:
     log, steady = Log(), Steady()
     advice = stamps.Advice(now=steady)
     inputs = [
-        stamps.StampCheck(trouble.Trouble(log, what, steady), 5.0, advice=advice)
+        stamp_filter(trouble.Trouble(log, what, steady), advice)
         for what in ("pictures", "sound")
     ]
     for seconds in range(50):
         steady.seconds = float(seconds)
         for one in inputs:
-            assert one.admit(NOW - 60 * NS_PER_S, NOW) is None
+            assert not one.admit(NOW - 60 * NS_PER_S, NOW).usable
     first, second, *again = log.lines
-    assert first.startswith("pictures: stamps are 60.0 s behind this node's clock")
+    assert first.startswith("pictures: stamps are 60.0 s behind the clock")
     assert "use_sim_time" in first
-    assert second == "sound: stamps are 60.0 s behind this node's clock, so they are left out"
+    assert second.startswith("sound: stamps are 60.0 s behind the clock, so they are left out;")
     assert len(again) == 2
     assert not any("use_sim_time" in line for line in again)
 
@@ -87,6 +94,7 @@ def test_it_says_what_to_do_in_the_case_at_hand(
     given: dict[str, Any], words: tuple[str, ...], missing: tuple[str, ...]
 ) -> None:
     line = said(**given)
+    assert "image_stamps:=arrival" in line
     assert "max_input_age_s:=0" in line
     for word in words:
         assert word in line
@@ -101,17 +109,31 @@ def test_ages_can_be_grasped(age_s: float, words: str) -> None:
     assert f"stamps are {words} behind" in said(age_s)
 
 
-def test_no_clock_is_said_only_when_it_had_time_to_come(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_no_clock_is_said_only_when_it_had_time_to_come() -> None:
     log, steady = Log(), Steady()
     steady.seconds = 5.0
-    monkeypatch.setattr(stamps.time, "monotonic", steady)
-    check = stamps.StampCheck(trouble.Trouble(log, "sound", steady), 5.0)
-    assert check.admit(NOW, 0) == NOW
+    heard = trouble.Trouble(log, "sound", steady)
+    reporter = stamps.StampReporter(heard, simulated=True, now=steady)
+    reporter.arrived(0)
     assert log.lines == []
     steady.seconds = 8.0
-    assert check.admit(NOW, 0) == NOW
-    assert check.admit(NOW, 0) == NOW
+    reporter.arrived(0)
+    reporter.arrived(0)
     (line,) = log.lines
     assert "nothing has come on /clock" in line
+
+
+def test_a_bag_that_starts_over_costs_no_line() -> None:
+    log, steady = Log(), Steady()
+    heard = trouble.Trouble(log, "pictures", steady)
+    reporter = stamps.StampReporter(heard, simulated=True, now=steady)
+    check = stamp_filter(reporter, stamps.Advice(now=steady))
+    for k in range(4):
+        steady.seconds = k / 10
+        check.admit(NOW - 60 * NS_PER_S, NOW)
+    reporter.good()
+    assert log.lines == []
+    for k in range(20):
+        steady.seconds = 1.0 + k / 10
+        check.admit(NOW - 60 * NS_PER_S, NOW)
+    assert len(log.lines) == 1

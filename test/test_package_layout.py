@@ -50,7 +50,7 @@ OPTIONAL_ROS = {"hri_msgs"}
 """Not needed, and used where it is installed: ROS4HRI is not part of every workspace."""
 
 # What each folder may import of the others: data flows one way.
-CORE = {"__version__", "clock", "config", "errors", "labels", "stopwatch"}
+CORE = {"__version__", "clock", "config", "errors", "labels", "stopwatch", "timing"}
 LAYERS = {
     "source": {"audio"},
     "audio": set(),
@@ -61,7 +61,8 @@ LAYERS = {
     "model": {"audio", "vision", "data"},
     "state": {"audio", "vision", "model"},
     "sink": {"audio", "vision", "state"},
-    "pipeline": {"audio", "vision", "model", "state"},
+    "engine": {"audio", "vision", "model", "state"},
+    "pipeline": {"audio", "vision", "model", "state", "engine"},
     "replay": {
         "source",
         "audio",
@@ -70,6 +71,7 @@ LAYERS = {
         "state",
         "sink",
         "pipeline",
+        "engine",
         "bag",
         "truth",
         "data",

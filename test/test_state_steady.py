@@ -13,8 +13,8 @@ from made_hops import START_NS, estimate, hop, nobody
 from avemo_ros.config import PipelineConfig, SteadyConfig
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import Hop, Status
-from avemo_ros.state.steady import Change, SteadyStates
+from avemo_ros.state.estimate import Change, Hop, Status
+from avemo_ros.state.steady import SteadyStates
 
 BRISK = SteadyConfig(time_constant_s=0.8)
 """What these sequences are counted out for."""

@@ -29,6 +29,13 @@ class AudioBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class RobotSpeech:
+    """The robot itself begins or ends to speak."""
+
+    speaking: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SpectrogramChunk:
     """Some columns of spectrogram, each 10 ms after the one before."""
 

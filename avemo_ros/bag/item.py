@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.state.estimate import EmotionEstimate
 from avemo_ros.vision.face import FrameTracks
 
@@ -54,5 +54,11 @@ class LabelRecord:
 
 
 Item: TypeAlias = (
-    BagPicture | AudioBlock | FrameTracks | SpectrogramChunk | StatesRecord | LabelRecord
+    BagPicture
+    | AudioBlock
+    | RobotSpeech
+    | FrameTracks
+    | SpectrogramChunk
+    | StatesRecord
+    | LabelRecord
 )

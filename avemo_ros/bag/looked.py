@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.bag.item import BagPicture, Item, StatesRecord
 from avemo_ros.bag.offset import MouthAndSound
 from avemo_ros.bag.topics import Kind
@@ -27,6 +27,8 @@ class Looked:
 
     def take(self, log_ns: int, item: Item) -> None:
         """The next item."""
+        if isinstance(item, RobotSpeech):
+            return
         kind = _kind_of(item)
         if isinstance(item, BagPicture):
             self._look_at(item)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from avemo_ros.audio.chunk import RobotSpeech
 from avemo_ros.bag import content
 from avemo_ros.bag.decoder import Decoder
 from avemo_ros.bag.folder import Bag
@@ -41,8 +42,8 @@ class Recording:
     """What a bag holds for us.
 
     Items carry the stamps of their headers (sensor time); a stamp of zero is replaced by the
-    time of recording, as the live nodes replace it by that of arrival.  Sound while the robot
-    itself spoke is silence.  Iterating again starts anew.
+    time of recording, as the live nodes replace it by that of arrival.  Iterating again starts
+    anew.
 
     Args:
         path: a bag's folder, or one file of sqlite3 or MCAP.
@@ -136,10 +137,11 @@ class Recording:
     def items(self, kinds: frozenset[Kind]) -> Iterator[tuple[int, Item]]:
         """What was recorded, with the times of recording [ns] and by them.
 
-        Pictures come as `BagPicture` and are decoded when looked at; sound as `AudioBlock`,
-        face tracks as `FrameTracks`, spectrograms as `SpectrogramChunk`, states as
-        `StatesRecord`, labels as `LabelRecord`.  Messages that cannot be read are left out
-        and counted among the problems.
+        Images come as `BagPicture` and are decoded when looked at; sound as `AudioBlock`;
+        `RobotSpeech` says where the robot began or ended to speak; face tracks come as
+        `FrameTracks`, spectrograms as `SpectrogramChunk`, states as `StatesRecord`, labels as
+        `LabelRecord`.  Messages that cannot be read are left out and counted among the
+        problems.
         """
         fields = {name: KIND_OF[name] in kinds for name in self._channels if name in KIND_OF}
         wanted = {name for name, used in fields.items() if used}
@@ -165,7 +167,9 @@ class Recording:
             except (BagError, ValueError) as error:
                 self._note(channel.topic, type(error).__name__, f"left out: {error}")
             else:
-                if item is not None:
+                if isinstance(item, RobotSpeech):
+                    yield raw.log_ns, item
+                elif item is not None:
                     self._restarts.follow(channel.topic, item.stamp_ns)
                     yield raw.log_ns, item
 
@@ -181,7 +185,7 @@ class Recording:
         if name == "audio_info":
             sound.form = announced_format(message)
         elif name == "robot_speaking":
-            sound.mute.tell(log_ns, speaking=bool(message.data))
+            return RobotSpeech(bool(message.data))
         elif name == "face_tracks":
             tracks = content.tracks(message)
             return replace(tracks, stamp_ns=self._stamp(topic, message, log_ns))

@@ -1,5 +1,4 @@
-"""The sound of a recording, message by message: decoded, stamped, and silent where the robot
-itself spoke."""
+"""The sound of a recording, message by message: decoded and stamped."""
 
 from __future__ import annotations
 
@@ -7,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.audio.mute import Mute
 from avemo_ros.bag import content
-from avemo_ros.bag.sound import ArrivalClock, SoundFormat, length_ns, own_format, samples_of
+from avemo_ros.bag.sound import SoundFormat, length_ns, own_format, samples_of
 from avemo_ros.errors import AudioFormatError
+from avemo_ros.timing import ArrivalClock
 
 
 class SoundStream:
@@ -23,7 +22,6 @@ class SoundStream:
 
     def __init__(self, form: SoundFormat | None, no_stamp: Callable[[str], None]) -> None:
         self.form = form
-        self.mute = Mute()
         self._arrivals = ArrivalClock()
         self._no_stamp = no_stamp
 
@@ -44,4 +42,4 @@ class SoundStream:
                 self._no_stamp(topic)
         if stamp_ns <= 0:
             stamp_ns = self._arrivals.stamp(log_ns, length_ns(samples, form))
-        return self.mute.apply(AudioBlock(stamp_ns, form.rate, samples))
+        return AudioBlock(stamp_ns, form.rate, samples)

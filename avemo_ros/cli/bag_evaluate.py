@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.cli.bag_bar import Bar
-from avemo_ros.cli.bag_settings import read_replay_settings
 from avemo_ros.cli.bag_summary import summary
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
+from avemo_ros.cli.settings import read_config
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.replay.evaluation import NothingScoredError, evaluate
 from avemo_ros.replay.figures import FIGURES
@@ -156,12 +156,11 @@ def run(args: argparse.Namespace) -> int:
     settings = list(args.settings)
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
-    config, max_input_age_s = read_replay_settings(args.config, settings)
+    config = read_config(args.config, settings)
     request = Request(
         bags=tuple(find_bags(args.bags)),
         labels=tuple(args.labels),
         config=config,
-        max_input_age_s=max_input_age_s,
         topics=read_topics(args),
         use=args.use,
         workers=args.workers,

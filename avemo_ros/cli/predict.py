@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.bag.item import BagPicture
 from avemo_ros.bag.media import BagMedia
 from avemo_ros.cli.settings import read_config
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.bag_file import is_bag
-from avemo_ros.errors import ConfigError
+from avemo_ros.engine.findings import Findings
+from avemo_ros.engine.seeing import Item
+from avemo_ros.errors import ConfigError, ImageError
 from avemo_ros.pipeline import Pipeline
 from avemo_ros.sink.atomic import OutputError, partial_name
 from avemo_ros.sink.jsonl import JsonLines
@@ -30,6 +33,7 @@ from avemo_ros.sink.overlay import draw, draw_note
 from avemo_ros.sink.page import write_page
 from avemo_ros.sink.timeline import Timeline
 from avemo_ros.sink.video import VideoWriter
+from avemo_ros.source.due import ORIGIN_NS, from_origin
 from avemo_ros.source.media import MediaFile, VideoFrame
 from avemo_ros.state.estimate import Hop
 from avemo_ros.vision.face import FrameTracks
@@ -147,28 +151,37 @@ class _Run:
         self._lines_path, self._video_path, self._page_path = lines, video, page
         self._shown = shown
         self._quiet = quiet
-        self._timeline = Timeline(media.path.name, 0)
+        self._zero_ns = media.zero_ns if isinstance(media, BagMedia) else ORIGIN_NS
+        self._timeline = Timeline(media.path.name, self._zero_ns)
+        self._findings = Findings()
         self._faces = 0
         self._lines: JsonLines | None = None
         self._annotated: _AnnotatedVideo | None = None
 
     def run(self) -> int:
-        pipeline = Pipeline(self._config)
+        pipeline = Pipeline(self._config, findings=self._findings)
         try:
             with ExitStack() as stack:
-                self._lines = stack.enter_context(JsonLines(self._lines_path, 0))
+                self._lines = stack.enter_context(JsonLines(self._lines_path, self._zero_ns))
                 if self._video_path is not None:
                     writer = VideoWriter(
                         self._video_path,
-                        0,
+                        self._zero_ns,
                         sound=self._media.has_audio,
                         rate=self._media.fps or 30.0,
                     )
-                    self._annotated = _AnnotatedVideo(stack.enter_context(writer), self._shown)
+                    self._annotated = _AnnotatedVideo(
+                        stack.enter_context(writer), self._shown, self._zero_ns
+                    )
                 progress = stack.enter_context(_Progress(self._media, self._shows_progress()))
-                for item in self._media:
-                    self._take(pipeline, item)
-                    progress.reach(to_s(item.stamp_ns))
+                items: Iterable[tuple[int, Item]] = (
+                    self._media
+                    if isinstance(self._media, BagMedia)
+                    else from_origin(self._media)
+                )
+                for arrival_ns, item in items:
+                    self._take(pipeline, arrival_ns, item)
+                    progress.reach(to_s(arrival_ns - self._zero_ns))
                 self._keep(pipeline.flush())
                 if self._annotated is not None:
                     self._annotated.finish()
@@ -189,17 +202,19 @@ class _Run:
         scrolls = self._lines_path is None and sys.stdout.isatty()
         return not self._quiet and sys.stderr.isatty() and not scrolls
 
-    def _take(self, pipeline: Pipeline, item: VideoFrame | AudioBlock) -> None:
+    def _take(self, pipeline: Pipeline, arrival_ns: int, item: Item) -> None:
+        if self._annotated is not None and isinstance(item, BagPicture):
+            # It is drawn, too, and need not be decoded twice.
+            item = _decoded(item)
+        hops = pipeline.push(arrival_ns, item)
         if isinstance(item, AudioBlock):
-            self._keep(pipeline.push_audio(item))
             if self._annotated is not None:
                 self._annotated.push_audio(item)
-            return
-        hops = pipeline.push_frame(item.stamp_ns, item.image)
-        tracks = pipeline.tracks
-        self._faces += len(tracks.faces) if tracks is not None else 0
-        if self._annotated is not None:
-            self._annotated.push_frame(item, tracks)
+        elif isinstance(item, VideoFrame | BagPicture):
+            tracks = pipeline.tracks
+            self._faces += len(tracks.faces) if tracks is not None else 0
+            if self._annotated is not None and isinstance(item, VideoFrame):
+                self._annotated.push_frame(item, tracks)
         self._keep(hops)
 
     def _keep(self, hops: Iterable[Hop]) -> None:
@@ -216,6 +231,7 @@ class _Run:
         notes = []
         if isinstance(media, BagMedia):
             notes += [f"{media.path}: {problem}" for problem in media.problems]
+        notes += [f"{media.path}: {finding}" for finding in self._findings.sentences()]
         if not media.has_audio:
             notes.append(f"{media.path} has no sound: the estimates rest on the face alone")
         if not media.has_video:
@@ -239,6 +255,14 @@ class _Run:
             print(f"avemo: {note}", file=sys.stderr)
 
 
+def _decoded(item: BagPicture) -> VideoFrame | BagPicture:
+    """The image itself; what cannot be decoded as it is, for the engine to say so."""
+    try:
+        return VideoFrame(item.stamp_ns, item.image)
+    except ImageError:
+        return item
+
+
 class _AnnotatedVideo:
     """Draws each picture with the estimate of its own time.
 
@@ -246,8 +270,9 @@ class _AnnotatedVideo:
     wait for the first estimate after them.
     """
 
-    def __init__(self, writer: VideoWriter, shown: _Shown) -> None:
+    def __init__(self, writer: VideoWriter, shown: _Shown, zero_ns: int) -> None:
         self._writer = writer
+        self._zero_ns = zero_ns
         self._shown = shown
         self._waiting: deque[tuple[int, NDArray[np.uint8], FrameTracks | None]] = deque()
         self._hop: Hop | None = None
@@ -273,7 +298,7 @@ class _AnnotatedVideo:
 
     def _draw_next(self) -> None:
         stamp_ns, image, tracks = self._waiting.popleft()
-        note = f"{to_s(stamp_ns):.1f} s" if self._shown.seconds else ""
+        note = f"{to_s(stamp_ns - self._zero_ns):.1f} s" if self._shown.seconds else ""
         if self._shown.plain:
             drawn = draw_note(image, note)
         else:

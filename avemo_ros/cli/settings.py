@@ -7,7 +7,6 @@ same names.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError
 
 _ROS: Final = "ros__parameters"
-_GROUPS: Final = frozenset(item.name for item in fields(PipelineConfig))
+_GROUPS: Final = frozenset(name.split(".", 1)[0] for name, _ in PipelineConfig.settings())
 
 
 class SettingsError(AvemoError):

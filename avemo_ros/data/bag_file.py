@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.audio.mute import Mute
 from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.metadata import METADATA
 from avemo_ros.bag.recording import BagPicture, Kind, Recording
@@ -49,12 +50,18 @@ def bag_pieces(
         BagError: nothing of it can be read.
     """
     newest_ns: int | None = None
+    mute = Mute()
     with Recording(path) as recording:
         kinds = kinds_of(recording, faces=faces, voice=voice)
-        for _, item in recording.items(kinds):
+        for log_ns, item in recording.items(kinds):
             if isinstance(item, (BagPicture, FrameTracks)):
                 if newest_ns is not None and item.stamp_ns <= newest_ns:
                     continue
                 newest_ns = item.stamp_ns
+            if isinstance(item, RobotSpeech):
+                mute.tell(log_ns, speaking=item.speaking)
+                continue
+            if isinstance(item, AudioBlock):
+                item = mute.apply(item)
             if isinstance(item, (BagPicture, FrameTracks, AudioBlock, SpectrogramChunk)):
                 yield replace(item, stamp_ns=item.stamp_ns - recording.start_ns)

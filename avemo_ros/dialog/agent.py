@@ -24,8 +24,7 @@ from avemo_ros.dialog.subject import Moment, Subject
 from avemo_ros.dialog.words import printable, tokens, without_marks
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.state.estimate import Hop
-from avemo_ros.state.steady import Change
+from avemo_ros.state.estimate import Change, Hop
 
 __all__ = ["Agent", "Answer"]
 

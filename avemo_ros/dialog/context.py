@@ -19,7 +19,7 @@ from avemo_ros.dialog.situation import (
     Trend,
 )
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.state.steady import Change
+from avemo_ros.state.estimate import Change
 
 PERSON: Final = "person"
 ROBOT: Final = "robot"

@@ -12,9 +12,9 @@ from avemo_ros.dialog.context import EmotionalContext, Said
 from avemo_ros.dialog.engagement import Attention
 from avemo_ros.dialog.situation import Band, Engagement, Tone, Trend, mood_of
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.state.estimate import Hop
+from avemo_ros.state.estimate import Change, Hop
 from avemo_ros.state.memory import EmotionMemory
-from avemo_ros.state.steady import Change, SteadyState
+from avemo_ros.state.steady import SteadyState
 
 _LEAST_S: Final = 1.0
 """Less observed time than this has no trend."""

@@ -23,6 +23,7 @@ from avemo_ros.state.fields import plain_fields
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 
 __all__ = [
+    "attended_message",
     "byte_array",
     "chunk",
     "chunk_message",
@@ -167,3 +168,13 @@ def states_message(hop: Hop, frame_id: str, latency_s: float) -> EmotionStateArr
         header=header(hop.stamp_ns, frame_id),
         states=[state_message(estimate, frame_id, latency_s) for estimate in hop.estimates],
     )
+
+
+def attended_message(hop: Hop, everyone: EmotionStateArray, latency_s: float) -> EmotionState:
+    """The state of whom to attend to; one of those in `states_message`'s array, where it is
+    there."""
+    for one, message in zip(hop.estimates, everyone.states, strict=True):
+        if one is hop.attended:
+            state: EmotionState = message
+            return state
+    return state_message(hop.attended, everyone.header.frame_id, latency_s)

@@ -9,9 +9,9 @@ from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.msg import EmotionEvent, EmotionState
 from avemo_ros.nodes import convert
 from avemo_ros.srv import GetEmotionHistory
-from avemo_ros.state.estimate import EmotionEstimate
+from avemo_ros.state.estimate import Change, EmotionEstimate
 from avemo_ros.state.memory import History
-from avemo_ros.state.steady import Change, SteadyState
+from avemo_ros.state.steady import SteadyState
 
 
 def event_message(change: Change, frame_id: str) -> EmotionEvent:

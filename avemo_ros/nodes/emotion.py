@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from avemo_ros.audio.chunk import HOP_NS
+from avemo_ros.engine.features import FeatureGate
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import FaceTrackArray, SpectrogramChunk
 from avemo_ros.nodes import convert, qos
-from avemo_ros.nodes.shell import MAX_INPUT_AGE, ManagedNode, run
-from avemo_ros.nodes.stamps import StampCheck
+from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.nodes.stamps import Advice, StampReporter
 from avemo_ros.nodes.state_stage import StateStage
 from avemo_ros.nodes.trouble import Trouble
 
@@ -23,7 +21,11 @@ class Emotion(ManagedNode):
     live_groups = ("emotion", "steady")
 
     def __init__(self) -> None:
-        super().__init__("emotion", [MAX_INPUT_AGE], ["emotion", "steady", "model"])
+        super().__init__(
+            "emotion",
+            [],
+            ["emotion", "steady", "model", "vision.track_timeout_s", "max_input_age_s"],
+        )
         self._states: StateStage | None = None
         self._inputs: list[qos.Inlet] = []
         self._tracks_trouble = Trouble(self.get_logger(), "face_tracks")
@@ -38,9 +40,12 @@ class Emotion(ManagedNode):
         """Make the topics."""
         assert self._states is not None
         self._states.open()
-        max_age_s = self.value(MAX_INPUT_AGE)
-        self._tracks_stamps = StampCheck.of(self, self._tracks_trouble, max_age_s)
-        self._speech_stamps = StampCheck.of(self, self._speech_trouble, max_age_s)
+        self._gate = FeatureGate(
+            self.config().input,
+            StampReporter.of(self, self._tracks_trouble),
+            StampReporter.of(self, self._speech_trouble),
+            Advice.of(self).take,
+        )
         # A lost chunk would be lost speech: reliable, unless a publisher offers less.
         self._inputs = [
             qos.Inlet(self, FaceTrackArray, "face_tracks", self._take_tracks, depth=10),
@@ -74,36 +79,28 @@ class Emotion(ManagedNode):
     def _take_tracks(self, message: FaceTrackArray) -> None:
         if self._states is None:
             return
-        given_ns = convert.to_ns(message.header.stamp)
-        stamp_ns = self._tracks_stamps.admit(given_ns, self.now_ns())
-        if stamp_ns is None:
-            return
+        arrival_ns = self.now_ns()
         try:
-            tracks = replace(convert.tracks(message), stamp_ns=stamp_ns)
+            tracks = self._gate.tracks(convert.tracks(message), arrival_ns)
         except ValueError as error:
             self._tracks_trouble.report("malformed", f"malformed: {error}; left out")
             return
-        self._tracks_trouble.good()
-        self._states.push_tracks(tracks, message.header.frame_id)
+        if tracks is not None:
+            self._tracks_trouble.good()
+            self._states.push_tracks(tracks, message.header.frame_id, arrival_ns)
 
     def _take_speech(self, message: SpectrogramChunk) -> None:
         if self._states is None:
             return
-        given_ns = convert.to_ns(message.header.stamp)
-        stamp_ns = self._speech_stamps.admit(given_ns, self.now_ns())
-        if stamp_ns is None:
-            return
+        arrival_ns = self.now_ns()
         try:
-            chunk = convert.chunk(message)
+            chunk = self._gate.chunk(convert.chunk(message), arrival_ns)
         except ValueError as error:
             self._speech_trouble.report("malformed", f"malformed: {error}; left out")
             return
-        if stamp_ns != given_ns:
-            # The time of arrival is that of the newest column, the stamp that of the first.
-            first_ns = stamp_ns - (len(chunk.speech) - 1) * HOP_NS
-            chunk = replace(chunk, stamp_ns=first_ns)
-        self._speech_trouble.good()
-        self._states.push_speech(chunk, message.header.frame_id)
+        if chunk is not None:
+            self._speech_trouble.good()
+            self._states.push_speech(chunk, message.header.frame_id, arrival_ns)
 
 
 def main() -> int:

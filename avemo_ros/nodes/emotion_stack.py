@@ -24,8 +24,9 @@ class EmotionStack(ManagedNode):
 
     def __init__(self) -> None:
         parameters = dict.fromkeys((*picture_stage.PARAMETERS, *sound_settings.PARAMETERS))
+        groups = dict.fromkeys((*picture_stage.GROUPS, *sound_settings.GROUPS))
         super().__init__(
-            "emotion_stack", list(parameters), ["vision", "audio", "emotion", "steady", "model"]
+            "emotion_stack", list(parameters), [*groups, "emotion", "steady", "model"]
         )
         self._pictures: PictureStage | None = None
         self._sound: SoundStage | None = None
@@ -36,11 +37,10 @@ class EmotionStack(ManagedNode):
         config = self.config()
         predictor = Predictor(config.model)
         self._states = states = StateStage(self, config, predictor)
-        self._sound = SoundStage(self, config.audio, states.push_speech)
-        self._pictures = PictureStage(
-            self, config.vision, states.push_tracks, states.pass_pictures
-        )
+        self._sound = SoundStage(self, config, states.push_speech)
+        self._pictures = PictureStage(self, config, states.push_tracks)
         states.shown = self._pictures.show
+        states.shed = self._pictures.shed
 
     def open(self) -> None:
         """Make the topics, the last stage first so that nothing is lost."""

@@ -9,22 +9,21 @@ from avemo_ros.nodes import convert, picture_stage, qos
 from avemo_ros.nodes.picture_stage import PictureStage
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.trouble import Trouble
-from avemo_ros.state.decision import Person, no_claim
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.estimate import Hop, Status, attended, nobody
 
 
 class FaceTracker(ManagedNode):
     """`image_raw` to `face_tracks` and `emotion_overlay`."""
 
     def __init__(self) -> None:
-        super().__init__("face_tracker", picture_stage.PARAMETERS, ["vision"])
+        super().__init__("face_tracker", picture_stage.PARAMETERS, picture_stage.GROUPS)
         self._pictures: PictureStage | None = None
         self._states_in: qos.Inlet | None = None
         self._states_trouble = Trouble(self.get_logger(), "emotion_states")
 
     def prepare(self) -> None:
         """Load the face networks."""
-        self._pictures = PictureStage(self, self.config().vision)
+        self._pictures = PictureStage(self, self.config())
 
     def open(self) -> None:
         """Make the topics."""
@@ -72,8 +71,8 @@ class FaceTracker(ManagedNode):
             self._states_trouble.report("malformed", f"malformed: {error}; left out")
             return
         self._states_trouble.good()
-        nobody = no_claim(Person(stamp_ns, stamp_ns, ""), Status.NO_FACE)
-        self._pictures.show(Hop(stamp_ns, estimates, (*estimates, nobody)[0], None))
+        somebody = attended(estimates) or nobody(stamp_ns, Status.NO_FACE)
+        self._pictures.show(Hop(stamp_ns, estimates, somebody, None))
 
 
 def main() -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 from std_srvs.srv import Trigger
 
 from avemo_ros.clock import to_ns
-from avemo_ros.config import SteadyConfig
 from avemo_ros.msg import EmotionEvent, EmotionStateArray
 from avemo_ros.nodes import convert, convert_steady, qos
 from avemo_ros.nodes.shell import ManagedNode
@@ -22,24 +22,26 @@ _PERIOD_NS: Final = to_ns(0.5)
 
 
 class HistoryStage:
-    """Remembers people's emotion; hops come on one thread, questions on another."""
+    """Publishes events and steady states, and answers questions about the past.
 
-    def __init__(self, node: ManagedNode, config: SteadyConfig) -> None:
+    Args:
+        node: whose topics these are.
+        memory: gives the present memory; steps come on one thread, questions on another.
+    """
+
+    def __init__(self, node: ManagedNode, memory: Callable[[], EmotionMemory]) -> None:
         self._node = node
         self._lock = threading.Lock()
+        self._memory = memory
         self._frame_id = ""
         self._events = 0
         self._said_ns: int | None = None
         self._publishers: list[Any] = []
         self._services: list[Any] = []
-        self._config = config
-        self._forget()
 
     def open(self) -> None:
-        """Make the topics and services; what was remembered of an earlier run is gone."""
+        """Make the topics and services."""
         node = self._node
-        with self._lock:
-            self._forget()
         self._publishers = [
             node.create_publisher(
                 EmotionEvent,
@@ -65,20 +67,15 @@ class HistoryStage:
             self._node.destroy_publisher(publisher)
         self._services, self._publishers = [], []
 
-    def use(self, config: SteadyConfig) -> None:
-        """Start anew with other settings; the same ones change nothing."""
-        if config == self._config:
-            return
-        with self._lock:
-            self._config = config
-            self._forget()
+    def clear(self) -> None:
+        """The memory is another one."""
+        self._said_ns = None
 
     def push(self, hop: Hop, frame_id: str, latency_s: float) -> None:
-        """Take the states of one moment; publishes what follows from them."""
-        # Published under the lock, too: nobody who was just forgotten is told of.
+        """Take the step that was remembered last; publishes what follows from it."""
         with self._lock:
             self._frame_id = frame_id
-            changes = self._memory.push(hop)
+            changes = hop.changes
             self._events += len(changes)
             if not self._publishers:
                 return
@@ -90,7 +87,7 @@ class HistoryStage:
                 states.publish(self._steady_states(hop, latency_s))
 
     def _steady_states(self, hop: Hop, latency_s: float) -> EmotionStateArray:
-        steady = self._memory.steady
+        steady = self._memory().steady
         return EmotionStateArray(
             header=convert.header(hop.stamp_ns, self._frame_id),
             states=[
@@ -103,28 +100,24 @@ class HistoryStage:
 
     def values(self) -> dict[str, object]:
         """For /diagnostics."""
-        with self._lock:
-            return {"events": self._events, "people_remembered": self._memory.people}
+        return {"events": self._events, "people_remembered": self._memory().people}
 
     def _is_due(self, stamp_ns: int) -> bool:
         return self._said_ns is None or not 0 <= stamp_ns - self._said_ns < _PERIOD_NS
-
-    def _forget(self) -> None:
-        self._memory = EmotionMemory(self._config)
 
     def _answer(
         self, request: GetEmotionHistory.Request, response: GetEmotionHistory.Response
     ) -> GetEmotionHistory.Response:
         """The callback: quick, for the memory is small and never computes."""
-        longest_s = self._config.memory_s
+        memory = self._memory()
+        longest_s = memory.memory_s
         if not 0.0 <= request.window < float("inf"):
             response.message = (
                 f"window is {request.window:g} s; allowed: above 0, or 0 for all that is kept"
             )
             return response
         window_s = min(request.window or longest_s, longest_s)
-        with self._lock:
-            history = self._memory.history(request.person, window_s)
+        history = memory.history(request.person, window_s)
         if history is None:
             who = f"with id {request.person}" if request.person else "at all"
             response.message = f"nobody {who} was seen in the last {window_s:g} s"
@@ -137,8 +130,9 @@ class HistoryStage:
         response: Trigger.Response,
     ) -> Trigger.Response:
         with self._lock:
-            people = self._memory.people
-            self._forget()
+            memory = self._memory()
+            people = memory.people
+            memory.clear()
             # A latched state would tell the next subscriber of who was forgotten.
             self._said_ns = None
             nobody = convert.header(self._node.now_ns(), self._frame_id)

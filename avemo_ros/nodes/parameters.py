@@ -42,11 +42,11 @@ class Parameter:
 
 
 def core(groups: Sequence[str]) -> list[Parameter]:
-    """The settings of the core's `groups` ("vision", "audio", "emotion", "steady", "model")."""
+    """The settings of the core's `groups` ("vision", "audio", ...), or of single names."""
     return [
         _setting(name, item)
         for name, item in PipelineConfig.settings()
-        if name.split(".", 1)[0] in groups
+        if name.split(".", 1)[0] in groups or name in groups
     ]
 
 

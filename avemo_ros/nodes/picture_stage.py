@@ -11,21 +11,20 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from avemo_ros.clock import to_ns, to_s
-from avemo_ros.config import VisionConfig
-from avemo_ros.errors import ImageError
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.load import Shed
+from avemo_ros.engine.video import VideoStage
 from avemo_ros.msg import FaceTrackArray
 from avemo_ros.nodes import convert, health, qos
 from avemo_ros.nodes.parameters import Parameter
-from avemo_ros.nodes.shell import MAX_INPUT_AGE, ManagedNode
-from avemo_ros.nodes.stamps import StampCheck
+from avemo_ros.nodes.shell import ManagedNode
+from avemo_ros.nodes.stamps import Advice, StampReporter
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
-from avemo_ros.sink import overlay
+from avemo_ros.sink.overlay import draw
 from avemo_ros.state.estimate import Hop
 from avemo_ros.stopwatch import Stopwatch
-from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import FrameTracks
-from avemo_ros.vision.gate import Admission, PictureGate
 
 TRANSPORT: Final = Parameter(
     "image_transport",
@@ -49,7 +48,9 @@ OVERLAY_RATE: Final = Parameter(
     low=0.1,
     high=120.0,
 )
-PARAMETERS: Final = (TRANSPORT, RELIABILITY, OVERLAY_RATE, MAX_INPUT_AGE)
+PARAMETERS: Final = (TRANSPORT, RELIABILITY, OVERLAY_RATE)
+GROUPS: Final = ("vision", "max_input_age_s", "image_stamps")
+"""Settings of the core that the stage follows."""
 
 _WAITING: Final = 2
 """Pictures that may wait while one is worked on: enough for jitter, little delay."""
@@ -57,41 +58,37 @@ _QUIET_S: Final = 2.0
 
 
 class PictureStage:
-    """From picture messages to face tracks, on a thread of its own."""
+    """A `VideoStage` behind a thread of its own."""
 
     def __init__(
         self,
         node: ManagedNode,
-        config: VisionConfig,
-        passed_on: Callable[[FrameTracks, str], None] | None = None,
-        left_out: Callable[[int], None] | None = None,
+        config: PipelineConfig,
+        passed_on: Callable[[FrameTracks, str, int], None] | None = None,
     ) -> None:
         """Set up.
 
         Args:
             node: whose topics these are.
-            config: of the face analysis.
-            passed_on: called on the thread with the tracks and the camera's frame id.
-            left_out: called on the thread with the stamp [ns] of every picture that has no
-                turn.
+            config: of the core.
+            passed_on: called on the thread with the tracks, the camera's frame id and when the
+                image came [ns].
         """
         self._node = node
         self._passed_on = passed_on
-        self._left_out = left_out
-        self._gate = PictureGate(config.max_rate_hz)
-        self._analyzer = FaceAnalyzer(config)
-        self._stopwatch = Stopwatch()
         self._trouble = Trouble(node.get_logger(), "pictures")
-        self._stamps = StampCheck.of(node, self._trouble, node.value(MAX_INPUT_AGE))
+        self._reporter = StampReporter.of(node, self._trouble)
+        self._video = VideoStage(
+            config.vision, config.input, self._reporter, advice=Advice.of(node).take
+        )
         self._compressed = node.value(TRANSPORT) == "compressed"
         self._received = health.Meter()
         self._processed = health.Meter()
         self._delays_ms = health.Samples()
-        self._late = 0
-        self._too_often = 0
         self._faces = 0
         self._dropped_before = 0
         self._lost_before = 0
+        self._shed: Shed | None = None
         self._worker: Worker[tuple[Image | CompressedImage, int]] | None = None
         self._inlet: qos.Inlet | None = None
         self._tracks_out: Any = None
@@ -100,15 +97,14 @@ class PictureStage:
     def open(self) -> None:
         """Make the topics and begin."""
         node = self._node
-        self._gate.reset()
-        self._analyzer.reset()
+        self._video.reset()
         self._tracks_out = node.create_publisher(
             FaceTrackArray,
             "face_tracks",
             qos.result(10),
             event_callbacks=qos.says_mismatch(node, "face_tracks"),
         )
-        self._overlay = _Overlay(node, self._stopwatch)
+        self._overlay = _Overlay(node, self._video.stopwatch)
         self._worker = Worker("pictures", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         self._inlet = qos.Inlet(
@@ -140,17 +136,23 @@ class PictureStage:
 
     def release(self) -> None:
         """Free the face networks."""
-        self._analyzer.close()
+        self._video.close()
 
     def show(self, hop: Hop) -> None:
-        """The estimates to draw from now on."""
-        if self._overlay is not None:
-            self._overlay.hop = hop
+        """The estimates to draw from now on; from any thread."""
+        overlay = self._overlay
+        if overlay is not None:
+            overlay.hop = hop
+
+    def shed(self, shed: Shed) -> None:
+        """Do less, or all again, from the next image on; from any thread."""
+        self._shed = shed
 
     @property
     def overlay_wanted(self) -> bool:
         """Somebody looks at the overlay."""
-        return self._overlay is not None and self._overlay.wanted
+        overlay = self._overlay
+        return overlay is not None and overlay.wanted
 
     def adapt(self) -> None:
         """To be called from time to time: follows the publishers' QoS."""
@@ -171,13 +173,13 @@ class PictureStage:
             "dropped": dropped,
             "lost_in_transport": self._lost_before + (self._inlet.lost if self._inlet else 0),
             "rejected": self._trouble.count,
-            "out_of_order": self._late,
-            "left_out_by_rate": self._too_often,
+            "out_of_order": self._video.late,
+            "left_out_by_rate": self._video.counters.throttled,
             "queue": len(self._worker) if self._worker is not None else 0,
             "faces": self._faces,
             "last_error": self._trouble.last,
             **health.percentiles("delay_ms", self._delays_ms.values()),
-            **health.stages(self._stopwatch.stages_ms()),
+            **health.stages(self._video.stopwatch.stages_ms()),
         }
         if self._trouble.present:
             return health.status("pictures", health.ERROR, self._trouble.last, values)
@@ -195,53 +197,33 @@ class PictureStage:
 
     def _work(self, item: tuple[Image | CompressedImage, int]) -> None:
         message, arrival_ns = item
-        stamp_ns = self._stamps.admit(convert.to_ns(message.header.stamp), arrival_ns)
-        if stamp_ns is None:
+        self._reporter.arrived(arrival_ns)
+        shed, self._shed = self._shed, None
+        if shed is not None:
+            self._video.shed(shed.frame_share, shed.max_faces)
+        tracks = self._video.push(
+            convert.to_ns(message.header.stamp), lambda: convert.picture(message), arrival_ns
+        )
+        if tracks is None:
             return
-        admission = self._gate.judge(stamp_ns)
-        if admission in (Admission.LATE, Admission.TOO_OFTEN):
-            self._leave_out(admission, stamp_ns)
-            return
-        with self._stopwatch.measure("convert"):
-            picture = convert.picture(message)
-        if admission is Admission.LOOK_ANEW:
-            # What rests on it starts anew too, and says so.
-            self._analyzer.reset()
-        self._gate.looked(stamp_ns)
-        with self._stopwatch.measure("vision"):
-            tracks = self._analyzer.process(stamp_ns, picture)
         frame_id = message.header.frame_id
-        self._trouble.good()
         self._processed.add()
         self._faces = len(tracks.faces)
         if self._passed_on is not None:
-            self._passed_on(tracks, frame_id)
+            self._passed_on(tracks, frame_id, arrival_ns)
         if self._tracks_out is not None and self._tracks_out.get_subscription_count():
-            with self._stopwatch.measure("publish_tracks"):
+            with self._video.stopwatch.measure("publish_tracks"):
                 self._tracks_out.publish(convert.tracks_message(tracks, frame_id))
         if arrival_ns > 0:
-            self._delays_ms.add(1e3 * to_s(self._node.now_ns() - stamp_ns))
-        if self._overlay is not None:
-            self._overlay.offer(picture, tracks, frame_id)
-
-    def _leave_out(self, admission: Admission, stamp_ns: int) -> None:
-        if admission is Admission.TOO_OFTEN:
-            self._too_often += 1
-            if self._left_out is not None:
-                self._left_out(stamp_ns)
-            return
-        self._late += 1
-        self._trouble.once(
-            "order", "stamps do not always rise; what is not newer than the last is left out"
-        )
+            self._delays_ms.add(1e3 * to_s(self._node.now_ns() - tracks.stamp_ns))
+        overlay, picture = self._overlay, self._video.image
+        if overlay is not None and picture is not None:
+            overlay.offer(picture, tracks, frame_id)
 
     def _failed(self, error: Exception) -> None:
-        if isinstance(error, ImageError):
-            self._trouble.report(error.kind, f"{error}; left out")
-        else:
-            self._trouble.report(
-                type(error).__name__, f"unexpected {type(error).__name__}: {error}"
-            )
+        self._trouble.report(
+            type(error).__name__, f"unexpected {type(error).__name__}: {error}"
+        )
 
 
 class _Overlay:
@@ -289,7 +271,7 @@ class _Overlay:
     def _draw(self, item: tuple[NDArray[Any], FrameTracks, str]) -> None:
         picture, tracks, frame_id = item
         with self._stopwatch.measure("overlay"):
-            drawn = overlay.draw(picture, tracks, self.hop)
+            drawn = draw(picture, tracks, self.hop)
             self._out.publish(convert.image(drawn, tracks.stamp_ns, frame_id))
 
     def _failed(self, error: Exception) -> None:

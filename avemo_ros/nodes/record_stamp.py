@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from avemo_ros.bag import messages
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
-from avemo_ros.source.stamps import MAX_AGE_S, is_far
+from avemo_ros.config import InputConfig
 
 _SCORED: Final = {
     messages.IMAGE,
@@ -23,7 +23,7 @@ _SCORED: Final = {
 _HEADER: Final = "std_msgs/Header"
 _STAMP_AT: Final = 4
 """The stamp of a header that comes first lies behind the four bytes that say the encoding."""
-_MAX_AGE_NS: Final = to_ns(MAX_AGE_S)
+_MAX_AGE_NS: Final = to_ns(InputConfig().max_input_age_s)
 _GRACE_S: Final = 2.0
 """When a bag starts over, its messages and /clock do not do so in the same instant."""
 
@@ -64,7 +64,7 @@ class StampWatch:
             return ""
         stamp_ns = _stamp_ns(data)
         # Zero means that its driver does not stamp; the time of recording stands in for it.
-        if stamp_ns <= 0 or not is_far(stamp_ns, log_ns, _MAX_AGE_NS):
+        if stamp_ns <= 0 or abs(log_ns - stamp_ns) <= _MAX_AGE_NS:
             self._far_since = None
             return ""
         now_s = self._now()

@@ -23,7 +23,6 @@ from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.nodes import qos
 from avemo_ros.nodes.ending import Ending
 from avemo_ros.nodes.parameters import Parameter, core, declare, unknown, values
-from avemo_ros.source.stamps import MAX_AGE_S
 
 _REPORT_PERIOD_S: Final = 1.0
 _SILENT_REPORTS: Final = 4
@@ -34,14 +33,6 @@ AUTOSTART: Final = Parameter(
     True,
     "Configure and activate at once; false leaves that to a lifecycle manager.",
     read_only=True,
-)
-MAX_INPUT_AGE: Final = Parameter(
-    "max_input_age_s",
-    MAX_AGE_S,
-    "Input whose stamp is further than this from the node's clock is left out, and the states "
-    "say STALE_INPUT [s]; 0 accepts any stamp, e.g. of a bag that is played without --clock.",
-    low=0.0,
-    high=1e9,
 )
 
 

@@ -9,7 +9,7 @@ from avemo_ros.bag.sound import SoundFormat
 from avemo_ros.errors import AudioFormatError, ConfigError
 from avemo_ros.nodes import qos
 from avemo_ros.nodes.parameters import Parameter
-from avemo_ros.nodes.shell import MAX_INPUT_AGE, ManagedNode
+from avemo_ros.nodes.shell import ManagedNode
 
 KIND: Final = Parameter(
     "audio_type",
@@ -45,7 +45,9 @@ RELIABILITY: Final = Parameter(
     "best effort, and reliable once every publisher offers it.",
     choices=qos.RELIABILITIES,
 )
-PARAMETERS: Final = (KIND, RATE, CHANNELS, SAMPLE_FORMAT, RELIABILITY, MAX_INPUT_AGE)
+PARAMETERS: Final = (KIND, RATE, CHANNELS, SAMPLE_FORMAT, RELIABILITY)
+GROUPS: Final = ("audio", "max_input_age_s", "audio_stamps")
+"""Settings of the core that the stage follows."""
 
 
 def message_types(kind: str) -> tuple[Any, Any]:

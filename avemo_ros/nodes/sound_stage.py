@@ -11,26 +11,17 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Bool
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
-from avemo_ros.audio.mute import Mute
-from avemo_ros.audio.speech import SpeechBuffer
-from avemo_ros.bag.sound import (
-    ArrivalClock,
-    SoundFormat,
-    announced_format,
-    length_ns,
-    own_format,
-    samples_of,
-)
-from avemo_ros.config import AudioConfig
+from avemo_ros.bag.sound import SoundFormat, announced_format, own_format, samples_of
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.audio import AudioStage
 from avemo_ros.errors import AudioFormatError
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.nodes import convert, health, qos
-from avemo_ros.nodes.shell import MAX_INPUT_AGE, ManagedNode
+from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.sound_settings import KIND, RELIABILITY, given_format, message_types
-from avemo_ros.nodes.stamps import StampCheck
+from avemo_ros.nodes.stamps import Advice, StampReporter
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
-from avemo_ros.stopwatch import Stopwatch
 
 _WAITING_S: Final = 2.0
 """Sound that may wait; lost sound costs more than late sound."""
@@ -52,20 +43,21 @@ class _Heard:
 
 
 class SoundStage:
-    """From sound messages to spectrogram chunks, on a thread of its own."""
+    """An `AudioStage` behind a thread of its own."""
 
     def __init__(
         self,
         node: ManagedNode,
-        config: AudioConfig,
-        passed_on: Callable[[SpectrogramChunk, str], None] | None = None,
+        config: PipelineConfig,
+        passed_on: Callable[[SpectrogramChunk, str, int], None] | None = None,
     ) -> None:
         """Set up.
 
         Args:
             node: whose topics these are.
-            config: of the sound analysis.
-            passed_on: called on the thread with the chunks and the microphone's frame id.
+            config: of the core.
+            passed_on: called on the thread with the chunks, the microphone's frame id and when
+                the sound came [ns].
 
         Raises:
             ConfigError: the parameters do not fit the installed audio_common_msgs.
@@ -73,20 +65,18 @@ class SoundStage:
         """
         self._node = node
         self._passed_on = passed_on
-        self._buffer = SpeechBuffer(config)
-        self._stopwatch = Stopwatch()
         self._trouble = Trouble(node.get_logger(), "sound")
-        self._stamps = StampCheck.of(node, self._trouble, node.value(MAX_INPUT_AGE))
+        self._reporter = StampReporter.of(node, self._trouble)
+        self._audio = AudioStage(
+            config.audio, config.input, self._reporter, advice=Advice.of(node).take
+        )
         self._given = given_format(node)
         self._types = message_types(node.value(KIND))
         self._received = health.Meter()
         self._processed = health.Meter()
         self._dropped_before = 0
-        self._restart_said = ""
         self._unread_since = 0.0
         self._format = self._given
-        self._arrivals = ArrivalClock()
-        self._mute = Mute()
         self._worker: Worker[_Heard] | None = None
         self._inlets: list[qos.Inlet] = []
         self._chunks_out: Any = None
@@ -94,10 +84,9 @@ class SoundStage:
     def open(self) -> None:
         """Make the topics and begin."""
         node = self._node
-        self._buffer.reset()
+        self._audio.reset()
         self._unread_since = 0.0
         self._format = self._given
-        self._arrivals = ArrivalClock()
         self._chunks_out = node.create_publisher(
             SpectrogramChunkMessage,
             "spectrogram",
@@ -161,13 +150,14 @@ class SoundStage:
         """To be called from time to time: follows the publishers' QoS."""
         for inlet in self._inlets:
             inlet.adapt()
-        if self._mute.speaking and not self._node.count_publishers("robot_speaking"):
+        mute = self._audio.mute
+        if mute.speaking and not self._node.count_publishers("robot_speaking"):
             # Who died while it spoke cannot say any more that it has ended.
-            self._mute.tell(self._node.now_ns(), speaking=False)
+            mute.tell(self._node.now_ns(), speaking=False)
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
-        counters = self._buffer.counters
+        counters = self._audio.counters
         inlet = self._inlets[0] if self._inlets else None
         values: dict[str, object] = {
             "topic": inlet.name if inlet else "",
@@ -185,23 +175,24 @@ class SoundStage:
             "restarts": counters.restarts,
             "last_restart": counters.last_restart,
             "sanitised_samples": counters.sanitised,
-            "muted_s": f"{self._mute.muted_s:.2f}",
+            "muted_s": f"{self._audio.mute.muted_s:.2f}",
             "queue": len(self._worker) if self._worker is not None else 0,
             "last_error": self._trouble.last,
-            **health.stages(self._stopwatch.stages_ms()),
+            **health.stages(self._audio.stopwatch.stages_ms()),
         }
         if self._trouble.present:
             return health.status("sound", health.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
             message = f"no sound on {values['topic']}"
             return health.status("sound", health.STALE, message, values)
-        if self._mute.speaking:
+        if self._audio.mute.speaking:
             message = "sound comes, but is silenced: the robot itself speaks"
             return health.status("sound", health.OK, message, values)
         return health.status("sound", health.OK, "sound comes", values)
 
     def _take(self, message: Any) -> None:
         """The callback: no work here."""
+        self._received.add()
         worker = self._worker
         if worker is not None:
             worker.put(_Heard(message, self._node.now_ns(), self._format))
@@ -216,7 +207,7 @@ class SoundStage:
 
     def _take_speaking(self, message: Bool) -> None:
         """The callback of robot_speaking."""
-        self._mute.tell(self._node.now_ns(), speaking=message.data)
+        self._audio.mute.tell(self._node.now_ns(), speaking=message.data)
 
     def _length_s(self, heard: _Heard) -> float:
         message, form = heard.message, heard.form
@@ -228,20 +219,16 @@ class SoundStage:
 
     def _work(self, heard: _Heard) -> None:
         message = heard.message
-        self._received.add()
-        block = self._block(message, heard.arrival_ns, heard.form)
+        self._reporter.arrived(heard.arrival_ns)
+        block = self._block(message, heard.form)
         if block is None:
             return
-        before = self._buffer.counters.sanitised
-        with self._stopwatch.measure("audio"):
-            chunks = self._buffer.push(self._mute.apply(block))
-        self._say_restart()
-        self._say_replaced(self._buffer.counters.sanitised - before, block.samples.size)
+        chunks = self._audio.push(block, heard.arrival_ns)
         self._processed.add()
         frame_id = message.header.frame_id if hasattr(message, "header") else ""
         for chunk in chunks:
             if self._passed_on is not None:
-                self._passed_on(chunk, frame_id)
+                self._passed_on(chunk, frame_id, heard.arrival_ns)
             if self._chunks_out is not None and self._chunks_out.get_subscription_count():
                 self._chunks_out.publish(convert.chunk_message(chunk, frame_id))
 
@@ -251,9 +238,7 @@ class SoundStage:
         self._format = form
         self._node.get_logger().info(f"sound: the source says {form}")
 
-    def _block(
-        self, message: Any, arrival_ns: int, known: SoundFormat | None = None
-    ) -> AudioBlock | None:
+    def _block(self, message: Any, known: SoundFormat | None) -> AudioBlock | None:
         """The decoded sound of a message; None when it has to be left out."""
         form = known
         own = own_format(message)
@@ -263,29 +248,9 @@ class SoundStage:
         if form is None:
             self._say_no_format()
             return None
-        samples = samples_of(message, form)
-        stamp_ns = self._stamp(message, arrival_ns, length_ns(samples, form))
-        return None if stamp_ns is None else AudioBlock(stamp_ns, form.rate, samples)
-
-    def _stamp(self, message: Any, arrival_ns: int, lasts_ns: int) -> int | None:
-        """Sensor time of a message's first sample [ns]; None when it has to be left out."""
-        if hasattr(message, "header"):
-            given_ns = convert.to_ns(message.header.stamp)
-            admitted_ns = self._stamps.admit(given_ns, arrival_ns)
-            if given_ns > 0:
-                return admitted_ns
-        # The time of arrival is that of the last sample, and several blocks may come at once.
-        return self._arrivals.stamp(arrival_ns, lasts_ns)
-
-    def _say_replaced(self, replaced: int, samples: int) -> None:
-        if replaced:
-            self._trouble.report(
-                "numbers",
-                f"{replaced} of {samples} samples are no numbers (NaN, infinite or far beyond "
-                "full scale); replaced by silence",
-            )
-        else:
-            self._trouble.good()
+        header = getattr(message, "header", None)
+        stamp_ns = -1 if header is None else convert.to_ns(header.stamp)
+        return AudioBlock(stamp_ns, form.rate, samples_of(message, form))
 
     def _say_no_format(self) -> None:
         now = time.monotonic()
@@ -297,13 +262,6 @@ class SoundStage:
                 "it (for a source without, set audio_rate, audio_channels and "
                 "audio_sample_format)",
             )
-
-    def _say_restart(self) -> None:
-        counters = self._buffer.counters
-        said = f"{counters.restarts} {counters.last_restart}"
-        if counters.restarts and said != self._restart_said:
-            self._restart_said = said
-            self._trouble.note("restart", f"started anew: {counters.last_restart}")
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, AudioFormatError):

@@ -13,12 +13,12 @@ class SpeechBufferNode(ManagedNode):
     """`audio` and `audio_info` to `spectrogram`."""
 
     def __init__(self) -> None:
-        super().__init__("speech_buffer", sound_settings.PARAMETERS, ["audio"])
+        super().__init__("speech_buffer", sound_settings.PARAMETERS, sound_settings.GROUPS)
         self._sound: SoundStage | None = None
 
     def prepare(self) -> None:
         """Load the speech detector."""
-        self._sound = SoundStage(self, self.config().audio)
+        self._sound = SoundStage(self, self.config())
 
     def open(self) -> None:
         """Make the topics."""

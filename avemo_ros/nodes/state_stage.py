@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,8 +10,11 @@ from typing import Any, Final
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.audio.chunk import SpectrogramChunk
-from avemo_ros.clock import to_ns, to_s
-from avemo_ros.config import EmotionConfig, PipelineConfig
+from avemo_ros.clock import to_s
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.emotion import TICK_S, EmotionStage
+from avemo_ros.engine.load import LoadShedder, Shed
+from avemo_ros.engine.schedule import APART_NS
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import EmotionState, EmotionStateArray
 from avemo_ros.nodes import convert, health, qos
@@ -19,24 +23,23 @@ from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
 from avemo_ros.state.estimate import Hop, Status
-from avemo_ros.state.estimator import EmotionEstimator
 from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.timing import span
 from avemo_ros.vision.face import FrameTracks
 
 _WAITING: Final = 200
 """Tracks and chunks that may wait: about three seconds of both."""
-_BEHIND_NS: Final = to_ns(0.5)
-"""From this backlog on pictures and hops are left out, so that what is said is about now."""
-_TICK_S: Final = 0.1
-_APART_S: Final = 2.0
-"""Sound this far ahead of pictures, or behind, never meets them in one window."""
+_QUIET_S: Final = 4.0
+"""Steps are at most a hop of 2 s apart; without any for this long nothing comes."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Passed:
-    """A picture that had no turn: it tells how far the pictures have come."""
+class _Arrived:
+    """Features that wait."""
 
-    stamp_ns: int
+    feature: FrameTracks | SpectrogramChunk
+    arrival_ns: int
+    """When what they were made of came [ns]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,58 +48,46 @@ class _Tick:
 
 
 class StateStage:
-    """From tracks and chunks to states, on a thread of its own."""
+    """An `EmotionStage` behind a thread of its own."""
 
-    def __init__(
-        self,
-        node: ManagedNode,
-        config: PipelineConfig,
-        predictor: Predictor,
-    ) -> None:
+    def __init__(self, node: ManagedNode, config: PipelineConfig, predictor: Predictor) -> None:
         """Set up.
 
         Args:
             node: whose topics these are.
-            config: of the estimates and of what is remembered of them.
+            config: of the core.
             predictor: the loaded model.
         """
         self._node = node
         self._predictor = predictor
         self.shown: Callable[[Hop], None] | None = None
-        """Called on the thread with every hop that was published."""
+        """Called on the thread with every step that was published."""
+        self.shed: Callable[[Shed], None] | None = None
+        """Called on the thread when work is shed or taken up again."""
         self._stopwatch = Stopwatch()
         self._trouble = Trouble(node.get_logger(), "states")
         # Beside the queue, which forgets what is oldest: settings must not get lost.
-        self._config = config.emotion
-        self._history = HistoryStage(node, config.steady)
-        self._hops = health.Meter()
+        self._config = self._used = config
+        self._emotion = EmotionStage(config, predictor, self._stopwatch)
+        self._load = LoadShedder(config)
+        self._history = HistoryStage(node, lambda: self._emotion.memory)
+        self._published = health.Meter()
         self._latency_ms = health.Samples()
         self._frame_latency_ms = health.Samples()
         self._dropped_before = 0
         self._status = ""
+        self._resets = 0
         self._camera_frame = ""
         self._microphone_frame = ""
-        self._newest_tracks_ns = 0
-        self._newest_sound_ns = 0
-        self._left_out = 0
-        self._estimator = self._fresh(self._config)
-        self._worker: Worker[FrameTracks | SpectrogramChunk | _Passed | _Tick] | None = None
+        self._worker: Worker[_Arrived | _Tick] | None = None
         self._timer: Any = None
         self._all_out: Any = None
         self._one_out: Any = None
 
-    def _fresh(self, config: EmotionConfig) -> EmotionEstimator:
-        self._used = config
-        self._resets = 0
-        # The newest stamp, and the node's clock when it came: the source's clock now is the
-        # one plus what has passed on the other.
-        self._newest: tuple[int, int] | None = None
-        return EmotionEstimator(config, self._predictor, self._stopwatch)
-
     def open(self) -> None:
         """Make the topics and begin."""
         node = self._node
-        self._estimator = self._fresh(self._config)
+        self._start(self._config, keep_memory=False)
         self._all_out = node.create_publisher(
             EmotionStateArray,
             "emotion_states",
@@ -110,7 +101,7 @@ class StateStage:
         self._history.open()
         self._worker = Worker("states", self._work, self._failed, limit=_WAITING)
         self._worker.start()
-        self._timer = node.create_timer(_TICK_S, self._tick, clock=node.steady)
+        self._timer = node.create_timer(TICK_S, self._tick, clock=node.steady)
 
     def close(self) -> None:
         """Stop and remove the topics; may be called twice."""
@@ -127,53 +118,54 @@ class StateStage:
                 self._node.destroy_publisher(out)
         self._all_out = self._one_out = None
 
-    def push_tracks(self, tracks: FrameTracks, frame_id: str) -> None:
-        """Take the faces of a picture; returns at once.  From any thread."""
+    def push_tracks(self, tracks: FrameTracks, frame_id: str, arrival_ns: int) -> None:
+        """Take the faces of an image that came at `arrival_ns` [ns]; returns at once.  From any
+        thread."""
         self._camera_frame = frame_id
-        self._newest_tracks_ns = tracks.stamp_ns
-        if self._worker is not None:
-            self._worker.put(tracks)
+        self._put(_Arrived(tracks, arrival_ns))
 
-    def pass_pictures(self, stamp_ns: int) -> None:
-        """Hear of a picture that is not looked at [ns]; returns at once.  From any thread."""
-        worker = self._worker
-        # What waits is of more worth than knowing the time.
-        if worker is not None and len(worker) < _WAITING // 2:
-            worker.put(_Passed(stamp_ns))
-
-    def push_speech(self, chunk: SpectrogramChunk, frame_id: str) -> None:
-        """Take spectrogram columns; returns at once.  From any thread."""
+    def push_speech(self, chunk: SpectrogramChunk, frame_id: str, arrival_ns: int) -> None:
+        """Take spectrogram columns; as `push_tracks`."""
         self._microphone_frame = frame_id
-        self._newest_sound_ns = chunk.end_ns
-        if self._worker is not None:
-            self._worker.put(chunk)
+        self._put(_Arrived(chunk, arrival_ns))
+
+    def _put(self, item: _Arrived | _Tick) -> None:
+        worker = self._worker
+        if worker is not None:
+            worker.put(item)
 
     def use(self, config: PipelineConfig) -> None:
         """Start anew what has other settings; the model stays."""
-        self._history.use(config.steady)
-        if config.emotion != self._config:
-            self._config = config.emotion
-            self._tick()
+        self._config = config
+        self._put(_Tick())
+
+    def _start(self, config: PipelineConfig, *, keep_memory: bool) -> None:
+        same = keep_memory and config.steady == self._used.steady
+        memory = self._emotion.memory if same else None
+        if memory is None:
+            self._history.clear()
+        self._used = config
+        self._emotion = EmotionStage(config, self._predictor, self._stopwatch, memory=memory)
+        self._load = LoadShedder(config)
+        self._resets = 0
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
-        counters = self._estimator.counters
-        lead = self._estimator.sound_lead_ns
-        dropped = (
-            self._dropped_before
-            + self._left_out
-            + (self._worker.dropped if self._worker is not None else 0)
-        )
+        emotion, load = self._emotion, self._load
+        counters, lead = emotion.counters, emotion.sound_lead_ns
         values: dict[str, object] = {
-            "rate_hz": f"{self._hops.rate_hz:.1f}",
-            "hops": self._hops.count,
-            "skipped_hops": counters.skipped_hops,
-            "dropped": dropped,
+            "rate_hz": f"{self._published.rate_hz:.1f}",
+            "hops": self._published.count,
+            "dropped": self._dropped_before + (self._worker.dropped if self._worker else 0),
+            "behind": counters.behind,
             "late_frames": counters.late_frames,
             "late_chunks": counters.late_chunks,
             "resets": counters.resets,
-            "last_reset": self._estimator.last_reset,
+            "last_reset": emotion.last_reset,
             "sound_lead_s": "" if lead is None else f"{to_s(lead):.2f}",
+            "audio_lag_s": f"{emotion.audio_lag_s:.2f}",
+            "load_level": load.level,
+            "left_out": load.shed.what,
             "queue": len(self._worker) if self._worker is not None else 0,
             "status": self._status,
             "model": self._predictor.model_id,
@@ -187,12 +179,17 @@ class StateStage:
         }
         if self._trouble.present:
             return health.status("states", health.ERROR, self._trouble.last, values)
-        if self._hops.quiet_s > _APART_S or self._status == Status.STALE_INPUT.name:
+        if self._published.quiet_s > _QUIET_S or self._status == Status.STALE_INPUT.name:
             return health.status("states", health.STALE, "neither pictures nor sound", values)
-        if lead is not None and abs(to_s(lead)) > _APART_S:
+        if lead is not None and abs(lead) > APART_NS:
             message = (
-                f"sound is stamped {to_s(lead):+.1f} s against the pictures: they never meet"
+                f"sound is stamped {span(abs(to_s(lead)))} {'after' if lead > 0 else 'before'} "
+                "the images: they never meet; image_stamps:=arrival or audio_stamps:=arrival "
+                "brings the one with the other clock to this one"
             )
+            return health.status("states", health.WARN, message, values)
+        if load.level:
+            message = f"too much work for this computer: left out is {load.shed.what}"
             return health.status("states", health.WARN, message, values)
         return health.status("states", health.OK, f"status {self._status}", values)
 
@@ -201,55 +198,46 @@ class StateStage:
         if worker is not None and len(worker) == 0:
             worker.put(_Tick())
 
-    def _work(self, item: FrameTracks | SpectrogramChunk | _Passed | _Tick) -> None:
-        config = self._config
-        if config is not self._used:
-            self._estimator = self._fresh(config)
-        if isinstance(item, FrameTracks):
-            self._heard_from(item.stamp_ns)
-            if self._is_behind(item.stamp_ns, self._newest_tracks_ns):
-                self._left_out += 1
-                return
-            hops = self._estimator.push_tracks(item)
-        elif isinstance(item, SpectrogramChunk):
-            self._heard_from(item.end_ns)
-            self._is_behind(item.end_ns, self._newest_sound_ns)
-            hops = self._estimator.push_speech(item)
-        elif isinstance(item, _Passed):
-            hops = self._estimator.pass_pictures(item.stamp_ns)
-        else:
-            hops = self._look()
-        self._say_reset()
-        for hop in hops:
-            self._publish(hop)
-
-    def _is_behind(self, stamp_ns: int, newest_ns: int) -> bool:
-        """Whether much newer input of the same stream waits; hops are skipped then."""
-        if newest_ns - stamp_ns <= _BEHIND_NS:
-            return False
-        self._estimator.skip_to(newest_ns - _BEHIND_NS // 2)
-        return True
-
-    def _heard_from(self, stamp_ns: int) -> None:
-        self._newest = (stamp_ns, self._node.now_ns())
-
-    def _look(self) -> list[Hop]:
+    def _work(self, item: _Arrived | _Tick) -> None:
         now_ns = self._node.now_ns()
-        if now_ns <= 0:
-            return []
-        if self._newest is not None:
-            stamp_ns, then_ns = self._newest
-            # Before /clock came nothing was known of the time; nothing has passed since then.
-            passed_ns = max(0, now_ns - then_ns) if then_ns > 0 else 0
-            now_ns = stamp_ns + passed_ns
-        return self._estimator.tick(now_ns)
+        if self._config is not self._used:
+            self._start(self._config, keep_memory=True)
+        emotion = self._emotion
+        if isinstance(item, _Tick):
+            steps = emotion.tick(now_ns)
+        elif isinstance(item.feature, SpectrogramChunk):
+            steps = emotion.push_speech(item.feature, item.arrival_ns)
+        else:
+            steps = emotion.push_tracks(item.feature, item.arrival_ns, now_ns=now_ns)
+        self._say_reset()
+        for step in steps:
+            self._publish(step)
+        if isinstance(item, _Arrived) and isinstance(item.feature, FrameTracks):
+            self._watch_load(item.arrival_ns)
+
+    def _watch_load(self, arrival_ns: int) -> None:
+        """Whether the work still fits the time."""
+        now_ns = self._node.now_ns()
+        if arrival_ns <= 0 or now_ns < arrival_ns:
+            return
+        load, before = self._load, self._load.shed
+        if not load.observe(to_s(now_ns - arrival_ns), time.monotonic()):
+            return
+        shed = load.shed
+        self._emotion.shed(shed)
+        if self.shed is not None:
+            self.shed(shed)
+        if not before.what:
+            self._trouble.note(
+                "load", f"the work does not fit the time; left out from now on: {shed.what}"
+            )
+        elif not shed.what:
+            self._trouble.note("load over", "all of the work is done again")
 
     def _say_reset(self) -> None:
-        resets = self._estimator.counters.resets
+        resets = self._emotion.counters.resets
         if resets > self._resets:
-            self._node.get_logger().warning(
-                f"states: {self._estimator.last_reset}; started anew"
-            )
+            self._trouble.note("reset", f"{self._emotion.last_reset}; started anew")
         self._resets = resets
 
     def _publish(self, hop: Hop) -> None:
@@ -259,10 +247,11 @@ class StateStage:
         latency_s = max(0.0, to_s(now_ns - hop.stamp_ns)) if now_ns > 0 else 0.0
         frame_id = self._camera_frame or self._microphone_frame
         with self._stopwatch.measure("publish"):
-            self._all_out.publish(convert.states_message(hop, frame_id, latency_s))
-            self._one_out.publish(convert.state_message(hop.attended, frame_id, latency_s))
+            everyone = convert.states_message(hop, frame_id, latency_s)
+            self._all_out.publish(everyone)
+            self._one_out.publish(convert.attended_message(hop, everyone, latency_s))
             self._history.push(hop, frame_id, latency_s)
-        self._hops.add()
+        self._published.add()
         self._status = hop.attended.status.name
         if now_ns > 0 and hop.attended.status is not Status.STALE_INPUT:
             self._latency_ms.add(1e3 * latency_s)

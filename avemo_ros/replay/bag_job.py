@@ -21,11 +21,10 @@ from avemo_ros.replay.run import replay
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.sidecars import bag_name
 from avemo_ros.replay.stored import read_replayed, write_replayed
-from avemo_ros.source.stamps import MAX_AGE_S
 from avemo_ros.truth.file import LabelFile, together
 from avemo_ros.truth.of_bag import labels_of
 
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 """Of stored replays; another layout gets another number."""
 _PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
 """Endings of the files that make a bag; labels may lie among them."""
@@ -47,7 +46,6 @@ class Job:
     """SHA-256 of the model's file, so that another model is another replay."""
     cache: Path | None
     """Folder of stored replays; None: keep none."""
-    max_input_age_s: float = MAX_AGE_S
     beside: bool = True
     """Without files of labels, what lies beside the bag counts; no where others were given."""
 
@@ -91,7 +89,7 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
             # Loads libraries, once in each worker; that is no part of the replay.
             if job.processes > 1:
                 helper = stack.enter_context(closing(HelperProcess()))
-            import_module("avemo_ros.replay.estimates")
+            import_module("avemo_ros.pipeline")
             typestore()
         tell(0.0)
         return _done(job, tell, helper)
@@ -111,7 +109,6 @@ def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None)
             processes=job.processes,
             progress=tell,
             helper=helper,
-            max_input_age_s=job.max_input_age_s,
         )
         if place is not None:
             write_replayed(place, replayed)
@@ -158,7 +155,7 @@ def _key(job: Job) -> str:
     files = folder.iterdir() if job.path.is_dir() else [job.path]
     state: list[Any] = [_LAYOUT, __version__, job.weights, job.use]
     state += [asdict(job.config), asdict(job.topics), str(job.path.resolve())]
-    state += [_arithmetic(job), job.max_input_age_s]
+    state.append(_arithmetic(job))
     state += sorted(
         (item.name, item.stat().st_size, item.stat().st_mtime_ns)
         for item in files

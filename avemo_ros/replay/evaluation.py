@@ -77,7 +77,6 @@ def evaluate(request: Request, watch: Watch | None = None) -> Outcome:
             processes,
             weights.sha256,
             request.cache,
-            request.max_input_age_s,
             beside=not request.labels,
         )
         for name, path, labels in zip(names, request.bags, files, strict=True)

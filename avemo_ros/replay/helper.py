@@ -1,4 +1,4 @@
-"""Features made in a process of its own, while this one runs the networks."""
+"""Images looked at in a process of its own, while this one runs the networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,13 +19,13 @@ from typing import Final
 
 import cv2
 
-from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.messages import typestore
-from avemo_ros.bag.recording import Kind, Recording, Topics
+from avemo_ros.bag.recording import Kind, LabelRecord, Recording, StatesRecord, Topics
 from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.findings import Findings
+from avemo_ros.engine.seeing import Item, Seeing, Seen
 from avemo_ros.errors import AvemoError, BagError
-from avemo_ros.replay.feature import Feature, Findings
-from avemo_ros.source.stamps import MAX_AGE_S
+from avemo_ros.stopwatch import WHOLE, Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 _BATCH: Final = 16
@@ -42,7 +44,6 @@ class Source:
     topics: Topics | None
     kinds: frozenset[Kind]
     config: PipelineConfig
-    max_input_age_s: float = MAX_AGE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,26 @@ class _Failed:
     """It is an error that the user can act upon."""
 
 
-class HelperProcess:
-    """Makes the features of a recording in another process; to be iterated once, after `give`.
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What happened on the way; the same in every run but for the durations."""
 
-    They come in the same order, with the same bits, as from `Features` in this process.  The
-    process loads its libraries at once: start it early, and give it its recording later.
+    counters: Counter[str]
+    problems: list[str]
+    stages_ms: Mapping[str, tuple[float, ...]]
+
+
+class HelperProcess:
+    """Looks at the images of a recording in another process; to be iterated once, after `give`.
+
+    What comes out is what a `Seeing` in this process gives, in the same order, with the same
+    bits.  The process loads its libraries at once: start it early, and give it its recording
+    later.
     """
 
     def __init__(self) -> None:
-        self.findings = Findings()
-        """Complete when the iteration has ended."""
+        self.looked: Looked | None = None
+        """There when the iteration has ended."""
         # MediaPipe's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self._connection, there = context.Pipe()
@@ -81,8 +92,8 @@ class HelperProcess:
         with contextlib.suppress(OSError):
             self._connection.send(source)
 
-    def __iter__(self) -> Iterator[tuple[int, Feature | AudioBlock]]:
-        """See `Features.__iter__`.
+    def __iter__(self) -> Iterator[tuple[int, Seen]]:
+        """Times of recording [ns] and what was made of what was recorded then.
 
         Raises:
             BagError: the bag cannot be read, or the process died.
@@ -98,8 +109,8 @@ class HelperProcess:
                     f"status {self._process.exitcode}); is there enough memory?  From a "
                     "script, call within `if __name__ == '__main__':`, or use 1 process"
                 ) from error
-            if isinstance(said, Findings):
-                self.findings = said
+            if isinstance(said, Looked):
+                self.looked = said
                 return
             if isinstance(said, _Failed):
                 raise _error_of(said)
@@ -146,7 +157,7 @@ def _run(parent: Connection) -> None:
     sender = _Sender(parent)
     try:
         # Loads MediaPipe, which only this process needs.
-        from avemo_ros.replay.features import Features
+        import avemo_ros.engine.video  # noqa: F401
 
         cv2.setNumThreads(1)
         typestore()
@@ -154,15 +165,20 @@ def _run(parent: Connection) -> None:
         if source is None:
             return
         with Recording(source.path, source.topics) as recording:
-            features = Features(recording, source.kinds, source.config, source.max_input_age_s)
-            batch: list[tuple[int, Feature | AudioBlock]] = []
-            for log_ns, feature in features:
-                batch.append((log_ns, _slim(feature)))
-                if len(batch) == _BATCH:
-                    sender.put(batch)
-                    batch = []
-            sender.put(batch)
-        sender.put(features.findings)
+            findings, stopwatch = Findings(), Stopwatch(WHOLE)
+            with closing(Seeing(source.config, findings, stopwatch)) as seeing:
+                batch: list[tuple[int, Seen]] = []
+                for log_ns, item in recorded(recording, source.kinds):
+                    seen = seeing.push(log_ns, item)
+                    if seen is None:
+                        continue
+                    batch.append((log_ns, _slim(seen)))
+                    if len(batch) == _BATCH:
+                        sender.put(batch)
+                        batch = []
+                sender.put(batch)
+                problems = recording.problems + findings.sentences()
+                sender.put(Looked(seeing.counters(), problems, stopwatch.stages_ms()))
     except AvemoError as error:
         sender.put(_Failed(str(error), expected=True))
     except Exception:  # noqa: BLE001  told to the parent, with its place
@@ -179,13 +195,18 @@ def _given(parent: Connection) -> Source | None:
     return source
 
 
-def _slim(feature: Feature | AudioBlock) -> Feature | AudioBlock:
+def recorded(recording: Recording, kinds: frozenset[Kind]) -> Iterator[tuple[int, Item]]:
+    """Times of recording [ns] and what the engine takes of what was recorded."""
+    for log_ns, item in recording.items(kinds):
+        if not isinstance(item, StatesRecord | LabelRecord):
+            yield log_ns, item
+
+
+def _slim(seen: Seen) -> Seen:
     """Without landmarks, which no estimate looks at."""
-    if not isinstance(feature, FrameTracks):
-        return feature
-    return replace(
-        feature, faces=tuple(replace(face, landmarks=None) for face in feature.faces)
-    )
+    if not isinstance(seen, FrameTracks):
+        return seen
+    return replace(seen, faces=tuple(replace(face, landmarks=None) for face in seen.faces))
 
 
 class _Sender:

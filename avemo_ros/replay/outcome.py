@@ -12,7 +12,6 @@ from typing import Any, Final
 from avemo_ros import __version__
 from avemo_ros.bag.topics import Topics
 from avemo_ros.clock import to_s
-from avemo_ros.config import PipelineConfig
 from avemo_ros.evaluate.measure import as_json
 from avemo_ros.replay.bag_job import Answer
 from avemo_ros.replay.figures import FIGURES, SCHEMA, value_of
@@ -164,12 +163,11 @@ def _bag(scored: Scored) -> dict[str, Any]:
 def _settings(request: Request) -> dict[str, Any]:
     """What the figures depend on, without the paths of this machine."""
     found: dict[str, Any] = {"use": request.use, "rounds": request.rounds}
-    found["max_input_age_s"] = request.max_input_age_s
-    for name, _ in PipelineConfig.settings():
-        group, key = name.split(".", 1)
-        if group not in _GROUPS:
-            continue
-        found[name] = getattr(getattr(request.config, group), key)
+    found |= {
+        name: value
+        for name, value in request.config.flat().items()
+        if name.split(".", 1)[0] in _GROUPS or "." not in name
+    }
     found["model.weights"] = Path(request.config.model.weights).name
     for item in fields(request.topics):
         value = getattr(request.topics, item.name)

@@ -1,22 +1,35 @@
-"""A recording played through the streaming core."""
+"""A recording played through the engine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from avemo_ros.bag.recording import Kind, Recording, StatesRecord, Topics
-from avemo_ros.clock import to_s
+from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.seeing import Seeing, Seen
 from avemo_ros.errors import BagError
-from avemo_ros.replay.feature import RAW, RECORDED
-from avemo_ros.replay.helper import HelperProcess, Source
-from avemo_ros.replay.run import USES, Replayed
+from avemo_ros.replay.helper import HelperProcess, Looked, Source, recorded
+from avemo_ros.replay.run import USES, Replayed, SeenFaces
 from avemo_ros.state.estimate import Hop, Status, attended, nobody
+from avemo_ros.stopwatch import WHOLE, Stopwatch
+from avemo_ros.timing import span
+from avemo_ros.vision.face import FrameTracks
+
+if TYPE_CHECKING:
+    from avemo_ros.pipeline import Pipeline
 
 Progress = Callable[[float], None]
+
+RAW: Final = frozenset({Kind.PICTURES, Kind.SOUND})
+RECORDED: Final = frozenset({Kind.TRACKS, Kind.SPECTROGRAM})
+"""Features that lie in the bag as such."""
+_OTHER_CLOCK_NS: Final = to_ns(2.0)
+"""Stamps that are this far from the times of recording, all alike, are of another clock."""
 
 
 def play(
@@ -28,15 +41,14 @@ def play(
     processes: int,
     progress: Progress | None,
     helper: HelperProcess | None,
-    max_input_age_s: float,
 ) -> Replayed:
     """See `run.replay`."""
     began = time.perf_counter()
     report = progress if progress is not None else _ignore
     if helper is None and processes > 1 and use != "states":
         with closing(HelperProcess()) as helper:
-            return _played(path, config, topics, use, report, helper, began, max_input_age_s)
-    return _played(path, config, topics, use, report, helper, began, max_input_age_s)
+            return _played(path, config, topics, use, report, helper, began)
+    return _played(path, config, topics, use, report, helper, began)
 
 
 def _played(
@@ -47,24 +59,82 @@ def _played(
     report: Progress,
     helper: HelperProcess | None,
     began: float,
-    max_input_age_s: float,
 ) -> Replayed:
     with Recording(path, topics) as recording:
         kinds = _choose(recording, use)
         if Kind.STATES in kinds:
             return _states(recording, began, report)
-        start_ns = recording.start_ns
-        if helper is None:
-            from avemo_ros.replay.estimates import Estimates
-            from avemo_ros.replay.features import Features
+        if helper is not None:
+            helper.give(Source(path, topics, kinds, config))
+        # Loads the networks' libraries, which takes a while; the helper is at work meanwhile.
+        from avemo_ros.pipeline import Pipeline
 
-            features = Features(recording, kinds, config, max_input_age_s)
-            return Estimates(config, start_ns, report).of(features, kinds, began)
-    helper.give(Source(path, topics, kinds, config, max_input_age_s))
-    # Loads PyTorch, which takes seconds; the helper is at work meanwhile.
-    from avemo_ros.replay.estimates import Estimates
+        with closing(Pipeline(config, stopwatch=Stopwatch(WHOLE))) as pipeline:
+            seen = helper or _seen(recording, kinds, pipeline.seeing)
+            hops: list[Hop] = []
+            frames: list[SeenFaces] = []
+            for log_ns, item in seen:
+                if isinstance(item, FrameTracks):
+                    faces = tuple((face.face_id, face.box) for face in item.faces)
+                    frames.append(SeenFaces(item.stamp_ns, faces))
+                hops += pipeline.push_seen(log_ns, item)
+                report(to_s(log_ns - recording.start_ns))
+            hops += pipeline.flush()
+            zero_ns, notes = _zero(recording.start_ns, pipeline.usual_age_ns)
+            looked = None if helper is None else helper.looked
+            return Replayed(
+                hops=tuple(hops),
+                start_ns=pipeline.start_ns or zero_ns,
+                end_ns=pipeline.end_ns or zero_ns,
+                source="features" if kinds & RECORDED else "raw",
+                model_id=pipeline.model_id,
+                frames=tuple(frames),
+                counters=_counted(pipeline, looked),
+                stages_ms={
+                    **(looked.stages_ms if looked else {}),
+                    **pipeline.stopwatch.stages_ms(),
+                },
+                seconds=time.perf_counter() - began,
+                problems=(
+                    *(looked.problems if looked else recording.problems),
+                    *pipeline.findings.sentences(),
+                    *notes,
+                ),
+                first_ns=zero_ns,
+                precision=pipeline.predictor.precision,
+            )
 
-    return Estimates(config, start_ns, report).of(helper, kinds, began)
+
+def _seen(
+    recording: Recording, kinds: frozenset[Kind], seeing: Seeing
+) -> Iterator[tuple[int, Seen]]:
+    """As `HelperProcess`, in this process."""
+    for log_ns, item in recorded(recording, kinds):
+        seen = seeing.push(log_ns, item)
+        if seen is not None:
+            yield log_ns, seen
+
+
+def _counted(pipeline: Pipeline, looked: Looked | None) -> dict[str, float]:
+    counted = pipeline.counters()
+    counted.update(looked.counters if looked else {})
+    return {name: float(counted[name]) for name in sorted(counted)}
+
+
+def _zero(start_ns: int, age_ns: int) -> tuple[int, list[str]]:
+    """Sensor time of the recording's beginning [ns], and what there is to say of it.
+
+    Args:
+        start_ns: time of recording of its first message [ns].
+        age_ns: usual time from stamp to recording [ns].
+    """
+    if abs(age_ns) < _OTHER_CLOCK_NS:
+        return start_ns, []
+    side = "behind" if age_ns > 0 else "ahead of"
+    return start_ns - age_ns, [
+        f"stamps are of another clock, {span(abs(to_s(age_ns)))} {side} that of the recording; "
+        "labels are held against them with that much taken off"
+    ]
 
 
 def _ignore(_: float) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.replay.thresholds import Threshold
-from avemo_ros.source.stamps import MAX_AGE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +19,6 @@ class Request:
     """Files and folders; where there are none each bag gets what lies beside it."""
     config: PipelineConfig = field(default_factory=PipelineConfig)
     topics: Topics = field(default_factory=Topics)
-    max_input_age_s: float = MAX_AGE_S
-    """Input whose stamp is further from its time of recording is left out, as by the nodes'
-    parameter of that name [s]; 0 takes any."""
     use: str = "auto"
     """What of the bags: one of `run.USES`."""
     workers: int = 0

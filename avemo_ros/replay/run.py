@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from avemo_ros.config import PipelineConfig
-from avemo_ros.source.stamps import MAX_AGE_S
 from avemo_ros.state.estimate import Hop
 from avemo_ros.vision.face import Box
 
@@ -58,7 +57,8 @@ class Replayed:
     problems: tuple[str, ...] = ()
     """What of the recording is missing, unreadable or odd, in sentences."""
     first_ns: int = 0
-    """Time of recording of the bag's first message [ns]; 0: as `start_ns`."""
+    """Sensor time of the bag's first message, used or not [ns]; 0: as `start_ns`.  That is its
+    time of recording, unless stamps are of another clock: then moved by as much."""
     precision: str = ""
     """Arithmetic of the networks, as chosen; "" for recorded states."""
 
@@ -77,7 +77,6 @@ def replay(
     processes: int = 2,
     progress: Callable[[float], None] | None = None,
     helper: HelperProcess | None = None,
-    max_input_age_s: float = MAX_AGE_S,
 ) -> Replayed:
     """Play a recording through the streaming core by message time.
 
@@ -94,8 +93,6 @@ def replay(
         progress: called with the seconds of message time that are done.
         helper: the process for the features where it was started already; the caller closes
             it, and `processes` does not count.
-        max_input_age_s: input whose stamp is further from its time of recording is left out, as
-            by the nodes' parameter of that name [s]; 0 takes any.
 
     Raises:
         BagError: the bag cannot be read, or holds nothing of what is to be used.
@@ -113,5 +110,4 @@ def replay(
         processes=processes,
         progress=progress,
         helper=helper,
-        max_input_age_s=max_input_age_s,
     )

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from avemo_ros.replay.run import Replayed, SeenFaces
 from avemo_ros.sink.atomic import replaced
-from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.state.estimate import Change, EmotionEstimate, Hop, Status
 from avemo_ros.vision.face import Box
 
 _KINDS: Final = {
-    kind.__name__: kind for kind in (Replayed, SeenFaces, Hop, EmotionEstimate, Box, Status)
+    kind.__name__: kind
+    for kind in (Replayed, SeenFaces, Hop, Change, EmotionEstimate, Box, Status)
 }
 """Types that are written with their name; all else is JSON's own, and every list a tuple."""
 _KIND: Final = "kind"

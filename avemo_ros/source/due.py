@@ -5,10 +5,23 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.source.media import VideoFrame
+
+ORIGIN_NS: Final = 10 * NS_PER_S
+"""Time of a file's beginning, where items need times of their own: zero means "no time"."""
+
+
+def from_origin(
+    items: Iterable[VideoFrame | AudioBlock],
+) -> Iterator[tuple[int, VideoFrame | AudioBlock]]:
+    """As `by_due_time`, with stamps and times that begin at ORIGIN_NS."""
+    moved = (replace(item, stamp_ns=ORIGIN_NS + item.stamp_ns) for item in items)
+    return by_due_time(moved)
 
 
 def by_due_time(

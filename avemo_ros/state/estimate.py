@@ -68,6 +68,25 @@ class EmotionEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A person's steady label became another one."""
+
+    stamp_ns: int
+    """Sensor time at which it became certain [ns]."""
+    person_id: str
+    face_id: str
+    voice_id: str
+    """Ids; empty where unknown."""
+    previous: str
+    label: str
+    """Steady labels before and now: one of EMOTIONS, or 'unknown'."""
+    confidence: float
+    """Smoothed probability of `label`; 0 for 'unknown'."""
+    lasted_s: float
+    """How long `previous` had been steady [s]."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hop:
     """The estimates of everyone at one moment."""
 
@@ -78,7 +97,9 @@ class Hop:
     """Whom the robot should attend to: who speaks, else the largest face, else nobody (a
     state without ids whose status says why)."""
     frame_ns: int | None
-    """Sensor time of the newest picture used [ns]."""
+    """Sensor time of the newest image used [ns]; None without any."""
+    changes: tuple[Change, ...] = ()
+    """Events: the steady labels that changed with it."""
 
 
 def attended(estimates: Sequence[EmotionEstimate]) -> EmotionEstimate | None:

@@ -81,11 +81,14 @@ class Speech:
 
 
 class SpeechHistory:
-    """The newest spectrogram columns, without holes: after lost sound it starts anew."""
+    """The newest spectrogram columns, without holes: after lost sound it starts anew.
+
+    Args:
+        length_ns: how much is kept [ns].
+    """
 
     def __init__(self, length_ns: int) -> None:
-        # Twice the window: sound may run ahead of the pictures while a window is waited for.
-        self._keep = 2 * length_ns // HOP_NS
+        self._keep = length_ns // HOP_NS
         self.clear()
 
     def clear(self) -> None:

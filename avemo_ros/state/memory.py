@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,10 +16,9 @@ from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import SteadyConfig
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.state.estimate import Change, EmotionEstimate, Hop
 from avemo_ros.state.steady import (
     LONGEST_STEP_NS,
-    Change,
     SteadyState,
     SteadyStates,
     has_distribution,
@@ -58,21 +58,25 @@ class History:
 
 
 class EmotionMemory:
-    """The recent past of everyone; not for several threads at once.
+    """The recent past of everyone; may be told on one thread and asked on another.
 
     Keeps the steady states, too: one `push` serves both.
     """
 
     def __init__(self, config: SteadyConfig) -> None:
+        self.memory_s = config.memory_s
+        """How far back it reaches [s]."""
         self._keep_ns = to_ns(config.memory_s)
         self.steady = SteadyStates(config)
+        self._lock = threading.RLock()
         self.clear()
 
     def clear(self) -> None:
         """Forget everyone."""
-        self.steady.clear()
-        self._people: dict[str, _Past] = {}
-        self._now_ns: int | None = None
+        with self._lock:
+            self.steady.clear()
+            self._people: dict[str, _Past] = {}
+            self._now_ns: int | None = None
 
     @property
     def now_ns(self) -> int | None:
@@ -93,6 +97,10 @@ class EmotionMemory:
         Returns:
             The changes of steady labels that became certain with it.
         """
+        with self._lock:
+            return self._push(hop)
+
+    def _push(self, hop: Hop) -> tuple[Change, ...]:
         anew = self._now_ns is not None and hop.stamp_ns < self._now_ns
         if anew:
             self._people.clear()
@@ -124,6 +132,10 @@ class EmotionMemory:
         """
         if not math.isfinite(window_s) or window_s < 0.0:
             raise ConfigError("window_s", window_s, "0 (as far as is kept) or more, in seconds")
+        with self._lock:
+            return self._history(person, window_s)
+
+    def _history(self, person: str, window_s: float) -> History | None:
         past = self._people.get(self.steady.find(person))
         if past is None or self._now_ns is None:
             return None
@@ -149,7 +161,8 @@ class EmotionMemory:
         Args:
             person: as for `history`.
         """
-        past = self._people.get(self.steady.find(person))
+        with self._lock:
+            past = self._people.get(self.steady.find(person))
         return past.changes[-1] if past is not None and past.changes else None
 
     def _forget(self, before_ns: int) -> None:

@@ -16,32 +16,13 @@ from typing import Final
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import SteadyConfig
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.state.estimate import Change, EmotionEstimate, Hop
 
 LONGEST_STEP_NS: Final = to_ns(0.5)
 """An estimate stands for at most this time: after lost hops one of them does not outweigh all
 that was seen before."""
 _FLOOR: Final = 1e-3
 """Least probability that counts: one estimate that is dead sure does not outweigh seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A person's steady label became another one."""
-
-    stamp_ns: int
-    """Sensor time at which it became certain [ns]."""
-    person_id: str
-    face_id: str
-    voice_id: str
-    """Ids; empty where unknown."""
-    previous: str
-    label: str
-    """Steady labels before and now: one of EMOTIONS, or 'unknown'."""
-    confidence: float
-    """Smoothed probability of `label`; 0 for 'unknown'."""
-    lasted_s: float
-    """How long `previous` had been steady [s]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class FaceAnalyzer:
 
     def __init__(self, config: VisionConfig) -> None:
         self._config = config
+        self._max_faces = config.max_faces
         faint = min(_FAINT, config.detection_confidence)
         self._detector = FaceDetector(config.detector_range, faint)
         self._mesh = FaceMesh()
@@ -112,6 +113,11 @@ class FaceAnalyzer:
         self._tracker.reset()
         self._known = {}
         self._detected_ns = self._closer_ns = None
+
+    def limit_faces(self, most: int | None) -> None:
+        """Follow so many faces from now on, the largest; None: `max_faces`."""
+        self._max_faces = min(most or self._config.max_faces, self._config.max_faces)
+        self._tracker.limit(self._max_faces)
 
     def close(self) -> None:
         """Free the networks; doing so twice is harmless."""
@@ -155,7 +161,7 @@ class FaceAnalyzer:
             certain.append(confirmed)
         # A crowd must not cost more time than there is: the largest are enough to choose from.
         detections.sort(key=lambda item: -item.box.area)
-        for item in detections[: self._config.max_faces]:
+        for item in detections[: self._max_faces]:
             new = self._new_face(stamp_ns, picture, item)
             if new is not None:
                 certain.append(new)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from avemo_ros.clock import to_ns, to_s
+from avemo_ros.timing import Interval
 from avemo_ros.vision.face import Box
 
 _OVERLAP: Final = 0.45
@@ -26,6 +27,8 @@ _STEADY: Final = 0.3
 _GLIDE_S: Final = 0.4
 """A face that is missed is thought to move on for this long [s], then to wait."""
 _NO_MATCH: Final = 1e3
+_MOST_PATIENCE_NS: Final = to_ns(5.0)
+"""However slowly images come, a face that is missed for this long has gone."""
 
 
 class Found(Protocol):
@@ -73,8 +76,9 @@ class _Track:
 class Tracker:
     """Gives every found face an id, from its place alone.
 
-    An id survives as long as its face is missed for no more than `timeout_s`; then it ends and
-    is never given again, `reset` or not.  At most `max_faces` ids are alive, those that are
+    An id survives as long as its face is missed for no more than `timeout_s`, or two and a half
+    intervals of images that come more slowly than that; then it ends and is never given again,
+    `reset` or not.  At most `max_faces` ids are alive, those that are
     there already first; but a newcomer more than twice as large as the smallest of them (a
     person who steps up to the robot, before bystanders) takes its place.
 
@@ -86,6 +90,7 @@ class Tracker:
     def __init__(self, max_faces: int, timeout_s: float) -> None:
         self._max_faces = max_faces
         self._timeout_ns = to_ns(timeout_s)
+        self._interval = Interval()
         self._tracks: list[_Track] = []
         self._given = 0
 
@@ -107,8 +112,10 @@ class Tracker:
             Id and face, oldest id first.  Faces that are one too many, or are on a face that
             is there already, are left out.
         """
+        self._interval.add(stamp_ns)
+        timeout_ns = self._interval.patience_ns(self._timeout_ns, _MOST_PATIENCE_NS)
         self._tracks = [
-            track for track in self._tracks if stamp_ns - track.seen_ns <= self._timeout_ns
+            track for track in self._tracks if stamp_ns - track.seen_ns <= timeout_ns
         ]
         faces = _without_repeats(found)
         named: dict[str, FoundT] = {}
@@ -129,9 +136,16 @@ class Tracker:
             named[track.face_id] = face
         return [(key, named[key]) for key in self.ids if key in named]
 
+    def limit(self, max_faces: int) -> None:
+        """At most so many ids are alive from now on: those of the largest faces."""
+        self._max_faces = max_faces
+        largest = sorted(self._tracks, key=lambda track: -track.box.area)[:max_faces]
+        self._tracks = [track for track in self._tracks if track in largest]
+
     def reset(self) -> None:
         """End every id."""
         self._tracks = []
+        self._interval.reset()
 
     def _matches(self, stamp_ns: int, faces: list[FoundT]) -> list[tuple[_Track, FoundT]]:
         """The pairs of track and face with the least sum of costs."""

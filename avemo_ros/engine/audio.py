@@ -1,0 +1,140 @@
+"""From sound to spectrogram chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.mute import Mute
+from avemo_ros.audio.speech import SpeechBuffer, SpeechCounters
+from avemo_ros.clock import NS_PER_S
+from avemo_ros.config import AudioConfig, InputConfig
+from avemo_ros.errors import AudioFormatError
+from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.timing import ArrivalClock, Reporter, StampFilter
+
+
+class AudioStage:
+    """Hears one stream of sound.
+
+    Blocks are admitted by their stamps (`StampFilter`), silenced while the robot itself speaks,
+    and turned into spectrogram columns with the probability of speech.  What cannot be used is
+    reported and left out.
+
+    Args:
+        config: of the sound analysis.
+        inputs: which stamps are believed.
+        reporter: who hears of troubles.
+        advice: see `StampFilter`.
+        stopwatch: measures the stage "audio".
+
+    Raises:
+        WeightsError: the speech detector is not installed.
+    """
+
+    def __init__(
+        self,
+        config: AudioConfig,
+        inputs: InputConfig,
+        reporter: Reporter,
+        *,
+        advice: Callable[[float], str] | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self._reporter = reporter
+        self._stamps = StampFilter(
+            "sound",
+            "audio_stamps",
+            inputs.max_input_age_s,
+            inputs.audio_stamps,
+            reporter,
+            ordered=False,
+            advice=advice,
+        )
+        self._by_arrival = inputs.audio_stamps == "arrival"
+        self._arrivals = ArrivalClock()
+        self._buffer = SpeechBuffer(config)
+        self.mute = Mute()
+        """Told when the robot speaks; may be told on another thread."""
+        self.stopwatch = stopwatch if stopwatch is not None else Stopwatch()
+        self._restarts = 0
+        self.refused = 0
+        """Blocks left out because the sound, not its stamp, cannot be used."""
+
+    @property
+    def counters(self) -> SpeechCounters:
+        """What happened to the sound."""
+        return self._buffer.counters
+
+    @property
+    def refused_stamps(self) -> int:
+        """Blocks left out for their stamps."""
+        return self._stamps.refused
+
+    def push(self, block: AudioBlock, arrival_ns: int = 0) -> list[SpectrogramChunk]:
+        """Take the next block.
+
+        Args:
+            block: its stamp is that of its first sample; 0: its driver does not stamp; below
+                0: its kind has no stamps.
+            arrival_ns: when its last sample was there [ns]; 0: not known.
+
+        Returns:
+            The spectrogram columns that it completes: none, one chunk or two.
+        """
+        if block.rate <= 0:
+            return self._refuse(
+                AudioFormatError(f"sample rate is {block.rate} Hz", kind="rate")
+            )
+        lasts_ns = len(block.samples) * NS_PER_S // block.rate
+        if arrival_ns > 0 and (self._by_arrival or block.stamp_ns <= 0):
+            if block.stamp_ns == 0 and not self._by_arrival:
+                self._reporter.once(
+                    "no stamp", "header.stamp is zero; the time of arrival is used instead"
+                )
+            stamp_ns = self._arrivals.stamp(arrival_ns, lasts_ns)
+        else:
+            # The newest sample must not be of the future, so it is its time that is judged.
+            admission = self._stamps.admit(block.stamp_ns + lasts_ns, arrival_ns)
+            if not admission.usable:
+                return []
+            stamp_ns = admission.stamp_ns - lasts_ns
+        before = self.counters.sanitised
+        try:
+            with self.stopwatch.measure("audio"):
+                chunks = self._buffer.push(self.mute.apply(replace(block, stamp_ns=stamp_ns)))
+        except AudioFormatError as error:
+            return self._refuse(error)
+        self._say_restart()
+        if replaced := self.counters.sanitised - before:
+            self._reporter.report(
+                "numbers",
+                f"{replaced} of {block.samples.size} samples are no numbers (NaN, infinite or "
+                "far beyond full scale); replaced by silence",
+            )
+        else:
+            self._reporter.good()
+        return chunks
+
+    def flush(self) -> list[SpectrogramChunk]:
+        """The columns that wait for their chunk to be full, at the end of a recording."""
+        return self._buffer.flush()
+
+    def reset(self) -> None:
+        """Forget the stream, and that the robot spoke."""
+        self._stamps.reset()
+        self._arrivals = ArrivalClock()
+        self._buffer.reset()
+        self.mute = Mute()
+
+    def _refuse(self, error: AudioFormatError) -> list[SpectrogramChunk]:
+        self.refused += 1
+        self._reporter.report(error.kind, f"{error}; left out")
+        return []
+
+    def _say_restart(self) -> None:
+        counters = self.counters
+        if counters.restarts != self._restarts:
+            self._restarts = counters.restarts
+            self._reporter.note("restart", f"started anew: {counters.last_restart}")

@@ -1,0 +1,225 @@
+"""From face tracks and spectrogram chunks to estimates and events, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from avemo_ros.audio.chunk import SpectrogramChunk
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.load import Shed
+from avemo_ros.engine.schedule import Order, Step, StepScheduler, Stream
+from avemo_ros.model.predictor import Predictor
+from avemo_ros.state.estimate import Hop, Status, nobody
+from avemo_ros.state.estimator import EmotionEstimator
+from avemo_ros.state.memory import EmotionMemory
+from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.vision.face import FrameTracks
+
+TICK_S: Final = 0.1
+"""How often `tick` is to be called [s]."""
+_BEHIND_NS: Final = to_ns(0.5)
+"""Images that have waited longer than this are not looked at any more, so that what is said is
+about now."""
+_LEAP_NS: Final = to_ns(1.0)
+"""A clock that moves by more from one call to the next was set, or the process slept."""
+
+
+@dataclass(slots=True)
+class EmotionCounters:
+    """What happened; all go on over resets."""
+
+    steps: int = 0
+    late_frames: int = 0
+    late_chunks: int = 0
+    """Input that is not newer than the one before; it is left out."""
+    behind: int = 0
+    """Images left out because the system had fallen behind."""
+    resets: int = 0
+
+
+class EmotionStage:
+    """Estimates everyone whenever a step is due, and remembers what was said.
+
+    Not for several threads at once.
+
+    Args:
+        config: of estimates, memory and face timeout.
+        predictor: the network.
+        stopwatch: measures the networks.
+        memory: goes on with this one; None: a new one.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        predictor: Predictor,
+        stopwatch: Stopwatch | None = None,
+        *,
+        memory: EmotionMemory | None = None,
+    ) -> None:
+        self._config = config
+        self._scheduler = StepScheduler(config.emotion)
+        self._estimator = EmotionEstimator(
+            config.emotion, config.vision.track_timeout_s, predictor, stopwatch
+        )
+        self.memory = EmotionMemory(config.steady) if memory is None else memory
+        """What was said of everyone over the last seconds."""
+        self.counters = EmotionCounters()
+        self.last_reset = ""
+        """Why everything last started anew; empty if it never did."""
+        self._anchor: tuple[int, int] | None = None
+        self._now_ns: int | None = None
+        self._idle_since_ns: int | None = None
+
+    @property
+    def model_id(self) -> str:
+        """Name of the model that the estimates come from."""
+        return self._estimator.model_id
+
+    @property
+    def sound_lead_ns(self) -> int | None:
+        """How far sound is ahead of images [ns]; None unless both have come.
+
+        Seconds mean that the two are stamped by different clocks and never meet in a window.
+        """
+        images_ns = self._scheduler.reached(Stream.IMAGES)
+        sound_ns = self._scheduler.reached(Stream.SOUND)
+        return None if images_ns is None or sound_ns is None else sound_ns - images_ns
+
+    @property
+    def audio_lag_s(self) -> float:
+        """By how much the voice's window ends before an estimate, at present [s]."""
+        return to_s(self._scheduler.lag_ns)
+
+    # --- input
+
+    def push_tracks(
+        self,
+        tracks: FrameTracks,
+        arrival_ns: int = 0,
+        *,
+        now_ns: int = 0,
+    ) -> list[Hop]:
+        """Take the faces of one image.
+
+        Args:
+            tracks: stamps rise from call to call; one that goes back by more than a second
+                starts everything anew, a smaller step back is left out.
+            arrival_ns: when the image came [ns]; 0: not known.
+            now_ns: the present on the same clock, in a live system [ns]; 0: no matter.  An
+                image that came more than half a second ago is left out.
+
+        Returns:
+            The estimates that have become due, oldest first.
+        """
+        if not self._take(Stream.IMAGES, tracks.stamp_ns, arrival_ns):
+            self.counters.late_frames += 1
+            return []
+        behind = arrival_ns > 0 and now_ns - arrival_ns > _BEHIND_NS
+        self._scheduler.take(Stream.IMAGES, tracks.stamp_ns, drives=not behind)
+        if behind:
+            self.counters.behind += 1
+            return []
+        self._estimator.add_tracks(tracks)
+        return self._estimates(self._scheduler.due())
+
+    def push_speech(self, chunk: SpectrogramChunk, arrival_ns: int = 0) -> list[Hop]:
+        """Take the newest spectrogram columns; stamps and arrival as for `push_tracks`.
+
+        Returns:
+            The estimates that have become due, oldest first.
+        """
+        if len(chunk.speech) == 0:
+            return []
+        if not self._take(Stream.SOUND, chunk.end_ns, arrival_ns):
+            self.counters.late_chunks += 1
+            return []
+        self._estimator.add_speech(chunk)
+        self._scheduler.take(Stream.SOUND, chunk.end_ns)
+        return self._estimates(self._scheduler.due())
+
+    def tick(self, now_ns: int) -> list[Hop]:
+        """Let time pass; call it every TICK_S.
+
+        Makes the estimates that have waited for sound long enough, and says when all input has
+        stopped (STALE_INPUT), also before any has come.
+
+        Args:
+            now_ns: present time on the clock of the arrivals [ns]; 0: it has not begun.
+        """
+        if now_ns <= 0:
+            return []
+        before_ns, self._now_ns = self._now_ns, now_ns
+        if before_ns is not None and not 0 <= now_ns - before_ns <= _LEAP_NS:
+            # Time that only the clock saw passing is no silence.
+            if self._anchor is not None:
+                self._anchor = (self._anchor[0], now_ns)
+            self._idle_since_ns = now_ns
+            return []
+        if self._anchor is None:
+            return self._idle(now_ns)
+        stamp_ns, arrival_ns = self._anchor
+        if arrival_ns <= 0:
+            # Before the clock began nothing was known of the time; none has passed since.
+            self._anchor = (stamp_ns, now_ns)
+            return []
+        sensor_ns = stamp_ns + max(0, now_ns - arrival_ns)
+        hops = self._estimates(self._scheduler.due(sensor_ns))
+        stale_ns = self._scheduler.stale_step(sensor_ns)
+        return hops if stale_ns is None else [*hops, self._stale(stale_ns)]
+
+    def flush(self) -> list[Hop]:
+        """The estimates that still wait for sound, at the end of a recording."""
+        return self._estimates(self._scheduler.due(all_input=True))
+
+    def reset(self, reason: str = "asked to") -> None:
+        """Forget every face, all sound and the time, but not what was said (`memory`)."""
+        self.counters.resets += 1
+        self.last_reset = reason
+        self._scheduler.clear()
+        self._estimator.clear()
+        self._anchor = None
+        self._idle_since_ns = None
+
+    def shed(self, shed: Shed) -> None:
+        """Do less, or all again."""
+        self._estimator.limit_voice(shed.voice_rate_hz)
+
+    def _take(self, stream: Stream, stamp_ns: int, arrival_ns: int) -> bool:
+        """Whether input is to be used; time that started anew starts everything anew."""
+        order = self._scheduler.order(stream, stamp_ns)
+        if order is Order.LATE:
+            return False
+        if order is Order.JUMP_BACK:
+            before_ns = self._scheduler.reached(stream) or 0
+            self.reset(f"time jumped back by {to_s(before_ns - stamp_ns):.2f} s")
+        if arrival_ns > 0:
+            self._now_ns = arrival_ns
+        newest_ns = self._scheduler.newest_ns
+        if newest_ns is None or stamp_ns > newest_ns:
+            self._anchor = (stamp_ns, arrival_ns or self._now_ns or 0)
+        return True
+
+    def _estimates(self, steps: Iterable[Step]) -> list[Hop]:
+        return [self._said(self._estimator.estimate(*step)) for step in steps]
+
+    def _idle(self, now_ns: int) -> list[Hop]:
+        """Nothing has come yet."""
+        if self._idle_since_ns is None:
+            self._idle_since_ns = now_ns
+        if now_ns - self._idle_since_ns <= self._scheduler.stale_ns:
+            return []
+        stamp_ns = self._scheduler.claim(now_ns)
+        return [] if stamp_ns is None else [self._stale(stamp_ns)]
+
+    def _stale(self, stamp_ns: int) -> Hop:
+        """Images and sound are too old to claim anything."""
+        person = nobody(stamp_ns, Status.STALE_INPUT, self.model_id)
+        return self._said(Hop(stamp_ns, (), person, None))
+
+    def _said(self, hop: Hop) -> Hop:
+        self.counters.steps += 1
+        return replace(hop, changes=self.memory.push(hop))

@@ -1,0 +1,233 @@
+"""When a step is due: images drive it, or sound, or the clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from avemo_ros.clock import to_ns
+from avemo_ros.config import EmotionConfig
+from avemo_ros.timing import JUMP_NS, Interval, RateLimiter
+
+_SPAN_NS: Final = to_ns(5.0)
+"""Delays between the two streams are taken from images of this long."""
+_USUAL: Final = 0.9
+"""Quantile of them that is reckoned with, so that one late item decides nothing."""
+APART_NS: Final = to_ns(2.5)
+"""Streams that are further apart never meet in one window: the later one is not waited for,
+however steadily it is late."""
+_GRID_NS: Final = to_ns(0.05)
+"""The voice's window moves in steps of this, so that it holds still while delays jitter."""
+_MOST_PATIENCE_NS: Final = to_ns(5.0)
+
+
+class Stream(Enum):
+    """Where input comes from."""
+
+    IMAGES = "images"
+    SOUND = "sound"
+
+
+class Order(Enum):
+    """How input follows what its stream brought before."""
+
+    NEXT = "next"
+    LATE = "late"
+    """Not after the input before it, or left over from before a jump: to be left out."""
+    JUMP_BACK = "jump back"
+    """Time started anew: so must all that rests on it."""
+
+
+class Step(NamedTuple):
+    """A moment at which everyone is estimated."""
+
+    stamp_ns: int
+    """Of the window's end [ns]."""
+    sound_end_ns: int
+    """Where the voice's window ends [ns]; no later than the stamp."""
+
+
+class StepScheduler:
+    """Decides, by stamps alone, when estimates are made and which sound they rest on.
+
+    A step is due at an image that was looked at, at most once in `hop_s`.  Its voice window
+    ends `audio_lag_s` earlier, so that it need not wait for its own sound.  Sound that is
+    later than that is waited for, up to `max_wait_s`; where it is later than both as a rule,
+    the window ends by so much earlier.  Sound drives steps while no image comes: while it is
+    ahead of the images by more than is usual and `max_wait_s`.
+
+    Stamps of steps rise, also over pauses of a stream, until `clear`.
+    """
+
+    def __init__(self, config: EmotionConfig) -> None:
+        self._rate_hz = 1.0 / config.hop_s
+        self._lag_ns = to_ns(config.audio_lag_s)
+        self._wait_ns = to_ns(config.max_wait_s)
+        self._stale_ns = to_ns(config.stale_after_s)
+        self._before_jump_ns: int | None = None
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the time, but not that it jumped back."""
+        self._limiter = RateLimiter(self._rate_hz)
+        self._reached: dict[Stream, int] = {}
+        self._intervals = {stream: Interval() for stream in Stream}
+        self._leads: deque[tuple[int, int]] = deque()
+        self._usual_lead_ns = (0, 0)
+        self._waiting: deque[int] = deque()
+        self._last_ns: int | None = None
+        self._by_clock = False
+        self.first_ns: int | None = None
+        """Sensor time of the first input [ns]; None before it."""
+
+    def reached(self, stream: Stream) -> int | None:
+        """Sensor time up to which a stream has come [ns]; None before its first input."""
+        return self._reached.get(stream)
+
+    @property
+    def newest_ns(self) -> int | None:
+        """Sensor time that the faster stream has reached [ns]; None before any input."""
+        return max(self._reached.values(), default=None)
+
+    @property
+    def image_interval(self) -> Interval:
+        """How fast images that are looked at come."""
+        return self._intervals[Stream.IMAGES]
+
+    @property
+    def lag_ns(self) -> int:
+        """By how much the voice's window ends before the step [ns]."""
+        behind_ns = self._usual_lead_ns[1]
+        if behind_ns <= self._lag_ns + self._wait_ns:
+            return self._lag_ns
+        return min(-(-behind_ns // _GRID_NS) * _GRID_NS, APART_NS)
+
+    def order(self, stream: Stream, stamp_ns: int) -> Order:
+        """How input that reaches to `stamp_ns` [ns] follows; to be asked before `take`."""
+        before = self._reached.get(stream)
+        if before is None:
+            return Order.LATE if self._left_over(stamp_ns) else Order.NEXT
+        if stamp_ns < before - JUMP_NS:
+            self._before_jump_ns = self.newest_ns
+            return Order.JUMP_BACK
+        return Order.NEXT if stamp_ns > before else Order.LATE
+
+    def _left_over(self, stamp_ns: int) -> bool:
+        """Whether input is from before the jump that the other stream has already made."""
+        newest = self.newest_ns
+        if self._before_jump_ns is None or newest is None:
+            return False
+        near_old = abs(stamp_ns - self._before_jump_ns) <= APART_NS
+        return near_old and stamp_ns - newest > JUMP_NS
+
+    def take(self, stream: Stream, stamp_ns: int, *, drives: bool = True) -> None:
+        """A stream has come to `stamp_ns` [ns].
+
+        Args:
+            stream: which.
+            stamp_ns: later than what the stream had reached.
+            drives: False: no step is wanted at this image, because the system has fallen
+                behind.
+        """
+        self._reached[stream] = stamp_ns
+        self._intervals[stream].add(stamp_ns)
+        if self.first_ns is None:
+            self.first_ns = stamp_ns
+        if stream is Stream.IMAGES:
+            self._compare(stamp_ns)
+            if drives:
+                self._ask(stamp_ns)
+        elif self._no_image_comes(stamp_ns):
+            self._ask(stamp_ns)
+
+    def due(self, now_ns: int | None = None, *, all_input: bool = False) -> Iterator[Step]:
+        """Steps that have become due, oldest first, each given once.
+
+        Args:
+            now_ns: present sensor time [ns]; None: the newest input's.
+            all_input: no more is to come, so nothing is waited for.
+        """
+        newest_ns = self.newest_ns
+        if newest_ns is None:
+            return
+        time_ns = max(newest_ns, now_ns or newest_ns)
+        while self._waiting:
+            stamp_ns = self._waiting[0]
+            end_ns = stamp_ns - self.lag_ns
+            sound_ns = self._reached.get(Stream.SOUND)
+            waits = (
+                sound_ns is not None
+                and sound_ns < end_ns
+                and newest_ns - sound_ns < self._stale_ns
+                and time_ns - stamp_ns < self._wait_ns
+            )
+            if waits and not all_input:
+                return
+            self._waiting.popleft()
+            self._last_ns, self._by_clock = stamp_ns, False
+            yield Step(stamp_ns, end_ns)
+
+    def stale_step(self, now_ns: int) -> int | None:
+        """Stamp of the step that says that all input has stopped [ns]; None if it has not, or
+        if it was just said.
+
+        Args:
+            now_ns: present sensor time [ns].
+        """
+        newest_ns = self.newest_ns
+        if newest_ns is None or now_ns - newest_ns <= self.stale_ns:
+            return None
+        return self.claim(now_ns)
+
+    def claim(self, stamp_ns: int) -> int | None:
+        """`stamp_ns` [ns] if a step may be made there at once: it is later than the last one,
+        and at least a hop; else None."""
+        late = self._last_ns is not None and stamp_ns <= self._last_ns
+        if late or not self._limiter.is_due(stamp_ns):
+            return None
+        self._limiter.take(stamp_ns)
+        self._last_ns = stamp_ns
+        self._by_clock = True
+        return stamp_ns
+
+    @property
+    def stale_ns(self) -> int:
+        """Time without input after which it has stopped [ns]."""
+        if not self._reached:
+            return self._stale_ns
+        newest = max(self._reached, key=lambda stream: self._reached[stream])
+        return self._intervals[newest].patience_ns(self._stale_ns, _MOST_PATIENCE_NS)
+
+    def _ask(self, stamp_ns: int) -> None:
+        newest_ns = self._waiting[-1] if self._waiting else self._last_ns
+        if newest_ns is not None and stamp_ns <= newest_ns:
+            if not self._by_clock or stamp_ns > newest_ns - JUMP_NS:
+                return
+            # What was said of the silence went by a clock that is not the sensor's.
+            self._limiter.reset()
+        if self._limiter.is_due(stamp_ns):
+            self._limiter.take(stamp_ns)
+            self._waiting.append(stamp_ns)
+
+    def _compare(self, image_ns: int) -> None:
+        """How far the two streams are apart when an image comes."""
+        sound_ns = self._reached.get(Stream.SOUND)
+        if sound_ns is None:
+            return
+        leads = self._leads
+        leads.append((image_ns, sound_ns - image_ns))
+        while leads[0][0] < image_ns - _SPAN_NS:
+            leads.popleft()
+        low, high = np.quantile([lead for _, lead in leads], (1.0 - _USUAL, _USUAL))
+        self._usual_lead_ns = (max(round(high), 0), max(round(-low), 0))
+
+    def _no_image_comes(self, sound_ns: int) -> bool:
+        image_ns = self._reached.get(Stream.IMAGES)
+        if image_ns is None:
+            return True
+        lead_ns = min(self._usual_lead_ns[0], APART_NS)
+        return sound_ns - image_ns > lead_ns + self._wait_ns

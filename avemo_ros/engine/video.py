@@ -1,0 +1,146 @@
+"""From images to face tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from avemo_ros.config import InputConfig, VisionConfig
+from avemo_ros.errors import ImageError
+from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.timing import RateLimiter, Reporter, StampFilter, Verdict
+from avemo_ros.vision.analyzer import FaceAnalyzer
+from avemo_ros.vision.face import FrameTracks
+from avemo_ros.vision.picture import as_bgr
+
+Image = NDArray[Any] | Callable[[], NDArray[Any]]
+"""(H, W, 3) BGR or (H, W) grey, uint8; or what decodes it, called only when it is looked at."""
+
+
+@dataclass(slots=True)
+class VideoCounters:
+    """What happened to the images; all go on over `reset`."""
+
+    frames: int = 0
+    """Images that were looked at."""
+    throttled: int = 0
+    """Left out by `vision.max_rate_hz`."""
+    refused: int = 0
+    """Left out because the image, not its stamp, cannot be used."""
+
+
+class VideoStage:
+    """Follows the faces of one stream of images.
+
+    Images are admitted by their stamps (`StampFilter`), limited to `vision.max_rate_hz`,
+    decoded, and looked at by a `FaceAnalyzer`.  An image that cannot be read is reported and
+    left out, and takes no turn.
+
+    Args:
+        config: of the face analysis.
+        inputs: which stamps are believed.
+        reporter: who hears of troubles.
+        advice: see `StampFilter`.
+        stopwatch: measures the stages "decode" and "vision".
+    """
+
+    def __init__(
+        self,
+        config: VisionConfig,
+        inputs: InputConfig,
+        reporter: Reporter,
+        *,
+        advice: Callable[[float], str] | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self._reporter = reporter
+        self._stamps = StampFilter(
+            "images",
+            "image_stamps",
+            inputs.max_input_age_s,
+            inputs.image_stamps,
+            reporter,
+            advice=advice,
+        )
+        self._config = config
+        self._limiter = RateLimiter(config.max_rate_hz)
+        self._analyzer = FaceAnalyzer(config)
+        self._restart = False
+        self.stopwatch = stopwatch if stopwatch is not None else Stopwatch()
+        self.counters = VideoCounters()
+        self.image: NDArray[Any] | None = None
+        """The newest image that was looked at, (H, W, 3) BGR."""
+
+    @property
+    def late(self) -> int:
+        """Images that were not newer than the one before."""
+        return self._stamps.late
+
+    @property
+    def refused_stamps(self) -> int:
+        """Images left out for their stamps."""
+        return self._stamps.refused
+
+    @property
+    def usual_age_ns(self) -> int | None:
+        """Usual time from stamp to arrival [ns]."""
+        return self._stamps.usual_age_ns
+
+    def push(self, stamp_ns: int, image: Image, arrival_ns: int = 0) -> FrameTracks | None:
+        """Take the next image.
+
+        Args:
+            stamp_ns: of its header [ns]; 0: none.
+            image: see `Image`; what decodes it raises ImageError where it cannot.
+            arrival_ns: when it came [ns]; 0: not known.
+
+        Returns:
+            The faces in it; None where it is left out.
+        """
+        admission = self._stamps.admit(stamp_ns, arrival_ns)
+        if not admission.usable:
+            return None
+        if admission.verdict is Verdict.RESTART:
+            self._restart = True
+            self._limiter.reset()
+        if not self._limiter.is_due(admission.stamp_ns):
+            self.counters.throttled += 1
+            return None
+        try:
+            with self.stopwatch.measure("decode"):
+                picture = as_bgr(image() if callable(image) else image)
+        except ImageError as error:
+            self.counters.refused += 1
+            self._reporter.report(error.kind, f"{error}; left out")
+            return None
+        if self._restart:
+            self._analyzer.reset()
+            self._restart = False
+        self._limiter.take(admission.stamp_ns)
+        with self.stopwatch.measure("vision"):
+            tracks = self._analyzer.process(admission.stamp_ns, picture)
+        self.counters.frames += 1
+        self.image = picture
+        self._reporter.good()
+        return tracks
+
+    def shed(self, rate_share: float, max_faces: int | None) -> None:
+        """Do less: look at a share of the images that `max_rate_hz` allows, and follow fewer
+        faces; 1.0 and None for all."""
+        self._limiter = RateLimiter(self._config.max_rate_hz * rate_share)
+        self._analyzer.limit_faces(max_faces)
+
+    def reset(self) -> None:
+        """Forget the stream; ids are not given again."""
+        self._stamps.reset()
+        self._limiter.reset()
+        self._analyzer.reset()
+        self._restart = False
+        self.image = None
+
+    def close(self) -> None:
+        """Free the face networks; doing so twice is harmless."""
+        self._analyzer.close()

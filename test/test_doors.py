@@ -1,0 +1,188 @@
+"""One engine behind every door: live nodes, evaluation and prediction say the same.
+
+The bag has what recordings have: a pause, images that cannot be read, stamps that are wrong, a
+robot that speaks, and a beginning that comes again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import tiny_bags as made
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.bag.folder import Bag
+from avemo_ros.bag.recording import Recording
+from avemo_ros.cli.main import main
+from avemo_ros.clock import to_ns
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.emotion import TICK_S
+from avemo_ros.replay.run import Replayed, replay
+from avemo_ros.sink.jsonl import records
+from avemo_ros.source.media import MediaFile
+from avemo_ros.state.estimate import Hop, Status
+
+SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
+CONFIG = PipelineConfig()
+pytestmark = pytest.mark.timeout(300)
+
+
+def compressed(data: bytes, stamp_ns: int, log_ns: int) -> made.Row:
+    header = made.header(stamp_ns)
+    message = made.new(made.COMPRESSED, header, "jpeg", np.frombuffer(data, np.uint8))
+    return made.Row("/image_raw/compressed", made.COMPRESSED, log_ns, message)
+
+
+def heard(samples: np.ndarray[Any, Any], stamp_ns: int, log_ns: int) -> made.Row:
+    pcm = np.clip(np.rint(samples * 32767), -32768, 32767).astype("<i2").tobytes()
+    data = made.new(made.BARE, np.frombuffer(pcm, np.uint8))
+    message = made.new(made.AUDIO, made.header(stamp_ns), data)
+    return made.Row("/audio", made.AUDIO, log_ns, message)
+
+
+def part(start_s: float, end_s: float, stamped_s: float, logged_s: float) -> list[made.Row]:
+    """A part of the sample; stamps and times of recording count from the bag's start [s]."""
+    rows = []
+    with MediaFile(SAMPLE) as media:
+        for item in media:
+            at_s = item.stamp_ns / 1e9
+            if not start_s <= at_s < end_s:
+                continue
+            stamp_ns = made.START + to_ns(stamped_s + at_s - start_s)
+            log_ns = made.START + to_ns(logged_s + at_s - start_s)
+            if isinstance(item, AudioBlock):
+                lasts_ns = len(item.samples) * 10**9 // item.rate
+                rows.append(heard(item.samples[:, :1], stamp_ns, log_ns + lasts_ns + 2_000_000))
+            else:
+                _, packed = cv2.imencode(".jpg", item.image)
+                rows.append(compressed(packed.tobytes(), stamp_ns, log_ns + 15_000_000))
+    return rows
+
+
+def speaking(value: bool, at_s: float) -> made.Row:
+    message = made.new(made.BOOL, value)
+    return made.Row("/robot_speaking", made.BOOL, made.START + to_ns(at_s), message)
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with MediaFile(SAMPLE) as media:
+        rate = next(item.rate for item in media if isinstance(item, AudioBlock))
+    rows = [made.info(made.START, rate=rate)]
+    rows += part(2.0, 5.0, 0.2, 0.2)
+    rows += part(4.0, 7.5, 6.0, 6.0)  # after a pause of three seconds
+    rows += part(2.0, 4.5, 6.0, 9.7)  # the stamps go back
+    rows += [speaking(True, 7.0), speaking(False, 7.6)]
+    at = made.START + to_ns(6.5)
+    rows += [
+        compressed(b"\xff\xd8 no image", at, at + 15_000_000),
+        compressed(b"", at + 1, at + 16_000_000),
+        heard(np.zeros((160, 1)), at - to_ns(30.0), at),
+    ]
+    good = next(row for row in rows if row.type == made.COMPRESSED)
+    image = bytes(good.message.data)
+    rows += [
+        compressed(image, at + to_ns(3.0), at + 17_000_000),
+        compressed(image, at - to_ns(4.0), at + 18_000_000),
+        compressed(image, 0, made.START + to_ns(7.001)),
+    ]
+    rows.sort(key=lambda row: row.log_ns)
+    return made.write(tmp_path_factory.mktemp("doors") / "bag", rows)
+
+
+@pytest.fixture(scope="module")
+def evaluated(bag: Path) -> Replayed:
+    return replay(bag, CONFIG, processes=1)
+
+
+def test_the_bag_has_what_it_is_for(evaluated: Replayed) -> None:
+    said = {hop.attended.status for hop in evaluated.hops}
+    assert said >= {Status.OK, Status.NO_VOICE, Status.WARMING_UP, Status.STALE_INPUT}
+    counted = evaluated.counters
+    assert counted["resets"] == 1
+    assert counted["pictures_refused"] == 2
+    assert counted["far_stamps"] >= 3
+    assert len({key for frame in evaluated.frames for key, _ in frame.faces}) >= 2
+
+
+def test_two_processes(bag: Path, evaluated: Replayed) -> None:
+    assert replay(bag, CONFIG, processes=2).hops == evaluated.hops
+
+
+def test_predict(bag: Path, evaluated: Replayed, tmp_path: Path) -> None:
+    out = tmp_path / "states.jsonl"
+    assert main(["predict", str(bag), "--json", str(out), "--quiet"]) == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    with Recording(bag) as recording:
+        zero_ns = recording.start_ns
+    wanted = [one for hop in evaluated.hops for one in records(hop, zero_ns)]
+    assert lines == json.loads(json.dumps(wanted))
+
+
+@pytest.mark.ros
+def test_the_live_nodes(
+    bag: Path, evaluated: Replayed, ros_domain: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The stages of the real node, given real messages at the recorded times of arrival."""
+    ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
+    stage_module = pytest.importorskip("avemo_ros.nodes.sound_stage")
+    graph = ros.Graph(ros_domain, lambda: capfd.readouterr().err, "image_transport:=compressed")
+    try:
+        node = graph.add(ros.EmotionStack, start=False)
+        assert node.trigger_configure() == ros.SUCCESS
+        hops = list(driven(node, bag, stage_module._Heard))
+    finally:
+        graph.close()
+    # A live node cannot know that no more is to come.
+    assert 0 <= len(evaluated.hops) - len(hops) <= 3
+    assert hops == list(evaluated.hops[: len(hops)])
+
+
+def driven(node: Any, bag: Path, heard_type: Callable[..., Any]) -> Iterator[Hop]:
+    import audio_common_msgs.msg
+    import sensor_msgs.msg
+    import std_msgs.msg
+    from rclpy.serialization import deserialize_message
+
+    from avemo_ros.nodes.state_stage import _Tick
+
+    classes = {
+        made.COMPRESSED: sensor_msgs.msg.CompressedImage,
+        made.AUDIO: audio_common_msgs.msg.AudioDataStamped,
+        made.INFO: audio_common_msgs.msg.AudioInfo,
+        made.BOOL: std_msgs.msg.Bool,
+    }
+    clock_ns = 0
+    node.now_ns = lambda: clock_ns
+    hops: list[Hop] = []
+    pictures, sound, states = node._pictures, node._sound, node._states
+    states._publish = hops.append
+    states._put = states._work
+    tick_ns = 0
+    source = Bag(bag)
+    for raw in source.messages(list(source.channels)):
+        tick_ns = tick_ns or (raw.log_ns // to_ns(TICK_S) + 1) * to_ns(TICK_S)
+        while tick_ns <= raw.log_ns:
+            clock_ns = tick_ns
+            states._work(_Tick())
+            tick_ns += to_ns(TICK_S)
+        clock_ns = raw.log_ns
+        channel = next(one for one in source.channels if one.key == raw.key)
+        message = deserialize_message(bytes(raw.data), classes[channel.type])
+        if channel.type == made.COMPRESSED:
+            pictures._work((message, raw.log_ns))
+        elif channel.type == made.AUDIO:
+            sound._work(heard_type(message, raw.log_ns, sound._format))
+        elif channel.type == made.INFO:
+            sound._take_format(message)
+        else:
+            sound._take_speaking(message)
+        yield from hops
+        hops.clear()
+    source.close()

@@ -1,0 +1,411 @@
+"""Time that misbehaves, on the engine: what cameras, drivers, networks and clocks do to stamps.
+
+No network and no waiting: features go in with stamps and arrivals, estimates come out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from state_scene import SceneReader, face, frame, sound
+
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.config import AudioConfig, InputConfig, PipelineConfig
+from avemo_ros.engine.audio import AudioStage
+from avemo_ros.engine.emotion import EmotionStage
+from avemo_ros.engine.features import FeatureGate
+from avemo_ros.engine.findings import Findings
+from avemo_ros.engine.load import LoadShedder
+from avemo_ros.labels import UNKNOWN
+from avemo_ros.state.estimate import Hop, Status
+
+ZERO_S = 1_000_000.0
+"""Where the tests' time begins [s]."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that comes to the engine; times count from ZERO_S [s]."""
+
+    arrival: float
+    stamp: float | None = None
+    """None: only time passes (a tick)."""
+    is_sound: bool = False
+    speech: float = 0.9
+    mouth: float = math.nan
+
+
+class Machine:
+    """The engine behind its gate, fed with events in the order of their arrival."""
+
+    def __init__(self, **inputs: float) -> None:
+        self.findings = Findings()
+        config = PipelineConfig(input=InputConfig(**inputs))  # type: ignore[arg-type]
+        self.gate = FeatureGate(
+            config.input, self.findings.of("face tracks"), self.findings.of("spectrogram")
+        )
+        self.stage = EmotionStage(config, SceneReader())
+        self.said: list[tuple[float, Hop]] = []
+        """Arrival of what made each step [s], and the step."""
+
+    def play(self, events: Iterable[Event]) -> Machine:
+        for event in sorted(events, key=lambda one: one.arrival):
+            self.take(event)
+        return self
+
+    def take(self, event: Event) -> None:
+        arrival_ns = to_ns(ZERO_S + event.arrival)
+        if event.stamp is None:
+            steps = self.stage.tick(arrival_ns)
+        elif event.is_sound:
+            at = 0.0 if event.stamp == -ZERO_S else ZERO_S + event.stamp - 0.03
+            chunk = self.gate.chunk(sound(max(at, 0.0), 0.03, event.speech), arrival_ns)
+            steps = [] if chunk is None else self.stage.push_speech(chunk, arrival_ns)
+        else:
+            seen = frame(ZERO_S + event.stamp, face(mouth=event.mouth))
+            tracks = self.gate.tracks(seen, arrival_ns)
+            steps = [] if tracks is None else self.stage.push_tracks(tracks, arrival_ns)
+        self.said += [(event.arrival, step) for step in steps]
+
+    def between(self, start: float, end: float) -> list[Hop]:
+        """Steps that were made within a time [s]."""
+        return [step for arrival, step in self.said if start <= arrival < end]
+
+
+def talking(t: float) -> float:
+    return 0.1 + 0.1 * math.sin(2 * math.pi * 4 * t)
+
+
+def images(
+    start: float,
+    end: float,
+    *,
+    rate: float = 15.0,
+    late: float = 0.02,
+    stamp: Callable[[float], float] = lambda t: t,
+) -> list[Event]:
+    """A face that talks; `late` is from stamp to arrival."""
+    times = [start + k / rate for k in range(round((end - start) * rate))]
+    return [Event(t + late, stamp(t), mouth=talking(t)) for t in times]
+
+
+def speech(
+    start: float,
+    end: float,
+    *,
+    late: float = 0.02,
+    stamp: Callable[[float], float] = lambda t: t,
+) -> list[Event]:
+    times = [start + 0.03 * (k + 1) for k in range(round((end - start) / 0.03))]
+    return [Event(t + late, stamp(t), is_sound=True) for t in times]
+
+
+def ticks(start: float, end: float) -> list[Event]:
+    return [Event(start + k / 10 + 0.001) for k in range(round((end - start) * 10))]
+
+
+def both(start: float, end: float, **more: float) -> list[Event]:
+    return images(start, end, **more) + speech(start, end) + ticks(start, end)
+
+
+def statuses(steps: Iterable[Hop]) -> set[Status]:
+    return {step.attended.status for step in steps}
+
+
+def check(machine: Machine, *, ahead_s: float = 0.1) -> None:
+    """What holds whatever happens."""
+    before = None
+    for arrival, step in machine.said:
+        stamp = to_s(step.stamp_ns) - ZERO_S
+        if before is not None and stamp <= before:
+            # Only time that started anew may be told again, and then everyone is new.
+            assert machine.stage.counters.resets
+        before = stamp
+        assert stamp <= arrival + ahead_s, f"a state of the future: {stamp} at {arrival}"
+        for one in (*step.estimates, step.attended):
+            if one.label != UNKNOWN:
+                assert one.face_id or one.voice_id, "a claim about nobody"
+            assert all(map(math.isfinite, one.probabilities))
+    told = [step.stamp_ns for _, step in machine.said]
+    assert machine.stage.counters.resets or len(set(told)) == len(told), "said twice"
+
+
+def test_a_person_who_is_seen_and_heard_is_claimed_in_every_step() -> None:
+    machine = Machine().play(both(0, 6))
+    check(machine)
+    later = machine.between(2.5, 6.0)
+    assert len(later) > 30
+    assert statuses(later) == {Status.OK}
+    assert {len(step.estimates) for step in later} == {1}
+
+
+def test_no_image_waits_for_its_sound() -> None:
+    machine = Machine().play(both(0, 6))
+    waited = [arrival - (to_s(step.stamp_ns) - ZERO_S) for arrival, step in machine.said]
+    assert max(waited) < 0.03
+
+
+@pytest.mark.parametrize("ahead_s", [0.3, 3.0, 86_400.0])
+@pytest.mark.parametrize("is_sound", [False, True])
+def test_one_item_stamped_ahead_changes_nothing(ahead_s: float, is_sound: bool) -> None:
+    odd = Event(4.03, 4.0 + ahead_s, is_sound=is_sound, mouth=0.1)
+    machine = Machine().play([*both(0, 7), odd])
+    check(machine)
+    assert machine.stage.counters.resets == 0
+    assert statuses(machine.between(2.5, 7.0)) == {Status.OK}
+    assert {one.face_id for _, step in machine.said for one in step.estimates} == {"f0001"}
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.4, 0.6, 0.9, 1.5])
+def test_images_that_come_late_as_a_rule_are_used(late_s: float) -> None:
+    machine = Machine().play(both(0, 12, late=late_s))
+    check(machine)
+    settled = machine.between(5.0, 12.0)
+    assert len(settled) > 55
+    assert statuses(settled) == {Status.OK}
+    assert {len(step.estimates) for step in settled} == {1}
+
+
+@pytest.mark.parametrize("late_s", [0.15, 0.4, 0.9, 1.5])
+def test_sound_that_comes_late_as_a_rule_is_used(late_s: float) -> None:
+    machine = Machine().play(images(0, 12) + speech(0, 12, late=late_s) + ticks(0, 12))
+    check(machine)
+    settled = machine.between(6.0, 12.0)
+    assert statuses(settled) == {Status.OK}
+    waited = [
+        arrival - (to_s(step.stamp_ns) - ZERO_S)
+        for arrival, step in machine.said
+        if arrival > 6.0
+    ]
+    assert float(np.median(waited)) < 0.2
+
+
+def test_one_image_a_second_is_one_person() -> None:
+    machine = Machine().play(images(0, 20, rate=1.0) + ticks(0, 20))
+    check(machine)
+    settled = machine.between(4.0, 20.0)
+    assert {step.attended.face_id for step in settled} == {"f0001"}
+    assert Status.NO_VOICE in statuses(settled)
+    assert Status.STALE_INPUT not in statuses(settled)
+
+
+def test_a_pause_of_everything_is_said_and_over_within_a_second() -> None:
+    machine = Machine().play(both(0, 4) + ticks(4, 9) + both(9, 13))
+    check(machine)
+    assert statuses(machine.between(5.2, 9.0)) == {Status.STALE_INPUT}
+    again = machine.between(9.0, 10.2)
+    assert again
+    assert Status.STALE_INPUT not in statuses(machine.between(9.2, 13.0))
+
+
+def test_a_camera_that_dies_leaves_the_voice_and_comes_back() -> None:
+    events = images(0, 4) + images(8, 12) + speech(0, 12) + ticks(0, 12)
+    machine = Machine().play(events)
+    check(machine)
+    gone = machine.between(5.5, 8.0)
+    assert {(step.attended.face_id, step.attended.status) for step in gone} == {
+        ("", Status.NO_FACE)
+    }
+    assert machine.between(9.5, 12.0)[-1].attended.status == Status.OK
+
+
+def test_a_recording_that_starts_over_is_a_new_beginning() -> None:
+    again = [
+        replace(event, arrival=event.arrival + 6.0) for event in images(0, 6) + speech(0, 6)
+    ]
+    machine = Machine(max_input_age_s=0.0).play(images(0, 6) + speech(0, 6) + again)
+    assert machine.stage.counters.resets == 1
+    assert machine.between(9.0, 12.0)[-1].attended.status == Status.OK
+
+
+def test_clocks_of_two_kinds_never_meet_and_by_arrival_they_do() -> None:
+    since_boot = images(0, 8, stamp=lambda t: 54_321.0 - ZERO_S + t)
+    apart = Machine(max_input_age_s=0.0).play(since_boot + speech(0, 8) + ticks(0, 8))
+    lead_ns = apart.stage.sound_lead_ns
+    assert lead_ns is not None
+    assert lead_ns > to_ns(900_000.0)
+
+
+def test_a_clock_that_is_set_back_with_the_stamps_costs_a_second() -> None:
+    def set_back(event: Event) -> Event:
+        stamp = None if event.stamp is None else event.stamp - 3.0
+        return replace(event, arrival=event.arrival - 3.0, stamp=stamp)
+
+    machine = Machine()
+    machine.play(both(0, 6))
+    for event in sorted(both(6, 10), key=lambda one: one.arrival):
+        machine.take(set_back(event))
+    assert machine.stage.counters.resets == 1
+    assert machine.said[-1][1].attended.status == Status.OK
+
+
+def test_who_falls_behind_leaves_images_out_and_says_what_is_now() -> None:
+    machine = Machine()
+    for k in range(60):
+        t = k / 15
+        seen = frame(ZERO_S + t, face())
+        now_s = t + (0.8 if 20 <= k < 40 else 0.01)
+        steps = machine.stage.push_tracks(seen, to_ns(ZERO_S + t), now_ns=to_ns(ZERO_S + now_s))
+        machine.said += [(now_s, step) for step in steps]
+    assert machine.stage.counters.behind == 20
+    assert not machine.between(2.0, 2.6)
+    assert machine.between(2.6, 4.0)
+
+
+def test_a_face_and_his_voice_are_one_person_however_still_he_is() -> None:
+    """A mouth that is not seen to move for a moment makes no ghost beside the man."""
+
+    def mouth(t: float) -> float:
+        return talking(t) if int(t) % 2 == 0 else 0.05
+
+    events = [Event(k / 15 + 0.02, k / 15, mouth=mouth(k / 15)) for k in range(180)]
+    machine = Machine().play(events + speech(0, 12) + ticks(0, 12))
+    assert {len(step.estimates) for step in machine.between(1.0, 12.0)} == {1}
+    events = [Event(k / 15 + 0.02, k / 15, mouth=0.05) for k in range(180)]
+    machine = Machine().play(events + speech(0, 12) + ticks(0, 12))
+    late = machine.between(6.0, 12.0)
+    assert {len(step.estimates) for step in late} == {2}, "it has lasted: somebody else speaks"
+
+
+# --- sound
+
+
+def blocks_of(seconds: float, block_s: float = 0.02) -> list[AudioBlock]:
+    noise = np.random.default_rng(0)
+    count = round(16_000 * block_s)
+    return [
+        AudioBlock(
+            to_ns(ZERO_S + k * block_s),
+            16_000,
+            noise.normal(0, 0.05, (count, 1)).astype(np.float32),
+        )
+        for k in range(round(seconds / block_s))
+    ]
+
+
+def heard(pairs: Iterable[tuple[int, AudioBlock]], **inputs: str) -> tuple[AudioStage, int]:
+    """The stage after these arrivals [ns] and blocks, and its columns."""
+    stage = AudioStage(
+        AudioConfig(),
+        InputConfig(**inputs),  # type: ignore[arg-type]
+        Findings().of("sound"),
+    )
+    columns = 0
+    for arrival_ns, block in pairs:
+        columns += sum(len(chunk.speech) for chunk in stage.push(block, arrival_ns))
+    return stage, columns
+
+
+@pytest.mark.parametrize("off_s", [3.0, -3.0, 86_400.0])
+def test_one_block_with_a_wrong_stamp_costs_no_window(off_s: float) -> None:
+    blocks = blocks_of(6.0)
+    pairs = [(block.stamp_ns + to_ns(0.02), block) for block in blocks]
+    at, odd = pairs[150]
+    pairs[150] = (at, replace(odd, stamp_ns=odd.stamp_ns + to_ns(off_s)))
+    stage, columns = heard(pairs)
+    assert stage.counters.restarts == 0
+    assert columns > 580
+
+
+def test_after_reset_the_robot_is_not_deaf() -> None:
+    """It was deactivated while the robot spoke, and did not hear that this ended."""
+    blocks = blocks_of(4.0)
+    stage, _ = heard([])
+    stage.mute.tell(blocks[0].stamp_ns, speaking=True)
+    stage.reset()
+    levels = np.concatenate(
+        [
+            chunk.level_dbfs
+            for block in blocks
+            for chunk in stage.push(block, block.stamp_ns + to_ns(0.02))
+        ]
+    )
+    assert levels.min() > -60.0
+
+
+# --- load
+
+
+def test_work_is_shed_in_order_said_and_taken_up_again() -> None:
+    load = LoadShedder(PipelineConfig())
+    now_s, levels = 0.0, []
+    for latency_s, seconds in ((0.03, 5), (0.5, 10), (0.05, 40)):
+        for _ in range(seconds * 10):
+            now_s += 0.1
+            load.observe(latency_s, now_s)
+            levels.append(load.level)
+    assert levels[:50] == [0] * 50
+    assert max(levels) == 4
+    assert levels[-1] == 0
+    steps = np.diff(levels)
+    assert set(steps.tolist()) <= {-1, 0, 1}
+    shed = [LoadShedder(PipelineConfig())._levels[k] for k in range(5)]
+    assert [one.frame_share for one in shed] == sorted(
+        (one.frame_share for one in shed), reverse=True
+    )
+    assert not shed[0].what
+    assert shed[-1].max_faces == 1
+
+
+def test_one_hiccup_sheds_nothing() -> None:
+    load = LoadShedder(PipelineConfig())
+    for k in range(100):
+        assert not load.observe(2.0 if k == 50 else 0.03, k / 10)
+
+
+# --- whatever may come
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> list[Event]:
+    """Images, sound and ticks of eight seconds, with loss, jitter, bursts and outliers, and
+    then four good seconds."""
+    rate = draw(st.sampled_from([1.0, 5.0, 15.0, 30.0]))
+    late = draw(st.floats(0.0, 1.2))
+    events = images(0, 8, rate=rate, late=late)
+    events += speech(0, 8, late=draw(st.floats(0.0, 1.2))) + ticks(0, 14)
+    odd = draw(st.lists(st.tuples(st.integers(0, len(events) - 1), st.integers(0, 6)),
+                        max_size=40))  # fmt: skip
+    size = draw(st.floats(0.05, 20.0))
+    for place, kind in odd:
+        event = events[place]
+        if event.stamp is None:
+            continue
+        if kind == 0:
+            events[place] = replace(event, stamp=event.stamp + size)
+        elif kind == 1:
+            events[place] = replace(event, stamp=event.stamp - size)
+        elif kind == 2:
+            events.append(event)
+        elif kind == 3:
+            events[place] = replace(event, stamp=-ZERO_S)
+        elif kind == 4:
+            events[place] = replace(event, arrival=event.arrival + min(size, 2.0))
+        elif kind == 5:
+            events[place] = Event(event.arrival)
+        else:
+            held = event.arrival
+            events = [
+                replace(one, arrival=held + 0.3) if held < one.arrival < held + 0.3 else one
+                for one in events
+            ]
+    return events + images(10, 14) + speech(10, 14)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(schedules())
+def test_whatever_comes_nothing_raises_and_good_input_is_answered(events: list[Event]) -> None:
+    machine = Machine().play(events)
+    check(machine)
+    # A second after good input there are states of now again, and a new person's warm-up later
+    # they are claims.
+    assert machine.between(10.2, 11.2)
+    assert statuses(machine.between(12.8, 14.0)) <= {Status.OK, Status.NO_VOICE}
+    assert machine.between(12.8, 14.0)
