@@ -30,6 +30,8 @@ from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.source.stamps import MAX_AGE_S
 
 _REPORT_PERIOD_S: Final = 1.0
+_SHOWN: Final = 60
+"""Characters of a text from outside that go into the log."""
 _SILENT_REPORTS: Final = 4
 """An input that was silent in so many reports in a row is worth a line in the log."""
 
@@ -79,6 +81,7 @@ class ManagedNode(LifecycleNode):
         """
         super().__init__(name)
         self._trouble = Trouble(self.get_logger(), "callbacks")
+        self._life = Trouble(self.get_logger(), "life cycle")
         self._changes = self._service_change_state.callback
         self._service_change_state.callback = self._guarded(
             ChangeState, "change_state", self._change_state
@@ -232,10 +235,10 @@ class ManagedNode(LifecycleNode):
             return self._changes(request, response)
         state = self._state_machine.current_state[1]
         names = ", ".join(f"{label} ({number})" for number, label in possible.items())
-        self._trouble.note(
-            "transition",
-            f"transition {wanted.label or wanted.id} is not possible in the state {state}; "
-            f"allowed: {names or 'none'}",
+        asked = f"transition {wanted.label[:_SHOWN] or wanted.id}"
+        self._life.note(
+            f"{asked} {state}",
+            f"{asked} is not possible in the state {state}; allowed: {names or 'none'}",
         )
         response.success = False
         return response
@@ -297,13 +300,17 @@ class ManagedNode(LifecycleNode):
             step()
         except AvemoError as error:
             self.last_error = str(error)
-            self.get_logger().error(f"cannot {what}: {error}")
+            # A manager may try again and again.
+            self._life.report(f"{what} {error}", f"cannot {what}: {error}")
             failed = TransitionCallbackReturn.FAILURE
         except Exception as error:  # noqa: BLE001  said, and told to rclpy
             self.last_error = f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"cannot {what}: {traceback.format_exc()}")
+            self._life.report(
+                f"{what} {self.last_error}", f"cannot {what}: {traceback.format_exc()}"
+            )
             failed = TransitionCallbackReturn.ERROR
         else:
+            self._life.good()
             return TransitionCallbackReturn.SUCCESS
         self._undo(undo)
         return failed
