@@ -299,7 +299,7 @@ def test_many_stray_bytes_are_damage() -> None:
         decode_compressed(with_stray(clean, MAX_STRAY + 20, True), "jpeg")
 
 
-@pytest.mark.parametrize("padding", [b"\0" * 3, b"\0" * 4096, b"abc"])
+@pytest.mark.parametrize("padding", [b"\0" * 3, b"\0" * 4096, b"abc"], ids=len)
 def test_what_follows_the_end_of_an_image_is_left_out(padding: bytes) -> None:
     for suffix in (".jpg", ".png", ".webp"):
         data = packed(suffix)

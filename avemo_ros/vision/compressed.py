@@ -35,7 +35,14 @@ _STRAY: Final = re.compile(r"(\d+) extraneous bytes before marker")
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_PNG_CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PNG_LAYOUTS: Final = {
+    0: (1, (1, 2, 4, 8, 16)),
+    2: (3, (8, 16)),
+    3: (1, (1, 2, 4, 8)),
+    4: (2, (8, 16)),
+    6: (4, (8, 16)),
+}
+"""Channels and allowed depths [bits] by colour type."""
 _ADAM7: Final = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4),
     (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
@@ -190,14 +197,15 @@ def _png_bytes(
     height: int,
     depth: int,
     colour: int,
-    _compression: int,
-    _filter: int,
+    packing: int,
+    filtering: int,
     laced: int,
 ) -> int:
     """Bytes of the rows of a PNG, with the filter's byte before each."""
-    if colour not in _PNG_CHANNELS or depth not in (1, 2, 4, 8, 16):
-        raise ValueError(f"colour type {colour} with {depth} bits")
-    bits = depth * _PNG_CHANNELS[colour]
+    channels, depths = _PNG_LAYOUTS.get(colour, (0, ()))
+    if depth not in depths or packing or filtering or laced > 1:
+        raise ValueError(f"its header is unknown: {depth} bits, colour type {colour}")
+    bits = depth * channels
     passes = _ADAM7 if laced else ((0, 0, 1, 1),)
     sizes = [
         (-(-(width - left) // across), -(-(height - top) // down))
