@@ -1,13 +1,17 @@
+import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 
-from avemo_ros.errors import WeightsError
+from avemo_ros.errors import PredictionError, WeightsError
 from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.predictor import Predictor, SpeechEvidence
 from avemo_ros.model.weights import (
     find_weights,
     list_in_index,
@@ -188,3 +192,49 @@ def test_the_folder_of_weights_is_found_wherever_the_package_is(
         "avemo_ros.model.weights.__file__", str(tmp_path / package / "model/weights.py")
     )
     assert models_dir() == tmp_path.resolve() / models
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(
+    network: EmotionNet, tmp_path: Path, bad: float
+) -> None:
+    broken = copy.deepcopy(network)
+    state = broken.state_dict().items()
+    name, tensor = next((name, tensor) for name, tensor in state if tensor.ndim == 4)
+    tensor.view(-1)[0] = bad
+    path = tmp_path / "broken.safetensors"
+    save_weights(broken, path, "broken", {})
+    with pytest.raises(WeightsError, match=f"tensor '{name}' holds numbers that are not fin"):
+        load_weights(path)
+    with pytest.raises(WeightsError, match="not finite"):
+        Predictor.from_network(broken, "broken")
+
+
+def test_weights_that_only_become_infinite_when_they_are_used_are_refused(
+    network: EmotionNet,
+) -> None:
+    broken = copy.deepcopy(network)
+    norm = next(module for module in broken.modules() if isinstance(module, nn.BatchNorm2d))
+    assert norm.running_var is not None
+    norm.running_var.fill_(-1.0)
+    with pytest.raises(WeightsError, match="not finite"):
+        Predictor.from_network(broken, "broken")
+
+
+def test_nothing_is_predicted_from_what_is_not_finite(network: EmotionNet) -> None:
+    predictor = Predictor.from_network(network, "whole")
+    sound = np.full((100, 200), -40.0, np.float32)
+    faces = predictor.embed_faces([np.zeros((96, 96), np.uint8)] * 3)
+    evidence = predictor.speech_evidence(sound)
+    assert all(np.isfinite(predictor.predict(faces, evidence).probabilities))
+    sound[50, 100] = np.nan
+    with pytest.raises(PredictionError, match="spectrogram is not finite"):
+        predictor.speech_evidence(sound)
+    faces[1, 3] = np.nan
+    for heard in (None, evidence):
+        with pytest.raises(PredictionError, match="answer is not finite"):
+            predictor.predict(faces, heard)
+    unheard = SpeechEvidence(evidence.vector * np.nan, evidence.log_probabilities * np.nan)
+    for seen in (None, faces[:1]):
+        with pytest.raises(PredictionError, match="answer is not finite"):
+            predictor.predict(seen, unheard)

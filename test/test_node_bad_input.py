@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -100,7 +101,9 @@ def test_a_bad_picture_shows_in_the_diagnostics(start_graph: Start) -> None:
     [
         ("cut", ("truncated",)),
         ("garbage", ("cannot be decoded",)),
-        ("format missing", ("format", "missing")),
+        ("JPEG 2000", ("begins with ff 4f ff 51", "allowed: JPEG, PNG and WebP")),
+        ("another format", ("begins with 42 4d", "allowed: JPEG, PNG and WebP")),
+        ("huge", ("asks for 64000x64000 pixels", "allowed: 64 megapixels")),
     ],
 )
 def test_a_corrupt_jpeg_is_said_once_and_good_ones_recover(
@@ -113,8 +116,15 @@ def test_a_corrupt_jpeg_is_said_once_and_good_ones_recover(
             bad.data = bytes(bad.data)[: len(bad.data) // 2]
         elif damage == "garbage":
             bad.data = b"\xff\xd8 this is not a picture \xff\xd9"
+        elif damage == "JPEG 2000":
+            bad.data = b"\xff\x4f\xff\x51" + bytes(400)
+        elif damage == "another format":
+            bad.data = cv2.imencode(".bmp", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
         else:
-            bad.format = ""
+            data = bytearray(bad.data)
+            at = data.find(b"\xff\xc0")
+            data[at + 5 : at + 9] = b"\xfa\0\xfa\0"
+            bad.data = bytes(data)
         feed.images.publish(bad)
         graph.spin_for(0.1)
     assert graph.spin(lambda: graph.said("pictures", *words))
@@ -125,6 +135,21 @@ def test_a_corrupt_jpeg_is_said_once_and_good_ones_recover(
 
     assert sees_a_face(graph, feed, states)
     assert graph.spin(lambda: graph.said("pictures", "good again"))
+
+
+def test_what_a_driver_calls_its_jpegs_does_not_matter(start_graph: Start) -> None:
+    graph = start_graph(*ros.QUICK, "image_transport:=compressed")
+    graph.add(ros.FaceTracker)
+    feed = ros.Feed(graph, compressed=True)
+    feed.wait_for_pictures_to_be_heard()
+    tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
+    for number, name in enumerate(["", "mjpeg", "bgr8; jpeg compressed ", "h264"]):
+        message = feed.jpeg(number)
+        message.format = name
+        feed.images.publish(message)
+        graph.spin_for(0.2)
+    assert graph.spin(lambda: len(tracks) == 4)
+    assert not graph.said("left out")
 
 
 def rejected(graph: Any, entry: str = "emotion_stack: pictures") -> str:

@@ -74,6 +74,54 @@ def test_tracks_and_spectrogram_without_a_stamp_get_the_time_of_arrival(
         assert len(graph.said(name, "header.stamp is zero")) == 1
 
 
+def spoiled(message: Any, field: str) -> Any:
+    """The message with one number of a field that is none."""
+    values = getattr(message, field)
+    if isinstance(values, float):
+        setattr(message, field, float("nan"))
+    else:
+        values[len(values) // 2] = float("nan")
+    return message
+
+
+def test_nothing_is_claimed_from_tracks_and_chunks_that_are_not_finite(
+    start_graph: Start,
+) -> None:
+    graph = start_graph(*ros.QUICK)
+    states = graph.collect(ros.EmotionState, "emotion_state")
+    graph.add(ros.Emotion)
+    tracks = graph.probe.create_publisher(ros.FaceTrackArray, "face_tracks", 50)
+    speech = graph.probe.create_publisher(ros.SpectrogramChunk, "spectrogram", 50)
+    assert graph.spin(lambda: asked(graph, "/spectrogram") == {"RELIABLE"})
+    assert graph.spin(lambda: tracks.get_subscription_count())
+    graph.spin_for(0.3)
+    loud = np.full((10, BINS), -20.0, np.float32)
+
+    def publish(spoil: bool, number: int) -> None:
+        ones = np.ones(10, np.float32)
+        chunk = SpectrogramChunk(graph.now_ns(), loud, ones, -20 * ones, gap=False)
+        heard = ros.convert.chunk_message(chunk, "microphone")
+        seen = ros.convert.tracks_message(frame(graph.now_ns() / 1e9, face()), "camera")
+        if spoil:
+            spoiled(heard, ("power_db", "speech", "level_dbfs")[number % 3])
+            spoiled(seen.faces[0], ("quality", "confidence")[number % 2])
+        speech.publish(heard)
+        tracks.publish(seen)
+        graph.spin_for(0.1)
+
+    for number in range(20):
+        publish(True, number)
+    assert {(state.label, state.confidence) for state in states} <= {("unknown", 0.0)}
+    for name in ("face_tracks", "spectrogram"):
+        assert len(graph.said(name, "malformed", "nan; allowed", "left out")) == 1
+    for number in range(100):
+        publish(False, number)
+        if any(state.confidence > 0 for state in states):
+            break
+    assert any(state.confidence > 0 for state in states)
+    assert all(np.isfinite(state.probabilities).all() for state in states)
+
+
 @pytest.mark.parametrize("policy", ["RELIABLE", "BEST_EFFORT"])
 def test_the_overlay_takes_states_whatever_the_publisher_offers_and_tells_malformed_ones(
     start_graph: Start, policy: str

@@ -112,6 +112,34 @@ def test_an_item_that_fails_is_reported_and_the_next_is_done() -> None:
     assert [str(error) for error in held.errors] == ["-1"]
 
 
+def test_a_worker_goes_on_where_a_failure_cannot_even_be_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    done: list[int] = []
+    finished = threading.Event()
+
+    def work(item: int) -> None:
+        if item < 3:
+            raise ValueError(str(item))
+        done.append(item)
+        finished.set()
+
+    def failed(error: Exception) -> None:
+        raise OSError("the log is full")
+
+    worker = Worker("test", work, failed, limit=10)
+    worker.start()
+    for item in (1, 2, 3):
+        worker.put(item)
+    assert finished.wait(5)
+    worker.stop()
+    assert done == [3]
+    assert worker.unreported == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "thread 'test' cannot report what went wrong"
+    ]
+
+
 def test_a_stopped_worker_forgets_what_waits() -> None:
     held = Held()
     worker = held.worker(limit=5)
@@ -186,6 +214,35 @@ def test_good_and_bad_in_turn_do_not_flood_the_log() -> None:
         trouble.good()
         clock.now += 0.1
     assert len(log.lines) == 2
+
+
+@pytest.mark.parametrize("say", ["report", "note", "once"])
+def test_kinds_that_never_end_give_few_lines_and_take_little_room(say: str) -> None:
+    log, clock = Log(), Seconds()
+    trouble = Trouble(log, "camera", clock)
+    for number in range(3000):
+        getattr(trouble, say)(f"kind {number}", f"text {number}")
+        trouble.good()
+        clock.now += 0.01
+    assert len(trouble._said) <= 10
+    assert len(trouble._told) <= 1000
+    said = [text for kind, text in log.lines if kind != "info"]
+    assert len(said) == (1000 if say == "once" else 10)
+    clock.now += 30.0
+    getattr(trouble, say)("kind 1", "text 1")
+    assert (log.lines[-1][1] == "camera: text 1") == (say != "once")
+
+
+@pytest.mark.parametrize("say", ["report", "note"])
+def test_two_kinds_in_turn_are_each_said_twice_in_35_seconds(say: str) -> None:
+    log, clock = Log(), Seconds()
+    trouble = Trouble(log, "sound", clock)
+    for number in range(45):
+        getattr(trouble, say)("ab"[number % 2], "ab"[number % 2])
+        trouble.good()
+        clock.now += 35.0 / 45
+    for kind in "ab":
+        assert sum(text.startswith(f"sound: {kind}") for _, text in log.lines) == 2
 
 
 def test_what_is_usable_all_the_same_is_warned_of_once() -> None:

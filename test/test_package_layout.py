@@ -50,7 +50,10 @@ OPTIONAL_ROS = {"hri_msgs"}
 """Not needed, and used where it is installed: ROS4HRI is not part of every workspace."""
 
 # What each folder may import of the others: data flows one way.
-CORE = {"__version__", "clock", "config", "errors", "labels", "stopwatch", "timing"}
+CORE = {
+    "__version__", "clock", "config", "errors", "interrupt", "labels", "limits", "stopwatch",
+    "timing",
+}  # fmt: skip
 LAYERS = {
     "source": {"audio"},
     "audio": set(),

@@ -218,11 +218,31 @@ def test_a_corrupt_jpeg_is_refused() -> None:
         decode_compressed(bytes(data), "jpeg")
 
 
-@pytest.mark.parametrize("encoding", ["", "h264", "16UC1; compressedDepth png"])
-def test_a_missing_or_unknown_compression_is_refused(encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["", "mjpeg", "JPEG", "h264", "image/jpg", "x" * 9999])
+def test_a_good_picture_is_read_whatever_its_message_calls_it(encoding: str) -> None:
+    for suffix in (".jpg", ".png", ".webp"):
+        data = cv2.imencode(suffix, _photo())[1].tobytes()
+        assert decode_compressed(data, encoding).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("encoding", ["16UC1; compressedDepth png", "32FC1; compressedDepth"])
+def test_depths_are_no_picture(encoding: str) -> None:
     data = cv2.imencode(".png", _photo())[1].tobytes()
-    with pytest.raises(ImageError, match="allowed: jpeg"):
+    with pytest.raises(ImageError, match="holds depths; allowed: pictures as jpeg"):
         decode_compressed(data, encoding)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8001, 8000), (2**32 - 1, 2**32 - 1)])
+def test_a_raw_picture_may_not_be_larger_than_the_limit(height: int, width: int) -> None:
+    with pytest.raises(ImageError, match="allowed: 64 megapixels"):
+        to_bgr(bytes(100), height, width, 3 * width, "bgr8")
+
+
+def test_sizes_of_a_raw_picture_do_not_overflow() -> None:
+    size = np.uint32(70_000)
+    with pytest.raises(ImageError, match="truncated") as caught:
+        to_bgr(bytes(100), np.uint32(900), size, np.uint32(2**32 - 1), "bgr8")
+    assert str(900 * (2**32 - 1)) in str(caught.value)
 
 
 def test_a_bgr_array_is_passed_on_as_it_is() -> None:

@@ -6,7 +6,8 @@ definition, and arrays with the buffer protocol or plain lists.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,22 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import BINS, SpectrogramChunk
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.labels import EMOTIONS, WORDS
+from avemo_ros.limits import (
+    LEVELS_DB,
+    MAX_BOX,
+    MAX_COLUMNS,
+    MAX_CROP_SIDE,
+    MAX_FACES,
+    MAX_ID_LENGTH,
+    MAX_OPENING,
+    MAX_PIXELS,
+    MIN_CROP_SIDE,
+)
 from avemo_ros.state.estimate import EmotionEstimate, Status
-from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
+from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks, HeadPose
 from avemo_ros.vision.picture import decode_compressed, to_bgr
+
+_ROUNDING: Final = 1e-4
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -46,29 +60,47 @@ def tracks(message: Any) -> FrameTracks:
     """The faces of one picture from a FaceTrackArray.
 
     Raises:
-        ValueError: a crop or the landmarks have another size than they say.
+        ValueError: something is not finite, out of its range, of another size than it says or
+            beyond the limits, or two faces have one id.
     """
-    return FrameTracks(
-        stamp_ns=stamp_ns(message.header.stamp),
-        width=message.width,
-        height=message.height,
-        faces=tuple(_face(face) for face in message.faces),
-    )
+    width, height = int(message.width), int(message.height)
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f"the picture has {width}x{height} pixels; allowed: {MAX_PIXELS / 1e6:g} megapixels"
+        )
+    if len(message.faces) > MAX_FACES:
+        raise ValueError(f"it has {len(message.faces)} faces; allowed: up to {MAX_FACES}")
+    faces = tuple(_face(face) for face in message.faces)
+    if len({face.face_id for face in faces}) < len(faces):
+        raise ValueError("two faces have the same face_id")
+    return FrameTracks(stamp_ns(message.header.stamp), width, height, faces)
 
 
 def chunk(message: Any) -> SpectrogramChunk:
     """Spectrogram columns from a SpectrogramChunk.
 
     Raises:
-        ValueError: bins or the lengths of the fields do not go together.
+        ValueError: something is not finite, out of its range or beyond the limits, or bins and
+            the lengths of the fields do not go together.
     """
     speech = np.frombuffer(message.speech, np.float32)
     level = np.frombuffer(message.level_dbfs, np.float32)
-    if len(level) != len(speech):
-        raise ValueError(f"{len(speech)} columns of speech, but {len(level)} of level_dbfs")
+    power = np.frombuffer(message.power_db, np.float32)
+    columns = len(speech)
+    if columns > MAX_COLUMNS:
+        raise ValueError(f"it has {columns} columns; allowed: up to {MAX_COLUMNS}")
+    if len(level) != columns:
+        raise ValueError(f"{columns} columns of speech, but {len(level)} of level_dbfs")
+    if len(power) != columns * BINS:
+        raise ValueError(f"{columns} columns of speech, but {len(power)} values of power_db")
+    if message.bins != BINS:
+        raise ValueError(f"it has {message.bins} bins; allowed: {BINS}")
+    _all_within("power_db", power, *LEVELS_DB)
+    _all_within("speech", speech, 0.0, 1.0)
+    _all_within("level_dbfs", level, *LEVELS_DB)
     return SpectrogramChunk(
         stamp_ns=stamp_ns(message.header.stamp),
-        power_db=np.frombuffer(message.power_db, np.float32).reshape(len(speech), BINS),
+        power_db=power.reshape(columns, BINS),
         speech=speech,
         level_dbfs=level,
         gap=bool(message.gap),
@@ -79,14 +111,20 @@ def estimate(message: Any) -> EmotionEstimate:
     """One person's emotion from an EmotionState.
 
     Raises:
-        ValueError: the status is not one of the constants.
+        ValueError: the status is not one of the constants, or something is not finite or out
+            of its range.
     """
+    valid = bool(message.valence_arousal_valid)
+    for name in ("valence", "arousal") if valid else ():
+        _within(name, getattr(message, name), -1.0, 1.0)
+    for name in ("confidence", "face_share", "voice_share"):
+        _within(name, getattr(message, name), 0.0, 1.0)
     return EmotionEstimate(
         stamp_ns=stamp_ns(message.header.stamp),
         window_start_ns=stamp_ns(message.window_start),
-        person_id=message.person_id,
-        face_id=message.face_id,
-        voice_id=message.voice_id,
+        person_id=_id("person_id", message.person_id),
+        face_id=_id("face_id", message.face_id),
+        voice_id=_id("voice_id", message.voice_id),
         label=_word(message.label) or message.label,
         confidence=message.confidence,
         probabilities=_distribution(message),
@@ -96,9 +134,9 @@ def estimate(message: Any) -> EmotionEstimate:
         box=_box(message.box) if message.box_valid else None,
         speaking=bool(message.speaking),
         model_id=message.model_id,
-        valence=message.valence,
-        arousal=message.arousal,
-        valence_arousal_valid=bool(message.valence_arousal_valid),
+        valence=message.valence if valid else 0.0,
+        arousal=message.arousal if valid else 0.0,
+        valence_arousal_valid=valid,
     )
 
 
@@ -114,7 +152,7 @@ def estimates(message: Any) -> tuple[EmotionEstimate, ...]:
     """Everyone's emotion from an EmotionStateArray, or the one of an EmotionState.
 
     Raises:
-        ValueError: a status is not one of the constants.
+        ValueError: as `estimate`.
     """
     states = message.states if hasattr(message, "states") else (message,)
     return tuple(estimate(state) for state in states)
@@ -126,7 +164,7 @@ def latencies_s(message: Any) -> tuple[float, ...]:
     Those of 0 are left out: what was not published live has no latency.
     """
     states = message.states if hasattr(message, "states") else (message,)
-    return tuple(float(state.latency) for state in states if state.latency > 0)
+    return tuple(float(state.latency) for state in states if 0 < state.latency < math.inf)
 
 
 def _word(name: str) -> str | None:
@@ -140,14 +178,18 @@ def _distribution(message: Any) -> tuple[float, ...]:
     is none of ours.
 
     Raises:
-        ValueError: names and probabilities are not one for one.
+        ValueError: names and probabilities are not one for one, or one of these is none.
     """
     values = [float(value) for value in message.probabilities]
     names = [str(name) for name in message.labels]
-    if tuple(names) == EMOTIONS[: len(values)] or not values:
-        return tuple(values)
+    if not values:
+        return ()
     if len(names) != len(values):
         raise ValueError(f"it has {len(values)} probabilities for {len(names)} labels")
+    for value in values:
+        _within("probabilities", value, 0.0, 1.0)
+    if tuple(names) == EMOTIONS:
+        return tuple(values)
     words = [_word(name) for name in names]
     if None in words:
         return ()
@@ -158,20 +200,66 @@ def _distribution(message: Any) -> tuple[float, ...]:
 
 
 def _face(message: Any) -> FaceTrack:
-    side = message.crop_side
-    pose = HeadPose(message.yaw, message.pitch, message.roll)
-    landmarks = np.frombuffer(message.landmarks, np.float32).reshape(-1, 3)
+    side, pixels = int(message.crop_side), len(message.crop)
+    if not MIN_CROP_SIDE <= side <= MAX_CROP_SIDE:
+        raise ValueError(f"crop_side is {side}; allowed: {MIN_CROP_SIDE} to {MAX_CROP_SIDE}")
+    if pixels != side * side:
+        raise ValueError(f"crop has {pixels} pixels; allowed: crop_side squared, {side * side}")
+    values = len(message.landmarks)
+    if values not in (0, 3 * LANDMARKS):
+        raise ValueError(f"landmarks has {values} values; allowed: {3 * LANDMARKS} or none")
+    landmarks = np.frombuffer(message.landmarks, np.float32)
+    _all_within("landmarks", landmarks, -MAX_BOX, MAX_BOX)
+    if not message.face_id:
+        raise ValueError("face_id is empty")
+    _within("confidence", message.confidence, 0.0, 1.0)
+    _within("quality", message.quality, 0.0, 1.0)
+    # Unknown without a mesh.
+    if not math.isnan(message.mouth_opening):
+        _within("mouth_opening", message.mouth_opening, 0.0, MAX_OPENING)
     return FaceTrack(
-        face_id=message.face_id,
+        face_id=_id("face_id", message.face_id),
         box=_box(message.box),
         confidence=message.confidence,
-        landmarks=landmarks if len(landmarks) else None,
-        pose=None if np.isnan(pose.yaw) else pose,
+        landmarks=landmarks.reshape(-1, 3) if values else None,
+        pose=_pose(message),
         quality=message.quality,
         mouth_opening=message.mouth_opening,
         crop=np.frombuffer(message.crop, np.uint8).reshape(side, side),
     )
 
 
+def _pose(message: Any) -> HeadPose | None:
+    """All NaN where it is unknown; some NaN is no pose."""
+    angles = {name: float(getattr(message, name)) for name in ("yaw", "pitch", "roll")}
+    if all(math.isnan(angle) for angle in angles.values()):
+        return None
+    for name, angle in angles.items():
+        _within(name, angle, -math.tau, math.tau)
+    return HeadPose(**angles)
+
+
 def _box(message: Any) -> Box:
+    for name, low in (("x", -MAX_BOX), ("y", -MAX_BOX), ("width", 0.0), ("height", 0.0)):
+        _within(f"box.{name}", getattr(message, name), low, MAX_BOX)
     return Box(message.x, message.y, message.width, message.height)
+
+
+def _id(name: str, value: str) -> str:
+    if len(value) > MAX_ID_LENGTH:
+        raise ValueError(f"{name} has {len(value)} characters; allowed: up to {MAX_ID_LENGTH}")
+    return value
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a number out of its range, and NaN; a float32 may round a little beyond."""
+    if not low - _ROUNDING <= value <= high + _ROUNDING:
+        raise ValueError(f"{name} is {value:g}; allowed: {low:g} to {high:g}")
+
+
+def _all_within(name: str, values: NDArray[np.float32], low: float, high: float) -> None:
+    """Refuse an array with a number out of its range, or NaN."""
+    if len(values):
+        # NaN comes through both.
+        _within(name, float(values.min()), low, high)
+        _within(name, float(values.max()), low, high)

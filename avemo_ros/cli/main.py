@@ -14,9 +14,9 @@ from typing import Final
 
 from avemo_ros import __version__
 from avemo_ros.errors import AvemoError
+from avemo_ros.interrupt import INTERRUPTED, started, until_started
 
 ERROR: Final = 2
-INTERRUPTED: Final = 130
 
 _EXITS: Final = """\
 exit status:
@@ -58,10 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _hush_libraries()
     logging.basicConfig(format="avemo: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    previous = _interrupt_on_terminate()
+    program = argv is None
+    if program:
+        # Libraries are loaded meanwhile, for seconds; nothing is begun that could be kept.
+        until_started("avemo_ros.cli.main")
+    previous = None if program else _interrupt_on_terminate()
     try:
-        # Libraries are loaded meanwhile, for seconds: an interrupt then is one, too.
         args = _parsed(list(sys.argv[1:] if argv is None else argv))
+        if program:
+            started()
+            previous = _interrupt_on_terminate()
         return int(args.run(args))
     except AvemoError as error:
         print(f"avemo: error: {error}", file=sys.stderr)

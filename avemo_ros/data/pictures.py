@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
@@ -12,19 +14,15 @@ from numpy.typing import NDArray
 
 from avemo_ros.data.table import read_table
 from avemo_ros.errors import DataError, ImageError
-from avemo_ros.vision.picture import decode_compressed
+from avemo_ros.vision.compressed import check_size, decode, kind_of
 
-_SIGNATURES: Final = {
-    b"\xff\xd8\xff": "jpeg",
-    b"\x89PNG": "png",
-    b"BM": "bmp",
-    b"P5": "pgm",
-    b"P6": "ppm",
-    b"II*\x00": "tiff",
-    b"MM\x00*": "tiff",
-}
-_STRICT: Final = ("jpeg", "png", "webp")
-"""Formats of which damage can be told."""
+_PLAIN: Final = {b"BM": "bmp", b"P5": "pgm", b"P6": "ppm"}
+"""Uncompressed formats by their first bytes; read from files only, by code of OpenCV's own."""
+_PNM: Final = re.compile(
+    rb"P[56](?:\s+(?:#[^\n]*\n\s*)*)(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s"
+)
+_HEADER: Final = 1024
+"""Bytes within which the size of an uncompressed picture stands."""
 _TABLE_SIDE: Final = 48
 """Side of FER2013's pictures."""
 
@@ -47,27 +45,54 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """(height, width, 3) BGR of a picture file.
 
     Raises:
-        ImageError: it is no picture, or a damaged one.
+        ImageError: it is no picture, a damaged one, or larger than allowed.
         OSError: it cannot be read.
     """
     content = path.read_bytes()
-    kind = _format(content[:16])
-    if kind in _STRICT:
-        try:
-            return decode_compressed(content, kind)
-        except ImageError as error:
-            raise ImageError(f"'{path}': {error}", kind=error.kind) from error
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if kind else None
-    if image is None:
-        raise ImageError(f"'{path}' is no picture that can be read", kind="corrupt")
+    try:
+        if kind_of(content[:16]):
+            return decode(content, "picture")
+        return _plain(content)
+    except ImageError as error:
+        raise ImageError(f"'{path}': {error}", kind=error.kind) from error
+
+
+def _plain(content: bytes) -> NDArray[np.uint8]:
+    """(height, width, 3) BGR of an uncompressed picture.
+
+    Raises:
+        ImageError: it is no picture, a damaged one, or larger than allowed.
+    """
+    wrong = ImageError("no picture that can be read", kind="corrupt")
+    if not _format(content[:16]):
+        raise wrong
+    width, height = _plain_size(content[:_HEADER])
+    check_size(height, width, "picture")
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise wrong from error
+    if image is None or image.shape[:2] != (height, width):
+        raise wrong
     return np.asarray(image, np.uint8)
+
+
+def _plain_size(head: bytes) -> tuple[int, int]:
+    """Width and height by the header of an uncompressed picture; 0 where there is none."""
+    if head.startswith(b"BM"):
+        if len(head) < 26:
+            return 0, 0
+        (size,) = struct.unpack_from("<I", head, 14)
+        width, height = struct.unpack_from("<HH" if size == 12 else "<ii", head, 18)
+        return width, abs(height)
+    found = _PNM.match(head)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _format(head: bytes) -> str:
     """Which kind of picture file begins with these bytes; '' for none."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    return next((name for mark, name in _SIGNATURES.items() if head.startswith(mark)), "")
+    plain = (name for mark, name in _PLAIN.items() if head.startswith(mark))
+    return kind_of(head) or next(plain, "")
 
 
 def aligned_face(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

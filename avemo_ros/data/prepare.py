@@ -40,7 +40,7 @@ from avemo_ros.errors import ConfigError
 
 __all__ = ["PARTS", "PrepareConfig", "PrepareReport", "Trouble", "fill_cache", "prepare"]
 
-_PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm", ".tif", ".tiff")
+_PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm")
 _PICTURE_FILES: Final = 2048
 _SOUND_FILES: Final = 32
 """Files of a job, which becomes one shard of the cache: about a second of work."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avemo_ros.config import ModelConfig
-from avemo_ros.errors import ConfigError
+from avemo_ros.errors import ConfigError, PredictionError
 from avemo_ros.model.folding import folded, has_fast_bfloat16, to_bfloat16
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
+from avemo_ros.model.tensor_file import check_finite
 from avemo_ros.model.weights import find_weights, load_weights
 
 
@@ -63,7 +65,11 @@ class Predictor:
     def from_network(
         cls, network: EmotionNet, model_id: str, config: ModelConfig | None = None
     ) -> Predictor:
-        """From a network at hand, e.g. an untrained one; the network itself is not changed."""
+        """From a network at hand, e.g. an untrained one; the network itself is not changed.
+
+        Raises:
+            WeightsError: its weights are not finite.
+        """
         made = cls.__new__(cls)
         made._set_up(network, model_id, config or ModelConfig())  # noqa: SLF001 - of its own
         return made
@@ -77,6 +83,8 @@ class Predictor:
         self.precision = _precision(config.precision, self.device)
         """Arithmetic of the convolutions, as chosen: 'float32' or 'bfloat16'."""
         ready = folded(network)
+        # After folding, which may divide by what a file holds.
+        check_finite(f"model '{model_id}'", ready.state_dict())
         if self.precision == "bfloat16":
             to_bfloat16(ready)
         self._network = ready.to(self.device)
@@ -117,8 +125,12 @@ class Predictor:
 
         Raises:
             ValueError: the shape is another.
+            PredictionError: it is not finite.
         """
         self._limit_threads()
+        # The kernels of some layers make a number of NaN.
+        if not np.isfinite(power_db).all():
+            raise PredictionError("the spectrogram is not finite")
         given = spectrogram_tensor(power_db)
         features = given.to(self.device, memory_format=torch.channels_last)
         with torch.inference_mode():
@@ -137,13 +149,14 @@ class Predictor:
 
         Raises:
             ValueError: neither is given, or the embeddings have another shape.
+            PredictionError: the answer is not finite, so there is none.
         """
         self._limit_threads()
         with torch.inference_mode():
             if face_embeddings is None:
                 if speech is None:
                     raise ValueError("neither faces nor speech given; one at least is needed")
-                return Prediction(_probabilities(speech.log_probabilities), 0.0, 1.0, None)
+                return _prediction(speech.log_probabilities, 0.0, None)
             if face_embeddings.ndim != 2 or face_embeddings.shape[0] == 0:
                 raise ValueError(
                     f"face embeddings are {face_embeddings.shape}; "
@@ -154,10 +167,9 @@ class Predictor:
             frame_weights = np.asarray(weights[0].cpu().numpy(), np.float32)
             if speech is None:
                 log = self._network.face_log(vector)
-                return Prediction(_probabilities(log), 1.0, 0.0, frame_weights)
+                return _prediction(log, 1.0, frame_weights)
             log, share = self._network.fuse(speech.vector, vector)
-            face_share = float(share[0])
-            return Prediction(_probabilities(log), face_share, 1.0 - face_share, frame_weights)
+            return _prediction(log, float(share[0]), frame_weights)
 
 
 def arithmetic_of(config: ModelConfig) -> str:
@@ -169,9 +181,18 @@ def arithmetic_of(config: ModelConfig) -> str:
     return _precision(config.precision, _device(config.device))
 
 
-def _probabilities(log: Tensor) -> tuple[float, ...]:
-    values = log[0].double().cpu().softmax(0)
-    return tuple(values.tolist())
+def _prediction(
+    log: Tensor, face_share: float, frame_weights: NDArray[np.float32] | None
+) -> Prediction:
+    """The only place where a prediction is made: none of what is not finite.
+
+    Raises:
+        PredictionError: something is not.
+    """
+    probabilities = tuple(log[0].double().cpu().softmax(0).tolist())
+    if not all(math.isfinite(value) for value in (*probabilities, face_share)):
+        raise PredictionError("the network's answer is not finite")
+    return Prediction(probabilities, face_share, 1.0 - face_share, frame_weights)
 
 
 def _precision(name: str, device: torch.device) -> str:

@@ -59,7 +59,8 @@ def read_tensors(path: Path, formats: tuple[str, ...]) -> TensorFile:
         formats: of which its notes must name one.
 
     Raises:
-        WeightsError: the file is missing, damaged, no safetensors file or of another format.
+        WeightsError: the file is missing, damaged, no safetensors file or of another format, or
+            holds numbers that are not finite.
     """
     if not path.is_file():
         raise WeightsError(f"weights file {path} does not exist")
@@ -80,6 +81,7 @@ def read_tensors(path: Path, formats: tuple[str, ...]) -> TensorFile:
         )
     if about.pop("digest", "") != _digest(about, tensors):
         raise WeightsError(f"weights file {path} is damaged: digest differs; get it again")
+    check_finite(f"weights file {path}", tensors)
     return TensorFile(about, tensors)
 
 
@@ -109,6 +111,20 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         )
     state = {name: tensor.float() for name, tensor in tensors.items()}
     network.load_state_dict(state, strict=False)
+
+
+def check_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
+    """Make sure that tensors are numbers: a single NaN makes every answer of a network
+    meaningless, and some operations hide it on the way.
+
+    Raises:
+        WeightsError: one of them holds NaN or infinity; the message names it.
+    """
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(
+                f"{what}: tensor '{name}' holds numbers that are not finite; get it again"
+            )
 
 
 def check_classes(

@@ -16,6 +16,7 @@ from avemo_ros.nodes import convert, health, qos
 from avemo_ros.nodes.pace import Pace
 from avemo_ros.nodes.parameters import Parameter
 from avemo_ros.nodes.shell import ManagedNode
+from avemo_ros.nodes.trouble import Trouble
 
 LOOP: Final = Parameter("loop", False, "Start again at the end; time goes on.")
 WAIT: Final = Parameter(
@@ -60,6 +61,7 @@ class Player(ManagedNode):
         self.zero_ns = 0
         """Stamp of time 0 of the pace [ns]."""
         self._clock_out: Any = None
+        self._stalls = Trouble(self.get_logger(), "player")
         self._thread: threading.Thread | None = None
         self._ender: Any = None
         self._ended = threading.Event()
@@ -107,8 +109,9 @@ class Player(ManagedNode):
         """As `Pace.wait_until`, with a line in the log when the time stood still."""
         late_ns = self.pace.wait_until(time_ns)
         if late_ns:
-            self.get_logger().warning(
-                f"this machine is too slow: playing stood still for {to_s(late_ns):.1f} s"
+            self._stalls.note(
+                "slow",
+                f"this machine is too slow: playing stood still for {to_s(late_ns):.1f} s",
             )
         return late_ns
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from rclpy.clock import Clock, ClockType
@@ -25,6 +26,9 @@ _STEADY: Final = Clock(clock_type=ClockType.STEADY_TIME)
 
 _LOSSES: Final = 10
 """Lost messages that are worth a word; a few get lost whenever somebody joins."""
+
+_REMEMBERED: Final = 100
+"""Messages that are remembered to tell those that come twice."""
 
 RELIABILITIES: Final = ("auto", "best_effort", "reliable")
 
@@ -58,6 +62,9 @@ class Inlet:
     reliable delivery once all publishers of the topic offer that: a raw picture is larger
     than the middleware's default buffers, and over best effort many get lost, and the sound
     that shares the buffers with them.
+
+    With `latched` a second subscription hears what latched publishers said before, be it
+    before the node was there or while it was not active.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class Inlet:
         parameter: str = "",
         raw: bool = False,
         begin_reliable: bool = False,
+        latched: bool = False,
     ) -> None:
         """Set up.
 
@@ -88,6 +96,9 @@ class Inlet:
             begin_reliable: with "auto", ask for reliable delivery at first: where publishers
                 offer it nothing changes, so that even a message that is published once and at
                 once does not get lost.
+            latched: publishers that are latched are also asked for what they said before,
+                whatever the others offer; for states that change at times, like a format.  A
+                message that comes both ways is delivered once.
         """
         self._node = node
         self._message = message
@@ -105,7 +116,14 @@ class Inlet:
         self.lost = 0
         """Messages that were lost between publisher and node."""
         self._soon: Any = None
+        self._past: Any = None
+        """The second subscription, for what was said before."""
+        self._wants_past = latched
+        self._seen: deque[int] = deque(maxlen=_REMEMBERED)
         self._subscription = self._subscribe()
+        if latched:
+            # Publishers that are known already need not be waited for.
+            self.adapt()
 
     @property
     def name(self) -> str:
@@ -123,14 +141,21 @@ class Inlet:
             self._node.destroy_timer(self._soon)
             self._soon = None
         self._node.destroy_subscription(self._subscription)
+        if self._past is not None:
+            self._node.destroy_subscription(self._past)
+            self._past = None
 
     def adapt(self) -> None:
         """Ask for what the publishers offer; to be called when they may have changed."""
-        if not self._auto:
+        if not self._auto and not self._wants_past:
             return
         offers = [
             info.qos_profile for info in self._node.get_publishers_info_by_topic(self.name)
         ]
+        if self._wants_past:
+            self._ask_for_past(offers)
+        if not self._auto:
+            return
         reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
         latched = self._raw and all(
             offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers
@@ -142,6 +167,37 @@ class Inlet:
         self._node.destroy_subscription(self._subscription)
         self._subscription = self._subscribe()
 
+    def _ask_for_past(self, offers: Sequence[QoSProfile]) -> None:
+        """Beside the subscription that fits everybody, one that fits who is latched.
+
+        Only while there is somebody: publishers that are not warn of it.
+        """
+        wanted = any(
+            offer.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            and offer.reliability == ReliabilityPolicy.RELIABLE
+            for offer in offers
+        )
+        if wanted and self._past is None:
+            self._past = self._node.create_subscription(
+                self._message,
+                self._topic,
+                self._take_once,
+                sensor(self._depth, reliable=True, latched=True),
+                # Those that are not latched do not fit, as is meant.
+                event_callbacks=SubscriptionEventCallbacks(incompatible_qos=lambda _: None),
+            )
+        elif not wanted and self._past is not None:
+            self._node.destroy_subscription(self._past)
+            self._past = None
+
+    def _take_once(self, message: Any, info: Mapping[str, int]) -> None:
+        """Of both subscriptions, told apart by when the publisher said it."""
+        said_ns = info["source_timestamp"]
+        if said_ns and said_ns in self._seen:
+            return
+        self._seen.append(said_ns)
+        self._take(message)
+
     def _subscribe(self) -> Any:
         events = SubscriptionEventCallbacks(
             incompatible_qos=self._mismatch,
@@ -151,7 +207,7 @@ class Inlet:
         return self._node.create_subscription(
             self._message,
             self._topic,
-            self._take,
+            self._take_once if self._wants_past else self._take,
             sensor(self._depth, reliable=self._reliable, latched=self.latched),
             event_callbacks=events,
             raw=self._raw,
@@ -159,7 +215,7 @@ class Inlet:
 
     def _adapt_soon(self) -> None:
         # Not at once: this is called by the subscription that would be replaced.
-        if self._auto and self._soon is None:
+        if (self._auto or self._wants_past) and self._soon is None:
             self._soon = self._node.create_timer(0.0, self._adapt_now, clock=_STEADY)
 
     def _adapt_now(self) -> None:

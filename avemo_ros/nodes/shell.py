@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import signal
 import sys
 import threading
@@ -12,9 +13,10 @@ from typing import Any, Final
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
@@ -22,9 +24,13 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.nodes import qos
 from avemo_ros.nodes.ending import Ending
+from avemo_ros.nodes.executor import SturdyExecutor
 from avemo_ros.nodes.parameters import Parameter, core, declare, unknown, values
+from avemo_ros.nodes.trouble import Trouble
 
 _REPORT_PERIOD_S: Final = 1.0
+_SHOWN: Final = 60
+"""Characters of a text from outside that go into the log."""
 _SILENT_REPORTS: Final = 4
 """An input that was silent in so many reports in a row is worth a line in the log."""
 
@@ -43,6 +49,9 @@ class ManagedNode(LifecycleNode):
     vanish on deactivation; cleaning up lets everything go.  A derived node says what that
     means in `prepare`, `open`, `close` and `release`; where `prepare` or `open` raise an
     AvemoError the transition fails with its text in the log, and may be tried again.
+
+    No message and no request ends a node: what a callback raises is logged (`callback_failed`),
+    and whoever called a service gets an answer all the same.
     """
 
     live_groups: tuple[str, ...] = ()
@@ -62,6 +71,12 @@ class ManagedNode(LifecycleNode):
             ConfigError: a given parameter is not allowed.
         """
         super().__init__(name)
+        self._trouble = Trouble(self.get_logger(), "callbacks")
+        self._life = Trouble(self.get_logger(), "life cycle")
+        self._changes = self._service_change_state.callback
+        self._service_change_state.callback = self._guarded(
+            ChangeState, "change_state", self._change_state
+        )
         self._core = core(groups)
         self._own = [AUTOSTART, *parameters]
         self._configured = False
@@ -129,6 +144,96 @@ class ManagedNode(LifecycleNode):
         label: str = self._state_machine.current_state[1]
         return label == "active"
 
+    # --- what comes from outside
+
+    def callback_failed(self, what: str, error: Exception) -> None:
+        """Log what a callback has raised.
+
+        Args:
+            what: was at work, e.g. "a message on /audio".
+            error: that it raised.
+        """
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+        kind = type(error).__name__
+        self._trouble.report(
+            f"{what} {kind}", f"{what} raised {kind}: {error}{where}; the node goes on"
+        )
+
+    def create_service(
+        self, srv_type: Any, srv_name: str, callback: Callable[..., Any], **more: Any
+    ) -> Any:
+        """As rclpy's, but a callback that raises is logged and answered for: with a response
+        that is as it was made, so one that says of no success."""
+        # rclpy makes those of the parameters by this, too.
+        if srv_type is SetParameters:
+            callback = self._one_by_one(callback)
+        guarded = self._guarded(srv_type, srv_name, callback)
+        return super().create_service(srv_type, srv_name, guarded, **more)
+
+    def _guarded(
+        self, srv_type: Any, srv_name: str, callback: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        def answer_for(error: Exception) -> Any:
+            self.callback_failed(f"a call of {srv_name}", error)
+            response = srv_type.Response()
+            if srv_type is SetParametersAtomically:
+                response.result.reason = f"cannot be set: {error}"
+            return response
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:  # noqa: BLE001  said, and answered
+                return answer_for(error)
+
+        async def guarded_later(request: Any, response: Any) -> Any:
+            try:
+                return await callback(request, response)
+            except Exception as error:  # noqa: BLE001  said, and answered
+                return answer_for(error)
+
+        return guarded_later if inspect.iscoroutinefunction(callback) else guarded
+
+    def _one_by_one(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """Parameters set each for itself: one that cannot even be read, as of a type that does
+        not exist, is refused and does not keep the others."""
+
+        def answer(
+            request: SetParameters.Request, response: SetParameters.Response
+        ) -> SetParameters.Response:
+            for parameter in request.parameters:
+                one = SetParameters.Request(parameters=[parameter])
+                try:
+                    response.results += callback(one, SetParameters.Response()).results
+                except Exception as error:  # noqa: BLE001  said, and answered
+                    reason = f"parameter '{parameter.name}' cannot be set: {error}"
+                    self._trouble.note("parameter", reason)
+                    refusal = SetParametersResult(successful=False, reason=reason)
+                    response.results = [*response.results, refusal]
+            return response
+
+        return answer
+
+    def _change_state(
+        self, request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
+        """A manager that tries again asks for what is not possible any more."""
+        wanted = request.transition
+        possible = {one[0]: one[1] for one in self._state_machine.available_transitions}
+        known = wanted.label in possible.values() if wanted.label else wanted.id in possible
+        if known:
+            return self._changes(request, response)
+        state = self._state_machine.current_state[1]
+        names = ", ".join(f"{label} ({number})" for number, label in possible.items())
+        asked = f"transition {wanted.label[:_SHOWN] or wanted.id}"
+        self._life.note(
+            f"{asked} {state}",
+            f"{asked} is not possible in the state {state}; allowed: {names or 'none'}",
+        )
+        response.success = False
+        return response
+
     # --- life cycle
 
     def start(self) -> bool:
@@ -140,8 +245,8 @@ class ManagedNode(LifecycleNode):
 
     def end(self) -> None:
         """Let everything go, whatever the state."""
-        self.close()
-        self.release()
+        self._undo(self.close)
+        self._undo(self.release)
         self.destroy_node()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
@@ -169,8 +274,8 @@ class ManagedNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Runs `close` and `release`."""
         self._configured = False
-        self.close()
-        self.release()
+        self._undo(self.close)
+        self._undo(self.release)
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -185,16 +290,28 @@ class ManagedNode(LifecycleNode):
         try:
             step()
         except AvemoError as error:
-            undo()
             self.last_error = str(error)
-            self.get_logger().error(f"cannot {what}: {error}")
-            return TransitionCallbackReturn.FAILURE
+            # A manager may try again and again.
+            self._life.report(f"{what} {error}", f"cannot {what}: {error}")
+            failed = TransitionCallbackReturn.FAILURE
         except Exception as error:  # noqa: BLE001  said, and told to rclpy
-            undo()
             self.last_error = f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"cannot {what}: {traceback.format_exc()}")
-            return TransitionCallbackReturn.ERROR
-        return TransitionCallbackReturn.SUCCESS
+            self._life.report(
+                f"{what} {self.last_error}", f"cannot {what}: {traceback.format_exc()}"
+            )
+            failed = TransitionCallbackReturn.ERROR
+        else:
+            self._life.good()
+            return TransitionCallbackReturn.SUCCESS
+        self._undo(undo)
+        return failed
+
+    def _undo(self, step: Callable[[], None]) -> None:
+        """Let go; what cannot be let go must not keep the rest."""
+        try:
+            step()
+        except Exception:  # noqa: BLE001  said
+            self.get_logger().error(f"cannot {step.__name__}: {traceback.format_exc()}")
 
     # --- parameters
 
@@ -280,8 +397,8 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         args: ROS arguments; those of the command line if None.
 
     Returns:
-        Exit status: 1 if a parameter is not allowed, the start failed, a callback raised or
-        the node says that it has failed; 0 otherwise.
+        Exit status: 1 if a parameter is not allowed, the start failed or the node says that it
+        has failed; 0 otherwise.
     """
     ending = Ending()
     # rclpy's own handlers would take the middleware away from threads that still publish.
@@ -294,7 +411,7 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         node.finished = ending.call
         if node.value(AUTOSTART) and not node.start():
             return 1
-        status = _spin(node, ending)
+        _spin(node, ending)
     except ConfigError as error:
         print(f"avemo_ros: {error}", file=sys.stderr)  # there is no node yet to log it
         return 1
@@ -309,21 +426,15 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         # Nor need Python look through all of torch for garbage first: that takes seconds.
         gc.freeze()
     # Some fail only as they end, e.g. to close a bag.
-    return 1 if node.failed else status
+    return int(node.failed)
 
 
-def _spin(node: ManagedNode, ending: Ending) -> int:
-    executor = SingleThreadedExecutor()
+def _spin(node: ManagedNode, ending: Ending) -> None:
+    executor = SturdyExecutor(node.callback_failed)
     executor.add_node(node)
-    raised: list[str] = []
 
     def work() -> None:
-        try:
-            executor.spin()
-        except Exception:  # noqa: BLE001  said; the process ends
-            # At the end it may meet a handle that its shutdown has destroyed already.
-            if not ending.called:
-                raised.append(traceback.format_exc())
+        executor.spin()
         ending.call()
 
     # The main thread waits, so that signals reach it at once.
@@ -332,6 +443,3 @@ def _spin(node: ManagedNode, ending: Ending) -> int:
     ending.wait()
     executor.shutdown()
     thread.join()
-    for text in raised:
-        node.get_logger().fatal(text)
-    return 1 if raised else 0

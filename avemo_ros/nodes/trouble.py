@@ -11,13 +11,19 @@ _REPEAT_S: Final = 30.0
 """A trouble that lasts is said again after this time."""
 _FRESH_S: Final = 3.0
 """A trouble counts as present for this long after its last sign."""
+_LINES: Final = 10
+"""Different kinds that are said within the time of a repeat; what kinds there are may depend on
+what comes from outside."""
+_TOLD: Final = 1000
+"""Kinds that are said once, of one input."""
 
 
 class Trouble:
     """Log lines and last error of one input; for several threads.
 
     A picture stream of 30 Hz with a wrong encoding gives one line, then one every 30 s with
-    the count, and one line when pictures are good again.
+    the count, and one line when pictures are good again.  However kinds and good items follow
+    one another, no kind is said more often, and all of them together give few lines.
     """
 
     def __init__(
@@ -63,9 +69,8 @@ class Trouble:
             self._since += 1
             self.last = text
             self._last_s = now
-            if now - self._said.get(kind, -_REPEAT_S) < _REPEAT_S:
+            if not self._may_say(kind, now):
                 return
-            self._said[kind] = now
             again = "" if self._since == 1 else f" ({self._since} of them so far)"
             self._open.add(kind)
         self._logger.error(f"{self._what}: {text}{again}")  # noqa: G004  rclpy takes no arguments
@@ -85,15 +90,22 @@ class Trouble:
         """Warn of something that is over already; of one kind at most every 30 s."""
         with self._lock:
             now = self._now()
-            if now - self._said.get(kind, -_REPEAT_S) < _REPEAT_S:
+            if not self._may_say(kind, now):
                 return
-            self._said[kind] = now
         self._logger.warning(f"{self._what}: {text}")  # noqa: G004
 
     def once(self, kind: str, text: str) -> None:
         """Warn of something that is usable all the same; every kind is said once."""
         with self._lock:
-            if kind in self._told:
+            if kind in self._told or len(self._told) >= _TOLD:
                 return
             self._told.add(kind)
         self._logger.warning(f"{self._what}: {text}")  # noqa: G004
+
+    def _may_say(self, kind: str, now: float) -> bool:
+        """Whether a line of this kind is due; it counts as said then."""
+        self._said = {one: at for one, at in self._said.items() if now - at < _REPEAT_S}
+        if kind in self._said or len(self._said) >= _LINES:
+            return False
+        self._said[kind] = now
+        return True

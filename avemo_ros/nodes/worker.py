@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+_LOG: Final = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
@@ -29,7 +32,8 @@ class Worker(Generic[Item]):
         Args:
             name: of the thread.
             work: called on the thread with one item at a time.
-            failed: called on the thread with what `work` raised; the thread goes on.
+            failed: called on the thread with what `work` raised; the thread goes on, even
+                where `failed` raises too.
             limit: how much may wait; one item may always wait, however heavy.
             weigh: what one item counts; each counts 1 if not given.
             forgotten: called with every item that is dropped, or still waits at the end; for
@@ -46,6 +50,9 @@ class Worker(Generic[Item]):
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.dropped = 0
+        """Items that were left out because newer ones waited."""
+        self.unreported = 0
+        """Failures of which `failed` could not tell."""
 
     def __len__(self) -> int:
         """Items that wait."""
@@ -98,4 +105,12 @@ class Worker(Generic[Item]):
             try:
                 self._work(item)
             except Exception as error:  # noqa: BLE001  reported; the thread goes on
-                self._failed(error)
+                self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        try:
+            self._failed(error)
+        except Exception:  # noqa: BLE001  the thread goes on
+            self.unreported += 1
+            if self.unreported == 1:
+                _LOG.exception("thread '%s' cannot report what went wrong", self._thread.name)

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
 from avemo_ros.errors import ImageError
+from avemo_ros.vision import compressed
 
 Picture = NDArray[np.uint8]
 
@@ -34,14 +34,16 @@ _ENCODINGS: Final[dict[str, tuple[int, int | None]]] = {
     "bayer_gbrg8": (1, cv2.COLOR_BayerGR2BGR),
     "bayer_grbg8": (1, cv2.COLOR_BayerGB2BGR),
 }
-_JPEG: Final = b"\xff\xd8"
 _PAIRED: Final = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
 
 ENCODINGS: Final[tuple[str, ...]] = tuple(_ENCODINGS)
 """Raw picture encodings that can be read, as in sensor_msgs/Image."""
 
-COMPRESSIONS: Final[tuple[str, ...]] = ("jpeg", "jpg", "png", "webp")
-"""Compressed formats that can be read, as in sensor_msgs/CompressedImage."""
+COMPRESSIONS: Final[tuple[str, ...]] = ("jpeg", "png", "webp")
+"""Compressed formats that can be read, told by their first bytes."""
+
+_SHOWN: Final = 60
+"""Characters of a text from outside that go into a message."""
 
 
 def as_bgr(image: NDArray[Any]) -> Picture:
@@ -97,22 +99,21 @@ def to_bgr(
         copy, and read-only where `data` is.
 
     Raises:
-        ImageError: the encoding is missing or unknown, a size is zero, a row does not fit into
-            `step`, or there are fewer bytes than step * height.
+        ImageError: the encoding is missing or unknown, a size is zero or beyond the limits, a
+            row does not fit into `step`, or there are fewer bytes than step * height.
     """
     if encoding not in _ENCODINGS:
-        shown = f"'{encoding}'" if encoding else "missing"
+        shown = f"'{encoding[:_SHOWN]}'" if encoding else "missing"
         raise ImageError(
             f"picture encoding is {shown} (size {width}x{height}, step {step}); "
             f"allowed: {', '.join(ENCODINGS)}",
             kind="encoding",
         )
     depth, code = _ENCODINGS[encoding]
+    # A bag's reader may give NumPy's integers, whose products overflow.
+    height, width, step = int(height), int(width), int(step)
     what = f"picture with encoding '{encoding}', size {width}x{height}, step {step}"
-    if height < 1 or width < 1:
-        raise ImageError(
-            f"{what} has no pixels; allowed: width and height of at least 1", kind="size"
-        )
+    compressed.check_size(height, width, what)
     if encoding in _PAIRED and width % 2:
         raise ImageError(
             f"{what} has an odd width; allowed: an even width for this encoding", kind="size"
@@ -150,53 +151,30 @@ def to_bgr(
 def decode_compressed(data: Any, encoding: str) -> Picture:
     """A compressed picture, as in sensor_msgs/CompressedImage, as 8-bit BGR.
 
+    What it is, its first bytes say and not the message's `format`, which drivers fill with
+    anything ('jpeg', 'mjpeg', 'rgb8; jpeg compressed bgr8', nothing).
+
     Args:
         data: the file's bytes, anything with the buffer protocol.
-        encoding: the message's `format`, which names the compression somewhere, e.g. 'jpeg' or
-            'rgb8; png compressed bgr8'.
+        encoding: the message's `format`.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
-        ImageError: the format is missing or none of COMPRESSIONS, or the data cannot be
-            decoded, end early, or are damaged.  (A JPEG has no checksum: damage after which its
-            codes happen to fall into step again cannot be told.)
+        ImageError: it holds depths and no picture ('compressedDepth'); or it is none of
+            COMPRESSIONS, larger than allowed, ends early or is damaged.  (A JPEG has no
+            checksum: damage after which its codes happen to fall into step again, or that
+            follows stray bytes before a marker, cannot be told.)
     """
-    words = encoding.replace(";", " ").replace("/", " ").lower().split()
-    if not any(word in COMPRESSIONS for word in words) or "compresseddepth" in words:
-        shown = f"'{encoding}'" if encoding else "missing"
+    what = f"compressed picture with format '{encoding[:_SHOWN]}'"
+    if "compresseddepth" in encoding.lower():
         raise ImageError(
-            f"compressed picture format is {shown}; allowed: {', '.join(COMPRESSIONS)}",
+            f"{what} holds depths; allowed: pictures as {', '.join(COMPRESSIONS)}",
             kind="format",
         )
     content = bytes(data)
-    what = f"compressed picture with format '{encoding}' and {len(content)} bytes"
+    what += f" and {len(content)} bytes"
     if not content:
         raise ImageError(f"{what} is empty", kind="truncated")
-    if _ends_early(content):
-        raise ImageError(f"{what} is truncated: its end marker is missing", kind="truncated")
-    try:
-        if content.startswith(_JPEG):
-            # OpenCV fills what is damaged with anything and only says so on stderr.
-            image = simplejpeg.decode_jpeg(content, colorspace="BGR", strict=True)
-        else:
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except (cv2.error, ValueError) as error:
-        raise ImageError(f"{what} cannot be decoded: {error}", kind="corrupt") from error
-    if image is None:
-        raise ImageError(
-            f"{what} cannot be decoded; allowed: a whole file of its format", kind="corrupt"
-        )
-    return np.asarray(image, np.uint8)
-
-
-def _ends_early(content: bytes) -> bool:
-    """The decoders fill up a cut JPEG or PNG with grey instead of failing."""
-    if content.startswith(_JPEG):
-        # Within a scan 0xFF is never followed by 0xD9, so one after the last start of a scan
-        # is the real end; a thumbnail's own end comes before it.
-        return content.find(b"\xff\xd9", max(content.rfind(b"\xff\xda"), 2)) < 0
-    if content.startswith(b"\x89PNG"):
-        return b"IEND" not in content[-64:]
-    return False
+    return compressed.decode(content, what)

@@ -1,0 +1,38 @@
+"""What input from outside may ask for; more is refused before any work is done for it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- images
+MAX_PIXELS: Final = 64_000_000
+"""Height times width of one image."""
+MAX_SCANS: Final = 100
+"""Scans of one JPEG; each may run over all of its pixels again, however few bytes it has."""
+MAX_SCANNED: Final = 10 * MAX_PIXELS
+"""Pixels times scans of a progressive JPEG: the usual ten scans of the largest image."""
+MAX_STRAY: Final = 16
+"""Bytes that a camera may leave before a marker of a JPEG; damage leaves more."""
+PIXELS_PER_JPEG_BYTE: Final = 2048
+"""A JPEG has at least one bit for each block of 64 pixels of its largest component, which has
+at least a quarter of the pixels."""
+
+# --- face tracks
+MAX_FACES: Final = 64
+"""Of one image."""
+MIN_CROP_SIDE: Final = 8
+MAX_CROP_SIDE: Final = 256
+"""Side of an aligned face [pixels]; this package's own are of 96."""
+MAX_ID_LENGTH: Final = 64
+"""Characters of an id."""
+MAX_BOX: Final = 10.0
+"""Position and size of a box in images: a face at the rim may reach outside, but not far."""
+MAX_OPENING: Final = 1000.0
+"""Gap between the lips over the distance of the eyes; a wide open mouth has about 1, and a face
+seen from the side more."""
+
+# --- spectrogram
+MAX_COLUMNS: Final = 1000
+"""Of one chunk: 10 s."""
+LEVELS_DB: Final = (-200.0, 100.0)
+"""Levels against full scale [dB]; usual are -100 to about 0."""
