@@ -221,19 +221,6 @@ def sound_stage() -> Any:
     )
 
 
-def test_arrival_stamps_lose_their_jitter_and_follow_a_pause() -> None:
-    clock = sound_stage().ArrivalClock()
-    length = 20_000_000
-    noise = np.random.default_rng(0).integers(0, 10_000_000, 200)
-    stamps = [
-        clock.stamp(10**12 + (i + 1) * length + int(late), length)
-        for i, late in enumerate(noise)
-    ]
-    assert np.abs(np.diff(stamps) - length).max() < 150_000
-    pause = clock.stamp(10**12 + 300 * length, length)
-    assert pause == 10**12 + 299 * length
-
-
 # --- conversions
 
 
