@@ -82,6 +82,13 @@ class AudioFrontEnd:
         self._max_gap_ns = to_ns(config.max_gap_s)
         self._resampler = Resampler(SAMPLE_RATE)
         self._high_pass = HighPass()
+        self._mixer = Mixer(SAMPLE_RATE, 1)
+        self._clock: SampleClock | None = None
+        self._held: list[tuple[int, NDArray[np.float32]]] = []
+        """Stamp [ns] and samples (n, channels) of each block that the clock holds."""
+        self._pieces: list[MonoPiece] = []
+        self._count = 0
+        self._made = 0
         self.counters = SpeechCounters()
         """Live counters; they go on over `reset`."""
         self.reset()
@@ -103,7 +110,7 @@ class AudioFrontEnd:
         self._forget()
         self._gap = False
         self._begins = True
-        self._pieces: list[MonoPiece] = []
+        self._pieces = []
         self.counters.speed = 1.0
 
     def push(self, block: AudioBlock) -> list[MonoPiece]:
@@ -239,8 +246,8 @@ class AudioFrontEnd:
         self.counters.last_restart = reason
 
     def _forget(self) -> None:
-        self._clock: SampleClock | None = None
-        self._held: list[tuple[int, NDArray[np.float32]]] = []
+        self._clock = None
+        self._held = []
 
     def _take_in(self, samples: NDArray[np.float32]) -> None:
         self._count += len(samples)

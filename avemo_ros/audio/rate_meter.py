@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avemo_ros.clock import NS_PER_S, to_ns
 
@@ -90,7 +92,9 @@ class RateMeter:
         return 1.0
 
 
-def _is_steady(times_s: np.ndarray, sound_s: np.ndarray, speed: float) -> bool:
+def _is_steady(
+    times_s: NDArray[np.float64], sound_s: NDArray[np.float64], speed: float
+) -> bool:
     """Sound comes at this speed throughout, and not at its rate with losses now and then."""
     thirds = np.linspace(0, len(times_s) - 1, 4).round().astype(int)
     parts = np.diff(sound_s[thirds]) / np.diff(times_s[thirds])
@@ -98,4 +102,4 @@ def _is_steady(times_s: np.ndarray, sound_s: np.ndarray, speed: float) -> bool:
     if np.abs(parts - speed).max() > allowed:
         return False
     usual = float(np.median(np.diff(sound_s) / np.diff(times_s)))
-    return abs(np.log(usual / speed)) < abs(np.log(usual))
+    return abs(math.log(usual / speed)) < abs(math.log(usual))
