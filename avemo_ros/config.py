@@ -149,10 +149,19 @@ class AudioConfig(Validated):
         low=-96.0,
         high=0.0,
     )
+    channel: int = setting(
+        -1,
+        "Channel of the source that is heard, from 0; -1 mixes all of them, those of opposite "
+        "polarity turned around.  Microphones with a processed channel, or one that holds what "
+        "the loudspeaker plays, need it.  A source without the channel is not heard.",
+        low=-1,
+        high=63,
+    )
     gap_tolerance_s: float = setting(
         0.05,
-        "Stamps may stray this far from the count of samples before lost or repeated sound "
-        "is assumed [s]; raise it for sources that stamp on arrival.",
+        "Sound whose stamps stray this far from the count of samples may be lost or repeated "
+        "[s]; it counts as lost when the count has not begun to catch up after 0.25 s of sound "
+        "(or this long), so sources that stamp on arrival need no more.",
         low=0.005,
         high=1.0,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.audio.resampler import MonoResampler
+from avemo_ros.audio.resampler import Resampler
 from avemo_ros.source.media import MediaFile
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
@@ -22,7 +22,7 @@ def sample_sound() -> np.ndarray:
     """The sample clip's sound, (n,) 16 kHz mono."""
     blocks = sample_blocks()
     samples = np.concatenate([block.samples for block in blocks])
-    return MonoResampler(blocks[0].rate).push(samples)
+    return Resampler(blocks[0].rate).push(samples.mean(axis=1))
 
 
 def tone(rate: int, seconds: float, hertz: float = 440.0, amplitude: float = 0.5) -> np.ndarray:

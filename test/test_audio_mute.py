@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.audio.mute import TAIL_NS, Mute
+from avemo_ros.audio.mute import LONGEST_NS, TAIL_NS, Mute
 
 S = 10**9
 MS = 10**6
@@ -69,3 +69,51 @@ def test_a_clock_that_starts_anew_does_not_leave_it_deaf() -> None:
     mute.tell(2 * S, speaking=False)
     assert heard_ms(mute.apply(block(S + 800 * MS))) == [(500, 1000)]
     assert heard_ms(mute.apply(block(100 * S))) == [(0, 1000)]
+
+
+def test_a_robot_that_never_ends_is_heard_through_after_half_a_minute() -> None:
+    mute = Mute()
+    mute.tell(10 * S, speaking=True)
+    assert heard_ms(mute.apply(block(39 * S))) == []
+    assert mute.speaking
+    over = 10 * S + LONGEST_NS + TAIL_NS
+    assert heard_ms(mute.apply(block(over - 500 * MS))) == [(500, 1000)]
+    assert not mute.speaking
+    assert mute.timeouts == 1
+    assert heard_ms(mute.apply(block(over))) == [(0, 1000)]
+    # Its end comes late, or it speaks again.
+    mute.tell(60 * S, speaking=False)
+    assert heard_ms(mute.apply(block(60 * S))) == [(0, 1000)]
+    mute.tell(70 * S, speaking=True)
+    assert heard_ms(mute.apply(block(70 * S))) == []
+    assert mute.timeouts == 1
+
+
+def test_who_says_again_that_it_speaks_may_speak_for_as_long_as_it_likes() -> None:
+    mute = Mute()
+    for second in range(300):
+        mute.tell((10 + second) * S, speaking=True)
+        assert heard_ms(mute.apply(block((10 + second) * S))) == []
+    mute.tell(310 * S, speaking=False)
+    assert heard_ms(mute.apply(block(310 * S))) == [(TAIL_NS // MS, 1000)]
+    assert mute.timeouts == 0
+
+
+def test_a_word_after_the_time_out_is_a_speech_of_its_own() -> None:
+    mute = Mute()
+    mute.tell(10 * S, speaking=True)
+    mute.tell(100 * S, speaking=True)
+    assert heard_ms(mute.apply(block(60 * S))) == [(0, 1000)]
+    assert heard_ms(mute.apply(block(100 * S))) == []
+
+
+def test_after_a_reset_it_hears() -> None:
+    mute = Mute()
+    mute.tell(S, speaking=True)
+    assert heard_ms(mute.apply(block(2 * S))) == []
+    mute.reset()
+    assert not mute.speaking
+    assert heard_ms(mute.apply(block(2 * S))) == [(0, 1000)]
+    assert mute.muted_s == 1.0
+    mute.tell(3 * S, speaking=False)
+    assert heard_ms(mute.apply(block(3 * S))) == [(0, 1000)]

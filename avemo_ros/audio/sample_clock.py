@@ -1,11 +1,16 @@
-"""The time of each sample: the count of samples, held against the stamps of the blocks."""
+"""The time of each sample: the count of samples, held against the stamps of the blocks.
+
+Stamps say when a block was recorded, or only when a driver got round to it.  Single stamps
+therefore prove nothing: a block that is late may be followed by others that catch up.  So the
+count is believed until the stamps disagree with it lastingly.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.clock import NS_PER_S, to_s
+from avemo_ros.clock import NS_PER_S, to_ns, to_s
 
 _SLACK_NS: Final = 1_000_000
 """Stamps within 1 ms of the count are taken to agree: they may be rounded to milliseconds, and
@@ -14,17 +19,35 @@ _TRACK_NS: Final = 10 * NS_PER_S
 """Time constant with which the clock follows the stamps: 100 ppm of drift stays 1 ms off,
 while the jitter of single stamps is averaged away."""
 _MAX_SLEW: Final = 0.01
+_EARLY_SLEW: Final = 0.1
+"""Sound cannot be stamped before it was recorded: a count that runs ahead of the stamps is
+wrong (the first block was late, say), and is put right faster than it follows drift."""
 _MAX_STEP_NS: Final = 2_000_000
+
+_PROOF_NS: Final = to_ns(0.25)
+"""Sound that has to come after a loss, all of it as late, before the loss is certain."""
+_CATCHES_UP: Final = 0.25
+"""A source catches up while its lag shrinks by this share of the sound that it delivers."""
+_BURST_NS: Final = to_ns(0.5)
+"""Blocks handed over at once may be stamped alike: the last is then early by so much."""
+_EARLY_NS: Final = NS_PER_S
+"""Sound that is early throughout so much of it has been repeated."""
+_MOST_HELD_NS: Final = 2 * NS_PER_S
+"""Stamps that agree on nothing for so long are taken as they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What to do before a block of sound is used."""
+    """What to do with a block of sound and with those that were held before it."""
 
+    hold: bool = False
+    """Keep the block: the next ones tell whether sound was lost before it."""
     missing: int = 0
-    """Samples of silence to put in, at the source's rate."""
+    """Samples of silence to put in first, at the source's rate; then comes what was held."""
     restart: str = ""
-    """Why the stream has to start anew; empty: it goes on."""
+    """Why the stream has to start anew, with what was held first; empty: it goes on."""
+    start_ns: int = 0
+    """Where `restart`: sensor time of the new stream's first sample [ns]."""
 
 
 class SampleClock:
@@ -34,6 +57,12 @@ class SampleClock:
     result.  Slow drift of the source's clock against the stamps is followed, too slowly to
     matter from one column to the next.  A stamp of 0 or less within a stream means "not
     known": the count goes on.
+
+    A block whose stamp is ahead of the count by more than the tolerance is held, and so are
+    those after it.  Where the count catches up, the source was only late and nothing is
+    missing; where the lag lasts for 0.25 s of sound without shrinking, so much was lost.
+    Blocks that are early (handed over faster than they were recorded) are used at once; sound
+    that is early for a second was repeated.
     """
 
     def __init__(self, rate: int, start_ns: int, tolerance_ns: int, max_gap_ns: int) -> None:
@@ -49,8 +78,13 @@ class SampleClock:
         self._start_ns = max(0, start_ns)
         self._tolerance_ns = tolerance_ns
         self._max_gap_ns = max_gap_ns
+        self._proof_ns = max(_PROOF_NS, tolerance_ns)
         self._count = 0
         self._offset_ns = 0.0
+        self._held: list[tuple[int, int, int]] = []
+        """Stamp [ns], how far it is ahead of the count [ns] and samples of each held block."""
+        self._early_ns = 0
+        self._least_early_ns = 0
 
     @property
     def origin_ns(self) -> int:
@@ -60,43 +94,105 @@ class SampleClock:
     @property
     def expected_ns(self) -> int:
         """The stamp the next block should have [ns]."""
-        elapsed = (2 * self._count * NS_PER_S + self._rate) // (2 * self._rate)
-        return self.origin_ns + elapsed
+        return self._expected_ns(self._count + sum(samples for *_, samples in self._held))
 
     def admit(self, stamp_ns: int, samples: int) -> Admission:
-        """Look at a block that is about to be used, and count it unless it starts a new stream.
+        """Look at the next block, and count it unless it is held or starts a new stream.
 
         Args:
             stamp_ns: sensor time of its first sample [ns]; 0 or less is not known.
             samples: its samples per channel.
         """
         if stamp_ns <= 0:
-            self._count += samples
-            return Admission()
+            if not self._held:
+                self._count += samples
+                return Admission()
+            stamp_ns = self.expected_ns + self._held[-1][1]
         ahead = stamp_ns - self.expected_ns
-        if ahead < -self._tolerance_ns:
-            return Admission(
-                restart=f"stamps went back by {to_s(-ahead):.3f} s (sound is repeated, a "
-                "recording started over, or two sources share the topic)"
-            )
-        if ahead <= self._tolerance_ns:
-            self._track(ahead, samples)
-            self._count += samples
+        if -_BURST_NS <= ahead <= self._tolerance_ns:
+            return self._caught_up(ahead, samples)
+        lag_ns = self._certain_lag(ahead)
+        self._held.append((stamp_ns, ahead, samples))
+        return Admission(hold=True) if lag_ns is None else self._settle(lag_ns)
+
+    def settle(self) -> Admission:
+        """What becomes of the held blocks when no other comes: their stamps are believed."""
+        if not self._held:
             return Admission()
-        if ahead > self._max_gap_ns:
-            return Admission(
-                restart=f"{to_s(ahead):.3f} s of sound are missing, more than "
-                f"audio.max_gap_s ({to_s(self._max_gap_ns):g} s)"
-            )
-        missing = round(ahead * self._rate / NS_PER_S)
-        self._count += missing + samples
+        return self._settle(self._held[-1][1])
+
+    def _expected_ns(self, count: int) -> int:
+        elapsed = (2 * count * NS_PER_S + self._rate) // (2 * self._rate)
+        return self.origin_ns + elapsed
+
+    def _length_ns(self, samples: int) -> int:
+        return samples * NS_PER_S // self._rate
+
+    def _caught_up(self, ahead: int, samples: int) -> Admission:
+        """The count is right so far, and what was held was only late."""
+        if ahead >= -self._tolerance_ns:
+            self._early_ns = 0
+        else:
+            least = ahead if self._early_ns == 0 else max(ahead, self._least_early_ns)
+            self._early_ns += self._length_ns(samples)
+            self._least_early_ns = least
+            if self._early_ns > _EARLY_NS:
+                return self._anew(self._expected_ns(self._count) + least, least)
+        self._count += sum(held for *_, held in self._held) + samples
+        self._held.clear()
+        self._track(ahead, samples)
+        return Admission()
+
+    def _certain_lag(self, ahead: int) -> int | None:
+        """By how much the stamps are ahead of the count for good [ns]; None: not known yet."""
+        alike = [one for one in self._held if abs(one[1] - ahead) <= _BURST_NS]
+        heard_ns = self._length_ns(sum(samples for *_, samples in alike))
+        held_ns = self._length_ns(sum(samples for *_, samples in self._held))
+        if held_ns >= _MOST_HELD_NS:
+            return ahead
+        if heard_ns < self._proof_ns:
+            return None
+        lag_ns = min(ahead, *(one[1] for one in alike))
+        shrunk_ns = alike[0][1] - lag_ns
+        return None if shrunk_ns >= _CATCHES_UP * heard_ns else lag_ns
+
+    def _settle(self, lag_ns: int) -> Admission:
+        """The held blocks begin this much after the count [ns]."""
+        first_ns, ahead, _ = self._held[0]
+        if abs(ahead - lag_ns) <= _SLACK_NS:
+            lag_ns = ahead
+        else:
+            # The first was later than others after it, or an outlier.
+            first_ns += lag_ns - ahead
+        if not -_BURST_NS <= lag_ns <= self._max_gap_ns:
+            return self._anew(first_ns, lag_ns)
+        missing = max(0, round(lag_ns * self._rate / NS_PER_S))
+        self._count += missing + sum(samples for *_, samples in self._held)
+        self._held.clear()
+        self._early_ns = 0
         return Admission(missing=missing)
+
+    def _anew(self, start_ns: int, ahead: int) -> Admission:
+        if ahead < 0:
+            reason = (
+                f"stamps went back by {to_s(-ahead):.3f} s (sound is repeated, a recording "
+                "started over, or two sources share the topic)"
+            )
+        else:
+            reason = (
+                f"{to_s(ahead):.3f} s of sound are missing, more than audio.max_gap_s "
+                f"({to_s(self._max_gap_ns):g} s)"
+            )
+        return Admission(restart=reason, start_ns=max(0, start_ns))
 
     def _track(self, ahead: int, samples: int) -> None:
         if abs(ahead) <= _SLACK_NS:
             return
-        beyond = ahead - _SLACK_NS if ahead > 0 else ahead + _SLACK_NS
         length = samples * NS_PER_S / self._rate
+        if ahead < -self._tolerance_ns:
+            self._offset_ns -= min(_EARLY_SLEW * length, _MAX_STEP_NS)
+            return
+        beyond = ahead - _SLACK_NS if ahead > 0 else ahead + _SLACK_NS
         most = min(_MAX_SLEW * length, _MAX_STEP_NS)
         step = beyond * min(1.0, length / _TRACK_NS)
         self._offset_ns += min(max(step, -most), most)

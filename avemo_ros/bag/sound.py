@@ -7,7 +7,7 @@ are the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,7 @@ from avemo_ros.audio.pcm import (
     decode_pcm,
     decode_portaudio,
 )
-from avemo_ros.clock import NS_PER_S, to_ns
-
-_DRIFT_SHARE: Final = 0.01
-_ANCHOR_NS: Final = to_ns(0.2)
-"""Sound without stamps that arrives this far from its turn starts from its arrival again."""
+from avemo_ros.clock import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +89,10 @@ def length_ns(samples: NDArray[np.float32], form: SoundFormat) -> int:
 
 
 class ArrivalClock:
-    """Stamps for sound without any: arrival times, freed of their jitter by the count of
-    samples."""
+    """Stamps for sound without any.
 
-    def __init__(self) -> None:
-        self._next_ns: int | None = None
+    Their jitter is left in: `SampleClock`, which all sound goes through, tells it from losses.
+    """
 
     def stamp(self, arrival_ns: int, length_ns: int) -> int:
         """Sensor time of the first sample of a block [ns].
@@ -106,11 +101,4 @@ class ArrivalClock:
             arrival_ns: when the whole block was there [ns].
             length_ns: how long it is [ns].
         """
-        arrived = arrival_ns - length_ns
-        expected = self._next_ns
-        if expected is None or abs(arrived - expected) > _ANCHOR_NS:
-            expected = arrived
-        else:
-            expected += round(_DRIFT_SHARE * (arrived - expected))
-        self._next_ns = expected + length_ns
-        return expected
+        return arrival_ns - length_ns

@@ -51,7 +51,7 @@ __all__ = [
     "only",
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """To be raised by whoever changes what is made of a file: what was cached is then made anew."""
 
 PARTS: Final = frozenset({"faces", "landmarks", "speech"})
@@ -182,6 +182,7 @@ class FileReader:
                 if self._looks(item)
                 else None,
                 listens="speech" in self._want and item.has_voice,
+                config=self._config.audio,
             )
             for item in items
         ]

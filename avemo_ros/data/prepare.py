@@ -192,8 +192,7 @@ def cache_folder(
     parts = sorted(want)
     about = {
         "dataset": dataset,
-        # Nothing of it matters to the sound.
-        "config": _about(config) if parts != ["speech"] else {},
+        "config": _about(config, parts),
         "want": parts,
         "version": VERSION,
     }
@@ -201,11 +200,16 @@ def cache_folder(
     return cache / f"{dataset}-{digest[:12]}", about
 
 
-def _about(config: PrepareConfig) -> dict[str, Any]:
-    """What features depend on; pictures are picked by `fps` here, not by the robot's rate."""
+def _about(config: PrepareConfig, parts: Sequence[str]) -> dict[str, Any]:
+    """What features depend on."""
     about = asdict(config)
-    del about["vision"]["max_rate_hz"]
-    return about
+    # Pictures are picked by `fps` here, not by the robot's rate; a spectrogram is not cut into
+    # chunks, and nobody asks where it is speech.
+    del about["vision"]["max_rate_hz"], about["audio"]["chunk_s"]
+    del about["audio"]["level_floor_dbfs"]
+    if "speech" not in parts:
+        del about["audio"]
+    return {"audio": about["audio"]} if parts == ["speech"] else about
 
 
 def _parts(

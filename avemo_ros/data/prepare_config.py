@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avemo_ros.config import EmotionConfig, Validated, VisionConfig, setting
+from avemo_ros.config import AudioConfig, EmotionConfig, Validated, VisionConfig, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +31,5 @@ class PrepareConfig(Validated):
     )
     vision: VisionConfig = field(default_factory=VisionConfig)
     """How faces are found and cut out; `crop_size` is the side of the crops."""
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    """How sound is heard."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -11,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import BINS, HOP_NS, SAMPLE_RATE, AudioBlock, SpectrogramChunk
-from avemo_ros.audio.pcm import check_stream, sanitise
-from avemo_ros.audio.resampler import MonoResampler
+from avemo_ros.audio.front_end import AudioFrontEnd, MonoPiece, SpeechCounters
+from avemo_ros.audio.pcm import check_stream
 from avemo_ros.audio.spectrogram import FLOOR_DB, WINDOW, LogSpectrogram
 from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.config import AudioConfig
 from avemo_ros.data.bag_file import bag_pieces, is_bag
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.errors import DataError
@@ -24,61 +24,59 @@ ACTIVE_DB: Final = 35.0
 """Columns this far below the loudest still belong to the speech [dB]."""
 _LEAD: Final = 20
 """A spectrogram that is cut begins this much before the speech [columns]."""
-_GAP_NS: Final = to_ns(0.05)
-"""Stamps this far ahead of the count of samples tell of lost sound, as in `AudioConfig`."""
+_LONGEST_SILENCE_NS: Final = MAX_COLUMNS * HOP_NS
+"""More than a spectrogram holds tells no more; a clock that was set makes it hours."""
 _SLICE: Final = 10 * SAMPLE_RATE
 """Samples whose spectrum is computed at once, which bounds the memory."""
 
 
 class SoundTrack:
-    """Gathers the sound between two times of a recording as 16 kHz mono.
+    """Gathers the sound between two times of a recording as the robot would hear it.
 
-    The resampler is that of the live path, and so is what becomes of samples that are no
-    numbers and of lost sound: silence.
+    It drives the front end of the live path.  Where that starts a stream anew, the track goes
+    on, after silence as long as what is missing (10 s at most).
 
     Args:
         start_ns: where to begin [ns]; sound before is left out.
         end_ns: where to end [ns]; None: with the recording.
+        config: of the live path.
     """
 
-    def __init__(self, start_ns: int = 0, end_ns: int | None = None) -> None:
+    def __init__(
+        self,
+        start_ns: int = 0,
+        end_ns: int | None = None,
+        config: AudioConfig = AudioConfig(),  # noqa: B008  frozen
+    ) -> None:
         self._start_ns = start_ns
         self._end_ns = end_ns
-        self._resampler: MonoResampler | None = None
+        self._front_end = AudioFrontEnd(config)
         self._parts: list[NDArray[np.float32]] = []
-        self._next_ns: int | None = None
-        self._rate = 0
-        self._taken = 0
         self._made = 0
-        self.sanitised = 0
-        """Samples that were NaN, infinite or absurd and became silence."""
+        self._reached_ns: int | None = None
+
+    @property
+    def counters(self) -> SpeechCounters:
+        """What happened to the sound."""
+        return self._front_end.counters
 
     def push(self, block: AudioBlock) -> None:
         """Take the next block of the recording.
 
         Raises:
-            AudioFormatError: the rate or the channel count cannot be used.
+            AudioFormatError: the rate or the channels cannot be used.
         """
         rate, count = block.rate, len(block.samples)
         check_stream(rate, block.samples.shape[1])
         first, last = self._within(block.stamp_ns, rate, count)
-        if last <= first:
-            return
-        if rate != self._rate:
-            self._drain()
-            self._rate, self._resampler = rate, MonoResampler(rate)
-        stamp_ns = block.stamp_ns + first * NS_PER_S // rate
-        samples, replaced = sanitise(block.samples[first:last])
-        self.sanitised += replaced
-        lost_ns = 0 if self._next_ns is None else stamp_ns - self._next_ns
-        if lost_ns > _GAP_NS:
-            self._take(np.zeros((round(lost_ns * rate / NS_PER_S), 1), np.float32))
-        self._take(samples)
-        self._next_ns = stamp_ns + (last - first) * NS_PER_S // rate
+        if last > first:
+            stamp_ns = block.stamp_ns + first * NS_PER_S // rate
+            part = AudioBlock(stamp_ns, rate, block.samples[first:last])
+            self._take(self._front_end.push(part))
 
     def finish(self) -> NDArray[np.float32] | None:
         """(n,) all of it at 16 kHz, full scale -1 to 1; None where there was none."""
-        self._drain()
+        self._take(self._front_end.drain())
         return np.concatenate(self._parts) if self._parts else None
 
     def _within(self, stamp_ns: int, rate: int, count: int) -> tuple[int, int]:
@@ -88,22 +86,17 @@ class SoundTrack:
             last = -((stamp_ns - self._end_ns) * rate // NS_PER_S)
         return max(first, 0), min(last, count)
 
-    def _take(self, samples: NDArray[np.float32]) -> None:
-        assert self._resampler is not None
-        made = self._resampler.push(samples)
-        self._taken += len(samples)
-        self._made += len(made)
-        self._parts.append(made)
-
-    def _drain(self) -> None:
-        """What the resampler still holds: silence follows the last sample."""
-        if self._resampler is None:
-            return
-        lacking = -(-self._taken * SAMPLE_RATE // self._rate) - self._made
-        if lacking > 0:
-            held = math.ceil(self._resampler.delay_s * self._rate) + 1
-            self._parts.append(self._resampler.push(np.zeros((held, 1), np.float32))[:lacking])
-        self._resampler, self._taken, self._made = None, 0, 0
+    def _take(self, pieces: list[MonoPiece]) -> None:
+        for piece in pieces:
+            if piece.begins:
+                if self._reached_ns is not None:
+                    lost_ns = min(piece.origin_ns - self._reached_ns, _LONGEST_SILENCE_NS)
+                    silent = max(0, round(lost_ns * SAMPLE_RATE / NS_PER_S))
+                    self._parts.append(np.zeros(silent, np.float32))
+                self._made = 0
+            self._parts.append(piece.samples)
+            self._made += len(piece.samples)
+            self._reached_ns = piece.origin_ns + self._made * NS_PER_S // SAMPLE_RATE
 
 
 class ColumnTrack:
@@ -141,7 +134,7 @@ class ColumnTrack:
 def read_sound(
     path: Path, start_s: float | None = None, end_s: float | None = None
 ) -> NDArray[np.float32]:
-    """(n,) sound of a file at 16 kHz mono, full scale -1 to 1.
+    """(n,) sound of a file as the robot hears it: 16 kHz mono, full scale -1 to 1.
 
     Args:
         path: any sound or video file that FFmpeg reads, or a bag.

@@ -13,6 +13,7 @@ from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock, SpectrogramChunk
 from avemo_ros.audio.spectrogram import HOP, WINDOW
 from avemo_ros.bag.item import BagPicture
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
+from avemo_ros.config import AudioConfig
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features
 from avemo_ros.data.item import Item
 from avemo_ros.data.made import (
@@ -104,14 +105,22 @@ class Span:
         item: which part it is.
         faces: what looks at its pictures; None where nobody asks for them.
         listens: its sound is asked for.
+        config: how its sound is heard.
     """
 
-    def __init__(self, item: Item, faces: Faces | None, *, listens: bool) -> None:
+    def __init__(
+        self,
+        item: Item,
+        faces: Faces | None,
+        *,
+        listens: bool,
+        config: AudioConfig = AudioConfig(),  # noqa: B008  frozen
+    ) -> None:
         self._start_ns = to_ns(item.start_s or 0.0)
         self._end_ns = None if item.end_s is None else to_ns(item.end_s)
         self._faces = faces
         self._listens = listens
-        self._track = SoundTrack(self._start_ns, self._end_ns)
+        self._track = SoundTrack(self._start_ns, self._end_ns, config)
         self._columns = ColumnTrack(self._start_ns, self._end_ns)
         self._reached_ns = self._start_ns
         self._taken = 0
@@ -175,7 +184,7 @@ class Span:
         """The spectrogram and how long it was heard [s]; notes what is odd about it."""
         sound = self._track.finish()
         if sound is not None:
-            findings += _remarks(sound, self._track.sanitised)
+            findings += _remarks(sound, self._track.counters.sanitised)
             return log_spectrogram(sound).astype(np.float16), len(sound) / SAMPLE_RATE
         columns = self._columns.finish()
         if columns is not None:

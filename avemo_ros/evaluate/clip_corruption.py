@@ -146,7 +146,7 @@ class _Worker:
         listens = clean.spectrogram is not None
         start_ns = to_ns(item.start_s or 0.0)
         end_ns = None if item.end_s is None else to_ns(item.end_s)
-        track = SoundTrack(start_ns, end_ns) if listens else None
+        track = SoundTrack(start_ns, end_ns, self.config.audio) if listens else None
         views = (
             {
                 name: MainFace(self._analyzers.take(), self.config.min_quality)

@@ -1,0 +1,91 @@
+"""From several channels to one: one of them, or the mean of all with none against another."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SLICES_PER_S: Final = 50
+_MEMORY: Final = 0.96
+"""Share of the correlation that is kept from slice to slice: half a second."""
+_OPPOSED: Final = -0.5
+"""A channel whose correlation with the sum of the others is below this is turned around."""
+
+
+class Mixer:
+    """Turns a stream of (n, channels) into one channel.
+
+    Channels of opposite polarity (a wrongly wired cable or adapter) would cancel in the mean;
+    their polarity is found from the correlation of the last half second and turned around.  The
+    correlation is that of the differences from sample to sample: an offset or hum that the
+    channels share says nothing about their polarity.
+
+    Polarity is judged in slices of 20 ms counted from the start of the stream and holds from
+    the next slice on, so how the sound is cut into blocks leaves no trace.
+    """
+
+    def __init__(self, rate: int, channels: int, channel: int = -1) -> None:
+        """Start a stream.
+
+        Args:
+            rate: samples per second [Hz].
+            channels: at least 1.
+            channel: the one that is taken, less than `channels`; -1: the mean of all.
+        """
+        self._one = 0 if channels == 1 else channel
+        self._slice = rate // _SLICES_PER_S
+        self._parts: list[NDArray[np.float32]] = []
+        self._filled = 0
+        self._polarity = np.ones(channels, np.float32)
+        self._products = np.zeros((channels, channels))
+
+    @property
+    def polarity(self) -> NDArray[np.float32]:
+        """(channels,), 1 or -1: what each channel is multiplied by."""
+        return self._polarity.copy()
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mix the next samples.
+
+        Args:
+            samples: (n, channels).
+
+        Returns:
+            (n,).
+        """
+        if self._one >= 0:
+            return samples[:, self._one]
+        mixed = np.empty(len(samples), np.float32)
+        at = 0
+        while at < len(samples):
+            part = samples[at : at + self._slice - self._filled]
+            mixed[at : at + len(part)] = (part * self._polarity).mean(axis=1)
+            at += len(part)
+            self._parts.append(part)
+            self._filled += len(part)
+            if self._filled == self._slice:
+                self._judge(np.concatenate(self._parts))
+                self._parts, self._filled = [], 0
+        # Blocks may be views of buffers that are written to again.
+        self._parts = [part.copy() for part in self._parts]
+        return mixed
+
+    def _judge(self, samples: NDArray[np.float32]) -> None:
+        steps = np.diff(samples.astype(np.float64), axis=0)
+        self._products = _MEMORY * self._products + steps.T @ steps
+        for _ in self._polarity:
+            signed = self._products * np.outer(self._polarity, self._polarity)
+            own = np.diag(signed)
+            with_others = signed.sum(axis=1) - own
+            others = signed.sum() - own - 2.0 * with_others  # the power of their sum
+            scale = np.sqrt(np.maximum(own * others, 0.0))
+            correlation = np.divide(
+                with_others, scale, out=np.zeros_like(own), where=scale > 0.0
+            )
+            # Of two that are opposed, the first keeps its polarity.
+            worst = len(own) - 1 - int(np.argmin(correlation[::-1]))
+            if correlation[worst] >= _OPPOSED:
+                return
+            self._polarity[worst] *= -1.0
