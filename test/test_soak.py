@@ -36,7 +36,7 @@ from avemo_ros.labels import EMOTIONS, UNKNOWN
 ROOT = Path(__file__).resolve().parents[1]
 NOW_NS = 100 * NS_PER_S
 EVIL = "<script>alert(1)</script>\"'&"
-SHORT = ("images unstamped", "refused parameters", "subscribers")
+SHORT = ("wrong encoding", "images unstamped", "subscribers")
 VOID = {"meta", "br", "line", "rect", "polygon", "polyline", "circle", "wbr"}
 
 
@@ -310,7 +310,7 @@ def result(text: str = "plain", seconds: int = 300) -> dict[str, Any]:
     checks = Invariants(fault=text)
     checks.broken(text, text, 3.0, text)
     return {
-        "machine": text, "seconds": float(seconds), "interrupted": False, "seed": 0,
+        "machine": text, "cores": 2, "seconds": float(seconds), "interrupted": False, "seed": 0,
         "findings": [text], "memory": memory(), "faults": faults, "feed_stalled_s": 0.0,
         "violations": checks.table(), "health": {text: {text: text}}, "complaints": [text],
         "samples": samples,
@@ -333,6 +333,14 @@ def test_the_page_shows_curves_and_how_faults_were_taken(tmp_path: Path) -> None
     shown = show(file, tmp_path)
     assert not shown.complaints
     assert not shown.requests
+
+
+def test_the_page_says_where_the_machine_was_busy() -> None:
+    assert "busy" not in render(result())
+    busy = result()
+    for sample in busy["samples"][::2]:
+        sample["machine"] = 2.0
+    assert "All cores of this machine were busy for 50% of the time" in render(busy)
 
 
 def test_a_run_that_ended_at_once_has_a_page_too() -> None:

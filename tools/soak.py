@@ -365,6 +365,7 @@ class Run:
         return {
             "machine": f"{os.cpu_count()} cores, {platform.machine()}, "
             f"Python {platform.python_version()}",
+            "cores": os.cpu_count() or 1,
             "seconds": round(self.now_s, 1),
             "interrupted": self.interrupted,
             "seed": self._options.seed,

@@ -38,6 +38,10 @@ _COLOURS: Final = {
 }
 """Variable of the page's style for each kind of fault."""
 _STEPS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200)
+_FULL: Final = 0.95
+"""From this share of all cores on the machine is busy."""
+_OFTEN: Final = 0.2
+"""From this share of the time on that is worth a word."""
 _FOOTER: Final = (
     "<p><b>How to read this.</b> A fault is given to the running node, then good input again; "
     "the recovery is the time from there to the first of five good states in a row: of "
@@ -98,6 +102,7 @@ def render(result: Mapping[str, Any]) -> str:
         f"{minutes} of faults, each followed by good input; {result['machine']}",
         [
             summary,
+            _busy(samples, result["cores"]),
             section("Findings", bullets(found)),
             section("Over time", _legend(faults), *_charts(samples, faults)),
             section("Faults", _faults(faults, result["violations"])),
@@ -112,6 +117,18 @@ def render(result: Mapping[str, Any]) -> str:
             ),
         ],
         _FOOTER,
+    )
+
+
+def _busy(samples: Sequence[Mapping[str, float]], cores: int) -> str:
+    """A word where recoveries may be the machine's."""
+    full = sum(sample["machine"] > _FULL * cores for sample in samples)
+    if not samples or full < _OFTEN * len(samples):
+        return ""
+    return paragraph(
+        f"All cores of this machine were busy for {full / len(samples):.0%} of the time: slow "
+        "recoveries may be its own and not the node's.",
+        "note",
     )
 
 
