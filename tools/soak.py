@@ -51,6 +51,7 @@ from soak_checks import (
     slope_per_minute,
 )
 from soak_faults import FAULTS, Fault, chosen
+from soak_page import render
 from tqdm import tqdm
 
 from avemo_ros.clock import to_s
@@ -411,8 +412,6 @@ def write(out: Path, result: dict[str, Any]) -> Path:
     Raises:
         OutputError: they cannot be written.
     """
-    from soak_page import render
-
     with replaced(out / "soak.json") as path:
         path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with replaced(out / "index.html") as path:
