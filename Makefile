@@ -1,7 +1,7 @@
 # Every target makes first what it needs; `make setup` twice costs a second the second time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo demo-dialog bench lint clean
+.PHONY: help setup build test demo demo-dialog bench soak lint clean
 
 IN_ENV := tools/setup.sh && . tools/env.sh &&
 
@@ -27,6 +27,9 @@ demo-dialog:  ## a conversation while the sample plays (TYPED=1, CLIP=file, SPEA
 
 bench:  ## latency, CPU, memory and drops through the real nodes; writes out/bench.json
 	@$(IN_ENV) python tools/bench.py $(ARGS)
+
+soak:  ## the real node through faults of all kinds, ten minutes; page in out/soak (MINUTES=60, ARGS="--list")
+	@$(IN_ENV) python tools/soak.py $(if $(MINUTES),--minutes "$(MINUTES)") $(ARGS)
 
 lint:  ## ruff and mypy
 	@$(IN_ENV) ruff check . && ruff format --check . && mypy

@@ -97,6 +97,11 @@ class Node:
             )
 
     @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    @property
     def status(self) -> int | None:
         """Exit status; None while it runs."""
         return self._process.poll()

@@ -22,7 +22,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.nodes import qos
+from avemo_ros.nodes import memory, qos
 from avemo_ros.nodes.ending import Ending
 from avemo_ros.nodes.executor import SturdyExecutor
 from avemo_ros.nodes.parameters import Parameter, core, declare, unknown, values
@@ -253,6 +253,7 @@ class ManagedNode(LifecycleNode):
         """Runs `prepare`."""
         done = self._attempt("configure", self.prepare, self.release)
         self._configured = done == TransitionCallbackReturn.SUCCESS
+        memory.give_back()  # of what loading took
         return done
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
@@ -269,7 +270,10 @@ class ManagedNode(LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Runs `release`."""
         self._configured = False
-        return self._attempt("clean up", self.release, self.release)
+        done = self._attempt("clean up", self.release, self.release)
+        gc.collect()  # stages that know each other are freed here, not some time later
+        memory.give_back()
+        return done
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Runs `close` and `release`."""
@@ -400,6 +404,7 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         Exit status: 1 if a parameter is not allowed, the start failed or the node says that it
         has failed; 0 otherwise.
     """
+    memory.limit()
     ending = Ending()
     # rclpy's own handlers would take the middleware away from threads that still publish.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,0 +1,51 @@
+"""What the C library keeps of freed memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SCRIPT = """
+import ctypes, re, sys, threading
+from avemo_ros.nodes import memory
+
+def arenas():
+    libc = ctypes.CDLL(None)
+    libc.open_memstream.restype = ctypes.c_void_p
+    text, size = ctypes.c_char_p(), ctypes.c_size_t()
+    stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    return len(re.findall(rb"<heap nr", text.value))
+
+if sys.argv[1] == "limited":
+    assert memory.limit()
+malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
+malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+gate = threading.Barrier(9)
+
+def work():
+    block = malloc(1000)
+    gate.wait()
+    free(block)
+
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+gate.wait()
+for thread in threads: thread.join()
+memory.give_back()
+print(arenas())
+"""
+
+
+def arenas(how: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def test_threads_share_two_arenas() -> None:
+    # Without the limit glibc gives each of the eight its own, up to eight for each core.
+    assert arenas("as it is") > 2
+    assert arenas("limited") <= 2
