@@ -55,6 +55,10 @@ class WeightsError(AvemoError):
     """A weights file is missing, damaged or made for another model."""
 
 
+class PredictionError(AvemoError):
+    """A network was given, or answered with, values that are not finite."""
+
+
 class DataError(AvemoError):
     """A data set is missing, broken, or would be used in a way that is not honest."""
 

@@ -23,6 +23,7 @@ FROM_PYPI = {
     "mcap": "mcap",
     "mediapipe": "mediapipe",
     "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
     "pyaudio": "PyAudio",
     "rosbags": "rosbags",
     "safetensors": "safetensors",
@@ -36,7 +37,6 @@ FROM_PYPI = {
 FOR_TRAINING = {
     "matplotlib": "matplotlib",
     "onnx": "onnx",
-    "onnxruntime": "onnxruntime",
     "onnxscript": "onnxscript",
     "opensmile": "opensmile",
     "optuna": "optuna",
@@ -169,7 +169,7 @@ def test_nothing_is_declared_that_is_not_used(repository: Path) -> None:
     setup.read(repository / "setup.cfg")
     wanted = re.findall(r"^([\w-]+)", setup["options"]["install_requires"], re.MULTILINE)
     used = {(FROM_PYPI | FOR_TRAINING).get(name) for name in outside(repository)}
-    # Of silero-vad only the weights file is read, not the module.
+    # Of silero-vad only its ONNX model is read, not the module.
     assert set(wanted) - used == {"silero-vad"}
 
 
