@@ -22,11 +22,11 @@ from avemo_ros.model.export import verify_beside
 from avemo_ros.model.kinds import KINDS
 from avemo_ros.model.released import (
     LIVE,
+    check_listed,
     find_weights,
     models_dir,
     onnx_files,
     read_index,
-    read_onnx,
 )
 from avemo_ros.model.spec import ModelSpec
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             if entry.get("onnx"):
                 state += _onnx_state(path, verify=args.verify)
             size = f"{path.stat().st_size / 1e6:.1f} MB"
-        except WeightsError as error:
+        except (OSError, WeightsError) as error:
             state, size, status = str(error), "-", DAMAGED
         task = str(entry.get("task", LIVE))
         mark = _default_of(index, name)
@@ -85,7 +85,7 @@ def _onnx_state(weights: Path, *, verify: bool) -> str:
         worst = verify_beside(load_model(weights), weights)
         return f", ONNX answers alike (within {worst:.0e})"
     for path in onnx_files(weights).values():
-        read_onnx(weights, path)
+        check_listed(weights, path)
     return ", ONNX too"
 
 

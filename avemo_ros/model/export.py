@@ -230,7 +230,7 @@ def runner(path: Path, form: str) -> Callable[..., tuple[Tensor, ...]]:
                 return several(module(*given))
 
         return scripted
-    session = open_session(path.read_bytes())
+    session = open_session(path)
     names = [one.name for one in session.get_inputs()]
 
     def ran(*given: Tensor) -> tuple[Tensor, ...]:

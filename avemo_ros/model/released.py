@@ -113,33 +113,32 @@ def onnx_files(weights: Path) -> dict[str, Path]:
     return {part: weights.with_name(f"{weights.stem}-{part}.onnx") for part in ONNX_PARTS}
 
 
-def read_onnx(weights: Path, path: Path) -> bytes:
-    """Content of an ONNX file, held against the index of its folder if that lists the model.
+def check_listed(weights: Path, path: Path) -> bool:
+    """Hold an ONNX file against the index of its folder.
 
     Args:
         weights: the model's .safetensors file.
         path: of the ONNX file.
 
+    Returns:
+        Whether there is an index that lists the model.
+
     Raises:
-        WeightsError: it cannot be read, or the index has another SHA-256 for it, or none.
+        WeightsError: it does, with another SHA-256 for the file or none.
+        OSError: the file cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(
-            f"ONNX file {path} cannot be read ({error.strerror}); {remedy(weights)}"
-        ) from error
     if not (weights.parent / INDEX).is_file():
-        return content
+        return False
     for entry in read_index(weights.parent)["models"].values():
         if entry["file"] != weights.name:
             continue
-        if entry.get("onnx", {}).get(path.name) != hashlib.sha256(content).hexdigest():
+        if entry.get("onnx", {}).get(path.name) != sha256(path):
             raise WeightsError(
                 f"ONNX file {path} is damaged: its SHA-256 is not the one in {INDEX}; get the "
                 f"file again, or {remedy(weights)}"
             )
-    return content
+        return True
+    return False
 
 
 def remedy(weights: Path) -> str:
@@ -220,4 +219,9 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        # In pieces: what is read whole stays in the memory of the process.
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
