@@ -294,12 +294,18 @@ class ModelConfig(Validated):
     threads: int = setting(
         1, "CPU threads of the network; 1 leaves the other cores to the robot.", low=1, high=64
     )
+    runtime: str = setting(
+        "auto",
+        "What runs the network: 'onnxruntime' needs the model's ONNX files beside its weights, "
+        "and a CPU; 'torch' runs every model anywhere; 'auto' takes ONNX Runtime where it can.",
+        choices=("auto", "onnxruntime", "torch"),
+    )
     precision: str = setting(
         "auto",
-        "Arithmetic of the convolutions: 'bfloat16' is faster on a CPU with matrix tiles "
-        "(AMX) and on AMD's from Zen 4 on, slower elsewhere, and moves probabilities by up to "
-        "about 0.02; 'auto' takes it there and float32 elsewhere; 'float32' answers alike on "
-        "every machine.",
+        "Arithmetic of the convolutions: 'float32' answers alike on every machine; 'bfloat16' "
+        "is PyTorch's, faster there on a CPU with matrix tiles (AMX) and on AMD's from Zen 4 "
+        "on, and moves probabilities by up to about 0.02; 'auto' takes it with PyTorch on "
+        "these CPUs, and float32 elsewhere.",
         choices=("auto", "float32", "bfloat16"),
     )
 

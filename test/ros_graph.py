@@ -33,7 +33,7 @@ from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import ConfigError, SourceError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.weights import find_weights
+from avemo_ros.model.released import find_weights
 from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray, SpectrogramChunk
 from avemo_ros.nodes import convert
 from avemo_ros.nodes.bag_player import BagPlayer

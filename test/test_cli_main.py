@@ -12,7 +12,7 @@ import pytest
 
 from avemo_ros import __version__
 from avemo_ros.cli.main import main
-from avemo_ros.model.weights import models_dir
+from avemo_ros.model.released import models_dir
 
 SAMPLE = Path(__file__).resolve().parent / "data" / "sample.mp4"
 

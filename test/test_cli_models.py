@@ -10,7 +10,7 @@ from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.bundle import save_model
 from avemo_ros.model.classical import MACHINES
 from avemo_ros.model.kinds import KINDS
-from avemo_ros.model.weights import list_in_index
+from avemo_ros.model.released import list_in_index
 
 
 def parsed(module: object, *given: str) -> argparse.Namespace:

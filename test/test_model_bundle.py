@@ -10,10 +10,10 @@ import torch
 from avemo_ros.errors import WeightsError
 from avemo_ros.model.bundle import LoadedModel, find_model, load_model, save_model
 from avemo_ros.model.collate import NetworkClassifier
+from avemo_ros.model.released import list_in_index
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import stored, write_tensors
 from avemo_ros.model.units_mlp import UnitsMLP, standardise_units
-from avemo_ros.model.weights import list_in_index
 
 
 def saved(raw: dict[str, Any], path: Path, **options: Any) -> LoadedModel:

@@ -12,13 +12,8 @@ from torch import nn
 from avemo_ros.errors import PredictionError, WeightsError
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.predictor import Predictor, SpeechEvidence
-from avemo_ros.model.weights import (
-    find_weights,
-    list_in_index,
-    load_weights,
-    models_dir,
-    save_weights,
-)
+from avemo_ros.model.released import find_weights, list_in_index, models_dir
+from avemo_ros.model.weights import load_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +162,7 @@ def test_without_any_folder_of_weights_the_error_says_where_was_looked(
 ) -> None:
     monkeypatch.delenv("AVEMO_MODELS", raising=False)
     monkeypatch.setattr(
-        "avemo_ros.model.weights.__file__", str(tmp_path / "avemo_ros/model/weights.py")
+        "avemo_ros.model.released.__file__", str(tmp_path / "avemo_ros/model/released.py")
     )
     with pytest.raises(WeightsError, match="AVEMO_MODELS"):
         models_dir()
@@ -189,7 +184,7 @@ def test_the_folder_of_weights_is_found_wherever_the_package_is(
     (tmp_path / models / "index.json").write_text("{}")
     monkeypatch.delenv("AVEMO_MODELS", raising=False)
     monkeypatch.setattr(
-        "avemo_ros.model.weights.__file__", str(tmp_path / package / "model/weights.py")
+        "avemo_ros.model.released.__file__", str(tmp_path / package / "model/released.py")
     )
     assert models_dir() == tmp_path.resolve() / models
 

@@ -9,7 +9,13 @@ from typing import Final
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.bundle import find_model, load_model
-from avemo_ros.model.export import FORMATS, export_model
+from avemo_ros.model.export import (
+    FORMATS,
+    Exported,
+    export_beside,
+    export_model,
+    source_notes,
+)
 from avemo_ros.model.folding import has_fast_bfloat16
 from avemo_ros.model.live import LiveModel
 from avemo_ros.model.speed import Speed, bench, bench_robot
@@ -35,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file to write, .onnx or .pt; a model of several parts becomes FILE-PART",
     )
     parser.add_argument(
+        "--beside",
+        action="store_true",
+        help="write the ONNX files of a live model beside its weights, where the robot takes "
+        "them from; an index.json there that lists the model gets their SHA-256",
+    )
+    parser.add_argument(
         "--bench",
         action="store_true",
         help="time each part on one core: PyTorch (float32, bfloat16), TorchScript and ONNX "
@@ -47,17 +59,23 @@ def run(args: argparse.Namespace) -> int:
     """Export, measure, or both.
 
     Raises:
-        ConfigError: nothing is asked for, or a package is not installed.
+        ConfigError: nothing is asked for, --beside does not fit the rest, or a package is not
+            installed.
         WeightsError: the model cannot be loaded, or an export's answers differ.
     """
-    if args.out is None and not args.bench:
-        raise ConfigError("out", args.out, "a file to write, or --bench to measure only")
+    if args.out is None and not args.bench and not args.beside:
+        raise ConfigError("out", args.out, "a file to write, --beside, or --bench alone")
+    if args.beside and (args.out is not None or args.format != "onnx"):
+        raise ConfigError("beside", True, "alone, without --out, and with --format onnx")
     if args.rounds < 1:
         raise ConfigError("rounds", args.rounds, "at least 1")
-    loaded = load_model(find_model(args.model))
-    if args.out is not None:
-        for made in export_model(loaded.model, args.format, args.out):
-            print(f"{made.path}: differs by at most {made.difference:.1e}")
+    path = find_model(args.model)
+    loaded = load_model(path)
+    if args.beside:
+        _tell(export_beside(loaded, path))
+    elif args.out is not None:
+        notes = source_notes(loaded, path)
+        _tell(export_model(loaded.model, args.format, args.out, notes))
         if loaded.temperature != 1.0:
             print(f"divide the logits by the temperature {loaded.temperature:.4f}")
     if args.bench:
@@ -68,6 +86,11 @@ def run(args: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory() as folder:
             _print(bench(loaded.model, Path(folder), args.rounds))
     return DONE
+
+
+def _tell(written: list[Exported]) -> None:
+    for made in written:
+        print(f"{made.path}: differs by at most {made.difference:.1e}")
 
 
 def _print(speeds: list[Speed]) -> None:

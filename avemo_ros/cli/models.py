@@ -6,9 +6,11 @@ import argparse
 import textwrap
 from collections.abc import Mapping
 from dataclasses import Field, fields
+from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.errors import WeightsError
+from avemo_ros.model.bundle import load_model
 from avemo_ros.model.classical import (
     ENSEMBLE,
     MACHINES,
@@ -16,9 +18,17 @@ from avemo_ros.model.classical import (
     FunctionalOptions,
     open_classifier,
 )
+from avemo_ros.model.export import verify_beside
 from avemo_ros.model.kinds import KINDS
+from avemo_ros.model.released import (
+    LIVE,
+    check_listed,
+    find_weights,
+    models_dir,
+    onnx_files,
+    read_index,
+)
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.weights import LIVE, find_weights, models_dir, read_index
 
 DONE: Final = 0
 DAMAGED: Final = 2
@@ -29,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="load each model too: checksum, classes and shapes",
+        help="load each model too: checksum, classes and shapes, and if its ONNX files answer "
+        "as it does",
     )
     parser.add_argument(
         "--kinds",
@@ -58,13 +69,24 @@ def run(args: argparse.Namespace) -> int:
             state = "checksum matches"
             if args.verify:
                 state += f", loads ({open_classifier(path).modality})"
+            if entry.get("onnx"):
+                state += _onnx_state(path, verify=args.verify)
             size = f"{path.stat().st_size / 1e6:.1f} MB"
-        except WeightsError as error:
+        except (OSError, WeightsError) as error:
             state, size, status = str(error), "-", DAMAGED
         task = str(entry.get("task", LIVE))
         mark = _default_of(index, name)
         print(f"{name:24} {entry['file']:36} {size:>8}  {task:9} {mark:8} {state}")
     return status
+
+
+def _onnx_state(weights: Path, *, verify: bool) -> str:
+    if verify:
+        worst = verify_beside(load_model(weights), weights)
+        return f", ONNX answers alike (within {worst:.0e})"
+    for path in onnx_files(weights).values():
+        check_listed(weights, path)
+    return ", ONNX too"
 
 
 def _default_of(index: Mapping[str, Any], name: str) -> str:

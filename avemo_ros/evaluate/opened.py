@@ -30,8 +30,7 @@ from avemo_ros.model.bundle import find_model, load_model
 from avemo_ros.model.classical import ReadingOptions, is_classical, load_classical
 from avemo_ros.model.classifier import Classifier
 from avemo_ros.model.collate import WINDOW_S, NetworkClassifier
-from avemo_ros.model.tensor_file import sha256
-from avemo_ros.model.weights import LIVE
+from avemo_ros.model.released import LIVE, sha256
 
 _TOLD: Final = ("config", "data", "pairing", "note", "notes", "licence")
 """Notes of a model file that a report repeats."""

@@ -13,6 +13,7 @@ from typing import Final
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.batch import EmotionModel
 from avemo_ros.model.live import LiveModel
+from avemo_ros.model.released import LIVE, find_weights
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import (
     check_classes,
@@ -22,7 +23,7 @@ from avemo_ros.model.tensor_file import (
     write_tensors,
 )
 from avemo_ros.model.weights import FORMAT as LIVE_FORMAT
-from avemo_ros.model.weights import LIVE, find_weights, load_weights, save_weights
+from avemo_ros.model.weights import load_weights, save_weights
 from avemo_ros.model.zoo import build, check, lasting
 
 FORMAT: Final = "avemo-model-1"

@@ -26,11 +26,11 @@ from avemo_ros.model.collate import READS, NetworkClassifier
 from avemo_ros.model.ensemble import SUMS, Ensemble, Member
 from avemo_ros.model.functionals import FEATURE_SETS, FunctionalReader
 from avemo_ros.model.landmarks import LandmarkReader
+from avemo_ros.model.released import LIVE
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.svm import FeatureReader, Machine, SvmClassifier, SvmOptions, UnitReader
 from avemo_ros.model.tensor_file import read_tensors, write_tensors
 from avemo_ros.model.unimodal import CLASSES
-from avemo_ros.model.weights import LIVE
 
 FORMAT: Final = "avemo-classical-1"
 """Layout of the file; another layout gets another name."""

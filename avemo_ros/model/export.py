@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,9 +14,14 @@ import torch
 from torch import Tensor
 
 from avemo_ros.errors import ConfigError, WeightsError
+from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.batch import EmotionModel
+from avemo_ros.model.bundle import LoadedModel
+from avemo_ros.model.live import LiveModel
+from avemo_ros.model.onnx_network import FORMAT, NO_DIGEST, OnnxNetwork, open_session, sealed
 from avemo_ros.model.pieces import Piece, pieces, several
 from avemo_ros.model.preprocess import MAX_COLUMNS, MIN_COLUMNS
+from avemo_ros.model.released import list_onnx, onnx_files, remedy, sha256
 
 FORMATS: Final = {"onnx": ".onnx", "torchscript": ".pt"}
 """Formats, and the ending of their files."""
@@ -38,13 +44,76 @@ class Exported:
     """Largest difference of any output to ours, over inputs of several sizes."""
 
 
-def export_model(model: EmotionModel, form: str, out: Path) -> list[Exported]:
+def export_beside(loaded: LoadedModel, weights: Path) -> list[Exported]:
+    """Write the ONNX files of a live model where the robot looks for them: beside its weights.
+
+    If the folder has an index that lists the model, it lists the files, too.
+
+    Args:
+        loaded: of these weights.
+        weights: the .safetensors file.
+
+    Raises:
+        ConfigError: it is no live model, or a package that is needed is not installed.
+        WeightsError: a file's answers differ from the network's.
+    """
+    if not isinstance(loaded.model, LiveModel):
+        raise ConfigError("model", str(weights), "a live model with --beside")
+    out = weights.with_suffix(FORMATS["onnx"])
+    written = export_model(loaded.model, "onnx", out, source_notes(loaded, weights))
+    list_onnx(weights)
+    return written
+
+
+def verify_beside(loaded: LoadedModel, weights: Path) -> float:
+    """Hold the ONNX files beside the weights of a live model against its network.
+
+    Args:
+        loaded: of these weights.
+        weights: the .safetensors file.
+
+    Returns:
+        Largest difference of any output.
+
+    Raises:
+        WeightsError: a file is missing, damaged, made from other weights, or answers
+            differently.
+    """
+    OnnxNetwork(weights)
+    worst = 0.0
+    for piece in pieces(loaded.model):
+        path = onnx_files(weights)[piece.name]
+        gap = difference(piece, runner(path, "onnx"))
+        if not gap < TOLERANCE:
+            raise WeightsError(
+                f"ONNX file {path} answers differently by {gap:.2g}; allowed: below "
+                f"{TOLERANCE:g}; {remedy(weights)}"
+            )
+        worst = max(worst, gap)
+    return worst
+
+
+def source_notes(loaded: LoadedModel, weights: Path) -> dict[str, str]:
+    """What the ONNX files of a model tell of their origin."""
+    return {
+        "format": FORMAT,
+        "model_id": loaded.name,
+        "emotions": json.dumps(EMOTIONS),
+        "source_sha256": sha256(weights),
+    }
+
+
+def export_model(
+    model: EmotionModel, form: str, out: Path, notes: Mapping[str, str] | None = None
+) -> list[Exported]:
     """Write every part of a model, and hold the files against the network.
 
     Args:
         model: in any mode; not changed.
         form: 'onnx' or 'torchscript'.
         out: file to write; of a model with several parts NAME-PART.ENDING beside it.
+        notes: metadata of ONNX files, see `source_notes`; to it come 'part', the name of the
+            part, and 'digest', the SHA-256 of the file with 64 zeros in place of it.
 
     Returns:
         One entry for each file.
@@ -64,7 +133,10 @@ def export_model(model: EmotionModel, form: str, out: Path) -> list[Exported]:
     for piece in made:
         path = out if len(made) == 1 else out.with_name(f"{out.stem}-{piece.name}{out.suffix}")
         part = path.with_name(path.name + ".part")
-        write_onnx(piece, part) if form == "onnx" else write_torchscript(piece, part)
+        if form == "onnx":
+            write_onnx(piece, part, notes)
+        else:
+            write_torchscript(piece, part)
         worst = difference(piece, runner(part, form))
         if not worst < TOLERANCE:
             part.unlink()
@@ -101,8 +173,8 @@ def write_torchscript(piece: Piece, path: Path) -> None:
             torch.jit.save(torch.jit.freeze(traced), str(path))
 
 
-def write_onnx(piece: Piece, path: Path) -> None:
-    """Write one part as ONNX.
+def write_onnx(piece: Piece, path: Path, notes: Mapping[str, str] | None = None) -> None:
+    """Write one part as ONNX; `notes` as in `export_model`.
 
     Raises:
         ConfigError: a package that is needed is not installed.
@@ -129,15 +201,25 @@ def write_onnx(piece: Piece, path: Path) -> None:
             verbose=False,
         )
     assert program is not None
+    # The exporter notes for every node where in the source it comes from, by paths.
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*program.model.graph.inputs, *program.model.graph.initializers.values()):
+        value.metadata_props.clear()
+    program.model.graph.metadata_props.clear()
+    program.model.metadata_props.clear()
+    if notes:
+        named = {**notes, "part": piece.name, "digest": NO_DIGEST}
+        program.model.metadata_props.update(named)
     program.save(str(path), external_data=False)
+    if notes:
+        path.write_bytes(sealed(path.read_bytes()))
 
 
 def runner(path: Path, form: str) -> Callable[..., tuple[Tensor, ...]]:
-    """What runs a file of this format, on one thread.
-
-    Raises:
-        ConfigError: a package that is needed is not installed.
-    """
+    """What runs a file of this format, on one thread."""
     if form == "torchscript":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -148,14 +230,7 @@ def runner(path: Path, form: str) -> Callable[..., tuple[Tensor, ...]]:
                 return several(module(*given))
 
         return scripted
-    _need("onnxruntime")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(path)
     names = [one.name for one in session.get_inputs()]
 
     def ran(*given: Tensor) -> tuple[Tensor, ...]:

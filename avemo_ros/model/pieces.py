@@ -3,8 +3,8 @@
 Embeddings of faces and the vector of a window of speech can thus be used again.  The parts are:
 
 - of a live model: `face` (pictures to embeddings), `speech` (spectrogram to vector and
-  log-probabilities), `face-answer` (embeddings to log-probabilities) and `fusion` (vector and
-  embeddings to log-probabilities and the face's share);
+  log-probabilities), `face-answer` (embeddings to log-probabilities and weights of the frames)
+  and `fusion` (vector and embeddings to log-probabilities, the face's share and weights);
 - of a fusion: `audio` and `visual` (input to vector, log-probabilities and segments, if the
   fusion has them) and `fusion` (both of these, and which is there, to logits);
 - of a model of one modality: one part, input to logits.
@@ -157,25 +157,28 @@ class _LiveSpeech(nn.Module):
 
 
 class _LiveFace(nn.Module):
-    """Embeddings to log-probabilities."""
+    """Embeddings to log-probabilities and weights of the frames."""
 
     def __init__(self, network: EmotionNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, embeddings: Tensor) -> Tensor:
-        return self.network.face_log(self.network.face.pool(embeddings)[0])
+    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        vector, weights = self.network.face.pool(embeddings)
+        return self.network.face_log(vector), weights
 
 
 class _LiveFusion(nn.Module):
-    """Vector of speech and embeddings to log-probabilities and the face's share."""
+    """Vector of speech and embeddings to log-probabilities, the face's share and weights."""
 
     def __init__(self, network: EmotionNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, speech: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.fuse(speech, self.network.face.pool(embeddings)[0])
+    def forward(self, speech: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        vector, weights = self.network.face.pool(embeddings)
+        log, share = self.network.fuse(speech, vector)
+        return log, share, weights
 
 
 def _live_pieces(network: EmotionNet) -> tuple[Piece, ...]:
@@ -189,12 +192,17 @@ def _live_pieces(network: EmotionNet) -> tuple[Piece, ...]:
         Piece(
             "speech", _LiveSpeech(network), {"spectrogram": spectrogram}, ("speech_vector", log)
         ),
-        Piece("face-answer", _LiveFace(network), {"embeddings": embeddings}, (log,)),
+        Piece(
+            "face-answer",
+            _LiveFace(network),
+            {"embeddings": embeddings},
+            (log, "frame_weights"),
+        ),
         Piece(
             "fusion",
             _LiveFusion(network),
             {"speech_vector": ("batch", network.heard_width), "embeddings": embeddings},
-            (log, "face_share"),
+            (log, "face_share", "frame_weights"),
         ),
     )
 

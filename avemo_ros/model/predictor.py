@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avemo_ros.config import ModelConfig
-from avemo_ros.errors import ConfigError, PredictionError
-from avemo_ros.model.folding import folded, has_fast_bfloat16, to_bfloat16
-from avemo_ros.model.network import EmotionNet
-from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
-from avemo_ros.model.tensor_file import check_finite
-from avemo_ros.model.weights import find_weights, load_weights
+from avemo_ros.errors import ConfigError, PredictionError, WeightsError
+from avemo_ros.model.preprocess import face_array, spectrogram_array
+from avemo_ros.model.released import find_weights, onnx_files, remedy
+
+if TYPE_CHECKING:
+    from avemo_ros.model.network import EmotionNet
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SpeechEvidence:
     """What the speech branch makes of a window; computed once, used for every face."""
 
-    vector: Tensor
+    vector: NDArray[np.float32]
     """(1, heard width): what `EmotionNet.listen` gives."""
-    log_probabilities: Tensor
+    log_probabilities: NDArray[np.float32]
     """(1, 7), calibrated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """The answer for one person and window."""
+    """The answer for one person and window; every number is finite."""
 
     probabilities: tuple[float, ...]
     """Calibrated, in the order of EMOTIONS; they sum to 1."""
@@ -44,6 +42,46 @@ class Prediction:
     """(n,) attention to each face given, sums to 1; None without faces."""
 
 
+class NetworkRuntime(Protocol):
+    """What computes the network: `OnnxNetwork` or `TorchNetwork`.
+
+    Arrays in and out; the same input gives the same output, and each thread may call it, one
+    after the other.
+    """
+
+    name: str
+    """'onnxruntime' or 'torch'."""
+    model_id: str
+    device: str
+    """'cpu' or 'cuda'."""
+    precision: str
+    """Arithmetic of the convolutions: 'float32' or 'bfloat16'."""
+    face_side: int
+    """Of the pictures [pixels]."""
+    face_width: int
+    """Length of a face embedding."""
+
+    def embed(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 1, side, side), N at least 1, as `face_array` makes them, to (N, face width)."""
+
+    def listen(
+        self, spectrogram: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(1, 1, T, 200), as `spectrogram_array` makes it, to what the fusion needs of the
+        voice (1, heard width) and log-probabilities (1, 7)."""
+
+    def look(
+        self, embeddings: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings (1, n, face width) to log-probabilities (1, 7) and weights (1, n)."""
+
+    def fuse(
+        self, heard: NDArray[np.float32], embeddings: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """What `listen` gave and embeddings (1, n, face width) to log-probabilities (1, 7),
+        share of the face (1,) and weights (1, n)."""
+
+
 class Predictor:
     """Faces and sound in, calibrated probabilities out.
 
@@ -52,54 +90,62 @@ class Predictor:
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        """Load weights.
+        """Load a model, in ONNX Runtime where `model.runtime` says so, else in PyTorch.
 
         Raises:
-            WeightsError: the weights are missing, damaged or for another network.
-            ConfigError: the device is not there.
+            WeightsError: the weights are missing, damaged or for another network, or their
+                ONNX files are.
+            ConfigError: the device is not there, or the runtime cannot do what is asked for.
         """
-        loaded = load_weights(find_weights(config.weights))
-        self._set_up(loaded.network, loaded.model_id, config)
+        weights = find_weights(config.weights)
+        self._network: NetworkRuntime
+        if _takes_onnx(config, weights):
+            from avemo_ros.model.onnx_network import OnnxNetwork
+
+            self._network = OnnxNetwork(weights, config.threads)
+        else:
+            from avemo_ros.model.torch_network import TorchNetwork
+            from avemo_ros.model.weights import load_weights
+
+            loaded = load_weights(weights)
+            self._network = TorchNetwork(loaded.network, loaded.model_id, config)
 
     @classmethod
     def from_network(
         cls, network: EmotionNet, model_id: str, config: ModelConfig | None = None
     ) -> Predictor:
-        """From a network at hand, e.g. an untrained one; the network itself is not changed.
+        """From a network at hand, e.g. an untrained one, in PyTorch; the network itself is not
+        changed."""
+        from avemo_ros.model.torch_network import TorchNetwork
 
-        Raises:
-            WeightsError: its weights are not finite.
-        """
         made = cls.__new__(cls)
-        made._set_up(network, model_id, config or ModelConfig())  # noqa: SLF001 - of its own
+        made._network = TorchNetwork(network, model_id, config or ModelConfig())  # noqa: SLF001 - of its own
         return made
 
-    def _set_up(self, network: EmotionNet, model_id: str, config: ModelConfig) -> None:
-        self.model_id = model_id
+    @property
+    def model_id(self) -> str:
         """Name and version of the weights."""
-        self.device = _device(config.device)
-        self._threads = config.threads
-        self._known_threads = threading.local()
-        self.precision = _precision(config.precision, self.device)
+        return self._network.model_id
+
+    @property
+    def runtime(self) -> str:
+        """What computes the network: 'onnxruntime' or 'torch'."""
+        return self._network.name
+
+    @property
+    def device(self) -> str:
+        """Where: 'cpu' or 'cuda'."""
+        return self._network.device
+
+    @property
+    def precision(self) -> str:
         """Arithmetic of the convolutions, as chosen: 'float32' or 'bfloat16'."""
-        ready = folded(network)
-        # After folding, which may divide by what a file holds.
-        check_finite(f"model '{model_id}'", ready.state_dict())
-        if self.precision == "bfloat16":
-            to_bfloat16(ready)
-        self._network = ready.to(self.device)
+        return self._network.precision
 
     @property
     def face_width(self) -> int:
         """Length of a face embedding."""
-        return self._network.face.cnn.width
-
-    def _limit_threads(self) -> None:
-        """OpenMP keeps the limit for each thread by itself: a thread that never set it would
-        let all cores spin between two calls."""
-        if not getattr(self._known_threads, "limited", False):
-            torch.set_num_threads(self._threads)
-            self._known_threads.limited = True
+        return self._network.face_width
 
     def embed_faces(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embed faces, once for each picture; windows reuse the result.
@@ -109,13 +155,13 @@ class Predictor:
 
         Returns:
             (N, face width) float32.
+
+        Raises:
+            ValueError: a crop is not a grey square of bytes.
         """
         if len(crops) == 0:
             return np.zeros((0, self.face_width), np.float32)
-        self._limit_threads()
-        pictures = face_tensor(crops).to(self.device, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            return np.asarray(self._network.face.cnn(pictures).cpu().numpy(), np.float32)
+        return self._network.embed(face_array(crops, self._network.face_side))
 
     def speech_evidence(self, power_db: NDArray[np.float32]) -> SpeechEvidence:
         """Read the voice of a window.
@@ -125,17 +171,11 @@ class Predictor:
 
         Raises:
             ValueError: the shape is another.
-            PredictionError: it is not finite.
+            PredictionError: a value is not finite.
         """
-        self._limit_threads()
-        # The kernels of some layers make a number of NaN.
-        if not np.isfinite(power_db).all():
-            raise PredictionError("the spectrogram is not finite")
-        given = spectrogram_tensor(power_db)
-        features = given.to(self.device, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            vector = self._network.listen(features)
-            return SpeechEvidence(vector, self._network.speech_log(vector))
+        # What is not finite need not come out as such: a rectifier may take it for zero.
+        _check_finite("the spectrogram", power_db)
+        return SpeechEvidence(*self._network.listen(spectrogram_array(power_db)))
 
     def predict(
         self, face_embeddings: NDArray[np.float32] | None, speech: SpeechEvidence | None
@@ -149,61 +189,79 @@ class Predictor:
 
         Raises:
             ValueError: neither is given, or the embeddings have another shape.
-            PredictionError: the answer is not finite, so there is none.
+            PredictionError: the network's answer is not finite.
         """
-        self._limit_threads()
-        with torch.inference_mode():
-            if face_embeddings is None:
-                if speech is None:
-                    raise ValueError("neither faces nor speech given; one at least is needed")
-                return _prediction(speech.log_probabilities, 0.0, None)
-            if face_embeddings.ndim != 2 or face_embeddings.shape[0] == 0:
-                raise ValueError(
-                    f"face embeddings are {face_embeddings.shape}; "
-                    f"allowed: (n, {self.face_width}), n at least 1"
-                )
-            frames = torch.from_numpy(face_embeddings).to(self.device)
-            vector, weights = self._network.face.pool(frames.unsqueeze(0))
-            frame_weights = np.asarray(weights[0].cpu().numpy(), np.float32)
+        if face_embeddings is None:
             if speech is None:
-                log = self._network.face_log(vector)
-                return _prediction(log, 1.0, frame_weights)
-            log, share = self._network.fuse(speech.vector, vector)
-            return _prediction(log, float(share[0]), frame_weights)
+                raise ValueError("neither faces nor speech given; one at least is needed")
+            return _prediction(speech.log_probabilities, 0.0, None)
+        if face_embeddings.ndim != 2 or face_embeddings.shape[0] == 0:
+            raise ValueError(
+                f"face embeddings are {face_embeddings.shape}; "
+                f"allowed: (n, {self.face_width}), n at least 1"
+            )
+        frames = face_embeddings[None]
+        if speech is None:
+            log, weights = self._network.look(frames)
+            return _prediction(log, 1.0, weights[0])
+        log, share, weights = self._network.fuse(speech.vector, frames)
+        return _prediction(log, float(share[0]), weights[0])
 
 
 def arithmetic_of(config: ModelConfig) -> str:
-    """What `model.precision` becomes on this machine: 'float32' or 'bfloat16'.
+    """Runtime and precision that a configuration comes to on this machine, in words.
 
     Raises:
-        ConfigError: the device is not there.
+        WeightsError: there are no such weights.
+        ConfigError: the device is not there, or the runtime cannot do what is asked for.
     """
-    return _precision(config.precision, _device(config.device))
+    if _takes_onnx(config, find_weights(config.weights)):
+        return "onnxruntime float32"
+    from avemo_ros.model.torch_network import chosen_device, chosen_precision
+
+    return f"torch {chosen_precision(config.precision, chosen_device(config.device))}"
+
+
+def _takes_onnx(config: ModelConfig, weights: Path) -> bool:
+    """Whether a model runs in ONNX Runtime, by the settings and by what lies beside it."""
+    if config.runtime == "torch":
+        return False
+    forced = config.runtime == "onnxruntime"
+    for name, value, other, allowed in (
+        ("model.device", config.device, "cuda", "cpu | auto"),
+        ("model.precision", config.precision, "bfloat16", "float32 | auto"),
+    ):
+        if value == other:
+            if forced:
+                raise ConfigError(name, value, f"{allowed} with model.runtime 'onnxruntime'")
+            return False
+    if config.device == "auto" and not forced:
+        from avemo_ros.model.torch_network import chosen_device
+
+        if chosen_device(config.device).type != "cpu":
+            return False
+    files = onnx_files(weights).values()
+    missing = [path.name for path in files if not path.is_file()]
+    if missing and (forced or len(missing) < len(files)):
+        raise WeightsError(
+            f"ONNX Runtime needs {', '.join(missing)} beside {weights}; {remedy(weights)}"
+        )
+    return not missing
 
 
 def _prediction(
-    log: Tensor, face_share: float, frame_weights: NDArray[np.float32] | None
+    log: NDArray[np.float32], face_share: float, weights: NDArray[np.float32] | None
 ) -> Prediction:
-    """The only place where a prediction is made: none of what is not finite.
-
-    Raises:
-        PredictionError: something is not.
-    """
-    probabilities = tuple(log[0].double().cpu().softmax(0).tolist())
-    if not all(math.isfinite(value) for value in (*probabilities, face_share)):
-        raise PredictionError("the network's answer is not finite")
-    return Prediction(probabilities, face_share, 1.0 - face_share, frame_weights)
-
-
-def _precision(name: str, device: torch.device) -> str:
-    if name != "auto":
-        return name
-    return "bfloat16" if device.type == "cpu" and has_fast_bfloat16() else "float32"
+    values = np.asarray(log[0], np.float64)
+    _check_finite("the answer of the network", values)
+    _check_finite("the share of the face", np.float64(face_share))
+    if weights is not None:
+        _check_finite("the attention to the faces", weights)
+    likely = np.exp(values - values.max())
+    likely /= likely.sum()
+    return Prediction(tuple(likely.tolist()), face_share, 1.0 - face_share, weights)
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("model.device", name, "cpu | auto here: there is no CUDA device")
-    return torch.device(name)
+def _check_finite(what: str, values: NDArray[np.floating[Any]] | np.floating[Any]) -> None:
+    if not np.isfinite(values).all():
+        raise PredictionError(f"{what} is not finite; nothing can be said of this input")

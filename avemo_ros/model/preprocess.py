@@ -1,17 +1,21 @@
-"""From features to network input: the one way for training, live input and replay."""
+"""From features to network input: the one way for training, live input and replay.
+
+Live input is made with NumPy alone; PyTorch is imported by the functions of tensors only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avemo_ros.audio.chunk import BINS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FACE_SIDE: Final = 48
 """Side of the face picture that the network sees [pixels] (that of FER2013)."""
@@ -28,9 +32,9 @@ silence is not blown up to speech."""
 _LEAST_CONTRAST: Final = 0.03
 
 
-def face_tensor(
+def face_array(
     crops: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], side: int = FACE_SIDE
-) -> Tensor:
+) -> NDArray[np.float32]:
     """Face crops as the face network takes them.
 
     Each picture is brought to zero mean and unit deviation, so brightness and contrast of the
@@ -41,13 +45,11 @@ def face_tensor(
         side: of the pictures that the network takes [pixels].
 
     Returns:
-        (N, 1, side, side) float32.
+        (N, 1, side, side) float32; each picture by itself, whatever others come with it.
 
     Raises:
         ValueError: a crop is not a grey square of bytes.
     """
-    if len(crops) == 0:
-        return torch.zeros(0, 1, side, side)
     fitting = np.empty((len(crops), side, side), np.uint8)
     for index, crop in enumerate(crops):
         if crop.ndim != 2 or crop.shape[0] != crop.shape[1] or crop.dtype != np.uint8:
@@ -63,7 +65,20 @@ def face_tensor(
             much = side > max(FACE_SIDE, crop.shape[0])
             way = cv2.INTER_LINEAR if much else cv2.INTER_AREA
             fitting[index] = cv2.resize(crop, (side, side), interpolation=way)
-    return standardise(torch.from_numpy(fitting).unsqueeze(1).float().div_(255.0))
+    # Rows, so that a sum does not depend on how many pictures there are.
+    flat = fitting.reshape(len(crops), side * side).astype(np.float32) / np.float32(255.0)
+    flat -= flat.mean(1, keepdims=True)
+    flat /= np.maximum(np.sqrt(np.square(flat).mean(1, keepdims=True)), _LEAST_CONTRAST)
+    return flat.reshape(len(crops), 1, side, side)
+
+
+def face_tensor(
+    crops: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], side: int = FACE_SIDE
+) -> Tensor:
+    """`face_array` as a tensor."""
+    import torch
+
+    return torch.from_numpy(face_array(crops, side))
 
 
 def standardise(pictures: Tensor) -> Tensor:
@@ -75,11 +90,13 @@ def standardise(pictures: Tensor) -> Tensor:
     Returns:
         The same shape; a flat picture becomes zeros.
     """
+    import torch
+
     variance, mean = torch.var_mean(pictures, dim=(2, 3), correction=0, keepdim=True)
     return (pictures - mean) / variance.sqrt().clamp_min(_LEAST_CONTRAST)
 
 
-def spectrogram_tensor(power_db: NDArray[np.float32]) -> Tensor:
+def spectrogram_array(power_db: NDArray[np.float32]) -> NDArray[np.float32]:
     """A window of log spectrogram as the speech network takes it.
 
     Args:
@@ -98,8 +115,16 @@ def spectrogram_tensor(power_db: NDArray[np.float32]) -> Tensor:
             f"spectrogram has {len(power_db)} columns; allowed: {MIN_COLUMNS} to {MAX_COLUMNS} "
             "(0.63 s to 10 s)"
         )
-    values = torch.from_numpy(np.ascontiguousarray(power_db, np.float32))
-    return relative(values[None, None])
+    values = np.asarray(power_db, np.float32)
+    below = np.maximum(values - np.maximum(values.max(), QUIET_DB), -RANGE_DB)
+    return np.ascontiguousarray((below + RANGE_DB / 2) / (RANGE_DB / 4))[None, None]
+
+
+def spectrogram_tensor(power_db: NDArray[np.float32]) -> Tensor:
+    """`spectrogram_array` as a tensor."""
+    import torch
+
+    return torch.from_numpy(spectrogram_array(power_db))
 
 
 def relative(power_db: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from avemo_ros.errors import WeightsError
+from avemo_ros.model.released import write_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +139,6 @@ def check_classes(
     theirs = tuple(json.loads(about.get(key, "[]")))
     if theirs != ours:
         raise WeightsError(f"weights file {path} has {key} {theirs}; this code has {ours}")
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _digest(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from avemo_ros.bag.recording import Recording
 from avemo_ros.clock import to_s
 from avemo_ros.errors import AvemoError, BagError, LabelError
-from avemo_ros.model.tensor_file import sha256
+from avemo_ros.model.released import sha256
 from avemo_ros.replay.bag_job import Job, do
 from avemo_ros.replay.crew import Done, Failed, Reached, work
 from avemo_ros.replay.live_weights import live_weights

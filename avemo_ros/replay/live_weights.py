@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from avemo_ros.errors import WeightsError
-from avemo_ros.model.weights import LIVE, find_weights, load_weights, models_dir, read_index
+from avemo_ros.model.released import LIVE, find_weights, models_dir, read_index
+from avemo_ros.model.weights import load_weights
 
 
 def live_weights(name: str) -> Path:

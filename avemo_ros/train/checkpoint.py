@@ -22,7 +22,7 @@ from typing import Any, Final
 import torch
 
 from avemo_ros.errors import ConfigError, WeightsError
-from avemo_ros.model.tensor_file import write_atomic
+from avemo_ros.model.released import write_atomic
 from avemo_ros.sink.atomic import OutputError
 from avemo_ros.train.config import TrainConfig, as_mapping
 from avemo_ros.train.config_file import differences, dump, from_mapping

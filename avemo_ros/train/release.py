@@ -2,7 +2,8 @@
 
     python -m avemo_ros.train.release runs/live/final --name avemo-1.0 --default --data "..."
 
-Writes `models/NAME.safetensors` and lists it in `models/index.json`.  The card `models/NAME.md`
+Writes `models/NAME.safetensors`, of a live model its ONNX files, too, and lists them in
+`models/index.json`.  The card `models/NAME.md`
 is written by hand, from the figures of `avemo evaluate`.
 """
 
@@ -17,8 +18,9 @@ from typing import Final
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.model.bundle import find_model, load_model, save_model
 from avemo_ros.model.classical import is_classical
+from avemo_ros.model.export import export_beside
 from avemo_ros.model.live import LiveModel
-from avemo_ros.model.weights import LIVE, list_in_index
+from avemo_ros.model.released import LIVE, list_in_index
 
 LARGEST: Final = 25_000_000
 """Bytes that a released file may have."""
@@ -40,6 +42,8 @@ def release(
 ) -> Path:
     """Copy a model into the folder of released ones and list it there.
 
+    Of a live model the ONNX files are made, too, which the robot runs.
+
     Args:
         run: run folder or model file of a network.
         name: of the released model, with version.
@@ -52,7 +56,7 @@ def release(
         The written file.
 
     Raises:
-        ConfigError: it is no network, or too large.
+        ConfigError: it is no network, or too large, or a package for ONNX is not installed.
         WeightsError: it is missing or damaged.
     """
     source = find_model(run)
@@ -82,7 +86,9 @@ def release(
         )
     task = LIVE if live else loaded.model.modality
     list_in_index(path, name, default=default, task=task)
-    load_model(path)
+    written = load_model(path)
+    if live:
+        export_beside(written, path)
     return path
 
 
