@@ -9,11 +9,11 @@ from sounds import blocks_of, sample_sound, tone
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.front_end import AudioFrontEnd
 from avemo_ros.audio.speech import SpeechBuffer
-from avemo_ros.bag.sound import ArrivalClock
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.sound import SoundTrack, log_spectrogram
 from avemo_ros.errors import AudioFormatError
+from avemo_ros.timing import ArrivalClock
 
 START = 1_700_000_000 * NS_PER_S
 

@@ -1,7 +1,7 @@
 """A bag over real DDS, through the real nodes as processes, against its evaluation.
 
-That all doors say the same to the last bit is shown in test_doors.py without DDS.  Here only the
-way through player, middleware and threads is tried: what was not dropped on it is the same.
+That all doors say the same to the last bit is shown in test_doors.py without DDS.  Here only
+the way through player, middleware and threads is tried: what was not dropped is the same.
 """
 
 from __future__ import annotations

@@ -86,19 +86,3 @@ def samples_of(message: Any, form: SoundFormat) -> NDArray[np.float32]:
 def length_ns(samples: NDArray[np.float32], form: SoundFormat) -> int:
     """How long the sound is [ns]."""
     return len(samples) * NS_PER_S // form.rate
-
-
-class ArrivalClock:
-    """Stamps for sound without any.
-
-    Their jitter is left in: `SampleClock`, which all sound goes through, tells it from losses.
-    """
-
-    def stamp(self, arrival_ns: int, length_ns: int) -> int:
-        """Sensor time of the first sample of a block [ns].
-
-        Args:
-            arrival_ns: when the whole block was there [ns].
-            length_ns: how long it is [ns].
-        """
-        return arrival_ns - length_ns

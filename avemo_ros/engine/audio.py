@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.front_end import SpeechCounters
 from avemo_ros.audio.mute import Mute
-from avemo_ros.audio.speech import SpeechBuffer, SpeechCounters
+from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import AudioConfig, InputConfig
 from avemo_ros.errors import AudioFormatError
@@ -126,7 +127,7 @@ class AudioStage:
         self._stamps.reset()
         self._arrivals = ArrivalClock()
         self._buffer.reset()
-        self.mute = Mute()
+        self.mute.reset()
 
     def _refuse(self, error: AudioFormatError) -> list[SpectrogramChunk]:
         self.refused += 1

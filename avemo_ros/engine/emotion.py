@@ -80,6 +80,11 @@ class EmotionStage:
         return self._estimator.model_id
 
     @property
+    def not_finite(self) -> int:
+        """Answers of the network that were no numbers; nothing was claimed from them."""
+        return self._estimator.not_finite
+
+    @property
     def sound_lead_ns(self) -> int | None:
         """How far sound is ahead of images [ns]; None unless both have come.
 

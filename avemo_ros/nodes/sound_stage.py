@@ -118,6 +118,7 @@ class SoundStage:
                 # Fits every publisher from the start: a word that is lost while the
                 # subscription is exchanged would leave the node deaf.
                 reliability="best_effort",
+                latched=True,
             ),
         ]
         if info is not None:
@@ -130,6 +131,7 @@ class SoundStage:
                     depth=10,
                     reliability=reliability,
                     parameter=RELIABILITY.name,
+                    latched=True,
                 )
             )
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import HOP_NS, SpectrogramChunk
 from avemo_ros.clock import to_ns
 from avemo_ros.config import EmotionConfig
-from avemo_ros.model.predictor import Prediction, Predictor, SpeechEvidence
+from avemo_ros.errors import PredictionError
+from avemo_ros.model.predictor import Predictor, SpeechEvidence
 from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.state.decision import Person, claim, no_claim
 from avemo_ros.state.estimate import EmotionEstimate, Hop, Status, attended, nobody
@@ -65,6 +66,8 @@ class EmotionEstimator:
         self._timeout_ns = to_ns(face_timeout_s)
         self._warm_up_ns = to_ns(config.warm_up_s)
         self._voices = 0
+        self.not_finite = 0
+        """Answers of the network that were no numbers; nothing was claimed from them."""
         self.clear()
 
     @property
@@ -223,8 +226,12 @@ class EmotionEstimator:
             self._voice_id = f"v{self._voices:04d}"
         if self._evidence is None or self._voice_limiter.is_due(end_ns):
             self._voice_limiter.take(end_ns)
-            with self._stopwatch.measure("speech_network"):
-                self._evidence = self._predictor.speech_evidence(sound.power_db)
+            try:
+                with self._stopwatch.measure("speech_network"):
+                    self._evidence = self._predictor.speech_evidence(sound.power_db)
+            except PredictionError:
+                self.not_finite += 1
+                self._evidence = None
         return self._evidence
 
     def _talking(self, sound: Speech, end_ns: int) -> bool:
@@ -274,8 +281,7 @@ class EmotionEstimator:
             return no_claim(person, Status.WARMING_UP)
         if not has_face and evidence is None:
             return no_claim(person, Status.LOW_QUALITY)
-        prediction = self._predict(np.stack(embeddings) if has_face else None, evidence)
-        return claim(person, prediction, self._config.min_confidence)
+        return self._claim(person, np.stack(embeddings) if has_face else None, evidence)
 
     def _of_voice(
         self, now_ns: int, evidence: SpeechEvidence, talking: bool, sound: Speech
@@ -290,13 +296,22 @@ class EmotionEstimator:
         assert self._sound_since_ns is not None  # there is evidence, so there was sound
         if now_ns - self._sound_since_ns < self._warm_up_ns:
             return no_claim(person, Status.WARMING_UP)
-        return claim(person, self._predict(None, evidence), self._config.min_confidence)
+        return self._claim(person, None, evidence)
 
-    def _predict(
-        self, faces: NDArray[np.float32] | None, evidence: SpeechEvidence | None
-    ) -> Prediction:
-        with self._stopwatch.measure("fusion"):
-            return self._predictor.predict(faces, evidence)
+    def _claim(
+        self,
+        person: Person,
+        faces: NDArray[np.float32] | None,
+        evidence: SpeechEvidence | None,
+    ) -> EmotionEstimate:
+        """What the network says of a person; nothing where that is no number."""
+        try:
+            with self._stopwatch.measure("fusion"):
+                prediction = self._predictor.predict(faces, evidence)
+        except PredictionError:
+            self.not_finite += 1
+            return no_claim(person, Status.LOW_QUALITY)
+        return claim(person, prediction, self._config.min_confidence)
 
     def _attended(self, now_ns: int, estimates: list[EmotionEstimate]) -> EmotionEstimate:
         """Who speaks, else the largest face, else the voice without a face, else nobody."""
