@@ -308,8 +308,8 @@ def tracks(*faces: tuple[str, float, float]) -> FrameTracks:
 )
 def test_the_main_face_is(pictures: list[FrameTracks], main: int, count: int) -> None:
     waiting = iter(pictures)
-    analyzer: Any = SimpleNamespace(process=lambda _stamp, _image: next(waiting))
-    face = MainFace(analyzer, 0.3)
+    stage: Any = SimpleNamespace(push=lambda _stamp, _image: next(waiting))
+    face = MainFace(stage, 0.3)
     for number in range(len(pictures)):
         face.push(number * 100_000_000, np.zeros((1, 1, 3), np.uint8))
     features, reason = face.finish()
@@ -322,8 +322,8 @@ def test_the_main_face_is(pictures: list[FrameTracks], main: int, count: int) ->
 
 
 def test_a_face_that_cannot_be_read_is_none() -> None:
-    analyzer: Any = SimpleNamespace(process=lambda _stamp, _image: tracks(("f1", 0.2, 0.2)))
-    face = MainFace(analyzer, 0.3)
+    stage: Any = SimpleNamespace(push=lambda _stamp, _image: tracks(("f1", 0.2, 0.2)))
+    face = MainFace(stage, 0.3)
     face.push(0, np.zeros((1, 1, 3), np.uint8))
     features, reason = face.finish()
     assert features is None

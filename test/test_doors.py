@@ -79,10 +79,10 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows += part(4.0, 7.5, 6.0, 6.0)  # after a pause of three seconds
     rows += part(2.0, 4.5, 6.0, 9.7)  # the stamps go back
     rows += [speaking(True, 7.0), speaking(False, 7.6)]
-    at = made.START + to_ns(6.5)
+    quiet, at = made.START + to_ns(3.5), made.START + to_ns(6.5)
     rows += [
-        compressed(b"\xff\xd8 no image", at, at + 15_000_000),
-        compressed(b"", at + 1, at + 16_000_000),
+        compressed(b"\xff\xd8 no image", quiet, quiet + 15_000_000),
+        compressed(b"", quiet + to_ns(0.1), quiet + to_ns(0.115)),
         heard(np.zeros((160, 1)), at - to_ns(30.0), at),
     ]
     good = next(row for row in rows if row.type == made.COMPRESSED)

@@ -363,8 +363,15 @@ def test_one_hiccup_sheds_nothing() -> None:
 # --- whatever may come
 
 
+class Schedule(list[Event]):
+    """Events; too many to be printed where a test fails."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} events>"
+
+
 @st.composite
-def schedules(draw: st.DrawFn) -> list[Event]:
+def schedules(draw: st.DrawFn) -> Schedule:
     """Images, sound and ticks of eight seconds, with loss, jitter, bursts and outliers, and
     then four good seconds."""
     rate = draw(st.sampled_from([1.0, 5.0, 15.0, 30.0]))
@@ -396,12 +403,18 @@ def schedules(draw: st.DrawFn) -> list[Event]:
                 replace(one, arrival=held + 0.3) if held < one.arrival < held + 0.3 else one
                 for one in events
             ]
-    return events + images(10, 14) + speech(10, 14)
+    return Schedule(events + images(10, 14) + speech(10, 14))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=60,
+    deadline=None,
+    print_blob=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(schedules())
-def test_whatever_comes_nothing_raises_and_good_input_is_answered(events: list[Event]) -> None:
+def test_whatever_comes_nothing_raises_and_good_input_is_answered(events: Schedule) -> None:
     machine = Machine().play(events)
     check(machine)
     # A second after good input there are states of now again, and a new person's warm-up later

@@ -111,13 +111,13 @@ def test_without_pictures_the_voice_is_heard_alone(predictor):
 def test_a_bad_picture_or_block_is_refused_and_the_stream_goes_on(predictor):
     pipeline = Pipeline(PipelineConfig(), predictor)
     assert pipeline.push_frame(0, np.zeros((0, 0, 3), np.uint8)) == []
-    assert pipeline.push_frame(0, np.zeros((48, 64), np.float32)) == []
+    assert pipeline.push_frame(to_ns(0.1), np.zeros((48, 64), np.float32)) == []
     assert pipeline.push_audio(AudioBlock(0, 0, np.zeros((10, 1), np.float32))) == []
     counted = pipeline.counters()
     assert (counted["pictures_refused"], counted["sound_refused"]) == (2, 1)
     assert len(pipeline.findings.sentences()) == 2
     black = np.zeros((480, 640, 3), np.uint8)
-    hops = [hop for k in range(60) for hop in pipeline.push_frame(to_ns(k / 30), black)]
+    hops = [hop for k in range(60) for hop in pipeline.push_frame(to_ns(1 + k / 30), black)]
     pipeline.close()
     assert hops[-1].attended.status == Status.NO_FACE
 

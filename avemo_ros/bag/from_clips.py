@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.audio import AudioStage
+from avemo_ros.engine.findings import Findings
+from avemo_ros.engine.video import VideoStage
 from avemo_ros.errors import SourceError
 from avemo_ros.source.due import by_due_time
 from avemo_ros.source.media import MediaFile, VideoFrame
-from avemo_ros.vision.analyzer import FaceAnalyzer
 
 START_NS: Final = 10 * NS_PER_S
 """Time of a clip's first moment in its bag: zero means "no time" in ROS."""
@@ -116,7 +117,6 @@ class ClipBag:
             BagError: the disk does not take it.
             SourceError: the file cannot be read, or that part of it has nothing of what is
                 wanted.
-            ImageError, AudioFormatError: features cannot be made of it.
         """
         extent = Extent()
         taker = _Features(self._writer, self._form) if self._form.features else None
@@ -148,25 +148,29 @@ class ClipBag:
 
 
 class _Features:
-    """Makes what the stages of the robot make, and writes that."""
+    """Makes what the robot would, through the engine's stages, and writes that."""
 
     def __init__(self, writer: BagWriter, form: Form) -> None:
         assert form.features is not None
+        config = form.features
         self._writer = writer
-        self._vision = FaceAnalyzer(form.features.vision)
-        self._speech = SpeechBuffer(form.features.audio)
+        findings = Findings()
+        self._video = VideoStage(config.vision, config.input, findings.of("images"))
+        self._audio = AudioStage(config.audio, config.input, findings.of("sound"))
 
     def see(self, frame: VideoFrame, log_ns: int) -> None:
-        self._writer.write_tracks(self._vision.process(frame.stamp_ns, frame.image), log_ns)
+        tracks = self._video.push(frame.stamp_ns, frame.image, log_ns)
+        if tracks is not None:
+            self._writer.write_tracks(tracks, log_ns)
 
     def hear(self, block: AudioBlock, log_ns: int) -> None:
-        for chunk in self._speech.push(block):
+        for chunk in self._audio.push(block, log_ns):
             self._writer.write_chunk(chunk, log_ns)
 
     def finish(self, log_ns: int) -> None:
-        for chunk in self._speech.flush():
+        for chunk in self._audio.flush():
             self._writer.write_chunk(chunk, log_ns)
-        self._vision.close()
+        self._video.close()
 
 
 def _span(media: MediaFile, clip: Clip) -> Iterator[VideoFrame | AudioBlock]:

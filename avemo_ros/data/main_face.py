@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.clock import to_s
+from avemo_ros.config import InputConfig, VisionConfig
 from avemo_ros.data.features import Features
+from avemo_ros.errors import ImageError
 from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks
 
 if TYPE_CHECKING:
     # Loads MediaPipe, which takes seconds.
-    from avemo_ros.config import VisionConfig
-    from avemo_ros.vision.analyzer import FaceAnalyzer
+    from avemo_ros.engine.video import VideoStage
 
 
+_EVERY_HZ: Final = 240.0
 _SAME_PLACE: Final = 0.1
 """Boxes that overlap more than this on average (intersection over union) mean one face: people
 mark it loosely, and it moves."""
 
 
-class Analyzers:
-    """Face analyzers that are free to be used: their networks take long to load.
+class VideoStages:
+    """Video stages that are free to be used: their networks take long to load.
+
+    Images are picked before they come here, so the stages look at all of them.
 
     Args:
         config: how they find and cut out faces.
     """
 
     def __init__(self, config: VisionConfig) -> None:
-        self._config = config
-        self._free: list[FaceAnalyzer] = []
+        self._config = replace(config, max_rate_hz=_EVERY_HZ)
+        self._free: list[VideoStage] = []
 
-    def take(self) -> FaceAnalyzer:
+    def take(self) -> VideoStage:
         """One that remembers no face."""
         if not self._free:
-            from avemo_ros.vision.analyzer import FaceAnalyzer
+            from avemo_ros.engine.findings import Findings
+            from avemo_ros.engine.video import VideoStage
 
-            return FaceAnalyzer(self._config)
-        analyzer = self._free.pop()
-        analyzer.reset()
-        return analyzer
+            inputs = InputConfig(max_input_age_s=0.0)
+            return VideoStage(self._config, inputs, Findings().of("images"))
+        stage = self._free.pop()
+        stage.reset()
+        return stage
 
-    def give_back(self, analyzer: FaceAnalyzer | None) -> None:
+    def give_back(self, stage: VideoStage | None) -> None:
         """It is not needed for now."""
-        if analyzer is not None:
-            self._free.append(analyzer)
+        if stage is not None:
+            self._free.append(stage)
 
     def close(self) -> None:
         """Free the networks."""
@@ -87,13 +93,13 @@ class MainFace:
     as the live path does not look at them.
 
     Args:
-        analyzer: the live path's, one that remembers no face; None where only recorded tracks
+        stage: the live path's, one that remembers no face; None where only recorded tracks
             come.
         min_quality: least quality of a kept crop, 0 to 1.
     """
 
-    def __init__(self, analyzer: FaceAnalyzer | None, min_quality: float) -> None:
-        self.analyzer = analyzer
+    def __init__(self, stage: VideoStage | None, min_quality: float) -> None:
+        self.stage = stage
         self._min_quality = min_quality
         self._tracks: defaultdict[str, list[_View]] = defaultdict(list)
         self.pictures = 0
@@ -109,8 +115,12 @@ class MainFace:
         Raises:
             ImageError: the picture has another shape or type.
         """
-        assert self.analyzer is not None
-        self.take(elapsed_ns, self.analyzer.process(elapsed_ns, image))
+        assert self.stage is not None
+        tracks = self.stage.push(elapsed_ns, image)
+        if tracks is not None:
+            self.take(elapsed_ns, tracks)
+        elif self.stage.trouble:
+            raise ImageError(self.stage.trouble)
 
     def take(self, elapsed_ns: int, tracks: FrameTracks) -> None:
         """Take what was found in the next picture; its time as for `push`."""
@@ -158,7 +168,7 @@ class MainFace:
         box = whose.box
         if box is None:
             # Ids are of one run only; pictures that are looked at anew give others.
-            return list(tracks.values()) if not whose.ids or self.analyzer else []
+            return list(tracks.values()) if not whose.ids or self.stage else []
         return [
             views
             for views in tracks.values()

@@ -25,7 +25,7 @@ from avemo_ros.data.made import (
     Finding,
     Made,
 )
-from avemo_ros.data.main_face import Analyzers, MainFace, Whose
+from avemo_ros.data.main_face import MainFace, VideoStages, Whose
 from avemo_ros.data.pictures import aligned_face, is_picture, read_picture, table_pictures
 from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.span import Faces, Span
@@ -90,11 +90,11 @@ class FileReader:
     def __init__(self, config: PrepareConfig, want: frozenset[str]) -> None:
         self._config = config
         self._want = want
-        self._analyzers = Analyzers(config.vision)
+        self._stages = VideoStages(config.vision)
 
     def close(self) -> None:
         """Free the networks."""
-        self._analyzers.close()
+        self._stages.close()
 
     def read(self, path: Path, items: Sequence[Item]) -> list[Made]:
         """Features of the items that lie in one file, in their order.
@@ -135,10 +135,10 @@ class FileReader:
         if not self._config.detect:
             times = np.zeros(1, np.float32)
             return Made(Features(faces=aligned_face(picture)[None], face_times_s=times))
-        face = MainFace(self._analyzers.take(), self._config.min_quality)
+        face = MainFace(self._stages.take(), self._config.min_quality)
         face.push(0, as_bgr(picture))
         features, reason = face.finish()
-        self._analyzers.give_back(face.analyzer)
+        self._stages.give_back(face.stage)
         if features is None:
             return Made(findings=(Finding(NO_FACE, reason),))
         return Made(features)
@@ -178,7 +178,7 @@ class FileReader:
         return [
             Span(
                 item,
-                Faces(self._analyzers, self._config, Whose(item.ids, item.box))
+                Faces(self._stages, self._config, Whose(item.ids, item.box))
                 if self._looks(item)
                 else None,
                 listens="speech" in self._want and item.has_voice,

@@ -27,7 +27,7 @@ from avemo_ros.data.made import (
     Finding,
     Made,
 )
-from avemo_ros.data.main_face import Analyzers, MainFace, Whose
+from avemo_ros.data.main_face import MainFace, VideoStages, Whose
 from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.sound import ColumnTrack, SoundTrack, fitted, log_spectrogram
 from avemo_ros.errors import DataError, ImageError
@@ -47,13 +47,13 @@ class Faces:
     """Picks the pictures of an item and follows the faces in them.
 
     Args:
-        analyzers: those that are free.
+        stages: those that are free.
         config: which pictures, and how faces are cut out.
         whose: the face that is meant.
     """
 
-    def __init__(self, analyzers: Analyzers, config: PrepareConfig, whose: Whose) -> None:
-        self._analyzers = analyzers
+    def __init__(self, stages: VideoStages, config: PrepareConfig, whose: Whose) -> None:
+        self._stages = stages
         self._config = config
         self._whose = whose
         self.damaged = 0
@@ -81,7 +81,7 @@ class Faces:
         """Crops, times and landmarks of the face that is meant; None, and why."""
         if self._face is None:
             return None, self.trouble or "there are no pictures in it"
-        self._analyzers.give_back(self._face.analyzer)
+        self._stages.give_back(self._face.stage)
         if self.trouble and not self._face.pictures:
             return None, self.trouble
         return self._face.finish(self._whose)
@@ -94,7 +94,7 @@ class Faces:
             return
         image = piece.image
         if self._face is None:
-            self._face = MainFace(self._analyzers.take(), self._config.min_quality)
+            self._face = MainFace(self._stages.take(), self._config.min_quality)
         self._face.push(elapsed_ns, image)
 
 

@@ -22,6 +22,8 @@ APART_NS: Final = to_ns(2.5)
 however steadily it is late."""
 _GRID_NS: Final = to_ns(0.05)
 """The voice's window moves in steps of this, so that it holds still while delays jitter."""
+_OTHER_CLOCK_NS: Final = to_ns(6.0)
+"""Input that is stamped so far before what was said of a silence is of another clock."""
 _MOST_PATIENCE_NS: Final = to_ns(5.0)
 
 
@@ -205,7 +207,7 @@ class StepScheduler:
     def _ask(self, stamp_ns: int) -> None:
         newest_ns = self._waiting[-1] if self._waiting else self._last_ns
         if newest_ns is not None and stamp_ns <= newest_ns:
-            if not self._by_clock or stamp_ns > newest_ns - JUMP_NS:
+            if not self._by_clock or stamp_ns > newest_ns - _OTHER_CLOCK_NS:
                 return
             # What was said of the silence went by a clock that is not the sensor's.
             self._limiter.reset()

@@ -71,6 +71,8 @@ class VideoStage:
         self._restart = False
         self.stopwatch = stopwatch if stopwatch is not None else Stopwatch()
         self.counters = VideoCounters()
+        self.trouble = ""
+        """Why an image was refused last; empty if none was."""
         self.image: NDArray[Any] | None = None
         """The newest image that was looked at, (H, W, 3) BGR."""
 
@@ -114,6 +116,7 @@ class VideoStage:
                 picture = as_bgr(image() if callable(image) else image)
         except ImageError as error:
             self.counters.refused += 1
+            self.trouble = str(error)
             self._reporter.report(error.kind, f"{error}; left out")
             return None
         if self._restart:
@@ -139,6 +142,7 @@ class VideoStage:
         self._limiter.reset()
         self._analyzer.reset()
         self._restart = False
+        self.trouble = ""
         self.image = None
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
-from avemo_ros.data.main_face import Analyzers, MainFace
+from avemo_ros.data.main_face import MainFace, VideoStages
 from avemo_ros.data.media import PrepareConfig
 from avemo_ros.data.pictures import is_picture
 from avemo_ros.data.sound import SoundTrack, log_spectrogram
@@ -137,7 +137,7 @@ class _Worker:
 
     def __init__(self, config: PrepareConfig) -> None:
         self.config = config
-        self._analyzers = Analyzers(config.vision)
+        self._stages = VideoStages(config.vision)
 
     def spoil(self, job: _Job) -> dict[str, Features]:
         """The clip under each corruption."""
@@ -148,10 +148,7 @@ class _Worker:
         end_ns = None if item.end_s is None else to_ns(item.end_s)
         track = SoundTrack(start_ns, end_ns, self.config.audio) if listens else None
         views = (
-            {
-                name: MainFace(self._analyzers.take(), self.config.min_quality)
-                for name in ON_FACE
-            }
+            {name: MainFace(self._stages.take(), self.config.min_quality) for name in ON_FACE}
             if looks
             else {}
         )
@@ -184,7 +181,7 @@ class _Worker:
         for name in ON_FEATURES:
             if name in views:
                 result[name] = _with_faces(clean, views[name])
-                self._analyzers.give_back(views[name].analyzer)
+                self._stages.give_back(views[name].stage)
             elif name in ON_FACE or sound is None:
                 result[name] = clean
             else:
