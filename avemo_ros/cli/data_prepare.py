@@ -10,7 +10,7 @@ from typing import Final
 
 from avemo_ros.cli.options import read_options
 from avemo_ros.cli.outputs import check_outputs, write_json
-from avemo_ros.config import VisionConfig
+from avemo_ros.config import AudioConfig, VisionConfig
 from avemo_ros.data.media import KINDS, PARTS, PrepareConfig
 from avemo_ros.data.prepare import PrepareReport, fill_cache
 from avemo_ros.data.registry import DATASETS, list_items
@@ -68,6 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out pictures whose face quality is below this (default: %(default)s)",
     )
     parser.add_argument(
+        "--channel",
+        type=int,
+        default=defaults.audio.channel,
+        metavar="N",
+        help="channel of the sound that is heard, from 0; -1, the default, mixes all",
+    )
+    parser.add_argument(
         "--detect",
         action="store_true",
         help="look for the face in single pictures; without it they are taken as they are",
@@ -96,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         min_quality=args.min_quality,
         detect=args.detect,
         vision=VisionConfig(crop_size=args.crop_size),
+        audio=AudioConfig(channel=args.channel),
     )
     listing = list_items(args.name, args.root, **read_options(args.option))
     report = fill_cache(listing.items, config, args.cache, args.workers, frozenset(args.want))

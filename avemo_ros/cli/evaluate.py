@@ -12,6 +12,7 @@ from typing import Any, Final
 from avemo_ros.cli.evaluate_summary import summary
 from avemo_ros.cli.options import read_options
 from avemo_ros.cli.outputs import check_outputs, write_json
+from avemo_ros.config import AudioConfig
 from avemo_ros.data.media import PrepareConfig
 from avemo_ros.data.registry import DATASETS
 from avemo_ros.errors import ConfigError
@@ -129,6 +130,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pictures of a clip looked at a second; default: all",
     )
     how.add_argument(
+        "--channel",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="channel of the sound that is heard, from 0; default: the mix of all",
+    )
+    how.add_argument(
         "--window",
         type=float,
         default=WINDOW_S,
@@ -234,7 +242,11 @@ def _request(args: argparse.Namespace) -> Request:
         corruptions=args.corruptions,
         options=read_options(args.option),
         hearing=Hearing(args.window, args.frames, args.mirrored),
-        prepare=PrepareConfig(fps=args.fps, detect=args.dataset == "clips"),
+        prepare=PrepareConfig(
+            fps=args.fps,
+            detect=args.dataset == "clips",
+            audio=AudioConfig(channel=args.channel),
+        ),
         cache=args.cache,
         workers=args.workers,
         limit=args.limit,
