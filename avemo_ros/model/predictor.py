@@ -13,7 +13,8 @@ from torch import Tensor
 
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.folding import folded, has_fast_bfloat16, to_bfloat16
+from avemo_ros.model.folding import fold, folded, has_fast_bfloat16, to_bfloat16
+from avemo_ros.model.heap import give_back
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
 from avemo_ros.model.weights import find_weights, load_weights
@@ -56,8 +57,12 @@ class Predictor:
             WeightsError: the weights are missing, damaged or for another network.
             ConfigError: the device is not there.
         """
+        # For loading, too: more threads would rather wait for each other than help.
+        torch.set_num_threads(config.threads)
         loaded = load_weights(find_weights(config.weights))
-        self._set_up(loaded.network, loaded.model_id, config)
+        self._set_up(fold(loaded.network), loaded.model_id, config)
+        del loaded
+        give_back()
 
     @classmethod
     def from_network(
@@ -65,10 +70,10 @@ class Predictor:
     ) -> Predictor:
         """From a network at hand, e.g. an untrained one; the network itself is not changed."""
         made = cls.__new__(cls)
-        made._set_up(network, model_id, config or ModelConfig())  # noqa: SLF001 - of its own
+        made._set_up(folded(network), model_id, config or ModelConfig())  # noqa: SLF001 - its own
         return made
 
-    def _set_up(self, network: EmotionNet, model_id: str, config: ModelConfig) -> None:
+    def _set_up(self, ready: EmotionNet, model_id: str, config: ModelConfig) -> None:
         self.model_id = model_id
         """Name and version of the weights."""
         self.device = _device(config.device)
@@ -76,7 +81,6 @@ class Predictor:
         self._known_threads = threading.local()
         self.precision = _precision(config.precision, self.device)
         """Arithmetic of the convolutions, as chosen: 'float32' or 'bfloat16'."""
-        ready = folded(network)
         if self.precision == "bfloat16":
             to_bfloat16(ready)
         self._network = ready.to(self.device)
@@ -155,7 +159,7 @@ class Predictor:
             if speech is None:
                 log = self._network.face_log(vector)
                 return Prediction(_probabilities(log), 1.0, 0.0, frame_weights)
-            log, share = self._network.fuse(speech.vector, vector)
+            log, share = self._network.fuse(speech.vector, vector, speech.log_probabilities)
             face_share = float(share[0])
             return Prediction(_probabilities(log), face_share, 1.0 - face_share, frame_weights)
 
