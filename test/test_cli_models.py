@@ -10,6 +10,7 @@ from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.bundle import save_model
 from avemo_ros.model.classical import MACHINES
 from avemo_ros.model.kinds import KINDS
+from avemo_ros.model.live_kinds import LIVE_KINDS
 from avemo_ros.model.released import list_in_index
 
 
@@ -47,6 +48,7 @@ def test_models_of_every_task_are_listed_and_verified(
 def test_a_model_whose_specification_is_of_another_version_is_found_by_verifying_only(
     released: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delitem(LIVE_KINDS, "face_cnn")
     monkeypatch.delitem(KINDS, "face_cnn")
     assert models.run(parsed(models)) == 0
     assert models.run(parsed(models, "--verify")) == 2

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -212,3 +214,23 @@ def test_the_same_seed_gives_the_same_network() -> None:
     one, other = tiny.made(tiny.fused("fbp")), tiny.made(tiny.fused("fbp"))
     for name, tensor in one.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name])
+
+
+def test_the_robot_does_not_import_what_it_never_runs() -> None:
+    research = ["kinds", "research_makers", "vgg_face", "inception", "frame_lstm", "fused"]
+    names = [f"avemo_ros.model.{name}" for name in (*research, "units_mlp", "classical")]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys\n"
+            "from avemo_ros.config import ModelConfig\n"
+            "from avemo_ros.model.predictor import Predictor\n"
+            "Predictor(ModelConfig())\n"
+            f"print(*[name for name in {names} if name in sys.modules])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []

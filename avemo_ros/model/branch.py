@@ -123,5 +123,8 @@ def collapse(logits: Tensor) -> Tensor:
     columns = []
     for emotion in range(len(EMOTIONS)):
         members = [i for i, to in enumerate(SPEECH_TO_EMOTION) if to == emotion]
-        columns.append(torch.logsumexp(logits[:, members], dim=1))
+        alone = len(members) == 1
+        columns.append(
+            logits[:, members[0]] if alone else torch.logsumexp(logits[:, members], dim=1)
+        )
     return torch.stack(columns, dim=1)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from avemo_ros.model.audio_fcn import AudioFCN
 
@@ -19,19 +19,33 @@ Network = TypeVar("Network", bound=nn.Module)
 def folded(network: Network) -> Network:
     """A copy in eval mode with batch norm folded into the convolutions, laid out for the
     CPU's kernels."""
-    copied = copy.deepcopy(network)
-    copied.eval().requires_grad_(False)
-    for module in list(copied.modules()):
+    return fold(copy.deepcopy(network))
+
+
+def fold(network: Network) -> Network:
+    """As `folded`, but the network itself is changed, and returned."""
+    network.eval().requires_grad_(False)
+    for module in list(network.modules()):
         _fold(module)
-    return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _fold(module: nn.Module) -> None:
     """Fold each batch norm of a module that directly follows a convolution of its."""
     named = list(module.named_children())
-    for (name, layer), (after, norm) in pairwise(named):
+    for (_, layer), (after, norm) in pairwise(named):
         if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(module, name, fuse_conv_bn_eval(layer, norm))
+            assert norm.running_mean is not None  # our networks keep statistics
+            assert norm.running_var is not None
+            layer.weight, layer.bias = fuse_conv_bn_weights(
+                layer.weight,
+                layer.bias,
+                norm.running_mean,
+                norm.running_var,
+                norm.eps,
+                norm.weight,
+                norm.bias,
+            )
             setattr(module, after, nn.Identity())
 
 

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.model.audio_fcn import CHANNELS, FRONTS, NORMS, POOLS
-from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.makers import (
-    Values,
+from avemo_ros.model.kind import FACE_END, SHARPNESS, Kind, classes, dropout
+from avemo_ros.model.live_kinds import LIVE_KINDS
+from avemo_ros.model.research_makers import (
     make_adaptive_fbp,
     make_concat,
     make_decision,
     make_face_attention,
-    make_face_cnn,
     make_fbp,
     make_inception,
-    make_live,
     make_multilevel_fbp,
-    make_speech_fcn,
     make_units,
     make_vgg_face,
     make_vgg_lstm,
 )
-from avemo_ros.model.network import FUSIONS
 from avemo_ros.model.spec import (
     Choice,
     File,
@@ -38,52 +31,13 @@ from avemo_ros.model.spec import (
 )
 from avemo_ros.model.vgg_face import FULL
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of model."""
-
-    name: str
-    text: str
-    """What it is, in a sentence."""
-    options: tuple[Option, ...]
-    make: Callable[[Values], EmotionModel]
-    """From checked values of all options, with the parts already made (`makers.py`)."""
-
-
-_SHARPNESS: Final = Number(
-    "sharpness", 0.3, "lambda of the softmax attention; 0 is the plain mean.", 0.0, 1.0
-)
-
-
-def _classes(default: str) -> Choice:
-    text = "Names of the logits: emotions (7), or speech (8: calm apart from neutral)."
-    return Choice("classes", default, text, ("emotions", "speech"))
-
-
-def _dropout(default: float, text: str, name: str = "dropout") -> Number:
-    return Number(name, default, text, 0.0, 0.9)
-
-
-_FRAMES: Final = Choice(
-    "attention",
-    "softmax",
-    "How frames are joined: softmax attention (Zhang et al.) or the plain mean.",
-    ("softmax", "mean"),
-)
-_FACE_END: Final = (
-    _FRAMES,
-    _SHARPNESS,
-    _dropout(0.2, "Before the head."),
-    _classes("emotions"),
-)
 _CNNS: Final = ("face_cnn", "vgg_face", "inception")
 _FACES: Final = (*_CNNS, "face_attention", "vgg_lstm")
 
 
 def _parts(default: str) -> tuple[Option, ...]:
     return (
-        _classes(default),
+        classes(default),
         Part("audio", ModelSpec("speech_fcn"), "The voice's part.", ("speech_fcn",)),
         Part(
             "visual",
@@ -99,52 +53,16 @@ _FBP: Final = (
     *_parts("speech"),
     Whole("outputs", 64, "o: length of the pooled vector.", 1, 4096),
     Whole("factors", 4, "k: products summed for each output.", 1, 64),
-    _dropout(0.1, "Of the products."),
+    dropout(0.1, "Of the products."),
     Number("eps", 1e-4, "Keeps the slope of the signed root finite.", 1e-8, 1e-1),
-    _dropout(0.0, "Before the head.", "head_dropout"),
+    dropout(0.0, "Before the head.", "head_dropout"),
     Flag(
         "decisions",
         False,
         "Add the log-probabilities of both parts to the logits; training starts at their sum.",
     ),
 )
-_ALL: Final = (
-    Kind(
-        "speech_fcn",
-        "Attention FCN over the spectrogram (Zhang et al. 2018).",
-        (
-            Choice("front", "log", "Channels made of the log spectrogram.", FRONTS),
-            Numbers(
-                "channels",
-                "torchvision",
-                "Of the five convolutions: torchvision's AlexNet, or that of the paper.",
-                1,
-                1024,
-                (5, 5),
-                words=CHANNELS,
-            ),
-            Choice("norm", "batch", "Normalisation; local is AlexNet's (LRN).", NORMS),
-            Whole("local_size", 0, "Channels that LRN looks at; 0: all.", 0, 1024),
-            Choice("attention", "cells", "Over cells (2-D), over time (1-D), or none.", POOLS),
-            _SHARPNESS,
-            Flag("statistics", False, "Pool the cells' deviation beside their mean."),
-            _dropout(0.3, "Before the head."),
-            _classes("speech"),
-            File("imagenet", "", "Start: state dict of torchvision's AlexNet."),
-        ),
-        make_speech_fcn,
-    ),
-    Kind(
-        "face_cnn",
-        "Light residual CNN on 48 px faces, frames joined by attention; for robots.",
-        (
-            Numbers("widths", (48, 96, 192, 256), "Of the stages.", 1, 1024, (1, 6)),
-            Numbers("blocks", (2, 2, 2, 1), "In each stage.", 1, 16, (1, 6)),
-            Whole("stem", 32, "Channels of the first convolution.", 1, 256),
-            *_FACE_END,
-        ),
-        make_face_cnn,
-    ),
+_RESEARCH: Final = (
     Kind(
         "vgg_face",
         "VGG16 on faces (VGG-Face, Parkhi et al. 2015), frames joined by attention.",
@@ -154,7 +72,7 @@ _ALL: Final = (
             Choice("norm", "none", "Normalisation; VGG16 has none.", ("none", "batch")),
             Whole("side", 224, "Of the pictures [pixels].", 32, 224, 32),
             File("published", "", "Start: published VGG-Face weights."),
-            *_FACE_END,
+            *FACE_END,
         ),
         make_vgg_face,
     ),
@@ -167,7 +85,7 @@ _ALL: Final = (
             ),
             Numbers("blocks", (1, 2, 2), "In each group.", 1, 16, (1, 6)),
             Whole("stem", 32, "Channels of the first convolution.", 1, 256),
-            *_FACE_END,
+            *FACE_END,
         ),
         make_inception,
     ),
@@ -175,11 +93,11 @@ _ALL: Final = (
         "vgg_lstm",
         "CNN features through an LSTM, frames shuffled in training (Liu et al. 2018).",
         (
-            _classes("emotions"),
+            classes("emotions"),
             Part("frames", ModelSpec("vgg_face"), "CNN of single frames.", _CNNS, ("classes",)),
             Whole("hidden", 128, "Width of the LSTM.", 1, 4096),
             Whole("layers", 1, "Of the LSTM.", 1, 4),
-            _dropout(0.5, "Before the LSTM and before the head."),
+            dropout(0.5, "Before the LSTM and before the head."),
             Flag("shuffle", True, "Frames in random order in training."),
         ),
         make_vgg_lstm,
@@ -189,7 +107,7 @@ _ALL: Final = (
         "Any frame CNN with attention over frames: mean, softmax (Zhang et al.), or self and "
         "relation (FAN).",
         (
-            _classes("emotions"),
+            classes("emotions"),
             Part("frames", ModelSpec("face_cnn"), "CNN of single frames.", _CNNS, ("classes",)),
             Choice(
                 "attention",
@@ -197,9 +115,9 @@ _ALL: Final = (
                 "Over frames.",
                 ("mean", "softmax", "self", "relation"),
             ),
-            _SHARPNESS,
-            _dropout(0.5, "Before self- and relation-attention.", "attention_dropout"),
-            _dropout(0.6, "Before the head."),
+            SHARPNESS,
+            dropout(0.5, "Before self- and relation-attention.", "attention_dropout"),
+            dropout(0.6, "Before the head."),
         ),
         make_face_attention,
     ),
@@ -208,9 +126,9 @@ _ALL: Final = (
         "Dense layers over 35 facial action units.",
         (
             Numbers("hidden", (64,), "Widths of hidden layers; may be none.", 1, 4096, (0, 4)),
-            _dropout(0.3, "After each hidden layer."),
-            _dropout(0.1, "Of the units.", "input_dropout"),
-            _classes("speech"),
+            dropout(0.3, "After each hidden layer."),
+            dropout(0.1, "Of the units.", "input_dropout"),
+            classes("speech"),
         ),
         make_units,
     ),
@@ -220,7 +138,7 @@ _ALL: Final = (
         (
             *_parts("speech"),
             Whole("hidden", 64, "Width of the hidden layer; 0: none.", 0, 4096),
-            _dropout(0.3, "Before each dense layer."),
+            dropout(0.3, "Before each dense layer."),
         ),
         make_concat,
     ),
@@ -259,28 +177,6 @@ _ALL: Final = (
         ),
         make_multilevel_fbp,
     ),
-    Kind(
-        "live",
-        "What the robot runs: log-probabilities of light face CNN and speech FCN, weighed by a "
-        "gate.",
-        (
-            Part(
-                "face",
-                ModelSpec("face_cnn"),
-                "The face's part.",
-                ("face_cnn", "inception"),
-            ),
-            Part("speech", ModelSpec("speech_fcn"), "The voice's part.", ("speech_fcn",)),
-            Choice(
-                "fusion",
-                "vectors",
-                "vectors: the gate reads both vectors, and FBP of them is added; evidence: it "
-                "reads the log-probabilities; clarity: these, and how clear the voice is.",
-                FUSIONS,
-            ),
-        ),
-        make_live,
-    ),
 )
-KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in _ALL}
-"""Kinds of networks by name."""
+KINDS: Final[dict[str, Kind]] = LIVE_KINDS | {kind.name: kind for kind in _RESEARCH}
+"""By name."""

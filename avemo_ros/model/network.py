@@ -185,8 +185,18 @@ class EmotionNet(nn.Module):
         logits = collapse(self.speech.classify(heard[:, : self.speech.width]))
         return torch.log_softmax(logits / self.speech_temperature, 1)
 
-    def fuse(self, speech: Tensor, face: Tensor) -> tuple[Tensor, Tensor]:
+    def fuse(
+        self, speech: Tensor, face: Tensor, speech_log: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What `listen` gives and face vectors to calibrated log-probabilities (B, 7) and face
-        shares (B,)."""
-        fused = self.fusion(speech, face, self.speech_log(speech), self.face_log(face))
+        shares (B,).
+
+        Args:
+            speech: (B, heard width).
+            face: (B, face width).
+            speech_log: what `speech_log` makes of `speech`, where that is known already.
+        """
+        if speech_log is None:
+            speech_log = self.speech_log(speech)
+        fused = self.fusion(speech, face, speech_log, self.face_log(face))
         return torch.log_softmax(fused.logits / self.fused_temperature, 1), fused.face_share

@@ -111,7 +111,8 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
             f"weights file {path} is for another network: {'; '.join(differences[:3])}{more}"
         )
     state = {name: tensor.float() for name, tensor in tensors.items()}
-    network.load_state_dict(state, strict=False)
+    # Not copied once more: at the start that is a tenth of a second.
+    network.load_state_dict(state, strict=False, assign=True)
 
 
 def check_finite(what: str, tensors: Mapping[str, Tensor]) -> None:

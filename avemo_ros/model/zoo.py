@@ -9,7 +9,8 @@ from torch import nn
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.kinds import KINDS
+from avemo_ros.model.kind import Kind
+from avemo_ros.model.live_kinds import LIVE_KINDS
 from avemo_ros.model.spec import ModelSpec, Part
 from avemo_ros.model.unimodal import Unimodal
 
@@ -25,9 +26,9 @@ def check(spec: ModelSpec, where: str = "model") -> ModelSpec:
         ConfigError: the kind or an option is not known, or a value is not allowed; the message
             names parameter, value and what is allowed.
     """
-    if spec.kind not in KINDS:
+    kind = _kind_of(spec)
+    if kind is None:
         raise ConfigError(f"{where}.kind", spec.kind, _kinds(spec.kind, where))
-    kind = KINDS[spec.kind]
     names = [option.name for option in kind.options]
     for name, value in spec.options.items():
         if name not in names:
@@ -49,9 +50,21 @@ def check(spec: ModelSpec, where: str = "model") -> ModelSpec:
     return ModelSpec(spec.kind, values)
 
 
+def _kind_of(spec: ModelSpec) -> Kind | None:
+    """The kind that a specification names; None where there is none of this name."""
+    return LIVE_KINDS.get(spec.kind) or _all_kinds().get(spec.kind)
+
+
+def _all_kinds() -> dict[str, Kind]:
+    # Only when one is named that is not the robot's: a robot need not load the others.
+    from avemo_ros.model.kinds import KINDS
+
+    return KINDS
+
+
 def _kinds(given: str, where: str) -> str:
     """What is allowed instead of a kind; a whole model may also be no network."""
-    names = list(KINDS)
+    names = list(_all_kinds())
     if where == "model":
         from avemo_ros.model.classical import KINDS as OTHERS
 
@@ -63,9 +76,11 @@ def _kinds(given: str, where: str) -> str:
 
 def lasting(spec: ModelSpec) -> ModelSpec:
     """A checked specification without what only says how training starts."""
+    kind = _kind_of(spec)
+    assert kind is not None  # it is checked
     options = {
         option.name: lasting(value) if isinstance(value, ModelSpec) else value
-        for option in KINDS[spec.kind].options
+        for option in kind.options
         if option.lasting
         for value in (spec.options[option.name],)
     }
@@ -95,12 +110,14 @@ def start_notes(model: nn.Module) -> tuple[str, ...]:
 
 
 def _make(spec: ModelSpec, where: str) -> EmotionModel:
+    kind = _kind_of(spec)
+    assert kind is not None  # it is checked
     try:
         values = {
             name: _make(value, name) if isinstance(value, ModelSpec) else value
             for name, value in spec.options.items()
         }
-        return KINDS[spec.kind].make(values)
+        return kind.make(values)
     except ConfigError as error:
         # Makers name an option alone; they do not know what they are part of.
         raise ConfigError(f"{where}.{error.name}", error.value, error.allowed) from None

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from avemo_ros.clock import to_ns
 from avemo_ros.config import VisionConfig
 from avemo_ros.vision.alignment import align, eyes_of_keypoints, eyes_of_mesh, mouth_opening
+from avemo_ros.vision.assignment import assign
 from avemo_ros.vision.detector import Detection, FaceDetector
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 from avemo_ros.vision.mesh import FaceMesh, Region
@@ -260,14 +260,10 @@ def _is_small(box: Box) -> bool:
 
 def _pairs(faces: list[_Face], detections: list[Detection]) -> list[tuple[_Face, Detection]]:
     """Which detection is of which followed face, one to one."""
-    if not faces or not detections:
-        return []
-    shares = np.array(
-        [[overlap(face.box, item.box)[0] for item in detections] for face in faces]
-    )
-    rows, columns = linear_sum_assignment(-shares)
+    shares = [[overlap(face.box, item.box)[0] for item in detections] for face in faces]
+    pairs = assign([[-share for share in row] for row in shares])
     return [
         (faces[row], detections[column])
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-        if shares[row, column] >= _SAME
+        for row, column in pairs
+        if shares[row][column] >= _SAME
     ]

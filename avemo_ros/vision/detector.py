@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from mediapipe.python import packet_getter
 from numpy.typing import NDArray
 
+from avemo_ros.vision.bare_mediapipe import packet_getter
 from avemo_ros.vision.face import Box
 from avemo_ros.vision.graph import Graph, letterbox
 

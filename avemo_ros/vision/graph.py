@@ -15,17 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros.vision.bare_mediapipe import (
+    calculator_pb2,
+    mediapipe,
+    packet_creator,
+    resource_util,
+    text_format,
+)
 from avemo_ros.vision.warp import halved
-
-# Before MediaPipe is imported: its C++ side reads these once.
-os.environ.setdefault("GLOG_minloglevel", "2")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import mediapipe
-from google.protobuf import text_format
-from mediapipe.framework import calculator_pb2
-from mediapipe.python import packet_creator
-from mediapipe.python._framework_bindings import resource_util
 
 # There is one for the whole process.
 _stderr: Final = Lock()

@@ -8,12 +8,9 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-
-# Registers the options' extension, which the graph's text names.
-from mediapipe.calculators.tensor import tensor_converter_calculator_pb2  # noqa: F401
-from mediapipe.python import packet_getter
 from numpy.typing import NDArray
 
+from avemo_ros.vision.bare_mediapipe import packet_getter
 from avemo_ros.vision.face import LANDMARKS
 from avemo_ros.vision.graph import Graph
 from avemo_ros.vision.warp import back, cut, similarity

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-import numpy as np
-from scipy.optimize import linear_sum_assignment
-
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.timing import Interval
+from avemo_ros.vision.assignment import assign
 from avemo_ros.vision.face import Box
 
 _OVERLAP: Final = 0.45
@@ -152,12 +150,11 @@ class Tracker:
         if not self._tracks or not faces:
             return []
         expected = [track.expected(stamp_ns) for track in self._tracks]
-        costs = np.array([[_cost(box, face.box) for face in faces] for box in expected])
-        rows, columns = linear_sum_assignment(costs)
+        costs = [[_cost(box, face.box) for face in faces] for box in expected]
         return [
             (self._tracks[row], faces[column])
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-            if costs[row, column] < _NO_MATCH
+            for row, column in assign(costs)
+            if costs[row][column] < _NO_MATCH
         ]
 
 
