@@ -278,8 +278,8 @@ LOST = (
     ("states", "dropped"),
     ("states", "late_frames"),
 )
-"""Counters of pictures that came and were not used though they had their turn."""
-SKIPPED = (("states", "skipped_hops"),)
+"""Counters of images that came and were not used though they were due."""
+SKIPPED = (("states", "behind"),)
 
 
 def live(watcher: Watcher, clip: Path, seconds: float, bar: tqdm[Any]) -> dict[str, Any]:

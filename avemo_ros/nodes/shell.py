@@ -20,7 +20,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from avemo_ros.config import PipelineConfig
+from avemo_ros.config import RETIRED, PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.nodes import memory, qos
 from avemo_ros.nodes.ending import Ending
@@ -90,6 +90,8 @@ class ManagedNode(LifecycleNode):
         declare(self, [*self._own, *self._core])
         for given, closest in unknown(self, self._own).items():
             hint = f"; did you mean '{closest}'?" if closest else ""
+            if given in RETIRED:
+                hint = f"; it takes {RETIRED[given]}"
             self.get_logger().warning(
                 f"parameter '{given}' is not known and has no effect{hint}"
             )

@@ -13,10 +13,11 @@ from typing import IO
 from avemo_ros.clock import to_s
 from avemo_ros.sink.atomic import OutputError, replaced
 from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.state.fields import plain_fields
 
 
 def record(estimate: EmotionEstimate, *, attended: bool, start_ns: int) -> dict[str, object]:
-    """One estimate as plain values.
+    """One estimate as plain values, named as the fields of `EmotionState.msg`.
 
     Args:
         estimate: what is claimed of one person.
@@ -24,37 +25,30 @@ def record(estimate: EmotionEstimate, *, attended: bool, start_ns: int) -> dict[
         start_ns: sensor time that counts as 0 [ns]: the start of the file or stream.
     """
     box = estimate.box
+    fields = plain_fields(estimate)
+    labels, shares = fields.pop("labels"), fields.pop("probabilities")
+    del fields["box_valid"]
     return {
-        "t": round(to_s(estimate.stamp_ns - start_ns), 6),
-        "window_start": round(to_s(estimate.window_start_ns - start_ns), 6),
-        "person_id": estimate.person_id,
-        "face_id": estimate.face_id,
-        "voice_id": estimate.voice_id,
-        "label": estimate.label,
-        "confidence": round(estimate.confidence, 6),
+        "t": _rounded(to_s(estimate.stamp_ns - start_ns)),
+        "window_start": _rounded(to_s(estimate.window_start_ns - start_ns)),
+        **{name: _rounded(value) for name, value in fields.items()},
         "probabilities": (
-            {
-                label: round(share, 6)
-                for label, share in zip(estimate.labels, estimate.probabilities, strict=True)
-            }
-            if estimate.probabilities
+            {label: _rounded(share) for label, share in zip(labels, shares, strict=True)}
+            if shares
             else None
         ),
         "status": estimate.status.name,
-        "face_share": round(estimate.face_share, 6),
-        "voice_share": round(estimate.voice_share, 6),
         "box": (
             None
             if box is None
-            else [round(value, 6) for value in (box.x, box.y, box.width, box.height)]
+            else [_rounded(value) for value in (box.x, box.y, box.width, box.height)]
         ),
-        "speaking": estimate.speaking,
         "attended": attended,
-        "valence": round(estimate.valence, 6),
-        "arousal": round(estimate.arousal, 6),
-        "valence_arousal_valid": estimate.valence_arousal_valid,
-        "model_id": estimate.model_id,
     }
+
+
+def _rounded(value: object) -> object:
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def records(hop: Hop, start_ns: int) -> Iterator[dict[str, object]]:
