@@ -8,10 +8,12 @@ import torch
 
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.batch import Batch
+from avemo_ros.model.bundle import load_model
 from avemo_ros.model.export import TOLERANCE, difference, export_model
 from avemo_ros.model.folding import folded, to_bfloat16
 from avemo_ros.model.live import LiveModel
 from avemo_ros.model.pieces import pieces
+from avemo_ros.model.released import find_weights
 from avemo_ros.model.speed import bench, bench_robot
 
 
@@ -149,11 +151,14 @@ def test_every_runtime_is_measured_for_every_part(tmp_path: Path) -> None:
     assert torch.get_num_threads() == threads
 
 
-def test_the_robots_calls_are_measured_in_both_precisions() -> None:
-    model = tiny.made(tiny.LIVE)
+@pytest.mark.parametrize("onnx", [True, False])
+def test_the_robots_calls_are_measured_in_every_runtime_there_is(onnx: bool) -> None:
+    weights = find_weights("avemo-0.3")
+    model = load_model(weights).model
     assert isinstance(model, LiveModel)
-    speeds = bench_robot(model.network, rounds=2)
-    assert [one.runtime for one in speeds] == ["float32", "bfloat16"] * 4
+    speeds = bench_robot(model.network, rounds=2, weights=weights if onnx else None)
+    runtimes = ["float32", "bfloat16", *(["onnxruntime"] if onnx else [])]
+    assert [one.runtime for one in speeds] == runtimes * 4
     assert len({one.piece for one in speeds}) == 4
     assert all(one.ms > 0 for one in speeds)
 

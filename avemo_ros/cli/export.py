@@ -18,6 +18,7 @@ from avemo_ros.model.export import (
 )
 from avemo_ros.model.folding import has_fast_bfloat16
 from avemo_ros.model.live import LiveModel
+from avemo_ros.model.released import onnx_files
 from avemo_ros.model.speed import Speed, bench, bench_robot
 
 DONE: Final = 0
@@ -80,9 +81,10 @@ def run(args: argparse.Namespace) -> int:
             print(f"divide the logits by the temperature {loaded.temperature:.4f}")
     if args.bench:
         if isinstance(loaded.model, LiveModel):
-            _print(bench_robot(loaded.model.network, args.rounds))
+            there = all(one.is_file() for one in onnx_files(path).values())
+            _print(bench_robot(loaded.model.network, args.rounds, path if there else None))
             taken = "bfloat16" if has_fast_bfloat16() else "float32"
-            print(f"on this CPU model.precision auto takes {taken}\n")
+            print(f"on this CPU model.precision auto takes {taken} with PyTorch\n")
         with tempfile.TemporaryDirectory() as folder:
             _print(bench(loaded.model, Path(folder), args.rounds))
     return DONE

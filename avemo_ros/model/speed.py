@@ -63,18 +63,25 @@ def bench(model: EmotionModel, folder: Path, rounds: int = 40) -> list[Speed]:
         ]
 
 
-def bench_robot(network: EmotionNet, rounds: int = 40) -> list[Speed]:
-    """Time the calls of the live estimator in both precisions, on one thread, in turns.
+def bench_robot(
+    network: EmotionNet, rounds: int = 40, weights: Path | None = None
+) -> list[Speed]:
+    """Time the calls of the live estimator, on one thread, in turns.
+
+    PyTorch in both precisions and, if given, the ONNX files.
 
     Args:
         network: of a live model; not changed.
         rounds: calls of each.
+        weights: its file, with ONNX files beside it; None: PyTorch alone.
     """
-    kinds = ("float32", "bfloat16")
     robots = {
         kind: Predictor.from_network(network, kind, ModelConfig(precision=kind))
-        for kind in kinds
+        for kind in ("float32", "bfloat16")
     }
+    if weights is not None:
+        config = ModelConfig(weights=str(weights), runtime="onnxruntime")
+        robots["onnxruntime"] = Predictor(config)
     chance = np.random.default_rng(0)
     crops = list(chance.integers(0, 256, (4, 96, 96), np.uint8))
     sound = chance.uniform(-90, -10, (_LIVE["columns"], BINS)).astype(np.float32)
@@ -91,7 +98,7 @@ def bench_robot(network: EmotionNet, rounds: int = 40) -> list[Speed]:
             speed
             for name, call in calls.items()
             for speed in _in_turns(
-                name, {kind: partial(call, robots[kind]) for kind in kinds}, rounds
+                name, {kind: partial(call, robot) for kind, robot in robots.items()}, rounds
             )
         ]
 
