@@ -34,9 +34,6 @@ _AGES: Final = 15
 """Newest ages from which the usual one is taken."""
 _STUCK: Final = 30
 """So many stamps in a row that do not rise are a driver that does not stamp."""
-_DRIFT_SHARE: Final = 0.01
-_ANCHOR_NS: Final = to_ns(0.2)
-"""Sound without stamps that arrives this far from its turn starts from its arrival again."""
 _INTERVALS: Final = 9
 _PATIENCE: Final = 2.5
 """A stream is late when nothing came for so many of its usual intervals."""
@@ -288,30 +285,6 @@ class StampFilter:
             f"{self._parameter}:=arrival goes by the time of arrival, max_input_age_s:=0 "
             "accepts any stamp"
         )
-
-
-class ArrivalClock:
-    """Stamps for sound without any: arrival times, freed of their jitter by the count of
-    samples."""
-
-    def __init__(self) -> None:
-        self._next_ns: int | None = None
-
-    def stamp(self, arrival_ns: int, length_ns: int) -> int:
-        """Sensor time of the first sample of a block [ns].
-
-        Args:
-            arrival_ns: when the whole block was there [ns].
-            length_ns: how long it is [ns].
-        """
-        arrived = arrival_ns - length_ns
-        expected = self._next_ns
-        if expected is None or abs(arrived - expected) > _ANCHOR_NS:
-            expected = arrived
-        else:
-            expected += round(_DRIFT_SHARE * (arrived - expected))
-        self._next_ns = expected + length_ns
-        return expected
 
 
 def span(seconds: float) -> str:

@@ -82,12 +82,14 @@ def test_the_scripted_parts_of_a_live_model_answer_as_the_robot(tmp_path: Path) 
     with torch.inference_mode():
         embeddings = face(pictures).unsqueeze(0)
         vector, said = speech(heard)
-        log, share = fusion(vector, embeddings)
+        log, share, weights = fusion(vector, embeddings)
+        face_log, _ = alone(embeddings)
         both = model(Batch(faces=pictures.unsqueeze(0), speech=heard))
         assert torch.allclose(log, both.logits, atol=1e-4)
         assert torch.allclose(share, both.face_share, atol=1e-4)
         assert torch.allclose(said, both.parts["audio"], atol=1e-4)
-        assert torch.allclose(alone(embeddings), both.parts["face"], atol=1e-4)
+        assert torch.allclose(face_log, both.parts["face"], atol=1e-4)
+        assert weights.sum() == pytest.approx(1.0, abs=1e-5)
 
 
 def test_an_answer_that_differs_or_has_another_shape_is_noticed() -> None:

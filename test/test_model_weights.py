@@ -227,9 +227,9 @@ def test_nothing_is_predicted_from_what_is_not_finite(network: EmotionNet) -> No
         predictor.speech_evidence(sound)
     faces[1, 3] = np.nan
     for heard in (None, evidence):
-        with pytest.raises(PredictionError, match="answer is not finite"):
+        with pytest.raises(PredictionError, match="answer of the network is not finite"):
             predictor.predict(faces, heard)
     unheard = SpeechEvidence(evidence.vector * np.nan, evidence.log_probabilities * np.nan)
     for seen in (None, faces[:1]):
-        with pytest.raises(PredictionError, match="answer is not finite"):
+        with pytest.raises(PredictionError, match="answer of the network is not finite"):
             predictor.predict(seen, unheard)

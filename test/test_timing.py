@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from avemo_ros.clock import to_ns
-from avemo_ros.timing import ArrivalClock, Interval, RateLimiter, StampFilter, Verdict
+from avemo_ros.timing import Interval, RateLimiter, StampFilter, Verdict
 
 DAY_NS = to_ns(1_700_000_000.0)
 
@@ -205,11 +205,3 @@ def test_patience_grows_with_the_interval_and_no_outlier_decides_it() -> None:
     for k in range(20):
         interval.add(to_ns(1000.0 + k / 30))
     assert interval.patience_ns(to_ns(0.7), to_ns(5.0)) == to_ns(0.7)
-
-
-def test_arrival_stamps_lose_their_jitter_and_follow_a_pause() -> None:
-    clock, noise, length = ArrivalClock(), random.Random(5), to_ns(0.02)
-    arrivals = [to_ns(1.0 + 0.02 * k) + noise.randrange(0, 5_000_000) for k in range(100)]
-    stamps = [clock.stamp(arrival, length) for arrival in arrivals]
-    assert np.abs(np.diff(stamps) - length).max() < 150_000
-    assert clock.stamp(to_ns(10.0), length) == to_ns(10.0) - length

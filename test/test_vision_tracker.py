@@ -112,9 +112,20 @@ def test_a_long_miss_ends_the_id_for_good(tracker: Tracker) -> None:
 
 def test_a_miss_of_exactly_the_timeout_keeps_the_id(tracker: Tracker) -> None:
     timeout_ns = to_ns(0.7)
-    tracker.update(0, [face("ann", 0.5)])
-    assert tracker.update(timeout_ns, [face("ann", 0.5)])[0][0] == "f0001"
-    assert tracker.update(2 * timeout_ns + 1, [face("ann", 0.5)])[0][0] == "f0002"
+
+    def seen_at(stamp_ns: int) -> str:
+        return tracker.update(stamp_ns, [face("ann", 0.5)])[0][0]
+
+    for k in range(10):
+        assert seen_at(to_ns(k / 15)) == "f0001"
+    last_ns = to_ns(9 / 15)
+    assert seen_at(last_ns + timeout_ns) == "f0001"
+    assert seen_at(last_ns + 2 * timeout_ns + 1) == "f0002"
+
+
+def test_images_that_come_slowly_do_not_end_ids(tracker: Tracker) -> None:
+    ids = {tracker.update(to_ns(k), [face("ann", 0.5)])[0][0] for k in range(20)}
+    assert ids == {"f0001"}
 
 
 def test_a_moving_face_is_found_again_where_it_was_going(tracker: Tracker) -> None:

@@ -9,7 +9,6 @@ from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag import content
 from avemo_ros.bag.sound import SoundFormat, length_ns, own_format, samples_of
 from avemo_ros.errors import AudioFormatError
-from avemo_ros.timing import ArrivalClock
 
 
 class SoundStream:
@@ -22,7 +21,6 @@ class SoundStream:
 
     def __init__(self, form: SoundFormat | None, no_stamp: Callable[[str], None]) -> None:
         self.form = form
-        self._arrivals = ArrivalClock()
         self._no_stamp = no_stamp
 
     def block(self, topic: str, message: Any, log_ns: int) -> AudioBlock:
@@ -41,5 +39,5 @@ class SoundStream:
             if stamp_ns <= 0:
                 self._no_stamp(topic)
         if stamp_ns <= 0:
-            stamp_ns = self._arrivals.stamp(log_ns, length_ns(samples, form))
+            stamp_ns = log_ns - length_ns(samples, form)
         return AudioBlock(stamp_ns, form.rate, samples)

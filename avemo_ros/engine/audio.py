@@ -13,7 +13,7 @@ from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import AudioConfig, InputConfig
 from avemo_ros.errors import AudioFormatError
 from avemo_ros.stopwatch import Stopwatch
-from avemo_ros.timing import ArrivalClock, Reporter, StampFilter
+from avemo_ros.timing import Reporter, StampFilter
 
 
 class AudioStage:
@@ -54,7 +54,6 @@ class AudioStage:
             advice=advice,
         )
         self._by_arrival = inputs.audio_stamps == "arrival"
-        self._arrivals = ArrivalClock()
         self._buffer = SpeechBuffer(config)
         self.mute = Mute()
         """Told when the robot speaks; may be told on another thread."""
@@ -94,7 +93,8 @@ class AudioStage:
                 self._reporter.once(
                     "no stamp", "header.stamp is zero; the time of arrival is used instead"
                 )
-            stamp_ns = self._arrivals.stamp(arrival_ns, lasts_ns)
+            # Jitter is left in: `SampleClock` tells it from losses.
+            stamp_ns = arrival_ns - lasts_ns
         else:
             # The newest sample must not be of the future, so it is its time that is judged.
             admission = self._stamps.admit(block.stamp_ns + lasts_ns, arrival_ns)
@@ -125,7 +125,6 @@ class AudioStage:
     def reset(self) -> None:
         """Forget the stream, and that the robot spoke."""
         self._stamps.reset()
-        self._arrivals = ArrivalClock()
         self._buffer.reset()
         self.mute.reset()
 
