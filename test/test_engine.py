@@ -314,6 +314,22 @@ def test_one_block_with_a_wrong_stamp_costs_no_window(off_s: float) -> None:
     assert columns > 580
 
 
+@pytest.mark.parametrize("block_s", [0.02, 0.256, 1.0])
+def test_blocks_that_are_stamped_when_they_are_full_are_not_of_the_future(
+    block_s: float,
+) -> None:
+    blocks = blocks_of(6.0, block_s)
+    stage, _ = heard([])
+    chunks = []
+    for block in blocks:
+        full_ns = block.stamp_ns + to_ns(block_s)
+        chunks += stage.push(replace(block, stamp_ns=full_ns), full_ns)
+    assert sum(len(chunk.speech) for chunk in chunks) > 580
+    assert stage.counters.restarts == 0
+    last_ns = blocks[-1].stamp_ns + to_ns(block_s)
+    assert last_ns - to_ns(0.1) < chunks[-1].end_ns <= last_ns
+
+
 def test_after_reset_the_robot_is_not_deaf() -> None:
     """It was deactivated while the robot spoke, and did not hear that this ended."""
     blocks = blocks_of(4.0)

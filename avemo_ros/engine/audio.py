@@ -96,11 +96,13 @@ class AudioStage:
             # Jitter is left in: `SampleClock` tells it from losses.
             stamp_ns = arrival_ns - lasts_ns
         else:
-            # The newest sample must not be of the future, so it is its time that is judged.
-            admission = self._stamps.admit(block.stamp_ns + lasts_ns, arrival_ns)
+            admission = self._stamps.admit(block.stamp_ns, arrival_ns)
             if not admission.usable:
                 return []
-            stamp_ns = admission.stamp_ns - lasts_ns
+            stamp_ns = admission.stamp_ns
+            if arrival_ns > 0:
+                # A driver that stamps a block when it is full means its end.
+                stamp_ns = min(stamp_ns, arrival_ns - lasts_ns)
         before = self.counters.sanitised
         try:
             with self.stopwatch.measure("audio"):
