@@ -87,7 +87,7 @@ def spoiled(message: Any, field: str) -> Any:
 def test_nothing_is_claimed_from_tracks_and_chunks_that_are_not_finite(
     start_graph: Start,
 ) -> None:
-    graph = start_graph(*ros.QUICK)
+    graph = start_graph("emotion.warm_up_s:=0.3", "emotion.min_confidence:=0.0")
     states = graph.collect(ros.EmotionState, "emotion_state")
     graph.add(ros.Emotion)
     tracks = graph.probe.create_publisher(ros.FaceTrackArray, "face_tracks", 50)
@@ -114,7 +114,7 @@ def test_nothing_is_claimed_from_tracks_and_chunks_that_are_not_finite(
     assert {(state.label, state.confidence) for state in states} <= {("unknown", 0.0)}
     for name in ("face_tracks", "spectrogram"):
         assert len(graph.said(name, "malformed", "nan; allowed", "left out")) == 1
-    for number in range(100):
+    for number in range(400):
         publish(False, number)
         if any(state.confidence > 0 for state in states):
             break

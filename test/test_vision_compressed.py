@@ -16,7 +16,7 @@ import simplejpeg
 
 from avemo_ros.data.pictures import read_picture
 from avemo_ros.errors import ImageError
-from avemo_ros.limits import MAX_SCANS, MAX_STRAY
+from avemo_ros.limits import MAX_SCANS, MAX_STRAY, MAX_STRAY_SUM
 from avemo_ros.vision.picture import decode_compressed
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -293,10 +293,28 @@ def test_stray_bytes_before_markers_cost_nothing(count: int, everywhere: bool) -
     assert np.array_equal(decoded, expected)
 
 
-def test_many_stray_bytes_are_damage() -> None:
-    clean = packed(".jpg", None, cv2.IMWRITE_JPEG_RST_INTERVAL, 4)
+def test_stray_bytes_of_any_number_up_to_four_before_every_marker_cost_nothing() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    image = cv2.resize(noise, (640, 480), interpolation=cv2.INTER_CUBIC)
+    clean = packed(".jpg", image, cv2.IMWRITE_JPEG_RST_INTERVAL, 40)
+    expected = decode_compressed(clean, "jpeg")
+    scan = clean.rfind(b"\xff\xda")
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        out, last = b"", 0
+        for mark in re.finditer(rb"\xff[\xd0-\xd7\xd9]", clean):
+            if mark.start() > scan:
+                stray = rng.integers(1, 250, rng.integers(1, 5), np.uint8)
+                out += clean[last : mark.start()] + bytes(stray)
+                last = mark.start()
+        assert np.array_equal(decode_compressed(out + clean[last:], "mjpeg"), expected), seed
+
+
+@pytest.mark.parametrize("interval", [0, 4])
+def test_many_stray_bytes_are_damage(interval: int) -> None:
+    clean = packed(".jpg", None, cv2.IMWRITE_JPEG_RST_INTERVAL, interval)
     with pytest.raises(ImageError, match="extraneous bytes"):
-        decode_compressed(with_stray(clean, MAX_STRAY + 20, True), "jpeg")
+        decode_compressed(with_stray(clean, MAX_STRAY_SUM + 20, True), "jpeg")
 
 
 @pytest.mark.parametrize("padding", [b"\0" * 3, b"\0" * 4096, b"abc"], ids=len)

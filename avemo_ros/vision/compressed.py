@@ -24,6 +24,7 @@ from avemo_ros.limits import (
     MAX_SCANNED,
     MAX_SCANS,
     MAX_STRAY,
+    MAX_STRAY_SUM,
     PIXELS_PER_JPEG_BYTE,
 )
 
@@ -31,6 +32,7 @@ _JPEG: Final = b"\xff\xd8\xff"
 _START_OF_SCAN: Final = b"\xff\xda"
 _END_OF_IMAGE: Final = b"\xff\xd9"
 _PROGRESSIVE: Final = (b"\xff\xc2", b"\xff\xca")
+_RESTART: Final = re.compile(rb"\xff[\xd0-\xd7]")
 _STRAY: Final = re.compile(r"(\d+) extraneous bytes before marker")
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -138,9 +140,11 @@ def _jpeg(content: bytes, what: str) -> NDArray[np.uint8]:
         # OpenCV fills what is damaged with anything and only says so on stderr.
         image = simplejpeg.decode_jpeg(content, colorspace="BGR", strict=True)
     except ValueError as error:
-        # Cheap cameras leave some bytes before their markers, which every decoder skips.
+        # Cheap cameras leave some bytes before their markers, which every decoder skips.  The
+        # library may add up those of several restart markers before it says so.
         stray = _STRAY.search(str(error))
-        if stray is None or int(stray[1]) > MAX_STRAY:
+        restarts = len(_RESTART.findall(content)) if stray else 0
+        if not stray or int(stray[1]) > min(MAX_STRAY + 4 * restarts, MAX_STRAY_SUM):
             raise
         image = simplejpeg.decode_jpeg(content, colorspace="BGR", strict=False)
     return np.asarray(image, np.uint8)
