@@ -290,12 +290,12 @@ class Feed:
         speed: float = 2.0,
         until: Callable[[], object] | None = None,
     ) -> None:
-        """Publish ten pictures a second and all sound, faster than real time; the last of it
-        is stamped with the present."""
+        """Publish ten pictures a second and all sound, faster or slower than real time;
+        no stamp is of the future."""
         if voice:
             self.say_format()
         start = (
-            self.graph.now_ns() - round(seconds * (1.0 - 1.0 / speed) * NS_PER_S)
+            self.graph.now_ns() - round(seconds * max(0.0, 1.0 - 1.0 / speed) * NS_PER_S)
             if start_ns is None
             else start_ns
         )

@@ -43,6 +43,7 @@ class Remembering(ManagedNode):
         self.stage = HistoryStage(self, lambda: self.memory)
 
     def open(self) -> None:
+        self.memory = EmotionMemory(self.config().steady)
         self.stage.open()
 
     def close(self) -> None:

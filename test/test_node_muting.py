@@ -53,7 +53,9 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
     assert np.all(levels[before | after] > -30)
     muted = (times > spoke + edge) & (times < spoke + TAIL_NS - edge)
     assert muted.any()
-    assert np.all(levels[muted] == -100)
+    # What the high pass rings on is over after a fifth of a second.
+    assert np.all(levels[muted] < -45)
+    assert np.all(levels[muted & (times > spoke + 2 * 10**8)] == -100)
     assert stage._audio.mute.muted_s >= TAIL_NS / 1e9
     values = {pair.key: pair.value for pair in stage.status().values}
     assert float(values["muted_s"]) == pytest.approx(stage._audio.mute.muted_s, abs=0.01)

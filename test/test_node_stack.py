@@ -157,7 +157,7 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
     assert graph.figure(states, "model")
     assert graph.figure(states, "device") == "cpu"
     for entry, key in (
-        (pictures, "stage_ms.vision_p50"), (pictures, "stage_ms.convert_p95"),
+        (pictures, "stage_ms.vision_p50"), (pictures, "stage_ms.decode_p95"),
         (sound, "stage_ms.audio_p50"), (states, "stage_ms.face_network_p50"),
         (states, "latency_ms_p50"), (states, "latency_ms_p95"),
     ):  # fmt: skip
