@@ -267,7 +267,8 @@ def start_up(watcher: Watcher, clip: Path, rounds: int) -> dict[str, Any]:
             for times, moment in zip(found.values(), moments, strict=True):
                 times.append(round(moment - stack.began, 2))
     return {
-        name: {"median": statistics.median(all_), "all": all_} for name, all_ in found.items()
+        name: {"median": round(statistics.median(all_), 2), "all": all_}
+        for name, all_ in found.items()
     }
 
 
@@ -551,6 +552,7 @@ def measure(seconds: float, rounds: int) -> dict[str, Any]:
                 total=len(FACES) * seconds,
                 unit="s",
                 desc="live",
+                disable=None,  # where nobody watches
                 bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s, {remaining} left",
             ) as bar,
         ):
