@@ -13,6 +13,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,7 +76,10 @@ class Pipeline:
         self.audio = AudioStage(
             config.audio, config.input, self.findings.of("sound"), stopwatch=self.stopwatch
         )
-        self.emotion = EmotionStage(config, self.predictor, self.stopwatch)
+        self._voice = ThreadPoolExecutor(1, "voice")
+        self.emotion = EmotionStage(
+            config, self.predictor, self.stopwatch, executor=self._voice
+        )
         self._chunks = 0
         self._arrival_ns = 0
         self._ages: list[int] = []
@@ -230,3 +234,4 @@ class Pipeline:
     def close(self) -> None:
         """Free the face networks; doing so twice is harmless."""
         self.seeing.close()
+        self._voice.shutdown()

@@ -28,7 +28,7 @@ def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
     arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
     states = graph.collect(ros.EmotionState, "emotion_state")
-    start = graph.now_ns() - 4 * 10**9
+    start = graph.now_ns() - 10**9
     feed.play(4.0, voice=True, start_ns=start, speed=1.0)
     kind = ros.EmotionState
     assert graph.spin(lambda: any(state.status == kind.OK for state in states))

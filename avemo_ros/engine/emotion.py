@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -50,6 +51,7 @@ class EmotionStage:
         predictor: the network.
         stopwatch: measures the networks.
         memory: goes on with this one; None: a new one.
+        executor: where the voice is heard beside the steps; None: in between.
     """
 
     def __init__(
@@ -59,11 +61,12 @@ class EmotionStage:
         stopwatch: Stopwatch | None = None,
         *,
         memory: EmotionMemory | None = None,
+        executor: Executor | None = None,
     ) -> None:
         self._config = config
         self._scheduler = StepScheduler(config.emotion)
         self._estimator = EmotionEstimator(
-            config.emotion, config.vision.track_timeout_s, predictor, stopwatch
+            config.emotion, config.vision.track_timeout_s, predictor, stopwatch, executor
         )
         self.memory = EmotionMemory(config.steady) if memory is None else memory
         """What was said of everyone over the last seconds."""

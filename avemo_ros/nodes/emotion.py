@@ -62,6 +62,8 @@ class Emotion(ManagedNode):
 
     def release(self) -> None:
         """Let the model go."""
+        if self._states is not None:
+            self._states.release()
         self._states = None
 
     def settings_changed(self) -> None:

@@ -62,8 +62,7 @@ class EmotionStack(ManagedNode):
         if self._pictures is not None:
             self._pictures.release()
         if self._states is not None:
-            # Stages that refer to each other would keep their networks until a collection.
-            self._states.shown = self._states.shed = None
+            self._states.release()
         self._pictures = self._sound = self._states = None
 
     def settings_changed(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
 from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.memory import EmotionMemory
 from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.timing import span
 from avemo_ros.vision.face import FrameTracks
@@ -68,7 +70,8 @@ class StateStage:
         self._trouble = Trouble(node.get_logger(), "states")
         # Beside the queue, which forgets what is oldest: settings must not get lost.
         self._config = self._used = config
-        self._emotion = EmotionStage(config, predictor, self._stopwatch)
+        self._voice = ThreadPoolExecutor(1, "voice")
+        self._emotion = self._made(config, None)
         self._load = LoadShedder(config)
         self._history = HistoryStage(node, lambda: self._emotion.memory)
         self._published = health.Meter()
@@ -145,9 +148,19 @@ class StateStage:
         if memory is None:
             self._history.clear()
         self._used = config
-        self._emotion = EmotionStage(config, self._predictor, self._stopwatch, memory=memory)
+        self._emotion = self._made(config, memory)
         self._load = LoadShedder(config)
         self._resets = 0
+
+    def _made(self, config: PipelineConfig, memory: EmotionMemory | None) -> EmotionStage:
+        return EmotionStage(
+            config, self._predictor, self._stopwatch, memory=memory, executor=self._voice
+        )
+
+    def release(self) -> None:
+        """End the thread that hears the voice, and let go of the other stages."""
+        self._voice.shutdown(wait=False)
+        self.shown = self.shed = None
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""

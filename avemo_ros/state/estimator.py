@@ -7,8 +7,10 @@ and its replay give the same estimates.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from typing import Final
+from concurrent.futures import Executor, Future
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +34,18 @@ _SPEAKING_NS: Final = to_ns(0.3)
 _AHEAD_NS: Final = to_ns(2.5)
 """One stream may run ahead of the other by this much (`engine.schedule.APART_NS`), and is kept
 for so much longer."""
+_HEARD: Final = 16
+"""Windows that were heard and are remembered; steps are never that far behind."""
 _GHOST_NS: Final = to_ns(2.0)
 """A voice of nobody in view has to last so long before it is a second person."""
 _MOST_PATIENCE_NS: Final = to_ns(5.0)
+
+
+class _Heard(NamedTuple):
+    """What the network hears of a window, now or soon."""
+
+    end_ns: int
+    evidence: Future[SpeechEvidence]
 
 
 class EmotionEstimator:
@@ -47,6 +58,7 @@ class EmotionEstimator:
         face_timeout_s: a face that was not found for longer is no longer in view [s].
         predictor: the network.
         stopwatch: measures the networks.
+        executor: hears the voice beside the steps; None: in between.  What is said is the same.
     """
 
     def __init__(
@@ -55,12 +67,15 @@ class EmotionEstimator:
         face_timeout_s: float,
         predictor: Predictor,
         stopwatch: Stopwatch | None = None,
+        executor: Executor | None = None,
     ) -> None:
         self._config = config
+        self._executor = executor
         self._predictor = predictor
         self._stopwatch = stopwatch if stopwatch is not None else Stopwatch()
         self._face_limiter = RateLimiter(config.face_rate_hz)
-        self._voice_limiter = RateLimiter(config.voice_rate_hz)
+        self._min_speech_ns = to_ns(config.min_speech_s)
+        self.limit_voice(config.voice_rate_hz)
         self._window_ns = to_ns(config.window_s)
         self._stale_ns = to_ns(config.stale_after_s)
         self._timeout_ns = to_ns(face_timeout_s)
@@ -79,7 +94,7 @@ class EmotionEstimator:
         """Forget every face and all sound; ids are not given again."""
         self._face_limiter.reset()
         self._looked: set[str] = set()
-        self._evidence: SpeechEvidence | None = None
+        self._heard: deque[_Heard] = deque(maxlen=_HEARD)
         self._faces: dict[str, FaceHistory] = {}
         self._sound = SpeechHistory(self._window_ns + _AHEAD_NS)
         self._sound_since_ns: int | None = None
@@ -92,7 +107,9 @@ class EmotionEstimator:
 
     def limit_voice(self, rate_hz: float) -> None:
         """The speech network hears at most so often from now on [Hz]."""
-        self._voice_limiter = RateLimiter(min(rate_hz, self._config.voice_rate_hz))
+        rate_hz = min(rate_hz, self._config.voice_rate_hz)
+        self._voice_limiter = RateLimiter(rate_hz)
+        self._voice_period_ns = to_ns(1.0 / rate_hz)
 
     # --- input
 
@@ -120,6 +137,7 @@ class EmotionEstimator:
         joined = before is not None and abs(chunk.stamp_ns - (before + HOP_NS)) < HOP_NS
         if self._sound_since_ns is None or not joined:
             self._sound_since_ns = chunk.stamp_ns
+        self._hear(chunk.end_ns)
 
     def _due(self, tracks: FrameTracks) -> list[FaceTrack]:
         """The faces that go through the network: those that can be read, each at most once in
@@ -211,28 +229,60 @@ class EmotionEstimator:
             if not history.between(start_ns, np.iinfo(np.int64).max):
                 del self._faces[face_id]
 
+    def _hear(self, end_ns: int) -> None:
+        """Let the network hear the newest window, ahead of the steps that need it."""
+        # What begins is heard at once, and then in its period.
+        newest_ns = self._heard[-1].end_ns if self._heard else None
+        begins = newest_ns is None or newest_ns < end_ns - 2 * self._voice_period_ns
+        if not begins and not self._voice_limiter.is_due(end_ns):
+            return
+        sound = self._sound.between(end_ns - self._window_ns, end_ns)
+        if self._is_enough(sound):
+            self._listen(end_ns, sound)
+
+    def _listen(self, end_ns: int, sound: Speech) -> _Heard:
+        self._voice_limiter.take(end_ns)
+        power_db = sound.power_db
+        if self._executor is None:
+            future: Future[SpeechEvidence] = Future()
+            try:
+                future.set_result(self._read_voice(power_db))
+            except PredictionError as error:
+                future.set_exception(error)
+        else:
+            future = self._executor.submit(self._read_voice, power_db)
+        self._heard.append(_Heard(end_ns, future))
+        return self._heard[-1]
+
+    def _read_voice(self, power_db: NDArray[np.float32]) -> SpeechEvidence:
+        with self._stopwatch.measure("speech_network"):
+            return self._predictor.speech_evidence(power_db)
+
+    def _is_enough(self, sound: Speech) -> bool:
+        """Whether a window holds enough speech for the voice to count."""
+        spoken_ns = HOP_NS * self._spoken(sound)
+        return len(sound.speech) >= MIN_COLUMNS and spoken_ns >= self._min_speech_ns
+
+    def _spoken(self, sound: Speech) -> int:
+        return int(np.count_nonzero(sound.speech >= self._config.speech_threshold))
+
     def _speech_evidence(self, end_ns: int, sound: Speech) -> SpeechEvidence | None:
-        """What the network hears, or heard a moment ago, if the window holds enough speech."""
-        spoken = int(np.count_nonzero(sound.speech >= self._config.speech_threshold))
-        if len(sound.speech) < MIN_COLUMNS or spoken * HOP_NS < to_ns(
-            self._config.min_speech_s
-        ):
-            if spoken == 0:
+        """What the network has heard of the voice, if the window holds enough speech."""
+        if not self._is_enough(sound):
+            if self._spoken(sound) == 0:
                 self._voice_id = ""
-            self._evidence = None
             return None
         if not self._voice_id:
             self._voices += 1
             self._voice_id = f"v{self._voices:04d}"
-        if self._evidence is None or self._voice_limiter.is_due(end_ns):
-            self._voice_limiter.take(end_ns)
-            try:
-                with self._stopwatch.measure("speech_network"):
-                    self._evidence = self._predictor.speech_evidence(sound.power_db)
-            except PredictionError:
-                self.not_finite += 1
-                self._evidence = None
-        return self._evidence
+        oldest_ns = end_ns - 2 * self._voice_period_ns
+        fitting = (one for one in reversed(self._heard) if oldest_ns < one.end_ns <= end_ns)
+        heard = next(fitting, None) or self._listen(end_ns, sound)
+        try:
+            return heard.evidence.result()
+        except PredictionError:
+            self.not_finite += 1
+            return None
 
     def _talking(self, sound: Speech, end_ns: int) -> bool:
         newest = sound.speech[sound.stamps_ns() > end_ns - _SPEAKING_NS]
