@@ -31,7 +31,7 @@ def test_settings_are_used_however_much_input_waits(
     stage = node._states
     busy, go_on = threading.Event(), threading.Event()
 
-    def slow(tracks: FrameTracks, arrival_ns: int, now_ns: int) -> list[Any]:
+    def slow(tracks: FrameTracks, arrival_ns: int, newest_ns: int) -> list[Any]:
         busy.set()
         assert go_on.wait(30)
         return []

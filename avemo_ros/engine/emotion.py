@@ -22,8 +22,8 @@ from avemo_ros.vision.face import FrameTracks
 TICK_S: Final = 0.1
 """How often `tick` is to be called [s]."""
 _BEHIND_NS: Final = to_ns(0.5)
-"""Images that have waited longer than this are not looked at any more, so that what is said is
-about now."""
+"""Images that are older than one that waits by more are left out, so that what is said is about
+now."""
 _LEAP_NS: Final = to_ns(1.0)
 """A clock that moves by more from one call to the next was set, or the process slept."""
 
@@ -109,7 +109,7 @@ class EmotionStage:
         tracks: FrameTracks,
         arrival_ns: int = 0,
         *,
-        now_ns: int = 0,
+        newest_ns: int = 0,
     ) -> list[Hop]:
         """Take the faces of one image.
 
@@ -117,8 +117,8 @@ class EmotionStage:
             tracks: stamps rise from call to call; one that goes back by more than a second
                 starts everything anew, a smaller step back is left out.
             arrival_ns: when the image came [ns]; 0: not known.
-            now_ns: the present on the same clock, in a live system [ns]; 0: no matter.  An
-                image that came more than half a second ago is left out.
+            newest_ns: when the newest image came whose faces are known, though they still wait
+                [ns]; 0: none waits.  An image that came half a second before it is left out.
 
         Returns:
             The estimates that have become due, oldest first.
@@ -126,7 +126,7 @@ class EmotionStage:
         if not self._take(Stream.IMAGES, tracks.stamp_ns, arrival_ns):
             self.counters.late_frames += 1
             return []
-        behind = arrival_ns > 0 and now_ns - arrival_ns > _BEHIND_NS
+        behind = arrival_ns > 0 and newest_ns - arrival_ns > _BEHIND_NS
         self._scheduler.take(Stream.IMAGES, tracks.stamp_ns, drives=not behind)
         if behind:
             self.counters.behind += 1

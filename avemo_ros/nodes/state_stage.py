@@ -80,6 +80,7 @@ class StateStage:
         self._dropped_before = 0
         self._status = ""
         self._resets = 0
+        self._newest_ns = 0
         self._camera_frame = ""
         self._microphone_frame = ""
         self._worker: Worker[_Arrived | _Tick] | None = None
@@ -125,6 +126,7 @@ class StateStage:
         """Take the faces of an image that came at `arrival_ns` [ns]; returns at once.  From any
         thread."""
         self._camera_frame = frame_id
+        self._newest_ns = arrival_ns
         self._put(_Arrived(tracks, arrival_ns))
 
     def push_speech(self, chunk: SpectrogramChunk, frame_id: str, arrival_ns: int) -> None:
@@ -223,7 +225,9 @@ class StateStage:
         elif isinstance(item.feature, SpectrogramChunk):
             steps = emotion.push_speech(item.feature, item.arrival_ns)
         else:
-            steps = emotion.push_tracks(item.feature, item.arrival_ns, now_ns=now_ns)
+            steps = emotion.push_tracks(
+                item.feature, item.arrival_ns, newest_ns=self._newest_ns
+            )
         self._say_reset()
         for step in steps:
             self._publish(step)
