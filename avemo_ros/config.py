@@ -160,7 +160,7 @@ class AudioConfig(Validated):
     gap_tolerance_s: float = setting(
         0.05,
         "Sound whose stamps stray this far from the count of samples may be lost or repeated "
-        "[s]; it counts as lost when the count has not begun to catch up after 0.25 s of sound "
+        "[s]; it counts as lost when the count has not begun to catch up after 0.15 s of sound "
         "(or this long), so sources that stamp on arrival need no more.",
         low=0.005,
         high=1.0,

@@ -174,7 +174,7 @@ def test_lost_sound_becomes_silence(lost_s: float) -> None:
     silent = round(16000 * min(lost_s, 10.0))
     assert len(sound) == 9 * 1600 + silent
     # The high pass rings on for a moment.
-    assert np.abs(sound[4800 + 1600 : 4800 + silent]).max() < 1e-3
+    assert np.abs(sound[4800 + 1600 : 4800 + silent]).max() < 1e-2
     levels = np.abs(sound).reshape(-1, 1600).max(axis=1)
     assert (levels > 1.0).sum() == 9
 

@@ -118,7 +118,7 @@ class AudioFrontEnd:
 
         A loss of up to `max_gap_s` is filled with silence.  A longer one, stamps that jump
         back, another rate or another channel count start the stream anew.  Sound whose stamps
-        say that something is wrong is held until that is certain, 0.25 s of sound as a rule.
+        say that something is wrong is held until that is certain, 0.15 s of sound as a rule.
         Sound that comes at a speed other than its rate says is left out.
 
         Returns:

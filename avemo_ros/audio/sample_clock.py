@@ -24,7 +24,7 @@ _EARLY_SLEW: Final = 0.1
 wrong (the first block was late, say), and is put right faster than it follows drift."""
 _MAX_STEP_NS: Final = 2_000_000
 
-_PROOF_NS: Final = to_ns(0.25)
+_PROOF_NS: Final = to_ns(0.15)
 """Sound that has to come after a loss, all of it as late, before the loss is certain."""
 _CATCHES_UP: Final = 0.25
 """A source catches up while its lag shrinks by this share of the sound that it delivers."""
@@ -60,7 +60,7 @@ class SampleClock:
 
     A block whose stamp is ahead of the count by more than the tolerance is held, and so are
     those after it.  Where the count catches up, the source was only late and nothing is
-    missing; where the lag lasts for 0.25 s of sound without shrinking, so much was lost.
+    missing; where the lag lasts for 0.15 s of sound without shrinking, so much was lost.
     Blocks that are early (handed over faster than they were recorded) are used at once; sound
     that is early for a second was repeated.
     """
