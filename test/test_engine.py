@@ -252,7 +252,9 @@ def test_who_falls_behind_leaves_images_out_and_says_what_is_now() -> None:
         t = k / 15
         seen = frame(ZERO_S + t, face())
         now_s = t + (0.8 if 20 <= k < 40 else 0.01)
-        steps = machine.stage.push_tracks(seen, to_ns(ZERO_S + t), newest_ns=to_ns(ZERO_S + now_s))
+        steps = machine.stage.push_tracks(
+            seen, to_ns(ZERO_S + t), newest_ns=to_ns(ZERO_S + now_s)
+        )
         machine.said += [(now_s, step) for step in steps]
     assert machine.stage.counters.behind == 20
     assert not machine.between(2.0, 2.6)

@@ -196,6 +196,19 @@ def test_pictures_stamped_hours_ago_can_be_accepted(start_graph: Start) -> None:
     assert ros.to_ns(states[-1].header.stamp) < start + 60 * 10**9
 
 
+def test_the_advice_for_stamps_since_boot_helps(start_graph: Start) -> None:
+    graph, feed, states = seeing(start_graph, "image_stamps:=arrival")
+    for number in range(15):
+        feed.images.publish(feed.picture(number, stamp_ns=54_321 * 10**9 + number * 10**8))
+        graph.spin_for(0.1)
+    assert graph.spin(
+        lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states)
+    )
+    claim = next(state for state in states if state.status == ros.EmotionState.NO_VOICE)
+    assert abs(graph.now_ns() - ros.to_ns(claim.header.stamp)) < 60 * 10**9
+    assert not graph.said("left out")
+
+
 def test_pictures_without_a_stamp_get_the_time_of_arrival(start_graph: Start) -> None:
     graph, feed, states = seeing(start_graph)
     for number in range(12):

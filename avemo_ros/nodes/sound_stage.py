@@ -176,6 +176,8 @@ class SoundStage:
             "lost_s": f"{counters.lost_s:.2f}",
             "restarts": counters.restarts,
             "last_restart": counters.last_restart,
+            "speed": f"{counters.speed:.2f}",
+            "left_out_s": f"{counters.left_out_s:.2f}",
             "sanitised_samples": counters.sanitised,
             "muted_s": f"{self._audio.mute.muted_s:.2f}",
             "queue": len(self._worker) if self._worker is not None else 0,
@@ -187,6 +189,8 @@ class SoundStage:
         if self._received.quiet_s > _QUIET_S:
             message = f"no sound on {values['topic']}"
             return health.status("sound", health.STALE, message, values)
+        if counters.speed != 1.0:
+            return health.status("sound", health.ERROR, counters.last_restart, values)
         if self._audio.mute.speaking:
             message = "sound comes, but is silenced: the robot itself speaks"
             return health.status("sound", health.OK, message, values)
