@@ -1,4 +1,4 @@
-"""All stages joined, driven by one thread: for files, recordings and programs of one's own.
+"""All stages joined, for one thread to drive: for files, recordings and programs of one's own.
 
     pipeline = Pipeline(PipelineConfig())
     steps = pipeline.push_frame(stamp_ns, image)
@@ -11,7 +11,7 @@ differ only in what calls it.
 from __future__ import annotations
 
 import statistics
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,8 +33,12 @@ from avemo_ros.timing import JUMP_NS
 from avemo_ros.vision.face import FrameTracks
 
 _TICK_NS: Final = to_ns(TICK_S)
+_AGES: Final = 2000
 _AGAIN_NS: Final = to_ns(5.0)
 """Without times of arrival, stamps that go back by more begin a new recording."""
+_CONFIRMING: Final = 3
+"""Without times of arrival, so many in a row have to agree that time went on by more than a
+second: one outlier does not decide it."""
 _LONGEST_NS: Final = to_ns(600.0)
 """A longer silence is a clock that was set, or a robot that was left alone: only its beginning
 is told."""
@@ -82,7 +86,8 @@ class Pipeline:
         )
         self._chunks = 0
         self._arrival_ns = 0
-        self._ages: list[int] = []
+        self._leaps = 0
+        self._ages: deque[int] = deque(maxlen=_AGES)
         self.start_ns: int | None = None
         self.end_ns: int | None = None
         """Sensor time of the first and the last input that was used [ns]."""
@@ -166,6 +171,10 @@ class Pipeline:
 
     def _soonest(self, stamp_ns: int) -> int:
         """When something may have come that comes after all that came before [ns]."""
+        leaps = self._arrival_ns > 0 and stamp_ns - self._arrival_ns > JUMP_NS
+        self._leaps = self._leaps + 1 if leaps else 0
+        if leaps and self._leaps < _CONFIRMING:
+            return self._arrival_ns
         again = self._arrival_ns - stamp_ns > _AGAIN_NS
         return stamp_ns if again else max(stamp_ns, self._arrival_ns)
 
@@ -228,7 +237,9 @@ class Pipeline:
         self.audio.reset()
         self.emotion.reset()
         self._tick_ns = None
-        self._arrival_ns = 0
+        self._arrival_ns = self._leaps = 0
+        self._ages.clear()
+        self.start_ns = self.end_ns = None
         self.tracks = None
 
     def close(self) -> None:

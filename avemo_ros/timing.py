@@ -82,7 +82,9 @@ class Interval:
             self._stamps.clear()
         self._stamps.append(stamp_ns)
         steps = [after - before for before, after in itertools.pairwise(self._stamps)]
-        self._usual_ns = int(statistics.median(steps)) if steps else 0
+        # Two in a row are a slower stream, one is a hole.
+        recent_ns = min(steps[-2:], default=0) if len(steps) > 1 else 0
+        self._usual_ns = max(int(statistics.median(steps)), recent_ns) if steps else 0
 
     def patience_ns(self, least_ns: int, most_ns: int) -> int:
         """How long to wait for the next item [ns]: `least_ns`, or two and a half intervals of a

@@ -210,5 +210,5 @@ def test_a_behaviour_tree_decides_by_the_newest_emotion(start_graph: Start, run:
     node.feel("happy", 4.0, 8.0)
     assert graph.spin(lambda: gestures[-1].data == "smile_wide", LONG_S)
     # Out of sight for longer than a steady state is held.
-    node.stage.push(hop(t=20.0), "camera", 0.0)
+    node.say(hop(t=20.0))
     assert graph.spin(lambda: gestures[-1].data == "rest", LONG_S)

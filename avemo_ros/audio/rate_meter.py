@@ -17,6 +17,9 @@ blocks that come irregularly."""
 _LEAST_BURSTS: Final = 6
 _STEADY: Final = 0.15
 """Each third of the span is within this share of the whole, else it is not the rate."""
+_ALIKE: Final = 0.03
+"""Single blocks come at the speed of the whole, within this share: where some are lost, those
+between come at their rate."""
 _JUMP_BACK_NS: Final = NS_PER_S
 _PAUSE_NS: Final = 2 * NS_PER_S
 _TOGETHER: Final = 0.3
@@ -102,4 +105,4 @@ def _is_steady(
     if np.abs(parts - speed).max() > allowed:
         return False
     usual = float(np.median(np.diff(sound_s) / np.diff(times_s)))
-    return abs(math.log(usual / speed)) < abs(math.log(usual))
+    return abs(math.log(usual / speed)) < min(abs(math.log(usual)), _ALIKE)

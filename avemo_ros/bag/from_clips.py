@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -25,6 +25,7 @@ from avemo_ros.source.media import MediaFile, VideoFrame
 
 START_NS: Final = 10 * NS_PER_S
 """Time of a clip's first moment in its bag: zero means "no time" in ROS."""
+_EVERY_HZ: Final = 240.0
 _SHORT_S: Final = 0.5
 """A clip may end so much before its `end_s` without a word, as that may be rounded."""
 
@@ -155,7 +156,9 @@ class _Features:
         config = form.features
         self._writer = writer
         findings = Findings()
-        self._video = VideoStage(config.vision, config.input, findings.of("images"))
+        # Every picture: what reads the bag has its own limits.
+        vision = replace(config.vision, max_rate_hz=_EVERY_HZ)
+        self._video = VideoStage(vision, config.input, findings.of("images"))
         self._audio = AudioStage(config.audio, config.input, findings.of("sound"))
 
     def see(self, frame: VideoFrame, log_ns: int) -> None:

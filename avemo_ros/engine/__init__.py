@@ -3,5 +3,5 @@
 `VideoStage` turns images into face tracks, `AudioStage` sound into spectrogram chunks,
 `EmotionStage` both into estimates and events.  `avemo_ros.pipeline` joins them in one thread.
 Each takes items with the stamp of their sensor and the time of their arrival, and decides all
-that has to do with time; nothing here knows of ROS, threads or the wall clock.
+that has to do with time; nothing here knows of ROS or the wall clock.
 """

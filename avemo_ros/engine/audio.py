@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.audio.front_end import SpeechCounters
 from avemo_ros.audio.mute import Mute
 from avemo_ros.audio.speech import SpeechBuffer
-from avemo_ros.clock import NS_PER_S
+from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig, InputConfig
 from avemo_ros.errors import AudioFormatError
 from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.timing import Reporter, StampFilter
+
+_OTHER_CLOCK_NS: Final = to_ns(5.0)
+"""Stamps that are so far from their arrival are of another clock."""
 
 
 class AudioStage:
@@ -102,11 +106,11 @@ class AudioStage:
             stamp_ns = admission.stamp_ns
             if arrival_ns > 0:
                 # A driver that stamps a block when it is full means its end.
-                stamp_ns = min(stamp_ns, arrival_ns - lasts_ns)
+                stamp_ns = max(stamp_ns - lasts_ns, min(stamp_ns, arrival_ns - lasts_ns))
         before = self.counters.sanitised
         try:
             with self.stopwatch.measure("audio"):
-                chunks = self._buffer.push(self.mute.apply(replace(block, stamp_ns=stamp_ns)))
+                chunks = self._buffer.push(self._without_robot(block, stamp_ns, arrival_ns))
         except AudioFormatError as error:
             return self._refuse(error)
         self._say_restart()
@@ -119,6 +123,14 @@ class AudioStage:
         else:
             self._reporter.good()
         return chunks
+
+    def _without_robot(self, block: AudioBlock, stamp_ns: int, arrival_ns: int) -> AudioBlock:
+        """The block, silent where the robot itself spoke."""
+        age_ns = arrival_ns - stamp_ns
+        # That the robot speaks is told by the clock of the arrivals.
+        apart_ns = age_ns if arrival_ns > 0 and abs(age_ns) > _OTHER_CLOCK_NS else 0
+        heard = self.mute.apply(replace(block, stamp_ns=stamp_ns + apart_ns))
+        return replace(heard, stamp_ns=stamp_ns)
 
     def flush(self) -> list[SpectrogramChunk]:
         """The columns that wait for their chunk to be full, at the end of a recording."""

@@ -14,7 +14,7 @@ from avemo_ros.config import EmotionConfig
 from avemo_ros.timing import JUMP_NS, Interval, RateLimiter
 
 _SPAN_NS: Final = to_ns(5.0)
-"""Delays between the two streams are taken from images of this long."""
+"""Usual ages of both streams at their arrival are taken from this long."""
 _USUAL: Final = 0.9
 """Quantile of them that is reckoned with, so that one late item decides nothing."""
 APART_NS: Final = to_ns(2.5)
@@ -22,6 +22,8 @@ APART_NS: Final = to_ns(2.5)
 however steadily it is late."""
 _GRID_NS: Final = to_ns(0.05)
 """The voice's window moves in steps of this, so that it holds still while delays jitter."""
+_UNDER_WAY_NS: Final = to_ns(0.5)
+"""What comes so long after a jump was not under way when it was made."""
 _OTHER_CLOCK_NS: Final = to_ns(6.0)
 """Input that is stamped so far before what was said of a silence is of another clock."""
 _MOST_PATIENCE_NS: Final = to_ns(5.0)
@@ -71,6 +73,7 @@ class StepScheduler:
         self._wait_ns = to_ns(config.max_wait_s)
         self._stale_ns = to_ns(config.stale_after_s)
         self._before_jump_ns: int | None = None
+        self._jumped_ns = 0
         self.clear()
 
     def clear(self) -> None:
@@ -78,8 +81,8 @@ class StepScheduler:
         self._limiter = RateLimiter(self._rate_hz)
         self._reached: dict[Stream, int] = {}
         self._intervals = {stream: Interval() for stream in Stream}
-        self._leads: deque[tuple[int, int]] = deque()
-        self._usual_lead_ns = (0, 0)
+        self._ages: dict[Stream, deque[tuple[int, int]]] = {one: deque() for one in Stream}
+        self._usual_ages: dict[Stream, tuple[int, int]] = {}
         self._waiting: deque[int] = deque()
         self._last_ns: int | None = None
         self._by_clock = False
@@ -103,35 +106,40 @@ class StepScheduler:
     @property
     def lag_ns(self) -> int:
         """By how much the voice's window ends before the step [ns]."""
-        behind_ns = self._usual_lead_ns[1]
+        behind_ns = self._usual(Stream.SOUND)[1] - self._usual(Stream.IMAGES)[0]
         if behind_ns <= self._lag_ns + self._wait_ns:
             return self._lag_ns
         return min(-(-behind_ns // _GRID_NS) * _GRID_NS, APART_NS)
 
-    def order(self, stream: Stream, stamp_ns: int) -> Order:
+    def order(self, stream: Stream, stamp_ns: int, arrival_ns: int = 0) -> Order:
         """How input that reaches to `stamp_ns` [ns] follows; to be asked before `take`."""
         before = self._reached.get(stream)
         if before is None:
-            return Order.LATE if self._left_over(stamp_ns) else Order.NEXT
+            return Order.LATE if self._left_over(stamp_ns, arrival_ns) else Order.NEXT
         if stamp_ns < before - JUMP_NS:
-            self._before_jump_ns = self.newest_ns
+            self._before_jump_ns, self._jumped_ns = self.newest_ns, arrival_ns
             return Order.JUMP_BACK
         return Order.NEXT if stamp_ns > before else Order.LATE
 
-    def _left_over(self, stamp_ns: int) -> bool:
+    def _left_over(self, stamp_ns: int, arrival_ns: int) -> bool:
         """Whether input is from before the jump that the other stream has already made."""
         newest = self.newest_ns
         if self._before_jump_ns is None or newest is None:
             return False
+        if arrival_ns > 0 and arrival_ns - self._jumped_ns > _UNDER_WAY_NS:
+            return False
         near_old = abs(stamp_ns - self._before_jump_ns) <= APART_NS
         return near_old and stamp_ns - newest > JUMP_NS
 
-    def take(self, stream: Stream, stamp_ns: int, *, drives: bool = True) -> None:
+    def take(
+        self, stream: Stream, stamp_ns: int, arrival_ns: int = 0, *, drives: bool = True
+    ) -> None:
         """A stream has come to `stamp_ns` [ns].
 
         Args:
             stream: which.
             stamp_ns: later than what the stream had reached.
+            arrival_ns: when that came [ns]; 0: not known.
             drives: False: no step is wanted at this image, because the system has fallen
                 behind.
         """
@@ -139,8 +147,9 @@ class StepScheduler:
         self._intervals[stream].add(stamp_ns)
         if self.first_ns is None:
             self.first_ns = stamp_ns
+        if arrival_ns > 0:
+            self._note_age(stream, stamp_ns, arrival_ns)
         if stream is Stream.IMAGES:
-            self._compare(stamp_ns)
             if drives:
                 self._ask(stamp_ns)
         elif self._no_image_comes(stamp_ns):
@@ -215,21 +224,22 @@ class StepScheduler:
             self._limiter.take(stamp_ns)
             self._waiting.append(stamp_ns)
 
-    def _compare(self, image_ns: int) -> None:
-        """How far the two streams are apart when an image comes."""
-        sound_ns = self._reached.get(Stream.SOUND)
-        if sound_ns is None:
-            return
-        leads = self._leads
-        leads.append((image_ns, sound_ns - image_ns))
-        while leads[0][0] < image_ns - _SPAN_NS:
-            leads.popleft()
-        low, high = np.quantile([lead for _, lead in leads], (1.0 - _USUAL, _USUAL))
-        self._usual_lead_ns = (max(round(high), 0), max(round(-low), 0))
+    def _usual(self, stream: Stream) -> tuple[int, int]:
+        """Median and high quantile of a stream's ages at their arrival [ns]."""
+        return self._usual_ages.get(stream, (0, 0))
+
+    def _note_age(self, stream: Stream, stamp_ns: int, arrival_ns: int) -> None:
+        ages = self._ages[stream]
+        ages.append((stamp_ns, arrival_ns - stamp_ns))
+        while ages[0][0] < stamp_ns - _SPAN_NS:
+            ages.popleft()
+        middle, high = np.quantile([age for _, age in ages], (0.5, _USUAL))
+        self._usual_ages[stream] = (round(middle), round(high))
 
     def _no_image_comes(self, sound_ns: int) -> bool:
         image_ns = self._reached.get(Stream.IMAGES)
         if image_ns is None:
             return True
-        lead_ns = min(self._usual_lead_ns[0], APART_NS)
+        late_ns = self._usual(Stream.IMAGES)[1] - self._usual(Stream.SOUND)[0]
+        lead_ns = min(max(late_ns, 0), APART_NS)
         return sound_ns - image_ns > lead_ns + self._wait_ns

@@ -61,6 +61,8 @@ class Seeing:
             config.input, findings.of("face tracks"), findings.of("spectrogram")
         )
         self._stage: VideoStage | None = None
+        self.reached_ns = 0
+        """When the newest item came, also if it was left out [ns]."""
 
     @property
     def stage(self) -> VideoStage:
@@ -104,6 +106,7 @@ class Seeing:
             The faces of an image; recorded features with the stamp to use; sound and the like
             as they are.  None where it is left out.
         """
+        self.reached_ns = arrival_ns
         if isinstance(item, FrameTracks):
             return self._features.tracks(item, arrival_ns)
         if isinstance(item, SpectrogramChunk):

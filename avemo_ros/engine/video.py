@@ -102,6 +102,7 @@ class VideoStage:
         Returns:
             The faces in it; None where it is left out.
         """
+        self.trouble = ""
         admission = self._stamps.admit(stamp_ns, arrival_ns)
         if not admission.usable:
             return None
@@ -137,9 +138,9 @@ class VideoStage:
         self._analyzer.limit_faces(max_faces)
 
     def reset(self) -> None:
-        """Forget the stream; ids are not given again."""
+        """Forget the stream, and do all of the work again; ids are not given again."""
+        self.shed(1.0, None)
         self._stamps.reset()
-        self._limiter.reset()
         self._analyzer.reset()
         self._restart = False
         self.trouble = ""

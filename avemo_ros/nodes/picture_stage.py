@@ -55,6 +55,8 @@ GROUPS: Final = ("vision", "max_input_age_s", "image_stamps")
 _WAITING: Final = 2
 """Pictures that may wait while one is worked on: enough for jitter, little delay."""
 _QUIET_S: Final = 2.0
+_MANY: Final = 0.3
+"""More dropped images than this share of those that came are worth a warning."""
 
 
 class PictureStage:
@@ -89,6 +91,8 @@ class PictureStage:
         self._dropped_before = 0
         self._lost_before = 0
         self._shed: Shed | None = None
+        self._applied: Shed | None = None
+        self._before = (0, 0)
         self._worker: Worker[tuple[Image | CompressedImage, int]] | None = None
         self._inlet: qos.Inlet | None = None
         self._tracks_out: Any = None
@@ -98,6 +102,7 @@ class PictureStage:
         """Make the topics and begin."""
         node = self._node
         self._video.reset()
+        self._shed = self._applied = None
         self._tracks_out = node.create_publisher(
             FaceTrackArray,
             "face_tracks",
@@ -186,6 +191,12 @@ class PictureStage:
         if self._received.quiet_s > _QUIET_S:
             message = f"no pictures on {values['topic']}"
             return health.status("pictures", health.STALE, message, values)
+        received, lost = self._received.count, dropped
+        came, gone = received - self._before[0], lost - self._before[1]
+        self._before = (received, lost)
+        if gone > _MANY * came > 0:
+            message = f"too much work for this computer: {gone} of {came} images were dropped"
+            return health.status("pictures", health.WARN, message, values)
         return health.status("pictures", health.OK, "pictures come", values)
 
     def _take(self, message: Image | CompressedImage) -> None:
@@ -198,8 +209,9 @@ class PictureStage:
     def _work(self, item: tuple[Image | CompressedImage, int]) -> None:
         message, arrival_ns = item
         self._reporter.arrived(arrival_ns)
-        shed, self._shed = self._shed, None
-        if shed is not None:
+        shed = self._shed
+        if shed is not self._applied and shed is not None:
+            self._applied = shed
             self._video.shed(shed.frame_share, shed.max_faces)
         tracks = self._video.push(
             convert.to_ns(message.header.stamp), lambda: convert.picture(message), arrival_ns

@@ -151,7 +151,9 @@ class StateStage:
             self._history.clear()
         self._used = config
         self._emotion = self._made(config, memory)
-        self._load = LoadShedder(config)
+        self._load = LoadShedder(config, frames=self.shed is not None)
+        if self.shed is not None:
+            self.shed(self._load.shed)
         self._resets = 0
 
     def _made(self, config: PipelineConfig, memory: EmotionMemory | None) -> EmotionStage:
@@ -175,7 +177,8 @@ class StateStage:
             "behind": counters.behind,
             "late_frames": counters.late_frames,
             "late_chunks": counters.late_chunks,
-            "not_finite": emotion.not_finite,
+            "unanswered": emotion.unanswered[0],
+            "last_failure": emotion.unanswered[1],
             "resets": counters.resets,
             "last_reset": emotion.last_reset,
             "sound_lead_s": "" if lead is None else f"{to_s(lead):.2f}",

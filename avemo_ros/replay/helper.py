@@ -62,6 +62,8 @@ class Looked:
     counters: Counter[str]
     problems: list[str]
     stages_ms: Mapping[str, tuple[float, ...]]
+    reached_ns: int
+    """When the last item came [ns]."""
 
 
 class HelperProcess:
@@ -178,7 +180,8 @@ def _run(parent: Connection) -> None:
                         batch = []
                 sender.put(batch)
                 problems = recording.problems + findings.sentences()
-                sender.put(Looked(seeing.counters(), problems, stopwatch.stages_ms()))
+                told = (seeing.counters(), problems, stopwatch.stages_ms(), seeing.reached_ns)
+                sender.put(Looked(*told))
     except AvemoError as error:
         sender.put(_Failed(str(error), expected=True))
     except Exception:  # noqa: BLE001  told to the parent, with its place

@@ -79,9 +79,11 @@ def _played(
                     frames.append(SeenFaces(item.stamp_ns, faces))
                 hops += pipeline.push_seen(log_ns, item)
                 report(to_s(log_ns - recording.start_ns))
-            hops += pipeline.flush()
-            zero_ns, notes = _zero(recording.start_ns, pipeline.usual_age_ns)
             looked = None if helper is None else helper.looked
+            # What was left out at the end let time pass, too.
+            reached_ns = looked.reached_ns if looked else pipeline.seeing.reached_ns
+            hops += pipeline.advance(reached_ns) + pipeline.flush()
+            zero_ns, notes = _zero(recording.start_ns, pipeline.usual_age_ns)
             return Replayed(
                 hops=tuple(hops),
                 start_ns=pipeline.start_ns or zero_ns,

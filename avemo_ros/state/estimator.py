@@ -34,8 +34,8 @@ _SPEAKING_NS: Final = to_ns(0.3)
 _AHEAD_NS: Final = to_ns(2.5)
 """One stream may run ahead of the other by this much (`engine.schedule.APART_NS`), and is kept
 for so much longer."""
-_HEARD: Final = 16
-"""Windows that were heard and are remembered; steps are never that far behind."""
+_LATE_NS: Final = to_ns(0.1)
+"""A hearing may be so much older than the period: chunks do not lie on its grid."""
 _GHOST_NS: Final = to_ns(2.0)
 """A voice of nobody in view has to last so long before it is a second person."""
 _MOST_PATIENCE_NS: Final = to_ns(5.0)
@@ -81,8 +81,9 @@ class EmotionEstimator:
         self._timeout_ns = to_ns(face_timeout_s)
         self._warm_up_ns = to_ns(config.warm_up_s)
         self._voices = 0
-        self.not_finite = 0
-        """Answers of the network that were no numbers; nothing was claimed from them."""
+        self.unanswered = 0
+        """Questions to the network without an answer that is a number: nothing was claimed."""
+        self.last_failure = ""
         self.clear()
 
     @property
@@ -94,12 +95,13 @@ class EmotionEstimator:
         """Forget every face and all sound; ids are not given again."""
         self._face_limiter.reset()
         self._looked: set[str] = set()
-        self._heard: deque[_Heard] = deque(maxlen=_HEARD)
+        self._heard: deque[_Heard] = deque()
         self._faces: dict[str, FaceHistory] = {}
         self._sound = SpeechHistory(self._window_ns + _AHEAD_NS)
         self._sound_since_ns: int | None = None
         self._voice_id = ""
         self._unseen_since_ns: int | None = None
+        self._in_view_ns: int | None = None
         self._frame_stamps: list[int] = []
         self._interval = Interval()
         self._first_ns: int | None = None
@@ -179,6 +181,8 @@ class EmotionEstimator:
         evidence = self._speech_evidence(sound_end_ns, sound)
         talking = evidence is not None and self._talking(sound, sound_end_ns)
         views = self._in_view(start, now_ns)
+        if views:
+            self._in_view_ns = now_ns
         speaker, unseen = None, False
         if evidence is not None:
             motions = {
@@ -213,7 +217,9 @@ class EmotionEstimator:
         when every mouth in view was seen to be still: else one man becomes a face and a ghost.
         """
         if not motions:
-            return True
+            # Who was there a moment ago may only be hidden.
+            seen_ns = self._in_view_ns
+            return seen_ns is None or now_ns - seen_ns >= _GHOST_NS
         least = self._config.min_mouth_motion
         if any(motion is None or motion >= least for motion in motions.values()):
             self._unseen_since_ns = None
@@ -247,11 +253,13 @@ class EmotionEstimator:
             future: Future[SpeechEvidence] = Future()
             try:
                 future.set_result(self._read_voice(power_db))
-            except PredictionError as error:
+            except Exception as error:  # noqa: BLE001  met by who asks for the result
                 future.set_exception(error)
         else:
             future = self._executor.submit(self._read_voice, power_db)
         self._heard.append(_Heard(end_ns, future))
+        while self._heard[0].end_ns < end_ns - self._window_ns - _AHEAD_NS:
+            self._heard.popleft()
         return self._heard[-1]
 
     def _read_voice(self, power_db: NDArray[np.float32]) -> SpeechEvidence:
@@ -275,14 +283,18 @@ class EmotionEstimator:
         if not self._voice_id:
             self._voices += 1
             self._voice_id = f"v{self._voices:04d}"
-        oldest_ns = end_ns - 2 * self._voice_period_ns
+        oldest_ns = end_ns - min(self._voice_period_ns + _LATE_NS, self._window_ns // 2)
         fitting = (one for one in reversed(self._heard) if oldest_ns < one.end_ns <= end_ns)
         heard = next(fitting, None) or self._listen(end_ns, sound)
         try:
             return heard.evidence.result()
-        except PredictionError:
-            self.not_finite += 1
+        except Exception as error:  # noqa: BLE001  counted and told; the face is read all the same
+            self._fail(error)
             return None
+
+    def _fail(self, error: Exception) -> None:
+        self.unanswered += 1
+        self.last_failure = f"{type(error).__name__}: {error}"
 
     def _talking(self, sound: Speech, end_ns: int) -> bool:
         newest = sound.speech[sound.stamps_ns() > end_ns - _SPEAKING_NS]
@@ -358,8 +370,8 @@ class EmotionEstimator:
         try:
             with self._stopwatch.measure("fusion"):
                 prediction = self._predictor.predict(faces, evidence)
-        except PredictionError:
-            self.not_finite += 1
+        except PredictionError as error:
+            self._fail(error)
             return no_claim(person, Status.LOW_QUALITY)
         return claim(person, prediction, self._config.min_confidence)
 
