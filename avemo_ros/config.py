@@ -182,8 +182,9 @@ class EmotionConfig(Validated):
 
     hop_s: float = setting(
         0.1,
-        "Least time from one estimate to the next [s of sensor time]; an estimate is made when "
-        "an image was looked at, and by the sound where no images come.",
+        "One estimate in each period of this length [s of sensor time], made when an image was "
+        "looked at, and by the sound where no images come; at 15 images a second and 0.1 s "
+        "estimates are 67 and 133 ms apart.",
         low=0.03,
         high=2.0,
     )

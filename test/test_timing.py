@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from avemo_ros.clock import to_ns
-from avemo_ros.timing import Interval, RateLimiter, StampFilter, Verdict
+from avemo_ros.timing import Interval, RateLimiter, StampFilter, Verdict, mean_step_s
 
 DAY_NS = to_ns(1_700_000_000.0)
 
@@ -205,3 +205,10 @@ def test_patience_grows_with_the_interval_and_no_outlier_decides_it() -> None:
     for k in range(20):
         interval.add(to_ns(1000.0 + k / 30))
     assert interval.patience_ns(to_ns(0.7), to_ns(5.0)) == to_ns(0.7)
+
+
+def test_a_step_stands_for_its_mean_and_pauses_count_for_nothing() -> None:
+    unequal = [to_ns(t) for t in (0.0, 0.067, 0.2, 0.267, 0.4, 5.0, 5.067, 5.2)]
+    assert mean_step_s(unequal) == pytest.approx(0.1)
+    assert mean_step_s([0, to_ns(0.1)], [to_ns(9.0), to_ns(9.1)]) == pytest.approx(0.1)
+    assert mean_step_s([], [7]) == 0.1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from statistics import median
 from typing import Any, Final
 
 from avemo_ros.clock import to_s
@@ -14,6 +12,7 @@ from avemo_ros.replay.matching import Finder, Judged, judge
 from avemo_ros.replay.report_timeline import Mark, Shot, Track
 from avemo_ros.replay.session import Session
 from avemo_ros.state.estimate import EmotionEstimate
+from avemo_ros.timing import mean_step_s
 
 _MOST_ANNOTATORS: Final = 6
 """Rows of annotators that are drawn."""
@@ -130,8 +129,5 @@ def _right(session: Session, judged: Judged, person: str) -> tuple[Mark, ...]:
 
 
 def _step_s(session: Session) -> float:
-    """Usual time from one hop to the next [s]."""
-    steps = [
-        after.stamp_ns - before.stamp_ns for before, after in pairwise(session.replayed.hops)
-    ]
-    return to_s(round(median(steps))) if steps else 0.1
+    """Mean time from one hop to the next [s]."""
+    return mean_step_s([hop.stamp_ns for hop in session.replayed.hops])

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any, Final
-
-import numpy as np
 
 from avemo_ros.clock import to_s
 from avemo_ros.errors import LabelError
@@ -23,13 +20,12 @@ from avemo_ros.replay.rates import LEAST, LEVEL, Bootstrap, calibration, coverag
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.stability import reaction, stability
 from avemo_ros.replay.tracking import tracking
+from avemo_ros.timing import mean_step_s
 from avemo_ros.truth.agreement import agreement
 
 ROUNDS: Final = 1000
 WORST: Final = 20
 """Segments that are listed as worst."""
-_HOP_S: Final = 0.1
-"""A hop stands for this long where there are not two [s]."""
 
 
 def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any]:
@@ -66,7 +62,7 @@ def score(sessions: Sequence[Session], *, rounds: int = ROUNDS) -> dict[str, Any
     frames = of_hops(judged, (group(at, hop.segment) for at, hop in hops))
     segments = of_segments(judged, (group(at, place) for at, place in asked))
     estimates = [hop.estimate for _, hop in hops]
-    hop_s = _hop_s(kept)
+    hop_s = mean_step_s(*([hop.stamp_ns for hop in session.replayed.hops] for session in kept))
     listed = _listed(judged, segments, hop_s)
     return as_json(
         {
@@ -155,16 +151,6 @@ def _judge_all(sessions: Sequence[Session]) -> tuple[list[Judged], list[str]]:
 def _asked(judged: Judged) -> list[int]:
     """Places of the truths that have hops."""
     return sorted({hop.segment for hop in judged.hops})
-
-
-def _hop_s(sessions: Iterable[Session]) -> float:
-    """Usual time from one hop to the next [s]."""
-    steps = [
-        after.stamp_ns - before.stamp_ns
-        for session in sessions
-        for before, after in pairwise(session.replayed.hops)
-    ]
-    return to_s(round(float(np.median(steps)))) if steps else _HOP_S
 
 
 def _listed(judged: Sequence[Judged], segments: Answers, hop_s: float) -> list[dict[str, Any]]:

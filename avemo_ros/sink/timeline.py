@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import pairwise
-from statistics import median
 
 from avemo_ros.clock import to_s
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.sink.wording import STATUS_TEXT, name_of
 from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.timing import mean_step_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +70,8 @@ class Timeline:
 
     @property
     def hop_s(self) -> float:
-        """Usual time from one hop to the next [s]."""
-        steps = [after - before for before, after in pairwise(self._stamps)]
-        return to_s(round(median(steps))) if steps else 0.1
+        """Mean time from one hop to the next [s]."""
+        return mean_step_s(self._stamps)
 
     @property
     def claimed_share(self) -> float:
