@@ -14,7 +14,7 @@ STATUS_TEXT: Final[dict[Status, str]] = {
     Status.NO_VOICE: "not speaking",
     Status.LOW_QUALITY: "face not readable",
     Status.UNCERTAIN: "uncertain",
-    Status.STALE_INPUT: "input stopped",
+    Status.STALE_INPUT: "no input",
 }
 """Each status in at most three words."""
 
