@@ -15,7 +15,7 @@ build:  ## install the package into the workspace again (edits of .py files need
 	@tools/setup.sh --build
 
 test:  ## all tests (ARGS="-k face -x" goes to pytest)
-	@$(IN_ENV) pytest $(ARGS)
+	@$(IN_ENV) pytest -n 2 --dist worksteal $(ARGS)
 
 demo:  ## live states, annotated video and page from a sample (CLIP=file, or SOURCE=devices; RECORD=bag)
 	@$(IN_ENV) python tools/demo.py $(if $(CLIP),--clip "$(CLIP)") $(if $(SOURCE),--source "$(SOURCE)") \
