@@ -293,15 +293,16 @@ def mean_step_s(*runs: Sequence[int]) -> float:
     """How much time one of a run of stamps stands for [s].
 
     The mean, since steps that follow images on a grid are unequal (67 and 133 ms at 15 images a
-    second). Pauses, longer than 2.5 usual steps, are left out.
+    second). Pauses, longer than 2.5 usual steps, and time that starts over are left out.
 
     Args:
-        runs: rising stamps [ns], each run of a stream or recording of its own.
+        runs: stamps [ns], each run of a stream or recording of its own.
 
     Returns:
-        The mean step [s]; 0.1 where no run has two stamps.
+        The mean step [s]; 0.1 where there is none.
     """
-    steps = [after - before for run in runs for before, after in itertools.pairwise(run)]
+    pairs = (pair for run in runs for pair in itertools.pairwise(run))
+    steps = [after - before for before, after in pairs if after > before]
     if not steps:
         return 0.1
     longest = _PATIENCE * statistics.median(steps)

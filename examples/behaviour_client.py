@@ -64,6 +64,10 @@ def main() -> None:
         rclpy.spin(BehaviourClient())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        # Ctrl-C may come just as rclpy is about to wait; what it raises then is no failure.
+        if rclpy.ok():
+            raise
     finally:
         rclpy.try_shutdown()
 

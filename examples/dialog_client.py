@@ -83,6 +83,10 @@ def main() -> int:
         rclpy.spin(ContextClient(args.json) if args.json else DialogClient())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        # Ctrl-C may come just as rclpy is about to wait; what it raises then is no failure.
+        if rclpy.ok():
+            raise
     finally:
         rclpy.try_shutdown()
     return 0

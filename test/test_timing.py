@@ -211,4 +211,5 @@ def test_a_step_stands_for_its_mean_and_pauses_count_for_nothing() -> None:
     unequal = [to_ns(t) for t in (0.0, 0.067, 0.2, 0.267, 0.4, 5.0, 5.067, 5.2)]
     assert mean_step_s(unequal) == pytest.approx(0.1)
     assert mean_step_s([0, to_ns(0.1)], [to_ns(9.0), to_ns(9.1)]) == pytest.approx(0.1)
+    assert mean_step_s([0, to_ns(0.1), to_ns(-1.4), to_ns(-1.3)]) == pytest.approx(0.1)
     assert mean_step_s([], [7]) == 0.1

@@ -64,7 +64,8 @@ class StepScheduler:
     the window ends by so much earlier.  Sound drives steps while no image comes: while it is
     ahead of the images by more than is usual and `max_wait_s`.
 
-    Stamps of steps rise, also over pauses of a stream, until `clear`.
+    The first step is one period after the first input.  Stamps of steps rise, also over pauses
+    of a stream, until `clear`.
     """
 
     def __init__(self, config: EmotionConfig) -> None:
@@ -147,6 +148,8 @@ class StepScheduler:
         self._intervals[stream].add(stamp_ns)
         if self.first_ns is None:
             self.first_ns = stamp_ns
+            # Of the period in which input begins there is hardly anything to say yet.
+            self._limiter.take(stamp_ns)
         if arrival_ns > 0:
             self._note_age(stream, stamp_ns, arrival_ns)
         if stream is Stream.IMAGES:
