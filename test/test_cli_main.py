@@ -98,7 +98,7 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert process.stdout.readline().startswith('{"t": 0.0')
+        assert process.stdout.readline().startswith('{"t": 0.1')
         process.stdout.close()
         complaints = process.stderr.read()
         assert process.wait(100) == 0
