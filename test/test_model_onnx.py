@@ -1,23 +1,18 @@
 """The robot's network in ONNX Runtime, held against PyTorch."""
 
 import argparse
-import io
 import json
 import shutil
 import subprocess
 import sys
-import tarfile
 import threading
-import zipfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-import soundfile
 import tiny_models as tiny
+from real_inputs import faces_and_voices
 
-from avemo_ros.audio.spectrogram import LogSpectrogram
 from avemo_ros.cli import export, models
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, PredictionError, WeightsError
@@ -94,22 +89,8 @@ def test_it_answers_as_pytorch_to_any_length_of_sound_and_number_of_faces(
 def test_it_answers_as_pytorch_to_real_faces_and_voices(
     onnx: Predictor, torch: Predictor, shared_data: Path
 ) -> None:
-    with zipfile.ZipFile(shared_data / "fer2013.zip") as archive:
-        pictures = sorted(n for n in archive.namelist() if "/PublicTest_" in n)[::299]
-        faces = [
-            cv2.imdecode(np.frombuffer(archive.read(n), np.uint8), cv2.IMREAD_GRAYSCALE)
-            for n in pictures
-        ]
-    with tarfile.open(shared_data / "emodb_16k.tar") as archive:
-        voices = [one for one in archive if one.name.endswith(".flac")][::107]
-        for place, one in enumerate(voices):
-            file = archive.extractfile(one)
-            assert file is not None
-            sound, _ = soundfile.read(io.BytesIO(file.read()), dtype="float32")
-            columns = LogSpectrogram().push(sound)[:300]
-            check_alike(onnx, torch, faces[2 * place : 2 * place + 2], columns)
-    assert len(faces) > 10
-    assert len(voices) == 5
+    for faces, columns in faces_and_voices(shared_data):
+        check_alike(onnx, torch, faces, columns)
 
 
 def test_a_face_is_embedded_alike_to_the_last_bit_whatever_comes_with_it(

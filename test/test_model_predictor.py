@@ -1,15 +1,11 @@
-import io
-import tarfile
 import threading
-import zipfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from real_inputs import faces_and_voices
 
-from avemo_ros.audio.spectrogram import LogSpectrogram
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS
@@ -274,22 +270,7 @@ def test_bfloat16_answers_as_float32_to_any_input_and_the_same_each_time(
 
 
 def test_bfloat16_answers_as_float32_to_real_faces_and_voices(shared_data: Path) -> None:
-    soundfile = pytest.importorskip("soundfile")
     exact = Predictor(ModelConfig(precision="float32"))
     fast = Predictor(ModelConfig(precision="bfloat16"))
-    with zipfile.ZipFile(shared_data / "fer2013.zip") as archive:
-        pictures = sorted(n for n in archive.namelist() if "/PublicTest_" in n)[::299]
-        faces = [
-            cv2.imdecode(np.frombuffer(archive.read(n), np.uint8), cv2.IMREAD_GRAYSCALE)
-            for n in pictures
-        ]
-    with tarfile.open(shared_data / "emodb_16k.tar") as archive:
-        voices = [one for one in archive if one.name.endswith(".flac")][::107]
-        for place, one in enumerate(voices):
-            file = archive.extractfile(one)
-            assert file is not None
-            sound, _ = soundfile.read(io.BytesIO(file.read()), dtype="float32")
-            columns = LogSpectrogram().push(sound)[:300]
-            both_answers(exact, fast, faces[2 * place : 2 * place + 2], columns)
-    assert len(faces) > 10
-    assert len(voices) == 5
+    for faces, columns in faces_and_voices(shared_data):
+        both_answers(exact, fast, faces, columns)
