@@ -112,6 +112,16 @@ def test_the_points_for_the_pointer_are_those_of_the_timeline() -> None:
     assert len(claimed[3]) == len(EMOTIONS)
 
 
+def test_bars_have_no_gaps_where_hops_are_unequal() -> None:
+    made = Timeline("x", START_NS)
+    times = [0.1, 0.167, 0.4, 0.467, 0.7, 0.767, 1.0]
+    for number, time in enumerate(times):
+        made.add(hop(estimate(t=time, speaking=number != 3)))
+    drawn = render(made)
+    assert drawn.count('<rect class="attended"') == 1
+    assert drawn.count('<rect class="speaking"') == 2
+
+
 def test_a_name_with_markup_is_shown_and_not_run() -> None:
     made = timeline(1.5, "<script>alert(1)</script>.mp4")
     made.add(hop(estimate(t=1.6, face="</script><b>")))

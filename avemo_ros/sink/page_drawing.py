@@ -212,14 +212,16 @@ def _strip(
     """Bars over the time in which something holds."""
     top, height = row
     bars: list[tuple[float, float]] = []
-    for item in person.estimates:
-        if not holds(item):
-            continue
-        left, right = scale.before(item), scale.of(item)
-        if bars and left - bars[-1][1] < 0.6 * (right - left):
-            bars[-1] = (bars[-1][0], right)
-        else:
-            bars.append((left, right))
+    # Hops are unequal: neighbours in a stretch are one bar, whatever lies between them.
+    for stretch in scale.timeline.stretches(person):
+        open_bar = False
+        for item in stretch:
+            if not holds(item):
+                open_bar = False
+                continue
+            left = bars.pop()[0] if open_bar else scale.before(item)
+            bars.append((left, scale.of(item)))
+            open_bar = True
     return "".join(
         f'<rect class="{name}" x="{left}" y="{top}" width="{right - left:.2f}" '
         f'height="{height}" rx="2"/>'
