@@ -247,6 +247,14 @@ def test_sound_is_silent_while_the_robot_itself_speaks(tmp_path: Path, storage: 
     np.testing.assert_array_equal(silent, expected)
 
 
+def test_one_picture_of_the_future_costs_no_others(tmp_path: Path) -> None:
+    rows = [made.picture(i, START + i * 33 * MS) for i in range(30)]
+    rows[10] = made.picture(10, START + 330 * MS, START + 60 * S)
+    path = made.write(tmp_path / "bag", rows)
+    kept = list(bag_pieces(path, faces=True, voice=False))
+    assert [piece.stamp_ns for piece in kept] == [i * 33 * MS for i in range(30) if i != 10]
+
+
 # --- clocks that were set
 
 

@@ -11,6 +11,8 @@ from avemo_ros.audio.mute import Mute
 from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.metadata import METADATA
 from avemo_ros.bag.recording import BagPicture, Kind, Recording
+from avemo_ros.engine.findings import Findings
+from avemo_ros.timing import StampFilter
 from avemo_ros.vision.face import FrameTracks
 
 
@@ -39,7 +41,8 @@ def bag_pieces(
 ) -> Iterator[BagPicture | FrameTracks | AudioBlock | SpectrogramChunk]:
     """What was recorded, in the order of recording; stamps count from the first message.
 
-    Pictures whose stamps do not rise are left out, as in the live path.
+    Pictures are admitted by their stamps as in the live path (`StampFilter`), of whatever age;
+    what starts over before the newest is left out.
 
     Args:
         path: a bag's folder, its metadata.yaml, or a single file.
@@ -51,10 +54,13 @@ def bag_pieces(
     """
     newest_ns: int | None = None
     mute = Mute()
+    stamps = StampFilter("images", "image_stamps", 0.0, "header", Findings().of("images"))
     with Recording(path) as recording:
         kinds = kinds_of(recording, faces=faces, voice=voice)
         for log_ns, item in recording.items(kinds):
             if isinstance(item, (BagPicture, FrameTracks)):
+                if not stamps.admit(item.stamp_ns, log_ns).usable:
+                    continue
                 if newest_ns is not None and item.stamp_ns <= newest_ns:
                     continue
                 newest_ns = item.stamp_ns
