@@ -247,6 +247,16 @@ def test_sound_is_silent_while_the_robot_itself_speaks(tmp_path: Path, storage: 
     np.testing.assert_array_equal(silent, expected)
 
 
+def test_the_robots_voice_is_silenced_in_sound_stamped_since_boot(tmp_path: Path) -> None:
+    rows = [made.info(START), made.speaking(START + 205 * MS, True)]
+    rows += [made.sound(i, START + (i + 1) * 20 * MS, 900 * S + i * 20 * MS) for i in range(50)]
+    path = made.write(tmp_path / "bag", sorted(rows, key=lambda row: row.log_ns))
+    blocks = list(bag_pieces(path, faces=False, voice=True))
+    heard = np.concatenate([block.samples for block in blocks])[:, 0]
+    assert np.any(heard[: 16 * 200])
+    assert not np.any(heard[16 * 205 :])
+
+
 def test_one_picture_of_the_future_costs_no_others(tmp_path: Path) -> None:
     rows = [made.picture(i, START + i * 33 * MS) for i in range(30)]
     rows[10] = made.picture(10, START + 330 * MS, START + 60 * S)

@@ -15,13 +15,16 @@ import cv2
 import numpy as np
 import pytest
 import tiny_bags as made
+from made_replays import features_of
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.folder import Bag
-from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.cli.main import main
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig
+from avemo_ros.data.item import Item
+from avemo_ros.data.media import FileReader, PrepareConfig
 from avemo_ros.engine.emotion import TICK_S
 from avemo_ros.replay.run import Replayed, replay
 from avemo_ros.sink.jsonl import records
@@ -123,6 +126,26 @@ def test_predict(bag: Path, evaluated: Replayed, tmp_path: Path) -> None:
         zero_ns = recording.start_ns
     wanted = [one for hop in evaluated.hops for one in records(hop, zero_ns)]
     assert lines == json.loads(json.dumps(wanted))
+
+
+def test_preparation_for_training(bag: Path) -> None:
+    """Of the part after the pause, in which the robot speaks: all until the stamps go back."""
+    with Recording(bag) as recording:
+        zero_ns, kinds = recording.start_ns, frozenset({Kind.SOUND})
+        chunks = [chunk for _, chunk in features_of(recording, kinds, CONFIG)]
+    pause = next(n for n, chunk in enumerate(chunks) if chunk.stamp_ns > zero_ns + to_ns(5.9))
+    back = next(n for n in range(1, len(chunks)) if chunks[n].stamp_ns < chunks[n - 1].stamp_ns)
+    live = np.concatenate([chunk.power_db for chunk in chunks[pause:back]])
+    level = np.concatenate([chunk.level_dbfs for chunk in chunks[pause:back]])
+    assert len(live) > 300
+    assert (level[110:180] == level.min()).all()  # the robot speaks
+    reader = FileReader(PrepareConfig(), frozenset({"speech"}))
+    item = Item("bags", "part", bag, "happy", "anna", start_s=5.9, end_s=9.6)
+    (prepared,) = reader.read(bag, [item])
+    reader.close()
+    columns = prepared.features.spectrogram
+    assert columns is not None
+    np.testing.assert_array_equal(columns[: len(live)], live.astype(np.float16))
 
 
 @pytest.mark.ros

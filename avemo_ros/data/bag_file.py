@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
-from avemo_ros.audio.mute import Mute
 from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.metadata import METADATA
 from avemo_ros.bag.recording import BagPicture, Kind, Recording
+from avemo_ros.config import InputConfig
+from avemo_ros.engine.audio import AudioGate
+from avemo_ros.engine.features import FeatureGate
 from avemo_ros.engine.findings import Findings
 from avemo_ros.timing import StampFilter
 from avemo_ros.vision.face import FrameTracks
@@ -41,8 +43,8 @@ def bag_pieces(
 ) -> Iterator[BagPicture | FrameTracks | AudioBlock | SpectrogramChunk]:
     """What was recorded, in the order of recording; stamps count from the first message.
 
-    Pictures are admitted by their stamps as in the live path (`StampFilter`), of whatever age;
-    what starts over before the newest is left out.
+    Everything is admitted by its stamps as in the live path, of whatever age, and sound is
+    silent where the robot spoke.  Images that start over before the newest are left out.
 
     Args:
         path: a bag's folder, its metadata.yaml, or a single file.
@@ -52,22 +54,31 @@ def bag_pieces(
     Raises:
         BagError: nothing of it can be read.
     """
-    newest_ns: int | None = None
-    mute = Mute()
-    stamps = StampFilter("images", "image_stamps", 0.0, "header", Findings().of("images"))
+    inputs = InputConfig(max_input_age_s=0.0)
+    findings = Findings()
+    images = StampFilter("images", "image_stamps", 0.0, "header", findings.of("images"))
+    features = FeatureGate(inputs, findings.of("face tracks"), findings.of("spectrogram"))
+    sound = AudioGate(inputs, findings.of("sound"))
+    newest_ns = -1
     with Recording(path) as recording:
         kinds = kinds_of(recording, faces=faces, voice=voice)
         for log_ns, item in recording.items(kinds):
-            if isinstance(item, (BagPicture, FrameTracks)):
-                if not stamps.admit(item.stamp_ns, log_ns).usable:
-                    continue
-                if newest_ns is not None and item.stamp_ns <= newest_ns:
-                    continue
-                newest_ns = item.stamp_ns
+            piece: BagPicture | FrameTracks | AudioBlock | SpectrogramChunk | None = None
             if isinstance(item, RobotSpeech):
-                mute.tell(log_ns, speaking=item.speaking)
+                sound.mute.tell(log_ns, speaking=item.speaking)
+            elif isinstance(item, AudioBlock):
+                piece = sound.admit(item, log_ns)
+            elif isinstance(item, SpectrogramChunk):
+                piece = features.chunk(item, log_ns)
+            elif isinstance(item, FrameTracks):
+                piece = features.tracks(item, log_ns)
+            elif isinstance(item, BagPicture):
+                admission = images.admit(item.stamp_ns, log_ns)
+                piece = replace(item, stamp_ns=admission.stamp_ns) if admission.usable else None
+            if piece is None:
                 continue
-            if isinstance(item, AudioBlock):
-                item = mute.apply(item)
-            if isinstance(item, (BagPicture, FrameTracks, AudioBlock, SpectrogramChunk)):
-                yield replace(item, stamp_ns=item.stamp_ns - recording.start_ns)
+            if isinstance(piece, (BagPicture, FrameTracks)):
+                if piece.stamp_ns <= newest_ns:
+                    continue
+                newest_ns = piece.stamp_ns
+            yield replace(piece, stamp_ns=piece.stamp_ns - recording.start_ns)

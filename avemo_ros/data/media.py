@@ -51,7 +51,7 @@ __all__ = [
     "only",
 ]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """To be raised by whoever changes what is made of a file: what was cached is then made anew."""
 
 PARTS: Final = frozenset({"faces", "landmarks", "speech"})

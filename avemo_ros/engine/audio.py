@@ -20,12 +20,81 @@ _OTHER_CLOCK_NS: Final = to_ns(5.0)
 """Stamps that are so far from their arrival are of another clock."""
 
 
+class AudioGate:
+    """Which blocks of one stream are heard, and with which stamp; silent where the robot spoke.
+
+    Args:
+        inputs: which stamps are believed.
+        reporter: who hears of troubles.
+        advice: see `StampFilter`.
+    """
+
+    def __init__(
+        self,
+        inputs: InputConfig,
+        reporter: Reporter,
+        advice: Callable[[float], str] | None = None,
+    ) -> None:
+        self._reporter = reporter
+        self._stamps = StampFilter(
+            "sound",
+            "audio_stamps",
+            inputs.max_input_age_s,
+            inputs.audio_stamps,
+            reporter,
+            ordered=False,
+            advice=advice,
+        )
+        self._by_arrival = inputs.audio_stamps == "arrival"
+        self.mute = Mute()
+        """Told when the robot speaks; may be told on another thread."""
+
+    @property
+    def refused(self) -> int:
+        """Blocks left out for their stamps."""
+        return self._stamps.refused
+
+    def admit(self, block: AudioBlock, arrival_ns: int = 0) -> AudioBlock | None:
+        """The next block as it is heard; None where it is left out.
+
+        Args:
+            block: of a positive rate; see `AudioStage.push`.
+            arrival_ns: when its last sample was there [ns]; 0: not known.
+        """
+        lasts_ns = len(block.samples) * NS_PER_S // block.rate
+        if arrival_ns > 0 and (self._by_arrival or block.stamp_ns <= 0):
+            if block.stamp_ns == 0 and not self._by_arrival:
+                self._reporter.once(
+                    "no stamp", "header.stamp is zero; the time of arrival is used instead"
+                )
+            # Jitter is left in: `SampleClock` tells it from losses.
+            stamp_ns = arrival_ns - lasts_ns
+        else:
+            admission = self._stamps.admit(block.stamp_ns, arrival_ns)
+            if not admission.usable:
+                return None
+            stamp_ns = admission.stamp_ns
+            if arrival_ns > 0:
+                # A driver that stamps a block when it is full means its end.
+                stamp_ns = max(stamp_ns - lasts_ns, min(stamp_ns, arrival_ns - lasts_ns))
+        age_ns = arrival_ns - stamp_ns
+        # That the robot speaks is told by the clock of the arrivals.
+        apart_ns = age_ns if arrival_ns > 0 and abs(age_ns) > _OTHER_CLOCK_NS else 0
+        heard = self.mute.apply(replace(block, stamp_ns=stamp_ns + apart_ns))
+        return replace(heard, stamp_ns=stamp_ns)
+
+    def reset(self) -> None:
+        """Forget the stream, and that the robot spoke."""
+        self._stamps.reset()
+        self.mute.reset()
+
+
 class AudioStage:
     """Hears one stream of sound.
 
-    Blocks are admitted by their stamps (`StampFilter`), silenced while the robot itself speaks,
-    and turned into spectrogram columns with the probability of speech.  What cannot be used is
-    reported and left out.
+    Blocks are admitted by their stamps and silenced while the robot itself speaks
+    (`AudioGate`), and turned into spectrogram columns with the probability of speech.  What
+    cannot be used is reported and left out.
 
     Args:
         config: of the sound analysis.
@@ -48,23 +117,17 @@ class AudioStage:
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self._reporter = reporter
-        self._stamps = StampFilter(
-            "sound",
-            "audio_stamps",
-            inputs.max_input_age_s,
-            inputs.audio_stamps,
-            reporter,
-            ordered=False,
-            advice=advice,
-        )
-        self._by_arrival = inputs.audio_stamps == "arrival"
+        self._gate = AudioGate(inputs, reporter, advice)
         self._buffer = SpeechBuffer(config)
-        self.mute = Mute()
-        """Told when the robot speaks; may be told on another thread."""
         self.stopwatch = stopwatch if stopwatch is not None else Stopwatch()
         self._restarts = 0
         self.refused = 0
         """Blocks left out because the sound, not its stamp, cannot be used."""
+
+    @property
+    def mute(self) -> Mute:
+        """Told when the robot speaks; may be told on another thread."""
+        return self._gate.mute
 
     @property
     def counters(self) -> SpeechCounters:
@@ -74,7 +137,7 @@ class AudioStage:
     @property
     def refused_stamps(self) -> int:
         """Blocks left out for their stamps."""
-        return self._stamps.refused
+        return self._gate.refused
 
     def push(self, block: AudioBlock, arrival_ns: int = 0) -> list[SpectrogramChunk]:
         """Take the next block.
@@ -91,26 +154,13 @@ class AudioStage:
             return self._refuse(
                 AudioFormatError(f"sample rate is {block.rate} Hz", kind="rate")
             )
-        lasts_ns = len(block.samples) * NS_PER_S // block.rate
-        if arrival_ns > 0 and (self._by_arrival or block.stamp_ns <= 0):
-            if block.stamp_ns == 0 and not self._by_arrival:
-                self._reporter.once(
-                    "no stamp", "header.stamp is zero; the time of arrival is used instead"
-                )
-            # Jitter is left in: `SampleClock` tells it from losses.
-            stamp_ns = arrival_ns - lasts_ns
-        else:
-            admission = self._stamps.admit(block.stamp_ns, arrival_ns)
-            if not admission.usable:
-                return []
-            stamp_ns = admission.stamp_ns
-            if arrival_ns > 0:
-                # A driver that stamps a block when it is full means its end.
-                stamp_ns = max(stamp_ns - lasts_ns, min(stamp_ns, arrival_ns - lasts_ns))
+        heard = self._gate.admit(block, arrival_ns)
+        if heard is None:
+            return []
         before = self.counters.sanitised
         try:
             with self.stopwatch.measure("audio"):
-                chunks = self._buffer.push(self._without_robot(block, stamp_ns, arrival_ns))
+                chunks = self._buffer.push(heard)
         except AudioFormatError as error:
             return self._refuse(error)
         self._say_restart()
@@ -124,23 +174,14 @@ class AudioStage:
             self._reporter.good()
         return chunks
 
-    def _without_robot(self, block: AudioBlock, stamp_ns: int, arrival_ns: int) -> AudioBlock:
-        """The block, silent where the robot itself spoke."""
-        age_ns = arrival_ns - stamp_ns
-        # That the robot speaks is told by the clock of the arrivals.
-        apart_ns = age_ns if arrival_ns > 0 and abs(age_ns) > _OTHER_CLOCK_NS else 0
-        heard = self.mute.apply(replace(block, stamp_ns=stamp_ns + apart_ns))
-        return replace(heard, stamp_ns=stamp_ns)
-
     def flush(self) -> list[SpectrogramChunk]:
         """The columns that wait for their chunk to be full, at the end of a recording."""
         return self._buffer.flush()
 
     def reset(self) -> None:
         """Forget the stream, and that the robot spoke."""
-        self._stamps.reset()
+        self._gate.reset()
         self._buffer.reset()
-        self.mute.reset()
 
     def _refuse(self, error: AudioFormatError) -> list[SpectrogramChunk]:
         self.refused += 1
