@@ -211,9 +211,11 @@ class Recorder:
             image_hz=None, image_size=None, image_delay_s=0.0, image_shift_s=0.0,
             image_stamps="", shift_next_image_s=0.0, change_image=None, sound_on=True,
             sound_shift_s=0.0, sound_stamps="", sound_burst_s=0.0, sound_nan=False,
-            shift_next_block_s=0.0, sound_format=(48_000, 1, "S16LE"),
+            shift_next_block_s=0.0, sound_format=(48_000, 1, "S16LE"), clock_hz=100.0,
+            clock_shift_s=0.0, shift_next_clock_s=0.0, clock_ns=NOW_NS,
         )  # fmt: skip
         self.feed.use_sound = lambda *form: setattr(self.feed, "sound_format", form)
+        self.feed.tell_clock = lambda _: self.calls.append("tell_clock")
         self.feed.announce = lambda *form: self.calls.append("announce")
         self.calls: list[str] = []
         self.open = 0
@@ -236,8 +238,8 @@ def test_every_fault_lasts_as_long_as_it_says_and_leaves_good_input(row: Any) ->
     before = dict(vars(scene.feed))
     waited = [step for step in row.act(scene, row.seconds) if isinstance(step, float)]
     after = dict(vars(scene.feed))
-    # What is used up by the next image or block is so there.
-    for once in ("shift_next_image_s", "shift_next_block_s"):
+    # What is used up by the next message is so there.
+    for once in ("shift_next_image_s", "shift_next_block_s", "shift_next_clock_s"):
         before.pop(once), after.pop(once)
     assert after == before
     assert scene.open == 0

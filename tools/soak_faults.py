@@ -17,7 +17,7 @@ from typing import Any, Final
 
 Steps = Generator[Any, Any, None]
 
-KINDS: Final = ("images", "sound", "time", "graph", "life cycle", "machine")
+KINDS: Final = ("images", "sound", "time", "clock", "graph", "life cycle", "machine")
 
 SOON_S: Final = 1.0
 """Allowed recovery from a fault of time [s]."""
@@ -49,6 +49,11 @@ class Fault:
     """'raw' or 'compressed' where it is a fault of only one of them."""
     sets_back: bool = False
     """Time goes back by this, so stamps of states may, too."""
+
+    @property
+    def simulated(self) -> bool:
+        """It is had while the node takes its time from /clock."""
+        return self.kind == "clock"
 
 
 # --- what is done
@@ -89,6 +94,26 @@ def one_block_ahead(scene: Any, seconds: float) -> Steps:
     """A single block of sound is stamped ahead."""
     scene.feed.shift_next_block_s = 3.0
     yield seconds
+
+
+def one_clock_ahead(scene: Any, seconds: float) -> Steps:
+    """A single message on /clock is a spike."""
+    scene.feed.shift_next_clock_s = 600.0
+    yield seconds
+
+
+def clock_before_zero(scene: Any, seconds: float) -> Steps:
+    """/clock tells times that cannot be."""
+    for _ in range(10):
+        scene.feed.tell_clock(-5 * 10**9)
+        yield seconds / 10
+
+
+def two_clocks(scene: Any, seconds: float) -> Steps:
+    """A second player publishes /clock, too, of another day."""
+    for _ in range(20):
+        scene.feed.tell_clock(scene.feed.clock_ns - 86_400 * 10**9)
+        yield seconds / 20
 
 
 def other_sizes(scene: Any, seconds: float) -> Steps:
@@ -337,6 +362,17 @@ FAULTS: Final = (
           knobs(image_shift_s=-86_400.0, sound_shift_s=-86_400.0), sets_back=True),
     Fault("pause of both", "time", "neither images nor sound", 3.0, NEW_S,
           knobs(image_hz=0.0, sound_on=False)),
+    Fault("clock spike", "clock", "a single /clock 600 s ahead", 0.3, NEW_S, one_clock_ahead),
+    Fault("clock ahead", "clock", "/clock leaps 300 s ahead, and back", 2.0, NEW_S,
+          knobs(clock_shift_s=300.0)),
+    Fault("clock back", "clock", "/clock falls 5 s back, and leaps ahead again", 2.0, NEW_S,
+          knobs(clock_shift_s=-5.0)),
+    Fault("clock stands still", "clock", "no /clock", 2.0, NEW_S, knobs(clock_hz=0.0)),
+    Fault("clock below zero", "clock", "/clock with negative seconds", 0.5, NEW_S,
+          clock_before_zero),
+    Fault("two clocks", "clock", "a second /clock, of a day ago", 2.0, NEW_S, two_clocks),
+    Fault("clock at 5 Hz", "clock", "/clock five times a second", 3.0, SOON_S,
+          knobs(clock_hz=5.0)),
     Fault("sound pause", "sound", "no sound", 2.0, VOICE_S, knobs(sound_on=False), voice=True),
     Fault("sound in bursts", "sound", "blocks of 0.1 s at once, stamped on arrival", 3.0,
           VOICE_S, knobs(sound_burst_s=0.1), voice=True),

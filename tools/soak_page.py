@@ -32,6 +32,7 @@ _COLOURS: Final = {
     "images": "--happy",
     "sound": "--sad",
     "time": "--angry",
+    "clock": "--surprise",
     "graph": "--disgust",
     "life cycle": "--fear",
     "machine": "--neutral",

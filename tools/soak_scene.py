@@ -26,6 +26,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool
 
@@ -87,6 +88,10 @@ class Feed:
         """So much sound is sent at once, stamped on arrival."""
         self.sound_nan = False
         self.shift_next_block_s = 0.0
+        self.clock_hz: float | None = None
+        """How often /clock tells the time; None: nobody takes it from there."""
+        self.clock_shift_s = 0.0
+        self.shift_next_clock_s = 0.0
         self.stalled_s = 0.0
         """How long the feed itself stood still, as the machine was too busy [s]."""
         self._raw = node.create_publisher(Image, "image_raw", qos.result(5))
@@ -95,6 +100,8 @@ class Feed:
         )
         self._sound = node.create_publisher(AudioDataStamped, "audio", qos.result(100))
         self._info = node.create_publisher(AudioInfo, "audio_info", qos.result(1, latched=True))
+        self._clock = node.create_publisher(Clock, "/clock", qos.result(10))
+        self._clock_told_ns = 0
         self._jpegs: dict[tuple[int, tuple[int, int] | None], array[int]] = {}
         self._at = 0
         self._begin_ns = time.monotonic_ns()
@@ -113,6 +120,18 @@ class Feed:
         """When there is something to publish [ns of time.monotonic_ns]."""
         due_ns = self._begin_ns + self._items[self._at].due_ns
         return min(due_ns, self._later[0][0]) if self._later else due_ns
+
+    @property
+    def clock_ns(self) -> int:
+        """What /clock tells where it is right [ns]."""
+        return self._to_wall_ns + time.monotonic_ns()
+
+    def tell_clock(self, time_ns: int) -> None:
+        """Publish a time on /clock [ns]."""
+        seconds, nanoseconds = divmod(time_ns, 10**9)
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = seconds, nanoseconds
+        self._clock.publish(message)
 
     def pump(self) -> None:
         """Publish what is due."""
@@ -138,6 +157,11 @@ class Feed:
                 self._begin_ns += self._length_ns
         if now_ns - self._told_ns > _INFO_NS:
             self._tell()
+        if self.clock_hz and now_ns - self._clock_told_ns > to_ns(1 / self.clock_hz):
+            self._clock_told_ns = now_ns
+            shift_s = self.clock_shift_s + self.shift_next_clock_s
+            self.shift_next_clock_s = 0.0
+            self.tell_clock(self.clock_ns + to_ns(shift_s))
 
     def use_sound(self, rate: int, channels: int, sample_format: str) -> None:
         """Send sound of this form from now on ('S16LE' or 'F32LE')."""
