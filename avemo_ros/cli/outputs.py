@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.sink.atomic import OutputError, is_stream, replaced
 
 
 def check_outputs(paths: Sequence[Path | None]) -> None:
@@ -43,7 +43,7 @@ def refuse_existing(paths: Sequence[Path | None]) -> None:
         OutputError: one is there already.
     """
     for path in paths:
-        if path is not None and path.exists():
+        if path is not None and path.exists() and not is_stream(path):
             raise OutputError(f"{path} is there already; --force replaces it")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,18 +21,39 @@ def partial_name(path: Path) -> Path:
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
+def is_stream(path: Path) -> bool:
+    """Whether a path is that of a device, a pipe or the like, which must not be replaced."""
+    return path.absolute().is_relative_to("/dev") or (
+        path.exists() and not path.is_file() and not path.is_dir()
+    )
+
+
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; it takes `path`'s place when the block ends well.
 
     When the block ends with an exception, what was written stays under `partial_name(path)`,
-    and a file that `path` named before is left as it was.
+    and a file that `path` named before is left as it was.  Links are followed: what they point
+    to is replaced.  A device or a pipe (/dev/null, /dev/stdout) is written to instead, and gets
+    nothing when the block ends with an exception.
 
     Raises:
         OutputError: the folder is missing or cannot be written, or `path` is a folder.
     """
     if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder")
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder) / path.name
+            made.touch()
+            yield made
+            try:
+                with made.open("rb") as content, path.open("wb") as stream:
+                    shutil.copyfileobj(content, stream)
+            except OSError as error:
+                raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        return
+    path = path.resolve()
     try:
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent

@@ -1,0 +1,67 @@
+"""Result files: whole, in the place that was named, and never in that of a device."""
+
+from __future__ import annotations
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from avemo_ros.cli.outputs import refuse_existing, write_json
+from avemo_ros.sink.atomic import OutputError, is_stream, partial_name, replaced
+
+
+def fail_half_way(path: Path) -> None:
+    with replaced(path) as made:
+        made.write_text("half")
+        raise InterruptedError
+
+
+def test_what_was_there_is_replaced_only_when_all_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    path.write_text("old")
+    with pytest.raises(InterruptedError):
+        fail_half_way(path)
+    assert path.read_text() == "old"
+    assert partial_name(path).read_text() == "half"
+    with replaced(path) as made:
+        made.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    path, link = tmp_path / "far" / "out.json", tmp_path / "link.json"
+    path.write_text("old")
+    link.symlink_to(path)
+    write_json(link, {"a": 1})
+    assert link.is_symlink()
+    assert path.read_text() == '{\n "a": 1\n}\n'
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    refuse_existing([pipe])
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        write_json(pipe, {"a": 1})
+        assert read.result(30.0) == '{\n "a": 1\n}\n'
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_devices_are_streams_and_files_are_not(tmp_path: Path) -> None:
+    assert is_stream(Path("/dev/null"))
+    assert is_stream(Path("/dev/stdout"))
+    assert not is_stream(tmp_path)
+    assert not is_stream(tmp_path / "none.json")
+
+
+def test_a_file_that_is_there_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    path.touch()
+    with pytest.raises(OutputError, match="--force"):
+        refuse_existing([path])
