@@ -13,7 +13,7 @@ from avemo_ros.vision.face import HeadPose
 from avemo_ros.vision.mesh import LEFT_EYE, LOWER_LIP, RIGHT_EYE, UPPER_LIP
 from avemo_ros.vision.warp import cut, similarity
 
-# Measured on FER2013's training pictures with `python -m avemo_ros.train.framing eyes`: every
+# Measured on FER2013's training pictures (docs/framing.md): every
 # 7th of 28,709, of which 3,820 have a mesh and 3,124 of those look ahead (yaw below 20
 # degrees).  There the eyes' middle is at 0.499 +- 0.045 across and 0.380 +- 0.060 down
 # (standard deviation over faces; medians 0.501, 0.391), their distance 0.383 +- 0.059
