@@ -49,7 +49,7 @@ def estimate(
     )
 
 
-def nobody(t: float = 0.1, status: Status = Status.NO_FACE) -> EmotionEstimate:
+def nobody(t: float = 0.1, status: Status = Status.NOBODY) -> EmotionEstimate:
     """The attended state when nobody is there."""
     return estimate(UNKNOWN, t=t, face="", status=status)
 

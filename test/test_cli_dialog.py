@@ -229,7 +229,7 @@ def test_an_endpoint_answers(run: Run, script: Path, tmp_path: Path) -> None:
 
 def test_a_conversation_is_shown_and_kept(say: Run, tmp_path: Path) -> None:
     page = tmp_path / "talk.html"
-    status, out, _ = say(b"Hello\nI won!\n", "--emotion", "happy", "--html", page)
+    status, out, _ = say(b"Hello\nI won!\n", "--emotion", "happy", "--report", page)
     assert status == 0
     heads = [line.split() for line in out.split("\n") if line.startswith("time")]
     assert heads == [["time", "person", "sensed", "strategy", "robot"]]
@@ -242,7 +242,7 @@ def test_simulated_states_are_said_to_be_so_once_and_on_the_page(
     say: Run, tmp_path: Path
 ) -> None:
     page = tmp_path / "talk.html"
-    _, out, _ = say(b"Hello\nWell\n", "--emotion", "happy", "--html", page)
+    _, out, _ = say(b"Hello\nWell\n", "--emotion", "happy", "--report", page)
     assert " ".join(out.split()).startswith("No camera and no microphone is used: ")
     assert out.count("simulated") == 1
     assert "feels happy" in out.split("time", 1)[0]
@@ -277,7 +277,7 @@ def test_recorded_states_are_used(say: Run, tmp_path: Path) -> None:
 def test_any_bytes_can_be_said(say: Run, tmp_path: Path) -> None:
     page = tmp_path / "talk.html"
     words = b"\xff\xfe\x00\x1b[2J\n\n" + b"x" * 5000 + b"\n<script>alert(1)</script>\nno end"
-    status, out, _ = say(words, "--html", page)
+    status, out, _ = say(words, "--report", page)
     assert status == 0
     assert "\x1b" not in out
     assert "the words are empty" in out
@@ -286,7 +286,7 @@ def test_any_bytes_can_be_said(say: Run, tmp_path: Path) -> None:
 
 
 def test_nobody_says_anything(say: Run, tmp_path: Path) -> None:
-    assert say(b"", "--html", tmp_path / "talk.html")[0] == 0
+    assert say(b"", "--report", tmp_path / "talk.html")[0] == 0
     assert "Nothing was said." in (tmp_path / "talk.html").read_text()
 
 
@@ -301,7 +301,7 @@ def test_an_interrupted_conversation_is_kept(
             return line
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Keyboard(b"Hello\n")))
-    assert run("chat", "--html", tmp_path / "talk.html")[0] == 130
+    assert run("chat", "--report", tmp_path / "talk.html")[0] == 130
     assert "Hello" in (tmp_path / "talk.html").read_text()
 
 
@@ -320,7 +320,7 @@ def test_a_dead_endpoint_is_answered_offline(say: Run) -> None:
     [
         (["--states", "no.jsonl"], "no.jsonl"),
         (["--every", "0"], "--every"),
-        (["--html", "no/such/folder.html"], "folder"),
+        (["--report", "no/such/folder.html"], "folder"),
     ],
 )
 def test_a_mistake_is_named(say: Run, args: list[str], named: str) -> None:

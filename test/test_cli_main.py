@@ -43,6 +43,22 @@ def test_wrong_usage_ends_with_status_2(
     assert "usage: avemo" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "now"),
+    [
+        (["predict", "a.mp4", "--page", "a.html"], "--page is called --report now"),
+        (["dialog", "chat", "--html", "a.html"], "--html is called --report now"),
+    ],
+)
+def test_an_option_that_was_renamed_says_so(
+    arguments: list[str], now: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert now in capsys.readouterr().err
+
+
 def test_help_tells_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["predict", "--help"])

@@ -139,7 +139,7 @@ def test_lines_go_to_standard_output_and_nothing_else_does(run: Run, short: Path
 def test_all_outputs_are_written_at_once(run: Run, short: Path, tmp_path: Path) -> None:
     lines, video, page = (tmp_path / name for name in ("o.jsonl", "o.mp4", "o.html"))
     status, out, err = run(
-        "predict", short, "--json", lines, "--video", video, "--page", page,
+        "predict", short, "--json", lines, "--video", video, "--report", page,
         "--set", "emotion.hop_s=0.2",
     )  # fmt: skip
     assert (status, out) == (0, "")
@@ -186,7 +186,7 @@ def test_a_file_without_a_face_ends_with_status_1(run: Run, faceless: Path) -> N
     lines = read(out)
     assert lines
     assert {line["label"] for line in lines} == {"unknown"}
-    assert lines[-1]["status"] == "NO_FACE"
+    assert lines[-1]["status"] == "NOBODY"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_file_without_a_face_ends_with_status_1(run: Run, faceless: Path) -> N
         (["{short}", "--json", "{tmp}/none/o.jsonl"], "no folder"),
         (["{short}", "--json", "{tmp}"], "folder"),
         (["{short}", "--video", "{short}"], "input"),
-        (["{short}", "--json", "{tmp}/a", "--page", "{tmp}/a"], "named twice"),
+        (["{short}", "--json", "{tmp}/a", "--report", "{tmp}/a"], "named twice"),
         (["{short}", "--video", "{tmp}/o.avi"], ".mp4"),
         (["{voice}", "--video", "{tmp}/o.mp4"], "no pictures"),
         (["{short}", "--set", "emotion.hop=1"], "emotion.hop"),
@@ -235,7 +235,7 @@ def test_an_interruption_keeps_what_was_made(
     monkeypatch.setattr(Pipeline, "push", interrupted)
     names = ("o.jsonl", "o.mp4", "o.html")
     options = zip(
-        ("--json", "--video", "--page"), (tmp_path / name for name in names), strict=True
+        ("--json", "--video", "--report"), (tmp_path / name for name in names), strict=True
     )
     status, _, err = run("predict", short, *(part for pair in options for part in pair))
     assert status == 130

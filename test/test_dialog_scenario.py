@@ -66,7 +66,7 @@ def test_a_file_gives_its_words_and_feelings(tmp_path: Path) -> None:
         ("emotion: sad", "emotion: sad, turned: 100", "feelings[2].turned is 100"),
         ("emotion: sad", "emotion: sad, by: voice, turned: 9", "feelings[2].turned is 9"),
         ("emotion: sad", "status: ASLEEP", "feelings[2].status"),
-        ("emotion: sad", "emotion: sad, status: NO_FACE", "feelings[2].emotion"),
+        ("emotion: sad", "emotion: sad, status: NOBODY", "feelings[2].emotion"),
         ("emotion: sad", "emotion: sad, by: smell", "feelings[2].by"),
         ("{at: 0,", "{at: 1,", "feelings[1].at is 1"),
         ("{at: 10,", "{at: 0,", "feelings[2].at is 0"),
@@ -191,7 +191,7 @@ def test_a_voice_without_a_face_has_the_voice_only() -> None:
 def test_a_status_makes_no_claim_and_nobody_is_nobody() -> None:
     made = hops(
         Feeling(0.0, UNKNOWN, status=Status.LOW_QUALITY),
-        Feeling(10.0, UNKNOWN, status=Status.NO_FACE),
+        Feeling(10.0, UNKNOWN, status=Status.NOBODY),
     )
     assert {hop.attended.label for hop in made} == {UNKNOWN}
     assert all(len(hop.estimates) == 1 for hop in made if seconds(hop) < 9.9)
@@ -202,7 +202,7 @@ def test_a_status_makes_no_claim_and_nobody_is_nobody() -> None:
 
 
 def test_what_was_written_by_predict_comes_back(tmp_path: Path) -> None:
-    made = hops(Feeling(0.0, "sad"), Feeling(10.0, UNKNOWN, status=Status.NO_FACE))
+    made = hops(Feeling(0.0, "sad"), Feeling(10.0, UNKNOWN, status=Status.NOBODY))
     path = tmp_path / "states.jsonl"
     with JsonLines(path, START_NS) as lines:
         for hop in made:
@@ -216,6 +216,21 @@ def test_what_was_written_by_predict_comes_back(tmp_path: Path) -> None:
         assert one.attended.probabilities == pytest.approx(
             other.attended.probabilities, abs=1e-5
         )
+
+
+def test_older_lines_called_nobody_no_face(tmp_path: Path) -> None:
+    path = tmp_path / "states.jsonl"
+    with JsonLines(path, START_NS) as lines:
+        for hop in hops(
+            Feeling(0.0, "sad", by="voice", person="v1"),
+            Feeling(5.0, UNKNOWN, status=Status.NOBODY),
+            seconds=9.0,
+        ):
+            lines.write(hop)
+    path.write_text(path.read_text().replace('"NOBODY"', '"NO_FACE"'))
+    read = list(recorded_hops(path))
+    assert {hop.attended.status for hop in read if 2 < seconds(hop) < 4} == {Status.NO_FACE}
+    assert {hop.attended.status for hop in read if seconds(hop) > 6} == {Status.NOBODY}
 
 
 @pytest.mark.parametrize(

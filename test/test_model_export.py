@@ -24,6 +24,8 @@ def test_torchscript_answers_as_the_network_for_every_kind_and_size(
     written = export_model(tiny.made(raw), "torchscript", tmp_path / "m.pt")
     assert all(one.difference < TOLERANCE for one in written)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.path.name for p in written)
+    with pytest.raises(ConfigError, match="--force"):
+        export_model(tiny.made(raw), "torchscript", tmp_path / "m.pt", force=False)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_a_bad_picture_or_block_is_refused_and_the_stream_goes_on(predictor):
     black = np.zeros((480, 640, 3), np.uint8)
     hops = [hop for k in range(60) for hop in pipeline.push_frame(to_ns(1 + k / 30), black)]
     pipeline.close()
-    assert hops[-1].attended.status == Status.NO_FACE
+    assert hops[-1].attended.status == Status.NOBODY
 
 
 def test_a_file_played_twice_starts_anew(predictor):

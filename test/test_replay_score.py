@@ -103,11 +103,12 @@ def test_figures_are_split_by_what_a_claim_rests_on() -> None:
     assert used["none"]["claimed"] == 0
     statuses = found["by_status"]
     assert {name: row["hops"] for name, row in statuses.items()} == {
-        "NO_FACE": 2,
+        "NO_FACE": 1,
+        "NOBODY": 1,
         "NO_VOICE": 2,
         "OK": 1,
     }
-    assert found["coverage"]["why_not"] == {"NO_FACE": 1}
+    assert found["coverage"]["why_not"] == {"NOBODY": 1}
 
 
 def people(count: int) -> list[Session]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo_ros.cli.outputs import refuse_existing, write_json
+from avemo_ros.cli.outputs import check_outputs, write_json
 from avemo_ros.sink.atomic import OutputError, is_stream, partial_name, replaced
 
 
@@ -44,7 +44,7 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
 def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.json"
     os.mkfifo(pipe)
-    refuse_existing([pipe])
+    check_outputs([pipe], force=False)
     with ThreadPoolExecutor() as pool:
         read = pool.submit(pipe.read_text)
         write_json(pipe, {"a": 1})
@@ -64,4 +64,5 @@ def test_a_file_that_is_there_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     path.touch()
     with pytest.raises(OutputError, match="--force"):
-        refuse_existing([path])
+        check_outputs([path], force=False)
+    check_outputs([path], force=True)

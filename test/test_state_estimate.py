@@ -28,7 +28,7 @@ def test_a_voice_without_a_face_is_attended_to_where_no_face_is_seen() -> None:
 
 def test_nobody_is_attended_to_in_an_empty_room() -> None:
     assert attended(()) is None
-    empty = nobody(7, Status.NO_FACE, "made-1")
-    assert (empty.stamp_ns, empty.status, empty.label) == (7, Status.NO_FACE, UNKNOWN)
+    empty = nobody(7, Status.NOBODY, "made-1")
+    assert (empty.stamp_ns, empty.status, empty.label) == (7, Status.NOBODY, UNKNOWN)
     assert {empty.face_id, empty.voice_id, empty.person_id} == {""}
     assert not empty.probabilities

@@ -150,7 +150,7 @@ def test_a_low_confidence_gives_the_distribution_but_no_label():
 def test_nobody_in_view_is_said_and_no_one_is_listed():
     hops = play(estimator(), 3, lambda t: [], lambda t: 0.0)
     assert hops[-1].estimates == ()
-    assert (hops[-1].attended.status, hops[-1].attended.label) == (Status.NO_FACE, "unknown")
+    assert (hops[-1].attended.status, hops[-1].attended.label) == (Status.NOBODY, "unknown")
 
 
 def test_short_noise_taken_for_speech_is_no_voice():
@@ -300,7 +300,7 @@ def test_a_dead_camera_is_not_an_empty_room():
 
 def test_sound_alone_from_the_start_is_no_stale_input():
     hops = play(estimator(), 3, None, lambda t: 0.0)
-    assert hops[-1].attended.status == Status.NO_FACE
+    assert hops[-1].attended.status == Status.NOBODY
 
 
 def test_stopped_input_is_said_until_it_comes_back():

@@ -422,7 +422,7 @@ def prediction(clip: Path, rounds: int) -> dict[str, Any]:
     runs = []
     for _ in range(rounds):
         out.unlink(missing_ok=True)
-        runs.append(avemo("predict", str(clip), "--json", str(out), "--quiet"))
+        runs.append(avemo("predict", str(clip), "--json", str(out), "--quiet", "--force"))
     wall_s = statistics.median(run.wall_s for run in runs)
     return {
         "seconds": CLIP_S,

@@ -26,7 +26,7 @@ from avemo_ros.limits import (
     MAX_PIXELS,
     MIN_CROP_SIDE,
 )
-from avemo_ros.state.estimate import EmotionEstimate, Status
+from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
 from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks, HeadPose
 from avemo_ros.vision.picture import decode_compressed, to_bgr
 
@@ -130,7 +130,9 @@ def estimate(message: Any) -> EmotionEstimate:
         probabilities=_distribution(message),
         face_share=message.face_share,
         voice_share=message.voice_share,
-        status=Status(message.status),
+        status=recorded_status(
+            Status(message.status), (message.face_id, message.voice_id)
+        ),
         box=_box(message.box) if message.box_valid else None,
         speaking=bool(message.speaking),
         model_id=message.model_id,

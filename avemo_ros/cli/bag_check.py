@@ -17,7 +17,7 @@ from avemo_ros.bag.checked import BagCheck
 from avemo_ros.bag.recording import Recording, Topics
 from avemo_ros.bag.topics import FIELDS, NOT_USED
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
-from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
+from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.errors import BagError, ConfigError, LabelError
 from avemo_ros.replay.sidecars import find_bags
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "bags",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there too")
-    parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
+    add_force(parser)
     parser.epilog = (
         "exit status: 0 all is usable and clean, 1 there are findings or parts that cannot be "
         "used, 2 a bag cannot be read"
@@ -68,9 +68,7 @@ def run(args: argparse.Namespace) -> int:
         OutputError: the result cannot be written.
     """
     topics = read_topics(args)
-    check_outputs([args.json])
-    if not args.force:
-        refuse_existing([args.json])
+    check_outputs([args.json], force=args.force)
     looking: Look | None = None
     if args.look is not None:
         # Loads what looks at faces, which takes as long as checking a small bag.

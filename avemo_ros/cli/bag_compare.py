@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
 from avemo_ros.errors import ConfigError
 from avemo_ros.replay.compare import compare, read_result
 from avemo_ros.replay.compare_page import write_comparison
@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="what `avemo bag evaluate --json` wrote; differences are from the first",
     )
-    parser.add_argument("--report", type=Path, metavar="OUT.html", help="write a page")
+    add_report(parser, "write a page")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all differences")
-    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    add_force(parser)
     parser.add_argument("--quiet", action="store_true", help="no table")
 
 
@@ -44,9 +44,7 @@ def run(args: argparse.Namespace) -> int:
         AvemoError: a file or an output cannot be used.
     """
     outputs = [args.report, args.json]
-    check_outputs(outputs)
-    if not args.force:
-        refuse_existing(outputs)
+    check_outputs(outputs, force=args.force)
     if len(args.results) < _FEWEST:
         raise ConfigError("number of results", len(args.results), "two or more")
     results = [read_result(path) for path in args.results]

@@ -13,7 +13,7 @@ from typing import Final
 from avemo_ros.cli.bag_bar import Bar
 from avemo_ros.cli.bag_summary import summary
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
-from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
 from avemo_ros.cli.settings import read_config
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.replay.evaluation import NothingScoredError, evaluate
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument(
         "--json", type=Path, required=True, metavar="OUT", help="write all figures"
     )
-    out.add_argument("--report", type=Path, metavar="OUT.html", help="write a page with plots")
+    add_report(out, "write a page with plots")
     out.add_argument(
         "--thumbnails",
         action="store_true",
@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=NUMBER",
         help="exit with 1 when this figure is more, e.g. changes_per_minute=10",
     )
-    out.add_argument("--force", action="store_true", help="replace files that are there")
+    add_force(out)
     how = parser.add_argument_group("how")
     how.add_argument(
         "--config", type=Path, metavar="YAML", help="parameter file, as the nodes take it"
@@ -144,9 +144,7 @@ def run(args: argparse.Namespace) -> int:
         KeyboardInterrupt: the user interrupted; finished replays are kept.
     """
     outputs = [args.json, args.report, args.junit, args.timings]
-    check_outputs(outputs)
-    if not args.force:
-        refuse_existing(outputs)
+    check_outputs(outputs, force=args.force)
     if args.thumbnails and args.report is None:
         raise ConfigError("--thumbnails", True, "with --report OUT.html")
     if args.rounds < _LEAST_ROUNDS:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.cli.outputs import check_outputs, refuse_existing
+from avemo_ros.cli.outputs import add_force, check_outputs
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import ConfigError, LabelError
 from avemo_ros.labels import EMOTIONS
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write unix times, of labels that count from this bag's first message: they fit "
         "what is recorded of the same time, too, as while the bag is replayed",
     )
-    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    add_force(parser)
     parser.add_argument("--quiet", action="store_true", help="no summary")
 
 
@@ -78,9 +78,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--out", str(args.out), f"a name that ends in {_SUFFIX}")
     if not -_LONGEST_SHIFT_S <= args.shift <= _LONGEST_SHIFT_S:
         raise ConfigError("--shift", args.shift, "seconds")
-    check_outputs([args.out])
-    if not args.force:
-        refuse_existing([args.out])
+    check_outputs([args.out], force=args.force)
     if args.unix is not None and args.out is None:
         raise ConfigError("--unix", str(args.unix), "with --out OUT.csv")
     files = [

@@ -9,7 +9,7 @@ from typing import Final
 
 from avemo_ros.cli.late import LateParser
 from avemo_ros.cli.options import read_options
-from avemo_ros.cli.outputs import check_outputs, write_json
+from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.data.check import as_json, check, report
 from avemo_ros.data.dataset import DataSet
 from avemo_ros.data.mapping import label_of
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     checking.add_argument("--all", action="store_true", help="name every file of a group")
     checking.add_argument("--json", type=Path, metavar="OUT", help="write the result there too")
+    add_force(checking)
     checking.set_defaults(run_action=run_check)
 
     text = "detect and align faces, compute spectrograms, and keep them on disk"
@@ -86,7 +87,7 @@ def run_check(args: argparse.Namespace) -> int:
         DataError: the copy cannot be read.
         OutputError: the result cannot be written.
     """
-    check_outputs([args.json])
+    check_outputs([args.json], force=args.force)
     checked = check(find_dataset(args.name), args.root, **read_options(args.option))
     print(report(checked, everything=args.all))
     if args.json is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.cli.options import read_options
-from avemo_ros.cli.outputs import check_outputs, write_json
+from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.config import AudioConfig, VisionConfig
 from avemo_ros.data.media import KINDS, PARTS, PrepareConfig
 from avemo_ros.data.prepare import PrepareReport, fill_cache
@@ -87,6 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an option of the loader, e.g. modality=audio (see `avemo data list`)",
     )
     parser.add_argument("--json", type=Path, metavar="REPORT", help="write the report there")
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         DataError: the data set cannot be read, or the cache not be written.
         OutputError: the report cannot be written.
     """
-    check_outputs([args.json])
+    check_outputs([args.json], force=args.force)
     config = PrepareConfig(
         fps=args.fps,
         min_quality=args.min_quality,

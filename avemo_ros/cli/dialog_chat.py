@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from avemo_ros.cli.dialog_settings import add_dialog_options, read_setup
-from avemo_ros.cli.outputs import check_outputs, refuse_existing
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.dialog.agent import Agent
 from avemo_ros.dialog.evaluation import turn_of
@@ -65,10 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-emotion", action="store_true", help="do not use the states, to compare"
     )
-    parser.add_argument(
-        "--html", type=Path, metavar="OUT", help="write the transcript as a page"
-    )
-    parser.add_argument("--force", action="store_true", help="replace a page that is there")
+    add_report(parser, "write the transcript as a page", "--html")
+    add_force(parser)
     add_dialog_options(parser)
 
 
@@ -81,9 +79,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if not 0.1 <= args.every <= 600.0:
         raise ConfigError("--every", args.every, "0.1 to 600")
-    check_outputs([args.html])
-    if not args.force:
-        refuse_existing([args.html])
+    check_outputs([args.report], force=args.force)
     setup = read_setup(args)
     senses: _Senses = _Made(args.emotion) if args.states is None else _Recorded(args.states)
     agent = setup.agent(use_emotion=not args.no_emotion)
@@ -95,10 +91,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         _talk(agent, senses, args.every, table, turns)
     finally:
-        if args.html is not None:
+        if args.report is not None:
             title = "Conversation" if args.states is None else args.states.name
-            write_transcript(args.html, turns, title, simulated=args.states is None)
-            print(f"avemo: wrote {args.html}", file=sys.stderr)
+            write_transcript(args.report, turns, title, simulated=args.states is None)
+            print(f"avemo: wrote {args.report}", file=sys.stderr)
     return DONE
 
 

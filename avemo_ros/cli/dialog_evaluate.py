@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from avemo_ros import __version__
 from avemo_ros.cli.dialog_settings import add_dialog_options, read_setup
-from avemo_ros.cli.outputs import check_outputs, refuse_existing, write_json
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
 from avemo_ros.dialog.evaluation import evaluate
 from avemo_ros.dialog.evaluation_report import write_evaluation
 from avemo_ros.dialog.scenario import read_scenarios
@@ -39,13 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=Path, required=True, metavar="OUT", help="write all figures"
     )
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="OUT.html",
-        help="write a page with the figures and the transcripts, with cues and without",
+    add_report(
+        parser, "write a page with the figures and the transcripts, with cues and without"
     )
-    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    add_force(parser)
     parser.add_argument(
         "--rounds",
         type=int,
@@ -74,9 +71,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--rounds", args.rounds, "0 to 1000")
     if not 0.0 <= args.hours <= 1000.0:
         raise ConfigError("--hours", args.hours, "0 to 1000")
-    check_outputs([args.json, args.report])
-    if not args.force:
-        refuse_existing([args.json, args.report])
+    check_outputs([args.json, args.report], force=args.force)
     setup = read_setup(args)
     folder = default_path().parent / "scenarios"
     scenarios = read_scenarios(args.scenarios or [folder])

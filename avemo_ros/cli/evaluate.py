@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from avemo_ros.cli.evaluate_summary import summary
 from avemo_ros.cli.options import read_options
-from avemo_ros.cli.outputs import check_outputs, write_json
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.media import PrepareConfig
 from avemo_ros.data.registry import DATASETS
@@ -157,7 +157,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--quiet", action="store_true", help="no progress bars and no summary")
     out = parser.add_argument_group("results")
     out.add_argument("--json", type=Path, metavar="OUT", help="write all figures")
-    out.add_argument("--report", type=Path, metavar="OUT.html", help="write a page with plots")
+    add_report(out, "write a page with plots")
     out.add_argument(
         "--predictions", type=Path, metavar="OUT.csv", help="write what was said of each item"
     )
@@ -168,6 +168,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="no data and no model: figures of such a table, and how it differs from others",
     )
+    add_force(out)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -183,7 +184,7 @@ def run(args: argparse.Namespace) -> int:
     for name in ("limit", "workers", "frames"):
         if getattr(args, name) < 0:
             raise ConfigError(f"--{name}", getattr(args, name), "0 or more")
-    check_outputs([args.json, args.report, args.predictions])
+    check_outputs([args.json, args.report, args.predictions], force=args.force)
     if args.from_predictions:
         result = _from_tables(args)
     else:

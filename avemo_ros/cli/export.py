@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.cli.outputs import add_force
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.bundle import find_model, load_model
 from avemo_ros.model.export import (
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Runtime in turns; of a live model also the robot's calls",
     )
     parser.add_argument("--rounds", type=int, default=40, help="calls of each for --bench")
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         _tell(export_beside(loaded, path))
     elif args.out is not None:
         notes = source_notes(loaded, path)
-        _tell(export_model(loaded.model, args.format, args.out, notes))
+        _tell(export_model(loaded.model, args.format, args.out, notes, force=args.force))
         if loaded.temperature != 1.0:
             print(f"divide the logits by the temperature {loaded.temperature:.4f}")
     if args.bench:

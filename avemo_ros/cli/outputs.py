@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,40 +11,64 @@ from typing import Any
 from avemo_ros.sink.atomic import OutputError, is_stream, replaced
 
 
-def check_outputs(paths: Sequence[Path | None]) -> None:
+def add_report(parser: argparse._ActionsContainer, text: str, *former: str) -> None:
+    """Declare --report.
+
+    Args:
+        parser: gets it.
+        text: what the page shows, for the help.
+        former: what the option was called before; who writes that is told.
+    """
+    parser.add_argument("--report", type=Path, metavar="OUT.html", help=text)
+    for name in former:
+        parser.add_argument(name, action=_Renamed, dest="report", help=argparse.SUPPRESS)
+
+
+def add_force(parser: argparse._ActionsContainer) -> None:
+    """Declare --force."""
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
+
+
+class _Renamed(argparse.Action):
+    """An option that is called otherwise now."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002
+        values: object,  # noqa: ARG002
+        option_string: str | None = None,
+    ) -> None:
+        parser.error(f"{option_string} is called --{self.dest} now")
+
+
+def check_outputs(
+    paths: Sequence[Path | None], *, force: bool, sources: Sequence[Path] = ()
+) -> None:
     """Refuses what would otherwise be found out after minutes of work.
 
     Args:
         paths: of files that will be written; None: not asked for.
+        force: files that are there may be replaced.
+        sources: what is read, and must not be written to.
 
     Raises:
-        OutputError: a folder is missing, a path is a folder, or one is named twice.
+        OutputError: a folder is missing, a path is a folder, is named twice, is that of an
+            input, or of a file that is there.
     """
-    seen = set()
+    seen = {path.resolve() for path in sources}
     for path in paths:
         if path is None:
             continue
         if path.resolve() in seen:
-            raise OutputError(f"cannot write {path}: it is named twice")
+            raise OutputError(f"cannot write {path}: it is named twice, or is the input")
         seen.add(path.resolve())
         folder = path.resolve().parent
         if not folder.is_dir():
             raise OutputError(f"cannot write {path}: there is no folder {folder}")
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
-
-
-def refuse_existing(paths: Sequence[Path | None]) -> None:
-    """Refuses to replace files, for commands that do so only with --force.
-
-    Args:
-        paths: of files that will be written; None: not asked for.
-
-    Raises:
-        OutputError: one is there already.
-    """
-    for path in paths:
-        if path is not None and path.exists() and not is_stream(path):
+        if not force and path.exists() and not is_stream(path):
             raise OutputError(f"{path} is there already; --force replaces it")
 
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.item import BagPicture
 from avemo_ros.bag.media import BagMedia
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs
 from avemo_ros.cli.settings import read_config
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
@@ -60,9 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the video with nothing but the seconds drawn in: for who labels what is felt, "
         "and should not see what the model says",
     )
-    parser.add_argument(
-        "--page", type=Path, metavar="OUT.html", help="write a timeline as one HTML file"
-    )
+    add_report(parser, "write a timeline as one HTML file", "--page")
+    add_force(parser)
     parser.add_argument(
         "--config", type=Path, metavar="YAML", help="parameter file, as the nodes take it"
     )
@@ -98,29 +98,14 @@ def run(args: argparse.Namespace) -> int:
     if args.plain and args.video is None:
         raise ConfigError("--plain", True, "only with --video")
     lines = None if args.json in (None, "-") else Path(args.json)
-    _check_outputs(args.file, [lines, args.video, args.page])
+    outputs = [lines, args.video, args.report]
+    check_outputs(outputs, force=args.force, sources=[args.file])
     opened = BagMedia(args.file) if is_bag(args.file) else MediaFile(args.file)
     with opened as media:
         if args.video is not None and not media.has_video:
             raise OutputError(f"cannot make {args.video}: {args.file} has no pictures")
         shown = _Shown(args.plain, isinstance(media, BagMedia) or args.plain)
-        return _Run(media, config, lines, args.video, args.page, shown, args.quiet).run()
-
-
-def _check_outputs(source: Path, outputs: Iterable[Path | None]) -> None:
-    """Refuses what would otherwise be found out after minutes of work."""
-    seen = {source.resolve(): source}
-    for path in outputs:
-        if path is None:
-            continue
-        if path.resolve() in seen:
-            raise OutputError(f"cannot write {path}: it is named twice, or is the input")
-        seen[path.resolve()] = path
-        folder = path.resolve().parent
-        if not folder.is_dir():
-            raise OutputError(f"cannot write {path}: there is no folder {folder}")
-        if path.is_dir():
-            raise OutputError(f"cannot write {path}: it is a folder")
+        return _Run(media, config, lines, args.video, args.report, shown, args.quiet).run()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _LASTS_S: Final = 1.0
 """A draw is kept for this long on average, as windows overlap: the autocorrelation of the live
 model's log-probabilities on the sample clip falls to 1/e within about this time."""
 _EMOTION: Final = EmotionConfig()
-_GONE: Final = (Status.NO_FACE, Status.STALE_INPUT)
+_GONE: Final = (Status.NOBODY, Status.STALE_INPUT)
 _SPEECH_S: Final = 0.06
 """Time that a sign takes to be said."""
 _LONGEST_SPEECH_S: Final = 6.0

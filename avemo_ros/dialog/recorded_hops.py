@@ -13,7 +13,7 @@ from avemo_ros.clock import to_ns
 from avemo_ros.dialog.made_hops import START_NS
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.state.estimate import EmotionEstimate, Hop, Status, recorded_status
 
 
 def recorded_hops(path: Path) -> Iterator[Hop]:
@@ -87,7 +87,7 @@ def _estimate(path: Path, number: int, row: dict[str, Any]) -> EmotionEstimate:
             probabilities=probabilities,
             face_share=float(row["face_share"]),
             voice_share=float(row["voice_share"]),
-            status=Status[row["status"]],
+            status=recorded_status(Status[row["status"]], (row["face_id"], row["voice_id"])),
             box=None,
             speaking=bool(row["speaking"]),
             model_id=str(row["model_id"]),

@@ -21,7 +21,7 @@ BY: Final = ("both", "face", "voice")
 """By what a person can be judged."""
 _NO_CLAIM: Final = tuple(
     status.name
-    for status in (Status.WARMING_UP, Status.NO_FACE, Status.LOW_QUALITY, Status.STALE_INPUT)
+    for status in (Status.WARMING_UP, Status.NOBODY, Status.LOW_QUALITY, Status.STALE_INPUT)
 )
 _LONGEST_S: Final = 3600.0
 _LEAST_CONFIDENCE: Final = 0.15
@@ -45,7 +45,7 @@ class Feeling:
     by: str = "both"
     """One of BY."""
     status: Status = Status.OK
-    """Other than OK: why nothing is claimed; NO_FACE: nobody is there."""
+    """Other than OK: why nothing is claimed; NOBODY: nobody is there."""
     turned: float = 0.0
     """How far the head is turned away from the robot [degrees]."""
 

@@ -104,7 +104,12 @@ def source_notes(loaded: LoadedModel, weights: Path) -> dict[str, str]:
 
 
 def export_model(
-    model: EmotionModel, form: str, out: Path, notes: Mapping[str, str] | None = None
+    model: EmotionModel,
+    form: str,
+    out: Path,
+    notes: Mapping[str, str] | None = None,
+    *,
+    force: bool = True,
 ) -> list[Exported]:
     """Write every part of a model, and hold the files against the network.
 
@@ -114,13 +119,14 @@ def export_model(
         out: file to write; of a model with several parts NAME-PART.ENDING beside it.
         notes: metadata of ONNX files, see `source_notes`; to it come 'part', the name of the
             part, and 'digest', the SHA-256 of the file with 64 zeros in place of it.
+        force: files that are there may be replaced.
 
     Returns:
         One entry for each file.
 
     Raises:
-        ConfigError: the format is not known, the file's ending is another, or a package that is
-            needed is not installed.
+        ConfigError: the format is not known, the file's ending is another, a file is there, or
+            a package that is needed is not installed.
         WeightsError: a file's answers differ from the network's.
     """
     if form not in FORMATS:
@@ -128,10 +134,14 @@ def export_model(
     if out.suffix != FORMATS[form]:
         raise ConfigError("out", str(out), f"a file that ends in {FORMATS[form]}")
     made = pieces(model)
+    named = [out.with_name(f"{out.stem}-{piece.name}{out.suffix}") for piece in made]
+    paths = [out] if len(made) == 1 else named
+    for path in paths:
+        if path.exists() and not force:
+            raise ConfigError("out", str(path), "a file that is not there yet, or --force")
     out.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    for piece in made:
-        path = out if len(made) == 1 else out.with_name(f"{out.stem}-{piece.name}{out.suffix}")
+    for piece, path in zip(made, paths, strict=True):
         part = path.with_name(path.name + ".part")
         if form == "onnx":
             write_onnx(piece, part, notes)

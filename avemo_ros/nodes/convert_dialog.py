@@ -52,5 +52,5 @@ def hop(message: EmotionStateArray) -> Hop:
             raise ValueError(f"the labels are {', '.join(state.labels)}")
     stamp_ns = convert.to_ns(message.header.stamp)
     estimates = tuple(convert.estimate(state) for state in message.states)
-    one = attended(estimates) or nobody(stamp_ns, Status.NO_FACE)
+    one = attended(estimates) or nobody(stamp_ns, Status.NOBODY)
     return Hop(stamp_ns, estimates, one, None)

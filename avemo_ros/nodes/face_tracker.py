@@ -71,7 +71,7 @@ class FaceTracker(ManagedNode):
             self._states_trouble.report("malformed", f"malformed: {error}; left out")
             return
         self._states_trouble.good()
-        somebody = attended(estimates) or nobody(stamp_ns, Status.NO_FACE)
+        somebody = attended(estimates) or nobody(stamp_ns, Status.NOBODY)
         self._pictures.show(Hop(stamp_ns, estimates, somebody, None))
 
 

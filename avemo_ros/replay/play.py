@@ -209,7 +209,7 @@ def _hop(record: StatesRecord) -> Hop:
     if chosen is None:
         # A state without ids says why there is nobody; an empty array does not.
         said = record.estimates
-        chosen = said[0] if said else nobody(record.stamp_ns, Status.NO_FACE)
+        chosen = said[0] if said else nobody(record.stamp_ns, Status.NOBODY)
     return Hop(record.stamp_ns, people, chosen, None)
 
 

@@ -15,6 +15,7 @@ STATUS_TEXT: Final[dict[Status, str]] = {
     Status.LOW_QUALITY: "face not readable",
     Status.UNCERTAIN: "uncertain",
     Status.STALE_INPUT: "no input",
+    Status.NOBODY: "nobody there",
 }
 """Each status in at most three words."""
 

@@ -18,7 +18,7 @@ class Status(IntEnum):
     WARMING_UP = 1
     """The person was not observed for long enough yet; no claim."""
     NO_FACE = 2
-    """No usable face: the claim rests on the voice, or there is none."""
+    """No usable face: the claim rests on the voice."""
     NO_VOICE = 3
     """The person did not speak: the claim rests on the face."""
     LOW_QUALITY = 4
@@ -27,6 +27,13 @@ class Status(IntEnum):
     """The confidence is below the limit; the distribution is given, but no label."""
     STALE_INPUT = 6
     """Input stopped coming, or the pictures did and nobody is heard; no claim."""
+    NOBODY = 7
+    """Nobody is seen or heard; no claim."""
+
+
+def recorded_status(status: Status, ids: Sequence[str]) -> Status:
+    """A status as it is called now: in older recordings NOBODY is NO_FACE without an id."""
+    return Status.NOBODY if status is Status.NO_FACE and not any(ids) else status
 
 
 @dataclass(frozen=True, slots=True)

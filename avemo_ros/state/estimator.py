@@ -387,5 +387,5 @@ class EmotionEstimator:
             # The camera has died: whether somebody is there is not known.
             status = Status.STALE_INPUT
         else:
-            status = Status.NO_FACE
+            status = Status.NOBODY
         return nobody(now_ns, status, self.model_id)
