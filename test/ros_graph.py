@@ -105,6 +105,9 @@ SUCCESS = TransitionCallbackReturn.SUCCESS
 QUICK = ("emotion.warm_up_s:=0.3", "emotion.stale_after_s:=0.5", "emotion.min_confidence:=0.0")
 """Parameters with which a test need not wait for seconds."""
 
+PATIENT = "emotion.latency_budget_s:=5.0"
+"""Every graph has this: what a busy machine is late with is not left out for that."""
+
 NODES = (
     BagPlayer,
     BagRecorder,
@@ -132,7 +135,8 @@ class Graph:
         file: Path | None = None,
         words: Sequence[str] = (),
     ) -> None:
-        arguments = [*words, *(word for item in parameters for word in ("-p", item))]
+        given = (PATIENT, *parameters)
+        arguments = [*words, *(word for item in given for word in ("-p", item))]
         if file is not None:
             arguments += ["--params-file", str(file)]
         rclpy.init(args=["--ros-args", *arguments], domain_id=domain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -212,3 +213,34 @@ def test_the_nodes_one_by_one_do_what_the_stack_does(start_graph: Start) -> None
     assert {name.split(":")[0] for name in graph.health} >= {
         "emotion", "speech_buffer", "face_tracker",
     }  # fmt: skip
+
+
+def test_work_that_does_not_fit_the_time_is_left_out_and_taken_up_again(
+    start_graph: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, node, feed = running(start_graph, "emotion.latency_budget_s:=0.4")
+    entry = "emotion_stack: states"
+    analyzer = node._pictures._video._analyzer
+    quick, pause_s = analyzer.process, [0.5]
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(pause_s[0])
+        return quick(*arguments)
+
+    def publish_until(*words: str) -> bool:
+        for number in range(1200):
+            if graph.said(*words):
+                return True
+            feed.images.publish(feed.picture(number))
+            graph.spin_for(0.05)
+        return False
+
+    monkeypatch.setattr(analyzer, "process", slow)
+    assert publish_until("left out from now on: half of the frame rate")
+    assert graph.spin(lambda: graph.figure(entry, "load_level") != "0", 10.0)
+    assert graph.figure(entry, "left_out")
+    assert graph.health[entry].level == ros.DiagnosticStatus.WARN
+    pause_s[0] = 0.0
+    assert publish_until("all of the work is done again")
+    assert len(graph.said("left out from now on")) == 1
+    assert graph.spin(lambda: graph.figure(entry, "load_level") == "0", 10.0)
