@@ -31,8 +31,8 @@ bench:  ## latency, CPU, memory and drops through the real nodes; writes out/ben
 soak:  ## the real node through faults of all kinds, ten minutes; page in out/soak (MINUTES=60, ARGS="--list")
 	@$(IN_ENV) python tools/soak.py $(if $(MINUTES),--minutes "$(MINUTES)") $(ARGS)
 
-lint:  ## ruff and mypy
-	@$(IN_ENV) ruff check . && ruff format --check . && mypy
+lint:  ## ruff, import contract, mypy
+	@$(IN_ENV) ruff check . && ruff format --check . && lint-imports --no-logo --no-cache && mypy
 
 clean:  ## remove the environment, the workspace and what commands left behind
 	rm -rf .venv .ws out build avemo_ros.egg-info

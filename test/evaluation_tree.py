@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.bundle import save_model
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.zoo import build
+from avemo_ros.zoo.bundle import save_model
+from avemo_ros.zoo.kinds import BUILDER
 
 FACE = ModelSpec("face_cnn", {"widths": [8], "blocks": [1], "stem": 4})
 SPEECH = ModelSpec("speech_fcn", {"channels": [4, 4, 4, 4, 4]})
@@ -71,7 +71,7 @@ def write_units(path: Path, actors: Sequence[int] = (2, 3)) -> Path:
 def write_model(path: Path, spec: ModelSpec, *, says: str = "", seed: int = 0) -> Path:
     """A random model; with `says` one that always answers that class."""
     torch.manual_seed(seed)
-    model = build(spec)
+    model = BUILDER.build(spec)
     if says:
         classes = model.classes
         with torch.no_grad():

@@ -242,7 +242,7 @@ def test_a_camera_that_dies_leaves_the_voice_and_comes_back() -> None:
     assert not any(step.estimates for step in machine.between(5.0, 6.5))
     gone = machine.between(7.0, 8.0)
     assert {(step.attended.face_id, step.attended.status) for step in gone} == {
-        ("", Status.NOBODY)
+        ("", Status.NO_FACE)
     }
     assert machine.between(9.5, 12.0)[-1].attended.status == Status.OK
 

@@ -20,7 +20,7 @@ from evaluation_tree import (
 from avemo_ros.cli.main import main
 from avemo_ros.evaluate.predictions import read_predictions
 from avemo_ros.labels import SPEECH_CLASSES
-from avemo_ros.model.classical import save_ensemble
+from avemo_ros.zoo.classical import save_ensemble
 
 KEYS = {
     "accuracy",
@@ -63,7 +63,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def judged(tmp_path: Path, *arguments: object) -> dict[str, Any]:
     """What `avemo evaluate` writes as JSON."""
     out = tmp_path / "out.json"
-    words = ["evaluate", *map(str, arguments), "--json", str(out), "--quiet"]
+    words = ["evaluate", *map(str, arguments), "--json", str(out), "--quiet", "--force"]
     assert main([*words, "--rounds", "100"]) == 0
     return dict(json.loads(out.read_text()))
 
@@ -418,8 +418,11 @@ def test_an_interrupted_run_leaves_nothing_half_written(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("avemo_ros.model.collate.NetworkClassifier.scores", interrupt)
+    monkeypatch.setattr("avemo_ros.zoo.collate.NetworkClassifier.scores", interrupt)
     words = ["evaluate", "fer2013", "--root", str(faces), "--model", str(model), "--quiet"]
-    assert main([*words, "--json", str(older), "--report", str(tmp_path / "x.html")]) == 130
+    assert (
+        main([*words, "--force", "--json", str(older), "--report", str(tmp_path / "x.html")])
+        == 130
+    )
     assert older.read_text() == "of an older run"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.safetensors", "out.json"]

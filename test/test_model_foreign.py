@@ -9,10 +9,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from avemo_ros.errors import ConfigError, WeightsError
+from avemo_ros.model.build import start_notes
 from avemo_ros.model.foreign import read_state
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.vgg_face import GREY_LEVELS, VggFace, load_published
-from avemo_ros.model.zoo import build, start_notes
+from avemo_ros.zoo.kinds import BUILDER
+from avemo_ros.zoo.vgg_face import GREY_LEVELS, VggFace, load_published
 
 ALEXNET = {
     0: (64, 3, 11),
@@ -63,7 +64,7 @@ def test_the_speech_network_starts_from_pictures(
     else:
         save_file(state, path)
     options = {"imagenet": str(path), "front": front, "norm": norm}
-    model = build(ModelSpec("speech_fcn", options))
+    model = BUILDER.build(ModelSpec("speech_fcn", options))
     first, second = model.branch.fcn.convolutions[:2]
     pictures = state["features.0.weight"]
     expected = pictures.sum(1, keepdim=True) if front == "log" else pictures
@@ -83,14 +84,14 @@ def test_what_is_no_alexnet_is_refused_with_what_differs(tmp_path: Path) -> None
     path = tmp_path / "a.safetensors"
     save_file(state, path)
     with pytest.raises(WeightsError) as caught:
-        build(ModelSpec("speech_fcn", {"imagenet": str(path)}))
+        BUILDER.build(ModelSpec("speech_fcn", {"imagenet": str(path)}))
     assert "features.8.weight is missing" in str(caught.value)
     assert "features.3.weight is (5, 64, 5, 5), not (192, 64, 5, 5)" in str(caught.value)
 
 
 def test_pictures_do_not_fit_the_channels_of_the_paper() -> None:
     with pytest.raises(ConfigError, match=r"channels.*torchvision, to start"):
-        build(ModelSpec("speech_fcn", {"imagenet": "a.pth", "channels": "paper"}))
+        BUILDER.build(ModelSpec("speech_fcn", {"imagenet": "a.pth", "channels": "paper"}))
 
 
 @pytest.mark.parametrize("names", ["conv_{}_{}", "conv{}_{}", "module.conv{}_{}", "features"])
@@ -100,7 +101,9 @@ def test_published_face_weights_are_known_by_the_names_of_common_ports(
     path = tmp_path / "vgg.pth"
     state = vgg(names)
     torch.save({"state_dict": state}, path)
-    model = build(ModelSpec("vgg_face", {"width": 1, "side": 32, "published": str(path)}))
+    model = BUILDER.build(
+        ModelSpec("vgg_face", {"width": 1, "side": 32, "published": str(path)})
+    )
     layers = model.branch.cnn.convolutions
     values = list(state.values())
     assert torch.equal(layers["conv1_1"].weight, GREY_LEVELS * values[0])

@@ -7,12 +7,12 @@ import torch
 
 from avemo_ros.config import ModelConfig
 from avemo_ros.model.batch import Answer, Batch
-from avemo_ros.model.bundle import find_model, load_model
-from avemo_ros.model.collate import NetworkClassifier
 from avemo_ros.model.live import LiveModel
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
 from avemo_ros.model.weights import save_weights
+from avemo_ros.zoo.bundle import find_model, load_model
+from avemo_ros.zoo.collate import NetworkClassifier
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_live_model_of_other_parts_is_saved_and_runs_on_the_robot(
 ) -> None:
     from pathlib import Path
 
-    from avemo_ros.model.bundle import save_model
+    from avemo_ros.zoo.bundle import save_model
 
     raw = {
         "kind": "live",

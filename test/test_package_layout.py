@@ -49,42 +49,6 @@ OPTIONAL = {"PyAudio"}
 OPTIONAL_ROS = {"hri_msgs"}
 """Not needed, and used where it is installed: ROS4HRI is not part of every workspace."""
 
-# What each folder may import of the others: data flows one way.
-CORE = {
-    "__version__", "clock", "config", "errors", "interrupt", "labels", "limits", "stopwatch",
-    "timing",
-}  # fmt: skip
-LAYERS = {
-    "source": {"audio"},
-    "audio": set(),
-    "vision": set(),
-    "truth": {"vision", "bag", "source", "audio", "state"},
-    "bag": {"source", "audio", "vision", "state", "engine"},
-    "data": {"source", "audio", "vision", "bag", "truth", "engine"},
-    "model": {"audio", "vision", "data"},
-    "state": {"audio", "vision", "model"},
-    "sink": {"audio", "vision", "state"},
-    "engine": {"audio", "vision", "model", "state"},
-    "pipeline": {"audio", "vision", "model", "state", "engine"},
-    "replay": {
-        "source",
-        "audio",
-        "vision",
-        "model",
-        "state",
-        "sink",
-        "pipeline",
-        "engine",
-        "bag",
-        "truth",
-        "data",
-        "evaluate",
-    },
-    "dialog": {"state", "sink"},
-    "evaluate": {"source", "audio", "vision", "data", "model", "sink"},
-    "train": {"source", "audio", "vision", "data", "model", "sink", "evaluate"},
-}
-
 
 def imports(path: Path) -> set[str]:
     """Absolute module names that a file imports, wherever in the file."""
@@ -200,17 +164,6 @@ def test_only_nodes_import_ros(repository: Path) -> None:
             if name.startswith(("avemo_ros.msg", "avemo_ros.srv"))
         }
         assert not found, f"{path} imports {found}"
-
-
-def test_the_layers_point_one_way(repository: Path) -> None:
-    for path in sources(repository):
-        parts = path.relative_to(repository / "avemo_ros").with_suffix("").parts
-        if parts[0] not in LAYERS:
-            continue
-        allowed = LAYERS[parts[0]] | CORE | {parts[0]}
-        for name in imports(path):
-            if name.startswith("avemo_ros."):
-                assert name.split(".")[1] in allowed, f"{path} imports {name}"
 
 
 def test_every_executable_has_its_module(repository: Path) -> None:

@@ -104,7 +104,7 @@ def test_nobody_in_view_is_a_row_too(monkeypatch: pytest.MonkeyPatch) -> None:
     sized(monkeypatch, 80)
     out = Terminal()
     LiveTable(START_NS, out).show(Hop(START_NS + 1, (), nobody(), None))
-    assert "no face" in out.screen[2]
+    assert "nobody there" in out.screen[2]
 
 
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,6 @@ from avemo_ros.data.registry import list_items
 from avemo_ros.data.units import join_units
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.classical import ReadingOptions, open_classifier
-from avemo_ros.model.ensemble import learn_weights
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.classical import train_classical
 from avemo_ros.train.config import TrainConfig
@@ -23,6 +21,8 @@ from avemo_ros.train.config_file import from_mapping
 from avemo_ros.train.people import of_fold
 from avemo_ros.train.run import Place
 from avemo_ros.train.svm import train_svm
+from avemo_ros.zoo.classical import ReadingOptions, open_classifier
+from avemo_ros.zoo.ensemble import learn_weights
 
 pytest.importorskip("sklearn")
 

@@ -4,10 +4,7 @@ import pytest
 import yaml
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.classical import ENSEMBLE, MACHINES
-from avemo_ros.model.kinds import KINDS
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.zoo import check
 from avemo_ros.train.config import as_mapping
 from avemo_ros.train.config_file import (
     config_path,
@@ -17,6 +14,7 @@ from avemo_ros.train.config_file import (
     load_config,
     named,
 )
+from avemo_ros.zoo.kinds import BUILDER, ENSEMBLE, KINDS, MACHINES
 
 NETWORKS = [name for name in named() if load_config(name).model.get("kind") in KINDS]
 
@@ -31,16 +29,16 @@ def test_every_named_configuration_is_valid_and_bears_its_file_s_name(name: str)
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_network_of_every_named_configuration_can_be_made(name: str) -> None:
-    check(ModelSpec.from_mapping(load_config(name).model))
+    BUILDER.check(ModelSpec.from_mapping(load_config(name).model))
 
 
 def test_a_kind_that_is_mistyped_is_answered_with_all_kinds_and_the_nearest() -> None:
     with pytest.raises(
         ConfigError, match=r"au_svm \| ensemble \(did you mean 'speech_fcn'\?\)"
     ):
-        check(ModelSpec("speech_fnc"))
+        BUILDER.check(ModelSpec("speech_fnc"))
     with pytest.raises(ConfigError, match=r"did you mean 'functionals_svm'"):
-        check(ModelSpec("functional_svm"))
+        BUILDER.check(ModelSpec("functional_svm"))
 
 
 def test_every_kind_of_network_has_a_named_configuration() -> None:

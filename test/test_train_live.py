@@ -15,14 +15,14 @@ from avemo_ros.data.registry import list_items
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.bundle import load_model, save_model
 from avemo_ros.model.live import LiveModel
 from avemo_ros.model.network import EvidenceFusion, FusionHead
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.zoo import build
 from avemo_ros.train import fusion
 from avemo_ros.train.pairs import Bank, draw_pairs
 from avemo_ros.train.start import load_start
+from avemo_ros.zoo.bundle import load_model, save_model
+from avemo_ros.zoo.kinds import BUILDER
 
 FACE = ModelSpec("face_cnn", {"widths": (8, 8), "blocks": (1, 1), "stem": 8})
 SPEECH = ModelSpec("speech_fcn", {"channels": (8, 8, 8, 8, 8)})
@@ -67,7 +67,7 @@ def write_run(
 ) -> None:
     torch.manual_seed(len(run.name))
     about = {"trained_on": json.dumps(learned)}
-    save_model(build(spec), spec, run / "model.safetensors", run.name, about)
+    save_model(BUILDER.build(spec), spec, run / "model.safetensors", run.name, about)
     (run / "split.json").write_text(json.dumps({"train": learned, "validation": held}))
 
 
@@ -151,12 +151,12 @@ def test_the_face_of_a_live_model_may_go_on_learning_and_be_judged(
     held = tuple(one for one in faces if one.split == "validation")
     corpus = Corpus(held, tuple(Features() for _ in held))
     live = str(run / "final" / "model.safetensors")
-    begun = load_start(build(FACE), live, corpus)
+    begun = load_start(BUILDER.build(FACE), live, corpus)
     assert begun.trained_on is not None
     assert begun.trained_on["items"] == {"fer2013": 42}
     whole = ModelSpec("live", {"face": FACE, "speech": SPEECH, "fusion": "clarity"})
     with pytest.raises(DataError, match="was trained on"):
-        load_start(build(whole), live, corpus)
+        load_start(BUILDER.build(whole), live, corpus)
 
 
 def test_a_face_branch_that_learned_from_the_held_out_faces_is_refused(

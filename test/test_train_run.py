@@ -17,11 +17,11 @@ from avemo_ros.cli import train as command
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import AvemoError, ConfigError, DataError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.bundle import load_model
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.sink.atomic import OutputError
 from avemo_ros.train import release as releasing
 from avemo_ros.train.checkpoint import read_log, save_checkpoint
+from avemo_ros.zoo.bundle import load_model
 
 SPEECH = [
     "model.channels=[8, 8, 8, 8, 8]",

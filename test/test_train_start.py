@@ -9,11 +9,11 @@ from torch import Tensor
 
 from avemo_ros.errors import WeightsError
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.bundle import save_model
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.zoo import build, check, lasting
 from avemo_ros.train.config_file import load_config
 from avemo_ros.train.start import load_start, match
+from avemo_ros.zoo.bundle import save_model
+from avemo_ros.zoo.kinds import BUILDER
 
 RECIPES = [
     ("speech-fcn", "speech-start", "branch"),
@@ -34,7 +34,9 @@ RECIPES = [
 def tensors(name: str) -> dict[str, Tensor]:
     """Of the model of a configuration; without values, so that large ones cost nothing."""
     with torch.device("meta"):
-        model = build(lasting(check(ModelSpec.from_mapping(load_config(name).model))))
+        model = BUILDER.build(
+            BUILDER.lasting(BUILDER.check(ModelSpec.from_mapping(load_config(name).model)))
+        )
     return {
         key: value for key, value in model.state_dict().items() if value.is_floating_point()
     }
@@ -61,7 +63,7 @@ def test_a_start_of_the_recipes_gives_its_part_everything(
 
 def speech(**options: object) -> tuple[ModelSpec, EmotionModel]:
     spec = ModelSpec("speech_fcn", {"channels": [4, 4, 4, 4, 4], **options})
-    return check(spec), build(spec)
+    return BUILDER.check(spec), BUILDER.build(spec)
 
 
 def saved(folder: Path, **options: object) -> str:

@@ -12,7 +12,7 @@ from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
 from avemo_ros.model.batch import Batch, EmotionModel
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.zoo import build
+from avemo_ros.zoo.kinds import BUILDER
 
 SPEECH: dict[str, Any] = {"kind": "speech_fcn", "channels": [4, 4, 6, 6, 8]}
 FACE: dict[str, Any] = {"kind": "face_cnn", "widths": [4, 8], "blocks": [1, 1], "stem": 4}
@@ -46,7 +46,7 @@ def spec(raw: dict[str, Any]) -> ModelSpec:
 def made(raw: dict[str, Any], seed: int = 0) -> EmotionModel:
     """A network in eval mode whose batch norms are not at rest."""
     torch.manual_seed(seed)
-    model = build(spec(raw))
+    model = BUILDER.build(spec(raw))
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)

@@ -130,9 +130,7 @@ def estimate(message: Any) -> EmotionEstimate:
         probabilities=_distribution(message),
         face_share=message.face_share,
         voice_share=message.voice_share,
-        status=recorded_status(
-            Status(message.status), (message.face_id, message.voice_id)
-        ),
+        status=recorded_status(Status(message.status), (message.face_id, message.voice_id)),
         box=_box(message.box) if message.box_valid else None,
         speaking=bool(message.speaking),
         model_id=message.model_id,

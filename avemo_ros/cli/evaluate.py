@@ -24,7 +24,7 @@ from avemo_ros.evaluate.opened import Hearing
 from avemo_ros.evaluate.predictions import matched, read_predictions, write_predictions
 from avemo_ros.evaluate.request import Request
 from avemo_ros.model.batch import MODALITIES
-from avemo_ros.model.collate import WINDOW_S
+from avemo_ros.zoo.collate import WINDOW_S
 
 DONE: Final = 0
 _LEAST_ROUNDS: Final = 100

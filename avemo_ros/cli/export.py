@@ -9,18 +9,18 @@ from typing import Final
 
 from avemo_ros.cli.outputs import add_force
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.bundle import find_model, load_model
-from avemo_ros.model.export import (
+from avemo_ros.model.folding import has_fast_bfloat16
+from avemo_ros.model.live import LiveModel
+from avemo_ros.model.released import onnx_files
+from avemo_ros.zoo.bundle import find_model, load_model
+from avemo_ros.zoo.export import (
     FORMATS,
     Exported,
     export_beside,
     export_model,
     source_notes,
 )
-from avemo_ros.model.folding import has_fast_bfloat16
-from avemo_ros.model.live import LiveModel
-from avemo_ros.model.released import onnx_files
-from avemo_ros.model.speed import Speed, bench, bench_robot
+from avemo_ros.zoo.speed import Speed, bench, bench_robot
 
 DONE: Final = 0
 

@@ -10,16 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.errors import WeightsError
-from avemo_ros.model.bundle import load_model
-from avemo_ros.model.classical import (
-    ENSEMBLE,
-    MACHINES,
-    EnsembleOptions,
-    FunctionalOptions,
-    open_classifier,
-)
-from avemo_ros.model.export import verify_beside
-from avemo_ros.model.kinds import KINDS
 from avemo_ros.model.released import (
     LIVE,
     check_listed,
@@ -29,6 +19,14 @@ from avemo_ros.model.released import (
     read_index,
 )
 from avemo_ros.model.spec import ModelSpec
+from avemo_ros.zoo.bundle import load_model
+from avemo_ros.zoo.classical import (
+    EnsembleOptions,
+    FunctionalOptions,
+    open_classifier,
+)
+from avemo_ros.zoo.export import verify_beside
+from avemo_ros.zoo.kinds import ENSEMBLE, KINDS, MACHINES
 
 DONE: Final = 0
 DAMAGED: Final = 2

@@ -37,7 +37,7 @@ from avemo_ros.evaluate.request import Request
 from avemo_ros.evaluate.scoring import predict
 from avemo_ros.evaluate.table import alone, reduced, row_of_two, rows_of_one, rows_of_two
 from avemo_ros.evaluate.timing import ms_per_item
-from avemo_ros.model.classical import ReadingOptions
+from avemo_ros.zoo.classical import ReadingOptions
 
 COUNTED: Final = "items that the model cannot read count as wrong"
 LEFT_OUT: Final = "items that lack what the model reads are left out"

@@ -27,7 +27,7 @@ from avemo_ros.evaluate.modality import modality_of
 from avemo_ros.evaluate.opened import FoldClassifier, Opened
 from avemo_ros.evaluate.request import Request
 from avemo_ros.evaluate.selection import some
-from avemo_ros.model.collate import READS
+from avemo_ros.zoo.collate import READS
 
 
 @dataclass(slots=True, eq=False)

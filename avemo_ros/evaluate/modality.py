@@ -11,7 +11,7 @@ from avemo_ros.evaluate.gather import LANDMARKS, Part, choose
 from avemo_ros.evaluate.opened import Opened
 from avemo_ros.evaluate.request import Request
 from avemo_ros.model.batch import MODALITIES
-from avemo_ros.model.collate import READS
+from avemo_ros.zoo.collate import READS
 
 
 def asked_modality(request: Request) -> str:

@@ -26,11 +26,11 @@ from avemo_ros.evaluate.held_out import (
     refuse_seen,
     seen,
 )
-from avemo_ros.model.bundle import find_model, load_model
-from avemo_ros.model.classical import ReadingOptions, is_classical, load_classical
-from avemo_ros.model.classifier import Classifier
-from avemo_ros.model.collate import WINDOW_S, NetworkClassifier
 from avemo_ros.model.released import LIVE, sha256
+from avemo_ros.zoo.bundle import find_model, load_model
+from avemo_ros.zoo.classical import ReadingOptions, is_classical, load_classical
+from avemo_ros.zoo.classifier import Classifier
+from avemo_ros.zoo.collate import WINDOW_S, NetworkClassifier
 
 _TOLD: Final = ("config", "data", "pairing", "note", "notes", "licence")
 """Notes of a model file that a report repeats."""

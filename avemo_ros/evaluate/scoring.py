@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from avemo_ros.data.features import Corpus
 from avemo_ros.evaluate.predictions import Predictions, predictions
-from avemo_ros.model.classifier import Classifier
+from avemo_ros.zoo.classifier import Classifier
 
 _AT_ONCE: Final = 64
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from avemo_ros.data.features import Corpus
-from avemo_ros.model.classifier import Classifier
+from avemo_ros.zoo.classifier import Classifier
 
 SAMPLES: Final = 40
 """Items that are timed, spread over the corpus."""

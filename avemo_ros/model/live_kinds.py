@@ -1,6 +1,6 @@
 """The kinds of networks that the robot runs: the live network and its usual parts.
 
-They stand apart from the others (`kinds.py`) so that a robot does not import those.
+Those that are only trained and compared are in `zoo/kinds.py`; a robot does not import them.
 """
 
 from __future__ import annotations
@@ -8,8 +8,14 @@ from __future__ import annotations
 from typing import Final
 
 from avemo_ros.model.audio_fcn import CHANNELS, FRONTS, NORMS, POOLS
+from avemo_ros.model.build import Builder
 from avemo_ros.model.kind import FACE_END, SHARPNESS, Kind, classes, dropout
-from avemo_ros.model.makers import make_face_cnn, make_live, make_speech_fcn
+from avemo_ros.model.makers import (
+    make_face_cnn,
+    make_inception,
+    make_live,
+    make_speech_fcn,
+)
 from avemo_ros.model.network import FUSIONS
 from avemo_ros.model.spec import Choice, File, Flag, ModelSpec, Numbers, Part, Whole
 
@@ -51,6 +57,19 @@ _ALL: Final = (
         make_face_cnn,
     ),
     Kind(
+        "inception",
+        "Inception-style light CNN on 48 px faces, frames joined by attention.",
+        (
+            Numbers(
+                "widths", (96, 192, 256), "Of the groups of blocks.", 8, 1024, (1, 6), step=8
+            ),
+            Numbers("blocks", (1, 2, 2), "In each group.", 1, 16, (1, 6)),
+            Whole("stem", 32, "Channels of the first convolution.", 1, 256),
+            *FACE_END,
+        ),
+        make_inception,
+    ),
+    Kind(
         "live",
         "What the robot runs: log-probabilities of light face CNN and speech FCN, weighed by a "
         "gate.",
@@ -75,3 +94,5 @@ _ALL: Final = (
 )
 LIVE_KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in _ALL}
 """By name."""
+LIVE_BUILDER: Final = Builder(LIVE_KINDS)
+"""Makes these and no others."""

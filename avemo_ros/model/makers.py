@@ -16,6 +16,7 @@ from avemo_ros.model.batch import EmotionModel
 from avemo_ros.model.branch import FrameCNN, FramePooling
 from avemo_ros.model.face_cnn import FaceCNN
 from avemo_ros.model.frame_models import FaceModel
+from avemo_ros.model.inception import InceptionFace
 from avemo_ros.model.kind import Values
 from avemo_ros.model.live import LiveModel
 from avemo_ros.model.network import EmotionNet
@@ -49,6 +50,14 @@ def make_face_cnn(values: Values) -> EmotionModel:
     if len(values["widths"]) != len(values["blocks"]):
         raise ConfigError("blocks", values["blocks"], "as many numbers as widths has")
     cnn = FaceCNN(values["widths"], values["blocks"], values["stem"])
+    return face_model(cnn, values)
+
+
+def make_inception(values: Values) -> EmotionModel:
+    """An Inception-style CNN and attention over frames."""
+    if len(values["widths"]) != len(values["blocks"]):
+        raise ConfigError("blocks", values["blocks"], "as many numbers as widths has")
+    cnn = InceptionFace(values["widths"], values["blocks"], values["stem"])
     return face_model(cnn, values)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.live import LiveModel
+from avemo_ros.model.live_kinds import LIVE_BUILDER
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.released import LIVE
 from avemo_ros.model.spec import ModelSpec
@@ -21,7 +22,6 @@ from avemo_ros.model.tensor_file import (
     stored,
     write_tensors,
 )
-from avemo_ros.model.zoo import build
 
 FORMAT: Final = "avemo-emotion-1"
 """Layout of a file of the live network; another layout gets another name."""
@@ -51,11 +51,15 @@ def load_weights(path: Path) -> Loaded:
     try:
         # The first release names no specification: it has every default.
         spec = ModelSpec.from_mapping(json.loads(about.get("spec", f'{{"kind": "{LIVE}"}}')))
-        model = build(spec)
-    except (ValueError, ConfigError) as error:
+    except ValueError as error:
         raise WeightsError(f"weights file {path} is for another version: {error}") from error
-    if not isinstance(model, LiveModel):
+    if spec.kind != LIVE:
         raise WeightsError(f"weights file {path} is a {spec.kind}, not a live model")
+    try:
+        model = LIVE_BUILDER.build(spec)
+    except ConfigError as error:
+        raise WeightsError(f"weights file {path} is for another version: {error}") from error
+    assert isinstance(model, LiveModel)
     fill(model.network, content.tensors, path)
     return Loaded(model.network.eval(), about["model_id"], spec, about)
 

@@ -89,6 +89,7 @@ def _nobody(timeline: Timeline) -> str:
     reasons = ", ".join(
         f"{STATUS_TEXT[Status[name]]} ({count / timeline.hops:.0%})"
         for name, count in timeline.nobody.most_common()
+        if name != Status.NOBODY.name
     )
     why = f": {reasons}" if reasons else ""
     return f'<section><p class="empty">Nobody was seen or heard{why}.</p></section>'

@@ -19,7 +19,6 @@ from avemo_ros.data.features import UNITS, Corpus, Features
 from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.batch import Batch
-from avemo_ros.model.collate import READS
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augment_face, augment_speech
 from avemo_ros.train.config import TrainConfig
@@ -30,6 +29,7 @@ from avemo_ros.train.parallel import Processes
 from avemo_ros.train.pool import Pool, class_weights
 from avemo_ros.train.speech_bank import COLUMNS_A_SECOND, SpeechBank
 from avemo_ros.train.targets import allowed_of, targets_of
+from avemo_ros.zoo.collate import READS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,6 @@ from avemo_ros.data.item import Item
 from avemo_ros.data.prepare import PrepareConfig, prepare
 from avemo_ros.data.units import join_units
 from avemo_ros.evaluate.held_out import TRAINED_ON
-from avemo_ros.model.bundle import MODEL_FILE
-from avemo_ros.model.classical import (
-    ENSEMBLE,
-    ReadingOptions,
-    ensemble_options,
-    make_reader,
-    open_classifier,
-    reads_of,
-)
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.checkpoint import open_run, read_log
 from avemo_ros.train.config import TrainConfig
@@ -33,6 +24,15 @@ from avemo_ros.train.people import describe, jobs_of, of_fold, read_source
 from avemo_ros.train.precheck import check_units
 from avemo_ros.train.run import Place, summarise
 from avemo_ros.train.svm import train_svm
+from avemo_ros.zoo.bundle import MODEL_FILE
+from avemo_ros.zoo.classical import (
+    ReadingOptions,
+    ensemble_options,
+    make_reader,
+    open_classifier,
+    reads_of,
+)
+from avemo_ros.zoo.kinds import ENSEMBLE
 
 
 def train_classical(

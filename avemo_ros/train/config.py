@@ -438,7 +438,7 @@ class TrainConfig(Validated):
         choices=TASKS,
     )
     model: Mapping[str, Any] = field(default_factory=dict)
-    """kind and options, see `model/kinds.py`."""
+    """kind and options, see `model/live_kinds.py` and `zoo/kinds.py`."""
     data: DataConfig = DataConfig()
     prepare: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `data/prepare.py: PrepareConfig` that differ from its defaults."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.classical import ENSEMBLE, MACHINES
 from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.run import Place, train
+from avemo_ros.zoo.kinds import ENSEMBLE, MACHINES
 
 
 def run_task(

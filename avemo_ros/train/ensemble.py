@@ -13,19 +13,19 @@ from torch import Tensor
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.held_out import SPLIT, read_split, refuse_seen
-from avemo_ros.model.bundle import MODEL_FILE, find_model
-from avemo_ros.model.classical import (
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.train.checkpoint import LOG, write_text, writing
+from avemo_ros.train.figures import Figures, figures_of, labels_of
+from avemo_ros.train.people import of_fold
+from avemo_ros.zoo.bundle import MODEL_FILE, find_model
+from avemo_ros.zoo.classical import (
     ReadingOptions,
     ensemble_options,
     open_classifier,
     save_ensemble,
 )
-from avemo_ros.model.classifier import Classifier
-from avemo_ros.model.ensemble import Ensemble, Member, joint_classes, learn_weights, reconcile
-from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.checkpoint import LOG, write_text, writing
-from avemo_ros.train.figures import Figures, figures_of, labels_of
-from avemo_ros.train.people import of_fold
+from avemo_ros.zoo.classifier import Classifier
+from avemo_ros.zoo.ensemble import Ensemble, Member, joint_classes, learn_weights, reconcile
 
 
 def train_ensemble(

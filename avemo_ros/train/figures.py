@@ -9,7 +9,7 @@ from avemo_ros.data.features import Corpus
 from avemo_ros.evaluate.calibration import likelihood_loss
 from avemo_ros.evaluate.metrics import accuracy, answers, unweighted_recall
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.classifier import Classifier
+from avemo_ros.zoo.classifier import Classifier
 
 Figures = dict[str, float]
 """By name, as `log.jsonl` has them."""

@@ -26,7 +26,6 @@ from avemo_ros.data.features import Corpus
 from avemo_ros.data.item import Item
 from avemo_ros.evaluate.held_out import TRAINED_ON
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.bundle import MODEL_FILE, save_model
 from avemo_ros.model.calibration import fit_temperature
 from avemo_ros.model.live import LiveModel
 from avemo_ros.model.network import EmotionNet
@@ -49,6 +48,7 @@ from avemo_ros.train.pairs import draw_pairs, face_bank, speech_bank
 from avemo_ros.train.people import Job, describe, describe_parts, read_source
 from avemo_ros.train.run import Place, summarise
 from avemo_ros.train.start import PARTS, merged
+from avemo_ros.zoo.bundle import MODEL_FILE, save_model
 
 FIGURES: Final = "figures.json"
 _ATTENTION_VIEWS: Final = 6

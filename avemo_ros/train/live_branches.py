@@ -9,11 +9,11 @@ import torch
 
 from avemo_ros.errors import ConfigError, DataError, WeightsError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.bundle import LoadedModel, find_model, load_model
 from avemo_ros.model.frame_models import FaceModel
 from avemo_ros.model.network import FUSIONS, EmotionNet
 from avemo_ros.model.speech_fcn import SpeechFCN
 from avemo_ros.train.config import FINAL, TrainConfig
+from avemo_ros.zoo.bundle import LoadedModel, find_model, load_model
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,13 +11,13 @@ from avemo_ros.data.features import Corpus
 from avemo_ros.data.prepare import PrepareConfig, prepare
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.held_out import read_split
-from avemo_ros.model.bundle import find_model
 from avemo_ros.train.config import FINAL, TrainConfig
 from avemo_ros.train.config_file import read_group
 from avemo_ros.train.live_branches import Branches
 from avemo_ros.train.people import Source
 from avemo_ros.train.run import Place
 from avemo_ros.train.start import whom_it_saw
+from avemo_ros.zoo.bundle import find_model
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,10 +14,8 @@ from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.units import read_units
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.bundle import find_model
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.unimodal import Unimodal
-from avemo_ros.model.zoo import build
 from avemo_ros.train.checkpoint import CHECKPOINT, load_checkpoint, writing
 from avemo_ros.train.config import FINAL, TrainConfig, TrainingConfig
 from avemo_ros.train.loop import check_held_out
@@ -25,6 +23,8 @@ from avemo_ros.train.optimiser import freeze, is_of, make_optimiser
 from avemo_ros.train.people import Job, Source, of_fold
 from avemo_ros.train.start import load_start, whom_it_saw
 from avemo_ros.train.teacher import Teacher
+from avemo_ros.zoo.bundle import find_model
+from avemo_ros.zoo.kinds import BUILDER
 
 
 def check_folders(config: TrainConfig, out: Path, fold: str, *, resume: bool) -> None:
@@ -96,7 +96,7 @@ def check_jobs(
                 final_settings(config, out)
         elif not job.validation.any():
             check_held_out(settings)
-    model = build(spec)
+    model = BUILDER.build(spec)
     freeze(model, settings.freeze)
     make_optimiser(model, settings)
     for job in jobs:

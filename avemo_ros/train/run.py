@@ -20,10 +20,8 @@ from avemo_ros.data.units import join_units
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate.held_out import TRAINED_ON
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.bundle import MODEL_FILE, find_model, save_model
+from avemo_ros.model.build import start_notes
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.units_mlp import standardise_units
-from avemo_ros.model.zoo import build, check, lasting, start_notes
 from avemo_ros.train.batches import Reads, Sampler
 from avemo_ros.train.checkpoint import (
     CHECKPOINT,
@@ -50,6 +48,9 @@ from avemo_ros.train.precheck import (
 from avemo_ros.train.start import load_start, merged, whom_it_saw
 from avemo_ros.train.teacher import Teacher
 from avemo_ros.train.validation import HeldOutSet
+from avemo_ros.zoo.bundle import MODEL_FILE, find_model, save_model
+from avemo_ros.zoo.kinds import BUILDER
+from avemo_ros.zoo.units_mlp import standardise_units
 
 SUMMARY: Final = "summary.json"
 START: Final = "start.json"
@@ -93,7 +94,7 @@ def train(
         TrainingError: the loss is not a number.
         OutputError: `out` cannot be written.
     """
-    spec = check(ModelSpec.from_mapping(config.model))
+    spec = BUILDER.check(ModelSpec.from_mapping(config.model))
     with joined(place.device) as processes:
         if config.training.batch % processes.count:
             raise ConfigError(
@@ -181,7 +182,7 @@ def _train_one(
         settings = final_settings(config, place.out)
         config = replace(config, training=settings)
     torch.manual_seed(settings.seed)
-    model = build(spec)
+    model = BUILDER.build(spec)
     if not (out / CHECKPOINT).exists():
         _begin(model, config, job, held, out, processes)
     processes.wait()
@@ -247,7 +248,7 @@ def _begin(
 def _modality(spec: ModelSpec) -> str:
     """What a model of this specification reads."""
     with torch.device("meta"):
-        return build(lasting(spec)).modality
+        return BUILDER.build(BUILDER.lasting(spec)).modality
 
 
 def _tell_units(model: EmotionModel, learn: Corpus) -> None:

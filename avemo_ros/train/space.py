@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.classical import ENSEMBLE, MACHINES, ensemble_options, svm_options
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.zoo import check
 from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.config_file import load_config
+from avemo_ros.zoo.classical import ensemble_options, svm_options
+from avemo_ros.zoo.kinds import BUILDER, ENSEMBLE, MACHINES
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def _check_model(config: TrainConfig) -> None:
     elif spec.kind in MACHINES:
         svm_options(spec)
     else:
-        check(spec)
+        BUILDER.check(spec)
 
 
 def _from_content(

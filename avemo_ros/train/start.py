@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import DataError, WeightsError
 from avemo_ros.evaluate.held_out import TRAINED_ON, Members, of_metadata, seen
-from avemo_ros.model.bundle import find_model
 from avemo_ros.model.foreign import read_state
 from avemo_ros.model.unimodal import CLASSES
+from avemo_ros.zoo.bundle import find_model
 
 PARTS: Final = "parts"
 """In `trained_on`: the same of the model's parts, where a part has seen less than the whole."""

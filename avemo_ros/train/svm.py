@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import DataError
-from avemo_ros.model.bundle import MODEL_FILE
-from avemo_ros.model.classical import (
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.unimodal import CLASSES
+from avemo_ros.train.checkpoint import LOG, write_text, writing
+from avemo_ros.train.figures import Figures, figures_of, labels_of
+from avemo_ros.zoo.bundle import MODEL_FILE
+from avemo_ros.zoo.classical import (
     ReadingOptions,
     make_reader,
     make_svm,
     save_svm,
     svm_options,
 )
-from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.svm import Machine, SvmOptions
-from avemo_ros.model.unimodal import CLASSES
-from avemo_ros.train.checkpoint import LOG, write_text, writing
-from avemo_ros.train.figures import Figures, figures_of, labels_of
+from avemo_ros.zoo.svm import Machine, SvmOptions
 
 _INNER: Final = 5
 """Folds of subjects that the calibration is fitted on."""

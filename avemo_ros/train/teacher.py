@@ -13,7 +13,7 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.batch import Batch, EmotionModel
 from avemo_ros.model.branch import collapse
-from avemo_ros.model.bundle import load_model
+from avemo_ros.zoo.bundle import load_model
 
 
 class Teacher:

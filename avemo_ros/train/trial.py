@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from avemo_ros.errors import AvemoError
-from avemo_ros.model.bundle import MODEL_FILE
 from avemo_ros.train.checkpoint import read_log
+from avemo_ros.zoo.bundle import MODEL_FILE
 
 TRAIN_LOG: Final = "train.log"
 

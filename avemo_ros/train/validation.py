@@ -19,8 +19,8 @@ from avemo_ros.data.features import Corpus
 from avemo_ros.evaluate.metrics import accuracy, unweighted_recall
 from avemo_ros.labels import SPEECH_CLASSES
 from avemo_ros.model.batch import Answer, Batch
-from avemo_ros.model.collate import collate, equal_rows
 from avemo_ros.train.speech_bank import COLUMNS_A_SECOND, SpeechBank
+from avemo_ros.zoo.collate import collate, equal_rows
 
 _FRAMES: Final = 16
 _ROWS: Final = 128

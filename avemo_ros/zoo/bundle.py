@@ -24,7 +24,7 @@ from avemo_ros.model.tensor_file import (
 )
 from avemo_ros.model.weights import FORMAT as LIVE_FORMAT
 from avemo_ros.model.weights import load_weights, save_weights
-from avemo_ros.model.zoo import build, check, lasting
+from avemo_ros.zoo.kinds import BUILDER
 
 FORMAT: Final = "avemo-model-1"
 """Layout of the file; another layout gets another name."""
@@ -73,7 +73,7 @@ def save_model(
     """
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature is {temperature}; allowed: above 0")
-    complete = lasting(check(spec))
+    complete = BUILDER.lasting(BUILDER.check(spec))
     if isinstance(model, LiveModel):
         if temperature != 1.0:
             raise ValueError("a live model has temperatures of its own; see LiveModel.network")
@@ -105,15 +105,15 @@ def load_model(path: Path) -> LoadedModel:
     if content.about["format"] == LIVE_FORMAT:
         loaded = load_weights(path)
         live = LiveModel(loaded.network).eval()
-        return LoadedModel(live, check(loaded.spec), loaded.model_id, loaded.about)
+        return LoadedModel(live, BUILDER.check(loaded.spec), loaded.model_id, loaded.about)
     about = content.about
     try:
-        spec = check(ModelSpec.from_mapping(json.loads(about["spec"])))
+        spec = BUILDER.check(ModelSpec.from_mapping(json.loads(about["spec"])))
         temperature = float(about["temperature"])
         name = about["name"]
     except (KeyError, ValueError, ConfigError) as error:
         raise WeightsError(f"model file {path} is for another version: {error}") from error
-    model = build(spec)
+    model = BUILDER.build(spec)
     check_classes(path, about, "classes", model.classes)
     fill(model, content.tensors, path)
     return LoadedModel(model.eval(), spec, name, about, temperature)

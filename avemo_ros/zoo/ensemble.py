@@ -18,7 +18,7 @@ from torch import Tensor
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
-from avemo_ros.model.classifier import Classifier
+from avemo_ros.zoo.classifier import Classifier
 
 SUMS: Final = ("log", "linear")
 """'log': sum of log-probabilities (a product of experts); 'linear': sum of probabilities."""

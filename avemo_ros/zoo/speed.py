@@ -17,11 +17,11 @@ import torch
 from avemo_ros.audio.chunk import BINS
 from avemo_ros.config import ModelConfig
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.export import runner, write_onnx, write_torchscript
 from avemo_ros.model.folding import folded, to_bfloat16
 from avemo_ros.model.network import EmotionNet
-from avemo_ros.model.pieces import Piece, as_pieces, pieces
 from avemo_ros.model.predictor import Predictor
+from avemo_ros.zoo.export import runner, write_onnx, write_torchscript
+from avemo_ros.zoo.pieces import Piece, as_pieces, pieces
 
 _LIVE: Final = {"batch": 1, "frames": 30, "columns": 300}
 """Sizes of the live system: a window of 3 s."""

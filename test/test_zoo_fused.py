@@ -7,8 +7,8 @@ import torch
 
 from avemo_ros.model.batch import Batch
 from avemo_ros.model.branch import collapse
-from avemo_ros.model.fused import FusedModel
 from avemo_ros.model.unimodal import segment_shares
+from avemo_ros.zoo.fused import FusedModel
 
 
 def made(kind: str, **options: Any) -> FusedModel:

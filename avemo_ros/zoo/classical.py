@@ -20,25 +20,21 @@ from torch import Tensor
 
 from avemo_ros.config import Validated, setting
 from avemo_ros.errors import ConfigError, WeightsError
-from avemo_ros.model.bundle import find_model, load_model
-from avemo_ros.model.classifier import Classifier
-from avemo_ros.model.collate import READS, NetworkClassifier
-from avemo_ros.model.ensemble import SUMS, Ensemble, Member
-from avemo_ros.model.functionals import FEATURE_SETS, FunctionalReader
-from avemo_ros.model.landmarks import LandmarkReader
 from avemo_ros.model.released import LIVE
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.svm import FeatureReader, Machine, SvmClassifier, SvmOptions, UnitReader
 from avemo_ros.model.tensor_file import read_tensors, write_tensors
 from avemo_ros.model.unimodal import CLASSES
+from avemo_ros.zoo.bundle import find_model, load_model
+from avemo_ros.zoo.classifier import Classifier
+from avemo_ros.zoo.collate import READS, NetworkClassifier
+from avemo_ros.zoo.ensemble import SUMS, Ensemble, Member
+from avemo_ros.zoo.functionals import FEATURE_SETS, FunctionalReader
+from avemo_ros.zoo.kinds import ENSEMBLE, MACHINES
+from avemo_ros.zoo.landmarks import LandmarkReader
+from avemo_ros.zoo.svm import FeatureReader, Machine, SvmClassifier, SvmOptions, UnitReader
 
 FORMAT: Final = "avemo-classical-1"
 """Layout of the file; another layout gets another name."""
-MACHINES: Final = ("functionals_svm", "landmark_svm", "au_svm")
-"""Kinds of support vector machines."""
-ENSEMBLE: Final = "ensemble"
-KINDS: Final = (*MACHINES, ENSEMBLE)
-
 Opener = Callable[[str], Classifier]
 """Opens a model by name, path or run folder."""
 

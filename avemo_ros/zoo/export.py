@@ -16,12 +16,12 @@ from torch import Tensor
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.bundle import LoadedModel
 from avemo_ros.model.live import LiveModel
 from avemo_ros.model.onnx_network import FORMAT, NO_DIGEST, OnnxNetwork, open_session, sealed
-from avemo_ros.model.pieces import Piece, pieces, several
 from avemo_ros.model.preprocess import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.model.released import list_onnx, onnx_files, remedy, sha256
+from avemo_ros.zoo.bundle import LoadedModel
+from avemo_ros.zoo.pieces import Piece, pieces, several
 
 FORMATS: Final = {"onnx": ".onnx", "torchscript": ".pt"}
 """Formats, and the ending of their files."""

@@ -8,13 +8,13 @@ import torch
 
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.batch import Batch
-from avemo_ros.model.bundle import load_model
-from avemo_ros.model.export import TOLERANCE, difference, export_model
 from avemo_ros.model.folding import folded, to_bfloat16
 from avemo_ros.model.live import LiveModel
-from avemo_ros.model.pieces import pieces
 from avemo_ros.model.released import find_weights
-from avemo_ros.model.speed import bench, bench_robot
+from avemo_ros.zoo.bundle import load_model
+from avemo_ros.zoo.export import TOLERANCE, difference, export_model
+from avemo_ros.zoo.pieces import pieces
+from avemo_ros.zoo.speed import bench, bench_robot
 
 
 @pytest.mark.parametrize("raw", tiny.EVERY, ids=tiny.name)
@@ -104,7 +104,7 @@ def test_an_answer_that_differs_or_has_another_shape_is_noticed() -> None:
 def test_a_file_that_answers_differently_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avemo_ros.model.export.difference", lambda piece, run: 0.5)
+    monkeypatch.setattr("avemo_ros.zoo.export.difference", lambda piece, run: 0.5)
     with pytest.raises(WeightsError, match=r"torchscript of 'au' answers differently by 0\.5"):
         export_model(tiny.made(tiny.UNITS), "torchscript", tmp_path / "m.pt")
     assert list(tmp_path.iterdir()) == []

@@ -8,12 +8,12 @@ import tiny_models as tiny
 import torch
 
 from avemo_ros.errors import WeightsError
-from avemo_ros.model.bundle import LoadedModel, find_model, load_model, save_model
-from avemo_ros.model.collate import NetworkClassifier
 from avemo_ros.model.released import list_in_index
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import stored, write_tensors
-from avemo_ros.model.units_mlp import UnitsMLP, standardise_units
+from avemo_ros.zoo.bundle import LoadedModel, find_model, load_model, save_model
+from avemo_ros.zoo.collate import NetworkClassifier
+from avemo_ros.zoo.units_mlp import UnitsMLP, standardise_units
 
 
 def saved(raw: dict[str, Any], path: Path, **options: Any) -> LoadedModel:
@@ -180,9 +180,9 @@ def test_starts_are_not_asked_for_when_a_model_is_loaded(tmp_path: Path) -> None
     state = {f"features.{i}.weight": torch.randn(s) for i, s in shapes.items()}
     torch.save(state, start)
     spec = ModelSpec("speech_fcn", {"imagenet": str(start)})
-    from avemo_ros.model.zoo import build
+    from avemo_ros.zoo.kinds import BUILDER
 
-    model = build(spec)
+    model = BUILDER.build(spec)
     save_model(model, spec, tmp_path / "m.safetensors", "m")
     start.unlink()
     assert load_model(tmp_path / "m.safetensors").spec.options["imagenet"] == ""

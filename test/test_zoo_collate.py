@@ -10,9 +10,9 @@ import torch
 
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
-from avemo_ros.model.bundle import LoadedModel
-from avemo_ros.model.collate import READS, NetworkClassifier, collate, equal_rows
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
+from avemo_ros.zoo.bundle import LoadedModel
+from avemo_ros.zoo.collate import READS, NetworkClassifier, collate, equal_rows
 
 
 def loaded(raw: dict[str, Any], temperature: float = 1.0) -> LoadedModel:

@@ -7,7 +7,7 @@ from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.ensemble import (
+from avemo_ros.zoo.ensemble import (
     Ensemble,
     Member,
     combine,

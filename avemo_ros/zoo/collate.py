@@ -15,9 +15,9 @@ from tqdm import tqdm
 from avemo_ros.audio.window import speech_windows
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.model.batch import Batch, EmotionModel
-from avemo_ros.model.bundle import LoadedModel
 from avemo_ros.model.preprocess import face_tensor, relative
-from avemo_ros.model.units_mlp import UNITS
+from avemo_ros.zoo.bundle import LoadedModel
+from avemo_ros.zoo.units_mlp import UNITS
 
 READS: Final[dict[str, frozenset[str]]] = {
     "face": frozenset({"faces"}),

@@ -6,8 +6,8 @@ from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, DataError, WeightsError
 from avemo_ros.labels import SPEECH_CLASSES
-from avemo_ros.model.svm import Machine, SvmClassifier, SvmOptions, UnitReader
 from avemo_ros.train.svm import fit_machine
+from avemo_ros.zoo.svm import Machine, SvmClassifier, SvmOptions, UnitReader
 
 svm = pytest.importorskip("sklearn.svm")
 

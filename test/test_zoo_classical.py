@@ -9,8 +9,9 @@ from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.bundle import find_model, save_model
-from avemo_ros.model.classical import (
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.zoo.bundle import find_model, save_model
+from avemo_ros.zoo.classical import (
     ensemble_options,
     is_classical,
     make_svm,
@@ -20,10 +21,9 @@ from avemo_ros.model.classical import (
     save_svm,
     svm_options,
 )
-from avemo_ros.model.ensemble import combine, reconcile
-from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.svm import Machine
-from avemo_ros.model.zoo import build
+from avemo_ros.zoo.ensemble import combine, reconcile
+from avemo_ros.zoo.kinds import BUILDER
+from avemo_ros.zoo.svm import Machine
 
 UNITS = 35
 
@@ -105,7 +105,7 @@ def test_networks_and_machines_may_be_members_of_one_ensemble(
     tmp_path: Path, corpus: Corpus
 ) -> None:
     spec = ModelSpec("units", {"hidden": [], "classes": "emotions"})
-    save_model(build(spec), spec, tmp_path / "net" / "model.safetensors", "net-1")
+    save_model(BUILDER.build(spec), spec, tmp_path / "net" / "model.safetensors", "net-1")
     paths = [saved(tmp_path / "svm" / "model.safetensors"), tmp_path / "net"]
     files = [find_model(path) for path in paths]
     path = tmp_path / "both" / "model.safetensors"

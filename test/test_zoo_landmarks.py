@@ -6,7 +6,7 @@ import pytest
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
 from avemo_ros.data.prepare import prepare
-from avemo_ros.model.landmarks import (
+from avemo_ros.zoo.landmarks import (
     DISTANCES,
     POINTS,
     SIZE,

@@ -9,8 +9,8 @@ from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
 from avemo_ros.data.sound import read_sound
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.model import functionals
-from avemo_ros.model.functionals import (
+from avemo_ros.zoo import functionals
+from avemo_ros.zoo.functionals import (
     FunctionalReader,
     cache_name,
     read_functionals,

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from avemo_ros.model.build import Builder
 from avemo_ros.model.kind import FACE_END, SHARPNESS, Kind, classes, dropout
 from avemo_ros.model.live_kinds import LIVE_KINDS
-from avemo_ros.model.research_makers import (
-    make_adaptive_fbp,
-    make_concat,
-    make_decision,
-    make_face_attention,
-    make_fbp,
-    make_inception,
-    make_multilevel_fbp,
-    make_units,
-    make_vgg_face,
-    make_vgg_lstm,
-)
 from avemo_ros.model.spec import (
     Choice,
     File,
@@ -29,7 +18,18 @@ from avemo_ros.model.spec import (
     Part,
     Whole,
 )
-from avemo_ros.model.vgg_face import FULL
+from avemo_ros.zoo.makers import (
+    make_adaptive_fbp,
+    make_concat,
+    make_decision,
+    make_face_attention,
+    make_fbp,
+    make_multilevel_fbp,
+    make_units,
+    make_vgg_face,
+    make_vgg_lstm,
+)
+from avemo_ros.zoo.vgg_face import FULL
 
 _CNNS: Final = ("face_cnn", "vgg_face", "inception")
 _FACES: Final = (*_CNNS, "face_attention", "vgg_lstm")
@@ -75,19 +75,6 @@ _RESEARCH: Final = (
             *FACE_END,
         ),
         make_vgg_face,
-    ),
-    Kind(
-        "inception",
-        "Inception-style light CNN on 48 px faces, frames joined by attention.",
-        (
-            Numbers(
-                "widths", (96, 192, 256), "Of the groups of blocks.", 8, 1024, (1, 6), step=8
-            ),
-            Numbers("blocks", (1, 2, 2), "In each group.", 1, 16, (1, 6)),
-            Whole("stem", 32, "Channels of the first convolution.", 1, 256),
-            *FACE_END,
-        ),
-        make_inception,
     ),
     Kind(
         "vgg_lstm",
@@ -180,3 +167,10 @@ _RESEARCH: Final = (
 )
 KINDS: Final[dict[str, Kind]] = LIVE_KINDS | {kind.name: kind for kind in _RESEARCH}
 """By name."""
+MACHINES: Final = ("functionals_svm", "landmark_svm", "au_svm")
+"""Kinds of support vector machines."""
+ENSEMBLE: Final = "ensemble"
+CLASSICAL: Final = (*MACHINES, ENSEMBLE)
+"""Kinds of models that are no networks (`classical.py`)."""
+BUILDER: Final = Builder(KINDS, CLASSICAL)
+"""Makes every kind of network."""

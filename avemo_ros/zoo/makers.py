@@ -10,29 +10,20 @@ from torch import nn
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.frame_lstm import FrameLSTM
 from avemo_ros.model.frame_models import FaceModel
-from avemo_ros.model.fused import (
+from avemo_ros.model.kind import Values
+from avemo_ros.model.makers import face_model, part_of
+from avemo_ros.model.unimodal import Unimodal
+from avemo_ros.zoo.frame_lstm import FrameLSTM
+from avemo_ros.zoo.fused import (
     Bilinear,
     BilinearOptions,
     Concatenation,
     Decision,
     FusedModel,
 )
-from avemo_ros.model.inception import InceptionFace
-from avemo_ros.model.kind import Values
-from avemo_ros.model.makers import face_model, part_of
-from avemo_ros.model.unimodal import Unimodal
-from avemo_ros.model.units_mlp import UnitsMLP
-from avemo_ros.model.vgg_face import VggFace, load_published
-
-
-def make_inception(values: Values) -> EmotionModel:
-    """An Inception-style CNN and attention over frames."""
-    if len(values["widths"]) != len(values["blocks"]):
-        raise ConfigError("blocks", values["blocks"], "as many numbers as widths has")
-    cnn = InceptionFace(values["widths"], values["blocks"], values["stem"])
-    return face_model(cnn, values)
+from avemo_ros.zoo.units_mlp import UnitsMLP
+from avemo_ros.zoo.vgg_face import VggFace, load_published
 
 
 def make_vgg_face(values: Values) -> EmotionModel:

@@ -10,9 +10,8 @@ from torch.nn import functional
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.batch import MODALITIES, Batch
-from avemo_ros.model.kinds import KINDS
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.zoo import build, check, lasting
+from avemo_ros.zoo.kinds import BUILDER, KINDS
 
 
 @pytest.mark.parametrize("raw", tiny.EVERY, ids=tiny.name)
@@ -164,7 +163,7 @@ def test_a_wrong_option_is_named_with_its_value_and_what_is_allowed(
     raw: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(ModelSpec.from_mapping(raw))
+        BUILDER.build(ModelSpec.from_mapping(raw))
 
 
 @pytest.mark.parametrize("raw", [None, [], "fbp", {}, {"kind": 3}])
@@ -175,9 +174,9 @@ def test_a_specification_without_a_kind_is_refused(raw: object) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_documented_default_of_every_option_is_allowed(kind: str) -> None:
-    complete = check(ModelSpec(kind))
+    complete = BUILDER.check(ModelSpec(kind))
     assert set(complete.options) == {option.name for option in KINDS[kind].options}
-    assert check(complete).to_json() == complete.to_json()
+    assert BUILDER.check(complete).to_json() == complete.to_json()
     for option in KINDS[kind].options:
         assert option.text
         assert option.allowed
@@ -187,22 +186,24 @@ def test_the_documented_default_of_every_option_is_allowed(kind: str) -> None:
 def test_a_specification_survives_the_way_through_text(raw: dict[str, Any]) -> None:
     import json
 
-    complete = lasting(check(ModelSpec.from_mapping(raw)))
+    complete = BUILDER.lasting(BUILDER.check(ModelSpec.from_mapping(raw)))
     back = ModelSpec.from_mapping(json.loads(complete.to_json()))
-    assert lasting(check(back)).to_json() == complete.to_json()
+    assert BUILDER.lasting(BUILDER.check(back)).to_json() == complete.to_json()
 
 
 def test_a_start_is_no_part_of_what_a_model_is() -> None:
-    complete = check(ModelSpec("fbp", {"audio": {"kind": "speech_fcn", "imagenet": "a.pth"}}))
+    complete = BUILDER.check(
+        ModelSpec("fbp", {"audio": {"kind": "speech_fcn", "imagenet": "a.pth"}})
+    )
     assert "imagenet" in complete.options["audio"].options
-    assert "imagenet" not in lasting(complete).options["audio"].options
+    assert "imagenet" not in BUILDER.lasting(complete).options["audio"].options
 
 
 def test_the_default_face_cnn_is_the_released_one() -> None:
     from avemo_ros.model.branch import FaceBranch
 
     torch.manual_seed(0)
-    model = build(ModelSpec("face_cnn"))
+    model = BUILDER.build(ModelSpec("face_cnn"))
     shapes = {name: tuple(t.shape) for name, t in FaceBranch().state_dict().items()}
     ours = model.state_dict()
     assert {f"branch.{name}": shape for name, shape in shapes.items()} == {
