@@ -256,6 +256,18 @@ def test_a_recording_that_starts_over_is_a_new_beginning() -> None:
     assert machine.between(9.0, 12.0)[-1].attended.status == Status.OK
 
 
+def test_a_clock_that_leaps_while_an_image_is_looked_at_makes_no_states_of_the_future() -> None:
+    machine = Machine().play(both(0.0, 4.0))
+    before = len(machine.said)
+    machine.take(Event(304.0))  # the clock leaps
+    machine.take(Event(4.02, 4.0, mouth=0.1))  # came before, and was looked at meanwhile
+    for event in ticks(304.1, 306.0):
+        machine.take(event)
+    assert machine.said[before:]
+    for _, step in machine.said[before:]:
+        assert step.stamp_ns < to_ns(ZERO_S + 6.5)
+
+
 def test_clocks_of_two_kinds_are_told() -> None:
     since_boot = images(0, 8, stamp=lambda t: 54_321.0 - ZERO_S + t)
     apart = Machine(max_input_age_s=0.0).play(since_boot + speech(0, 8) + ticks(0, 8))

@@ -67,6 +67,8 @@ ANSWER_S: Final = 30.0
 TRANSPORTS: Final = ("raw", "compressed")
 COMPLAINTS: Final = 40
 _CLOCK_HZ: Final = 100.0
+_SPEAKS_S: Final = 3.0
+"""From here on the sample speaks, without a pause, for longer than a voice needs [s]."""
 
 
 class Run:
@@ -249,6 +251,9 @@ class Run:
             except StopIteration:
                 break
             answer = yield wait
+        if row.voice:
+            # Else it is chance how soon the sample has said enough: up to five seconds.
+            self._feed.cut_to(_SPEAKS_S)
         until_s = self.now_s
         self._recovery = recovery = Recovery(until_s)
         done = {

@@ -23,9 +23,8 @@ SOON_S: Final = 1.0
 """Allowed recovery from a fault of time [s]."""
 NEW_S: Final = 2.0
 """The same where the person is new: a second of warm-up comes on top [s]."""
-VOICE_S: Final = 3.0
-"""The same until the voice has its say again: 0.6 s of speech are needed, and whoever speaks
-makes pauses [s]."""
+VOICE_S: Final = 2.0
+"""The same until the voice has its say again: 0.6 s of speech are needed [s]."""
 
 
 @dataclass(frozen=True, slots=True)

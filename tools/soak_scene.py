@@ -126,6 +126,13 @@ class Feed:
         """What /clock tells where it is right [ns]."""
         return self._to_wall_ns + time.monotonic_ns()
 
+    def cut_to(self, seconds: float) -> None:
+        """Go on from this moment of the clip [s]; stamps go on as if nothing had been cut."""
+        before_ns = self._items[self._at].due_ns
+        wanted_ns = to_ns(seconds)
+        self._at = next(k for k, item in enumerate(self._items) if item.due_ns >= wanted_ns)
+        self._begin_ns += before_ns - self._items[self._at].due_ns
+
     def tell_clock(self, time_ns: int) -> None:
         """Publish a time on /clock [ns]."""
         seconds, nanoseconds = divmod(time_ns, 10**9)

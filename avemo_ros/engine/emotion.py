@@ -208,11 +208,14 @@ class EmotionStage:
         if order is Order.JUMP_BACK:
             before_ns = self._scheduler.reached(stream) or 0
             self.reset(f"time jumped back by {to_s(before_ns - stamp_ns):.2f} s")
-        if arrival_ns > 0:
-            self._now_ns = arrival_ns
+        now_ns = self._now_ns or 0
+        if now_ns - arrival_ns > _LEAP_NS:
+            # It came before the clock leapt ahead, or its arrival is not known.
+            arrival_ns = now_ns
+        self._now_ns = max(now_ns, arrival_ns)
         newest_ns = self._scheduler.newest_ns
         if newest_ns is None or stamp_ns > newest_ns:
-            self._anchor = (stamp_ns, arrival_ns or self._now_ns or 0)
+            self._anchor = (stamp_ns, arrival_ns)
         return True
 
     def _estimates(self, steps: Iterable[Step]) -> list[Hop]:
