@@ -1,7 +1,7 @@
 # Every target makes first what it needs; `make setup` twice costs a second the second time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo demo-dialog bench soak lint clean
+.PHONY: help setup build test test-fast demo demo-dialog bench soak lint clean
 
 IN_ENV := tools/setup.sh && . tools/env.sh &&
 
@@ -16,6 +16,11 @@ build:  ## install the package into the workspace again (edits of .py files need
 
 test:  ## all tests (ARGS="-k face -x" goes to pytest)
 	@$(IN_ENV) pytest -n 2 --dist worksteal $(ARGS)
+
+test-fast:  ## the engine, its parts, and one node: two minutes
+	@$(IN_ENV) pytest -n 2 --dist worksteal -m "not slow" $(ARGS) test/test_engine.py test/test_timing.py \
+	  test/test_doors.py test/test_pipeline.py test/test_node_stack.py test/test_audio_*.py \
+	  test/test_config*.py test/test_sink_*.py test/test_state_*.py test/test_vision_*.py
 
 demo:  ## live states, annotated video and page from a sample (CLIP=file, or SOURCE=devices; RECORD=bag)
 	@$(IN_ENV) python tools/demo.py $(if $(CLIP),--clip "$(CLIP)") $(if $(SOURCE),--source "$(SOURCE)") \

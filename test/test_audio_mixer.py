@@ -83,6 +83,7 @@ def test_one_channel_is_taken_as_it_is(voice, channel: int) -> None:
     np.testing.assert_array_equal(Mixer(RATE, 6, channel).push(sound), sound[:, channel])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_the_cuts_between_blocks_leave_no_trace(voice, rate: int) -> None:
     signs = np.where(np.arange(len(voice)) < 20000, 1.0, -1.0)

@@ -90,6 +90,7 @@ def test_every_distribution_is_one(sample_hops):
                 assert state.label == EMOTIONS[int(np.argmax(state.probabilities))]
 
 
+@pytest.mark.slow
 def test_the_same_file_gives_the_same_estimates(sample_hops, predictor):
     assert run(SAMPLE, predictor) == sample_hops
 
@@ -122,6 +123,7 @@ def test_a_bad_picture_or_block_is_refused_and_the_stream_goes_on(predictor):
     assert hops[-1].attended.status == Status.NOBODY
 
 
+@pytest.mark.slow
 def test_a_file_played_twice_starts_anew(predictor):
     pipeline = Pipeline(PipelineConfig(), predictor)
     for _ in range(2):
@@ -149,6 +151,7 @@ def clip_hops(shared_data: Path, predictor: Predictor) -> dict[str, list[Hop]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for names in CLIPS.values() for name in names])
 def test_a_real_clip_ends_with_one_person_seen_and_heard(clip_hops, name):
     hops = clip_hops[name]
@@ -162,6 +165,7 @@ def test_a_real_clip_ends_with_one_person_seen_and_heard(clip_hops, name):
     assert all(0.0 < state.face_share < 1.0 for state in with_both)
 
 
+@pytest.mark.slow
 def test_surprise_is_likelier_in_the_surprised_clips_than_in_the_neutral_ones(clip_hops):
     def surprise(name: str) -> float:
         index = EMOTIONS.index("surprise")
