@@ -39,5 +39,5 @@ soak:  ## the real node through faults of all kinds, ten minutes; page in out/so
 lint:  ## ruff, import contract, mypy
 	@$(IN_ENV) ruff check . && ruff format --check . && lint-imports --no-logo --no-cache && mypy
 
-clean:  ## remove the environment, the workspace and what commands left behind
-	rm -rf .venv .ws out build avemo_ros.egg-info
+clean:  ## remove the environment and the workspace; what is in out/ stays
+	rm -rf .venv .ws build avemo_ros.egg-info

@@ -7,6 +7,7 @@ validated when it is made; afterwards it is trusted.
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -420,7 +421,9 @@ class PipelineConfig:
             if name in RETIRED:
                 raise ConfigError(name, value, RETIRED[name])
             if name not in places:
-                raise ConfigError(name, value, f"one of the names {', '.join(sorted(places))}")
+                near = difflib.get_close_matches(name, places, n=1, cutoff=0.6)
+                names = f"'{near[0]}'" if near else ", ".join(sorted(places))
+                raise ConfigError(name, value, f"no parameter of this name here, but {names}")
             group, key = places[name]
             groups[group][key] = value
         kinds: dict[str, Any] = {item.name: type(item.default) for item in fields(cls)}

@@ -7,6 +7,10 @@ from typing import Final
 # --- images
 MAX_PIXELS: Final = 64_000_000
 """Height times width of one image."""
+MAX_ROW_BYTES: Final = 3 * MAX_PIXELS
+"""Of all rows of a PNG before they are packed: the largest image in colour with 8 bits."""
+MAX_PNG_CHUNKS: Final = 50_000
+"""Of one PNG; the usual ones hold 8 kB."""
 MAX_SCANS: Final = 100
 """Scans of one JPEG; each may run over all of its pixels again, however few bytes it has."""
 MAX_SCANNED: Final = 10 * MAX_PIXELS

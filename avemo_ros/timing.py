@@ -29,6 +29,8 @@ _MOST_AHEAD_NS: Final = to_ns(0.5)
 future."""
 _CONFIRMING: Final = 3
 """So many inputs in a row have to agree on a new time: one outlier changes nothing."""
+_LASTING_NS: Final = to_ns(0.05)
+"""Those that confirm a clock come over at least so long."""
 _AGREE_NS: Final = to_ns(0.25)
 _AGES: Final = 15
 """Newest ages from which the usual one is taken."""
@@ -85,6 +87,11 @@ class Interval:
         # Two in a row are a slower stream, one is a hole.
         recent_ns = min(steps[-2:], default=0) if len(steps) > 1 else 0
         self._usual_ns = max(int(statistics.median(steps)), recent_ns) if steps else 0
+
+    @property
+    def usual_ns(self) -> int:
+        """The usual time between two items [ns]; 0 before the second."""
+        return self._usual_ns
 
     def patience_ns(self, least_ns: int, most_ns: int) -> int:
         """How long to wait for the next item [ns]: `least_ns`, or two and a half intervals of a
@@ -256,7 +263,9 @@ class StampFilter:
             if passed_ns < 0 or abs(passed_ns - expected_ns) > _AGREE_NS:
                 self._suspects.clear()
         self._suspects.append((stamp_ns, arrival_ns))
-        return len(self._suspects) >= _CONFIRMING
+        # A few that come at once, as what was sent again, may be wrong together.
+        lasted_ns = arrival_ns - self._suspects[0][1] if arrival_ns > 0 else _LASTING_NS
+        return len(self._suspects) >= _CONFIRMING and lasted_ns >= _LASTING_NS
 
     def _leave_out_late(self, stamp_ns: int) -> Admission:
         self.late += 1

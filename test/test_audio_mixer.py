@@ -32,7 +32,7 @@ def test_channels_are_averaged(voice) -> None:
 @pytest.mark.parametrize(
     "signs", [(1, -1), (-1, 1), (1, 1, -1), (1, -1, 1, -1), (1, -1, -1, 1, 1, -1)]
 )
-@pytest.mark.parametrize("disturbance", ["none", "offset", "hum", "noise"])
+@pytest.mark.parametrize("disturbance", ["none", "offset", "hum", "noise", "loud noise"])
 def test_opposite_polarity_does_not_cancel(voice, signs, disturbance: str) -> None:
     sound = voice[:, None] * np.array(signs)
     shape = (len(voice), len(signs))
@@ -43,6 +43,8 @@ def test_opposite_polarity_does_not_cancel(voice, signs, disturbance: str) -> No
         sound = sound + 0.1 * np.sin(2 * np.pi * 50 * time)[:, None]
     elif disturbance == "noise":
         sound = sound + 1e-3 * RNG.standard_normal(shape)
+    elif disturbance == "loud noise":
+        sound = sound + 0.7 * voice.std() * RNG.standard_normal(shape)
     mixer = Mixer(RATE, len(signs))
     mixer.push(sound.astype(np.float32))
     polarity = mixer.polarity

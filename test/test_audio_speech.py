@@ -15,7 +15,9 @@ from avemo_ros.audio.spectrogram import LogSpectrogram
 from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.audio.vad import SpeechDetector
 from avemo_ros.clock import NS_PER_S, to_ns
-from avemo_ros.config import AudioConfig
+from avemo_ros.config import AudioConfig, InputConfig
+from avemo_ros.engine.audio import AudioStage
+from avemo_ros.engine.findings import Findings
 from avemo_ros.errors import AudioFormatError
 
 START = 1_700_000_000 * NS_PER_S
@@ -391,3 +393,28 @@ def test_the_spectrogram_is_the_dft_of_hamming_windows() -> None:
         bins = np.exp(-2j * np.pi * np.outer(np.arange(BINS), np.arange(640)) / 800)
         expected = 20 * np.log10(np.abs(bins @ window) * 2 / taper.sum())
         np.testing.assert_allclose(got, expected, atol=0.01)
+
+
+def test_silence_in_sound_with_an_offset_makes_no_noise() -> None:
+    """The robot speaks, a block is lost, and a sample is no number."""
+    stage = AudioStage(AudioConfig(), InputConfig(), Findings().of("sound"))
+    second = 10**9
+    start = 1_000 * second
+    levels = []
+    for number in range(300):
+        at = start + number * 20_000_000
+        if number == 60:
+            stage.mute.tell(at + 7_000_000, speaking=True)
+        if number == 90:
+            stage.mute.tell(at + 3_000_000, speaking=False)
+        if 200 <= number < 205:
+            continue
+        samples = np.full((320, 2), 0.1, np.float32) * np.array([1.0, 0.5], np.float32)
+        if number == 250:
+            samples[100] = np.nan
+        chunks = stage.push(AudioBlock(at, 16_000, samples), at + 20_000_000)
+        levels += [chunk.level_dbfs for chunk in chunks]
+    assert stage.mute.muted_s > 0.5
+    assert stage.counters.gaps == 1
+    assert stage.counters.sanitised == 2
+    assert np.concatenate(levels).max() < -90.0

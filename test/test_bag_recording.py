@@ -257,12 +257,17 @@ def test_the_robots_voice_is_silenced_in_sound_stamped_since_boot(tmp_path: Path
     assert not np.any(heard[16 * 205 :])
 
 
-def test_one_picture_of_the_future_costs_no_others(tmp_path: Path) -> None:
-    rows = [made.picture(i, START + i * 33 * MS) for i in range(30)]
-    rows[10] = made.picture(10, START + 330 * MS, START + 60 * S)
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_pictures_of_the_future_cost_few_others(tmp_path: Path, count: int) -> None:
+    rows = [made.picture(i, START + i * 33 * MS) for i in range(60)]
+    for i in range(10, 10 + count):
+        rows[i] = made.picture(i, START + i * 33 * MS, START + 60 * S + i * 33 * MS)
     path = made.write(tmp_path / "bag", rows)
-    kept = list(bag_pieces(path, faces=True, voice=False))
-    assert [piece.stamp_ns for piece in kept] == [i * 33 * MS for i in range(30) if i != 10]
+    stamps = [piece.stamp_ns for piece in bag_pieces(path, faces=True, voice=False)]
+    good = [stamp for stamp in stamps if stamp < 2 * S]
+    assert good == sorted(set(good))
+    # It takes three to believe that a clock has been set, and three that it was set back.
+    assert len(good) >= 60 - count - (2 if count >= 3 else 0)
 
 
 # --- clocks that were set

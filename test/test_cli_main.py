@@ -46,8 +46,8 @@ def test_wrong_usage_ends_with_status_2(
 @pytest.mark.parametrize(
     ("arguments", "now"),
     [
-        (["predict", "a.mp4", "--page", "a.html"], "--page is called --report now"),
-        (["dialog", "chat", "--html", "a.html"], "--html is called --report now"),
+        (["predict", "a.mp4", "--page", "a.html"], "--page has been renamed to --report"),
+        (["dialog", "chat", "--html", "a.html"], "--html has been renamed to --report"),
     ],
 )
 def test_an_option_that_was_renamed_says_so(

@@ -82,7 +82,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_misspelt_name_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError, match="one of the names"):
+    with pytest.raises(ConfigError, match="no parameter of this name here"):
         read_config(written(tmp_path, text), [])
 
 

@@ -268,6 +268,22 @@ def test_a_clock_that_leaps_while_an_image_is_looked_at_makes_no_states_of_the_f
         assert step.stamp_ns < to_ns(ZERO_S + 6.5)
 
 
+@pytest.mark.parametrize("rate", [1.0, 0.7, 0.5])
+def test_somebody_before_a_slow_camera_is_read_all_the_time(rate: float) -> None:
+    machine = Machine().play(images(0, 30, rate=rate) + ticks(0, 30))
+    later = [step.attended for step in machine.between(10.0, 30.0)]
+    assert {(one.face_id, one.status) for one in later} == {("f0001", Status.NO_VOICE)}
+
+
+def test_a_few_old_images_that_come_at_once_change_nothing() -> None:
+    events = both(0.0, 8.0) + [
+        Event(4.0 + k * 0.01, 1.5 + k * 0.01, mouth=0.1) for k in range(4)
+    ]
+    machine = Machine().play(events)
+    assert machine.stage.counters.resets == 0
+    assert {step.attended.status for step in machine.between(2.0, 8.0)} == {Status.OK}
+
+
 def test_clocks_of_two_kinds_are_told() -> None:
     since_boot = images(0, 8, stamp=lambda t: 54_321.0 - ZERO_S + t)
     apart = Machine(max_input_age_s=0.0).play(since_boot + speech(0, 8) + ticks(0, 8))

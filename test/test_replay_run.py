@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -19,6 +20,7 @@ from made_replays import START_NS, features_of, sample, shifted, write_bag
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.recording import Kind, Recording
 from avemo_ros.bag.writer import BagWriter
+from avemo_ros.cli.main import main
 from avemo_ros.clock import to_ns
 from avemo_ros.config import InputConfig, PipelineConfig
 from avemo_ros.errors import BagError
@@ -248,6 +250,26 @@ def test_stamps_of_another_clock_are_scored_where_the_labels_mean_them(tmp_path)
     assert [hop.stamp_ns - again.zero_ns for hop in again.hops] == [
         hop.stamp_ns - replayed.zero_ns for hop in replayed.hops
     ]
+
+
+def test_labels_are_held_against_stamps_of_another_clock(tmp_path):
+    pieces = [piece for piece in sample(2.0, 6.0) if isinstance(piece, VideoFrame)]
+    path = write_bag(tmp_path / "sim", pieces, lambda piece: piece.stamp_ns + to_ns(1e9))
+    labels = tmp_path / "sim.labels.csv"
+    labels.write_text("person,start,end,label\n,1.5,3.5,happy\n")
+    found = []
+    for name, settings in (
+        ("any", ["max_input_age_s=0"]),
+        ("arrival", ["image_stamps=arrival", "audio_stamps=arrival"]),
+    ):
+        out = tmp_path / f"{name}.json"
+        words = ["bag", "evaluate", str(path), "--json", str(out), "--quiet"]
+        words += [word for one in settings for word in ("--set", one)]
+        assert main(words) == 0
+        found.append(json.loads(out.read_text()))
+    by_any, by_arrival = (one["overall"]["segments"]["list"] for one in found)
+    assert by_any[0]["answer"] == "happy"
+    assert by_any == by_arrival
 
 
 def test_a_damaged_picture_is_left_out_and_said(tmp_path, bag):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,9 +55,23 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [pipe]
 
 
+def test_what_was_printed_before_and_after_stays(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from avemo_ros.cli.outputs import write_json\n"
+        "print('before')\n"
+        "write_json(Path('/dev/stdout'), {'a': 1}); print('after')"
+    )
+    path = tmp_path / "out.txt"
+    with path.open("w") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+    assert path.read_text() == 'before\n{\n "a": 1\n}\nafter\n'
+
+
 def test_devices_are_streams_and_files_are_not(tmp_path: Path) -> None:
     assert is_stream(Path("/dev/null"))
     assert is_stream(Path("/dev/stdout"))
+    assert not is_stream(Path("/dev/shm/out.json"))
     assert not is_stream(tmp_path)
     assert not is_stream(tmp_path / "none.json")
 
@@ -66,3 +82,4 @@ def test_a_file_that_is_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--force"):
         check_outputs([path], force=False)
     check_outputs([path], force=True)
+    check_outputs([Path("/dev/null"), Path("/dev/null")], force=False)

@@ -214,6 +214,13 @@ def test_what_asks_for_too_many_pixels_is_refused_before_a_decoder_sees_it(
     assert not reached
 
 
+def test_a_png_of_many_bytes_a_pixel_or_of_many_chunks_is_refused() -> None:
+    with pytest.raises(ImageError, match="512 MB of pixels; allowed: 192 MB"):
+        decode_compressed(png(8000, 8000, bytes(99), depth=16, colour=6), "image")
+    with pytest.raises(ImageError, match="more than 50000 chunks"):
+        decode_compressed(png(8, 8, bytes(99), 60_000 * chunk(b"tEXt", b"")), "image")
+
+
 def test_the_largest_size_is_not_believed_of_a_few_bytes() -> None:
     with pytest.raises(ImageError, match="too short for 8000x8000"):
         decode_compressed(jpeg_of_size(8000, 8000), "jpeg")

@@ -217,18 +217,26 @@ def test_the_same_seed_gives_the_same_network() -> None:
         assert torch.equal(tensor, other.state_dict()[name])
 
 
-def test_the_robot_does_not_import_what_it_never_runs() -> None:
-    research = ["kinds", "research_makers", "vgg_face", "inception", "frame_lstm", "fused"]
-    names = [f"avemo_ros.model.{name}" for name in (*research, "units_mlp", "classical")]
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from avemo_ros.config import ModelConfig\n"
+        "from avemo_ros.model.predictor import Predictor\n"
+        "Predictor(ModelConfig())\n",
+        "import avemo_ros.cli.predict, avemo_ros.pipeline\n",
+        pytest.param("import avemo_ros.nodes.emotion_stack\n", marks=pytest.mark.ros),
+    ],
+)
+def test_the_robot_does_not_import_what_it_never_runs(code: str) -> None:
+    if "nodes" in code:
+        pytest.importorskip("rclpy", reason="no rclpy: run `make setup`")
+    research = ("avemo_ros.zoo", "avemo_ros.train", "avemo_ros.evaluate", "avemo_ros.replay")
     done = subprocess.run(
         [
             sys.executable,
             "-c",
-            "import sys\n"
-            "from avemo_ros.config import ModelConfig\n"
-            "from avemo_ros.model.predictor import Predictor\n"
-            "Predictor(ModelConfig())\n"
-            f"print(*[name for name in {names} if name in sys.modules])",
+            f"import sys\n{code}"
+            f"print(*[name for name in sys.modules if name.startswith({research})])",
         ],
         capture_output=True,
         text=True,

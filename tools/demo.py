@@ -94,6 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             source: Source = Clip(clip)
         else:
             source = Devices(args.camera, args.microphone)
+        if args.record is not None and args.record.expanduser().exists():
+            raise DemoError(
+                f"'{args.record}' is there already: name another bag to record", NOT_STARTED
+            )
         check_ros()
         return Demo(source, args.out, args.seconds, args.domain, args.record).run()
     except DemoError as error:

@@ -193,7 +193,7 @@ class Run:
                 shuffled.shuffle(rows)
             for transport in TRANSPORTS:
                 here = [row for row in rows if row.transport == transport]
-                # Those that fit both are had with each in turn.
+                # Those that fit both are run with each in turn.
                 both = [row for row in rows if not row.transport]
                 half = [
                     row

@@ -51,7 +51,7 @@ class Fault:
 
     @property
     def simulated(self) -> bool:
-        """It is had while the node takes its time from /clock."""
+        """It is run while the node takes its time from /clock."""
         return self.kind == "clock"
 
 

@@ -130,7 +130,8 @@ class Feed:
         """Go on from this moment of the clip [s]; stamps go on as if nothing had been cut."""
         before_ns = self._items[self._at].due_ns
         wanted_ns = to_ns(seconds)
-        self._at = next(k for k, item in enumerate(self._items) if item.due_ns >= wanted_ns)
+        fitting = (k for k, item in enumerate(self._items) if item.due_ns >= wanted_ns)
+        self._at = next(fitting, 0)
         self._begin_ns += before_ns - self._items[self._at].due_ns
 
     def tell_clock(self, time_ns: int) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock
 from avemo_ros.audio.high_pass import HighPass
 from avemo_ros.audio.mixer import Mixer
+from avemo_ros.audio.offset import OffsetMeter
 from avemo_ros.audio.pcm import check_stream, sanitise
 from avemo_ros.audio.rate_meter import RateMeter
 from avemo_ros.audio.resampler import Resampler
@@ -106,6 +107,7 @@ class AudioFrontEnd:
     def reset(self) -> None:
         """Forget the stream; the next block starts a new one, with no gap flagged."""
         self._form = (0, 0)
+        self._offset = OffsetMeter()
         self._meter = RateMeter(SAMPLE_RATE)
         self._forget()
         self._gap = False
@@ -131,9 +133,9 @@ class AudioFrontEnd:
         samples = self._checked(block)
         if len(samples) == 0:
             return []
-        samples, replaced = sanitise(samples)
-        self.counters.sanitised += replaced
         form = (block.rate, samples.shape[1])
+        samples, replaced = sanitise(samples, self._silence(form))
+        self.counters.sanitised += replaced
         if form != self._form:
             if self._form != (0, 0):
                 self._carry_out(self._settled())
@@ -221,9 +223,15 @@ class AudioFrontEnd:
             self.counters.gaps += 1
             self.counters.lost_ns += round(admission.missing * 1e9 / self._form[0])
             self._gap = True
-            self._take_in(np.zeros((admission.missing, self._form[1]), np.float32))
+            silence = self._silence(self._form)
+            self._take_in(np.broadcast_to(silence, (admission.missing, self._form[1])))
         for _, samples in held:
+            self._offset.add(samples, self._form[0])
             self._take_in(samples)
+
+    def _silence(self, form: tuple[int, int]) -> NDArray[np.float32]:
+        """What stands in for sound of this form."""
+        return self._offset.value if form == self._form else np.zeros(1, np.float32)
 
     def _begin(self, stamp_ns: int) -> None:
         rate, channels = self._form

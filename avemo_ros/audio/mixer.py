@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SLICES_PER_S: Final = 50
+_MEANS: Final = 10
+"""Of a slice, for the correlation of low frequencies."""
+_LEAST_SLICES: Final = 15
+"""Before so many slices the few means of independent channels may correlate by chance."""
 _MEMORY: Final = 0.96
 """Share of the correlation that is kept from slice to slice: half a second."""
 _OPPOSED: Final = -0.5
@@ -20,7 +24,8 @@ class Mixer:
     Channels of opposite polarity (a wrongly wired cable or adapter) would cancel in the mean;
     their polarity is found from the correlation of the last half second and turned around.  The
     correlation is that of the differences from sample to sample: an offset or hum that the
-    channels share says nothing about their polarity.
+    channels share says nothing about their polarity.  Where noise hides it, the correlation of
+    the differences of means over 2 ms, around 125 Hz, still tells.
 
     Polarity is judged in slices of 20 ms counted from the start of the stream and holds from
     the next slice on, so how the sound is cut into blocks leaves no trace.
@@ -39,7 +44,8 @@ class Mixer:
         self._parts: list[NDArray[np.float32]] = []
         self._filled = 0
         self._polarity = np.ones(channels, np.float32)
-        self._products = np.zeros((channels, channels))
+        self._products = np.zeros((2, channels, channels))
+        self._judged = 0
 
     @property
     def polarity(self) -> NDArray[np.float32]:
@@ -73,19 +79,28 @@ class Mixer:
         return mixed
 
     def _judge(self, samples: NDArray[np.float32]) -> None:
-        steps = np.diff(samples.astype(np.float64), axis=0)
-        self._products = _MEMORY * self._products + steps.T @ steps
+        self._judged += 1
+        exact = samples.astype(np.float64)
+        length = self._slice // _MEANS
+        means = exact[: _MEANS * length].reshape(_MEANS, length, -1).mean(axis=1)
+        # At 125 Hz microphones half a metre apart are still in phase.
+        for number, steps in enumerate((np.diff(exact, axis=0), means[2:] - means[:-2])):
+            self._products[number] = _MEMORY * self._products[number] + steps.T @ steps
         for _ in self._polarity:
-            signed = self._products * np.outer(self._polarity, self._polarity)
-            own = np.diag(signed)
-            with_others = signed.sum(axis=1) - own
-            others = signed.sum() - own - 2.0 * with_others  # the power of their sum
-            scale = np.sqrt(np.maximum(own * others, 0.0))
-            correlation = np.divide(
-                with_others, scale, out=np.zeros_like(own), where=scale > 0.0
-            )
+            correlation, slow = (self._correlation(one) for one in self._products)
+            if self._judged >= _LEAST_SLICES:
+                correlation = np.minimum(correlation, slow)
             # Of two that are opposed, the first keeps its polarity.
-            worst = len(own) - 1 - int(np.argmin(correlation[::-1]))
+            worst = len(correlation) - 1 - int(np.argmin(correlation[::-1]))
             if correlation[worst] >= _OPPOSED:
                 return
             self._polarity[worst] *= -1.0
+
+    def _correlation(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(channels,), of each channel with the sum of the others."""
+        signed = products * np.outer(self._polarity, self._polarity)
+        own = np.diag(signed)
+        with_others = signed.sum(axis=1) - own
+        others = signed.sum() - own - 2.0 * with_others  # the power of their sum
+        scale = np.sqrt(np.maximum(own * others, 0.0))
+        return np.divide(with_others, scale, out=np.zeros_like(own), where=scale > 0.0)

@@ -7,7 +7,11 @@ from collections import deque
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.offset import OffsetMeter
 from avemo_ros.clock import NS_PER_S, to_ns
 
 TAIL_NS: Final = to_ns(0.3)
@@ -29,6 +33,9 @@ class Mute:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._spans: deque[tuple[int, int | None]] = deque(maxlen=_KEPT)
+        self._offset = OffsetMeter()
+        self._silence: NDArray[np.float32] = np.zeros(1, np.float32)
+        self._inside = False
         self._told_ns = 0
         self._muted_ns = 0
         self._timeouts = 0
@@ -82,6 +89,7 @@ class Mute:
         with self._lock:
             self._time_out(end_ns)
             spans = tuple(self._spans)
+        heard = 0
         for start_ns, stop_ns in spans:
             first = max(0, _index(block, start_ns))
             last = len(samples)
@@ -91,8 +99,15 @@ class Mute:
                 continue
             if samples is block.samples:
                 samples = samples.copy()
-            samples[first:last] = 0.0
+            if first or not self._inside or samples.shape[1] != len(self._silence) > 1:
+                self._offset.add(block.samples[heard:first], block.rate)
+                self._silence = self._offset.value
+            samples[first:last] = self._silence
+            heard, self._inside = last, last == len(samples)
             self._muted_ns += (last - first) * NS_PER_S // block.rate
+        if heard < len(samples):
+            self._offset.add(block.samples[heard:], block.rate)
+            self._inside = False
         return block if samples is block.samples else replace(block, samples=samples)
 
     def _time_out(self, now_ns: int) -> None:

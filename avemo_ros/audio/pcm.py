@@ -204,8 +204,14 @@ def decode_portaudio(
     return scale_to_float(flat).reshape(-1, channels)
 
 
-def sanitise(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+def sanitise(
+    samples: NDArray[np.float32], silence: NDArray[np.float32] | float = 0.0
+) -> tuple[NDArray[np.float32], int]:
     """Replace what is no sound (NaN, infinite, beyond 1000 times full scale) by silence.
+
+    Args:
+        samples: (n, channels).
+        silence: what stands in, one value or one a channel.
 
     Returns:
         The samples (the same array if all were good) and how many were replaced.
@@ -213,4 +219,4 @@ def sanitise(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
     good = np.abs(samples) <= _SANE_PEAK
     if good.all():
         return samples, 0
-    return np.where(good, samples, np.float32(0.0)), int(good.size - np.count_nonzero(good))
+    return np.where(good, samples, np.float32(silence)), int(good.size - np.count_nonzero(good))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
+import tempfile
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +26,7 @@ from avemo_ros.replay.request import Request
 from avemo_ros.replay.run import USES
 from avemo_ros.replay.sidecars import find_bags
 from avemo_ros.replay.thresholds import read_thresholds
-from avemo_ros.sink.atomic import OutputError
+from avemo_ros.sink.atomic import OutputError, is_stream
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -232,7 +234,8 @@ def _say_kept(args: argparse.Namespace, what: str, does: str) -> None:
     # What was just being written has a name that begins with a dot.
     if any(folder.glob("[!.]*")):
         # Files that were written without figures are replaced with --force alone.
-        resume = "--resume --force" if args.json.exists() else "--resume"
+        there = args.json.exists() and not is_stream(args.json)
+        resume = "--resume --force" if there else "--resume"
         again = "the same command" if args.cache is not None else resume
         print(f"avemo: {what} are kept in {folder}; {again} {does} them", file=sys.stderr)
     elif args.cache is None:
@@ -240,6 +243,8 @@ def _say_kept(args: argparse.Namespace, what: str, does: str) -> None:
 
 
 def _own_cache(out: Path) -> Path:
+    if is_stream(out):
+        return Path(tempfile.gettempdir()) / f"avemo-{os.getpid()}.replays"
     return out.with_name(f"{out.stem}.replays")
 
 

@@ -30,7 +30,7 @@ def add_force(parser: argparse._ActionsContainer) -> None:
 
 
 class _Renamed(argparse.Action):
-    """An option that is called otherwise now."""
+    """An option that has been renamed."""
 
     def __call__(
         self,
@@ -39,7 +39,7 @@ class _Renamed(argparse.Action):
         values: object,  # noqa: ARG002
         option_string: str | None = None,
     ) -> None:
-        parser.error(f"{option_string} is called --{self.dest} now")
+        parser.error(f"{option_string} has been renamed to --{self.dest}")
 
 
 def check_outputs(
@@ -54,11 +54,13 @@ def check_outputs(
 
     Raises:
         OutputError: a folder is missing, a path is a folder, is named twice, is that of an
-            input, or of a file that is there.
+            input, or names a file that is there.
     """
     seen = {path.resolve() for path in sources}
     for path in paths:
         if path is None:
+            continue
+        if is_stream(path):
             continue
         if path.resolve() in seen:
             raise OutputError(f"cannot write {path}: it is named twice, or is the input")
@@ -68,7 +70,7 @@ def check_outputs(
             raise OutputError(f"cannot write {path}: there is no folder {folder}")
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
-        if not force and path.exists() and not is_stream(path):
+        if not force and path.exists():
             raise OutputError(f"{path} is there already; --force replaces it")
 
 

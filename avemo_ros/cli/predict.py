@@ -28,7 +28,7 @@ from avemo_ros.engine.findings import Findings
 from avemo_ros.engine.seeing import Item
 from avemo_ros.errors import ConfigError, ImageError
 from avemo_ros.pipeline import Pipeline
-from avemo_ros.sink.atomic import OutputError, partial_name
+from avemo_ros.sink.atomic import OutputError, is_stream, partial_name
 from avemo_ros.sink.jsonl import JsonLines
 from avemo_ros.sink.overlay import draw, draw_note
 from avemo_ros.sink.page import write_page
@@ -172,8 +172,8 @@ class _Run:
                     self._annotated.finish()
                 speed = progress.speed
         except KeyboardInterrupt:
-            if self._page_path is not None:
-                write_page(partial_name(self._page_path), self._timeline)
+            if self._page_path is not None and not is_stream(self._page_path):
+                write_page(partial_name(self._page_path.resolve()), self._timeline)
             raise
         finally:
             pipeline.close()

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.metadata import METADATA
 from avemo_ros.bag.recording import BagPicture, Kind, Recording
+from avemo_ros.clock import to_ns
 from avemo_ros.config import InputConfig
 from avemo_ros.engine.audio import AudioGate
 from avemo_ros.engine.features import FeatureGate
 from avemo_ros.engine.findings import Findings
 from avemo_ros.timing import StampFilter
 from avemo_ros.vision.face import FrameTracks
+
+_LEAP_NS: Final = to_ns(1.0)
+"""Images further apart may be those of a clock that was set."""
 
 
 def is_bag(path: Path) -> bool:
@@ -59,7 +64,7 @@ def bag_pieces(
     images = StampFilter("images", "image_stamps", 0.0, "header", findings.of("images"))
     features = FeatureGate(inputs, findings.of("face tracks"), findings.of("spectrogram"))
     sound = AudioGate(inputs, findings.of("sound"))
-    newest_ns = -1
+    newest_ns, before_leap_ns = -1, -1
     with Recording(path) as recording:
         kinds = kinds_of(recording, faces=faces, voice=voice)
         for log_ns, item in recording.items(kinds):
@@ -78,7 +83,11 @@ def bag_pieces(
             if piece is None:
                 continue
             if isinstance(piece, (BagPicture, FrameTracks)):
+                if before_leap_ns < piece.stamp_ns < newest_ns - _LEAP_NS:
+                    newest_ns = before_leap_ns  # the clock that had leapt ahead has come back
                 if piece.stamp_ns <= newest_ns:
                     continue
+                if piece.stamp_ns > newest_ns + _LEAP_NS:
+                    before_leap_ns = newest_ns
                 newest_ns = piece.stamp_ns
             yield replace(piece, stamp_ns=piece.stamp_ns - recording.start_ns)

@@ -210,7 +210,8 @@ class EmotionStage:
             self.reset(f"time jumped back by {to_s(before_ns - stamp_ns):.2f} s")
         now_ns = self._now_ns or 0
         if now_ns - arrival_ns > _LEAP_NS:
-            # It came before the clock leapt ahead, or its arrival is not known.
+            # It came before the clock leapt ahead, or took long to get here, or its arrival is
+            # not known.
             arrival_ns = now_ns
         self._now_ns = max(now_ns, arrival_ns)
         newest_ns = self._scheduler.newest_ns

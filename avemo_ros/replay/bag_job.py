@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from avemo_ros.replay.stored import read_replayed, write_replayed
 from avemo_ros.truth.file import LabelFile, together
 from avemo_ros.truth.of_bag import labels_of
 
-_LAYOUT: Final = 3
+_LAYOUT: Final = 4
 """Of stored replays; another layout gets another number."""
 _PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
 """Endings of the files that make a bag; labels may lie among them."""
@@ -96,7 +96,7 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
 
 
 def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None) -> Answer:
-    found = _labels(job)
+    found, start_ns = _labels(job)
     place = None if job.cache is None else job.cache / f"{_key(job)}.json.gz"
     replayed = None if place is None else read_replayed(place)
     stored = replayed is not None
@@ -113,13 +113,21 @@ def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None)
         if place is not None:
             write_replayed(place, replayed)
     merged = together(found)
-    session = Session(job.name, replayed, merged.segments, merged.people)
+    # Labels are read by the clock of the recording; the stamps may be of another.
+    moved_ns = replayed.zero_ns - start_ns
+    segments = tuple(
+        replace(one, start_ns=one.start_ns + moved_ns, end_ns=one.end_ns + moved_ns)
+        for one in merged.segments
+    )
+    session = Session(job.name, replayed, segments, merged.people)
     return Answer(session, tuple(map(_source, found)), stored)
 
 
-def _labels(job: Job) -> list[LabelFile]:
+def _labels(job: Job) -> tuple[list[LabelFile], int]:
+    """What was labelled, and when the recording begins by its own clock [ns]."""
     with Recording(job.path, job.topics) as recording:
         found = labels_of(recording, job.labels, folder=job.path, beside=job.beside)
+        start_ns = recording.start_ns
     if not found:
         name = bag_name(job.path)
         where = (
@@ -128,7 +136,7 @@ def _labels(job: Job) -> list[LabelFile]:
             else f"none of those given is named after it ({name}.labels.csv)"
         )
         raise LabelError(f"no labels: {where}, no topic of labels in it")
-    return found
+    return found, start_ns
 
 
 def _source(file: LabelFile) -> Source:

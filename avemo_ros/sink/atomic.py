@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from avemo_ros.errors import AvemoError
 
@@ -22,10 +24,22 @@ def partial_name(path: Path) -> Path:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path is that of a device, a pipe or the like, which must not be replaced."""
-    return path.absolute().is_relative_to("/dev") or (
+    """Whether a path is that of a device, a pipe or an open file (/dev/stdout), which must
+    not be replaced."""
+    return _descriptor(path) is not None or (
         path.exists() and not path.is_file() and not path.is_dir()
     )
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the descriptor that a path stands for, if it does."""
+    *folder, name = path.absolute().parts
+    named = {"stdout": 1, "stderr": 2}
+    if folder == ["/", "dev"] and name in named:
+        return named[name]
+    if folder in (["/", "dev", "fd"], ["/", "proc", "self", "fd"]) and name.isdecimal():
+        return int(name)
+    return None
 
 
 @contextmanager
@@ -48,7 +62,7 @@ def replaced(path: Path) -> Iterator[Path]:
             made.touch()
             yield made
             try:
-                with made.open("rb") as content, path.open("wb") as stream:
+                with made.open("rb") as content, _opened(path) as stream:
                     shutil.copyfileobj(content, stream)
             except OSError as error:
                 raise OutputError(f"cannot write {path}: {error.strerror}") from error
@@ -73,6 +87,17 @@ def replaced(path: Path) -> Iterator[Path]:
         raise
     made.chmod(_mode())
     made.replace(path)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A stream, to write to.  A descriptor is not opened again: where it is that of a file,
+    this would empty it."""
+    number = _descriptor(path)
+    if number is None:
+        return path.open("wb")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return os.fdopen(os.dup(number), "wb")
 
 
 def _mode() -> int:

@@ -23,7 +23,13 @@ from avemo_ros.model.predictor import Predictor, SpeechEvidence
 from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.state.decision import Person, claim, no_claim
 from avemo_ros.state.estimate import EmotionEstimate, Hop, Status, attended, nobody
-from avemo_ros.state.history import FaceHistory, FaceSample, Speech, SpeechHistory
+from avemo_ros.state.history import (
+    LONGEST_FRAME_NS,
+    FaceHistory,
+    FaceSample,
+    Speech,
+    SpeechHistory,
+)
 from avemo_ros.state.speaker import find_speaker, mouth_motion
 from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.timing import Interval, RateLimiter
@@ -326,7 +332,7 @@ class EmotionEstimator:
     ) -> EmotionEstimate:
         seen_ns = sum(sample.lasted_ns for sample in samples if sample.usable)
         embeddings = [sample.embedding for sample in samples if sample.embedding is not None]
-        has_face = bool(embeddings) and seen_ns >= to_ns(self._config.min_face_s)
+        has_face = bool(embeddings) and seen_ns >= self._least_face_ns()
         window_start = samples[0].stamp_ns
         if evidence is not None:
             window_start = min(window_start, sound.start_ns)
@@ -344,6 +350,11 @@ class EmotionEstimator:
         if not has_face and evidence is None:
             return no_claim(person, Status.LOW_QUALITY)
         return self._claim(person, np.stack(embeddings) if has_face else None, evidence)
+
+    def _least_face_ns(self) -> int:
+        """Time of usable face that is asked for: no more than a slow camera can give."""
+        images = max(1, self._window_ns // max(1, self._interval.usual_ns))
+        return min(to_ns(self._config.min_face_s), images * LONGEST_FRAME_NS)
 
     def _of_voice(
         self, now_ns: int, evidence: SpeechEvidence, talking: bool, sound: Speech

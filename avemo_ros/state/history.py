@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
 from avemo_ros.vision.face import Box, FaceTrack
 
-_LONGEST_FRAME_NS: Final = 200_000_000
+LONGEST_FRAME_NS: Final = 200_000_000
 """A frame stands for at most this time, so that missed frames do not count as seen."""
 
 
@@ -49,7 +49,7 @@ class FaceHistory:
     ) -> None:
         """Append the face's newest sample; stamps only rise."""
         before = self._samples[-1].stamp_ns if self._samples else stamp_ns
-        lasted = min(stamp_ns - before, _LONGEST_FRAME_NS)
+        lasted = min(stamp_ns - before, LONGEST_FRAME_NS)
         self._samples.append(
             FaceSample(stamp_ns, face.box, face.mouth_opening, usable, lasted, embedding)
         )

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from avemo_ros.errors import ImageError
 from avemo_ros.limits import (
     MAX_PIXELS,
+    MAX_PNG_CHUNKS,
+    MAX_ROW_BYTES,
     MAX_SCANNED,
     MAX_SCANS,
     MAX_STRAY,
@@ -167,6 +169,12 @@ def _png(content: bytes, what: str) -> NDArray[np.uint8]:
         if name == b"IHDR":
             header = struct.unpack(">IIBBBBB", body)
             check_size(header[1], header[0], what)
+            if (size := _png_bytes(*header)) > MAX_ROW_BYTES:
+                raise ImageError(
+                    f"{what} asks for {size / 1e6:.0f} MB of pixels; "
+                    f"allowed: {MAX_ROW_BYTES / 1e6:.0f} MB",
+                    kind="size",
+                )
         if name == b"IDAT":
             packed.append(body)
         elif name != b"IEND":
@@ -187,7 +195,11 @@ def _png_chunk(name: bytes, body: bytes | memoryview) -> bytes:
 def _png_chunks(content: bytes, what: str) -> Iterator[tuple[bytes, memoryview, memoryview]]:
     """Name, whole chunk and body of every chunk up to the end marker."""
     view, at, name = memoryview(content), len(_PNG), b""
+    count = 0
     while name != b"IEND":
+        count += 1
+        if count > MAX_PNG_CHUNKS:
+            raise ValueError(f"it has more than {MAX_PNG_CHUNKS} chunks")
         end = at + 12 + int.from_bytes(content[at : at + 4], "big")
         if at + 12 > len(content) or end > len(content):
             raise _cut(what)

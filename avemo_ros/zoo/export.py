@@ -60,7 +60,8 @@ def export_beside(loaded: LoadedModel, weights: Path) -> list[Exported]:
     if not isinstance(loaded.model, LiveModel):
         raise ConfigError("model", str(weights), "a live model with --beside")
     out = weights.with_suffix(FORMATS["onnx"])
-    written = export_model(loaded.model, "onnx", out, source_notes(loaded, weights))
+    notes = source_notes(loaded, weights)
+    written = export_model(loaded.model, "onnx", out, notes, force=True)
     list_onnx(weights)
     return written
 
@@ -109,7 +110,7 @@ def export_model(
     out: Path,
     notes: Mapping[str, str] | None = None,
     *,
-    force: bool = True,
+    force: bool = False,
 ) -> list[Exported]:
     """Write every part of a model, and hold the files against the network.
 
@@ -154,7 +155,7 @@ def export_model(
                 f"{form} of '{piece.name}' answers differently by {worst:.2g}; allowed: below "
                 f"{TOLERANCE:g}"
             )
-        part.replace(path)
+        part.replace(path.resolve())
         written.append(Exported(piece.name, path, worst))
     return written
 
