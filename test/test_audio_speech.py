@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sounds import blocks_of, loud_and_silent, sample_blocks, sample_sound, tone
 
 from avemo_ros.audio.chunk import BINS, HOP_NS, AudioBlock, SpectrogramChunk
@@ -418,3 +421,47 @@ def test_silence_in_sound_with_an_offset_makes_no_noise() -> None:
     assert stage.counters.gaps == 1
     assert stage.counters.sanitised == 2
     assert np.concatenate(levels).max() < -90.0
+
+
+ODD_BLOCKS = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.01, 0.02, 0.1]),  # length [s]
+        st.sampled_from([16_000, 16_000, 16_000, 48_000, 11_025, 0]),
+        st.sampled_from([1, 1, 2, 6]),
+        st.sampled_from(["speech", "offset", "nan", "huge", "silence"]),
+        st.sampled_from([0.0, 0.0, 0.0, 0.06, -0.5, 3.0, -3600.0]),  # wrong stamp by [s]
+        st.sampled_from([0.0, 0.02, 0.3]),  # late by [s]
+        st.booleans(),  # the robot speaks
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=30, deadline=None, database=None)
+@given(ODD_BLOCKS)
+def test_whatever_sound_comes_columns_are_finite_and_good_sound_is_heard(odd: Any) -> None:
+    stage = AudioStage(AudioConfig(), InputConfig(), Findings().of("sound"))
+    noise = np.random.default_rng(0)
+    chunks: list[SpectrogramChunk] = []
+    time_s = 1_000.0
+    good = [(0.02, 16_000, 1, "speech", 0.0, 0.0, False)] * 75
+    for length_s, rate, channels, what, wrong_s, late_s, speaks in [*odd, *good]:
+        samples = noise.normal(0.0, 0.05, (round(length_s * rate), channels))
+        samples = samples.astype(np.float32) * (what != "silence")
+        if what == "offset":
+            samples += 0.3
+        elif what == "nan":
+            samples[::7] = np.nan
+        elif what == "huge":
+            samples *= 1e9
+        stage.mute.tell(to_ns(time_s), speaking=speaks)
+        block = AudioBlock(to_ns(time_s + wrong_s), rate, samples)
+        time_s += length_s
+        chunks += stage.push(block, to_ns(time_s + late_s))
+    for chunk in chunks:
+        assert np.isfinite(chunk.power_db).all()
+        assert np.isfinite(chunk.level_dbfs).all()
+        assert ((chunk.speech >= 0.0) & (chunk.speech <= 1.0)).all()
+    last = chunks[-1]
+    assert abs(last.end_ns - to_ns(time_s)) < to_ns(0.2)
+    assert last.level_dbfs[-1] > -40.0

@@ -529,3 +529,27 @@ def test_whatever_comes_nothing_raises_and_good_input_is_answered(events: Schedu
     assert len(last) > 7
     assert Status.OK in statuses(last)
     assert {len(step.estimates) for step in last} == {1}
+
+
+@settings(max_examples=40, deadline=None, print_blob=True, database=None)
+@given(
+    at=st.floats(1.0, 6.0),
+    lasts=st.floats(0.02, 3.0),
+    by=st.one_of(st.floats(0.3, 4000.0), st.floats(-500.0, -0.3)),
+)
+def test_a_clock_that_leaps_and_comes_back_makes_no_states_of_another_time(
+    at: float, lasts: float, by: float
+) -> None:
+    machine = Machine()
+    said: list[tuple[float, Hop]] = []
+    for event in sorted(both(0, 14), key=lambda one: one.arrival):
+        before, time_s = len(machine.said), event.arrival
+        leapt = at <= time_s < at + lasts
+        machine.take(replace(event, arrival=time_s + by) if leapt else event)
+        said += [(time_s, step) for _, step in machine.said[before:]]
+    for time_s, step in said:
+        assert step.stamp_ns <= to_ns(ZERO_S + time_s + 0.55)
+    # A second after the clock is right again, and a second of warm-up.
+    after = {step.attended.status for time_s, step in said if time_s > at + lasts + 2.2}
+    assert after <= {Status.OK, Status.NO_VOICE}
+    assert said[-1][1].attended.status is Status.OK
