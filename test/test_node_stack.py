@@ -215,6 +215,14 @@ def test_the_nodes_one_by_one_do_what_the_stack_does(start_graph: Start) -> None
     }  # fmt: skip
 
 
+def test_stamps_of_another_clock_have_no_latency(start_graph: Start) -> None:
+    graph, _, feed = running(start_graph, "max_input_age_s:=0.0")
+    states = graph.collect(ros.EmotionState, "emotion_state")
+    feed.play(2.0, voice=False, start_ns=12 * 10**9, speed=1.0)
+    assert graph.spin(lambda: any(state.probabilities for state in states))
+    assert {state.latency for state in states if state.probabilities} == {0.0}
+
+
 def test_work_that_does_not_fit_the_time_is_left_out_and_taken_up_again(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,8 @@ from avemo_ros.vision.face import FrameTracks
 
 _WAITING: Final = 200
 """Tracks and chunks that may wait: about three seconds of both."""
+_OTHER_CLOCK_S: Final = 3600.0
+"""What seems to be so late is stamped by another clock: its latency is not known."""
 _QUIET_S: Final = 4.0
 """Steps are at most a hop of 2 s apart; without any for this long nothing comes."""
 
@@ -267,6 +269,8 @@ class StateStage:
             return
         now_ns = self._node.now_ns()
         latency_s = max(0.0, to_s(now_ns - hop.stamp_ns)) if now_ns > 0 else 0.0
+        if latency_s > _OTHER_CLOCK_S:
+            latency_s = 0.0
         frame_id = self._camera_frame or self._microphone_frame
         with self._stopwatch.measure("publish"):
             everyone = convert.states_message(hop, frame_id, latency_s)
@@ -275,7 +279,7 @@ class StateStage:
             self._history.push(hop, frame_id, latency_s)
         self._published.add()
         self._status = hop.attended.status.name
-        if now_ns > 0 and hop.attended.status is not Status.STALE_INPUT:
+        if latency_s > 0.0 and hop.attended.status is not Status.STALE_INPUT:
             self._latency_ms.add(1e3 * latency_s)
             if hop.frame_ns is not None:
                 self._frame_latency_ms.add(1e3 * to_s(now_ns - hop.frame_ns))
