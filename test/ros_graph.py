@@ -106,7 +106,7 @@ QUICK = ("emotion.warm_up_s:=0.3", "emotion.stale_after_s:=0.5", "emotion.min_co
 """Parameters with which a test need not wait for seconds."""
 
 PATIENT = "emotion.latency_budget_s:=5.0"
-"""Every graph has this: what a busy machine is late with is not left out for that."""
+"""Graphs have this: what a busy machine is late with is not left out for that."""
 
 NODES = (
     BagPlayer,
@@ -134,8 +134,9 @@ class Graph:
         *parameters: str,
         file: Path | None = None,
         words: Sequence[str] = (),
+        patient: bool = True,
     ) -> None:
-        given = (PATIENT, *parameters)
+        given = (PATIENT, *parameters) if patient else parameters
         arguments = [*words, *(word for item in given for word in ("-p", item))]
         if file is not None:
             arguments += ["--params-file", str(file)]

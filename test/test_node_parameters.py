@@ -24,7 +24,7 @@ def own_names(node: Any) -> list[str]:
 def test_every_parameter_is_described_and_in_the_parameter_file(
     start_graph: Start, repository: Path, make: Any
 ) -> None:
-    node = start_graph().add(make, start=False)
+    node = start_graph(patient=False).add(make, start=False)
     content = ros.yaml.safe_load((repository / "config" / "emotion.yaml").read_text())
     tree = content["/**"]["ros__parameters"]
     names = own_names(node)
