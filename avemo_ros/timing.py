@@ -29,7 +29,7 @@ _MOST_AHEAD_NS: Final = to_ns(0.5)
 future."""
 _CONFIRMING: Final = 3
 """So many inputs in a row have to agree on a new time: one outlier changes nothing."""
-_LASTING_NS: Final = to_ns(0.05)
+_LASTING_NS: Final = to_ns(0.04)
 """Those that confirm a clock come over at least so long."""
 _AGREE_NS: Final = to_ns(0.25)
 _AGES: Final = 15

@@ -254,7 +254,7 @@ def test_the_robots_voice_is_silenced_in_sound_stamped_since_boot(tmp_path: Path
     blocks = list(bag_pieces(path, faces=False, voice=True))
     heard = np.concatenate([block.samples for block in blocks])[:, 0]
     assert np.any(heard[: 16 * 200])
-    assert not np.any(heard[16 * 205 :])
+    assert len(set(heard[16 * 205 :])) == 1  # the offset of what was heard before
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
