@@ -178,7 +178,14 @@ def test_behaviour_turns_emotion_into_light_gaze_and_gesture(
     everyone = probe.create_publisher(ros.EmotionStateArray, "emotion_states", 200)
     words = probe.create_publisher(std.String, "speech_text", 10)
     run("behaviour_client.py")
-    listened_to(graph, "emotion_events", "emotion_state", "dialog_reply", "speech_text")
+    topics = (
+        "emotion_events",
+        "emotion_state",
+        "emotion_states",
+        "dialog_reply",
+        "speech_text",
+    )
+    listened_to(graph, *topics)
     assert graph.spin(
         lambda: all(probe.count_publishers(name) for name in ("led_colour", "gaze", "gesture")),
         LONG_S,
