@@ -2,8 +2,9 @@
 
 Data flows one way, and the folders follow it: `source` (media) -> `vision` and `audio`
 (features) -> `model` (network) -> `state` (who feels what, or why nothing can be said) ->
-`sink` (where it goes).  `pipeline` joins them; `nodes` are the ROS 2 shells around them and
-the only part that imports rclpy.
+`sink` (where it goes).  `engine` joins them, and `pipeline`, `replay`, `data` and `nodes` drive
+it; `nodes` are the ROS 2 shells and the only part that imports rclpy.  Networks that are only
+trained and compared are in `zoo`.
 """
 
 from pkgutil import extend_path

@@ -230,7 +230,10 @@ def test_the_same_seed_gives_the_same_network() -> None:
 def test_the_robot_does_not_import_what_it_never_runs(code: str) -> None:
     if "nodes" in code:
         pytest.importorskip("rclpy", reason="no rclpy: run `make setup`")
-    research = ("avemo_ros.zoo", "avemo_ros.train", "avemo_ros.evaluate", "avemo_ros.replay")
+    research = (
+        "avemo_ros.zoo", "avemo_ros.train", "avemo_ros.evaluate", "avemo_ros.replay",
+        "avemo_ros.model.inception",
+    )  # fmt: skip
     done = subprocess.run(
         [
             sys.executable,

@@ -45,6 +45,7 @@ class Mute:
         on."""
         with self._lock:
             self._spans.clear()
+            self._inside = False
 
     @property
     def muted_s(self) -> float:

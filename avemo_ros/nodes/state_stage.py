@@ -269,7 +269,8 @@ class StateStage:
             return
         now_ns = self._node.now_ns()
         latency_s = max(0.0, to_s(now_ns - hop.stamp_ns)) if now_ns > 0 else 0.0
-        if latency_s > _OTHER_CLOCK_S:
+        known = now_ns > 0 and latency_s <= _OTHER_CLOCK_S
+        if not known:
             latency_s = 0.0
         frame_id = self._camera_frame or self._microphone_frame
         with self._stopwatch.measure("publish"):
@@ -279,7 +280,7 @@ class StateStage:
             self._history.push(hop, frame_id, latency_s)
         self._published.add()
         self._status = hop.attended.status.name
-        if latency_s > 0.0 and hop.attended.status is not Status.STALE_INPUT:
+        if known and hop.attended.status is not Status.STALE_INPUT:
             self._latency_ms.add(1e3 * latency_s)
             if hop.frame_ns is not None:
                 self._frame_latency_ms.add(1e3 * to_s(now_ns - hop.frame_ns))
