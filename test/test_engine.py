@@ -270,14 +270,15 @@ def test_a_clock_that_leaps_while_an_image_is_looked_at_makes_no_states_of_the_f
 
 @pytest.mark.parametrize("rate", [1.0, 0.7, 0.5])
 def test_somebody_before_a_slow_camera_is_read_all_the_time(rate: float) -> None:
-    machine = Machine().play(images(0, 30, rate=rate) + ticks(0, 30))
+    # Sound makes steps between the images, too.
+    machine = Machine().play(both(0, 30, rate=rate))
     later = [step.attended for step in machine.between(10.0, 30.0)]
-    assert {(one.face_id, one.status) for one in later} == {("f0001", Status.NO_VOICE)}
+    assert {(one.face_id, one.status) for one in later} == {("f0001", Status.OK)}
 
 
 def test_a_few_old_images_that_come_at_once_change_nothing() -> None:
     events = both(0.0, 8.0) + [
-        Event(4.0 + k * 0.01, 1.5 + k * 0.01, mouth=0.1) for k in range(4)
+        Event(4.03 + k * 0.01, 1.5 + k * 0.01, mouth=0.1) for k in range(4)
     ]
     machine = Machine().play(events)
     assert machine.stage.counters.resets == 0
