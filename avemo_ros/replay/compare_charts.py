@@ -10,6 +10,7 @@ from avemo_ros.replay.compare import place_of
 from avemo_ros.replay.compare_timeline import where
 from avemo_ros.replay.report_figures import coverage_chart, matrix, reliability_chart
 from avemo_ros.replay.report_parts import Html, paragraph, percent, section, table, word
+from avemo_ros.replay.words import counted
 
 _MOST_WORST: Final = 20
 """Segments that are listed as worst."""
@@ -30,7 +31,8 @@ def confusion(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> str
         def of(overall: Mapping[str, Any], part: str = part) -> tuple[str, str]:
             found = overall[part]
             lost = f", {found['unanswered']} without an answer" if found["unanswered"] else ""
-            told = f"{found['items']} {part}, {percent(found['accuracy'])} right{lost}"
+            items = counted(found["items"], part[:-1])
+            told = f"{items}, {percent(found['accuracy'])} right{lost}"
             return told, matrix(overall["classes"], found["confusion"])
 
         drawn.append(f"<h3>{part.capitalize()}</h3>{paragraph(told)}")

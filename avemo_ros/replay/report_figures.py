@@ -16,6 +16,7 @@ from avemo_ros.replay.report_parts import (
     section,
     table,
 )
+from avemo_ros.replay.words import counted
 
 _MODALITIES: Final = {
     "face": "face alone",
@@ -28,15 +29,19 @@ _MODALITIES: Final = {
 def confusion(overall: Mapping[str, Any]) -> str:
     """What was taken for what: segments, and frames."""
     drawn = []
-    for part, items in (("segments", "segments"), ("frames", "frames")):
+    for part in ("segments", "frames"):
         found = overall[part]
         if not found["items"]:
             continue
         lost = found["unanswered"]
         told = (
-            f"{found['items']} {items}. Rows are the truth, columns the answer, in % of the "
-            f"row; small: {items}."
-            + (f" {lost} without an answer are in no cell and count as wrong." if lost else "")
+            f"{counted(found['items'], part[:-1])}. Rows are the truth, columns the answer, in "
+            f"% of the row; small: {part}."
+            + (
+                f" Those without an answer ({lost}) are in no cell and count as wrong."
+                if lost
+                else ""
+            )
         )
         drawn.append(
             f"<div>{paragraph(told)}{matrix(overall['classes'], found['confusion'])}</div>"
