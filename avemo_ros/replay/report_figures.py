@@ -37,12 +37,9 @@ def confusion(overall: Mapping[str, Any]) -> str:
         told = (
             f"{counted(found['items'], part[:-1])}. Rows are the truth, columns the answer, in "
             f"% of the row; small: {part}."
-            + (
-                f" Those without an answer ({lost}) are in no cell and count as wrong."
-                if lost
-                else ""
-            )
         )
+        if lost:
+            told += f" Those without an answer ({lost}) are in no cell and count as wrong."
         drawn.append(
             f"<div>{paragraph(told)}{matrix(overall['classes'], found['confusion'])}</div>"
         )
