@@ -30,6 +30,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no rclpy, or the messages are not built: run `make setup`, . tools/env.sh")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    """Collects each test file by itself, whatever plugins are loaded.
+
+    launch_testing, which every sourced ROS brings, imports a file before it is collected.  A
+    file that skips itself (`pytest.importorskip` at its top) would then skip the whole folder.
+    launch_testing's own tests, with a `generate_test_description`, are not used here.
+    """
+    module: pytest.Module = pytest.Module.from_parent(parent, path=module_path)
+    return module
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The folder that holds package.xml."""
