@@ -104,6 +104,11 @@ class VisionConfig(Validated):
         "lens (cheaper), 'full' for up to about 3.7 m.",
         choices=("short", "full"),
     )
+    detector: str = setting(
+        "",
+        "Your own face detector instead of BlazeFace, as 'module:Class'; see "
+        "docs/extending.md.",
+    )
     detection_confidence: float = setting(
         0.5,
         "Least detector score of a face; raise it when things are taken for faces.",
