@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,6 @@ from avemo_ros.audio.chunk import BINS, AudioBlock, SpectrogramChunk
 from avemo_ros.bag.check import check
 from avemo_ros.bag.checked import BagCheck
 from avemo_ros.bag.mcap_file import MAGIC
-from avemo_ros.bag.mcap_records import HEAD
 from avemo_ros.bag.messages import differs_in
 from avemo_ros.bag.offset import MouthAndSound, by_stamps
 from avemo_ros.bag.recording import Recording
@@ -149,8 +149,6 @@ def test_the_number_is_the_same_however_large_the_chunks_are(
         tmp_path / "a.mcap", set_back(times), chunk_size=chunk_size, index=index
     )
     with Recording(path) as recording:
-        if index is IndexType.ALL:
-            assert recording.turned_back == times, "the index tells it before anything is read"
         assert len(list(recording.items(recording.kinds))) == (times + 1) * 150
         assert recording.turned_back == times
         said = [text for text in recording.problems if "clock was set back" in text]
@@ -166,14 +164,15 @@ def test_so_it_is_where_one_topic_has_no_index(
         tmp_path / "a.mcap", set_back(1), CompressionType.NONE, chunk_size=chunk_size
     )
     content = bytearray(path.read_bytes())
+    head = struct.Struct("<BQ")
     at, dropped = len(MAGIC), 0
     while content[at] != Opcode.DATA_END:
-        opcode, length = HEAD.unpack_from(content, at)
-        if opcode == Opcode.MESSAGE_INDEX and content[at + HEAD.size] == channel:
+        opcode, length = head.unpack_from(content, at)
+        if opcode == Opcode.MESSAGE_INDEX and content[at + head.size] == channel:
             # An operation that readers have to pass over.
             content[at] = 0x80
             dropped += 1
-        at += HEAD.size + length
+        at += head.size + length
     assert dropped
     path.write_bytes(content)
     found = check(path)

@@ -1,4 +1,8 @@
-"""MCAP files, whole or cut off: the records are walked through, so no index is needed."""
+"""MCAP files, read with the mcap library, and recovered where it would give up.
+
+The library's readers need a whole file, and end at the first damaged chunk.  Here a file that
+was cut off is read up to its last whole message, and a damaged chunk costs only itself.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +10,73 @@ import io
 import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, NamedTuple
 
 import zstandard
+from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.records import ChunkIndex, Footer, Statistics
+from mcap.reader import SeekingReader
+from mcap.records import Channel as ChannelRecord
+from mcap.records import Chunk, McapRecord, Message, Schema, Statistics
+from mcap.stream_reader import CRCValidationError, StreamReader, breakup_chunk
+from mcap.summary import Summary
 
-from avemo_ros.bag.mcap_channels import McapChannels
-from avemo_ros.bag.mcap_order import McapOrder
-from avemo_ros.bag.mcap_records import (
-    CHUNK,
-    HEAD,
-    MESSAGE,
-    content_of,
-    first_line,
-    message_of,
-    records_in,
-    stream_of,
-)
-from avemo_ros.bag.storage import Raw, in_order
-from avemo_ros.bag.written import Written
+from avemo_ros.bag.storage import Channel, Raw, in_order, joined
+from avemo_ros.bag.written import Written, chained, written
 from avemo_ros.errors import BagError
 
 MAGIC: Final = b"\x89MCAP0\r\n"
 
-_FOOTER: Final = 8 + 9 + 20
-"""The last bytes of a whole file: footer record and magic."""
+_HEAD: Final = struct.Struct("<BQ")
+"""What every record begins with: operation code, and length of the content that follows."""
+_CHUNK_TIMES: Final = struct.Struct("<QQ")
+"""What a chunk begins with: its earliest and its latest time [ns]."""
+_INDEX_BYTES: Final = _HEAD.size + 2 + 4
+"""Of a chunk's message index, for each channel, before its entries."""
+_INDEX_ENTRY_BYTES: Final = 16
 _LARGEST: Final = 4 * 2**30
 """No record is larger: a length beyond is damage."""
+_COMPRESSIONS: Final = ("", "lz4", "zstd")
+_TROUBLES: Final = (
+    McapError,
+    struct.error,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    zstandard.ZstdError,
+)
+"""What the libraries raise at bytes that make no sense."""
 
 
-class _DamageError(Exception):
-    """The bytes at this place are no record."""
+class _Head(NamedTuple):
+    """Where a record lies."""
+
+    opcode: int
+    offset: int
+    """Of its content in the file."""
+    length: int
+    """Of its content, as it says itself."""
+    cut: bool
+    """The file ends within it."""
+
+
+class _Stream(ReadDataStream):
+    """One record for the library's parsers; ends with it, whatever lengths it names within."""
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        super().__init__(file)
+        self._length = length
+
+    def read(self, length: int) -> bytes:
+        """As many bytes, or as many as there are."""
+        return super().read(min(length, self._length - self.count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +84,7 @@ class _Part:
     """A chunk, or a message outside of any."""
 
     start_ns: int
-    offset: int
-    """Of the record's content in the file."""
-    length: int
-    is_chunk: bool
-    cut: bool = False
-    """The file ends within it."""
+    head: _Head
 
 
 class McapFile:
@@ -72,10 +102,14 @@ class McapFile:
         self.problems: Counter[str] = Counter()
         self.cut_off = False
         self.compression = ""
-        self._order = McapOrder()
-        self._known = McapChannels()
+        self.channels: tuple[Channel, ...] = ()
+        self.start_ns: int | None = None
+        self.end_ns: int | None = None
         self._parts: list[_Part] = []
-        self._statistics: Statistics | None = None
+        self._schemas: dict[int, Schema] = {}
+        self._numbers: dict[int, ChannelRecord] = {}
+        self._order: dict[int, Written | None] = {}
+        """Of the parts that were read, by their place."""
         try:
             self._file = path.open("rb")
         except OSError as error:
@@ -84,7 +118,8 @@ class McapFile:
             if self._file.read(len(MAGIC)) != MAGIC:
                 raise BagError(f"'{path}' is no MCAP file: its first bytes are others")
             self._size = self._file.seek(0, io.SEEK_END)
-            self._look_through()
+            if not self._take_summary():
+                self._recover()
         except BaseException:
             self.close()
             raise
@@ -95,171 +130,229 @@ class McapFile:
 
     @property
     def written(self) -> Written | None:
-        """Order of its messages; of chunks without index known when they were read."""
-        return self._order.written
+        """Order of its messages; known of what has been read."""
+        places = sorted(part.head.offset for part in self._parts)
+        return chained(self._order.get(place) for place in places)
 
     def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[Raw]:
         """The messages of these channels by time; those of one time as they were written."""
-        wanted = {number: key for number, key in self._known.keys().items() if key in keys}
+        wanted = {
+            number: self._key(record)
+            for number, record in self._numbers.items()
+            if self._key(record) in keys
+        }
         parts: list[tuple[int, Callable[[], Iterator[Raw]]]] = [
             (part.start_ns, partial(self._messages_of, part, wanted)) for part in self._parts
         ]
         return in_order(parts if wanted else [])
 
-    # --- looking through at the start
+    # --- what the file holds
 
-    def _look_through(self) -> None:
+    def _take_summary(self) -> bool:
+        """By the summary at the end; False where none tells of all messages."""
         try:
-            self._walk(len(MAGIC), self._size)
-        except _DamageError as damage:
+            self._file.seek(0)
+            summary = SeekingReader(self._file, record_size_limit=_LARGEST).get_summary()
+        except _TROUBLES:
+            return False
+        if summary is None or summary.statistics is None or not _tells_all(summary):
+            return False
+        for record in (*summary.schemas.values(), *summary.channels.values()):
+            self._learn(record)
+        damaged = []
+        for chunk in summary.chunk_indexes:
+            head = self._head_at(chunk.chunk_start_offset)
+            length = chunk.chunk_length - _HEAD.size
+            if head is None or head.cut or (head.opcode, head.length) != (Opcode.CHUNK, length):
+                damaged.append(chunk.chunk_start_offset)
+            else:
+                self._parts.append(_Part(chunk.message_start_time, head))
+                self.compression = self.compression or chunk.compression
+        if damaged:
             self.cut_off = True
-            self._find_rest(int(damage.args[0]))
-        if self._statistics is None or self.cut_off:
-            self._count_all()
+            self.problems[f"the file is damaged at byte {min(damaged)}"] = 1
+            self._count()
         else:
-            self._take_statistics(self._statistics)
+            self._take_statistics(summary.statistics)
+        return True
 
-    def _walk(self, offset: int, end: int) -> None:
-        """Note all records from a place on.
-
-        Raises:
-            _DamageError: with the place at which the file ends or makes no sense.
-        """
-        while offset < end:
-            head = self._bytes(offset, HEAD.size)
-            if len(head) < HEAD.size:
-                raise _DamageError(offset)
-            opcode, length = HEAD.unpack(head)
-            start = offset + HEAD.size
-            if not opcode or length > _LARGEST:
-                raise _DamageError(offset)
-            cut = start + length > end
-            if cut and opcode != Opcode.CHUNK:
-                raise _DamageError(offset)
+    def _recover(self) -> None:
+        """By going from record to record, up to the end or to what is none."""
+        statistics: Statistics | None = None
+        at, ended = len(MAGIC), False
+        while not ended and (head := self._head_at(at)) is not None:
             try:
-                self._note(opcode, start, min(length, end - start), cut=cut)
-            except (McapError, struct.error, ValueError) as error:
-                raise _DamageError(offset) from error
-            if cut:
-                raise _DamageError(offset)
-            if opcode == Opcode.FOOTER:
-                return
-            offset = start + length
-        raise _DamageError(offset)
+                if head.opcode == Opcode.STATISTICS:
+                    statistics = Statistics.read(self._stream_at(head))
+                else:
+                    self._note(head)
+            except _TROUBLES:
+                break
+            if head.cut:
+                break
+            ended = head.opcode == Opcode.FOOTER
+            at = head.offset + head.length
+        if not ended:
+            self._note_damage(at)
+        if (
+            ended
+            and statistics is not None
+            and self._numbers.keys() >= set(statistics.channel_message_counts)
+        ):
+            self._take_statistics(statistics)
+        else:
+            self._count()
 
-    def _note(self, opcode: int, start: int, length: int, *, cut: bool) -> None:
-        if opcode == Opcode.CHUNK:
-            head = self._bytes(start, CHUNK.size)
-            if len(head) == CHUNK.size:
-                start_ns, end_ns, *_ = CHUNK.unpack(head)
-                self._parts.append(_Part(start_ns, start, length, is_chunk=True, cut=cut))
-                self._order.chunk(start, start_ns, end_ns)
-        elif opcode == Opcode.MESSAGE:
-            _, _, log_ns, _ = MESSAGE.unpack(self._bytes(start, MESSAGE.size))
-            self._parts.append(_Part(log_ns, start, length, is_chunk=False))
-            self._order.message(start, log_ns)
-        elif opcode == Opcode.MESSAGE_INDEX:
-            self._order.index(self._bytes(start, length))
-        elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-            self._known.learn(opcode, self._bytes(start, length))
-        elif opcode == Opcode.STATISTICS:
-            self._statistics = Statistics.read(stream_of(self._bytes(start, length)))
+    def _head_at(self, offset: int) -> _Head | None:
+        """The record at a place; None where there is none."""
+        self._file.seek(offset)
+        content = self._file.read(_HEAD.size)
+        if len(content) < _HEAD.size:
+            return None
+        opcode, length = _HEAD.unpack(content)
+        start = offset + _HEAD.size
+        cut = start + length > self._size
+        if not opcode or length > _LARGEST or (cut and opcode != Opcode.CHUNK):
+            return None
+        return _Head(opcode, start, length, cut)
 
-    def _find_rest(self, damaged: int) -> None:
-        """What comes after damage, where the end of the file says where that is."""
-        if self._bytes(self._size - len(MAGIC), len(MAGIC)) != MAGIC:
-            lost = self._size - damaged
-            cut = any(part.cut for part in self._parts)
-            self.problems["the file was cut off: its end is missing"] += 1
-            if lost and not cut:
-                self.problems[f"its last {lost} bytes are no whole record"] += 1
+    def _note(self, head: _Head) -> None:
+        stream = self._stream_at(head)
+        if head.opcode == Opcode.CHUNK:
+            start_ns, _ = _CHUNK_TIMES.unpack(stream.read(_CHUNK_TIMES.size))
+            self._parts.append(_Part(start_ns, head))
+        elif head.opcode == Opcode.MESSAGE:
+            # Its data are not looked at yet.
+            self._parts.append(_Part(Message.read(stream, 22).log_time, head))
+        elif head.opcode == Opcode.SCHEMA:
+            self._learn(Schema.read(stream))
+        elif head.opcode == Opcode.CHANNEL:
+            self._learn(ChannelRecord.read(stream))
+
+    def _note_damage(self, at: int) -> None:
+        self.cut_off = True
+        self._file.seek(max(0, self._size - len(MAGIC)))
+        if self._file.read() == MAGIC:
+            self.problems[f"the file is damaged at byte {at}"] = 1
+            self.problems["what comes after the damage cannot be found"] = 1
             return
-        self.problems[f"the file is damaged at byte {damaged}"] += 1
-        try:
-            footer = Footer.read(stream_of(self._bytes(self._size - _FOOTER + 9, 20)))
-            known = {part.offset for part in self._parts}
-            for opcode, content in records_in(self._bytes(footer.summary_start, self._size)):
-                if opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-                    self._known.learn(opcode, content)
-                elif opcode == Opcode.CHUNK_INDEX:
-                    index = ChunkIndex.read(stream_of(content))
-                    start = index.chunk_start_offset + HEAD.size
-                    length = index.chunk_length - HEAD.size
-                    if start > damaged and start not in known:
-                        self._parts.append(
-                            _Part(index.message_start_time, start, length, is_chunk=True)
-                        )
-        except (McapError, struct.error, ValueError):
-            self.problems["what comes after the damage cannot be found"] += 1
+        self.problems["the file was cut off: its end is missing"] = 1
+        lost = self._size - at
+        if lost and not any(part.head.cut for part in self._parts):
+            self.problems[f"its last {lost} bytes are no whole record"] = 1
+
+    def _learn(self, record: McapRecord) -> None:
+        """Of several schemas or channels with one number the first counts."""
+        if isinstance(record, Schema):
+            self._schemas.setdefault(record.id, record)
+        elif isinstance(record, ChannelRecord):
+            self._numbers.setdefault(record.id, record)
 
     def _take_statistics(self, statistics: Statistics) -> None:
-        counts = Counter(statistics.channel_message_counts)
-        self.channels = self._known.channels(counts)
-        some = statistics.message_count > 0
-        self.start_ns = statistics.message_start_time if some else None
-        self.end_ns = statistics.message_end_time if some else None
-        chunks = [part for part in self._parts if part.is_chunk]
-        if chunks:
-            self.compression = self._compression(chunks[0])
+        self._name_channels(Counter(statistics.channel_message_counts))
+        if statistics.message_count:
+            self.start_ns = statistics.message_start_time
+            self.end_ns = statistics.message_end_time
 
-    def _count_all(self) -> None:
+    def _count(self) -> None:
         """Without the statistics at the end all has to be read."""
         counts: Counter[int] = Counter()
         times: list[int] = []
         for part in self._parts:
             found = self._load(part)
-            counts.update(number for _, number, _ in found)
+            counts.update(message.channel_id for message in found)
             if found:
-                times += [found[0][0], found[-1][0]]
-            if part.is_chunk:
-                self.compression = self.compression or self._compression(part)
-        self.channels = self._known.channels(counts)
+                times += [found[0].log_time, found[-1].log_time]
+        self._name_channels(counts)
         self.start_ns = min(times, default=None)
         self.end_ns = max(times, default=None)
+
+    def _name_channels(self, counts: Counter[int]) -> None:
+        found = []
+        for number, record in self._numbers.items():
+            schema = self._schemas.get(record.schema_id)
+            found.append(
+                Channel(
+                    *self._key(record),
+                    "" if schema is None else schema.data.decode(errors="replace"),
+                    "" if schema is None else schema.encoding,
+                    record.message_encoding,
+                    counts[number],
+                )
+            )
+        self.channels = joined(found)
+
+    def _key(self, record: ChannelRecord) -> tuple[str, str]:
+        schema = self._schemas.get(record.schema_id)
+        return record.topic, "" if schema is None else schema.name
 
     # --- reading
 
     def _messages_of(self, part: _Part, wanted: dict[int, tuple[str, str]]) -> Iterator[Raw]:
-        for log_ns, number, data in self._load(part):
-            if number in wanted:
-                yield Raw(log_ns, wanted[number], data)
+        for message in self._load(part):
+            if message.channel_id in wanted:
+                yield Raw(message.log_time, wanted[message.channel_id], message.data)
 
-    def _load(self, part: _Part) -> list[tuple[int, int, memoryview]]:
-        """(time, channel, data) of the messages in a part, by time."""
-        content = self._bytes(part.offset, part.length)
-        if not part.is_chunk:
-            return [message_of(memoryview(content))]
-        found: list[tuple[int, int, memoryview]] = []
+    def _load(self, part: _Part) -> list[Message]:
+        """The messages in a part, by time."""
+        head, found = part.head, []
         try:
-            for opcode, record in records_in(content_of(content, cut=part.cut)):
-                if opcode == Opcode.MESSAGE:
-                    found.append(message_of(record))
-                elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-                    self._known.learn(opcode, record)
-        except (
-            McapError,
-            struct.error,
-            ValueError,
-            RuntimeError,
-            zstandard.ZstdError,
-        ) as error:
-            if not part.cut:
-                self._complain(f"a chunk is damaged and left out ({first_line(error)})", part)
-        if not self._order.knows(part.offset):
-            self._order.read(part.offset, [log_ns for log_ns, _, _ in found])
-        found.sort(key=lambda message: message[0])
+            stream = self._stream_at(head)
+            if head.opcode == Opcode.MESSAGE:
+                found.append(Message.read(stream, head.length))
+            else:
+                for record in self._records_in(Chunk.read(stream), cut=head.cut):
+                    if isinstance(record, Message):
+                        found.append(record)
+                    else:
+                        self._learn(record)
+        except _TROUBLES as error:
+            text = f"a chunk is damaged and left out ({_reason(error)})"
+            self.problems[f"{text}, at byte {head.offset - _HEAD.size}"] = 1
+        self._order[head.offset] = written([message.log_time for message in found])
+        found.sort(key=lambda message: message.log_time)
         return found
 
-    def _compression(self, part: _Part) -> str:
-        head = self._bytes(part.offset, CHUNK.size + 16)
-        named = CHUNK.unpack_from(head)[4]
-        return head[CHUNK.size : CHUNK.size + named].decode(errors="replace")
+    def _records_in(self, chunk: Chunk, *, cut: bool) -> list[McapRecord]:
+        """What a chunk holds; of one that the file ends in, the whole records."""
+        if chunk.compression not in _COMPRESSIONS:
+            raise ValueError(f"its compression is {chunk.compression!r}; allowed: lz4, zstd")
+        self.compression = self.compression or chunk.compression
+        if not cut:
+            return breakup_chunk(chunk, validate_crc=True)
+        data = chunk.data
+        if chunk.compression == "zstd":
+            data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        elif chunk.compression:
+            return []
+        found: list[McapRecord] = []
+        # The end is met within a record.
+        with suppress(*_TROUBLES):
+            for record in StreamReader(io.BytesIO(data), skip_magic=True).records:
+                found.append(record)  # noqa: PERF402  those before the end are kept
+        return found
 
-    def _bytes(self, offset: int, length: int) -> bytes:
-        if offset < 0:
-            return b""
-        self._file.seek(offset)
-        return self._file.read(max(0, min(length, self._size - offset)))
+    def _stream_at(self, head: _Head) -> ReadDataStream:
+        self._file.seek(head.offset)
+        return _Stream(self._file, head.length)
 
-    def _complain(self, text: str, part: _Part) -> None:
-        self.problems[f"{text}, at byte {part.offset - HEAD.size}"] = 1
+
+def _tells_all(summary: Summary) -> bool:
+    """Whether all messages lie in chunks that the summary knows, in channels that it knows."""
+    statistics = summary.statistics
+    assert statistics is not None
+    indexed = sum(
+        chunk.message_index_length - _INDEX_BYTES * len(chunk.message_index_offsets)
+        for chunk in summary.chunk_indexes
+    )
+    return (
+        indexed == statistics.message_count * _INDEX_ENTRY_BYTES
+        and summary.channels.keys() >= statistics.channel_message_counts.keys()
+    )
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in one line."""
+    if isinstance(error, CRCValidationError):
+        return "its checksum is wrong"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
