@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.branch import SpeechBranch, collapse
+from avemo_ros.model.audio_fcn import SpeechBranch
 from avemo_ros.model.face_cnn import FaceCNN
 from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.unimodal import collapse
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import tiny_models as tiny
 import torch
 
 from avemo_ros.model.batch import Batch
-from avemo_ros.model.branch import collapse
-from avemo_ros.model.unimodal import segment_shares
+from avemo_ros.model.unimodal import collapse, segment_shares
 from avemo_ros.zoo.fused import FusedModel
 
 

@@ -200,7 +200,7 @@ def test_a_start_is_no_part_of_what_a_model_is() -> None:
 
 
 def test_the_default_face_cnn_is_the_released_one() -> None:
-    from avemo_ros.model.branch import FaceBranch
+    from avemo_ros.model.face_cnn import FaceBranch
 
     torch.manual_seed(0)
     model = BUILDER.build(ModelSpec("face_cnn"))

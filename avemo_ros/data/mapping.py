@@ -18,11 +18,6 @@ def label_of(word: str) -> str | None:
     return WORDS[word.strip().casefold()]
 
 
-def words_of(label: str) -> tuple[str, ...]:
-    """The words that count as `label`, which is one of SPEECH_CLASSES."""
-    return tuple(word for word, counts_as in WORDS.items() if counts_as == label)
-
-
 def in_order(labels: set[str] | frozenset[str]) -> tuple[str, ...]:
     """The labels in the order of SPEECH_CLASSES."""
     return tuple(label for label in SPEECH_CLASSES if label in labels)

@@ -15,7 +15,7 @@ from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.metrics import NO_ANSWER, answers
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
-from avemo_ros.model.branch import collapse
+from avemo_ros.model.unimodal import collapse
 from avemo_ros.sink.atomic import replaced
 
 _FIXED: Final = ("key", "subject", "sex", "true", "said")

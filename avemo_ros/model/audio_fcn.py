@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avemo_ros.labels import SPEECH_CLASSES
 from avemo_ros.model.attention import SHARPNESS, CellAttention, CellMean, TimeAttention
 
 SPEECH_WIDTH: Final = 256
@@ -185,3 +186,35 @@ def _norm(norm: str, local_size: int, width: int, place: int) -> nn.Module:
     if norm == "local" and place < 2:
         return LocalNorm(local_size)
     return nn.Identity()
+
+
+class SpeechBranch(nn.Module):
+    """Spectrogram of a window to one emotion vector: FCN, cell attention, head."""
+
+    def __init__(
+        self,
+        dropout: float = 0.3,
+        fcn: AudioFCN | None = None,
+        classes: int = len(SPEECH_CLASSES),
+    ) -> None:
+        """Set up.
+
+        Args:
+            dropout: before the head.
+            fcn: None: as released.
+            classes: number of logits.
+        """
+        super().__init__()
+        self.fcn = fcn if fcn is not None else AudioFCN()
+        self.width = self.fcn.width
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.width, classes)
+
+    def classify(self, vector: Tensor) -> Tensor:
+        """Speech vectors (B, width) to logits (B, classes)."""
+        logits: Tensor = self.head(self.dropout(vector))
+        return logits
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """(B, 1, T, 200) to logits (B, classes)."""
+        return self.classify(self.fcn(spectrogram))

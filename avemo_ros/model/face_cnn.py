@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.attention import FrameAttention
 
 FACE_WIDTH: Final = 256
 """Length of a face embedding."""
@@ -70,3 +73,72 @@ class FaceCNN(nn.Module):
         """(N, 1, 48, 48), standardised (`preprocess.face_tensor`), to (N, width)."""
         features: Tensor = self.stages(self.stem(pictures))
         return features.mean(dim=(2, 3))
+
+
+class FrameCNN(Protocol):
+    """A network (an `nn.Module`) for single pictures."""
+
+    width: int
+    """Length of its embedding."""
+    side: int
+    """Side of the pictures it is made for [pixels]."""
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """(N, 1, side, side), standardised, to (N, width)."""
+
+
+class FramePooling(Protocol):
+    """Frames of a sequence to one vector (an `nn.Module`, see `attention.py`)."""
+
+    width: int
+    """Length of the vector."""
+
+    def __call__(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, N, frame width) to (B, width) and weights (B, N)."""
+
+
+class FaceBranch(nn.Module):
+    """Faces of a window to one emotion vector: CNN, frame attention, head."""
+
+    cnn: FrameCNN
+    attention: FramePooling
+
+    def __init__(
+        self,
+        dropout: float = 0.2,
+        cnn: FrameCNN | None = None,
+        attention: FramePooling | None = None,
+        classes: int = len(EMOTIONS),
+    ) -> None:
+        """Set up.
+
+        Args:
+            dropout: before the head.
+            cnn: of single pictures; None: the light one as released.
+            attention: over its embeddings; None: softmax attention.
+            classes: number of logits.
+        """
+        super().__init__()
+        self.cnn = cnn if cnn is not None else FaceCNN()
+        self.attention = attention if attention is not None else FrameAttention(self.cnn.width)
+        self.width = self.attention.width
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.width, classes)
+
+    def pool(self, embeddings: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, N, cnn width) to the face vector (B, width) and weights (B, N)."""
+        pooled, weights = self.attention(embeddings, mask)
+        return pooled, weights
+
+    def classify(self, vector: Tensor) -> Tensor:
+        """Face vectors (B, width) to logits (B, classes)."""
+        logits: Tensor = self.head(self.dropout(vector))
+        return logits
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Single faces (N, 1, side, side) to logits (N, classes): to train on pictures."""
+        vector = self.cnn(pictures)
+        # One frame's weighted mean is the frame, unless its relation to the mean joins it.
+        if self.width != self.cnn.width:
+            vector = self.pool(vector.unsqueeze(1))[0]
+        return self.classify(vector)

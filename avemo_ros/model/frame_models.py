@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from avemo_ros.model.batch import Batch
-from avemo_ros.model.branch import FaceBranch, FrameCNN, FramePooling
+from avemo_ros.model.face_cnn import FaceBranch, FrameCNN, FramePooling
 from avemo_ros.model.unimodal import (
     CLASSES,
     Encoded,

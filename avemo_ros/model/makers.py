@@ -13,8 +13,7 @@ from avemo_ros.model.attention import (
 )
 from avemo_ros.model.audio_fcn import CHANNELS, AudioFCN
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.branch import FrameCNN, FramePooling
-from avemo_ros.model.face_cnn import FaceCNN
+from avemo_ros.model.face_cnn import FaceCNN, FrameCNN, FramePooling
 from avemo_ros.model.frame_models import FaceModel
 from avemo_ros.model.inception import InceptionFace
 from avemo_ros.model.kind import Values

@@ -23,9 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.branch import FaceBranch, SpeechBranch, collapse
+from avemo_ros.model.audio_fcn import SpeechBranch
 from avemo_ros.model.clarity import FIGURES, clarity
+from avemo_ros.model.face_cnn import FaceBranch
 from avemo_ros.model.fusion import FactorizedBilinearPooling, Gate
+from avemo_ros.model.unimodal import collapse
 
 FUSIONS: Final = ("vectors", "evidence", "clarity")
 """`FusionHead`, `EvidenceFusion`, and the latter with a gate that reads a voice's clarity."""

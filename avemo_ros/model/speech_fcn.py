@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from avemo_ros.errors import WeightsError
-from avemo_ros.model.audio_fcn import AudioFCN
+from avemo_ros.model.audio_fcn import AudioFCN, SpeechBranch
 from avemo_ros.model.batch import Batch
-from avemo_ros.model.branch import SpeechBranch
 from avemo_ros.model.foreign import read_state
 from avemo_ros.model.unimodal import (
     CLASSES,

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
+from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
 from avemo_ros.model.batch import Answer, Batch, EmotionModel
 
 CLASSES: Final[dict[str, tuple[str, ...]]] = {"emotions": EMOTIONS, "speech": SPEECH_CLASSES}
@@ -72,15 +72,6 @@ class Unimodal(EmotionModel):
         return Answer(self.classify(encoded.vector) * encoded.there.unsqueeze(1))
 
 
-def batch_size(batch: Batch) -> int:
-    """B.
-
-    Raises:
-        ValueError: the batch is empty of everything.
-    """
-    return len(_any(batch))
-
-
 def none_there(batch: Batch) -> Tensor:
     """(B,) bool, all False."""
     anything = _any(batch)
@@ -139,3 +130,19 @@ def spread(values: Tensor, there: Tensor) -> Tensor:
     whole = values.new_zeros(len(there), *values.shape[1:])
     whole[there] = values
     return whole
+
+
+def collapse(logits: Tensor) -> Tensor:
+    """Logits (B, 8) over SPEECH_CLASSES to (B, 7) over EMOTIONS.
+
+    The probabilities of classes that count as one emotion add up, hence log-sum-exp: softmax
+    of the result is exactly the summed softmax of what was given.
+    """
+    columns = []
+    for emotion in range(len(EMOTIONS)):
+        members = [i for i, to in enumerate(SPEECH_TO_EMOTION) if to == emotion]
+        alone = len(members) == 1
+        columns.append(
+            logits[:, members[0]] if alone else torch.logsumexp(logits[:, members], dim=1)
+        )
+    return torch.stack(columns, dim=1)

@@ -18,9 +18,10 @@ from torch.nn import functional
 from avemo_ros.evaluate.calibration import calibration_error
 from avemo_ros.evaluate.metrics import accuracy, recalls, unweighted_recall
 from avemo_ros.labels import EMOTIONS, SPEECH_TO_EMOTION
-from avemo_ros.model.branch import FaceBranch, collapse
 from avemo_ros.model.calibration import fit_temperature
+from avemo_ros.model.face_cnn import FaceBranch
 from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.unimodal import collapse
 from avemo_ros.train.config import LiveConfig
 from avemo_ros.train.pairs import Bank, Pairs, draw_pairs
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.branch import FaceBranch
+from avemo_ros.model.face_cnn import FaceBranch
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augment_face, augment_speech

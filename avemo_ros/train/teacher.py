@@ -12,7 +12,7 @@ from torch.nn import functional
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.batch import Batch, EmotionModel
-from avemo_ros.model.branch import collapse
+from avemo_ros.model.unimodal import collapse
 from avemo_ros.zoo.bundle import load_model
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from avemo_ros.model.batch import Batch
-from avemo_ros.model.branch import FrameCNN
+from avemo_ros.model.face_cnn import FrameCNN
 from avemo_ros.model.frame_models import embed_all, embed_frames, face_mask
 from avemo_ros.model.unimodal import (
     CLASSES,

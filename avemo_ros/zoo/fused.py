@@ -19,9 +19,8 @@ from torch import Tensor, nn
 
 from avemo_ros.model.attention import FrameAttention
 from avemo_ros.model.batch import Answer, Batch, EmotionModel
-from avemo_ros.model.branch import collapse
 from avemo_ros.model.fusion import FactorizedBilinearPooling, Gate
-from avemo_ros.model.unimodal import CLASSES, Encoded, Unimodal
+from avemo_ros.model.unimodal import CLASSES, Encoded, Unimodal, collapse
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,10 @@ from torch import Tensor, nn
 
 from avemo_ros.audio.chunk import BINS
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.branch import collapse
 from avemo_ros.model.folding import folded
 from avemo_ros.model.live import LiveModel
 from avemo_ros.model.network import EmotionNet
-from avemo_ros.model.unimodal import Encoded, Unimodal
+from avemo_ros.model.unimodal import Encoded, Unimodal, collapse
 from avemo_ros.zoo.fused import Evidence, FusedModel
 from avemo_ros.zoo.units_mlp import UNITS
 
