@@ -39,7 +39,7 @@ def test_a_flat_spectrogram_has_a_finite_slope() -> None:
     assert bool(torch.isfinite(flat.grad).all())
 
 
-@pytest.mark.parametrize(("fusion", "extra"), [("vectors", 0), ("evidence", 0), ("clarity", 4)])
+@pytest.mark.parametrize(("fusion", "extra"), [("evidence", 0), ("clarity", 4)])
 def test_only_a_fusion_that_reads_the_clarity_is_given_it(fusion: str, extra: int) -> None:
     torch.manual_seed(0)
     network = EmotionNet(fusion=fusion).eval()

@@ -1,7 +1,6 @@
 import torch
 
 from avemo_ros.model.fusion import FactorizedBilinearPooling, signed_root
-from avemo_ros.model.network import FusionHead
 
 
 def pooling(seed: int = 0, **kwargs: float) -> FactorizedBilinearPooling:
@@ -65,24 +64,3 @@ def test_dropout_acts_in_training_only() -> None:
     assert torch.equal(fbp(speech, face), fbp(speech, face))
     fbp.train()
     assert not torch.equal(fbp(speech, face), fbp(speech, face))
-
-
-def test_untrained_fusion_is_the_sum_of_log_probabilities() -> None:
-    torch.manual_seed(3)
-    head = FusionHead(5, 7).eval()
-    spoken = torch.log_softmax(torch.randn(4, 7), 1)
-    seen = torch.log_softmax(torch.randn(4, 7), 1)
-    fused = head(torch.randn(4, 5), torch.randn(4, 7), spoken, seen)
-    assert torch.allclose(fused.logits, spoken + seen, atol=1e-6)
-    assert torch.allclose(fused.face_share, torch.full((4,), 0.5))
-
-
-def test_the_gate_moves_the_decision_between_face_and_voice() -> None:
-    torch.manual_seed(4)
-    head = FusionHead(5, 7).eval()
-    spoken = torch.log_softmax(torch.randn(1, 7), 1)
-    seen = torch.log_softmax(torch.randn(1, 7), 1)
-    head.gate.weigh.bias.data = torch.tensor([-20.0, 20.0])
-    fused = head(torch.randn(1, 5), torch.randn(1, 7), spoken, seen)
-    assert float(fused.face_share.detach()) > 0.999
-    assert torch.allclose(fused.logits, 2 * seen, atol=1e-4)

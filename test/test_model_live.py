@@ -1,4 +1,6 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,11 +8,15 @@ import tiny_models as tiny
 import torch
 
 from avemo_ros.config import ModelConfig
+from avemo_ros.errors import WeightsError
+from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.batch import Answer, Batch
 from avemo_ros.model.live import LiveModel
+from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
-from avemo_ros.model.weights import save_weights
+from avemo_ros.model.tensor_file import stored, write_tensors
+from avemo_ros.model.weights import FORMAT, save_weights
 from avemo_ros.zoo.bundle import find_model, load_model
 from avemo_ros.zoo.collate import NetworkClassifier
 
@@ -35,11 +41,11 @@ def answered(model: LiveModel, crops: np.ndarray, power_db: np.ndarray) -> Answe
 def test_the_released_live_model_answers_batches_as_the_robot_does(
     window: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    loaded = load_model(find_model("avemo-0.1"))
+    loaded = load_model(find_model("avemo-0.3"))
     assert loaded.spec.kind == "live"
     assert isinstance(loaded.model, LiveModel)
     answer = answered(loaded.model, *window)
-    predictor = Predictor(ModelConfig(weights="avemo-0.1", precision="float32"))
+    predictor = Predictor(ModelConfig(weights="avemo-0.3", precision="float32"))
     embedded = predictor.embed_faces(list(window[0]))
     heard = predictor.speech_evidence(window[1])
     cases = [(embedded, heard), (embedded, None), (None, heard)]
@@ -51,10 +57,8 @@ def test_the_released_live_model_answers_batches_as_the_robot_does(
 
 
 def test_a_live_model_of_other_parts_is_saved_and_runs_on_the_robot(
-    window: tuple[np.ndarray, np.ndarray], tmp_path: object
+    window: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
-    from pathlib import Path
-
     from avemo_ros.zoo.bundle import save_model
 
     raw = {
@@ -65,7 +69,7 @@ def test_a_live_model_of_other_parts_is_saved_and_runs_on_the_robot(
     model = tiny.made(raw)
     assert isinstance(model, LiveModel)
     model.network.fused_temperature.fill_(1.3)
-    path = Path(str(tmp_path)) / "live.safetensors"
+    path = tmp_path / "live.safetensors"
     save_model(model, tiny.spec(raw), path, "live-test")
     predictor = Predictor(ModelConfig(weights=str(path), precision="float32"))
     assert predictor.model_id == "live-test"
@@ -87,15 +91,34 @@ def test_scores_of_a_live_model_are_its_calibrated_log_probabilities() -> None:
     assert float((scores[0] - scores[0].mean()).abs().max()) > 0.01
 
 
-def test_a_file_without_a_specification_is_the_first_release(tmp_path: object) -> None:
-    from pathlib import Path
+def test_the_fusion_of_the_first_release_is_refused_and_what_to_do_is_said(
+    tmp_path: Path,
+) -> None:
+    about = {
+        "format": FORMAT,
+        "model_id": "old",
+        "emotions": json.dumps(EMOTIONS),
+        "speech_classes": json.dumps(SPEECH_CLASSES),
+    }
+    path = tmp_path / "old.safetensors"
+    for spec in ({}, {"spec": json.dumps({"kind": "live", "fusion": "vectors"})}):
+        write_tensors(path, stored(EmotionNet()), about | spec)
+        with pytest.raises(WeightsError, match=r"as avemo-0\.1 did.*avemo train live"):
+            load_model(path)
 
-    from avemo_ros.model.network import EmotionNet
 
-    path = Path(str(tmp_path)) / "old.safetensors"
-    save_weights(EmotionNet(), path, "old")
+@pytest.mark.parametrize("name", ["avemo-0.1", "avemo-0.2.safetensors"])
+def test_an_older_release_is_named_with_what_took_its_place(name: str) -> None:
+    with pytest.raises(WeightsError, match=r"no longer comes with avemo_ros, use avemo-0\.3"):
+        Predictor(ModelConfig(weights=name))
+
+
+def test_weights_saved_without_a_specification_have_the_default_one(tmp_path: Path) -> None:
+    path = tmp_path / "new.safetensors"
+    save_weights(EmotionNet(), path, "new")
     loaded = load_model(path)
     assert loaded.spec.options["speech"].options["front"] == "log"
+    assert loaded.spec.options["fusion"] == "clarity"
     assert loaded.temperature == 1.0
 
 

@@ -198,7 +198,7 @@ def test_files_that_are_missing_damaged_or_of_another_model_are_refused(copied: 
         refused("digest differs|damaged")
     small.write_bytes(whole)
     assert Predictor(config).runtime == "onnxruntime"
-    copied.write_bytes(find_weights("avemo-0.2").read_bytes())
+    save_model(tiny.made(tiny.LIVE), tiny.spec(tiny.LIVE), copied, "another")
     refused("made from other weights")
 
 

@@ -25,7 +25,8 @@ def network() -> EmotionNet:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3)
             module.running_var.uniform_(0.5, 2.0)
-    made.fusion.head.weight.data.normal_(0, 0.3)
+    made.fusion.weigh.weight.data.normal_(0, 0.3)
+    made.fusion.face_confusion.data.normal_(0, 0.3)
     made.face_temperature.fill_(1.3)
     return made
 
@@ -50,7 +51,7 @@ def test_folding_batch_norm_changes_nothing_but_speed(
 ) -> None:
     with torch.inference_mode():
         faces = network.face.cnn(face_tensor(crops)).numpy()
-        voice = network.speech.fcn(spectrogram_tensor(sound))
+        voice = network.listen(spectrogram_tensor(sound))
     assert np.allclose(predictor.embed_faces(crops), faces, atol=1e-4)
     assert np.allclose(predictor.speech_evidence(sound).vector, voice.numpy(), atol=1e-4)
 
@@ -184,7 +185,7 @@ def test_float32_is_exactly_the_folded_network(
     with torch.inference_mode():
         given = face_tensor(crops).to(memory_format=torch.channels_last)
         assert np.array_equal(predictor.embed_faces(crops), ready.face.cnn(given).numpy())
-        vector = ready.speech.fcn(spectrogram_tensor(sound))
+        vector = ready.listen(spectrogram_tensor(sound))
         evidence = predictor.speech_evidence(sound)
         assert np.array_equal(evidence.vector, vector.numpy())
         assert np.array_equal(evidence.log_probabilities, ready.speech_log(vector).numpy())

@@ -83,9 +83,9 @@ _ALL: Final = (
             Part("speech", ModelSpec("speech_fcn"), "The voice's part.", ("speech_fcn",)),
             Choice(
                 "fusion",
-                "vectors",
-                "vectors: the gate reads both vectors, and FBP of them is added; evidence: it "
-                "reads the log-probabilities; clarity: these, and how clear the voice is.",
+                "clarity",
+                "What the gate reads: the log-probabilities and how clear the voice is, or "
+                "('evidence') the log-probabilities alone.",
                 FUSIONS,
             ),
         ),

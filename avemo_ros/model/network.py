@@ -1,17 +1,17 @@
-"""The whole network: face branch, speech branch, and what joins them.
+"""The live network: face branch, speech branch, and the fusion of their answers.
 
-Either may be missing; then the other's own head answers.  With both, a gate computed from the
-two emotion vectors (AG-FBP, Zhou et al. 2021, arXiv 2111.08910, in the form
-g = softmax(W [tanh(W_a a); tanh(W_v v)])) says how much each counts:
+Either may be missing; then the other's own head answers.  With both, a gate says how much each
+counts (`EvidenceFusion`):
 
-    logits = 2 (g_a s_a(a) + g_v s_v(v)) + W_z FBP(2 g_a a, 2 g_v v)
+    logits = 2 (g_a (s_a + s_a A) + g_v (s_v + s_v B)) + c
 
-where s are the calibrated log-probabilities of the unimodal heads.  With an even gate and
-without the last term this is the sum of log-probabilities, the decision fusion that the
-bilinear term has to beat; W_z starts at zero, so training starts there.
+where s are the calibrated log-probabilities of the unimodal heads.  With an even gate and A, B
+and c zero this is the sum of the log-probabilities, and training starts there.
 
-That is `FusionHead`.  It knows the few voices that it learned from by heart and trusts a noisy
-one too much; `EvidenceFusion` looks at the log-probabilities only.
+The gate does not read the emotion vectors.  One that does, with factorized bilinear pooling of
+the vectors, learned its few training voices by heart and trusted noisy ones too much
+(docs/results.md).  That pooling is trained and compared as `fbp`, `adaptive_fbp` and
+`multilevel_fbp` (zoo/fused.py).
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.audio_fcn import SpeechBranch
 from avemo_ros.model.clarity import FIGURES, clarity
 from avemo_ros.model.face_cnn import FaceBranch
-from avemo_ros.model.fusion import FactorizedBilinearPooling, Gate
 from avemo_ros.model.unimodal import collapse
 
-FUSIONS: Final = ("vectors", "evidence", "clarity")
-"""`FusionHead`, `EvidenceFusion`, and the latter with a gate that reads a voice's clarity."""
+FUSIONS: Final = ("clarity", "evidence")
+"""With a gate that reads how clear the voice is, too, and without."""
 _LEAST_LOG: Final = -6.0
 """The gate does not tell smaller log-probabilities apart."""
 
@@ -43,38 +42,6 @@ class Fused:
     """(B, 7) over EMOTIONS, not calibrated."""
     face_share: Tensor
     """(B,) weight of the face, 0 to 1; the voice has the rest."""
-
-
-class FusionHead(nn.Module):
-    """Vectors and log-probabilities of both branches to fused logits."""
-
-    def __init__(self, speech_width: int, face_width: int) -> None:
-        super().__init__()
-        self.speech_norm = nn.LayerNorm(speech_width)
-        self.face_norm = nn.LayerNorm(face_width)
-        self.gate = Gate(speech_width, face_width)
-        self.pooling = FactorizedBilinearPooling(speech_width, face_width)
-        self.head = nn.Linear(self.pooling.outputs, len(EMOTIONS))
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
-
-    def forward(
-        self, speech: Tensor, face: Tensor, speech_log: Tensor, face_log: Tensor
-    ) -> Fused:
-        """Join B pairs.
-
-        Args:
-            speech: (B, speech width) emotion vectors.
-            face: (B, face width) emotion vectors.
-            speech_log: (B, 7) calibrated log-probabilities of the speech branch.
-            face_log: (B, 7) calibrated log-probabilities of the face branch.
-        """
-        a, v = self.speech_norm(speech), self.face_norm(face)
-        shares = self.gate(a, v)
-        of_speech, of_face = 2 * shares[:, :1], 2 * shares[:, 1:]
-        pooled = self.pooling(of_speech * a, of_face * v)
-        logits = of_speech * speech_log + of_face * face_log + self.head(pooled)
-        return Fused(logits, shares[:, 1])
 
 
 class EvidenceFusion(nn.Module):
@@ -112,7 +79,14 @@ class EvidenceFusion(nn.Module):
     def forward(
         self, speech: Tensor, _face: Tensor, speech_log: Tensor, face_log: Tensor
     ) -> Fused:
-        """See `FusionHead.forward`; of the vectors only the clarity is looked at."""
+        """Join B pairs.
+
+        Args:
+            speech: (B, speech width + clarity) as `EmotionNet.listen` gives it; only the
+                clarity is read.
+            speech_log: (B, 7) calibrated log-probabilities of the speech branch.
+            face_log: (B, 7) calibrated log-probabilities of the face branch.
+        """
         told = torch.cat((_evidence(speech_log), _evidence(face_log)), 1)
         if self.clarity:
             told = torch.cat((told, speech[:, -self.clarity :]), 1)
@@ -142,25 +116,26 @@ class EmotionNet(nn.Module):
         self,
         face: FaceBranch | None = None,
         speech: SpeechBranch | None = None,
-        fusion: str = "vectors",
+        fusion: str = "clarity",
     ) -> None:
         """Set up.
 
         Args:
-            face: logits over EMOTIONS; None: as avemo-0.1.
-            speech: logits over SPEECH_CLASSES; None: as avemo-0.1.
+            face: logits over EMOTIONS; None: `FaceBranch()`.
+            speech: logits over SPEECH_CLASSES; None: `SpeechBranch()`.
             fusion: one of FUSIONS.
+
+        Raises:
+            ValueError: the fusion is not known.
         """
         super().__init__()
+        if fusion not in FUSIONS:
+            raise ValueError(f"fusion is '{fusion}'; allowed: {' | '.join(FUSIONS)}")
         self.face = face if face is not None else FaceBranch()
         self.speech = speech if speech is not None else SpeechBranch()
         self.clarity = FIGURES if fusion == "clarity" else 0
         """Figures of clarity at the end of what `listen` gives."""
-        self.fusion: FusionHead | EvidenceFusion = (
-            FusionHead(self.speech.width, self.face.width)
-            if fusion == "vectors"
-            else EvidenceFusion(clarity=self.clarity)
-        )
+        self.fusion = EvidenceFusion(clarity=self.clarity)
         for name in ("speech", "face", "fused"):
             self.register_buffer(f"{name}_temperature", torch.ones(()))
 

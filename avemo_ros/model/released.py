@@ -21,6 +21,8 @@ LIVE: Final = "live"
 """Task of a model that the robot can run; others are named by their modality."""
 ONNX_PARTS: Final = ("face", "speech", "face-answer", "fusion")
 """Parts of a live model that are ONNX files of their own; see `pieces.py`."""
+_REPLACED: Final = {"avemo-0.1": "avemo-0.3", "avemo-0.2": "avemo-0.3"}
+"""Older releases, which no longer come with the package, and what took their place."""
 
 
 def models_dir() -> Path:
@@ -61,14 +63,16 @@ def find_weights(name: str, task: str = LIVE) -> Path:
     if name.endswith(".safetensors"):
         path = Path(name).expanduser()
         if not path.is_file():
-            raise WeightsError(f"weights file {path} does not exist")
+            raise WeightsError(f"weights file {path} does not exist{_instead(path.stem)}")
         return path
     folder = models_dir()
     index = read_index(folder)
     wanted = name or default_model(index, task)
     if wanted not in index["models"]:
         known = ", ".join(sorted(index["models"]))
-        raise WeightsError(f"no released model is called '{wanted}'; there are: {known}")
+        raise WeightsError(
+            f"no released model is called '{wanted}'; there are: {known}{_instead(wanted)}"
+        )
     entry = index["models"][wanted]
     path = folder / str(entry["file"])
     if not path.is_file():
@@ -79,6 +83,14 @@ def find_weights(name: str, task: str = LIVE) -> Path:
             "get the file again"
         )
     return path
+
+
+def _instead(name: str) -> str:
+    """What to use instead of an older release; '' for other names."""
+    newer = _REPLACED.get(name)
+    if newer is None:
+        return ""
+    return f"; {name} no longer comes with avemo_ros, use {newer} (CHANGELOG.md)"
 
 
 def list_in_index(path: Path, name: str, *, default: bool, task: str = LIVE) -> None:

@@ -25,6 +25,8 @@ from avemo_ros.model.tensor_file import (
 
 FORMAT: Final = "avemo-emotion-1"
 """Layout of a file of the live network; another layout gets another name."""
+_VECTORS: Final = "vectors"
+"""The fusion of the first release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,20 @@ def load_weights(path: Path) -> Loaded:
     check_classes(path, about, "emotions", EMOTIONS)
     check_classes(path, about, "speech_classes", SPEECH_CLASSES)
     try:
-        # The first release names no specification: it has every default.
-        spec = ModelSpec.from_mapping(json.loads(about.get("spec", f'{{"kind": "{LIVE}"}}')))
+        # The first release names no specification; its fusion was of vectors.
+        spec = ModelSpec.from_mapping(
+            json.loads(about.get("spec", f'{{"kind": "{LIVE}", "fusion": "{_VECTORS}"}}'))
+        )
     except ValueError as error:
         raise WeightsError(f"weights file {path} is for another version: {error}") from error
     if spec.kind != LIVE:
         raise WeightsError(f"weights file {path} is a {spec.kind}, not a live model")
+    if spec.options.get("fusion") == _VECTORS:
+        raise WeightsError(
+            f"weights file {path} fuses face and voice by bilinear pooling of their vectors, "
+            "as avemo-0.1 did; the live model no longer has that: use the released model, or "
+            "train the fusion again (avemo train live)"
+        )
     try:
         model = LIVE_BUILDER.build(spec)
     except ConfigError as error:
@@ -80,13 +90,13 @@ def save_weights(
         notes: more metadata, for the reader.
         spec: what the network is made from, of kind 'live'; None: the defaults.
     """
+    complete = LIVE_BUILDER.lasting(LIVE_BUILDER.check(spec or ModelSpec(LIVE)))
     about = {
         **(notes or {}),
         "format": FORMAT,
         "model_id": model_id,
         "emotions": json.dumps(EMOTIONS),
         "speech_classes": json.dumps(SPEECH_CLASSES),
+        "spec": complete.to_json(),
     }
-    if spec is not None:
-        about["spec"] = spec.to_json()
     write_tensors(path, stored(network), about)

@@ -58,7 +58,9 @@ def read_branches(config: TrainConfig) -> Branches:
         raise ConfigError(f"model.{unknown[0]}", config.model[unknown[0]], "kind and fusion")
     fusion = config.model.get("fusion", FUSIONS[0])
     if fusion not in FUSIONS:
-        raise ConfigError("model.fusion", fusion, " | ".join(FUSIONS))
+        instead = "; bilinear pooling of vectors is trained as kind adaptive_fbp"
+        allowed = " | ".join(FUSIONS) + (instead if fusion == "vectors" else "")
+        raise ConfigError("model.fusion", fusion, allowed)
     for name in ("face_run", "speech_run"):
         if not getattr(settings, name):
             raise ConfigError(f"live.{name}", "", f"a run folder (--set live.{name}=RUN)")
