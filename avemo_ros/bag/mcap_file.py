@@ -306,10 +306,11 @@ class McapFile:
                         found.append(record)
                     else:
                         self._learn(record)
+            self._order[head.offset] = written([message.log_time for message in found])
         except _TROUBLES as error:
             text = f"a chunk is damaged and left out ({_reason(error)})"
             self.problems[f"{text}, at byte {head.offset - _HEAD.size}"] = 1
-        self._order[head.offset] = written([message.log_time for message in found])
+            return []
         found.sort(key=lambda message: message.log_time)
         return found
 
