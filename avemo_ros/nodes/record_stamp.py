@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from avemo_ros.bag import messages
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
+from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import InputConfig
+from avemo_ros.nodes.restamp import begins_with_header, header_stamp_ns
 
 _SCORED: Final = {
     messages.IMAGE,
@@ -20,9 +20,6 @@ _SCORED: Final = {
     messages.EMOTION_STATES,
 }
 """Types that evaluation reads, and whose stamps it holds against the times of recording."""
-_HEADER: Final = "std_msgs/Header"
-_STAMP_AT: Final = 4
-"""The stamp of a header that comes first lies behind the four bytes that say the encoding."""
 _MAX_AGE_NS: Final = to_ns(InputConfig().max_input_age_s)
 _GRACE_S: Final = 2.0
 """When a bag starts over, its messages and /clock do not do so in the same instant."""
@@ -47,8 +44,7 @@ class StampWatch:
             simulated: whether it is recorded by /clock.
             now: seconds of a steady clock.
         """
-        fields = list(message.get_fields_and_field_types().values())
-        self._open = kind in _SCORED and fields[:1] == [_HEADER]
+        self._open = kind in _SCORED and begins_with_header(message)
         self._simulated = simulated
         self._now = now
         self._far_since: float | None = None
@@ -62,7 +58,7 @@ class StampWatch:
         """
         if not self._open or log_ns <= 0:
             return ""
-        stamp_ns = _stamp_ns(data)
+        stamp_ns = header_stamp_ns(data)
         # Zero means that its driver does not stamp; the time of recording stands in for it.
         if stamp_ns <= 0 or abs(log_ns - stamp_ns) <= _MAX_AGE_NS:
             self._far_since = None
@@ -90,12 +86,3 @@ class StampWatch:
             "if another machine stamps, synchronise the clocks of both; if a bag is played, "
             "record with --use-sim-time (use_sim_time:=true)"
         )
-
-
-def _stamp_ns(data: bytes) -> int:
-    """The stamp of a message whose header comes first [ns]."""
-    if len(data) < _STAMP_AT + 8:
-        return 0
-    form = "<iI" if data[1] & 1 else ">iI"
-    seconds, rest = struct.unpack_from(form, data, _STAMP_AT)
-    return int(seconds) * NS_PER_S + int(rest)

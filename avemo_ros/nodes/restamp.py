@@ -1,4 +1,4 @@
-"""Moves the times within serialised messages."""
+"""Times within serialised messages: read, and shifted."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _TIME: Final = "builtin_interfaces/Time"
 _HEADER: Final = "std_msgs/Header"
 _STAMP_AT: Final = 4
 """The stamp of a header that comes first lies behind the four bytes that say the encoding."""
+_STAMP_BYTES: Final = 8
 
 
 class Restamp:
@@ -29,7 +30,7 @@ class Restamp:
         """For a type of messages, e.g. `sensor_msgs.msg.Image`."""
         self._kind = kind
         fields = list(kind.get_fields_and_field_types().values())
-        self._header_first = fields[:1] == [_HEADER]
+        self._header_first = begins_with_header(kind)
         self._deep = any(_holds_time(field) for field in fields[int(self._header_first) :])
 
     def shift(self, message: bytes, by_ns: int) -> bytes:
@@ -53,15 +54,32 @@ def message_class(kind: str) -> Any:
         return None
 
 
+def begins_with_header(kind: Any) -> bool:
+    """Whether messages of this class have a std_msgs/Header as their first field."""
+    return list(kind.get_fields_and_field_types().values())[:1] == [_HEADER]
+
+
+def header_stamp_ns(message: bytes) -> int:
+    """Stamp of a serialised message that begins with a header [ns]; 0 where it is too short."""
+    if len(message) < _STAMP_AT + _STAMP_BYTES:
+        return 0
+    seconds, rest = struct.unpack_from(_stamp_form(message), message, _STAMP_AT)
+    return int(seconds) * NS_PER_S + int(rest)
+
+
 def _shift_first(message: bytes, by_ns: int) -> bytes:
-    form = "<iI" if message[1] & 1 else ">iI"
-    seconds, rest = struct.unpack_from(form, message, _STAMP_AT)
-    if not seconds and not rest:
+    stamp_ns = header_stamp_ns(message)
+    if not stamp_ns:
         return message
-    moved = convert.to_time(seconds * NS_PER_S + rest + by_ns)
+    moved = convert.to_time(stamp_ns + by_ns)
     changed = bytearray(message)
-    struct.pack_into(form, changed, _STAMP_AT, moved.sec, moved.nanosec)
+    struct.pack_into(_stamp_form(message), changed, _STAMP_AT, moved.sec, moved.nanosec)
     return bytes(changed)
+
+
+def _stamp_form(message: bytes) -> str:
+    """Of seconds and nanoseconds, in the message's byte order."""
+    return "<iI" if message[1] & 1 else ">iI"
 
 
 @functools.cache
