@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig

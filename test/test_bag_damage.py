@@ -13,7 +13,8 @@ import yaml
 from mcap.writer import CompressionType
 from tiny_bags import MS, START
 
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.errors import BagError
 
 SOUND = frozenset({Kind.SOUND})

@@ -11,7 +11,8 @@ import pytest
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, Extent
 from avemo_ros.bag.item import BagPicture
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.cli.main import ERROR, INTERRUPTED, main
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig

@@ -14,7 +14,8 @@ import pytest
 import tiny_bags as made
 from tiny_bags import MS, START
 
-from avemo_ros.bag.recording import BagPicture, Recording, StatesRecord
+from avemo_ros.bag.item import BagPicture, StatesRecord
+from avemo_ros.bag.recording import Recording
 
 pytestmark = pytest.mark.ros
 

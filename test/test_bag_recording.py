@@ -12,15 +12,10 @@ from mcap.writer import CompressionType
 from tiny_bags import MS, START
 
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech
-from avemo_ros.bag.recording import (
-    BagPicture,
-    Kind,
-    LabelRecord,
-    Recording,
-    SoundFormat,
-    StatesRecord,
-    Topics,
-)
+from avemo_ros.bag.item import BagPicture, LabelRecord, StatesRecord
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.sound import SoundFormat
+from avemo_ros.bag.topics import Kind, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.bag_file import bag_pieces
 from avemo_ros.errors import BagError, ImageError

@@ -20,7 +20,8 @@ from rosbags.interfaces import QosDurability
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import BagError, ConfigError

@@ -15,7 +15,8 @@ from clip_bags import sample_bag
 from made_clips import SAMPLE, cut
 
 from avemo_ros.bag.item import BagPicture
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.cli.main import main
 from avemo_ros.config import PipelineConfig
 from avemo_ros.labels import EMOTIONS

@@ -17,7 +17,8 @@ import av
 import pytest
 from made_clips import SAMPLE, cut
 
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -19,7 +19,8 @@ from made_replays import features_of
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.folder import Bag
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.cli.main import main
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig

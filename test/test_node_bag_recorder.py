@@ -19,7 +19,8 @@ from avemo_ros.bag.draft import BagDraft
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.from_clips import START_NS
 from avemo_ros.bag.offers import read_offers
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import BagError
 

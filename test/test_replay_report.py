@@ -14,7 +14,7 @@ from browser import show
 from made_evaluations import outcome, seg, session
 from made_hops import START_NS
 
-from avemo_ros.bag.recording import Topics
+from avemo_ros.bag.topics import Topics
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.replay.outcome import Lost, Outcome
 from avemo_ros.replay.report import render, write_report

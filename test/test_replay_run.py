@@ -18,7 +18,8 @@ import pytest
 from made_replays import START_NS, features_of, sample, shifted, write_bag
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.cli.main import main
 from avemo_ros.clock import to_ns

@@ -8,7 +8,8 @@ from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech
 from avemo_ros.bag.item import BagPicture
-from avemo_ros.bag.recording import Kind, Recording, Topics
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind, Topics
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import BagError
 

@@ -24,17 +24,6 @@ from avemo_ros.bag.topics import KIND_OF, Kind, Topics, choose_all
 from avemo_ros.bag.written import set_back
 from avemo_ros.errors import AudioFormatError, BagError
 
-__all__ = [
-    "BagPicture",
-    "Item",
-    "Kind",
-    "LabelRecord",
-    "Recording",
-    "SoundFormat",
-    "StatesRecord",
-    "Topics",
-]
-
 _BESIDE_SOUND: Final = ("audio_info", "robot_speaking")
 
 

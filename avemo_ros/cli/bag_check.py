@@ -14,8 +14,8 @@ from typing import Any, Final
 from avemo_ros.bag.check import Look, check
 from avemo_ros.bag.check_report import as_json, report
 from avemo_ros.bag.checked import BagCheck
-from avemo_ros.bag.recording import Recording, Topics
-from avemo_ros.bag.topics import FIELDS, NOT_USED
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import FIELDS, NOT_USED, Topics
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.clock import NS_PER_S, to_ns, to_s

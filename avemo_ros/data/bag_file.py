@@ -9,8 +9,10 @@ from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.bag.folder import SUFFIXES
+from avemo_ros.bag.item import BagPicture
 from avemo_ros.bag.metadata import METADATA
-from avemo_ros.bag.recording import BagPicture, Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.clock import to_ns
 from avemo_ros.config import InputConfig
 from avemo_ros.engine.audio import AudioGate

@@ -10,7 +10,8 @@ from typing import Final
 
 from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.metadata import METADATA
-from avemo_ros.bag.recording import Kind, Recording
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.clock import to_s
 from avemo_ros.data.bag_file import kinds_of
 from avemo_ros.data.dataset import DataSet

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from avemo_ros import __version__
 from avemo_ros.bag.messages import typestore
-from avemo_ros.bag.recording import Recording, Topics
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.helper import HelperProcess

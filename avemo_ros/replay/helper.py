@@ -19,8 +19,10 @@ from typing import Final
 
 import cv2
 
+from avemo_ros.bag.item import LabelRecord, StatesRecord
 from avemo_ros.bag.messages import typestore
-from avemo_ros.bag.recording import Kind, LabelRecord, Recording, StatesRecord, Topics
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.findings import Findings
 from avemo_ros.engine.seeing import Item, Seeing, Seen

@@ -8,7 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from avemo_ros.bag.recording import Kind, Recording, StatesRecord, Topics
+from avemo_ros.bag.item import StatesRecord
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind, Topics
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.seeing import Seeing, Seen

@@ -8,7 +8,9 @@ from typing import Final
 
 import cv2
 
-from avemo_ros.bag.recording import BagPicture, Kind, Recording, Topics
+from avemo_ros.bag.item import BagPicture
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind, Topics
 from avemo_ros.clock import to_s
 from avemo_ros.errors import AvemoError, ImageError
 from avemo_ros.replay.report_timeline import SHOT, Shot

@@ -12,7 +12,7 @@ from avemo_ros.state.estimate import Hop
 from avemo_ros.vision.face import Box
 
 if TYPE_CHECKING:
-    from avemo_ros.bag.recording import Topics
+    from avemo_ros.bag.topics import Topics
     from avemo_ros.replay.helper import HelperProcess
 
 USES: Final = ("auto", "raw", "features", "states")

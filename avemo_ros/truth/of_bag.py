@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from avemo_ros.bag.recording import Kind, LabelRecord, Recording
+from avemo_ros.bag.item import LabelRecord
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind
 from avemo_ros.errors import LabelError
 from avemo_ros.truth.events import segments_of_events
 from avemo_ros.truth.file import LabelFile, find_labels, read_labels
