@@ -67,6 +67,10 @@ class BagError(AvemoError):
     """A bag is missing, damaged beyond reading, or holds nothing that can be used."""
 
 
+class PoolError(AvemoError):
+    """Worker processes cannot be started."""
+
+
 class LabelError(AvemoError):
     """A file of labels is missing or wrong; the message names file, line and field."""
 

@@ -1,4 +1,6 @@
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from avemo_ros.data.features import Corpus
 from avemo_ros.data.item import Item
 from avemo_ros.data.media import PrepareConfig
 from avemo_ros.data.prepare import prepare
+from avemo_ros.errors import DataError
 from avemo_ros.evaluate.clip_corruption import corrupt_clips
 from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES
 
@@ -73,6 +76,31 @@ def test_spoiling_a_clip_again_gives_the_same(clean: Corpus, spoilt: dict[str, C
             one = getattr(corpus.features[0], part)
             other = getattr(again[name].features[0], part)
             np.testing.assert_array_equal(one, other)
+
+
+def test_workers_give_the_same(clean: Corpus, spoilt: dict[str, Corpus]) -> None:
+    twice = Corpus(clean.items * 2, clean.features * 2)
+    found = corrupt_clips(twice, PrepareConfig(), 2)
+    for name in ON_FEATURES:
+        for features in found[name].features:
+            np.testing.assert_array_equal(features.faces, spoilt[name].features[0].faces)
+            np.testing.assert_array_equal(
+                features.spectrogram, spoilt[name].features[0].spectrogram
+            )
+
+
+class DeadlyItem(Item):
+    """Ends the process that unpacks it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (1,)
+
+
+def test_a_clip_that_crashes_its_process_is_named(clean: Corpus) -> None:
+    deadly = DeadlyItem("clips", "b.mp4", Path("b.mp4"), "happy", "clips-a")
+    both = Corpus((*clean.items, deadly), clean.features * 2)
+    with pytest.raises(DataError, match=r"'b.mp4' cannot be spoilt: the process that read it"):
+        corrupt_clips(both, PrepareConfig(), 2)
 
 
 def test_single_pictures_are_spoilt_as_crops(tmp_path: Path) -> None:

@@ -6,13 +6,9 @@ that a face that is not found under a blur is missing, as it would be on the rob
 
 from __future__ import annotations
 
-import logging
 import math
-import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -42,6 +38,7 @@ from avemo_ros.evaluate.corruption import (
     chance_of,
     pink_noise,
 )
+from avemo_ros.process_pool import Done, Failed, Progress, run_jobs
 from avemo_ros.source.media import MediaFile, VideoFrame
 
 _STRETCH: Final = SAMPLE_RATE // 25
@@ -71,6 +68,10 @@ def corrupt_clips(
 
     Returns:
         For each corruption the corpus in the same order.
+
+    Raises:
+        DataError: a clip crashes its process; names it.
+        PoolError: worker processes cannot be started.
     """
     jobs = [
         _Job(item, clean, config)
@@ -84,37 +85,30 @@ def corrupt_clips(
         leave=False,
         disable=None if progress else True,
     )
-    made = list(bar)
+    made = dict(bar)
     return {
-        name: Corpus(corpus.items, tuple(spoilt[name] for spoilt in made))
+        name: Corpus(corpus.items, tuple(made[place][name] for place in range(len(jobs))))
         for name in ON_FEATURES
     }
 
 
-def _run(jobs: Sequence[_Job], workers: int) -> Iterator[dict[str, Features]]:
+def _run(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[int, dict[str, Features]]]:
+    """Places of the jobs and what was made of each, in the order in which they end."""
     if workers == 0 or len(jobs) < 2:
-        for job in jobs:
-            yield _spoil(job)
+        for place, job in enumerate(jobs):
+            yield place, _spoil(job)
         return
-    # MediaPipe's threads do not survive a fork.
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), spawn, _begin)
-    try:
-        yield from pool.map(_spoil, jobs)
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a worker process ended while it spoilt clips; use 0 workers"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with closing(run_jobs(jobs, _spoil_in_worker, workers)) as events:
+        for event in events:
+            if isinstance(event, Done):
+                yield event.number, event.result
+            elif isinstance(event, Failed):
+                path = jobs[event.number].item.path
+                raise DataError(f"'{path}' cannot be spoilt: {event.reason}")
 
 
-def _begin() -> None:
-    """The first thing a worker process does."""
-    # The parent hears of Ctrl-C.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.getLogger("avemo_ros").setLevel(logging.ERROR)
-    cv2.setNumThreads(1)
+def _spoil_in_worker(job: _Job, _progress: Progress) -> dict[str, Features]:
+    return _spoil(job)
 
 
 _worker: _Worker | None = None

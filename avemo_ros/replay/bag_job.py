@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
@@ -70,6 +71,9 @@ class Answer:
     sources: tuple[Source, ...]
     stored: bool
     """The replay was there from an earlier run."""
+    began_s: float = 0.0
+    ended_s: float = 0.0
+    """When, by the monotonic clock, which all processes of a machine share [s]."""
 
 
 def do(job: Job, tell: Callable[[float], None]) -> Answer:
@@ -97,6 +101,7 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
 
 
 def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None) -> Answer:
+    began_s = time.monotonic()
     found, start_ns = _labels(job)
     place = None if job.cache is None else job.cache / f"{_key(job)}.json.gz"
     replayed = None if place is None else read_replayed(place)
@@ -121,7 +126,7 @@ def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None)
         for one in merged.segments
     )
     session = Session(job.name, replayed, segments, merged.people)
-    return Answer(session, tuple(map(_source, found)), stored)
+    return Answer(session, tuple(map(_source, found)), stored, began_s, time.monotonic())
 
 
 def _labels(job: Job) -> tuple[list[LabelFile], int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,8 +14,8 @@ from avemo_ros.bag.recording import Recording
 from avemo_ros.clock import to_s
 from avemo_ros.errors import AvemoError, BagError, LabelError
 from avemo_ros.model.released import sha256
+from avemo_ros.process_pool import Done, Failed, Reached, run_jobs
 from avemo_ros.replay.bag_job import Job, do
-from avemo_ros.replay.crew import Done, Failed, Reached, work
 from avemo_ros.replay.live_weights import live_weights
 from avemo_ros.replay.outcome import Lost, Outcome, Scored, Weights, put_together
 from avemo_ros.replay.request import Request
@@ -113,24 +112,23 @@ def shared(bags: int, workers: int) -> tuple[int, int]:
 def _run(
     jobs: Sequence[Job], at_once: int, watch: Watch | None
 ) -> tuple[list[Scored], list[Lost], float]:
-    """Bags and losses, in the order of the jobs; seconds from the first that began to the
-    last that ended."""
+    """Bags and losses, in the order of the jobs; seconds from the first bag that began to the
+    last that ended, of those that could be replayed."""
     lengths = [_announced_s(job) for job in jobs]
     if watch is not None:
         watch.begin(sum(lengths), len(jobs))
     scored: dict[int, Scored] = {}
     lost: dict[int, str] = {}
     reached = [0.0] * len(jobs)
-    began = ended = math.nan
-    with closing(work(jobs, do, at_once)) as events:
+    began, ended = math.inf, -math.inf
+    with closing(run_jobs(jobs, do, at_once)) as events:
         for event in events:
-            ended = time.perf_counter()
-            began = ended if math.isnan(began) else began
             match event:
                 case Reached(number, seconds):
                     reached[number] = min(seconds, lengths[number])
                 case Done(number, answer):
                     reached[number] = lengths[number]
+                    began, ended = min(began, answer.began_s), max(ended, answer.ended_s)
                     try:
                         scored[number] = Scored.of(answer)
                     except LabelError as error:
@@ -144,7 +142,7 @@ def _run(
     return (
         [scored[number] for number in sorted(scored)],
         [Lost(jobs[number].name, lost[number]) for number in sorted(lost)],
-        ended - began,
+        max(0.0, ended - began),
     )
 
 

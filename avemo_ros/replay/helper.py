@@ -158,6 +158,9 @@ def _one_thread() -> Iterator[None]:
 def _run(parent: Connection) -> None:
     # The parent hears of Ctrl-C and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    # The parent's standard output may be a pipe that must end with it.
+    os.dup2(2, 1)
     sender = _Sender(parent)
     try:
         # Loads MediaPipe, which only this process needs.
@@ -189,6 +192,14 @@ def _run(parent: Connection) -> None:
     except Exception:  # noqa: BLE001  told to the parent, with its place
         sender.put(_Failed(traceback.format_exc(), expected=False))
     sender.finish()
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent crashes or is killed: there is nothing to tidy up."""
+    process = multiprocessing.parent_process()
+    if process is not None:
+        process.join()
+        os._exit(0)
 
 
 def _given(parent: Connection) -> Source | None:
