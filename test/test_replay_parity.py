@@ -18,7 +18,7 @@ import pytest
 from clip_bags import Piece
 
 from avemo_ros.config import PipelineConfig
-from avemo_ros.replay.run import replay
+from avemo_ros.replay.play import replay
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 start_graph = ros.start_graph

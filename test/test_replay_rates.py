@@ -93,7 +93,9 @@ def test_coverage_is_the_share_of_claims_and_says_why_not() -> None:
 
 def test_the_likeliest_class_counts_though_it_is_not_claimed() -> None:
     given = answers("sa sa", "sa sa")
-    unsure = Answers(given.truth, given.log_probabilities, torch.tensor([-1, -1]), given.groups)
+    unsure = Answers(
+        given.y_true, given.log_probabilities, torch.tensor([-1, -1]), given.groups
+    )
     assert rates(unsure, NONE)["accuracy"] == 1.0
     assert coverage(unsure, ["UNCERTAIN"] * 2, NONE)["accuracy"] is None
 

@@ -27,8 +27,8 @@ from avemo_ros.config import InputConfig, PipelineConfig
 from avemo_ros.errors import BagError
 from avemo_ros.pipeline import Pipeline
 from avemo_ros.replay.helper import HelperProcess, Source
-from avemo_ros.replay.play import RAW
-from avemo_ros.replay.run import Replayed, replay
+from avemo_ros.replay.play import RAW, replay
+from avemo_ros.replay.run import Replayed
 from avemo_ros.source.media import VideoFrame
 from avemo_ros.state.estimate import Hop, Status
 from avemo_ros.vision.face import FrameTracks
@@ -383,7 +383,7 @@ import sys
 import time
 from pathlib import Path
 from avemo_ros.config import InputConfig, PipelineConfig
-from avemo_ros.replay.run import replay
+from avemo_ros.replay.play import replay
 if __name__ == "__main__":
     # A shell that runs the tests in the background has it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

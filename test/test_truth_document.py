@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from avemo_ros.errors import LabelError
-from avemo_ros.truth.file import LabelFile, read_labels
+from avemo_ros.truth.file import read_labels
+from avemo_ros.truth.gather import LabelFile
 from avemo_ros.truth.segment import Segment
 from avemo_ros.vision.face import Box
 

@@ -22,8 +22,8 @@ from avemo_ros.replay.evaluation import NothingScoredError, evaluate
 from avemo_ros.replay.figures import FIGURES
 from avemo_ros.replay.junit import write_junit
 from avemo_ros.replay.outcome import Outcome
+from avemo_ros.replay.play import USES
 from avemo_ros.replay.request import Request
-from avemo_ros.replay.run import USES
 from avemo_ros.replay.sidecars import find_bags
 from avemo_ros.replay.thresholds import read_thresholds
 from avemo_ros.sink.atomic import OutputError, is_stream

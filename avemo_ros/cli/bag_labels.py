@@ -18,7 +18,8 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.words import counted
 from avemo_ros.sink.atomic import OutputError, replaced
 from avemo_ros.truth.agreement import agreement
-from avemo_ros.truth.file import READERS, LabelFile, read_labels, together
+from avemo_ros.truth.file import READERS, read_labels, together
+from avemo_ros.truth.gather import LabelFile
 from avemo_ros.truth.segment import Segment
 from avemo_ros.truth.table import labels_text
 

@@ -20,7 +20,8 @@ from avemo_ros.data.findings import Findings
 from avemo_ros.data.item import Item, Listing
 from avemo_ros.errors import BagError, LabelError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.truth.file import LabelFile, find_labels, read_labels, together
+from avemo_ros.truth.file import find_labels, read_labels, together
+from avemo_ros.truth.gather import LabelFile
 from avemo_ros.truth.majority import majority
 from avemo_ros.truth.of_bag import labels_of
 from avemo_ros.truth.segment import Segment

@@ -26,7 +26,7 @@ _LEAST: Final = 1e-30
 class Answers:
     """N questions: what is true, and what was said."""
 
-    truth: Tensor
+    y_true: Tensor
     """(N,) index of the true class in EMOTIONS."""
     log_probabilities: Tensor
     """(N, 7) float64; all equal where there is no distribution."""
@@ -36,7 +36,7 @@ class Answers:
     """(N,) what belongs together in the bootstrap."""
 
     def __len__(self) -> int:
-        return len(self.truth)
+        return len(self.y_true)
 
     @property
     def said(self) -> Tensor:
@@ -56,7 +56,7 @@ class Answers:
         """Those at some places."""
         index = torch.tensor(places, dtype=torch.long)
         return Answers(
-            self.truth[index],
+            self.y_true[index],
             self.log_probabilities[index],
             self.claimed[index],
             tuple(self.groups[place] for place in places),

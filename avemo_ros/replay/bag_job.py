@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
 
-from avemo_ros import __version__
 from avemo_ros.bag.messages import typestore
 from avemo_ros.bag.recording import Recording
 from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.helper import HelperProcess
-from avemo_ros.replay.run import replay
+from avemo_ros.replay.play import replay
 from avemo_ros.replay.session import Session
 from avemo_ros.replay.sidecars import bag_name
-from avemo_ros.replay.stored import read_replayed, write_replayed
-from avemo_ros.truth.file import LabelFile, together
+from avemo_ros.replay.stored import cache_key, read_replayed, write_replayed
+from avemo_ros.truth.file import together
+from avemo_ros.truth.gather import LabelFile
 from avemo_ros.truth.of_bag import labels_of
-
-_LAYOUT: Final = 4
-"""Of stored replays; another layout gets another number."""
-_PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
-"""Endings of the files that make a bag; labels may lie among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +95,7 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
 def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None) -> Answer:
     began_s = time.monotonic()
     found, start_ns = _labels(job)
-    place = None if job.cache is None else job.cache / f"{_key(job)}.json.gz"
+    place = None if job.cache is None else job.cache / f"{cache_key(job)}.json.gz"
     replayed = None if place is None else read_replayed(place)
     stored = replayed is not None
     if replayed is None:
@@ -152,27 +144,3 @@ def _source(file: LabelFile) -> Source:
         len(file.segments),
         tuple(file.notes),
     )
-
-
-def _arithmetic(job: Job) -> str:
-    """What the networks compute in here; a cache may be shared by machines of several kinds."""
-    if job.use == "states":
-        return ""
-    from avemo_ros.model.predictor import arithmetic_of
-
-    return arithmetic_of(job.config.model)
-
-
-def _key(job: Job) -> str:
-    """Names a replay of these files with these settings."""
-    folder = job.path if job.path.is_dir() else job.path.parent
-    files = folder.iterdir() if job.path.is_dir() else [job.path]
-    state: list[Any] = [_LAYOUT, __version__, job.weights, job.use]
-    state += [asdict(job.config), asdict(job.topics), str(job.path.resolve())]
-    state.append(_arithmetic(job))
-    state += sorted(
-        (item.name, item.stat().st_size, item.stat().st_mtime_ns)
-        for item in files
-        if item.name.endswith(_PARTS)
-    )
-    return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""A recording played through the engine."""
+"""A recording played through the engine: the live estimates, as fast as the machine can."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.seeing import Seeing, Seen
 from avemo_ros.errors import BagError
 from avemo_ros.replay.helper import HelperProcess, Looked, Source, recorded
-from avemo_ros.replay.run import USES, Replayed, SeenFaces
+from avemo_ros.replay.run import Replayed, SeenFaces
 from avemo_ros.state.estimate import Hop, Status, attended, nobody
 from avemo_ros.stopwatch import WHOLE, Stopwatch
 from avemo_ros.timing import span
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float], None]
 
+USES: Final = ("auto", "raw", "features", "states")
+"""What of a recording may be asked for; 'auto' takes the first of the others that is there."""
 RAW: Final = frozenset({Kind.PICTURES, Kind.SOUND})
 RECORDED: Final = frozenset({Kind.TRACKS, Kind.SPECTROGRAM})
 """Features that lie in the bag as such."""
@@ -34,17 +36,37 @@ _OTHER_CLOCK_NS: Final = to_ns(2.0)
 """Stamps that are this far from the times of recording, all alike, are of another clock."""
 
 
-def play(
+def replay(
     path: Path,
     config: PipelineConfig,
     *,
-    topics: Topics | None,
-    use: str,
-    processes: int,
-    progress: Progress | None,
-    helper: HelperProcess | None,
+    topics: Topics | None = None,
+    use: str = "auto",
+    processes: int = 2,
+    progress: Callable[[float], None] | None = None,
+    helper: HelperProcess | None = None,
 ) -> Replayed:
-    """See `run.replay`."""
+    """Play a recording through the streaming core by message time.
+
+    The result depends on the recording and the configuration alone: not on the number of
+    processes, the machine's load or the time of day.
+
+    Args:
+        path: of the bag.
+        config: of the core, as the live nodes'.
+        topics: which topic is which; None finds them by their types.
+        use: one of USES.
+        processes: 2 turns pictures and sound into features in a process of its own, 1 does all
+            in this one.
+        progress: called with the seconds of message time that are done.
+        helper: the process for the features where it was started already; the caller closes
+            it, and `processes` does not count.
+
+    Raises:
+        BagError: the bag cannot be read, or holds nothing of what is to be used.
+        WeightsError: the configured model is missing or damaged.
+        ConfigError: the configured device is not there.
+    """
     began = time.perf_counter()
     report = progress if progress is not None else _ignore
     if helper is None and processes > 1 and use != "states":

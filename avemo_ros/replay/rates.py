@@ -63,7 +63,7 @@ def rates(given: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
         for what cannot be told: no intervals where the groups are too few, and none of a figure
         that is the same whatever is drawn.
     """
-    said, truth = given.said, given.truth
+    said, truth = given.said, given.y_true
     counts = truth.bincount(minlength=_CLASSES).tolist()
     found: dict[str, Any] = {
         "items": len(given),
@@ -83,7 +83,7 @@ def short_rates(given: Answers) -> dict[str, float | None]:
     """`accuracy`, `ua` and `macro_f1`; None where there is nothing to judge."""
     if len(given) == 0:
         return dict.fromkeys(_RATES)
-    said, truth = given.said, given.truth
+    said, truth = given.said, given.y_true
     return {
         "accuracy": accuracy(said, truth),
         "ua": unweighted_recall(said, truth),
@@ -101,10 +101,10 @@ def calibration(given: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
     found: dict[str, Any] = dict.fromkeys(("ece", "nll", "brier", "bins", "intervals"))
     if len(told):
         shares = told.log_probabilities.exp()
-        bins = reliability(shares, told.truth)
-        found["ece"] = calibration_error(shares, told.truth)
-        found["nll"] = likelihood_loss(told.log_probabilities, told.truth)
-        found["brier"] = brier_score(shares, told.truth)
+        bins = reliability(shares, told.y_true)
+        found["ece"] = calibration_error(shares, told.y_true)
+        found["nll"] = likelihood_loss(told.log_probabilities, told.y_true)
+        found["brier"] = brier_score(shares, told.y_true)
         found["bins"] = {
             "counts": bins.counts,
             "confidence": bins.confidence,
@@ -128,7 +128,7 @@ def coverage(given: Answers, statuses: Sequence[str], bootstrap: Bootstrap) -> d
         and accuracy if all answers were claimed whose confidence is at least `threshold`.
     """
     claims = given.claimed >= 0
-    right = (given.claimed == given.truth) & claims
+    right = (given.claimed == given.y_true) & claims
     count, claimed = len(given), int(claims.sum())
     silent = [
         status for status, claim in zip(statuses, claims.tolist(), strict=True) if not claim
@@ -146,7 +146,7 @@ def coverage(given: Answers, statuses: Sequence[str], bootstrap: Bootstrap) -> d
 
 def _curve(given: Answers) -> list[dict[str, float | None]]:
     confidence = given.log_probabilities.exp().amax(1)
-    right = given.said == given.truth
+    right = given.said == given.y_true
     points = []
     for threshold in THRESHOLDS:
         kept = given.told & (confidence >= threshold)
@@ -165,7 +165,7 @@ def _intervals(
     given: Answers, bootstrap: Bootstrap, names: Sequence[str]
 ) -> dict[str, tuple[float, float] | None]:
     found = intervals(
-        given.log_probabilities, given.truth, given.groups, rounds=bootstrap.rounds
+        given.log_probabilities, given.y_true, given.groups, rounds=bootstrap.rounds
     )
     return {name: _with_spread(*found[name]) for name in names}
 
@@ -173,7 +173,7 @@ def _intervals(
 def _coverage_intervals(given: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
     names, members = np.unique(np.asarray(given.groups), return_inverse=True)
     claims = given.claimed.numpy() >= 0
-    right = claims & (given.claimed == given.truth).numpy()
+    right = claims & (given.claimed == given.y_true).numpy()
     sums = np.stack(
         [
             np.bincount(members, weights, len(names))

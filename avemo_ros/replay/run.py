@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
-from avemo_ros.config import PipelineConfig
 from avemo_ros.state.estimate import Hop
 from avemo_ros.vision.face import Box
-
-if TYPE_CHECKING:
-    from avemo_ros.bag.topics import Topics
-    from avemo_ros.replay.helper import HelperProcess
-
-USES: Final = ("auto", "raw", "features", "states")
-"""What of a recording may be asked for; 'auto' takes the first of the others that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,48 +56,3 @@ class Replayed:
     def zero_ns(self) -> int:
         """What labels and pages count from [ns]: the bag's first message, used or not."""
         return self.first_ns or self.start_ns
-
-
-def replay(
-    path: Path,
-    config: PipelineConfig,
-    *,
-    topics: Topics | None = None,
-    use: str = "auto",
-    processes: int = 2,
-    progress: Callable[[float], None] | None = None,
-    helper: HelperProcess | None = None,
-) -> Replayed:
-    """Play a recording through the streaming core by message time.
-
-    The result depends on the recording and the configuration alone: not on the number of
-    processes, the machine's load or the time of day.
-
-    Args:
-        path: of the bag.
-        config: of the core, as the live nodes'.
-        topics: which topic is which; None finds them by their types.
-        use: one of USES.
-        processes: 2 turns pictures and sound into features in a process of its own, 1 does all
-            in this one.
-        progress: called with the seconds of message time that are done.
-        helper: the process for the features where it was started already; the caller closes
-            it, and `processes` does not count.
-
-    Raises:
-        BagError: the bag cannot be read, or holds nothing of what is to be used.
-        WeightsError: the configured model is missing or damaged.
-        ConfigError: the configured device is not there.
-    """
-    # Loads NumPy's and the bag's libraries; who only reads results needs none of them.
-    from avemo_ros.replay.play import play
-
-    return play(
-        path,
-        config,
-        topics=topics,
-        use=use,
-        processes=processes,
-        progress=progress,
-        helper=helper,
-    )

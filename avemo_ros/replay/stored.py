@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from avemo_ros import __version__
 from avemo_ros.replay.run import Replayed, SeenFaces
 from avemo_ros.sink.atomic import replaced
 from avemo_ros.state.estimate import Change, EmotionEstimate, Hop, Status
 from avemo_ros.vision.face import Box
 
+if TYPE_CHECKING:
+    from avemo_ros.replay.bag_job import Job
+
+_LAYOUT: Final = 5
+"""Of stored replays; another layout gets another number."""
+_PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
+"""Endings of the files that make a bag; labels may lie among them."""
 _KINDS: Final = {
     kind.__name__: kind
     for kind in (Replayed, SeenFaces, Hop, Change, EmotionEstimate, Box, Status)
@@ -67,3 +76,27 @@ def _made(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(_made, value))
     return value
+
+
+def _arithmetic(job: Job) -> str:
+    """What the networks compute in here; a cache may be shared by machines of several kinds."""
+    if job.use == "states":
+        return ""
+    from avemo_ros.model.predictor import arithmetic_of
+
+    return arithmetic_of(job.config.model)
+
+
+def cache_key(job: Job) -> str:
+    """Names a replay of these files with these settings."""
+    folder = job.path if job.path.is_dir() else job.path.parent
+    files = folder.iterdir() if job.path.is_dir() else [job.path]
+    state: list[Any] = [_LAYOUT, __version__, job.weights, job.use]
+    state += [asdict(job.config), asdict(job.topics), str(job.path.resolve())]
+    state.append(_arithmetic(job))
+    state += sorted(
+        (item.name, item.stat().st_size, item.stat().st_mtime_ns)
+        for item in files
+        if item.name.endswith(_PARTS)
+    )
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:32]

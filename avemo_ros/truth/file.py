@@ -14,8 +14,6 @@ from avemo_ros.truth.elan import read_elan
 from avemo_ros.truth.gather import Gathered, LabelFile, Reading
 from avemo_ros.truth.table import read_table
 
-__all__ = ["READERS", "LabelFile", "find_labels", "read_labels", "together"]
-
 READERS: Final = {
     ".csv": read_table,
     ".yaml": read_document,

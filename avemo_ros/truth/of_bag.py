@@ -10,7 +10,8 @@ from avemo_ros.bag.recording import Recording
 from avemo_ros.bag.topics import Kind
 from avemo_ros.errors import LabelError
 from avemo_ros.truth.events import segments_of_events
-from avemo_ros.truth.file import LabelFile, find_labels, read_labels
+from avemo_ros.truth.file import find_labels, read_labels
+from avemo_ros.truth.gather import LabelFile
 
 
 def labels_of(
