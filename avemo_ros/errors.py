@@ -32,6 +32,10 @@ class ImageError(AvemoError):
         self.kind = kind or "picture"
 
 
+class DetectorError(AvemoError):
+    """The configured face detector failed on an image, or answered with what is no face."""
+
+
 class AudioFormatError(AvemoError):
     """Sound cannot be decoded: format, rate, channels or byte count are wrong."""
 

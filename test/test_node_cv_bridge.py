@@ -12,7 +12,10 @@ cv_bridge = pytest.importorskip("cv_bridge", reason="cv_bridge comes with ROS, o
 pytestmark = pytest.mark.ros
 
 WIDTH, HEIGHT = 32, 24
-BYTES = {"bgr8": 3, "rgb8": 3, "bgra8": 4, "rgba8": 4, "mono8": 1}
+BYTES = {"bgr8": 3, "rgb8": 3, "bgra8": 4, "rgba8": 4, "mono8": 1} | dict.fromkeys(
+    ("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8"), 1
+)
+"""Of the encodings that the cv_bridge of the wheels can read, too."""
 
 
 @pytest.mark.parametrize("encoding", BYTES)

@@ -60,6 +60,22 @@ def test_sixteen_bit_grey_keeps_its_high_byte_in_either_byte_order(order: str) -
     assert picture[:, :, 0].tolist() == [[0x00, 0x12], [0x80, 0xFF]]
 
 
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(
+    "encoding", [name for name in ENCODINGS if name.endswith("16") and name != "mono16"]
+)
+def test_sixteen_bit_colour_is_the_eight_bit_picture_of_its_high_bytes(
+    encoding: str, big: bool
+) -> None:
+    eight = encoding.replace("16", "8")
+    channels = {"bgr": 3, "rgb": 3, "bgra": 4, "rgba": 4}.get(encoding[:-2], 1)
+    values = np.random.default_rng(1).integers(0, 2**16, (6, 8 * channels), np.uint16)
+    high = (values >> 8).astype(np.uint8)
+    data = values.astype(">u2" if big else "<u2").tobytes()
+    picture = to_bgr(data, 6, 8, 16 * channels, encoding, is_bigendian=big)
+    assert np.array_equal(picture, to_bgr(high.tobytes(), 6, 8, 8 * channels, eight))
+
+
 @pytest.mark.parametrize(
     ("encoding", "order"),
     [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")],

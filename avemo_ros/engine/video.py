@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from avemo_ros.config import InputConfig, VisionConfig
-from avemo_ros.errors import ImageError
+from avemo_ros.errors import DetectorError, ImageError
 from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.timing import RateLimiter, Reporter, StampFilter, Verdict
 from avemo_ros.vision.analyzer import FaceAnalyzer
@@ -29,7 +29,7 @@ class VideoCounters:
     throttled: int = 0
     """Left out by `vision.max_rate_hz`."""
     refused: int = 0
-    """Left out because the image, not its stamp, cannot be used."""
+    """Left out because the image, not its stamp, cannot be used, or the detector failed."""
 
 
 class VideoStage:
@@ -45,6 +45,9 @@ class VideoStage:
         reporter: who hears of troubles.
         advice: see `StampFilter`.
         stopwatch: measures the stages "decode" and "vision".
+
+    Raises:
+        ConfigError: the face detector of `config` cannot be loaded.
     """
 
     def __init__(
@@ -116,20 +119,27 @@ class VideoStage:
             with self.stopwatch.measure("decode"):
                 picture = as_bgr(image() if callable(image) else image)
         except ImageError as error:
-            self.counters.refused += 1
-            self.trouble = str(error)
-            self._reporter.report(error.kind, f"{error}; left out")
+            self._refuse(error.kind, error)
             return None
         if self._restart:
             self._analyzer.reset()
             self._restart = False
         self._limiter.take(admission.stamp_ns)
-        with self.stopwatch.measure("vision"):
-            tracks = self._analyzer.process(admission.stamp_ns, picture)
+        try:
+            with self.stopwatch.measure("vision"):
+                tracks = self._analyzer.process(admission.stamp_ns, picture)
+        except DetectorError as error:
+            self._refuse("detector", error)
+            return None
         self.counters.frames += 1
         self.image = picture
         self._reporter.good()
         return tracks
+
+    def _refuse(self, kind: str, error: Exception) -> None:
+        self.counters.refused += 1
+        self.trouble = str(error)
+        self._reporter.report(kind, f"{error}; left out")
 
     def shed(self, rate_share: float, max_faces: int | None) -> None:
         """Do less: look at a share of the images that `max_rate_hz` allows, and follow fewer

@@ -14,7 +14,7 @@ from avemo_ros.clock import to_ns
 from avemo_ros.config import VisionConfig
 from avemo_ros.vision.alignment import align, eyes_of_keypoints, eyes_of_mesh, mouth_opening
 from avemo_ros.vision.assignment import assign
-from avemo_ros.vision.detector import Detection, FaceDetector
+from avemo_ros.vision.detector import Detection, make_detector
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 from avemo_ros.vision.mesh import FaceMesh, Region
 from avemo_ros.vision.picture import as_bgr
@@ -55,7 +55,7 @@ class _Face:
     points: NDArray[np.float32] | None
     """(468, 3) mesh [pixels]."""
     keypoints: NDArray[np.float32]
-    """(6, 2) of the detection that it began with [pixels]; used only without a mesh."""
+    """(3 or more, 2) of the detection that it began with [pixels]; used only without a mesh."""
 
 
 class FaceAnalyzer:
@@ -66,14 +66,17 @@ class FaceAnalyzer:
     depends on the wall clock or on threads: the same pictures and stamps give the same tracks.
 
     Args:
-        config: what to look for.
+        config: what to look for, and with which detector.
+
+    Raises:
+        ConfigError: the detector of `config` cannot be loaded.
     """
 
     def __init__(self, config: VisionConfig) -> None:
         self._config = config
         self._max_faces = config.max_faces
         faint = min(_FAINT, config.detection_confidence)
-        self._detector = FaceDetector(config.detector_range, faint)
+        self._detector = make_detector(config, faint)
         self._mesh = FaceMesh()
         self._tracker = Tracker(config.max_faces, config.track_timeout_s)
         self._known: dict[str, _Face] = {}
@@ -93,6 +96,7 @@ class FaceAnalyzer:
 
         Raises:
             ImageError: the array has another type or shape, or no pixels.
+            DetectorError: a detector of the user's own failed.
         """
         picture = as_bgr(image)
         height, width = picture.shape[:2]
@@ -216,6 +220,7 @@ class FaceAnalyzer:
 
     def _pixels(self, item: Detection) -> NDArray[np.float32]:
         """The keypoints in pixels."""
+        assert item.keypoints is not None
         return item.keypoints * np.array(self._size, np.float32)
 
     def _box(self, points: NDArray[np.float32]) -> Box:

@@ -1,13 +1,24 @@
-"""Faces in a whole picture: MediaPipe BlazeFace (Bazarevsky et al. 2019, arXiv:1907.05047)."""
+"""Faces in a whole image: BlazeFace, or a face detector of your own.
+
+BlazeFace is MediaPipe's (Bazarevsky et al. 2019, arXiv:1907.05047).  Your own detector is a
+class named in `vision.detector`; docs/extending.md shows one.
+"""
 
 from __future__ import annotations
 
+import difflib
+import importlib
+import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros.config import VisionConfig
+from avemo_ros.errors import ConfigError, DetectorError
+from avemo_ros.limits import MAX_BOX, MAX_FACES
 from avemo_ros.vision.bare_mediapipe import packet_getter
 from avemo_ros.vision.face import Box
 from avemo_ros.vision.graph import Graph, letterbox
@@ -21,9 +32,184 @@ class Detection:
     """From the brows to the chin, about a square in pixels."""
     score: float
     """0 to 1."""
-    keypoints: NDArray[np.float32]
-    """(6, 2), normalised to the picture: the person's right eye, left eye, tip of the nose,
-    middle of the mouth, right ear, left ear."""
+    keypoints: NDArray[np.float32] | None = None
+    """(3 or more, 2), x and y normalised to the image: the person's right eye, left eye and tip
+    of the nose; further points are not used.  None: not known, the head is taken as upright."""
+
+
+class FaceDetector(Protocol):
+    """What a face detector of your own has to be: a class that is made without arguments.
+
+    One object looks at one stream of images, on one thread.
+    """
+
+    def detect(self, image: NDArray[np.uint8]) -> Sequence[Detection]:
+        """Find the faces of one image.
+
+        Args:
+            image: (H, W, 3) BGR, read-only.
+
+        Returns:
+            One `Detection` for each face, in any order; empty if there is none.  Those with a
+            score below `vision.detection_confidence` are not used.
+        """
+        ...
+
+
+class Detector(Protocol):
+    """What the analysis of faces uses: `BlazeFace` or a `LoadedDetector`."""
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """The faces in a BGR image (H, W, 3), most certain first, each with keypoints."""
+        ...
+
+    def look_closer(self, image: NDArray[np.uint8], rough: Detection) -> Detection | None:
+        """Look again at a small face alone; None if there is none after all."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds; doing so twice is harmless."""
+        ...
+
+
+def make_detector(config: VisionConfig, confidence: float) -> Detector:
+    """The face detector of a configuration.
+
+    Args:
+        config: `detector` names a class of your own; empty: BlazeFace of `detector_range`.
+        confidence: least score of a face that BlazeFace gives, 0 to 1.
+
+    Raises:
+        ConfigError: the class cannot be loaded or made, or has no method `detect`.
+    """
+    if config.detector:
+        return LoadedDetector(config.detector)
+    return BlazeFace(config.detector_range, confidence)
+
+
+class LoadedDetector:
+    """A face detector of the user's own; what it answers is checked.
+
+    Args:
+        name: of its class, as 'module:Class'.
+
+    Raises:
+        ConfigError: the class cannot be loaded or made, or has no method `detect`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._detector: Any = _made(name)
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """The faces in a BGR image (H, W, 3), most certain first, each with keypoints.
+
+        Raises:
+            DetectorError: the detector raised an error, or its answer is no list of faces.
+        """
+        shown = image.view()
+        shown.flags.writeable = False
+        try:
+            answer = self._detector.detect(shown)
+            found = list(answer)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            raise DetectorError(f"face detector {self._name} failed: {text}") from error
+        checked = [self._checked(one) for one in found]
+        return sorted(checked, key=lambda one: -one.score)[:MAX_FACES]
+
+    def look_closer(
+        self,
+        image: NDArray[np.uint8],  # noqa: ARG002  it is believed as it is
+        rough: Detection,
+    ) -> Detection | None:
+        """The same detection: that boxes of small faces are rough is BlazeFace's own."""
+        return rough
+
+    def close(self) -> None:
+        """Let the detector go."""
+        self._detector = None
+
+    def _checked(self, one: Any) -> Detection:
+        """A detection with numbers for numbers, and with keypoints."""
+        if not isinstance(one, Detection) or not isinstance(one.box, Box):
+            what = one if isinstance(one, Detection) else type(one).__name__
+            raise self._wrong(what, "a list of avemo_ros.vision.detector.Detection")
+        try:
+            box = Box(*map(float, (one.box.x, one.box.y, one.box.width, one.box.height)))
+            score = float(one.score)
+        except (TypeError, ValueError) as error:
+            raise self._wrong(one, "numbers in box and score") from error
+        values = (box.x, box.y, box.width, box.height)
+        if not all(abs(value) <= MAX_BOX for value in values) or box.area <= 0:
+            raise self._wrong(
+                box, "a box normalised to the image (0 to 1), not in pixels, and not empty"
+            )
+        if not 0 <= score <= 1:
+            raise self._wrong(f"the score {score}", "a score from 0 to 1")
+        return Detection(box, score, self._keypoints(one.keypoints, box))
+
+    def _keypoints(self, given: Any, box: Box) -> NDArray[np.float32]:
+        if given is None:
+            corner, size = np.array([box.x, box.y]), np.array([box.width, box.height])
+            return (corner + _USUAL * size).astype(np.float32)
+        try:
+            points = np.asarray(given, np.float32)
+        except (TypeError, ValueError):
+            points = np.empty(0, np.float32)
+        allowed = "keypoints of shape (3 or more, 2), normalised to the image (0 to 1), or None"
+        if points.ndim != 2 or points.shape[0] < 3 or points.shape[1] != 2:
+            raise self._wrong(f"keypoints of shape {points.shape}", allowed)
+        if not (np.abs(points) <= MAX_BOX).all():
+            raise self._wrong("keypoints outside the image", allowed)
+        return points
+
+    def _wrong(self, what: object, allowed: str) -> DetectorError:
+        shown = str(what)
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+        return DetectorError(f"face detector {self._name} gave {shown}; allowed: {allowed}")
+
+
+def _made(name: str) -> Any:
+    """An object of the class 'module:Class'."""
+
+    def refused(why: str) -> ConfigError:
+        return ConfigError(
+            "vision.detector", name, f"'module:Class' of a face detector, or '' ({why})"
+        )
+
+    module_name, colon, class_name = name.partition(":")
+    if not colon or not all(part.isidentifier() for part in module_name.split(".")):
+        raise refused("it has no module, or no class after ':'")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        hint = "" if error.name != module_name else "; is its folder in PYTHONPATH?"
+        raise refused(f"no module named '{error.name}'{hint}") from error
+    except Exception as error:
+        raise refused(f"importing {module_name} failed: {_text(error)}") from error
+    kind = getattr(module, class_name, None)
+    if not inspect.isclass(kind):
+        classes = [one for one, what in vars(module).items() if inspect.isclass(what)]
+        near = difflib.get_close_matches(class_name, classes, n=1)
+        hint = f", did you mean '{near[0]}'?" if near else ""
+        raise refused(f"{module_name} has no class '{class_name}'{hint}")
+    if not callable(getattr(kind, "detect", None)):
+        raise refused(f"{class_name} has no method 'detect'")
+    try:
+        return kind()
+    except Exception as error:
+        raise refused(f"{class_name}() failed: {_text(error)}") from error
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+_SHOWN: Final = 160
+"""Characters of a detector's answer that go into a message."""
+_USUAL: Final = np.array([[0.3, 0.37], [0.7, 0.37], [0.5, 0.6]])
+"""Right eye, left eye and tip of the nose of an upright face, in shares of its box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +296,8 @@ node {{
 """
 
 
-class FaceDetector:
-    """Finds the faces of one picture, without memory of earlier ones.
+class BlazeFace:
+    """Finds the faces of one image, without memory of earlier ones.
 
     Args:
         reach: 'short' for faces within about 2 m (1.5 ms), 'full' for up to about 5 m (4 ms).
@@ -177,6 +363,7 @@ class FaceDetector:
             corner = origin + np.array([item.box.x, item.box.y]) * extent
             spread = np.array([item.box.width, item.box.height]) * extent
             if ((corner < middle / size) & (middle / size < corner + spread)).all():
+                assert item.keypoints is not None
                 return Detection(
                     box=Box(*corner.tolist(), *spread.tolist()),
                     score=item.score,

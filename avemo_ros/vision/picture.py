@@ -33,6 +33,14 @@ _ENCODINGS: Final[dict[str, tuple[int, int | None]]] = {
     "bayer_bggr8": (1, cv2.COLOR_BayerRG2BGR),
     "bayer_gbrg8": (1, cv2.COLOR_BayerGR2BGR),
     "bayer_grbg8": (1, cv2.COLOR_BayerGB2BGR),
+    "bgr16": (6, None),
+    "rgb16": (6, cv2.COLOR_RGB2BGR),
+    "bgra16": (8, cv2.COLOR_BGRA2BGR),
+    "rgba16": (8, cv2.COLOR_RGBA2BGR),
+    "bayer_rggb16": (2, cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr16": (2, cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg16": (2, cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg16": (2, cv2.COLOR_BayerGB2BGR),
 }
 _PAIRED: Final = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
 
@@ -138,10 +146,10 @@ def to_bgr(
             kind="truncated",
         )
     rows = raw[: step * height].reshape(height, step)[:, : width * depth]
-    if encoding == "mono16":
+    if encoding.endswith("16"):
         # Of two bytes the high one is the 8-bit picture.
-        rows = rows[:, 0 if is_bigendian else 1 :: 2]
-        depth = 1
+        rows = np.ascontiguousarray(rows[:, 0 if is_bigendian else 1 :: 2])
+        depth //= 2
     pixels = rows.reshape(height, width, depth) if depth > 1 else rows
     if code is None:
         return pixels
