@@ -1,391 +1,408 @@
 """Every setting of the core, with its meaning, unit and range in one place.
 
-The ROS parameters (`vision.max_faces`, `emotion.hop_s`, ...) are declared from these fields,
-so a parameter, its description and its range cannot drift from the code.  A configuration is
-validated when it is made; afterwards it is trusted.
+The ROS parameters (`vision.max_faces`, `emotion.hop_s`, ...) are declared from these fields, so
+a parameter, its description and its range cannot drift from the code (`settings.py` says how).
 """
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal
+
+from pydantic import Field, model_validator
 
 from avemo_ros.errors import ConfigError
+from avemo_ros.settings import SettingGroups, Settings
 
-
-def setting(
-    default: Any,
-    description: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] | None = None,
-) -> Any:
-    """A dataclass field that carries its description and allowed values."""
-    metadata = {"description": description, "low": low, "high": high, "choices": choices}
-    return field(default=default, metadata=metadata)
-
-
-class Validated:
-    """Checks every `setting` of a dataclass when an instance is made."""
-
-    _group = ""
-
-    def __post_init__(self) -> None:
-        for item in fields(self):  # type: ignore[arg-type]
-            if "description" not in item.metadata:
-                continue
-            object.__setattr__(self, item.name, self._checked(item, getattr(self, item.name)))
-
-    def _checked(self, item: Any, value: object) -> object:
-        name = f"{self._group}.{item.name}" if self._group else item.name
-        meta = item.metadata
-        kind = type(item.default)
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind:
-            raise ConfigError(name, value, f"a value of type {kind.__name__}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(name, value, "a finite number")
-        if meta["choices"] is not None and value not in meta["choices"]:
-            raise ConfigError(name, value, " | ".join(meta["choices"]))
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            low, high = meta["low"], meta["high"]
-            if (low is not None and value < low) or (high is not None and value > high):
-                raise ConfigError(name, value, f"{low} to {high}")
-        return value
-
-
-STAMPS: Final = ("header", "arrival")
+Stamps = Literal["header", "arrival"]
 """Where the time of an input comes from."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputConfig(Validated):
+class InputConfig(Settings):
     """Which stamps of images and sound are believed; for every way in.
 
     The parameters have no group: `max_input_age_s`, `image_stamps`, `audio_stamps`.
     """
 
-    max_input_age_s: float = setting(
+    max_input_age_s: float = Field(
         5.0,
-        "Input whose stamp is older than this when it arrives is left out [s]; 0 accepts any "
-        "stamp, e.g. of a bag that is played without /clock.",
-        low=0.0,
-        high=1e9,
+        ge=0.0,
+        le=1e9,
+        description=(
+            "Input whose stamp is older than this when it arrives is left out [s]; 0 accepts "
+            "any stamp, e.g. of a bag that is played without /clock."
+        ),
     )
-    image_stamps: str = setting(
+    image_stamps: Stamps = Field(
         "header",
-        "Time of an image: 'header' is the stamp in its header; 'arrival' is when it came, for "
-        "a driver that does not stamp or uses another clock (seconds since boot).",
-        choices=STAMPS,
+        description=(
+            "Time of an image: 'header' is the stamp in its header; 'arrival' is when it came, "
+            "for a driver that does not stamp or uses another clock (seconds since boot)."
+        ),
     )
-    audio_stamps: str = setting(
+    audio_stamps: Stamps = Field(
         "header",
-        "Time of sound: 'header' is the stamp in its header; 'arrival' is when it came, freed "
-        "of jitter by the count of samples.",
-        choices=STAMPS,
+        description=(
+            "Time of sound: 'header' is the stamp in its header; 'arrival' is when it came, "
+            "freed of jitter by the count of samples."
+        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class VisionConfig(Validated):
+class VisionConfig(Settings, group="vision"):
     """From a picture to face tracks."""
 
-    _group = "vision"
-
-    max_faces: int = setting(4, "Faces followed at the same time.", low=1, high=16)
-    detector_range: str = setting(
+    max_faces: int = Field(4, ge=1, le=16, description="Faces followed at the same time.")
+    detector_range: Literal["short", "full"] = Field(
         "full",
-        "BlazeFace model: 'short' for faces within about 1.4 m of a camera with a 60 degree "
-        "lens (cheaper), 'full' for up to about 3.7 m.",
-        choices=("short", "full"),
+        description=(
+            "BlazeFace model: 'short' for faces within about 1.4 m of a camera with a 60 "
+            "degree lens (cheaper), 'full' for up to about 3.7 m."
+        ),
     )
-    detector: str = setting(
+    detector: str = Field(
         "",
-        "Your own face detector instead of BlazeFace, as 'module:Class'; see "
-        "docs/extending.md.",
+        description=(
+            "Your own face detector instead of BlazeFace, as 'module:Class'; see "
+            "docs/extending.md."
+        ),
     )
-    detection_confidence: float = setting(
+    detection_confidence: float = Field(
         0.5,
-        "Least detector score of a face; raise it when things are taken for faces.",
-        low=0.05,
-        high=0.99,
+        ge=0.05,
+        le=0.99,
+        description="Least detector score of a face; raise it when things are taken for faces.",
     )
-    track_timeout_s: float = setting(
+    track_timeout_s: float = Field(
         0.7,
-        "An id ends, and a face is out of view, when it was not found for this long [s]; an id "
-        "is never given again.  Where images come more slowly than that, a face may be missed "
-        "for two and a half of their intervals.",
-        low=0.05,
-        high=5.0,
+        ge=0.05,
+        le=5.0,
+        description=(
+            "An id ends, and a face is out of view, when it was not found for this long [s]; "
+            "an id is never given again.  Where images come more slowly than that, a face may "
+            "be missed for two and a half of their intervals."
+        ),
     )
-    crop_size: int = setting(
-        96, "Side of the aligned grey face crop [pixels].", low=48, high=256
+    crop_size: int = Field(
+        96, ge=48, le=256, description="Side of the aligned grey face crop [pixels]."
     )
-    max_rate_hz: float = setting(
+    max_rate_hz: float = Field(
         15.0,
-        "At most this many pictures a second are looked at, by their stamps [Hz]; lower saves "
-        "processor time and follows fast faces less surely.",
-        low=1.0,
-        high=240.0,
+        ge=1.0,
+        le=240.0,
+        description=(
+            "At most this many pictures a second are looked at, by their stamps [Hz]; lower "
+            "saves processor time and follows fast faces less surely."
+        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class AudioConfig(Validated):
+class AudioConfig(Settings, group="audio"):
     """From sound to spectrogram chunks.  Inside, sound is 16 kHz mono."""
 
-    _group = "audio"
-
-    chunk_s: float = setting(
+    chunk_s: float = Field(
         0.03,
-        "Spectrogram columns are passed on when this much new sound is there [s]; lower is "
-        "less delay and more messages.",
-        low=0.01,
-        high=0.5,
+        ge=0.01,
+        le=0.5,
+        description=(
+            "Spectrogram columns are passed on when this much new sound is there [s]; lower is "
+            "less delay and more messages."
+        ),
     )
-    level_floor_dbfs: float = setting(
+    level_floor_dbfs: float = Field(
         -60.0,
-        "Sound quieter than this never counts as speech [dB of full scale]; digital silence "
-        "is silence whatever the speech detector says.",
-        low=-96.0,
-        high=0.0,
+        ge=-96.0,
+        le=0.0,
+        description=(
+            "Sound quieter than this never counts as speech [dB of full scale]; digital "
+            "silence is silence whatever the speech detector says."
+        ),
     )
-    channel: int = setting(
+    channel: int = Field(
         -1,
-        "Channel of the source that is heard, from 0; -1 mixes all of them, those of opposite "
-        "polarity turned around.  Microphones with a processed channel, or one that holds what "
-        "the loudspeaker plays, need it.  A source without the channel is not heard.",
-        low=-1,
-        high=63,
+        ge=-1,
+        le=63,
+        description=(
+            "Channel of the source that is heard, from 0; -1 mixes all of them, those of "
+            "opposite polarity turned around.  Microphones with a processed channel, or one "
+            "that holds what the loudspeaker plays, need it.  A source without the channel is "
+            "not heard."
+        ),
     )
-    gap_tolerance_s: float = setting(
+    gap_tolerance_s: float = Field(
         0.05,
-        "Sound whose stamps stray this far from the count of samples may be lost or repeated "
-        "[s]; it counts as lost when the count has not begun to catch up after 0.15 s of sound "
-        "(or this long), so sources that stamp on arrival need no more.",
-        low=0.005,
-        high=1.0,
+        ge=0.005,
+        le=1.0,
+        description=(
+            "Sound whose stamps stray this far from the count of samples may be lost or "
+            "repeated [s]; it counts as lost when the count has not begun to catch up after "
+            "0.15 s of sound (or this long), so sources that stamp on arrival need no more."
+        ),
     )
-    max_gap_s: float = setting(
+    max_gap_s: float = Field(
         1.0,
-        "Lost sound up to this long is filled with silence and flagged; more starts the "
-        "stream anew [s].",
-        low=0.0,
-        high=10.0,
+        ge=0.0,
+        le=10.0,
+        description=(
+            "Lost sound up to this long is filled with silence and flagged; more starts the "
+            "stream anew [s]."
+        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EmotionConfig(Validated):
+class EmotionConfig(Settings, group="emotion"):
     """From face tracks and spectrogram chunks to emotion estimates."""
 
-    _group = "emotion"
-
-    hop_s: float = setting(
+    hop_s: float = Field(
         0.1,
-        "One estimate in each period of this length [s of sensor time], made when an image was "
-        "looked at, and by the sound where no images come; at 15 images a second and 0.1 s "
-        "estimates are 67 and 133 ms apart.",
-        low=0.03,
-        high=2.0,
+        ge=0.03,
+        le=2.0,
+        description=(
+            "One estimate in each period of this length [s of sensor time], made when an image "
+            "was looked at, and by the sound where no images come; at 15 images a second and "
+            "0.1 s estimates are 67 and 133 ms apart."
+        ),
     )
-    window_s: float = setting(
+    window_s: float = Field(
         3.0,
-        "Face and voice of this long before the estimate are used [s]; longer is steadier "
-        "and slower.",
-        low=1.0,
-        high=10.0,
+        ge=1.0,
+        le=10.0,
+        description=(
+            "Face and voice of this long before the estimate are used [s]; longer is steadier "
+            "and slower."
+        ),
     )
-    audio_lag_s: float = setting(
+    audio_lag_s: float = Field(
         0.1,
-        "The voice's window ends this long before the estimate [s], so that no image waits for "
-        "its sound; where sound usually comes later than that, it ends by so much earlier.",
-        low=0.0,
-        high=1.0,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "The voice's window ends this long before the estimate [s], so that no image waits "
+            "for its sound; where sound usually comes later than that, it ends by so much "
+            "earlier."
+        ),
     )
-    warm_up_s: float = setting(
-        1.0, "No claim before a person was observed for this long [s].", low=0.3, high=10.0
+    warm_up_s: float = Field(
+        1.0,
+        ge=0.3,
+        le=10.0,
+        description="No claim before a person was observed for this long [s].",
     )
-    max_wait_s: float = setting(
+    max_wait_s: float = Field(
         0.2,
-        "An estimate waits this long for sound that is later than usual, and sound for an "
-        "image that is, before it does without [s of sensor time].",
-        low=0.0,
-        high=2.0,
+        ge=0.0,
+        le=2.0,
+        description=(
+            "An estimate waits this long for sound that is later than usual, and sound for an "
+            "image that is, before it does without [s of sensor time]."
+        ),
     )
-    stale_after_s: float = setting(
-        1.0, "Input older than this is stale: the state says so [s].", low=0.2, high=30.0
+    stale_after_s: float = Field(
+        1.0,
+        ge=0.2,
+        le=30.0,
+        description="Input older than this is stale: the state says so [s].",
     )
-    latency_budget_s: float = setting(
+    latency_budget_s: float = Field(
         0.15,
-        "A live system that needs longer than this from the arrival of an image to the "
-        "estimate sheds work: frame rate first, then voice rate, then the smallest faces [s].",
-        low=0.02,
-        high=5.0,
+        ge=0.02,
+        le=5.0,
+        description=(
+            "A live system that needs longer than this from the arrival of an image to the "
+            "estimate sheds work: frame rate first, then voice rate, then the smallest faces "
+            "[s]."
+        ),
     )
-    min_confidence: float = setting(
+    min_confidence: float = Field(
         0.35,
-        "Below this calibrated confidence the label is 'unknown' (status UNCERTAIN).",
-        low=0.0,
-        high=1.0,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "Below this calibrated confidence the label is 'unknown' (status UNCERTAIN)."
+        ),
     )
-    min_face_quality: float = setting(
+    min_face_quality: float = Field(
         0.3,
-        "Frames whose face quality (size, blur, pose) is below this are not looked at.",
-        low=0.0,
-        high=1.0,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "Frames whose face quality (size, blur, pose) is below this are not looked at."
+        ),
     )
-    min_face_s: float = setting(
-        0.3, "Least time of usable face within the window [s].", low=0.0, high=10.0
+    min_face_s: float = Field(
+        0.3, ge=0.0, le=10.0, description="Least time of usable face within the window [s]."
     )
-    speech_threshold: float = setting(
-        0.5, "Speech probability from which sound counts as speech.", low=0.0, high=1.0
+    speech_threshold: float = Field(
+        0.5, ge=0.0, le=1.0, description="Speech probability from which sound counts as speech."
     )
-    min_speech_s: float = setting(
+    min_speech_s: float = Field(
         0.6,
-        "Least time of speech within the window for the voice to count [s].",
-        low=0.0,
-        high=10.0,
+        ge=0.0,
+        le=10.0,
+        description="Least time of speech within the window for the voice to count [s].",
     )
-    face_rate_hz: float = setting(
+    face_rate_hz: float = Field(
         15.0,
-        "At most this many frames a second and face go through the face network [Hz]; "
-        "lower saves processor time.",
-        low=1.0,
-        high=120.0,
+        ge=1.0,
+        le=120.0,
+        description=(
+            "At most this many frames a second and face go through the face network [Hz]; "
+            "lower saves processor time."
+        ),
     )
-    voice_rate_hz: float = setting(
+    voice_rate_hz: float = Field(
         5.0,
-        "At most this often a second the speech network hears the window [Hz]; estimates in "
-        "between use what it heard last, so a voice counts up to 1 / voice_rate_hz later.  "
-        "Lower saves processor time.",
-        low=0.5,
-        high=50.0,
+        ge=0.5,
+        le=50.0,
+        description=(
+            "At most this often a second the speech network hears the window [Hz]; estimates "
+            "in between use what it heard last, so a voice counts up to 1 / voice_rate_hz "
+            "later.  Lower saves processor time."
+        ),
     )
-    min_mouth_motion: float = setting(
+    min_mouth_motion: float = Field(
         0.015,
-        "A mouth moves when its opening varies by this much (standard deviation, in eye "
-        "distances).",
-        low=0.0,
-        high=1.0,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "A mouth moves when its opening varies by this much (standard deviation, in eye "
+            "distances)."
+        ),
     )
-    attribution: str = setting(
+    attribution: Literal["mouth", "single"] = Field(
         "mouth",
-        "Whose voice it is: 'mouth' asks for a mouth that moves while speech is heard; "
-        "'single' gives the voice to the only face in view without asking.",
-        choices=("mouth", "single"),
+        description=(
+            "Whose voice it is: 'mouth' asks for a mouth that moves while speech is heard; "
+            "'single' gives the voice to the only face in view without asking."
+        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ModelConfig(Validated):
+class ModelConfig(Settings, group="model"):
     """Which weights, and where they run."""
 
-    _group = "model"
-
-    weights: str = setting(
+    weights: str = Field(
         "",
-        "Released model by name or path of a .safetensors file; empty: the default of "
-        "models/index.json.",
+        description=(
+            "Released model by name or path of a .safetensors file; empty: the default of "
+            "models/index.json."
+        ),
     )
-    device: str = setting(
-        "cpu",
-        "Where the network runs; 'auto' takes a GPU if there is one.",
-        choices=("cpu", "cuda", "auto"),
+    device: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu", description="Where the network runs; 'auto' takes a GPU if there is one."
     )
-    threads: int = setting(
-        1, "CPU threads of the network; 1 leaves the other cores to the robot.", low=1, high=64
+    threads: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="CPU threads of the network; 1 leaves the other cores to the robot.",
     )
-    runtime: str = setting(
+    runtime: Literal["auto", "onnxruntime", "torch"] = Field(
         "auto",
-        "What runs the network: 'onnxruntime' needs the model's ONNX files beside its weights, "
-        "and a CPU; 'torch' runs every model anywhere; 'auto' takes ONNX Runtime where it can.",
-        choices=("auto", "onnxruntime", "torch"),
+        description=(
+            "What runs the network: 'onnxruntime' needs the model's ONNX files beside its "
+            "weights, and a CPU; 'torch' runs every model anywhere; 'auto' takes ONNX Runtime "
+            "where it can."
+        ),
     )
-    precision: str = setting(
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        "Arithmetic of the convolutions: 'float32' answers alike on every machine; 'bfloat16' "
-        "is PyTorch's, faster there on a CPU with matrix tiles (AMX) and on AMD's from Zen 4 "
-        "on, and moves probabilities by up to about 0.02; 'auto' takes it with PyTorch on "
-        "these CPUs, and float32 elsewhere.",
-        choices=("auto", "float32", "bfloat16"),
+        description=(
+            "Arithmetic of the convolutions: 'float32' answers alike on every machine; "
+            "'bfloat16' is PyTorch's, faster there on a CPU with matrix tiles (AMX) and on "
+            "AMD's from Zen 4 on, and moves probabilities by up to about 0.02; 'auto' takes it "
+            "with PyTorch on these CPUs, and float32 elsewhere."
+        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SteadyConfig(Validated):
+class SteadyConfig(Settings, group="steady"):
     """From estimates to steady states and their memory."""
 
-    _group = "steady"
-
-    time_constant_s: float = setting(
+    time_constant_s: float = Field(
         2.0,
-        "Log-probabilities are smoothed with this time constant [s]; longer is steadier and "
-        "slower to follow a change.",
-        low=0.0,
-        high=30.0,
+        ge=0.0,
+        le=30.0,
+        description=(
+            "Log-probabilities are smoothed with this time constant [s]; longer is steadier "
+            "and slower to follow a change."
+        ),
     )
-    enter_confidence: float = setting(
+    enter_confidence: float = Field(
         0.5,
-        "A label has to reach this smoothed probability to become the steady one.",
-        low=0.0,
-        high=1.0,
+        ge=0.0,
+        le=1.0,
+        description="A label has to reach this smoothed probability to become the steady one.",
     )
-    leave_confidence: float = setting(
+    leave_confidence: float = Field(
         0.35,
-        "A steady label that stays below this for steady.leave_s becomes unknown; keep it "
-        "below steady.enter_confidence.",
-        low=0.0,
-        high=1.0,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "A steady label that stays below this for steady.leave_s becomes unknown; keep it "
+            "below steady.enter_confidence."
+        ),
     )
-    leave_s: float = setting(
+    leave_s: float = Field(
         2.0,
-        "A steady label below steady.leave_confidence is given up after this long [s of "
-        "observed time]; shorter than a change takes, changes go by way of unknown.",
-        low=0.0,
-        high=60.0,
+        ge=0.0,
+        le=60.0,
+        description=(
+            "A steady label below steady.leave_confidence is given up after this long [s of "
+            "observed time]; shorter than a change takes, changes go by way of unknown."
+        ),
     )
-    min_lead: float = setting(
+    min_lead: float = Field(
         0.15,
-        "A label has to lead the next one by this much to become the steady one.",
-        low=0.0,
-        high=1.0,
+        ge=0.0,
+        le=1.0,
+        description="A label has to lead the next one by this much to become the steady one.",
     )
-    debounce_s: float = setting(
+    debounce_s: float = Field(
         0.5,
-        "A change has to hold for this long before it counts [s of observed time].",
-        low=0.0,
-        high=10.0,
+        ge=0.0,
+        le=10.0,
+        description="A change has to hold for this long before it counts [s of observed time].",
     )
-    forget_s: float = setting(
+    forget_s: float = Field(
         3.0,
-        "Without a distribution (nobody in view, face not readable) a steady state is held for "
-        "this long and then unknown [s].",
-        low=0.0,
-        high=60.0,
+        ge=0.0,
+        le=60.0,
+        description=(
+            "Without a distribution (nobody in view, face not readable) a steady state is held "
+            "for this long and then unknown [s]."
+        ),
     )
-    memory_s: float = setting(
+    memory_s: float = Field(
         60.0,
-        "Estimates of this long are kept for questions about the past [s], in RAM only.",
-        low=1.0,
-        high=600.0,
+        ge=1.0,
+        le=600.0,
+        description=(
+            "Estimates of this long are kept for questions about the past [s], in RAM only."
+        ),
     )
-    max_people: int = setting(
+    max_people: int = Field(
         16,
-        "People whose last state is kept; beyond it whoever was seen longest ago is forgotten.",
-        low=1,
-        high=256,
+        ge=1,
+        le=256,
+        description=(
+            "People whose last state is kept; beyond it whoever was seen longest ago is "
+            "forgotten."
+        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineConfig:
+RETIRED: Final = {
+    "emotion.face_hold_s": "no value any more: vision.track_timeout_s says how long a face may "
+    "be missed; take it out",
+}
+"""Parameters of earlier versions, and what to write instead."""
+
+
+class PipelineConfig(SettingGroups):
     """The whole core's configuration."""
+
+    retired: ClassVar[Mapping[str, str]] = RETIRED
 
     input: InputConfig = InputConfig()
     vision: VisionConfig = VisionConfig()
@@ -394,8 +411,8 @@ class PipelineConfig:
     model: ModelConfig = ModelConfig()
     steady: SteadyConfig = SteadyConfig()
 
-    def __post_init__(self) -> None:
-        """Refuse pairs of values that contradict each other."""
+    @model_validator(mode="after")
+    def _go_together(self) -> PipelineConfig:
         vision, emotion, steady = self.vision, self.emotion, self.steady
         # A frame counts for 0.2 s at most, see state/history.py.
         watched_s = emotion.window_s * min(1.0, 0.2 * vision.max_rate_hz)
@@ -412,51 +429,4 @@ class PipelineConfig:
             if value > at_most:
                 allows = " allow" if " " in other else ""
                 raise ConfigError(name, value, f"at most {other}{allows} ({at_most:g})")
-
-    @classmethod
-    def from_flat(cls, values: Mapping[str, object]) -> PipelineConfig:
-        """From parameter names and values, e.g. `{"emotion.hop_s": 0.2}`.
-
-        Raises:
-            ConfigError: a name is unknown or a value is not allowed.
-        """
-        groups: dict[str, dict[str, object]] = {item.name: {} for item in fields(cls)}
-        places = {name: (group, item.name) for group, name, item in cls._all()}
-        for name, value in values.items():
-            if name in RETIRED:
-                raise ConfigError(name, value, RETIRED[name])
-            if name not in places:
-                near = difflib.get_close_matches(name, places, n=1, cutoff=0.6)
-                names = f"'{near[0]}'" if near else ", ".join(sorted(places))
-                raise ConfigError(name, value, f"no parameter of this name here, but {names}")
-            group, key = places[name]
-            groups[group][key] = value
-        kinds: dict[str, Any] = {item.name: type(item.default) for item in fields(cls)}
-        return cls(**{group: kinds[group](**given) for group, given in groups.items()})
-
-    def flat(self) -> dict[str, Any]:
-        """Every parameter by name, as `from_flat` takes them."""
-        return {
-            name: getattr(getattr(self, group), item.name) for group, name, item in self._all()
-        }
-
-    @classmethod
-    def settings(cls) -> Iterator[tuple[str, Any]]:
-        """Every parameter as (dotted name, dataclass field with description and range)."""
-        for _, name, item in cls._all():
-            yield name, item
-
-    @classmethod
-    def _all(cls) -> Iterator[tuple[str, str, Any]]:
-        """Group, parameter name and field of every setting."""
-        for group in fields(cls):
-            prefix = "" if group.name == "input" else f"{group.name}."
-            for item in fields(type(group.default)):  # type: ignore[arg-type]
-                yield group.name, f"{prefix}{item.name}", item
-
-
-RETIRED: Final = {
-    "emotion.face_hold_s": "no value any more: vision.track_timeout_s says how long a face may "
-    "be missed; take it out",
-}
-"""Parameters of earlier versions, and what to write instead."""
+        return self

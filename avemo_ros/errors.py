@@ -15,6 +15,8 @@ class ConfigError(AvemoError, ValueError):
         self.name = name
         self.value = value
         self.allowed = allowed
+        self.place: tuple[str | int, ...] = (name,)
+        """Where it stands within what was read."""
 
 
 class ImageError(AvemoError):

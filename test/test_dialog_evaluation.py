@@ -229,7 +229,7 @@ def test_the_measure_finds_a_claim_that_the_limits_let_through(setup: Setup) -> 
     # Limits that allow everything: the measure goes by those that are asked for.
     feeling = Feeling(0.0, "sad", 0.6, 0.0)
     script = Scenario("dim", "Dim", 20.0, (Line(15.0, "I went for a walk."),), (feeling,))
-    lax = replace(setup.config, min_confidence=0.0, high_confidence=0.0, name_confidence=0.0)
+    lax = setup.config.replace(min_confidence=0.0, high_confidence=0.0, name_confidence=0.0)
     strict = DialogConfig()
     talk = converse(script, replace(setup, config=lax, back_end=_Bold()))
     said = talk.turns[0].turn

@@ -117,7 +117,7 @@ def test_a_label_needs_more_to_become_steady_than_to_stay_so() -> None:
 
 
 def test_a_label_that_leads_by_too_little_is_not_taken() -> None:
-    states = SteadyStates(dataclasses.replace(AT_ONCE, enter_confidence=0.4, min_lead=0.15))
+    states = SteadyStates(AT_ONCE.replace(enter_confidence=0.4, min_lead=0.15))
     close = [0.0] * 7
     close[EMOTIONS.index("happy")], close[EMOTIONS.index("surprise")] = 0.55, 0.45
     clear = [0.0] * 7
@@ -144,7 +144,7 @@ def test_a_change_tells_who_what_and_how_long_the_former_lasted() -> None:
 
 
 def test_a_change_that_does_not_hold_is_not_told() -> None:
-    states = SteadyStates(dataclasses.replace(AT_ONCE, debounce_s=0.5))
+    states = SteadyStates(AT_ONCE.replace(debounce_s=0.5))
     played(states, *of_one("happy", 0.0, 2.0))
     assert played(states, *of_one("sad", 2.0, 2.5)) == []
     assert played(states, *of_one("happy", 2.5, 3.0)) == []
@@ -162,7 +162,7 @@ def test_a_change_from_one_label_to_another_does_not_go_by_way_of_unknown(
 
 
 def test_a_label_that_nothing_follows_is_given_up() -> None:
-    states = SteadyStates(dataclasses.replace(BRISK, leave_s=2.0))
+    states = SteadyStates(BRISK.replace(leave_s=2.0))
     played(states, *of_one("happy", 0.0, 5.0))
     (change,) = played(states, *of_one("sad", 5.0, 10.0, confidence=0.3))
     assert (change.previous, change.label) == ("happy", UNKNOWN)
@@ -183,7 +183,7 @@ def test_labels_that_flicker_from_hop_to_hop_give_no_change() -> None:
 
 @pytest.mark.parametrize("status", [Status.LOW_QUALITY, Status.WARMING_UP])
 def test_without_a_distribution_a_state_is_held_and_then_unknown(status: Status) -> None:
-    states = SteadyStates(dataclasses.replace(BRISK, forget_s=2.0))
+    states = SteadyStates(BRISK.replace(forget_s=2.0))
     played(states, *of_one("happy", 0.0, 3.0))
     assert played(states, *of_one(UNKNOWN, 3.0, 5.0, status=status)) == []
     (change,) = played(states, *of_one(UNKNOWN, 5.0, 6.0, status=status))
@@ -192,7 +192,7 @@ def test_without_a_distribution_a_state_is_held_and_then_unknown(status: Status)
 
 
 def test_who_has_left_is_held_then_unknown_and_still_asked_for() -> None:
-    states = SteadyStates(dataclasses.replace(BRISK, forget_s=2.0))
+    states = SteadyStates(BRISK.replace(forget_s=2.0))
     played(states, *of_one("happy", 0.0, 3.0))
     assert played(states, *[hop(t=3.0 + step / 10) for step in range(1, 20)]) == []
     for name in ("f1", "p1", ""):
@@ -286,7 +286,7 @@ def test_a_clock_that_jumps_back_makes_everyone_new() -> None:
 
 
 def test_the_number_of_people_is_bounded_and_who_is_dropped_is_told() -> None:
-    states = SteadyStates(dataclasses.replace(BRISK, max_people=3, forget_s=60.0))
+    states = SteadyStates(BRISK.replace(max_people=3, forget_s=60.0))
     changes = []
     for number in range(6):
         face, start = f"f{number}", 2.0 * number

@@ -12,7 +12,6 @@ from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.train.batches import Sampler
 from avemo_ros.train.config import TrainConfig
-from avemo_ros.train.config_file import from_mapping
 from avemo_ros.train.face_bank import FaceBank, one_of_each_part
 from avemo_ros.train.lesson import Lesson, drop_modality
 from avemo_ros.train.loop import Chance
@@ -59,7 +58,7 @@ def config(names: dict[str, float], **more: Any) -> TrainConfig:
     }
     for group, values in more.items():
         given[group] = {**given[group], **values}
-    return from_mapping(given)
+    return TrainConfig.from_mapping(given)
 
 
 def sampler(

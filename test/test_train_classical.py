@@ -17,7 +17,6 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.classical import train_classical
 from avemo_ros.train.config import TrainConfig
-from avemo_ros.train.config_file import from_mapping
 from avemo_ros.train.people import of_fold
 from avemo_ros.train.run import Place
 from avemo_ros.train.svm import train_svm
@@ -36,7 +35,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(tree: Path, model: dict, **data: object) -> TrainConfig:
-    return from_mapping(
+    return TrainConfig.from_mapping(
         {
             "name": "made-1",
             "model": model,

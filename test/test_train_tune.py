@@ -9,7 +9,8 @@ from made_units import make_tree
 
 from avemo_ros.cli.main import main
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.train.config_file import dump, from_mapping, load_config
+from avemo_ros.train.config import TrainConfig
+from avemo_ros.train.config_file import dump, load_config
 from avemo_ros.train.space import Choices, Range, read_tune
 from avemo_ros.train.trial import Figures, TrialError, Watch
 from avemo_ros.train.tune import Plan, Result, search, value_of
@@ -25,7 +26,9 @@ SPACE = {
 
 def base(epochs: int = 4) -> str:
     model = {"kind": "au_svm"}
-    return dump(from_mapping({"name": "x", "model": model, "training": {"epochs": epochs}}))
+    return dump(
+        TrainConfig.from_mapping({"name": "x", "model": model, "training": {"epochs": epochs}})
+    )
 
 
 def plan(trials: int, **options: object) -> Plan:
@@ -152,7 +155,7 @@ def test_a_range_that_a_setting_has_not_is_refused_before_the_first_trial(
         ("training.colour", Range(0.0, 2.0)),
         ("model.kernel", Choices(('"rbf"', '"poly"'))),
     ):
-        made = dump(from_mapping({"name": "made", "model": {"kind": "au_svm"}}))
+        made = dump(TrainConfig.from_mapping({"name": "made", "model": {"kind": "au_svm"}}))
         with pytest.raises(ConfigError, match=name.replace(".", r"\.")):
             search(Plan(made, {name: one}), tmp_path / name, curves)
     assert curves.calls == 0
@@ -160,9 +163,9 @@ def test_a_range_that_a_setting_has_not_is_refused_before_the_first_trial(
 
 def test_the_figure_is_that_of_the_weights_that_are_kept() -> None:
     history = [{"ua": 0.5, "nll": 1.0}, {"ua": 0.7, "nll": 1.2}, {"ua": 0.6, "nll": 0.9}]
-    last = from_mapping({})
+    last = TrainConfig.from_mapping({})
     assert value_of(history, last, "ua") == 0.6
-    patient = from_mapping({"training": {"patience": 2}})
+    patient = TrainConfig.from_mapping({"training": {"patience": 2}})
     assert value_of(history, patient, "ua") == 0.7
     assert value_of(history, patient, "nll") == 1.2
     with pytest.raises(DataError, match="holds nothing out"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -157,7 +157,7 @@ class _Features:
         self._writer = writer
         findings = Findings()
         # Every picture: what reads the bag has its own limits.
-        vision = replace(config.vision, max_rate_hz=_EVERY_HZ)
+        vision = config.vision.replace(max_rate_hz=_EVERY_HZ)
         self._video = VideoStage(vision, config.input, findings.of("images"))
         self._audio = AudioStage(config.audio, config.input, findings.of("sound"))
 

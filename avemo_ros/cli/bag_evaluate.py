@@ -16,7 +16,7 @@ from avemo_ros.cli.bag_bar import Bar
 from avemo_ros.cli.bag_summary import summary
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
-from avemo_ros.cli.settings import read_config
+from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.replay.evaluation import NothingScoredError, evaluate
 from avemo_ros.replay.figures import FIGURES
@@ -156,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
     settings = list(args.settings)
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
-    config = read_config(args.config, settings)
+    config = PipelineConfig.read(args.config, settings)
     request = Request(
         bags=tuple(find_bags(args.bags)),
         labels=tuple(args.labels),

@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from avemo_ros.bag.from_clips import Clip, ClipBag, Extent, Form
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
-from avemo_ros.cli.options import read_options
-from avemo_ros.cli.settings import read_config
+from avemo_ros.config import PipelineConfig
 from avemo_ros.data.clip_names import MARK, mark_of, marks_in, names_by_key, names_of
 from avemo_ros.data.files import PICTURES
 from avemo_ros.data.item import Item
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError, SourceError
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.settings import read_options
 from avemo_ros.sink.atomic import OutputError, replaced
 from avemo_ros.truth.segment import Segment
 from avemo_ros.truth.table import labels_text
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         args.compression,
         _JPEG_QUALITY if args.jpeg else 0,
         args.size,
-        read_config(args.config, []) if args.features else None,
+        PipelineConfig.read(args.config) if args.features else None,
     )
     places = _places(items, args)
     try:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.cli.late import LateParser
-from avemo_ros.cli.options import read_options
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.data.check import as_json, check, report
 from avemo_ros.data.dataset import DataSet
 from avemo_ros.data.mapping import label_of
 from avemo_ros.data.registry import DATASETS, find_dataset
 from avemo_ros.labels import SPEECH_CLASSES, WORDS
+from avemo_ros.settings import read_options
 
 DONE: Final = 0
 DIFFERS: Final = 1

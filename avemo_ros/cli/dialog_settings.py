@@ -4,49 +4,36 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
-from avemo_ros.cli.settings import read_values
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.back_end import BackEnd
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.evaluation import Setup
 from avemo_ros.dialog.strategy import StrategyTable
-from avemo_ros.errors import ConfigError
+from avemo_ros.settings import SettingGroups, read_values
 
 
-@dataclass(frozen=True, slots=True)
-class DialogSettings:
+class DialogSettings(SettingGroups):
     """The parameters of the dialog by group, as the node has them."""
 
-    dialog: DialogConfig
-    steady: SteadyConfig
-    endpoint: EndpointConfig
+    dialog: DialogConfig = DialogConfig()
+    steady: SteadyConfig = SteadyConfig()
+    endpoint: EndpointConfig = EndpointConfig()
 
     @classmethod
     def from_flat(cls, values: Mapping[str, object]) -> DialogSettings:
-        """From parameter names and values, e.g. `{"dialog.min_confidence": 0.5}`.
+        """As for all groups, but the value of an unknown name is not shown.
+
+        It may be a key, given by mistake.
 
         Raises:
             ConfigError: a name is unknown or a value is not allowed.
         """
-        kinds: dict[str, Any] = {
-            "dialog": DialogConfig,
-            "steady": SteadyConfig,
-            "endpoint": EndpointConfig,
-        }
-        known = [f"{group}.{item.name}" for group in kinds for item in fields(kinds[group])]
-        groups: dict[str, dict[str, object]] = {group: {} for group in kinds}
-        for name, value in values.items():
-            if name not in known:
-                # It may hold a key, given by mistake.
-                raise ConfigError(name, "...", f"one of the names {', '.join(sorted(known))}")
-            group, key = name.split(".", 1)
-            groups[group][key] = value
-        return cls(**{group: kinds[group](**given) for group, given in groups.items()})
+        known = {setting.name for setting in cls.settings()}
+        shown = {name: value if name in known else "..." for name, value in values.items()}
+        return super().from_flat(shown)
 
 
 def add_dialog_options(parser: argparse.ArgumentParser) -> None:

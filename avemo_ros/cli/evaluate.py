@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.cli.evaluate_summary import summary
-from avemo_ros.cli.options import read_options
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.media import PrepareConfig
@@ -24,6 +23,7 @@ from avemo_ros.evaluate.opened import Hearing
 from avemo_ros.evaluate.predictions import matched, read_predictions, write_predictions
 from avemo_ros.evaluate.request import Request
 from avemo_ros.model.batch import MODALITIES
+from avemo_ros.settings import read_options
 from avemo_ros.zoo.collate import WINDOW_S
 
 DONE: Final = 0

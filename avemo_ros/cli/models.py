@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import textwrap
 from collections.abc import Mapping
-from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from avemo_ros.model.released import (
     read_index,
 )
 from avemo_ros.model.spec import ModelSpec
+from avemo_ros.settings import Settings
 from avemo_ros.zoo.bundle import load_model
 from avemo_ros.zoo.classical import (
     EnsembleOptions,
@@ -101,25 +101,16 @@ def _print_kinds() -> None:
             _print_option(option.name, option.text, option.default, option.allowed)
         print()
     print(f"{', '.join(MACHINES)}: Support vector machines; the last two take no 'features'.")
-    for item in fields(FunctionalOptions):
-        _print_setting(item)
+    _print_settings(FunctionalOptions)
     print()
     print(f"{ENSEMBLE}: Weighted sum of trained members.")
-    allowed = "a list of {model: NAME, PATH or RUN FOLDER, weight: NUMBER}"
-    _print_option("members", "The models and their weights.", "", allowed)
-    for item in fields(EnsembleOptions):
-        if item.name != "members":
-            _print_setting(item)
+    _print_settings(EnsembleOptions)
 
 
-def _print_setting(item: Field[Any]) -> None:
-    meta = item.metadata
-    allowed = "true | false" if isinstance(item.default, bool) else ""
-    if meta.get("choices"):
-        allowed = " | ".join(meta["choices"])
-    elif meta.get("low") is not None or meta.get("high") is not None:
-        allowed = f"{meta['low']} to {meta['high']}"
-    _print_option(item.name, str(meta.get("description", "")), item.default, allowed)
+def _print_settings(kind: type[Settings]) -> None:
+    for one in kind.settings():
+        name = one.name.removeprefix(f"{kind.group}.")
+        _print_option(name, one.description, one.default, one.allowed)
 
 
 def _print_option(name: str, text: str, default: Any, allowed: str) -> None:

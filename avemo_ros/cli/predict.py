@@ -20,7 +20,6 @@ from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.item import BagPicture
 from avemo_ros.bag.media import BagMedia
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs
-from avemo_ros.cli.settings import read_config
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.bag_file import is_bag
@@ -94,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     settings = list(args.settings)
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
-    config = read_config(args.config, settings)
+    config = PipelineConfig.read(args.config, settings)
     if args.plain and args.video is None:
         raise ConfigError("--plain", True, "only with --video")
     lines = None if args.json in (None, "-") else Path(args.json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -36,7 +36,7 @@ class VideoStages:
     """
 
     def __init__(self, config: VisionConfig) -> None:
-        self._config = replace(config, max_rate_hz=_EVERY_HZ)
+        self._config = config.replace(max_rate_hz=_EVERY_HZ)
         self._free: list[VideoStage] = []
 
     def take(self) -> VideoStage:

@@ -13,7 +13,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
@@ -202,7 +202,7 @@ def cache_folder(
 
 def _about(config: PrepareConfig, parts: Sequence[str]) -> dict[str, Any]:
     """What features depend on."""
-    about = asdict(config)
+    about = config.plain()
     # Pictures are picked by `fps` here, not by the robot's rate; a spectrogram is not cut into
     # chunks, and nobody asks where it is speech.
     del about["vision"]["max_rate_hz"], about["audio"]["chunk_s"]

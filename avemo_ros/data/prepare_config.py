@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from pydantic import Field
 
-from avemo_ros.config import AudioConfig, EmotionConfig, Validated, VisionConfig, setting
+from avemo_ros.config import AudioConfig, EmotionConfig, VisionConfig
+from avemo_ros.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class PrepareConfig(Validated):
+class PrepareConfig(Settings, group="prepare"):
     """How features are made."""
 
-    _group = "prepare"
-
-    fps: float = setting(
+    fps: float = Field(
         0.0,
-        "Pictures looked at a second, evenly picked [Hz]; 0 looks at all of them.",
-        low=0.0,
-        high=240.0,
+        ge=0.0,
+        le=240.0,
+        description="Pictures looked at a second, evenly picked [Hz]; 0 looks at all of them.",
     )
-    min_quality: float = setting(
+    min_quality: float = Field(
         EmotionConfig().min_face_quality,
-        "Pictures whose face quality is below this are left out, as in the live path.",
-        low=0.0,
-        high=1.0,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "Pictures whose face quality is below this are left out, as in the live path."
+        ),
     )
-    detect: bool = setting(
+    detect: bool = Field(
         False,
-        "Find and align the face in single pictures; off: they are aligned faces as they are.",
+        description=(
+            "Find and align the face in single pictures; off: they are aligned faces as they "
+            "are."
+        ),
     )
-    vision: VisionConfig = field(default_factory=VisionConfig)
+    vision: VisionConfig = VisionConfig()
     """How faces are found and cut out; `crop_size` is the side of the crops."""
-    audio: AudioConfig = field(default_factory=AudioConfig)
+    audio: AudioConfig = AudioConfig()
     """How sound is heard."""

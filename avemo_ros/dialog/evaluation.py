@@ -53,7 +53,7 @@ class Setup:
         """A new agent of which only the strategy is asked; it remembers no more than that
         needs."""
         memory_s = max(self.config.trend_window_s, self.config.engaged_s)
-        steady = replace(self.steady, memory_s=min(memory_s, self.steady.memory_s))
+        steady = self.steady.replace(memory_s=min(memory_s, self.steady.memory_s))
         return replace(self, back_end=None, steady=steady).agent()
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from pydantic import Field
+
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.offers import Offer, read_offers
 from avemo_ros.bag.storage import Channel, Raw
@@ -13,39 +15,48 @@ from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.nodes import qos
 from avemo_ros.nodes.ahead import read_ahead
-from avemo_ros.nodes.parameters import Parameter
-from avemo_ros.nodes.player import LOOP, WAIT, Player
+from avemo_ros.nodes.player import Player, PlayerSettings
 from avemo_ros.nodes.restamp import Restamp, message_class
 from avemo_ros.nodes.results import LiveResults, is_result
 from avemo_ros.nodes.shell import run
+from avemo_ros.settings import Settings
 
-BAG: Final = Parameter("bag", "", "Recording to play: a bag's folder, or one file of it.")
-TOPICS: Final = Parameter(
-    "play_topics",
-    "",
-    "Play only these topics, blanks or commas between; empty: all of them, but for results "
-    "that a running node publishes itself.",
-)
-RATE: Final = Parameter(
-    "play_rate", 1.0, "Seconds of the recording in a second.", low=0.01, high=100.0
-)
-START: Final = Parameter(
-    "play_start_s", 0.0, "Leave out the first seconds [s].", low=0.0, high=1e6
-)
-CLOCK: Final = Parameter(
-    "play_clock",
-    True,
-    "Publish /clock, the time of recording; the other nodes then need use_sim_time. Without it "
-    "they need max_input_age_s of 0, since stamps stay as they were recorded.",
-)
-SUBSCRIBERS: Final = Parameter(
-    "play_subscribers",
-    1,
-    "Start when so many subscribe to one of the topics, or wait_for_subscribers_s is over.",
-    low=1,
-    high=100,
-)
-PARAMETERS: Final = (BAG, TOPICS, RATE, START, CLOCK, SUBSCRIBERS)
+
+class BagPlayerSettings(Settings):
+    """Parameters of the player of bags."""
+
+    bag: str = Field("", description="Recording to play: a bag's folder, or one file of it.")
+    play_topics: str = Field(
+        "",
+        description=(
+            "Play only these topics, blanks or commas between; empty: all of them, but for "
+            "results that a running node publishes itself."
+        ),
+    )
+    play_rate: float = Field(
+        1.0, ge=0.01, le=100.0, description="Seconds of the recording in a second."
+    )
+    play_start_s: float = Field(
+        0.0, ge=0.0, le=1e6, description="Leave out the first seconds [s]."
+    )
+    play_clock: bool = Field(
+        True,
+        description=(
+            "Publish /clock, the time of recording; the other nodes then need use_sim_time. "
+            "Without it they need max_input_age_s of 0, since stamps stay as they were "
+            "recorded."
+        ),
+    )
+    play_subscribers: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description=(
+            "Start when so many subscribe to one of the topics, or wait_for_subscribers_s is "
+            "over."
+        ),
+    )
+
 
 _CLOCK_TOPIC: Final = "/clock"
 _AHEAD: Final = 32
@@ -74,7 +85,7 @@ class BagPlayer(Player):
     what = "bag"
 
     def __init__(self) -> None:
-        super().__init__("bag_player", PARAMETERS)
+        super().__init__("bag_player", [BagPlayerSettings])
         self._bag: Bag | None = None
         self._channels: dict[tuple[str, str], Channel] = {}
         self._offers: dict[str, Offer] = {}
@@ -85,15 +96,23 @@ class BagPlayer(Player):
         self._live: LiveResults | None = None
         self._looked_s = 0.0
 
+    @property
+    def _given(self) -> BagPlayerSettings:
+        return self.read(BagPlayerSettings)
+
     def prepare(self) -> None:
         """Look at the bag."""
-        path = self.value(BAG)
+        path = self._given.bag
         if not path:
-            raise ConfigError(BAG.name, path, "path of a bag")
+            raise ConfigError("bag", path, "path of a bag")
         self._bag = bag = Bag(path)
         length_s = to_s(bag.end_ns - bag.start_ns)
-        if self.value(START) > length_s:
-            raise ConfigError(START.name, self.value(START), f"0 to {length_s:.1f}, its length")
+        if self._given.play_start_s > length_s:
+            raise ConfigError(
+                "play_start_s",
+                self._given.play_start_s,
+                f"0 to {length_s:.1f}, its length",
+            )
         self._offers = read_offers(bag.path)
         self._channels = {channel.key: channel for channel in self._wanted(bag)}
         self._stamps = {
@@ -117,14 +136,17 @@ class BagPlayer(Player):
                 channel.topic,
                 qos.result(min(max(depth, 1), _MAX_DEPTH), latched=offer.latched),
             )
-        named = bool(self.value(TOPICS))
+        named = bool(self._given.play_topics)
         results = {
             self.resolve_topic_name(channel.topic)
             for channel in self._channels.values()
             if not named and is_result(channel.topic, channel.type)
         }
         self._live = LiveResults(self, results)
-        self.begin(clock=self.value(CLOCK), rate=self.value(RATE))
+        self.begin(
+            clock=self._given.play_clock,
+            rate=self._given.play_rate,
+        )
 
     def close(self) -> None:
         """Stop and remove the topics."""
@@ -141,15 +163,15 @@ class BagPlayer(Player):
 
     def figures(self) -> dict[str, object]:
         """For /diagnostics."""
-        return {"bag": self.value(BAG), "loops": self._loops}
+        return {"bag": self._given.bag, "loops": self._loops}
 
     def play(self) -> None:
         """Play the bag, if wanted again and again."""
         assert self._bag is not None
-        start_ns = self._bag.start_ns + to_ns(self.value(START))
+        start_ns = self._bag.start_ns + to_ns(self._given.play_start_s)
         self.pace.start(start_ns)
         self.wait_for_subscribers(self._listening)
-        if self._live and not self.value(WAIT):
+        if self._live and not self.read(PlayerSettings).wait_for_subscribers_s:
             self.pace.stand(_MEET_S)
         self._leave_live_out()
         self._say_left_out()
@@ -160,8 +182,8 @@ class BagPlayer(Player):
         later_ns = self._play_once(start_ns, 0)
         self._say_problems()
         if self.sent.count == before and not self.stopping.is_set():
-            raise BagError(f"{self.value(BAG)} holds no message that can be played")
-        while self.value(LOOP) and later_ns and not self.stopping.is_set():
+            raise BagError(f"{self._given.bag} holds no message that can be played")
+        while self.read(PlayerSettings).loop and later_ns and not self.stopping.is_set():
             self._loops += 1
             later_ns += self._play_once(start_ns, later_ns)
 
@@ -174,14 +196,14 @@ class BagPlayer(Player):
         there = {channel.topic for channel in bag.channels}
         # In a bag all names are whole.
         topics = {
-            f"/{name.lstrip('/')}" for name in self.value(TOPICS).replace(",", " ").split()
+            f"/{name.lstrip('/')}" for name in self._given.play_topics.replace(",", " ").split()
         }
         for missing in sorted(topics - there):
-            raise ConfigError(TOPICS.name, missing, ", ".join(sorted(there)))
+            raise ConfigError("play_topics", missing, ", ".join(sorted(there)))
         for channel in bag.channels:
             if topics and channel.topic not in topics:
                 continue
-            if channel.topic == _CLOCK_TOPIC and self.value(CLOCK):
+            if channel.topic == _CLOCK_TOPIC and self._given.play_clock:
                 continue
             if channel.serialization != "cdr":
                 self._leave_out(
@@ -198,7 +220,7 @@ class BagPlayer(Player):
         for problem in self._bag.problems:
             if problem not in self._told:
                 self._told.add(problem)
-                self.get_logger().warning(f"{self.value(BAG)}: {problem}")
+                self.get_logger().warning(f"{self._given.bag}: {problem}")
 
     def _leave_out(self, channel: Channel, reason: str) -> None:
         self.get_logger().warning(f"{channel.topic} is left out: {reason}")
@@ -224,7 +246,7 @@ class BagPlayer(Player):
     def _listening(self) -> int:
         self._leave_live_out()
         counts = [int(out.get_subscription_count()) for out in self._outs.values()]
-        return sum(counts) if max(counts) >= self.value(SUBSCRIBERS) else 0
+        return sum(counts) if max(counts) >= self._given.play_subscribers else 0
 
     def _play_once(self, start_ns: int, later_ns: int) -> int:
         """Play the bag from `start_ns` on, all of it so much later; returns how long it was."""

@@ -17,18 +17,7 @@ from avemo_ros.clock import to_s
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.nodes import health
 from avemo_ros.nodes.record_content import says
-from avemo_ros.nodes.record_settings import (
-    COMPRESSION,
-    CONTENT,
-    OUT,
-    PARAMETERS,
-    QUEUE,
-    SPLIT,
-    STORAGE,
-    TOPICS,
-    further_of,
-    topics_of,
-)
+from avemo_ros.nodes.record_settings import RecordSettings, further_of, topics_of
 from avemo_ros.nodes.record_topic import RecordedTopic
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.trouble import Trouble
@@ -60,7 +49,7 @@ class BagRecorder(ManagedNode):
     """
 
     def __init__(self) -> None:
-        super().__init__("bag_recorder", PARAMETERS)
+        super().__init__("bag_recorder", [RecordSettings])
         self._trouble = Trouble(self.get_logger(), "recording")
         self._sources: list[RecordedTopic] = []
         self._draft: BagDraft | None = None
@@ -73,15 +62,21 @@ class BagRecorder(ManagedNode):
         self._early: list[_Heard] = []
         self._too_early = 0
 
+    @property
+    def _given(self) -> RecordSettings:
+        return self.read(RecordSettings)
+
     def prepare(self) -> None:
         """Look at the parameters."""
-        if not self.value(OUT):
-            raise ConfigError(OUT.name, "", "path of a bag that is not there yet")
+        if not self._given.record_out:
+            raise ConfigError("record_out", "", "path of a bag that is not there yet")
         if not topics_of(self):
-            raise ConfigError(TOPICS.name, "", "names of topics, or content and states")
-        folder = Path(self.value(OUT)).expanduser().absolute().parent
+            raise ConfigError("record_topics", "", "names of topics, or content and states")
+        folder = Path(self._given.record_out).expanduser().absolute().parent
         if not folder.is_dir():
-            raise BagError(f"cannot write {self.value(OUT)}: there is no folder {folder}")
+            raise BagError(
+                f"cannot write {self._given.record_out}: there is no folder {folder}"
+            )
 
     def open(self) -> None:
         """Make the bag's folder, say what will be recorded, and listen."""
@@ -89,17 +84,17 @@ class BagRecorder(ManagedNode):
         self._words = ""
         self._opened_s, self._began_s = time.monotonic(), None
         self._draft = BagDraft(
-            Path(self.value(OUT)).expanduser(),
-            self.value(STORAGE),
-            self.value(COMPRESSION),
-            split_s=self.value(SPLIT),
+            Path(self._given.record_out).expanduser(),
+            self._given.record_storage,
+            self._given.record_compression,
+            split_s=self._given.record_split_s,
         )
         topics = topics_of(self)
         self._sources = [RecordedTopic(name, wanted) for name, wanted in topics.items()]
         # Only now: a folder that cannot be made would belie it.
         self._say_content()
-        self.get_logger().info(f"records {', '.join(topics)} into {self.value(OUT)}")
-        limit = self.value(QUEUE) * _MEGABYTE
+        self.get_logger().info(f"records {', '.join(topics)} into {self._given.record_out}")
+        limit = self._given.record_queue_mb * _MEGABYTE
         self._worker = Worker(
             "recorder",
             self._write,
@@ -273,7 +268,7 @@ class BagRecorder(ManagedNode):
         worker, draft = self._worker, self._draft
         values: dict[str, object] = {
             "bag": draft.partial if draft is not None else "",
-            "content": self.value(CONTENT),
+            "content": self._given.record_content,
             "written": draft.count if draft is not None else 0,
             "dropped": worker.dropped if worker is not None else 0,
             "queue": len(worker) if worker is not None else 0,

@@ -2,57 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
+from pydantic import Field
 
-from avemo_ros.nodes import outlets
 from avemo_ros.nodes.capture import Capture
-from avemo_ros.nodes.outlets import PictureOutlet
-from avemo_ros.nodes.parameters import Parameter
+from avemo_ros.nodes.outlets import PictureOutlet, PictureOutletSettings
 from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.settings import Settings
 from avemo_ros.source.camera import Camera
 
-DEVICE: Final = Parameter(
-    "camera_device", "0", "Number of the camera, its path (/dev/video0), or a URL."
-)
-WIDTH: Final = Parameter(
-    "camera_width", 640, "Wanted width [pixels]; 0 leaves it to the camera.", low=0, high=8192
-)
-HEIGHT: Final = Parameter(
-    "camera_height", 480, "Wanted height [pixels]; 0 leaves it to the camera.", low=0, high=8192
-)
-RATE: Final = Parameter(
-    "camera_rate_hz",
-    30.0,
-    "Wanted pictures per second [Hz]; 0 leaves it to the camera.",
-    low=0.0,
-    high=240.0,
-)
-PARAMETERS: Final = (
-    DEVICE,
-    WIDTH,
-    HEIGHT,
-    RATE,
-    outlets.CAMERA_FRAME,
-    outlets.COMPRESSED,
-)
+
+class CameraSettings(Settings):
+    """Parameters of the camera."""
+
+    camera_device: str = Field(
+        "0", description="Number of the camera, its path (/dev/video0), or a URL."
+    )
+    camera_width: int = Field(
+        640, ge=0, le=8192, description="Wanted width [pixels]; 0 leaves it to the camera."
+    )
+    camera_height: int = Field(
+        480, ge=0, le=8192, description="Wanted height [pixels]; 0 leaves it to the camera."
+    )
+    camera_rate_hz: float = Field(
+        30.0,
+        ge=0.0,
+        le=240.0,
+        description="Wanted pictures per second [Hz]; 0 leaves it to the camera.",
+    )
 
 
 class CameraNode(ManagedNode):
     """Publishes `image_raw`, stamped with the time at which a picture was read."""
 
     def __init__(self) -> None:
-        super().__init__("camera", PARAMETERS)
+        super().__init__("camera", [CameraSettings, PictureOutletSettings])
         self._capture: Capture[NDArray[np.uint8]] | None = None
         self._pictures: PictureOutlet | None = None
 
     def open(self) -> None:
         """Make the topics and capture."""
+        given = self.read(CameraSettings)
         camera = Camera(
-            self.value(DEVICE), self.value(WIDTH), self.value(HEIGHT), self.value(RATE)
+            given.camera_device,
+            given.camera_width,
+            given.camera_height,
+            given.camera_rate_hz,
         )
         self._pictures = PictureOutlet(self)
         self._capture = Capture(self, "camera", camera, self._deliver)

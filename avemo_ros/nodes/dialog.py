@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import math
 import time
-from typing import Any, Final
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from pydantic import Field
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -15,32 +16,31 @@ from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray
-from avemo_ros.nodes import convert, convert_dialog, dialog_voice, parameters, qos
+from avemo_ros.nodes import convert, convert_dialog, qos
 from avemo_ros.nodes.dialog_service import RespondService
 from avemo_ros.nodes.dialog_stage import DialogSettings, DialogStage, Words
-from avemo_ros.nodes.dialog_voice import Voice
-from avemo_ros.nodes.parameters import Parameter
+from avemo_ros.nodes.dialog_voice import Voice, VoiceSettings
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.settings import Settings
 
-USE_EMOTION: Final = Parameter(
-    "use_emotion",
-    True,
-    "Let the emotion states guide the answers; false answers as if nothing were sensed.",
-)
-USE_HEAD_POSE: Final = Parameter(
-    "use_head_pose",
-    False,
-    "Take head poses from face_tracks, too: they tell better who faces the robot, and make the "
-    "emotion nodes publish every face they find.",
-)
-PARAMETERS: Final = (
-    USE_EMOTION,
-    USE_HEAD_POSE,
-    *dialog_voice.PARAMETERS,
-    *parameters.of("dialog", DialogConfig),
-    *parameters.of("endpoint", EndpointConfig),
-)
+
+class SensedSettings(Settings):
+    """What the dialog takes of what is sensed."""
+
+    use_emotion: bool = Field(
+        True,
+        description=(
+            "Let the emotion states guide the answers; false answers as if nothing were sensed."
+        ),
+    )
+    use_head_pose: bool = Field(
+        False,
+        description=(
+            "Take head poses from face_tracks, too: they tell better who faces the robot, and "
+            "make the emotion nodes publish every face they find."
+        ),
+    )
 
 
 class Dialog(ManagedNode):
@@ -48,7 +48,9 @@ class Dialog(ManagedNode):
     `respond` for who asks."""
 
     def __init__(self) -> None:
-        super().__init__("dialog", PARAMETERS, ["steady"])
+        super().__init__(
+            "dialog", [SensedSettings, VoiceSettings, DialogConfig, EndpointConfig], ["steady"]
+        )
         self._stage: DialogStage | None = None
         self._voice: Voice | None = None
         self._respond: RespondService | None = None
@@ -59,15 +61,15 @@ class Dialog(ManagedNode):
 
     def prepare(self) -> None:
         """Read the strategies, and what can be wrong with the endpoint."""
-        endpoint = parameters.config_of(self, "endpoint", EndpointConfig)
+        endpoint = self.read(EndpointConfig)
         settings = DialogSettings(
-            parameters.config_of(self, "dialog", DialogConfig),
+            self.read(DialogConfig),
             endpoint,
             self.config().steady,
-            self.value(USE_EMOTION),
+            self.read(SensedSettings).use_emotion,
         )
         self._stage = DialogStage(self, settings)
-        self._voice = Voice(self) if self.value(dialog_voice.SPEAK) else None
+        self._voice = Voice(self) if self.read(VoiceSettings).speak else None
         where = f"{endpoint.model} at {endpoint.host}" if endpoint.model else "offline"
         self.get_logger().info(f"answers come from: {where}")
 
@@ -91,7 +93,7 @@ class Dialog(ManagedNode):
             (EmotionStateArray, "emotion_states", self._take_states),
             (String, "speech_text", self._take_text),
         ]
-        if self.value(USE_HEAD_POSE):
+        if self.read(SensedSettings).use_head_pose:
             inputs.append((FaceTrackArray, "face_tracks", self._take_tracks))
         live_speech = _live_speech()
         if live_speech is not None:

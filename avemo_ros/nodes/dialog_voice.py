@@ -9,27 +9,34 @@ import time
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from pydantic import Field
 from std_msgs.msg import Bool
 
 from avemo_ros.nodes import health, qos
-from avemo_ros.nodes.parameters import Parameter
 from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
+from avemo_ros.settings import Settings
 
-SPEAK: Final = Parameter(
-    "speak",
-    False,
-    "Say the answers with espeak-ng, where it is installed, and tell on robot_speaking while "
-    "it is heard.",
-)
-VOICE: Final = Parameter(
-    "voice",
-    "en",
-    "Voice of espeak-ng (`espeak-ng --voices` lists them), e.g. en-us; where it is not of the "
-    "language that the strategies file names, espeak-ng takes one that is.",
-)
-PARAMETERS: Final = (SPEAK, VOICE)
+
+class VoiceSettings(Settings):
+    """Parameters of the robot's voice."""
+
+    speak: bool = Field(
+        False,
+        description=(
+            "Say the answers with espeak-ng, where it is installed, and tell on robot_speaking "
+            "while it is heard."
+        ),
+    )
+    voice: str = Field(
+        "en",
+        description=(
+            "Voice of espeak-ng (`espeak-ng --voices` lists them), e.g. en-us; where it is not "
+            "of the language that the strategies file names, espeak-ng takes one that is."
+        ),
+    )
+
 
 _PROGRAM: Final = "espeak-ng"
 _LONGEST_S: Final = 60.0
@@ -46,7 +53,7 @@ class Voice:
     def __init__(self, node: ManagedNode) -> None:
         self._node = node
         self._trouble = Trouble(node.get_logger(), "voice")
-        self._name = str(node.value(VOICE))
+        self._name = str(node.read(VoiceSettings).voice)
         self._spoken = 0
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None

@@ -10,8 +10,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.nodes import picture_stage, sound_settings
-from avemo_ros.nodes.picture_stage import PictureStage
+from avemo_ros.nodes.picture_stage import PictureSettings, PictureStage
 from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.nodes.sound_settings import SoundSettings
 from avemo_ros.nodes.sound_stage import SoundStage
 from avemo_ros.nodes.state_stage import StateStage
 
@@ -23,10 +24,11 @@ class EmotionStack(ManagedNode):
     live_groups = ("emotion", "steady")
 
     def __init__(self) -> None:
-        parameters = dict.fromkeys((*picture_stage.PARAMETERS, *sound_settings.PARAMETERS))
         groups = dict.fromkeys((*picture_stage.GROUPS, *sound_settings.GROUPS))
         super().__init__(
-            "emotion_stack", list(parameters), [*groups, "emotion", "steady", "model"]
+            "emotion_stack",
+            [PictureSettings, SoundSettings],
+            [*groups, "emotion", "steady", "model"],
         )
         self._pictures: PictureStage | None = None
         self._sound: SoundStage | None = None

@@ -6,7 +6,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.msg import EmotionStateArray
 from avemo_ros.nodes import convert, picture_stage, qos
-from avemo_ros.nodes.picture_stage import PictureStage
+from avemo_ros.nodes.picture_stage import PictureSettings, PictureStage
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.state.estimate import Hop, Status, attended, nobody
@@ -16,7 +16,7 @@ class FaceTracker(ManagedNode):
     """`image_raw` to `face_tracks` and `emotion_overlay`."""
 
     def __init__(self) -> None:
-        super().__init__("face_tracker", picture_stage.PARAMETERS, picture_stage.GROUPS)
+        super().__init__("face_tracker", [PictureSettings], picture_stage.GROUPS)
         self._pictures: PictureStage | None = None
         self._states_in: qos.Inlet | None = None
         self._states_trouble = Trouble(self.get_logger(), "emotion_states")

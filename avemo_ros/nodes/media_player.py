@@ -4,40 +4,45 @@ from __future__ import annotations
 
 from typing import Final
 
+from pydantic import Field
+
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import ConfigError
-from avemo_ros.nodes import outlets
 from avemo_ros.nodes.ahead import read_ahead
-from avemo_ros.nodes.outlets import PictureOutlet, SoundOutlet
-from avemo_ros.nodes.parameters import Parameter
-from avemo_ros.nodes.player import LOOP, Player
+from avemo_ros.nodes.outlets import (
+    PictureOutlet,
+    PictureOutletSettings,
+    SoundOutlet,
+    SoundOutletSettings,
+)
+from avemo_ros.nodes.player import Player, PlayerSettings
 from avemo_ros.nodes.shell import run
+from avemo_ros.settings import Settings
 from avemo_ros.source.due import by_due_time
 from avemo_ros.source.media import MediaFile, VideoFrame
 
-FILE: Final = Parameter("file", "", "Media file with pictures, sound or both.")
-CLOCK: Final = Parameter(
-    "clock",
-    False,
-    "Publish /clock and stamp with it: simulated time that starts at 10 s when the file "
-    "starts. The other nodes then need use_sim_time.",
-)
-LISTENERS: Final = Parameter(
-    "subscribers",
-    1,
-    "Start when so many subscribe to every topic, or wait_for_subscribers_s is over.",
-    low=1,
-    high=100,
-)
-PARAMETERS: Final = (
-    FILE,
-    CLOCK,
-    LISTENERS,
-    outlets.CAMERA_FRAME,
-    outlets.MICROPHONE_FRAME,
-    outlets.COMPRESSED,
-)
+
+class MediaPlayerSettings(Settings):
+    """Parameters of the player of media files."""
+
+    file: str = Field("", description="Media file with pictures, sound or both.")
+    clock: bool = Field(
+        False,
+        description=(
+            "Publish /clock and stamp with it: simulated time that starts at 10 s when the "
+            "file starts. The other nodes then need use_sim_time."
+        ),
+    )
+    subscribers: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description=(
+            "Start when so many subscribe to every topic, or wait_for_subscribers_s is over."
+        ),
+    )
+
 
 _SIM_START_NS: Final = 10 * NS_PER_S
 """Time zero means "no time" in ROS, so simulated time starts later."""
@@ -55,16 +60,22 @@ class MediaPlayer(Player):
     what = "file"
 
     def __init__(self) -> None:
-        super().__init__("media_player", PARAMETERS)
+        super().__init__(
+            "media_player", [MediaPlayerSettings, PictureOutletSettings, SoundOutletSettings]
+        )
         self._media: MediaFile | None = None
         self._pictures: PictureOutlet | None = None
         self._sound: SoundOutlet | None = None
 
+    @property
+    def _given(self) -> MediaPlayerSettings:
+        return self.read(MediaPlayerSettings)
+
     def prepare(self) -> None:
         """Look at the file."""
-        path = self.value(FILE)
+        path = self._given.file
         if not path:
-            raise ConfigError(FILE.name, path, "path of a media file")
+            raise ConfigError("file", path, "path of a media file")
         self._media = media = MediaFile(path)
         parts = []
         if media.has_video:
@@ -81,7 +92,7 @@ class MediaPlayer(Player):
         if self._media.has_audio:
             self._sound = SoundOutlet(self)
             self._sound.announce(self._media.rate, self._media.channels)
-        self.begin(clock=self.value(CLOCK))
+        self.begin(clock=self._given.clock)
 
     def close(self) -> None:
         """Stop and remove the topics."""
@@ -97,7 +108,7 @@ class MediaPlayer(Player):
 
     def figures(self) -> dict[str, object]:
         """For /diagnostics."""
-        return {"file": self.value(FILE)}
+        return {"file": self._given.file}
 
     def play(self) -> None:
         """Play the file, if wanted again and again."""
@@ -105,10 +116,10 @@ class MediaPlayer(Player):
         self.pace.start(0)
         self.wait_for_subscribers(self._listening)
         self.pace.start(0)
-        if not self.value(CLOCK):
+        if not self._given.clock:
             self.zero_ns = self.now_ns()
         length_ns = self._play_once()
-        while self.value(LOOP) and length_ns and not self.stopping.is_set():
+        while self.read(PlayerSettings).loop and length_ns and not self.stopping.is_set():
             self.zero_ns += length_ns
             self.pace.rewind(length_ns)
             length_ns = self._play_once()
@@ -117,7 +128,7 @@ class MediaPlayer(Player):
         counts = [
             outlet.subscribers for outlet in (self._pictures, self._sound) if outlet is not None
         ]
-        return sum(counts) if min(counts) >= self.value(LISTENERS) else 0
+        return sum(counts) if min(counts) >= self._given.subscribers else 0
 
     def _play_once(self) -> int:
         """Play the file from its start; returns how long it was [ns]."""
@@ -130,7 +141,7 @@ class MediaPlayer(Player):
             late_ns = self.wait_until(due_ns)
             if late_ns is None:
                 break
-            if not self.value(CLOCK):
+            if not self._given.clock:
                 self.zero_ns += late_ns
             self._send(item)
             end_ns = max(end_ns, due_ns + (frame_ns if isinstance(item, VideoFrame) else 0))

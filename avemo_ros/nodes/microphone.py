@@ -2,63 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from pydantic import Field
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.nodes import outlets
 from avemo_ros.nodes.capture import Capture
-from avemo_ros.nodes.outlets import SoundOutlet
-from avemo_ros.nodes.parameters import Parameter
+from avemo_ros.nodes.outlets import SoundOutlet, SoundOutletSettings
 from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.settings import Settings
 from avemo_ros.source.microphone import Microphone
 
-DEVICE: Final = Parameter(
-    "microphone_device",
-    "",
-    "Number of the sound input, a part of its name, or '': the default.",
-)
-RATE: Final = Parameter(
-    "microphone_rate",
-    0,
-    "Wanted samples per second [Hz]; 0: one that the device can do, best 16000.",
-    low=0,
-    high=384_000,
-)
-CHANNELS: Final = Parameter(
-    "microphone_channels",
-    0,
-    "Wanted channels; 0: one, or what the device has.",
-    low=0,
-    high=64,
-)
-BLOCK: Final = Parameter(
-    "block_s",
-    0.02,
-    "Length of a message's sound [s]; lower is less delay and more messages.",
-    low=0.005,
-    high=0.5,
-)
-PARAMETERS: Final = (DEVICE, RATE, CHANNELS, BLOCK, outlets.MICROPHONE_FRAME)
+
+class MicrophoneSettings(Settings):
+    """Parameters of the microphone."""
+
+    microphone_device: str = Field(
+        "", description="Number of the sound input, a part of its name, or '': the default."
+    )
+    microphone_rate: int = Field(
+        0,
+        ge=0,
+        le=384_000,
+        description=(
+            "Wanted samples per second [Hz]; 0: one that the device can do, best 16000."
+        ),
+    )
+    microphone_channels: int = Field(
+        0, ge=0, le=64, description="Wanted channels; 0: one, or what the device has."
+    )
+    block_s: float = Field(
+        0.02,
+        ge=0.005,
+        le=0.5,
+        description="Length of a message's sound [s]; lower is less delay and more messages.",
+    )
 
 
 class MicrophoneNode(ManagedNode):
     """Publishes `audio`, stamped with the time of capture, and `audio_info`."""
 
     def __init__(self) -> None:
-        super().__init__("microphone", PARAMETERS)
+        super().__init__("microphone", [MicrophoneSettings, SoundOutletSettings])
         self._microphone: Microphone | None = None
         self._capture: Capture[AudioBlock] | None = None
         self._sound: SoundOutlet | None = None
 
     def open(self) -> None:
         """Make the topics and capture."""
+        given = self.read(MicrophoneSettings)
         self._microphone = Microphone(
-            self.value(DEVICE),
-            self.value(RATE),
-            self.value(CHANNELS),
-            self.value(BLOCK),
+            given.microphone_device,
+            given.microphone_rate,
+            given.microphone_channels,
+            given.block_s,
             self.now_ns,
         )
         self._sound = SoundOutlet(self)

@@ -9,24 +9,34 @@ import cv2
 import numpy as np
 from audio_common_msgs.msg import AudioDataStamped, AudioInfo
 from numpy.typing import NDArray
+from pydantic import Field
 from rclpy.event_handler import PublisherEventCallbacks
 from sensor_msgs.msg import CompressedImage, Image
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.nodes import convert, qos
-from avemo_ros.nodes.parameters import Parameter
 from avemo_ros.nodes.shell import ManagedNode
+from avemo_ros.settings import Settings
 
-COMPRESSED: Final = Parameter(
-    "compressed",
-    False,
-    "Publish JPEG pictures on image_raw/compressed, too; they are made only while somebody "
-    "subscribes.",
-)
-CAMERA_FRAME: Final = Parameter("camera_frame_id", "camera", "header.frame_id of the pictures.")
-MICROPHONE_FRAME: Final = Parameter(
-    "microphone_frame_id", "microphone", "header.frame_id of the sound."
-)
+
+class PictureOutletSettings(Settings):
+    """Parameters of who publishes pictures."""
+
+    compressed: bool = Field(
+        False,
+        description=(
+            "Publish JPEG pictures on image_raw/compressed, too; they are made only while "
+            "somebody subscribes."
+        ),
+    )
+    camera_frame_id: str = Field("camera", description="header.frame_id of the pictures.")
+
+
+class SoundOutletSettings(Settings):
+    """Parameters of who publishes sound."""
+
+    microphone_frame_id: str = Field("microphone", description="header.frame_id of the sound.")
+
 
 _INFO_PERIOD_S: Final = 1.0
 _JPEG_QUALITY: Final = 90
@@ -37,11 +47,11 @@ class PictureOutlet:
 
     def __init__(self, node: ManagedNode) -> None:
         self._node = node
-        self._frame_id = str(node.value(CAMERA_FRAME))
+        self._frame_id = str(node.read(PictureOutletSettings).camera_frame_id)
         # SystemDefaults of REP-2003: reliable, so that subscribers may choose.
         self._raw = node.create_publisher(Image, "image_raw", qos.result(5))
         self._compressed: Any = None
-        if node.value(COMPRESSED):
+        if node.read(PictureOutletSettings).compressed:
             self._compressed = node.create_publisher(
                 CompressedImage, "image_raw/compressed", qos.result(5)
             )
@@ -79,7 +89,7 @@ class SoundOutlet:
 
     def __init__(self, node: ManagedNode) -> None:
         self._node = node
-        self._frame_id = str(node.value(MICROPHONE_FRAME))
+        self._frame_id = str(node.read(SoundOutletSettings).microphone_frame_id)
         self._form = (0, 0)
         self._sound = node.create_publisher(AudioDataStamped, "audio", qos.result(100))
         self._info = node.create_publisher(

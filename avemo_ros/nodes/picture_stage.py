@@ -4,10 +4,11 @@ somebody looks at it."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
+from pydantic import Field
 from sensor_msgs.msg import CompressedImage, Image
 
 from avemo_ros.clock import to_ns, to_s
@@ -16,39 +17,46 @@ from avemo_ros.engine.load import Shed
 from avemo_ros.engine.video import VideoStage
 from avemo_ros.msg import FaceTrackArray
 from avemo_ros.nodes import convert, health, qos
-from avemo_ros.nodes.parameters import Parameter
 from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.stamps import Advice, StampReporter
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
+from avemo_ros.settings import OneOf, Settings
 from avemo_ros.sink.overlay import draw
 from avemo_ros.state.estimate import Hop
 from avemo_ros.stopwatch import Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
-TRANSPORT: Final = Parameter(
-    "image_transport",
-    "raw",
-    "Pictures come as sensor_msgs/Image on image_raw ('raw') or as CompressedImage on "
-    "image_raw/compressed ('compressed').",
-    choices=("raw", "compressed"),
-)
-RELIABILITY: Final = Parameter(
-    "image_reliability",
-    "auto",
-    "QoS of the picture subscription: 'best_effort' (SensorDataQoS), 'reliable', or 'auto': "
-    "best effort, and reliable once every publisher offers it (large pictures get lost over "
-    "best effort).",
-    choices=qos.RELIABILITIES,
-)
-OVERLAY_RATE: Final = Parameter(
-    "overlay_rate_hz",
-    15.0,
-    "At most this many overlay pictures a second, drawn only while somebody subscribes [Hz].",
-    low=0.1,
-    high=120.0,
-)
-PARAMETERS: Final = (TRANSPORT, RELIABILITY, OVERLAY_RATE)
+
+class PictureSettings(Settings):
+    """Parameters of the stage of pictures."""
+
+    image_transport: Literal["raw", "compressed"] = Field(
+        "raw",
+        description=(
+            "Pictures come as sensor_msgs/Image on image_raw ('raw') or as CompressedImage on "
+            "image_raw/compressed ('compressed')."
+        ),
+    )
+    image_reliability: Annotated[str, OneOf(qos.RELIABILITIES)] = Field(
+        "auto",
+        description=(
+            "QoS of the picture subscription: 'best_effort' (SensorDataQoS), 'reliable', or "
+            "'auto': best effort, and reliable once every publisher offers it (large pictures "
+            "get lost over best effort)."
+        ),
+    )
+    overlay_rate_hz: float = Field(
+        15.0,
+        ge=0.1,
+        le=120.0,
+        description=(
+            "At most this many overlay pictures a second, drawn only while somebody subscribes "
+            "[Hz]."
+        ),
+    )
+
+
 GROUPS: Final = ("vision", "max_input_age_s", "image_stamps")
 """Settings of the core that the stage follows."""
 
@@ -83,7 +91,7 @@ class PictureStage:
         self._video = VideoStage(
             config.vision, config.input, self._reporter, advice=Advice.of(node).take
         )
-        self._compressed = node.value(TRANSPORT) == "compressed"
+        self._compressed = node.read(PictureSettings).image_transport == "compressed"
         self._received = health.Meter()
         self._processed = health.Meter()
         self._delays_ms = health.Samples()
@@ -118,8 +126,8 @@ class PictureStage:
             "image_raw/compressed" if self._compressed else "image_raw",
             self._take,
             depth=5,
-            reliability=node.value(RELIABILITY),
-            parameter=RELIABILITY.name,
+            reliability=node.read(PictureSettings).image_reliability,
+            parameter="image_reliability",
         )
 
     def close(self) -> None:
@@ -245,7 +253,7 @@ class _Overlay:
     def __init__(self, node: ManagedNode, stopwatch: Stopwatch) -> None:
         self._node = node
         self._stopwatch = stopwatch
-        self._period_ns = to_ns(1.0 / node.value(OVERLAY_RATE))
+        self._period_ns = to_ns(1.0 / node.read(PictureSettings).overlay_rate_hz)
         self._next_ns: int | None = None
         self._out = node.create_publisher(
             Image,

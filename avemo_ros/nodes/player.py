@@ -5,34 +5,42 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from pydantic import Field
 from rosgraph_msgs.msg import Clock
 
 from avemo_ros.clock import to_s
 from avemo_ros.errors import AvemoError
 from avemo_ros.nodes import convert, health, qos
 from avemo_ros.nodes.pace import Pace
-from avemo_ros.nodes.parameters import Parameter
 from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.settings import Settings
 
-LOOP: Final = Parameter("loop", False, "Start again at the end; time goes on.")
-WAIT: Final = Parameter(
-    "wait_for_subscribers_s",
-    10.0,
-    "Start when somebody subscribes to what is played, at the latest after this time [s]; 0 "
-    "starts at once.",
-    low=0.0,
-    high=3600.0,
-)
-AT_END: Final = Parameter(
-    "at_end",
-    "exit",
-    "At the end the process ends ('exit'), or the node stays without publishing ('idle').",
-    choices=("exit", "idle"),
-)
+
+class PlayerSettings(Settings):
+    """Parameters of every player."""
+
+    loop: bool = Field(False, description="Start again at the end; time goes on.")
+    wait_for_subscribers_s: float = Field(
+        10.0,
+        ge=0.0,
+        le=3600.0,
+        description=(
+            "Start when somebody subscribes to what is played, at the latest after this time "
+            "[s]; 0 starts at once."
+        ),
+    )
+    at_end: Literal["exit", "idle"] = Field(
+        "exit",
+        description=(
+            "At the end the process ends ('exit'), or the node stays without publishing "
+            "('idle')."
+        ),
+    )
+
 
 _SETTLE_S: Final = 0.5
 """From the last subscription to the start: discovery of both sides takes its time, and before
@@ -52,9 +60,9 @@ class Player(ManagedNode):
     what = "recording"
     """What is played, for log lines."""
 
-    def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
+    def __init__(self, name: str, own: Sequence[type[Settings]]) -> None:
         """Set up; arguments as for `ManagedNode`."""
-        super().__init__(name, [LOOP, WAIT, AT_END, *parameters])
+        super().__init__(name, [PlayerSettings, *own])
         self.stopping = threading.Event()
         self.pace = Pace(self.stopping)
         self.sent = health.Meter()
@@ -94,7 +102,7 @@ class Player(ManagedNode):
         Args:
             listening: how many do; 0 while anything lacks that is needed.
         """
-        limit = time.monotonic() + self.value(WAIT)
+        limit = time.monotonic() + self.read(PlayerSettings).wait_for_subscribers_s
         while time.monotonic() < limit:
             count = listening()
             if count:
@@ -102,7 +110,7 @@ class Player(ManagedNode):
                     return
             elif not self.pace.stand(0.05):
                 return
-        if self.value(WAIT) > 0:
+        if self.read(PlayerSettings).wait_for_subscribers_s > 0:
             self.get_logger().warning("nobody subscribes to all of it; starting all the same")
 
     def wait_until(self, time_ns: int) -> int | None:
@@ -143,7 +151,7 @@ class Player(ManagedNode):
         return [health.status("player", health.OK, "plays", values)]
 
     def _end_if_over(self) -> None:
-        if self._ended.is_set() and self.value(AT_END) == "exit":
+        if self._ended.is_set() and self.read(PlayerSettings).at_end == "exit":
             self.finished()
 
     def _run(self) -> None:

@@ -4,57 +4,54 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final, Literal
 
+from pydantic import Field
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.validate_topic_name import validate_topic_name
 
 from avemo_ros.bag import messages
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
 from avemo_ros.errors import ConfigError
-from avemo_ros.nodes.parameters import Parameter
 from avemo_ros.nodes.shell import ManagedNode
+from avemo_ros.settings import OneOf, Settings
 
-OUT: Final = Parameter("record_out", "", "Bag to write, a folder that is not there yet.")
-CONTENT: Final = Parameter(
-    "record_content",
-    "raw",
-    "What of people is recorded: 'raw' pictures and sound; 'features' only, which are small "
-    "grey crops of faces with landmarks, and spectrograms; or 'nothing'.",
-    choices=("raw", "features", "nothing"),
-)
-COMPRESSED: Final = Parameter(
-    "record_compressed", False, "Of raw pictures, record the JPEG ones on image_raw/compressed."
-)
-STATES: Final = Parameter("record_states", True, "Record emotion_states, too.")
-TOPICS: Final = Parameter(
-    "record_topics", "", "More topics to record, with blanks or commas between."
-)
-STORAGE: Final = Parameter("record_storage", STORAGES[0], "Kind of file.", choices=STORAGES)
-COMPRESSION: Final = Parameter(
-    "record_compression", COMPRESSIONS[0], "Of the file's content.", choices=COMPRESSIONS
-)
-SPLIT: Final = Parameter(
-    "record_split_s", 0.0, "Begin a new file after so long [s]; 0: one file.", low=0.0, high=1e6
-)
-QUEUE: Final = Parameter(
-    "record_queue_mb",
-    256.0,
-    "So much may wait for the disk; what is oldest is left out beyond that [MB].",
-    low=1.0,
-    high=65536.0,
-)
-PARAMETERS: Final = (
-    OUT,
-    CONTENT,
-    COMPRESSED,
-    STATES,
-    TOPICS,
-    STORAGE,
-    COMPRESSION,
-    SPLIT,
-    QUEUE,
-)
+
+class RecordSettings(Settings):
+    """Parameters of the recorder."""
+
+    record_out: str = Field("", description="Bag to write, a folder that is not there yet.")
+    record_content: Literal["raw", "features", "nothing"] = Field(
+        "raw",
+        description=(
+            "What of people is recorded: 'raw' pictures and sound; 'features' only, which are "
+            "small grey crops of faces with landmarks, and spectrograms; or 'nothing'."
+        ),
+    )
+    record_compressed: bool = Field(
+        False, description="Of raw pictures, record the JPEG ones on image_raw/compressed."
+    )
+    record_states: bool = Field(True, description="Record emotion_states, too.")
+    record_topics: str = Field(
+        "", description="More topics to record, with blanks or commas between."
+    )
+    record_storage: Annotated[str, OneOf(STORAGES)] = Field(
+        STORAGES[0], description="Kind of file."
+    )
+    record_compression: Annotated[str, OneOf(COMPRESSIONS)] = Field(
+        COMPRESSIONS[0], description="Of the file's content."
+    )
+    record_split_s: float = Field(
+        0.0, ge=0.0, le=1e6, description="Begin a new file after so long [s]; 0: one file."
+    )
+    record_queue_mb: float = Field(
+        256.0,
+        ge=1.0,
+        le=65536.0,
+        description=(
+            "So much may wait for the disk; what is oldest is left out beyond that [MB]."
+        ),
+    )
 
 
 class Comes(enum.Enum):
@@ -114,12 +111,12 @@ def topics_of(node: ManagedNode) -> dict[str, Wanted]:
         ConfigError: a name cannot be that of a topic.
     """
     wanted: dict[str, Comes] = {}
-    picture, other, advice = _PICTURES[bool(node.value(COMPRESSED))]
-    if node.value(CONTENT) == "raw":
+    picture, other, advice = _PICTURES[bool(node.read(RecordSettings).record_compressed)]
+    if node.read(RecordSettings).record_content == "raw":
         wanted = {picture: Comes.STEADILY, **_SOUND}
-    elif node.value(CONTENT) == "features":
+    elif node.read(RecordSettings).record_content == "features":
         wanted = dict(_FEATURES)
-    if node.value(STATES):
+    if node.read(RecordSettings).record_states:
         wanted["emotion_states"] = Comes.STEADILY
     topics = {
         node.resolve_topic_name(name): Wanted(comes, _KINDS[name])
@@ -142,11 +139,11 @@ def further_of(node: ManagedNode) -> list[str]:
         ConfigError: a name cannot be that of a topic.
     """
     names = []
-    for name in node.value(TOPICS).replace(",", " ").split():
+    for name in node.read(RecordSettings).record_topics.replace(",", " ").split():
         try:
             validate_topic_name(name)
         except InvalidTopicNameException as error:
             reason = str(error).partition(":")[2].partition("\n")[0].strip(" :")
-            raise ConfigError(TOPICS.name, name, f"names of topics ({reason})") from error
+            raise ConfigError("record_topics", name, f"names of topics ({reason})") from error
         names.append(node.resolve_topic_name(name))
     return names

@@ -9,11 +9,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState
+from pydantic import Field
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.clock import Clock, ClockType
@@ -22,24 +23,28 @@ from rclpy.signals import SignalHandlerOptions
 
 from avemo_ros.config import RETIRED, PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.nodes import memory, qos
+from avemo_ros.nodes import memory, parameters, qos
 from avemo_ros.nodes.ending import Ending
 from avemo_ros.nodes.executor import SturdyExecutor
-from avemo_ros.nodes.parameters import Parameter, core, declare, unknown, values
 from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.settings import Settings
 
+_Kind = TypeVar("_Kind", bound=Settings)
 _REPORT_PERIOD_S: Final = 1.0
 _SHOWN: Final = 60
 """Characters of a text from outside that go into the log."""
 _SILENT_REPORTS: Final = 4
 """An input that was silent in so many reports in a row is worth a line in the log."""
 
-AUTOSTART: Final = Parameter(
-    "autostart",
-    True,
-    "Configure and activate at once; false leaves that to a lifecycle manager.",
-    read_only=True,
-)
+
+class NodeSettings(Settings):
+    """Parameters of every node."""
+
+    autostart: bool = Field(
+        True,
+        frozen=True,
+        description="Configure and activate at once; false leaves that to a lifecycle manager.",
+    )
 
 
 class ManagedNode(LifecycleNode):
@@ -58,13 +63,13 @@ class ManagedNode(LifecycleNode):
     """Groups of core settings that may be changed while the node is configured."""
 
     def __init__(
-        self, name: str, parameters: Sequence[Parameter] = (), groups: Sequence[str] = ()
+        self, name: str, own: Sequence[type[Settings]] = (), groups: Sequence[str] = ()
     ) -> None:
         """Set up.
 
         Args:
             name: of the node, unless remapped.
-            parameters: of this node.
+            own: parameters of this node.
             groups: of core settings it has as parameters, too.
 
         Raises:
@@ -77,8 +82,9 @@ class ManagedNode(LifecycleNode):
         self._service_change_state.callback = self._guarded(
             ChangeState, "change_state", self._change_state
         )
-        self._core = core(groups)
-        self._own = [AUTOSTART, *parameters]
+        self._core = parameters.core(groups)
+        kinds: list[type[Settings]] = [NodeSettings, *own]
+        self._own = [setting for kind in kinds for setting in kind.settings()]
         self._configured = False
         self._silent: dict[str, int] = {}
         self.last_error = ""
@@ -87,8 +93,8 @@ class ManagedNode(LifecycleNode):
         """What a node calls that has nothing more to do; ends the process that `run` made."""
         self.failed = False
         """The node could not do its work; `run` tells it by the exit status."""
-        declare(self, [*self._own, *self._core])
-        for given, closest in unknown(self, self._own).items():
+        parameters.declare(self, [*self._own, *self._core])
+        for given, closest in parameters.unknown(self, self._own).items():
             hint = f"; did you mean '{closest}'?" if closest else ""
             if given in RETIRED:
                 hint = f"; it takes {RETIRED[given]}"
@@ -124,9 +130,16 @@ class ManagedNode(LifecycleNode):
     def settings_changed(self) -> None:
         """A setting of `live_groups` has a new value."""
 
-    def value(self, parameter: Parameter) -> Any:
-        """The present value of a parameter."""
-        return self.get_parameter(parameter.name).value
+    def read(self, kind: type[_Kind]) -> _Kind:
+        """The present values of the node's own parameters.
+
+        Args:
+            kind: one of those that the node was made with.
+
+        Raises:
+            ConfigError: values do not go together.
+        """
+        return parameters.read(self, kind)
 
     def config(self) -> PipelineConfig:
         """The core's configuration by the present parameters.
@@ -134,7 +147,7 @@ class ManagedNode(LifecycleNode):
         Raises:
             ConfigError: values do not go together.
         """
-        return PipelineConfig.from_flat(values(self, self._core))
+        return PipelineConfig.from_flat(parameters.values(self, self._core))
 
     def now_ns(self) -> int:
         """The node's clock [ns]; 0 while use_sim_time waits for /clock."""
@@ -331,7 +344,7 @@ class ManagedNode(LifecycleNode):
 
     def _fixed(self, changes: list[Any]) -> str:
         """Why these values cannot change now; empty if they can."""
-        ours = {parameter.name for parameter in (*self._own, *self._core)}
+        ours = {setting.name for setting in (*self._own, *self._core)}
         fixed = [
             change.name
             for change in changes
@@ -348,8 +361,8 @@ class ManagedNode(LifecycleNode):
         )
 
     def _accept(self, changes: list[Any]) -> None:
-        own = {parameter.name: parameter for parameter in self._own}
-        settings = values(self, self._core)
+        own = {setting.name: setting for setting in self._own}
+        settings = parameters.values(self, self._core)
         for change in changes:
             if change.name not in own and change.name not in settings:
                 continue
@@ -416,7 +429,7 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
     try:
         node = make()
         node.finished = ending.call
-        if node.value(AUTOSTART) and not node.start():
+        if node.read(NodeSettings).autostart and not node.start():
             return 1
         _spin(node, ending)
     except ConfigError as error:

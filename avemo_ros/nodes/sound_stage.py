@@ -18,7 +18,7 @@ from avemo_ros.errors import AudioFormatError
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.nodes import convert, health, qos
 from avemo_ros.nodes.shell import ManagedNode
-from avemo_ros.nodes.sound_settings import KIND, RELIABILITY, given_format, message_types
+from avemo_ros.nodes.sound_settings import SoundSettings, given_format, message_types
 from avemo_ros.nodes.stamps import Advice, StampReporter
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
@@ -71,7 +71,7 @@ class SoundStage:
             config.audio, config.input, self._reporter, advice=Advice.of(node).take
         )
         self._given = given_format(node)
-        self._types = message_types(node.value(KIND))
+        self._types = message_types(node.read(SoundSettings).audio_type)
         self._received = health.Meter()
         self._processed = health.Meter()
         self._dropped_before = 0
@@ -98,7 +98,7 @@ class SoundStage:
         )
         self._worker.start()
         audio, info = self._types
-        reliability = node.value(RELIABILITY)
+        reliability = node.read(SoundSettings).audio_reliability
         self._inlets = [
             qos.Inlet(
                 node,
@@ -107,7 +107,7 @@ class SoundStage:
                 self._take,
                 depth=100,
                 reliability=reliability,
-                parameter=RELIABILITY.name,
+                parameter="audio_reliability",
             ),
             qos.Inlet(
                 node,
@@ -130,7 +130,7 @@ class SoundStage:
                     self._take_format,
                     depth=10,
                     reliability=reliability,
-                    parameter=RELIABILITY.name,
+                    parameter="audio_reliability",
                     latched=True,
                 )
             )

@@ -6,6 +6,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.nodes import sound_settings
 from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.nodes.sound_settings import SoundSettings
 from avemo_ros.nodes.sound_stage import SoundStage
 
 
@@ -13,7 +14,7 @@ class SpeechBufferNode(ManagedNode):
     """`audio` and `audio_info` to `spectrogram`."""
 
     def __init__(self) -> None:
-        super().__init__("speech_buffer", sound_settings.PARAMETERS, sound_settings.GROUPS)
+        super().__init__("speech_buffer", [SoundSettings], sound_settings.GROUPS)
         self._sound: SoundStage | None = None
 
     def prepare(self) -> None:

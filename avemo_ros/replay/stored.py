@@ -92,7 +92,7 @@ def cache_key(job: Job) -> str:
     folder = job.path if job.path.is_dir() else job.path.parent
     files = folder.iterdir() if job.path.is_dir() else [job.path]
     state: list[Any] = [_LAYOUT, __version__, job.weights, job.use]
-    state += [asdict(job.config), asdict(job.topics), str(job.path.resolve())]
+    state += [job.config.plain(), asdict(job.topics), str(job.path.resolve())]
     state.append(_arithmetic(job))
     state += sorted(
         (item.name, item.stat().st_size, item.stat().st_mtime_ns)

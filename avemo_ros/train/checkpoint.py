@@ -24,8 +24,8 @@ import torch
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.released import write_atomic
 from avemo_ros.sink.atomic import OutputError
-from avemo_ros.train.config import TrainConfig, as_mapping
-from avemo_ros.train.config_file import differences, dump, from_mapping
+from avemo_ros.train.config import TrainConfig
+from avemo_ros.train.config_file import differences, dump
 
 CONFIG: Final = "config.yaml"
 SPLIT: Final = "split.json"
@@ -58,7 +58,7 @@ def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume
         raise ConfigError(
             "--out", str(out), "a new folder, or --resume to go on with the run that is there"
         )
-    changed = differences(_as_used(path), as_mapping(config))
+    changed = differences(_as_used(path), config.plain())
     if changed:
         raise ConfigError(
             "--resume",
@@ -183,7 +183,7 @@ def _as_used(path: Path) -> Mapping[str, Any]:
     except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         raise _damaged(path, error) from error
     try:
-        mapping: Mapping[str, Any] = as_mapping(from_mapping(old))
+        mapping: Mapping[str, Any] = TrainConfig.from_mapping(old).plain()
     except ConfigError:
         return old  # what is not known any more is named as a difference
     return mapping

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
-from avemo_ros.data.prepare import PrepareConfig, prepare
+from avemo_ros.data.prepare import prepare
 from avemo_ros.data.units import join_units
 from avemo_ros.evaluate.held_out import TRAINED_ON
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.checkpoint import open_run, read_log
 from avemo_ros.train.config import TrainConfig
-from avemo_ros.train.config_file import read_group
 from avemo_ros.train.ensemble import train_ensemble
 from avemo_ros.train.figures import Figures
 from avemo_ros.train.people import describe, jobs_of, of_fold, read_source
@@ -99,7 +98,7 @@ def _reads(spec: ModelSpec, fold: str, reading: ReadingOptions) -> frozenset[str
     """What has to be prepared; options are checked on the way."""
     if spec.kind != ENSEMBLE:
         return make_reader(spec, reading).parts
-    members = [model for model, _ in ensemble_options(spec).members]
+    members = [one.model for one in ensemble_options(spec).members]
     opened = [open_classifier(of_fold(model, fold), reading=reading) for model in members]
     return frozenset().union(*map(reads_of, opened))
 
@@ -109,9 +108,8 @@ def _features(
 ) -> Corpus:
     corpus = Corpus(items, (Features(),) * len(items))
     if reads - {"units"}:
-        made = read_group(PrepareConfig, config.prepare, "prepare")
         parts = reads - {"units"}
-        corpus, report = prepare(items, made, place.cache, place.workers, parts)
+        corpus, report = prepare(items, config.prepare, place.cache, place.workers, parts)
         if report.unusable:
             _say(f"{len(report.unusable)} of {report.items} items lack what the model reads")
     if "units" in reads:

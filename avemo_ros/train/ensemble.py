@@ -66,10 +66,10 @@ def train_ensemble(
     """
     began = time.monotonic()
     options = ensemble_options(spec)
-    names = [model for model, _ in options.members]
+    names = [one.model for one in options.members]
     runs = [of_fold(model, fold) for model in names]
     members = [open_classifier(run, reading=reading) for run in runs]
-    weights = [weight for _, weight in options.members]
+    weights = [one.weight for one in options.members]
     classes = joint_classes([member.classes for member in members])
     if options.learn:
         scores, labels = _held_out(names, fold, train, validation, classes, reading)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from avemo_ros.data.features import Corpus
-from avemo_ros.data.prepare import PrepareConfig, prepare
+from avemo_ros.data.prepare import prepare
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.train.config import FINAL, TrainConfig
-from avemo_ros.train.config_file import read_group
 from avemo_ros.train.live_branches import Branches
 from avemo_ros.train.people import Source
 from avemo_ros.train.run import Place
@@ -48,7 +47,6 @@ def read_live_data(
         ConfigError: no faces are held out.
         DataError: there are no faces or voices, or nobody whom a fold held out is there.
     """
-    made = read_group(PrepareConfig, config.prepare, "prepare")
     corpora = []
     for part, rows in (("faces", "face"), ("speech", "voice")):
         items = [
@@ -56,7 +54,9 @@ def read_live_data(
             for item in source.items
             if (item.has_face and not item.has_voice) == (rows == "face")
         ]
-        corpus, _ = prepare(items, made, place.cache, place.workers, frozenset({part}))
+        corpus, _ = prepare(
+            items, config.prepare, place.cache, place.workers, frozenset({part})
+        )
         features = corpus.features
         there = [
             (one.faces if part == "faces" else one.spectrogram) is not None for one in features

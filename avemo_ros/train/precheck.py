@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +141,7 @@ def final_settings(config: TrainConfig, out: Path) -> TrainingConfig:
             )
         best.append(int(state["best_epoch"]))
     epochs = max(1, round(sum(best) / len(best)))
-    return replace(settings, epochs=epochs, patience=0)
+    return settings.replace(epochs=epochs, patience=0)
 
 
 def _check_frozen(prefixes: Sequence[str], filled: Collection[str]) -> None:

@@ -6,7 +6,7 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.prepare import PrepareConfig, prepare
+from avemo_ros.data.prepare import prepare
 from avemo_ros.data.units import join_units
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate.held_out import TRAINED_ON
@@ -32,7 +32,6 @@ from avemo_ros.train.checkpoint import (
     writing,
 )
 from avemo_ros.train.config import FINAL, TrainConfig
-from avemo_ros.train.config_file import read_group
 from avemo_ros.train.lesson import Lesson
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
 from avemo_ros.train.loss import lesson_loss
@@ -131,7 +130,6 @@ def read_corpus(
 
     Process 0 prepares first and fills the cache for the others.
     """
-    made = read_group(PrepareConfig, config.prepare, "prepare")
     if not reads.parts:
         corpus = Corpus(source.items, (Features(),) * len(source.items))
     else:
@@ -139,7 +137,7 @@ def read_corpus(
             processes.wait()
         corpus, report = prepare(
             source.items,
-            made,
+            config.prepare,
             place.cache,
             place.workers if processes.first else 0,
             reads.parts,
@@ -180,7 +178,7 @@ def _train_one(
     settings = config.training
     if job.name == FINAL:
         settings = final_settings(config, place.out)
-        config = replace(config, training=settings)
+        config = config.replace(training=settings)
     torch.manual_seed(settings.seed)
     model = BUILDER.build(spec)
     if not (out / CHECKPOINT).exists():

@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
-import numpy as np
 import torch
+from pydantic import BeforeValidator, Field
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from avemo_ros.config import Validated, setting
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.released import LIVE
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import read_tensors, write_tensors
 from avemo_ros.model.unimodal import CLASSES
+from avemo_ros.settings import Allowed, OneOf, Settings
 from avemo_ros.zoo.bundle import find_model, load_model
 from avemo_ros.zoo.classifier import Classifier
 from avemo_ros.zoo.collate import READS, NetworkClassifier
@@ -39,28 +39,44 @@ Opener = Callable[[str], Classifier]
 """Opens a model by name, path or run folder."""
 
 
-@dataclass(frozen=True, slots=True)
 class FunctionalOptions(SvmOptions):
     """Options of functionals_svm."""
 
-    features: str = setting(
-        "eGeMAPSv02", "Set of openSMILE functionals.", choices=tuple(FEATURE_SETS)
+    features: Annotated[str, OneOf(tuple(FEATURE_SETS))] = Field(
+        "eGeMAPSv02", description="Set of openSMILE functionals."
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EnsembleOptions(Validated):
+class MemberOptions(Settings):
+    """One of an ensemble."""
+
+    model: Annotated[str, Field(min_length=1), Allowed("a name, a path or a run folder")] = (
+        Field(description="Name, path or run folder.")
+    )
+    weight: float = Field(1.0, ge=0, description="Share in the sum.")
+
+
+def _members(given: Any) -> Any:
+    """A model's name stands for it with the default weight."""
+    if not isinstance(given, list | tuple):
+        return given
+    return tuple({"model": one} if isinstance(one, str) else one for one in given)
+
+
+class EnsembleOptions(Settings, group="model"):
     """Options of an ensemble."""
 
-    _group = "model"
-
-    members: tuple[tuple[str, float], ...] = ()
-    """Model (name, path or run folder) and weight of each."""
-    sum: str = setting(
-        "log", "Sum of log-probabilities, or ('linear') of probabilities.", choices=SUMS
+    members: Annotated[
+        tuple[MemberOptions, ...],
+        Field(min_length=1),
+        BeforeValidator(_members),
+        Allowed("a list of {model: NAME, PATH or RUN FOLDER, weight: NUMBER}"),
+    ] = Field(description="The models and their weights.")
+    sum: Annotated[str, OneOf(SUMS)] = Field(
+        "log", description="Sum of log-probabilities, or ('linear') of probabilities."
     )
-    learn: bool = setting(
-        False, "Learn the weights on items that the members were not trained on."
+    learn: bool = Field(
+        False, description="Learn the weights on items that the members were not trained on."
     )
 
 
@@ -85,8 +101,7 @@ def svm_options(spec: ModelSpec) -> SvmOptions:
     if spec.kind not in MACHINES:
         raise ConfigError("model.kind", spec.kind, " | ".join(MACHINES))
     kind = FunctionalOptions if spec.kind == "functionals_svm" else SvmOptions
-    _known(spec, [item.name for item in fields(kind)])
-    return kind(**spec.options)
+    return kind.from_mapping(spec.options)
 
 
 def ensemble_options(spec: ModelSpec) -> EnsembleOptions:
@@ -95,12 +110,7 @@ def ensemble_options(spec: ModelSpec) -> EnsembleOptions:
     Raises:
         ConfigError: an option is not known, or a value is not allowed.
     """
-    _known(spec, [item.name for item in fields(EnsembleOptions)])
-    members = spec.options.get("members")
-    if not isinstance(members, Sequence) or isinstance(members, str) or not members:
-        raise ConfigError("model.members", members, "a list of {model: ..., weight: ...}")
-    checked = tuple(_member(place, member) for place, member in enumerate(members))
-    return EnsembleOptions(**{**spec.options, "members": checked})
+    return EnsembleOptions.from_mapping(spec.options)
 
 
 def make_reader(spec: ModelSpec, reading: ReadingOptions | None = None) -> FeatureReader:
@@ -145,7 +155,7 @@ def save_svm(
         notes: more metadata, for the reader.
     """
     options = svm_options(spec)
-    full = ModelSpec(spec.kind, asdict(options))
+    full = ModelSpec(spec.kind, options.plain())
     _write(path, name, full, CLASSES[options.classes], machine.tensors(), notes)
 
 
@@ -254,8 +264,8 @@ def load_classical(
             options = ensemble_options(spec)
             weights = tensors["weights"].tolist()
             members = [
-                Member(open_member(_located(model, path.parent)), weight)
-                for (model, _), weight in zip(options.members, weights, strict=True)
+                Member(open_member(_located(one.model, path.parent)), weight)
+                for one, weight in zip(options.members, weights, strict=True)
             ]
             made = Ensemble(name, members, kind=options.sum)
     except (ConfigError, KeyError, ValueError, TypeError) as error:
@@ -266,29 +276,6 @@ def load_classical(
             f"has {', '.join(made.classes)}"
         )
     return made
-
-
-def _known(spec: ModelSpec, names: Sequence[str]) -> None:
-    for name, value in spec.options.items():
-        if name not in names:
-            raise ConfigError(
-                f"model.{name}", value, f"{spec.kind} has only: {', '.join(names)}"
-            )
-
-
-def _member(place: int, given: object) -> tuple[str, float]:
-    where = f"model.members.{place}"
-    member = {"model": given} if isinstance(given, str) else given
-    if not isinstance(member, Mapping) or not set(member) <= {"model", "weight"}:
-        raise ConfigError(where, given, "{model: NAME, PATH or RUN FOLDER, weight: NUMBER}")
-    model, weight = member.get("model"), member.get("weight", 1.0)
-    if not isinstance(model, str) or not model:
-        raise ConfigError(f"{where}.model", model, "a name, a path or a run folder")
-    if isinstance(weight, bool) or not isinstance(weight, int | float):
-        raise ConfigError(f"{where}.weight", weight, "a number from 0")
-    if not np.isfinite(weight) or weight < 0:
-        raise ConfigError(f"{where}.weight", weight, "a number from 0")
-    return model, float(weight)
 
 
 def _located(model: str, folder: Path) -> str:

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from itertools import combinations
-from typing import Final, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
-from avemo_ros.config import Validated, setting
 from avemo_ros.data.features import UNITS, Corpus
 from avemo_ros.errors import WeightsError
 from avemo_ros.model.unimodal import CLASSES
+from avemo_ros.settings import OneOf, Settings
 
 _UNSEEN: Final = 1e-3
 """Probability of a class that the training data do not have."""
@@ -30,29 +31,29 @@ _ROWS: Final = 256
 """Items scored at a time: their kernel is a matrix with one column a support vector."""
 
 
-@dataclass(frozen=True, slots=True)
-class SvmOptions(Validated):
+class SvmOptions(Settings, group="model"):
     """What a configuration says of a machine, beside its kind."""
 
-    _group = "model"
-
-    classes: str = setting(
-        "speech",
-        "'speech': calm is told from neutral; 'emotions': it is not.",
-        choices=tuple(CLASSES),
+    classes: Annotated[str, OneOf(tuple(CLASSES))] = Field(
+        "speech", description="'speech': calm is told from neutral; 'emotions': it is not."
     )
-    kernel: str = setting("rbf", "Radial or linear.", choices=("rbf", "linear"))
-    cost: float = setting(
-        1.0, "C: higher fits the training items more closely.", low=1e-6, high=1e6
+    kernel: Literal["rbf", "linear"] = Field("rbf", description="Radial or linear.")
+    cost: float = Field(
+        1.0, ge=1e-6, le=1e6, description="C: higher fits the training items more closely."
     )
-    gamma: float = setting(
-        0.0, "Of the radial kernel; 0: one over the number of features.", low=0, high=1e3
+    gamma: float = Field(
+        0.0,
+        ge=0,
+        le=1e3,
+        description="Of the radial kernel; 0: one over the number of features.",
     )
-    calibration: float = setting(
+    calibration: float = Field(
         0.1,
-        "C of the logistic regression that makes probabilities; lower is less sure.",
-        low=1e-6,
-        high=1e6,
+        ge=1e-6,
+        le=1e6,
+        description=(
+            "C of the logistic regression that makes probabilities; lower is less sure."
+        ),
     )
 
 

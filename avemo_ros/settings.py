@@ -1,0 +1,549 @@
+"""How settings are declared and read, for nodes, commands, training, models and dialogs.
+
+A group of settings is a pydantic model.  Each setting stands there once, with its type, its
+default, its range or choices, its unit and its meaning:
+
+    class EyeConfig(Settings, group="eye"):
+        rate_hz: float = Field(15.0, ge=1.0, le=240.0, description="Images a second [Hz].")
+
+ROS parameters, `--set`, the listings of options and the files in YAML are all made from that.
+Whatever is not allowed is a ConfigError with name, value, what is allowed and the nearest name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
+
+from avemo_ros.errors import AvemoError, ConfigError
+
+_T = TypeVar("_T")
+_Self = TypeVar("_Self", bound="Settings")
+_Flat = TypeVar("_Flat", bound="SettingGroups")
+_ROS: Final = "ros__parameters"
+_MAPPING: Final = "a mapping of names to values"
+
+
+# --- what a setting may be, where its Python type does not say it
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Beside a type: what messages say is allowed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Beside `str`: the choices, where they stand elsewhere; `Literal` where they do not."""
+
+    choices: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.literal_schema(list(self.choices))
+
+
+def _listed(value: object) -> object:
+    """A single value stands for a list of one; text without a sign for an empty one."""
+    if value == "":
+        return ()
+    return [value] if isinstance(value, str | int | float) else value
+
+
+ListOf = Annotated[tuple[_T, ...], Field(strict=False), BeforeValidator(_listed)]
+"""A list as YAML has it, kept as a tuple."""
+
+
+def _line(value: object) -> object:
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+Line = Annotated[str, BeforeValidator(_line)]
+"""Text with single blanks, however a file breaks its lines."""
+Text = Annotated[Line, Field(min_length=1), Allowed("text that is not empty")]
+"""A line that is not empty."""
+
+
+# --- groups of settings
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is declared of one setting."""
+
+    name: str
+    """With its group, e.g. 'emotion.hop_s'."""
+    default: Any
+    description: str
+    allowed: str
+    """The values that it takes, in words."""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] | None = None
+    read_only: bool = False
+    """Set when a node starts and never again."""
+
+    def check(self, value: object) -> None:
+        """Make sure that a value is one of the choices.
+
+        Raises:
+            ConfigError: it is not.
+        """
+        if self.choices is not None and value not in self.choices:
+            raise ConfigError(self.name, value, self.allowed)
+
+
+class Settings(BaseModel):
+    """A group of settings: checked when it is made, never changed afterwards.
+
+    Numbers are taken as numbers only: '3' is none, nor is true, nor NaN; a whole number does
+    for a float.  Nothing ('name:' in YAML) stands for the default of text, list or group.
+
+    Raises:
+        ConfigError: a name is not known, or a value is not allowed.  A validator of settings
+            that do not go together raises it with a name within its own class.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+    )
+    group: ClassVar[str] = ""
+    """Stands before the names of the settings."""
+
+    def __init_subclass__(cls, *, group: str | None = None, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if group is not None:
+            cls.group = group
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _mistake(type(self), error) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nothing(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or None not in given.values():
+            return given
+        return {
+            name: value
+            for name, value in given.items()
+            if value is not None or not _may_be_nothing(cls.model_fields.get(name))
+        }
+
+    @classmethod
+    def from_mapping(cls: type[_Self], content: object) -> _Self:
+        """From nested mappings and lists, as YAML and JSON give them.
+
+        Raises:
+            ConfigError: it is no mapping, a name is not known, or a value is not allowed.
+        """
+        if not isinstance(content, Mapping):
+            raise ConfigError(cls.group or "settings", content, _MAPPING)
+        return cls(**_named(content))
+
+    def replace(self: _Self, **changes: Any) -> _Self:
+        """A copy with other values, checked like any other.
+
+        Raises:
+            ConfigError: a value is not allowed.
+        """
+        return type(self)(**{**{name: getattr(self, name) for name in self.names()}, **changes})
+
+    def plain(self) -> dict[str, Any]:
+        """Nested mappings and lists of plain values, as a file has them."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Of its settings, without the group."""
+        return tuple(cls.model_fields)
+
+    @classmethod
+    def settings(cls) -> Iterator[Setting]:
+        """What is declared, in groups within it too."""
+        for name, item in cls.model_fields.items():
+            kind = item.annotation
+            if isinstance(kind, type) and issubclass(kind, Settings):
+                yield from kind.settings()
+            else:
+                yield _declared(f"{cls.group}.{name}" if cls.group else name, item)
+
+
+class SettingGroups(Settings):
+    """Groups of settings, each of which has a dotted name, e.g. 'emotion.hop_s'."""
+
+    retired: ClassVar[Mapping[str, str]] = {}
+    """Names of earlier versions, and what to write instead."""
+
+    @classmethod
+    def read(cls: type[_Flat], path: Path | None, settings: Sequence[str] = ()) -> _Flat:
+        """From a parameter file and from `--set`, which goes before the file.
+
+        Args:
+            path: the file that the nodes take (`config/emotion.yaml`), or a plain mapping of
+                the same names; None for none.
+            settings: each `NAME=VALUE`, e.g. `emotion.hop_s=0.2`.
+
+        Raises:
+            SettingsError: the file or a value cannot be read.
+            ConfigError: a name is unknown or a value is not allowed.
+        """
+        groups = {setting.name.split(".", 1)[0] for setting in cls.settings()}
+        return cls.from_flat(read_values(path, settings, groups))
+
+    @classmethod
+    def from_flat(cls: type[_Flat], values: Mapping[str, object]) -> _Flat:
+        """From names and values, e.g. `{"emotion.hop_s": 0.2}`.
+
+        Raises:
+            ConfigError: a name is unknown or a value is not allowed.
+        """
+        kinds: dict[str, Any] = {name: item.annotation for name, item in _fields(cls)}
+        places = {
+            setting.name: (group, setting.name.removeprefix(f"{kind.group}."))
+            for group, kind in kinds.items()
+            for setting in kind.settings()
+        }
+        groups: dict[str, dict[str, object]] = {group: {} for group in kinds}
+        for name, value in values.items():
+            if name in cls.retired:
+                raise ConfigError(name, value, cls.retired[name])
+            if name not in places:
+                near = difflib.get_close_matches(name, places, n=1)
+                names = f"'{near[0]}'" if near else ", ".join(sorted(places))
+                raise ConfigError(name, value, f"no parameter of this name here, but {names}")
+            group, key = places[name]
+            groups[group][key] = value
+        return cls(**{group: kinds[group](**given) for group, given in groups.items()})
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by name, as `from_flat` takes them."""
+        return {
+            f"{group.group}.{name}" if group.group else name: getattr(group, name)
+            for group in (getattr(self, name) for name in self.names())
+            for name in group.names()
+        }
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The nearest of the known names in words, with a blank before them; "" if none is near."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def allowed(kind: Any, metadata: Iterable[object] = ()) -> str:
+    """The values that a type takes, in words."""
+    kind, notes = _plain(kind, metadata)
+    for note in notes:
+        if isinstance(note, Allowed):
+            return note.text
+    choices = _choices(kind, notes)
+    if choices is not None:
+        return " | ".join(map(str, choices))
+    if kind is bool:
+        return "true or false"
+    if kind in (int, float):
+        low, high = _limits(notes)
+        span = ("" if low is None else f" from {low}") + ("" if high is None else f" to {high}")
+        return ("a whole number" if kind is int else "a number") + span
+    if kind is str:
+        return "text"
+    if get_origin(kind) is tuple:
+        least = next((one.min_length for one in notes if hasattr(one, "min_length")), 0)
+        return "a list" + (f" of {least} or more" if least else "")
+    return _MAPPING
+
+
+def _named(content: Any) -> Any:
+    """With names that are text, whatever YAML takes them for."""
+    if isinstance(content, Mapping):
+        return {str(name): _named(value) for name, value in content.items()}
+    return [_named(value) for value in content] if isinstance(content, list) else content
+
+
+def _fields(kind: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
+    return kind.model_fields.items()
+
+
+def _may_be_nothing(item: FieldInfo | None) -> bool:
+    if item is None or item.is_required():
+        return False
+    return not isinstance(item.get_default(call_default_factory=True), bool | int | float)
+
+
+def _declared(name: str, item: FieldInfo) -> Setting:
+    kind, notes = _plain(item.annotation, item.metadata)
+    low, high = _limits(notes)
+    return Setting(
+        name,
+        item.get_default(call_default_factory=True),
+        item.description or "",
+        allowed(kind, notes),
+        low,
+        high,
+        _choices(kind, notes),
+        read_only=bool(item.frozen),
+    )
+
+
+def _plain(kind: Any, metadata: Iterable[object]) -> tuple[Any, list[Any]]:
+    """A type without `Annotated` and `None`, and everything that stands beside it."""
+    notes: list[Any] = []
+    for note in metadata:
+        notes += note.metadata if isinstance(note, FieldInfo) else [note]
+    if get_origin(kind) is Annotated:
+        inner, *more = get_args(kind)
+        return _plain(inner, [*notes, *more])
+    if get_origin(kind) is Union or type(kind).__name__ == "UnionType":
+        (inner,) = (one for one in get_args(kind) if one is not type(None))
+        return _plain(inner, notes)
+    return kind, notes
+
+
+def _limits(notes: Iterable[Any]) -> tuple[Any, Any]:
+    low = next((one.ge for one in notes if hasattr(one, "ge")), None)
+    high = next((one.le for one in notes if hasattr(one, "le")), None)
+    return low, high
+
+
+def _choices(kind: Any, notes: Iterable[object]) -> tuple[str, ...] | None:
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return next((note.choices for note in notes if isinstance(note, OneOf)), None)
+
+
+def _allowed_at(kind: type[BaseModel], place: Sequence[str | int]) -> str:
+    """What is allowed for a setting, or within its list or mapping."""
+    if not place:
+        return _MAPPING
+    item = kind.model_fields[str(place[0])]
+    at, notes = _plain(item.annotation, item.metadata)
+    for key in place[1:]:
+        inner = get_args(at)
+        if not inner:
+            break
+        if isinstance(key, int):
+            inside = inner[0] if inner[-1] is Ellipsis else inner[min(key, len(inner) - 1)]
+        else:
+            inside = inner[-1]
+        at, notes = _plain(inside, ())
+    return allowed(at, notes)
+
+
+def _mistake(kind: type[Settings], error: ValidationError) -> ConfigError:
+    """The first mistake that pydantic found, in our words; a name that is not known first."""
+    found = error.errors(include_url=False)
+    one = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+    place, value = one["loc"], one["input"]
+    cause = one.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):
+        place, value, text = (*place, *cause.place), cause.value, cause.allowed
+    elif one["type"] == "extra_forbidden":
+        names = kind.names()
+        text = f"one of the names {', '.join(names)}{did_you_mean(place[-1], names)}"
+    else:
+        text = _allowed_at(kind, place)
+        value = None if one["type"] == "missing" else value
+    name = ".".join(map(str, (*((kind.group,) if kind.group else ()), *place)))
+    mistake = ConfigError(name or "settings", value, text)
+    mistake.place = place
+    return mistake
+
+
+# --- files and command lines
+
+
+class SettingsError(AvemoError):
+    """A file of settings cannot be read, or is not valid YAML."""
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Takes 6e-4 for a number, which YAML 1.1 takes for text."""
+
+
+class _Once(_Loader):
+    """Refuses a key that is given twice, of which YAML silently takes the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is given twice", key_node.start_mark
+                )
+            seen.add(key if isinstance(key, str) else id(key_node))
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def parse_yaml(text: str, what: str, *, once: bool = False) -> Any:
+    """What a text in YAML holds.
+
+    Args:
+        text: YAML, of which nothing is ever executed.
+        what: it is, for messages.
+        once: refuse a key that is given twice.
+
+    Raises:
+        SettingsError: it is not valid.
+    """
+    try:
+        return yaml.load(text, _Once if once else _Loader)  # noqa: S506  safe loaders
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"{what} is not valid YAML: {reason}") from error
+
+
+def read_yaml(path: Path, what: str, *, once: bool = False) -> Any:
+    """What a YAML file holds.
+
+    Args:
+        path: of the file.
+        what: it is, for messages.
+        once: refuse a key that is given twice.
+
+    Raises:
+        SettingsError: it cannot be read, or is not valid.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"cannot read {what}: {reason}") from error
+    return parse_yaml(text, what, once=once)
+
+
+def split_assignment(
+    text: str, argument: str = "--set", allowed: str = "NAME=VALUE"
+) -> tuple[str, str]:
+    """Name and value of a `NAME=VALUE`.
+
+    Args:
+        text: as given.
+        argument: what it is called on the command line.
+        allowed: what messages say is allowed.
+
+    Raises:
+        ConfigError: it has no name or no '='.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(argument, text, allowed)
+    return name.strip(), value
+
+
+def read_options(given: Sequence[str], argument: str = "--option") -> dict[str, str]:
+    """Texts by name.
+
+    Args:
+        given: each `NAME=VALUE`; of a name that is given twice the last.
+        argument: what it is called on the command line.
+
+    Raises:
+        ConfigError: one has no name or no '='.
+    """
+    return dict(split_assignment(text, argument) for text in given)
+
+
+def read_values(
+    path: Path | None, settings: Sequence[str], groups: Collection[str]
+) -> dict[str, object]:
+    """Values by dotted name; `--set` goes before the file.
+
+    Args:
+        path: a ROS parameter file, or a plain mapping of the same names; None for none.
+        settings: each `NAME=VALUE`, the value in YAML.
+        groups: of a ROS parameter file, that of all its nodes, only names of these are taken.
+
+    Raises:
+        SettingsError: the file or a value cannot be read.
+        ConfigError: a setting is no `NAME=VALUE`.
+    """
+    values = {} if path is None else _parameters(path, groups)
+    for text in settings:
+        name, value = split_assignment(text)
+        values[name] = parse_yaml(value, f"the value of '{text}'")
+    return values
+
+
+def _parameters(path: Path, groups: Collection[str]) -> dict[str, object]:
+    what = f"parameter file '{path}'"
+    content = read_yaml(path, what)
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{what} holds no mapping of names to values")
+    nodes = list(_ros_parameters(content))
+    if not nodes:
+        return {name: value for name, value in flattened(content) if value != {}}
+    return {
+        name: value
+        for node in nodes
+        for name, value in flattened(node)
+        if name.split(".", 1)[0] in groups and value != {}
+    }
+
+
+def _ros_parameters(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The parameters of every node, however deep its namespace."""
+    for name, inner in content.items():
+        if not isinstance(inner, dict):
+            continue
+        if name == _ROS:
+            yield inner
+        else:
+            yield from _ros_parameters(inner)
+
+
+def flattened(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as dotted names; an empty mapping stays a value."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
