@@ -58,7 +58,7 @@ _MAPPING: Final = "a mapping of names to values"
 class Allowed:
     """Beside a type: what messages say is allowed."""
 
-    text: str
+    allowed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,25 @@ class OneOf:
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         return core_schema.literal_schema(list(self.choices))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Beside a list: names that stand for lists."""
+
+    lists: Mapping[str, tuple[Any, ...]]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._list, handler(source))
+
+    def _list(self, value: object) -> object:
+        if isinstance(value, str):
+            if value not in self.lists:
+                raise ValueError(value)
+            return self.lists[value]
+        return value
 
 
 def _listed(value: object) -> object:
@@ -104,6 +123,7 @@ class Setting:
     name: str
     """With its group, e.g. 'emotion.hop_s'."""
     default: Any
+    """None: it has to be given."""
     description: str
     allowed: str
     """The values that it takes, in words."""
@@ -271,24 +291,43 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 def allowed(kind: Any, metadata: Iterable[object] = ()) -> str:
     """The values that a type takes, in words."""
     kind, notes = _plain(kind, metadata)
-    for note in notes:
-        if isinstance(note, Allowed):
-            return note.text
+    said = _note(notes, "allowed")
+    if said is not None:
+        return str(said)
     choices = _choices(kind, notes)
     if choices is not None:
         return " | ".join(map(str, choices))
     if kind is bool:
-        return "true or false"
+        return "true | false"
     if kind in (int, float):
         low, high = _limits(notes)
-        span = ("" if low is None else f" from {low}") + ("" if high is None else f" to {high}")
-        return ("a whole number" if kind is int else "a number") + span
+        step = _note(notes, "multiple_of")
+        return (
+            ("a whole number" if kind is int else "a number")
+            + ("" if low is None else f" from {low}")
+            + ("" if high is None else f" to {high}")
+            + ("" if step is None else f", a multiple of {step}")
+        )
     if kind is str:
         return "text"
     if get_origin(kind) is tuple:
-        least = next((one.min_length for one in notes if hasattr(one, "min_length")), 0)
-        return "a list" + (f" of {least} or more" if least else "")
+        return _allowed_list(allowed(get_args(kind)[0]), notes)
     return _MAPPING
+
+
+def _allowed_list(item: str, notes: Iterable[Any]) -> str:
+    least, most = _note(notes, "min_length") or 0, _note(notes, "max_length")
+    count = {None: f"{least} or more", least: str(least)}.get(most, f"{least} to {most}")
+    lists = _note(notes, "lists") or {}
+    names = "".join(f"{name} | " for name in lists)
+    for one, many in (
+        ("a whole number", "whole numbers"),
+        ("a number", "numbers"),
+        ("text", "texts"),
+    ):
+        if item.startswith(one):
+            return f"{names}a list of {count} {many}{item.removeprefix(one)}"
+    return f"{names}a list" + (f" of {count}" if least else "")
 
 
 def _named(content: Any) -> Any:
@@ -313,7 +352,7 @@ def _declared(name: str, item: FieldInfo) -> Setting:
     low, high = _limits(notes)
     return Setting(
         name,
-        item.get_default(call_default_factory=True),
+        None if item.is_required() else item.get_default(call_default_factory=True),
         item.description or "",
         allowed(kind, notes),
         low,
@@ -337,16 +376,17 @@ def _plain(kind: Any, metadata: Iterable[object]) -> tuple[Any, list[Any]]:
     return kind, notes
 
 
-def _limits(notes: Iterable[Any]) -> tuple[Any, Any]:
-    low = next((one.ge for one in notes if hasattr(one, "ge")), None)
-    high = next((one.le for one in notes if hasattr(one, "le")), None)
-    return low, high
+def _note(notes: Iterable[Any], name: str) -> Any:
+    """What stands beside a type under a name; None if nothing does."""
+    return next((getattr(one, name) for one in notes if hasattr(one, name)), None)
+
+
+def _limits(notes: Sequence[Any]) -> tuple[Any, Any]:
+    return _note(notes, "ge"), _note(notes, "le")
 
 
 def _choices(kind: Any, notes: Iterable[object]) -> tuple[str, ...] | None:
-    if get_origin(kind) is Literal:
-        return get_args(kind)
-    return next((note.choices for note in notes if isinstance(note, OneOf)), None)
+    return get_args(kind) if get_origin(kind) is Literal else _note(notes, "choices")
 
 
 def _allowed_at(kind: type[BaseModel], place: Sequence[str | int]) -> str:

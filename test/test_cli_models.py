@@ -59,7 +59,7 @@ def test_every_kind_is_printed_with_its_options(capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     for kind in KINDS.values():
         assert f"{kind.name}: " in out
-        for option in kind.options:
+        for option in kind.options.settings():
             assert f"  {option.name}: " in out
     assert ", ".join(MACHINES) in out
     assert "ensemble: " in out

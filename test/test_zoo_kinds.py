@@ -136,7 +136,7 @@ def test_every_variant_of_the_speech_network_reads_63_columns_and_more(
         ({"kind": "speech_fcn", "channels": [1, 2]}, r"torchvision \| paper \| a list of 5"),
         ({"kind": "speech_fcn", "channels": "caffe"}, r"torchvision \| paper"),
         ({"kind": "face_cnn", "blocks": [1, 1]}, r"'model\.blocks'.*as many numbers as widths"),
-        ({"kind": "face_cnn", "stem": 0}, r"whole numbers from 1 to 256"),
+        ({"kind": "face_cnn", "stem": 0}, r"a whole number from 1 to 256"),
         (
             {
                 "kind": "fbp",
@@ -144,13 +144,16 @@ def test_every_variant_of_the_speech_network_reads_63_columns_and_more(
             },
             r"'model\.visual\.frames\.blocks' is \(1,\)",
         ),
-        ({"kind": "inception", "widths": [12], "blocks": [1]}, r"multiples of 8"),
-        ({"kind": "vgg_face", "side": 100}, r"multiples of 32"),
+        (
+            {"kind": "inception", "widths": [12], "blocks": [1]},
+            r"widths\.0' is 12; .*, a multiple of 8",
+        ),
+        ({"kind": "vgg_face", "side": 100}, r"a multiple of 32"),
         ({"kind": "vgg_lstm", "shuffle": "yes"}, r"true \| false"),
         ({"kind": "fbp", "audio": {"kind": "face_cnn"}}, r"'model\.audio'.*kind speech_fcn"),
         ({"kind": "fbp", "audio": {"kind": "speech_fcn", "x": 1}}, r"'model\.audio\.x'"),
         ({"kind": "fbp", "visual": "units"}, r"'model\.visual' is 'units'; allowed: a mapping"),
-        ({"kind": "decision", "weights": [1, 0]}, r"'model\.weights'.*2 numbers from 0\.001"),
+        ({"kind": "decision", "weights": [1, 0]}, r"'model\.weights\.1' is 0; .* 0\.001 to"),
         (
             {"kind": "fbp", "visual": {"kind": "face_cnn", "classes": "emotions"}},
             r"'model\.visual\.classes' is 'emotions'; allowed: speech",
@@ -175,10 +178,10 @@ def test_a_specification_without_a_kind_is_refused(raw: object) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_documented_default_of_every_option_is_allowed(kind: str) -> None:
     complete = BUILDER.check(ModelSpec(kind))
-    assert set(complete.options) == {option.name for option in KINDS[kind].options}
+    assert set(complete.options) == set(KINDS[kind].options.names())
     assert BUILDER.check(complete).to_json() == complete.to_json()
-    for option in KINDS[kind].options:
-        assert option.text
+    for option in KINDS[kind].options.settings():
+        assert option.description
         assert option.allowed
 
 

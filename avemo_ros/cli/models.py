@@ -97,8 +97,7 @@ def _default_of(index: Mapping[str, Any], name: str) -> str:
 def _print_kinds() -> None:
     for kind in KINDS.values():
         print(f"{kind.name}: {kind.text}")
-        for option in kind.options:
-            _print_option(option.name, option.text, option.default, option.allowed)
+        _print_settings(kind.options)
         print()
     print(f"{', '.join(MACHINES)}: Support vector machines; the last two take no 'features'.")
     _print_settings(FunctionalOptions)
@@ -120,7 +119,7 @@ def _print_option(name: str, text: str, default: Any, allowed: str) -> None:
         default = list(default)
     elif isinstance(default, bool):
         default = str(default).lower()
-    line = f"{name}: {text} Default: {'none' if default == '' else default}."
+    line = f"{name}: {text} Default: {'none' if default in ('', None) else default}."
     if allowed:
         line += f" Allowed: {allowed}."
     print(textwrap.fill(line, 96, initial_indent="  ", subsequent_indent="      "))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from torch import nn
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.batch import EmotionModel
 from avemo_ros.model.kind import Kind
-from avemo_ros.model.spec import ModelSpec, Part
+from avemo_ros.model.spec import ModelSpec, parts_of, starts_of
 from avemo_ros.model.unimodal import Unimodal
+from avemo_ros.settings import did_you_mean
 
 
 class Builder:
@@ -41,33 +40,25 @@ class Builder:
         kind = self._kinds.get(spec.kind)
         if kind is None:
             raise ConfigError(f"{where}.kind", spec.kind, self._names(spec.kind, where))
-        names = [option.name for option in kind.options]
-        for name, value in spec.options.items():
-            if name not in names:
-                raise ConfigError(
-                    f"{where}.{name}", value, f"{spec.kind} has only: {', '.join(names)}"
-                )
-        values: dict[str, Any] = {}
-        for option in kind.options:
-            place = f"{where}.{option.name}"
-            given = spec.options.get(option.name, option.default)
-            try:
-                value = option.read(given)
-            except ValueError:
-                raise ConfigError(place, given, option.allowed) from None
-            if isinstance(option, Part):
-                over = {name: values[name] for name in option.inherits}
-                value = self.check(ModelSpec(value.kind, {**over, **value.options}), place)
-            values[option.name] = value
+        try:
+            options = kind.options.from_mapping(spec.options)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.{error.name}", error.value, error.allowed) from None
+        values = {name: getattr(options, name) for name in options.names()}
+        for name, part in parts_of(kind.options).items():
+            over = {inherited: values[inherited] for inherited in part.inherits}
+            own = values[name]
+            inner = ModelSpec(own.kind, {**over, **own.options})
+            values[name] = self.check(inner, f"{where}.{name}")
         return ModelSpec(spec.kind, values)
 
     def lasting(self, spec: ModelSpec) -> ModelSpec:
         """A checked specification without what only says how training starts."""
+        starts = starts_of(self._kinds[spec.kind].options)
         options = {
-            option.name: self.lasting(value) if isinstance(value, ModelSpec) else value
-            for option in self._kinds[spec.kind].options
-            if option.lasting
-            for value in (spec.options[option.name],)
+            name: self.lasting(value) if isinstance(value, ModelSpec) else value
+            for name, value in spec.options.items()
+            if name not in starts
         }
         return ModelSpec(spec.kind, options)
 
@@ -102,8 +93,7 @@ class Builder:
         names = list(self._kinds)
         if where == "model" and given not in self._others:
             names += self._others
-        near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
-        return " | ".join(names) + (f" (did you mean '{near[0]}'?)" if near else "")
+        return " | ".join(names) + did_you_mean(given, names)
 
 
 def start_notes(model: nn.Module) -> tuple[str, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from avemo_ros.model.batch import EmotionModel
-from avemo_ros.model.spec import Choice, Number, Option
+from avemo_ros.settings import Settings
 
 Values = Mapping[str, Any]
 """Of all options by name; a part of a network, such as the voice's part of a fusion, has been
@@ -21,36 +23,36 @@ class Kind:
     name: str
     text: str
     """What it is, in a sentence."""
-    options: tuple[Option, ...]
+    options: type[Settings]
+    """Its options; one that is a model itself has `spec.Part` beside its type."""
     make: Callable[[Values], EmotionModel]
     """From checked values of all options.  What it refuses it names by its option alone."""
 
 
-SHARPNESS: Final = Number(
-    "sharpness", 0.3, "lambda of the softmax attention; 0 is the plain mean.", 0.0, 1.0
-)
-
-
-def classes(default: str) -> Choice:
-    """The option that says which classes the logits are of."""
-    text = "Names of the logits: emotions (7), or speech (8: calm apart from neutral)."
-    return Choice("classes", default, text, ("emotions", "speech"))
-
-
-def dropout(default: float, text: str, name: str = "dropout") -> Number:
-    """An option that is a share of dropout."""
-    return Number(name, default, text, 0.0, 0.9)
-
-
-FACE_END: Final = (
-    Choice(
-        "attention",
-        "softmax",
-        "How frames are joined: softmax attention (Zhang et al.) or the plain mean.",
-        ("softmax", "mean"),
+Classes = Annotated[
+    Literal["emotions", "speech"],
+    Field(
+        description="Names of the logits: emotions (7), or speech (8: calm apart from neutral)."
     ),
-    SHARPNESS,
-    dropout(0.2, "Before the head."),
-    classes("emotions"),
-)
-"""Options of what comes after the CNN of a face model."""
+]
+"""Which classes the logits are of."""
+Dropout = Annotated[float, Field(ge=0.0, le=0.9)]
+"""A share that is hidden in training."""
+Sharpness = Annotated[
+    float,
+    Field(ge=0.0, le=1.0, description="lambda of the softmax attention; 0 is the plain mean."),
+]
+
+
+class FaceOptions(Settings):
+    """Options of what comes after the CNN of a face model."""
+
+    attention: Literal["softmax", "mean"] = Field(
+        "softmax",
+        description=(
+            "How frames are joined: softmax attention (Zhang et al.) or the plain mean."
+        ),
+    )
+    sharpness: Sharpness = 0.3
+    dropout: Dropout = Field(0.2, description="Before the head.")
+    classes: Classes = "emotions"

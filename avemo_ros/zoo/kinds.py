@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 from avemo_ros.model.build import Builder
-from avemo_ros.model.kind import FACE_END, SHARPNESS, Kind, classes, dropout
+from avemo_ros.model.kind import Classes, Dropout, FaceOptions, Kind, Sharpness
 from avemo_ros.model.live_kinds import LIVE_KINDS
-from avemo_ros.model.spec import (
-    Choice,
-    File,
-    Flag,
-    ModelSpec,
-    Number,
-    Numbers,
-    Option,
-    Part,
-    Whole,
-)
+from avemo_ros.model.spec import ModelSpec, Part, Start
+from avemo_ros.settings import ListOf, OneOf, Settings
 from avemo_ros.zoo.makers import (
     make_adaptive_fbp,
     make_concat,
@@ -33,135 +26,168 @@ from avemo_ros.zoo.vgg_face import FULL
 
 _CNNS: Final = ("face_cnn", "vgg_face", "inception")
 _FACES: Final = (*_CNNS, "face_attention", "vgg_lstm")
+_Frames = Annotated[
+    ModelSpec, Part(_CNNS, ("classes",)), Field(description="CNN of single frames.")
+]
 
 
-def _parts(default: str) -> tuple[Option, ...]:
-    return (
-        classes(default),
-        Part("audio", ModelSpec("speech_fcn"), "The voice's part.", ("speech_fcn",)),
-        Part(
-            "visual",
-            ModelSpec("face_cnn"),
-            "The face's part, or that of action units.",
-            (*_FACES, "units"),
-            ("classes",),
+class VggFaceOptions(FaceOptions):
+    """Options of vgg_face."""
+
+    width: int = Field(
+        64, ge=1, le=64, description="Channels of the first convolution; VGG16: 64."
+    )
+    full: Annotated[str, OneOf(FULL)] = Field(
+        "none", description="Last dense layer that is kept."
+    )
+    norm: Literal["none", "batch"] = Field("none", description="Normalisation; VGG16 has none.")
+    side: int = Field(
+        224, ge=32, le=224, multiple_of=32, description="Of the pictures [pixels]."
+    )
+    published: Start = Field("", description="Start: published VGG-Face weights.")
+
+
+class VggLstmOptions(Settings):
+    """Options of vgg_lstm."""
+
+    classes: Classes = "emotions"
+    frames: _Frames = ModelSpec("vgg_face")
+    hidden: int = Field(128, ge=1, le=4096, description="Width of the LSTM.")
+    layers: int = Field(1, ge=1, le=4, description="Of the LSTM.")
+    dropout: Dropout = Field(0.5, description="Before the LSTM and before the head.")
+    shuffle: bool = Field(True, description="Frames in random order in training.")
+
+
+class FaceAttentionOptions(Settings):
+    """Options of face_attention."""
+
+    classes: Classes = "emotions"
+    frames: _Frames = ModelSpec("face_cnn")
+    attention: Literal["mean", "softmax", "self", "relation"] = Field(
+        "relation", description="Over frames."
+    )
+    sharpness: Sharpness = 0.3
+    attention_dropout: Dropout = Field(0.5, description="Before self- and relation-attention.")
+    dropout: Dropout = Field(0.6, description="Before the head.")
+
+
+class UnitsOptions(Settings):
+    """Options of units."""
+
+    hidden: Annotated[
+        ListOf[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=0, max_length=4)
+    ] = Field((64,), description="Widths of hidden layers; may be none.")
+    dropout: Dropout = Field(0.3, description="After each hidden layer.")
+    input_dropout: Dropout = Field(0.1, description="Of the units.")
+    classes: Classes = "speech"
+
+
+class TwoPartOptions(Settings):
+    """Options of every fusion of two parts."""
+
+    classes: Classes = "speech"
+    audio: Annotated[ModelSpec, Part(("speech_fcn",))] = Field(
+        ModelSpec("speech_fcn"), description="The voice's part."
+    )
+    visual: Annotated[ModelSpec, Part((*_FACES, "units"), ("classes",))] = Field(
+        ModelSpec("face_cnn"), description="The face's part, or that of action units."
+    )
+
+
+class ConcatOptions(TwoPartOptions):
+    """Options of concat."""
+
+    hidden: int = Field(64, ge=0, le=4096, description="Width of the hidden layer; 0: none.")
+    dropout: Dropout = Field(0.3, description="Before each dense layer.")
+
+
+class DecisionOptions(TwoPartOptions):
+    """Options of decision."""
+
+    weights: Annotated[
+        ListOf[Annotated[float, Field(ge=1e-3, le=1e3)]], Field(min_length=2, max_length=2)
+    ] = Field((1.0, 1.0), description="Of voice and face.")
+    learnt: bool = Field(True, description="Learn the weights; false: they stay.")
+
+
+class FbpOptions(TwoPartOptions):
+    """Options of fbp and adaptive_fbp."""
+
+    outputs: int = Field(64, ge=1, le=4096, description="o: length of the pooled vector.")
+    factors: int = Field(4, ge=1, le=64, description="k: products summed for each output.")
+    dropout: Dropout = Field(0.1, description="Of the products.")
+    eps: float = Field(
+        1e-4, ge=1e-8, le=1e-1, description="Keeps the slope of the signed root finite."
+    )
+    head_dropout: Dropout = Field(0.0, description="Before the head.")
+    decisions: bool = Field(
+        False,
+        description=(
+            "Add the log-probabilities of both parts to the logits; training starts at their "
+            "sum."
         ),
     )
 
 
-_FBP: Final = (
-    *_parts("speech"),
-    Whole("outputs", 64, "o: length of the pooled vector.", 1, 4096),
-    Whole("factors", 4, "k: products summed for each output.", 1, 64),
-    dropout(0.1, "Of the products."),
-    Number("eps", 1e-4, "Keeps the slope of the signed root finite.", 1e-8, 1e-1),
-    dropout(0.0, "Before the head.", "head_dropout"),
-    Flag(
-        "decisions",
-        False,
-        "Add the log-probabilities of both parts to the logits; training starts at their sum.",
-    ),
-)
+class MultilevelFbpOptions(FbpOptions):
+    """Options of multilevel_fbp."""
+
+    gate: bool = Field(True, description="Shares of voice and face, as in adaptive_fbp.")
+    segments: int = Field(4, ge=1, le=64, description="Parts that each stream is cut into.")
+    over_segments: Literal["mean", "attention"] = Field(
+        "mean", description="How segments are joined."
+    )
+
+
 _RESEARCH: Final = (
     Kind(
         "vgg_face",
         "VGG16 on faces (VGG-Face, Parkhi et al. 2015), frames joined by attention.",
-        (
-            Whole("width", 64, "Channels of the first convolution; VGG16: 64.", 1, 64),
-            Choice("full", "none", "Last dense layer that is kept.", FULL),
-            Choice("norm", "none", "Normalisation; VGG16 has none.", ("none", "batch")),
-            Whole("side", 224, "Of the pictures [pixels].", 32, 224, 32),
-            File("published", "", "Start: published VGG-Face weights."),
-            *FACE_END,
-        ),
+        VggFaceOptions,
         make_vgg_face,
     ),
     Kind(
         "vgg_lstm",
         "CNN features through an LSTM, frames shuffled in training (Liu et al. 2018).",
-        (
-            classes("emotions"),
-            Part("frames", ModelSpec("vgg_face"), "CNN of single frames.", _CNNS, ("classes",)),
-            Whole("hidden", 128, "Width of the LSTM.", 1, 4096),
-            Whole("layers", 1, "Of the LSTM.", 1, 4),
-            dropout(0.5, "Before the LSTM and before the head."),
-            Flag("shuffle", True, "Frames in random order in training."),
-        ),
+        VggLstmOptions,
         make_vgg_lstm,
     ),
     Kind(
         "face_attention",
         "Any frame CNN with attention over frames: mean, softmax (Zhang et al.), or self and "
         "relation (FAN).",
-        (
-            classes("emotions"),
-            Part("frames", ModelSpec("face_cnn"), "CNN of single frames.", _CNNS, ("classes",)),
-            Choice(
-                "attention",
-                "relation",
-                "Over frames.",
-                ("mean", "softmax", "self", "relation"),
-            ),
-            SHARPNESS,
-            dropout(0.5, "Before self- and relation-attention.", "attention_dropout"),
-            dropout(0.6, "Before the head."),
-        ),
+        FaceAttentionOptions,
         make_face_attention,
     ),
-    Kind(
-        "units",
-        "Dense layers over 35 facial action units.",
-        (
-            Numbers("hidden", (64,), "Widths of hidden layers; may be none.", 1, 4096, (0, 4)),
-            dropout(0.3, "After each hidden layer."),
-            dropout(0.1, "Of the units.", "input_dropout"),
-            classes("speech"),
-        ),
-        make_units,
-    ),
+    Kind("units", "Dense layers over 35 facial action units.", UnitsOptions, make_units),
     Kind(
         "concat",
         "Both vectors side by side through dense layers.",
-        (
-            *_parts("speech"),
-            Whole("hidden", 64, "Width of the hidden layer; 0: none.", 0, 4096),
-            dropout(0.3, "Before each dense layer."),
-        ),
+        ConcatOptions,
         make_concat,
     ),
     Kind(
         "decision",
         "Weighted sum of the log-probabilities of both parts.",
-        (
-            *_parts("speech"),
-            Numbers(
-                "weights", (1.0, 1.0), "Of voice and face.", 1e-3, 1e3, (2, 2), whole=False
-            ),
-            Flag("learnt", True, "Learn the weights; false: they stay."),
-        ),
+        DecisionOptions,
         make_decision,
     ),
     Kind(
         "fbp",
         "Factorized bilinear pooling of both vectors (Zhang, Wang, Du 2019).",
-        _FBP,
+        FbpOptions,
         make_fbp,
     ),
     Kind(
         "adaptive_fbp",
         "FBP of vectors scaled by learnt shares of voice and face (AG-FBP, Zhou et al. 2021).",
-        _FBP,
+        FbpOptions,
         make_adaptive_fbp,
     ),
     Kind(
         "multilevel_fbp",
         "FBP of the whole and of segments of it (AM-FBP, Zhou et al. 2021).",
-        (
-            *_FBP,
-            Flag("gate", True, "Shares of voice and face, as in adaptive_fbp."),
-            Whole("segments", 4, "Parts that each stream is cut into.", 1, 64),
-            Choice("over_segments", "mean", "How segments are joined.", ("mean", "attention")),
-        ),
+        MultilevelFbpOptions,
         make_multilevel_fbp,
     ),
 )
