@@ -15,7 +15,7 @@ class ConfigError(AvemoError, ValueError):
         self.name = name
         self.value = value
         self.allowed = allowed
-        self.place: tuple[str | int, ...] = (name,)
+        self.place: tuple[str | int, ...] = (name,) if name else ()
         """Where it stands within what was read."""
 
 

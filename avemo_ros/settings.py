@@ -23,6 +23,7 @@ from typing import (
     ClassVar,
     Final,
     Literal,
+    NoReturn,
     TypeVar,
     Union,
     get_args,
@@ -49,6 +50,8 @@ _Self = TypeVar("_Self", bound="Settings")
 _Flat = TypeVar("_Flat", bound="SettingGroups")
 _ROS: Final = "ros__parameters"
 _MAPPING: Final = "a mapping of names to values"
+_KEY: Final = "[key]"
+"""Where pydantic says that the name itself is wrong."""
 
 
 # --- what a setting may be, where its Python type does not say it
@@ -195,7 +198,9 @@ class Settings(BaseModel):
             ConfigError: it is no mapping, a name is not known, or a value is not allowed.
         """
         if not isinstance(content, Mapping):
-            raise ConfigError(cls.group or "settings", content, _MAPPING)
+            mistake = ConfigError(cls.group or "settings", content, _MAPPING)
+            mistake.place = ()
+            raise mistake
         return cls(**_named(content))
 
     def replace(self: _Self, **changes: Any) -> _Self:
@@ -318,13 +323,10 @@ def allowed(kind: Any, metadata: Iterable[object] = ()) -> str:
 def _allowed_list(item: str, notes: Iterable[Any]) -> str:
     least, most = _note(notes, "min_length") or 0, _note(notes, "max_length")
     count = {None: f"{least} or more", least: str(least)}.get(most, f"{least} to {most}")
-    lists = _note(notes, "lists") or {}
-    names = "".join(f"{name} | " for name in lists)
-    for one, many in (
-        ("a whole number", "whole numbers"),
-        ("a number", "numbers"),
-        ("text", "texts"),
-    ):
+    names = "".join(f"{name} | " for name in _note(notes, "lists") or {})
+    if item.startswith("text"):
+        return f"{names}a list of {count} texts"
+    for one, many in (("a whole number", "whole numbers"), ("a number", "numbers")):
         if item.startswith(one):
             return f"{names}a list of {count} {many}{item.removeprefix(one)}"
     return f"{names}a list" + (f" of {count}" if least else "")
@@ -389,22 +391,16 @@ def _choices(kind: Any, notes: Iterable[object]) -> tuple[str, ...] | None:
     return get_args(kind) if get_origin(kind) is Literal else _note(notes, "choices")
 
 
-def _allowed_at(kind: type[BaseModel], place: Sequence[str | int]) -> str:
-    """What is allowed for a setting, or within its list or mapping."""
-    if not place:
-        return _MAPPING
+def _declared_at(kind: type[BaseModel], place: Sequence[str | int]) -> tuple[Any, list[Any]]:
+    """Type of a setting, or of what stands in its list or mapping, and what is beside it."""
     item = kind.model_fields[str(place[0])]
     at, notes = _plain(item.annotation, item.metadata)
-    for key in place[1:]:
+    for number, key in enumerate(place[1:], 2):
         inner = get_args(at)
-        if not inner:
-            break
-        if isinstance(key, int):
-            inside = inner[0] if inner[-1] is Ellipsis else inner[min(key, len(inner) - 1)]
-        else:
-            inside = inner[-1]
-        at, notes = _plain(inside, ())
-    return allowed(at, notes)
+        if inner and key != _KEY:
+            of_name = place[number:] == (_KEY,)
+            at, notes = _plain(inner[0 if isinstance(key, int) or of_name else -1], ())
+    return at, notes
 
 
 def _mistake(kind: type[Settings], error: ValidationError) -> ConfigError:
@@ -418,13 +414,37 @@ def _mistake(kind: type[Settings], error: ValidationError) -> ConfigError:
     elif one["type"] == "extra_forbidden":
         names = kind.names()
         text = f"one of the names {', '.join(names)}{did_you_mean(place[-1], names)}"
+    elif not place:
+        text = _MAPPING
     else:
-        text = _allowed_at(kind, place)
+        at, notes = _declared_at(kind, place)
+        near = did_you_mean(value, _choices(at, notes) or ()) if isinstance(value, str) else ""
+        text = allowed(at, notes) + near
         value = None if one["type"] == "missing" else value
-    name = ".".join(map(str, (*((kind.group,) if kind.group else ()), *place)))
-    mistake = ConfigError(name or "settings", value, text)
+        place = place[:-1] if place[-1] == _KEY else place
+    mistake = ConfigError(_dotted(kind.group, place), value, text)
     mistake.place = place
     return mistake
+
+
+def _dotted(group: str, place: Iterable[str | int]) -> str:
+    return ".".join(map(str, (*((group,) if group else ()), *place))) or "settings"
+
+
+def refuse(place: Sequence[str | int], value: object, allowed: str) -> NoReturn:
+    """Complain, in a validator, about what stands somewhere within.
+
+    Args:
+        place: names, and numbers in lists from 0; empty for the whole.
+        value: that is wrong.
+        allowed: what would be right.
+
+    Raises:
+        ConfigError: always.
+    """
+    mistake = ConfigError(_dotted("", place), value, allowed)
+    mistake.place = tuple(place)
+    raise mistake
 
 
 # --- files and command lines

@@ -129,4 +129,4 @@ def test_english_is_not_taken_for_another_language(words: str) -> None:
 
 @pytest.mark.parametrize("word", ["you", "the", "i", "was", "so", "man", "hat", "die", "in"])
 def test_frequent_english_words_are_in_no_list_of_another_language(word: str) -> None:
-    assert word not in TABLE.foreign.words
+    assert word not in TABLE.foreign.tokens

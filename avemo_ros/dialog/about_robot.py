@@ -6,13 +6,16 @@ and may make something up.  A question is recognised by how one of its sentences
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
-from avemo_ros.dialog.fields import Fields
+from pydantic import Field
+
+from avemo_ros.dialog.fields import Phrases
 from avemo_ros.dialog.prosody import Style
-from avemo_ros.dialog.subject import Subject, phrases, subjects
-from avemo_ros.dialog.words import begins, sentences
+from avemo_ros.dialog.subject import Subject, Subjects
+from avemo_ros.dialog.words import begins, phrase_of, sentences
+from avemo_ros.settings import Line, Settings
 
 INFORM: Final = "inform"
 """The strategy's name in answers about the robot."""
@@ -20,37 +23,28 @@ _MOST_OPENINGS: Final = 6
 """Words that are nothing but openings need not be taken apart to their end."""
 
 
-@dataclass(frozen=True, slots=True)
-class AboutRobot:
+class AboutRobot(Settings):
     """The questions, and how they are answered."""
 
-    subjects: tuple[Subject, ...] = ()
-    openings: tuple[tuple[str, ...], ...] = ()
-    """What may come before a question in its sentence: 'hey', 'please', 'tell me'."""
-    style: Style = field(default_factory=Style)
-    gesture: str = ""
+    subjects: Subjects = Field({})
+    openings: Phrases = Field(
+        (),
+        description=(
+            "What may come before a question in its sentence: 'hey', 'please', 'tell me'."
+        ),
+    )
+    style: Style = Style()
+    gesture: Line = ""
 
-    @classmethod
-    def read(cls, fields: Fields) -> AboutRobot:
-        """From `subjects`, `openings`, `style` and `gesture` of the file.
-
-        Raises:
-            DialogError: a value is not allowed.
-        """
-        about = cls(
-            subjects=subjects(fields.inner("subjects"), 1),
-            openings=phrases(fields, "openings"),
-            style=Style.read(fields.inner("style")),
-            gesture=fields.text("gesture", ""),
-        )
-        fields.finish()
-        return about
+    @cached_property
+    def _begins(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(map(phrase_of, self.openings))
 
     def find(self, text: str) -> Subject | None:
         """What is asked of the robot, the first of the subjects; None where nothing is."""
         asked = [part for sentence in sentences(text) for part in self._parts(sentence)]
         question = text.rstrip().endswith("?")
-        for subject in self.subjects:
+        for subject in self.subjects.values():
             if subject.question and not question:
                 continue
             if any(begins(phrase, one) for one in asked for phrase in subject.phrases):
@@ -67,7 +61,7 @@ class AboutRobot:
         parts = [sentence]
         while len(parts) <= _MOST_OPENINGS:
             left = parts[-1]
-            sizes = [len(phrase) for phrase in self.openings if begins(phrase, left)]
+            sizes = [len(phrase) for phrase in self._begins if begins(phrase, left)]
             if not sizes:
                 break
             parts.append(left[max(sizes) :])

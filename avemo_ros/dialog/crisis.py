@@ -7,12 +7,13 @@ paraphrased words are not found.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-from avemo_ros.dialog.fields import Fields
+from avemo_ros.dialog.fields import Phrases
 from avemo_ros.dialog.prosody import Style
 from avemo_ros.dialog.words import phrase_of, tokens
+from avemo_ros.settings import Line, Settings, Text
 
 HAND_OVER: Final = "hand_over"
 """The strategy's name in answers to crisis words."""
@@ -20,35 +21,18 @@ _LOOKED_AT: Final = 100_000
 """Characters of a person's words that are searched."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crisis:
+class Crisis(Settings):
     """The phrases and what is said to them."""
 
-    phrases: tuple[tuple[str, ...], ...]
-    message: str
+    words: Phrases
+    message: Text
     style: Style
-    gesture: str
+    gesture: Line = ""
 
-    @classmethod
-    def read(cls, fields: Fields) -> Crisis:
-        """From `words`, `message`, `style` and `gesture` of a file.
-
-        Raises:
-            DialogError: a value is not allowed.
-        """
-        words = fields.texts("words")
-        phrases = tuple(phrase_of(text) for text in words)
-        for text, phrase in zip(words, phrases, strict=True):
-            if not phrase:
-                fields.refuse("words", text, "phrases of words")
-        crisis = cls(
-            phrases=phrases,
-            message=fields.text("message"),
-            style=Style.read(fields.inner("style")),
-            gesture=fields.text("gesture", ""),
-        )
-        fields.finish()
-        return crisis
+    @cached_property
+    def phrases(self) -> tuple[tuple[str, ...], ...]:
+        """The words, each phrase word by word."""
+        return tuple(map(phrase_of, self.words))
 
     def found_in(self, text: str) -> bool:
         """Whether a person's words hold one of the phrases; the first 100,000 characters

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
 
-from avemo_ros.dialog.fields import Fields
+from pydantic import Field
+
 from avemo_ros.dialog.words import printable
+from avemo_ros.settings import Settings
 
 _NAMESPACE: Final = "http://www.w3.org/2001/10/synthesis"
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Settings):
     """Against the voice's usual way."""
 
-    rate: float = 1.0
-    """Speaking rate, 0.5 to 2; 1 is the usual."""
-    pitch: float = 0.0
-    """[semitones], -12 to 12."""
-    volume: float = 0.0
-    """[dB], -12 to 12."""
-
-    @classmethod
-    def read(cls, fields: Fields) -> Style:
-        """From `rate`, `pitch` and `volume` of a file, each of which may be left out.
-
-        Raises:
-            DialogError: a value is not allowed.
-        """
-        style = cls(
-            rate=fields.number("rate", 0.5, 2.0, 1.0),
-            pitch=fields.number("pitch", -12.0, 12.0, 0.0),
-            volume=fields.number("volume", -12.0, 12.0, 0.0),
-        )
-        fields.finish()
-        return style
+    rate: float = Field(1.0, ge=0.5, le=2, description="Speaking rate; 1 is the usual.")
+    pitch: float = Field(0.0, ge=-12, le=12, description="[semitones].")
+    volume: float = Field(0.0, ge=-12, le=12, description="[dB].")
 
     def scaled(self, intensity: float) -> Style:
         """The way from the usual (0) to this style (1), rounded to what can be heard."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
+from enum import Enum
+from typing import Annotated, Final
 
-from avemo_ros.dialog.fields import Fields
+from pydantic import AfterValidator, Field
+
+from avemo_ros.dialog.fields import Conditions, SomeOf
 from avemo_ros.dialog.situation import (
     Band,
     Engagement,
@@ -18,50 +20,47 @@ from avemo_ros.dialog.situation import (
     situations,
 )
 from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.settings import Allowed, Line, Settings, Text, did_you_mean, refuse
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 """Names of strategies and gestures."""
-_CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "emotion": (*EMOTIONS, UNKNOWN),
-    "confidence": tuple(one.value for one in Band),
-    "trend": tuple(one.value for one in Trend),
-    "words": tuple(one.value for one in Tone),
-    "mismatch": tuple(one.value for one in Mismatch),
-    "engagement": tuple(one.value for one in Engagement),
-}
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+def _gesture(text: str) -> str:
+    if text and not NAME.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+Gesture = Annotated[
+    Line, AfterValidator(_gesture), Allowed("a name such as lean_in, or '' for none")
+]
+"""A hint for the body; "" for none."""
+
+
+def _values(kind: Iterable[Enum]) -> tuple[str, ...]:
+    return tuple(str(one.value) for one in kind)
+
+
+class RowConditions(Conditions):
+    """The situations of a row."""
+
+    emotion: Annotated[frozenset[str], SomeOf((*EMOTIONS, UNKNOWN))] = frozenset()
+    confidence: Annotated[frozenset[str], SomeOf(_values(Band))] = frozenset()
+    trend: Annotated[frozenset[str], SomeOf(_values(Trend))] = frozenset()
+    words: Annotated[frozenset[str], SomeOf(_values(Tone))] = frozenset()
+    mismatch: Annotated[frozenset[str], SomeOf(_values(Mismatch))] = frozenset()
+    engagement: Annotated[frozenset[str], SomeOf(_values(Engagement))] = frozenset()
+
+
+class Row(Settings):
     """One row of the table."""
 
-    when: Mapping[str, frozenset[str]]
-    """Allowed names by feature; a feature that is not there may be anything."""
-    strategy: str
-    intensity: float
-    """How strongly to follow it, 0 to 1."""
-    gesture: str | None
-    """Instead of the strategy's own."""
-    source: str
-
-    @classmethod
-    def read(cls, fields: Fields, strategies: Iterable[str]) -> Row:
-        """From a row of the file.
-
-        Raises:
-            DialogError: a value is not allowed.
-        """
-        when = fields.conditions("when", _CONDITIONS)
-        (strategy,) = fields.choices("strategy", strategies)
-        row = cls(
-            when=when,
-            strategy=strategy,
-            intensity=fields.number("intensity", 0.0, 1.0),
-            gesture=read_gesture(fields) if fields.has("gesture") else None,
-            source=fields.text("source"),
-        )
-        fields.finish()
-        return row
+    when: RowConditions = RowConditions()
+    strategy: Text
+    intensity: float = Field(ge=0, le=1, description="How strongly to follow it.")
+    gesture: Gesture | None = Field(None, description="Instead of the strategy's own.")
+    source: Text
 
     def fits(self, situation: Situation) -> bool:
         """Whether every feature is one of the allowed names."""
@@ -73,31 +72,34 @@ class Row:
             "mismatch": situation.mismatch.value,
             "engagement": situation.engagement.value,
         }
-        return all(features[name] in allowed for name, allowed in self.when.items())
+        return self.when.fits(features)
 
 
-def read_gesture(fields: Fields) -> str:
-    """A hint for the body; "" for none."""
-    gesture = fields.text("gesture", "")
-    if gesture and not NAME.fullmatch(gesture):
-        fields.refuse("gesture", gesture, "a name such as lean_in, or '' for none")
-    return gesture
+def check_rows(rows: Sequence[Row], strategies: Collection[str]) -> None:
+    """Make sure that every row names a strategy and can be reached, the last for all else.
 
-
-def read_rows(fields: Fields, strategies: Iterable[str]) -> tuple[Row, ...]:
-    """The table, every row of which can be reached."""
-    given = fields.rows("table")
-    rows = tuple(Row.read(row, strategies) for row in given)
-    if rows[-1].when:
-        given[-1].refuse("when", dict(rows[-1].when), "nothing: the last row is for all else")
+    Raises:
+        ConfigError: one does not.
+    """
+    for number, row in enumerate(rows):
+        if row.strategy not in strategies:
+            near = did_you_mean(row.strategy, strategies)
+            place = ("table", number, "strategy")
+            refuse(place, row.strategy, " | ".join(strategies) + near)
+    if rows[-1].when.given:
+        place = ("table", len(rows) - 1, "when")
+        refuse(place, _names(rows[-1]), "nothing: the last row is for all else")
     left = list(situations())
-    for row, where in zip(rows, given, strict=True):
+    for number, row in enumerate(rows):
         rest = [one for one in left if not row.fits(one)]
         if len(rest) == len(left):
-            where.refuse(
-                "when",
-                {name: sorted(allowed) for name, allowed in row.when.items()},
+            refuse(
+                ("table", number, "when"),
+                _names(row),
                 "what the rows above leave; this row can never be reached",
             )
         left = rest
-    return rows
+
+
+def _names(row: Row) -> dict[str, list[str]]:
+    return {name: sorted(allowed) for name, allowed in row.when.given.items()}

@@ -8,13 +8,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from avemo_ros.dialog.fields import Fields, read_fields
+from pydantic import Field, model_validator
+
+from avemo_ros.dialog.fields import read_file
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.settings import Allowed, ListOf, OneOf, Settings, Text, refuse
+from avemo_ros.settings import Line as OneLine
 from avemo_ros.state.estimate import Status
 
 BY: Final = ("both", "face", "voice")
@@ -23,6 +26,7 @@ _NO_CLAIM: Final = tuple(
     status.name
     for status in (Status.WARMING_UP, Status.NOBODY, Status.LOW_QUALITY, Status.STALE_INPUT)
 )
+_ROWS: Final = "a list of one or more rows"
 _LONGEST_S: Final = 3600.0
 _LEAST_CONFIDENCE: Final = 0.15
 """A little more than what seven classes get by chance."""
@@ -80,44 +84,102 @@ class Scenario:
         return self.feelings[place - 1] if place else None
 
 
+class FeelingRow(Settings):
+    """A row of `feelings` in a file; confidence and noise are the file's unless given."""
+
+    at: float = Field(ge=0, le=_LONGEST_S, description="From then on [s].")
+    emotion: Annotated[str, OneOf(EMOTIONS)] | None = None
+    status: Annotated[str, OneOf(_NO_CLAIM)] | None = None
+    confidence: float | None = Field(None, ge=_LEAST_CONFIDENCE, le=1)
+    noise: float | None = Field(None, ge=0, le=10)
+    person: OneLine = "f1"
+    by: Annotated[str, OneOf(BY)] = BY[0]
+    turned: float = Field(0.0, ge=0, le=90, description="Head turned away [degrees].")
+
+    @model_validator(mode="after")
+    def _go_together(self) -> FeelingRow:
+        if self.status is None and self.emotion is None:
+            refuse(("emotion",), None, " | ".join(EMOTIONS))
+        if self.status is not None and self.emotion is not None:
+            text = "no emotion beside a status: nothing is seen"
+            refuse(("emotion",), self.emotion, text)
+        if self.turned and self.by == "voice":
+            refuse(("turned",), self.turned, "0 with by: voice, which has no face")
+        return self
+
+
+class LineRow(Settings):
+    """A row of `words` in a file."""
+
+    at: float = Field(ge=0, le=_LONGEST_S, description="When they end [s].")
+    say: Text
+
+
+class ScenarioFile(Settings):
+    """What a file holds."""
+
+    title: Text
+    duration_s: float = Field(ge=0.1, le=_LONGEST_S)
+    confidence: float = Field(0.7, ge=_LEAST_CONFIDENCE, le=1)
+    noise: float = Field(1.0, ge=0, le=10)
+    seed: int = Field(0, ge=0, le=2**31)
+    feelings: Annotated[ListOf[FeelingRow], Allowed(_ROWS)] = ()
+    states: Text | None = None
+    words: Annotated[ListOf[LineRow], Field(min_length=1), Allowed(_ROWS)]
+
+    @model_validator(mode="after")
+    def _go_together(self) -> ScenarioFile:
+        if self.states is None and not self.feelings:
+            text = "a list of feelings, or 'states' with a recording"
+            refuse(("feelings",), None, text)
+        if self.feelings and self.feelings[0].at != 0.0:
+            text = "0: the conversation starts with it"
+            refuse(("feelings", 0, "at"), self.feelings[0].at, text)
+        for name, rows in (("feelings", self.feelings), ("words", self.words)):
+            times = [row.at for row in rows]
+            for number, time in enumerate(times):
+                place = (name, number, "at")
+                if time > self.duration_s:
+                    refuse(place, time, f"a number from 0 to {self.duration_s:g}")
+                if number and time <= times[number - 1]:
+                    refuse(place, time, f"later than {times[number - 1]:g}")
+        return self
+
+
 def read_scenario(path: Path) -> Scenario:
     """One scripted conversation.
 
     Raises:
         DialogError: the file cannot be read, or a value is not allowed; the message names it.
     """
-    fields = read_fields(path)
-    duration = fields.number("duration_s", 0.1, _LONGEST_S)
-    confidence = fields.number("confidence", _LEAST_CONFIDENCE, 1.0, 0.7)
-    noise = fields.number("noise", 0.0, 10.0, 1.0)
-    feelings = tuple(
-        _feeling(row, duration, confidence, noise)
-        for row in (fields.rows("feelings") if fields.has("feelings") else ())
-    )
-    states = _states(fields, path)
-    if states is None and not feelings:
-        fields.refuse("feelings", None, "a list of feelings, or 'states' with a recording")
-    if feelings and feelings[0].at_s != 0.0:
-        fields.refuse("feelings[1].at", feelings[0].at_s, "0: the conversation starts with it")
-    lines = tuple(_line(row, duration) for row in fields.rows("words"))
-    for name, times in (
-        ("feelings", [feeling.at_s for feeling in feelings]),
-        ("words", [line.at_s for line in lines]),
-    ):
-        for number, (before, after) in enumerate(pairwise(times), 2):
-            if after <= before:
-                fields.refuse(f"{name}[{number}].at", after, f"later than {before:g}")
-    scenario = Scenario(
+    file = read_file(path, ScenarioFile)
+    states = None if file.states is None else path.parent / file.states
+    if states is not None and not states.is_file():
+        raise DialogError(
+            f"{path.name}: states is '{states}'; allowed: a file that exists (`avemo predict "
+            "--json`)"
+        )
+    return Scenario(
         name=path.stem,
-        title=fields.text("title"),
-        duration_s=duration,
-        lines=lines,
-        feelings=feelings,
-        seed=int(fields.number("seed", 0, 2**31, 0)),
+        title=file.title,
+        duration_s=file.duration_s,
+        lines=tuple(Line(row.at, row.say) for row in file.words),
+        feelings=tuple(
+            Feeling(
+                at_s=row.at,
+                emotion=row.emotion or UNKNOWN,
+                confidence=file.confidence if row.confidence is None else row.confidence,
+                noise=file.noise if row.noise is None else row.noise,
+                person=row.person,
+                by=row.by,
+                status=Status.OK if row.status is None else Status[row.status],
+                turned=row.turned,
+            )
+            for row in file.feelings
+        ),
+        seed=file.seed,
         states=states,
     )
-    fields.finish()
-    return scenario
 
 
 def read_scenarios(paths: Sequence[Path]) -> tuple[Scenario, ...]:
@@ -136,51 +198,3 @@ def read_scenarios(paths: Sequence[Path]) -> tuple[Scenario, ...]:
         if names.count(name) > 1:
             raise DialogError(f"two scenarios are named '{name}'; rename one of the files")
     return tuple(read_scenario(file) for file in files)
-
-
-def _feeling(row: Fields, duration: float, confidence: float, noise: float) -> Feeling:
-    at_s = row.number("at", 0.0, duration)
-    status = Status.OK
-    emotion = UNKNOWN
-    if row.has("status"):
-        status = Status[_one(row, "status", _NO_CLAIM)]
-        if row.has("emotion"):
-            row.refuse("emotion", status.name, "no emotion beside a status: nothing is seen")
-    else:
-        emotion = _one(row, "emotion", EMOTIONS)
-    feeling = Feeling(
-        at_s=at_s,
-        emotion=emotion,
-        confidence=row.number("confidence", _LEAST_CONFIDENCE, 1.0, confidence),
-        noise=row.number("noise", 0.0, 10.0, noise),
-        person=row.text("person", "f1"),
-        by=_one(row, "by", BY) if row.has("by") else BY[0],
-        status=status,
-        turned=row.number("turned", 0.0, 90.0, 0.0),
-    )
-    if feeling.turned and feeling.by == "voice":
-        row.refuse("turned", feeling.turned, "0 with by: voice, which has no face")
-    row.finish()
-    return feeling
-
-
-def _line(row: Fields, duration: float) -> Line:
-    line = Line(row.number("at", 0.0, duration), row.text("say"))
-    row.finish()
-    return line
-
-
-def _states(fields: Fields, path: Path) -> Path | None:
-    if not fields.has("states"):
-        return None
-    states = path.parent / fields.text("states")
-    if not states.is_file():
-        fields.refuse("states", str(states), "a file that exists (`avemo predict --json`)")
-    return states
-
-
-def _one(row: Fields, name: str, allowed: Sequence[str]) -> str:
-    given = row.choices(name, allowed)
-    if len(given) != 1:
-        row.refuse(name, sorted(given), f"one of {', '.join(allowed)}")
-    return next(iter(given))

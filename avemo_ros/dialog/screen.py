@@ -6,11 +6,10 @@ said instead.  They find no paraphrase of which the lists hold no word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.dialog.fields import Fields
 from avemo_ros.dialog.words import find, phrase_of, sentences, tokens
 from avemo_ros.labels import EMOTIONS
 
@@ -44,17 +43,15 @@ class Screen:
     clinical: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def read(cls, names: Fields, clinical: tuple[str, ...]) -> Screen:
-        """From a mapping of each of EMOTIONS to words, and a list of words.
+    def of(cls, names: Mapping[str, Iterable[str]], clinical: Iterable[str]) -> Screen:
+        """From words for each of EMOTIONS, and words of diagnoses.
 
         A '*' at the end of a word stands for any ending.
-
-        Raises:
-            DialogError: a value is not allowed.
         """
-        read = {label: tuple(map(phrase_of, names.texts(label))) for label in EMOTIONS}
-        names.finish()
-        return cls(read, tuple(map(phrase_of, clinical)))
+        return cls(
+            {label: tuple(map(phrase_of, names[label])) for label in EMOTIONS},
+            tuple(map(phrase_of, clinical)),
+        )
 
     def refusal(self, answer: str, *, may_name: str, most: int, secret: str) -> str:
         """Why an answer must not be said; "" if it may.

@@ -5,35 +5,41 @@ They are recognised only where nothing else is said: 'Hi, my dog is ill' is no g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-from avemo_ros.dialog.fields import Fields
-from avemo_ros.dialog.subject import Subject, phrases, subjects
-from avemo_ros.dialog.words import begins, tokens
+from pydantic import Field, model_validator
+
+from avemo_ros.dialog.fields import Phrases
+from avemo_ros.dialog.subject import Subject, Subjects
+from avemo_ros.dialog.words import begins, phrase_of, tokens
+from avemo_ros.settings import Settings, refuse
 
 _LONGEST: Final = 30
 """Words beyond which it is no small talk any more, however often they are said."""
 
 
-@dataclass(frozen=True, slots=True)
-class SmallTalk:
+class SmallTalk(Settings):
     """What is recognised, and the words that may stand beside it."""
 
-    kinds: tuple[Subject, ...] = ()
-    """Where words are of several kinds, the first of these counts."""
-    fillers: tuple[tuple[str, ...], ...] = ()
+    kinds: Subjects = Field(
+        {}, description="Where words are of several kinds, the first of these counts."
+    )
+    fillers: Phrases = ()
 
-    @classmethod
-    def read(cls, fields: Fields) -> SmallTalk:
-        """From `kinds` and `fillers` of the file.
+    @model_validator(mode="after")
+    def _alternate(self) -> SmallTalk:
+        for name, kind in self.kinds.items():
+            for number, row in enumerate(kind.says):
+                if len(row.texts) < 2:
+                    texts = [text.text for text in row.texts]
+                    place = ("kinds", name, "says", number, "texts")
+                    refuse(place, texts, "a list of 2 or more texts")
+        return self
 
-        Raises:
-            DialogError: a value is not allowed.
-        """
-        talk = cls(subjects(fields.inner("kinds"), 2), phrases(fields, "fillers"))
-        fields.finish()
-        return talk
+    @cached_property
+    def _filling(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(map(phrase_of, self.fillers))
 
     def find(self, text: str) -> Subject | None:
         """The kind of words that are nothing but small talk; None for all else."""
@@ -45,15 +51,15 @@ class SmallTalk:
             # The longest phrase: 'thanks for listening' is more than 'thanks'.
             sizes = {
                 len(phrase): kind.name
-                for kind in reversed(self.kinds)
+                for kind in reversed(list(self.kinds.values()))
                 for phrase in kind.phrases
                 if begins(phrase, left)
             }
-            fillers = [len(phrase) for phrase in self.fillers if begins(phrase, left)]
+            fillers = [len(phrase) for phrase in self._filling if begins(phrase, left)]
             size = max([*sizes, *fillers], default=0)
             if size == 0:
                 return None
             if size in sizes:
                 found.add(sizes[size])
             left = left[size:]
-        return next((kind for kind in self.kinds if kind.name in found), None)
+        return next((kind for kind in self.kinds.values() if kind.name in found), None)

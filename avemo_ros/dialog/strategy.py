@@ -6,71 +6,62 @@ row that fits everything, and that every row can be reached.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from avemo_ros.dialog.about_robot import INFORM, AboutRobot
 from avemo_ros.dialog.crisis import HAND_OVER, Crisis
-from avemo_ros.dialog.fields import Fields, read_fields
+from avemo_ros.dialog.fields import Texts, TwoTexts, read_file
 from avemo_ros.dialog.foreign import Foreign
 from avemo_ros.dialog.prosody import Style
-from avemo_ros.dialog.row import NAME, Row, read_gesture, read_rows
+from avemo_ros.dialog.row import NAME, Gesture, Row, check_rows
 from avemo_ros.dialog.screen import Screen
 from avemo_ros.dialog.situation import Situation
 from avemo_ros.dialog.small_talk import SmallTalk
 from avemo_ros.dialog.subject import Subject, all_texts
-from avemo_ros.dialog.template import Template
+from avemo_ros.dialog.template import Template, Templates
 from avemo_ros.dialog.valence import Lexicon
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.settings import Allowed, ListOf, OneOf, Settings, Text, refuse
 
 ASK: Final = "ask"
 """The strategy for words that cannot be understood; every table has it."""
 _FILE: Final = "dialog.yaml"
-_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_LANGUAGE: Final = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+_TAKEN: Final = (HAND_OVER, INFORM)
+"""Names that the dialog itself gives to answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Strategy:
+def _strategy_name(name: str) -> str:
+    if not NAME.fullmatch(name) or name in _TAKEN:
+        raise ValueError(name)
+    return name
+
+
+class Strategy(Settings):
     """One way to answer."""
 
-    name: str
-    guidance: str
-    """What a language model is told to do."""
-    style: Style
-    """Speaking style at full intensity."""
-    gesture: str
-    """A hint for the body; "" for none."""
-    source: str
-    """Published work that speaks for it, or 'design choice'."""
-    templates: tuple[Template, ...]
-    """What the offline responder says."""
+    guidance: Text = Field(description="What a language model is told to do.")
+    style: Style = Field(description="Speaking style at full intensity.")
+    gesture: Gesture = ""
+    source: Text = Field(description="Published work that speaks for it, or 'design choice'.")
+    templates: Templates = Field(description="What the offline responder says.")
 
-    @classmethod
-    def read(cls, name: str, fields: Fields) -> Strategy:
-        """From the strategy's part of the file.
-
-        Raises:
-            DialogError: a value is not allowed.
-        """
-        texts = fields.texts("templates", 2)
-        templates = tuple(Template.read(text, fields) for text in texts)
-        if sum(not one.slots for one in templates) < 2:
-            fields.refuse("templates", list(texts), "two or more texts without {slots}")
-        strategy = cls(
-            name=name,
-            guidance=fields.text("guidance"),
-            style=Style.read(fields.inner("style")),
-            gesture=read_gesture(fields),
-            source=fields.text("source"),
-            templates=templates,
-        )
-        fields.finish()
-        return strategy
+    @model_validator(mode="after")
+    def _always_know_two_answers(self) -> Strategy:
+        for number, one in enumerate(self.templates):
+            one.check(("templates", number))
+        if sum(not one.slots for one in self.templates) < 2:
+            texts = [one.text for one in self.templates]
+            refuse(("templates",), texts, "two or more texts without {slots}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +79,34 @@ class Choice:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyTable:
+class StrategyTable(Settings):
     """Everything that config/dialog.yaml says."""
 
-    language: str
-    """BCP 47 tag of what is said."""
-    strategies: Mapping[str, Strategy]
-    rows: tuple[Row, ...]
-    unheard: tuple[str, ...]
-    """What is said to words that are empty."""
-    feelings: Mapping[str, str]
-    """How an emotion is named to a person, for templates with {feeling}."""
-    small_talk: SmallTalk
-    about_robot: AboutRobot
-    foreign: Foreign
+    language: Annotated[str, Field(pattern=_LANGUAGE), Allowed("a tag such as en or en-GB")] = (
+        Field(description="BCP 47 tag of what is said.")
+    )
+    valence: Text = Field(description="File of the lexicon, beside this one.")
+    strategies: Mapping[
+        Annotated[
+            str,
+            AfterValidator(_strategy_name),
+            Allowed(f"names such as de_escalate, none of them {' or '.join(_TAKEN)}"),
+        ],
+        Strategy,
+    ]
+    table: Annotated[ListOf[Row], Field(min_length=1), Allowed("a list of one or more rows")]
+    unheard: TwoTexts = Field(description="What is said to words that are empty.")
+    feelings: Mapping[Annotated[str, OneOf(EMOTIONS)], Text] = Field(
+        description="How an emotion is named to a person, for templates with {feeling}."
+    )
+    # A table of one's own may leave these out.
+    small_talk: SmallTalk = SmallTalk()
+    about_robot: AboutRobot = AboutRobot()
+    foreign: Foreign = Foreign()
     crisis: Crisis
-    screen: Screen
-    lexicon: Lexicon
+    emotion_words: Mapping[Annotated[str, OneOf(EMOTIONS)], Texts]
+    clinical_words: Texts
+    _lexicon: Lexicon = PrivateAttr(Lexicon({}, frozenset()))
 
     @classmethod
     def read(cls, path: str | Path | None = None) -> StrategyTable:
@@ -118,43 +119,56 @@ class StrategyTable:
             DialogError: the file or its lexicon cannot be read, or a value is not allowed.
         """
         file = Path(path) if path else default_path()
-        fields = read_fields(file)
-        inner = fields.inner("strategies")
-        strategies = {
-            name: Strategy.read(name, inner.inner(name))
-            for name in inner.names()
-            if _checked_name(inner, name)
-        }
-        if ASK not in strategies:
-            inner.refuse("", list(strategies), f"names, one of them '{ASK}'")
-        language = fields.text("language")
-        if not _LANGUAGE.fullmatch(language):
-            fields.refuse("language", language, "a tag such as en or en-GB")
-        feelings = fields.inner("feelings")
-        table = cls(
-            language=language,
-            strategies=strategies,
-            rows=read_rows(fields, strategies),
-            unheard=fields.texts("unheard", 2),
-            feelings={name: feelings.text(name) for name in EMOTIONS if feelings.has(name)},
-            # A table of one's own may leave these out.
-            small_talk=SmallTalk.read(fields.inner("small_talk"))
-            if fields.has("small_talk")
-            else SmallTalk(),
-            about_robot=AboutRobot.read(fields.inner("about_robot"))
-            if fields.has("about_robot")
-            else AboutRobot(),
-            foreign=Foreign.read(fields.inner("foreign"))
-            if fields.has("foreign")
-            else Foreign(),
-            crisis=Crisis.read(fields.inner("crisis")),
-            screen=Screen.read(fields.inner("emotion_words"), fields.texts("clinical_words")),
-            lexicon=Lexicon.read(file.parent / fields.text("valence")),
-        )
-        feelings.finish()
-        fields.finish()
-        table.check_limits(file.name)
+        table = read_file(file, cls)
+        table._lexicon = Lexicon.read(file.parent / table.valence)  # noqa: SLF001  its own
         return table
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Of the table."""
+        return self.table
+
+    @property
+    def lexicon(self) -> Lexicon:
+        """Pleasant and unpleasant words."""
+        return self._lexicon
+
+    @cached_property
+    def screen(self) -> Screen:
+        """What an answer must not say."""
+        return Screen.of(self.emotion_words, self.clinical_words)
+
+    @model_validator(mode="after")
+    def _go_together(self) -> StrategyTable:
+        if ASK not in self.strategies:
+            refuse(("strategies",), list(self.strategies), f"names, one of them '{ASK}'")
+        for label in EMOTIONS:
+            if label not in self.emotion_words:
+                refuse(("emotion_words", label), None, "a list of 1 or more texts")
+        check_rows(self.table, self.strategies)
+        self._keep_limits()
+        return self
+
+    def _keep_limits(self) -> None:
+        """Make sure that no template names an emotion or a diagnosis by itself."""
+        texts: list[tuple[tuple[str, ...], Template]] = [
+            (("strategies", name, "templates"), template)
+            for name, strategy in self.strategies.items()
+            for template in strategy.templates
+        ]
+        for part, subjects in (
+            (("small_talk", "kinds"), self.small_talk.kinds),
+            (("about_robot", "subjects"), self.about_robot.subjects),
+        ):
+            texts += [((*part, name), text) for name, text in all_texts(subjects.values())]
+        for place, template in texts:
+            if self.screen.refusal(template.text, may_name="", most=10**6, secret=""):
+                refuse(
+                    place,
+                    template.text,
+                    "texts without words of emotion_words or clinical_words to the person "
+                    "({feeling} names an emotion where the confidence allows it)",
+                )
 
     def choose(self, situation: Situation) -> Choice:
         """What to do in a situation."""
@@ -179,30 +193,6 @@ class StrategyTable:
             or self.about_robot.find(words)
         )
 
-    def check_limits(self, file: str) -> None:
-        """Make sure that no template names an emotion or a diagnosis by itself.
-
-        Raises:
-            DialogError: one does.
-        """
-        texts = [
-            (f"strategies.{name}.templates", template)
-            for name, strategy in self.strategies.items()
-            for template in strategy.templates
-        ]
-        for part, subjects in (
-            ("small_talk.kinds", self.small_talk.kinds),
-            ("about_robot.subjects", self.about_robot.subjects),
-        ):
-            texts += [(f"{part}.{name}", text) for name, text in all_texts(subjects)]
-        for key, template in texts:
-            if self.screen.refusal(template.text, may_name="", most=10**6, secret=""):
-                raise DialogError(
-                    f"{file}: {key} is '{template.text}'; allowed: "
-                    "texts without words of emotion_words or clinical_words to the person "
-                    "({feeling} names an emotion where the confidence allows it)"
-                )
-
 
 def default_path() -> Path:
     """config/dialog.yaml of a checkout, or of an installed package.
@@ -217,10 +207,3 @@ def default_path() -> Path:
         if (place / _FILE).is_file():
             return place / _FILE
     raise DialogError(f"config/{_FILE} is not installed; give the path of a strategy file")
-
-
-def _checked_name(fields: Fields, name: str) -> bool:
-    taken = (HAND_OVER, INFORM)
-    if not NAME.fullmatch(name) or name in taken:
-        fields.refuse("", name, f"names such as de_escalate, none of them {' or '.join(taken)}")
-    return True

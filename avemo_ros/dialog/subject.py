@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Annotated
 
-from avemo_ros.dialog.fields import Fields
-from avemo_ros.dialog.template import FEELING, Template
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+
+from avemo_ros.dialog.fields import Conditions, Phrases, SomeOf
+from avemo_ros.dialog.template import FEELING, Template, Templates
 from avemo_ros.dialog.words import phrase_of
 from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.settings import Allowed, ListOf, Settings, refuse
 
-_CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "emotion": (*EMOTIONS, UNKNOWN),
-    "person": ("sensed", "not_sensed"),
-    "feeling": ("named", "not_named"),
-    "worded_by": ("templates", "model"),
-}
+
+class MomentConditions(Conditions):
+    """When a row of texts is said."""
+
+    emotion: Annotated[frozenset[str], SomeOf((*EMOTIONS, UNKNOWN))] = frozenset()
+    person: Annotated[frozenset[str], SomeOf(("sensed", "not_sensed"))] = frozenset()
+    feeling: Annotated[frozenset[str], SomeOf(("named", "not_named"))] = frozenset()
+    worded_by: Annotated[frozenset[str], SomeOf(("templates", "model"))] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,103 +70,72 @@ class Moment:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class TextRow:
+class TextRow(Settings):
     """Texts for some moments."""
 
-    when: Mapping[str, frozenset[str]]
-    """Allowed names by condition; a condition that is not there may be anything."""
-    texts: tuple[Template, ...]
+    when: MomentConditions = MomentConditions()
+    texts: Templates
 
-    @classmethod
-    def read(cls, fields: Fields, least: int) -> TextRow:
-        """From a row of the file.
-
-        Raises:
-            DialogError: a value is not allowed.
-        """
-        when = fields.conditions("when", _CONDITIONS)
-        slots = _slots(when)
-        texts = tuple(
-            Template.read(text, fields, "texts", slots) for text in fields.texts("texts", least)
-        )
-        fields.finish()
-        return cls(when, texts)
-
-    def fits(self, moment: Moment) -> bool:
-        """Whether every condition holds."""
-        features = moment.features
-        return all(features[name] in allowed for name, allowed in self.when.items())
+    @model_validator(mode="after")
+    def _have_only_slots_that_are_known(self) -> TextRow:
+        for number, text in enumerate(self.texts):
+            text.check(("texts", number), _slots(self.when))
+        return self
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Settings):
     """One kind of words, and what is said to them."""
 
-    name: str
-    phrases: tuple[tuple[str, ...], ...]
-    rows: tuple[TextRow, ...]
-    forget: bool
-    """Everything that is remembered of the person is forgotten with the answer."""
-    by_model: bool
-    """A language model words the answer, if there is one."""
-    question: bool
-    """Only words that end with a question mark are meant."""
+    words: Phrases
+    says: Annotated[ListOf[TextRow], Field(min_length=1), Allowed("a list of one or more rows")]
+    forget: bool = Field(
+        False,
+        description="Everything that is remembered of the person is forgotten with the answer.",
+    )
+    by_model: bool = Field(
+        False, description="A language model words the answer, if there is one."
+    )
+    question: bool = Field(
+        False, description="Only words that end with a question mark are meant."
+    )
+    _name: str = PrivateAttr("")
 
-    @classmethod
-    def read(cls, name: str, fields: Fields, least: int) -> Subject:
-        """From `words`, `says` and what else the file has of it.
+    @model_validator(mode="after")
+    def _know_an_answer_to_all_else(self) -> Subject:
+        if self.says[-1].when.given:
+            refuse(("says",), "a last row with 'when'", "a last row for all else, without")
+        return self
 
-        Args:
-            name: of the subject.
-            fields: its part of the file.
-            least: texts that each row has to have.
+    @property
+    def name(self) -> str:
+        """Under which it stands in the file."""
+        return self._name
 
-        Raises:
-            DialogError: a value is not allowed.
-        """
-        rows = tuple(TextRow.read(row, least) for row in fields.rows("says"))
-        if rows[-1].when:
-            fields.refuse("says", "a last row with 'when'", "a last row for all else, without")
-        subject = cls(
-            name,
-            phrases(fields, "words"),
-            rows,
-            forget=fields.flag("forget", False),
-            by_model=fields.flag("by_model", False),
-            question=fields.flag("question", False),
-        )
-        fields.finish()
-        return subject
+    @cached_property
+    def phrases(self) -> tuple[tuple[str, ...], ...]:
+        """The words, each phrase word by word."""
+        return tuple(map(phrase_of, self.words))
 
     def texts(self, moment: Moment) -> list[str]:
         """What may be said at a moment."""
-        row = next(row for row in self.rows if row.fits(moment))
+        row = next(row for row in self.says if row.when.fits(moment.features))
         return [text.filled(moment.values) for text in row.texts]
 
 
-def subjects(fields: Fields, least: int) -> tuple[Subject, ...]:
-    """All subjects of a part of the file, in its order."""
-    return tuple(Subject.read(name, fields.inner(name), least) for name in fields.names())
+def _with_names(subjects: Mapping[str, Subject]) -> Mapping[str, Subject]:
+    for name, subject in subjects.items():
+        subject._name = name  # noqa: SLF001  they are just being made
+    return subjects
 
 
-def phrases(fields: Fields, name: str) -> tuple[tuple[str, ...], ...]:
-    """A list of phrases, each of one or more words.
-
-    Raises:
-        DialogError: one has no word.
-    """
-    texts = fields.texts(name)
-    for text in texts:
-        if not phrase_of(text):
-            fields.refuse(name, text, "phrases of words")
-    return tuple(phrase_of(text) for text in texts)
+Subjects = Annotated[Mapping[str, Subject], AfterValidator(_with_names)]
+"""By name, in the order of the file."""
 
 
 def all_texts(known: Iterable[Subject]) -> Iterator[tuple[str, Template]]:
     """Every text with the name of its subject."""
     for subject in known:
-        for row in subject.rows:
+        for row in subject.says:
             for text in row.texts:
                 yield subject.name, text
 
@@ -171,11 +146,11 @@ def duration(seconds: float) -> str:
     return f"{count:.0f} {unit}" + ("" if round(count) == 1 else "s")
 
 
-def _slots(when: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+def _slots(when: MomentConditions) -> tuple[str, ...]:
     """The slots that are known wherever the conditions hold."""
     slots = ["turns", "silence", "memory"]
-    if when.get("feeling") == frozenset(["named"]):
+    if when.feeling == frozenset(["named"]):
         slots.append(FEELING)
-    if when.get("worded_by") == frozenset(["model"]):
+    if when.worded_by == frozenset(["model"]):
         slots.append("model")
     return tuple(slots)
