@@ -37,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description=_sentence(text),
         epilog="exit status: 0 as published, 1 it differs or files are broken, 2 not readable",
     )
-    checking.add_argument("name", metavar="NAME", help=f"one of {', '.join(DATASETS)}")
+    checking.add_argument(
+        "name",
+        metavar="NAME",
+        help=f"one of {', '.join(DATASETS)}, or module:NAME of your own (docs/extending.md)",
+    )
     checking.add_argument("root", type=Path, metavar="ROOT", help="its folder")
     checking.add_argument(
         "--option",

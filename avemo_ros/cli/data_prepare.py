@@ -27,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit status: 0 every item has what was asked for, 1 some have no face or no sound or "
         "are broken, 2 nothing could be done, 130 interrupted (what was made is kept)"
     )
-    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(DATASETS)}")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help=f"one of {', '.join(DATASETS)}, or module:NAME of your own (docs/extending.md)",
+    )
     parser.add_argument("root", type=Path, metavar="ROOT", help="its folder")
     parser.add_argument(
         "--cache", type=Path, required=True, metavar="DIR", help="where to keep what is made"

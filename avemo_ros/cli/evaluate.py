@@ -13,7 +13,7 @@ from avemo_ros.cli.evaluate_summary import summary
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.media import PrepareConfig
-from avemo_ros.data.registry import DATASETS
+from avemo_ros.data.registry import DATASETS, find_dataset
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate import pairs
 from avemo_ros.evaluate.bootstrap import ROUNDS
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "dataset",
         metavar="NAME",
         nargs="?",
-        help=f"data set: {names} ({pairs.NAME}: {pairs.TITLE} of faces and voices)",
+        help=f"data set: {names} ({pairs.NAME}: {pairs.TITLE} of faces and voices), or "
+        "module:NAME of your own (docs/extending.md)",
     )
     parser.add_argument(
         "--root",
@@ -217,9 +218,8 @@ def run(args: argparse.Namespace) -> int:
 def _request(args: argparse.Namespace) -> Request:
     if args.dataset is None:
         raise ConfigError("NAME", "", f"a data set: {', '.join([*DATASETS, pairs.NAME])}")
-    if args.dataset not in (*DATASETS, pairs.NAME):
-        known = ", ".join([*DATASETS, pairs.NAME])
-        raise ConfigError("NAME", args.dataset, known)
+    if args.dataset != pairs.NAME:
+        find_dataset(args.dataset)
     roots = _roots(args.root)
     if args.csv is not None:
         if args.dataset != "clips":
@@ -266,10 +266,8 @@ def _roots(given: Sequence[str]) -> dict[str, Path]:
 
     roots = read_roots(given)
     for name in roots:
-        if name and name not in DATASETS:
-            raise ConfigError(
-                "--root", f"{name}={roots[name]}", f"NAME of {', '.join(DATASETS)}"
-            )
+        if name:
+            find_dataset(name)
     return roots
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from avemo_ros.data.features import Corpus
 from avemo_ros.data.files import PICTURES
 from avemo_ros.data.item import Item
-from avemo_ros.data.registry import DATASETS, find_dataset
+from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate import pairs
 from avemo_ros.evaluate.gather import (
@@ -97,7 +97,7 @@ def material_of_set(
     if request.subjects:
         people = sorted({item.subject for item in items})
         split = ", ".join(people) if len(people) <= 12 else f"{len(people)} subjects"
-    title = DATASETS[request.dataset].title
+    title = find_dataset(request.dataset).title
     return Material(gathered.corpus, split, title, reads, [gathered], notes=notes)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avemo_ros.data.prepare import PrepareConfig
+from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate import pairs
 from avemo_ros.evaluate.bootstrap import ROUNDS
@@ -61,7 +62,7 @@ class Request:
             return self.roots[name]
         if "" not in self.roots:
             raise ConfigError("--root", ", ".join(self.roots), f"{name}=DIR, or one DIR")
-        inside = self.roots[""] / name
+        inside = self.roots[""] / find_dataset(name).name
         if inside.is_dir() or self.dataset == pairs.NAME:
             return inside
         return self.roots[""]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, PredictionError, WeightsError
+from avemo_ros.model.own_model import is_own, open_own
 from avemo_ros.model.preprocess import face_array, spectrogram_array
 from avemo_ros.model.released import find_weights, onnx_files, remedy
 
@@ -43,14 +44,14 @@ class Prediction:
 
 
 class NetworkRuntime(Protocol):
-    """What computes the network: `OnnxNetwork` or `TorchNetwork`.
+    """What computes the network: `OnnxNetwork`, `TorchNetwork`, or an `OwnModel`.
 
     Arrays in and out; the same input gives the same output, and each thread may call it, one
     after the other.
     """
 
     name: str
-    """'onnxruntime' or 'torch'."""
+    """'onnxruntime', 'torch', or what an own model calls it."""
     model_id: str
     device: str
     """'cpu' or 'cuda'."""
@@ -90,15 +91,21 @@ class Predictor:
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        """Load a model, in ONNX Runtime where `model.runtime` says so, else in PyTorch.
+        """Load a model, in ONNX Runtime where `model.runtime` says so, else in PyTorch; or one
+        of your own (`own_model.py`).
 
         Raises:
             WeightsError: the weights are missing, damaged or for another network, or their
                 ONNX files are.
-            ConfigError: the device is not there, or the runtime cannot do what is asked for.
+            ConfigError: the device is not there, the runtime cannot do what is asked for, or a
+                class of your own cannot be used.
         """
-        weights = find_weights(config.weights)
         self._network: NetworkRuntime
+        own = open_own(config.weights, config)
+        if own is not None:
+            self._network = own
+            return
+        weights = find_weights(config.weights)
         if _takes_onnx(config, weights):
             from avemo_ros.model.onnx_network import OnnxNetwork
 
@@ -215,6 +222,8 @@ def arithmetic_of(config: ModelConfig) -> str:
         WeightsError: there are no such weights.
         ConfigError: the device is not there, or the runtime cannot do what is asked for.
     """
+    if is_own(config.weights):
+        return f"own model {config.weights}"
     if _takes_onnx(config, find_weights(config.weights)):
         return "onnxruntime float32"
     from avemo_ros.model.torch_network import chosen_device, chosen_precision

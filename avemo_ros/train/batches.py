@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avemo_ros.data.features import UNITS, Corpus, Features
+from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.batch import Batch
@@ -85,7 +86,7 @@ class Sampler:
         self._speech = SpeechBank(corpus.features if self._reads.speech else ())
         self._targets = targets_of(corpus.items, classes, config.data.votes)
         self._allowed = allowed_of(corpus.items, classes)
-        shares = {part.name: part.share for part in config.data.train}
+        shares = {find_dataset(part.name).name: part.share for part in config.data.train}
         usable = np.array([_usable(self._reads, made) for made in corpus.features], bool)
         if not usable.any():
             raise DataError(

@@ -60,7 +60,7 @@ def find_root(name: str, roots: Mapping[str, Path], only: bool) -> Path:
     """The folder of a data set.
 
     Args:
-        name: of the data set.
+        name: of the data set, as the configuration has it.
         roots: folders by name; '' is the folder that holds one folder a data set.
         only: it is the only data set of the run, so '' may be its own folder.
 
@@ -71,7 +71,7 @@ def find_root(name: str, roots: Mapping[str, Path], only: bool) -> Path:
         return roots[name]
     if "" not in roots:
         raise DataError(f"where is '{name}'? Say --root {name}=FOLDER")
-    inside = roots[""] / name
+    inside = roots[""] / find_dataset(name).name
     return roots[""] if only and not inside.exists() else inside
 
 
@@ -152,7 +152,8 @@ def jobs_of(config: TrainConfig, source: Source, which: str) -> list[Job]:
             nobody = np.zeros(len(source.items), bool)
             job = Job(FINAL, source.learn, nobody)
         else:
-            inside = _rows_of(source.items, data.validation.name, sorted(folds[int(name)]))
+            validated = find_dataset(data.validation.name).name
+            inside = _rows_of(source.items, validated, sorted(folds[int(name)]))
             job = Job(f"fold{name}", source.learn & ~inside, inside)
         _check(source, job)
         made.append(job)
@@ -161,10 +162,11 @@ def jobs_of(config: TrainConfig, source: Source, which: str) -> list[Job]:
 
 def _folds(data: DataConfig, source: Source) -> tuple[frozenset[str], ...]:
     """Full names of the subjects of each fold: those listed, or dealt where none is."""
+    validated = find_dataset(data.validation.name).name
     members = [
         item
         for item, held in zip(source.items, source.held, strict=True)
-        if item.dataset == data.validation.name and (held or any(data.folds))
+        if item.dataset == validated and (held or any(data.folds))
     ]
     if any(data.folds):
         return given_folds(members, data.folds)
@@ -249,7 +251,7 @@ def _held_out(
     if wanted.split:
         rows &= np.array([item.split == wanted.split for item in items])
     if wanted.subjects:
-        rows &= _rows_of(items, wanted.name, wanted.subjects)
+        rows &= _rows_of(items, find_dataset(wanted.name).name, wanted.subjects)
     if not (wanted.split or wanted.subjects or data.folds):
         raise ConfigError(
             "data.validation",

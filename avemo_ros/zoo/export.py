@@ -95,8 +95,14 @@ def verify_beside(loaded: LoadedModel, weights: Path) -> float:
 
 
 def source_notes(loaded: LoadedModel, weights: Path) -> dict[str, str]:
-    """What the ONNX files of a model tell of their origin."""
-    return {
+    """What the ONNX files of a model tell of their origin, and how its logits are read."""
+    reading: dict[str, str] = {}
+    if not isinstance(loaded.model, LiveModel):
+        reading = {
+            "classes": json.dumps(loaded.model.classes),
+            "temperature": repr(loaded.temperature),
+        }
+    return reading | {
         "format": FORMAT,
         "model_id": loaded.name,
         "emotions": json.dumps(EMOTIONS),
