@@ -20,18 +20,18 @@ class ConfigError(AvemoError, ValueError):
 
 
 class ImageError(AvemoError):
-    """A picture cannot be used: encoding, size or data are wrong."""
+    """An image cannot be used: encoding, size or data are wrong."""
 
     def __init__(self, message: str, *, kind: str = "") -> None:
         """Set up.
 
         Args:
-            message: what is wrong with this picture, and what is allowed.
-            kind: what goes wrong in one word, e.g. "truncated"; the same for every picture
+            message: what is wrong with this image, and what is allowed.
+            kind: what goes wrong in one word, e.g. "truncated"; the same for every image
                 with this trouble, whatever sizes the message names.
         """
         super().__init__(message)
-        self.kind = kind or "picture"
+        self.kind = kind or "image"
 
 
 class DetectorError(AvemoError):

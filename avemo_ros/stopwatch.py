@@ -11,7 +11,7 @@ from typing import Final
 LIVE: Final = 300
 """Durations that tell how a running system does now."""
 WHOLE: Final = 36_000
-"""Durations that hold all of most recordings: of 40 minutes of pictures."""
+"""Durations that hold all of most recordings: of 40 minutes of images."""
 
 
 class Stopwatch:

@@ -38,7 +38,7 @@ TOPICS = (
 """Arguments that rename the topic of their name."""
 
 ARGUMENTS = (
-    ("image", "image_raw", "topic of the pictures; compressed ones are on <image>/compressed"),
+    ("image", "image_raw", "topic of the images; compressed ones are on <image>/compressed"),
     ("image_transport", "", "raw or compressed; empty: what params_file says"),
     ("audio", "audio", "topic of the sound; audio_stamped for the audio_capture node of Jazzy"),
     ("audio_info", "audio_info", "topic of the sound's format"),
@@ -46,7 +46,7 @@ ARGUMENTS = (
     ("emotion_state", "emotion_state", "topic of the state of the attended person"),
     ("emotion_events", "emotion_events", "topic of the changes of people's steady emotion"),
     ("steady_states", "steady_states", "topic of everyone's steady states"),
-    ("emotion_overlay", "emotion_overlay", "topic of the pictures with boxes and labels"),
+    ("emotion_overlay", "emotion_overlay", "topic of the images with boxes and labels"),
     ("face_tracks", "face_tracks", "topic of the faces found"),
     ("spectrogram", "spectrogram", "topic of the sound's spectrogram and speech probability"),
     (
@@ -148,7 +148,7 @@ def start(context: LaunchContext) -> list[GroupAction]:
     if given["microphone"]:
         device = "" if given["microphone"] == "default" else given["microphone"]
         nodes.append(node("microphone", microphone_device=device, use_sim_time=sim_time))
-    # Raw pictures through shared memory, unless the user has a profile; the file says why.
+    # Raw images through shared memory, unless the user has a profile; the file says why.
     profile = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "fastdds.xml"])
     buffers = SetEnvironmentVariable(
         _PROFILE, EnvironmentVariable(_PROFILE, default_value=profile)

@@ -1,4 +1,4 @@
-"""Pictures and meshes of faces for the vision tests."""
+"""Images and meshes of faces for the vision tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 
 @lru_cache(maxsize=1)
 def sample_pictures() -> tuple[NDArray[np.uint8], ...]:
-    """The first 75 pictures (2.5 s) of the sample clip, (480, 640, 3) BGR: one face."""
+    """The first 75 images (2.5 s) of the sample clip, (480, 640, 3) BGR: one face."""
     clip = cv2.VideoCapture(str(SAMPLE))
     pictures = []
     for _ in range(75):
@@ -32,7 +32,7 @@ def sample_pictures() -> tuple[NDArray[np.uint8], ...]:
 
 
 def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two sample pictures cut to their faces, in one picture (400, 640, 3)."""
+    """Two sample images cut to their faces, in one image (400, 640, 3)."""
     return np.ascontiguousarray(np.hstack([left[:400, 160:480], right[:400, 160:480]]))
 
 

@@ -30,6 +30,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.bag.content import stamp_ns as to_ns
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import ConfigError, SourceError
 from avemo_ros.labels import EMOTIONS
@@ -40,7 +41,6 @@ from avemo_ros.nodes.bag_player import BagPlayer
 from avemo_ros.nodes.bag_recorder import BagRecorder
 from avemo_ros.nodes.camera import CameraNode
 from avemo_ros.nodes.capture import Capture
-from avemo_ros.nodes.convert import to_ns
 from avemo_ros.nodes.dialog import Dialog
 from avemo_ros.nodes.emotion import Emotion
 from avemo_ros.nodes.emotion_stack import EmotionStack
@@ -264,7 +264,7 @@ class Feed:
         self.info.publish(AudioInfo(**form))
 
     def picture(self, number: int = 0, stamp_ns: int | None = None, **changes: Any) -> Image:
-        """A picture of the sample as a message, with fields changed."""
+        """An image of the sample as a message, with fields changed."""
         frame = pictures()[number % len(pictures())]
         stamp = self.graph.now_ns() if stamp_ns is None else stamp_ns
         message = convert.image(frame.image, stamp, "camera")
@@ -273,7 +273,7 @@ class Feed:
         return message
 
     def jpeg(self, number: int = 0, stamp_ns: int | None = None) -> CompressedImage:
-        """A picture of the sample as a JPEG message."""
+        """An image of the sample as a JPEG message."""
         frame = pictures()[number % len(pictures())]
         stamp = self.graph.now_ns() if stamp_ns is None else stamp_ns
         _, packed = cv2.imencode(".jpg", frame.image)
@@ -295,7 +295,7 @@ class Feed:
         speed: float = 2.0,
         until: Callable[[], object] | None = None,
     ) -> None:
-        """Publish ten pictures a second and all sound, faster or slower than real time;
+        """Publish ten images a second and all sound, faster or slower than real time;
         no stamp is of the future."""
         if voice:
             self.say_format()
@@ -343,7 +343,7 @@ def sample() -> tuple[VideoFrame | AudioBlock, ...]:
 
 @functools.cache
 def pictures() -> tuple[VideoFrame, ...]:
-    """Every third picture of `sample`."""
+    """Every third image of `sample`."""
     frames = [item for item in sample() if isinstance(item, VideoFrame)]
     return tuple(frames[::3])
 
@@ -355,7 +355,7 @@ def sample_format() -> tuple[int, int]:
 
 
 def write_clip(path: Path, seconds: float) -> None:
-    """A silent video of the sample's first pictures, 20 a second."""
+    """A silent video of the sample's first images, 20 a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=20)
         stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"

@@ -14,6 +14,7 @@ import pytest
 import tiny_bags as made
 from tiny_bags import MS, START
 
+from avemo_ros.bag import content
 from avemo_ros.bag.item import BagPicture, StatesRecord
 from avemo_ros.bag.recording import Recording
 
@@ -27,10 +28,6 @@ def live(row: made.Row) -> Any:
     data = bytes(made.STORE.serialize_cdr(row.message, row.type))
     package, _, name = row.type.split("/")
     return deserialize_message(data, getattr(import_module(f"{package}.msg"), name))
-
-
-def convert() -> Any:
-    return pytest.importorskip("avemo_ros.nodes.convert")
 
 
 def recorded(path: Path, *rows: made.Row) -> list[Any]:
@@ -87,14 +84,14 @@ def test_pictures(tmp_path: Path, row: made.Row) -> None:
     (item,) = recorded(tmp_path, row)
     message = live(row)
     assert isinstance(item, BagPicture)
-    assert item.stamp_ns == convert().to_ns(message.header.stamp)
-    check_same(item.image, convert().picture(message))
+    assert item.stamp_ns == content.stamp_ns(message.header.stamp)
+    check_same(item.image, content.picture(message))
 
 
 def test_face_tracks(tmp_path: Path) -> None:
     row = made.tracks(START + 7)
     (item,) = recorded(tmp_path, row)
-    check_same(item, convert().tracks(live(row)))
+    check_same(item, content.tracks(live(row)))
 
 
 def test_faces_without_a_mesh(tmp_path: Path) -> None:
@@ -104,20 +101,20 @@ def test_faces_without_a_mesh(tmp_path: Path) -> None:
     face.yaw = face.pitch = face.roll = np.nan
     (item,) = recorded(tmp_path, row)
     assert (item.faces[0].landmarks, item.faces[0].pose) == (None, None)
-    check_same(item, convert().tracks(live(row)))
+    check_same(item, content.tracks(live(row)))
 
 
 def test_spectrograms(tmp_path: Path) -> None:
     row = made.chunk(START + 3, gap=True)
     (item,) = recorded(tmp_path, row)
-    check_same(item, convert().chunk(live(row)))
+    check_same(item, content.chunk(live(row)))
 
 
 def test_states(tmp_path: Path) -> None:
     row = made.states(START + 3)
     (item,) = recorded(tmp_path, row)
     assert isinstance(item, StatesRecord)
-    expected = tuple(convert().estimate(state) for state in live(row).states)
+    expected = tuple(content.estimate(state) for state in live(row).states)
     check_same(item.estimates, expected)
 
 

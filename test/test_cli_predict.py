@@ -28,7 +28,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample from 2 s to 4.2 s, at 10 pictures a second: who smiles and speaks."""
+    """The sample from 2 s to 4.2 s, at 10 images a second: who smiles and speaks."""
     return cut(tmp_path_factory.mktemp("clip") / "short.mp4", 2.0, 4.2)
 
 
@@ -97,14 +97,14 @@ def test_a_plain_video_shows_the_time_and_no_claim(run: Run, tmp_path: Path) -> 
     corner = changed[: height // 10, : width // 5]
     rest = changed[height // 5 :]
     assert corner.mean() > 5 * rest.mean()
-    # No box around the face: its edge would be 100 levels off the picture.
+    # No box around the face: its edge would be 100 levels off the image.
     assert np.percentile(rest, 99.9) < 40
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("{features}",), "neither raw pictures nor sound"),
+        (("{features}",), "neither raw images nor sound"),
         (("{empty}",), "not a file"),
         (("{short}", "--plain"), "--plain"),
     ],
@@ -175,7 +175,7 @@ def test_a_file_without_sound_is_read_and_said(run: Run, silent: Path) -> None:
 def test_a_file_without_pictures_is_read_and_said(run: Run, voice: Path) -> None:
     status, out, err = run("predict", voice)
     assert status == 0
-    assert "no pictures" in err
+    assert "no images" in err
     claimed = [line for line in read(out) if line["probabilities"]]
     assert {(line["face_id"], line["voice_share"]) for line in claimed} == {("", 1.0)}
 
@@ -201,7 +201,7 @@ def test_a_file_without_a_face_ends_with_status_1(run: Run, faceless: Path) -> N
         (["{short}", "--video", "{short}"], "input"),
         (["{short}", "--json", "{tmp}/a", "--report", "{tmp}/a"], "named twice"),
         (["{short}", "--video", "{tmp}/o.avi"], ".mp4"),
-        (["{voice}", "--video", "{tmp}/o.mp4"], "no pictures"),
+        (["{voice}", "--video", "{tmp}/o.mp4"], "no images"),
         (["{short}", "--set", "emotion.hop=1"], "emotion.hop"),
         (["{short}", "--set", "emotion.hop_s=nine"], "emotion.hop_s"),
         (["{short}", "--config", "{tmp}/none.yaml"], "none.yaml"),

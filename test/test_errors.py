@@ -34,5 +34,5 @@ def test_compressed_sound_and_impossible_rates_are_kinds_of_their_own() -> None:
 
 
 def test_an_error_of_no_special_kind_has_that_of_its_input() -> None:
-    assert ImageError("12 bytes are wrong").kind == "picture"
+    assert ImageError("12 bytes are wrong").kind == "image"
     assert AudioFormatError("12 bytes are wrong").kind == "sound"

@@ -68,7 +68,7 @@ def test_a_bag_becomes_states_that_are_recorded_with_what_they_rest_on(
 
 
 def with_results(bag: Path, path: Path) -> Path:
-    """The same bag, and a recorded state beside each picture."""
+    """The same bag, and a recorded state beside each image."""
     message = ros.EmotionStateArray()
     message.header.frame_id = "recorded"
     state = bytes(serialization.serialize_message(message))

@@ -23,7 +23,7 @@ HOUR_NS = 3600 * 10**9
 def seeing(
     start_graph: Start, *parameters: str, compressed: bool = False
 ) -> tuple[Any, Any, Any]:
-    """A stack whose pictures are heard, and its attended states."""
+    """A stack whose images are heard, and its attended states."""
     if compressed:
         parameters += ("image_transport:=compressed",)
     graph = start_graph(*ros.QUICK, *parameters)
@@ -36,7 +36,7 @@ def seeing(
 
 
 def sees_a_face(graph: Any, feed: Any, states: list[Any]) -> bool:
-    """Good pictures lead to a claim again; a busy machine may need them more than once."""
+    """Good images lead to a claim again; a busy machine may need them more than once."""
 
     def found() -> bool:
         return any(state.status == ros.EmotionState.NO_VOICE for state in states)
@@ -76,20 +76,20 @@ def test_a_bad_picture_is_said_once_and_good_ones_recover(
     for number in range(6):
         feed.images.publish(feed.picture(number, **changes))
         graph.spin_for(0.1)
-    assert graph.spin(lambda: graph.said("pictures", *words))
-    assert len(graph.said("pictures", *words)) == 1
+    assert graph.spin(lambda: graph.said("images", *words))
+    assert len(graph.said("images", *words)) == 1
     assert {state.status for state in states} == {ros.EmotionState.STALE_INPUT}
     assert {state.label for state in states} == {"unknown"}
 
     assert sees_a_face(graph, feed, states)
-    assert graph.spin(lambda: graph.said("pictures", "good again"))
+    assert graph.spin(lambda: graph.said("images", "good again"))
     assert graph.spin(lambda: int(rejected(graph)) >= 1)
 
 
 def test_a_bad_picture_shows_in_the_diagnostics(start_graph: Start) -> None:
     graph, feed, _ = seeing(start_graph)
     feed.images.publish(feed.picture(encoding="32FC1"))
-    name = "emotion_stack: pictures"
+    name = "emotion_stack: images"
     assert graph.spin(
         lambda: name in graph.health and graph.health[name].level == ros.DiagnosticStatus.ERROR
     )
@@ -115,7 +115,7 @@ def test_a_corrupt_jpeg_is_said_once_and_good_ones_recover(
         if damage == "cut":
             bad.data = bytes(bad.data)[: len(bad.data) // 2]
         elif damage == "garbage":
-            bad.data = b"\xff\xd8 this is not a picture \xff\xd9"
+            bad.data = b"\xff\xd8 this is not an image \xff\xd9"
         elif damage == "JPEG 2000":
             bad.data = b"\xff\x4f\xff\x51" + bytes(400)
         elif damage == "another format":
@@ -127,14 +127,14 @@ def test_a_corrupt_jpeg_is_said_once_and_good_ones_recover(
             bad.data = bytes(data)
         feed.images.publish(bad)
         graph.spin_for(0.1)
-    assert graph.spin(lambda: graph.said("pictures", *words))
+    assert graph.spin(lambda: graph.said("images", *words))
     assert graph.spin(lambda: int(rejected(graph)) > 1)
-    assert len(graph.said("pictures", "left out")) == 1
+    assert len(graph.said("images", "left out")) == 1
     assert {state.status for state in states} == {ros.EmotionState.STALE_INPUT}
     assert {state.label for state in states} == {"unknown"}
 
     assert sees_a_face(graph, feed, states)
-    assert graph.spin(lambda: graph.said("pictures", "good again"))
+    assert graph.spin(lambda: graph.said("images", "good again"))
 
 
 def test_what_a_driver_calls_its_jpegs_does_not_matter(start_graph: Start) -> None:
@@ -152,7 +152,7 @@ def test_what_a_driver_calls_its_jpegs_does_not_matter(start_graph: Start) -> No
     assert not graph.said("left out")
 
 
-def rejected(graph: Any, entry: str = "emotion_stack: pictures") -> str:
+def rejected(graph: Any, entry: str = "emotion_stack: images") -> str:
     """How many items were left out, by the newest diagnostics."""
     return graph.figure(entry, "rejected") if entry in graph.health else "0"
 
@@ -167,8 +167,8 @@ def test_jpegs_cut_at_many_lengths_are_said_once(start_graph: Start) -> None:
         cut.header = ros.convert.header(graph.now_ns(), "camera")
         stage._work((cut, graph.now_ns()))
     assert stage._trouble.count == 20
-    assert graph.spin(lambda: graph.said("pictures", "truncated"))
-    assert len(graph.said("pictures", "left out")) == 1
+    assert graph.spin(lambda: graph.said("images", "truncated"))
+    assert len(graph.said("images", "left out")) == 1
 
 
 def test_pictures_stamped_hours_ago_are_stale_until_the_stamps_are_right(
@@ -177,7 +177,7 @@ def test_pictures_stamped_hours_ago_are_stale_until_the_stamps_are_right(
     graph, feed, states = seeing(start_graph)
     feed.play(1.0, start_ns=graph.now_ns() - 3 * HOUR_NS)
     graph.spin_for(0.3)
-    assert len(graph.said("pictures", "s behind the clock", "use_sim_time")) == 1
+    assert len(graph.said("images", "s behind the clock", "use_sim_time")) == 1
     assert {state.status for state in states} == {ros.EmotionState.STALE_INPUT}
     assert sees_a_face(graph, feed, states)
 
@@ -228,7 +228,7 @@ def test_time_that_jumps_back_starts_anew_and_says_so_once(start_graph: Start) -
     feed.play(2.5, voice=True, start_ns=start)
     assert graph.spin(lambda: face_ids(arrays))
     first = face_ids(arrays)
-    # The bag loops: pictures and sound begin again.
+    # The bag loops: images and sound begin again.
     feed.play(2.5, voice=True, start_ns=start)
     assert graph.spin(lambda: face_ids(arrays) - first)
     assert len(graph.said("time jumped back", "started anew")) == 1
@@ -251,7 +251,7 @@ def test_a_looping_bag_with_its_clock_starts_anew_and_says_so_once(start_graph: 
         del arrays[:]
         for number in range(300):
             stamp = 100 * 10**9 + number * 10**8
-            # The picture comes first: for a moment the node's clock is that of before.
+            # The image comes first: for a moment the node's clock is that of before.
             feed.images.publish(feed.picture(number, stamp))
             graph.spin_for(0.025)
             clock.publish(ros.Clock(clock=ros.convert.to_time(stamp)))
@@ -275,7 +275,7 @@ def face_ids(arrays: list[Any]) -> set[str]:
 def test_unstamped_pictures_get_the_time_of_arrival_and_not_that_of_their_turn(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Two pictures that come at once share a turn of the usual rate.
+    # Two images that come at once share a turn of the usual rate.
     graph = start_graph("vision.max_rate_hz:=240.0")
     node = graph.add(ros.FaceTracker)
     feed = ros.Feed(graph)
@@ -353,13 +353,13 @@ def test_sound_that_cannot_be_read_is_said_once_until_it_can(
     for _ in range(5):
         feed.send_bytes(bytes(640))
         graph.spin_for(0.02)
-    assert graph.spin(lambda: graph.said("sound", *words))
-    assert len(graph.said("sound", *words)) == 1
+    assert graph.spin(lambda: graph.said("audio", *words))
+    assert len(graph.said("audio", *words)) == 1
     assert not chunks
 
     give_tone(graph, feed)
     assert graph.spin(lambda: chunks)
-    assert graph.spin(lambda: graph.said("sound", "good again"))
+    assert graph.spin(lambda: graph.said("audio", "good again"))
 
 
 def test_bytes_that_are_no_whole_samples_are_left_out(start_graph: Start) -> None:
@@ -367,7 +367,7 @@ def test_bytes_that_are_no_whole_samples_are_left_out(start_graph: Start) -> Non
     feed.say_format(sample_rate=16_000, channels=2)
     graph.spin_for(0.2)
     feed.send_bytes(bytes(641))
-    assert graph.spin(lambda: graph.said("sound", "641 bytes", "whole number of frames"))
+    assert graph.spin(lambda: graph.said("audio", "641 bytes", "whole number of frames"))
     give_tone(graph, feed, channels=2)
     assert graph.spin(lambda: chunks)
 
@@ -380,7 +380,7 @@ def test_rate_and_channels_may_change_midway(start_graph: Start) -> None:
     give_tone(graph, feed, 44_100, 2)
     # The last of the old stream may still come before the new one.
     assert graph.spin(lambda: any(chunk.gap for chunk in chunks[:-5]))
-    assert graph.said("sound", "changed from 16000 Hz and 1 channel(s) to 44100 Hz and 2")
+    assert graph.said("audio", "changed from 16000 Hz and 1 channel(s) to 44100 Hz and 2")
     # The same tone peaks in the same bin: 300 Hz is bin 15.
     power = np.asarray(chunks[-1].power_db, np.float32).reshape(-1, chunks[-1].bins)
     assert int(power[-1].argmax()) == 15
@@ -398,14 +398,14 @@ def test_samples_that_are_not_numbers_become_silence(start_graph: Start) -> None
     graph.spin_for(1.2)
     assert np.isfinite(np.asarray(chunks[-1].power_db)).all()
     assert max(chunks[-1].speech) == 0.0
-    assert int(graph.figure("speech_buffer: sound", "sanitised_samples")) > 0
+    assert int(graph.figure("speech_buffer: audio", "sanitised_samples")) > 0
     words = ("samples are no numbers", "replaced by silence")
-    assert len(graph.said("sound", *words)) == 1
-    assert not graph.said("sound", "good again")
+    assert len(graph.said("audio", *words)) == 1
+    assert not graph.said("audio", "good again")
 
     give_tone(graph, feed)
-    assert graph.spin(lambda: graph.said("sound", "good again"))
-    assert len(graph.said("sound", *words)) == 1
+    assert graph.spin(lambda: graph.said("audio", "good again"))
+    assert len(graph.said("audio", *words)) == 1
 
 
 def test_sound_stamped_hours_ago_is_left_out_and_said_once(start_graph: Start) -> None:
@@ -414,14 +414,14 @@ def test_sound_stamped_hours_ago_is_left_out_and_said_once(start_graph: Start) -
     graph.spin_for(0.2)
     for _ in range(5):
         feed.send_bytes(bytes(640), graph.now_ns() - 3 * HOUR_NS)
-    assert graph.spin(lambda: graph.said("sound", "behind the clock"))
+    assert graph.spin(lambda: graph.said("audio", "behind the clock"))
     graph.spin_for(0.2)
-    assert len(graph.said("sound", "behind the clock")) == 1
+    assert len(graph.said("audio", "behind the clock")) == 1
     assert not chunks
 
     give_tone(graph, feed)
     assert graph.spin(lambda: chunks)
-    assert graph.spin(lambda: graph.said("sound", "good again"))
+    assert graph.spin(lambda: graph.said("audio", "good again"))
 
 
 def test_sound_of_many_odd_lengths_is_said_once(start_graph: Start) -> None:
@@ -430,8 +430,8 @@ def test_sound_of_many_odd_lengths_is_said_once(start_graph: Start) -> None:
     graph.spin_for(0.2)
     for number in range(20):
         feed.send_bytes(bytes(641 + 2 * number))
-    assert graph.spin(lambda: int(rejected(graph, "speech_buffer: sound")) >= 10)
-    assert len(graph.said("sound", "whole number of frames")) == 1
+    assert graph.spin(lambda: int(rejected(graph, "speech_buffer: audio")) >= 10)
+    assert len(graph.said("audio", "whole number of frames")) == 1
     assert not chunks
 
 
@@ -517,7 +517,7 @@ def test_a_parameter_of_the_sound_that_is_wrong_is_named_with_what_is_allowed(
 
 
 class Spoiled(ros.Feed):  # type: ignore[misc,name-defined]
-    """The sample's pictures, and its speech in a form that cannot be used."""
+    """The sample's images, and its speech in a form that cannot be used."""
 
     def __init__(self, graph: Any, how: str) -> None:
         super().__init__(graph)
@@ -583,7 +583,7 @@ def test_bad_sound_leaves_the_face_and_good_sound_brings_the_voice_back(
     kind = ros.EmotionState
     feed.play(2.5, voice=True, start_ns=graph.now_ns(), speed=1.0)
     assert graph.spin(lambda: any(state.status == kind.NO_VOICE for state in states))
-    assert len(graph.said("sound", *SPOILED[how])) == 1
+    assert len(graph.said("audio", *SPOILED[how])) == 1
     assert kind.OK not in {state.status for state in states}
     assert {state.voice_share for state in states} == {0.0}
     claim = next(state for state in states if state.status == kind.NO_VOICE)
@@ -603,7 +603,7 @@ def test_bad_sound_leaves_the_face_and_good_sound_brings_the_voice_back(
         if graph.spin(lambda: any(state.status == kind.OK for state in states), 1.0):
             break
     assert any(state.status == kind.OK and state.voice_id for state in states)
-    assert graph.said("sound", "good again")
+    assert graph.said("audio", "good again")
     assert node.active
 
 
@@ -629,7 +629,7 @@ def test_the_voice_stays_when_rate_and_channels_change_midway(start_graph: Start
             if graph.spin(lambda: any(state.status == kind.OK for state in states), 1.0):
                 break
         assert any(state.status == kind.OK and state.voice_id for state in states)
-    assert graph.said("sound", "the source changed from")
+    assert graph.said("audio", "the source changed from")
 
 
 def test_lost_sound_is_a_gap_in_the_spectrogram(start_graph: Start) -> None:
@@ -643,7 +643,7 @@ def test_lost_sound_is_a_gap_in_the_spectrogram(start_graph: Start) -> None:
         feed.send_bytes(bytes(640), start + number * 20_000_000)
     assert graph.spin(lambda: any(chunk.gap for chunk in chunks))
     graph.spin_for(1.2)
-    assert int(graph.figure("speech_buffer: sound", "gaps")) == 1
+    assert int(graph.figure("speech_buffer: audio", "gaps")) == 1
 
 
 def test_sound_before_its_format_is_waited_for_and_said_once(start_graph: Start) -> None:

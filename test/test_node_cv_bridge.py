@@ -1,4 +1,4 @@
-"""Our conversion of pictures against cv_bridge, the reference for sensor_msgs/Image."""
+"""Our conversion of images against cv_bridge, the reference for sensor_msgs/Image."""
 
 from __future__ import annotations
 

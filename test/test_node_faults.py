@@ -118,10 +118,10 @@ def test_a_stack_survives_whatever_it_is_sent_and_works_afterwards(
         packed = bytearray(_serialized(ros.CompressedImage(format="jpeg")))
         packed[packed.index(b"jpeg")] = 0xFF
         feed.images.publish(bytes(packed))
-        assert graph.spin(lambda: node.said("pictures", "is empty"))
+        assert graph.spin(lambda: node.said("images", "is empty"))
         for data in (b"\xff\x4f\xff\x51" + bytes(99), b"#?RADIANCE\n" + bytes(99)):
             feed.images.publish(ros.CompressedImage(format="jpeg", data=data))
-        assert graph.spin(lambda: node.said("pictures", "allowed: JPEG, PNG and WebP"))
+        assert graph.spin(lambda: node.said("images", "allowed: JPEG, PNG and WebP"))
 
         assert node.poll() is None
         found = lambda: any(one.status == ros.EmotionState.NO_VOICE for one in states)  # noqa: E731

@@ -294,7 +294,7 @@ def test_the_sample_makes_events_and_a_history_while_the_network_computes(
     request = GetEmotionHistory.Request()
 
     def ask() -> bool:
-        # While pictures still come, as a dialog would.
+        # While images still come, as a dialog would.
         client.call_async(request).add_done_callback(lambda done: answers.append(done.result()))
         return bool(events) and any(answer.success for answer in answers)
 

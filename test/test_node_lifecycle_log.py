@@ -32,9 +32,9 @@ def test_an_input_that_does_not_come_is_said_once_and_once_when_it_comes():
 
     node = Node()
     stale = DiagnosticStatus(
-        name="pictures", level=DiagnosticStatus.STALE, message="no pictures on /image_raw"
+        name="images", level=DiagnosticStatus.STALE, message="no images on /image_raw"
     )
-    good = DiagnosticStatus(name="pictures", level=DiagnosticStatus.OK, message="pictures come")
+    good = DiagnosticStatus(name="images", level=DiagnosticStatus.OK, message="images come")
     for entry in [stale, stale, good, *[stale] * 9, good, good]:
         node._say_silence([entry])
-    assert said == ["warning no pictures on /image_raw", "info pictures come"]
+    assert said == ["warning no images on /image_raw", "info images come"]

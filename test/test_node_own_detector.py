@@ -38,8 +38,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("make", "outcome"),
     [
-        (ros.EmotionStack, "emotion_stack: pictures"),
-        (ros.FaceTracker, "face_tracker: pictures"),
+        (ros.EmotionStack, "emotion_stack: images"),
+        (ros.FaceTracker, "face_tracker: images"),
     ],
     ids=["stack", "tracker"],
 )

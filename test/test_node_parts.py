@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from avemo_ros.audio.chunk import BINS, AudioBlock, SpectrogramChunk
+from avemo_ros.bag import content
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
@@ -181,18 +182,18 @@ def test_who_waits_for_an_item_hears_that_it_was_forgotten() -> None:
 
 def test_a_trouble_is_said_once_again_after_a_while_and_when_it_is_over() -> None:
     log, clock = Log(), Seconds()
-    trouble = Trouble(log, "pictures", clock)
+    trouble = Trouble(log, "images", clock)
     for _ in range(100):
         trouble.report("encoding", "bad encoding")
         clock.now += 0.1
-    assert log.lines == [("error", "pictures: bad encoding")]
+    assert log.lines == [("error", "images: bad encoding")]
     clock.now += 30.0
     trouble.report("encoding", "bad encoding")
-    assert log.lines[1:] == [("error", "pictures: bad encoding (101 of them so far)")]
+    assert log.lines[1:] == [("error", "images: bad encoding (101 of them so far)")]
     assert trouble.present
     trouble.good()
     trouble.good()
-    assert log.lines[2:] == [("info", "pictures: good again after 101 bad")]
+    assert log.lines[2:] == [("info", "images: good again after 101 bad")]
     clock.now += 5.0
     assert not trouble.present
     assert (trouble.count, trouble.last) == (101, "bad encoding")
@@ -208,7 +209,7 @@ def test_troubles_of_different_kinds_are_said_each() -> None:
 
 def test_good_and_bad_in_turn_do_not_flood_the_log() -> None:
     log, clock = Log(), Seconds()
-    trouble = Trouble(log, "pictures", clock)
+    trouble = Trouble(log, "images", clock)
     for _ in range(50):
         trouble.report("cut", "cut")
         trouble.good()
@@ -279,7 +280,7 @@ def test_face_tracks_survive_the_way_through_a_message(far: bool) -> None:
     tracks = FrameTracks(1_700_000_000_123_456_789, 640, 480, (face,))
     message = convert().tracks_message(tracks, "camera")
     assert message.header.frame_id == "camera"
-    back = convert().tracks(message)
+    back = content.tracks(message)
     assert (back.stamp_ns, back.width, back.height) == (tracks.stamp_ns, 640, 480)
     other = back.faces[0]
     assert (other.face_id, other.box, other.confidence) == (face.face_id, face.box, 0.5)
@@ -301,7 +302,7 @@ def test_spectrogram_chunks_survive_the_way_through_a_message() -> None:
         level_dbfs=noise.random(3, np.float32),
         gap=True,
     )
-    back = convert().chunk(convert().chunk_message(chunk, "microphone"))
+    back = content.chunk(convert().chunk_message(chunk, "microphone"))
     assert (back.stamp_ns, back.gap, back.end_ns) == (chunk.stamp_ns, True, chunk.end_ns)
     for field in ("power_db", "speech", "level_dbfs"):
         np.testing.assert_array_equal(getattr(back, field), getattr(chunk, field))
@@ -310,14 +311,14 @@ def test_spectrogram_chunks_survive_the_way_through_a_message() -> None:
 def test_a_malformed_chunk_is_refused() -> None:
     message = convert().SpectrogramChunkMessage(power_db=[0.0] * 10, speech=[0.0])
     with pytest.raises(ValueError, match="level_dbfs"):
-        convert().chunk(message)
+        content.chunk(message)
 
 
 def test_estimates_survive_the_way_through_a_message() -> None:
     made = pytest.importorskip("made_hops")
     estimate = made.estimate(confidence=0.5, speaking=True, voice="v0001")
     message = convert().state_message(estimate, "camera", 0.05)
-    back = convert().estimate(message)
+    back = content.estimate(message)
     assert (back.label, back.status, back.box is None) == ("happy", estimate.status, False)
     assert back.stamp_ns == estimate.stamp_ns
     assert back.window_start_ns == estimate.window_start_ns

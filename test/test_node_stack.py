@@ -1,4 +1,4 @@
-"""emotion_stack over real DDS: pictures and sound in, states out."""
+"""emotion_stack over real DDS: images and sound in, states out."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_overlay_is_drawn_only_while_somebody_subscribes(start_graph: Start)
 
 
 def drawn_stages(graph: Any) -> list[bool]:
-    entry = graph.health["emotion_stack: pictures"]
+    entry = graph.health["emotion_stack: images"]
     return [item.key.startswith("stage_ms.overlay") for item in entry.values]
 
 
@@ -147,14 +147,14 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
     feed.play(3.0, voice=True)
     pictures, sound, states = (
-        f"emotion_stack: {name}" for name in ("pictures", "sound", "states")
+        f"emotion_stack: {name}" for name in ("images", "audio", "states")
     )
     for entry, key, least in (
-        (pictures, "processed", 10), (sound, "processed", 100), (states, "hops", 10),
+        (pictures, "processed", 10), (sound, "processed", 100), (states, "steps", 10),
     ):  # fmt: skip
         assert graph.spin(lambda e=entry, k=key, n=least: int(graph.figure(e, k)) >= n, 60.0)
     assert int(graph.figure(sound, "dropped")) == 0
-    # Ten pictures a second are fewer than are looked at.
+    # Ten images a second are fewer than are looked at.
     assert int(graph.figure(pictures, "left_out_by_rate")) == 0
     assert graph.figure(states, "model")
     assert graph.figure(states, "device") == "cpu"
@@ -168,9 +168,9 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
 
 def test_pictures_beyond_the_rate_are_counted_and_not_as_dropped(start_graph: Start) -> None:
     graph, _, feed = running(start_graph, "vision.max_rate_hz:=2.0")
-    # Ten pictures a second, so slowly that none has to wait.
+    # Ten images a second, so slowly that none has to wait.
     feed.play(2.0, speed=0.5)
-    pictures = "emotion_stack: pictures"
+    pictures = "emotion_stack: images"
 
     def figure(key: str) -> int:
         return int(graph.figure(pictures, key))

@@ -48,7 +48,7 @@ def said(age_s: float, *, simulated: bool = False, clocks: int = 0) -> str:
     """What is said of one message whose stamp is so old."""
     log = Log()
     advice = stamps.Advice(lambda: simulated, lambda: clocks)
-    check = stamp_filter(trouble.Trouble(log, "pictures"), advice)
+    check = stamp_filter(trouble.Trouble(log, "images"), advice)
     assert not check.admit(NOW - round(age_s * NS_PER_S), NOW).usable
     (line,) = log.lines
     return line
@@ -58,15 +58,14 @@ def test_the_inputs_of_a_node_say_together_once_what_to_do() -> None:
     log, steady = Log(), Steady()
     advice = stamps.Advice(now=steady)
     inputs = [
-        stamp_filter(trouble.Trouble(log, what, steady), advice)
-        for what in ("pictures", "sound")
+        stamp_filter(trouble.Trouble(log, what, steady), advice) for what in ("images", "sound")
     ]
     for seconds in range(50):
         steady.seconds = float(seconds)
         for one in inputs:
             assert not one.admit(NOW - 60 * NS_PER_S, NOW).usable
     first, second, *again = log.lines
-    assert first.startswith("pictures: stamps are 60.0 s behind the clock")
+    assert first.startswith("images: stamps are 60.0 s behind the clock")
     assert "use_sim_time" in first
     assert second.startswith("sound: stamps are 60.0 s behind the clock, so they are left out;")
     assert len(again) == 2
@@ -125,7 +124,7 @@ def test_no_clock_is_said_only_when_it_had_time_to_come() -> None:
 
 def test_a_bag_that_starts_over_costs_no_line() -> None:
     log, steady = Log(), Steady()
-    heard = trouble.Trouble(log, "pictures", steady)
+    heard = trouble.Trouble(log, "images", steady)
     reporter = stamps.StampReporter(heard, simulated=True, now=steady)
     check = stamp_filter(reporter, stamps.Advice(now=steady))
     for k in range(4):

@@ -131,7 +131,7 @@ def test_an_interruption_leaves_a_partial_file_that_plays(tmp_path: Path) -> Non
 def test_without_a_picture_there_is_no_file_but_an_error(tmp_path: Path) -> None:
     out = tmp_path / "a.mp4"
     with (
-        pytest.raises(OutputError, match="no picture"),
+        pytest.raises(OutputError, match="no image"),
         VideoWriter(out, START_NS, sound=True) as writer,
     ):
         writer.push_audio(tone(0))

@@ -34,7 +34,7 @@ def test_a_camera_that_stops_is_told_and_can_be_opened_again() -> None:
     pictures = sum(isinstance(item, VideoFrame) for item in MediaFile(SAMPLE))
     for _ in range(pictures - 1):
         camera.read()
-    with pytest.raises(SourceError, match="no longer delivers pictures"):
+    with pytest.raises(SourceError, match="no longer delivers images"):
         list(camera.frames())
     assert not camera.is_open
     with pytest.raises(SourceError, match="is not open"):
@@ -65,7 +65,7 @@ def test_an_absent_camera_is_named_with_what_is_there(device, capfd) -> None:
 
 def test_what_is_no_camera_is_refused(tmp_path) -> None:
     path = tmp_path / "text.avi"
-    path.write_text("no pictures here")
+    path.write_text("no images here")
     with pytest.raises(SourceError, match="cannot be opened"):
         Camera(str(path)).open()
 

@@ -1,4 +1,4 @@
-"""Any media file becomes pictures and sound in order, with their times; bad files are told."""
+"""Any media file becomes images and sound in order, with their times; bad files are told."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_media(
     rotation: int = 0,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A clip whose pictures get brighter with time and whose sound is a 440 Hz tone."""
+    """A clip whose images get brighter with time and whose sound is a 440 Hz tone."""
     with av.open(str(path), "w", options=options or {}) as container:
         pictures = speech = None
         if video:

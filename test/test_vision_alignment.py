@@ -22,7 +22,7 @@ from avemo_ros.vision.pose import head_pose
 
 
 def _dots(eyes: Eyes) -> np.ndarray:
-    """A dark picture with a soft bright dot on each eye."""
+    """A dark image with a soft bright dot on each eye."""
     picture = np.zeros((480, 640, 3), np.float32)
     down, across = np.mgrid[:480, :640] + 0.5
     for side in (-0.5, 0.5):

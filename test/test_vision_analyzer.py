@@ -1,4 +1,4 @@
-"""From pictures to face tracks, with MediaPipe's real networks on the sample clip."""
+"""From images to face tracks, with MediaPipe's real networks on the sample clip."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def analyzer() -> Iterator[FaceAnalyzer]:
 def play(
     analyzer: FaceAnalyzer, pictures: list[np.ndarray], start_s: float = 0.0
 ) -> list[FrameTracks]:
-    """The pictures at 30 per second."""
+    """The images at 30 per second."""
     return [
         analyzer.process(to_ns(start_s + index * FRAME_S), picture)
         for index, picture in enumerate(pictures)
@@ -177,7 +177,7 @@ def test_a_face_away_for_longer_than_the_timeout_gets_a_new_id(analyzer: FaceAna
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         np.zeros((480, 640, 3), np.uint8),
         np.full((480, 640, 3), 255, np.uint8),
@@ -277,7 +277,7 @@ def test_a_tilted_face_gives_the_same_crop_as_an_upright_one(analyzer: FaceAnaly
 @pytest.mark.parametrize("reach", ["short", "full"])
 @pytest.mark.parametrize("height", [240, 300, 420])
 def test_a_close_face_is_found_by_either_detector(reach: str, height: int) -> None:
-    # The face is 160 pixels high, so up to two thirds of the picture.
+    # The face is 160 pixels high, so up to two thirds of the image.
     part = sample_pictures()[0][220 - height // 2 : 220 + height // 2, 140:500]
     analyzer = FaceAnalyzer(VisionConfig(detector_range=reach))
     faces = analyzer.process(0, np.ascontiguousarray(part)).faces

@@ -1,4 +1,4 @@
-"""Raw and compressed pictures are read by one path, or refused with a clear message."""
+"""Raw and compressed images are read by one path, or refused with a clear message."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_a_good_picture_is_read_whatever_its_message_calls_it(encoding: str) -> 
 @pytest.mark.parametrize("encoding", ["16UC1; compressedDepth png", "32FC1; compressedDepth"])
 def test_depths_are_no_picture(encoding: str) -> None:
     data = cv2.imencode(".png", _photo())[1].tobytes()
-    with pytest.raises(ImageError, match="holds depths; allowed: pictures as jpeg"):
+    with pytest.raises(ImageError, match="holds depths; allowed: images as jpeg"):
         decode_compressed(data, encoding)
 
 
@@ -279,7 +279,7 @@ def test_a_grey_array_becomes_bgr() -> None:
         np.zeros((0, 4, 3), np.uint8),
         np.zeros((4, 0), np.uint8),
         np.zeros(4, np.uint8),
-        "picture",
+        "image",
     ],
 )
 def test_other_arrays_are_refused(wrong: object) -> None:

@@ -31,7 +31,7 @@ def face(name: str, x: float, y: float = 0.5, size: float = 0.2) -> Face:
 def play(
     tracker: Tracker, scene: Callable[[float], list[Face]], start_s: float, end_s: float
 ) -> list[dict[str, str]]:
-    """The scene at 30 pictures per second: per picture the id of every named face."""
+    """The scene at 30 images per second: per image the id of every named face."""
     frames = []
     for index in range(round(start_s / FRAME_S), round(end_s / FRAME_S)):
         named = tracker.update(to_ns(index * FRAME_S), scene(index * FRAME_S))
@@ -86,7 +86,7 @@ def test_jitter_of_place_and_size_does_not_change_ids(tracker: Tracker) -> None:
 
 
 def test_a_fast_face_keeps_its_id(tracker: Tracker) -> None:
-    # Across the whole picture in 0.5 s: a third of its size per picture.
+    # Across the whole image in 0.5 s: a third of its size per image.
     frames = play(tracker, lambda time: [face("ann", 2 * time)], 0, 0.5)
     assert ids_of("ann", frames) == {"f0001"}
 

@@ -273,9 +273,9 @@ def start_up(watcher: Watcher, clip: Path, rounds: int) -> dict[str, Any]:
 
 
 LOST = (
-    ("pictures", "dropped"),
-    ("pictures", "lost_in_transport"),
-    ("pictures", "out_of_order"),
+    ("images", "dropped"),
+    ("images", "lost_in_transport"),
+    ("images", "out_of_order"),
     ("states", "dropped"),
     ("states", "late_frames"),
 )
@@ -306,7 +306,7 @@ def live(watcher: Watcher, clip: Path, seconds: float, bar: tqdm[Any]) -> dict[s
         if stack.ended or player.ended:
             raise RuntimeError("a node ended while it was measured")
         stamps = np.array(watcher.stamps[before:])
-        states, pictures = watcher.health["states"], watcher.health["pictures"]
+        states, pictures = watcher.health["states"], watcher.health["images"]
         return {
             "seconds": round(wall, 1),
             "latency_ms": {
@@ -350,7 +350,7 @@ def memory_mb(process: psutil.Process) -> dict[str, int]:
 def stages(health: dict[str, dict[str, str]]) -> dict[str, dict[str, float]]:
     """Median and 95th percentile of every stage's duration [ms]."""
     made: dict[str, dict[str, float]] = {}
-    for part in ("pictures", "sound", "states"):
+    for part in ("images", "audio", "states"):
         for key, value in health.get(part, {}).items():
             if key.startswith("stage_ms."):
                 stage, percentile = key.removeprefix("stage_ms.").rsplit("_", 1)

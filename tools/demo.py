@@ -236,11 +236,12 @@ class Listener:
         from rclpy.signals import SignalHandlerOptions
         from sensor_msgs.msg import Image
 
+        from avemo_ros.bag import content
         from avemo_ros.msg import EmotionState, EmotionStateArray
-        from avemo_ros.nodes import convert, qos
+        from avemo_ros.nodes import qos
 
-        self._convert = convert
         self._demo = demo
+        self._content = content
         self._info: Any = None
         self._states: dict[int, Any] = {}
         self._attended: dict[int, Any] = {}
@@ -290,12 +291,12 @@ class Listener:
         self._rclpy.try_shutdown()
 
     def _take_states(self, message: Any) -> None:
-        stamp_ns = self._convert.to_ns(message.header.stamp)
+        stamp_ns = self._content.stamp_ns(message.header.stamp)
         self._states[stamp_ns] = message
         self._pair(stamp_ns)
 
     def _take_attended(self, message: Any) -> None:
-        stamp_ns = self._convert.to_ns(message.header.stamp)
+        stamp_ns = self._content.stamp_ns(message.header.stamp)
         self._attended[stamp_ns] = message
         self._pair(stamp_ns)
 
@@ -310,13 +311,13 @@ class Listener:
             # Half of a pair may have been lost; it must not wait for ever.
             for old in [stamp for stamp in waiting if stamp < stamp_ns]:
                 del waiting[old]
-        estimates = tuple(self._convert.estimate(state) for state in everyone.states)
-        hop = Hop(stamp_ns, estimates, self._convert.estimate(one), None)
+        estimates = tuple(self._content.estimate(state) for state in everyone.states)
+        hop = Hop(stamp_ns, estimates, self._content.estimate(one), None)
         self._demo.take_hop(hop, float(one.latency))
 
     def _take_overlay(self, message: Any) -> None:
-        stamp_ns = self._convert.to_ns(message.header.stamp)
-        self._demo.take_media(stamp_ns, self._convert.picture(message))
+        stamp_ns = self._content.stamp_ns(message.header.stamp)
+        self._demo.take_media(stamp_ns, self._content.picture(message))
 
     def _take_info(self, message: Any) -> None:
         self._info = message
@@ -328,7 +329,7 @@ class Listener:
         if self._info is None:
             return
         samples = decode_pcm(message.audio.data, self._info.sample_format, self._info.channels)
-        stamp_ns = self._convert.to_ns(message.header.stamp)
+        stamp_ns = self._content.stamp_ns(message.header.stamp)
         self._demo.take_media(stamp_ns, AudioBlock(stamp_ns, self._info.sample_rate, samples))
 
 

@@ -102,14 +102,14 @@ def run(args: argparse.Namespace) -> int:
     opened = BagMedia(args.file) if is_bag(args.file) else MediaFile(args.file)
     with opened as media:
         if args.video is not None and not media.has_video:
-            raise OutputError(f"cannot make {args.video}: {args.file} has no pictures")
+            raise OutputError(f"cannot make {args.video}: {args.file} has no images")
         shown = _Shown(args.plain, isinstance(media, BagMedia) or args.plain)
         return _Run(media, config, lines, args.video, args.report, shown, args.quiet).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What the video shows beside the pictures."""
+    """What the video shows beside the images."""
 
     plain: bool
     """Nothing of what the model says."""
@@ -219,7 +219,7 @@ class _Run:
         if not media.has_audio:
             notes.append(f"{media.path} has no sound: the estimates rest on the face alone")
         if not media.has_video:
-            notes.append(f"{media.path} has no pictures: the estimates rest on the voice alone")
+            notes.append(f"{media.path} has no images: the estimates rest on the voice alone")
         elif self._faces == 0:
             notes.append(f"no face was found in {media.path}")
         if timeline.claimed_share == 0:
@@ -248,9 +248,9 @@ def _decoded(item: BagPicture) -> VideoFrame | BagPicture:
 
 
 class _AnnotatedVideo:
-    """Draws each picture with the estimate of its own time.
+    """Draws each image with the estimate of its own time.
 
-    An estimate comes some frames after its time, because it waits for the sound, so pictures
+    An estimate comes some frames after its time, because it waits for the sound, so images
     wait for the first estimate after them.
     """
 

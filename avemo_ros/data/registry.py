@@ -128,7 +128,7 @@ def _load(name: str) -> DataSet:
     return found
 
 
-def _check_own(name: str, dataset: DataSet, listing: Listing) -> None:
+def _check_own(name: str, dataset: DataSet, listing: object) -> None:
     """Raises DataError where a loader of your own gave something that others rely on not to
     be: another type, data set, subject or label."""
     if not isinstance(listing, Listing):

@@ -1,4 +1,4 @@
-"""A camera's pictures as a topic."""
+"""A camera's images as a topic."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class CameraSettings(Settings):
         30.0,
         ge=0.0,
         le=240.0,
-        description="Wanted pictures per second [Hz]; 0 leaves it to the camera.",
+        description="Wanted images per second [Hz]; 0 leaves it to the camera.",
     )
 
 
 class CameraNode(ManagedNode):
-    """Publishes `image_raw`, stamped with the time at which a picture was read."""
+    """Publishes `image_raw`, stamped with the time at which an image was read."""
 
     def __init__(self) -> None:
         super().__init__("camera", [CameraSettings, PictureOutletSettings])

@@ -1,4 +1,4 @@
-"""ROS messages from the core's dataclasses, and back; nothing here decides anything."""
+"""ROS messages from the core's dataclasses; `bag.content` is the way back."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
-from avemo_ros.bag.content import chunk, estimate, picture, tracks
-from avemo_ros.bag.content import stamp_ns as to_ns
 from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray, NormalizedBox
 from avemo_ros.msg import FaceTrack as FaceTrackMessage
@@ -21,23 +19,6 @@ from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.state.estimate import EmotionEstimate, Hop
 from avemo_ros.state.fields import plain_fields
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
-
-__all__ = [
-    "attended_message",
-    "byte_array",
-    "chunk",
-    "chunk_message",
-    "estimate",
-    "header",
-    "image",
-    "picture",
-    "state_message",
-    "states_message",
-    "to_ns",
-    "to_time",
-    "tracks",
-    "tracks_message",
-]
 
 MAX_FREQUENCY: Final = 4000.0
 """Of the spectrogram [Hz]: bin k lies at k * MAX_FREQUENCY / BINS."""
@@ -53,12 +34,12 @@ def header(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=to_time(stamp_ns), frame_id=frame_id)
 
 
-# --- pictures
+# --- images
 
 
-def image(picture: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
+def image(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
     """(H, W, 3) uint8 BGR as a message with encoding bgr8."""
-    height, width, channels = picture.shape
+    height, width, channels = pixels.shape
     return Image(
         header=header(stamp_ns, frame_id),
         height=height,
@@ -66,7 +47,7 @@ def image(picture: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
         encoding="bgr8",
         is_bigendian=0,
         step=width * channels,
-        data=byte_array(picture),
+        data=byte_array(pixels),
     )
 
 
@@ -91,7 +72,7 @@ def _float_array(values: NDArray[np.float32]) -> array.array[float]:
 
 
 def tracks_message(tracks: FrameTracks, frame_id: str) -> FaceTrackArray:
-    """The faces of one picture as a message."""
+    """The faces of one image as a message."""
     return FaceTrackArray(
         header=header(tracks.stamp_ns, frame_id),
         width=tracks.width,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from avemo_ros.clock import to_s
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.msg import EmotionEvent, EmotionState
-from avemo_ros.nodes import convert
+from avemo_ros.nodes.convert import header, state_message
 from avemo_ros.srv import GetEmotionHistory
 from avemo_ros.state.estimate import Change, EmotionEstimate
 from avemo_ros.state.memory import History
@@ -17,7 +17,7 @@ from avemo_ros.state.steady import SteadyState
 def event_message(change: Change, frame_id: str) -> EmotionEvent:
     """A change of a steady emotion as a message."""
     return EmotionEvent(
-        header=convert.header(change.stamp_ns, frame_id),
+        header=header(change.stamp_ns, frame_id),
         person_id=change.person_id,
         face_id=change.face_id,
         voice_id=change.voice_id,
@@ -39,7 +39,7 @@ def steady_message(
         confidence=steady.confidence if steady is not None else 0.0,
         probabilities=steady.probabilities if steady is not None else (),
     )
-    return convert.state_message(claim, frame_id, latency_s)
+    return state_message(claim, frame_id, latency_s)
 
 
 def history_response(
@@ -48,7 +48,7 @@ def history_response(
     """A person's last seconds, filled into a response."""
     steady = history.steady
     response.success = True
-    response.latest = convert.state_message(history.latest, frame_id, 0.0)
+    response.latest = state_message(history.latest, frame_id, 0.0)
     response.steady_label = steady.label if steady is not None else UNKNOWN
     if steady is not None:
         response.steady_confidence = float(steady.confidence)

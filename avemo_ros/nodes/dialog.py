@@ -12,11 +12,12 @@ from pydantic import Field
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from avemo_ros.bag import content
 from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray
-from avemo_ros.nodes import convert, convert_dialog, qos
+from avemo_ros.nodes import convert_dialog, qos
 from avemo_ros.nodes.dialog_service import RespondService
 from avemo_ros.nodes.dialog_stage import DialogSettings, DialogStage, Words
 from avemo_ros.nodes.dialog_voice import Voice, VoiceSettings
@@ -148,7 +149,7 @@ class Dialog(ManagedNode):
     def _take_tracks(self, message: FaceTrackArray) -> None:
         if self._stage is None:
             return
-        stamp_ns = convert.to_ns(message.header.stamp)
+        stamp_ns = content.stamp_ns(message.header.stamp)
         for face in message.faces:
             if math.isfinite(face.yaw) and math.isfinite(face.pitch):
                 self._stage.look(face.face_id, stamp_ns, face.yaw, face.pitch)

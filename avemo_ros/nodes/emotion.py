@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from avemo_ros.bag import content
 from avemo_ros.engine.features import FeatureGate
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import FaceTrackArray, SpectrogramChunk
-from avemo_ros.nodes import convert, qos
+from avemo_ros.nodes import qos
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.stamps import Advice, StampReporter
 from avemo_ros.nodes.state_stage import StateStage
@@ -83,7 +84,7 @@ class Emotion(ManagedNode):
             return
         arrival_ns = self.now_ns()
         try:
-            tracks = self._gate.tracks(convert.tracks(message), arrival_ns)
+            tracks = self._gate.tracks(content.tracks(message), arrival_ns)
         except ValueError as error:
             self._tracks_trouble.report("malformed", f"malformed: {error}; left out")
             return
@@ -96,7 +97,7 @@ class Emotion(ManagedNode):
             return
         arrival_ns = self.now_ns()
         try:
-            chunk = self._gate.chunk(convert.chunk(message), arrival_ns)
+            chunk = self._gate.chunk(content.chunk(message), arrival_ns)
         except ValueError as error:
             self._speech_trouble.report("malformed", f"malformed: {error}; left out")
             return

@@ -1,11 +1,12 @@
-"""Pictures in, face tracks out; the overlay takes the estimates from the emotion node."""
+"""Images in, face tracks out; the overlay takes the estimates from the emotion node."""
 
 from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from avemo_ros.bag import content
 from avemo_ros.msg import EmotionStateArray
-from avemo_ros.nodes import convert, picture_stage, qos
+from avemo_ros.nodes import picture_stage, qos
 from avemo_ros.nodes.picture_stage import PictureSettings, PictureStage
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.trouble import Trouble
@@ -64,9 +65,9 @@ class FaceTracker(ManagedNode):
     def _show(self, message: EmotionStateArray) -> None:
         if self._pictures is None:
             return
-        stamp_ns = convert.to_ns(message.header.stamp)
+        stamp_ns = content.stamp_ns(message.header.stamp)
         try:
-            estimates = tuple(convert.estimate(state) for state in message.states)
+            estimates = tuple(content.estimate(state) for state in message.states)
         except ValueError as error:
             self._states_trouble.report("malformed", f"malformed: {error}; left out")
             return

@@ -26,7 +26,7 @@ from avemo_ros.source.media import MediaFile, VideoFrame
 class MediaPlayerSettings(Settings):
     """Parameters of the player of media files."""
 
-    file: str = Field("", description="Media file with pictures, sound or both.")
+    file: str = Field("", description="Media file with images, sound or both.")
     clock: bool = Field(
         False,
         description=(
@@ -47,13 +47,13 @@ class MediaPlayerSettings(Settings):
 _SIM_START_NS: Final = 10 * NS_PER_S
 """Time zero means "no time" in ROS, so simulated time starts later."""
 _AHEAD: Final = 32
-"""Decoded pictures and blocks of sound that wait for their time."""
+"""Decoded images and blocks of sound that wait for their time."""
 
 
 class MediaPlayer(Player):
     """Publishes `image_raw`, `audio` and `audio_info`, and `/clock` on request.
 
-    Pictures and sound are stamped with the time at which they are presented; a block of sound
+    Images and sound are stamped with the time at which they are presented; a block of sound
     is sent when its last sample has been, as a microphone does.
     """
 

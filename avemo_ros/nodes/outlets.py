@@ -1,4 +1,4 @@
-"""Topics of the source nodes: pictures, and sound with its format."""
+"""Topics of the source nodes: images, and sound with its format."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from avemo_ros.settings import Settings
 
 
 class PictureOutletSettings(Settings):
-    """Parameters of who publishes pictures."""
+    """Parameters of a node that publishes images."""
 
     compressed: bool = Field(
         False,
         description=(
-            "Publish JPEG pictures on image_raw/compressed, too; they are made only while "
+            "Publish JPEG images on image_raw/compressed, too; they are made only while "
             "somebody subscribes."
         ),
     )
-    camera_frame_id: str = Field("camera", description="header.frame_id of the pictures.")
+    camera_frame_id: str = Field("camera", description="header.frame_id of the images.")
 
 
 class SoundOutletSettings(Settings):
-    """Parameters of who publishes sound."""
+    """Parameters of a node that publishes sound."""
 
     microphone_frame_id: str = Field("microphone", description="header.frame_id of the sound.")
 
@@ -43,7 +43,7 @@ _JPEG_QUALITY: Final = 90
 
 
 class PictureOutlet:
-    """Publishes pictures, raw and if wanted compressed."""
+    """Publishes images, raw and if wanted compressed."""
 
     def __init__(self, node: ManagedNode) -> None:
         self._node = node
@@ -58,14 +58,14 @@ class PictureOutlet:
 
     @property
     def subscribers(self) -> int:
-        """How many take the pictures in either form."""
+        """How many take the images in either form."""
         count = int(self._raw.get_subscription_count())
         if self._compressed is not None:
             count += int(self._compressed.get_subscription_count())
         return count
 
     def publish(self, picture: NDArray[np.uint8], stamp_ns: int) -> None:
-        """Send one picture, (H, W, 3) uint8 BGR, stamped with sensor time [ns]."""
+        """Send one image, (H, W, 3) uint8 BGR, stamped with sensor time [ns]."""
         if self._raw.get_subscription_count():
             self._raw.publish(convert.image(picture, stamp_ns, self._frame_id))
         if self._compressed is not None and self._compressed.get_subscription_count():

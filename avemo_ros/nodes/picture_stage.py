@@ -1,4 +1,4 @@
-"""Pictures come in here and go no further: what leaves is face tracks, and the overlay while
+"""Images come in here and go no further: what leaves is face tracks, and the overlay while
 somebody looks at it."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sensor_msgs.msg import CompressedImage, Image
 
+from avemo_ros.bag import content
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.load import Shed
@@ -29,20 +30,20 @@ from avemo_ros.vision.face import FrameTracks
 
 
 class PictureSettings(Settings):
-    """Parameters of the stage of pictures."""
+    """Parameters of the image stage."""
 
     image_transport: Literal["raw", "compressed"] = Field(
         "raw",
         description=(
-            "Pictures come as sensor_msgs/Image on image_raw ('raw') or as CompressedImage on "
+            "Images come as sensor_msgs/Image on image_raw ('raw') or as CompressedImage on "
             "image_raw/compressed ('compressed')."
         ),
     )
     image_reliability: Annotated[str, OneOf(qos.RELIABILITIES)] = Field(
         "auto",
         description=(
-            "QoS of the picture subscription: 'best_effort' (SensorDataQoS), 'reliable', or "
-            "'auto': best effort, and reliable once every publisher offers it (large pictures "
+            "QoS of the image subscription: 'best_effort' (SensorDataQoS), 'reliable', or "
+            "'auto': best effort, and reliable once every publisher offers it (large images "
             "get lost over best effort)."
         ),
     )
@@ -51,7 +52,7 @@ class PictureSettings(Settings):
         ge=0.1,
         le=120.0,
         description=(
-            "At most this many overlay pictures a second, drawn only while somebody subscribes "
+            "At most this many overlay images a second, drawn only while somebody subscribes "
             "[Hz]."
         ),
     )
@@ -61,7 +62,7 @@ GROUPS: Final = ("vision", "max_input_age_s", "image_stamps")
 """Settings of the core that the stage follows."""
 
 _WAITING: Final = 2
-"""Pictures that may wait while one is worked on: enough for jitter, little delay."""
+"""Images that may wait while one is worked on: enough for jitter, little delay."""
 _QUIET_S: Final = 2.0
 _MANY: Final = 0.3
 """More dropped images than this share of those that came are worth a warning."""
@@ -86,7 +87,7 @@ class PictureStage:
         """
         self._node = node
         self._passed_on = passed_on
-        self._trouble = Trouble(node.get_logger(), "pictures")
+        self._trouble = Trouble(node.get_logger(), "images")
         self._reporter = StampReporter.of(node, self._trouble)
         self._video = VideoStage(
             config.vision, config.input, self._reporter, advice=Advice.of(node).take
@@ -118,7 +119,7 @@ class PictureStage:
             event_callbacks=qos.says_mismatch(node, "face_tracks"),
         )
         self._overlay = _Overlay(node, self._video.stopwatch)
-        self._worker = Worker("pictures", self._work, self._failed, limit=_WAITING)
+        self._worker = Worker("images", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         self._inlet = qos.Inlet(
             node,
@@ -195,17 +196,17 @@ class PictureStage:
             **health.stages(self._video.stopwatch.stages_ms()),
         }
         if self._trouble.present:
-            return health.status("pictures", health.ERROR, self._trouble.last, values)
+            return health.status("images", health.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
-            message = f"no pictures on {values['topic']}"
-            return health.status("pictures", health.STALE, message, values)
+            message = f"no images on {values['topic']}"
+            return health.status("images", health.STALE, message, values)
         received, lost = self._received.count, dropped
         came, gone = received - self._before[0], lost - self._before[1]
         self._before = (received, lost)
         if gone > _MANY * came > 0:
             message = f"too much work for this computer: {gone} of {came} images were dropped"
-            return health.status("pictures", health.WARN, message, values)
-        return health.status("pictures", health.OK, "pictures come", values)
+            return health.status("images", health.WARN, message, values)
+        return health.status("images", health.OK, "images come", values)
 
     def _take(self, message: Image | CompressedImage) -> None:
         """The callback: no work here."""
@@ -222,7 +223,7 @@ class PictureStage:
             self._applied = shed
             self._video.shed(shed.frame_share, shed.max_faces)
         tracks = self._video.push(
-            convert.to_ns(message.header.stamp), lambda: convert.picture(message), arrival_ns
+            content.stamp_ns(message.header.stamp), lambda: content.picture(message), arrival_ns
         )
         if tracks is None:
             return
@@ -247,7 +248,7 @@ class PictureStage:
 
 
 class _Overlay:
-    """The picture with boxes, labels and bars; drawn on a thread of its own, and only while
+    """The image with boxes, labels and bars; drawn on a thread of its own, and only while
     somebody subscribes."""
 
     def __init__(self, node: ManagedNode, stopwatch: Stopwatch) -> None:

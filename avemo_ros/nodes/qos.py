@@ -59,7 +59,7 @@ class Inlet:
     """A subscription for sensor data that never stays silent about a QoS mismatch.
 
     With reliability "auto" it asks for best effort, which fits every publisher, and for
-    reliable delivery once all publishers of the topic offer that: a raw picture is larger
+    reliable delivery once all publishers of the topic offer that: a raw image is larger
     than the middleware's default buffers, and over best effort many get lost, and the sound
     that shares the buffers with them.
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 
+from avemo_ros.bag import content
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.nodes import convert
 
@@ -106,7 +107,7 @@ def _shift_all(content: Any, by_ns: int) -> None:
 
 def _moved(item: Any, by_ns: int) -> Any:
     if isinstance(item, Time):
-        stamp_ns = convert.to_ns(item)
+        stamp_ns = content.stamp_ns(item)
         return convert.to_time(stamp_ns + by_ns) if stamp_ns else item
     _shift_all(item, by_ns)
     return item

@@ -23,9 +23,10 @@ from rclpy.signals import SignalHandlerOptions
 
 from avemo_ros.config import RETIRED, PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.nodes import memory, parameters, qos
+from avemo_ros.nodes import parameters, qos
 from avemo_ros.nodes.ending import Ending
 from avemo_ros.nodes.executor import SturdyExecutor
+from avemo_ros.nodes.memory import give_back, limit
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.settings import Settings
 
@@ -268,7 +269,7 @@ class ManagedNode(LifecycleNode):
         """Runs `prepare`."""
         done = self._attempt("configure", self.prepare, self.release)
         self._configured = done == TransitionCallbackReturn.SUCCESS
-        memory.give_back()  # of what loading took
+        give_back()  # of what loading took
         return done
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
@@ -287,7 +288,7 @@ class ManagedNode(LifecycleNode):
         self._configured = False
         done = self._attempt("clean up", self.release, self.release)
         gc.collect()  # stages that know each other are freed here, not some time later
-        memory.give_back()
+        give_back()
         return done
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
@@ -419,7 +420,7 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         Exit status: 1 if a parameter is not allowed, the start failed or the node says that it
         has failed; 0 otherwise.
     """
-    memory.limit()
+    limit()
     ending = Ending()
     # rclpy's own handlers would take the middleware away from threads that still publish.
     for number in (signal.SIGINT, signal.SIGTERM):

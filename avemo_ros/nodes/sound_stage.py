@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Bool
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.bag import content
 from avemo_ros.bag.sound import SoundFormat, announced_format, own_format, samples_of
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio import AudioStage
@@ -65,7 +66,7 @@ class SoundStage:
         """
         self._node = node
         self._passed_on = passed_on
-        self._trouble = Trouble(node.get_logger(), "sound")
+        self._trouble = Trouble(node.get_logger(), "audio")
         self._reporter = StampReporter.of(node, self._trouble)
         self._audio = AudioStage(
             config.audio, config.input, self._reporter, advice=Advice.of(node).take
@@ -94,7 +95,7 @@ class SoundStage:
             event_callbacks=qos.says_mismatch(node, "spectrogram"),
         )
         self._worker = Worker(
-            "sound", self._work, self._failed, limit=_WAITING_S, weigh=self._length_s
+            "audio", self._work, self._failed, limit=_WAITING_S, weigh=self._length_s
         )
         self._worker.start()
         audio, info = self._types
@@ -185,16 +186,16 @@ class SoundStage:
             **health.stages(self._audio.stopwatch.stages_ms()),
         }
         if self._trouble.present:
-            return health.status("sound", health.ERROR, self._trouble.last, values)
+            return health.status("audio", health.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
             message = f"no sound on {values['topic']}"
-            return health.status("sound", health.STALE, message, values)
+            return health.status("audio", health.STALE, message, values)
         if counters.speed != 1.0:
-            return health.status("sound", health.ERROR, counters.last_restart, values)
+            return health.status("audio", health.ERROR, counters.last_restart, values)
         if self._audio.mute.speaking:
             message = "sound comes, but is silenced: the robot itself speaks"
-            return health.status("sound", health.OK, message, values)
-        return health.status("sound", health.OK, "sound comes", values)
+            return health.status("audio", health.OK, message, values)
+        return health.status("audio", health.OK, "sound comes", values)
 
     def _take(self, message: Any) -> None:
         """The callback: no work here."""
@@ -242,7 +243,7 @@ class SoundStage:
         if form == self._format:
             return
         self._format = form
-        self._node.get_logger().info(f"sound: the source says {form}")
+        self._node.get_logger().info(f"audio: the source says {form}")
 
     def _block(self, message: Any, known: SoundFormat | None) -> AudioBlock | None:
         """The decoded sound of a message; None when it has to be left out."""
@@ -255,7 +256,7 @@ class SoundStage:
             self._say_no_format()
             return None
         header = getattr(message, "header", None)
-        stamp_ns = -1 if header is None else convert.to_ns(header.stamp)
+        stamp_ns = -1 if header is None else content.stamp_ns(header.stamp)
         return AudioBlock(stamp_ns, form.rate, samples_of(message, form))
 
     def _say_no_format(self) -> None:

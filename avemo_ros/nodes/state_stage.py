@@ -174,7 +174,7 @@ class StateStage:
         counters, lead = emotion.counters, emotion.sound_lead_ns
         values: dict[str, object] = {
             "rate_hz": f"{self._published.rate_hz:.1f}",
-            "hops": self._published.count,
+            "steps": self._published.count,
             "dropped": self._dropped_before + (self._worker.dropped if self._worker else 0),
             "behind": counters.behind,
             "late_frames": counters.late_frames,
@@ -183,7 +183,7 @@ class StateStage:
             "last_failure": emotion.unanswered[1],
             "resets": counters.resets,
             "last_reset": emotion.last_reset,
-            "sound_lead_s": "" if lead is None else f"{to_s(lead):.2f}",
+            "audio_lead_s": "" if lead is None else f"{to_s(lead):.2f}",
             "audio_lag_s": f"{emotion.audio_lag_s:.2f}",
             "load_level": load.level,
             "left_out": load.shed.what,
@@ -202,7 +202,7 @@ class StateStage:
         if self._trouble.present:
             return health.status("states", health.ERROR, self._trouble.last, values)
         if self._published.quiet_s > _QUIET_S or self._status == Status.STALE_INPUT.name:
-            return health.status("states", health.STALE, "neither pictures nor sound", values)
+            return health.status("states", health.STALE, "neither images nor audio", values)
         if lead is not None and abs(lead) > APART_NS:
             message = (
                 f"sound is stamped {span(abs(to_s(lead)))} {'after' if lead > 0 else 'before'} "

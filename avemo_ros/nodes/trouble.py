@@ -21,8 +21,8 @@ _TOLD: Final = 1000
 class Trouble:
     """Log lines and last error of one input; for several threads.
 
-    A picture stream of 30 Hz with a wrong encoding gives one line, then one every 30 s with
-    the count, and one line when pictures are good again.  However kinds and good items follow
+    An image stream of 30 Hz with a wrong encoding gives one line, then one every 30 s with
+    the count, and one line when images are good again.  However kinds and good items follow
     one another, no kind is said more often, and all of them together give few lines.
     """
 
@@ -33,7 +33,7 @@ class Trouble:
 
         Args:
             logger: of the node.
-            what: the input's name, which begins every line, e.g. "pictures".
+            what: the input's name, which begins every line, e.g. "images".
             now: seconds of a steady clock.
         """
         self._logger = logger

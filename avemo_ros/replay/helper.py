@@ -164,7 +164,7 @@ def _run(parent: Connection) -> None:
     sender = _Sender(parent)
     try:
         # Loads MediaPipe, which only this process needs.
-        import avemo_ros.engine.video  # noqa: F401
+        from avemo_ros.engine import video  # noqa: F401
 
         cv2.setNumThreads(1)
         typestore()

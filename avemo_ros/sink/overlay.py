@@ -1,6 +1,6 @@
-"""A picture with what is known drawn into it: boxes, claims, the distribution, who speaks.
+"""An image with what is known drawn into it: boxes, claims, the distribution, who speaks.
 
-The layout keeps panels inside the picture and off other faces; where there is no room for a
+The layout keeps panels inside the image and off other faces; where there is no room for a
 panel the face has its headline only.
 """
 
@@ -25,7 +25,7 @@ _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final[BGR] = (245, 245, 245)
 _DIM: Final[BGR] = (170, 170, 170)
 _GROUND: Final = 0.28
-"""Share of the picture that shines through a panel."""
+"""Share of the image that shines through a panel."""
 _CROWDED: Final = 0.25
 """A panel is left out when more than this share of it would cover faces or other panels."""
 
@@ -53,7 +53,7 @@ class _Area:
         ).size
 
     def within(self, width: int, height: int) -> _Area:
-        """Moved (not cut) so that it lies in the picture, if it fits."""
+        """Moved (not cut) so that it lies in the image, if it fits."""
         left = max(0, min(self.left, width - (self.right - self.left)))
         top = max(0, min(self.top, height - (self.bottom - self.top)))
         return _Area(left, top, left + self.right - self.left, top + self.bottom - self.top)
@@ -72,11 +72,11 @@ class _Person:
 def draw(
     image: NDArray[np.uint8], tracks: FrameTracks | None, hop: Hop | None, note: str = ""
 ) -> NDArray[np.uint8]:
-    """A copy of the picture with the newest knowledge drawn in.
+    """A copy of the image with the newest knowledge drawn in.
 
     Args:
         image: (height, width, 3) BGR.
-        tracks: faces of this picture; None takes the boxes from the estimates.
+        tracks: faces of this image; None takes the boxes from the estimates.
         hop: newest estimates; None before the first.
         note: a line of text more.
 
@@ -84,11 +84,11 @@ def draw(
         (height, width, 3) BGR.
 
     Raises:
-        ImageError: the picture has another shape or type.
+        ImageError: the image has another shape or type.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ImageError(
-            f"cannot draw on a picture of shape {image.shape}, {image.dtype}; "
+            f"cannot draw on an image of shape {image.shape}, {image.dtype}; "
             "needed: (height, width, 3) uint8"
         )
     canvas = _Canvas(image.copy())
@@ -107,7 +107,7 @@ def draw(
 
 
 def draw_note(image: NDArray[np.uint8], note: str) -> NDArray[np.uint8]:
-    """A copy of the picture, (height, width, 3) BGR, with a line of text and nothing else."""
+    """A copy of the image, (height, width, 3) BGR, with a line of text and nothing else."""
     canvas = _Canvas(image.copy())
     canvas.notices([(note, _WHITE)])
     return canvas.image
@@ -130,7 +130,7 @@ def _people(canvas: _Canvas, tracks: FrameTracks | None, hop: Hop | None) -> lis
 
 
 def _notices(people: Sequence[_Person], hop: Hop | None) -> list[tuple[str, BGR]]:
-    """Lines that belong to no face in the picture."""
+    """Lines that belong to no face in the image."""
     if hop is None:
         return [] if people else [("waiting for the first estimate", _DIM)]
     lines = [
@@ -144,7 +144,7 @@ def _notices(people: Sequence[_Person], hop: Hop | None) -> list[tuple[str, BGR]
 
 
 class _Canvas:
-    """The picture that is drawn on; lengths follow its size."""
+    """The image that is drawn on; lengths follow its size."""
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self.image = image
@@ -157,7 +157,7 @@ class _Canvas:
         self._line = max(1, round(self._scale))
 
     def area(self, box: Box) -> _Area:
-        """The part of a box that lies in the picture [pixels]."""
+        """The part of a box that lies in the image [pixels]."""
 
         def pixel(share: float, whole: int) -> int:
             return round(min(max(share, 0.0), 1.0) * (whole - 1))
@@ -178,7 +178,7 @@ class _Canvas:
         cv2.rectangle(self.image, *corners, _colour(person), thick, cv2.LINE_AA)
 
     def headline(self, person: _Person) -> _Area:
-        """Who and what, above the box, or inside it where the picture ends."""
+        """Who and what, above the box, or inside it where the image ends."""
         text = person.face_id
         if person.estimate is not None:
             text = f"{name_of(person.estimate)} {headline(person.estimate)}"
@@ -270,7 +270,7 @@ class _Canvas:
             self._block(_Area(x, middle - half, x + unit, middle + half + 1), (120, 230, 120))
 
     def _ground(self, area: _Area) -> None:
-        """Darkens the picture so that text stands out."""
+        """Darkens the image so that text stands out."""
         part = self._part(area)
         part[:] = (part * _GROUND).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""A video file of pictures and sound, both placed by their sensor time."""
+"""A video file of images and sound, both placed by their sensor time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from avemo_ros.clock import NS_PER_S
 from avemo_ros.sink.atomic import OutputError, replaced
 
 _TICKS: Final = 90_000
-"""Time base of the pictures [1/s]; frames need not be evenly spaced."""
+"""Time base of the images [1/s]; frames need not be evenly spaced."""
 _RATE: Final = 48_000
 """Sample rate of the sound in the file [Hz]."""
 _TOLERANCE_S: Final = 0.05
@@ -34,7 +34,7 @@ class VideoWriter:
     """Writes an MP4 (H.264 where the encoder is there, else MPEG-4) with AAC sound.
 
     Use as a context manager; the file appears under its name when the block ends well, and as
-    `NAME.partial.mp4` when it is interrupted.  Sound and pictures may come in any interleaving.
+    `NAME.partial.mp4` when it is interrupted.  Sound and images may come in any interleaving.
     """
 
     def __init__(self, path: Path, start_ns: int, *, sound: bool, rate: float = 30.0) -> None:
@@ -72,7 +72,7 @@ class VideoWriter:
         return self
 
     def push_frame(self, stamp_ns: int, image: NDArray[np.uint8]) -> None:
-        """Add a picture, (height, width, 3) BGR; the first one sets the size for all.
+        """Add an image, (height, width, 3) BGR; the first one sets the size for all.
 
         Raises:
             OutputError: the disk is full or gone.
@@ -176,7 +176,7 @@ class VideoWriter:
         trace: TracebackType | None,
     ) -> None:
         if kind is None and self._video is None:
-            missing = OutputError(f"cannot write {self._path}: there was no picture")
+            missing = OutputError(f"cannot write {self._path}: there was no image")
             self._stack.__exit__(type(missing), missing, None)
             raise missing
         self._stack.__exit__(kind, error, trace)

@@ -1,1 +1,1 @@
-"""Where pictures and sound come from: media files, cameras and microphones."""
+"""Where images and sound come from: media files, cameras and microphones."""

@@ -17,7 +17,7 @@ _URL_TIMEOUT_MS: Final = 5_000
 
 
 class Camera:
-    """Delivers pictures until it is lost; `open` may be called again afterwards."""
+    """Delivers images until it is lost; `open` may be called again afterwards."""
 
     def __init__(
         self, device: int | str = 0, width: int = 0, height: int = 0, fps: float = 0.0
@@ -28,7 +28,7 @@ class Camera:
             device: number of the camera, its path (/dev/video0), a video file or a URL.
             width: wanted width [pixels]; 0 leaves it to the camera.
             height: wanted height [pixels]; 0 leaves it to the camera.
-            fps: wanted pictures per second; 0 leaves it to the camera.
+            fps: wanted images per second; 0 leaves it to the camera.
         """
         text = str(device).strip()
         self._device: int | str = int(text) if text.isdecimal() else text
@@ -43,7 +43,7 @@ class Camera:
         self.height = 0
         """Height that the camera gives, once open [pixels]."""
         self.fps = 0.0
-        """Pictures per second that the camera announces, once open; 0 if it does not."""
+        """Images per second that the camera announces, once open; 0 if it does not."""
 
     @property
     def name(self) -> str:
@@ -67,7 +67,7 @@ class Camera:
         """Start to capture; does nothing if open.
 
         Raises:
-            SourceError: there is no such camera, it may not be used, or it gives no picture.
+            SourceError: there is no such camera, it may not be used, or it gives no image.
         """
         if self._capture is not None:
             return
@@ -82,7 +82,7 @@ class Camera:
         for setting, value in self._wanted.items():
             if value > 0:
                 capture.set(setting, value)
-        # Old pictures are of no use: the driver shall not queue them.
+        # Old images are of no use: the driver shall not queue them.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         self.width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
@@ -96,14 +96,14 @@ class Camera:
             self._capture = None
 
     def read(self) -> NDArray[np.uint8]:
-        """The next picture; waits for it.
+        """The next image; waits for it.
 
         Returns:
             (height, width, 3) BGR.
 
         Raises:
             SourceError: the camera is not open, or no longer delivers (V4L2 says so after
-                10 s without a picture); it is closed then.
+                10 s without an image); it is closed then.
         """
         if self._capture is None:
             raise SourceError(f"camera '{self.name}' is not open")
@@ -111,7 +111,7 @@ class Camera:
         if not good or image is None or image.size == 0:
             self.close()
             raise SourceError(
-                f"camera '{self.name}' no longer delivers pictures; was it unplugged, or has "
+                f"camera '{self.name}' no longer delivers images; was it unplugged, or has "
                 "the recording ended?"
             )
         if image.ndim == 2:
@@ -119,7 +119,7 @@ class Camera:
         return np.asarray(image, np.uint8)
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """Pictures as from `read`, until the camera is lost.
+        """Images as from `read`, until the camera is lost.
 
         Raises:
             SourceError: as `read`.

@@ -29,7 +29,7 @@ def by_due_time(
 ) -> Iterator[tuple[int, VideoFrame | AudioBlock]]:
     """Items with the time at which they are to be sent, in its order [ns].
 
-    Pictures are due at their stamp, sound at the end of its block.
+    Images are due at their stamp, sound at the end of its block.
     """
     count = itertools.count()
     waiting: list[tuple[int, int, VideoFrame | AudioBlock]] = []

@@ -1,4 +1,4 @@
-"""Pictures and sound of a media file, in the order in which they are to be presented."""
+"""Images and sound of a media file, in the order in which they are to be presented."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MISSING_NS: Final = 500_000_000
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
-    """A picture of a video."""
+    """An image of a video."""
 
     stamp_ns: int
     """Presentation time from the start of the file [ns]."""
@@ -62,7 +62,7 @@ class MediaFile:
                 shorter.
 
         Raises:
-            SourceError: the file is missing, is not media, or has neither picture nor sound.
+            SourceError: the file is missing, is not media, or has neither image nor sound.
         """
         self.path = Path(path)
         self._block_s = block_s
@@ -80,12 +80,12 @@ class MediaFile:
             self.duration_s = _duration_s(container)
             """Announced duration [s]; 0 if the file does not say."""
             self.fps = _fps(video, self.duration_s) if video is not None else 0.0
-            """Mean pictures per second; 0 without video or if the file does not say."""
+            """Mean images per second; 0 without video or if the file does not say."""
             self.rate = int(audio.rate or 0) if audio is not None else 0
             """Audio samples per second [Hz]; 0 without audio."""
             self.channels = int(audio.channels) if audio is not None else 0
             self.width, self.height = _size(container, video)
-            """Size of the upright picture [pixels]; 0 without video."""
+            """Size of the upright image [pixels]; 0 without video."""
 
     def __enter__(self) -> MediaFile:
         return self
@@ -250,7 +250,7 @@ class _BlockCutter:
 
 
 def _merged(items: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    """Pictures and sound, each in order, as one stream in order."""
+    """Images and sound, each in order, as one stream in order."""
     pictures: deque[tuple[int, Any]] = deque()
     sounds: deque[tuple[int, Any]] = deque()
     for item in items:
@@ -265,7 +265,7 @@ def _merged(items: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
 
 
 def _video(container: Any) -> Any:
-    """The first video stream that is not the cover picture of a sound file."""
+    """The first video stream that is not the cover image of a sound file."""
     cover = av.stream.Disposition.attached_pic
     for stream in container.streams.video:
         if not stream.disposition & cover:
@@ -301,7 +301,7 @@ def _size(container: Any, video: Any) -> tuple[int, int]:
         return 0, 0
     width, height = int(video.codec_context.width), int(video.codec_context.height)
     try:
-        # The rotation is known from the first picture on only.
+        # The rotation is known from the first image on only.
         first = next(container.decode(video), None)
     except av.FFmpegError:
         first = None

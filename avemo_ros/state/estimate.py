@@ -26,7 +26,7 @@ class Status(IntEnum):
     UNCERTAIN = 5
     """The confidence is below the limit; the distribution is given, but no label."""
     STALE_INPUT = 6
-    """Input stopped coming, or the pictures did and nobody is heard; no claim."""
+    """Input stopped coming, or the images did and nobody is heard; no claim."""
     NOBODY = 7
     """Nobody is seen or heard; no claim."""
 

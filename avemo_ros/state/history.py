@@ -18,7 +18,7 @@ LONGEST_FRAME_NS: Final = 200_000_000
 
 @dataclass(frozen=True, slots=True)
 class FaceSample:
-    """One face in one picture."""
+    """One face in one image."""
 
     stamp_ns: int
     box: Box

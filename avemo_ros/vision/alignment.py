@@ -13,7 +13,7 @@ from avemo_ros.vision.face import HeadPose
 from avemo_ros.vision.mesh import LEFT_EYE, LOWER_LIP, RIGHT_EYE, UPPER_LIP
 from avemo_ros.vision.warp import cut, similarity
 
-# Measured on FER2013's training pictures (docs/framing.md): every
+# Measured on FER2013's training images (docs/framing.md): every
 # 7th of 28,709, of which 3,820 have a mesh and 3,124 of those look ahead (yaw below 20
 # degrees).  There the eyes' middle is at 0.499 +- 0.045 across and 0.380 +- 0.060 down
 # (standard deviation over faces; medians 0.501, 0.391), their distance 0.383 +- 0.059
@@ -37,14 +37,14 @@ class Eyes:
     distance: float
     """Between the eye centres, the turn of the head taken out [pixels]."""
     roll: float
-    """Clockwise in the picture [rad]."""
+    """Clockwise in the image [rad]."""
 
 
 def eyes_of_mesh(points: NDArray[np.floating[Any]], pose: HeadPose) -> Eyes:
     """From the mesh (468, 3) [pixels] and the pose it gives.
 
     An eye's centre is the middle of its corners, which blinking does not move.  The distance
-    is the one in space: the distance in the picture shrinks as the head turns, and a crop
+    is the one in space: the distance in the image shrinks as the head turns, and a crop
     scaled by it would blow up a profile.
     """
     right = points[list(RIGHT_EYE)].mean(axis=0)

@@ -1,4 +1,4 @@
-"""From a picture to the faces in it: detector, mesh, tracker, alignment and quality joined."""
+"""From an image to the faces in it: detector, mesh, tracker, alignment and quality joined."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _SLIPPED: Final = 0.5
 """Below this intersection over union with its detection a mesh has lost its face's outline;
 usual is 0.7 to 0.9."""
 _SMALL: Final = 0.15
-"""Below this share of the picture's side a detection's box is rough, its score low."""
+"""Below this share of the image's side a detection's box is rough, its score low."""
 _SURE: Final = 0.7
 """Score from which the detector is believed where the mesh sees no face: a profile, or far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Face:
-    """A face found in the picture, before it has a name."""
+    """A face found in the image, before it has a name."""
 
     box: Box
     score: float
@@ -59,11 +59,11 @@ class _Face:
 
 
 class FaceAnalyzer:
-    """Follows the faces of one stream of pictures.
+    """Follows the faces of one stream of images.
 
-    The mesh follows a face from picture to picture by itself; the detector looks for new ones
-    a few times a second, and in every picture while a face is missed or has no mesh.  Nothing
-    depends on the wall clock or on threads: the same pictures and stamps give the same tracks.
+    The mesh follows a face from image to image by itself; the detector looks for new ones
+    a few times a second, and in every image while a face is missed or has no mesh.  Nothing
+    depends on the wall clock or on threads: the same images and stamps give the same tracks.
 
     Args:
         config: what to look for, and with which detector.
@@ -85,13 +85,13 @@ class FaceAnalyzer:
         self._closer_ns: int | None = None
 
     def process(self, stamp_ns: int, image: NDArray[Any]) -> FrameTracks:
-        """The faces in the next picture.
+        """The faces in the next image.
 
         Call `reset` when the clock has jumped back; a stamp that is not later than the last
         one is taken as no time having passed.
 
         Args:
-            stamp_ns: sensor time of the picture [ns].
+            stamp_ns: sensor time of the image [ns].
             image: (H, W, 3) BGR or (H, W) grey, uint8.
 
         Raises:
@@ -129,7 +129,7 @@ class FaceAnalyzer:
         self._mesh.close()
 
     def _follow(self, stamp_ns: int, picture: NDArray[np.uint8]) -> list[_Face]:
-        """The faces of the picture before, where their mesh still holds."""
+        """The faces of the image before, where their mesh still holds."""
         found = []
         for face in self._known.values():
             if face.points is None or stamp_ns - face.confirmed_ns > _CONFIRM_NS:
@@ -151,7 +151,7 @@ class FaceAnalyzer:
     def _search(
         self, stamp_ns: int, picture: NDArray[np.uint8], followed: list[_Face]
     ) -> list[_Face]:
-        """Look at the whole picture: confirm the faces that are followed, find new ones."""
+        """Look at the whole image: confirm the faces that are followed, find new ones."""
         detections = self._detections(stamp_ns, picture)
         certain, doubtful = [], list(followed)
         for face, item in _pairs(followed, detections):

@@ -152,7 +152,7 @@ class LoadedDetector:
     def _keypoints(self, given: Any, box: Box) -> NDArray[np.float32]:
         if given is None:
             corner, size = np.array([box.x, box.y]), np.array([box.width, box.height])
-            return (corner + _USUAL * size).astype(np.float32)
+            return np.asarray(corner + _USUAL * size, np.float32)
         try:
             points = np.asarray(given, np.float32)
         except (TypeError, ValueError):
@@ -240,7 +240,7 @@ _NETWORKS: Final = {
 }
 
 _CLOSER: Final = 4.0
-"""Side of the part of the picture that is looked at again, over the rough box's."""
+"""Side of the part of the image that is looked at again, over the rough box's."""
 
 _GRAPH: Final = """
 input_stream: "image"
@@ -317,7 +317,7 @@ class BlazeFace:
         self._graph = Graph(config, ("faces",), network.side)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """The faces in a BGR picture (H, W, 3), most certain first."""
+        """The faces in a BGR image (H, W, 3), most certain first."""
         square, place = letterbox(image, self._side)
         packet = self._graph.run(square).get("faces")
         if packet is None:
@@ -342,7 +342,7 @@ class BlazeFace:
         """Look again at a small face alone.
 
         The network sees 128 or 192 pixels of whatever it is given.  Of a face that is a few of
-        them large it gives a box up to twice too big; in a part of the picture it is exact.
+        them large it gives a box up to twice too big; in a part of the image it is exact.
 
         Args:
             image: (H, W, 3) BGR, in which `rough` was found.

@@ -1,4 +1,4 @@
-"""What the vision side knows of the faces in one picture."""
+"""What the vision side knows of the faces in one image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LANDMARKS: Final = 468
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box in the picture, normalised: the picture spans 0 to 1 both ways.
+    """A box in the image, normalised: the image spans 0 to 1 both ways.
 
     A face at the rim may reach outside, so values below 0 or above 1 are possible.
     """
@@ -28,7 +28,7 @@ class Box:
 
     @property
     def area(self) -> float:
-        """Share of the picture's area, 0 to 1."""
+        """Share of the image's area, 0 to 1."""
         return max(self.width, 0.0) * max(self.height, 0.0)
 
 
@@ -37,16 +37,16 @@ class HeadPose:
     """Rotation of the head against the camera [rad]; zero looks into the camera."""
 
     yaw: float
-    """Positive: the person's face turns to the right side of the picture."""
+    """Positive: the person's face turns to the right side of the image."""
     pitch: float
     """Positive: up."""
     roll: float
-    """Positive: clockwise in the picture."""
+    """Positive: clockwise in the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceTrack:
-    """One followed face in one picture."""
+    """One followed face in one image."""
 
     face_id: str
     """Short, starts with a letter, never given twice in a stream; says nothing of who it is."""
@@ -54,7 +54,7 @@ class FaceTrack:
     confidence: float
     """Detector score, 0 to 1."""
     landmarks: NDArray[np.float32] | None
-    """(468, 3): x and y normalised to the picture, z on x's scale; None without a mesh."""
+    """(468, 3): x and y normalised to the image, z on x's scale; None without a mesh."""
     pose: HeadPose | None
     quality: float
     """How well the face can be read, 0 to 1: the least of size, sharpness and pose terms."""
@@ -66,13 +66,13 @@ class FaceTrack:
 
 @dataclass(frozen=True, slots=True)
 class FrameTracks:
-    """The faces found in one picture; none is a result too."""
+    """The faces found in one image; none is a result too."""
 
     stamp_ns: int
-    """Sensor time of the picture [ns]."""
+    """Sensor time of the image [ns]."""
     width: int
-    """Of the picture [pixels]."""
+    """Of the image [pixels]."""
     height: int
     faces: tuple[FaceTrack, ...]
-    """Only faces found in this very picture; a face that is missed for a moment is absent and
+    """Only faces found in this very image; a face that is missed for a moment is absent and
     comes back with its id."""

@@ -1,4 +1,4 @@
-"""MediaPipe's networks, run one picture at a time in the caller's order."""
+"""MediaPipe's networks, run one image at a time in the caller's order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CHATTER: Final = re.compile(
 
 
 class Graph:
-    """A MediaPipe graph with one input, an RGB picture named `image`; for one thread at a time.
+    """A MediaPipe graph with one input, an RGB image named `image`; for one thread at a time.
 
     MediaPipe's own `solutions` hide a tracker of their own between detector and mesh: it runs
     the short-range detector whenever fewer faces than asked for are in view, and cannot be
@@ -42,7 +42,7 @@ class Graph:
     Args:
         config: the graph as text (mediapipe.CalculatorGraphConfig).
         outputs: names of the streams to return.
-        side: of pictures that the graph takes [pixels].
+        side: of images that the graph takes [pixels].
     """
 
     def __init__(self, config: str, outputs: tuple[str, ...], side: int) -> None:
@@ -57,11 +57,11 @@ class Graph:
             for name in outputs:
                 self._graph.observe_output_stream(name, self._packets.__setitem__, False)
             self._graph.start_run({})
-            # Some lines only come with the first picture.
+            # Some lines only come with the first image.
             self.run(np.zeros((side, side, 3), np.uint8))
 
     def run(self, image: NDArray[np.uint8]) -> dict[str, Any]:
-        """The packets that this picture gave by stream; a stream without a result is absent.
+        """The packets that this image gave by stream; a stream without a result is absent.
 
         Args:
             image: (H, W, 3) RGB, contiguous; it becomes read-only and is not copied.
@@ -112,10 +112,10 @@ def _without_chatter() -> Iterator[None]:
 def letterbox(
     image: NDArray[np.uint8], side: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The whole BGR picture in a square of `side`, RGB, centred on black.
+    """The whole BGR image in a square of `side`, RGB, centred on black.
 
     Returns:
-        (side, side, 3) and, normalised to the square, the picture's box in it: left, top,
+        (side, side, 3) and, normalised to the square, the image's box in it: left, top,
         width, height.
     """
     height, width = image.shape[:2]

@@ -16,7 +16,7 @@ from avemo_ros.vision.graph import Graph
 from avemo_ros.vision.warp import back, cut, similarity
 
 RIGHT_EYE: Final = (33, 133)
-"""Outer and inner corner of the person's right eye, which is on the picture's left."""
+"""Outer and inner corner of the person's right eye, which is on the image's left."""
 LEFT_EYE: Final = (263, 362)
 """Outer and inner corner of the person's left eye."""
 UPPER_LIP: Final = 13
@@ -76,18 +76,18 @@ node {
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A turned square of the picture in which a face is looked for [pixels, rad]."""
+    """A turned square of the image in which a face is looked for [pixels, rad]."""
 
     x: float
     """Centre."""
     y: float
     side: float
     angle: float
-    """Clockwise in the picture; zero for an upright face."""
+    """Clockwise in the image; zero for an upright face."""
 
     @classmethod
     def of_landmarks(cls, points: NDArray[np.floating[Any]]) -> Region:
-        """From the mesh (468, 2 or more, pixels) of the picture before."""
+        """From the mesh (468, 2 or more, pixels) of the image before."""
         right, left = points[RIGHT_EYE[0], :2], points[LEFT_EYE[0], :2]
         return cls._around(points[:, :2], right, left)
 
@@ -121,7 +121,7 @@ class Region:
 
 
 class FaceMesh:
-    """Fits the mesh to one face at a time, without memory of earlier pictures."""
+    """Fits the mesh to one face at a time, without memory of earlier images."""
 
     def __init__(self) -> None:
         # The square is made in the network's size, so nothing has to be resized in the graph.
@@ -134,7 +134,7 @@ class FaceMesh:
 
         Args:
             image: (H, W, 3) BGR.
-            region: from a detection or from the landmarks of the picture before.
+            region: from a detection or from the landmarks of the image before.
 
         Returns:
             (468, 3) points in pixels, z on x's scale and growing away from the camera, and the

@@ -1,4 +1,4 @@
-"""Pictures as they come in: checked, and brought to 8-bit BGR by one path for every source."""
+"""Images as they come in: checked, and brought to 8-bit BGR by one path for every source."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ENCODINGS: Final[dict[str, tuple[int, int | None]]] = {
 _PAIRED: Final = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
 
 ENCODINGS: Final[tuple[str, ...]] = tuple(_ENCODINGS)
-"""Raw picture encodings that can be read, as in sensor_msgs/Image."""
+"""Raw image encodings that can be read, as in sensor_msgs/Image."""
 
 COMPRESSIONS: Final[tuple[str, ...]] = ("jpeg", "png", "webp")
 """Compressed formats that can be read, told by their first bytes."""
@@ -55,7 +55,7 @@ _SHOWN: Final = 60
 
 
 def as_bgr(image: NDArray[Any]) -> Picture:
-    """Check a picture that is an array already.
+    """Check an image that is an array already.
 
     Args:
         image: (H, W, 3) BGR or (H, W) grey, uint8.
@@ -68,14 +68,12 @@ def as_bgr(image: NDArray[Any]) -> Picture:
     """
     allowed = "a uint8 array (H, W, 3) BGR or (H, W) grey with at least one pixel"
     if not isinstance(image, np.ndarray):
-        raise ImageError(
-            f"picture is a {type(image).__name__}; allowed: {allowed}", kind="type"
-        )
+        raise ImageError(f"image is a {type(image).__name__}; allowed: {allowed}", kind="type")
     grey = image.ndim == 2
     shaped = grey or (image.ndim == 3 and image.shape[2] == 3)
     if image.dtype != np.uint8 or not shaped or image.size == 0:
         raise ImageError(
-            f"picture has type {image.dtype} and shape {image.shape}; allowed: {allowed}",
+            f"image has type {image.dtype} and shape {image.shape}; allowed: {allowed}",
             kind="type",
         )
     if grey:
@@ -92,7 +90,7 @@ def to_bgr(
     *,
     is_bigendian: bool = False,
 ) -> Picture:
-    """A raw picture, laid out as in sensor_msgs/Image, as 8-bit BGR.
+    """A raw image, laid out as in sensor_msgs/Image, as 8-bit BGR.
 
     Args:
         data: the rows, anything with the buffer protocol (bytes, array('B'), ndarray).
@@ -113,14 +111,14 @@ def to_bgr(
     if encoding not in _ENCODINGS:
         shown = f"'{encoding[:_SHOWN]}'" if encoding else "missing"
         raise ImageError(
-            f"picture encoding is {shown} (size {width}x{height}, step {step}); "
+            f"image encoding is {shown} (size {width}x{height}, step {step}); "
             f"allowed: {', '.join(ENCODINGS)}",
             kind="encoding",
         )
     depth, code = _ENCODINGS[encoding]
     # A bag's reader may give NumPy's integers, whose products overflow.
     height, width, step = int(height), int(width), int(step)
-    what = f"picture with encoding '{encoding}', size {width}x{height}, step {step}"
+    what = f"image with encoding '{encoding}', size {width}x{height}, step {step}"
     compressed.check_size(height, width, what)
     if encoding in _PAIRED and width % 2:
         raise ImageError(
@@ -147,7 +145,7 @@ def to_bgr(
         )
     rows = raw[: step * height].reshape(height, step)[:, : width * depth]
     if encoding.endswith("16"):
-        # Of two bytes the high one is the 8-bit picture.
+        # Of two bytes the high one is the 8-bit image.
         rows = np.ascontiguousarray(rows[:, 0 if is_bigendian else 1 :: 2])
         depth //= 2
     pixels = rows.reshape(height, width, depth) if depth > 1 else rows
@@ -157,7 +155,7 @@ def to_bgr(
 
 
 def decode_compressed(data: Any, encoding: str) -> Picture:
-    """A compressed picture, as in sensor_msgs/CompressedImage, as 8-bit BGR.
+    """A compressed image, as in sensor_msgs/CompressedImage, as 8-bit BGR.
 
     What it is, its first bytes say and not the message's `format`, which drivers fill with
     anything ('jpeg', 'mjpeg', 'rgb8; jpeg compressed bgr8', nothing).
@@ -170,15 +168,15 @@ def decode_compressed(data: Any, encoding: str) -> Picture:
         (H, W, 3) uint8.
 
     Raises:
-        ImageError: it holds depths and no picture ('compressedDepth'); or it is none of
+        ImageError: it holds depths and no image ('compressedDepth'); or it is none of
             COMPRESSIONS, larger than allowed, ends early or is damaged.  (A JPEG has no
             checksum: damage after which its codes happen to fall into step again, or that
             follows stray bytes before a marker, cannot be told.)
     """
-    what = f"compressed picture with format '{encoding[:_SHOWN]}'"
+    what = f"compressed image with format '{encoding[:_SHOWN]}'"
     if "compresseddepth" in encoding.lower():
         raise ImageError(
-            f"{what} holds depths; allowed: pictures as {', '.join(COMPRESSIONS)}",
+            f"{what} holds depths; allowed: images as {', '.join(COMPRESSIONS)}",
             kind="format",
         )
     content = bytes(data)

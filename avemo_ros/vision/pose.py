@@ -12,7 +12,7 @@ from avemo_ros.vision.face import HeadPose
 
 # Points of MediaPipe's canonical face model [cm] (face_geometry, Apache-2.0) that keep their
 # place on the skull whatever the expression: corners of the eyes, bridge, tip and wings of the
-# nose, brow, temples.  Here x is to the picture's right, y down and z away from the camera.
+# nose, brow, temples.  Here x is to the image's right, y down and z away from the camera.
 _SKULL: Final[dict[int, tuple[float, float, float]]] = {
     33: (-4.445859, -2.663991, -3.173422),
     133: (-1.856432, -2.585245, -3.757904),
@@ -52,7 +52,7 @@ def head_rotation(points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """The rotation (3, 3) from the canonical head, looking into the camera, to this one.
 
     Least squares over the skull's points (Kabsch 1976), as if the face was seen from afar: for
-    a face far from the middle of a wide-angle picture the angles are those against the ray
+    a face far from the middle of a wide-angle image the angles are those against the ray
     through it only roughly.
 
     Args:
@@ -76,7 +76,7 @@ def head_pose(points: NDArray[np.floating[Any]]) -> HeadPose:
     forward = -turn[:, 2]  # from the head through the nose; the camera is at negative z
     yaw = math.atan2(forward[0], -forward[2])
     pitch = math.atan2(-forward[1], math.hypot(forward[0], forward[2]))
-    # What is left after turning the nose back into the camera is a turn in the picture.
+    # What is left after turning the nose back into the camera is a turn in the image.
     level = _about_x(pitch).T @ _about_y(yaw).T @ turn
     roll = math.atan2(level[1, 0], level[0, 0])
     return HeadPose(yaw=yaw, pitch=pitch, roll=roll)
@@ -108,7 +108,7 @@ def rotation_of(pose: HeadPose) -> NDArray[np.float64]:
 
 
 def _about_y(yaw: float) -> NDArray[np.float64]:
-    """Takes the direction into the camera (-z) to the picture's right for a positive angle."""
+    """Takes the direction into the camera (-z) to the image's right for a positive angle."""
     cos, sin = math.cos(yaw), math.sin(yaw)
     return np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
 

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from avemo_ros.vision.face import HeadPose
 
 SIZE: Final = (8.0, 20.0)
-"""Distance of the eyes [pixels].  The training pictures have 18 (0.38 of 48): from there on the
+"""Distance of the eyes [pixels].  The training images have 18 (0.38 of 48): from there on the
 network gets all it knows; at 8 a mouth is a few pixels wide."""
 
 SHARPNESS: Final = (math.log(0.003), math.log(0.03))
-"""Logarithm of the Laplacian's variance over the picture's own, at 48 pixels.  FER2013's
-pictures have 0.7 in the median; blurred with sigma 1, 2, 3 pixels of 48 they have 0.06, 0.01,
+"""Logarithm of the Laplacian's variance over the image's own, at 48 pixels.  FER2013's
+images have 0.7 in the median; blurred with sigma 1, 2, 3 pixels of 48 they have 0.06, 0.01,
 0.004: from sigma 3 on eyes and mouth are blots."""
 
 CONTRAST: Final = (6.0, 18.0)
 """Standard deviation of the crop's grey values, of 255: too dark, too bright and fog alike.
-99 % of FER2013's pictures have more than 26."""
+99 % of FER2013's images have more than 26."""
 
 YAW: Final = (math.radians(65.0), math.radians(25.0))
 """Turn to the side: at 65 degrees the far half of the face is hidden."""
@@ -41,7 +41,7 @@ def face_quality(crop: NDArray[np.uint8], eye_distance: float, pose: HeadPose) -
 
     Args:
         crop: (side, side) grey, aligned.
-        eye_distance: in the picture that the crop was cut from, turn taken out [pixels].
+        eye_distance: in the image that the crop was cut from, turn taken out [pixels].
         pose: roll does not count, the crop is turned upright.
     """
     turned = _ramp(abs(pose.yaw), YAW), _ramp(abs(pose.pitch), PITCH)

@@ -1,4 +1,4 @@
-"""Which face of this picture is which of the last: ids that last while a person is in view."""
+"""Which face of this image is which of the last: ids that last while a person is in view."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INSIDE: Final = 0.85
 _REACH: Final = 0.8
 """A face is looked for within this distance of where it should be [its own sizes]."""
 _GROWTH: Final = 2.5
-"""Between two pictures a face's area changes by less than this factor."""
+"""Between two images a face's area changes by less than this factor."""
 _STEADY: Final = 0.3
 """Share of a surprise that goes into the velocity: less is steadier and slower."""
 _GLIDE_S: Final = 0.4
@@ -30,7 +30,7 @@ _MOST_PATIENCE_NS: Final = to_ns(5.0)
 
 
 class Found(Protocol):
-    """Anything with a place in the picture."""
+    """Anything with a place in the image."""
 
     @property
     def box(self) -> Box:
@@ -49,7 +49,7 @@ class _Track:
     box: Box
     seen_ns: int
     across: float = 0.0
-    """Velocity of the centre, to the right [picture widths per second]."""
+    """Velocity of the centre, to the right [image widths per second]."""
     down: float = 0.0
 
     def expected(self, stamp_ns: int) -> Box:
@@ -94,16 +94,16 @@ class Tracker:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids that are alive, found in the last picture or missed for a moment."""
+        """The ids that are alive, found in the last image or missed for a moment."""
         return tuple(track.face_id for track in self._tracks)
 
     def update(self, stamp_ns: int, found: Sequence[FoundT]) -> list[tuple[str, FoundT]]:
-        """Name the faces of the next picture.
+        """Name the faces of the next image.
 
         A stamp that is not later than the last one counts as no time having passed.
 
         Args:
-            stamp_ns: sensor time of the picture [ns].
+            stamp_ns: sensor time of the image [ns].
             found: its faces, the more trusted of two on the same face first.
 
         Returns:

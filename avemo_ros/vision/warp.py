@@ -1,4 +1,4 @@
-"""Cutting a turned square out of a picture without aliasing."""
+"""Cutting a turned square out of an image without aliasing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def similarity(
 ) -> NDArray[np.float64]:
     """The matrix (2, 3) that scales, turns back by `angle` [rad] and moves `point` to `target`.
 
-    Positions are continuous: a picture of width w spans 0 to w, the middle of its first pixel
+    Positions are continuous: an image of width w spans 0 to w, the middle of its first pixel
     is at 0.5.
     """
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
@@ -37,17 +37,17 @@ def back(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 def cut(
     image: NDArray[np.uint8], matrix: NDArray[np.float64], side: int, *, grey: bool = False
 ) -> NDArray[np.uint8]:
-    """The square that `matrix` brings from the picture.
+    """The square that `matrix` brings from the image.
 
-    Where the square reaches over the rim the rim's pixels are repeated.  A picture that has to
+    Where the square reaches over the rim the rim's pixels are repeated.  An image that has to
     shrink is averaged over areas first: plain interpolation would skip pixels, and the crop
     would flicker with every small motion.
 
     Args:
         image: (H, W, 3) BGR.
-        matrix: (2, 3) similarity from the picture's continuous positions to the square's.
+        matrix: (2, 3) similarity from the image's continuous positions to the square's.
         side: of the square [pixels].
-        grey: give a grey square, fully averaged; cheaper than greying the whole picture.
+        grey: give a grey square, fully averaged; cheaper than greying the whole image.
 
     Returns:
         (side, side) grey, or (side, side, 3) BGR.
@@ -84,7 +84,7 @@ def cut(
 
 
 def halved(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """The picture halved as long as it stays at least `scale` times its size.
+    """The image halved as long as it stays at least `scale` times its size.
 
     Averaging two by two pixels is several times faster than averaging over any other area.
     """
