@@ -302,7 +302,7 @@ class Listener:
 
     def _pair(self, stamp_ns: int) -> None:
         """Both topics of one moment make a hop."""
-        from avemo_ros.state import estimate
+        from avemo_ros.state.estimate import Hop as Together
 
         if stamp_ns not in self._states or stamp_ns not in self._attended:
             return
@@ -312,7 +312,7 @@ class Listener:
             for old in [stamp for stamp in waiting if stamp < stamp_ns]:
                 del waiting[old]
         estimates = tuple(self._content.estimate(state) for state in everyone.states)
-        hop = estimate.Hop(stamp_ns, estimates, self._content.estimate(one), None)
+        hop = Together(stamp_ns, estimates, self._content.estimate(one), None)
         self._demo.take_hop(hop, float(one.latency))
 
     def _take_overlay(self, message: Any) -> None:

@@ -42,11 +42,11 @@ class VideoStages:
     def take(self) -> VideoStage:
         """One that remembers no face."""
         if not self._free:
-            from avemo_ros.engine.findings import Findings
+            from avemo_ros.engine.findings import Findings as Unread
             from avemo_ros.engine.video import VideoStage
 
             inputs = InputConfig(max_input_age_s=0.0)
-            return VideoStage(self._config, inputs, Findings().of("images"))
+            return VideoStage(self._config, inputs, Unread().of("images"))
         stage = self._free.pop()
         stage.reset()
         return stage
