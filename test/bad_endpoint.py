@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -139,12 +140,15 @@ STREAM_HEAD = (
 )
 
 
-def chunked(pieces: Iterable[str | bytes], *, end: bool = True) -> Behaviour:
-    """A stream in HTTP chunks; without `end` the connection is closed within it."""
+def chunked(
+    pieces: Iterable[str | bytes], *, end: bool = True, pause_s: float = 0.0
+) -> Behaviour:
+    """A stream in HTTP chunks, so far apart; without `end` it is cut off within."""
 
     def behave(connection: socket.socket) -> None:
         connection.sendall(STREAM_HEAD)
         for piece in pieces:
+            time.sleep(pause_s)
             data = piece.encode() if isinstance(piece, str) else piece
             connection.sendall(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         if end:

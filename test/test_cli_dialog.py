@@ -307,12 +307,14 @@ def test_an_interrupted_conversation_is_kept(
 
 def test_a_dead_endpoint_is_answered_offline(say: Run) -> None:
     with Server(hang()) as server:
-        status, out, _ = say(
+        status, out, err = say(
             b"Hello\n",
             *("--endpoint", server.url, "--model", "m", "--set", "endpoint.deadline_s=0.3"),
+            *("--set", "endpoint.load_timeout_s=0.3"),
         )
     assert status == 0
     assert "no answer within" in out
+    assert "not loaded within 0.3 s (endpoint.load_timeout_s); answers are made offline" in err
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from bad_endpoint import Server, answer, hang, respond
 
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.back_end import Message
+from avemo_ros.dialog.chat_client import Endpoint
 from avemo_ros.dialog.config import DialogConfig
-from avemo_ros.dialog.endpoint import Endpoint
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.evaluation import Setup, converse, evaluate
 from avemo_ros.dialog.evaluation_report import render

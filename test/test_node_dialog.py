@@ -91,7 +91,8 @@ def moved(one: EmotionEstimate, stamp_ns: int) -> EmotionEstimate:
 
 
 def endpoint(server: Server, **settings: Any) -> tuple[str, ...]:
-    given = {"base_url": server.url, "model": "tiny", "retries": 0, **settings}
+    given = {"base_url": server.url, "model": "tiny", "retries": 0, "load_timeout_s": 0.0}
+    given |= settings
     return tuple(f"endpoint.{name}:={value}" for name, value in given.items())
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.back_end import BackEnd
+from avemo_ros.dialog.back_end import BackEnd, BackEndError
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.evaluation import Setup
 from avemo_ros.dialog.strategy import StrategyTable
 from avemo_ros.settings import SettingGroups, read_values
+
+if TYPE_CHECKING:
+    from avemo_ros.dialog.chat_client import Endpoint
+
+_QUIET_S: Final = 1.5
+"""A model that is there answers within this; longer waits are said."""
 
 
 class DialogSettings(SettingGroups):
@@ -90,6 +99,27 @@ def read_setup(args: argparse.Namespace) -> Setup:
 
 def _back_end(config: EndpointConfig) -> BackEnd:
     # Who talks offline need not load it.
-    from avemo_ros.dialog.endpoint import Endpoint
+    from avemo_ros.dialog.chat_client import Endpoint
 
-    return Endpoint(config)
+    endpoint = Endpoint(config)
+    _wait_until_loaded(endpoint, config)
+    return endpoint
+
+
+def _wait_until_loaded(endpoint: Endpoint, config: EndpointConfig) -> None:
+    """Wait for the model, and say so if it takes long; without it answers are made offline."""
+    loading = endpoint.load()
+    if loading is None:
+        return
+    try:
+        try:
+            loading.result(_QUIET_S)
+        except FutureTimeoutError:
+            print(
+                f"avemo: waiting until {config.host} has loaded '{config.model}', at most "
+                f"{config.load_timeout_s:g} s (endpoint.load_timeout_s)",
+                file=sys.stderr,
+            )
+            loading.result()
+    except BackEndError as error:
+        print(f"avemo: {error}; answers are made offline", file=sys.stderr)

@@ -19,6 +19,7 @@ from avemo_ros.dialog.prompt import system_prompt
 from avemo_ros.dialog.prosody import ssml
 from avemo_ros.dialog.responder import OFFLINE, Responder
 from avemo_ros.dialog.situation import Engagement, Tone
+from avemo_ros.dialog.speech_text import speech_of
 from avemo_ros.dialog.strategy import ASK, Choice, StrategyTable
 from avemo_ros.dialog.subject import Moment, Subject
 from avemo_ros.dialog.words import printable, tokens, without_marks
@@ -229,7 +230,7 @@ class Agent:
     def _ask(self, back_end: BackEnd, turn: _Turn) -> tuple[str, str]:
         """The back end's answer or "", and why there is none."""
         try:
-            said = printable(back_end.complete(turn.messages))
+            said = speech_of(back_end.complete(turn.messages)).text
         except (DialogError, OSError, ValueError) as error:
             return "", printable(str(error)) or type(error).__name__
         refusal = self._table.screen.refusal(

@@ -67,6 +67,15 @@ class EndpointConfig(Settings, group="endpoint"):
             "[s]."
         ),
     )
+    load_timeout_s: float = Field(
+        120.0,
+        ge=0.0,
+        le=3600.0,
+        description=(
+            "Time for loading the model, which is asked for when the dialog begins and again "
+            "after an answer that did not come in time; 0: it is never asked for [s]."
+        ),
+    )
     connect_timeout_s: float = Field(
         2.0, ge=0.05, le=60.0, description="Time to reach the endpoint [s]."
     )

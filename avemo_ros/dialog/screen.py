@@ -65,7 +65,10 @@ class Screen:
         if not tokens(answer):
             return "the answer has no words"
         if len(answer) > most:
-            return f"the answer has {len(answer)} characters; at most {most} are allowed"
+            return (
+                f"the answer has {len(answer)} characters; at most {most} are allowed "
+                "(dialog.max_answer)"
+            )
         if _repeats(answer, secret):
             return "the answer repeats its instructions"
         for sentence in sentences(answer):

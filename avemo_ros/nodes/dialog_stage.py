@@ -23,7 +23,7 @@ from avemo_ros.nodes.worker import Worker
 from avemo_ros.state.estimate import Hop
 
 if TYPE_CHECKING:
-    from avemo_ros.dialog.endpoint import Endpoint
+    from avemo_ros.dialog.chat_client import Endpoint
 
 _WAITING: Final = 4
 """Words that may wait for their answer; a conversation is not about older ones any more."""
@@ -81,6 +81,13 @@ class _Watched:
         self.failure = ""
         return text
 
+    @property
+    def is_loading(self) -> bool:
+        return self._endpoint.is_loading
+
+    def load(self) -> None:
+        self._endpoint.load()
+
     def close(self) -> None:
         self._endpoint.close()
 
@@ -115,6 +122,8 @@ class DialogStage:
     def open(self) -> None:
         """Begin; the conversation starts anew."""
         self._agent = self._fresh()
+        if self._endpoint is not None:
+            self._endpoint.load()
         self._newest = None
         self._worker = Worker(
             "dialog", self._work, self._failed, limit=_WAITING, forgotten=_forgotten
@@ -165,6 +174,7 @@ class DialogStage:
             "queue": len(self._worker) if self._worker is not None else 0,
             "back_end": config.model or "offline",
             "endpoint": config.host if config.model else "",
+            "loading": endpoint.is_loading if endpoint is not None else False,
             "asked": endpoint.asked if endpoint is not None else 0,
             "failed": endpoint.failed if endpoint is not None else 0,
             "fallbacks": self._fallbacks,
@@ -235,7 +245,7 @@ def _endpoint(config: EndpointConfig) -> _Watched | None:
     if not config.model:
         return None
     # Who needs no endpoint needs no HTTP client either.
-    from avemo_ros.dialog.endpoint import Endpoint
+    from avemo_ros.dialog.chat_client import Endpoint
 
     return _Watched(Endpoint(config))
 
