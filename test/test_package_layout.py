@@ -25,6 +25,8 @@ FROM_PYPI = {
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
     "pyaudio": "PyAudio",
+    "pydantic": "pydantic",
+    "pydantic_core": "pydantic_core",
     "rosbags": "rosbags",
     "safetensors": "safetensors",
     "scipy": "scipy",
@@ -44,7 +46,8 @@ FOR_TRAINING = {
     "tensorboard": "tensorboard",
 }
 """The extra `train`: what a robot has not got."""
-BROUGHT_ALONG = {"protobuf"}  # mediapipe's, of the release that it asks for
+BROUGHT_ALONG = {"protobuf", "pydantic_core"}
+"""mediapipe's and pydantic's, of the release that each asks for."""
 OPTIONAL = {"PyAudio"}
 OPTIONAL_ROS = {"hri_msgs"}
 """Not needed, and used where it is installed: ROS4HRI is not part of every workspace."""
