@@ -14,11 +14,15 @@ setup:  ## environment and workspace: .venv and .ws (PYTHON=python3.12 to choose
 build:  ## install the package into the workspace again (edits of .py files need no build)
 	@tools/setup.sh --build
 
+# Compiled Python is kept, for every worker and every process that a test starts loads it again.
+# Three workers keep two cores busy: tests of nodes wait as long as they compute.
+PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n 3 --dist worksteal
+
 test:  ## all tests (ARGS="-k face -x" goes to pytest)
-	@$(IN_ENV) pytest -n 2 --dist worksteal $(ARGS)
+	@$(IN_ENV) $(PYTEST) $(ARGS)
 
 test-fast:  ## the engine, its parts, and one node: two minutes
-	@$(IN_ENV) pytest -n 2 --dist worksteal -m "not slow" $(ARGS) test/test_engine.py test/test_timing.py \
+	@$(IN_ENV) $(PYTEST) -m "not slow" $(ARGS) test/test_engine.py test/test_timing.py \
 	  test/test_doors.py test/test_pipeline.py test/test_node_stack.py test/test_audio_*.py \
 	  test/test_config*.py test/test_sink_*.py test/test_state_*.py test/test_vision_*.py
 

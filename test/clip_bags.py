@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from made_clips import SAMPLE, sample_items
+
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, Extent, Form
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import to_ns
 from avemo_ros.source.due import by_due_time
-from avemo_ros.source.media import MediaFile
 from avemo_ros.truth.segment import Segment
 from avemo_ros.truth.table import labels_text
 
-SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 TRUTH = (
     (0.0, 1.7, "neutral"),
     (2.1, 4.8, "happy"),
@@ -52,14 +52,12 @@ class Piece:
 
 def cut_bag(path: Path, pieces: Iterable[Piece], every: int = 1) -> Path:
     """A bag of parts of the sample clip, with every n-th picture only."""
-    with BagWriter(path, jpeg_quality=95) as bag, MediaFile(SAMPLE) as media:
+    with BagWriter(path, jpeg_quality=95) as bag:
         for piece in pieces:
-            start_ns, end_ns = to_ns(piece.start_s), to_ns(piece.end_s)
-            stamps_ns = START_NS + to_ns(piece.stamped_s) - start_ns
-            logs_ns = START_NS + to_ns(piece.logged_s) - start_ns
-            items = (item for item in media if start_ns <= item.stamp_ns < end_ns)
+            stamps_ns = START_NS + to_ns(piece.stamped_s) - to_ns(piece.start_s)
+            logs_ns = START_NS + to_ns(piece.logged_s) - to_ns(piece.start_s)
             pictures = 0
-            for due_ns, item in by_due_time(items):
+            for due_ns, item in by_due_time(sample_items(piece.start_s, piece.end_s)):
                 moved = replace(item, stamp_ns=item.stamp_ns + stamps_ns)
                 if isinstance(moved, AudioBlock):
                     bag.write_sound(moved, due_ns + logs_ns)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import itertools
 import os
+import shutil
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,12 +62,48 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a thing on disk once in a run, however many workers and files ask for it.
+
+    `made_once(name, make)` calls `make(path)`, which creates a file or folder there, and
+    returns the path.  Who comes later gets the same and must not change it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "made_once"
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder.mkdir(exist_ok=True)
+        made, done = folder / name, folder / f"{name}.done"
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                # What a failed attempt may have left.
+                shutil.rmtree(made, ignore_errors=True)
+                make(made)
+                done.touch()
+        return made
+
+    return once
+
+
+DOMAINS = 101
+"""DDS domains 1 to 101 are free of the ports that Linux gives to others."""
+
+
+def _free_domain() -> int:
+    """The next domain of this worker: no two workers of a run ever use the same one."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = DOMAINS // workers
+    # Runs side by side begin elsewhere.
+    run = zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())).encode())
+    return 1 + (run + worker * share + next(_calls) % share) % DOMAINS
+
+
 @pytest.fixture
 def ros_domain(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A DDS domain of the test's own, set as ROS_DOMAIN_ID; the processes it starts inherit it.
-
-    Domains 1 to 101 are free of the ports that Linux gives to others.
-    """
-    domain = 1 + (os.getpid() * 13 + next(_calls)) % 101
+    """A DDS domain of the test's own, set as ROS_DOMAIN_ID: for its processes, too."""
+    domain = _free_domain()
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
     return domain

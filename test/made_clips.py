@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.clock import to_ns
 from avemo_ros.sink.video import VideoWriter
 from avemo_ros.source.media import MediaFile, VideoFrame
 
 SAMPLE = Path(__file__).resolve().parent / "data" / "sample.mp4"
+
+
+def sample_items(
+    start_s: float = 0.0, end_s: float = math.inf
+) -> Iterator[VideoFrame | AudioBlock]:
+    """Images and sound of a part of the sample, stamped from the sample's start.
+
+    They come by stamp, so what is behind the part need not be decoded.
+    """
+    with MediaFile(SAMPLE) as media:
+        for item in media:
+            if item.stamp_ns >= 1e9 * end_s:
+                return
+            if item.stamp_ns >= to_ns(start_s):
+                yield item
 
 
 def cut(
@@ -22,12 +41,9 @@ def cut(
     faces: bool = True,
 ) -> Path:
     """The sample from `start_s` to `end_s` with every n-th picture; grey without faces."""
-    start, end = round(start_s * 1e9), round(end_s * 1e9)
-    with VideoWriter(path, start, sound=sound, rate=30.0 / every) as writer:
+    with VideoWriter(path, to_ns(start_s), sound=sound, rate=30.0 / every) as writer:
         index = 0
-        for item in MediaFile(SAMPLE):
-            if not start <= item.stamp_ns < end:
-                continue
+        for item in sample_items(start_s, end_s):
             if isinstance(item, VideoFrame):
                 if index % every == 0:
                     image = item.image if faces else np.full_like(item.image, 90)

@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from made_clips import sample_items
+
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.bag.recording import Recording
 from avemo_ros.bag.topics import Kind
@@ -17,10 +19,10 @@ from avemo_ros.engine.audio import AudioStage
 from avemo_ros.engine.findings import Findings
 from avemo_ros.engine.seeing import Seeing
 from avemo_ros.replay.helper import recorded
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.replay.play import RAW
+from avemo_ros.source.media import VideoFrame
 from avemo_ros.vision.face import FrameTracks
 
-SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 START_NS = to_ns(1_700_000_000.0)
 
 Piece = VideoFrame | AudioBlock
@@ -28,12 +30,10 @@ Piece = VideoFrame | AudioBlock
 
 def sample(first_s: float = 0.0, last_s: float = 10.0) -> list[Piece]:
     """Pictures and sound of a part of the sample, stamped from START_NS on."""
-    with MediaFile(SAMPLE) as media:
-        return [
-            replace(piece, stamp_ns=START_NS + piece.stamp_ns - to_ns(first_s))
-            for piece in media
-            if to_ns(first_s) <= piece.stamp_ns < to_ns(last_s)
-        ]
+    return [
+        replace(piece, stamp_ns=START_NS + piece.stamp_ns - to_ns(first_s))
+        for piece in sample_items(first_s, last_s)
+    ]
 
 
 def shifted(pieces: Iterable[Piece], seconds: float) -> list[Piece]:
@@ -58,6 +58,17 @@ def write_bag(
                 bag.write_sound(piece, at)
             else:
                 bag.write_picture(piece, at)
+    return path
+
+
+def write_features(path: Path, bag: Path, config: PipelineConfig) -> Path:
+    """The bag of what the engine's first stages make of a bag."""
+    with Recording(bag) as recording, BagWriter(path) as out:
+        for log_ns, feature in features_of(recording, RAW, config):
+            if isinstance(feature, FrameTracks):
+                out.write_tracks(feature, log_ns)
+            else:
+                out.write_chunk(feature, log_ns)
     return path
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import functools
 
 import numpy as np
+from made_clips import sample_items
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.resampler import Resampler
-from avemo_ros.source.media import MediaFile
-
-SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 
 
-def sample_blocks() -> list[AudioBlock]:
+@functools.cache
+def sample_blocks() -> tuple[AudioBlock, ...]:
     """The sample clip's sound as it comes from the file."""
-    return [item for item in MediaFile(SAMPLE) if isinstance(item, AudioBlock)]
+    return tuple(item for item in sample_items() if isinstance(item, AudioBlock))
 
 
 def sample_sound() -> np.ndarray:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import tiny_bags as made
+from made_clips import sample_items
 from made_replays import features_of
 
 from avemo_ros.audio.chunk import AudioBlock
@@ -30,10 +31,8 @@ from avemo_ros.engine.emotion import TICK_S
 from avemo_ros.replay.play import replay
 from avemo_ros.replay.run import Replayed
 from avemo_ros.sink.jsonl import records
-from avemo_ros.source.media import MediaFile
 from avemo_ros.state.estimate import Hop, Status
 
-SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 CONFIG = PipelineConfig()
 pytestmark = pytest.mark.timeout(300)
 
@@ -54,19 +53,16 @@ def heard(samples: np.ndarray[Any, Any], stamp_ns: int, log_ns: int) -> made.Row
 def part(start_s: float, end_s: float, stamped_s: float, logged_s: float) -> list[made.Row]:
     """A part of the sample; stamps and times of recording count from the bag's start [s]."""
     rows = []
-    with MediaFile(SAMPLE) as media:
-        for item in media:
-            at_s = item.stamp_ns / 1e9
-            if not start_s <= at_s < end_s:
-                continue
-            stamp_ns = made.START + to_ns(stamped_s + at_s - start_s)
-            log_ns = made.START + to_ns(logged_s + at_s - start_s)
-            if isinstance(item, AudioBlock):
-                lasts_ns = len(item.samples) * 10**9 // item.rate
-                rows.append(heard(item.samples[:, :1], stamp_ns, log_ns + lasts_ns + 2_000_000))
-            else:
-                _, packed = cv2.imencode(".jpg", item.image)
-                rows.append(compressed(packed.tobytes(), stamp_ns, log_ns + 15_000_000))
+    for item in sample_items(start_s, end_s):
+        at_s = item.stamp_ns / 1e9
+        stamp_ns = made.START + to_ns(stamped_s + at_s - start_s)
+        log_ns = made.START + to_ns(logged_s + at_s - start_s)
+        if isinstance(item, AudioBlock):
+            lasts_ns = len(item.samples) * 10**9 // item.rate
+            rows.append(heard(item.samples[:, :1], stamp_ns, log_ns + lasts_ns + 2_000_000))
+        else:
+            _, packed = cv2.imencode(".jpg", item.image)
+            rows.append(compressed(packed.tobytes(), stamp_ns, log_ns + 15_000_000))
     return rows
 
 
@@ -77,8 +73,7 @@ def speaking(value: bool, at_s: float) -> made.Row:
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with MediaFile(SAMPLE) as media:
-        rate = next(item.rate for item in media if isinstance(item, AudioBlock))
+    rate = next(item.rate for item in sample_items() if isinstance(item, AudioBlock))
     rows = [made.info(made.START, rate=rate)]
     rows += part(2.0, 5.0, 0.2, 0.2)
     rows += part(4.0, 7.5, 6.0, 6.0)  # after a pause of three seconds

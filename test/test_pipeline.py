@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_clips import SAMPLE, sample_items
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import to_ns
@@ -16,7 +17,6 @@ from avemo_ros.pipeline import Pipeline
 from avemo_ros.source.media import MediaFile
 from avemo_ros.state.estimate import Hop, Status
 
-SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 # RAVDESS names: the third field is the emotion; all of Actor 01, who is in no training set.
 CLIPS = {
     "neutral": [
@@ -34,12 +34,16 @@ def predictor() -> Predictor:
     return Predictor(ModelConfig())
 
 
-def run(path: Path, predictor: Predictor, *, frames=True, sound=True) -> list[Hop]:
-    """Everything the pipeline says of a file."""
+def run(
+    path: Path, predictor: Predictor, *, frames=True, sound=True, until_s: float = 7.0
+) -> list[Hop]:
+    """Everything the pipeline says of a file's first seconds."""
     pipeline = Pipeline(PipelineConfig(), predictor)
     hops: list[Hop] = []
     with MediaFile(path) as media:
         for item in media:
+            if item.stamp_ns >= to_ns(until_s):
+                break
             if isinstance(item, AudioBlock):
                 hops += pipeline.push_audio(item) if sound else []
             elif frames:
@@ -55,7 +59,7 @@ def sample_hops(predictor: Predictor) -> list[Hop]:
 
 
 def test_the_sample_gives_one_person_ten_times_a_second(sample_hops):
-    assert len(sample_hops) == pytest.approx(100, abs=2)
+    assert len(sample_hops) == pytest.approx(70, abs=2)
     steps = np.diff([hop.stamp_ns for hop in sample_hops])
     # Images of 15 Hz lie on no grid of 10 Hz.
     assert steps.min() > 0.6 * to_ns(0.1)
@@ -92,11 +96,14 @@ def test_every_distribution_is_one(sample_hops):
 
 @pytest.mark.slow
 def test_the_same_file_gives_the_same_estimates(sample_hops, predictor):
-    assert run(SAMPLE, predictor) == sample_hops
+    part = run(SAMPLE, predictor, until_s=3.5)
+    assert len(part) > 30
+    # What is said at the end of a file rests on what a longer one goes on with.
+    assert part[:-3] == sample_hops[: len(part) - 3]
 
 
 def test_without_sound_the_face_is_read_alone(predictor):
-    hops = run(SAMPLE, predictor, sound=False)
+    hops = run(SAMPLE, predictor, sound=False, until_s=3.0)
     claims = [hop.attended for hop in hops if hop.attended.probabilities]
     assert claims
     assert all((s.face_share, s.voice_share, s.voice_id) == (1.0, 0.0, "") for s in claims)
@@ -126,14 +133,13 @@ def test_a_bad_picture_or_block_is_refused_and_the_stream_goes_on(predictor):
 @pytest.mark.slow
 def test_a_file_played_twice_starts_anew(predictor):
     pipeline = Pipeline(PipelineConfig(), predictor)
-    for _ in range(2):
-        with MediaFile(SAMPLE) as media:
-            hops = []
-            for item in media:
-                if isinstance(item, AudioBlock):
-                    hops += pipeline.push_audio(item)
-                else:
-                    hops += pipeline.push_frame(item.stamp_ns, item.image)
+    for start_s, end_s in ((5.0, 7.0), (0.0, 2.5)):
+        hops = []
+        for item in sample_items(start_s, end_s):
+            if isinstance(item, AudioBlock):
+                hops += pipeline.push_audio(item)
+            else:
+                hops += pipeline.push_frame(item.stamp_ns, item.image)
     pipeline.close()
     ids = {state.face_id for hop in hops for state in hop.estimates}
     assert len(ids) == 1
@@ -156,6 +162,9 @@ def clip_hops(shared_data: Path, predictor: Predictor) -> dict[str, list[Hop]]:
 def test_a_real_clip_ends_with_one_person_seen_and_heard(clip_hops, name):
     hops = clip_hops[name]
     assert {state.face_id for hop in hops for state in hop.estimates} - {""} == {"f0001"}
+    # First a warm-up, and in that time no claim of any kind.
+    assert hops[0].attended.status == Status.WARMING_UP
+    assert not any(s.probabilities for hop in hops[:9] for s in hop.estimates)
     with_both = [
         hop.attended
         for hop in hops

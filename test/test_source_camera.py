@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sounds import SAMPLE
+from made_clips import SAMPLE
 
 from avemo_ros.errors import SourceError
 from avemo_ros.source.camera import Camera

@@ -9,7 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from sounds import SAMPLE, tone
+from made_clips import SAMPLE
+from sounds import tone
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S, to_ns
