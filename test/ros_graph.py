@@ -93,6 +93,7 @@ __all__ = [
     "Transition",
     "convert",
     "find_weights",
+    "listeners",
     "sample_format",
     "start_graph",
     "to_ns",
@@ -169,6 +170,15 @@ class Graph:
             assert node.start(), node.last_error
         return node
 
+    def leave(self, node: ManagedNode) -> None:
+        """From now on the test spins the node; it is still ended with the graph."""
+        self._executor.remove_node(node)
+
+    def forget(self, node: ManagedNode) -> None:
+        """From now on the test spins the node, and ends it."""
+        self.leave(node)
+        self._nodes.remove(node)
+
     def collect(self, kind: Any, topic: str, qos: Any = 50) -> list[Any]:
         """A list to which every message of a topic is added."""
         heard: list[Any] = []
@@ -226,6 +236,15 @@ class Graph:
         assert self.spin(future.done, 60.0), f"no answer of {name}"
         self.probe.destroy_client(client)
         return future.result()
+
+
+def listeners(node: Node, topic: str) -> int:
+    """How many subscriptions a node's publisher has found; 0 also while it has none."""
+    return sum(
+        out.get_subscription_count()
+        for out in node.publishers
+        if out.topic_name.rsplit("/", 1)[-1] == topic
+    )
 
 
 class Feed:

@@ -146,9 +146,9 @@ def test_torch_is_not_loaded_nor_its_threads_changed() -> None:
 
 @pytest.fixture
 def not_loaded():
-    vad._load.cache_clear()
+    vad._load.cache_clear()  # noqa: SLF001  a cache of the whole process
     yield
-    vad._load.cache_clear()
+    vad._load.cache_clear()  # noqa: SLF001  a cache of the whole process
 
 
 @pytest.mark.usefixtures("not_loaded")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import tiny_bags as made
+from staged import heard_blocks
 from tiny_bags import MS, START
 
 from avemo_ros.bag import content
@@ -119,28 +119,32 @@ def test_states(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bare", [False, True], ids=["stamped", "bare"])
-def test_sound(tmp_path: Path, bare: bool) -> None:
+def test_sound(
+    tmp_path: Path,
+    bare: bool,
+    ros_domain: int,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The stage is given what a node's callbacks get, the time of recording as arrival."""
-    stage_module = pytest.importorskip("avemo_ros.nodes.sound_stage")
+    ros = pytest.importorskip("ros_graph")
     late = np.random.default_rng(2).integers(0, 5 * MS, 40)
     rows = [made.info(START, rate=16_000)]
     for number in range(40):
         log_ns = START + (number + 1) * 20 * MS + int(late[number])
         rows.append(made.bare_sound(number, log_ns) if bare else made.sound(number, log_ns))
-    stage = stage_module.SoundStage.__new__(stage_module.SoundStage)
-    stage._node = SimpleNamespace(get_logger=lambda: SimpleNamespace(info=lambda text: None))
-    stage._format = None
-    expected = []
-    for row in rows:
-        message = live(row)
-        if row.type == made.INFO:
-            stage._take_format(message)
-            continue
-        block = stage._block(message, stage._format)
-        if bare:
+    kind = "bare" if bare else "stamped"
+    graph = ros.Graph(ros_domain, lambda: capfd.readouterr().err, f"audio_type:={kind}")
+    try:
+        node = graph.add(ros.SpeechBufferNode, start=False)
+        given = [(row.topic.removeprefix("/"), live(row), row.log_ns) for row in rows]
+        expected = heard_blocks(monkeypatch, node, given)
+    finally:
+        graph.close()
+    if bare:
+        for number, (row, block) in enumerate(zip(rows[1:], list(expected), strict=True)):
             lasts_ns = len(block.samples) * 10**9 // block.rate
-            block = dataclasses.replace(block, stamp_ns=row.log_ns - lasts_ns)
-        expected.append(block)
+            expected[number] = dataclasses.replace(block, stamp_ns=row.log_ns - lasts_ns)
     found = recorded(tmp_path, *rows)
     assert len(found) == 40
     for item, block in zip(found, expected, strict=True):

@@ -7,7 +7,7 @@ robot that speaks, and a beginning that comes again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import tiny_bags as made
 from made_clips import sample_items
 from made_replays import features_of
+from staged import Staged
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.folder import Bag
@@ -147,16 +148,28 @@ def test_preparation_for_training(bag: Path) -> None:
 
 @pytest.mark.ros
 def test_the_live_nodes(
-    bag: Path, evaluated: Replayed, ros_domain: int, capfd: pytest.CaptureFixture[str]
+    bag: Path,
+    evaluated: Replayed,
+    ros_domain: int,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The stages of the real node, given real messages at the recorded times of arrival."""
     ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
-    stage_module = pytest.importorskip("avemo_ros.nodes.sound_stage")
     graph = ros.Graph(ros_domain, lambda: capfd.readouterr().err, "image_transport:=compressed")
     try:
         node = graph.add(ros.EmotionStack, start=False)
-        assert node.trigger_configure() == ros.SUCCESS
-        hops = list(driven(node, bag, stage_module._Heard))
+        staged = Staged(monkeypatch, node)
+        hops: list[Hop] = []
+        as_message = ros.convert.states_message
+
+        def published(hop: Hop, *more: Any) -> Any:
+            hops.append(hop)
+            return as_message(hop, *more)
+
+        monkeypatch.setattr("avemo_ros.nodes.convert.states_message", published)
+        assert node.start(), node.last_error
+        play(bag, staged)
     finally:
         graph.close()
     # A live node cannot know that no more is to come.
@@ -164,13 +177,12 @@ def test_the_live_nodes(
     assert hops == list(evaluated.hops[: len(hops)])
 
 
-def driven(node: Any, bag: Path, heard_type: Callable[..., Any]) -> Iterator[Hop]:
+def play(bag: Path, staged: Staged) -> None:
+    """Give the messages of a bag to a node when they were recorded, and the time between."""
     import audio_common_msgs.msg
     import sensor_msgs.msg
     import std_msgs.msg
     from rclpy.serialization import deserialize_message
-
-    from avemo_ros.nodes.state_stage import _Tick
 
     classes = {
         made.COMPRESSED: sensor_msgs.msg.CompressedImage,
@@ -178,31 +190,13 @@ def driven(node: Any, bag: Path, heard_type: Callable[..., Any]) -> Iterator[Hop
         made.INFO: audio_common_msgs.msg.AudioInfo,
         made.BOOL: std_msgs.msg.Bool,
     }
-    clock_ns = 0
-    node.now_ns = lambda: clock_ns
-    hops: list[Hop] = []
-    pictures, sound, states = node._pictures, node._sound, node._states
-    states._publish = hops.append
-    states._put = states._work
     tick_ns = 0
-    source = Bag(bag)
-    for raw in source.messages(list(source.channels)):
-        tick_ns = tick_ns or (raw.log_ns // to_ns(TICK_S) + 1) * to_ns(TICK_S)
-        while tick_ns <= raw.log_ns:
-            clock_ns = tick_ns
-            states._work(_Tick())
-            tick_ns += to_ns(TICK_S)
-        clock_ns = raw.log_ns
-        channel = next(one for one in source.channels if one.key == raw.key)
-        message = deserialize_message(bytes(raw.data), classes[channel.type])
-        if channel.type == made.COMPRESSED:
-            pictures._work((message, raw.log_ns))
-        elif channel.type == made.AUDIO:
-            sound._work(heard_type(message, raw.log_ns, sound._format))
-        elif channel.type == made.INFO:
-            sound._take_format(message)
-        else:
-            sound._take_speaking(message)
-        yield from hops
-        hops.clear()
-    source.close()
+    with closing(Bag(bag)) as source:
+        for raw in source.messages(list(source.channels)):
+            tick_ns = tick_ns or (raw.log_ns // to_ns(TICK_S) + 1) * to_ns(TICK_S)
+            while tick_ns <= raw.log_ns:
+                staged.tick(tick_ns)
+                tick_ns += to_ns(TICK_S)
+            channel = next(one for one in source.channels if one.key == raw.key)
+            message = deserialize_message(bytes(raw.data), classes[channel.type])
+            staged.give(channel.topic.removeprefix("/"), message, raw.log_ns)

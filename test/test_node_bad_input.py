@@ -11,6 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from staged import Staged
+
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.audio import AudioStage
+from avemo_ros.vision.analyzer import FaceAnalyzer
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 start_graph = ros.start_graph
@@ -159,14 +164,19 @@ def rejected(graph: Any, entry: str = "emotion_stack: images") -> str:
 
 def test_jpegs_cut_at_many_lengths_are_said_once(start_graph: Start) -> None:
     graph = start_graph("image_transport:=compressed")
-    stage = graph.add(ros.FaceTracker)._pictures
-    cut = ros.Feed(graph, compressed=True).jpeg()
+    graph.add(ros.FaceTracker)
+    feed = ros.Feed(graph, compressed=True)
+    feed.wait_for_pictures_to_be_heard()
+    cut = feed.jpeg()
     whole = bytes(cut.data)
+    entry = "face_tracker: pictures"
     for part in range(1, 21):
         cut.data = whole[: len(whole) * part // 25]
         cut.header = ros.convert.header(graph.now_ns(), "camera")
-        stage._work((cut, graph.now_ns()))
-    assert stage._trouble.count == 20
+        feed.images.publish(cut)
+        graph.spin_for(0.02)
+    # A busy machine drops some of them.
+    assert graph.spin(lambda: int(rejected(graph, entry)) >= 5)
     assert graph.spin(lambda: graph.said("images", "truncated"))
     assert len(graph.said("images", "left out")) == 1
 
@@ -277,25 +287,24 @@ def test_unstamped_pictures_get_the_time_of_arrival_and_not_that_of_their_turn(
 ) -> None:
     # Two images that come at once share a turn of the usual rate.
     graph = start_graph("vision.max_rate_hz:=240.0")
-    node = graph.add(ros.FaceTracker)
+    graph.add(ros.FaceTracker)
     feed = ros.Feed(graph)
     feed.wait_for_pictures_to_be_heard()
     tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
-    stage = node._pictures
-    analyzer = stage._video._analyzer
-    analyse, busy, go_on = analyzer.process, threading.Event(), threading.Event()
+    analyse, busy, go_on = FaceAnalyzer.process, threading.Event(), threading.Event()
 
     def slow(*arguments: Any) -> Any:
         busy.set()
         assert go_on.wait(30)
         return analyse(*arguments)
 
-    monkeypatch.setattr(analyzer, "process", slow)
+    monkeypatch.setattr(FaceAnalyzer, "process", slow)
     try:
         feed.images.publish(feed.picture(0, stamp_ns=0))
         assert graph.spin(busy.is_set)
         feed.images.publish(feed.picture(1, stamp_ns=0))
-        assert graph.spin(lambda: len(stage._worker) == 1)
+        queue = ("face_tracker: pictures", "queue")
+        assert graph.spin(lambda: graph.figure(*queue) == "1")
         waiting_ns = graph.now_ns()
         graph.spin_for(0.2)
     finally:
@@ -437,22 +446,26 @@ def test_sound_of_many_odd_lengths_is_said_once(start_graph: Start) -> None:
 
 @pytest.mark.parametrize("kind", ["stamped", "bare"])
 def test_unstamped_sound_that_comes_in_bursts_is_one_stream(
-    start_graph: Start, kind: str
+    start_graph: Start, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    graph = start_graph("audio_rate:=16000", f"audio_type:={kind}")
-    stage = graph.add(ros.SpeechBufferNode)._sound
     sound_stage = pytest.importorskip("avemo_ros.nodes.sound_stage")
+    graph = start_graph("audio_rate:=16000", f"audio_type:={kind}")
+    node = graph.add(ros.SpeechBufferNode, start=False)
+    staged = Staged(monkeypatch, node)
     took: list[Any] = []
-    stage._passed_on = lambda chunk, frame_id, arrival_ns: took.append(chunk)
+    stage = sound_stage.SoundStage(
+        node, PipelineConfig(), lambda chunk, frame_id, arrival_ns: took.append(chunk)
+    )
+    stage.open()
     bare = ros.AudioData(data=bytes(640))
     message = bare if kind == "bare" else ros.AudioDataStamped(audio=bare)
-    start, length = graph.now_ns(), 20_000_000
+    start, length = 1_700_000_000 * 10**9, 20_000_000
     for burst in range(40):
         for number in range(5):
-            arrival = start + (burst + 1) * 5 * length + number * 10_000
-            stage._work(sound_stage._Heard(message, arrival, stage._format))
-    counters = stage._audio.counters
-    assert (counters.gaps, counters.restarts) == (0, 0)
+            staged.give("audio", message, start + (burst + 1) * 5 * length + number * 10_000)
+    values = {pair.key: pair.value for pair in stage.status().values}
+    stage.close()
+    assert (values["gaps"], values["restarts"]) == ("0", "0")
     assert len(took) > 50
     assert not any(chunk.gap for chunk in took)
     # Four seconds of sound from about where it started.
@@ -464,19 +477,20 @@ def test_a_format_is_used_however_much_sound_waits(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = start_graph()
-    stage = graph.add(ros.SpeechBufferNode)._sound
+    graph.add(ros.SpeechBufferNode)
     feed = ros.Feed(graph)
     feed.wait_for_sound_to_be_heard()
-    push, busy, go_on = stage._audio.push, threading.Event(), threading.Event()
+    push, busy, go_on = AudioStage.push, threading.Event(), threading.Event()
     rates: list[tuple[int, int]] = []
 
-    def slow(block: Any, arrival_ns: int) -> Any:
+    def slow(stage: AudioStage, block: Any, arrival_ns: int) -> Any:
         busy.set()
         assert go_on.wait(30)
         rates.append((block.rate, block.samples.shape[1]))
-        return push(block, arrival_ns)
+        return push(stage, block, arrival_ns)
 
-    monkeypatch.setattr(stage._audio, "push", slow)
+    monkeypatch.setattr(AudioStage, "push", slow)
+    dropped = ("speech_buffer: sound", "dropped")
     try:
         feed.say_format(sample_rate=16_000, channels=1)
         assert graph.spin(lambda: graph.said("the source says 16000 Hz"))
@@ -487,9 +501,9 @@ def test_a_format_is_used_however_much_sound_waits(
         for _ in range(1000):
             feed.send_bytes(bytes(640))
             graph.spin_for(0.001)
-            if stage._worker.dropped:
+            if graph.figure(*dropped) != "0":
                 break
-        assert stage._worker.dropped
+        assert graph.figure(*dropped) != "0"
     finally:
         go_on.set()
     assert graph.spin(lambda: len(rates) > 50)

@@ -73,7 +73,8 @@ def test_while_it_is_tried_again_it_is_not_said_to_hang(start_graph: Start) -> N
     capture.start()
     try:
         assert graph.spin(lambda: graph.said("the driver is confused"))
-        assert graph.spin(lambda: not capture._reading)
+        # A state of a moment that nothing tells.
+        assert graph.spin(lambda: not capture._reading)  # noqa: SLF001
         status = capture.status()
     finally:
         capture.stop()

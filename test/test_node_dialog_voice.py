@@ -54,6 +54,10 @@ class Listening:
         self.words = self.graph.probe.create_publisher(std.String, "speech_text", 10)
         assert self.graph.spin(self.words.get_subscription_count, LONG_S)
 
+    def say(self, ssml: str) -> None:
+        """Have it said as an answer is; no answer of the dialog is as long."""
+        self.node._voice.say(ssml)  # noqa: SLF001
+
     def told(self) -> list[bool]:
         """What was told, repetitions left out."""
         said = [message.data for message in self.heard]
@@ -100,7 +104,7 @@ def test_an_answer_is_said_and_told_of(start_graph: Start) -> None:
 @pytest.mark.usefixtures("loudspeaker")
 def test_a_speaker_that_dies_ends_the_speaking(start_graph: Start) -> None:
     listening = Listening(start_graph)
-    listening.node._voice.say(ENDLESS)
+    listening.say(ENDLESS)
     listening.wait(False, True)
     assert listening.graph.spin(lambda: list(speakers()), LONG_S)
     for number in speakers():
@@ -118,7 +122,7 @@ def test_a_speaker_that_dies_ends_the_speaking(start_graph: Start) -> None:
 @pytest.mark.usefixtures("loudspeaker")
 def test_speaking_is_told_again_and_ends_with_the_node(start_graph: Start) -> None:
     listening = Listening(start_graph)
-    listening.node._voice.say(ENDLESS)
+    listening.say(ENDLESS)
     again = [False, True, True]
     assert listening.graph.spin(
         lambda: [message.data for message in listening.heard][:3] == again, LONG_S
@@ -133,11 +137,10 @@ def test_speaking_is_told_again_and_ends_with_the_node(start_graph: Start) -> No
 @pytest.mark.usefixtures("loudspeaker")
 def test_of_several_answers_that_wait_the_newest_is_said(start_graph: Start) -> None:
     listening = Listening(start_graph)
-    voice = listening.node._voice
-    voice.say(ENDLESS)
+    listening.say(ENDLESS)
     listening.wait(False, True)
     for number in range(5):
-        voice.say(f"<speak>{number}</speak>")
+        listening.say(f"<speak>{number}</speak>")
     assert listening.graph.spin(lambda: list(speakers()), LONG_S)
     for number in speakers():
         os.kill(number, signal.SIGKILL)
@@ -173,9 +176,7 @@ def test_where_espeak_is_missing_it_is_said_and_answers_still_come(
     monkeypatch.setenv("PATH", str(tmp_path))
     listening = Listening(start_graph)
     replies = listening.graph.collect(std.String, "dialog_text")
-    assert listening.graph.spin(
-        lambda: listening.node._outputs[1].get_subscription_count(), LONG_S
-    )
+    assert listening.graph.spin(lambda: ros.listeners(listening.node, "dialog_text"), LONG_S)
     listening.words.publish(std.String(data="I had a long day at work."))
     assert listening.graph.spin(lambda: replies, LONG_S)
     assert listening.graph.spin(lambda: listening.graph.said("is not installed"), LONG_S)

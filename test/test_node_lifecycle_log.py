@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
+ManagedNode = pytest.importorskip("avemo_ros.nodes.shell").ManagedNode
+start_graph = ros.start_graph
 pytestmark = pytest.mark.ros
 
 
-def test_an_input_that_does_not_come_is_said_once_and_once_when_it_comes():
-    from diagnostic_msgs.msg import DiagnosticStatus
+class Deaf(ManagedNode):
+    """A node that reports what the test says."""
 
-    from avemo_ros.nodes.shell import ManagedNode
+    def __init__(self) -> None:
+        super().__init__("deaf")
+        self.entry: Any = None
 
-    said: list[str] = []
+    def report(self) -> list[Any]:
+        return [self.entry]
 
-    class Logger:
-        def warning(self, text: str) -> None:
-            said.append(f"warning {text}")
 
-        def info(self, text: str) -> None:
-            said.append(f"info {text}")
-
-    class Node:
-        _say_silence = ManagedNode._say_silence
-
-        def __init__(self) -> None:
-            self._silent: dict[str, int] = {}
-
-        def get_logger(self) -> Logger:
-            return Logger()
-
-    node = Node()
-    stale = DiagnosticStatus(
-        name="images", level=DiagnosticStatus.STALE, message="no images on /image_raw"
-    )
-    good = DiagnosticStatus(name="images", level=DiagnosticStatus.OK, message="images come")
+def test_an_input_that_does_not_come_is_said_once_and_once_when_it_comes(
+    start_graph: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = ros.DiagnosticStatus
+    stale = kind(name="images", level=kind.STALE, message="no images on /image_raw")
+    good = kind(name="images", level=kind.OK, message="images come")
+    graph = start_graph()
+    reports = timers_of(monkeypatch)
+    node = graph.add(Deaf)
+    (report,) = reports
     for entry in [stale, stale, good, *[stale] * 9, good, good]:
-        node._say_silence([entry])
-    assert said == ["warning no images on /image_raw", "info images come"]
+        node.entry = entry
+        report()
+    assert graph.spin(lambda: graph.said("images come"))
+    said = [line.rsplit("]: ", 1)[-1] for line in graph.said("images")]
+    assert said == ["no images on /image_raw", "images come"]
+
+
+def timers_of(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """What the timers of nodes made from now on would call: they do not ring."""
+    calls: list[Callable[[], None]] = []
+    make = ManagedNode.create_timer
+
+    def create(node: Any, period_s: float, call: Callable[[], None], **more: Any) -> Any:
+        calls.append(call)
+        return make(node, 3600.0, call, **more)
+
+    monkeypatch.setattr(ManagedNode, "create_timer", create)
+    return calls

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from avemo_ros.engine.emotion import EmotionStage
 from avemo_ros.vision.face import FrameTracks
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
@@ -19,7 +20,8 @@ def test_settings_are_used_however_much_input_waits(
     start_graph: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = start_graph(*ros.QUICK)
-    node = graph.add(ros.EmotionStack)
+    graph.add(ros.FaceTracker)
+    node = graph.add(ros.Emotion)
     feed = ros.Feed(graph)
     feed.wait_for_pictures_to_be_heard()
     states = graph.collect(ros.EmotionState, "emotion_state")
@@ -28,24 +30,32 @@ def test_settings_are_used_however_much_input_waits(
               until=lambda: states and states[-1].status == kind.NO_VOICE)  # fmt: skip
     assert graph.spin(lambda: any(state.status == kind.NO_VOICE for state in states))
 
-    stage = node._states
     busy, go_on = threading.Event(), threading.Event()
 
-    def slow(tracks: FrameTracks, arrival_ns: int, newest_ns: int) -> list[Any]:
+    def slow(stage: EmotionStage, *_: Any, **more: Any) -> list[Any]:
         busy.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         return []
 
-    monkeypatch.setattr(stage._emotion, "push_tracks", slow)
-    try:
-        stage.push_tracks(FrameTracks(graph.now_ns(), 640, 480, ()), "camera", 0)
-        assert graph.spin(busy.is_set)
-        assert graph.set(node, "emotion.min_confidence", 1.0).successful
-        for _ in range(400):
-            stage.push_tracks(FrameTracks(graph.now_ns(), 640, 480, ()), "camera", 0)
-        assert stage._worker.dropped >= 200
-    finally:
-        go_on.set()
+    out = graph.probe.create_publisher(ros.FaceTrackArray, "face_tracks", 50)
+    assert graph.spin(out.get_subscription_count)
+
+    def publish() -> None:
+        tracks = FrameTracks(graph.now_ns(), 640, 480, ())
+        out.publish(ros.convert.tracks_message(tracks, "camera"))
+        graph.spin_for(0.002)
+
+    def dropped() -> int:
+        return int(graph.figure("emotion: states", "dropped"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EmotionStage, "push_tracks", slow)
+        try:
+            assert graph.spin(lambda: publish() or busy.is_set())
+            assert graph.set(node, "emotion.min_confidence", 1.0).successful
+            assert graph.spin(lambda: publish() or dropped() > 0, 60.0)
+        finally:
+            go_on.set()
     del states[:]
     for _ in range(3):
         feed.play(4.0, start_ns=graph.now_ns(), speed=1.0,

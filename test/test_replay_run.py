@@ -360,7 +360,8 @@ def test_a_process_that_gets_nothing_to_read_ends_by_itself():
     (child,) = [
         one for one in multiprocessing.active_children() if one.name == "avemo-features"
     ]
-    helper._connection.close()  # as if this process had died
+    # As if this process had died.
+    helper._connection.close()  # noqa: SLF001
     child.join(30)
     assert child.exitcode == 0
     helper.close()

@@ -227,7 +227,9 @@ def test_a_window_beyond_the_ends_is_filled_with_silence() -> None:
     assert float(cut[1].max()) == -100
 
 
-def test_a_row_with_face_and_voice_shows_frames_of_the_time_that_is_heard() -> None:
+def test_a_row_with_face_and_voice_shows_frames_of_the_time_that_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clip = both(faces(40, 10), voice(400))
     corpus = Corpus((item("afew", "sad"),), (clip,))
     bank = FaceBank(corpus.features, 48)
@@ -239,12 +241,12 @@ def test_a_row_with_face_and_voice_shows_frames_of_the_time_that_is_heard() -> N
     made = sampler(corpus, settings, "av")
     spans = []
 
-    def remember(items: Any, frames: Any) -> Any:
+    def remember(bank: FaceBank, items: Any, frames: Any) -> Any:
         spans.append(np.ptp(frames, axis=1).max())
-        return pick(items, frames)
+        return pick(bank, items, frames)
 
-    pick = made._faces.pick
-    made._faces.pick = remember  # type: ignore[method-assign]
+    pick = FaceBank.pick
+    monkeypatch.setattr(FaceBank, "pick", remember)
     lessons(made)
     assert max(spans) <= 10
 
@@ -257,12 +259,16 @@ def test_face_and_voice_of_a_clip_can_be_shifted_against_each_other() -> None:
     for shift, lot in ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0)):
         made = sampler(corpus, config({"afew": 1}, data=data, augment={"shift_s": shift}), "av")
         lots[0, 1] = lot
-        numbers = made._pick_frames(np.array([0]), [100], 100, lots)
+        # The lots are given: they are not drawn.
+        pick = made._pick_frames  # noqa: SLF001
+        numbers = pick(np.array([0]), [100], 100, lots)
         firsts.append(int(numbers[0, 0]))
     assert firsts == [10, 5, 15], "ten faces a second, the window begins at 1 s"
 
 
-def test_pairs_share_a_label_and_say_whose_classes_are_known_to_both() -> None:
+def test_pairs_share_a_label_and_say_whose_classes_are_known_to_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     items = [item("fer2013", name, n) for n, name in enumerate(EMOTIONS)]
     items += [item("nemo", "sad", 1), item("nemo", "happy", 2), item("ravdess", "calm", 3)]
     features = [faces(1, 30 * n) for n in range(7)] + [voice(150)] * 3
@@ -272,13 +278,13 @@ def test_pairs_share_a_label_and_say_whose_classes_are_known_to_both() -> None:
     made = sampler(Corpus(tuple(items), tuple(features)), settings, "av")
     assert made.paired
     seen = []
-    shown = made._shown_faces
+    pick = FaceBank.pick
 
-    def remember(rows: Any, *more: Any) -> Any:
+    def remember(bank: FaceBank, rows: Any, frames: Any) -> Any:
         seen.extend(rows.tolist())
-        return shown(rows, *more)
+        return pick(bank, rows, frames)
 
-    made._shown_faces = remember  # type: ignore[method-assign]
+    monkeypatch.setattr(FaceBank, "pick", remember)
     for lesson in lessons(made):
         assert lesson.batch.faces.shape[1] == 3, "a picture in several views"
         assert bool(lesson.batch.speech_there.all())
