@@ -19,7 +19,9 @@ build:  ## install the package into the workspace again (edits of .py files need
 PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n 3 --dist worksteal
 
 test:  ## all tests (ARGS="-k face -x" goes to pytest)
-	@$(IN_ENV) $(PYTEST) $(ARGS)
+	@$(IN_ENV) { $(PYTEST) --cov --cov-report= $(ARGS); status=$$?; \
+	  echo "coverage of avemo_ros by the tests' own processes: $$(coverage report --format=total) %"; \
+	  exit $$status; }
 
 test-fast:  ## the engine, its parts, and one node: two minutes
 	@$(IN_ENV) $(PYTEST) -m "not slow" $(ARGS) test/test_engine.py test/test_timing.py \

@@ -91,16 +91,18 @@ def test_the_cuts_between_blocks_leave_no_trace(voice, rate: int) -> None:
     signs = np.where(np.arange(len(voice)) < 20000, 1.0, -1.0)
     sound = np.stack([voice, voice * signs], axis=1).astype(np.float32)
     expected = Mixer(rate, 2).push(sound)
-    for size in (1, 160, 317, 882, 5000):
+    # Sample by sample only for a third of a second: that is a push each.
+    for size, until in ((1, 5000), (160, None), (317, None), (882, None), (5000, None)):
         mixer = Mixer(rate, 2)
+        some = sound[:until]
         reused = np.empty((size, 2), np.float32)
         parts = []
-        for at in range(0, len(sound), size):
-            part = sound[at : at + size]
+        for at in range(0, len(some), size):
+            part = some[at : at + size]
             # A driver may use one buffer again and again.
             reused[: len(part)] = part
             parts.append(mixer.push(reused[: len(part)]).copy())
-        np.testing.assert_array_equal(np.concatenate(parts), expected)
+        np.testing.assert_array_equal(np.concatenate(parts), expected[:until])
 
 
 def test_silence_decides_nothing() -> None:

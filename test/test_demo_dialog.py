@@ -14,6 +14,7 @@ from made_clips import cut
 from test_demo import SAMPLE, Demo, demos, gone
 
 __all__ = ["demos"]
+pytestmark = pytest.mark.timeout(400)
 SCRIPT = 4
 """Turns of the scripted conversation."""
 

@@ -508,7 +508,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
 
 
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     print_blob=True,
     database=None,
@@ -531,7 +531,7 @@ def test_whatever_comes_nothing_raises_and_good_input_is_answered(events: Schedu
     assert {len(step.estimates) for step in last} == {1}
 
 
-@settings(max_examples=40, deadline=None, print_blob=True, database=None)
+@settings(max_examples=20, deadline=None, print_blob=True, database=None)
 @given(
     at=st.floats(1.0, 6.0),
     lasts=st.floats(0.02, 3.0),

@@ -8,17 +8,20 @@ def pooling(seed: int = 0, **kwargs: float) -> FactorizedBilinearPooling:
     return FactorizedBilinearPooling(5, 7, outputs=6, factors=3, **kwargs).eval()
 
 
-def test_pooling_is_the_sum_over_factors_of_products_of_vectors_with_an_appended_one() -> None:
+def test_it_is_the_bilinear_form_whose_matrix_has_the_rank_of_its_factors() -> None:
+    """PyTorch's own bilinear layer, with the whole matrix, says the same."""
     fbp = pooling()
     speech, face = torch.randn(2, 5), torch.randn(2, 7)
-    u = torch.cat((fbp.speech.weight, fbp.speech.bias[:, None]), 1)
-    v = torch.cat((fbp.face.weight, fbp.face.bias[:, None]), 1)
+    u = torch.cat((fbp.speech.weight, fbp.speech.bias[:, None]), 1).view(6, 3, 6)
+    v = torch.cat((fbp.face.weight, fbp.face.bias[:, None]), 1).view(6, 3, 8)
+    whole = torch.nn.Bilinear(6, 8, 6, bias=False)
+    with torch.no_grad():
+        whole.weight.copy_(u.mT @ v)
     one = torch.ones(2, 1)
-    products = (torch.cat((speech, one), 1) @ u.T) * (torch.cat((face, one), 1) @ v.T)
-    pooled = torch.stack([products[:, 3 * i : 3 * i + 3].sum(1) for i in range(6)], 1)
-    rooted = signed_root(pooled)
-    expected = fbp.scale * rooted / rooted.norm(dim=1, keepdim=True)
+    pooled = whole(torch.cat((speech, one), 1), torch.cat((face, one), 1))
+    expected = fbp.scale * torch.nn.functional.normalize(signed_root(pooled))
     assert torch.allclose(fbp(speech, face), expected, atol=1e-6)
+    assert int(torch.linalg.matrix_rank(whole.weight[0])) == 3
 
 
 def test_a_missing_modality_does_not_wipe_out_the_other() -> None:

@@ -141,7 +141,7 @@ def test_player_and_stack_as_processes_end_cleanly_on_a_signal(
             time.sleep(0.1)
             # Launch and a terminal both send one: the second must not disturb the first.
             process.send_signal(number)
-        ends = [process.communicate(timeout=15) for process in processes]
+        ends = [process.communicate(timeout=60) for process in processes]
     finally:
         for process in processes:
             process.kill()

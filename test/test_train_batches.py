@@ -281,7 +281,7 @@ def test_pairs_share_a_label_and_say_whose_classes_are_known_to_both(
     pick = FaceBank.pick
 
     def remember(bank: FaceBank, rows: Any, frames: Any) -> Any:
-        seen.extend(rows.tolist())
+        seen.extend(rows)
         return pick(bank, rows, frames)
 
     monkeypatch.setattr(FaceBank, "pick", remember)

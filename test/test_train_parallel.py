@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,16 @@ from avemo_ros.train.parallel import Processes, pick_device
 HERE = Path(__file__).parent
 
 
-def torchrun(*command: object) -> subprocess.CompletedProcess[str]:
+def environment() -> dict[str, str]:
     paths = os.pathsep.join([str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+
+
+def torchrun(*command: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         + [str(part) for part in command],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=100,
@@ -28,9 +33,32 @@ def torchrun(*command: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+def two_workers(*command: object) -> None:
+    """Two processes as torchrun starts them, without the launcher."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    words = [sys.executable, *map(str, command)]
+    started = [
+        subprocess.Popen(
+            words,
+            env={**environment(), **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    try:
+        ends = [one.communicate(timeout=100) for one in started]
+    finally:
+        for one in started:
+            one.kill()
+    assert [one.returncode for one in started] == [0, 0], ends
+
+
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
-    done = torchrun(HERE / "training_worker.py", tmp_path)
-    assert done.returncode == 0, done.stderr
+    two_workers(HERE / "training_worker.py", tmp_path)
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
     alone = train(tmp_path / "alone", Processes(torch.device("cpu")))
     assert first == second, "the same weights, losses and figures in both"
