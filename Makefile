@@ -15,16 +15,16 @@ build:  ## install the package into the workspace again (edits of .py files need
 	@tools/setup.sh --build
 
 # Compiled Python is kept, for every worker and every process that a test starts loads it again.
-# Three workers keep two cores busy: tests of nodes wait as long as they compute.
-PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n 3 --dist worksteal
+# More workers than the two cores that CI has: tests of nodes wait as long as they compute.
+PYTEST := PYTHONDONTWRITEBYTECODE= pytest --dist worksteal
 
 test:  ## all tests (ARGS="-k face -x" goes to pytest)
-	@$(IN_ENV) { $(PYTEST) --cov --cov-report= $(ARGS); status=$$?; \
+	@$(IN_ENV) { $(PYTEST) -n 4 --cov --cov-report= $(ARGS); status=$$?; \
 	  echo "coverage of avemo_ros by the tests' own processes: $$(coverage report --format=total) %"; \
 	  exit $$status; }
 
 test-fast:  ## the engine, its parts, and one node: two minutes
-	@$(IN_ENV) $(PYTEST) -m "not slow" $(ARGS) test/test_engine.py test/test_timing.py \
+	@$(IN_ENV) $(PYTEST) -n 3 -m "not slow" $(ARGS) test/test_engine.py test/test_timing.py \
 	  test/test_doors.py test/test_pipeline.py test/test_node_stack.py test/test_audio_*.py \
 	  test/test_config*.py test/test_sink_*.py test/test_state_*.py test/test_vision_*.py
 

@@ -177,7 +177,7 @@ def test_the_clips_of_an_actor_keep_their_figures(
     table = tmp_path / "clips.csv"
     table.write_text("\n".join(["file,label,subject", *rows]) + "\n")
     bags = tmp_path / "bags"
-    words = ["--csv", str(table), "--out", str(bags), "--size", "640x480", "--jpeg"]
+    words = ["--csv", str(table), "--out", str(bags), "--size", "640x480", "--features"]
     assert main(["bag", "from-clips", *words]) == 0
     made = sorted(path for path in bags.iterdir() if path.is_dir())
     assert len(made) == len(clips) == 7
