@@ -336,6 +336,14 @@ class Feed:
             ahead = began + item.stamp_ns / NS_PER_S / speed - time.monotonic()
             self.graph.spin_for(max(0.0, ahead))
 
+    def play_until(self, found: Callable[[], object], seconds: float, **more: Any) -> bool:
+        """Play, as `play` does, until something is so; again where a busy machine lost it."""
+        for _ in range(5):
+            self.play(seconds, until=found, **more)
+            if self.graph.spin(found, 3.0):
+                return True
+        return False
+
     def send_sound(self, block: AudioBlock, stamp_ns: int) -> None:
         message = AudioDataStamped(header=convert.header(stamp_ns, "microphone"))
         message.audio.data = _sixteen_bit(block.samples)

@@ -64,9 +64,8 @@ def test_a_node_that_is_activated_again_works_as_before(start_graph: Start) -> N
     for _ in range(2):
         feed.wait_for_pictures_to_be_heard()
         del states[:]
-        feed.play(2.0)
-        assert graph.spin(
-            lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states)
+        assert feed.play_until(
+            lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states), 2.0
         )
         assert change(graph, node, ros.Transition.TRANSITION_DEACTIVATE)
         graph.spin_for(0.3)

@@ -26,9 +26,9 @@ def test_settings_are_used_however_much_input_waits(
     feed.wait_for_pictures_to_be_heard()
     states = graph.collect(ros.EmotionState, "emotion_state")
     kind = ros.EmotionState
-    feed.play(4.0, start_ns=graph.now_ns(), speed=1.0,
-              until=lambda: states and states[-1].status == kind.NO_VOICE)  # fmt: skip
-    assert graph.spin(lambda: any(state.status == kind.NO_VOICE for state in states))
+    assert feed.play_until(
+        lambda: any(state.status == kind.NO_VOICE for state in states), 4.0, speed=1.0
+    )
 
     busy, go_on = threading.Event(), threading.Event()
 
@@ -57,9 +57,6 @@ def test_settings_are_used_however_much_input_waits(
         finally:
             go_on.set()
     del states[:]
-    for _ in range(3):
-        feed.play(4.0, start_ns=graph.now_ns(), speed=1.0,
-                  until=lambda: states and states[-1].status == kind.UNCERTAIN)  # fmt: skip
-        if graph.spin(lambda: any(state.status == kind.UNCERTAIN for state in states), 1.0):
-            break
-    assert any(state.status == kind.UNCERTAIN for state in states)
+    assert feed.play_until(
+        lambda: any(state.status == kind.UNCERTAIN for state in states), 4.0, speed=1.0
+    )

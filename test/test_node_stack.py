@@ -33,9 +33,10 @@ def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
     arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
     states = graph.collect(ros.EmotionState, "emotion_state")
     start = graph.now_ns()
-    feed.play(4.0, voice=True, start_ns=start, speed=1.0)
     kind = ros.EmotionState
-    assert graph.spin(lambda: any(state.status == kind.OK for state in states))
+    assert feed.play_until(
+        lambda: any(state.status == kind.OK for state in states), 4.0, voice=True, speed=1.0
+    )
 
     said = [state.status for state in states]
     assert said.index(kind.WARMING_UP) < said.index(kind.NO_VOICE) < said.index(kind.OK)
@@ -55,7 +56,7 @@ def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
     assert both.latency > 0.0
     assert ros.to_ns(both.window_start) >= start - 10**8
     assert ros.to_ns(both.window_start) < ros.to_ns(both.header.stamp)
-    assert {array.states[0].face_id for array in arrays if array.states} == {both.face_id}
+    assert both.face_id in {array.states[0].face_id for array in arrays if array.states}
 
 
 def test_states_are_stamped_with_the_images_that_they_rest_on(start_graph: Start) -> None:
@@ -81,9 +82,10 @@ def test_nobody_hears_of_pictures_and_sound_but_of_tracks_and_spectrogram(
     graph, node, feed = running(start_graph)
     tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
     chunks = graph.collect(ros.SpectrogramChunk, "spectrogram")
-    feed.play(2.0, voice=True)
-    assert graph.spin(lambda: tracks and tracks[-1].faces and len(chunks) > 10)
-    face = tracks[-1].faces[0]
+    assert feed.play_until(
+        lambda: any(one.faces for one in tracks) and len(chunks) > 10, 2.0, voice=True
+    )
+    face = next(one for one in tracks if one.faces).faces[0]
     assert len(face.landmarks) == 1404
     assert len(face.crop) == face.crop_side**2
     assert len(chunks[0].power_db) == chunks[0].bins * len(chunks[0].speech)
@@ -110,11 +112,7 @@ def test_the_overlay_is_drawn_only_while_somebody_subscribes(start_graph: Start)
     assert not [item for item in drawn_stages(graph) if item]
     shown = graph.collect(ros.Image, "emotion_overlay")
     # The first ones may come before the node knows that somebody looks.
-    for _ in range(5):
-        feed.play(1.5, until=lambda: len(shown) >= 3)
-        if graph.spin(lambda: len(shown) >= 3, 1.0):
-            break
-    assert len(shown) >= 3
+    assert feed.play_until(lambda: len(shown) >= 3, 1.5)
     assert (shown[-1].encoding, shown[-1].width, shown[-1].height) == ("bgr8", 640, 480)
     plain = bytes(feed.picture().data)
     assert bytes(shown[-1].data) != plain
@@ -137,9 +135,8 @@ def test_a_late_subscriber_gets_the_last_state(start_graph: Start) -> None:
 def test_input_that_stops_is_stale_and_says_so(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
     states = graph.collect(ros.EmotionState, "emotion_state")
-    feed.play(2.0)
     kind = ros.EmotionState
-    assert graph.spin(lambda: any(state.status == kind.NO_VOICE for state in states))
+    assert feed.play_until(lambda: any(state.status == kind.NO_VOICE for state in states), 2.0)
     assert graph.spin(lambda: states[-1].status == kind.STALE_INPUT)
     assert states[-1].label == "unknown"
     assert not states[-1].probabilities
@@ -192,13 +189,11 @@ def test_pictures_beyond_the_rate_are_counted_and_not_as_dropped(start_graph: St
 def test_settings_of_the_estimates_change_while_running(start_graph: Start) -> None:
     graph, node, feed = running(start_graph)
     states = graph.collect(ros.EmotionState, "emotion_state")
-    feed.play(1.5)
-    assert graph.spin(lambda: any(state.probabilities for state in states))
+    assert feed.play_until(lambda: any(state.probabilities for state in states), 1.5)
     assert graph.set(node, "emotion.min_confidence", 1.0).successful
     del states[:]
-    feed.play(1.5)
     kind = ros.EmotionState
-    assert graph.spin(lambda: any(state.status == kind.UNCERTAIN for state in states))
+    assert feed.play_until(lambda: any(state.status == kind.UNCERTAIN for state in states), 1.5)
     since = [state.status for state in states].index(kind.UNCERTAIN)
     assert all(state.label == "unknown" for state in states[since:])
 
@@ -213,9 +208,10 @@ def test_the_nodes_one_by_one_do_what_the_stack_does(start_graph: Start) -> None
     states = graph.collect(ros.EmotionState, "emotion_state")
     shown = graph.collect(ros.Image, "emotion_overlay")
     graph.spin_for(1.2)  # until the tracker has seen that the overlay is wanted
-    feed.play(4.0, voice=True, speed=1.0)
     kind = ros.EmotionState
-    assert graph.spin(lambda: any(state.status == kind.OK for state in states))
+    assert feed.play_until(
+        lambda: any(state.status == kind.OK for state in states), 4.0, voice=True, speed=1.0
+    )
     assert graph.spin(lambda: shown)
     assert {name.split(":")[0] for name in graph.health} >= {
         "emotion", "speech_buffer", "face_tracker",
