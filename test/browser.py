@@ -28,12 +28,13 @@ class Shown(NamedTuple):
     """Addresses it was made to ask for."""
 
 
-def show(page: Path, folder: Path) -> Shown:
+def show(page: Path, folder: Path, place: str = "") -> Shown:
     """Open a page from disk in a browser that reaches no network; skips where there is none.
 
     Args:
         page: the file.
         folder: for the browser's own files.
+        place: on the page, to begin at.
     """
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
@@ -49,12 +50,15 @@ def show(page: Path, folder: Path) -> Shown:
             "--disable-component-update",
             "--disable-sync",
             "--no-first-run",
+            # As high as the page, and with time for what is drawn after it has loaded.
+            "--window-size=1200,6000",
+            "--virtual-time-budget=10000",
             f"--user-data-dir={folder / 'profile'}",
             "--host-resolver-rules=MAP * ~NOTFOUND",
             "--enable-logging=stderr",
             f"--log-net-log={log}",
             "--dump-dom",
-            f"file://{page.resolve()}",
+            f"file://{page.resolve()}{'#' if place else ''}{place}",
         ],
         capture_output=True,
         text=True,

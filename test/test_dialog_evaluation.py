@@ -16,7 +16,6 @@ from avemo_ros.dialog.chat_client import Endpoint
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.evaluation import Setup, converse, evaluate
-from avemo_ros.dialog.evaluation_report import render
 from avemo_ros.dialog.judging import names_emotion, strategy_for
 from avemo_ros.dialog.made_hops import START_NS, made_hops
 from avemo_ros.dialog.reactions import (
@@ -32,6 +31,7 @@ from avemo_ros.dialog.scenario import Feeling, Line, Scenario, read_scenario, re
 from avemo_ros.dialog.situation import Band, Situation, Trend
 from avemo_ros.dialog.strategy import StrategyTable
 from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.report.dialog_pages import render_dialog_evaluation
 from avemo_ros.sink.jsonl import JsonLines
 
 
@@ -366,6 +366,6 @@ def test_the_packages_table_and_scenarios_keep_the_limits(
     assert result["claims_below_limit"] == {"answers": 0, "share": 0.0}
     assert result["strategy_accuracy"] > result["strategy_accuracy_without_cues"] + 0.2
     assert result["strategy_accuracy"] >= 0.8
-    page = render({"version": "1", "back_end": "offline", **result}, talks)
+    page = render_dialog_evaluation({"version": "1", "back_end": "offline", **result}, talks)
     for one in scenarios:
         assert one.title in page

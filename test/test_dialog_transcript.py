@@ -12,7 +12,9 @@ import pytest
 from browser import show
 
 from avemo_ros.dialog.terminal import TurnTable, terminal_table, wrapped
-from avemo_ros.dialog.transcript import Turn, render, write_transcript
+from avemo_ros.dialog.transcript import Turn
+from avemo_ros.report.dialog_pages import render_transcript as render
+from avemo_ros.report.dialog_pages import write_transcript
 from avemo_ros.sink.atomic import OutputError
 
 SAD = Turn(

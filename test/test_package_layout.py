@@ -38,11 +38,14 @@ FROM_PYPI = {
     "zstandard": "zstandard",
 }
 FOR_TRAINING = {
+    "jinja2": "Jinja2",
+    "markupsafe": "MarkupSafe",
     "matplotlib": "matplotlib",
     "onnx": "onnx",
     "onnxscript": "onnxscript",
     "opensmile": "opensmile",
     "optuna": "optuna",
+    "plotly": "plotly",
     "sklearn": "scikit-learn",
     "tensorboard": "tensorboard",
 }

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from made_evaluations import outcome, seg, session
+from report_page import without_library
 
 from avemo_ros.cli.bag_compare import summary
 from avemo_ros.replay.compare import compare
-from avemo_ros.replay.compare_page import render
 from avemo_ros.replay.compare_paired import paired
+from avemo_ros.report.compare_page import render
 
 
 def row(at: int, right: tuple[bool, bool], truth: str = "happy", **more: str) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def test_page_and_summary_tell_the_interval() -> None:
     found = compare(["a", "b"], [before, after])
     assert found["runs"][0]["paired"] is None
     assert found["runs"][1]["paired"]["over"] == "persons"
-    text = render(found, [before, after])
+    text = without_library(render(found, [before, after]))
     assert "over 6 persons in 1000 rounds" in text
     assert "-25.0 points (-58.3 to +0.0)" in text
     assert "accuracy of the same segments -25.0 points (-58.3 to +0.0, over 6 persons)" in (

@@ -482,15 +482,24 @@ class Demo:
 
     def _finish(self) -> None:
         """Write everything that there is; after an error too."""
-        from avemo_ros.sink.page import write_page
-
         if self._table is not None:
             self._table.close()
         if self._recorder is not None:
             self._recorder.finish()
         self._stack.close()
         if self._timeline is not None:
-            write_page(self._page, self._timeline)
+            from avemo_ros.cli.outputs import check_report
+            from avemo_ros.sink.atomic import OutputError
+
+            try:
+                check_report(self._page)
+            except OutputError as error:
+                # The demo runs on a robot, too, which makes no reports.
+                print(f"demo: {error}", file=sys.stderr)
+                return
+            from avemo_ros.report.timeline_page import write_timeline
+
+            write_timeline(self._page, self._timeline)
 
     def _conclude(self, nodes: Sequence[Node]) -> int:
         """Say what came out."""
@@ -517,7 +526,9 @@ class Demo:
         expected = int(timeline.duration_s / timeline.hop_s)
         if timeline.hops < 0.95 * expected:
             print(f"  {expected - timeline.hops} states are missing: this machine is too busy")
-        results = [("states", self._jsonl), ("timeline", self._page)]
+        results = [("states", self._jsonl)]
+        if self._page.exists():
+            results.append(("timeline", self._page))
         if self._recorder is not None:
             if self._recorder.error is not None:
                 print(f"demo: {self._recorder.error}", file=sys.stderr)

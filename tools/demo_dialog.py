@@ -365,9 +365,18 @@ class Demo:
 
     def _finish(self) -> None:
         """Write what there is; after an error too."""
-        from avemo_ros.dialog.transcript import write_transcript
-
         if self._turns:
+            from avemo_ros.cli.outputs import check_report
+            from avemo_ros.sink.atomic import OutputError
+
+            try:
+                check_report(self._page)
+            except OutputError as error:
+                # The demo runs on a robot, too, which makes no reports.
+                print(f"demo: {error}", file=sys.stderr)
+                return
+            from avemo_ros.report.dialog_pages import write_transcript
+
             title = f"A conversation while {self._clip.title} played"
             write_transcript(self._page, self._turns, title)
 
@@ -381,7 +390,8 @@ class Demo:
         if not self._turns:
             print("demo: nothing was said")
         else:
-            print(f"  transcript {self._page}")
+            if self._page.exists():
+                print(f"  transcript {self._page}")
             print("It holds what a person said: delete it when done.")
         # Who types ends the demo as they like.
         return INTERRUPTED if self._interrupted and not self._words.loops else DONE

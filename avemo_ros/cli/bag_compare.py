@@ -9,10 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
+from avemo_ros.cli.outputs import (
+    add_force,
+    add_report,
+    check_outputs,
+    check_report,
+    write_json,
+)
 from avemo_ros.errors import ConfigError
 from avemo_ros.replay.compare import compare, read_result
-from avemo_ros.replay.compare_page import write_comparison
 from avemo_ros.replay.figures import FIGURES, in_words
 from avemo_ros.replay.words import counted
 
@@ -45,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """
     outputs = [args.report, args.json]
     check_outputs(outputs, force=args.force)
+    check_report(args.report)
     if len(args.results) < _FEWEST:
         raise ConfigError("number of results", len(args.results), "two or more")
     results = [read_result(path) for path in args.results]
@@ -52,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_json(args.json, found)
     if args.report is not None:
+        from avemo_ros.report.compare_page import write_comparison
+
         write_comparison(args.report, found, results)
     if not args.quiet:
         print("\n".join(summary(found)))

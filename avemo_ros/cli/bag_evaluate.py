@@ -15,7 +15,13 @@ from typing import Final
 from avemo_ros.cli.bag_bar import Bar
 from avemo_ros.cli.bag_summary import summary
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
+from avemo_ros.cli.outputs import (
+    add_force,
+    add_report,
+    check_outputs,
+    check_report,
+    write_json,
+)
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.replay.evaluation import NothingScoredError, evaluate
@@ -147,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
     """
     outputs = [args.json, args.report, args.junit, args.timings]
     check_outputs(outputs, force=args.force)
+    check_report(args.report)
     if args.thumbnails and args.report is None:
         raise ConfigError("--thumbnails", True, "with --report OUT.html")
     if args.rounds < _LEAST_ROUNDS:
@@ -257,7 +264,7 @@ def _write(args: argparse.Namespace, outcome: Outcome) -> bool:
         write_junit(args.junit, outcome.result)
     if args.report is None:
         return False
-    from avemo_ros.replay.report import write_report
+    from avemo_ros.report.replay_page import write_report
 
     return write_report(args.report, outcome, thumbnails=args.thumbnails)
 

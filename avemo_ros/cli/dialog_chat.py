@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from avemo_ros.cli.dialog_settings import add_dialog_options, read_setup
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.dialog.agent import Agent
 from avemo_ros.dialog.evaluation import turn_of
@@ -18,7 +18,7 @@ from avemo_ros.dialog.made_hops import START_NS, made_hops
 from avemo_ros.dialog.recorded_hops import recorded_hops
 from avemo_ros.dialog.scenario import Feeling, Scenario
 from avemo_ros.dialog.terminal import TurnTable, wrapped
-from avemo_ros.dialog.transcript import Turn, write_transcript
+from avemo_ros.dialog.transcript import Turn
 from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.state.estimate import Hop
@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0.1 <= args.every <= 600.0:
         raise ConfigError("--every", args.every, "0.1 to 600")
     check_outputs([args.report], force=args.force)
+    check_report(args.report)
     setup = read_setup(args)
     senses: _Senses = _Made(args.emotion) if args.states is None else _Recorded(args.states)
     agent = setup.agent(use_emotion=not args.no_emotion)
@@ -92,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         _talk(agent, senses, args.every, table, turns)
     finally:
         if args.report is not None:
+            from avemo_ros.report.dialog_pages import write_transcript
+
             title = "Conversation" if args.states is None else args.states.name
             write_transcript(args.report, turns, title, simulated=args.states is None)
             print(f"avemo: wrote {args.report}", file=sys.stderr)

@@ -10,9 +10,14 @@ from typing import Any, Final
 
 from avemo_ros import __version__
 from avemo_ros.cli.dialog_settings import add_dialog_options, read_setup
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
+from avemo_ros.cli.outputs import (
+    add_force,
+    add_report,
+    check_outputs,
+    check_report,
+    write_json,
+)
 from avemo_ros.dialog.evaluation import evaluate
-from avemo_ros.dialog.evaluation_report import write_evaluation
 from avemo_ros.dialog.scenario import read_scenarios
 from avemo_ros.dialog.strategy import default_path
 from avemo_ros.errors import ConfigError
@@ -72,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0.0 <= args.hours <= 1000.0:
         raise ConfigError("--hours", args.hours, "0 to 1000")
     check_outputs([args.json, args.report], force=args.force)
+    check_report(args.report)
     setup = read_setup(args)
     folder = default_path().parent / "scenarios"
     scenarios = read_scenarios(args.scenarios or [folder])
@@ -90,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     }
     write_json(args.json, result)
     if args.report is not None:
-        write_evaluation(args.report, result, conversations)
+        from avemo_ros.report.dialog_pages import write_dialog_evaluation
+
+        write_dialog_evaluation(args.report, result, conversations)
     if not args.quiet:
         print(summary(result))
         for path in filter(None, (args.json, args.report)):

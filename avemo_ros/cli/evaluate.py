@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.cli.evaluate_summary import summary
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs, write_json
+from avemo_ros.cli.outputs import (
+    add_force,
+    add_report,
+    check_outputs,
+    check_report,
+    write_json,
+)
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.media import PrepareConfig
 from avemo_ros.data.registry import DATASETS, find_dataset
@@ -186,6 +192,7 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < 0:
             raise ConfigError(f"--{name}", getattr(args, name), "0 or more")
     check_outputs([args.json, args.report, args.predictions], force=args.force)
+    check_report(args.report)
     if args.from_predictions:
         result = _from_tables(args)
     else:
@@ -197,9 +204,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_json(args.json, result)
     if args.report is not None:
-        from avemo_ros.evaluate.report import write_report
+        from avemo_ros.report.evaluation_page import write_evaluation
 
-        write_report(args.report, result)
+        write_evaluation(args.report, result)
     unreadable = result["missing"]["unreadable"]
     if unreadable:
         named = ", ".join(unreadable[:_NAMED]) + (", ..." if len(unreadable) > _NAMED else "")

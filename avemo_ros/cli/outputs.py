@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from avemo_ros.sink.atomic import OutputError, is_stream, replaced
+
+_REPORT_LIBRARIES: Final = ("Jinja2", "plotly")
+"""What makes reports; a robot need not have it."""
 
 
 def add_report(parser: argparse._ActionsContainer, text: str, *former: str) -> None:
@@ -22,6 +26,24 @@ def add_report(parser: argparse._ActionsContainer, text: str, *former: str) -> N
     parser.add_argument("--report", type=Path, metavar="OUT.html", help=text)
     for name in former:
         parser.add_argument(name, action=_Renamed, dest="report", help=argparse.SUPPRESS)
+
+
+def check_report(path: Path | None) -> None:
+    """Refuse a report that cannot be made here, before minutes of work.
+
+    Args:
+        path: of the report; None: not asked for.
+
+    Raises:
+        OutputError: a library that makes it is not installed.
+    """
+    lacking = [name for name in _REPORT_LIBRARIES if find_spec(name.lower()) is None]
+    if path is not None and lacking:
+        verb = "is" if len(lacking) == 1 else "are"
+        raise OutputError(
+            f"cannot write {path}: {' and '.join(lacking)} {verb} not installed; "
+            f"pip install {' '.join(lacking)}, or pip install 'avemo_ros[report]'"
+        )
 
 
 def add_force(parser: argparse._ActionsContainer) -> None:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.item import BagPicture
 from avemo_ros.bag.media import BagMedia
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.bag_file import is_bag
@@ -30,7 +30,6 @@ from avemo_ros.pipeline import Pipeline
 from avemo_ros.sink.atomic import OutputError, is_stream, partial_name
 from avemo_ros.sink.jsonl import JsonLines
 from avemo_ros.sink.overlay import draw, draw_note
-from avemo_ros.sink.page import write_page
 from avemo_ros.sink.timeline import Timeline
 from avemo_ros.sink.video import VideoWriter
 from avemo_ros.source.due import ORIGIN_NS, from_origin
@@ -99,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     lines = None if args.json in (None, "-") else Path(args.json)
     outputs = [lines, args.video, args.report]
     check_outputs(outputs, force=args.force, sources=[args.file])
+    check_report(args.report)
     opened = BagMedia(args.file) if is_bag(args.file) else MediaFile(args.file)
     with opened as media:
         if args.video is not None and not media.has_video:
@@ -172,14 +172,20 @@ class _Run:
                 speed = progress.speed
         except KeyboardInterrupt:
             if self._page_path is not None and not is_stream(self._page_path):
-                write_page(partial_name(self._page_path.resolve()), self._timeline)
+                self._write_page(partial_name(self._page_path.resolve()))
             raise
         finally:
             pipeline.close()
         if self._page_path is not None:
-            write_page(self._page_path, self._timeline)
+            self._write_page(self._page_path)
         self._summarise(speed)
         return DONE if self._timeline.claimed_share > 0 else NOTHING
+
+    def _write_page(self, path: Path) -> None:
+        # A robot need not have what makes reports.
+        from avemo_ros.report.timeline_page import write_timeline
+
+        write_timeline(path, self._timeline)
 
     def _shows_progress(self) -> bool:
         # A bar among lines that scroll by is no help to anyone.

@@ -40,33 +40,3 @@ INKS: Final[dict[str, Ink]] = {
     UNKNOWN: Ink("#b9bec6", "#6b737d"),
 }
 """Ink of each of EMOTIONS and of 'unknown'."""
-
-
-def variables(name: str, colour: str) -> str:
-    """Style-sheet variables `--NAME`, the colour, and `--on-NAME`, for words written on it.
-
-    Args:
-        name: of the emotion.
-        colour: `#rrggbb`.
-    """
-    linear = [(int(colour[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    # Equal contrast with white and with near black lies at about this luminance.
-    words = "#fff" if luminance < 0.2 else "#10151b"
-    return f"--{name}:{colour};--on-{name}:{words};"
-
-
-def sheet(light: str, dark: str, rules: str) -> str:
-    """A style sheet in light and dark that knows the emotions' colours.
-
-    Args:
-        light: variables of the page's own.
-        dark: the same where the reader's system is dark.
-        rules: what uses them.
-    """
-    inks = "".join(variables(name, ink.light) for name, ink in INKS.items())
-    dark_inks = "".join(variables(name, ink.dark) for name, ink in INKS.items())
-    return (
-        f":root{{color-scheme:light dark;{inks}{light}}}"
-        f"@media(prefers-color-scheme:dark){{:root{{{dark_inks}{dark}}}}}{rules}"
-    )

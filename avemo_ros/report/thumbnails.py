@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,26 +14,34 @@ from avemo_ros.bag.recording import Recording
 from avemo_ros.bag.topics import Kind, Topics
 from avemo_ros.clock import to_s
 from avemo_ros.errors import AvemoError, ImageError
-from avemo_ros.replay.report_timeline import SHOT, Shot
 from avemo_ros.replay.session import Session
 
-_MOST: Final = 40
+HEIGHT: Final = 64
+"""Of a picture [pixels]."""
+MOST: Final = 40
 """Pictures of one bag."""
+_WIDEST: Final = 160
 _LEAST_APART_S: Final = 1.0
 """Pictures are no nearer to one another [s]."""
 _QUALITY: Final = 70
 
+Shot = Mapping[str, object]
+"""A picture for `charts.Chart`: `at` [s], `width` [pixels] and `src`, a `data:` address."""
 
-def shots_of(session: Session, path: Path, topics: Topics) -> tuple[Shot, ...]:
+
+def shots_of(
+    session: Session, path: Path, topics: Topics, most: int = MOST
+) -> tuple[Shot, ...]:
     """Pictures spread over the recording; none where it holds none that can be decoded.
 
     Args:
         session: of the bag.
         path: of the bag.
         topics: which topic is which.
+        most: pictures.
     """
     start_ns, end_ns = session.replayed.start_ns, session.replayed.end_ns
-    apart_ns = max(round(1e9 * _LEAST_APART_S), (end_ns - start_ns) // _MOST)
+    apart_ns = max(round(1e9 * _LEAST_APART_S), (end_ns - start_ns) // most)
     shots: list[Shot] = []
     due_ns = start_ns
     try:
@@ -42,7 +51,7 @@ def shots_of(session: Session, path: Path, topics: Topics) -> tuple[Shot, ...]:
             for _, item in recording.items(frozenset({Kind.PICTURES})):
                 if not isinstance(item, BagPicture) or item.stamp_ns < due_ns:
                     continue
-                if len(shots) == _MOST:
+                if len(shots) == most:
                     break
                 shot = _shot(item, to_s(item.stamp_ns - session.replayed.zero_ns))
                 if shot is not None:
@@ -60,11 +69,10 @@ def _shot(picture: BagPicture, at_s: float) -> Shot | None:
     except ImageError:
         return None
     height, width = image.shape[:2]
-    small = cv2.resize(
-        image, (max(1, round(width * SHOT / height)), SHOT), interpolation=cv2.INTER_AREA
-    )
+    wide = min(max(1, round(width * HEIGHT / height)), _WIDEST)
+    small = cv2.resize(image, (wide, HEIGHT), interpolation=cv2.INTER_AREA)
     done, coded = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
     if not done:
         return None
     text = base64.b64encode(coded.tobytes()).decode()
-    return Shot(at_s, f"data:image/jpeg;base64,{text}", small.shape[1], SHOT)
+    return {"at": at_s, "width": wide, "src": f"data:image/jpeg;base64,{text}"}

@@ -1,0 +1,230 @@
+"""The timeline of one labelled person: what is true, what was said, and on what grounds."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.clock import to_s
+from avemo_ros.labels import UNKNOWN
+from avemo_ros.replay.matching import Finder, Judged, judge
+from avemo_ros.replay.session import Session
+from avemo_ros.report.charts import Chart, figure
+from avemo_ros.report.thumbnails import HEIGHT, Shot
+from avemo_ros.report.tracks import (
+    ROOM,
+    Mark,
+    Rows,
+    confidence_curve,
+    joined,
+    meant,
+    stacked,
+    with_edges,
+)
+from avemo_ros.sink.timeline import Person, Timeline
+from avemo_ros.state.estimate import EmotionEstimate
+from avemo_ros.timing import mean_step_s
+
+_MOST_ANNOTATORS: Final = 6
+"""Rows of annotators that are drawn."""
+
+
+def anchor_of(place: int) -> str:
+    """Name on the page of the scored segment in this place of `segments.list`."""
+    return f"segment-{place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """All that is drawn of one person."""
+
+    name: str
+    truth: Mapping[str, tuple[Mark, ...]]
+    """By name of the row: of all, then of each annotator."""
+    said: tuple[EmotionEstimate, ...]
+    """Oldest first."""
+    judged: tuple[Mark, ...] = ()
+    """Stretches that were judged: label 'right', 'wrong' or 'blank'."""
+    shots: tuple[Shot, ...] = ()
+
+
+def tracks_of(
+    session: Session, listed: Sequence[Mapping[str, Any]], shots: tuple[Shot, ...] = ()
+) -> list[Track]:
+    """One track for each labelled person, in the order of their first segments.
+
+    Args:
+        session: what was said and what is true.
+        listed: `segments.list` of all bags.
+        shots: small pictures of the recording; they go with the first person.
+    """
+    judged = judge(session)
+    people = list(dict.fromkeys(segment.person for segment in session.segments))
+    return [
+        Track(
+            person,
+            _truth(session, person, listed),
+            _said(session, person),
+            _right(session, judged, person),
+            shots if place == 0 else (),
+        )
+        for place, person in enumerate(people)
+    ]
+
+
+def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]:
+    """The figure, and the step of time that it is thinned to [s]; 0: it is not.
+
+    Args:
+        track: of the person.
+        timeline: of all hops of the recording.
+        most: points of a curve and stretches of a row.
+    """
+    rows = Rows(timeline.duration_s)
+    own = Person(track.name, list(track.said))
+    claims = [Mark(run.start_s, run.end_s, run.label, run.text) for run in timeline.runs(own)]
+    steps = [0.0]
+    for name, height, marks in (
+        *((name, 20.0, list(marks)) for name, marks in track.truth.items()),
+        ("said", 24.0, claims),
+        ("right", 8.0, list(track.judged)),
+    ):
+        if marks or name == "said":
+            kept, step_s = joined(marks, most, rows.end_s)
+            rows.bars(name, height, kept)
+            steps.append(step_s)
+    curves = [
+        _curves(timeline, part, max(1, most * len(part) // len(track.said)))
+        for part in timeline.stretches(own)
+    ]
+    # In a gap there is nothing to draw.
+    times, sure, shares = (
+        np.concatenate([curve[place] for curve in curves])
+        if curves
+        else np.zeros((0, 2)[:size])
+        for place, size in ((0, 1), (1, 1), (2, 2))
+    )
+    steps += [curve[3] for curve in curves]
+    rows.curves("confidence", 52, [confidence_curve(times, sure)], grid=True)
+    told = "%{x:.1f} s: %{fullData.name} %{y:.0%}<extra></extra>"
+    rows.curves("grounds", 24, stacked(times, shares, ("face", "voice"), "grounds", told))
+    if track.shots:
+        rows.curves("pictures", HEIGHT, [])
+    made = figure(rows.traces, rows.height, **rows.layout())
+    about = f"Timeline of {track.name or 'whom the robot attends to'}"
+    return Chart(made, about, track.shots, room=ROOM), max(steps)
+
+
+def _curves(
+    timeline: Timeline, stretch: Sequence[EmotionEstimate], most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
+    """Times, confidence and shares of face and voice of a stretch; zero at its ends.
+
+    The confidence is NaN where there is no distribution, and at the ends.
+    """
+    at = [timeline.t(item.stamp_ns) for item in stretch]
+    values = np.array(
+        [
+            (
+                item.confidence if item.probabilities else np.nan,
+                item.face_share,
+                item.voice_share,
+            )
+            for item in stretch
+        ]
+    )
+    times, values, step_s = meant(at, values, most)
+    times, values = with_edges(times, values, max(0.0, at[0] - timeline.hop_s), at[-1])
+    sure = values[:, 0]
+    sure[[0, -1]] = np.nan
+    return times, sure, values[:, 1:], step_s
+
+
+def _truth(
+    session: Session, person: str, listed: Sequence[Mapping[str, Any]]
+) -> dict[str, tuple[Mark, ...]]:
+    """The row of what was judged, and one of each annotator where there are several."""
+    rows = {
+        "truth": tuple(
+            Mark(
+                item["start_s"],
+                item["end_s"],
+                item["truth"],
+                item["truth"],
+                f"answer: {item['answer'] or 'none'}",
+                anchor_of(place),
+            )
+            for place, item in enumerate(listed)
+            if item["session"] == session.name and item["person"] == person
+        )
+    }
+    own = [segment for segment in session.segments if segment.person == person]
+    annotators = sorted({segment.annotator for segment in own})
+    if len(annotators) > 1:
+        start_ns = session.replayed.zero_ns
+        for name in annotators[:_MOST_ANNOTATORS]:
+            rows[f"by {name}" if name else "by -"] = tuple(
+                Mark(
+                    to_s(segment.start_ns - start_ns),
+                    to_s(segment.end_ns - start_ns),
+                    segment.label,
+                    segment.label or "valence and arousal only",
+                )
+                for segment in own
+                if segment.annotator == name
+            )
+    return rows
+
+
+def _said(session: Session, person: str) -> tuple[EmotionEstimate, ...]:
+    """What was said of the person, also where nothing is known to be true."""
+    own = sorted(
+        (segment for segment in session.segments if segment.person == person),
+        key=lambda segment: segment.start_ns,
+    )
+    starts = [segment.start_ns for segment in own]
+    finder = Finder(session)
+    found = []
+    for hop in session.replayed.hops:
+        # Where a box is marked, the newest mark says which face it is.
+        segment = own[max(0, bisect_right(starts, hop.stamp_ns) - 1)]
+        estimate = finder.find(segment, hop)
+        if estimate is not None:
+            found.append(estimate)
+    return tuple(found)
+
+
+def _right(session: Session, judged: Judged, person: str) -> tuple[Mark, ...]:
+    """Stretches of right claims, wrong claims and none, where there is truth."""
+    start_ns = session.replayed.zero_ns
+    step_s = _step_s(session)
+    marks: list[Mark] = []
+    for hop in judged.hops:
+        segment = judged.truth[hop.segment]
+        if segment.person != person or not segment.label:
+            continue
+        said = UNKNOWN if hop.estimate is None else hop.estimate.label
+        if said == UNKNOWN:
+            kind, told = "blank", ""
+        elif said == segment.label:
+            kind, told = "right", said
+        else:
+            kind, told = "wrong", f"{said}, truth {segment.label}"
+        end = to_s(hop.stamp_ns - start_ns)
+        last = marks[-1] if marks else None
+        same = last is not None and (last.label, last.told) == (kind, told)
+        if last and same and end - last.end_s < 2.5 * step_s:
+            marks[-1] = replace(last, end_s=end)
+        else:
+            marks.append(Mark(max(0.0, end - step_s), end, kind, told=told))
+    return tuple(marks)
+
+
+def _step_s(session: Session) -> float:
+    """Mean time from one hop to the next [s]."""
+    return mean_step_s([hop.stamp_ns for hop in session.replayed.hops])
