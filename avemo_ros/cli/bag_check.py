@@ -21,7 +21,7 @@ from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.errors import BagError, ConfigError, LabelError
 from avemo_ros.replay.sidecars import find_bags
-from avemo_ros.replay.words import counted
+from avemo_ros.sink.wording import counted
 from avemo_ros.truth.file import find_labels, read_labels, together
 from avemo_ros.truth.gather import LabelFile
 from avemo_ros.truth.of_bag import labels_of

@@ -15,8 +15,8 @@ from avemo_ros.cli.outputs import add_force, check_outputs
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import ConfigError, LabelError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.replay.words import counted
 from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.sink.wording import counted
 from avemo_ros.truth.agreement import agreement
 from avemo_ros.truth.file import READERS, read_labels, together
 from avemo_ros.truth.gather import LabelFile

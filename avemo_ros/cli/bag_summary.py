@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from avemo_ros.replay.figures import FIGURES, in_words
 from avemo_ros.replay.intervals import TOO_FEW, in_a_sentence, interval, of_whom
-from avemo_ros.replay.words import counted, lasting
+from avemo_ros.sink.wording import counted, lasting
 
 _SHOWN: Final = (
     ("segment_accuracy", "segments", "accuracy"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from avemo_ros.replay.rates import LEAST
-from avemo_ros.replay.words import counted
+from avemo_ros.sink.wording import counted
 
 TOO_FEW: Final = "too few to tell"
 _NO_SPREAD: Final = "no range: no spread"

@@ -9,13 +9,13 @@ from typing import Any, Final
 from avemo_ros.replay.compare import place_of
 from avemo_ros.replay.figures import FIGURES, SHARE, Figure, as_shown, in_words
 from avemo_ros.replay.rates import LEAST
-from avemo_ros.replay.words import counted
 from avemo_ros.report import charts
 from avemo_ros.report.charts import Chart, figure
 from avemo_ros.report.rendering import percent, write
 from avemo_ros.report.rendering import render as rendered
 from avemo_ros.report.replay_page import coverage_chart, reliability_chart
 from avemo_ros.report.tracks import ROOM, Mark, Rows, joined
+from avemo_ros.sink.wording import counted
 
 _TWO: Final = 2
 _MOST_SEGMENTS: Final = 300

@@ -13,7 +13,6 @@ from avemo_ros.replay.figures import FIGURES, in_words
 from avemo_ros.replay.intervals import in_a_sentence, interval, of_whom
 from avemo_ros.replay.outcome import Outcome
 from avemo_ros.replay.session import Session
-from avemo_ros.replay.words import counted, lasting
 from avemo_ros.report import charts
 from avemo_ros.report.charts import Chart
 from avemo_ros.report.person_tracks import Track, chart_of, tracks_of
@@ -21,6 +20,7 @@ from avemo_ros.report.rendering import number, percent, write
 from avemo_ros.report.rendering import render as rendered
 from avemo_ros.report.thumbnails import MOST, Shot, shots_of
 from avemo_ros.sink.timeline import Timeline
+from avemo_ros.sink.wording import counted, lasting
 
 _MOST_NOTES: Final = 8
 """Remarks at the top of the page."""

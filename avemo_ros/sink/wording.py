@@ -1,4 +1,4 @@
-"""An estimate in a few words, for people."""
+"""What people read: an estimate in a few words, counts and lengths of time."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ def headline(estimate: EmotionEstimate) -> str:
 def name_of(estimate: EmotionEstimate) -> str:
     """The id that tells this person from the others in the stream; '-' for nobody."""
     return estimate.face_id or estimate.person_id or estimate.voice_id or "-"
+
+
+_MINUTE_S: Final = 60.0
+
+
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """'1 bag', '3 bags'."""
+    return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+def lasting(seconds: float) -> str:
+    """'8.3 s', '12.5 min'."""
+    return f"{seconds:.1f} s" if seconds < _MINUTE_S else f"{seconds / _MINUTE_S:.1f} min"
