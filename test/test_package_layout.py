@@ -20,11 +20,13 @@ FROM_PYPI = {
     "av": "av",
     "cv2": "opencv-contrib-python",
     "google": "protobuf",
-    "httpx": "httpx",
+    "httpx2": "httpx2",
+    "markdown_it": "markdown-it-py",
     "mcap": "mcap",
     "mediapipe": "mediapipe",
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
+    "openai": "openai",
     "pyaudio": "PyAudio",
     "pydantic": "pydantic",
     "pydantic_core": "pydantic_core",
@@ -50,8 +52,8 @@ FOR_TRAINING = {
     "tensorboard": "tensorboard",
 }
 """The extra `train`: what a robot has not got."""
-BROUGHT_ALONG = {"protobuf", "pydantic_core"}
-"""mediapipe's and pydantic's, of the release that each asks for."""
+BROUGHT_ALONG = {"httpx2", "protobuf", "pydantic_core"}
+"""openai's, mediapipe's and pydantic's, of the release that each asks for."""
 OPTIONAL = {"PyAudio"}
 OPTIONAL_ROS = {"hri_msgs"}
 """Not needed, and used where it is installed: ROS4HRI is not part of every workspace."""
