@@ -334,7 +334,8 @@ def test_a_mistake_is_named(say: Run, args: list[str], named: str) -> None:
 def test_talking_offline_loads_neither_ros_nor_torch_nor_a_client() -> None:
     code = (
         "import sys; from avemo_ros.cli.main import main; main(['dialog', 'chat']);"
-        "print(sorted({'rclpy', 'torch', 'openai', 'httpx2', 'mediapipe', 'cv2'} & set(sys.modules)))"
+        "heavy = {'rclpy', 'torch', 'openai', 'httpx2', 'mediapipe', 'cv2'};"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
