@@ -9,13 +9,13 @@ from typing import Any
 
 from made_clips import SAMPLE, sample_items
 
+from avemo_ros.annotations.label_tables import labels_text
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, Extent, Form
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import to_ns
 from avemo_ros.source.due import by_due_time
-from avemo_ros.truth.segment import Segment
-from avemo_ros.truth.table import labels_text
 
 TRUTH = (
     (0.0, 1.7, "neutral"),

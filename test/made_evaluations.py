@@ -8,15 +8,20 @@ from pathlib import Path
 
 from made_hops import BOX, START_NS, clip
 
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.replay.bag_job import Answer, Source
-from avemo_ros.replay.outcome import Lost, Outcome, Scored, Weights, put_together
-from avemo_ros.replay.request import Request
-from avemo_ros.replay.run import Replayed, SeenFaces
-from avemo_ros.replay.session import Session
-from avemo_ros.replay.thresholds import Threshold
-from avemo_ros.truth.segment import Segment
+from avemo_ros.replay.bag_evaluation import (
+    BagEvaluation,
+    BagRequest,
+    FailedBag,
+    ModelFile,
+    ScoredBag,
+    summarise,
+)
+from avemo_ros.replay.bag_job import BagJobResult, LabelSource
+from avemo_ros.replay.named_metrics import Threshold
+from avemo_ros.replay.replayed import EvaluatedRecording, Replayed, SeenFaces
 
 LABELS = "person,start,end,label\n,0,3,neutral\n,3,6,happy\n,6,9,fear\n"
 """As `clip(9)` says, but for the last."""
@@ -45,7 +50,7 @@ def session(
     *,
     latencies_s: Sequence[float] = (),
     problems: Sequence[str] = (),
-) -> Session:
+) -> EvaluatedRecording:
     """`clip(seconds)` with labels of it; Anna is f1 and Bob f2."""
     hops = tuple(clip(seconds))
     replayed = Replayed(
@@ -61,10 +66,12 @@ def session(
         latencies_s=tuple(latencies_s),
         problems=tuple(problems),
     )
-    return Session(name, replayed, tuple(segments), {"Anna": ("f1",), "Bob": ("f2",)})
+    return EvaluatedRecording(
+        name, replayed, tuple(segments), {"Anna": ("f1",), "Bob": ("f2",)}
+    )
 
 
-def claims_turned(given: Session, before: str, after: str) -> Session:
+def claims_turned(given: EvaluatedRecording, before: str, after: str) -> EvaluatedRecording:
     """The same session, where another model says `after` for `before`."""
 
     def turned(label: str) -> str:
@@ -96,21 +103,21 @@ def _swapped(values: tuple[float, ...], before: str, after: str) -> tuple[float,
 
 
 def outcome(
-    sessions: Sequence[Session],
+    sessions: Sequence[EvaluatedRecording],
     *,
-    lost: Sequence[Lost] = (),
+    lost: Sequence[FailedBag] = (),
     thresholds: Sequence[Threshold] = (),
     notes: Sequence[str] = (),
-) -> Outcome:
+) -> BagEvaluation:
     """An evaluation of these sessions."""
-    request = Request(
+    request = BagRequest(
         tuple(Path(item.name) for item in sessions), thresholds=tuple(thresholds), rounds=100
     )
     answers = [
-        Answer(
+        BagJobResult(
             item,
             (
-                Source(
+                LabelSource(
                     "labels.csv",
                     tuple(sorted({segment.annotator for segment in item.segments} - {""})),
                     len(item.segments),
@@ -122,5 +129,5 @@ def outcome(
         for item in sessions
     ]
     paths = {item.name: Path("nowhere") for item in sessions}
-    weights = Weights("made.safetensors", "ab" * 32)
-    return put_together(request, list(map(Scored.of, answers)), lost, weights, 2.0, paths)
+    weights = ModelFile("made.safetensors", "ab" * 32)
+    return summarise(request, list(map(ScoredBag.of, answers)), lost, weights, 2.0, paths)

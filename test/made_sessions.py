@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from made_hops import START_NS, estimate, hop, nobody
 
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.replay.run import Replayed, SeenFaces
-from avemo_ros.replay.session import Session
+from avemo_ros.replay.replayed import EvaluatedRecording, Replayed, SeenFaces
 from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
-from avemo_ros.truth.segment import Segment
 from avemo_ros.vision.face import Box
 
 
@@ -68,8 +67,8 @@ def session(
     name: str = "one",
     people: Mapping[str, tuple[str, ...]] | None = None,
     frames: Iterable[SeenFaces] = (),
-) -> Session:
-    return Session(name, replayed(hops, frames), segments, people or {})
+) -> EvaluatedRecording:
+    return EvaluatedRecording(name, replayed(hops, frames), segments, people or {})
 
 
 def seen(t: float, **faces: Box) -> SeenFaces:

@@ -47,7 +47,6 @@ def _never_end(word: str, file: Path, report: Callable[[float], None]) -> None:
     processes = [os.getpid()]
     if word == "orphan":
         # A process of the worker's own, that looks at images.
-        from avemo_ros.replay.helper import HelperProcess
 
         helper = HelperProcess()
         processes += [child.pid or 0 for child in multiprocessing.active_children()]

@@ -8,6 +8,7 @@ import clip_bags
 import numpy as np
 import pytest
 
+from avemo_ros.annotations.label_files import find_labels, read_labels
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, Extent
 from avemo_ros.bag.item import BagPicture
@@ -20,7 +21,6 @@ from avemo_ros.data.clip_names import names_of
 from avemo_ros.data.item import Item
 from avemo_ros.errors import SourceError
 from avemo_ros.source.media import MediaFile
-from avemo_ros.truth.file import find_labels, read_labels
 
 SAMPLE = clip_bags.SAMPLE
 

@@ -20,7 +20,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.data.bag_file import bag_pieces
 from avemo_ros.errors import BagError, ImageError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.replay.play import replay
+from avemo_ros.replay.runner import replay
 from avemo_ros.state.estimate import Status
 from avemo_ros.vision.face import Box
 

@@ -15,7 +15,7 @@ import pytest
 from made_evaluations import LABELS, states_bag
 
 from avemo_ros.cli.main import main
-from avemo_ros.replay.request import Request
+from avemo_ros.replay.bag_evaluation import BagRequest
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,7 @@ def test_a_run_that_is_interrupted_at_once_leaves_and_promises_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(request: Request, _: object) -> None:
+    def interrupted(request: BagRequest, _: object) -> None:
         assert request.cache is not None
         request.cache.mkdir()
         raise KeyboardInterrupt

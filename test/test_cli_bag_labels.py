@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from made_evaluations import states_bag
 
+from avemo_ros.annotations.label_files import read_labels
 from avemo_ros.bag.recording import Recording
 from avemo_ros.cli.main import main
-from avemo_ros.truth.file import read_labels
 
 HEAD = "person,start,end,label\n"
 

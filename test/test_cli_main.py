@@ -99,7 +99,7 @@ def test_an_interrupt_while_libraries_are_loaded_is_one_line(
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt
 
-    for module in ("avemo_ros.cli.main", "avemo_ros.cli.late"):
+    for module in ("avemo_ros.cli.main", "avemo_ros.cli.subcommands"):
         with monkeypatch.context() as patched:
             patched.setattr(f"{module}.import_module", interrupted)
             assert main(["bag", "check", "x"]) == 130

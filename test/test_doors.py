@@ -29,8 +29,8 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.data.item import Item
 from avemo_ros.data.media import FileReader, PrepareConfig
 from avemo_ros.engine.emotion import TICK_S
-from avemo_ros.replay.play import replay
-from avemo_ros.replay.run import Replayed
+from avemo_ros.replay.replayed import Replayed
+from avemo_ros.replay.runner import replay
 from avemo_ros.sink.jsonl import records
 from avemo_ros.state.estimate import Hop, Status
 

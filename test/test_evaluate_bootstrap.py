@@ -4,15 +4,21 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from avemo_ros.evaluate.bootstrap import (
-    FIGURES,
+    BOOTSTRAP_METRICS,
+    bootstrap_metrics,
     differences,
     draws,
-    figures,
     intervals,
     sums,
 )
-from avemo_ros.evaluate.calibration import calibration_error, likelihood_loss
-from avemo_ros.evaluate.metrics import accuracy, answers, macro_f1, unweighted_recall
+from avemo_ros.evaluate.metrics import (
+    accuracy,
+    calibration_error,
+    likelihood_loss,
+    macro_f1,
+    predicted_classes,
+    unweighted_recall,
+)
 
 
 def made(
@@ -30,8 +36,8 @@ def test_sums_give_the_same_figures_as_items() -> None:
     log, labels = made()
     log[7] = torch.log(torch.full((4,), 0.25, dtype=torch.float64))  # no answer
     groups = [str(index % 9) for index in range(len(labels))]
-    found = figures(sums(log, labels, groups), [np.ones((1, 9))])
-    said = answers(log)
+    found = bootstrap_metrics(sums(log, labels, groups), [np.ones((1, 9))])
+    said = predicted_classes(log)
     expected = {
         "accuracy": accuracy(said, labels),
         "ua": unweighted_recall(said, labels),
@@ -39,14 +45,16 @@ def test_sums_give_the_same_figures_as_items() -> None:
         "ece": calibration_error(log.exp(), labels),
         "nll": likelihood_loss(log, labels),
     }
-    assert {name: float(found[name][0]) for name in FIGURES} == pytest.approx(expected)
+    assert {name: float(found[name][0]) for name in BOOTSTRAP_METRICS} == pytest.approx(
+        expected
+    )
 
 
 def test_a_round_is_the_figure_of_the_drawn_subjects_items() -> None:
     log, labels = made(60)
     groups = np.array([f"s{index % 5}" for index in range(60)])
     (drawn,) = draws(5, rounds=3, seed=1)
-    found = figures(sums(log, labels, groups.tolist()), [drawn])
+    found = bootstrap_metrics(sums(log, labels, groups.tolist()), [drawn])
     for round_ in range(3):
         rows = np.concatenate(
             [
@@ -91,7 +99,7 @@ def test_the_interval_over_speakers_is_wider_than_over_utterances() -> None:
 def test_the_interval_of_independent_items_is_that_of_the_binomial() -> None:
     log, labels = made(2000)
     low, high = intervals(log, labels, [str(index) for index in range(2000)])["accuracy"]
-    share = accuracy(answers(log), labels)
+    share = accuracy(predicted_classes(log), labels)
     half = 1.96 * (share * (1 - share) / 2000) ** 0.5
     assert low == pytest.approx(share - half, abs=0.003)
     assert high == pytest.approx(share + half, abs=0.003)
@@ -115,7 +123,7 @@ def test_a_figure_does_not_differ_from_itself() -> None:
 def test_the_paired_interval_is_narrower_than_the_two_apart() -> None:
     log, labels = made(600)
     better = log.clone()
-    wrong = torch.nonzero(answers(log) != labels).flatten()[::3]
+    wrong = torch.nonzero(predicted_classes(log) != labels).flatten()[::3]
     better[wrong, labels[wrong]] = 5.0
     better = torch.log_softmax(better, 1)
     groups = [str(index % 30) for index in range(600)]

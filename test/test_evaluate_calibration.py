@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from avemo_ros.evaluate.calibration import (
+from avemo_ros.evaluate.metrics import (
     brier_score,
     calibration_error,
     cross_scaled,

@@ -97,7 +97,7 @@ def test_faces_are_judged_and_all_figures_are_written(tmp_path: Path, faces: Pat
     again = judged(tmp_path, *arguments, "--predictions", table)
     assert timeless(again) == timeless(result)
     told = read_predictions(table)
-    assert told.answers.tolist() == [3] * 21
+    assert told.y_pred.tolist() == [3] * 21
 
 
 def test_figures_of_a_table_are_those_of_the_model(tmp_path: Path, faces: Path) -> None:
@@ -148,7 +148,7 @@ def test_each_fold_is_judged_on_those_that_it_held_out(tmp_path: Path, voices: P
     told = read_predictions(table)
     said = {
         (subject, told.classes[answer])
-        for subject, answer in zip(told.subjects, told.answers.tolist(), strict=True)
+        for subject, answer in zip(told.subjects, told.y_pred.tolist(), strict=True)
     }
     assert said == {("ravdess-02", "happy"), ("ravdess-03", "sad")}
     assert result["folds"]["ua"] == {"mean": 0.125, "deviation": 0.0}

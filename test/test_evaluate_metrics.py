@@ -5,9 +5,9 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 from avemo_ros.evaluate.metrics import (
     accuracy,
-    answers,
     confusion,
     macro_f1,
+    predicted_classes,
     recalls,
     unweighted_recall,
 )
@@ -48,7 +48,7 @@ def test_figures_agree_with_scikit_learn() -> None:
 
 def test_equal_scores_are_no_answer_and_count_as_wrong() -> None:
     scores = torch.tensor([[0.2, 0.2, 0.2], [0.0, 1.0, 0.5]])
-    said = answers(scores)
+    said = predicted_classes(scores)
     assert said.tolist() == [-1, 1]
     true = torch.tensor([0, 1])
     assert accuracy(said, true) == 0.5

@@ -5,10 +5,10 @@ import torch
 
 from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.evaluate.metrics import NO_ANSWER
+from avemo_ros.evaluate.metrics import NO_PREDICTION
 from avemo_ros.evaluate.predictions import (
     judged_classes,
-    matched,
+    match_predictions,
     predictions,
     read_predictions,
     write_predictions,
@@ -35,17 +35,17 @@ SAD = [0.1, 0.1, 0.1, 0.1, 0.05, 0.35, 0.1, 0.1]
 def test_calm_adds_to_neutral_when_judged_in_seven_classes() -> None:
     given = predictions(items("calm", "sad"), scores(CALM, SAD), EMOTIONS)
     assert given.labels.tolist() == [4, 5]
-    assert given.answers.tolist() == [4, 5]
+    assert given.y_pred.tolist() == [4, 5]
     assert given.log_probabilities.exp()[0, 4] == pytest.approx(0.4)
     fine = predictions(items("calm", "sad"), scores(CALM, SAD), SPEECH_CLASSES)
-    assert fine.labels.tolist() == fine.answers.tolist() == [7, 5]
+    assert fine.labels.tolist() == fine.y_pred.tolist() == [7, 5]
 
 
 def test_an_item_that_was_not_read_has_no_answer_in_any_classes() -> None:
     unread = [0.125] * 8
     for classes in (EMOTIONS, SPEECH_CLASSES):
         given = predictions(items("neutral", "sad"), scores(unread, SAD), classes)
-        assert given.answers.tolist() == [NO_ANSWER, 5]
+        assert given.y_pred.tolist() == [NO_PREDICTION, 5]
         assert given.log_probabilities.exp()[0].tolist() == pytest.approx(
             [1 / len(classes)] * len(classes)
         )
@@ -74,20 +74,20 @@ def test_predictions_are_matched_by_key_and_to_the_coarser_classes() -> None:
     coarse = predictions(
         items("calm", "sad")[::-1], scores(SAD, CALM), EMOTIONS
     )  # in another order
-    found = matched(coarse, fine)
+    found = match_predictions(coarse, fine)
     assert found.keys == ("k1", "k0")
     assert torch.allclose(found.log_probabilities, coarse.log_probabilities)
     with pytest.raises(DataError, match="--classes 7"):
-        matched(fine, coarse)
+        match_predictions(fine, coarse)
 
 
 def test_predictions_of_other_items_or_labels_do_not_match() -> None:
     given = predictions(items("calm", "sad"), scores(CALM, SAD), SPEECH_CLASSES)
     with pytest.raises(DataError, match=r"1 are in one only, e.g\. 'k1'"):
-        matched(given, given.only([True, False]))
+        match_predictions(given, given.only([True, False]))
     other = predictions(items("calm", "fear"), scores(CALM, SAD), SPEECH_CLASSES)
     with pytest.raises(DataError, match="do not agree on the true labels"):
-        matched(given, other)
+        match_predictions(given, other)
 
 
 def test_a_table_keeps_what_was_said(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_table_keeps_what_was_said(tmp_path: Path) -> None:
         given.sexes,
     )
     assert again.labels.tolist() == given.labels.tolist()
-    assert again.answers.tolist() == given.answers.tolist() == [7, 5, NO_ANSWER]
+    assert again.y_pred.tolist() == given.y_pred.tolist() == [7, 5, NO_PREDICTION]
     assert torch.allclose(again.log_probabilities, given.log_probabilities, atol=1e-6)
 
 

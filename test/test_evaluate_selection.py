@@ -4,7 +4,7 @@ import pytest
 
 from avemo_ros.data.item import Item
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.selection import in_split, some
+from avemo_ros.evaluate.collect import in_split, random_items
 
 
 def items(*splits: str) -> list[Item]:
@@ -42,8 +42,8 @@ def test_a_part_that_is_not_there_names_those_that_are() -> None:
 
 def test_a_limit_picks_items_of_the_whole_set_and_always_the_same() -> None:
     given = actors(*(f"{i:02d}" for i in range(20)))
-    chosen = keys(some(given, 6))
+    chosen = keys(random_items(given, 6))
     assert len(chosen) == 6
-    assert chosen == sorted(chosen) == keys(some(given, 6))
+    assert chosen == sorted(chosen) == keys(random_items(given, 6))
     assert chosen[-1] > "10" > chosen[0]
-    assert len(some(given, 0)) == 20
+    assert len(random_items(given, 0)) == 20

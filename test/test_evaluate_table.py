@@ -7,10 +7,9 @@ import torch
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.item import Item
 from avemo_ros.evaluate.corruption import without_face, without_voice
-from avemo_ros.evaluate.predictions import Predictions
-from avemo_ros.evaluate.scoring import predict
-from avemo_ros.evaluate.table import alone, rows_of_one, rows_of_two
-from avemo_ros.evaluate.timing import ms_per_item
+from avemo_ros.evaluate.opened_models import ms_per_item
+from avemo_ros.evaluate.predictions import Predictions, predict_items
+from avemo_ros.evaluate.results import rows_of_one, rows_of_two, single_modalities
 from avemo_ros.labels import EMOTIONS
 
 
@@ -52,24 +51,26 @@ def corpus(faces: list[int | None], voices: list[int | None], labels: list[int])
 
 
 def judge(given: Corpus) -> Predictions:
-    return predict(Reader(), given, EMOTIONS)
+    return predict_items(Reader(), given, EMOTIONS)
 
 
 GIVEN = corpus([0, 1, 2, 3, None, 5, 6, 0], [0, 1, 5, 3, 4, 5, 6, 1], [0, 1, 2, 3, 4, 5, 6, 1])
 
 
 def test_single_modalities_are_judged_by_the_same_model() -> None:
-    assert judge(GIVEN).answers.tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
-    singles = alone(judge, GIVEN)
-    assert singles["face"].answers.tolist() == [0, 1, 2, 3, -1, 5, 6, 0]
-    assert singles["voice"].answers.tolist() == [0, 1, 5, 3, 4, 5, 6, 1]
+    assert judge(GIVEN).y_pred.tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
+    singles = single_modalities(judge, GIVEN)
+    assert singles["face"].y_pred.tolist() == [0, 1, 2, 3, -1, 5, 6, 0]
+    assert singles["voice"].y_pred.tolist() == [0, 1, 5, 3, 4, 5, 6, 1]
 
 
 def test_both_are_compared_with_the_better_single_one_of_the_row() -> None:
     spoilt = {"blur": corpus([0] * 8, [0, 1, 5, 3, 4, 5, 6, 1], [0, 1, 2, 3, 4, 5, 6, 1])}
     rows = {
         row["condition"]: row
-        for row in rows_of_two(judge, judge(GIVEN), alone(judge, GIVEN), spoilt, 100)
+        for row in rows_of_two(
+            judge, judge(GIVEN), single_modalities(judge, GIVEN), spoilt, 100
+        )
     }
     both = rows["face and voice"]
     assert both["fused"]["accuracy"] == 7 / 8
@@ -94,9 +95,9 @@ def test_a_model_of_one_modality_meets_only_what_acts_on_it() -> None:
 def test_items_are_asked_about_in_pieces_and_keep_their_order() -> None:
     many = corpus([i % 7 for i in range(150)], [None] * 150, [i % 7 for i in range(150)])
     reader = Reader()
-    found = predict(reader, many, EMOTIONS)
+    found = predict_items(reader, many, EMOTIONS)
     assert reader.asked == 3
-    assert found.answers.tolist() == [i % 7 for i in range(150)]
+    assert found.y_pred.tolist() == [i % 7 for i in range(150)]
 
 
 def test_timing_asks_about_single_items_in_one_thread() -> None:

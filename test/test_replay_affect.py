@@ -7,7 +7,7 @@ import pytest
 from made_hops import hop
 from made_sessions import said, seg, session
 
-from avemo_ros.replay.affect import affect, concordance
+from avemo_ros.replay.stream_metrics import concordance, valence_arousal_metrics
 
 
 def test_concordance_is_that_of_the_formula() -> None:
@@ -35,7 +35,7 @@ def test_only_valid_values_count_and_annotators_are_averaged() -> None:
         seg(0, 0.1, "", valence=0.4, annotator="y"),
         seg(0.1, 0.3, "", valence=0.6, annotator="x"),
     )
-    found = affect([given])
+    found = valence_arousal_metrics([given])
     # Truth 0.2 and 0.6, said 0.1 and 0.3: means 0.4 and 0.2, variances 0.04 and 0.01,
     # covariance 0.02; 0.04 / (0.05 + 0.04); rmse sqrt((0.01 + 0.09) / 2).
     assert (found["hops"], found["valid"], found["arousal"]) == (3, 2, None)
@@ -48,4 +48,9 @@ def test_only_valid_values_count_and_annotators_are_averaged() -> None:
 
 def test_without_labels_of_valence_there_is_no_figure() -> None:
     given = session([hop(said(0, "sad", valence_arousal_valid=True))], seg(0, 1, "sad"))
-    assert affect([given]) == {"hops": 0, "valid": 0, "valence": None, "arousal": None}
+    assert valence_arousal_metrics([given]) == {
+        "hops": 0,
+        "valid": 0,
+        "valence": None,
+        "arousal": None,
+    }

@@ -15,10 +15,9 @@ from report_page import Figure, Page, without_library
 
 from avemo_ros.cli.bag_compare import summary
 from avemo_ros.errors import DataError
+from avemo_ros.replay.bag_evaluation import BagEvaluation
 from avemo_ros.replay.compare import compare, read_result, verdict
-from avemo_ros.replay.figures import FIGURES, in_words
-from avemo_ros.replay.outcome import Outcome
-from avemo_ros.replay.thresholds import read_thresholds
+from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text
 from avemo_ros.report.compare_page import render, write_comparison
 
 KITCHEN = session(
@@ -28,7 +27,7 @@ KITCHEN = session(
 HALL = session("hall", [seg(0, 9, "happy", "Anna")])
 
 
-def run(*sessions: Any, limit: str = "ua=0.3") -> Outcome:
+def run(*sessions: Any, limit: str = "ua=0.3") -> BagEvaluation:
     return outcome(sessions, thresholds=read_thresholds([limit], []))
 
 
@@ -116,17 +115,17 @@ def test_limits_of_every_run_are_shown(
 
 
 def test_more_is_better_or_worse_as_the_figure_says() -> None:
-    assert verdict(FIGURES["ua"], 0.6, 0.5) == "better"
-    assert verdict(FIGURES["ece"], 0.2, 0.1) == "worse"
-    assert verdict(FIGURES["changes_per_minute"], 3.0, 1.0) == ""
-    assert verdict(FIGURES["ua"], None, 0.5) == ""
+    assert verdict(METRICS["ua"], 0.6, 0.5) == "better"
+    assert verdict(METRICS["ece"], 0.2, 0.1) == "worse"
+    assert verdict(METRICS["changes_per_minute"], 3.0, 1.0) == ""
+    assert verdict(METRICS["ua"], None, 0.5) == ""
 
 
 def test_what_reads_the_same_is_the_same(before: dict[str, Any]) -> None:
     """And what reads otherwise differs by what can be read."""
-    assert verdict(FIGURES["ece"], 0.1784, 0.1776) == "same"
-    assert verdict(FIGURES["nll"], 1.2304, 1.2296) == "same"
-    assert verdict(FIGURES["ece"], 0.1785001, 0.1784) == "worse"
+    assert verdict(METRICS["ece"], 0.1784, 0.1776) == "same"
+    assert verdict(METRICS["nll"], 1.2304, 1.2296) == "same"
+    assert verdict(METRICS["ece"], 0.1785001, 0.1784) == "worse"
     other = copy.deepcopy(before)
     other["figures"]["ece"] = before["figures"]["ece"] + 2e-5
     other["figures"]["ua"], before = 0.30051, copy.deepcopy(before)
@@ -142,9 +141,9 @@ def test_of_three_runs_each_has_its_own_verdict(
     found = compare(["before", "same", "after"], [before, before, after])
     lines = summary(found)
     (line,) = [text for text in lines if text.startswith("ECE")]
-    names, ece = lines[0], FIGURES["ece"]
+    names, ece = lines[0], METRICS["ece"]
     assert names.split() == ["before", "same", "after"]
-    values = [in_words(run["figures"]["ece"], ece.unit) for run in (before, before, after)]
+    values = [value_text(run["figures"]["ece"], ece.unit) for run in (before, before, after)]
     assert line.split("ECE")[1].split("  ")[-1].strip().startswith(values[2])
     assert f"{values[1]} same" in line
     # Right below its run's name.

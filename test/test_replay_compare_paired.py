@@ -11,8 +11,7 @@ from made_evaluations import outcome, seg, session
 from report_page import without_library
 
 from avemo_ros.cli.bag_compare import summary
-from avemo_ros.replay.compare import compare
-from avemo_ros.replay.compare_paired import paired
+from avemo_ros.replay.compare import compare, paired
 from avemo_ros.report.compare_page import render
 
 

@@ -14,12 +14,16 @@ from made_hops import clip
 from tiny_bags import STATES, STORE, STRING, Row, new, write
 
 from avemo_ros.bag.encode import Encoder
-from avemo_ros.cli.bag_summary import summary
+from avemo_ros.cli.bag_evaluate import evaluation_summary
 from avemo_ros.errors import BagError, LabelError
-from avemo_ros.replay.evaluation import evaluate, shared
-from avemo_ros.replay.outcome import Lost, Outcome
-from avemo_ros.replay.request import Request
-from avemo_ros.replay.thresholds import read_thresholds
+from avemo_ros.replay.bag_evaluation import (
+    BagEvaluation,
+    BagRequest,
+    FailedBag,
+    evaluate_bags,
+    split_workers,
+)
+from avemo_ros.replay.named_metrics import read_thresholds
 
 
 class Heard:
@@ -67,19 +71,19 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(bags: tuple[Path, ...], heard: Heard, cache: Path) -> Outcome:
+def found(bags: tuple[Path, ...], heard: Heard, cache: Path) -> BagEvaluation:
     limits = read_thresholds(["coverage=0.2"], ["changes_per_minute=0"])
-    request = Request(bags, use="states", cache=cache, rounds=100, thresholds=limits)
-    return evaluate(request, heard)
+    request = BagRequest(bags, use="states", cache=cache, rounds=100, thresholds=limits)
+    return evaluate_bags(request, heard)
 
 
-def text_of(found: Outcome) -> str:
+def text_of(found: BagEvaluation) -> str:
     result: dict[str, Any] = dict(found.result)
     result.pop("realtime_factor")
     return json.dumps(result, indent=1)
 
 
-def test_what_can_be_evaluated_is_and_the_rest_is_told(found: Outcome) -> None:
+def test_what_can_be_evaluated_is_and_the_rest_is_told(found: BagEvaluation) -> None:
     assert [bag["name"] for bag in found.result["bags"]] == ["kitchen", "hall"]
     reasons = {bag["name"]: bag["reason"] for bag in found.result["failed"]}
     assert list(reasons) == ["silent", "late", "strangers", "broken"]
@@ -89,7 +93,7 @@ def test_what_can_be_evaluated_is_and_the_rest_is_told(found: Outcome) -> None:
     assert not found.passed
 
 
-def test_figures_of_each_bag_and_of_all_are_those_of_the_score(found: Outcome) -> None:
+def test_figures_of_each_bag_and_of_all_are_those_of_the_score(found: BagEvaluation) -> None:
     kitchen, hall = found.result["bags"]
     # Two of three segments of the kitchen are as the recorded states say.
     assert kitchen["figures"]["segment_accuracy"] == pytest.approx(2 / 3, abs=1e-6)
@@ -105,11 +109,11 @@ def test_figures_of_each_bag_and_of_all_are_those_of_the_score(found: Outcome) -
     ]
 
 
-def test_limits_are_judged(found: Outcome) -> None:
+def test_limits_are_judged(found: BagEvaluation) -> None:
     assert [item["passed"] for item in found.result["thresholds"]] == [True, False]
 
 
-def test_the_progress_ends_with_everything_done(found: Outcome, heard: Heard) -> None:
+def test_the_progress_ends_with_everything_done(found: BagEvaluation, heard: Heard) -> None:
     assert found.sessions
     assert heard.bags == 6
     assert heard.reached[-1] == (pytest.approx(heard.seconds), 6)
@@ -117,37 +121,37 @@ def test_the_progress_ends_with_everything_done(found: Outcome, heard: Heard) ->
 
 
 def test_a_second_run_says_the_same_to_the_last_bit(
-    found: Outcome, bags: tuple[Path, ...]
+    found: BagEvaluation, bags: tuple[Path, ...]
 ) -> None:
     limits = read_thresholds(["coverage=0.2"], ["changes_per_minute=0"])
-    again = evaluate(
-        Request(bags, use="states", workers=1, rounds=100, thresholds=limits), None
+    again = evaluate_bags(
+        BagRequest(bags, use="states", workers=1, rounds=100, thresholds=limits), None
     )
     assert text_of(again) == text_of(found)
     assert again.result["realtime_factor"] > 0
 
 
 def test_bags_elsewhere_say_the_same(
-    found: Outcome, bags: tuple[Path, ...], tmp_path: Path
+    found: BagEvaluation, bags: tuple[Path, ...], tmp_path: Path
 ) -> None:
     shutil.copytree(bags[0].parent, tmp_path / "moved")
     moved = tuple(tmp_path / "moved" / bag.name for bag in bags)
     limits = read_thresholds(["coverage=0.2"], ["changes_per_minute=0"])
-    again = evaluate(Request(moved, use="states", rounds=100, thresholds=limits))
+    again = evaluate_bags(BagRequest(moved, use="states", rounds=100, thresholds=limits))
     assert text_of(again) == text_of(found)
     assert str(tmp_path) not in text_of(again)
 
 
 def test_what_was_replayed_before_is_not_replayed_again(
-    found: Outcome, bags: tuple[Path, ...], cache: Path
+    found: BagEvaluation, bags: tuple[Path, ...], cache: Path
 ) -> None:
     kept = sorted(cache.iterdir())
     # One for each bag that could be replayed with labels at hand.
     assert len(kept) == 4
     before = {path: path.stat().st_mtime_ns for path in kept}
     limits = read_thresholds(["coverage=0.2"], ["changes_per_minute=0"])
-    request = Request(bags, use="states", cache=cache, rounds=100, thresholds=limits)
-    again = evaluate(request)
+    request = BagRequest(bags, use="states", cache=cache, rounds=100, thresholds=limits)
+    again = evaluate_bags(request)
     assert text_of(again) == text_of(found)
     assert again.result["realtime_factor"] is None
     assert {path: path.stat().st_mtime_ns for path in sorted(cache.iterdir())} == before
@@ -155,20 +159,20 @@ def test_what_was_replayed_before_is_not_replayed_again(
 
 def test_a_bag_that_has_changed_is_replayed_again(tmp_path: Path) -> None:
     bag = states_bag(tmp_path / "bag")
-    request = Request((bag,), use="states", cache=tmp_path / "cache", rounds=100)
-    evaluate(request)
+    request = BagRequest((bag,), use="states", cache=tmp_path / "cache", rounds=100)
+    evaluate_bags(request)
     (file,) = bag.glob("*.mcap")
     os.utime(file, ns=(1, 1))
-    assert evaluate(request).result["realtime_factor"] is not None
+    assert evaluate_bags(request).result["realtime_factor"] is not None
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 def test_labels_that_have_changed_need_no_new_replay(tmp_path: Path) -> None:
     bag = states_bag(tmp_path / "bag")
-    request = Request((bag,), use="states", cache=tmp_path / "cache", rounds=100)
-    before = evaluate(request)
+    request = BagRequest((bag,), use="states", cache=tmp_path / "cache", rounds=100)
+    before = evaluate_bags(request)
     bag.with_name("bag.labels.csv").write_text(LABELS.replace("fear", "surprise"))
-    after = evaluate(request)
+    after = evaluate_bags(request)
     assert after.result["realtime_factor"] is None
     assert after.result["figures"]["segment_accuracy"] == 1
     assert before.result["figures"]["segment_accuracy"] < 1
@@ -191,7 +195,9 @@ def test_labels_of_a_topic_and_of_files_are_those_of_several_annotators(
     write(tmp_path / "bag", sorted(rows, key=lambda row: row.log_ns))
     given = tmp_path / "bag.ben.csv"
     given.write_text("person,start,end,label\n,0,2.5,neutral\n,2.5,3,happy\n,3,6,happy\n")
-    found = evaluate(Request((tmp_path / "bag",), labels=(given,), use="states", rounds=100))
+    found = evaluate_bags(
+        BagRequest((tmp_path / "bag",), labels=(given,), use="states", rounds=100)
+    )
     (bag,) = found.result["bags"]
     assert [(item["name"], item["segments"]) for item in bag["labels"]] == [
         ("bag.ben.csv", 3),
@@ -221,39 +227,39 @@ def test_a_wrong_message_among_labels_does_not_cost_the_bag(
     write(tmp_path / "bag", sorted(rows, key=lambda row: row.log_ns))
     if beside:
         (tmp_path / "bag.labels.csv").write_text(LABELS)
-    result = evaluate(Request((tmp_path / "bag",), use="states", rounds=100)).result
+    result = evaluate_bags(BagRequest((tmp_path / "bag",), use="states", rounds=100)).result
     (bag,) = result["bags"]
     *_, topic = bag["labels"]
     assert (topic["name"], topic["segments"]) == ("labels", 0 if beside else 1)
     assert result["overall"]["segments"]["items"] == (3 if beside else 1)
     (note,) = topic["notes"]
     assert ("message 1 (0.000 s)" if beside else "message 2 (3.000 s)") in note
-    assert any(note in line for line in summary(result))
+    assert any(note in line for line in evaluation_summary(result))
 
 
 def test_if_nothing_can_be_evaluated_every_reason_is_told(bags: tuple[Path, ...]) -> None:
     with pytest.raises(BagError, match=r"none of 2 bags.*silent: no labels.*broken: "):
-        evaluate(Request((bags[1], bags[4]), use="states"))
+        evaluate_bags(BagRequest((bags[1], bags[4]), use="states"))
 
 
 def test_labels_that_are_missing_are_told_before_anything_is_read(
     bags: tuple[Path, ...],
 ) -> None:
     with pytest.raises(LabelError, match="gone"):
-        evaluate(Request(bags, labels=(Path("gone.csv"),), use="states"))
+        evaluate_bags(BagRequest(bags, labels=(Path("gone.csv"),), use="states"))
 
 
 def test_bags_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
     bags = (states_bag(tmp_path / "a" / "run"), states_bag(tmp_path / "b" / "run"))
-    found = evaluate(Request((*bags, bags[0]), use="states", rounds=100))
+    found = evaluate_bags(BagRequest((*bags, bags[0]), use="states", rounds=100))
     assert [bag["name"] for bag in found.result["bags"]] == ["a/run", "b/run", "a/run (2)"]
 
 
 @pytest.mark.parametrize(("bags", "workers"), [(1, 0), (1, 1), (1, 99), (3, 0), (9, 2), (2, 4)])
 def test_processes_never_exceed_the_cores(bags: int, workers: int) -> None:
-    at_once, each = shared(bags, workers)
+    at_once, each = split_workers(bags, workers)
     assert at_once >= 1
     assert each in (1, 2)
     assert at_once <= bags
@@ -263,7 +269,7 @@ def test_processes_never_exceed_the_cores(bags: int, workers: int) -> None:
 
 def test_recorded_latency_is_a_figure_and_measured_time_is_not() -> None:
     made = session("a", [seg(0, 3, "neutral")], latencies_s=[0.1, 0.2, 0.4])
-    found = outcome([made], lost=[Lost("b", "gone")])
+    found = outcome([made], lost=[FailedBag("b", "gone")])
     assert found.result["figures"]["latency_p50"] == pytest.approx(0.2)
     assert found.result["overall"]["latency"]["max_s"] == pytest.approx(0.4)
     assert "vision" not in json.dumps(found.result["bags"])

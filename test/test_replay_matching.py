@@ -7,8 +7,8 @@ from made_hops import BOX, START_NS, hop
 from made_sessions import said, seg, session, stream
 
 from avemo_ros.errors import LabelError
-from avemo_ros.replay.matching import judge
-from avemo_ros.replay.session import Session
+from avemo_ros.replay.matching import match_recording
+from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.state.estimate import Hop
 from avemo_ros.vision.face import Box
 
@@ -26,8 +26,10 @@ def two(count: int = 10) -> list[Hop]:
     ]
 
 
-def labels(given: Session) -> list[str]:
-    return [hop.estimate.label if hop.estimate else "absent" for hop in judge(given).hops]
+def labels(given: EvaluatedRecording) -> list[str]:
+    return [
+        hop.estimate.label if hop.estimate else "absent" for hop in match_recording(given).hops
+    ]
 
 
 def test_without_a_name_it_is_about_whom_the_robot_attends_to() -> None:
@@ -66,12 +68,12 @@ def test_the_only_named_person_is_the_only_one_in_view() -> None:
         stream(["sad"] * 5), seg(0, 0.2, "sad", "Anna"), seg(0.3, 0.4, "sad", "Anna")
     )
     assert labels(given) == ["sad"] * 3
-    assert judge(given).notes == ()
+    assert match_recording(given).notes == ()
 
 
 def test_a_passer_by_does_not_make_the_only_named_person_unknown() -> None:
     hops = [*stream(["sad"] * 19), hop(said(1.9, "sad", "f1"), said(1.9, "happy", "f2"))]
-    found = judge(session(hops, seg(0, 2, "sad", "Anna")))
+    found = match_recording(session(hops, seg(0, 2, "sad", "Anna")))
     assert len(found.hops) == 20
     assert found.notes == (
         "one: Anna is taken for whom the robot attends to, though 5.0% of the estimates know "
@@ -80,8 +82,8 @@ def test_a_passer_by_does_not_make_the_only_named_person_unknown() -> None:
 
 
 def test_a_name_that_could_be_either_of_two_is_never_guessed() -> None:
-    found = judge(session(two(), seg(0, 1, "sad", "Anna"), seg(0, 1, "sad")))
-    assert {found.truth[hop.segment].person for hop in found.hops} == {""}
+    found = match_recording(session(two(), seg(0, 1, "sad", "Anna"), seg(0, 1, "sad")))
+    assert {found.annotations[hop.segment].person for hop in found.hops} == {""}
     assert found.notes == (
         "one: Anna never appears in the stream, 1 label is left out; ids there: f1, f2, p1, v1 "
         "(say who is who with `people`, or mark boxes)",
@@ -96,7 +98,7 @@ def test_labels_beyond_the_recording_and_too_short_ones_are_said() -> None:
         seg(30, 40, "sad"),
         seg(50, 60, "sad"),
     )
-    found = judge(given)
+    found = match_recording(given)
     assert len(found.hops) == 5
     assert found.notes == (
         "one: 2 labels lie beyond the recording",
@@ -106,15 +108,15 @@ def test_labels_beyond_the_recording_and_too_short_ones_are_said() -> None:
 
 
 def test_a_label_may_end_a_little_after_the_recording() -> None:
-    assert judge(session(stream(["sad"] * 10), seg(0.5, 1.9, "sad"))).notes == ()
+    assert match_recording(session(stream(["sad"] * 10), seg(0.5, 1.9, "sad"))).notes == ()
 
 
 def test_an_id_of_another_replay_is_said_where_it_is_taken_for_the_only_person() -> None:
-    found = judge(session(stream(["sad"] * 5), seg(0, 0.4, "sad", "f0009")))
+    found = match_recording(session(stream(["sad"] * 5), seg(0, 0.4, "sad", "f0009")))
     assert found.notes == (
         "one: there is no id f0009; it is taken for whom the robot attends to",
     )
-    assert judge(session(stream(["sad"] * 5), seg(0, 0.4, "sad", "f1"))).notes == ()
+    assert match_recording(session(stream(["sad"] * 5), seg(0, 0.4, "sad", "f1"))).notes == ()
 
 
 def test_labels_of_another_time_are_an_error_with_both_ranges() -> None:
@@ -124,10 +126,10 @@ def test_labels_of_another_time_are_an_error_with_both_ranges() -> None:
         match=r"one: no label lies within the recording: labels from 100\.000 to 301\.500 s, "
         r"pictures and sound from 0\.000 to 1\.000 s, counted from the bag's first message",
     ):
-        judge(given)
+        match_recording(given)
 
 
-def later(given: Session, seconds: float) -> Session:
+def later(given: EvaluatedRecording, seconds: float) -> EvaluatedRecording:
     """The same, of a bag whose first message came so long before what is used."""
     first_ns = given.replayed.start_ns - round(seconds * 1e9)
     return replace(given, replayed=replace(given.replayed, first_ns=first_ns))
@@ -137,7 +139,7 @@ def test_both_ranges_count_as_labels_do() -> None:
     given = session(stream(["sad"] * 11), seg(94.7, 114.7, "sad"))
     said = r"labels from 100\.000 to 120\.000 s, pictures and sound from 5\.300 to 6\.300 s"
     with pytest.raises(LabelError, match=said):
-        judge(later(given, 5.3))
+        match_recording(later(given, 5.3))
 
 
 def test_where_nothing_was_used_there_is_no_range() -> None:
@@ -145,23 +147,23 @@ def test_where_nothing_was_used_there_is_no_range() -> None:
         given = session(stream(["sad"]), label)
         nothing = replace(given, replayed=replace(given.replayed, hops=()))
         with pytest.raises(LabelError, match="of pictures and sound nothing could be used"):
-            judge(nothing)
+            match_recording(nothing)
 
 
 def test_labels_that_begin_before_the_first_picture_are_said() -> None:
     """As those do that count from the first picture and not from the bag's first message."""
     given = session(stream(["sad"] * 10), seg(-5.3, -2, "sad"), seg(-2, 0.5, "sad"))
-    assert judge(later(given, 5.3)).notes == (
+    assert match_recording(later(given, 5.3)).notes == (
         "one: 1 label ends before the first picture or sound",
         "one: 1 label begins 2.0 s before the first picture or sound; what lies within counts",
     )
     near = session(stream(["sad"] * 10), seg(-0.9, 0.5, "sad"))
-    assert judge(later(near, 5.3)).notes == ()
+    assert match_recording(later(near, 5.3)).notes == ()
 
 
 def test_a_recording_without_labels_is_an_error() -> None:
     with pytest.raises(LabelError, match="one: there are no labels"):
-        judge(session(stream(["sad"])))
+        match_recording(session(stream(["sad"])))
 
 
 def test_tied_annotators_leave_the_stretch_out() -> None:
@@ -171,7 +173,7 @@ def test_tied_annotators_leave_the_stretch_out() -> None:
         seg(0, 0.4, "sad", annotator="y"),
         seg(0.4, 1, "happy", annotator="y"),
     )
-    found = judge(given)
+    found = match_recording(given)
     assert len(found.hops) == 4
     assert found.tied_ns == 600_000_000
     assert found.notes == ("one: 0.6 s are left out: annotators are tied",)
@@ -181,7 +183,7 @@ def test_names_go_from_session_to_session_and_ids_do_not() -> None:
     given = session(
         two(), seg(0, 1, "sad"), seg(0, 1, "sad", "f1"), seg(0, 1, "sad", "A", box=BOX)
     )
-    found = judge(given)
-    names = {found.truth[place].person: found.who(place) for place in range(3)}
+    found = match_recording(given)
+    names = {found.annotations[place].person: found.who(place) for place in range(3)}
     assert names == {"": "one: the attended state", "f1": "one: f1", "A": "A"}
     assert found.hops[0].stamp_ns == START_NS

@@ -19,7 +19,7 @@ from clip_bags import Piece
 
 from avemo_ros.bag import content
 from avemo_ros.config import PipelineConfig
-from avemo_ros.replay.play import replay
+from avemo_ros.replay.runner import replay
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 start_graph = ros.start_graph

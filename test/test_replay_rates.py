@@ -8,16 +8,25 @@ import torch
 from made_sessions import said, seg, session, stream
 
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.replay.answers import Answers, distribution, of_hops
-from avemo_ros.replay.matching import judge
-from avemo_ros.replay.rates import Bootstrap, calibration, coverage, rates
+from avemo_ros.replay.matching import match_recording
+from avemo_ros.replay.stream_metrics import (
+    Bootstrap,
+    calibration,
+    classification_metrics,
+    coverage,
+)
+from avemo_ros.replay.stream_predictions import (
+    StreamPredictions,
+    distribution,
+    step_predictions,
+)
 
 NONE = Bootstrap("segments", 0)
 SURE = 0.7
 REST = (1 - SURE) / 6
 
 
-def answers(said: str, truth: str, groups: str = "") -> Answers:
+def answers(said: str, truth: str, groups: str = "") -> StreamPredictions:
     """Answers by the first letters of the classes; '-': unknown, and no distribution."""
     words = {name[:2]: name for name in EMOTIONS}
     hops = stream([words.get(word, "unknown") for word in said.split()])
@@ -25,7 +34,9 @@ def answers(said: str, truth: str, groups: str = "") -> Answers:
         seg(step / 10, (step + 1) / 10, words[word]) for step, word in enumerate(truth.split())
     ]
     count = len(labels)
-    return of_hops([judge(session(hops, *labels))], groups.split() or [""] * count)
+    return step_predictions(
+        [match_recording(session(hops, *labels))], groups.split() or [""] * count
+    )
 
 
 # Eight hops: sad is found 2 of 4 times, happy 2 of 3 times, fear 0 of 1.
@@ -34,7 +45,7 @@ SAID = "sa sa ha -- ha ha -- ha"
 
 
 def test_rates_are_those_counted_by_hand() -> None:
-    found = rates(answers(SAID, TRUTH), NONE)
+    found = classification_metrics(answers(SAID, TRUTH), NONE)
     assert (found["items"], found["unanswered"]) == (8, 2)
     assert found["accuracy"] == 4 / 8
     assert found["ua"] == pytest.approx((2 / 4 + 2 / 3 + 0) / 3)
@@ -55,7 +66,7 @@ def test_rates_are_those_counted_by_hand() -> None:
 
 def test_rates_of_nothing_cannot_be_told() -> None:
     nothing = answers(SAID, TRUTH).at([])
-    found = rates(nothing, Bootstrap("segments", 100))
+    found = classification_metrics(nothing, Bootstrap("segments", 100))
     assert (found["items"], found["accuracy"], found["ua"], found["macro_f1"]) == (
         0,
         None,
@@ -93,10 +104,10 @@ def test_coverage_is_the_share_of_claims_and_says_why_not() -> None:
 
 def test_the_likeliest_class_counts_though_it_is_not_claimed() -> None:
     given = answers("sa sa", "sa sa")
-    unsure = Answers(
+    unsure = StreamPredictions(
         given.y_true, given.log_probabilities, torch.tensor([-1, -1]), given.groups
     )
-    assert rates(unsure, NONE)["accuracy"] == 1.0
+    assert classification_metrics(unsure, NONE)["accuracy"] == 1.0
     assert coverage(unsure, ["UNCERTAIN"] * 2, NONE)["accuracy"] is None
 
 
@@ -105,11 +116,15 @@ def test_the_bootstrap_draws_groups_and_not_hops() -> None:
     said, truth = ("sa " * 10 + "ha " * 10) * 5, "sa " * 100
     groups = " ".join(f"g{place // 10}" for place in range(100))
     given = answers(said, truth, groups)
-    by_groups = rates(given, Bootstrap("segments", 400))["intervals"]["accuracy"]
+    by_groups = classification_metrics(given, Bootstrap("segments", 400))["intervals"][
+        "accuracy"
+    ]
     # Ten draws of 1 or 0: 95 % of the means are between 0.2 and 0.8.
     assert by_groups == pytest.approx((0.2, 0.8), abs=0.101)
     hops = answers(said, truth, " ".join(f"h{place}" for place in range(100)))
-    low, high = rates(hops, Bootstrap("segments", 400))["intervals"]["accuracy"]
+    low, high = classification_metrics(hops, Bootstrap("segments", 400))["intervals"][
+        "accuracy"
+    ]
     assert high - low < 0.25 < by_groups[1] - by_groups[0]
 
 
@@ -121,7 +136,7 @@ def test_too_few_groups_have_no_interval(over: str, least: int) -> None:
         names = " ".join(f"g{place % groups}" for place in range(20))
         given = answers("sa ha " * 10, "sa " * 20, names)
         return [
-            rates(given, bootstrap)["intervals"],
+            classification_metrics(given, bootstrap)["intervals"],
             calibration(given, bootstrap)["intervals"],
             coverage(given, ["OK"] * 20, bootstrap)["intervals"],
         ]
@@ -132,7 +147,7 @@ def test_too_few_groups_have_no_interval(over: str, least: int) -> None:
 
 def test_groups_that_are_all_alike_make_no_figure_certain() -> None:
     given = answers("sa " * 12, "sa " * 12, " ".join(f"g{place}" for place in range(12)))
-    found = rates(given, Bootstrap("segments", 100))
+    found = classification_metrics(given, Bootstrap("segments", 100))
     assert found["accuracy"] == 1
     assert found["intervals"] == dict.fromkeys(("accuracy", "ua", "macro_f1"))
     claims = coverage(given, ["OK"] * 12, Bootstrap("segments", 100))["intervals"]
@@ -142,7 +157,7 @@ def test_groups_that_are_all_alike_make_no_figure_certain() -> None:
 def test_no_claim_at_all_is_wrong_everywhere() -> None:
     given = answers("-- " * 10, "sa ha " * 5, "a b c d e f g h i j")
     bootstrap = Bootstrap("segments", 100)
-    found = rates(given, bootstrap)
+    found = classification_metrics(given, bootstrap)
     assert (found["accuracy"], found["ua"], found["macro_f1"]) == (0, 0, 0)
     assert found["intervals"]["accuracy"] is None
     assert calibration(given, bootstrap) == {

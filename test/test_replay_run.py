@@ -26,9 +26,9 @@ from avemo_ros.clock import to_ns
 from avemo_ros.config import InputConfig, PipelineConfig
 from avemo_ros.errors import BagError
 from avemo_ros.pipeline import Pipeline
-from avemo_ros.replay.helper import HelperProcess, Source
-from avemo_ros.replay.play import RAW, replay
-from avemo_ros.replay.run import Replayed
+from avemo_ros.replay.feature_worker import FeatureJob, FeatureWorker
+from avemo_ros.replay.replayed import Replayed
+from avemo_ros.replay.runner import RAW, replay
 from avemo_ros.source.media import VideoFrame
 from avemo_ros.state.estimate import Hop, Status
 from avemo_ros.vision.face import FrameTracks
@@ -307,32 +307,32 @@ def test_sound_alone_and_pictures_alone_can_be_replayed(tmp_path):
 # --- the other process
 
 
-def source(bag: Path) -> Source:
-    return Source(bag, None, RAW, CONFIG)
+def source(bag: Path) -> FeatureJob:
+    return FeatureJob(bag, None, RAW, CONFIG)
 
 
-def reading(what: Source) -> HelperProcess:
-    helper = HelperProcess()
-    helper.give(what)
-    return helper
+def reading(what: FeatureJob) -> FeatureWorker:
+    worker = FeatureWorker()
+    worker.give(what)
+    return worker
 
 
 def test_a_bag_that_vanishes_is_told_by_the_other_process(tmp_path, bag):
     copy = shutil.copytree(bag, tmp_path / "gone")
     gone = source(copy)
     shutil.rmtree(copy)
-    helper = reading(gone)
+    worker = reading(gone)
     try:
         with pytest.raises(BagError, match="gone"):
-            list(helper)
+            list(worker)
     finally:
-        helper.close()
+        worker.close()
 
 
 def test_a_process_that_is_killed_is_an_error_and_no_hang(bag):
-    helper = reading(source(bag))
+    worker = reading(source(bag))
     try:
-        features = iter(helper)
+        features = iter(worker)
         next(features)
         child = next(
             one for one in multiprocessing.active_children() if one.name == "avemo-features"
@@ -342,39 +342,39 @@ def test_a_process_that_is_killed_is_an_error_and_no_hang(bag):
         with pytest.raises(BagError, match=r"ended without a word.*-9"):
             list(features)
     finally:
-        helper.close()
+        worker.close()
 
 
 def test_who_stops_early_leaves_no_process_behind(bag):
-    helper = reading(source(bag))
-    next(iter(helper))
-    helper.close()
-    helper.close()
+    worker = reading(source(bag))
+    next(iter(worker))
+    worker.close()
+    worker.close()
     assert not [
         one for one in multiprocessing.active_children() if one.name == "avemo-features"
     ]
 
 
 def test_a_process_that_gets_nothing_to_read_ends_by_itself():
-    helper = HelperProcess()
+    worker = FeatureWorker()
     (child,) = [
         one for one in multiprocessing.active_children() if one.name == "avemo-features"
     ]
     # As if this process had died.
-    helper._connection.close()  # noqa: SLF001
+    worker._connection.close()  # noqa: SLF001
     child.join(30)
     assert child.exitcode == 0
-    helper.close()
+    worker.close()
 
 
 def test_an_error_of_the_other_process_comes_with_its_place(bag):
     # Of another type than the process expects, so that it fails where nobody foresaw it.
-    helper = reading(replace(source(bag), config=None))  # type: ignore[arg-type]
+    worker = reading(replace(source(bag), config=None))  # type: ignore[arg-type]
     try:
         with pytest.raises(RuntimeError, match="Traceback"):
-            list(helper)
+            list(worker)
     finally:
-        helper.close()
+        worker.close()
 
 
 _REPLAY = """
@@ -383,7 +383,7 @@ import sys
 import time
 from pathlib import Path
 from avemo_ros.config import InputConfig, PipelineConfig
-from avemo_ros.replay.play import replay
+from avemo_ros.replay.runner import replay
 if __name__ == "__main__":
     # A shell that runs the tests in the background has it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,13 +8,12 @@ from made_hops import hop
 from made_sessions import said, seg, session, stream
 
 from avemo_ros.errors import LabelError
-from avemo_ros.replay.intervals import in_a_sentence, of_whom
-from avemo_ros.replay.score import score
-from avemo_ros.replay.session import Session
+from avemo_ros.replay.replayed import EvaluatedRecording
+from avemo_ros.replay.scoring import intervals_in_words, people_in_words, score
 from avemo_ros.state.estimate import Status
 
 
-def mixed() -> Session:
+def mixed() -> EvaluatedRecording:
     """A long segment that is mostly right, and two short ones."""
     labels = ["sad"] * 25 + ["happy"] * 5 + ["happy"] * 5 + ["unknown"] * 5
     return session(
@@ -111,7 +110,7 @@ def test_figures_are_split_by_what_a_claim_rests_on() -> None:
     assert found["coverage"]["why_not"] == {"NOBODY": 1}
 
 
-def people(count: int) -> list[Session]:
+def people(count: int) -> list[EvaluatedRecording]:
     return [
         session(
             stream(["sad"] * 8 + ["happy"] * 2),
@@ -145,7 +144,7 @@ def test_intervals_are_over_persons_where_there_are_enough(
     assert low <= found["frames"]["accuracy"] <= high
 
 
-def clips(count: int, person: str = "", shift: float = 0.001) -> list[Session]:
+def clips(count: int, person: str = "", shift: float = 0.001) -> list[EvaluatedRecording]:
     """Bags of three segments, of which nobody says whom they are about."""
     return [
         session(
@@ -163,9 +162,9 @@ def test_who_has_no_name_is_not_another_person_in_each_bag(person: str) -> None:
     found = score(clips(5, person), rounds=100)
     assert (found["persons"], found["unnamed"]) == (0, 15)
     assert (found["bootstrap"]["over"], found["bootstrap"]["groups"]) == ("segments", 15)
-    assert "over 15 segments" in in_a_sentence(found)
-    assert "not all have names" in in_a_sentence(found)
-    assert of_whom(found) == "people without names"
+    assert "over 15 segments" in intervals_in_words(found)
+    assert "not all have names" in intervals_in_words(found)
+    assert people_in_words(found) == "people without names"
 
 
 def test_copies_of_one_recording_count_once_for_intervals() -> None:
@@ -190,7 +189,7 @@ def test_one_segment_without_a_name_is_enough_to_count_no_persons() -> None:
     found = score([*people(6), *clips(1)], rounds=100)
     assert (found["persons"], found["unnamed"]) == (6, 3)
     assert found["bootstrap"]["over"] == "segments"
-    assert of_whom(found) == "6 people and others without names"
+    assert people_in_words(found) == "6 people and others without names"
 
 
 @pytest.mark.parametrize("person", ["", "Ada"])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from avemo_ros.annotations.label_files import bag_name, find_bags, labels_of_bags
 from avemo_ros.errors import LabelError
-from avemo_ros.replay.sidecars import bag_name, find_bags, labels_of_bags
 
 
 def files(folder: Path, *names: str) -> list[Path]:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from made_sessions import seg, session, stream
 
-from avemo_ros.replay.matching import judge
-from avemo_ros.replay.session import Session
+from avemo_ros.replay.matching import match_recording
+from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.stability import reaction, stability
 
 
@@ -12,7 +12,7 @@ def runs(*parts: tuple[int, str]) -> list[str]:
     return [label for count, label in parts for _ in range(count)]
 
 
-def changing() -> Session:
+def changing() -> EvaluatedRecording:
     # 0 to 2 s sad, 2 to 4 s happy, 4 to 6 s fear is true.
     labels = runs(
         (10, "sad"), (2, "happy"), (8, "sad"),  # two changes, one of them false
@@ -23,7 +23,7 @@ def changing() -> Session:
 
 
 def test_changes_are_counted_where_the_truth_is_known() -> None:
-    found = stability([judge(changing())], 0.1)
+    found = stability([match_recording(changing())], 0.1)
     assert found == {
         "minutes": pytest.approx(0.1),
         "changes": 3,
@@ -39,26 +39,30 @@ def test_changes_are_counted_where_the_truth_is_known() -> None:
 
 def test_what_happens_without_truth_does_not_count() -> None:
     hops = stream(runs((5, "sad"), (1, "happy"), (1, "fear"), (5, "sad")))
-    found = stability([judge(session(hops, seg(0, 0.5, "sad"), seg(0.7, 2, "sad")))], 0.1)
+    found = stability(
+        [match_recording(session(hops, seg(0, 0.5, "sad"), seg(0.7, 2, "sad")))], 0.1
+    )
     assert (found["changes"], found["truth_changes"]) == (0, 0)
 
 
 def test_people_and_sessions_are_followed_apart() -> None:
     one = session(stream(["sad"] * 5), seg(0, 1, "sad"))
     other = session(stream(["happy"] * 5), seg(0, 1, "happy"), name="two")
-    found = stability([judge(one), judge(other)], 0.1)
+    found = stability([match_recording(one), match_recording(other)], 0.1)
     assert (found["changes"], found["truth_changes"]) == (0, 0)
 
 
 def test_without_any_claim_nothing_changes() -> None:
-    found = stability([judge(session(stream(["unknown"] * 600), seg(0, 60, "sad")))], 0.1)
+    found = stability(
+        [match_recording(session(stream(["unknown"] * 600), seg(0, 60, "sad")))], 0.1
+    )
     assert found["changes_per_minute"] == 0
     assert found["lost_claims"] == 0
 
 
 def test_a_change_is_detected_when_its_label_is_claimed() -> None:
     # Happy from 2.0 s on is first claimed at 2.8 s; fear never.
-    assert reaction([judge(changing())]) == {
+    assert reaction([match_recording(changing())]) == {
         "changes": 2,
         "detected": 1,
         "missed": 1,
@@ -69,7 +73,7 @@ def test_a_change_is_detected_when_its_label_is_claimed() -> None:
 
 def test_median_and_ninth_decile_are_over_all_sessions() -> None:
     judged = [
-        judge(
+        match_recording(
             session(
                 stream(runs((10 + late, "sad"), (10 - late, "happy"))),
                 seg(0, 1, "sad"),
@@ -86,5 +90,5 @@ def test_median_and_ninth_decile_are_over_all_sessions() -> None:
 
 def test_the_same_label_again_is_no_change() -> None:
     hops = stream(["unknown"] * 20)
-    found = reaction([judge(session(hops, seg(0, 1, "sad"), seg(1, 2, "sad")))])
+    found = reaction([match_recording(session(hops, seg(0, 1, "sad"), seg(1, 2, "sad")))])
     assert found == {"changes": 0, "detected": 0, "missed": 0, "median_s": None, "p90_s": None}

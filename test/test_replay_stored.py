@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from made_hops import BOX, START_NS, clip
 
-from avemo_ros.replay.run import Replayed, SeenFaces
-from avemo_ros.replay.stored import read_replayed, write_replayed
+from avemo_ros.replay.replay_cache import read_replayed, write_replayed
+from avemo_ros.replay.replayed import Replayed, SeenFaces
 
 
 def replayed() -> Replayed:

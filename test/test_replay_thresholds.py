@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.replay.figures import FIGURES, in_words, value_of
-from avemo_ros.replay.thresholds import Threshold, judge_thresholds, read_thresholds
+from avemo_ros.replay.named_metrics import (
+    METRICS,
+    Threshold,
+    check_thresholds,
+    metric_value,
+    read_thresholds,
+    value_text,
+)
 
 OVERALL = {
     "frames": {"ua": 0.6, "recalls": {"happy": None, "sad": 0.25}},
@@ -17,7 +23,7 @@ OVERALL = {
 
 
 def judged(below: list[str], above: list[str]) -> list[tuple[str, bool]]:
-    found = judge_thresholds(read_thresholds(below, above), OVERALL)
+    found = check_thresholds(read_thresholds(below, above), OVERALL)
     return [(item["figure"], item["passed"]) for item in found]
 
 
@@ -37,14 +43,14 @@ def test_less_fails_below_and_more_fails_above() -> None:
 
 @pytest.mark.parametrize("name", ["recall_happy", "id_switches", "valence_ccc"])
 def test_what_could_not_be_measured_keeps_no_limit(name: str) -> None:
-    (item,) = judge_thresholds(read_thresholds([], [f"{name}=1"]), OVERALL)
+    (item,) = check_thresholds(read_thresholds([], [f"{name}=1"]), OVERALL)
     assert item["value"] is None
     assert not item["passed"]
     assert f"{name} could not be measured" in item["reason"]
 
 
 def test_a_failure_says_value_and_limit() -> None:
-    (item,) = judge_thresholds([Threshold("ua", 0.75, fails_below=True)], OVERALL)
+    (item,) = check_thresholds([Threshold("ua", 0.75, fails_below=True)], OVERALL)
     assert item["reason"] == "ua is 0.6; asked for: ua not below 0.75"
 
 
@@ -65,13 +71,13 @@ def test_a_share_in_percent_is_refused_as_it_could_never_be_kept(text: str) -> N
 def test_an_unknown_figure_is_answered_with_all_names() -> None:
     with pytest.raises(ConfigError) as error:
         read_thresholds([], ["speed=10"])
-    for name in FIGURES:
+    for name in METRICS:
         assert name in str(error.value)
 
 
 def test_values_are_told_with_their_units() -> None:
-    assert in_words(0.6134, FIGURES["ua"].unit) == "61.3 %"
-    assert in_words(12.0, FIGURES["changes_per_minute"].unit) == "12 /min"
-    assert in_words(3.0, FIGURES["id_switches"].unit) == "3"
-    assert in_words(None, "s") == "-"
-    assert value_of(OVERALL, FIGURES["recall_sad"]) == 0.25
+    assert value_text(0.6134, METRICS["ua"].unit) == "61.3 %"
+    assert value_text(12.0, METRICS["changes_per_minute"].unit) == "12 /min"
+    assert value_text(3.0, METRICS["id_switches"].unit) == "3"
+    assert value_text(None, "s") == "-"
+    assert metric_value(OVERALL, METRICS["recall_sad"]) == 0.25

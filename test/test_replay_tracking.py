@@ -3,16 +3,15 @@ from __future__ import annotations
 import pytest
 from made_sessions import seen, seg, session, stream
 
-from avemo_ros.replay.matching import judge
-from avemo_ros.replay.run import SeenFaces
-from avemo_ros.replay.session import Session
+from avemo_ros.replay.matching import match_recording
+from avemo_ros.replay.replayed import EvaluatedRecording, SeenFaces
 from avemo_ros.replay.tracking import tracking
 from avemo_ros.vision.face import Box
 
 LEFT, RIGHT = Box(0.1, 0.2, 0.2, 0.4), Box(0.6, 0.2, 0.2, 0.4)
 
 
-def boxed(*frames: SeenFaces) -> Session:
+def boxed(*frames: SeenFaces) -> EvaluatedRecording:
     """Anna at the left for 2 s, Bob at the right for the first."""
     return session(
         stream(["sad"] * 21),
@@ -33,7 +32,7 @@ def test_switches_and_fragments_of_labelled_boxes_are_counted() -> None:
         seen(1.4),
         seen(1.6, f3=LEFT),
     )
-    found = tracking([judge(given)])
+    found = tracking([match_recording(given)])
     assert found is not None
     assert found["by"] == "boxes"
     assert found["persons"] == [
@@ -65,7 +64,7 @@ def test_switches_and_fragments_of_labelled_boxes_are_counted() -> None:
 def test_who_still_fits_keeps_the_face_though_another_fits_better() -> None:
     shifted = Box(0.15, 0.2, 0.2, 0.4)  # 0.15 of 0.25 in common with LEFT
     given = boxed(seen(0.0, f1=LEFT), seen(0.2, f1=shifted, f2=LEFT))
-    found = tracking([judge(given)])
+    found = tracking([match_recording(given)])
     assert found is not None
     assert found["id_switches"] == 0
     assert found["overlap"] == pytest.approx((1 + 0.6) / 2)
@@ -73,13 +72,13 @@ def test_who_still_fits_keeps_the_face_though_another_fits_better() -> None:
 
 def test_a_swap_of_two_people_is_two_switches() -> None:
     given = boxed(seen(0.0, f1=LEFT, f2=RIGHT), seen(0.2, f2=LEFT, f1=RIGHT))
-    found = tracking([judge(given)])
+    found = tracking([match_recording(given)])
     assert found is not None
     assert (found["id_switches"], found["fragmentations"]) == (2, 0)
 
 
 def test_a_person_who_is_never_found_is_mostly_lost() -> None:
-    found = tracking([judge(boxed(seen(0.0), seen(0.5)))])
+    found = tracking([match_recording(boxed(seen(0.0), seen(0.5)))])
     assert found is not None
     assert (found["coverage"], found["mostly_lost"], found["overlap"]) == (0.0, 2, None)
 
@@ -91,7 +90,7 @@ def test_named_people_are_followed_by_the_ids_of_their_estimates() -> None:
         *stream(["sad"] * 5, start=0.5, face="f2"),
     ]
     given = session(hops, seg(0, 1, "sad", "Anna"), people={"Anna": ("f1", "f2")})
-    found = tracking([judge(given)])
+    found = tracking([match_recording(given)])
     assert found is not None
     assert found["by"] == "ids"
     assert (found["id_switches"], found["fragmentations"]) == (1, 1)
@@ -99,4 +98,4 @@ def test_named_people_are_followed_by_the_ids_of_their_estimates() -> None:
 
 
 def test_whom_the_robot_attends_to_need_not_be_one_person() -> None:
-    assert tracking([judge(session(stream(["sad"] * 5), seg(0, 1, "sad")))]) is None
+    assert tracking([match_recording(session(stream(["sad"] * 5), seg(0, 1, "sad")))]) is None

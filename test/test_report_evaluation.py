@@ -7,8 +7,8 @@ import torch
 from browser import show
 from report_page import Page, without_library
 
-from avemo_ros.evaluate.measure import by_fold, compare, measure
 from avemo_ros.evaluate.predictions import Predictions
+from avemo_ros.evaluate.results import by_fold, compare_predictions, measure
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.report.evaluation_page import render as rendered
 from avemo_ros.report.evaluation_page import write_evaluation
@@ -54,9 +54,9 @@ def result() -> dict[str, Any]:
         "alone": {"face": figures, "voice": figures},
         "corruptions": {
             "data": "clips",
-            "rows": [row | {"difference": compare(given, given, rounds=100)}],
+            "rows": [row | {"difference": compare_predictions(given, given, rounds=100)}],
         },
-        "difference": {"other": compare(given, given, rounds=100)},
+        "difference": {"other": compare_predictions(given, given, rounds=100)},
     }
 
 

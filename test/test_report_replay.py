@@ -14,23 +14,23 @@ from made_evaluations import outcome, seg, session
 from made_hops import START_NS
 from report_page import Page, without_library
 
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.topics import Topics
 from avemo_ros.bag.writer import BagWriter
-from avemo_ros.replay.outcome import Lost, Outcome
-from avemo_ros.replay.session import Session
-from avemo_ros.replay.thresholds import read_thresholds
+from avemo_ros.replay.bag_evaluation import BagEvaluation, FailedBag
+from avemo_ros.replay.named_metrics import read_thresholds
+from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.report.charts import Chart, coverage_curve, histogram, reliability
 from avemo_ros.report.person_tracks import tracks_of
 from avemo_ros.report.replay_page import render as rendered
 from avemo_ros.report.replay_page import write_report
 from avemo_ros.report.thumbnails import shots_of
 from avemo_ros.source.media import VideoFrame
-from avemo_ros.truth.segment import Segment
 
 EVIL = "<script>alert(1)</script>\"'&"
 
 
-def made() -> Outcome:
+def made() -> BagEvaluation:
     kitchen = session(
         "kitchen",
         [
@@ -46,7 +46,7 @@ def made() -> Outcome:
     hall = session("hall", [seg(0, 9, "angry")], latencies_s=(0.1, 0.2))
     return outcome(
         [kitchen, hall],
-        lost=[Lost("cellar", "no labels")],
+        lost=[FailedBag("cellar", "no labels")],
         thresholds=read_thresholds(["ua=0.9"], []),
         notes=["1 segment of 'boredom' left out"],
     )
@@ -58,12 +58,12 @@ def render(*arguments: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def found() -> Outcome:
+def found() -> BagEvaluation:
     return made()
 
 
 @pytest.fixture(scope="module")
-def page(found: Outcome) -> str:
+def page(found: BagEvaluation) -> str:
     return render(found)
 
 
@@ -83,7 +83,7 @@ def test_every_link_leads_to_one_place(page: str) -> None:
 
 
 def test_each_worst_segment_is_linked_to_its_place_in_the_timeline(
-    found: Outcome, page: str
+    found: BagEvaluation, page: str
 ) -> None:
     worst = found.result["overall"]["worst"]
     assert worst
@@ -145,7 +145,7 @@ def test_names_with_markup_are_shown_and_not_run() -> None:
               seg(0, 9, "happy", EVIL, "ben")]  # fmt: skip
     evil = session(EVIL, labels, problems=[EVIL])
     evil.people[EVIL] = ("f1",)  # type: ignore[index]
-    text = render(outcome([evil], lost=[Lost(EVIL, EVIL)], notes=[EVIL]))
+    text = render(outcome([evil], lost=[FailedBag(EVIL, EVIL)], notes=[EVIL]))
     parsed = Page(text)
     assert "<script>alert" not in text
     assert text.count("&lt;script&gt;") > 8
@@ -174,7 +174,7 @@ def test_more_bags_than_can_be_drawn_are_still_listed() -> None:
         assert address[1:] in parsed.places or address.startswith("#segment-")
 
 
-def test_a_track_has_the_truth_of_everyone_who_judged(found: Outcome) -> None:
+def test_a_track_has_the_truth_of_everyone_who_judged(found: BagEvaluation) -> None:
     listed = found.result["overall"]["segments"]["list"]
     anna, bob = tracks_of(found.sessions[0], listed)
     assert list(anna.truth) == ["truth", "by ann", "by ben"]
@@ -234,7 +234,7 @@ def test_a_histogram_holds_every_value_once() -> None:
 
 
 def test_the_page_opens_in_a_browser_without_complaint_or_request(
-    found: Outcome, page: str, tmp_path: Path
+    found: BagEvaluation, page: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "page.html"
     assert not write_report(path, found)
@@ -248,7 +248,7 @@ def test_the_page_opens_in_a_browser_without_complaint_or_request(
 
 
 def test_a_link_to_a_segment_zooms_its_figure_and_marks_it(
-    found: Outcome, page: str, tmp_path: Path
+    found: BagEvaluation, page: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "page.html"
     place = re.search(r'href="#(segment-\d+)"', page)
@@ -269,7 +269,7 @@ def test_the_browser_would_tell_of_requests_and_complaints(tmp_path: Path) -> No
     assert len(shown.complaints) >= 1
 
 
-def test_an_older_page_is_replaced(found: Outcome, tmp_path: Path) -> None:
+def test_an_older_page_is_replaced(found: BagEvaluation, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text("old")
     write_report(path, found)
@@ -277,7 +277,7 @@ def test_an_older_page_is_replaced(found: Outcome, tmp_path: Path) -> None:
 
 
 def test_agreement_is_told_over_bags_of_other_annotators() -> None:
-    def bags(other: str) -> list[Session]:
+    def bags(other: str) -> list[EvaluatedRecording]:
         made = []
         for first, second in (("ann", "ben"), ("cem", "eve")):
             labels = [seg(0, 9, "sad", who=first), seg(0, 4, "sad", who=second)]

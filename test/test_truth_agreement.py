@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from avemo_ros.truth.agreement import agreement, cohen_kappa, fleiss_by_class, fleiss_kappa
-from avemo_ros.truth.segment import Segment
+from avemo_ros.annotations.agreement import (
+    agreement,
+    cohen_kappa,
+    fleiss_by_class,
+    fleiss_kappa,
+)
+from avemo_ros.annotations.segments import Segment
 
 # Fleiss 1971, table 1: 30 patients, 6 psychiatrists each; depression, personality disorder,
 # schizophrenia, neurosis, other.

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from avemo_ros.annotations.label_files import read_labels
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.errors import LabelError
-from avemo_ros.truth.file import read_labels
-from avemo_ros.truth.segment import Segment
 
 START_NS = 10**18
 

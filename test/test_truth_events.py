@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from avemo_ros.annotations.segments import Segment
+from avemo_ros.annotations.yaml_labels import segments_of_events
 from avemo_ros.errors import LabelError
-from avemo_ros.truth.events import segments_of_events
-from avemo_ros.truth.segment import Segment
 
 START_NS = 1_700_000_000_000_000_000
 END_NS = START_NS + 10 * 10**9

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from avemo_ros.annotations.label_files import find_labels, merge_files, read_labels
 from avemo_ros.errors import LabelError
-from avemo_ros.truth.file import find_labels, read_labels, together
 
 ROW = "person,start,end,label\nAnna,0,1,sad\n"
 
@@ -60,10 +60,10 @@ def test_a_file_each_is_an_annotator_each(tmp_path: Path) -> None:
     paths = [tmp_path / "eve.labels.csv", tmp_path / "sam.csv"]
     for path in paths:
         path.write_text("# people: Anna = f1\n" + ROW)
-    found = together([read_labels(path) for path in paths])
+    found = merge_files([read_labels(path) for path in paths])
     assert [segment.annotator for segment in found.segments] == ["eve", "sam"]
     assert found.people == {"Anna": ("f1",)}
-    alone = together([read_labels(paths[0])])
+    alone = merge_files([read_labels(paths[0])])
     assert [segment.annotator for segment in alone.segments] == [""]
 
 
@@ -72,7 +72,7 @@ def test_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     one.write_text("# people: Anna = f1\n" + ROW)
     other.write_text("# people: Bob = f1\n" + ROW)
     with pytest.raises(LabelError, match="ids of 'Bob' is 'f1'; allowed: not f1, it is 'Anna'"):
-        together([read_labels(one), read_labels(other)])
+        merge_files([read_labels(one), read_labels(other)])
     other.write_text(ROW)
     with pytest.raises(LabelError, match="overlap"):
-        together([read_labels(path, annotator="x") for path in (one, other)])
+        merge_files([read_labels(path, annotator="x") for path in (one, other)])

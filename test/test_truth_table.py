@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from avemo_ros.annotations.label_files import read_labels
+from avemo_ros.annotations.label_tables import labels_text
+from avemo_ros.annotations.records import LabelFile
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.errors import LabelError
-from avemo_ros.truth.file import read_labels
-from avemo_ros.truth.gather import LabelFile
-from avemo_ros.truth.segment import Segment
-from avemo_ros.truth.table import labels_text
 from avemo_ros.vision.face import Box
 
 START_NS = 1_700_000_000_000_000_123

@@ -11,6 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from avemo_ros.annotations.label_files import (
+    find_bags,
+    find_labels,
+    labels_of,
+    merge_files,
+    read_labels,
+)
+from avemo_ros.annotations.records import LabelFile
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.check import Look, check
 from avemo_ros.bag.check_report import as_json, report
 from avemo_ros.bag.checked import BagCheck
@@ -20,12 +29,7 @@ from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.errors import BagError, ConfigError, LabelError
-from avemo_ros.replay.sidecars import find_bags
 from avemo_ros.sink.wording import counted
-from avemo_ros.truth.file import find_labels, read_labels, together
-from avemo_ros.truth.gather import LabelFile
-from avemo_ros.truth.of_bag import labels_of
-from avemo_ros.truth.segment import Segment
 
 CLEAN: Final = 0
 FINDINGS: Final = 1
@@ -110,7 +114,7 @@ def with_labels(checked: BagCheck) -> BagCheck:
         found = _labels(checked)
         if not found:
             return checked
-        labels = together(found)
+        labels = merge_files(found)
         topic = checked.usable.labels
         what = ", ".join(topic if str(file.path) == topic else file.path.name for file in found)
     except LabelError as error:

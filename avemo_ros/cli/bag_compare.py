@@ -18,7 +18,7 @@ from avemo_ros.cli.outputs import (
 )
 from avemo_ros.errors import ConfigError
 from avemo_ros.replay.compare import compare, read_result
-from avemo_ros.replay.figures import FIGURES, in_words
+from avemo_ros.replay.named_metrics import METRICS, value_text
 from avemo_ros.sink.wording import counted
 
 DONE: Final = 0
@@ -79,10 +79,10 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     lines.append(f"{'':32}{names[0]}" + f"{'':{_VERDICT}}".join(names[1:]))
     before = len(lines)
     for item in found["figures"]:
-        figure = FIGURES[item["name"]]
+        figure = METRICS[item["name"]]
         if all(verdict == "same" for verdict in item["verdicts"]):
             continue
-        values = [f"{in_words(value, figure.unit):>{wide}}" for value in item["values"]]
+        values = [f"{value_text(value, figure.unit):>{wide}}" for value in item["values"]]
         # The first differs from itself in nothing.
         verdicts = [f"{f' {verdict}':{_VERDICT}}" for verdict in item["verdicts"][1:]]
         told = map("".join, zip(values[1:], verdicts, strict=True))

@@ -1,4 +1,4 @@
-"""`avemo bag evaluate`: replays bags without ROS and scores what is said of them."""
+"""`avemo bag evaluate`: replay bags without ROS and score the estimates."""
 
 from __future__ import annotations
 
@@ -8,31 +8,132 @@ import shutil
 import sys
 import tempfile
 import textwrap
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from avemo_ros.cli.bag_bar import Bar
-from avemo_ros.cli.bag_summary import summary
+from tqdm import tqdm
+
+from avemo_ros.annotations.label_files import find_bags
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
-from avemo_ros.cli.outputs import (
-    add_force,
-    add_report,
-    check_outputs,
-    check_report,
-    write_json,
-)
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.replay.evaluation import NothingScoredError, evaluate
-from avemo_ros.replay.figures import FIGURES
+from avemo_ros.replay.bag_evaluation import (
+    BagEvaluation,
+    BagRequest,
+    NothingScoredError,
+    evaluate_bags,
+)
 from avemo_ros.replay.junit import write_junit
-from avemo_ros.replay.outcome import Outcome
-from avemo_ros.replay.play import USES
-from avemo_ros.replay.request import Request
-from avemo_ros.replay.sidecars import find_bags
-from avemo_ros.replay.thresholds import read_thresholds
+from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text
+from avemo_ros.replay.runner import USES
+from avemo_ros.replay.scoring import TOO_FEW, interval_text, intervals_in_words, people_in_words
 from avemo_ros.sink.atomic import OutputError, is_stream
+from avemo_ros.sink.wording import counted, lasting
+
+
+class ProgressBar:
+    """A bar over the message time of all bags, with the speed and the time that is left."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+        self._bar: tqdm[Any] | None = None
+        self._bags = 0
+        self._began = time.monotonic()
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def begin(self, seconds: float, bags: int) -> None:
+        """So much lies ahead."""
+        self._bags = bags
+        self._began = time.monotonic()
+        self._bar = tqdm(
+            total=seconds,
+            disable=not self._shown,
+            file=sys.stderr,
+            leave=False,
+            desc=self._done(0),
+            bar_format="{desc} {bar} {n:.0f}/{total:.0f} s{postfix}, {remaining} left",
+        )
+
+    def reach(self, seconds: float, bags: int) -> None:
+        """So much is done."""
+        if self._bar is None:
+            return
+        speed = seconds / max(time.monotonic() - self._began, 1e-6)
+        self._bar.desc = self._done(bags)
+        self._bar.postfix = f"{speed:.1f} times real time"
+        self._bar.update(seconds - self._bar.n)
+
+    def _done(self, bags: int) -> str:
+        return f"{bags}/{self._bags} bag{'' if self._bags == 1 else 's'}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+_SHOWN: Final = (
+    ("segment_accuracy", "segments", "accuracy"),
+    ("segment_ua", "segments", "ua"),
+    ("accuracy", "frames", "accuracy"),
+    ("ua", "frames", "ua"),
+    ("coverage", "coverage", "share"),
+    ("claim_accuracy", "coverage", "accuracy"),
+    ("ece", "calibration", "ece"),
+)
+"""Figures of the summary, each with the place of its interval."""
+_MOST_NOTES: Final = 10
+_ALSO_SHOWN: Final = ("changes_per_minute", "reaction_median")
+
+
+def evaluation_summary(result: Mapping[str, Any]) -> list[str]:
+    """The figures in a few lines."""
+    overall, bags = result["overall"], result["bags"]
+    models = ", ".join(result["model"]["ids"]) or "-"
+    length = lasting(sum(bag["seconds"] for bag in bags))
+    lines = [
+        f"{models} on {counted(len(bags), 'bag')}, {length}: "
+        f"{counted(overall['segments']['items'], 'segment')} of "
+        f"{people_in_words(overall)}"
+    ]
+    notes = list(overall["notes"])
+    notes += [f"{bag['name']}: {problem}" for bag in bags for problem in bag["problems"]]
+    notes += [
+        f"{bag['name']}: {note}"
+        for bag in bags
+        for source in bag["labels"]
+        for note in source["notes"]
+    ]
+    lines += [f"note: {note}" for note in notes[:_MOST_NOTES]]
+    if len(notes) > _MOST_NOTES:
+        lines.append(f"note: and {len(notes) - _MOST_NOTES} more, in the JSON and on the page")
+    for name, part, key in _SHOWN:
+        value = value_text(result["figures"][name], METRICS[name].unit)
+        told = interval_text(overall, part, key)
+        # Said once below, and not in each line.
+        told = f"  {told}" if told and told != TOO_FEW else ""
+        lines.append(f"{METRICS[name].text:32} {value:>10}{told}")
+    for name in _ALSO_SHOWN:
+        value = value_text(result["figures"][name], METRICS[name].unit)
+        lines.append(f"{METRICS[name].text:32} {value:>10}")
+    lines += [told for told in [intervals_in_words(overall)] if told]
+    lines += [
+        f"{'passed' if item['passed'] else 'FAILED'}: {item['figure']} not {item['fails']} "
+        f"{item['limit']:g}: it {_value(item['value'])}"
+        for item in result["thresholds"]
+    ]
+    if result["realtime_factor"] is not None:
+        lines.append(f"{result['realtime_factor']:.1f} times real time")
+    return lines
+
+
+def _value(value: float | None) -> str:
+    return "could not be measured" if value is None else f"is {value:g}"
+
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -46,7 +147,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit status: 0 done, 1 done but a limit is not kept or a bag could not be evaluated,\n"
         "2 an argument is wrong, or no bag could be evaluated: then the files say why,\n"
         "130 interrupted (with --resume the same command goes on)"
-        f"\n\nfigures for --fail-below and --fail-above:\n  {_wrapped(list(FIGURES))}"
+        f"\n\nfigures for --fail-below and --fail-above:\n  {_wrapped(list(METRICS))}"
     )
     parser.add_argument(
         "bags",
@@ -164,7 +265,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
     config = PipelineConfig.read(args.config, settings)
-    request = Request(
+    request = BagRequest(
         bags=tuple(find_bags(args.bags)),
         labels=tuple(args.labels),
         config=config,
@@ -176,14 +277,14 @@ def run(args: argparse.Namespace) -> int:
         rounds=args.rounds,
     )
     try:
-        with Bar(shown=not args.quiet and sys.stderr.isatty()) as bar:
-            outcome = evaluate(request, bar)
+        with ProgressBar(shown=not args.quiet and sys.stderr.isatty()) as bar:
+            evaluation = evaluate_bags(request, bar)
     except KeyboardInterrupt:
         _say_kept(args, "finished replays", "goes on with")
         raise
     except NothingScoredError as nothing:
         # CI uploads what is there: older results in their place would look like this run's.
-        _write(args, nothing.outcome)
+        _write(args, nothing.evaluation)
         for path in filter(None, outputs):
             print(f"avemo: wrote {path}, without figures", file=sys.stderr)
         if args.cache is None:
@@ -196,22 +297,22 @@ def run(args: argparse.Namespace) -> int:
             if path.exists():
                 print(f"avemo: {path} is of an earlier run", file=sys.stderr)
         raise
-    pictured = _write(args, outcome)
+    pictured = _write(args, evaluation)
     if args.thumbnails and not pictured:
         print("avemo: no thumbnails: no bag holds pictures to show", file=sys.stderr)
     if args.cache is None:
         shutil.rmtree(_own_cache(args.json), ignore_errors=True)
-    for bag in outcome.result["failed"]:
+    for bag in evaluation.result["failed"]:
         print(f"avemo: {bag['name']} not evaluated: {bag['reason']}", file=sys.stderr)
-    for item in outcome.result["thresholds"]:
+    for item in evaluation.result["thresholds"]:
         if not item["passed"]:
             print(f"avemo: failed: {item['reason']}", file=sys.stderr)
     if not args.quiet:
-        print("\n".join(summary(outcome.result)))
+        print("\n".join(evaluation_summary(evaluation.result)))
         for path in outputs:
             if path is not None:
                 print(f"avemo: wrote {path}", file=sys.stderr)
-    return DONE if outcome.passed else FAILED
+    return DONE if evaluation.passed else FAILED
 
 
 def _cache(args: argparse.Namespace) -> Path:
@@ -255,18 +356,18 @@ def _own_cache(out: Path) -> Path:
     return out.with_name(f"{out.stem}.replays")
 
 
-def _write(args: argparse.Namespace, outcome: Outcome) -> bool:
+def _write(args: argparse.Namespace, evaluation: BagEvaluation) -> bool:
     """Write all that was asked for; returns whether there are pictures on the page."""
-    write_json(args.json, outcome.result)
+    write_json(args.json, evaluation.result)
     if args.timings is not None:
-        write_json(args.timings, outcome.timings)
+        write_json(args.timings, evaluation.timings)
     if args.junit is not None:
-        write_junit(args.junit, outcome.result)
+        write_junit(args.junit, evaluation.result)
     if args.report is None:
         return False
     from avemo_ros.report.replay_page import write_report
 
-    return write_report(args.report, outcome, thumbnails=args.thumbnails)
+    return write_report(args.report, evaluation, thumbnails=args.thumbnails)
 
 
 def _wrapped(names: Sequence[str]) -> str:

@@ -11,6 +11,8 @@ from typing import Final
 
 from tqdm import tqdm
 
+from avemo_ros.annotations.label_tables import labels_text
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.from_clips import Clip, ClipBag, Extent, Form
 from avemo_ros.bag.part import COMPRESSIONS, STORAGES
 from avemo_ros.config import PipelineConfig
@@ -22,8 +24,6 @@ from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.settings import read_options
 from avemo_ros.sink.atomic import OutputError, replaced
-from avemo_ros.truth.segment import Segment
-from avemo_ros.truth.table import labels_text
 
 DONE: Final = 0
 LACKING: Final = 1

@@ -11,17 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.annotations.agreement import agreement
+from avemo_ros.annotations.label_files import READERS, merge_files, read_labels
+from avemo_ros.annotations.label_tables import labels_text
+from avemo_ros.annotations.records import LabelFile
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.cli.outputs import add_force, check_outputs
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import ConfigError, LabelError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.sink.atomic import OutputError, replaced
 from avemo_ros.sink.wording import counted
-from avemo_ros.truth.agreement import agreement
-from avemo_ros.truth.file import READERS, read_labels, together
-from avemo_ros.truth.gather import LabelFile
-from avemo_ros.truth.segment import Segment
-from avemo_ros.truth.table import labels_text
 
 DONE: Final = 0
 LEFT_OUT: Final = 1
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             f"the times of {files[0].path} and {odd[0]} do not count from the same moment: "
             "one's are unix time"
         )
-    labels = together(files)
+    labels = merge_files(files)
     moved_ns = to_ns(args.shift)
     if args.unix is not None:
         if labels.unix:

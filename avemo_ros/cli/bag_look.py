@@ -13,8 +13,8 @@ from avemo_ros.config import InputConfig, PipelineConfig
 from avemo_ros.engine.audio import AudioStage
 from avemo_ros.engine.findings import Findings
 from avemo_ros.engine.seeing import Seeing
-from avemo_ros.replay.helper import recorded
-from avemo_ros.replay.play import RAW
+from avemo_ros.replay.feature_worker import recorded
+from avemo_ros.replay.runner import RAW
 from avemo_ros.vision.face import FrameTracks
 
 

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.cli.late import LateParser
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json
+from avemo_ros.cli.subcommands import LateParser
 from avemo_ros.data.check import as_json, check, report
 from avemo_ros.data.dataset import DataSet
 from avemo_ros.data.mapping import label_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from avemo_ros.cli.late import add_actions, run_action
+from avemo_ros.cli.subcommands import add_actions, run_action
 
 _ACTIONS: Final = {
     "chat": "type with the dialog in the terminal, without ROS",

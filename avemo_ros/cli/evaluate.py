@@ -1,36 +1,108 @@
-"""`avemo evaluate`: judges a model on a data set."""
+"""`avemo evaluate`: how good a model is on data that it has not been trained on."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.cli.evaluate_summary import summary
-from avemo_ros.cli.outputs import (
-    add_force,
-    add_report,
-    check_outputs,
-    check_report,
-    write_json,
-)
+from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.media import PrepareConfig
 from avemo_ros.data.registry import DATASETS, find_dataset
 from avemo_ros.errors import ConfigError
-from avemo_ros.evaluate import pairs
+from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.bootstrap import ROUNDS
-from avemo_ros.evaluate.evaluation import evaluate
-from avemo_ros.evaluate.measure import compare, measure
-from avemo_ros.evaluate.opened import Hearing
-from avemo_ros.evaluate.predictions import matched, read_predictions, write_predictions
-from avemo_ros.evaluate.request import Request
+from avemo_ros.evaluate.dataset_evaluation import evaluate_dataset
+from avemo_ros.evaluate.dataset_request import DatasetRequest
+from avemo_ros.evaluate.opened_models import InputLength
+from avemo_ros.evaluate.predictions import (
+    match_predictions,
+    read_predictions,
+    write_predictions,
+)
+from avemo_ros.evaluate.results import compare_predictions, measure
 from avemo_ros.model.batch import MODALITIES
 from avemo_ros.settings import read_options
 from avemo_ros.zoo.collate import WINDOW_S
+
+
+def dataset_summary(result: Mapping[str, Any]) -> list[str]:
+    """The figures in a few lines."""
+    split = f", {result['split']}" if result["split"] else ""
+    lines = [
+        f"{result['model']['name']} on {result['title']}{split}: {result['items']} items, "
+        f"{result['subjects']} subject{'' if result['subjects'] == 1 else 's'}, "
+        f"{len(result['classes'])} classes; 95 % intervals over {result['intervals_over']}"
+    ]
+    lines += [f"note: {note}" for note in result["notes"]]
+    lacking = {
+        "face": result["missing"]["no_face"],
+        "sound": result["missing"]["no_voice"],
+        "readable file": result["missing"]["unreadable"],
+    }
+    if any(lacking.values()):
+        counts = ", ".join(f"{part} {len(keys)}" for part, keys in lacking.items() if keys)
+        lines.append(f"{'missing':10} {counts}")
+    if result["missing"]["damaged"]:
+        lines.append(f"{'damaged':10} {len(result['missing']['damaged'])}, read in part")
+    for name, key in (("accuracy", "accuracy"), ("UA", "ua"), ("macro F1", "macro_f1")):
+        low, high = result["intervals"][key]
+        lines.append(
+            f"{name:10} {_percent(result[key])} %  [{_percent(low)}, {_percent(high)}]"
+        )
+    scaled = result["ece_scaled"]
+    after = "" if scaled is None else f"  ({_percent(scaled).strip()} % after scaling)"
+    lines.append(f"{'ECE':10} {_percent(result['ece'])} %{after}")
+    scaled = result["nll_scaled"]
+    after = "" if scaled is None else f"    ({scaled:.3f} after scaling)"
+    lines.append(f"{'NLL':10} {result['nll']:5.3f}{after}")
+    if result.get("ms_per_item") is not None:
+        lines.append(f"{'time':10} {result['ms_per_item']:.1f} ms an item (model, one thread)")
+    if "folds" in result:
+        ua = result["folds"]["ua"]
+        each = " ".join(_percent(fold["ua"]).strip() for fold in result["folds"]["each"])
+        spread = "" if ua["deviation"] is None else f" +- {_percent(ua['deviation']).strip()}"
+        lines.append(f"{'UA, folds':10} {_percent(ua['mean'])} %{spread}  ({each})")
+    for part, figures in result.get("alone", {}).items():
+        lines.append(f"{part + ' alone':10}  UA {_percent(figures['ua'])} %")
+    if "alone_difference" in result:
+        found = result["alone_difference"]
+        lines.append(
+            f"both less {found['better_single']} alone, UA: {_signed(found['ua'])} points"
+        )
+    for other, found in result.get("difference", {}).items():
+        lines.append(f"less {other}, UA: {_signed(found['ua'])} points")
+    if "corruptions" in result:
+        lines += ["", *_rows(result["corruptions"]["rows"])]
+    return lines
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table of corruptions: UA."""
+    parts = [part for part in ("fused", "face", "voice") if any(part in row for row in rows)]
+    head = "".join(f"{part:>8}" for part in parts)
+    lines = [f"{'UA in %':20}{head}" + ("   fused less the better" if len(parts) > 1 else "")]
+    for row in rows:
+        cells = "".join(
+            f"{_percent(row[part]['ua']):>8}" if part in row else f"{'-':>8}" for part in parts
+        )
+        more = f"   {_signed(row['difference']['ua'])}" if "difference" in row else ""
+        lines.append(f"{row['condition']:20}{cells}{more}")
+    return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:5.1f}"
+
+
+def _signed(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{100 * found['value']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
 
 DONE: Final = 0
 _LEAST_ROUNDS: Final = 100
@@ -42,12 +114,12 @@ _NAMED: Final = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    names = ", ".join([*DATASETS, pairs.NAME])
+    names = ", ".join([*DATASETS, label_matched.NAME])
     parser.add_argument(
         "dataset",
         metavar="NAME",
         nargs="?",
-        help=f"data set: {names} ({pairs.NAME}: {pairs.TITLE} of faces and voices), or "
+        help=f"data set: {names} ({label_matched.NAME}: {label_matched.TITLE} of faces and voices), or "
         "module:NAME of your own (docs/extending.md)",
     )
     parser.add_argument(
@@ -196,7 +268,7 @@ def run(args: argparse.Namespace) -> int:
     if args.from_predictions:
         result = _from_tables(args)
     else:
-        outcome = evaluate(_request(args))
+        outcome = evaluate_dataset(_request(args))
         result = outcome.result
         if args.predictions is not None:
             write_predictions(args.predictions, outcome.predictions)
@@ -215,17 +287,19 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     if not args.quiet:
-        print("\n".join(summary(result)))
+        print("\n".join(dataset_summary(result)))
         for path in (args.json, args.report, args.predictions):
             if path is not None:
                 print(f"avemo: wrote {path}", file=sys.stderr)
     return DONE
 
 
-def _request(args: argparse.Namespace) -> Request:
+def _request(args: argparse.Namespace) -> DatasetRequest:
     if args.dataset is None:
-        raise ConfigError("NAME", "", f"a data set: {', '.join([*DATASETS, pairs.NAME])}")
-    if args.dataset != pairs.NAME:
+        raise ConfigError(
+            "NAME", "", f"a data set: {', '.join([*DATASETS, label_matched.NAME])}"
+        )
+    if args.dataset != label_matched.NAME:
         find_dataset(args.dataset)
     roots = _roots(args.root)
     if args.csv is not None:
@@ -236,7 +310,7 @@ def _request(args: argparse.Namespace) -> Request:
         roots["clips"] = args.csv
     if not roots:
         raise ConfigError("--root", "", "the folder of the data set")
-    return Request(
+    return DatasetRequest(
         dataset=args.dataset,
         roots=roots,
         model=args.model,
@@ -249,7 +323,7 @@ def _request(args: argparse.Namespace) -> Request:
         units=args.au,
         corruptions=args.corruptions,
         options=read_options(args.option),
-        hearing=Hearing(args.window, args.frames, args.mirrored),
+        input_length=InputLength(args.window, args.frames, args.mirrored),
         prepare=PrepareConfig(
             fps=args.fps,
             detect=args.dataset == "clips",
@@ -284,8 +358,11 @@ def _from_tables(args: argparse.Namespace) -> dict[str, Any]:
     given = read_predictions(first)
     result = measure(given, rounds=args.rounds, seed=args.seed)
     result["difference"] = {
-        str(other): compare(
-            given, matched(given, read_predictions(other)), rounds=args.rounds, seed=args.seed
+        str(other): compare_predictions(
+            given,
+            match_predictions(given, read_predictions(other)),
+            rounds=args.rounds,
+            seed=args.seed,
         )
         for other in others
     }

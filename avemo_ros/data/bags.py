@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.annotations.label_files import find_labels, labels_of, merge_files, read_labels
+from avemo_ros.annotations.records import LabelFile
+from avemo_ros.annotations.segments import Segment, majority_vote
 from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.metadata import METADATA
 from avemo_ros.bag.recording import Recording
@@ -20,11 +23,6 @@ from avemo_ros.data.findings import Findings
 from avemo_ros.data.item import Item, Listing
 from avemo_ros.errors import BagError, LabelError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.truth.file import find_labels, read_labels, together
-from avemo_ros.truth.gather import LabelFile
-from avemo_ros.truth.majority import majority
-from avemo_ros.truth.of_bag import labels_of
-from avemo_ros.truth.segment import Segment
 
 OTHERS: Final = (
     "afew",
@@ -95,7 +93,7 @@ def _take_bag(found: Findings, root: Path, bag: Path) -> None:
             found.note(bag, problem)
         kinds = kinds_of(recording, faces=True, voice=True)
         start_ns, end_ns = recording.start_ns, recording.end_ns
-    labels = together(sources)
+    labels = merge_files(sources)
     segments = _usable(found, bag, labels, start_ns, end_ns)
     seen = bool(kinds & {Kind.PICTURES, Kind.TRACKS})
     heard = bool(kinds & {Kind.SOUND, Kind.SPECTROGRAM})
@@ -123,7 +121,7 @@ def _usable(
     found: Findings, bag: Path, labels: LabelFile, start_ns: int, end_ns: int
 ) -> list[Segment]:
     """The segments that say one of the classes within the bag; notes the others."""
-    agreed = majority(labels.segments)
+    agreed = majority_vote(labels.segments)
     if agreed.tied_ns:
         tied = f"{to_s(agreed.tied_ns):.1f} s on which the annotators do not agree"
         found.leave_out(bag, tied, by_design=True)
@@ -149,7 +147,7 @@ def _lose(found: Findings, root: Path, bag: Path) -> None:
         return
     if labels is None:
         return
-    segments = majority(labels.segments).segments
+    segments = majority_vote(labels.segments).segments
     # Of times that are no seconds of the bag the first label is as good a beginning as any.
     start_ns = segments[0].start_ns if labels.unix and segments else 0
     for segment in segments:

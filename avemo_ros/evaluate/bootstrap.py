@@ -16,11 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avemo_ros.evaluate.calibration import BINS, bin_of
-from avemo_ros.evaluate.metrics import answers
+from avemo_ros.evaluate.metrics import BINS, bin_of, predicted_classes
 
 ROUNDS: Final = 2000
-FIGURES: Final = ("accuracy", "ua", "macro_f1", "ece", "nll")
+BOOTSTRAP_METRICS: Final = ("accuracy", "ua", "macro_f1", "ece", "nll")
 """The figures that `intervals` knows."""
 
 _AT_ONCE: Final = 250
@@ -54,7 +53,7 @@ def sums(log_probabilities: Tensor, labels: Tensor, groups: Sequence[str]) -> Su
     names, members = np.unique(np.asarray(groups), return_inverse=True)
     log = log_probabilities.double()
     true = labels.numpy()
-    guessed = answers(log).numpy()
+    guessed = predicted_classes(log).numpy()
     confidence = log.exp().amax(1)
     cells = np.zeros((len(names), classes, classes + 1))
     np.add.at(cells, (members, true, guessed), 1.0)  # -1, no answer, is the last column
@@ -88,18 +87,18 @@ def draws(groups: int, rounds: int = ROUNDS, seed: int = 0) -> Iterator[Array]:
         yield counts.reshape(count, groups).astype(np.float64)
 
 
-def figures(given: Sums, drawn: Iterable[Array]) -> dict[str, Array]:
+def bootstrap_metrics(given: Sums, drawn: Iterable[Array]) -> dict[str, Array]:
     """(rounds,) of each of FIGURES.
 
     Args:
         given: of G subjects.
         drawn: (r, G) each, how often each subject counts; ones give the figures themselves.
     """
-    parts = [_figures(given, counts) for counts in drawn]
-    return {name: np.concatenate([part[name] for part in parts]) for name in FIGURES}
+    parts = [_metrics_of(given, counts) for counts in drawn]
+    return {name: np.concatenate([part[name] for part in parts]) for name in BOOTSTRAP_METRICS}
 
 
-def _figures(given: Sums, drawn: Array) -> dict[str, Array]:
+def _metrics_of(given: Sums, drawn: Array) -> dict[str, Array]:
     groups, classes = given.cells.shape[:2]
     cells = (drawn @ given.cells.reshape(groups, -1)).reshape(-1, classes, classes + 1)
     true = cells.sum(2)
@@ -136,7 +135,7 @@ def intervals(
         seed: of the chance.
     """
     given = sums(log_probabilities, labels, groups)
-    values = figures(given, draws(len(given.loss), rounds, seed))
+    values = bootstrap_metrics(given, draws(len(given.loss), rounds, seed))
     return {name: _interval(value) for name, value in values.items()}
 
 
@@ -173,14 +172,16 @@ def differences(
     one, other = (sums(log, labels, groups) for log in (first, second))
     count = len(one.loss)
     whole = [np.ones((1, count))]
-    point, less = figures(one, whole), figures(other, whole)
+    point, less = bootstrap_metrics(one, whole), bootstrap_metrics(other, whole)
     # The same seed: both are judged on the same subjects in every round.
-    values, lower = (figures(part, draws(count, rounds, seed)) for part in (one, other))
+    values, lower = (
+        bootstrap_metrics(part, draws(count, rounds, seed)) for part in (one, other)
+    )
     return {
         name: Difference(
             float(point[name][0] - less[name][0]), *_interval(values[name] - lower[name])
         )
-        for name in FIGURES
+        for name in BOOTSTRAP_METRICS
     }
 
 

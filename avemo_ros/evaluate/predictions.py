@@ -1,4 +1,4 @@
-"""What a model said of labelled items, and the table that keeps it."""
+"""Predictions of a model on labelled items, and the table that keeps them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
+from avemo_ros.data.features import Corpus
 from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.evaluate.metrics import NO_ANSWER, answers
+from avemo_ros.evaluate.metrics import NO_PREDICTION, predicted_classes
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
 from avemo_ros.model.unimodal import collapse
 from avemo_ros.sink.atomic import replaced
+from avemo_ros.zoo.classifier import Classifier
 
 _FIXED: Final = ("key", "subject", "sex", "true", "said")
 _LEAST: Final = 1e-30
@@ -41,9 +45,9 @@ class Predictions:
         return len(self.keys)
 
     @property
-    def answers(self) -> Tensor:
+    def y_pred(self) -> Tensor:
         """(N,) likeliest class; -1 where there is no answer."""
-        return answers(self.log_probabilities)
+        return predicted_classes(self.log_probabilities)
 
     def only(self, keep: Tensor | Sequence[bool]) -> Predictions:
         """Those with True, in the same order."""
@@ -75,7 +79,7 @@ def predictions(items: Sequence[Item], scores: Tensor, classes: Sequence[str]) -
         ConfigError: the model has 7 classes, 8 are wanted.
         DataError: a score is not finite.
     """
-    unread = answers(scores) == NO_ANSWER
+    unread = predicted_classes(scores) == NO_PREDICTION
     if not bool(torch.isfinite(scores).all()):
         place = int(torch.nonzero(~torch.isfinite(scores).all(1)).flatten()[0])
         raise DataError(f"the model's scores of item '{items[place].key}' are not finite")
@@ -118,7 +122,7 @@ def judged_classes(
     return SPEECH_CLASSES if fine and wanted != len(EMOTIONS) else EMOTIONS
 
 
-def matched(first: Predictions, second: Predictions) -> Predictions:
+def match_predictions(first: Predictions, second: Predictions) -> Predictions:
     """`second` in the order of `first`, in the classes of `first`.
 
     Raises:
@@ -149,7 +153,7 @@ def _as_classes(given: Predictions, classes: tuple[str, ...]) -> Predictions:
             f"the two predictions are of {len(classes)} and {len(given.classes)} classes; "
             "judge both in 7 (--classes 7)"
         )
-    unread = given.answers == NO_ANSWER
+    unread = given.y_pred == NO_PREDICTION
     log = collapse(given.log_probabilities).masked_fill(unread[:, None], 0.0)
     return replace(
         given,
@@ -165,13 +169,13 @@ def write_predictions(path: Path, given: Predictions) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    said = given.answers.tolist()
+    said = given.y_pred.tolist()
     with replaced(path) as made, made.open("w", encoding="utf-8", newline="") as table:
         writer = csv.writer(table)
         writer.writerow((*_FIXED, *(f"p_{name}" for name in given.classes)))
         rows = given.log_probabilities.exp().tolist()
         for index, row in enumerate(rows):
-            answer = "" if said[index] == NO_ANSWER else given.classes[said[index]]
+            answer = "" if said[index] == NO_PREDICTION else given.classes[said[index]]
             writer.writerow(
                 (
                     given.keys[index],
@@ -223,3 +227,42 @@ def read_predictions(path: Path) -> Predictions:
         probabilities.div(probabilities.sum(1, keepdim=True)).log(),
         classes,
     )
+
+
+_AT_ONCE: Final = 64
+
+
+def scores(classifier: Classifier, corpus: Corpus, *, progress: bool = False) -> Tensor:
+    """(N, classes) log-probabilities of every item of a corpus.
+
+    Args:
+        classifier: what is asked.
+        corpus: at least one item.
+        progress: show a bar on a terminal.
+    """
+    count = len(corpus)
+    found = []
+    with tqdm(
+        total=count,
+        desc=classifier.name,
+        unit="item",
+        leave=False,
+        disable=None if progress else True,
+    ) as bar:
+        for start in range(0, count, _AT_ONCE):
+            places = np.zeros(count, bool)
+            places[start : start + _AT_ONCE] = True
+            found.append(classifier.scores(corpus.only(places)))
+            bar.update(len(found[-1]))
+    return torch.cat(found)
+
+
+def predict_items(
+    classifier: Classifier, corpus: Corpus, classes: Sequence[str], *, progress: bool = False
+) -> Predictions:
+    """What a classifier says of every item, judged in `classes`.
+
+    Raises:
+        ConfigError: the classifier knows fewer classes.
+    """
+    return predictions(corpus.items, scores(classifier, corpus, progress=progress), classes)

@@ -1,4 +1,4 @@
-"""One bag of an evaluation: its labels read, its recording replayed; done in a worker."""
+"""One bag of an evaluation: read its labels, replay it or take the cached replay."""
 
 from __future__ import annotations
 
@@ -9,23 +9,54 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
+from avemo_ros.annotations.label_files import bag_name, labels_of, merge_files
+from avemo_ros.annotations.records import LabelFile
 from avemo_ros.bag.messages import typestore
 from avemo_ros.bag.recording import Recording
 from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
-from avemo_ros.errors import LabelError
-from avemo_ros.replay.helper import HelperProcess
-from avemo_ros.replay.play import replay
-from avemo_ros.replay.session import Session
-from avemo_ros.replay.sidecars import bag_name
-from avemo_ros.replay.stored import cache_key, read_replayed, write_replayed
-from avemo_ros.truth.file import together
-from avemo_ros.truth.gather import LabelFile
-from avemo_ros.truth.of_bag import labels_of
+from avemo_ros.errors import LabelError, WeightsError
+from avemo_ros.model.own_model import files_of, is_own
+from avemo_ros.model.released import LIVE, find_weights, models_dir, read_index
+from avemo_ros.model.weights import load_weights
+from avemo_ros.replay.feature_worker import FeatureWorker
+from avemo_ros.replay.replay_cache import cache_key, read_replayed, write_replayed
+from avemo_ros.replay.replayed import EvaluatedRecording
+from avemo_ros.replay.runner import replay
+
+
+def live_weights(name: str) -> Path:
+    """Path of the weights of a live model; said once, and not by every bag.
+
+    Args:
+        name: a path that ends in .safetensors, a released model, or "" for the default.  Of a
+            model of your own it is the file of its class, or its (first) ONNX file.
+
+    Raises:
+        WeightsError: there is no such model, it is damaged, or it is not a live one; names
+            the released ones that are.
+    """
+    if is_own(name):
+        return files_of(name)[0]
+    if name and not name.endswith(".safetensors"):
+        models = read_index(models_dir())["models"]
+        # The first release names no task.
+        tasks = {known: entry.get("task", LIVE) for known, entry in models.items()}
+        if tasks.get(name) != LIVE:
+            wrong = (
+                f"model '{name}' is of {tasks[name]} alone and cannot be replayed with"
+                if name in tasks
+                else f"no released model is called '{name}'"
+            )
+            live = ", ".join(sorted(known for known, task in tasks.items() if task == LIVE))
+            raise WeightsError(f"{wrong}; live models are: {live}")
+    path = find_weights(name)
+    load_weights(path)
+    return path
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BagJob:
     """A bag and how to replay it."""
 
     name: str
@@ -45,7 +76,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class LabelSource:
     """Where labels came from."""
 
     name: str
@@ -56,11 +87,11 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class BagJobResult:
     """What became of a bag."""
 
-    session: Session
-    sources: tuple[Source, ...]
+    recording: EvaluatedRecording
+    sources: tuple[LabelSource, ...]
     stored: bool
     """The replay was there from an earlier run."""
     began_s: float = 0.0
@@ -68,7 +99,7 @@ class Answer:
     """When, by the monotonic clock, which all processes of a machine share [s]."""
 
 
-def do(job: Job, tell: Callable[[float], None]) -> Answer:
+def run_bag_job(job: BagJob, tell: Callable[[float], None]) -> BagJobResult:
     """Read the labels, replay the bag or take the stored replay, and put them together.
 
     Args:
@@ -81,18 +112,20 @@ def do(job: Job, tell: Callable[[float], None]) -> Answer:
         OutputError: the replay cannot be stored.
     """
     with ExitStack() as stack:
-        helper = None
+        worker = None
         if job.use != "states":
             # Loads libraries, once in each worker; that is no part of the replay.
             if job.processes > 1:
-                helper = stack.enter_context(closing(HelperProcess()))
+                worker = stack.enter_context(closing(FeatureWorker()))
             import_module("avemo_ros.pipeline")
             typestore()
         tell(0.0)
-        return _done(job, tell, helper)
+        return _done(job, tell, worker)
 
 
-def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None) -> Answer:
+def _done(
+    job: BagJob, tell: Callable[[float], None], worker: FeatureWorker | None
+) -> BagJobResult:
     began_s = time.monotonic()
     found, start_ns = _labels(job)
     place = None if job.cache is None else job.cache / f"{cache_key(job)}.json.gz"
@@ -106,22 +139,24 @@ def _done(job: Job, tell: Callable[[float], None], helper: HelperProcess | None)
             use=job.use,
             processes=job.processes,
             progress=tell,
-            helper=helper,
+            worker=worker,
         )
         if place is not None:
             write_replayed(place, replayed)
-    merged = together(found)
+    merged = merge_files(found)
     # Labels are read by the clock of the recording; the stamps may be of another.
     moved_ns = replayed.zero_ns - start_ns
     segments = tuple(
         replace(one, start_ns=one.start_ns + moved_ns, end_ns=one.end_ns + moved_ns)
         for one in merged.segments
     )
-    session = Session(job.name, replayed, segments, merged.people)
-    return Answer(session, tuple(map(_source, found)), stored, began_s, time.monotonic())
+    recording = EvaluatedRecording(job.name, replayed, segments, merged.people)
+    return BagJobResult(
+        recording, tuple(map(_source, found)), stored, began_s, time.monotonic()
+    )
 
 
-def _labels(job: Job) -> tuple[list[LabelFile], int]:
+def _labels(job: BagJob) -> tuple[list[LabelFile], int]:
     """What was labelled, and when the recording begins by its own clock [ns]."""
     with Recording(job.path, job.topics) as recording:
         found = labels_of(recording, job.labels, folder=job.path, beside=job.beside)
@@ -137,8 +172,8 @@ def _labels(job: Job) -> tuple[list[LabelFile], int]:
     return found, start_ns
 
 
-def _source(file: LabelFile) -> Source:
-    return Source(
+def _source(file: LabelFile) -> LabelSource:
+    return LabelSource(
         file.path.name,
         tuple(sorted({segment.annotator for segment in file.segments} - {""})),
         len(file.segments),

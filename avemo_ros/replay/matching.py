@@ -1,4 +1,4 @@
-"""Which of the estimates is about whom the labels are about."""
+"""Match the estimates of a recording to its labelled segments."""
 
 from __future__ import annotations
 
@@ -8,13 +8,111 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from avemo_ros.clock import to_s
-from avemo_ros.replay.ranges import check_ranges, outside
-from avemo_ros.replay.session import Session
+from avemo_ros.annotations.segments import Segment, majority_vote
+from avemo_ros.clock import NS_PER_S, to_s
+from avemo_ros.errors import LabelError
+from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.state.estimate import EmotionEstimate, Hop
-from avemo_ros.truth.majority import majority
-from avemo_ros.truth.segment import Segment
 from avemo_ros.vision.tracker import overlap
+
+_LONGER_NS: Final = NS_PER_S
+"""Labels may begin so long before what is used, or go on after it, before it is said [ns]."""
+
+
+def check_ranges(recording: EvaluatedRecording) -> None:
+    """Look whether labels and recording have any time in common.
+
+    Raises:
+        LabelError: they have not; names both ranges, in seconds as labels count them.
+    """
+    replayed = recording.replayed
+    start, end, zero = replayed.start_ns, replayed.end_ns, replayed.zero_ns
+    common = any(item.start_ns <= end and item.end_ns > start for item in recording.segments)
+    nothing = end <= start and not replayed.hops
+    if common and not nothing:
+        return
+    if not recording.segments:
+        raise LabelError(f"{recording.name}: there are no labels")
+    first = min(segment.start_ns for segment in recording.segments)
+    last = max(segment.end_ns for segment in recording.segments)
+    used = (
+        f"of {_inputs(recording)} nothing could be used"
+        if nothing
+        else f"{_inputs(recording)} from {to_s(start - zero):.3f} to {to_s(end - zero):.3f} s"
+    )
+    raise LabelError(
+        f"{recording.name}: no label lies within the recording: labels from "
+        f"{to_s(first - zero):.3f} to {to_s(last - zero):.3f} s, {used}, counted from the "
+        f"bag's first message (at {to_s(zero):.3f} s of unix time)"
+    )
+
+
+def outside(
+    recording: EvaluatedRecording, found: Sequence[Segment], asked: set[int]
+) -> list[str]:
+    """What of the labels cannot be judged for its time, in sentences.
+
+    Args:
+        session: with its replay.
+        found: truths of people who appear.
+        asked: places of those at which the stream was asked.
+    """
+    return [*_without_hops(recording, found, asked), *_across(recording, found)]
+
+
+def _inputs(recording: EvaluatedRecording) -> str:
+    return "estimates" if recording.replayed.source == "states" else "pictures and sound"
+
+
+def _first(recording: EvaluatedRecording) -> str:
+    return "estimate" if recording.replayed.source == "states" else "picture or sound"
+
+
+def _across(recording: EvaluatedRecording, found: Sequence[Segment]) -> list[str]:
+    """Of labels that say more than there is, as those of another recording would, or those
+    that count from its first picture instead of the bag's first message."""
+    start, end = recording.replayed.start_ns, recording.replayed.end_ns
+    if end <= start:
+        return []
+    early = [start - item.start_ns for item in found if item.start_ns < start < item.end_ns]
+    late = [item.end_ns - end for item in found if item.start_ns <= end < item.end_ns]
+    notes = []
+    if early := [item for item in early if item > _LONGER_NS]:
+        notes.append(
+            f"{recording.name}: {_labels(len(early), 'begins', 'begin')} "
+            f"{to_s(max(early)):.1f} s before the first {_first(recording)}; what lies within "
+            "counts"
+        )
+    if late := [item for item in late if item > _LONGER_NS]:
+        notes.append(
+            f"{recording.name}: {_labels(len(late), 'goes', 'go')} on for "
+            f"{to_s(max(late)):.1f} s after the recording's end; what lies within counts"
+        )
+    return notes
+
+
+def _without_hops(
+    recording: EvaluatedRecording, found: Sequence[Segment], asked: set[int]
+) -> list[str]:
+    """Of labels at which nothing was asked."""
+    start, end = recording.replayed.start_ns, recording.replayed.end_ns
+    lacking = [item for place, item in enumerate(found) if place not in asked]
+    before = sum(item.end_ns <= start for item in lacking)
+    beyond = sum(item.start_ns > end for item in lacking)
+    short = len(lacking) - before - beyond
+    said = []
+    if before:
+        said.append(f"{_labels(before, 'ends', 'end')} before the first {_first(recording)}")
+    if beyond:
+        said.append(f"{_labels(beyond, 'lies', 'lie')} beyond the recording")
+    if short:
+        said.append(f"{_labels(short, 'has', 'have')} no estimate within")
+    return [f"{recording.name}: {text}" for text in said]
+
+
+def _labels(count: int, one: str, many: str) -> str:
+    return f"1 label {one}" if count == 1 else f"{count} labels {many}"
+
 
 LEAST_OVERLAP: Final = 0.3
 """From this intersection over union on a labelled box and a face are the same."""
@@ -27,7 +125,7 @@ _ID: Final = re.compile(r"[fv]\d{4,}")
 """What ids of faces and voices look like."""
 
 
-class Moment(Protocol):
+class Stamped(Protocol):
     """Anything with a time."""
 
     @property
@@ -37,7 +135,7 @@ class Moment(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedHop:
+class MatchedStep:
     """What was said at a moment of which the truth is known."""
 
     stamp_ns: int
@@ -48,14 +146,14 @@ class JudgedHop:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class MatchedRecording:
     """A session's truth, and what was said where it is known."""
 
-    session: Session
-    finder: Finder
-    truth: tuple[Segment, ...]
+    recording: EvaluatedRecording
+    matcher: PersonMatcher
+    annotations: tuple[Segment, ...]
     """With labels, one a moment and person, of people who can be found in the stream."""
-    hops: tuple[JudgedHop, ...]
+    hops: tuple[MatchedStep, ...]
     """Person after person, each in order of the replay."""
     notes: tuple[str, ...]
     """What could not be judged, in sentences."""
@@ -67,8 +165,8 @@ class Judged:
 
         Names go from session to session; ids of a stream and whom it attends to do not.
         """
-        person = self.truth[place].person
-        return person if self.named(place) else f"{self.session.name}: {person or ATTENDED}"
+        person = self.annotations[place].person
+        return person if self.named(place) else f"{self.recording.name}: {person or ATTENDED}"
 
     def named(self, place: int) -> bool:
         """Whether a truth's person has a name, by which it is known in other sessions, too.
@@ -76,11 +174,11 @@ class Judged:
         Of an id, or whom the robot attends to, it is not known whether they are another one
         in each session.
         """
-        person = self.truth[place].person
-        return bool(person) and person not in self.finder.ids and not _ID.fullmatch(person)
+        person = self.annotations[place].person
+        return bool(person) and person not in self.matcher.ids and not _ID.fullmatch(person)
 
 
-class Finder:
+class PersonMatcher:
     """Finds a labelled person among the estimates of a session.
 
     The label's person is an id of the stream, or a name that `people` gives ids; else the face
@@ -88,16 +186,16 @@ class Finder:
     where only one person is named and there is hardly ever more than one face (MOST_CROWDED).
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        estimates = [item for hop in session.replayed.hops for item in hop.estimates]
+    def __init__(self, recording: EvaluatedRecording) -> None:
+        self._session = recording
+        estimates = [item for hop in recording.replayed.hops for item in hop.estimates]
         ids = {name for item in estimates for name in _ids(item)}
         self.ids: frozenset[str] = frozenset(ids)
         """Every id of the stream."""
-        names = {segment.person for segment in session.segments}
+        names = {segment.person for segment in recording.segments}
         crowded = [
             sum(bool(item.face_id) for item in hop.estimates) > 1
-            for hop in session.replayed.hops
+            for hop in recording.replayed.hops
         ]
         self.crowded = sum(crowded) / max(len(crowded), 1)
         """Share of the hops with two faces or more, 0 to 1."""
@@ -133,43 +231,45 @@ class Finder:
         return hop.attended if self.attended(segment) else None
 
 
-def judge(session: Session) -> Judged:
+def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
     """Put together what is true and what was said.
 
     Raises:
         LabelError: no label lies within the recording; names both ranges.
     """
-    check_ranges(session)
-    finder = Finder(session)
-    agreed = majority(session.segments)
-    found = [segment for segment in agreed.segments if finder.appears(segment)]
-    said = session.replayed.hops
+    check_ranges(recording)
+    matcher = PersonMatcher(recording)
+    agreed = majority_vote(recording.segments)
+    found = [segment for segment in agreed.segments if matcher.appears(segment)]
+    said = recording.replayed.hops
     hops = tuple(
-        JudgedHop(said[index].stamp_ns, place, finder.find(found[place], said[index]))
+        MatchedStep(said[index].stamp_ns, place, matcher.find(found[place], said[index]))
         for index, place in covered(said, found)
     )
     asked = {hop.segment for hop in hops}
-    notes = [*_never(session, finder), *outside(session, found, asked)]
-    taken = {item.person for item in found if item.person and finder.attended(item)}
+    notes = [*_never_seen(recording, matcher), *outside(recording, found, asked)]
+    taken = {item.person for item in found if item.person and matcher.attended(item)}
     notes += [
-        f"{session.name}: there is no id {person}; it is taken for whom the robot attends to"
+        f"{recording.name}: there is no id {person}; it is taken for whom the robot attends to"
         for person in taken
         if _ID.fullmatch(person)
     ]
-    if taken and finder.crowded:
+    if taken and matcher.crowded:
         notes.append(
-            f"{session.name}: {taken.pop()} is taken for whom the robot attends to, though "
-            f"{finder.crowded:.1%} of the estimates know two faces or more"
+            f"{recording.name}: {taken.pop()} is taken for whom the robot attends to, though "
+            f"{matcher.crowded:.1%} of the estimates know two faces or more"
         )
     if agreed.tied_ns:
         notes.append(
-            f"{session.name}: {to_s(agreed.tied_ns):.1f} s are left out: annotators are tied"
+            f"{recording.name}: {to_s(agreed.tied_ns):.1f} s are left out: annotators are tied"
         )
-    return Judged(session, finder, tuple(found), hops, tuple(notes), agreed.tied_ns)
+    return MatchedRecording(
+        recording, matcher, tuple(found), hops, tuple(notes), agreed.tied_ns
+    )
 
 
 def covered(
-    moments: Sequence[Moment], segments: Sequence[Segment]
+    moments: Sequence[Stamped], segments: Sequence[Segment]
 ) -> Iterator[tuple[int, int]]:
     """Places of every moment that lies in a segment and of the segment, person after person.
 
@@ -193,16 +293,65 @@ def _ids(estimate: EmotionEstimate) -> set[str]:
     return {estimate.face_id, estimate.voice_id, estimate.person_id} - {""}
 
 
-def _never(session: Session, finder: Finder) -> list[str]:
+def _never_seen(recording: EvaluatedRecording, matcher: PersonMatcher) -> list[str]:
     """Of people who never appear."""
     lacking: dict[str, int] = {}
-    for segment in session.segments:
-        if not finder.appears(segment):
+    for segment in recording.segments:
+        if not matcher.appears(segment):
             lacking[segment.person] = lacking.get(segment.person, 0) + 1
-    ids = ", ".join(sorted(finder.ids)[:_NAMED]) + (", ..." if len(finder.ids) > _NAMED else "")
+    ids = ", ".join(sorted(matcher.ids)[:_NAMED]) + (
+        ", ..." if len(matcher.ids) > _NAMED else ""
+    )
     return [
-        f"{session.name}: {person} never appears in the stream, "
+        f"{recording.name}: {person} never appears in the stream, "
         f"{'1 label is' if count == 1 else f'{count} labels are'} left out; ids there: "
         f"{ids or 'none'} (say who is who with `people`, or mark boxes)"
         for person, count in sorted(lacking.items())
     ]
+
+
+def first_copies(matched: Sequence[MatchedRecording]) -> list[int]:
+    """For each session the place of the first with the same truths and the same estimates.
+
+    Only what is the same to the last bit counts: time for time, person for person.  Where
+    nothing was read from a recording, nothing tells it from others of its length.
+    """
+    seen: dict[tuple[object, ...], int] = {}
+    return [
+        seen.setdefault(_content(one), at) if _has_predictions(one) else at
+        for at, one in enumerate(matched)
+    ]
+
+
+def copies(matched: Sequence[MatchedRecording], first: Sequence[int]) -> list[str]:
+    """Of sessions that repeat another, in sentences.
+
+    Args:
+        judged: the sessions.
+        first: as `first_alike` gives it.
+    """
+    return [
+        f"{matched[at].recording.name}: labels and estimates are those of "
+        f"{matched[place].recording.name}, as of a copy; for intervals both count as one"
+        for at, place in enumerate(first)
+        if place != at
+    ]
+
+
+def _has_predictions(matched: MatchedRecording) -> bool:
+    return any(hop.estimate is not None and hop.estimate.probabilities for hop in matched.hops)
+
+
+def _content(matched: MatchedRecording) -> tuple[object, ...]:
+    zero_ns = matched.recording.replayed.zero_ns
+    return (
+        tuple(
+            (item.start_ns - zero_ns, item.end_ns - zero_ns, item.label, item.person)
+            for item in matched.annotations
+        ),
+        tuple(
+            (hop.stamp_ns - zero_ns, hop.segment)
+            + (() if hop.estimate is None else (hop.estimate.label, hop.estimate.probabilities))
+            for hop in matched.hops
+        ),
+    )

@@ -9,28 +9,28 @@ from typing import Any
 
 import numpy as np
 
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.clock import to_s
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.replay.matching import Judged, JudgedHop
-from avemo_ros.truth.segment import Segment
+from avemo_ros.replay.matching import MatchedRecording, MatchedStep
 
 _S_PER_MIN = 60
 
 
 @dataclass(slots=True)
-class _Claims:
+class _LabelChanges:
     """What happens to the claims about some people."""
 
     changes: int = 0
     false_changes: int = 0
     lost: int = 0
 
-    def follow(self, hops: Sequence[JudgedHop], truth: Sequence[Segment]) -> None:
+    def follow(self, hops: Sequence[MatchedStep], truth: Sequence[Segment]) -> None:
         """Count along one person's hops."""
         held = ""
         silent = True
         for hop in hops:
-            label = _claim(hop)
+            label = _emitted_label(hop)
             if not label:
                 self.lost += not silent
                 silent = True
@@ -41,7 +41,7 @@ class _Claims:
             held, silent = label, False
 
 
-def stability(judged: Sequence[Judged], hop_s: float) -> dict[str, Any]:
+def stability(matched: Sequence[MatchedRecording], hop_s: float) -> dict[str, Any]:
     """Changes of the claimed label where the truth is known, against those of the truth.
 
     A change is a claim that differs from the last one, whatever was unknown in between; it is
@@ -55,11 +55,11 @@ def stability(judged: Sequence[Judged], hop_s: float) -> dict[str, Any]:
         `minutes` and the counts `changes, truth_changes, false_changes, lost_claims`, each also
         `_per_minute`, None without any hop.
     """
-    claims = _Claims()
+    claims = _LabelChanges()
     true_changes = hops = 0
-    for one in judged:
+    for one in matched:
         for track in _tracks(one):
-            claims.follow(track, one.truth)
+            claims.follow(track, one.annotations)
             true_changes += len(list(_true_changes(one, track)))
             hops += len(track)
     minutes = hops * hop_s / _S_PER_MIN
@@ -76,7 +76,7 @@ def stability(judged: Sequence[Judged], hop_s: float) -> dict[str, Any]:
     return {"minutes": minutes, **counts, **rates}
 
 
-def reaction(judged: Sequence[Judged]) -> dict[str, Any]:
+def reaction(matched: Sequence[MatchedRecording]) -> dict[str, Any]:
     """How long after a true change the new label is claimed.
 
     A change is a segment whose label is not that of the person's segment before.  It is missed
@@ -88,13 +88,13 @@ def reaction(judged: Sequence[Judged]) -> dict[str, Any]:
     """
     delays: list[float] = []
     changes = 0
-    for one in judged:
+    for one in matched:
         for track in _tracks(one):
             seen = _first_right(one, track)
             for place in _true_changes(one, track):
                 changes += 1
                 if place in seen:
-                    delays.append(to_s(seen[place] - one.truth[place].start_ns))
+                    delays.append(to_s(seen[place] - one.annotations[place].start_ns))
     return {
         "changes": changes,
         "detected": len(delays),
@@ -104,32 +104,34 @@ def reaction(judged: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _first_right(judged: Judged, track: Sequence[JudgedHop]) -> dict[int, int]:
+def _first_right(matched: MatchedRecording, track: Sequence[MatchedStep]) -> dict[int, int]:
     """When the label of each truth is first claimed within it [ns]."""
     seen: dict[int, int] = {}
     for hop in track:
-        if _claim(hop) == judged.truth[hop.segment].label:
+        if _emitted_label(hop) == matched.annotations[hop.segment].label:
             seen[hop.segment] = min(hop.stamp_ns, seen.get(hop.segment, hop.stamp_ns))
     return seen
 
 
-def _tracks(judged: Judged) -> list[list[JudgedHop]]:
+def _tracks(matched: MatchedRecording) -> list[list[MatchedStep]]:
     """The hops of each person."""
-    people: dict[str, list[JudgedHop]] = {}
-    for hop in judged.hops:
-        people.setdefault(judged.truth[hop.segment].person, []).append(hop)
+    people: dict[str, list[MatchedStep]] = {}
+    for hop in matched.hops:
+        people.setdefault(matched.annotations[hop.segment].person, []).append(hop)
     return list(people.values())
 
 
-def _true_changes(judged: Judged, track: Sequence[JudgedHop]) -> Iterator[int]:
+def _true_changes(matched: MatchedRecording, track: Sequence[MatchedStep]) -> Iterator[int]:
     """Places of the truths that differ from the one before, of those that have hops."""
-    places = sorted({hop.segment for hop in track}, key=lambda at: judged.truth[at].start_ns)
+    places = sorted(
+        {hop.segment for hop in track}, key=lambda at: matched.annotations[at].start_ns
+    )
     for before, after in pairwise(places):
-        if judged.truth[before].label != judged.truth[after].label:
+        if matched.annotations[before].label != matched.annotations[after].label:
             yield after
 
 
-def _claim(hop: JudgedHop) -> str:
+def _emitted_label(hop: MatchedStep) -> str:
     """The claimed label; '' for none."""
     label = "" if hop.estimate is None else hop.estimate.label
     return "" if label == UNKNOWN else label

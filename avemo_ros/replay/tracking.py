@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from avemo_ros.replay.matching import LEAST_OVERLAP, Judged, covered
-from avemo_ros.replay.session import Session
-from avemo_ros.truth.segment import Segment
+from avemo_ros.annotations.segments import Segment
+from avemo_ros.replay.matching import LEAST_OVERLAP, MatchedRecording, covered
+from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.vision.face import Box
 from avemo_ros.vision.tracker import overlap
 
@@ -26,7 +26,7 @@ MOSTLY_LOST: Final = 0.2
 
 
 @dataclass(slots=True)
-class Follow:
+class TrackedPerson:
     """What becomes of one labelled person."""
 
     frames: int = 0
@@ -54,7 +54,7 @@ class Follow:
         return self.tracked / self.frames
 
 
-def tracking(judged: Sequence[Judged]) -> dict[str, Any] | None:
+def tracking(matched: Sequence[MatchedRecording]) -> dict[str, Any] | None:
     """How well labelled people are followed.
 
     Where boxes are labelled, in every picture that was looked at; a face is the person whose
@@ -65,16 +65,16 @@ def tracking(judged: Sequence[Judged]) -> dict[str, Any] | None:
     """
     overlaps: list[float] = []
     followed = {
-        (one.session.name, person): follow
-        for one in judged
-        for person, follow in by_boxes(one.session, overlaps).items()
+        (one.recording.name, person): follow
+        for one in matched
+        for person, follow in by_boxes(one.recording, overlaps).items()
     }
     by = "boxes"
     if not followed:
         by = "ids"
         followed = {
-            (one.session.name, person): follow
-            for one in judged
+            (one.recording.name, person): follow
+            for one in matched
             for person, follow in by_ids(one).items()
         }
     if not followed:
@@ -92,7 +92,7 @@ def tracking(judged: Sequence[Judged]) -> dict[str, Any] | None:
         "overlap": float(np.mean(overlaps)) if overlaps else None,
         "persons": [
             {
-                "session": session,
+                "session": recording,
                 "person": person,
                 "frames": follow.frames,
                 "tracked": follow.tracked,
@@ -100,32 +100,32 @@ def tracking(judged: Sequence[Judged]) -> dict[str, Any] | None:
                 "id_switches": follow.id_switches,
                 "fragmentations": follow.fragmentations,
             }
-            for (session, person), follow in followed.items()
+            for (recording, person), follow in followed.items()
         ],
     }
 
 
-def by_ids(judged: Judged) -> dict[str, Follow]:
+def by_ids(matched: MatchedRecording) -> dict[str, TrackedPerson]:
     """The labelled people whose ids in the stream are known, at the hops with truth."""
-    people: dict[str, Follow] = {}
-    for hop in judged.hops:
-        person = judged.truth[hop.segment].person
+    people: dict[str, TrackedPerson] = {}
+    for hop in matched.hops:
+        person = matched.annotations[hop.segment].person
         if person:
             face_id = "" if hop.estimate is None else hop.estimate.face_id
-            people.setdefault(person, Follow()).see(face_id)
+            people.setdefault(person, TrackedPerson()).see(face_id)
     return people
 
 
-def by_boxes(session: Session, overlaps: list[float]) -> dict[str, Follow]:
+def by_boxes(recording: EvaluatedRecording, overlaps: list[float]) -> dict[str, TrackedPerson]:
     """The people with labelled boxes, in the pictures.
 
     Args:
         session: recording and labels.
         overlaps: is given the overlap of every face with its person.
     """
-    people: dict[str, Follow] = {}
-    frames = session.replayed.frames
-    boxed = _boxed(session)
+    people: dict[str, TrackedPerson] = {}
+    frames = recording.replayed.frames
+    boxed = _boxed(recording)
     labelled: dict[int, dict[str, Box]] = {}
     for index, place in covered(frames, boxed):
         box = boxed[place].box
@@ -133,7 +133,7 @@ def by_boxes(session: Session, overlaps: list[float]) -> dict[str, Follow]:
         labelled.setdefault(index, {})[boxed[place].person] = box
     for index in sorted(labelled):
         here = labelled[index]
-        follows = {person: people.setdefault(person, Follow()) for person in here}
+        follows = {person: people.setdefault(person, TrackedPerson()) for person in here}
         last = {person: follow.last_id for person, follow in follows.items()}
         given = _assign(here, frames[index].faces, last)
         for person, follow in follows.items():
@@ -144,9 +144,9 @@ def by_boxes(session: Session, overlaps: list[float]) -> dict[str, Follow]:
     return people
 
 
-def _boxed(session: Session) -> list[Segment]:
+def _boxed(recording: EvaluatedRecording) -> list[Segment]:
     """The segments with boxes; of each person those of one annotator."""
-    boxed = [segment for segment in session.segments if segment.box is not None]
+    boxed = [segment for segment in recording.segments if segment.box is not None]
     first: dict[str, str] = {}
     for segment in boxed:
         name = first.get(segment.person, segment.annotator)

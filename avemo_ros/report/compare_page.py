@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.replay.compare import place_of
-from avemo_ros.replay.figures import FIGURES, SHARE, Figure, as_shown, in_words
-from avemo_ros.replay.rates import LEAST
+from avemo_ros.replay.named_metrics import METRICS, SHARE, Metric, rounded, value_text
+from avemo_ros.replay.stream_metrics import LEAST
 from avemo_ros.report import charts
 from avemo_ros.report.charts import Chart, figure
 from avemo_ros.report.rendering import percent, write
@@ -97,24 +97,24 @@ def _columns(names: Sequence[str]) -> list[str]:
 
 def _row(item: Mapping[str, Any]) -> dict[str, Any]:
     """A figure of all runs: its name, the differences with their verdicts, the values."""
-    figure, values = FIGURES[item["name"]], item["values"]
+    figure, values = METRICS[item["name"]], item["values"]
     return {
         "text": figure.text,
         "differences": [
             (_difference(value, values[0], verdict, figure), verdict)
             for value, verdict in zip(values[1:], item["verdicts"][1:], strict=True)
         ],
-        "values": [in_words(value, figure.unit) for value in values],
+        "values": [value_text(value, figure.unit) for value in values],
     }
 
 
-def _difference(value: float | None, first: float | None, verdict: str, figure: Figure) -> str:
+def _difference(value: float | None, first: float | None, verdict: str, figure: Metric) -> str:
     """How much a figure has moved, of the digits that stand beside it."""
     if value is None or first is None:
         return "-"
     if verdict == "same":
         return verdict
-    moved = as_shown(value, figure.unit) - as_shown(first, figure.unit)
+    moved = rounded(value, figure.unit) - rounded(first, figure.unit)
     if figure.unit == SHARE:
         return f"{moved:+.1f} points"
     return f"{moved:+.3g} {figure.unit}".strip()
@@ -143,7 +143,7 @@ def _gained(found: Mapping[str, Any] | None, name: str) -> str:
     if found is None or found[name]["difference"] is None:
         return "-"
     ends = found[name]["interval"]
-    moved = as_shown(found[name]["difference"], SHARE)
+    moved = rounded(found[name]["difference"], SHARE)
     told = f"{moved:+.1f} points" if moved or ends else "same"
     return told if ends is None else f"{told} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from avemo_ros.clock import to_s
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.replay.matching import Finder, Judged, judge
-from avemo_ros.replay.session import Session
+from avemo_ros.replay.matching import MatchedRecording, PersonMatcher, match_recording
+from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.report.charts import Chart, figure
 from avemo_ros.report.thumbnails import HEIGHT, Shot
 from avemo_ros.report.tracks import (
@@ -44,7 +44,7 @@ class Track:
     """All that is drawn of one person."""
 
     name: str
-    truth: Mapping[str, tuple[Mark, ...]]
+    annotations: Mapping[str, tuple[Mark, ...]]
     """By name of the row: of all, then of each annotator."""
     said: tuple[EmotionEstimate, ...]
     """Oldest first."""
@@ -54,7 +54,9 @@ class Track:
 
 
 def tracks_of(
-    session: Session, listed: Sequence[Mapping[str, Any]], shots: tuple[Shot, ...] = ()
+    session: EvaluatedRecording,
+    listed: Sequence[Mapping[str, Any]],
+    shots: tuple[Shot, ...] = (),
 ) -> list[Track]:
     """One track for each labelled person, in the order of their first segments.
 
@@ -63,7 +65,7 @@ def tracks_of(
         listed: `segments.list` of all bags.
         shots: small pictures of the recording; they go with the first person.
     """
-    judged = judge(session)
+    judged = match_recording(session)
     people = list(dict.fromkeys(segment.person for segment in session.segments))
     return [
         Track(
@@ -90,7 +92,7 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
     claims = [Mark(run.start_s, run.end_s, run.label, run.text) for run in timeline.runs(own)]
     steps = [0.0]
     for name, height, marks in (
-        *((name, 20.0, list(marks)) for name, marks in track.truth.items()),
+        *((name, 20.0, list(marks)) for name, marks in track.annotations.items()),
         ("said", 24.0, claims),
         ("right", 8.0, list(track.judged)),
     ):
@@ -146,7 +148,7 @@ def _curves(
 
 
 def _truth(
-    session: Session, person: str, listed: Sequence[Mapping[str, Any]]
+    session: EvaluatedRecording, person: str, listed: Sequence[Mapping[str, Any]]
 ) -> dict[str, tuple[Mark, ...]]:
     """The row of what was judged, and one of each annotator where there are several."""
     rows = {
@@ -181,14 +183,14 @@ def _truth(
     return rows
 
 
-def _said(session: Session, person: str) -> tuple[EmotionEstimate, ...]:
+def _said(session: EvaluatedRecording, person: str) -> tuple[EmotionEstimate, ...]:
     """What was said of the person, also where nothing is known to be true."""
     own = sorted(
         (segment for segment in session.segments if segment.person == person),
         key=lambda segment: segment.start_ns,
     )
     starts = [segment.start_ns for segment in own]
-    finder = Finder(session)
+    finder = PersonMatcher(session)
     found = []
     for hop in session.replayed.hops:
         # Where a box is marked, the newest mark says which face it is.
@@ -199,13 +201,15 @@ def _said(session: Session, person: str) -> tuple[EmotionEstimate, ...]:
     return tuple(found)
 
 
-def _right(session: Session, judged: Judged, person: str) -> tuple[Mark, ...]:
+def _right(
+    session: EvaluatedRecording, judged: MatchedRecording, person: str
+) -> tuple[Mark, ...]:
     """Stretches of right claims, wrong claims and none, where there is truth."""
     start_ns = session.replayed.zero_ns
     step_s = _step_s(session)
     marks: list[Mark] = []
     for hop in judged.hops:
-        segment = judged.truth[hop.segment]
+        segment = judged.annotations[hop.segment]
         if segment.person != person or not segment.label:
             continue
         said = UNKNOWN if hop.estimate is None else hop.estimate.label
@@ -225,6 +229,6 @@ def _right(session: Session, judged: Judged, person: str) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
-def _step_s(session: Session) -> float:
+def _step_s(session: EvaluatedRecording) -> float:
     """Mean time from one hop to the next [s]."""
     return mean_step_s([hop.stamp_ns for hop in session.replayed.hops])

@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from avemo_ros.clock import to_s
-from avemo_ros.replay.figures import FIGURES, in_words
-from avemo_ros.replay.intervals import in_a_sentence, interval, of_whom
-from avemo_ros.replay.outcome import Outcome
-from avemo_ros.replay.session import Session
+from avemo_ros.replay.bag_evaluation import BagEvaluation
+from avemo_ros.replay.named_metrics import METRICS, value_text
+from avemo_ros.replay.replayed import EvaluatedRecording
+from avemo_ros.replay.scoring import interval_text, intervals_in_words, people_in_words
 from avemo_ros.report import charts
 from avemo_ros.report.charts import Chart
 from avemo_ros.report.person_tracks import Track, chart_of, tracks_of
@@ -49,7 +49,7 @@ _MODALITIES: Final = {
 }
 
 
-def write_report(path: Path, outcome: Outcome, *, thumbnails: bool = False) -> bool:
+def write_report(path: Path, outcome: BagEvaluation, *, thumbnails: bool = False) -> bool:
     """Write the page; it takes the place of an older one when it is complete.
 
     Args:
@@ -68,7 +68,7 @@ def write_report(path: Path, outcome: Outcome, *, thumbnails: bool = False) -> b
     return any((shots or {}).values())
 
 
-def render(outcome: Outcome, shots: Mapping[str, Sequence[Shot]] | None = None) -> str:
+def render(outcome: BagEvaluation, shots: Mapping[str, Sequence[Shot]] | None = None) -> str:
     """The page as text.
 
     Args:
@@ -97,7 +97,7 @@ def render(outcome: Outcome, shots: Mapping[str, Sequence[Shot]] | None = None) 
         subtitle=_subtitle(result),
         notes=_notes(result),
         tiles=_tiles(result),
-        ranges=in_a_sentence(overall),
+        ranges=intervals_in_words(overall),
         worst=[overall["segments"]["list"][place] | {"place": place}
                for place in overall["worst"]],
         bags=_bags(result, len(timelines)),
@@ -109,8 +109,8 @@ def render(outcome: Outcome, shots: Mapping[str, Sequence[Shot]] | None = None) 
         grounds=_grounds(overall),
         people=_people(overall),
         changes=_changes(overall),
-        times=_times(outcome.sessions),
-        has_stages=any(session.replayed.stages_ms for session in outcome.sessions),
+        times=_times(outcome.recordings),
+        has_stages=any(session.replayed.stages_ms for session in outcome.recordings),
         **common,
     )  # fmt: skip
 
@@ -146,7 +146,7 @@ def _subtitle(result: Mapping[str, Any]) -> str:
     return (
         f"{', '.join(result['model']['ids']) or 'no model'}; {length}; {sources}; "
         f"{counted(overall['segments']['items'], 'labelled segment')} of "
-        f"{of_whom(overall)}"
+        f"{people_in_words(overall)}"
     )
 
 
@@ -167,9 +167,9 @@ def _tiles(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     overall, found = result["overall"], result["figures"]
     shown = [
         (
-            FIGURES[name].text,
-            in_words(found[name], FIGURES[name].unit),
-            interval(overall, part, key),
+            METRICS[name].text,
+            value_text(found[name], METRICS[name].unit),
+            interval_text(overall, part, key),
         )
         for name, part, key in (
             ("segment_ua", "segments", "ua"),
@@ -209,9 +209,9 @@ def _bags(result: Mapping[str, Any], drawn: int) -> list[dict[str, Any]]:
     ]
 
 
-def _shots(outcome: Outcome) -> dict[str, tuple[Shot, ...]]:
+def _shots(outcome: BagEvaluation) -> dict[str, tuple[Shot, ...]]:
     """Pictures of every bag whose timeline is drawn, by its name."""
-    sessions = outcome.sessions[:_MOST_DRAWN]
+    sessions = outcome.recordings[:_MOST_DRAWN]
     most = min(MOST, max(1, _ALL_SHOTS // len(sessions)))
     return {
         session.name: shots_of(session, outcome.paths[session.name], outcome.topics, most)
@@ -220,13 +220,13 @@ def _shots(outcome: Outcome) -> dict[str, tuple[Shot, ...]]:
 
 
 def _timelines(
-    outcome: Outcome, shots: Mapping[str, Sequence[Shot]] | None
+    outcome: BagEvaluation, shots: Mapping[str, Sequence[Shot]] | None
 ) -> list[dict[str, Any]]:
     """What was said in each bag beside what is true, with its remarks and counters."""
     listed = outcome.result["overall"]["segments"]["list"]
-    found: list[tuple[Session, list[Track]]] = []
+    found: list[tuple[EvaluatedRecording, list[Track]]] = []
     count = 0
-    for session in outcome.sessions[:_MOST_DRAWN]:
+    for session in outcome.recordings[:_MOST_DRAWN]:
         tracks = tracks_of(session, listed, tuple((shots or {}).get(session.name, ())))
         count += len(tracks)
         if found and count > _MOST_TRACKS:
@@ -241,7 +241,7 @@ def _timelines(
 
 
 def _timeline(
-    session: Session,
+    session: EvaluatedRecording,
     tracks: Sequence[Track],
     bag: Mapping[str, Any],
     most: int,
@@ -350,7 +350,7 @@ def _changes(overall: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     ]
 
 
-def _times(sessions: Sequence[Session]) -> list[dict[str, Any]]:
+def _times(sessions: Sequence[EvaluatedRecording]) -> list[dict[str, Any]]:
     """Durations of each stage, measured while replaying, and latencies of recorded states."""
     found: dict[str, list[float]] = {}
     recorded: list[float] = []

@@ -14,7 +14,7 @@ from avemo_ros.bag.recording import Recording
 from avemo_ros.bag.topics import Kind, Topics
 from avemo_ros.clock import to_s
 from avemo_ros.errors import AvemoError, ImageError
-from avemo_ros.replay.session import Session
+from avemo_ros.replay.replayed import EvaluatedRecording
 
 HEIGHT: Final = 64
 """Of a picture [pixels]."""
@@ -30,7 +30,7 @@ Shot = Mapping[str, object]
 
 
 def shots_of(
-    session: Session, path: Path, topics: Topics, most: int = MOST
+    session: EvaluatedRecording, path: Path, topics: Topics, most: int = MOST
 ) -> tuple[Shot, ...]:
     """Pictures spread over the recording; none where it holds none that can be decoded.
 

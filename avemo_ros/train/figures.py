@@ -6,8 +6,12 @@ import torch
 from torch import Tensor
 
 from avemo_ros.data.features import Corpus
-from avemo_ros.evaluate.calibration import likelihood_loss
-from avemo_ros.evaluate.metrics import accuracy, answers, unweighted_recall
+from avemo_ros.evaluate.metrics import (
+    accuracy,
+    likelihood_loss,
+    predicted_classes,
+    unweighted_recall,
+)
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.zoo.classifier import Classifier
 
@@ -19,7 +23,7 @@ def figures_of(classifier: Classifier, corpus: Corpus) -> Figures:
     """`ua`, `wa` and `nll` of what a classifier says of items."""
     scores = classifier.scores(corpus)
     labels = labels_of(corpus, classifier.classes)
-    said = answers(scores)
+    said = predicted_classes(scores)
     return {
         "ua": unweighted_recall(said, labels),
         "wa": accuracy(said, labels),

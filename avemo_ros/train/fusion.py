@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avemo_ros.evaluate.calibration import calibration_error
-from avemo_ros.evaluate.metrics import accuracy, recalls, unweighted_recall
+from avemo_ros.evaluate.metrics import accuracy, calibration_error, recalls, unweighted_recall
 from avemo_ros.labels import EMOTIONS, SPEECH_TO_EMOTION
 from avemo_ros.model.calibration import fit_temperature
 from avemo_ros.model.face_cnn import FaceBranch

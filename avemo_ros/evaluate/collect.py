@@ -1,0 +1,244 @@
+"""Select the items to evaluate and collect their features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from avemo_ros.data.features import Corpus, Features
+from avemo_ros.data.item import Item, Problem
+from avemo_ros.data.media import BROKEN, DAMAGED
+from avemo_ros.data.prepare import PrepareConfig, PrepareReport, prepare
+from avemo_ros.data.registry import find_dataset, list_items
+from avemo_ros.data.splits import of_subjects
+from avemo_ros.data.units import join_units
+from avemo_ros.errors import ConfigError, DataError
+
+ALL: Final = "all"
+_WORDS: Final = {
+    "training": "train",
+    "publictest": "validation",
+    "public": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "privatetest": "test",
+    "private": "test",
+}
+"""Words for the parts, FER2013's own among them."""
+
+
+def in_split(items: Sequence[Item], split: str) -> tuple[tuple[Item, ...], str]:
+    """The items of a part of the data set.
+
+    Args:
+        items: of one data set.
+        split: 'train', 'validation', 'test', FER2013's 'public' and 'private', 'all', or '':
+            the test part where there is one, else the validation part, else all.
+
+    Returns:
+        The items and the name of the part; '' where the data set has no parts.
+
+    Raises:
+        DataError: there are no items in this part.
+    """
+    there = [
+        name for name in ("test", "validation", "train") if any(i.split == name for i in items)
+    ]
+    if not split:
+        split = there[0] if there and there[0] != "train" else ALL
+    wanted = _WORDS.get(split.casefold(), split.casefold())
+    if wanted == ALL:
+        return tuple(items), ALL if there else ""
+    chosen = tuple(item for item in items if item.split == wanted)
+    if not chosen:
+        names = ", ".join([*sorted(there), ALL])
+        raise DataError(
+            f"{items[0].dataset} has no items in split '{split}'; there are: {names}"
+        )
+    return chosen, wanted
+
+
+def random_items(items: Sequence[Item], limit: int) -> tuple[Item, ...]:
+    """At most `limit` items in their order, always the same random ones; 0: all.
+
+    Evenly spaced ones would all be of one actor where the names end in the actor's number.
+    """
+    if not limit or len(items) <= limit:
+        return tuple(items)
+    picked = np.random.default_rng(0).permutation(len(items))[:limit]
+    return tuple(items[place] for place in sorted(picked.tolist()))
+
+
+FACES: Final = "faces"
+LANDMARKS: Final = "landmarks"
+SPEECH: Final = "speech"
+UNITS: Final = "units"
+_FILES: Final = {"face": "video", "audio": "audio", "av": "av", "au": "av", "au+audio": "audio"}
+"""Which files a data set with files for each modality is asked for."""
+_SHOWN: Final = 3
+"""Kinds of trouble that a note names."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetPart:
+    """A part of a data set."""
+
+    name: str
+    root: Path
+    modality: str
+    """One of `batch.MODALITIES`: which files are read."""
+    split: str = ""
+    subjects: tuple[str, ...] = ()
+    """Empty: all."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of the data set's loader."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedItems:
+    """The items of a part."""
+
+    items: tuple[Item, ...]
+    """In the order of their keys; those that are lost have neither face nor voice."""
+    split: str
+    """The part's name; '' where the data set has none."""
+    lost: frozenset[str]
+    """Keys of items whose label is known, but whose file is missing or broken."""
+    notes: tuple[str, ...]
+    """What is to be said of files that could not be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureOptions:
+    """How features are made."""
+
+    config: PrepareConfig = field(default_factory=PrepareConfig)
+    cache: Path | None = None
+    workers: int = 0
+    units: Path | None = None
+    """Table of action units."""
+    progress: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CollectedItems:
+    """Items with features."""
+
+    corpus: Corpus
+    unreadable: tuple[str, ...]
+    """Keys of items whose file is broken; they have no features."""
+    damaged: tuple[str, ...]
+    """Keys of items whose file could be read in part; they are judged on that."""
+    ms_prepare: float | None
+    """Time of preparation for each item [ms]; None if some came from the cache."""
+
+
+def select_items(part: DatasetPart) -> SelectedItems:
+    """The items of a part, broken ones too: to leave them out would flatter the model.
+
+    Raises:
+        ConfigError: no such data set or option.
+        DataError: the data set cannot be read, or has nothing of this part.
+    """
+    options = dict(part.options)
+    if "modality" in find_dataset(part.name).options:
+        options.setdefault("modality", _FILES[part.modality])
+    listing = list_items(part.name, part.root, **options)
+    lost = [replace(item, has_face=False, has_voice=False) for item in listing.lost]
+    every = sorted((*listing.items, *lost), key=lambda item: item.key)
+    items, split = in_split(every, part.split)
+    if part.subjects:
+        items = of_subjects(items, part.subjects)
+    keys = {item.key for item in lost}
+    return SelectedItems(
+        items,
+        split,
+        frozenset(item.key for item in items if item.key in keys),
+        tuple(_notes(listing.problems)),
+    )
+
+
+def _notes(problems: Sequence[Problem]) -> Iterator[str]:
+    by_design = sum(problem.left_out and problem.by_design for problem in problems)
+    if by_design:
+        yield f"{by_design} files of the data set are left out by design"
+    troubles = Counter(p.what for p in problems if p.left_out and not p.by_design)
+    if troubles:
+        most = [f"{count} x {what}" for what, count in troubles.most_common(_SHOWN)]
+        more = ", ..." if len(troubles) > _SHOWN else ""
+        yield (
+            f"{troubles.total()} files of the data set are missing, broken or not understood "
+            f"({', '.join(most)}{more}): see `avemo data check`"
+        )
+
+
+def collect_features(
+    items: Sequence[Item],
+    reads: frozenset[str],
+    options: FeatureOptions,
+    lost: frozenset[str] = frozenset(),
+) -> CollectedItems:
+    """Features of items.
+
+    Args:
+        items: of one or more data sets.
+        reads: what is needed of them, of FACES, LANDMARKS, SPEECH and UNITS.
+        making: how.
+        lost: keys of items that no file can be used for; only action units are looked up.
+
+    Raises:
+        ConfigError: action units are needed and no table is given.
+        DataError: the table has none of the items, none has a file that can be read, or the
+            cache cannot be written.
+    """
+    if UNITS in reads and options.units is None:
+        raise ConfigError("--au", "", "the table of action units that this model reads")
+    report = PrepareReport()
+    corpus = Corpus(tuple(items), (Features(),) * len(items))
+    of_files = reads - {UNITS}
+    broken: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    if of_files:
+        made, report = prepare(
+            [item for item in items if item.key not in lost],
+            options.config,
+            options.cache,
+            options.workers,
+            of_files,
+            progress=options.progress,
+        )
+        by_key = {(i.dataset, i.key): f for i, f in zip(made.items, made.features, strict=True)}
+        features = (by_key.get((item.dataset, item.key), Features()) for item in items)
+        corpus = Corpus(tuple(items), tuple(features))
+        unread = lost.union(trouble.item.key for trouble in report.of_kind(BROKEN))
+        broken = tuple(item.key for item in items if item.key in unread)
+        damaged = tuple(dict.fromkeys(one.item.key for one in report.of_kind(DAMAGED)))
+        if items and len(broken) == len(items):
+            reasons = [trouble.finding.reason for trouble in report.of_kind(BROKEN)]
+            reasons += [f"'{item.path}'" for item in items if item.key in lost]
+            raise DataError(f"none of {len(items)} items can be read, e.g. {reasons[0]}")
+    if UNITS in reads:
+        assert options.units is not None
+        corpus, _ = join_units(corpus, options.units)
+    fresh = report.made == report.items > 0
+    took = 1e3 * report.took_s / report.items if fresh else None
+    return CollectedItems(corpus, broken, damaged, took)
+
+
+def missing_keys(corpus: Corpus, reads: frozenset[str]) -> tuple[list[str], list[str]]:
+    """Keys of items without a face (or action units), and of those without sound, where these
+    are read."""
+    no_face, no_voice = [], []
+    for item, made in zip(corpus.items, corpus.features, strict=True):
+        visual = made.units if UNITS in reads else made.faces
+        if visual is None and reads & {FACES, UNITS}:
+            no_face.append(item.key)
+        if made.spectrogram is None and SPEECH in reads:
+            no_voice.append(item.key)
+    return no_face, no_voice

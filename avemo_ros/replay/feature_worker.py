@@ -1,0 +1,252 @@
+"""Images looked at in a process of its own, while this one runs the networks."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+import cv2
+
+from avemo_ros.bag.item import LabelRecord, StatesRecord
+from avemo_ros.bag.messages import typestore
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind, Topics
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.findings import Findings
+from avemo_ros.engine.seeing import Item, Seeing, Seen
+from avemo_ros.errors import AvemoError, BagError
+from avemo_ros.stopwatch import WHOLE, Stopwatch
+from avemo_ros.vision.face import FrameTracks
+
+_BATCH: Final = 16
+"""Features that travel together."""
+_AHEAD: Final = 400
+"""Batches that may wait: some two minutes of one face and sound, while the networks load."""
+_ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PATIENCE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureJob:
+    """What to read, and how; travels to the process."""
+
+    path: Path
+    topics: Topics | None
+    kinds: frozenset[Kind]
+    config: PipelineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """Why the process could not go on."""
+
+    text: str
+    expected: bool
+    """It is an error that the user can act upon."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSummary:
+    """What happened on the way; the same in every run but for the durations."""
+
+    counters: Counter[str]
+    problems: list[str]
+    stages_ms: Mapping[str, tuple[float, ...]]
+    reached_ns: int
+    """When the last item came [ns]."""
+
+
+class FeatureWorker:
+    """Looks at the images of a recording in another process; to be iterated once, after `give`.
+
+    What comes out is what a `Seeing` in this process gives, in the same order, with the same
+    bits.  The process loads its libraries at once: start it early, and give it its recording
+    later.
+    """
+
+    def __init__(self) -> None:
+        self.summary: FeatureSummary | None = None
+        """There when the iteration has ended."""
+        # MediaPipe's threads do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self._connection, there = context.Pipe()
+        self._process = context.Process(
+            target=_run, args=(there,), name="avemo-features", daemon=True
+        )
+        with _one_thread():
+            self._process.start()
+        # Only the process holds the other end now: when it dies, reading ends.
+        there.close()
+
+    def give(self, source: FeatureJob) -> None:
+        """Say what to read."""
+        # A process that is no longer there is noticed by who reads from it.
+        with contextlib.suppress(OSError):
+            self._connection.send(source)
+
+    def __iter__(self) -> Iterator[tuple[int, Seen]]:
+        """Times of recording [ns] and what was made of what was recorded then.
+
+        Raises:
+            BagError: the bag cannot be read, or the process died.
+            RuntimeError: the process met an error that is nobody's but ours.
+        """
+        while True:
+            try:
+                said = self._connection.recv()
+            except (EOFError, ConnectionError) as error:
+                self._process.join(_PATIENCE_S)
+                raise BagError(
+                    "the process that looks at pictures and sound ended without a word (exit "
+                    f"status {self._process.exitcode}); is there enough memory?  From a "
+                    "script, call within `if __name__ == '__main__':`, or use 1 process"
+                ) from error
+            if isinstance(said, FeatureSummary):
+                self.summary = said
+                return
+            if isinstance(said, _Failed):
+                raise _error_of(said)
+            yield from said
+
+    def close(self) -> None:
+        """End the process, whatever it does; doing so twice is harmless."""
+        self._connection.close()
+        if self._process.is_alive():
+            self._process.terminate()
+            self._process.join(_PATIENCE_S)
+            if self._process.is_alive():
+                self._process.kill()
+        self._process.join()
+
+
+def _error_of(failed: _Failed) -> Exception:
+    if not failed.expected:
+        return RuntimeError(f"the process that looks at pictures failed:\n{failed.text}")
+    return BagError(failed.text)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A process that is started meanwhile computes with one thread: the cores are taken."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# --- in the process
+
+
+def _run(parent: Connection) -> None:
+    # The parent hears of Ctrl-C and ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    # The parent's standard output may be a pipe that must end with it.
+    os.dup2(2, 1)
+    sender = _Sender(parent)
+    try:
+        # Loads MediaPipe, which only this process needs.
+        from avemo_ros.engine import video  # noqa: F401
+
+        cv2.setNumThreads(1)
+        typestore()
+        source = _given(parent)
+        if source is None:
+            return
+        with Recording(source.path, source.topics) as recording:
+            findings, stopwatch = Findings(), Stopwatch(WHOLE)
+            with closing(Seeing(source.config, findings, stopwatch)) as seeing:
+                batch: list[tuple[int, Seen]] = []
+                for log_ns, item in recorded(recording, source.kinds):
+                    seen = seeing.push(log_ns, item)
+                    if seen is None:
+                        continue
+                    batch.append((log_ns, _slim(seen)))
+                    if len(batch) == _BATCH:
+                        sender.put(batch)
+                        batch = []
+                sender.put(batch)
+                problems = recording.problems + findings.sentences()
+                told = (seeing.counters(), problems, stopwatch.stages_ms(), seeing.reached_ns)
+                sender.put(FeatureSummary(*told))
+    except AvemoError as error:
+        sender.put(_Failed(str(error), expected=True))
+    except Exception:  # noqa: BLE001  told to the parent, with its place
+        sender.put(_Failed(traceback.format_exc(), expected=False))
+    sender.finish()
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent crashes or is killed: there is nothing to tidy up."""
+    process = multiprocessing.parent_process()
+    if process is not None:
+        process.join()
+        os._exit(0)
+
+
+def _given(parent: Connection) -> FeatureJob | None:
+    """What to read; None when the parent has nothing to read after all, or is gone."""
+    try:
+        source: FeatureJob = parent.recv()
+    except (EOFError, ConnectionError):
+        return None
+    return source
+
+
+def recorded(recording: Recording, kinds: frozenset[Kind]) -> Iterator[tuple[int, Item]]:
+    """Times of recording [ns] and what the engine takes of what was recorded."""
+    for log_ns, item in recording.items(kinds):
+        if not isinstance(item, StatesRecord | LabelRecord):
+            yield log_ns, item
+
+
+def _slim(seen: Seen) -> Seen:
+    """Without landmarks, which no estimate looks at."""
+    if not isinstance(seen, FrameTracks):
+        return seen
+    return replace(seen, faces=tuple(replace(face, landmarks=None) for face in seen.faces))
+
+
+class _Sender:
+    """Sends on a thread of its own, so that making features does not wait for the reader."""
+
+    def __init__(self, out: Connection) -> None:
+        self._out = out
+        self._waiting: queue.Queue[object] = queue.Queue(_AHEAD)
+        self._thread = threading.Thread(target=self._send, name="sender", daemon=True)
+        self._thread.start()
+
+    def put(self, said: object) -> None:
+        """Send this; waits while too much waits."""
+        self._waiting.put(said)
+
+    def finish(self) -> None:
+        """Return when all is sent."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _send(self) -> None:
+        while (said := self._waiting.get()) is not None:
+            try:
+                self._out.send(said)
+            except OSError:
+                # Nobody reads any more, so there is nothing left to do or to tidy up.
+                os._exit(0)

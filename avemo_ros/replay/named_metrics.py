@@ -1,0 +1,196 @@
+"""Metrics that have a short name: for tables, comparisons, and limits of the user's own CI."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from avemo_ros.errors import ConfigError
+from avemo_ros.labels import EMOTIONS
+
+SCHEMA: Final = "avemo-replay-1"
+"""Layout of the JSON of an evaluation; another layout gets another name."""
+SHARE: Final = "share"
+"""A rate, 0 to 1, that is shown in percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number among the figures of `score`."""
+
+    name: str
+    """As `--fail-below` takes it."""
+    text: str
+    """What it is, for a table."""
+    path: tuple[str, ...]
+    """Keys that lead to it."""
+    better: str
+    """'high', 'low', or '' where neither is better by itself."""
+    unit: str = SHARE
+
+
+def _metrics() -> tuple[Metric, ...]:
+    made = []
+    for prefix, part, text in (("", "frames", "frames"), ("segment_", "segments", "segments")):
+        made += [
+            Metric(f"{prefix}accuracy", f"accuracy, {text}", (part, "accuracy"), "high"),
+            Metric(f"{prefix}ua", f"UA, {text}", (part, "ua"), "high"),
+            Metric(f"{prefix}macro_f1", f"macro F1, {text}", (part, "macro_f1"), "high"),
+        ]
+    made += [
+        Metric("coverage", "coverage", ("coverage", "share"), "high"),
+        Metric("claim_accuracy", "accuracy of claims", ("coverage", "accuracy"), "high"),
+        Metric("ece", "ECE", ("calibration", "ece"), "low"),
+        Metric("nll", "NLL", ("calibration", "nll"), "low", "nat"),
+        Metric("brier", "Brier score", ("calibration", "brier"), "low", ""),
+    ]
+    for name, text in (
+        ("changes", "changes of label"),
+        ("false_changes", "false changes"),
+        ("lost_claims", "lost claims"),
+    ):
+        key = f"{name}_per_minute"
+        better = "" if name == "changes" else "low"
+        made.append(Metric(key, text, ("stability", key), better, "/min"))
+    made += [
+        Metric("reaction_median", "time to detect a change, median", ("reaction", "median_s"),
+               "low", "s"),
+        Metric("reaction_p90", "time to detect a change, 90 %", ("reaction", "p90_s"),
+               "low", "s"),
+        Metric("missed_changes", "changes never detected", ("reaction", "missed"), "low", ""),
+        Metric("id_switches", "id switches", ("tracking", "id_switches"), "low", ""),
+        Metric("fragmentations", "fragmentations of tracks", ("tracking", "fragmentations"),
+               "low", ""),
+        Metric("track_coverage", "coverage by tracks", ("tracking", "coverage"), "high"),
+        Metric("valence_ccc", "valence CCC", ("valence_arousal", "valence", "ccc"),
+               "high", ""),
+        Metric("arousal_ccc", "arousal CCC", ("valence_arousal", "arousal", "ccc"),
+               "high", ""),
+        Metric("latency_p50", "recorded latency, median", ("latency", "p50_s"), "low", "s"),
+        Metric("latency_p95", "recorded latency, 95 %", ("latency", "p95_s"), "low", "s"),
+        Metric("kappa", "agreement of annotators, kappa", ("agreement", "kappa", "value"),
+               "", ""),
+    ]  # fmt: skip
+    made += [
+        Metric(
+            f"recall_{name}", f"recall of {name}, frames", ("frames", "recalls", name), "high"
+        )
+        for name in EMOTIONS
+    ]
+    return tuple(made)
+
+
+METRICS: Final = {metric.name: metric for metric in _metrics()}
+"""Every figure by name, in the order in which tables show them."""
+
+
+def metric_value(overall: Mapping[str, Any], metric: Metric) -> float | None:
+    """The figure's value; None where it could not be measured.
+
+    Args:
+        overall: as `score` gives it.
+        figure: one of FIGURES.
+    """
+    found: Any = overall
+    for key in metric.path:
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(key)
+    return float(found) if isinstance(found, int | float) else None
+
+
+def rounded(value: float, unit: str) -> float:
+    """A value to the digits that people are shown; a share in percent."""
+    return round(100 * value, 1) if unit == SHARE else float(f"{value:.3g}")
+
+
+def value_text(value: float | None, unit: str) -> str:
+    """A value as people read it: '61.3 %', '4.2 /min', '-'."""
+    if value is None:
+        return "-"
+    if unit == SHARE:
+        return f"{100 * value:.1f} %"
+    text = f"{value:.0f}" if not unit and value.is_integer() else f"{value:.3g}"
+    return f"{text} {unit}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One figure and the limit that it must not pass."""
+
+    metric: str
+    """One of FIGURES."""
+    limit: float
+    fails_below: bool
+    """True: less is a failure; False: more is."""
+
+    @property
+    def text(self) -> str:
+        """What is asked for: 'ua not below 0.6'."""
+        return f"{self.metric} not {'below' if self.fails_below else 'above'} {self.limit:g}"
+
+
+def read_thresholds(below: Sequence[str], above: Sequence[str]) -> tuple[Threshold, ...]:
+    """Limits as the command line gives them.
+
+    Args:
+        below: each `NAME=NUMBER`; a figure below fails.
+        above: each `NAME=NUMBER`; a figure above fails.
+
+    Raises:
+        ConfigError: one is no `NAME=NUMBER`, or no figure has that name.
+    """
+    made = [_read("--fail-below", text, fails_below=True) for text in below]
+    made += [_read("--fail-above", text, fails_below=False) for text in above]
+    return tuple(made)
+
+
+def _read(argument: str, text: str, *, fails_below: bool) -> Threshold:
+    name, _, number = text.partition("=")
+    if name not in METRICS:
+        raise ConfigError(argument, text, f"NAME=NUMBER with one of {', '.join(METRICS)}")
+    try:
+        limit = float(number)
+    except ValueError:
+        limit = math.nan
+    if not math.isfinite(limit):
+        raise ConfigError(argument, text, f"{name}=NUMBER, e.g. {name}=0.5")
+    if METRICS[name].unit == SHARE and not 0 <= limit <= 1:
+        raise ConfigError(argument, text, f"a share from 0 to 1, e.g. {name}=0.5 for 50 %")
+    return Threshold(name, limit, fails_below)
+
+
+def check_thresholds(
+    thresholds: Sequence[Threshold], overall: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Whether each limit is kept; a figure that could not be measured does not keep it.
+
+    Args:
+        thresholds: what is asked for.
+        overall: as `score` gives it.
+
+    Returns:
+        Of each: `figure`, `fails` ('below' or 'above'), `limit`, `value` (None where it could
+        not be measured), `passed`, and `reason`, a sentence where it failed.
+    """
+    return [_check(item, metric_value(overall, METRICS[item.metric])) for item in thresholds]
+
+
+def _check(threshold: Threshold, value: float | None) -> dict[str, Any]:
+    limit = threshold.limit
+    passed = value is not None and (value >= limit if threshold.fails_below else value <= limit)
+    reason = ""
+    if value is None:
+        reason = f"{threshold.metric} could not be measured; asked for: {threshold.text}"
+    elif not passed:
+        reason = f"{threshold.metric} is {value:g}; asked for: {threshold.text}"
+    return {
+        "figure": threshold.metric,
+        "fails": "below" if threshold.fails_below else "above",
+        "limit": limit,
+        "value": value,
+        "passed": passed,
+        "reason": reason,
+    }

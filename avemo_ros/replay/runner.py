@@ -1,0 +1,242 @@
+"""A recording played through the engine: the live estimates, as fast as the machine can."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from avemo_ros.bag.item import StatesRecord
+from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.topics import Kind, Topics
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.seeing import Seeing, Seen
+from avemo_ros.errors import BagError
+from avemo_ros.replay.feature_worker import FeatureJob, FeatureSummary, FeatureWorker, recorded
+from avemo_ros.replay.replayed import Replayed, SeenFaces
+from avemo_ros.state.estimate import Hop, Status, attended, nobody
+from avemo_ros.stopwatch import WHOLE, Stopwatch
+from avemo_ros.timing import span
+from avemo_ros.vision.face import FrameTracks
+
+if TYPE_CHECKING:
+    from avemo_ros.pipeline import Pipeline
+
+Progress = Callable[[float], None]
+
+USES: Final = ("auto", "raw", "features", "states")
+"""What of a recording may be asked for; 'auto' takes the first of the others that is there."""
+RAW: Final = frozenset({Kind.PICTURES, Kind.SOUND})
+RECORDED: Final = frozenset({Kind.TRACKS, Kind.SPECTROGRAM})
+"""Features that lie in the bag as such."""
+_OTHER_CLOCK_NS: Final = to_ns(2.0)
+"""Stamps that are this far from the times of recording, all alike, are of another clock."""
+
+
+def replay(
+    path: Path,
+    config: PipelineConfig,
+    *,
+    topics: Topics | None = None,
+    use: str = "auto",
+    processes: int = 2,
+    progress: Callable[[float], None] | None = None,
+    worker: FeatureWorker | None = None,
+) -> Replayed:
+    """Play a recording through the streaming core by message time.
+
+    The result depends on the recording and the configuration alone: not on the number of
+    processes, the machine's load or the time of day.
+
+    Args:
+        path: of the bag.
+        config: of the core, as the live nodes'.
+        topics: which topic is which; None finds them by their types.
+        use: one of USES.
+        processes: 2 turns pictures and sound into features in a process of its own, 1 does all
+            in this one.
+        progress: called with the seconds of message time that are done.
+        helper: the process for the features where it was started already; the caller closes
+            it, and `processes` does not count.
+
+    Raises:
+        BagError: the bag cannot be read, or holds nothing of what is to be used.
+        WeightsError: the configured model is missing or damaged.
+        ConfigError: the configured device is not there.
+    """
+    began = time.perf_counter()
+    report = progress if progress is not None else _ignore
+    if worker is None and processes > 1 and use != "states":
+        with closing(FeatureWorker()) as worker:
+            return _played(path, config, topics, use, report, worker, began)
+    return _played(path, config, topics, use, report, worker, began)
+
+
+def _played(
+    path: Path,
+    config: PipelineConfig,
+    topics: Topics | None,
+    use: str,
+    report: Progress,
+    worker: FeatureWorker | None,
+    began: float,
+) -> Replayed:
+    with Recording(path, topics) as recording:
+        kinds = _choose(recording, use)
+        if Kind.STATES in kinds:
+            return _states(recording, began, report)
+        if worker is not None:
+            worker.give(FeatureJob(path, topics, kinds, config))
+        # Loads the networks' libraries, which takes a while; the helper is at work meanwhile.
+        from avemo_ros.pipeline import Pipeline
+
+        with closing(Pipeline(config, stopwatch=Stopwatch(WHOLE))) as pipeline:
+            seen = worker or _seen(recording, kinds, pipeline.seeing)
+            hops: list[Hop] = []
+            frames: list[SeenFaces] = []
+            for log_ns, item in seen:
+                if isinstance(item, FrameTracks):
+                    faces = tuple((face.face_id, face.box) for face in item.faces)
+                    frames.append(SeenFaces(item.stamp_ns, faces))
+                hops += pipeline.push_seen(log_ns, item)
+                report(to_s(log_ns - recording.start_ns))
+            summary = None if worker is None else worker.summary
+            # What was left out at the end let time pass, too.
+            reached_ns = summary.reached_ns if summary else pipeline.seeing.reached_ns
+            hops += pipeline.advance(reached_ns) + pipeline.flush()
+            zero_ns, notes = _zero(recording.start_ns, pipeline.usual_age_ns)
+            return Replayed(
+                hops=tuple(hops),
+                start_ns=pipeline.start_ns or zero_ns,
+                end_ns=pipeline.end_ns or zero_ns,
+                source="features" if kinds & RECORDED else "raw",
+                model_id=pipeline.model_id,
+                frames=tuple(frames),
+                counters=_counted(pipeline, summary),
+                stages_ms={
+                    **(summary.stages_ms if summary else {}),
+                    **pipeline.stopwatch.stages_ms(),
+                },
+                seconds=time.perf_counter() - began,
+                problems=(
+                    *(summary.problems if summary else recording.problems),
+                    *pipeline.findings.sentences(),
+                    *notes,
+                ),
+                first_ns=zero_ns,
+                precision=pipeline.predictor.precision,
+            )
+
+
+def _seen(
+    recording: Recording, kinds: frozenset[Kind], seeing: Seeing
+) -> Iterator[tuple[int, Seen]]:
+    """As `HelperProcess`, in this process."""
+    for log_ns, item in recorded(recording, kinds):
+        seen = seeing.push(log_ns, item)
+        if seen is not None:
+            yield log_ns, seen
+
+
+def _counted(pipeline: Pipeline, summary: FeatureSummary | None) -> dict[str, float]:
+    counted = pipeline.counters()
+    counted.update(summary.counters if summary else {})
+    return {name: float(counted[name]) for name in sorted(counted)}
+
+
+def _zero(start_ns: int, age_ns: int) -> tuple[int, list[str]]:
+    """Sensor time of the recording's beginning [ns], and what there is to say of it.
+
+    Args:
+        start_ns: time of recording of its first message [ns].
+        age_ns: usual time from stamp to recording [ns].
+    """
+    if abs(age_ns) < _OTHER_CLOCK_NS:
+        return start_ns, []
+    side = "behind" if age_ns > 0 else "ahead of"
+    return start_ns - age_ns, [
+        f"stamps are of another clock, {span(abs(to_s(age_ns)))} {side} that of the recording; "
+        "labels are held against them with that much taken off"
+    ]
+
+
+def _ignore(_: float) -> None:
+    """Nobody wants to know."""
+
+
+def _choose(recording: Recording, use: str) -> frozenset[Kind]:
+    """What of a recording is used.
+
+    Raises:
+        BagError: it holds nothing of what is asked for.
+    """
+    if use not in USES:
+        raise ValueError(f"use is {use!r}; allowed: {', '.join(USES)}")
+    there = recording.kinds
+    if use in ("auto", "raw") and there & RAW:
+        kinds = there & RAW
+        if use == "auto":
+            # What was recorded only as features joins what was recorded raw.
+            if Kind.PICTURES not in there:
+                kinds |= there & {Kind.TRACKS}
+            if Kind.SOUND not in there:
+                kinds |= there & {Kind.SPECTROGRAM}
+        return kinds
+    if use in ("auto", "features") and there & RECORDED:
+        return there & RECORDED
+    if use in ("auto", "states") and Kind.STATES in there:
+        return frozenset({Kind.STATES})
+    found = ", ".join(sorted(kind.value for kind in there))
+    wanted = {
+        "raw": "pictures or sound",
+        "features": "face tracks or spectrograms",
+        "states": "states",
+        "auto": "pictures, sound, face tracks, spectrograms or states",
+    }[use]
+    raise BagError(
+        f"bag '{recording.path}' holds no {wanted} that can be used; it holds: {found}"
+    )
+
+
+def _states(recording: Recording, began: float, report: Progress) -> Replayed:
+    """Recorded states as they are."""
+    hops: list[Hop] = []
+    latencies: list[float] = []
+    for log_ns, item in recording.items(frozenset({Kind.STATES})):
+        if isinstance(item, StatesRecord):
+            hops.append(_hop(item))
+            latencies += item.latencies_s
+            report(to_s(log_ns - recording.start_ns))
+    stamps = [hop.stamp_ns for hop in hops]
+    return Replayed(
+        hops=tuple(hops),
+        start_ns=min(stamps, default=recording.start_ns),
+        end_ns=max(stamps, default=recording.end_ns),
+        source="states",
+        model_id=_model_id(hop.attended.model_id for hop in hops),
+        frames=(),
+        counters={"hops": float(len(hops))},
+        stages_ms={},
+        seconds=time.perf_counter() - began,
+        problems=tuple(recording.problems),
+        latencies_s=tuple(latencies),
+        first_ns=recording.start_ns,
+    )
+
+
+def _hop(record: StatesRecord) -> Hop:
+    people = tuple(one for one in record.estimates if one.face_id or one.voice_id)
+    chosen = attended(people)
+    if chosen is None:
+        # A state without ids says why there is nobody; an empty array does not.
+        said = record.estimates
+        chosen = said[0] if said else nobody(record.stamp_ns, Status.NOBODY)
+    return Hop(record.stamp_ns, people, chosen, None)
+
+
+def _model_id(names: Iterable[str]) -> str:
+    """The models that are named, in the order in which they come."""
+    return ", ".join(dict.fromkeys(name for name in names if name))

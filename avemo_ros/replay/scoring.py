@@ -1,0 +1,339 @@
+"""Score recordings: all metrics, their intervals, and measured latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from avemo_ros.annotations.agreement import agreement
+from avemo_ros.clock import to_s
+from avemo_ros.errors import LabelError
+from avemo_ros.evaluate.metrics import NO_PREDICTION
+from avemo_ros.evaluate.results import as_json
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay.matching import (
+    MatchedRecording,
+    MatchedStep,
+    copies,
+    first_copies,
+    match_recording,
+)
+from avemo_ros.replay.replayed import EvaluatedRecording
+from avemo_ros.replay.stability import reaction, stability
+from avemo_ros.replay.stream_metrics import (
+    LEAST,
+    LEVEL,
+    USED,
+    Bootstrap,
+    by_name,
+    by_part,
+    calibration,
+    classification_metrics,
+    coverage,
+    modality_used,
+    valence_arousal_metrics,
+)
+from avemo_ros.replay.stream_predictions import (
+    StreamPredictions,
+    emitted_labels,
+    segment_predictions,
+    status_of,
+    step_predictions,
+)
+from avemo_ros.replay.tracking import tracking
+from avemo_ros.sink.wording import counted
+from avemo_ros.timing import mean_step_s
+
+
+def recorded_latency(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any] | None:
+    """Latency that recorded states tell of themselves [s]; None where none does.
+
+    It is part of the recording and so the same in every run.
+    """
+    found = [value for recording in recordings for value in recording.replayed.latencies_s]
+    if not found:
+        return None
+    p50, p95 = np.percentile(found, (50, 95)).tolist()
+    return {"states": len(found), "p50_s": p50, "p95_s": p95, "max_s": max(found)}
+
+
+def stage_times(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any]:
+    """Measured durations of every stage [ms], over all sessions and for each.
+
+    Those are the newest ones that the stages keep, and others in every run.
+    """
+    stages: dict[str, list[float]] = {}
+    for recording in recordings:
+        for name, values in recording.replayed.stages_ms.items():
+            stages.setdefault(name, []).extend(values)
+    return {
+        "stages_ms": {name: _summary(values) for name, values in stages.items() if values},
+        "bags": {
+            recording.name: {
+                "seconds": recording.replayed.seconds,
+                "stages_ms": {
+                    name: _summary(values)
+                    for name, values in recording.replayed.stages_ms.items()
+                    if values
+                },
+            }
+            for recording in recordings
+        },
+    }
+
+
+def _summary(values: Sequence[float]) -> dict[str, float]:
+    p50, p95 = np.percentile(values, (50, 95)).tolist()
+    return {"count": len(values), "p50": p50, "p95": p95, "max": max(values)}
+
+
+ROUNDS: Final = 1000
+WORST: Final = 20
+"""Segments that are listed as worst."""
+
+
+def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Figures with names as in the JSON report; rates are shares, 0 to 1.
+
+    `frames` judges every hop with truth, so a long segment weighs more than a short one;
+    `segments` gives each one answer, from its mean distribution.  Both judge the likeliest
+    class, claimed or not; `coverage` judges the claims.  The same sessions give the same
+    figures, bit for bit.
+
+    Args:
+        sessions: with different names.
+        rounds: of the bootstrap; 0: no intervals.
+
+    Raises:
+        LabelError: no session has a label that can be judged; names why for each.
+    """
+    matched, notes = _match_all(recordings)
+    kept = [one.recording for one in matched]
+    people = [[one.who(place) for place in range(len(one.annotations))] for one in matched]
+    hops = [(at, hop) for at, one in enumerate(matched) for hop in one.hops]
+    asked = [(at, place) for at, one in enumerate(matched) for place in _asked(one)]
+    persons = {people[at][place] for at, place in asked if matched[at].named(place)}
+    unnamed = sum(not matched[at].named(place) for at, place in asked)
+    first = first_copies(matched)
+    notes += copies(matched, first)
+    over = bootstrap_unit(len(persons), unnamed, len({first[at] for at, _ in asked}))
+    bootstrap = Bootstrap(over, rounds)
+
+    def group(at: int, place: int) -> str:
+        bag = str(first[at])
+        return {"persons": people[at][place], "bags": bag}.get(over, f"{bag} {place}")
+
+    frames = step_predictions(matched, (group(at, hop.segment) for at, hop in hops))
+    segments = segment_predictions(matched, (group(at, place) for at, place in asked))
+    estimates = [hop.estimate for _, hop in hops]
+    hop_s = mean_step_s(
+        *([hop.stamp_ns for hop in recording.replayed.hops] for recording in kept)
+    )
+    listed = _listed(matched, segments, hop_s)
+    return as_json(
+        {
+            "classes": EMOTIONS,
+            "sessions": len(kept),
+            "persons": len(persons),
+            "unnamed": unnamed,
+            "hop_s": hop_s,
+            "labelled_s": len(hops) * hop_s,
+            "bootstrap": {
+                "over": over,
+                "groups": len(set(segments.groups)),
+                "least": LEAST[over],
+                "rounds": rounds,
+                "level": LEVEL,
+            },
+            "frames": classification_metrics(frames, bootstrap),
+            "segments": {**classification_metrics(segments, bootstrap), "list": listed},
+            "worst": _worst(listed),
+            "calibration": calibration(frames, bootstrap),
+            "coverage": coverage(frames, [status_of(item) for item in estimates], bootstrap),
+            "stability": stability(matched, hop_s),
+            "reaction": reaction(matched),
+            "tracking": tracking(matched),
+            "valence_arousal": valence_arousal_metrics(kept),
+            "by_modality": by_name(frames, [modality_used(item) for item in estimates], USED),
+            "by_status": by_name(frames, [status_of(item) for item in estimates]),
+            "by_session": by_part(
+                frames,
+                segments,
+                [matched[at].recording.name for at, _ in hops],
+                [matched[at].recording.name for at, _ in asked],
+            ),
+            "by_person": by_part(
+                frames,
+                segments,
+                [people[at][hop.segment] for at, hop in hops],
+                [people[at][place] for at, place in asked],
+            ),
+            "agreement": _agreement(matched),
+            "notes": notes,
+        }
+    )
+
+
+def bootstrap_unit(persons: int, unnamed: int, bags: int) -> str:
+    """What the bootstrap draws: the largest units of which there are enough.
+
+    Answers on one person are alike, and those of one recording.  Who has no name may be the
+    same one in every bag, so persons are counted only where all are named.
+
+    Args:
+        persons: with names.
+        unnamed: segments of others.
+        bags: with segments.
+    """
+    if not unnamed and persons >= LEAST["persons"]:
+        return "persons"
+    return "bags" if bags >= LEAST["bags"] else "segments"
+
+
+def _match_all(
+    recordings: Sequence[EvaluatedRecording],
+) -> tuple[list[MatchedRecording], list[str]]:
+    """Those that can be judged, and what cannot."""
+    matched: list[MatchedRecording] = []
+    notes: list[str] = []
+    for recording in recordings:
+        try:
+            found = match_recording(recording)
+        except LabelError as error:
+            notes.append(str(error))
+            continue
+        notes += found.notes
+        matched.append(found)
+    if (
+        not any(one.hops for one in matched)
+        and not valence_arousal_metrics([one.recording for one in matched])["hops"]
+    ):
+        # What was left out may well be why.
+        notes += [problem for one in recordings for problem in one.replayed.problems]
+        raise LabelError(
+            "nothing can be judged; " + "; ".join(notes or ["there are no sessions"])
+        )
+    return matched, notes
+
+
+def _asked(matched: MatchedRecording) -> list[int]:
+    """Places of the truths that have hops."""
+    return sorted({hop.segment for hop in matched.hops})
+
+
+def _listed(
+    matched: Sequence[MatchedRecording], segments: StreamPredictions, hop_s: float
+) -> list[dict[str, Any]]:
+    """What was said of each segment, in the order of `segments`."""
+    shares = segments.log_probabilities.exp()
+    said, told = segments.y_pred.tolist(), segments.has_prediction.tolist()
+    rows: list[dict[str, Any]] = []
+    for one in matched:
+        hops: dict[int, list[MatchedStep]] = {}
+        for hop in one.hops:
+            hops.setdefault(hop.segment, []).append(hop)
+        zero_ns = one.recording.replayed.zero_ns
+        for place in _asked(one):
+            at, truth, own = len(rows), one.annotations[place], hops[place]
+            silent = sum(
+                hop.estimate is None or hop.estimate.label not in EMOTIONS for hop in own
+            )
+            start_s = to_s(truth.start_ns - zero_ns)
+            answer = "" if said[at] == NO_PREDICTION else EMOTIONS[said[at]]
+            row = shares[at].tolist() if told[at] else None
+            rows.append(
+                {
+                    "session": one.recording.name,
+                    "person": truth.person,
+                    "start_s": start_s,
+                    "end_s": to_s(truth.end_ns - zero_ns),
+                    "truth": truth.label,
+                    "answer": answer,
+                    "right": answer == truth.label,
+                    "truth_probability": row[EMOTIONS.index(truth.label)] if row else None,
+                    "confidence": max(row) if row else None,
+                    "hops": len(own),
+                    "unknown": silent / len(own),
+                    "claims": emitted_labels(own, zero_ns, start_s, hop_s),
+                }
+            )
+    return rows
+
+
+def _worst(listed: Sequence[dict[str, Any]]) -> list[int]:
+    """Places of the wrong ones whose truth was held for least likely; no answer comes last."""
+    wrong = [place for place, row in enumerate(listed) if not row["right"]]
+    return sorted(
+        wrong,
+        key=lambda place: (
+            listed[place]["truth_probability"] is None,
+            listed[place]["truth_probability"] or 0.0,
+            place,
+        ),
+    )[:WORST]
+
+
+def _agreement(matched: Sequence[MatchedRecording]) -> dict[str, Any] | None:
+    found = agreement([one.recording.segments for one in matched])
+    if found is None:
+        return None
+    return {**found, "ties_s": to_s(sum(one.tied_ns for one in matched))}
+
+
+TOO_FEW: Final = "too few to tell"
+_NO_SPREAD: Final = "no range: no spread"
+"""Whatever is drawn, the figure is the same: of some class all are right, or all wrong."""
+
+
+def interval_text(overall: Mapping[str, Any], part: str, key: str) -> str:
+    """The range of a figure in percent, or why there is none; '' without the figure.
+
+    Args:
+        overall: as `score` gives it.
+        part: 'frames', 'segments', 'calibration' or 'coverage'.
+        key: the figure in it.
+    """
+    found, boot = overall[part], overall["bootstrap"]
+    if found[key] is None or not boot["rounds"]:
+        return ""
+    if found["intervals"] is None:
+        return TOO_FEW
+    ends = found["intervals"][key]
+    return _NO_SPREAD if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+
+
+def intervals_in_words(overall: Mapping[str, Any]) -> str:
+    """What the ranges are, or that there are none and what it would take."""
+    boot = overall["bootstrap"]
+    if not boot["rounds"] or not boot["groups"]:
+        return ""
+    over, level = str(boot["over"]), f"{100 * boot['level']:.0f} %"
+    units = over if boot["groups"] != 1 else over.removesuffix("s")
+    if boot["groups"] < boot["least"]:
+        verb = "are" if boot["groups"] != 1 else "is"
+        return (
+            f"No {level} intervals: {boot['groups']} {units} {verb} {TOO_FEW}; it takes "
+            f"{LEAST['segments']} segments, or {LEAST['persons']} persons with names."
+        )
+    told = (
+        f"Ranges are {level} intervals, bootstrapped over {boot['groups']} {over} in "
+        f"{boot['rounds']} rounds."
+    )
+    if over != "persons":
+        told += " They say nothing of other people: " + (
+            "not all have names, so persons cannot be counted."
+            if overall["unnamed"]
+            else f"for that it takes {LEAST['persons']} persons."
+        )
+    return told
+
+
+def people_in_words(overall: Mapping[str, Any]) -> str:
+    """How many people were judged, as far as that is known."""
+    if not overall["unnamed"]:
+        return counted(overall["persons"], "person", "people")
+    if not overall["persons"]:
+        return "people without names"
+    return f"{counted(overall['persons'], 'person', 'people')} and others without names"

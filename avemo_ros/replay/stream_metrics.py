@@ -1,0 +1,370 @@
+"""Metrics of a stream: classes, calibration, coverage, valence and arousal, each by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.annotations.segments import Segment
+from avemo_ros.evaluate.bootstrap import draws, intervals
+from avemo_ros.evaluate.metrics import (
+    NO_PREDICTION,
+    accuracy,
+    brier_score,
+    calibration_error,
+    confusion,
+    likelihood_loss,
+    macro_f1,
+    recalls,
+    reliability,
+    unweighted_recall,
+)
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay.matching import PersonMatcher, covered
+from avemo_ros.replay.replayed import EvaluatedRecording
+from avemo_ros.replay.stream_predictions import StreamPredictions
+from avemo_ros.state.estimate import EmotionEstimate
+
+LEVEL: Final = 0.95
+LEAST: Final = {"persons": 5, "bags": 10, "segments": 10}
+"""Of fewer groups there is no interval, as it would be far too narrow.  A segment is right or
+wrong, so of a few all are easily right, and drawing among them shows no spread: where 80 % are
+right, an interval "of 95 %" over 3 segments holds that in half of all cases, over 5 in two of
+three, over 10 in nine of ten.  A person's share is a mean of many answers: over 5 persons it is
+five of six.  A bag may hold a single segment, so of bags it takes as many as of those."""
+THRESHOLDS: Final = tuple(step / 20 for step in range(20))
+"""Confidences from which on the curve of accuracy and coverage counts an answer."""
+_WIDTH: Final = 1e-9
+"""Intervals that are no wider have no width but that of rounding."""
+_CLASSIFICATION: Final = ("accuracy", "ua", "macro_f1")
+_CLASSES: Final = len(EMOTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """How intervals are made: hops follow each other closely, so whole groups are drawn."""
+
+    over: str
+    """What the groups are, one of LEAST."""
+    rounds: int
+    """Resamples; 0: no intervals."""
+
+    def can(self, given: StreamPredictions) -> bool:
+        """Whether there is enough to draw from."""
+        return self.rounds > 0 and len(set(given.groups)) >= LEAST[self.over]
+
+
+def classification_metrics(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Accuracy, recall and confusion over all questions; one without an answer is wrong.
+
+    Returns:
+        `items, unanswered, accuracy, ua, macro_f1, recalls, truth, confusion, intervals`; None
+        for what cannot be told: no intervals where the groups are too few, and none of a figure
+        that is the same whatever is drawn.
+    """
+    said, truth = given.y_pred, given.y_true
+    counts = truth.bincount(minlength=_CLASSES).tolist()
+    found: dict[str, Any] = {
+        "items": len(given),
+        "unanswered": int((said == NO_PREDICTION).sum()),
+        **brief_metrics(given),
+        "recalls": dict(zip(EMOTIONS, recalls(said, truth, _CLASSES).tolist(), strict=True)),
+        "truth": dict(zip(EMOTIONS, counts, strict=True)),
+        "confusion": confusion(said, truth, _CLASSES).tolist(),
+        "intervals": None,
+    }
+    if bootstrap.can(given):
+        found["intervals"] = _intervals(given, bootstrap, _CLASSIFICATION)
+    return found
+
+
+def brief_metrics(given: StreamPredictions) -> dict[str, float | None]:
+    """`accuracy`, `ua` and `macro_f1`; None where there is nothing to judge."""
+    if len(given) == 0:
+        return dict.fromkeys(_CLASSIFICATION)
+    said, truth = given.y_pred, given.y_true
+    return {
+        "accuracy": accuracy(said, truth),
+        "ua": unweighted_recall(said, truth),
+        "macro_f1": macro_f1(said, truth),
+    }
+
+
+def calibration(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
+    """How far the probabilities can be believed, where there are any.
+
+    Returns:
+        `items, ece, nll, brier, bins, intervals`; None for what cannot be told.
+    """
+    told = given.only(given.has_prediction)
+    found: dict[str, Any] = dict.fromkeys(("ece", "nll", "brier", "bins", "intervals"))
+    if len(told):
+        shares = told.log_probabilities.exp()
+        bins = reliability(shares, told.y_true)
+        found["ece"] = calibration_error(shares, told.y_true)
+        found["nll"] = likelihood_loss(told.log_probabilities, told.y_true)
+        found["brier"] = brier_score(shares, told.y_true)
+        found["bins"] = {
+            "counts": bins.counts,
+            "confidence": bins.confidence,
+            "accuracy": bins.accuracy,
+        }
+        if bootstrap.can(told):
+            found["intervals"] = _intervals(told, bootstrap, ("ece", "nll"))
+    return {"items": len(told), **found}
+
+
+def coverage(
+    given: StreamPredictions, statuses: Sequence[str], bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """How often something is claimed, how often rightly, and why nothing is elsewhere.
+
+    Args:
+        given: N questions.
+        statuses: (N,) of each.
+        bootstrap: of the intervals.
+
+    Returns:
+        `hops, claimed, share, accuracy, intervals, why_not, curve`; the curve tells coverage
+        and accuracy if all answers were claimed whose confidence is at least `threshold`.
+    """
+    claims = given.y_emitted >= 0
+    right = (given.y_emitted == given.y_true) & claims
+    count, claimed = len(given), int(claims.sum())
+    silent = [
+        status for status, claim in zip(statuses, claims.tolist(), strict=True) if not claim
+    ]
+    return {
+        "hops": count,
+        "claimed": claimed,
+        "share": claimed / count if count else None,
+        "accuracy": int(right.sum()) / claimed if claimed else None,
+        "intervals": _coverage_intervals(given, bootstrap) if bootstrap.can(given) else None,
+        "why_not": {name: silent.count(name) for name in sorted(set(silent))},
+        "curve": _curve(given),
+    }
+
+
+def _curve(given: StreamPredictions) -> list[dict[str, float | None]]:
+    confidence = given.log_probabilities.exp().amax(1)
+    right = given.y_pred == given.y_true
+    points = []
+    for threshold in THRESHOLDS:
+        kept = given.has_prediction & (confidence >= threshold)
+        count = int(kept.sum())
+        points.append(
+            {
+                "threshold": threshold,
+                "coverage": count / len(given) if len(given) else None,
+                "accuracy": int((right & kept).sum()) / count if count else None,
+            }
+        )
+    return points
+
+
+def _intervals(
+    given: StreamPredictions, bootstrap: Bootstrap, names: Sequence[str]
+) -> dict[str, tuple[float, float] | None]:
+    found = intervals(
+        given.log_probabilities, given.y_true, given.groups, rounds=bootstrap.rounds
+    )
+    return {name: _with_spread(*found[name]) for name in names}
+
+
+def _coverage_intervals(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
+    names, members = np.unique(np.asarray(given.groups), return_inverse=True)
+    claims = given.y_emitted.numpy() >= 0
+    right = claims & (given.y_emitted == given.y_true).numpy()
+    sums = np.stack(
+        [
+            np.bincount(members, weights, len(names))
+            for weights in (np.ones(len(given)), claims, right)
+        ],
+        axis=1,
+    )
+    drawn = np.concatenate([counts @ sums for counts in draws(len(names), bootstrap.rounds)])
+    hops, claimed, correct = drawn.T
+    some = claimed > 0
+    return {
+        "share": percentiles(claimed / hops),
+        "accuracy": percentiles(correct[some] / claimed[some]) if some.any() else None,
+    }
+
+
+def percentiles(values: np.ndarray[Any, Any]) -> tuple[float, float] | None:
+    """The interval of what was drawn; None without any width."""
+    low, high = np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return _with_spread(float(low), float(high))
+
+
+def _with_spread(low: float, high: float) -> tuple[float, float] | None:
+    """None without any width: that every draw gives the same does not make a figure certain."""
+    return (low, high) if high - low > _WIDTH else None
+
+
+Values = NDArray[np.float64]
+
+
+def concordance(first: Values, second: Values) -> float:
+    """Concordance correlation coefficient, CCC (Lin 1989, Biometrics 45).
+
+    2 s_xy / (s_x^2 + s_y^2 + (m_x - m_y)^2), with variances over n.
+
+    Args:
+        first: (N,) values.
+        second: (N,) values of the same items.
+
+    Returns:
+        -1 to 1; NaN without items or where all values are the same.
+    """
+    if len(first) == 0:
+        return float("nan")
+    apart = first.var() + second.var() + (first.mean() - second.mean()) ** 2
+    common = ((first - first.mean()) * (second - second.mean())).mean()
+    return float(2 * common / apart) if apart > 0 else float("nan")
+
+
+def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any]:
+    """Valence and arousal at every hop where they are labelled and estimated.
+
+    Of several annotators the mean is true.
+
+    Returns:
+        `hops` that are labelled, `valid` those of them at which the stream gives values, and
+        for `valence` and `arousal` each `items, ccc, rmse`, None without any.
+    """
+    labelled = 0
+    pairs: dict[str, list[tuple[float, float]]] = {"valence": [], "arousal": []}
+    valid = 0
+    for recording in recordings:
+        matcher = PersonMatcher(recording)
+        for estimate, segments in _labelled(recording, matcher):
+            labelled += 1
+            if estimate is None or not estimate.valence_arousal_valid:
+                continue
+            valid += 1
+            for name, found in pairs.items():
+                given = [getattr(segment, name) for segment in segments]
+                true = [value for value in given if value is not None]
+                if true:
+                    found.append((float(np.mean(true)), getattr(estimate, name)))
+    return {
+        "hops": labelled,
+        "valid": valid,
+        **{name: _concordance_metrics(found) for name, found in pairs.items()},
+    }
+
+
+def _labelled(
+    recording: EvaluatedRecording, matcher: PersonMatcher
+) -> list[tuple[EmotionEstimate | None, list[Segment]]]:
+    """What was said at every hop with a label of valence or arousal, and the labels."""
+    found: dict[tuple[str, int], tuple[EmotionEstimate | None, list[Segment]]] = {}
+    tracks: dict[tuple[str, bool], list[Segment]] = {}
+    for segment in recording.segments:
+        judged = segment.valence is not None or segment.arousal is not None
+        if judged and matcher.appears(segment):
+            key = (segment.annotator, bool(segment.label))
+            tracks.setdefault(key, []).append(segment)
+    hops = recording.replayed.hops
+    for segments in tracks.values():
+        for index, place in covered(hops, segments):
+            segment = segments[place]
+            hop = (segment.person, index)
+            if hop not in found:
+                found[hop] = (matcher.find(segment, hops[index]), [])
+            found[hop][1].append(segment)
+    return [found[hop] for hop in sorted(found)]
+
+
+def _concordance_metrics(pairs: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
+    if not pairs:
+        return None
+    true, said = np.array(pairs).T
+    return {
+        "items": len(pairs),
+        "ccc": concordance(true, said),
+        "rmse": float(np.sqrt(((true - said) ** 2).mean())),
+    }
+
+
+USED: Final = ("face", "voice", "both", "none")
+"""What an estimate can rest on."""
+
+
+def modality_used(estimate: EmotionEstimate | None) -> str:
+    """What a distribution rests on, one of USED."""
+    if estimate is None or estimate.face_share == estimate.voice_share == 0:
+        return "none"
+    if estimate.face_share > 0 and estimate.voice_share > 0:
+        return "both"
+    return "face" if estimate.face_share > 0 else "voice"
+
+
+def by_name(
+    frames: StreamPredictions, names: Sequence[str], all_names: Iterable[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Figures of the hops of each name.
+
+    Args:
+        frames: one question a hop.
+        names: (N,) of each hop.
+        all_names: those to tell of, in order; default: all that occur.
+
+    Returns:
+        For each `hops, share, claimed, accuracy, ua, macro_f1`.
+    """
+    parts: dict[str, dict[str, Any]] = {}
+    places = _places(names)
+    for name in all_names or sorted(places):
+        part = frames.at(places.get(name, []))
+        parts[name] = {
+            "hops": len(part),
+            "share": len(part) / len(frames) if len(frames) else None,
+            "claimed": int((part.y_emitted >= 0).sum()),
+            **brief_metrics(part),
+        }
+    return parts
+
+
+def by_part(
+    frames: StreamPredictions,
+    segments: StreamPredictions,
+    names_of_hops: Sequence[str],
+    names_of_segments: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """Figures of each session or person.
+
+    Args:
+        frames: one question a hop.
+        segments: one question a segment.
+        names_of_hops: (N,) of each hop.
+        names_of_segments: (M,) of each segment.
+
+    Returns:
+        For each `hops, segments, accuracy, ua, macro_f1, segment_accuracy, coverage`.
+    """
+    parts: dict[str, dict[str, Any]] = {}
+    of_frames, of_wholes = _places(names_of_hops), _places(names_of_segments)
+    for name in sorted(of_frames):
+        hops, whole = frames.at(of_frames[name]), segments.at(of_wholes[name])
+        parts[name] = {
+            "hops": len(hops),
+            "segments": len(whole),
+            **brief_metrics(hops),
+            "segment_accuracy": brief_metrics(whole)["accuracy"],
+            "coverage": int((hops.y_emitted >= 0).sum()) / len(hops),
+        }
+    return parts
+
+
+def _places(names: Sequence[str]) -> dict[str, list[int]]:
+    """Where each name is."""
+    found: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        found.setdefault(name, []).append(place)
+    return found

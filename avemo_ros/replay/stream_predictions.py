@@ -1,0 +1,172 @@
+"""Predictions on labelled steps and segments, as arrays: what every metric is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avemo_ros.clock import to_s
+from avemo_ros.evaluate.metrics import NO_PREDICTION, predicted_classes
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.replay.matching import MatchedRecording, MatchedStep
+from avemo_ros.state.estimate import EmotionEstimate
+
+ABSENT: Final = "ABSENT"
+"""In place of a status where the stream does not know the person."""
+_LEAST: Final = 1e-30
+"""Probabilities count as no less, so that their logarithm is finite."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamPredictions:
+    """N questions: what is true, and what was said."""
+
+    y_true: Tensor
+    """(N,) index of the true class in EMOTIONS."""
+    log_probabilities: Tensor
+    """(N, 7) float64; all equal where there is no distribution."""
+    y_emitted: Tensor
+    """(N,) index of the class that was claimed; -1 where none was."""
+    groups: tuple[str, ...]
+    """(N,) what belongs together in the bootstrap."""
+
+    def __len__(self) -> int:
+        return len(self.y_true)
+
+    @property
+    def y_pred(self) -> Tensor:
+        """(N,) likeliest class, claimed or not; -1 without a distribution."""
+        return predicted_classes(self.log_probabilities)
+
+    @property
+    def has_prediction(self) -> Tensor:
+        """(N,) whether there is a distribution."""
+        return self.y_pred != NO_PREDICTION
+
+    def only(self, keep: Tensor) -> StreamPredictions:
+        """Those with True, in the same order; `keep` is (N,)."""
+        return self.at(torch.nonzero(keep).flatten().tolist())
+
+    def at(self, places: Sequence[int]) -> StreamPredictions:
+        """Those at some places."""
+        index = torch.tensor(places, dtype=torch.long)
+        return StreamPredictions(
+            self.y_true[index],
+            self.log_probabilities[index],
+            self.y_emitted[index],
+            tuple(self.groups[place] for place in places),
+        )
+
+
+def step_predictions(
+    matched: Sequence[MatchedRecording], groups: Iterable[str]
+) -> StreamPredictions:
+    """One question a hop.
+
+    Args:
+        judged: sessions.
+        groups: of each hop, session after session.
+    """
+    hops = [(one, hop) for one in matched for hop in one.hops]
+    return _stream_predictions(
+        [one.annotations[hop.segment].label for one, hop in hops],
+        [distribution(hop.estimate) for _, hop in hops],
+        [hop.estimate.label if hop.estimate is not None else "" for _, hop in hops],
+        groups,
+    )
+
+
+def segment_predictions(
+    matched: Sequence[MatchedRecording], groups: Iterable[str]
+) -> StreamPredictions:
+    """One question a segment with hops: the mean of its distributions is the answer.
+
+    Args:
+        judged: sessions.
+        groups: of each segment that has hops, session after session.
+    """
+    truths, means = [], []
+    for one in matched:
+        told: dict[int, list[tuple[float, ...]]] = {}
+        for hop in one.hops:
+            told.setdefault(hop.segment, []).append(distribution(hop.estimate))
+        for place in sorted(told):
+            given = [row for row in told[place] if row]
+            truths.append(one.annotations[place].label)
+            means.append(tuple(np.mean(given, axis=0).tolist()) if given else ())
+    claimed = [EMOTIONS[int(np.argmax(row))] if row else "" for row in means]
+    return _stream_predictions(truths, means, claimed, groups)
+
+
+def distribution(estimate: EmotionEstimate | None) -> tuple[float, ...]:
+    """The probabilities of EMOTIONS; empty where there are none, or none that can be used."""
+    if estimate is None or len(estimate.probabilities) != len(EMOTIONS):
+        return ()
+    row, whole = estimate.probabilities, sum(estimate.probabilities)
+    usable = min(row) >= 0 and 0 < whole < math.inf
+    return tuple(share / whole for share in row) if usable else ()
+
+
+def status_of(estimate: EmotionEstimate | None) -> str:
+    """Name of the status; ABSENT where the stream does not know the person."""
+    return ABSENT if estimate is None else estimate.status.name
+
+
+def _stream_predictions(
+    truths: Sequence[str],
+    rows: Sequence[tuple[float, ...]],
+    claimed: Sequence[str],
+    groups: Iterable[str],
+) -> StreamPredictions:
+    even = (1 / len(EMOTIONS),) * len(EMOTIONS)
+    shares = torch.tensor([row or even for row in rows], dtype=torch.float64)
+    return StreamPredictions(
+        torch.tensor([EMOTIONS.index(label) for label in truths], dtype=torch.long),
+        shares.reshape(-1, len(EMOTIONS)).clamp_min(_LEAST).log(),
+        torch.tensor(
+            [
+                EMOTIONS.index(label) if label in EMOTIONS else NO_PREDICTION
+                for label in claimed
+            ],
+            dtype=torch.long,
+        ),
+        tuple(groups),
+    )
+
+
+_APART: Final = 2.5
+"""From so many hops without an estimate on a claim does not go on."""
+
+
+def emitted_labels(
+    hops: Iterable[MatchedStep], zero_ns: int, start_s: float, hop_s: float
+) -> list[dict[str, Any]]:
+    """Stretches with one claim, or with none, ready for JSON: `start_s`, `end_s`, `label`.
+
+    Args:
+        hops: of one labelled stretch, oldest first.
+        zero_ns: from which seconds count [ns].
+        start_s: of the labelled stretch.
+        hop_s: usual time from one hop to the next; a hop tells of what was before it.
+    """
+    found: list[dict[str, Any]] = []
+    for hop in hops:
+        said = "" if hop.estimate is None else hop.estimate.label
+        label = said if said in EMOTIONS else ""
+        end_s = to_s(hop.stamp_ns - zero_ns)
+        last = found[-1] if found else None
+        if last and last["label"] == label and end_s - last["end_s"] < _APART * hop_s:
+            last["end_s"] = end_s
+            continue
+        # Steps vary a little: what follows at once leaves no gap.
+        begin_s = max(end_s - hop_s, start_s)
+        if last and end_s - last["end_s"] < _APART * hop_s:
+            begin_s = last["end_s"]
+        found.append({"start_s": begin_s, "end_s": end_s, "label": label})
+    return found
