@@ -47,8 +47,9 @@ def _never_end(word: str, file: Path, report: Callable[[float], None]) -> None:
     processes = [os.getpid()]
     if word == "orphan":
         # A process of the worker's own, that looks at images.
+        from avemo_ros.replay.feature_worker import FeatureWorker
 
-        helper = HelperProcess()
+        helper = FeatureWorker()
         processes += [child.pid or 0 for child in multiprocessing.active_children()]
     file.with_suffix(".part").write_text(" ".join(map(str, processes)))
     file.with_suffix(".part").rename(file)

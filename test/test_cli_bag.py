@@ -138,7 +138,7 @@ def test_if_no_bag_can_be_evaluated_the_files_of_this_run_say_so(
     assert evaluate([tmp_path / "none", tmp_path / "gone"], out, *more) == 2
     err = capsys.readouterr().err
     assert "none of 2 bags could be evaluated: " in err
-    assert f"wrote {junit}, without figures" in err
+    assert f"wrote {junit}, without metrics" in err
     assert sorted(tmp_path.iterdir()) == sorted(before)
     assert all(path.read_bytes() != text for path, text in before.items())
     suite = ET.parse(junit).getroot().find("testsuite")
@@ -150,7 +150,7 @@ def test_if_no_bag_can_be_evaluated_the_files_of_this_run_say_so(
     assert set(result["figures"].values()) == {None}
     assert "No bag could be evaluated</h1>" in page.read_text()
     assert main(["bag", "compare", str(out), str(out)]) == 2
-    assert "holds no figures to compare" in capsys.readouterr().err
+    assert "holds no metrics to compare" in capsys.readouterr().err
 
 
 def test_files_of_an_earlier_run_are_named_where_nothing_was_tried(
@@ -359,7 +359,7 @@ def test_two_evaluations_are_compared(
     assert main([*arguments, *more, "--force"]) == 0
     capsys.readouterr()
     assert main([*arguments[:-1], str(tmp_path / "a.json")]) == 0
-    assert capsys.readouterr().out.startswith("no figure differs\n")
+    assert capsys.readouterr().out.startswith("no metric differs\n")
 
 
 def test_one_file_or_a_wrong_one_cannot_be_compared(

@@ -49,7 +49,7 @@ def fleiss_kappa(counts: Counts) -> float:
 
     Who judged an item need not have judged another.  Where not as many have judged each, every
     item weighs the same (Gwet 2014, Handbook of Inter-Rater Reliability, 4th edition); where as
-    many have, this is Fleiss's own figure.
+    many have, this is Fleiss's own metric.
 
     Args:
         counts: (N, C) how many annotators gave item n class c; two at least for every item.
@@ -112,7 +112,7 @@ def agreement(recordings: Sequence[Iterable[Segment]]) -> dict[str, Any] | None:
         recordings: the segments of each.
 
     Returns:
-        The figures by name, some NaN: `annotators`, `seconds` that were compared, `observed`
+        The metrics by name, some NaN: `annotators`, `seconds` that were compared, `observed`
         (share of pairs that agree), `kappa` with its `name`, `value` and `why` there is none,
         `labels` (kappa of each class) and `pairs` (the same for each two).  None where there is
         one annotator only.

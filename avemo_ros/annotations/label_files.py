@@ -28,6 +28,8 @@ READERS: Final = {
     ".txt": read_audacity,
 }
 """What reads a file, by the end of its name."""
+_LOG: Final = logging.getLogger(__name__)
+_BAG_SUFFIXES: Final = (".mcap", ".db3", ".zstd")
 
 
 def read_labels(
@@ -149,10 +151,6 @@ def _of_topic(
             raise
         # A file can be mended and a recording cannot, so the files are judged by themselves.
         return LabelFile(Path(topic), (), notes=(str(error),))
-
-
-_LOG: Final = logging.getLogger(__name__)
-_BAG_SUFFIXES: Final = (".mcap", ".db3", ".zstd")
 
 
 def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Path, ...]]:

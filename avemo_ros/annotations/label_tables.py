@@ -28,6 +28,8 @@ from avemo_ros.errors import LabelError
 TIMES: Final = ("bag", "unix")
 """What seconds count from: the bag's first message, or 1970."""
 _DELIMITERS: Final = ",;\t"
+_FREQUENCIES: Final = "\\"
+"""Starts a line that tells the frequencies of the label before."""
 
 
 def read_table(path: Path, defaults: LabelDefaults) -> LabelFile:
@@ -163,10 +165,6 @@ def seconds_text(nanoseconds: int) -> str:
     """Seconds as in a file: exact, and as short as can be."""
     text = f"{Decimal(nanoseconds) / NS_PER_S:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-_FREQUENCIES: Final = "\\"
-"""Starts a line that tells the frequencies of the label before."""
 
 
 def read_audacity(path: Path, defaults: LabelDefaults) -> LabelFile:

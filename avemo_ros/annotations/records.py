@@ -20,6 +20,14 @@ from avemo_ros.vision.face import Box
 
 _MOST_BYTES: Final = 64 << 20
 """A label is about a hundred bytes: what is larger is no file of labels [bytes]."""
+NEEDED: Final = ("person", "start", "end", "label")
+PLACE: Final = ("x", "y", "width", "height")
+FIELDS: Final = (*NEEDED, "valence", "arousal", "annotator", *PLACE)
+"""What a label may say, by name in every kind of file."""
+_LONGEST_S: Final = 10**6
+"""Eleven days: no bag is longer, so these are no seconds from one's beginning."""
+_LATEST_UNIX_S: Final = 9 * 10**9
+"""In the year 2255: later times do not fit into the stamps of ROS."""
 
 
 def read_text(path: Path) -> str:
@@ -65,17 +73,6 @@ def read_bytes(path: Path) -> bytes:
         raise LabelError(f"{path} cannot be read ({error.strerror})") from error
 
 
-NEEDED: Final = ("person", "start", "end", "label")
-PLACE: Final = ("x", "y", "width", "height")
-FIELDS: Final = (*NEEDED, "valence", "arousal", "annotator", *PLACE)
-"""What a label may say, by name in every kind of file."""
-
-_LONGEST_S: Final = 10**6
-"""Eleven days: no bag is longer, so these are no seconds from one's beginning."""
-_LATEST_UNIX_S: Final = 9 * 10**9
-"""In the year 2255: later times do not fit into the stamps of ROS."""
-
-
 @dataclass(frozen=True, slots=True)
 class LabelRecord:
     """The words of one label."""
@@ -102,7 +99,7 @@ def segment_of(record: LabelRecord, zero_ns: int, *, unix: bool = False) -> Segm
     """What a row says.
 
     Args:
-        row: its words.
+        record: its words.
         zero_ns: message time from which its seconds count [ns].
         unix: they are unix time, so `zero_ns` is 0.
 

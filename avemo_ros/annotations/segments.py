@@ -29,7 +29,7 @@ class Segment:
     arousal: float | None = None
     """Calm -1 to excited 1; None where it was not judged."""
     box: Box | None = None
-    """Where the person's face is, normalised to the picture; None where that was not marked."""
+    """Where the person's face is, normalised to the image; None where that was not marked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ from avemo_ros.errors import LabelError
 
 _KEYS: Final = ("time", "people", "segments")
 _NULL: Final = "tag:yaml.org,2002:null"
+_MOST_TOLD: Final = 20
+"""Messages that are left out and named one by one."""
+_Key = tuple[str, str]
+"""Person and annotator."""
 
 
 def read_document(path: Path, defaults: LabelDefaults) -> LabelFile:
@@ -140,12 +144,6 @@ def _ids(nodes: list[Any], path: Path, person: str) -> Iterator[str]:
 
 def _place(place: object, node: Any) -> str:
     return f"{place}, line {node.start_mark.line + 1}"
-
-
-_MOST_TOLD: Final = 20
-"""Messages that are left out and named one by one."""
-_Key = tuple[str, str]
-"""Person and annotator."""
 
 
 def segments_of_events(

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(found: Mapping[str, Any]) -> list[str]:
-    """The figures of all runs side by side."""
+    """The metrics of all runs side by side."""
     runs = found["runs"]
     wide = max(12, *(len(run["name"]) + 2 for run in runs))
     lines = [f"note: {note}" for note in found["notes"]]
@@ -79,16 +79,16 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     lines.append(f"{'':32}{names[0]}" + f"{'':{_VERDICT}}".join(names[1:]))
     before = len(lines)
     for item in found["figures"]:
-        figure = METRICS[item["name"]]
+        metric = METRICS[item["name"]]
         if all(verdict == "same" for verdict in item["verdicts"]):
             continue
-        values = [f"{value_text(value, figure.unit):>{wide}}" for value in item["values"]]
+        values = [f"{value_text(value, metric.unit):>{wide}}" for value in item["values"]]
         # The first differs from itself in nothing.
         verdicts = [f"{f' {verdict}':{_VERDICT}}" for verdict in item["verdicts"][1:]]
         told = map("".join, zip(values[1:], verdicts, strict=True))
-        lines.append(f"{figure.text:32}{values[0]}{''.join(told)}".rstrip())
+        lines.append(f"{metric.text:32}{values[0]}{''.join(told)}".rstrip())
     if len(lines) == before:
-        lines[-1] = "no figure differs"
+        lines[-1] = "no metric differs"
     lines += [
         f"{run['name']}: {counted(run['segments_better'], 'segment')} better, "
         f"{run['segments_worse']} worse"

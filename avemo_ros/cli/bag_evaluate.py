@@ -33,49 +33,6 @@ from avemo_ros.replay.scoring import TOO_FEW, interval_text, intervals_in_words,
 from avemo_ros.sink.atomic import OutputError, is_stream
 from avemo_ros.sink.wording import counted, lasting
 
-
-class ProgressBar:
-    """A bar over the message time of all bags, with the speed and the time that is left."""
-
-    def __init__(self, *, shown: bool) -> None:
-        self._shown = shown
-        self._bar: tqdm[Any] | None = None
-        self._bags = 0
-        self._began = time.monotonic()
-
-    def __enter__(self) -> ProgressBar:
-        return self
-
-    def begin(self, seconds: float, bags: int) -> None:
-        """So much lies ahead."""
-        self._bags = bags
-        self._began = time.monotonic()
-        self._bar = tqdm(
-            total=seconds,
-            disable=not self._shown,
-            file=sys.stderr,
-            leave=False,
-            desc=self._done(0),
-            bar_format="{desc} {bar} {n:.0f}/{total:.0f} s{postfix}, {remaining} left",
-        )
-
-    def reach(self, seconds: float, bags: int) -> None:
-        """So much is done."""
-        if self._bar is None:
-            return
-        speed = seconds / max(time.monotonic() - self._began, 1e-6)
-        self._bar.desc = self._done(bags)
-        self._bar.postfix = f"{speed:.1f} times real time"
-        self._bar.update(seconds - self._bar.n)
-
-    def _done(self, bags: int) -> str:
-        return f"{bags}/{self._bags} bag{'' if self._bags == 1 else 's'}"
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
 _SHOWN: Final = (
     ("segment_accuracy", "segments", "accuracy"),
     ("segment_ua", "segments", "ua"),
@@ -85,56 +42,9 @@ _SHOWN: Final = (
     ("claim_accuracy", "coverage", "accuracy"),
     ("ece", "calibration", "ece"),
 )
-"""Figures of the summary, each with the place of its interval."""
+"""Metrics of the summary, each with the place of its interval."""
 _MOST_NOTES: Final = 10
 _ALSO_SHOWN: Final = ("changes_per_minute", "reaction_median")
-
-
-def evaluation_summary(result: Mapping[str, Any]) -> list[str]:
-    """The figures in a few lines."""
-    overall, bags = result["overall"], result["bags"]
-    models = ", ".join(result["model"]["ids"]) or "-"
-    length = lasting(sum(bag["seconds"] for bag in bags))
-    lines = [
-        f"{models} on {counted(len(bags), 'bag')}, {length}: "
-        f"{counted(overall['segments']['items'], 'segment')} of "
-        f"{people_in_words(overall)}"
-    ]
-    notes = list(overall["notes"])
-    notes += [f"{bag['name']}: {problem}" for bag in bags for problem in bag["problems"]]
-    notes += [
-        f"{bag['name']}: {note}"
-        for bag in bags
-        for source in bag["labels"]
-        for note in source["notes"]
-    ]
-    lines += [f"note: {note}" for note in notes[:_MOST_NOTES]]
-    if len(notes) > _MOST_NOTES:
-        lines.append(f"note: and {len(notes) - _MOST_NOTES} more, in the JSON and on the page")
-    for name, part, key in _SHOWN:
-        value = value_text(result["figures"][name], METRICS[name].unit)
-        told = interval_text(overall, part, key)
-        # Said once below, and not in each line.
-        told = f"  {told}" if told and told != TOO_FEW else ""
-        lines.append(f"{METRICS[name].text:32} {value:>10}{told}")
-    for name in _ALSO_SHOWN:
-        value = value_text(result["figures"][name], METRICS[name].unit)
-        lines.append(f"{METRICS[name].text:32} {value:>10}")
-    lines += [told for told in [intervals_in_words(overall)] if told]
-    lines += [
-        f"{'passed' if item['passed'] else 'FAILED'}: {item['figure']} not {item['fails']} "
-        f"{item['limit']:g}: it {_value(item['value'])}"
-        for item in result["thresholds"]
-    ]
-    if result["realtime_factor"] is not None:
-        lines.append(f"{result['realtime_factor']:.1f} times real time")
-    return lines
-
-
-def _value(value: float | None) -> str:
-    return "could not be measured" if value is None else f"is {value:g}"
-
-
 DONE: Final = 0
 FAILED: Final = 1
 """Done, but a limit is not kept or a bag could not be evaluated."""
@@ -147,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit status: 0 done, 1 done but a limit is not kept or a bag could not be evaluated,\n"
         "2 an argument is wrong, or no bag could be evaluated: then the files say why,\n"
         "130 interrupted (with --resume the same command goes on)"
-        f"\n\nfigures for --fail-below and --fail-above:\n  {_wrapped(list(METRICS))}"
+        f"\n\nmetrics for --fail-below and --fail-above:\n  {_wrapped(list(METRICS))}"
     )
     parser.add_argument(
         "bags",
@@ -169,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_topic_options(parser)
     out = parser.add_argument_group("results")
     out.add_argument(
-        "--json", type=Path, required=True, metavar="OUT", help="write all figures"
+        "--json", type=Path, required=True, metavar="OUT", help="write all metrics"
     )
     add_report(out, "write a page with plots")
     out.add_argument(
@@ -188,14 +98,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=NUMBER",
-        help="exit with 1 when this figure is less, e.g. ua=0.6; may be given several times",
+        help="exit with 1 if this metric is less, e.g. ua=0.6; may be given several times",
     )
     out.add_argument(
         "--fail-above",
         action="append",
         default=[],
         metavar="NAME=NUMBER",
-        help="exit with 1 when this figure is more, e.g. changes_per_minute=10",
+        help="exit with 1 if this metric is more, e.g. changes_per_minute=10",
     )
     add_force(out)
     how = parser.add_argument_group("how")
@@ -286,7 +196,7 @@ def run(args: argparse.Namespace) -> int:
         # CI uploads what is there: older results in their place would look like this run's.
         _write(args, nothing.evaluation)
         for path in filter(None, outputs):
-            print(f"avemo: wrote {path}, without figures", file=sys.stderr)
+            print(f"avemo: wrote {path}, without metrics", file=sys.stderr)
         if args.cache is None:
             _say_kept(args, "replays", "takes")
         raise
@@ -316,7 +226,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cache(args: argparse.Namespace) -> Path:
-    """Folder of finished replays: the user's, or one beside the figures until they are there.
+    """Folder of finished replays: the user's, or one beside the metrics until they are there.
 
     Raises:
         OutputError: an interrupted run left one, and nothing says what to do with it.
@@ -335,13 +245,13 @@ def _cache(args: argparse.Namespace) -> Path:
 
 
 def _say_kept(args: argparse.Namespace, what: str, does: str) -> None:
-    """There are no figures: replays are kept for another run, an empty folder is not."""
+    """There are no metrics: replays are kept for another run, an empty folder is not."""
     folder = _own_cache(args.json) if args.cache is None else Path(args.cache)
     if not folder.is_dir():
         return
     # What was just being written has a name that begins with a dot.
     if any(folder.glob("[!.]*")):
-        # Files that were written without figures are replaced with --force alone.
+        # Files that were written without metrics are replaced with --force alone.
         there = args.json.exists() and not is_stream(args.json)
         resume = "--resume --force" if there else "--resume"
         again = "the same command" if args.cache is not None else resume
@@ -372,3 +282,90 @@ def _write(args: argparse.Namespace, evaluation: BagEvaluation) -> bool:
 
 def _wrapped(names: Sequence[str]) -> str:
     return "\n".join(textwrap.wrap(", ".join(names), 88, subsequent_indent="  "))
+
+
+class ProgressBar:
+    """A bar over the message time of all bags, with the speed and the time that is left."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+        self._bar: tqdm[Any] | None = None
+        self._bags = 0
+        self._began = time.monotonic()
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def begin(self, seconds: float, bags: int) -> None:
+        """So much lies ahead."""
+        self._bags = bags
+        self._began = time.monotonic()
+        self._bar = tqdm(
+            total=seconds,
+            disable=not self._shown,
+            file=sys.stderr,
+            leave=False,
+            desc=self._done(0),
+            bar_format="{desc} {bar} {n:.0f}/{total:.0f} s{postfix}, {remaining} left",
+        )
+
+    def reach(self, seconds: float, bags: int) -> None:
+        """So much is done."""
+        if self._bar is None:
+            return
+        speed = seconds / max(time.monotonic() - self._began, 1e-6)
+        self._bar.desc = self._done(bags)
+        self._bar.postfix = f"{speed:.1f} times real time"
+        self._bar.update(seconds - self._bar.n)
+
+    def _done(self, bags: int) -> str:
+        return f"{bags}/{self._bags} bag{'' if self._bags == 1 else 's'}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def evaluation_summary(result: Mapping[str, Any]) -> list[str]:
+    """The metrics in a few lines."""
+    overall, bags = result["overall"], result["bags"]
+    models = ", ".join(result["model"]["ids"]) or "-"
+    length = lasting(sum(bag["seconds"] for bag in bags))
+    lines = [
+        f"{models} on {counted(len(bags), 'bag')}, {length}: "
+        f"{counted(overall['segments']['items'], 'segment')} of "
+        f"{people_in_words(overall)}"
+    ]
+    notes = list(overall["notes"])
+    notes += [f"{bag['name']}: {problem}" for bag in bags for problem in bag["problems"]]
+    notes += [
+        f"{bag['name']}: {note}"
+        for bag in bags
+        for source in bag["labels"]
+        for note in source["notes"]
+    ]
+    lines += [f"note: {note}" for note in notes[:_MOST_NOTES]]
+    if len(notes) > _MOST_NOTES:
+        lines.append(f"note: and {len(notes) - _MOST_NOTES} more, in the JSON and on the page")
+    for name, part, key in _SHOWN:
+        value = value_text(result["figures"][name], METRICS[name].unit)
+        told = interval_text(overall, part, key)
+        # Said once below, and not in each line.
+        told = f"  {told}" if told and told != TOO_FEW else ""
+        lines.append(f"{METRICS[name].text:32} {value:>10}{told}")
+    for name in _ALSO_SHOWN:
+        value = value_text(result["figures"][name], METRICS[name].unit)
+        lines.append(f"{METRICS[name].text:32} {value:>10}")
+    lines += [told for told in [intervals_in_words(overall)] if told]
+    lines += [
+        f"{'passed' if item['passed'] else 'FAILED'}: {item['figure']} not {item['fails']} "
+        f"{item['limit']:g}: it {_value(item['value'])}"
+        for item in result["thresholds"]
+    ]
+    if result["realtime_factor"] is not None:
+        lines.append(f"{result['realtime_factor']:.1f} times real time")
+    return lines
+
+
+def _value(value: float | None) -> str:
+    return "could not be measured" if value is None else f"is {value:g}"

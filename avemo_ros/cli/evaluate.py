@@ -29,81 +29,6 @@ from avemo_ros.model.batch import MODALITIES
 from avemo_ros.settings import read_options
 from avemo_ros.zoo.collate import WINDOW_S
 
-
-def dataset_summary(result: Mapping[str, Any]) -> list[str]:
-    """The figures in a few lines."""
-    split = f", {result['split']}" if result["split"] else ""
-    lines = [
-        f"{result['model']['name']} on {result['title']}{split}: {result['items']} items, "
-        f"{result['subjects']} subject{'' if result['subjects'] == 1 else 's'}, "
-        f"{len(result['classes'])} classes; 95 % intervals over {result['intervals_over']}"
-    ]
-    lines += [f"note: {note}" for note in result["notes"]]
-    lacking = {
-        "face": result["missing"]["no_face"],
-        "sound": result["missing"]["no_voice"],
-        "readable file": result["missing"]["unreadable"],
-    }
-    if any(lacking.values()):
-        counts = ", ".join(f"{part} {len(keys)}" for part, keys in lacking.items() if keys)
-        lines.append(f"{'missing':10} {counts}")
-    if result["missing"]["damaged"]:
-        lines.append(f"{'damaged':10} {len(result['missing']['damaged'])}, read in part")
-    for name, key in (("accuracy", "accuracy"), ("UA", "ua"), ("macro F1", "macro_f1")):
-        low, high = result["intervals"][key]
-        lines.append(
-            f"{name:10} {_percent(result[key])} %  [{_percent(low)}, {_percent(high)}]"
-        )
-    scaled = result["ece_scaled"]
-    after = "" if scaled is None else f"  ({_percent(scaled).strip()} % after scaling)"
-    lines.append(f"{'ECE':10} {_percent(result['ece'])} %{after}")
-    scaled = result["nll_scaled"]
-    after = "" if scaled is None else f"    ({scaled:.3f} after scaling)"
-    lines.append(f"{'NLL':10} {result['nll']:5.3f}{after}")
-    if result.get("ms_per_item") is not None:
-        lines.append(f"{'time':10} {result['ms_per_item']:.1f} ms an item (model, one thread)")
-    if "folds" in result:
-        ua = result["folds"]["ua"]
-        each = " ".join(_percent(fold["ua"]).strip() for fold in result["folds"]["each"])
-        spread = "" if ua["deviation"] is None else f" +- {_percent(ua['deviation']).strip()}"
-        lines.append(f"{'UA, folds':10} {_percent(ua['mean'])} %{spread}  ({each})")
-    for part, figures in result.get("alone", {}).items():
-        lines.append(f"{part + ' alone':10}  UA {_percent(figures['ua'])} %")
-    if "alone_difference" in result:
-        found = result["alone_difference"]
-        lines.append(
-            f"both less {found['better_single']} alone, UA: {_signed(found['ua'])} points"
-        )
-    for other, found in result.get("difference", {}).items():
-        lines.append(f"less {other}, UA: {_signed(found['ua'])} points")
-    if "corruptions" in result:
-        lines += ["", *_rows(result["corruptions"]["rows"])]
-    return lines
-
-
-def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table of corruptions: UA."""
-    parts = [part for part in ("fused", "face", "voice") if any(part in row for row in rows)]
-    head = "".join(f"{part:>8}" for part in parts)
-    lines = [f"{'UA in %':20}{head}" + ("   fused less the better" if len(parts) > 1 else "")]
-    for row in rows:
-        cells = "".join(
-            f"{_percent(row[part]['ua']):>8}" if part in row else f"{'-':>8}" for part in parts
-        )
-        more = f"   {_signed(row['difference']['ua'])}" if "difference" in row else ""
-        lines.append(f"{row['condition']:20}{cells}{more}")
-    return lines
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:5.1f}"
-
-
-def _signed(found: Mapping[str, Any]) -> str:
-    low, high = found["interval"]
-    return f"{100 * found['value']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-
-
 DONE: Final = 0
 _LEAST_ROUNDS: Final = 100
 _SHORTEST_S: Final = 0.63
@@ -119,8 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "dataset",
         metavar="NAME",
         nargs="?",
-        help=f"data set: {names} ({label_matched.NAME}: {label_matched.TITLE} of faces and voices), or "
-        "module:NAME of your own (docs/extending.md)",
+        help=f"data set: {names} "
+        f"({label_matched.NAME}: {label_matched.TITLE} of faces and voices), or module:NAME of "
+        "your own (docs/extending.md)",
     )
     parser.add_argument(
         "--root",
@@ -235,7 +161,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--quiet", action="store_true", help="no progress bars and no summary")
     out = parser.add_argument_group("results")
-    out.add_argument("--json", type=Path, metavar="OUT", help="write all figures")
+    out.add_argument("--json", type=Path, metavar="OUT", help="write all metrics")
     add_report(out, "write a page with plots")
     out.add_argument(
         "--predictions", type=Path, metavar="OUT.csv", help="write what was said of each item"
@@ -245,7 +171,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="CSV",
-        help="no data and no model: figures of such a table, and how it differs from others",
+        help="no data and no model: metrics of such a table, and how it differs from others",
     )
     add_force(out)
 
@@ -407,3 +333,77 @@ def _command(args: argparse.Namespace) -> str:
         else:
             words += [option, str(value)]
     return shlex.join(words)
+
+
+def dataset_summary(result: Mapping[str, Any]) -> list[str]:
+    """The metrics in a few lines."""
+    split = f", {result['split']}" if result["split"] else ""
+    lines = [
+        f"{result['model']['name']} on {result['title']}{split}: {result['items']} items, "
+        f"{result['subjects']} subject{'' if result['subjects'] == 1 else 's'}, "
+        f"{len(result['classes'])} classes; 95 % intervals over {result['intervals_over']}"
+    ]
+    lines += [f"note: {note}" for note in result["notes"]]
+    lacking = {
+        "face": result["missing"]["no_face"],
+        "sound": result["missing"]["no_voice"],
+        "readable file": result["missing"]["unreadable"],
+    }
+    if any(lacking.values()):
+        counts = ", ".join(f"{part} {len(keys)}" for part, keys in lacking.items() if keys)
+        lines.append(f"{'missing':10} {counts}")
+    if result["missing"]["damaged"]:
+        lines.append(f"{'damaged':10} {len(result['missing']['damaged'])}, read in part")
+    for name, key in (("accuracy", "accuracy"), ("UA", "ua"), ("macro F1", "macro_f1")):
+        low, high = result["intervals"][key]
+        lines.append(
+            f"{name:10} {_percent(result[key])} %  [{_percent(low)}, {_percent(high)}]"
+        )
+    scaled = result["ece_scaled"]
+    after = "" if scaled is None else f"  ({_percent(scaled).strip()} % after scaling)"
+    lines.append(f"{'ECE':10} {_percent(result['ece'])} %{after}")
+    scaled = result["nll_scaled"]
+    after = "" if scaled is None else f"    ({scaled:.3f} after scaling)"
+    lines.append(f"{'NLL':10} {result['nll']:5.3f}{after}")
+    if result.get("ms_per_item") is not None:
+        lines.append(f"{'time':10} {result['ms_per_item']:.1f} ms an item (model, one thread)")
+    if "folds" in result:
+        ua = result["folds"]["ua"]
+        each = " ".join(_percent(fold["ua"]).strip() for fold in result["folds"]["each"])
+        spread = "" if ua["deviation"] is None else f" +- {_percent(ua['deviation']).strip()}"
+        lines.append(f"{'UA, folds':10} {_percent(ua['mean'])} %{spread}  ({each})")
+    for part, figures in result.get("alone", {}).items():
+        lines.append(f"{part + ' alone':10}  UA {_percent(figures['ua'])} %")
+    if "alone_difference" in result:
+        found = result["alone_difference"]
+        lines.append(
+            f"both less {found['better_single']} alone, UA: {_signed(found['ua'])} points"
+        )
+    for other, found in result.get("difference", {}).items():
+        lines.append(f"less {other}, UA: {_signed(found['ua'])} points")
+    if "corruptions" in result:
+        lines += ["", *_rows(result["corruptions"]["rows"])]
+    return lines
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table of corruptions: UA."""
+    parts = [part for part in ("fused", "face", "voice") if any(part in row for row in rows)]
+    head = "".join(f"{part:>8}" for part in parts)
+    lines = [f"{'UA in %':20}{head}" + ("   fused less the better" if len(parts) > 1 else "")]
+    for row in rows:
+        cells = "".join(
+            f"{_percent(row[part]['ua']):>8}" if part in row else f"{'-':>8}" for part in parts
+        )
+        more = f"   {_signed(row['difference']['ua'])}" if "difference" in row else ""
+        lines.append(f"{row['condition']:20}{cells}{more}")
+    return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:5.1f}"
+
+
+def _signed(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{100 * found['value']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

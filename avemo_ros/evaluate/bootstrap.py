@@ -1,6 +1,6 @@
-"""Intervals of the figures by drawing subjects again and again (Efron 1979).
+"""Intervals of the metrics by drawing subjects again and again (Efron 1979).
 
-Items of one person are alike, so persons are drawn and not items.  Every figure is a function
+Items of one person are alike, so persons are drawn and not items.  Every metric is a function
 of sums over items, and these are added up for each subject beforehand: a thousand rounds are
 one product of matrices.
 """
@@ -20,7 +20,7 @@ from avemo_ros.evaluate.metrics import BINS, bin_of, predicted_classes
 
 ROUNDS: Final = 2000
 BOOTSTRAP_METRICS: Final = ("accuracy", "ua", "macro_f1", "ece", "nll")
-"""The figures that `intervals` knows."""
+"""The metrics that `intervals` knows."""
 
 _AT_ONCE: Final = 250
 _MOST_COUNTS: Final = 4_000_000
@@ -88,11 +88,11 @@ def draws(groups: int, rounds: int = ROUNDS, seed: int = 0) -> Iterator[Array]:
 
 
 def bootstrap_metrics(given: Sums, drawn: Iterable[Array]) -> dict[str, Array]:
-    """(rounds,) of each of FIGURES.
+    """(rounds,) of each of METRICS.
 
     Args:
         given: of G subjects.
-        drawn: (r, G) each, how often each subject counts; ones give the figures themselves.
+        drawn: (r, G) each, how often each subject counts; ones give the metrics themselves.
     """
     parts = [_metrics_of(given, counts) for counts in drawn]
     return {name: np.concatenate([part[name] for part in parts]) for name in BOOTSTRAP_METRICS}
@@ -125,7 +125,7 @@ def intervals(
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """95 % percentile interval of each of FIGURES, bootstrapped over groups.
+    """95 % percentile interval of each of METRICS, bootstrapped over groups.
 
     Args:
         log_probabilities: (N, C).
@@ -159,7 +159,7 @@ def differences(
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> dict[str, Difference]:
-    """Paired differences of each of FIGURES: `first` less `second` on the same items.
+    """Paired differences of each of METRICS: `first` less `second` on the same items.
 
     Args:
         first: (N, C) log-probabilities.

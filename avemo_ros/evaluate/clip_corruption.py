@@ -1,4 +1,4 @@
-"""What goes wrong between a person and a robot, done to the pictures and the sound of a clip.
+"""What goes wrong between a person and a robot, done to the images and the audio of a clip.
 
 The clip is spoilt before the face is looked for and before the spectrogram is computed, so
 that a face that is not found under a blur is missing, as it would be on the robot.
@@ -57,7 +57,7 @@ def corrupt_clips(
 ) -> dict[str, Corpus]:
     """The clips under each corruption of `corruption.ON_FEATURES`.
 
-    What a corruption does not touch is taken from the clean features.  Single pictures are
+    What a corruption does not touch is taken from the clean features.  Single images are
     spoilt as the crops that they are.
 
     Args:
@@ -201,7 +201,7 @@ def spoilt_sound(sound: NDArray[np.float32], name: str, key: str) -> NDArray[np.
 
     Args:
         sound: (n,) 16 kHz mono.
-        name: one of `corruption.ON_FEATURES` that acts on sound.
+        name: one of `corruption.ON_FEATURES` that acts on audio.
         key: of the item.
 
     Returns:
@@ -227,7 +227,7 @@ def with_noise(sound: NDArray[np.float32], ratio_db: float, key: str) -> NDArray
 
 
 class _PictureSpoiler:
-    """Spoils the pictures of a clip, where its face is known to be."""
+    """Spoils the images of a clip, where its face is known to be."""
 
     def __init__(self, key: str, clean: Features) -> None:
         self._times = clean.face_times_s
@@ -240,7 +240,7 @@ class _PictureSpoiler:
     def spoil(
         self, elapsed_ns: int, frame: VideoFrame
     ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        """The picture under each corruption; none for one that drops it."""
+        """The image under each corruption; none for one that drops it."""
         box = self._box(to_s(elapsed_ns))
         side = (
             max(frame.image.shape[:2]) / 4 if box is None else float((box[2:] - box[:2]).max())

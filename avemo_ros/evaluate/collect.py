@@ -31,6 +31,14 @@ _WORDS: Final = {
     "private": "test",
 }
 """Words for the parts, FER2013's own among them."""
+FACES: Final = "faces"
+LANDMARKS: Final = "landmarks"
+SPEECH: Final = "speech"
+UNITS: Final = "units"
+_FILES: Final = {"face": "video", "audio": "audio", "av": "av", "au": "av", "au+audio": "audio"}
+"""Which files a data set with files for each modality is asked for."""
+_SHOWN: Final = 3
+"""Kinds of trouble that a note names."""
 
 
 def in_split(items: Sequence[Item], split: str) -> tuple[tuple[Item, ...], str]:
@@ -73,16 +81,6 @@ def random_items(items: Sequence[Item], limit: int) -> tuple[Item, ...]:
         return tuple(items)
     picked = np.random.default_rng(0).permutation(len(items))[:limit]
     return tuple(items[place] for place in sorted(picked.tolist()))
-
-
-FACES: Final = "faces"
-LANDMARKS: Final = "landmarks"
-SPEECH: Final = "speech"
-UNITS: Final = "units"
-_FILES: Final = {"face": "video", "audio": "audio", "av": "av", "au": "av", "au+audio": "audio"}
-"""Which files a data set with files for each modality is asked for."""
-_SHOWN: Final = 3
-"""Kinds of trouble that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +187,7 @@ def collect_features(
     Args:
         items: of one or more data sets.
         reads: what is needed of them, of FACES, LANDMARKS, SPEECH and UNITS.
-        making: how.
+        options: how.
         lost: keys of items that no file can be used for; only action units are looked up.
 
     Raises:
@@ -232,7 +230,7 @@ def collect_features(
 
 
 def missing_keys(corpus: Corpus, reads: frozenset[str]) -> tuple[list[str], list[str]]:
-    """Keys of items without a face (or action units), and of those without sound, where these
+    """Keys of items without a face (or action units), and of those without audio, where these
     are read."""
     no_face, no_voice = [], []
     for item, made in zip(corpus.items, corpus.features, strict=True):

@@ -32,9 +32,9 @@ BLUR: Final = 1 / 24
 PATCH: Final = 0.5
 """Side of the patch that hides a part of the face, in shares of the side of a crop."""
 DROPPED: Final = 0.5
-"""Share of the pictures that are lost."""
+"""Share of the images that are lost."""
 OFFSET_S: Final = 0.2
-"""The sound comes this much after the pictures [s]."""
+"""The audio comes this much after the images [s]."""
 ACTIVE_DB: Final = 30.0
 """Sound this far below its loudest 40 ms still counts as active speech [dB]."""
 
@@ -70,7 +70,7 @@ def blurred(given: Features, _key: str) -> Features:
 
 
 def occluded(given: Features, key: str) -> Features:
-    """A square of even grey over a part of the face, the same in every picture."""
+    """A square of even grey over a part of the face, the same in every image."""
     if given.faces is None:
         return given
     faces = given.faces.copy()
@@ -84,7 +84,7 @@ def occluded(given: Features, key: str) -> Features:
 
 
 def thinned(given: Features, key: str) -> Features:
-    """Every picture is lost or not by chance; an item may lose them all."""
+    """Every image is lost or not by chance; an item may lose them all."""
     if given.faces is None:
         return given
     kept = chance_of("dropped", key).random(len(given.faces)) >= DROPPED
@@ -100,7 +100,7 @@ def thinned(given: Features, key: str) -> Features:
 
 
 def late_sound(given: Features, _key: str) -> Features:
-    """The sound comes 200 ms late: silence first, and as much is cut off at the end."""
+    """The audio comes 200 ms late: silence first, and as much is cut off at the end."""
     if given.spectrogram is None:
         return given
     columns = to_ns(OFFSET_S) // HOP_NS

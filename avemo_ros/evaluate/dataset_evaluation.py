@@ -1,4 +1,4 @@
-"""From a data set and a model to all figures."""
+"""From a data set and a model to all metrics."""
 
 from __future__ import annotations
 
@@ -185,12 +185,12 @@ def _difference(
     else:
         theirs = match_predictions(ours, theirs)
     found = compare_predictions(ours, theirs, rounds=request.rounds, seed=request.seed)
-    figures = measure(theirs, rounds=request.rounds, seed=request.seed)
+    metrics = measure(theirs, rounds=request.rounds, seed=request.seed)
     kept = ("accuracy", "ua", "macro_f1", "ece", "nll", "intervals")
     return {
         **found,
         "classes": len(ours.classes),
-        "other": {name: figures[name] for name in kept},
+        "other": {name: metrics[name] for name in kept},
     }
 
 
@@ -249,10 +249,12 @@ def _distinct(model: OpenedModel, taken: Mapping[str, Any]) -> str:
 
 
 def _seen_notes(result: Mapping[str, Any], seen: bool | None) -> list[str]:
-    """What the reader must know of the figures."""
+    """What the reader must know of the metrics."""
     notes = []
     if seen:
-        notes.append("the model has seen some of these items in training: not an honest figure")
+        notes.append(
+            "the model has seen some of these items in training: these metrics are not honest"
+        )
     elif seen is None:
         notes.append(
             "the model does not say what it was trained on; it may have seen the items"

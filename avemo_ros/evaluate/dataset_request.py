@@ -89,7 +89,7 @@ def asked_modality(request: DatasetRequest) -> str:
         return "au+audio" if "voices" in contents else "au"
     if contents != "faces and voices":
         return {"faces": "face", "voices": "audio"}[contents]
-    # What lies there: RAVDESS may be its sound only.
+    # What lies there: RAVDESS may be its audio only.
     part = DatasetPart(
         request.dataset, request.root(request.dataset), "av", options=request.options
     )

@@ -109,8 +109,8 @@ def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> Eva
     """
     names = {kind: _name_for(request, kind) for kind in ("faces", "voices")}
     notes = [
-        f"{label_matched.TITLE}: face and voice are of different people, and independent given the "
-        "label"
+        f"{label_matched.TITLE}: face and voice are of different people, and independent "
+        "given the label"
     ]
     corpora, collected, splits = {}, [], []
     for kind, reads, modality in (

@@ -2,7 +2,7 @@
 
 Where no recordings of face and voice together exist, such pairs show whether a fusion makes
 use of both.  Given the label, face and voice are independent, which a person's are not: every
-output names these figures 'label-matched pairs'.
+output names these metrics 'label-matched pairs'.
 """
 
 from __future__ import annotations

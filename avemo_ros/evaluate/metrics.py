@@ -17,6 +17,10 @@ NO_PREDICTION: Final = -1
 """The class of an item for which a model has no preference; it counts as wrong."""
 
 _EQUAL: Final = 1e-6
+BINS: Final = 15
+"""Equal-width bins of the calibration error."""
+LEAST_HALF: Final = 20
+"""Fewest items that a temperature is fitted on."""
 
 
 def predicted_classes(scores: Tensor) -> Tensor:
@@ -70,12 +74,6 @@ def macro_f1(guessed: Tensor, true: Tensor) -> float:
     answered = torch.bincount(guessed[guessed >= 0], minlength=classes)
     both = (torch.bincount(true, minlength=classes) + answered).double()
     return float((2 * found / both).nanmean())
-
-
-BINS: Final = 15
-"""Equal-width bins of the calibration error."""
-LEAST_HALF: Final = 20
-"""Fewest items that a temperature is fitted on."""
 
 
 @dataclass(frozen=True, slots=True)

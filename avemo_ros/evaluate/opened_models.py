@@ -36,6 +36,9 @@ from avemo_ros.zoo.collate import WINDOW_S, NetworkClassifier
 
 _TOLD: Final = ("config", "data", "pairing", "note", "notes", "licence")
 """Notes of a model file that a report repeats."""
+SAMPLES: Final = 40
+"""Items that are timed, spread over the corpus."""
+_WARM_UP: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +93,7 @@ def open_model(
             modality, or else the live model, which reads face and voice.
         modality: one of `batch.MODALITIES`.
         reading: how a classical model makes features of its own.
-        hearing: how much of an item a network is given.
+        input_length: how much of an item a network is given.
 
     Raises:
         WeightsError: there is no such model, or its file is damaged.
@@ -248,11 +251,6 @@ def open_folds(
     # Each item is judged by a model that has not learned from it.
     kinds = frozenset().union(*(fold.kinds for fold in folds))
     return OpenedModel(classifier, facts, Members(), None, kinds)
-
-
-SAMPLES: Final = 40
-"""Items that are timed, spread over the corpus."""
-_WARM_UP: Final = 3
 
 
 def ms_per_item(classifier: Classifier, corpus: Corpus, samples: int = SAMPLES) -> float:

@@ -25,6 +25,7 @@ from avemo_ros.zoo.classifier import Classifier
 _FIXED: Final = ("key", "subject", "sex", "true", "said")
 _LEAST: Final = 1e-30
 """Probabilities count as no less, so that their logarithm is finite."""
+_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,9 +228,6 @@ def read_predictions(path: Path) -> Predictions:
         probabilities.div(probabilities.sum(1, keepdim=True)).log(),
         classes,
     )
-
-
-_AT_ONCE: Final = 64
 
 
 def scores(classifier: Classifier, corpus: Corpus, *, progress: bool = False) -> Tensor:

@@ -37,10 +37,13 @@ from avemo_ros.evaluate.metrics import (
 from avemo_ros.evaluate.predictions import Predictions
 
 _DIGITS: Final = 6
+PredictItems = Callable[[Corpus], Predictions]
+"""What the model says of every item of a corpus."""
+CLEAN = "as it is"
 
 
 def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Any]:
-    """Figures with names as in the JSON report; rates are shares, 0 to 1.
+    """Metrics with names as in the JSON report; rates are shares, 0 to 1.
 
     Items without an answer count as wrong.  Intervals are over subjects, and temperatures are
     fitted on the other half of the subjects; over items where there is one subject only
@@ -62,7 +65,7 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
     groups, over = groups_of(given)
     scaled, temperatures = cross_scaled(log, labels, groups) or (None, None)
     found = recalls(said, labels, count).tolist()
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "items": len(given),
         "subjects": len(set(given.subjects)),
         "classes": list(given.classes),
@@ -85,7 +88,7 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
         "by_subject": _by_subject(given),
         "reliability": _bins(given, scaled),
     }
-    return as_json(figures)
+    return as_json(metrics)
 
 
 def groups_of(given: Predictions) -> tuple[tuple[str, ...], str]:
@@ -100,7 +103,7 @@ def groups_of(given: Predictions) -> tuple[tuple[str, ...], str]:
 def compare_predictions(
     first: Predictions, second: Predictions, *, rounds: int = ROUNDS, seed: int = 0
 ) -> dict[str, Any]:
-    """Paired differences `first` less `second`: value and 95 % interval of each figure.
+    """Paired differences `first` less `second`: value and 95 % interval of each metric.
 
     Args:
         first: of N items.
@@ -172,7 +175,7 @@ def _by(given: Predictions, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _by_subject(given: Predictions) -> dict[str, Any]:
-    """Figures of each subject, where subjects have more than one item each."""
+    """Metrics of each subject, where subjects have more than one item each."""
     if len(set(given.subjects)) > len(given) // 2:
         return {}
     return _by(given, given.subjects)
@@ -191,12 +194,6 @@ def _bins(given: Predictions, scaled: torch.Tensor | None) -> dict[str, Any]:
                 "accuracy": found.accuracy,
             }
     return bins
-
-
-PredictItems = Callable[[Corpus], Predictions]
-"""What the model says of every item of a corpus."""
-
-CLEAN = "as it is"
 
 
 def single_modalities(judge: PredictItems, corpus: Corpus) -> dict[str, Predictions]:
@@ -240,7 +237,7 @@ def rows_of_two(
 def row_of_two(
     condition: str, fused: Predictions, singles: Mapping[str, Predictions], rounds: int
 ) -> dict[str, Any]:
-    """One condition: figures of each, and fused less the better single by UA."""
+    """One condition: metrics of each, and fused less the better single by UA."""
     better = max(
         singles, key=lambda name: unweighted_recall(singles[name].y_pred, fused.labels)
     )

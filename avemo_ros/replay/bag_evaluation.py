@@ -34,6 +34,13 @@ from avemo_ros.replay.named_metrics import (
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.scoring import recorded_latency, score, stage_times
 
+_LIBRARIES: Final = ("numpy", "torch", "mediapipe", "opencv-contrib-python", "rosbags")
+"""Whose versions the metrics may depend on."""
+_GROUPS: Final = ("vision", "audio", "emotion", "model")
+"""Of settings that a replay depends on."""
+_PROCESSES: Final = 2
+"""More do not make the replay of one bag faster."""
+
 
 @dataclass(frozen=True, slots=True)
 class BagRequest:
@@ -55,28 +62,22 @@ class BagRequest:
     """Of the bootstrap."""
 
 
-_LIBRARIES: Final = ("numpy", "torch", "mediapipe", "opencv-contrib-python", "rosbags")
-"""Whose versions the figures may depend on."""
-_GROUPS: Final = ("vision", "audio", "emotion", "model")
-"""Of settings that a replay depends on."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredBag:
     """A bag that was replayed and can be judged."""
 
     replay: BagJobResult
     own: Mapping[str, Any]
-    """Figures of this bag alone, as `score` gives them, without intervals."""
+    """Metrics of this bag alone, as `score` gives them, without intervals."""
 
     @classmethod
-    def of(cls, answer: BagJobResult) -> ScoredBag:
+    def of(cls, job: BagJobResult) -> ScoredBag:
         """Judge the bag by itself.
 
         Raises:
             LabelError: none of its labels can be judged; says why.
         """
-        return cls(answer, score([answer.recording], rounds=0))
+        return cls(job, score([job.recording], rounds=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class BagEvaluation:
     recordings: tuple[EvaluatedRecording, ...]
     """Of the bags that could be evaluated, in the order of the request."""
     paths: Mapping[str, Path]
-    """Of each session's bag."""
+    """Of each recording's bag."""
     topics: Topics
 
     @property
@@ -123,24 +124,24 @@ def summarise(
     seconds: float,
     paths: Mapping[str, Path],
 ) -> BagEvaluation:
-    """Score the sessions and judge the limits.
+    """Score the recordings and judge the limits.
 
     Args:
         request: what was asked for.
         scored: the bags that could be judged; none: `overall` is None.
-        lost: of the others.
+        failed: of the others.
         weights: of the model.
         seconds: how long the replays took.
         paths: of the bags, by name.
     """
-    answers = [one.replay for one in scored]
-    recordings = tuple(answer.recording for answer in answers)
-    # Where no bag could be judged there are no figures, and no limit is kept.
+    jobs = [one.replay for one in scored]
+    recordings = tuple(job.recording for job in jobs)
+    # Where no bag could be judged there are no metrics, and no limit is kept.
     overall = score(recordings, rounds=request.rounds) if recordings else {}
     if recordings:
         overall["latency"] = recorded_latency(recordings)
     limits = check_thresholds(request.thresholds, overall)
-    fresh = sum(_length_s(answer.recording) for answer in answers if not answer.stored)
+    fresh = sum(_length_s(job.recording) for job in jobs if not job.stored)
     result = as_json(
         {
             "schema": SCHEMA,
@@ -152,12 +153,10 @@ def summarise(
             "bags": [_bag(one) for one in scored],
             "failed": [{"name": item.name, "reason": item.reason} for item in failed],
             "model": {
-                "ids": sorted({answer.recording.replayed.model_id for answer in answers}),
+                "ids": sorted({job.recording.replayed.model_id for job in jobs}),
                 "file": weights.file,
                 "sha256": weights.sha256,
-                "precision": sorted(
-                    {answer.recording.replayed.precision for answer in answers} - {""}
-                ),
+                "precision": sorted({job.recording.replayed.precision for job in jobs} - {""}),
             },
             "settings": _settings(request),
             "versions": _versions(),
@@ -173,8 +172,8 @@ def _length_s(recording: EvaluatedRecording) -> float:
 
 
 def _bag(scored: ScoredBag) -> dict[str, Any]:
-    """What is told of one bag."""
-    answer, recording = scored.replay, scored.replay.recording
+    """One bag in the JSON."""
+    job, recording = scored.replay, scored.replay.recording
     replayed = recording.replayed
     own = {**scored.own, "latency": recorded_latency([recording])}
     return {
@@ -184,7 +183,7 @@ def _bag(scored: ScoredBag) -> dict[str, Any]:
         "model_id": replayed.model_id,
         "labels": [
             {item.name: getattr(source, item.name) for item in fields(source)}
-            for source in answer.sources
+            for source in job.sources
         ],
         "agreement": own["agreement"],
         "figures": {name: metric_value(own, item) for name, item in METRICS.items()},
@@ -195,7 +194,7 @@ def _bag(scored: ScoredBag) -> dict[str, Any]:
 
 
 def _settings(request: BagRequest) -> dict[str, Any]:
-    """What the figures depend on, without the paths of this machine."""
+    """What the metrics depend on, without the paths of this machine."""
     found: dict[str, Any] = {"use": request.use, "rounds": request.rounds}
     found |= {
         name: value
@@ -219,12 +218,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-_PROCESSES: Final = 2
-"""More do not make the replay of one bag faster."""
-
-
 class ProgressWatcher(Protocol):
-    """Is told how far an evaluation is."""
+    """Follows the progress of an evaluation."""
 
     def begin(self, seconds: float, bags: int) -> None:
         """So many seconds of message time, in so many bags, lie ahead."""
@@ -324,13 +319,13 @@ def _run(
             match event:
                 case Reached(number, seconds):
                     reached[number] = min(seconds, lengths[number])
-                case Done(number, answer):
+                case Done(number, done):
                     reached[number] = lengths[number]
-                    began, ended = min(began, answer.began_s), max(ended, answer.ended_s)
+                    began, ended = min(began, done.began_s), max(ended, done.ended_s)
                     try:
-                        scored[number] = ScoredBag.of(answer)
+                        scored[number] = ScoredBag.of(done)
                     except LabelError as error:
-                        # It names its session each time; here it is clear which one.
+                        # It names its recording each time; here it is clear which one.
                         failed[number] = str(error).replace(f"{jobs[number].name}: ", "")
                 case Failed(number, reason):
                     reached[number] = lengths[number]

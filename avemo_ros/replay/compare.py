@@ -21,6 +21,11 @@ from avemo_ros.replay.stream_metrics import LEAST, LEVEL, percentiles
 
 PAIRED_ROUNDS: Final = 1000
 _RATES: Final = ("segment_accuracy", "segment_ua")
+COMPARISON: Final = "avemo-replay-compare-1"
+"""Layout of the JSON."""
+_OF_BAGS: Final = ("segment_accuracy", "accuracy", "coverage", "changes_per_minute")
+_NEEDED: Final = ("passed", "thresholds", "figures", "overall", "bags", "failed", "model",
+                  "settings")  # fmt: skip
 
 
 def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) -> dict[str, Any]:
@@ -36,7 +41,7 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
         named: whether all persons have names, so that they can be counted.
 
     Returns:
-        What was drawn in `over` (as for the figures of one run), `groups`, `rounds` and
+        What was drawn in `over` (as for the metrics of one run), `groups`, `rounds` and
         `level`, and for `segment_accuracy` and `segment_ua` the `difference` and its
         `interval`; None for what cannot be told.
     """
@@ -125,13 +130,6 @@ def _differences(counts: Array) -> tuple[Array, Array]:
     return gained.sum(1) / items.sum(1), recalls.sum(1) / (items > 0).sum(1)
 
 
-COMPARISON: Final = "avemo-replay-compare-1"
-"""Layout of the JSON."""
-_OF_BAGS: Final = ("segment_accuracy", "accuracy", "coverage", "changes_per_minute")
-_NEEDED: Final = ("passed", "thresholds", "figures", "overall", "bags", "failed", "model",
-                  "settings")  # fmt: skip
-
-
 def read_result(path: Path) -> dict[str, Any]:
     """What `avemo bag evaluate --json` wrote.
 
@@ -150,7 +148,7 @@ def read_result(path: Path) -> dict[str, Any]:
     if lacking:
         raise DataError(f"{path} lacks {', '.join(lacking)}; evaluate again")
     if content["overall"] is None:
-        raise DataError(f"{path} holds no figures to compare: no bag could be evaluated")
+        raise DataError(f"{path} holds no metrics to compare: no bag could be evaluated")
     return content
 
 
@@ -242,7 +240,7 @@ def verdict(metric: Metric, value: float | None, first: float | None) -> str:
 
 
 def _bags(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Figures of each bag in every run; None where a run has not got the bag."""
+    """Metrics of each bag in every run; None where a run has not got the bag."""
     by_name = [{bag["name"]: bag["figures"] for bag in run["bags"]} for run in results]
     names = list(dict.fromkeys(name for run in by_name for name in run))
     return [
@@ -323,7 +321,7 @@ def _notes(
             lacking, more = len(first - bags), len(bags - first)
             notes.append(
                 f"{name} lacks {lacking} {'bag' if lacking == 1 else 'bags'} of {names[0]} and "
-                f"has {more} {'other' if more == 1 else 'others'}: the figures of all bags are "
+                f"has {more} {'other' if more == 1 else 'others'}: the metrics of all bags are "
                 "not of the same"
             )
         elif run["overall"]["segments"]["items"] != counts:

@@ -33,7 +33,7 @@ from avemo_ros.vision.face import FrameTracks
 _BATCH: Final = 16
 """Features that travel together."""
 _AHEAD: Final = 400
-"""Batches that may wait: some two minutes of one face and sound, while the networks load."""
+"""Batches that may wait: some two minutes of one face and audio, while the networks load."""
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PATIENCE_S: Final = 5.0
 

@@ -15,8 +15,205 @@ from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.state.estimate import EmotionEstimate, Hop
 from avemo_ros.vision.tracker import overlap
 
+LEAST_OVERLAP: Final = 0.3
+"""From this intersection over union on a labelled box and a face are the same."""
+ATTENDED: Final = "the attended state"
+MOST_CROWDED: Final = 0.1
+"""Up to this share of hops with two faces or more, the only labelled person is the attended."""
+_NAMED: Final = 5
+"""Ids that a note names."""
+_ID: Final = re.compile(r"[fv]\d{4,}")
+"""What ids of faces and voices look like."""
 _LONGER_NS: Final = NS_PER_S
 """Labels may begin so long before what is used, or go on after it, before it is said [ns]."""
+
+
+class Stamped(Protocol):
+    """Anything with a time."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Sensor time [ns]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedStep:
+    """The prediction at a step that lies in a labelled segment."""
+
+    stamp_ns: int
+    segment: int
+    """Place of the segment in `MatchedRecording.annotations`."""
+    estimate: EmotionEstimate | None
+    """The estimate of this person; None where the stream did not know the person then."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchedRecording:
+    """A recording: its annotations by majority vote, and the estimates that they cover."""
+
+    recording: EvaluatedRecording
+    matcher: PersonMatcher
+    annotations: tuple[Segment, ...]
+    """With labels, one a moment and person, of people who can be found in the stream."""
+    hops: tuple[MatchedStep, ...]
+    """Person after person, each in order of the replay."""
+    notes: tuple[str, ...]
+    """What could not be judged, in sentences."""
+    tied_ns: int
+    """How long the annotators were tied; nothing is true there [ns]."""
+
+    def who(self, place: int) -> str:
+        """Whom an annotation is about: the same for one person in all recordings.
+
+        Names go from recording to recording; ids of a stream and whom it attends to do not.
+        """
+        person = self.annotations[place].person
+        return person if self.named(place) else f"{self.recording.name}: {person or ATTENDED}"
+
+    def named(self, place: int) -> bool:
+        """Whether the person has a name, by which it is known in other recordings, too.
+
+        Of an id, or whom the robot attends to, it is not known whether they are another one
+        in each recording.
+        """
+        person = self.annotations[place].person
+        return bool(person) and person not in self.matcher.ids and not _ID.fullmatch(person)
+
+
+class PersonMatcher:
+    """Finds a labelled person among the estimates of a recording.
+
+    The label's person is an id of the stream, or a name that `people` gives ids; else the face
+    whose box overlaps the labelled one most; without a name, whom the robot attends to; and so
+    where only one person is named and there is hardly ever more than one face (MOST_CROWDED).
+    """
+
+    def __init__(self, recording: EvaluatedRecording) -> None:
+        self._recording = recording
+        estimates = [item for hop in recording.replayed.hops for item in hop.estimates]
+        ids = {name for item in estimates for name in _ids(item)}
+        self.ids: frozenset[str] = frozenset(ids)
+        """Every id of the stream."""
+        names = {segment.person for segment in recording.segments}
+        crowded = [
+            sum(bool(item.face_id) for item in hop.estimates) > 1
+            for hop in recording.replayed.hops
+        ]
+        self.crowded = sum(crowded) / max(len(crowded), 1)
+        """Share of the hops with two faces or more, 0 to 1."""
+        self._alone = len(names) == 1 and self.crowded <= MOST_CROWDED
+
+    def ids_of(self, person: str) -> frozenset[str]:
+        """The ids in the stream that are the person by name; none where nothing says so."""
+        return self.ids & {person, *self._recording.people.get(person, ())}
+
+    def attended(self, segment: Segment) -> bool:
+        """Whether the segment is about whom the robot attends to."""
+        known = self.ids_of(segment.person) or segment.box is not None
+        return not known and (not segment.person or self._alone)
+
+    def appears(self, segment: Segment) -> bool:
+        """Whether the stream can be asked about the segment's person."""
+        known = self.ids_of(segment.person) or segment.box is not None
+        return bool(known) or self.attended(segment)
+
+    def find(self, segment: Segment, hop: Hop) -> EmotionEstimate | None:
+        """The estimate of the segment's person at a step; None if the person is not in it."""
+        ids = self.ids_of(segment.person)
+        if ids:
+            return next((item for item in hop.estimates if ids & _ids(item)), None)
+        if segment.box is not None:
+            shares = [
+                (overlap(segment.box, item.box)[0], item)
+                for item in hop.estimates
+                if item.box is not None
+            ]
+            share, best = max(shares, key=lambda pair: pair[0], default=(0.0, None))
+            return best if share >= LEAST_OVERLAP else None
+        return hop.attended if self.attended(segment) else None
+
+
+def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
+    """Match the estimates of a recording to its labels.
+
+    Raises:
+        LabelError: no label lies within the recording; names both ranges.
+    """
+    check_ranges(recording)
+    matcher = PersonMatcher(recording)
+    agreed = majority_vote(recording.segments)
+    found = [segment for segment in agreed.segments if matcher.appears(segment)]
+    said = recording.replayed.hops
+    hops = tuple(
+        MatchedStep(said[index].stamp_ns, place, matcher.find(found[place], said[index]))
+        for index, place in covered(said, found)
+    )
+    asked = {hop.segment for hop in hops}
+    notes = [*_never_seen(recording, matcher), *outside(recording, found, asked)]
+    taken = {item.person for item in found if item.person and matcher.attended(item)}
+    notes += [
+        f"{recording.name}: there is no id {person}; it is taken for whom the robot attends to"
+        for person in taken
+        if _ID.fullmatch(person)
+    ]
+    if taken and matcher.crowded:
+        notes.append(
+            f"{recording.name}: {taken.pop()} is taken for whom the robot attends to, though "
+            f"{matcher.crowded:.1%} of the estimates know two faces or more"
+        )
+    if agreed.tied_ns:
+        notes.append(
+            f"{recording.name}: {to_s(agreed.tied_ns):.1f} s are left out: annotators are tied"
+        )
+    return MatchedRecording(
+        recording, matcher, tuple(found), hops, tuple(notes), agreed.tied_ns
+    )
+
+
+def covered(
+    moments: Sequence[Stamped], segments: Sequence[Segment]
+) -> Iterator[tuple[int, int]]:
+    """Places of every moment that lies in a segment and of the segment, person after person.
+
+    Args:
+        moments: hops or images, in the order of the replay.
+        segments: those of one person do not overlap.
+    """
+    people: dict[str, list[int]] = {}
+    for place, segment in enumerate(segments):
+        people.setdefault(segment.person, []).append(place)
+    for places in people.values():
+        places.sort(key=lambda place: segments[place].start_ns)
+        starts = [segments[place].start_ns for place in places]
+        for index, moment in enumerate(moments):
+            before = bisect_right(starts, moment.stamp_ns) - 1
+            if before >= 0 and moment.stamp_ns < segments[places[before]].end_ns:
+                yield index, places[before]
+
+
+def _ids(estimate: EmotionEstimate) -> set[str]:
+    return {estimate.face_id, estimate.voice_id, estimate.person_id} - {""}
+
+
+def _never_seen(recording: EvaluatedRecording, matcher: PersonMatcher) -> list[str]:
+    """Of people who never appear."""
+    lacking: dict[str, int] = {}
+    for segment in recording.segments:
+        if not matcher.appears(segment):
+            lacking[segment.person] = lacking.get(segment.person, 0) + 1
+    ids = ", ".join(sorted(matcher.ids)[:_NAMED]) + (
+        ", ..." if len(matcher.ids) > _NAMED else ""
+    )
+    return [
+        f"{recording.name}: {person} never appears in the stream, "
+        f"{'1 label is' if count == 1 else f'{count} labels are'} left out; ids there: "
+        f"{ids or 'none'} (say who is who with `people`, or mark boxes)"
+        for person, count in sorted(lacking.items())
+    ]
+
+
+# --- labels outside the recording
 
 
 def check_ranges(recording: EvaluatedRecording) -> None:
@@ -50,11 +247,11 @@ def check_ranges(recording: EvaluatedRecording) -> None:
 def outside(
     recording: EvaluatedRecording, found: Sequence[Segment], asked: set[int]
 ) -> list[str]:
-    """What of the labels cannot be judged for its time, in sentences.
+    """Labels that cannot be scored because of their times, in sentences.
 
     Args:
-        session: with its replay.
-        found: truths of people who appear.
+        recording: with its replay.
+        found: annotations of people who appear.
         asked: places of those at which the stream was asked.
     """
     return [*_without_hops(recording, found, asked), *_across(recording, found)]
@@ -70,7 +267,7 @@ def _first(recording: EvaluatedRecording) -> str:
 
 def _across(recording: EvaluatedRecording, found: Sequence[Segment]) -> list[str]:
     """Of labels that say more than there is, as those of another recording would, or those
-    that count from its first picture instead of the bag's first message."""
+    that count from its first image instead of the bag's first message."""
     start, end = recording.replayed.start_ns, recording.replayed.end_ns
     if end <= start:
         return []
@@ -114,204 +311,11 @@ def _labels(count: int, one: str, many: str) -> str:
     return f"1 label {one}" if count == 1 else f"{count} labels {many}"
 
 
-LEAST_OVERLAP: Final = 0.3
-"""From this intersection over union on a labelled box and a face are the same."""
-ATTENDED: Final = "the attended state"
-MOST_CROWDED: Final = 0.1
-"""Up to this share of hops with two faces or more, the only labelled person is the attended."""
-_NAMED: Final = 5
-"""Ids that a note names."""
-_ID: Final = re.compile(r"[fv]\d{4,}")
-"""What ids of faces and voices look like."""
-
-
-class Stamped(Protocol):
-    """Anything with a time."""
-
-    @property
-    def stamp_ns(self) -> int:
-        """Sensor time [ns]."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedStep:
-    """What was said at a moment of which the truth is known."""
-
-    stamp_ns: int
-    segment: int
-    """Place of what is true in the list of truths."""
-    estimate: EmotionEstimate | None
-    """What was said of this person; None where the stream did not know the person then."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MatchedRecording:
-    """A session's truth, and what was said where it is known."""
-
-    recording: EvaluatedRecording
-    matcher: PersonMatcher
-    annotations: tuple[Segment, ...]
-    """With labels, one a moment and person, of people who can be found in the stream."""
-    hops: tuple[MatchedStep, ...]
-    """Person after person, each in order of the replay."""
-    notes: tuple[str, ...]
-    """What could not be judged, in sentences."""
-    tied_ns: int
-    """How long the annotators were tied; nothing is true there [ns]."""
-
-    def who(self, place: int) -> str:
-        """Whom a truth is about: the same for one person in all sessions.
-
-        Names go from session to session; ids of a stream and whom it attends to do not.
-        """
-        person = self.annotations[place].person
-        return person if self.named(place) else f"{self.recording.name}: {person or ATTENDED}"
-
-    def named(self, place: int) -> bool:
-        """Whether a truth's person has a name, by which it is known in other sessions, too.
-
-        Of an id, or whom the robot attends to, it is not known whether they are another one
-        in each session.
-        """
-        person = self.annotations[place].person
-        return bool(person) and person not in self.matcher.ids and not _ID.fullmatch(person)
-
-
-class PersonMatcher:
-    """Finds a labelled person among the estimates of a session.
-
-    The label's person is an id of the stream, or a name that `people` gives ids; else the face
-    whose box overlaps the labelled one most; without a name, whom the robot attends to; and so
-    where only one person is named and there is hardly ever more than one face (MOST_CROWDED).
-    """
-
-    def __init__(self, recording: EvaluatedRecording) -> None:
-        self._session = recording
-        estimates = [item for hop in recording.replayed.hops for item in hop.estimates]
-        ids = {name for item in estimates for name in _ids(item)}
-        self.ids: frozenset[str] = frozenset(ids)
-        """Every id of the stream."""
-        names = {segment.person for segment in recording.segments}
-        crowded = [
-            sum(bool(item.face_id) for item in hop.estimates) > 1
-            for hop in recording.replayed.hops
-        ]
-        self.crowded = sum(crowded) / max(len(crowded), 1)
-        """Share of the hops with two faces or more, 0 to 1."""
-        self._alone = len(names) == 1 and self.crowded <= MOST_CROWDED
-
-    def ids_of(self, person: str) -> frozenset[str]:
-        """The ids in the stream that are the person by name; none where nothing says so."""
-        return self.ids & {person, *self._session.people.get(person, ())}
-
-    def attended(self, segment: Segment) -> bool:
-        """Whether the segment is about whom the robot attends to."""
-        known = self.ids_of(segment.person) or segment.box is not None
-        return not known and (not segment.person or self._alone)
-
-    def appears(self, segment: Segment) -> bool:
-        """Whether the stream can be asked about the segment's person."""
-        known = self.ids_of(segment.person) or segment.box is not None
-        return bool(known) or self.attended(segment)
-
-    def find(self, segment: Segment, hop: Hop) -> EmotionEstimate | None:
-        """What a hop says of the segment's person; None where it does not know the person."""
-        ids = self.ids_of(segment.person)
-        if ids:
-            return next((item for item in hop.estimates if ids & _ids(item)), None)
-        if segment.box is not None:
-            shares = [
-                (overlap(segment.box, item.box)[0], item)
-                for item in hop.estimates
-                if item.box is not None
-            ]
-            share, best = max(shares, key=lambda pair: pair[0], default=(0.0, None))
-            return best if share >= LEAST_OVERLAP else None
-        return hop.attended if self.attended(segment) else None
-
-
-def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
-    """Put together what is true and what was said.
-
-    Raises:
-        LabelError: no label lies within the recording; names both ranges.
-    """
-    check_ranges(recording)
-    matcher = PersonMatcher(recording)
-    agreed = majority_vote(recording.segments)
-    found = [segment for segment in agreed.segments if matcher.appears(segment)]
-    said = recording.replayed.hops
-    hops = tuple(
-        MatchedStep(said[index].stamp_ns, place, matcher.find(found[place], said[index]))
-        for index, place in covered(said, found)
-    )
-    asked = {hop.segment for hop in hops}
-    notes = [*_never_seen(recording, matcher), *outside(recording, found, asked)]
-    taken = {item.person for item in found if item.person and matcher.attended(item)}
-    notes += [
-        f"{recording.name}: there is no id {person}; it is taken for whom the robot attends to"
-        for person in taken
-        if _ID.fullmatch(person)
-    ]
-    if taken and matcher.crowded:
-        notes.append(
-            f"{recording.name}: {taken.pop()} is taken for whom the robot attends to, though "
-            f"{matcher.crowded:.1%} of the estimates know two faces or more"
-        )
-    if agreed.tied_ns:
-        notes.append(
-            f"{recording.name}: {to_s(agreed.tied_ns):.1f} s are left out: annotators are tied"
-        )
-    return MatchedRecording(
-        recording, matcher, tuple(found), hops, tuple(notes), agreed.tied_ns
-    )
-
-
-def covered(
-    moments: Sequence[Stamped], segments: Sequence[Segment]
-) -> Iterator[tuple[int, int]]:
-    """Places of every moment that lies in a segment and of the segment, person after person.
-
-    Args:
-        moments: hops or pictures, in the order of the replay.
-        segments: those of one person do not overlap.
-    """
-    people: dict[str, list[int]] = {}
-    for place, segment in enumerate(segments):
-        people.setdefault(segment.person, []).append(place)
-    for places in people.values():
-        places.sort(key=lambda place: segments[place].start_ns)
-        starts = [segments[place].start_ns for place in places]
-        for index, moment in enumerate(moments):
-            before = bisect_right(starts, moment.stamp_ns) - 1
-            if before >= 0 and moment.stamp_ns < segments[places[before]].end_ns:
-                yield index, places[before]
-
-
-def _ids(estimate: EmotionEstimate) -> set[str]:
-    return {estimate.face_id, estimate.voice_id, estimate.person_id} - {""}
-
-
-def _never_seen(recording: EvaluatedRecording, matcher: PersonMatcher) -> list[str]:
-    """Of people who never appear."""
-    lacking: dict[str, int] = {}
-    for segment in recording.segments:
-        if not matcher.appears(segment):
-            lacking[segment.person] = lacking.get(segment.person, 0) + 1
-    ids = ", ".join(sorted(matcher.ids)[:_NAMED]) + (
-        ", ..." if len(matcher.ids) > _NAMED else ""
-    )
-    return [
-        f"{recording.name}: {person} never appears in the stream, "
-        f"{'1 label is' if count == 1 else f'{count} labels are'} left out; ids there: "
-        f"{ids or 'none'} (say who is who with `people`, or mark boxes)"
-        for person, count in sorted(lacking.items())
-    ]
+# --- copies of one recording
 
 
 def first_copies(matched: Sequence[MatchedRecording]) -> list[int]:
-    """For each session the place of the first with the same truths and the same estimates.
+    """For each recording the place of the first with the same annotations and estimates.
 
     Only what is the same to the last bit counts: time for time, person for person.  Where
     nothing was read from a recording, nothing tells it from others of its length.
@@ -324,10 +328,10 @@ def first_copies(matched: Sequence[MatchedRecording]) -> list[int]:
 
 
 def copies(matched: Sequence[MatchedRecording], first: Sequence[int]) -> list[str]:
-    """Of sessions that repeat another, in sentences.
+    """Of recordings that repeat another, in sentences.
 
     Args:
-        judged: the sessions.
+        matched: the recordings.
         first: as `first_alike` gives it.
     """
     return [

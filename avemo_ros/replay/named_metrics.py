@@ -18,7 +18,7 @@ SHARE: Final = "share"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One number among the figures of `score`."""
+    """One number among the metrics of `score`."""
 
     name: str
     """As `--fail-below` takes it."""
@@ -83,15 +83,15 @@ def _metrics() -> tuple[Metric, ...]:
 
 
 METRICS: Final = {metric.name: metric for metric in _metrics()}
-"""Every figure by name, in the order in which tables show them."""
+"""Every metric by name, in the order in which tables show them."""
 
 
 def metric_value(overall: Mapping[str, Any], metric: Metric) -> float | None:
-    """The figure's value; None where it could not be measured.
+    """The metric's value; None where it could not be measured.
 
     Args:
         overall: as `score` gives it.
-        figure: one of FIGURES.
+        metric: one of METRICS.
     """
     found: Any = overall
     for key in metric.path:
@@ -118,10 +118,10 @@ def value_text(value: float | None, unit: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """One figure and the limit that it must not pass."""
+    """One metric and the limit that it must not pass."""
 
     metric: str
-    """One of FIGURES."""
+    """One of METRICS."""
     limit: float
     fails_below: bool
     """True: less is a failure; False: more is."""
@@ -136,11 +136,11 @@ def read_thresholds(below: Sequence[str], above: Sequence[str]) -> tuple[Thresho
     """Limits as the command line gives them.
 
     Args:
-        below: each `NAME=NUMBER`; a figure below fails.
-        above: each `NAME=NUMBER`; a figure above fails.
+        below: each `NAME=NUMBER`; a metric below fails.
+        above: each `NAME=NUMBER`; a metric above fails.
 
     Raises:
-        ConfigError: one is no `NAME=NUMBER`, or no figure has that name.
+        ConfigError: one is no `NAME=NUMBER`, or no metric has that name.
     """
     made = [_read("--fail-below", text, fails_below=True) for text in below]
     made += [_read("--fail-above", text, fails_below=False) for text in above]
@@ -165,7 +165,7 @@ def _read(argument: str, text: str, *, fails_below: bool) -> Threshold:
 def check_thresholds(
     thresholds: Sequence[Threshold], overall: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Whether each limit is kept; a figure that could not be measured does not keep it.
+    """Whether each limit is kept; a metric that could not be measured does not keep it.
 
     Args:
         thresholds: what is asked for.

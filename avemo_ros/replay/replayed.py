@@ -12,10 +12,10 @@ from avemo_ros.vision.face import Box
 
 @dataclass(frozen=True, slots=True)
 class SeenFaces:
-    """The faces found in one picture, without what they look like."""
+    """The faces found in one image, without what they look like."""
 
     stamp_ns: int
-    """Sensor time of the picture [ns]."""
+    """Sensor time of the image [ns]."""
     faces: tuple[tuple[str, Box], ...]
     """Id and place of each."""
 
@@ -31,12 +31,12 @@ class Replayed:
     end_ns: int
     """Stamp of the last input that was used [ns]."""
     source: str
-    """What the hops rest on: 'raw' pictures and sound, recorded 'features' (of a mixture of
+    """What the hops rest on: 'raw' images and audio, recorded 'features' (of a mixture of
     both, too), or recorded 'states'."""
     model_id: str
     """Name of the model; of recorded states the one that they name."""
     frames: tuple[SeenFaces, ...]
-    """Of every picture that was looked at; empty for recorded states."""
+    """Of every image that was looked at; empty for recorded states."""
     counters: Mapping[str, float]
     """What was used and what was left out, by name; the same in every run."""
     stages_ms: Mapping[str, tuple[float, ...]]

@@ -56,10 +56,10 @@ def replay(
         config: of the core, as the live nodes'.
         topics: which topic is which; None finds them by their types.
         use: one of USES.
-        processes: 2 turns pictures and sound into features in a process of its own, 1 does all
+        processes: 2 turns images and audio into features in a process of its own, 1 does all
             in this one.
         progress: called with the seconds of message time that are done.
-        helper: the process for the features where it was started already; the caller closes
+        worker: the process for the features where it was started already; the caller closes
             it, and `processes` does not count.
 
     Raises:

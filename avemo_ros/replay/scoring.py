@@ -46,6 +46,13 @@ from avemo_ros.replay.tracking import tracking
 from avemo_ros.sink.wording import counted
 from avemo_ros.timing import mean_step_s
 
+ROUNDS: Final = 1000
+WORST: Final = 20
+"""Segments that are listed as worst."""
+TOO_FEW: Final = "too few to tell"
+_NO_SPREAD: Final = "no range: no spread"
+"""Whatever is drawn, the metric is the same: of some class all are right, or all wrong."""
+
 
 def recorded_latency(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any] | None:
     """Latency that recorded states tell of themselves [s]; None where none does.
@@ -60,7 +67,7 @@ def recorded_latency(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any]
 
 
 def stage_times(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any]:
-    """Measured durations of every stage [ms], over all sessions and for each.
+    """Measured durations of every stage [ms], over all recordings and for each.
 
     Those are the newest ones that the stages keep, and others in every run.
     """
@@ -89,25 +96,20 @@ def _summary(values: Sequence[float]) -> dict[str, float]:
     return {"count": len(values), "p50": p50, "p95": p95, "max": max(values)}
 
 
-ROUNDS: Final = 1000
-WORST: Final = 20
-"""Segments that are listed as worst."""
-
-
 def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Figures with names as in the JSON report; rates are shares, 0 to 1.
+    """Metrics with names as in the JSON report; rates are shares, 0 to 1.
 
-    `frames` judges every hop with truth, so a long segment weighs more than a short one;
-    `segments` gives each one answer, from its mean distribution.  Both judge the likeliest
-    class, claimed or not; `coverage` judges the claims.  The same sessions give the same
-    figures, bit for bit.
+    `frames` scores every labelled step, so a long segment weighs more than a short one.
+    `segments` has one prediction for each, from its mean distribution.  Both score the
+    likeliest class, emitted or not; `coverage` scores the emitted labels.  The same recordings
+    give the same metrics, bit for bit.
 
     Args:
-        sessions: with different names.
+        recordings: with different names.
         rounds: of the bootstrap; 0: no intervals.
 
     Raises:
-        LabelError: no session has a label that can be judged; names why for each.
+        LabelError: no recording has a label that can be judged; names why for each.
     """
     matched, notes = _match_all(recordings)
     kept = [one.recording for one in matched]
@@ -219,7 +221,7 @@ def _match_all(
 
 
 def _asked(matched: MatchedRecording) -> list[int]:
-    """Places of the truths that have hops."""
+    """Places of the annotations that have hops."""
     return sorted({hop.segment for hop in matched.hops})
 
 
@@ -282,18 +284,13 @@ def _agreement(matched: Sequence[MatchedRecording]) -> dict[str, Any] | None:
     return {**found, "ties_s": to_s(sum(one.tied_ns for one in matched))}
 
 
-TOO_FEW: Final = "too few to tell"
-_NO_SPREAD: Final = "no range: no spread"
-"""Whatever is drawn, the figure is the same: of some class all are right, or all wrong."""
-
-
 def interval_text(overall: Mapping[str, Any], part: str, key: str) -> str:
-    """The range of a figure in percent, or why there is none; '' without the figure.
+    """The range of a metric in percent, or why there is none; '' without the metric.
 
     Args:
         overall: as `score` gives it.
         part: 'frames', 'segments', 'calibration' or 'coverage'.
-        key: the figure in it.
+        key: the metric in it.
     """
     found, boot = overall[part], overall["bootstrap"]
     if found[key] is None or not boot["rounds"]:

@@ -1,4 +1,4 @@
-"""How steady the claims are, and how soon they follow what is true."""
+"""How steady the emitted labels are, and how soon they follow the annotated ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _S_PER_MIN = 60
 
 @dataclass(slots=True)
 class _LabelChanges:
-    """What happens to the claims about some people."""
+    """Changes of the emitted labels of some people."""
 
     changes: int = 0
     false_changes: int = 0
@@ -42,13 +42,14 @@ class _LabelChanges:
 
 
 def stability(matched: Sequence[MatchedRecording], hop_s: float) -> dict[str, Any]:
-    """Changes of the claimed label where the truth is known, against those of the truth.
+    """Changes of the emitted label within labelled segments, against those of the labels.
 
-    A change is a claim that differs from the last one, whatever was unknown in between; it is
-    false if the new label is not the true one.  A claim is lost when the next hop has none.
+    A change is an emitted label that differs from the last one, even if nothing was emitted in
+    between.  It is false if the new label is not the annotated one.  A label is lost when the
+    next step has none.
 
     Args:
-        judged: sessions.
+        matched: recordings.
         hop_s: time that a hop stands for [s].
 
     Returns:
@@ -77,10 +78,10 @@ def stability(matched: Sequence[MatchedRecording], hop_s: float) -> dict[str, An
 
 
 def reaction(matched: Sequence[MatchedRecording]) -> dict[str, Any]:
-    """How long after a true change the new label is claimed.
+    """How long after a true change the new label is emitted.
 
     A change is a segment whose label is not that of the person's segment before.  It is missed
-    if its label is claimed at no hop within.  A label that is claimed already by the first hop
+    if its label is emitted at no hop within.  A label that is emitted already by the first hop
     is detected at this hop.
 
     Returns:
@@ -105,7 +106,7 @@ def reaction(matched: Sequence[MatchedRecording]) -> dict[str, Any]:
 
 
 def _first_right(matched: MatchedRecording, track: Sequence[MatchedStep]) -> dict[int, int]:
-    """When the label of each truth is first claimed within it [ns]."""
+    """When the label of each truth is first emitted within it [ns]."""
     seen: dict[int, int] = {}
     for hop in track:
         if _emitted_label(hop) == matched.annotations[hop.segment].label:
@@ -122,7 +123,7 @@ def _tracks(matched: MatchedRecording) -> list[list[MatchedStep]]:
 
 
 def _true_changes(matched: MatchedRecording, track: Sequence[MatchedStep]) -> Iterator[int]:
-    """Places of the truths that differ from the one before, of those that have hops."""
+    """Places of the annotations that differ from the one before, of those that have hops."""
     places = sorted(
         {hop.segment for hop in track}, key=lambda at: matched.annotations[at].start_ns
     )
@@ -132,6 +133,6 @@ def _true_changes(matched: MatchedRecording, track: Sequence[MatchedStep]) -> It
 
 
 def _emitted_label(hop: MatchedStep) -> str:
-    """The claimed label; '' for none."""
+    """The emitted label; '' for none."""
     label = "" if hop.estimate is None else hop.estimate.label
     return "" if label == UNKNOWN else label

@@ -42,6 +42,9 @@ _WIDTH: Final = 1e-9
 """Intervals that are no wider have no width but that of rounding."""
 _CLASSIFICATION: Final = ("accuracy", "ua", "macro_f1")
 _CLASSES: Final = len(EMOTIONS)
+Values = NDArray[np.float64]
+USED: Final = ("face", "voice", "both", "none")
+"""What an estimate can rest on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def classification_metrics(given: StreamPredictions, bootstrap: Bootstrap) -> di
 
     Returns:
         `items, unanswered, accuracy, ua, macro_f1, recalls, truth, confusion, intervals`; None
-        for what cannot be told: no intervals where the groups are too few, and none of a figure
+        for what cannot be told: no intervals where the groups are too few, and none of a metric
         that is the same whatever is drawn.
     """
     said, truth = given.y_pred, given.y_true
@@ -121,7 +124,7 @@ def calibration(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any
 def coverage(
     given: StreamPredictions, statuses: Sequence[str], bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """How often something is claimed, how often rightly, and why nothing is elsewhere.
+    """How often something is emitted, how often rightly, and why nothing is elsewhere.
 
     Args:
         given: N questions.
@@ -130,7 +133,7 @@ def coverage(
 
     Returns:
         `hops, claimed, share, accuracy, intervals, why_not, curve`; the curve tells coverage
-        and accuracy if all answers were claimed whose confidence is at least `threshold`.
+        and accuracy if all answers were emitted whose confidence is at least `threshold`.
     """
     claims = given.y_emitted >= 0
     right = (given.y_emitted == given.y_true) & claims
@@ -202,11 +205,8 @@ def percentiles(values: np.ndarray[Any, Any]) -> tuple[float, float] | None:
 
 
 def _with_spread(low: float, high: float) -> tuple[float, float] | None:
-    """None without any width: that every draw gives the same does not make a figure certain."""
+    """None without any width: that every draw gives the same does not make a metric certain."""
     return (low, high) if high - low > _WIDTH else None
-
-
-Values = NDArray[np.float64]
 
 
 def concordance(first: Values, second: Values) -> float:
@@ -292,10 +292,6 @@ def _concordance_metrics(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]
     }
 
 
-USED: Final = ("face", "voice", "both", "none")
-"""What an estimate can rest on."""
-
-
 def modality_used(estimate: EmotionEstimate | None) -> str:
     """What a distribution rests on, one of USED."""
     if estimate is None or estimate.face_share == estimate.voice_share == 0:
@@ -308,7 +304,7 @@ def modality_used(estimate: EmotionEstimate | None) -> str:
 def by_name(
     frames: StreamPredictions, names: Sequence[str], all_names: Iterable[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Figures of the hops of each name.
+    """Metrics of the hops of each name.
 
     Args:
         frames: one question a hop.
@@ -337,7 +333,7 @@ def by_part(
     names_of_hops: Sequence[str],
     names_of_segments: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
-    """Figures of each session or person.
+    """Metrics of each recording or person.
 
     Args:
         frames: one question a hop.

@@ -21,18 +21,20 @@ ABSENT: Final = "ABSENT"
 """In place of a status where the stream does not know the person."""
 _LEAST: Final = 1e-30
 """Probabilities count as no less, so that their logarithm is finite."""
+_APART: Final = 2.5
+"""After so many steps without an estimate, a stretch ends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamPredictions:
-    """N questions: what is true, and what was said."""
+    """N predictions, of steps or of segments, with the annotated classes."""
 
     y_true: Tensor
     """(N,) index of the true class in EMOTIONS."""
     log_probabilities: Tensor
     """(N, 7) float64; all equal where there is no distribution."""
     y_emitted: Tensor
-    """(N,) index of the class that was claimed; -1 where none was."""
+    """(N,) index of the emitted class; -1 where the stream abstained."""
     groups: tuple[str, ...]
     """(N,) what belongs together in the bootstrap."""
 
@@ -41,7 +43,7 @@ class StreamPredictions:
 
     @property
     def y_pred(self) -> Tensor:
-        """(N,) likeliest class, claimed or not; -1 without a distribution."""
+        """(N,) likeliest class, emitted or not; -1 without a distribution."""
         return predicted_classes(self.log_probabilities)
 
     @property
@@ -67,11 +69,11 @@ class StreamPredictions:
 def step_predictions(
     matched: Sequence[MatchedRecording], groups: Iterable[str]
 ) -> StreamPredictions:
-    """One question a hop.
+    """One prediction for each labelled step.
 
     Args:
-        judged: sessions.
-        groups: of each hop, session after session.
+        matched: recordings.
+        groups: of each hop, recording after recording.
     """
     hops = [(one, hop) for one in matched for hop in one.hops]
     return _stream_predictions(
@@ -85,23 +87,23 @@ def step_predictions(
 def segment_predictions(
     matched: Sequence[MatchedRecording], groups: Iterable[str]
 ) -> StreamPredictions:
-    """One question a segment with hops: the mean of its distributions is the answer.
+    """One prediction for each segment with steps: the mean of their distributions.
 
     Args:
-        judged: sessions.
-        groups: of each segment that has hops, session after session.
+        matched: recordings.
+        groups: of each segment that has hops, recording after recording.
     """
-    truths, means = [], []
+    labels, means = [], []
     for one in matched:
-        told: dict[int, list[tuple[float, ...]]] = {}
+        distributions: dict[int, list[tuple[float, ...]]] = {}
         for hop in one.hops:
-            told.setdefault(hop.segment, []).append(distribution(hop.estimate))
-        for place in sorted(told):
-            given = [row for row in told[place] if row]
-            truths.append(one.annotations[place].label)
+            distributions.setdefault(hop.segment, []).append(distribution(hop.estimate))
+        for place in sorted(distributions):
+            given = [row for row in distributions[place] if row]
+            labels.append(one.annotations[place].label)
             means.append(tuple(np.mean(given, axis=0).tolist()) if given else ())
-    claimed = [EMOTIONS[int(np.argmax(row))] if row else "" for row in means]
-    return _stream_predictions(truths, means, claimed, groups)
+    emitted = [EMOTIONS[int(np.argmax(row))] if row else "" for row in means]
+    return _stream_predictions(labels, means, emitted, groups)
 
 
 def distribution(estimate: EmotionEstimate | None) -> tuple[float, ...]:
@@ -119,20 +121,20 @@ def status_of(estimate: EmotionEstimate | None) -> str:
 
 
 def _stream_predictions(
-    truths: Sequence[str],
+    labels: Sequence[str],
     rows: Sequence[tuple[float, ...]],
-    claimed: Sequence[str],
+    emitted: Sequence[str],
     groups: Iterable[str],
 ) -> StreamPredictions:
     even = (1 / len(EMOTIONS),) * len(EMOTIONS)
     shares = torch.tensor([row or even for row in rows], dtype=torch.float64)
     return StreamPredictions(
-        torch.tensor([EMOTIONS.index(label) for label in truths], dtype=torch.long),
+        torch.tensor([EMOTIONS.index(label) for label in labels], dtype=torch.long),
         shares.reshape(-1, len(EMOTIONS)).clamp_min(_LEAST).log(),
         torch.tensor(
             [
                 EMOTIONS.index(label) if label in EMOTIONS else NO_PREDICTION
-                for label in claimed
+                for label in emitted
             ],
             dtype=torch.long,
         ),
@@ -140,14 +142,10 @@ def _stream_predictions(
     )
 
 
-_APART: Final = 2.5
-"""From so many hops without an estimate on a claim does not go on."""
-
-
 def emitted_labels(
     hops: Iterable[MatchedStep], zero_ns: int, start_s: float, hop_s: float
 ) -> list[dict[str, Any]]:
-    """Stretches with one claim, or with none, ready for JSON: `start_s`, `end_s`, `label`.
+    """Stretches of one emitted label, or of none, for JSON: `start_s`, `end_s`, `label`.
 
     Args:
         hops: of one labelled stretch, oldest first.

@@ -57,7 +57,7 @@ class TrackedPerson:
 def tracking(matched: Sequence[MatchedRecording]) -> dict[str, Any] | None:
     """How well labelled people are followed.
 
-    Where boxes are labelled, in every picture that was looked at; a face is the person whose
+    Where boxes are labelled, in every image that was looked at; a face is the person whose
     box it overlaps by LEAST_OVERLAP.  Else at every hop of the people whose ids are known.
 
     Returns:
@@ -117,10 +117,10 @@ def by_ids(matched: MatchedRecording) -> dict[str, TrackedPerson]:
 
 
 def by_boxes(recording: EvaluatedRecording, overlaps: list[float]) -> dict[str, TrackedPerson]:
-    """The people with labelled boxes, in the pictures.
+    """The people with labelled boxes, in the images.
 
     Args:
-        session: recording and labels.
+        recording: recording and labels.
         overlaps: is given the overlap of every face with its person.
     """
     people: dict[str, TrackedPerson] = {}

@@ -262,7 +262,7 @@ def _timeline(
                 "name": track.name,
                 "chart": chart,
                 "step_s": step_s,
-                "places": [mark for mark in track.truth["truth"] if mark.anchor],
+                "places": [mark for mark in track.annotations["truth"] if mark.anchor],
             }
         )
         seen |= {item.face_id or item.person_id or item.voice_id for item in track.said}

@@ -114,7 +114,7 @@ def test_limits_are_judged(found: BagEvaluation) -> None:
 
 
 def test_the_progress_ends_with_everything_done(found: BagEvaluation, heard: Heard) -> None:
-    assert found.sessions
+    assert found.recordings
     assert heard.bags == 6
     assert heard.reached[-1] == (pytest.approx(heard.seconds), 6)
     assert heard.reached == sorted(heard.reached)
