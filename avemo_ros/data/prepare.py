@@ -35,7 +35,7 @@ from avemo_ros.data.media import (
     PrepareConfig,
     only,
 )
-from avemo_ros.data.workers import Job, run_jobs
+from avemo_ros.data.workers import ReadJob, read_files
 from avemo_ros.errors import ConfigError
 
 __all__ = ["PARTS", "PrepareConfig", "PrepareReport", "Trouble", "fill_cache", "prepare"]
@@ -343,7 +343,7 @@ class _Preparation:
             # None: only on a terminal.
             disable=None if self._progress else True,
         ) as bar:
-            for job, made in run_jobs(jobs, self._config, self._want, self._workers):
+            for job, made in read_files(jobs, self._config, self._want, self._workers):
                 results = [
                     (sources[id(item)], one) for item, one in zip(job.items, made, strict=True)
                 ]
@@ -357,19 +357,19 @@ def _is_broken(made: Made) -> bool:
     return any(finding.kind == BROKEN for finding in made.findings)
 
 
-def _jobs(items: list[Item], config: PrepareConfig, want: frozenset[str]) -> list[Job]:
+def _jobs(items: list[Item], config: PrepareConfig, want: frozenset[str]) -> list[ReadJob]:
     """Items of one file together; as many files as make a second or so of work."""
     files: defaultdict[Path, list[Item]] = defaultdict(list)
     for item in items:
         files[item.path].append(item)
-    jobs: list[Job] = []
+    jobs: list[ReadJob] = []
     batches: defaultdict[int, list[tuple[Path, tuple[Item, ...]]]] = defaultdict(list)
     for path, own in files.items():
         size = _job_size(own[0], config, want)
         batches[size].append((path, tuple(own)))
         if len(batches[size]) == size:
-            jobs.append(Job(tuple(batches.pop(size))))
-    return jobs + [Job(tuple(batch)) for batch in batches.values()]
+            jobs.append(ReadJob(tuple(batches.pop(size))))
+    return jobs + [ReadJob(tuple(batch)) for batch in batches.values()]
 
 
 def _job_size(item: Item, config: PrepareConfig, want: frozenset[str]) -> int:

@@ -14,7 +14,7 @@ from avemo_ros.process_pool import Done, Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ReadJob:
     """Files that are read in one go."""
 
     files: tuple[tuple[Path, tuple[Item, ...]], ...]
@@ -28,9 +28,9 @@ class Job:
         return [item for _, items in self.files for item in items]
 
 
-def run_jobs(
-    jobs: Sequence[Job], config: PrepareConfig, want: frozenset[str], workers: int
-) -> Iterator[tuple[Job, list[Made]]]:
+def read_files(
+    jobs: Sequence[ReadJob], config: PrepareConfig, want: frozenset[str], workers: int
+) -> Iterator[tuple[ReadJob, list[Made]]]:
     """What could be made of the items of each job, in the order in which jobs are done.
 
     Args:
@@ -50,7 +50,7 @@ def run_jobs(
         finally:
             reader.close()
         return
-    crashed: list[Job] = []
+    crashed: list[ReadJob] = []
     tasks = [_Task(job, config, want) for job in jobs]
     with closing(process_pool.run_jobs(tasks, _work, workers)) as events:
         for event in events:
@@ -64,10 +64,10 @@ def run_jobs(
 
 
 def _one_by_one(
-    job: Job, config: PrepareConfig, want: frozenset[str], workers: int
+    job: ReadJob, config: PrepareConfig, want: frozenset[str], workers: int
 ) -> list[Made]:
     """What could be made of the items of a job whose process crashed, file by file."""
-    tasks = [_Task(Job((file,)), config, want) for file in job.files]
+    tasks = [_Task(ReadJob((file,)), config, want) for file in job.files]
     made: list[list[Made]] = [[] for _ in tasks]
     with closing(process_pool.run_jobs(tasks, _work, workers)) as events:
         for event in events:
@@ -80,7 +80,7 @@ def _one_by_one(
     return [one for part in made for one in part]
 
 
-def _read(reader: FileReader, job: Job) -> list[Made]:
+def _read(reader: FileReader, job: ReadJob) -> list[Made]:
     made: list[Made] = []
     for path, items in job.files:
         try:
@@ -98,7 +98,7 @@ def _read(reader: FileReader, job: Job) -> list[Made]:
 class _Task:
     """A job, and how to do it."""
 
-    job: Job
+    job: ReadJob
     config: PrepareConfig
     want: frozenset[str]
 
