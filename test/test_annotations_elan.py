@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import read_labels
-from avemo_ros.annotations.records import LabelFile
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.errors import LabelError
 

@@ -7,8 +7,8 @@ import torch
 from browser import show
 from report_page import Page, without_library
 
+from avemo_ros.evaluate.metric_tables import by_fold, compare_predictions, measure
 from avemo_ros.evaluate.predictions import Predictions
-from avemo_ros.evaluate.results import by_fold, compare_predictions, measure
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.report.evaluation_page import render as rendered
 from avemo_ros.report.evaluation_page import write_evaluation

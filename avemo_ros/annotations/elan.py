@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 from xml.parsers import expat
 
-from avemo_ros.annotations.records import (
+from avemo_ros.annotations.label_entries import (
     LabelCollector,
     LabelDefaults,
+    LabelEntry,
     LabelFile,
-    LabelRecord,
     read_bytes,
 )
 from avemo_ros.errors import LabelError
@@ -66,8 +66,8 @@ def read_elan(path: Path, defaults: LabelDefaults) -> LabelFile:
                 f"{len(tier.annotations)} annotations is a word for an emotion"
             )
             continue
-        for record in document.records(tier):
-            collector.take(record)
+        for entry in document.entries(tier):
+            collector.take(entry)
     if document.spread:
         collector.notes.append(
             f"{path.name}: {document.spread} times are not aligned; they are spread evenly "
@@ -111,7 +111,7 @@ class _Document:
         if not self._slots and not self.tiers:
             raise LabelError(f"{self._path} is no document of ELAN: it has no tiers")
 
-    def records(self, tier: _Tier) -> Iterator[LabelRecord]:
+    def entries(self, tier: _Tier) -> Iterator[LabelEntry]:
         """The annotations of a tier as rows.
 
         Raises:
@@ -120,7 +120,7 @@ class _Document:
         for item in tier.annotations:
             place = self._place(item.line, tier, item)
             start, end = self._times(place, item)
-            yield LabelRecord(
+            yield LabelEntry(
                 place,
                 {
                     "person": tier.person,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.annotations.elan import read_elan
+from avemo_ros.annotations.label_entries import LabelCollector, LabelDefaults, LabelFile
 from avemo_ros.annotations.label_tables import read_audacity, read_table
-from avemo_ros.annotations.records import LabelCollector, LabelDefaults, LabelFile
 from avemo_ros.annotations.yaml_labels import read_document, segments_of_events
 from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.item import LabelRecord

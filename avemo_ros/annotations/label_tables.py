@@ -9,14 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.annotations.records import (
+from avemo_ros.annotations.label_entries import (
     FIELDS,
     NEEDED,
     PLACE,
     LabelCollector,
     LabelDefaults,
+    LabelEntry,
     LabelFile,
-    LabelRecord,
     lines_of,
     read_text,
     wrong,
@@ -69,31 +69,31 @@ def _comment(collector: LabelCollector, place: str, text: str) -> None:
         collector.name_ids(place, person, ids.split())
 
 
-def _rows(path: Path, lines: list[str], notes: list[str]) -> Iterator[LabelRecord]:
+def _rows(path: Path, lines: list[str], notes: list[str]) -> Iterator[LabelEntry]:
     head = next((line for line in lines if line.strip()), "")
     if not head:
         raise LabelError(f"{path} is empty; its header must be {','.join(NEEDED)},...")
     delimiter = max(_DELIMITERS, key=head.count)
-    records = csv.reader(lines, delimiter=delimiter, strict=True)
+    entries = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] = []
     try:
-        for values in records:
+        for values in entries:
             values = [value.strip() for value in values]
             if not any(values):
                 continue
             if not header:
-                header = _header(path, records.line_num, values, notes)
+                header = _header(path, entries.line_num, values, notes)
                 continue
-            place = f"{path}, line {records.line_num}"
+            place = f"{path}, line {entries.line_num}"
             if len(values) != len(header):
                 raise LabelError(
                     f"{place}: {len(values)} values for {len(header)} columns "
                     f"({delimiter.join(header)}); a value with {delimiter!r} in it needs "
                     "double quotes"
                 )
-            yield LabelRecord(place, dict(zip(header, values, strict=True)))
+            yield LabelEntry(place, dict(zip(header, values, strict=True)))
     except csv.Error as error:
-        raise LabelError(f"{path}, line {records.line_num}: {error}") from error
+        raise LabelError(f"{path}, line {entries.line_num}: {error}") from error
 
 
 def _header(path: Path, line: int, values: list[str], notes: list[str]) -> list[str]:
@@ -132,8 +132,8 @@ def labels_text(
     Returns:
         Text with a header; columns that nobody uses are left out.
     """
-    records = [_values(segment, 0 if unix else bag_start_ns) for segment in segments]
-    used = [name for name in FIELDS if name in NEEDED or any(row[name] for row in records)]
+    entries = [_values(segment, 0 if unix else bag_start_ns) for segment in segments]
+    used = [name for name in FIELDS if name in NEEDED or any(row[name] for row in entries)]
     text = io.StringIO()
     if unix:
         text.write("# time: unix\n")
@@ -141,7 +141,7 @@ def labels_text(
         text.write(f"# people: {person} = {' '.join(ids)}\n")
     writer = csv.DictWriter(text, used, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows(entries)
     return text.getvalue()
 
 
@@ -178,11 +178,11 @@ def read_audacity(path: Path, defaults: LabelDefaults) -> LabelFile:
     collector = LabelCollector(path, defaults)
     for number, line in enumerate(lines_of(read_text(path)), start=1):
         if line.strip() and not line.startswith(_FREQUENCIES):
-            collector.take(_audacity_record(f"{path}, line {number}", line))
+            collector.take(_audacity_entry(f"{path}, line {number}", line))
     return collector.file()
 
 
-def _audacity_record(place: str, line: str) -> LabelRecord:
+def _audacity_entry(place: str, line: str) -> LabelEntry:
     parts = line.split("\t")
     if len(parts) < 3:
         raise LabelError(
@@ -192,7 +192,7 @@ def _audacity_record(place: str, line: str) -> LabelRecord:
     start, end, text = parts[0].strip(), parts[1].strip(), "\t".join(parts[2:])
     who, _, word = text.rpartition(":")
     person, _, annotator = who.partition("@")
-    record = LabelRecord(
+    entry = LabelEntry(
         place,
         {
             "start": start,
@@ -203,5 +203,5 @@ def _audacity_record(place: str, line: str) -> LabelRecord:
         },
     )
     if start == end:
-        raise record.wrong("end", "later than start: mark a region, not a moment")
-    return record
+        raise entry.wrong("end", "later than start: mark a region, not a moment")
+    return entry

@@ -9,17 +9,17 @@ from typing import Any, Final
 
 import yaml
 
-from avemo_ros.annotations.label_tables import TIMES, seconds_text
-from avemo_ros.annotations.records import (
+from avemo_ros.annotations.label_entries import (
     FIELDS,
     LabelCollector,
     LabelDefaults,
+    LabelEntry,
     LabelFile,
-    LabelRecord,
     read_text,
     segment_of,
     wrong,
 )
+from avemo_ros.annotations.label_tables import TIMES, seconds_text
 from avemo_ros.clock import to_s
 from avemo_ros.errors import LabelError
 
@@ -57,7 +57,7 @@ def read_document(path: Path, defaults: LabelDefaults) -> LabelFile:
             f"the keys {', '.join(FIELDS)}"
         )
     for node in parts["segments"].value:
-        collector.take(record_of(node, str(path)))
+        collector.take(entry_of(node, str(path)))
     return collector.file()
 
 
@@ -79,7 +79,7 @@ def composed(text: str, place: str) -> Any:
         raise LabelError(f"{place}: not readable as YAML: nested too deep") from error
 
 
-def record_of(node: Any, place: str) -> LabelRecord:
+def entry_of(node: Any, place: str) -> LabelEntry:
     """The words of one label.
 
     Args:
@@ -90,7 +90,7 @@ def record_of(node: Any, place: str) -> LabelRecord:
         LabelError: it is no such mapping.
     """
     parts = _mapping(node, place, "a label", FIELDS)
-    return LabelRecord(
+    return LabelEntry(
         _place(place, node),
         {key: scalar(value, place, key).strip() for key, value in parts.items()},
     )
@@ -173,23 +173,23 @@ def segments_of_events(
     Raises:
         LabelError: no message holds a label; says what is wrong with those that are there.
     """
-    open_rows: dict[_Key, tuple[int, int, LabelRecord]] = {}
-    held: list[tuple[int, LabelRecord]] = []
+    open_rows: dict[_Key, tuple[int, int, LabelEntry]] = {}
+    held: list[tuple[int, LabelEntry]] = []
     wrong: list[str] = []
 
     def close(key: _Key, stamp_ns: int) -> None:
-        number, start_ns, record = open_rows.pop(key)
+        number, start_ns, entry = open_rows.pop(key)
         # One that was replaced at once held never.
         if stamp_ns > start_ns:
             held.append(
-                (number, _between(record, start_ns - bag_start_ns, stamp_ns - bag_start_ns))
+                (number, _between(entry, start_ns - bag_start_ns, stamp_ns - bag_start_ns))
             )
 
     ordered = sorted(enumerate(events, start=1), key=lambda item: item[1][0])
     for number, (stamp_ns, text) in ordered:
         after = to_s(stamp_ns - bag_start_ns)
         try:
-            records = _message_records(
+            entries = _message_entries(
                 text, f"topic {topic}, message {number} ({after:.3f} s)", bag_start_ns
             )
         except LabelError as error:
@@ -197,25 +197,25 @@ def segments_of_events(
             for key in _ended(text, open_rows):
                 close(key, stamp_ns)
             continue
-        for record in records:
-            if _has_times(record):
-                held.append((number, record))
+        for entry in entries:
+            if _has_times(entry):
+                held.append((number, entry))
                 continue
-            key = (record["person"], record["annotator"])
+            key = (entry["person"], entry["annotator"])
             if key in open_rows:
                 close(key, stamp_ns)
-            if _says(record):
-                open_rows[key] = (number, stamp_ns, record)
+            if _says(entry):
+                open_rows[key] = (number, stamp_ns, entry)
     for key in list(open_rows):
         close(key, end_ns)
     return _collected(held, wrong, LabelCollector(Path(topic), LabelDefaults(bag_start_ns)))
 
 
 def _collected(
-    held: list[tuple[int, LabelRecord]], wrong: list[str], collector: LabelCollector
+    held: list[tuple[int, LabelEntry]], wrong: list[str], collector: LabelCollector
 ) -> LabelFile:
-    for _, record in sorted(held, key=lambda item: item[0]):
-        collector.take(record)
+    for _, entry in sorted(held, key=lambda item: item[0]):
+        collector.take(entry)
     wrong += [f"left out: {told}" for told in collector.drop_overlaps()]
     told = wrong[:_MOST_TOLD]
     if len(wrong) > _MOST_TOLD:
@@ -227,27 +227,27 @@ def _collected(
         raise LabelError("; ".join([str(error), *told])) from error
 
 
-def _message_records(text: str, place: str, zero_ns: int) -> list[LabelRecord]:
+def _message_entries(text: str, place: str, zero_ns: int) -> list[LabelEntry]:
     """The labels of a message, each of which can be used.
 
     Raises:
         LabelError: one is wrong.
     """
-    records = list(_read(text, place))
-    for record in records:
-        if _has_times(record):
-            segment_of(record, zero_ns)
-        elif _says(record):
-            segment_of(_between(record, 0, 1), zero_ns)
-    return records
+    entries = list(_read(text, place))
+    for entry in entries:
+        if _has_times(entry):
+            segment_of(entry, zero_ns)
+        elif _says(entry):
+            segment_of(_between(entry, 0, 1), zero_ns)
+    return entries
 
 
-def _read(text: str, place: str) -> Iterator[LabelRecord]:
+def _read(text: str, place: str) -> Iterator[LabelEntry]:
     node: Any = composed(text, place)
     if node is None:
         raise LabelError(f"{place}: the message is empty; allowed: a label as JSON")
     for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-        yield record_of(item, place)
+        yield entry_of(item, place)
 
 
 def _ended(text: str, open_keys: Iterable[_Key]) -> list[_Key]:
@@ -267,15 +267,15 @@ def _ended(text: str, open_keys: Iterable[_Key]) -> list[_Key]:
     return [key for key in open_keys if key in keys]
 
 
-def _has_times(record: LabelRecord) -> bool:
-    return bool(record["start"] or record["end"])
+def _has_times(entry: LabelEntry) -> bool:
+    return bool(entry["start"] or entry["end"])
 
 
-def _says(record: LabelRecord) -> bool:
+def _says(entry: LabelEntry) -> bool:
     """Whether there is a label, and not the end of one."""
-    return bool(record["label"] or record["valence"] or record["arousal"])
+    return bool(entry["label"] or entry["valence"] or entry["arousal"])
 
 
-def _between(record: LabelRecord, start_ns: int, end_ns: int) -> LabelRecord:
+def _between(entry: LabelEntry, start_ns: int, end_ns: int) -> LabelEntry:
     times = {"start": seconds_text(start_ns), "end": seconds_text(end_ns)}
-    return LabelRecord(record.place, {**record.values, **times})
+    return LabelEntry(entry.place, {**entry.values, **times})

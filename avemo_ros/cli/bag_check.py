@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import (
     find_bags,
     find_labels,
@@ -18,7 +19,6 @@ from avemo_ros.annotations.label_files import (
     merge_files,
     read_labels,
 )
-from avemo_ros.annotations.records import LabelFile
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.check import Look, check
 from avemo_ros.bag.check_report import as_json, report

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.annotations.agreement import agreement
+from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import READERS, merge_files, read_labels
 from avemo_ros.annotations.label_tables import labels_text
-from avemo_ros.annotations.records import LabelFile
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.cli.outputs import add_force, check_outputs
 from avemo_ros.clock import to_ns, to_s

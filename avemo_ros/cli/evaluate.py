@@ -18,13 +18,13 @@ from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.bootstrap import ROUNDS
 from avemo_ros.evaluate.dataset_evaluation import evaluate_dataset
 from avemo_ros.evaluate.dataset_request import DatasetRequest
+from avemo_ros.evaluate.metric_tables import compare_predictions, measure
 from avemo_ros.evaluate.opened_models import InputLength
 from avemo_ros.evaluate.predictions import (
     match_predictions,
     read_predictions,
     write_predictions,
 )
-from avemo_ros.evaluate.results import compare_predictions, measure
 from avemo_ros.model.batch import MODALITIES
 from avemo_ros.settings import read_options
 from avemo_ros.zoo.collate import WINDOW_S

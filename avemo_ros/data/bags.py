@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import find_labels, labels_of, merge_files, read_labels
-from avemo_ros.annotations.records import LabelFile
 from avemo_ros.annotations.segments import Segment, majority_vote
 from avemo_ros.bag.folder import SUFFIXES
 from avemo_ros.bag.metadata import METADATA

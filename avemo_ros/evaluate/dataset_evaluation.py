@@ -31,6 +31,17 @@ from avemo_ros.evaluate.evaluation_data import (
     data_of_pairs,
     leave_out,
 )
+from avemo_ros.evaluate.metric_tables import (
+    as_json,
+    by_fold,
+    compare_predictions,
+    measure,
+    only_read,
+    row_of_two,
+    rows_of_one,
+    rows_of_two,
+    single_modalities,
+)
 from avemo_ros.evaluate.opened_models import (
     FoldClassifier,
     OpenedModel,
@@ -43,17 +54,6 @@ from avemo_ros.evaluate.predictions import (
     judged_classes,
     match_predictions,
     predict_items,
-)
-from avemo_ros.evaluate.results import (
-    as_json,
-    by_fold,
-    compare_predictions,
-    measure,
-    only_read,
-    row_of_two,
-    rows_of_one,
-    rows_of_two,
-    single_modalities,
 )
 from avemo_ros.zoo.classical import ReadingOptions
 

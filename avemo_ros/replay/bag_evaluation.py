@@ -20,7 +20,7 @@ from avemo_ros.bag.topics import Topics
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, BagError, LabelError
-from avemo_ros.evaluate.results import as_json
+from avemo_ros.evaluate.metric_tables import as_json
 from avemo_ros.model.released import sha256
 from avemo_ros.process_pool import Done, Failed, Reached, run_jobs
 from avemo_ros.replay.bag_job import BagJob, BagJobResult, live_weights, run_bag_job

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
+from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import bag_name, labels_of, merge_files
-from avemo_ros.annotations.records import LabelFile
 from avemo_ros.bag.messages import typestore
 from avemo_ros.bag.recording import Recording
 from avemo_ros.bag.topics import Topics

@@ -13,7 +13,7 @@ import numpy as np
 
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.bootstrap import Array, draws
-from avemo_ros.evaluate.results import as_json
+from avemo_ros.evaluate.metric_tables import as_json
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.named_metrics import METRICS, SCHEMA, Metric, rounded
 from avemo_ros.replay.scoring import bootstrap_unit

@@ -10,8 +10,8 @@ import numpy as np
 from avemo_ros.annotations.agreement import agreement
 from avemo_ros.clock import to_s
 from avemo_ros.errors import LabelError
+from avemo_ros.evaluate.metric_tables import as_json
 from avemo_ros.evaluate.metrics import NO_PREDICTION
-from avemo_ros.evaluate.results import as_json
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.matching import (
     MatchedRecording,

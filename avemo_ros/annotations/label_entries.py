@@ -74,7 +74,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelRecord:
+class LabelEntry:
     """The words of one label."""
 
     place: str
@@ -95,7 +95,7 @@ def wrong(place: str, field: str, value: str, allowed: str) -> LabelError:
     return LabelError(f"{place}: {field} is {value!r}; allowed: {allowed}")
 
 
-def segment_of(record: LabelRecord, zero_ns: int, *, unix: bool = False) -> Segment | None:
+def segment_of(entry: LabelEntry, zero_ns: int, *, unix: bool = False) -> Segment | None:
     """What a row says.
 
     Args:
@@ -110,38 +110,38 @@ def segment_of(record: LabelRecord, zero_ns: int, *, unix: bool = False) -> Segm
     Raises:
         LabelError: a value is not allowed.
     """
-    start, end = (_nanoseconds(record, field, unix=unix) for field in ("start", "end"))
+    start, end = (_nanoseconds(entry, field, unix=unix) for field in ("start", "end"))
     if not start < end <= start + _LONGEST_S * NS_PER_S:
-        raise record.wrong(
-            "end", f"later than start, {record['start']}, by {_LONGEST_S} s at most"
+        raise entry.wrong(
+            "end", f"later than start, {entry['start']}, by {_LONGEST_S} s at most"
         )
-    valence, arousal = (_number(record, field, -1, 1) for field in ("valence", "arousal"))
-    label = emotion_of(record) if record["label"] else ""
+    valence, arousal = (_number(entry, field, -1, 1) for field in ("valence", "arousal"))
+    label = emotion_of(entry) if entry["label"] else ""
     if not label and valence is None and arousal is None:
-        if record["label"]:
+        if entry["label"]:
             return None
-        raise record.wrong("label", f"{allowed_labels()}; or valence or arousal instead")
+        raise entry.wrong("label", f"{allowed_labels()}; or valence or arousal instead")
     return Segment(
         start_ns=zero_ns + start,
         end_ns=zero_ns + end,
         label=label or "",
-        person=record["person"],
-        annotator=record["annotator"],
+        person=entry["person"],
+        annotator=entry["annotator"],
         valence=valence,
         arousal=arousal,
-        box=_box(record),
+        box=_box(entry),
     )
 
 
-def emotion_of(record: LabelRecord) -> str | None:
+def emotion_of(entry: LabelEntry) -> str | None:
     """The class, one of EMOTIONS, that the word of the label counts as; None: none of them.
 
     Raises:
         LabelError: the word is unknown.
     """
-    word = record["label"].casefold()
+    word = entry["label"].casefold()
     if word not in WORDS:
-        raise record.wrong("label", allowed_labels())
+        raise entry.wrong("label", allowed_labels())
     label = WORDS[word]
     return None if label is None else EMOTIONS[SPEECH_TO_EMOTION[SPEECH_CLASSES.index(label)]]
 
@@ -152,42 +152,42 @@ def allowed_labels() -> str:
     return f"{', '.join(EMOTIONS)} (or {', '.join(others)})"
 
 
-def _nanoseconds(record: LabelRecord, field: str, *, unix: bool) -> int:
+def _nanoseconds(entry: LabelEntry, field: str, *, unix: bool) -> int:
     limit = _LATEST_UNIX_S if unix else _LONGEST_S
     # Exact: as a float, unix time is good to a quarter of a microsecond only.
-    seconds = _decimal(record[field])
+    seconds = _decimal(entry[field])
     if seconds is None or not 0 <= seconds < limit:
         allowed = "seconds from 0 on, with a point as in 12.5"
         if seconds is not None and seconds >= limit and not unix:
             allowed += "; for unix time the file must say `time: unix`"
-        raise record.wrong(field, allowed)
+        raise entry.wrong(field, allowed)
     return int((seconds * NS_PER_S).to_integral_value())
 
 
-def _number(record: LabelRecord, field: str, low: float, high: float) -> float | None:
-    if not record[field]:
+def _number(entry: LabelEntry, field: str, low: float, high: float) -> float | None:
+    if not entry[field]:
         return None
-    number = _decimal(record[field])
+    number = _decimal(entry[field])
     if number is None or not low <= number <= high:
-        raise record.wrong(field, f"{low:g} to {high:g}, with a point as in 0.5, or nothing")
+        raise entry.wrong(field, f"{low:g} to {high:g}, with a point as in 0.5, or nothing")
     return float(number)
 
 
-def _box(record: LabelRecord) -> Box | None:
-    given = [field for field in PLACE if record[field]]
+def _box(entry: LabelEntry) -> Box | None:
+    given = [field for field in PLACE if entry[field]]
     if not given:
         return None
     lacking = [field for field in PLACE if field not in given]
     if lacking:
-        raise record.wrong(lacking[0], f"a number, as {given[0]} is given; or none of the four")
-    x, y = (_number(record, field, -1, 1) for field in PLACE[:2])
-    width, height = (_number(record, field, 0, 1) for field in PLACE[2:])
+        raise entry.wrong(lacking[0], f"a number, as {given[0]} is given; or none of the four")
+    x, y = (_number(entry, field, -1, 1) for field in PLACE[:2])
+    width, height = (_number(entry, field, 0, 1) for field in PLACE[2:])
     assert x is not None
     assert y is not None
     if not width:
-        raise record.wrong("width", "above 0, up to 1, the width of the picture")
+        raise entry.wrong("width", "above 0, up to 1, the width of the picture")
     if not height:
-        raise record.wrong("height", "above 0, up to 1, the height of the picture")
+        raise entry.wrong("height", "above 0, up to 1, the height of the picture")
     return Box(x, y, width, height)
 
 
@@ -240,18 +240,18 @@ class LabelCollector:
     _placed: list[tuple[Segment, str]] = field(default_factory=list)
     _left_out: Counter[str] = field(default_factory=Counter)
 
-    def take(self, record: LabelRecord) -> None:
+    def take(self, entry: LabelEntry) -> None:
         """Take a label; one of a word that is none of our classes is counted.
 
         Raises:
             LabelError: a value is not allowed.
         """
         zero_ns = 0 if self.unix else self.defaults.bag_start_ns
-        found = segment_of(record, zero_ns, unix=self.unix)
-        if record["label"] and (found is None or not found.label):
-            self._left_out[record["label"].casefold()] += 1
+        found = segment_of(entry, zero_ns, unix=self.unix)
+        if entry["label"] and (found is None or not found.label):
+            self._left_out[entry["label"].casefold()] += 1
         if found is not None:
-            self.add(found, record.place)
+            self.add(found, entry.place)
 
     def add(self, segment: Segment, place: str) -> None:
         """Take a stretch that is read already; `place` is where it stands."""
