@@ -112,7 +112,7 @@ class _Document:
             raise LabelError(f"{self._path} is no document of ELAN: it has no tiers")
 
     def entries(self, tier: _Tier) -> Iterator[LabelEntry]:
-        """The annotations of a tier as rows.
+        """The annotations of a tier as entries.
 
         Raises:
             LabelError: a time cannot be told.

@@ -1,4 +1,4 @@
-"""Label records: the fields of one label as a file spells them, checked and collected."""
+"""Label entries: the fields of one label as a file spells them, checked and collected."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def wrong(place: str, field: str, value: str, allowed: str) -> LabelError:
 
 
 def segment_of(entry: LabelEntry, zero_ns: int, *, unix: bool = False) -> Segment | None:
-    """What a row says.
+    """What an entry says.
 
     Args:
-        record: its words.
+        entry: its words.
         zero_ns: message time from which its seconds count [ns].
         unix: they are unix time, so `zero_ns` is 0.
 
@@ -234,7 +234,7 @@ class LabelCollector:
     path: Path
     defaults: LabelDefaults
     unix: bool = False
-    """Seconds are unix time; to be set before the first row is taken."""
+    """Seconds are unix time; to be set before the first entry is taken."""
     people: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _placed: list[tuple[Segment, str]] = field(default_factory=list)

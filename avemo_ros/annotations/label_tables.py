@@ -50,8 +50,8 @@ def read_table(path: Path, defaults: LabelDefaults) -> LabelFile:
             lines[number - 1] = "\n"
         elif line.strip():
             break  # from here on a # is somebody's name
-    for row in _rows(path, lines, collector.notes):
-        collector.take(row)
+    for entry in _entries(path, lines, collector.notes):
+        collector.take(entry)
     return collector.file()
 
 
@@ -69,7 +69,7 @@ def _comment(collector: LabelCollector, place: str, text: str) -> None:
         collector.name_ids(place, person, ids.split())
 
 
-def _rows(path: Path, lines: list[str], notes: list[str]) -> Iterator[LabelEntry]:
+def _entries(path: Path, lines: list[str], notes: list[str]) -> Iterator[LabelEntry]:
     head = next((line for line in lines if line.strip()), "")
     if not head:
         raise LabelError(f"{path} is empty; its header must be {','.join(NEEDED)},...")

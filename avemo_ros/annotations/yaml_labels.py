@@ -173,12 +173,12 @@ def segments_of_events(
     Raises:
         LabelError: no message holds a label; says what is wrong with those that are there.
     """
-    open_rows: dict[_Key, tuple[int, int, LabelEntry]] = {}
+    still_open: dict[_Key, tuple[int, int, LabelEntry]] = {}
     held: list[tuple[int, LabelEntry]] = []
     wrong: list[str] = []
 
     def close(key: _Key, stamp_ns: int) -> None:
-        number, start_ns, entry = open_rows.pop(key)
+        number, start_ns, entry = still_open.pop(key)
         # One that was replaced at once held never.
         if stamp_ns > start_ns:
             held.append(
@@ -194,7 +194,7 @@ def segments_of_events(
             )
         except LabelError as error:
             wrong.append(f"left out: {error}")
-            for key in _ended(text, open_rows):
+            for key in _ended(text, still_open):
                 close(key, stamp_ns)
             continue
         for entry in entries:
@@ -202,11 +202,11 @@ def segments_of_events(
                 held.append((number, entry))
                 continue
             key = (entry["person"], entry["annotator"])
-            if key in open_rows:
+            if key in still_open:
                 close(key, stamp_ns)
             if _says(entry):
-                open_rows[key] = (number, stamp_ns, entry)
-    for key in list(open_rows):
+                still_open[key] = (number, stamp_ns, entry)
+    for key in list(still_open):
         close(key, end_ns)
     return _collected(held, wrong, LabelCollector(Path(topic), LabelDefaults(bag_start_ns)))
 
