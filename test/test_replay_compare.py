@@ -198,7 +198,7 @@ def test_runs_on_other_bags_and_other_labels_are_told(before: dict[str, Any]) ->
         ("{", "is no JSON"),
         ("[]", "is no result of `avemo bag evaluate"),
         ('{"schema": "other"}', "is no result of `avemo bag evaluate"),
-        ('{"schema": "avemo-replay-1", "bags": []}', "lacks passed, thresholds"),
+        ('{"schema": "avemo-replay-1", "bags": []}', "has no passed, thresholds"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: str, complaint: str) -> None:

@@ -124,7 +124,7 @@ def test_labels_of_another_time_are_an_error_with_both_ranges() -> None:
     with pytest.raises(
         LabelError,
         match=r"one: no label lies within the recording: labels from 100\.000 to 301\.500 s, "
-        r"pictures and sound from 0\.000 to 1\.000 s, counted from the bag's first message",
+        r"images and audio from 0\.000 to 1\.000 s, counted from the bag's first message",
     ):
         match_recording(given)
 
@@ -137,7 +137,7 @@ def later(given: EvaluatedRecording, seconds: float) -> EvaluatedRecording:
 
 def test_both_ranges_count_as_labels_do() -> None:
     given = session(stream(["sad"] * 11), seg(94.7, 114.7, "sad"))
-    said = r"labels from 100\.000 to 120\.000 s, pictures and sound from 5\.300 to 6\.300 s"
+    said = r"labels from 100\.000 to 120\.000 s, images and audio from 5\.300 to 6\.300 s"
     with pytest.raises(LabelError, match=said):
         match_recording(later(given, 5.3))
 
@@ -146,7 +146,7 @@ def test_where_nothing_was_used_there_is_no_range() -> None:
     for label in (seg(-9, -8, "sad"), seg(-1, 8, "sad")):
         given = session(stream(["sad"]), label)
         nothing = replace(given, replayed=replace(given.replayed, hops=()))
-        with pytest.raises(LabelError, match="of pictures and sound nothing could be used"):
+        with pytest.raises(LabelError, match="of images and audio nothing could be used"):
             match_recording(nothing)
 
 
@@ -154,8 +154,8 @@ def test_labels_that_begin_before_the_first_picture_are_said() -> None:
     """As those do that count from the first picture and not from the bag's first message."""
     given = session(stream(["sad"] * 10), seg(-5.3, -2, "sad"), seg(-2, 0.5, "sad"))
     assert match_recording(later(given, 5.3)).notes == (
-        "one: 1 label ends before the first picture or sound",
-        "one: 1 label begins 2.0 s before the first picture or sound; what lies within counts",
+        "one: 1 label ends before the first image or audio",
+        "one: 1 label begins 2.0 s before the first image or audio; what lies within counts",
     )
     near = session(stream(["sad"] * 10), seg(-0.9, 0.5, "sad"))
     assert match_recording(later(near, 5.3)).notes == ()

@@ -162,7 +162,7 @@ def test_what_is_not_in_the_bag_cannot_be_asked_for(bag, features_bag):
         replay(bag, CONFIG, use="features")
     with pytest.raises(BagError, match="no states"):
         replay(bag, CONFIG, use="states")
-    with pytest.raises(BagError, match=r"no pictures or sound.*it holds: face tracks, spectro"):
+    with pytest.raises(BagError, match=r"no images or audio.*it holds: face tracks, spectro"):
         replay(features_bag, CONFIG, use="raw")
 
 
@@ -339,7 +339,7 @@ def test_a_process_that_is_killed_is_an_error_and_no_hang(bag):
         )
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
-        with pytest.raises(BagError, match=r"ended without a word.*-9"):
+        with pytest.raises(BagError, match=r"ended unexpectedly.*-9"):
             list(features)
     finally:
         worker.close()

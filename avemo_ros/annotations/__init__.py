@@ -1,1 +1,1 @@
-"""Ground truth of recordings: who felt what from when to when, as people have labelled it."""
+"""Labels of recordings: who felt what, from when to when, as people have annotated it."""

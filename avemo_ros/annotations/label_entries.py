@@ -185,9 +185,9 @@ def _box(entry: LabelEntry) -> Box | None:
     assert x is not None
     assert y is not None
     if not width:
-        raise entry.wrong("width", "above 0, up to 1, the width of the picture")
+        raise entry.wrong("width", "above 0, up to 1, the width of the image")
     if not height:
-        raise entry.wrong("height", "above 0, up to 1, the height of the picture")
+        raise entry.wrong("height", "above 0, up to 1, the height of the image")
     return Box(x, y, width, height)
 
 

@@ -73,8 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="FILE",
-        help="labels (.csv, .yaml, .eaf, .txt), or a folder of them; of several bags each gets "
-        "the files whose name begins with its own; default: what lies beside each bag",
+        help="label files (.csv, .yaml, .eaf, .txt), or a folder of them; with several bags, a "
+        "file applies to the bag whose name it starts with; default: files next to each bag",
     )
     add_topic_options(parser)
     out = parser.add_argument_group("results")
@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument(
         "--thumbnails",
         action="store_true",
-        help="pictures from the bags in the page; without this it holds none",
+        help="add small images from the bags to the page",
     )
     out.add_argument(
         "--junit", type=Path, metavar="OUT.xml", help="write what passed and what failed"
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_force(out)
     how = parser.add_argument_group("how")
     how.add_argument(
-        "--config", type=Path, metavar="YAML", help="parameter file, as the nodes take it"
+        "--config", type=Path, metavar="YAML", help="parameter file, as for the nodes"
     )
     how.add_argument(
         "--set",
@@ -129,28 +129,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--use",
         choices=USES,
         default="auto",
-        help="pictures and sound, recorded features, or recorded states (default: the first of "
-        "these that the bag holds)",
+        help="images and audio, recorded features, or recorded states (default: the first of "
+        "these that the bag contains)",
     )
     how.add_argument(
-        "--rounds", type=int, default=1000, metavar="N", help="of the bootstrap (1000)"
+        "--rounds", type=int, default=1000, metavar="N", help="rounds of the bootstrap (1000)"
     )
     how.add_argument(
         "--workers",
         type=int,
         default=0,
         metavar="N",
-        help="processes in all, at most one a core (default: one a core)",
+        help="processes in total, at most one per core (default: one per core)",
     )
     how.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="keep the replays there and take them from there; default: beside OUT until the "
-        "run is complete",
+        help="keep finished replays in this folder and reuse them; default: a folder next to "
+        "OUT until the run is complete",
     )
     how.add_argument(
-        "--resume", action="store_true", help="go on with an interrupted run of this command"
+        "--resume", action="store_true", help="continue an interrupted run of this command"
     )
     how.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
@@ -209,7 +209,7 @@ def run(args: argparse.Namespace) -> int:
         raise
     pictured = _write(args, evaluation)
     if args.thumbnails and not pictured:
-        print("avemo: no thumbnails: no bag holds pictures to show", file=sys.stderr)
+        print("avemo: no thumbnails: no bag contains images", file=sys.stderr)
     if args.cache is None:
         shutil.rmtree(_own_cache(args.json), ignore_errors=True)
     for bag in evaluation.result["failed"]:

@@ -121,7 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--corruptions",
         action="store_true",
-        help="also with a modality missing, noise, blur, occlusion, lost pictures, late sound",
+        help="also with a modality missing, noise, blur, occlusion, lost images, late audio",
     )
     how.add_argument(
         "--rounds", type=int, default=ROUNDS, metavar="N", help=f"of the bootstrap ({ROUNDS})"
@@ -132,14 +132,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="HZ",
-        help="pictures of a clip looked at a second; default: all",
+        help="images per second of a clip that are used; default: all",
     )
     how.add_argument(
         "--channel",
         type=int,
         default=-1,
         metavar="N",
-        help="channel of the sound that is heard, from 0; default: the mix of all",
+        help="audio channel to use, from 0; default: the mix of all",
     )
     how.add_argument(
         "--window",
@@ -164,7 +164,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--json", type=Path, metavar="OUT", help="write all metrics")
     add_report(out, "write a page with plots")
     out.add_argument(
-        "--predictions", type=Path, metavar="OUT.csv", help="write what was said of each item"
+        "--predictions", type=Path, metavar="OUT.csv", help="write the prediction for each item"
     )
     out.add_argument(
         "--from-predictions",

@@ -164,7 +164,7 @@ def _labels(job: BagJob) -> tuple[list[LabelFile], int]:
     if not found:
         name = bag_name(job.path)
         where = (
-            f"none given, no {name}.labels.csv beside it"
+            f"none given, and no {name}.labels.csv next to it"
             if job.beside
             else f"none of those given is named after it ({name}.labels.csv)"
         )

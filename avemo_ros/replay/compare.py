@@ -146,7 +146,7 @@ def read_result(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is no result of `avemo bag evaluate --json` ({SCHEMA})")
     lacking = [name for name in _NEEDED if name not in content]
     if lacking:
-        raise DataError(f"{path} lacks {', '.join(lacking)}; evaluate again")
+        raise DataError(f"{path} has no {', '.join(lacking)}; evaluate again")
     if content["overall"] is None:
         raise DataError(f"{path} holds no metrics to compare: no bag could be evaluated")
     return content

@@ -109,7 +109,7 @@ class FeatureWorker:
             except (EOFError, ConnectionError) as error:
                 self._process.join(_PATIENCE_S)
                 raise BagError(
-                    "the process that looks at pictures and sound ended without a word (exit "
+                    "the process that reads images and audio ended unexpectedly (exit "
                     f"status {self._process.exitcode}); is there enough memory?  From a "
                     "script, call within `if __name__ == '__main__':`, or use 1 process"
                 ) from error
@@ -133,7 +133,7 @@ class FeatureWorker:
 
 def _error_of(failed: _Failed) -> Exception:
     if not failed.expected:
-        return RuntimeError(f"the process that looks at pictures failed:\n{failed.text}")
+        return RuntimeError(f"the process that reads images failed:\n{failed.text}")
     return BagError(failed.text)
 
 

@@ -258,11 +258,11 @@ def outside(
 
 
 def _inputs(recording: EvaluatedRecording) -> str:
-    return "estimates" if recording.replayed.source == "states" else "pictures and sound"
+    return "estimates" if recording.replayed.source == "states" else "images and audio"
 
 
 def _first(recording: EvaluatedRecording) -> str:
-    return "estimate" if recording.replayed.source == "states" else "picture or sound"
+    return "estimate" if recording.replayed.source == "states" else "image or audio"
 
 
 def _across(recording: EvaluatedRecording, found: Sequence[Segment]) -> list[str]:

@@ -191,10 +191,10 @@ def _choose(recording: Recording, use: str) -> frozenset[Kind]:
         return frozenset({Kind.STATES})
     found = ", ".join(sorted(kind.value for kind in there))
     wanted = {
-        "raw": "pictures or sound",
+        "raw": "images or audio",
         "features": "face tracks or spectrograms",
         "states": "states",
-        "auto": "pictures, sound, face tracks, spectrograms or states",
+        "auto": "images, audio, face tracks, spectrograms or states",
     }[use]
     raise BagError(
         f"bag '{recording.path}' holds no {wanted} that can be used; it holds: {found}"
