@@ -260,7 +260,9 @@ class SettingGroups(Settings):
         Raises:
             ConfigError: a name is unknown or a value is not allowed.
         """
-        kinds: dict[str, Any] = {name: item.annotation for name, item in _fields(cls)}
+        kinds: dict[str, Any] = {
+            name: item.annotation for name, item in cls.model_fields.items()
+        }
         places = {
             setting.name: (group, setting.name.removeprefix(f"{kind.group}."))
             for group, kind in kinds.items()
@@ -337,10 +339,6 @@ def _named(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {str(name): _named(value) for name, value in content.items()}
     return [_named(value) for value in content] if isinstance(content, list) else content
-
-
-def _fields(kind: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
-    return kind.model_fields.items()
 
 
 def _may_be_nothing(item: FieldInfo | None) -> bool:
