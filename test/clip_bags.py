@@ -12,7 +12,7 @@ from made_clips import SAMPLE, sample_items
 from avemo_ros.annotations.label_tables import labels_text
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, Extent, Form
+from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, ClipFormat, Extent
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import to_ns
 from avemo_ros.source.due import by_due_time
@@ -28,7 +28,7 @@ TRUTH = (
 
 def clip_bag(path: Path, clip: Clip, **form: Any) -> Extent:
     """The bag of a clip; `form` as for `Form`."""
-    with ClipBag(path, Form(**form)) as bag:
+    with ClipBag(path, ClipFormat(**form)) as bag:
         return bag.fill(clip)
 
 
@@ -60,10 +60,10 @@ def cut_bag(path: Path, pieces: Iterable[Piece], every: int = 1) -> Path:
             for due_ns, item in by_due_time(sample_items(piece.start_s, piece.end_s)):
                 moved = replace(item, stamp_ns=item.stamp_ns + stamps_ns)
                 if isinstance(moved, AudioBlock):
-                    bag.write_sound(moved, due_ns + logs_ns)
+                    bag.write_audio(moved, due_ns + logs_ns)
                     continue
                 if pictures % every == 0:
-                    bag.write_picture(moved, due_ns + logs_ns)
+                    bag.write_image(moved, due_ns + logs_ns)
                 pictures += 1
     return path
 

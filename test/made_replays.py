@@ -10,8 +10,8 @@ from pathlib import Path
 from made_clips import sample_items
 
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig
@@ -55,9 +55,9 @@ def write_bag(
         for piece in pieces:
             at = None if log_ns is None else log_ns(piece)
             if isinstance(piece, AudioBlock):
-                bag.write_sound(piece, at)
+                bag.write_audio(piece, at)
             else:
-                bag.write_picture(piece, at)
+                bag.write_image(piece, at)
     return path
 
 
@@ -73,7 +73,7 @@ def write_features(path: Path, bag: Path, config: PipelineConfig) -> Path:
 
 
 def features_of(
-    recording: Recording, kinds: frozenset[Kind], config: PipelineConfig
+    recording: Recording, kinds: frozenset[TopicKind], config: PipelineConfig
 ) -> Iterator[tuple[int, FrameTracks | SpectrogramChunk]]:
     """Times of recording [ns] and what the engine's first stages make of a recording."""
     findings = Findings()

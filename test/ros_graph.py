@@ -30,7 +30,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.content import stamp_ns as to_ns
+from avemo_ros.bag.message_content import stamp_ns as to_ns
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import ConfigError, SourceError
 from avemo_ros.labels import EMOTIONS

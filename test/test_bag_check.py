@@ -20,11 +20,11 @@ from tiny_bags import MS, START
 
 from avemo_ros.audio.chunk import BINS, AudioBlock, SpectrogramChunk
 from avemo_ros.bag.check import check
-from avemo_ros.bag.checked import BagCheck
+from avemo_ros.bag.check_report import BagCheck
 from avemo_ros.bag.mcap_file import MAGIC
 from avemo_ros.bag.messages import differs_in
-from avemo_ros.bag.offset import MouthAndSound, by_stamps
-from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.timing_statistics import MouthAndSound, by_stamps
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.cli.main import main
 from avemo_ros.clock import to_ns
@@ -48,7 +48,7 @@ def test_a_good_bag_has_no_findings(tmp_path: Path, storage: str) -> None:
     by_topic = {one.topic: one for one in found.topics}
     assert by_topic["/audio_info"].use == "audio info"
     assert {one.definition for one in found.topics} == {"bag"}
-    pictures, sound = by_topic["/image_raw"].rhythm, by_topic["/audio"].rhythm
+    pictures, sound = by_topic["/image_raw"].timing, by_topic["/audio"].timing
     assert pictures.rate_hz == pytest.approx(25.0)
     assert sound.rate_hz == pytest.approx(50.0)
     assert pictures.longest_gap_s == pytest.approx(0.04)
@@ -203,7 +203,7 @@ def test_unreadable_messages_are_counted_by_topic(tmp_path: Path) -> None:
     text = "\n".join(found.findings)
     assert "/image_raw: 12 picture(s) cannot be used: picture encoding is 'nonsense'" in text
     assert "/audio: 1 message(s) left out" in text
-    assert {one.topic: one.rhythm.count for one in found.topics}["/audio"] == 50
+    assert {one.topic: one.timing.count for one in found.topics}["/audio"] == 50
 
 
 def test_topics_that_cannot_be_told_apart_are_a_finding_and_the_rest_is_looked_at(
@@ -345,9 +345,9 @@ def talking(path: Path, sound_later_s: float) -> Path:
             for number, piece in enumerate(pieces):
                 if isinstance(piece, AudioBlock):
                     stamp_ns = piece.stamp_ns + to_ns(sound_later_s)
-                    bag.write_sound(replace(piece, stamp_ns=stamp_ns))
+                    bag.write_audio(replace(piece, stamp_ns=stamp_ns))
                 elif number % 2:
-                    bag.write_picture(piece)
+                    bag.write_image(piece)
     return path
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from avemo_ros.audio.chunk import BINS
-from avemo_ros.bag import content
+from avemo_ros.bag import message_content
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.limits import MAX_COLUMNS, MAX_CROP_SIDE, MAX_FACES
 
@@ -88,26 +88,28 @@ def with_one(values: np.ndarray, bad: float) -> np.ndarray:
 
 
 def test_what_is_as_defined_is_taken() -> None:
-    (seen,) = content.tracks(tracks(face())).faces
+    (seen,) = message_content.tracks(tracks(face())).faces
     assert seen.pose is not None
     assert seen.landmarks is not None
     assert seen.landmarks.shape == (468, 3)
-    assert content.chunk(chunk()).power_db.shape == (10, BINS)
-    assert content.chunk(chunk(0)).power_db.shape == (0, BINS)
-    assert content.estimate(state()).probabilities[0] == 0.7
+    assert message_content.chunk(chunk()).power_db.shape == (10, BINS)
+    assert message_content.chunk(chunk(0)).power_db.shape == (0, BINS)
+    assert message_content.estimate(state()).probabilities[0] == 0.7
     # What rounding makes of 1 is no lie.
-    assert content.estimate(state(confidence=float(np.nextafter(np.float32(1), 2))))
+    assert message_content.estimate(state(confidence=float(np.nextafter(np.float32(1), 2))))
 
 
 def test_what_may_be_unknown_may_be_nan() -> None:
     unknown = dict.fromkeys(("yaw", "pitch", "roll", "mouth_opening"), math.nan)
-    (seen,) = content.tracks(tracks(face(landmarks=np.zeros(0, np.float32), **unknown))).faces
+    (seen,) = message_content.tracks(
+        tracks(face(landmarks=np.zeros(0, np.float32), **unknown))
+    ).faces
     assert seen.pose is None
     assert seen.landmarks is None
     assert math.isnan(seen.mouth_opening)
-    assert content.estimate(state(valence=math.nan, arousal=math.nan)).valence == 0.0
+    assert message_content.estimate(state(valence=math.nan, arousal=math.nan)).valence == 0.0
     empty = state(box_valid=False, box=box(x=math.nan), probabilities=[], confidence=0.0)
-    assert content.estimate(empty).box is None
+    assert message_content.estimate(empty).box is None
 
 
 NUMBERS = (
@@ -134,7 +136,7 @@ def test_a_face_with_one_bad_number_is_refused_by_name(name: str, bad: float) ->
     else:
         wrong = face(**{name: bad})
     with pytest.raises(ValueError, match=f"{name} is .*; allowed: "):
-        content.tracks(tracks(face(face_id="f0"), wrong))
+        message_content.tracks(tracks(face(face_id="f0"), wrong))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_faces_out_of_their_range_or_of_absurd_size_are_refused(
     message: Any, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        content.tracks(message)
+        message_content.tracks(message)
 
 
 @pytest.mark.parametrize("bad", [*BAD, 1e30, -1e30])
@@ -170,7 +172,7 @@ def test_faces_out_of_their_range_or_of_absurd_size_are_refused(
 def test_a_chunk_with_one_bad_number_is_refused_by_name(name: str, bad: float) -> None:
     wrong = chunk(**{name: with_one(getattr(chunk(), name), bad)})
     with pytest.raises(ValueError, match=f"{name} is .*; allowed: "):
-        content.chunk(wrong)
+        message_content.chunk(wrong)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_chunks_out_of_their_range_or_of_absurd_size_are_refused(
     message: Any, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        content.chunk(message)
+        message_content.chunk(message)
 
 
 @pytest.mark.parametrize("bad", [*BAD, 1.5, -0.5])
@@ -196,24 +198,24 @@ def test_chunks_out_of_their_range_or_of_absurd_size_are_refused(
 def test_a_state_with_one_bad_number_is_refused_by_name(name: str, bad: float) -> None:
     value = [bad, *[0.05] * 6] if name == "probabilities" else bad
     with pytest.raises(ValueError, match=f"{name} is .*; allowed: 0 to 1"):
-        content.estimates(SimpleNamespace(states=[state(), state(**{name: value})]))
+        message_content.estimates(SimpleNamespace(states=[state(), state(**{name: value})]))
 
 
 @pytest.mark.parametrize("name", ["valence", "arousal"])
 @pytest.mark.parametrize("bad", [*BAD, 1.5])
 def test_valence_and_arousal_are_looked_at_where_they_count(name: str, bad: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is "):
-        content.estimate(state(valence_arousal_valid=True, **{name: bad}))
+        message_content.estimate(state(valence_arousal_valid=True, **{name: bad}))
 
 
 def test_probabilities_go_with_their_labels_one_for_one() -> None:
     for labels in ([], list(EMOTIONS[:3]), [*EMOTIONS, "more"]):
         with pytest.raises(ValueError, match=f"7 probabilities for {len(labels)} labels"):
-            content.estimate(state(labels=labels))
-    few = content.estimate(state(labels=["sad", "happy"], probabilities=[0.4, 0.6]))
+            message_content.estimate(state(labels=labels))
+    few = message_content.estimate(state(labels=["sad", "happy"], probabilities=[0.4, 0.6]))
     assert dict(zip(EMOTIONS, few.probabilities, strict=True))["happy"] == 0.6
 
 
 def test_latencies_that_are_no_times_are_left_out() -> None:
     told = [state(latency=value) for value in (0.0, 0.2, *BAD)]
-    assert content.latencies_s(SimpleNamespace(states=told)) == (0.2,)
+    assert message_content.latencies_s(SimpleNamespace(states=told)) == (0.2,)

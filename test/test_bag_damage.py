@@ -13,11 +13,11 @@ import yaml
 from mcap.writer import CompressionType
 from tiny_bags import MS, START
 
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.errors import BagError
 
-SOUND = frozenset({Kind.SOUND})
+SOUND = frozenset({TopicKind.AUDIO})
 
 
 def read(path: Path) -> tuple[list[int], list[str], bool]:

@@ -11,9 +11,8 @@ import pytest
 from avemo_ros.annotations.label_files import find_labels, read_labels
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, Extent
-from avemo_ros.bag.item import BagPicture
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.reader import BagImage, Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.cli.main import ERROR, INTERRUPTED, main
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
@@ -49,7 +48,7 @@ def test_a_bag_holds_what_a_camera_and_a_microphone_would_have_published(
         given = [item for item in media if item.stamp_ns < NS_PER_S]
     with Recording(path) as recording:
         found = list(recording.items(recording.kinds))
-    pictures = [(log, item) for log, item in found if isinstance(item, BagPicture)]
+    pictures = [(log, item) for log, item in found if isinstance(item, BagImage)]
     sound = [(log, item) for log, item in found if isinstance(item, AudioBlock)]
     assert len(pictures) + len(sound) == len(given)
     assert [log for log, _ in found] == sorted(log for log, _ in found)
@@ -155,9 +154,9 @@ def test_force_makes_bags_anew_and_the_same(tmp_path: Path) -> None:
 def test_features_take_the_place_of_pictures_and_sound(tmp_path: Path) -> None:
     path = clip_bags.sample_bag(tmp_path / "bag", 1.0, 2.1, features=PipelineConfig())
     with Recording(path) as recording:
-        assert recording.kinds == {Kind.TRACKS, Kind.SPECTROGRAM}
-        tracks = [item for _, item in recording.items(frozenset({Kind.TRACKS}))]
-        chunks = [item for _, item in recording.items(frozenset({Kind.SPECTROGRAM}))]
+        assert recording.kinds == {TopicKind.TRACKS, TopicKind.SPECTROGRAM}
+        tracks = [item for _, item in recording.items(frozenset({TopicKind.TRACKS}))]
+        chunks = [item for _, item in recording.items(frozenset({TopicKind.SPECTROGRAM}))]
     assert len(tracks) == 30
     assert sum(len(one.faces) for one in tracks) >= 28
     assert 0.8 < sum(len(chunk.speech) for chunk in chunks) / 100 <= 1.0
@@ -166,7 +165,7 @@ def test_features_take_the_place_of_pictures_and_sound(tmp_path: Path) -> None:
 def test_pictures_are_fitted_into_a_size_with_black_borders(tmp_path: Path) -> None:
     path = clip_bags.sample_bag(tmp_path / "bag", 0.1, size=(320, 320))
     with Recording(path) as recording:
-        picture = next(item.image for _, item in recording.items(frozenset({Kind.PICTURES})))
+        picture = next(item.image for _, item in recording.items(frozenset({TopicKind.IMAGES})))
     assert picture.shape == (320, 320, 3)
     assert not picture[:40].any()
     assert not picture[280:].any()

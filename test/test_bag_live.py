@@ -14,9 +14,8 @@ import tiny_bags as made
 from staged import heard_blocks
 from tiny_bags import MS, START
 
-from avemo_ros.bag import content
-from avemo_ros.bag.item import BagPicture, StatesRecord
-from avemo_ros.bag.recording import Recording
+from avemo_ros.bag import message_content
+from avemo_ros.bag.reader import BagImage, Recording, StatesRecord
 
 pytestmark = pytest.mark.ros
 
@@ -83,15 +82,15 @@ def coloured(encoding: str, big: int = 0) -> made.Row:
 def test_pictures(tmp_path: Path, row: made.Row) -> None:
     (item,) = recorded(tmp_path, row)
     message = live(row)
-    assert isinstance(item, BagPicture)
-    assert item.stamp_ns == content.stamp_ns(message.header.stamp)
-    check_same(item.image, content.picture(message))
+    assert isinstance(item, BagImage)
+    assert item.stamp_ns == message_content.stamp_ns(message.header.stamp)
+    check_same(item.image, message_content.picture(message))
 
 
 def test_face_tracks(tmp_path: Path) -> None:
     row = made.tracks(START + 7)
     (item,) = recorded(tmp_path, row)
-    check_same(item, content.tracks(live(row)))
+    check_same(item, message_content.tracks(live(row)))
 
 
 def test_faces_without_a_mesh(tmp_path: Path) -> None:
@@ -101,20 +100,20 @@ def test_faces_without_a_mesh(tmp_path: Path) -> None:
     face.yaw = face.pitch = face.roll = np.nan
     (item,) = recorded(tmp_path, row)
     assert (item.faces[0].landmarks, item.faces[0].pose) == (None, None)
-    check_same(item, content.tracks(live(row)))
+    check_same(item, message_content.tracks(live(row)))
 
 
 def test_spectrograms(tmp_path: Path) -> None:
     row = made.chunk(START + 3, gap=True)
     (item,) = recorded(tmp_path, row)
-    check_same(item, content.chunk(live(row)))
+    check_same(item, message_content.chunk(live(row)))
 
 
 def test_states(tmp_path: Path) -> None:
     row = made.states(START + 3)
     (item,) = recorded(tmp_path, row)
     assert isinstance(item, StatesRecord)
-    expected = tuple(content.estimate(state) for state in live(row).states)
+    expected = tuple(message_content.estimate(state) for state in live(row).states)
     check_same(item.estimates, expected)
 
 

@@ -12,10 +12,9 @@ from mcap.writer import CompressionType
 from tiny_bags import MS, START
 
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech
-from avemo_ros.bag.item import BagPicture, LabelRecord, StatesRecord
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.sound import SoundFormat
-from avemo_ros.bag.topics import Kind, Topics
+from avemo_ros.bag.message_content import AudioFormat
+from avemo_ros.bag.reader import BagImage, LabelRecord, Recording, StatesRecord
+from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.bag_file import bag_pieces
 from avemo_ros.errors import BagError, ImageError
@@ -24,7 +23,7 @@ from avemo_ros.replay.runner import replay
 from avemo_ros.state.estimate import Status
 from avemo_ros.vision.face import Box
 
-RAW = frozenset({Kind.PICTURES, Kind.SOUND})
+RAW = frozenset({TopicKind.IMAGES, TopicKind.AUDIO})
 S = 10**9
 
 
@@ -37,8 +36,8 @@ def items(path: Path, topics: Topics | None = None) -> list[tuple[int, Any]]:
     return found
 
 
-def pictures_of(found: list[tuple[int, Any]]) -> list[BagPicture]:
-    return [item for _, item in found if isinstance(item, BagPicture)]
+def pictures_of(found: list[tuple[int, Any]]) -> list[BagImage]:
+    return [item for _, item in found if isinstance(item, BagImage)]
 
 
 def blocks_of(found: list[tuple[int, Any]]) -> list[AudioBlock]:
@@ -100,10 +99,10 @@ def test_messages_come_by_time_whatever_the_order_in_the_file(
 def test_it_can_be_gone_through_twice_and_by_kinds(tmp_path: Path) -> None:
     with Recording(made.write(tmp_path / "bag", made.session())) as recording:
         assert recording.kinds == RAW
-        assert recording.topic_of == {Kind.PICTURES: "/image_raw", Kind.SOUND: "/audio"}
+        assert recording.topic_of == {TopicKind.IMAGES: "/image_raw", TopicKind.AUDIO: "/audio"}
         assert (recording.start_ns, recording.end_ns) == (START, START + 1000 * MS)
-        assert len(list(recording.items(frozenset({Kind.SOUND})))) == 50
-        assert len(list(recording.items(frozenset({Kind.PICTURES})))) == 25
+        assert len(list(recording.items(frozenset({TopicKind.AUDIO})))) == 50
+        assert len(list(recording.items(frozenset({TopicKind.IMAGES})))) == 25
         check_session(list(recording.items(RAW)))
         check_session(list(recording.items(RAW)))
 
@@ -148,7 +147,7 @@ def test_a_distribution_goes_by_its_own_labels(tmp_path: Path) -> None:
 def test_a_distribution_over_other_classes_is_left_out_and_said(tmp_path: Path) -> None:
     path = made.write(tmp_path / "bag", [made.states(START, labels=["happy", "contempt"])])
     with Recording(path) as recording:
-        ((_, states),) = recording.items(frozenset({Kind.STATES}))
+        ((_, states),) = recording.items(frozenset({TopicKind.STATES}))
         assert isinstance(states, StatesRecord)
         assert (states.estimates[0].label, states.estimates[0].probabilities) == ("happy", ())
         (problem,) = recording.problems
@@ -209,16 +208,16 @@ def test_sound_without_any_format_is_left_out_unless_it_is_given(tmp_path: Path)
     rows = [made.picture(0, START), made.sound(0, START + 20 * MS)]
     path = made.write(tmp_path / "bag", rows)
     with Recording(path) as recording:
-        assert recording.kinds == {Kind.PICTURES}
+        assert recording.kinds == {TopicKind.IMAGES}
         assert "no audio_info was recorded" in recording.problems[0]
-    topics = Topics(sound_format=SoundFormat(16_000, 1, "S16LE"))
+    topics = Topics(sound_format=AudioFormat(16_000, 1, "S16LE"))
     assert len(blocks_of(items(path, topics))) == 1
 
 
 def test_compressed_sound_is_left_out_and_said(tmp_path: Path) -> None:
     rows = [made.info(START, coding="mp3"), made.sound(0, START), made.picture(0, START)]
     with Recording(made.write(tmp_path / "bag", rows)) as recording:
-        assert recording.kinds == {Kind.PICTURES}
+        assert recording.kinds == {TopicKind.IMAGES}
         assert "'mp3' is compressed" in recording.problems[0]
 
 
@@ -338,7 +337,7 @@ def test_stamped_sound_is_preferred_to_the_same_without(tmp_path: Path) -> None:
         made.sound(0, START + 2, topic="/audio_stamped"),
     ]
     with Recording(made.write(tmp_path / "bag", rows)) as recording:
-        assert recording.topic_of[Kind.SOUND] == "/audio_stamped"
+        assert recording.topic_of[TopicKind.AUDIO] == "/audio_stamped"
 
 
 @pytest.mark.parametrize(
@@ -360,7 +359,7 @@ def test_a_wrong_topic_is_refused_with_the_choices(
 def test_a_topic_can_be_left_out(tmp_path: Path) -> None:
     path = made.write(tmp_path / "bag", made.session(0.1))
     with Recording(path, Topics(audio="-")) as recording:
-        assert recording.kinds == {Kind.PICTURES}
+        assert recording.kinds == {TopicKind.IMAGES}
 
 
 def test_a_bag_with_other_topics_only_is_refused_with_their_names(tmp_path: Path) -> None:
@@ -377,7 +376,7 @@ def test_a_picture_is_decoded_only_when_it_is_looked_at(tmp_path: Path) -> None:
     row.message.encoding = "nonsense"
     with Recording(made.write(tmp_path / "bag", [row])) as recording:
         ((_, picture),) = recording.items(RAW)
-        assert isinstance(picture, BagPicture)
+        assert isinstance(picture, BagImage)
         assert picture.stamp_ns == START
         with pytest.raises(ImageError, match="nonsense"):
             _ = picture.image

@@ -19,9 +19,9 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
-from avemo_ros.bag.part import COMPRESSIONS, STORAGES
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import BagError, ConfigError
@@ -83,11 +83,11 @@ def hop(number: int) -> Hop:
 
 def fill(bag: BagWriter, count: int = 30) -> None:
     for number in range(count):
-        bag.write_picture(picture(number))
-        bag.write_sound(block(number))
+        bag.write_image(picture(number))
+        bag.write_audio(block(number))
 
 
-def read(path: Path, kind: Kind) -> list[Any]:
+def read(path: Path, kind: TopicKind) -> list[Any]:
     with Recording(path) as recording:
         return [item for _, item in recording.items(frozenset({kind}))]
 
@@ -100,30 +100,30 @@ def test_everything_comes_back_as_it_was_written(
     path = tmp_path / "bag"
     with BagWriter(path, storage, compression) as bag:
         for number in range(3):
-            bag.write_picture(picture(number))
-            bag.write_sound(block(number))
+            bag.write_image(picture(number))
+            bag.write_audio(block(number))
             bag.write_tracks(tracks(number))
             bag.write_chunk(chunk(number))
             bag.write_states(hop(number))
-    for number, item in enumerate(read(path, Kind.PICTURES)):
+    for number, item in enumerate(read(path, TopicKind.IMAGES)):
         assert item.stamp_ns == picture(number).stamp_ns
         assert np.array_equal(item.image, picture(number).image)
-    for number, item in enumerate(read(path, Kind.SOUND)):
+    for number, item in enumerate(read(path, TopicKind.AUDIO)):
         assert (item.stamp_ns, item.rate) == (block(number).stamp_ns, RATE)
         assert np.abs(item.samples - block(number).samples).max() <= 1 / 32768
-    for number, item in enumerate(read(path, Kind.TRACKS)):
+    for number, item in enumerate(read(path, TopicKind.TRACKS)):
         wanted = tracks(number)
         assert (item.stamp_ns, item.width, item.height) == (wanted.stamp_ns, 640, 480)
         (face,), (sent,) = item.faces, wanted.faces
         assert (face.face_id, face.box, face.pose) == (sent.face_id, sent.box, sent.pose)
         assert np.array_equal(face.crop, sent.crop)
         assert np.array_equal(face.landmarks, sent.landmarks)
-    for number, item in enumerate(read(path, Kind.SPECTROGRAM)):
+    for number, item in enumerate(read(path, TopicKind.SPECTROGRAM)):
         wanted_chunk = chunk(number)
         assert (item.stamp_ns, item.gap) == (wanted_chunk.stamp_ns, wanted_chunk.gap)
         assert np.array_equal(item.power_db, wanted_chunk.power_db)
         assert np.array_equal(item.speech, wanted_chunk.speech)
-    for number, item in enumerate(read(path, Kind.STATES)):
+    for number, item in enumerate(read(path, TopicKind.STATES)):
         assert item.stamp_ns == hop(number).stamp_ns
         assert item.estimates == hop(number).estimates
 
@@ -164,16 +164,16 @@ def test_a_bag_in_several_files_is_one_bag(tmp_path: Path) -> None:
     with AnyReader([path]) as reader:
         assert reader.message_count == len(list(reader.messages())) == about["message_count"]
         assert reader.start_time == START
-    assert len(read(path, Kind.PICTURES)) == len(read(path, Kind.SOUND)) == 30
+    assert len(read(path, TopicKind.IMAGES)) == len(read(path, TopicKind.AUDIO)) == 30
 
 
 def test_compressed_pictures_lie_on_the_topic_of_compressed_pictures(tmp_path: Path) -> None:
     path = tmp_path / "bag"
     with BagWriter(path, jpeg_quality=95) as bag:
-        bag.write_picture(picture(1))
+        bag.write_image(picture(1))
     with Recording(path) as recording:
-        assert recording.topic_of == {Kind.PICTURES: "/image_raw/compressed"}
-    (item,) = read(path, Kind.PICTURES)
+        assert recording.topic_of == {TopicKind.IMAGES: "/image_raw/compressed"}
+    (item,) = read(path, TopicKind.IMAGES)
     assert np.abs(item.image.astype(int) - picture(1).image).mean() < 5
 
 
@@ -193,11 +193,11 @@ def test_a_bag_that_is_there_is_only_replaced_when_told_to(tmp_path: Path) -> No
     with pytest.raises(BagError, match=r"bag is there already.*remove it first"):
         BagWriter(path)
     with BagWriter(path, "sqlite3", force=True) as bag:
-        assert len(read(path, Kind.PICTURES)) == 2, (
+        assert len(read(path, TopicKind.IMAGES)) == 2, (
             "the old one stays until the new one is whole"
         )
         fill(bag, 3)
-    assert len(read(path, Kind.PICTURES)) == 3
+    assert len(read(path, TopicKind.IMAGES)) == 3
     assert not (tmp_path / "bag.partial").exists()
 
 
@@ -219,7 +219,7 @@ def test_an_interrupted_bag_keeps_what_it_has_under_another_name(
         fill(bag, 4)
         raise KeyboardInterrupt
     assert not path.exists()
-    assert len(read(tmp_path / "bag.partial", Kind.PICTURES)) == 4
+    assert len(read(tmp_path / "bag.partial", TopicKind.IMAGES)) == 4
     with pytest.raises(BagError, match="left by an interrupted run"):
         BagWriter(path)
 
@@ -257,7 +257,7 @@ def test_what_another_run_is_writing_is_told_apart_from_what_one_has_left(
     if force:
         with BagWriter(path, force=True) as bag:
             fill(bag, 1)
-        assert len(read(path, Kind.PICTURES)) == 1
+        assert len(read(path, TopicKind.IMAGES)) == 1
     else:
         with pytest.raises(BagError, match="left by an interrupted run"):
             BagWriter(path)
@@ -306,7 +306,7 @@ def test_a_killed_process_loses_the_last_second_at_most(tmp_path: Path, storage:
     killed = subprocess.run(words, check=False, timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert not path.exists()
-    left = read(tmp_path / "bag.partial", Kind.PICTURES)
+    left = read(tmp_path / "bag.partial", TopicKind.IMAGES)
     assert 19 <= len(left) <= 30
     assert np.array_equal(left[-1].image, picture(len(left) - 1).image)
 

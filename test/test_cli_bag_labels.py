@@ -6,7 +6,7 @@ import pytest
 from made_evaluations import states_bag
 
 from avemo_ros.annotations.label_files import read_labels
-from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.reader import Recording
 from avemo_ros.cli.main import main
 
 HEAD = "person,start,end,label\n"

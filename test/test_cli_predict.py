@@ -14,9 +14,8 @@ import pytest
 from clip_bags import sample_bag
 from made_clips import SAMPLE, cut
 
-from avemo_ros.bag.item import BagPicture
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.reader import BagImage, Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.cli.main import main
 from avemo_ros.config import PipelineConfig
 from avemo_ros.labels import EMOTIONS
@@ -88,8 +87,8 @@ def test_a_plain_video_shows_the_time_and_no_claim(run: Run, tmp_path: Path) -> 
     bag, video = sample_bag(tmp_path / "bag", 2.2, start_s=2.0), tmp_path / "o.mp4"
     assert run("predict", bag, "--video", video, "--plain", "--json", tmp_path / "o")[0] == 0
     with Recording(bag) as recording, av.open(str(video)) as made:
-        items = (item for _, item in recording.items(frozenset({Kind.PICTURES})))
-        before = [item.image for item in items if isinstance(item, BagPicture)]
+        items = (item for _, item in recording.items(frozenset({TopicKind.IMAGES})))
+        before = [item.image for item in items if isinstance(item, BagImage)]
         after = [frame.to_ndarray(format="bgr24") for frame in made.decode(video=0)]
     assert len(after) == len(before)
     changed = np.abs(after[-1].astype(int) - before[-1]).mean(axis=2)

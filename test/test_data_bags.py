@@ -11,7 +11,7 @@ import pytest
 import tiny_bags as made
 from tiny_bags import MS, START
 
-from avemo_ros.bag.from_clips import Clip, ClipBag, Form
+from avemo_ros.bag.from_clips import Clip, ClipBag, ClipFormat
 from avemo_ros.cli.main import main
 from avemo_ros.config import PipelineConfig, VisionConfig
 from avemo_ros.data.bags import OTHERS
@@ -219,7 +219,7 @@ def test_a_clip_its_raw_bag_and_its_feature_bag_give_the_same(
     (tmp_path / "clips.csv").write_text(
         f"file,label,subject,start_s,end_s\n{sample},happy,anna,5,7\n"
     )
-    forms = {"raw": Form(), "features": Form(features=PipelineConfig())}
+    forms = {"raw": ClipFormat(), "features": ClipFormat(features=PipelineConfig())}
     for name, form in forms.items():
         (tmp_path / name).mkdir()
         with ClipBag(tmp_path / name / "a", form) as bag:

@@ -17,8 +17,8 @@ import av
 import pytest
 from made_clips import SAMPLE, cut
 
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.topics import TopicKind
 
 pytestmark = pytest.mark.timeout(400)
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,8 +111,8 @@ def test_a_clip_gives_states_a_video_with_sound_and_a_page(
     demos.append(demo)
     assert demo.end() == 0, demo.said
     with Recording(bag) as recording:
-        assert recording.kinds == {Kind.PICTURES, Kind.SOUND, Kind.STATES}
-        pictures = sum(1 for _ in recording.items(frozenset({Kind.PICTURES})))
+        assert recording.kinds == {TopicKind.IMAGES, TopicKind.AUDIO, TopicKind.STATES}
+        pictures = sum(1 for _ in recording.items(frozenset({TopicKind.IMAGES})))
     # 45 were played, and the player waits for the recorder; how many a busy machine loses on
     # the way is not for this test to say.
     assert pictures > 3

@@ -21,8 +21,8 @@ from staged import Staged
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.folder import Bag
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.cli.main import main
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig
@@ -129,7 +129,7 @@ def test_predict(bag: Path, evaluated: Replayed, tmp_path: Path) -> None:
 def test_preparation_for_training(bag: Path) -> None:
     """Of the part after the pause, in which the robot speaks: all until the stamps go back."""
     with Recording(bag) as recording:
-        zero_ns, kinds = recording.start_ns, frozenset({Kind.SOUND})
+        zero_ns, kinds = recording.start_ns, frozenset({TopicKind.AUDIO})
         chunks = [chunk for _, chunk in features_of(recording, kinds, CONFIG)]
     pause = next(n for n, chunk in enumerate(chunks) if chunk.stamp_ns > zero_ns + to_ns(5.9))
     back = next(n for n in range(1, len(chunks)) if chunks[n].stamp_ns < chunks[n - 1].stamp_ns)

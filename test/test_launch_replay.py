@@ -11,19 +11,19 @@ import clip_bags
 import pytest
 from clip_bags import Piece
 
-from avemo_ros.bag.draft import BagDraft
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.from_clips import START_NS
-from avemo_ros.bag.offers import Offer, read_offers
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.partial_bag import PartialBag
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.storage import OfferedQos, read_offered_qos
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 pytest.importorskip("launch_ros", reason="launch is not on PyPI: it needs a ROS installation")
 launching = pytest.importorskip("test_launch")
-definitions = pytest.importorskip("avemo_ros.bag.definitions")
+definitions = pytest.importorskip("avemo_ros.bag.messages")
 serialization = pytest.importorskip("rclpy.serialization")
 messages = pytest.importorskip("std_msgs.msg")
 start_graph = ros.start_graph
@@ -60,8 +60,8 @@ def test_a_bag_becomes_states_that_are_recorded_with_what_they_rest_on(
     assert "the bag has ended" in text
     assert "Traceback" not in text
     with Recording(out) as made:
-        assert made.kinds == {Kind.TRACKS, Kind.SPECTROGRAM, Kind.STATES}, text
-        states = [item for _, item in made.items(frozenset({Kind.STATES}))]
+        assert made.kinds == {TopicKind.TRACKS, TopicKind.SPECTROGRAM, TopicKind.STATES}, text
+        states = [item for _, item in made.items(frozenset({TopicKind.STATES}))]
         assert made.start_ns >= START_NS
     assert START_NS < states[-1].stamp_ns < START_NS + 10 * NS_PER_S
     assert any(one.probabilities for state in states for one in state.estimates), text
@@ -72,13 +72,13 @@ def with_results(bag: Path, path: Path) -> Path:
     message = ros.EmotionStateArray()
     message.header.frame_id = "recorded"
     state = bytes(serialization.serialize_message(message))
-    opened, offers = Bag(bag), read_offers(bag)
+    opened, offers = Bag(bag), read_offered_qos(bag)
     types = {channel.topic: channel.type for channel in opened.channels}
     types["/emotion_states"] = "avemo_ros/msg/EmotionStateArray"
-    with BagDraft(path) as draft:
+    with PartialBag(path) as draft:
         for topic, kind in types.items():
             definition, digest = definitions.definition_of(kind)
-            offer = offers.get(topic, Offer())
+            offer = offers.get(topic, OfferedQos())
             draft.add_topic(topic, kind, offer, definition=definition, digest=digest)
         for raw in opened.messages(opened.channels):
             draft.write(raw.key[0], bytes(raw.data), raw.log_ns)
@@ -108,12 +108,12 @@ def test_the_stack_hears_when_the_recorded_robot_speaks(
 ) -> None:
     # In a name space of its own, as the bag's name of the topic has to be passed on.
     speaking = tmp_path / "speaking"
-    opened, offers = Bag(bag), read_offers(bag)
-    with BagDraft(speaking) as draft:
+    opened, offers = Bag(bag), read_offered_qos(bag)
+    with PartialBag(speaking) as draft:
         types = {channel.topic: channel.type for channel in opened.channels}
         for topic, kind in (types | {"/pepper/robot_speaking": "std_msgs/msg/Bool"}).items():
             definition, digest = definitions.definition_of(kind)
-            offer = offers.get(topic, Offer())
+            offer = offers.get(topic, OfferedQos())
             draft.add_topic(topic, kind, offer, definition=definition, digest=digest)
         for raw in opened.messages(opened.channels):
             draft.write(raw.key[0], bytes(raw.data), raw.log_ns)
@@ -143,8 +143,8 @@ def test_recorded_features_need_no_pictures(launch_file: Path, tmp_path: Path) -
     assert "[emotion-2]" in text
     assert "Traceback" not in text
     with Recording(out) as made:
-        assert made.kinds == {Kind.STATES}
-        states = [item for _, item in made.items(frozenset({Kind.STATES}))]
+        assert made.kinds == {TopicKind.STATES}
+        states = [item for _, item in made.items(frozenset({TopicKind.STATES}))]
     assert any(one.probabilities for state in states for one in state.estimates), text
 
 

@@ -14,16 +14,16 @@ import clip_bags
 import pytest
 from clip_bags import Piece
 
-from avemo_ros.bag.draft import BagDraft
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.from_clips import START_NS
+from avemo_ros.bag.partial_bag import PartialBag
 from avemo_ros.clock import NS_PER_S
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
-restamp = pytest.importorskip("avemo_ros.nodes.restamp")
-results = pytest.importorskip("avemo_ros.nodes.results")
+restamp = pytest.importorskip("avemo_ros.nodes.serialized_stamps")
+results = pytest.importorskip("avemo_ros.nodes.bag_player")
 serialization = pytest.importorskip("rclpy.serialization")
-definitions = pytest.importorskip("avemo_ros.bag.definitions")
+definitions = pytest.importorskip("avemo_ros.bag.messages")
 start_graph = ros.start_graph
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(120)]
 
@@ -152,7 +152,7 @@ def test_types_that_are_not_installed_are_said_and_left_out(
     start_graph: Start, bag: Path, tmp_path: Path
 ) -> None:
     strange = tmp_path / "strange"
-    with BagDraft(strange) as draft:
+    with PartialBag(strange) as draft:
         draft.add_topic("/sound", "audio_common_msgs/msg/AudioData")
         draft.add_topic(
             "/strange",
@@ -205,7 +205,7 @@ OVERLAY = ("/emotion_overlay", "sensor_msgs/msg/Image")
 
 def results_bag(path: Path, *topics: tuple[str, str], seconds: float = 1.0) -> Path:
     """A bag with an empty message of each topic every tenth of a second."""
-    with BagDraft(path) as draft:
+    with PartialBag(path) as draft:
         for name, kind in topics:
             definition, digest = definitions.definition_of(kind)
             draft.add_topic(name, kind, definition=definition, digest=digest)
@@ -260,7 +260,7 @@ def test_a_node_whose_name_is_not_known_yet_is_not_named(
         monkeypatch.setattr(player, "get_publishers_info_by_topic", lambda _: infos[:1])
         live = results.LiveResults(player, ["/emotion_states"])
         assert live.found() == {"/emotion_states"}
-        assert "published live by a running node: /emotion_states (" in live.take_words()
+        assert "published live by a running node: /emotion_states (" in live.take_text()
     finally:
         player.end()
 

@@ -15,18 +15,18 @@ import clip_bags
 import pytest
 from clip_bags import Piece
 
-from avemo_ros.bag.draft import BagDraft
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.from_clips import START_NS
-from avemo_ros.bag.offers import read_offers
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.partial_bag import PartialBag
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.storage import read_offered_qos
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import BagError
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 bag_recorder = pytest.importorskip("avemo_ros.nodes.bag_recorder")
-record_topic = pytest.importorskip("avemo_ros.nodes.record_topic")
+record_topic = pytest.importorskip("avemo_ros.nodes.recorded_topics")
 start_graph = ros.start_graph
 recording = ros.recording
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
@@ -81,7 +81,7 @@ def test_a_played_bag_is_recorded_message_by_message(
     # By the clock of the bag, not of the wall.
     assert again.start_ns >= START_NS
     assert again.end_ns < START_NS + 60 * NS_PER_S
-    assert read_offers(tmp_path / "again")["/audio_info"].latched
+    assert read_offered_qos(tmp_path / "again")["/audio_info"].latched
 
 
 def test_features_are_recorded_without_pictures_or_sound(
@@ -104,8 +104,8 @@ def test_features_are_recorded_without_pictures_or_sound(
             break
     ended(recorder)
     with Recording(out) as made:
-        assert made.kinds == {Kind.TRACKS, Kind.SPECTROGRAM, Kind.STATES}
-        tracks = [item for _, item in made.items(frozenset({Kind.TRACKS}))]
+        assert made.kinds == {TopicKind.TRACKS, TopicKind.SPECTROGRAM, TopicKind.STATES}
+        tracks = [item for _, item in made.items(frozenset({TopicKind.TRACKS}))]
     assert any(one.faces for one in tracks)
     assert set(counts(out)) == {"/face_tracks", "/spectrogram", "/emotion_states"}
 
@@ -132,13 +132,13 @@ def test_raw_pictures_and_sound_are_recorded_and_it_says_so(
 def test_what_waits_for_a_slow_disk_is_bounded_and_what_is_left_out_is_counted(
     start_graph: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, free = BagDraft.write, threading.Event()
+    write, free = PartialBag.write, threading.Event()
 
-    def slow(draft: BagDraft, *args: Any) -> None:
+    def slow(draft: PartialBag, *args: Any) -> None:
         free.wait()
         write(draft, *args)
 
-    monkeypatch.setattr(BagDraft, "write", slow)
+    monkeypatch.setattr(PartialBag, "write", slow)
     out = tmp_path / "out"
     graph, node, feed = recording(start_graph, out, "record_queue_mb:=4.0")
     try:
@@ -159,14 +159,14 @@ def test_what_waits_for_a_slow_disk_is_bounded_and_what_is_left_out_is_counted(
 def test_a_disk_that_fails_ends_the_recording_and_keeps_what_it_has(
     start_graph: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = BagDraft.write
+    write = PartialBag.write
 
-    def full(draft: BagDraft, *args: Any) -> None:
+    def full(draft: PartialBag, *args: Any) -> None:
         if draft.count >= 5:
             raise BagError("cannot write: No space left on device")
         write(draft, *args)
 
-    monkeypatch.setattr(BagDraft, "write", full)
+    monkeypatch.setattr(PartialBag, "write", full)
     graph, node, feed = recording(start_graph, tmp_path / "out")
     over: list[bool] = []
     node.finished = lambda: over.append(True)
@@ -225,7 +225,7 @@ def test_the_first_message_of_who_begins_with_the_first_subscriber_is_recorded(
     assert graph.spin(lambda: written(graph) == 3)
     ended(node)
     assert counts(out) == {"/image_raw": 3}
-    assert read_offers(out)["/image_raw"].reliable
+    assert read_offered_qos(out)["/image_raw"].reliable
 
 
 def test_of_who_offers_best_effort_all_is_recorded_that_comes_and_so_it_is_noted(
@@ -243,7 +243,7 @@ def test_of_who_offers_best_effort_all_is_recorded_that_comes_and_so_it_is_noted
         lambda: feed.images.publish(feed.picture(next(number))) or written(graph) > 3
     )
     ended(node)
-    assert not read_offers(out)["/image_raw"].reliable
+    assert not read_offered_qos(out)["/image_raw"].reliable
 
 
 OTHER_TYPE = """

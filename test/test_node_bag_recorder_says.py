@@ -13,11 +13,11 @@ import pytest
 from avemo_ros.clock import NS_PER_S
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
-record_content = pytest.importorskip("avemo_ros.nodes.record_content")
-record_settings = pytest.importorskip("avemo_ros.nodes.record_settings")
-record_stamp = pytest.importorskip("avemo_ros.nodes.record_stamp")
-record_topic = pytest.importorskip("avemo_ros.nodes.record_topic")
-restamp = pytest.importorskip("avemo_ros.nodes.restamp")
+record_content = pytest.importorskip("avemo_ros.nodes.recorded_topics")
+record_settings = pytest.importorskip("avemo_ros.nodes.recorded_topics")
+record_stamp = pytest.importorskip("avemo_ros.nodes.serialized_stamps")
+record_topic = pytest.importorskip("avemo_ros.nodes.recorded_topics")
+restamp = pytest.importorskip("avemo_ros.nodes.serialized_stamps")
 start_graph = ros.start_graph
 recording = ros.recording
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
@@ -125,7 +125,7 @@ def silence(comes: Any, began_s: float, now_s: float | None, *came_s: float) -> 
 
 
 def test_a_topic_that_starts_late_has_a_fair_chance() -> None:
-    steadily = record_settings.Comes.STEADILY
+    steadily = record_settings.Comes.CONTINUOUS
     assert not silence(steadily, 100.0, 109.0)
     assert "nothing comes on /topic, so" in silence(steadily, 100.0, 111.0)
     assert not silence(steadily, 100.0, None)
@@ -135,9 +135,9 @@ def test_a_topic_that_starts_late_has_a_fair_chance() -> None:
 
 def test_what_comes_at_times_may_be_silent_once_it_is_published() -> None:
     comes = record_settings.Comes
-    assert "nothing comes" in silence(comes.AT_TIMES, 100.0, 111.0)
-    assert not silence(comes.AT_TIMES, 100.0, 200.0, 105.0)
-    assert not silence(comes.PERHAPS, 100.0, 200.0)
+    assert "nothing comes" in silence(comes.OCCASIONAL, 100.0, 111.0)
+    assert not silence(comes.OCCASIONAL, 100.0, 200.0, 105.0)
+    assert not silence(comes.OPTIONAL, 100.0, 200.0)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from staged import heard_blocks
 
 from avemo_ros.audio.chunk import BINS, SpectrogramChunk
-from avemo_ros.bag import content
+from avemo_ros.bag import message_content
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
@@ -282,7 +282,7 @@ def test_face_tracks_survive_the_way_through_a_message(far: bool) -> None:
     tracks = FrameTracks(1_700_000_000_123_456_789, 640, 480, (face,))
     message = convert().tracks_message(tracks, "camera")
     assert message.header.frame_id == "camera"
-    back = content.tracks(message)
+    back = message_content.tracks(message)
     assert (back.stamp_ns, back.width, back.height) == (tracks.stamp_ns, 640, 480)
     other = back.faces[0]
     assert (other.face_id, other.box, other.confidence) == (face.face_id, face.box, 0.5)
@@ -304,7 +304,7 @@ def test_spectrogram_chunks_survive_the_way_through_a_message() -> None:
         level_dbfs=noise.random(3, np.float32),
         gap=True,
     )
-    back = content.chunk(convert().chunk_message(chunk, "microphone"))
+    back = message_content.chunk(convert().chunk_message(chunk, "microphone"))
     assert (back.stamp_ns, back.gap, back.end_ns) == (chunk.stamp_ns, True, chunk.end_ns)
     for field in ("power_db", "speech", "level_dbfs"):
         np.testing.assert_array_equal(getattr(back, field), getattr(chunk, field))
@@ -313,14 +313,14 @@ def test_spectrogram_chunks_survive_the_way_through_a_message() -> None:
 def test_a_malformed_chunk_is_refused() -> None:
     message = convert().SpectrogramChunkMessage(power_db=[0.0] * 10, speech=[0.0])
     with pytest.raises(ValueError, match="level_dbfs"):
-        content.chunk(message)
+        message_content.chunk(message)
 
 
 def test_estimates_survive_the_way_through_a_message() -> None:
     made = pytest.importorskip("made_hops")
     estimate = made.estimate(confidence=0.5, speaking=True, voice="v0001")
     message = convert().state_message(estimate, "camera", 0.05)
-    back = content.estimate(message)
+    back = message_content.estimate(message)
     assert (back.label, back.status, back.box is None) == ("happy", estimate.status, False)
     assert back.stamp_ns == estimate.stamp_ns
     assert back.window_start_ns == estimate.window_start_ns

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from avemo_ros.bag import content
+from avemo_ros.bag import message_content
 from avemo_ros.source.media import MediaFile
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
@@ -127,7 +127,7 @@ def test_jpeg_pictures_come_on_request(start_graph: Start) -> None:
     pictures = graph.collect(ros.CompressedImage, "image_raw/compressed")
     graph.add(ros.MediaPlayer)
     assert graph.spin(lambda: pictures)
-    assert content.picture(pictures[0]).shape == (480, 640, 3)
+    assert message_content.picture(pictures[0]).shape == (480, 640, 3)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from made_evaluations import LABELS, outcome, seg, session, states_bag
 from made_hops import clip
 from tiny_bags import STATES, STORE, STRING, Row, new, write
 
-from avemo_ros.bag.encode import Encoder
+from avemo_ros.bag.writer import MessageEncoder
 from avemo_ros.cli.bag_evaluate import evaluation_summary
 from avemo_ros.errors import BagError, LabelError
 from avemo_ros.replay.bag_evaluation import (
@@ -181,7 +181,7 @@ def test_labels_that_have_changed_need_no_new_replay(tmp_path: Path) -> None:
 def test_labels_of_a_topic_and_of_files_are_those_of_several_annotators(
     tmp_path: Path,
 ) -> None:
-    encoder = Encoder(STORE)
+    encoder = MessageEncoder(STORE)
     hops = clip(9.0)
     start = hops[0].stamp_ns
     rows = []
@@ -215,7 +215,7 @@ def test_a_wrong_message_among_labels_does_not_cost_the_bag(
     """Beside a file not even where it is the only one."""
     hops = clip(9.0)
     texts = ["hello"] if beside else ['{"label": "neutral"}', '{"label": "hapy"}']
-    encoder = Encoder(STORE)
+    encoder = MessageEncoder(STORE)
     rows = []
     for hop in hops:
         message = STORE.deserialize_cdr(bytes(encoder.states(hop)), STATES)

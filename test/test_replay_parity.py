@@ -17,7 +17,7 @@ import clip_bags
 import pytest
 from clip_bags import Piece
 
-from avemo_ros.bag import content
+from avemo_ros.bag import message_content
 from avemo_ros.config import PipelineConfig
 from avemo_ros.replay.runner import replay
 
@@ -74,7 +74,7 @@ def test_live_says_what_evaluation_says_wherever_both_saw_and_heard_the_same(
         said = {ros.to_ns(message.header.stamp): message.states for message in states}
         assert len(said) == len(states), "nothing is said twice"
         for stamp_ns in set(said) & set(offline):
-            ours = tuple(map(content.estimate, said[stamp_ns]))
+            ours = tuple(map(message_content.estimate, said[stamp_ns]))
             theirs = offline[stamp_ns]
             alike = [one.label for one in ours] == [one.label for one in theirs] and all(
                 one.probabilities == pytest.approx(other.probabilities, abs=CLOSE)

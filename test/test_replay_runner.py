@@ -18,8 +18,8 @@ import pytest
 from made_replays import START_NS, features_of, sample, shifted, write_bag, write_features
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.cli.main import main
 from avemo_ros.clock import to_ns
@@ -168,13 +168,13 @@ def test_what_is_not_in_the_bag_cannot_be_asked_for(bag, features_bag):
 
 def test_raw_sound_beside_recorded_faces_is_used(tmp_path, bag, alone):
     with Recording(bag) as recording, BagWriter(tmp_path / "mixed") as out:
-        pictures = frozenset({Kind.PICTURES})
+        pictures = frozenset({TopicKind.IMAGES})
         for log_ns, feature in features_of(recording, pictures, CONFIG):
             assert isinstance(feature, FrameTracks)
             out.write_tracks(feature, log_ns)
-        for _, item in recording.items(frozenset({Kind.SOUND})):
+        for _, item in recording.items(frozenset({TopicKind.AUDIO})):
             assert isinstance(item, AudioBlock)
-            out.write_sound(item)
+            out.write_audio(item)
     replayed = replay(tmp_path / "mixed", CONFIG, processes=1)
     assert replayed.source == "features"
     assert_alike(replayed.hops, alone.hops, 1e-6)
@@ -274,7 +274,7 @@ def test_labels_are_held_against_stamps_of_another_clock(tmp_path):
 
 def test_a_damaged_picture_is_left_out_and_said(tmp_path, bag):
     with Recording(bag) as recording:
-        messages = [item for _, item in recording.items(frozenset({Kind.PICTURES}))][:30]
+        messages = [item for _, item in recording.items(frozenset({TopicKind.IMAGES}))][:30]
     wrong = {to_ns(0.4) + START_NS}
     frames = [
         VideoFrame(
@@ -285,7 +285,7 @@ def test_a_damaged_picture_is_left_out_and_said(tmp_path, bag):
     ]
     with BagWriter(tmp_path / "bad") as out:
         for frame in frames:
-            out.write_picture(frame)
+            out.write_image(frame)
     replayed = replay(tmp_path / "bad", CONFIG, processes=1)
     assert replayed.counters["pictures_refused"] == 1
     assert any("at least 1" in problem for problem in replayed.problems)
@@ -419,7 +419,7 @@ def test_the_speech_detector_does_not_depend_on_the_number_of_threads(bag):
     """The two processes compute with different numbers of threads."""
     code = (
         "import sys; from pathlib import Path; import hashlib\n"
-        "from avemo_ros.bag.recording import Kind, Recording\n"
+        "from avemo_ros.bag.reader import Kind, Recording\n"
         "from avemo_ros.audio.speech import SpeechBuffer\n"
         "from avemo_ros.config import AudioConfig\n"
         "buffer, seen = SpeechBuffer(AudioConfig()), hashlib.sha256()\n"

@@ -192,7 +192,7 @@ def test_pictures_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
     picture = np.full((48, 64, 3), 90, np.uint8)
     with BagWriter(tmp_path / "bag") as bag:
         for step in range(60):
-            bag.write_picture(VideoFrame(START_NS + step * 10**8, picture))
+            bag.write_image(VideoFrame(START_NS + step * 10**8, picture))
     one = session("one", [seg(0, 6, "happy")], 6.0)
     shots = shots_of(one, tmp_path / "bag", Topics())
     assert [shot["at"] for shot in shots] == pytest.approx([0, 1, 2, 3, 4, 5])

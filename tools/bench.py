@@ -104,9 +104,9 @@ def make_bag(path: Path, clip: Path) -> None:
                     moved = replace(item, stamp_ns=begin_ns + item.stamp_ns)
                     time_ns = max(time_ns, moved.stamp_ns)
                     if isinstance(moved, AudioBlock):
-                        bag.write_sound(moved)
+                        bag.write_audio(moved)
                     else:
-                        bag.write_picture(moved)
+                        bag.write_image(moved)
             begin_ns = time_ns + to_ns(1 / 30)
 
 

@@ -236,12 +236,12 @@ class Listener:
         from rclpy.signals import SignalHandlerOptions
         from sensor_msgs.msg import Image
 
-        from avemo_ros.bag import content
+        from avemo_ros.bag import message_content
         from avemo_ros.msg import EmotionState, EmotionStateArray
         from avemo_ros.nodes import qos
 
         self._demo = demo
-        self._content = content
+        self._content = message_content
         self._info: Any = None
         self._states: dict[int, Any] = {}
         self._attended: dict[int, Any] = {}

@@ -228,7 +228,7 @@ class Talker:
         self._rclpy.try_shutdown()
 
     def _take(self, state: Any) -> None:
-        from avemo_ros.bag.content import stamp_ns as to_ns
+        from avemo_ros.bag.message_content import stamp_ns as to_ns
 
         if state.status == self._stale:
             return

@@ -13,11 +13,9 @@ from avemo_ros.annotations.elan import read_elan
 from avemo_ros.annotations.label_entries import LabelCollector, LabelDefaults, LabelFile
 from avemo_ros.annotations.label_tables import read_audacity, read_table
 from avemo_ros.annotations.yaml_labels import read_document, segments_of_events
-from avemo_ros.bag.folder import SUFFIXES
-from avemo_ros.bag.item import LabelRecord
-from avemo_ros.bag.metadata import METADATA
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.folder import METADATA, SUFFIXES
+from avemo_ros.bag.reader import LabelRecord, Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.errors import LabelError
 
 READERS: Final = {
@@ -129,14 +127,14 @@ def labels_of(
         near = find_labels(recording.path if folder is None else folder)
         files = () if near is None else (near,)
     found = [read_labels(path, recording.start_ns) for path in files]
-    if Kind.LABELS in recording.kinds:
+    if TopicKind.LABELS in recording.kinds:
         events = [
             (item.stamp_ns, item.text)
-            for _, item in recording.items(frozenset({Kind.LABELS}))
+            for _, item in recording.items(frozenset({TopicKind.LABELS}))
             if isinstance(item, LabelRecord)
         ]
         if events:
-            topic = recording.topic_of[Kind.LABELS]
+            topic = recording.topic_of[TopicKind.LABELS]
             found.append(_of_topic(recording, events, topic, alone=not found))
     return found
 

@@ -1,30 +1,168 @@
-"""What a bag holds, how good it is, and what can be used of it."""
+"""Checks a bag: what it holds, what is wrong with it, and what evaluation can use."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.bag.check_findings import of_definitions, of_offsets, of_rhythms
-from avemo_ros.bag.checked import BagCheck, TopicCheck, Usable
-from avemo_ros.bag.decoder import Decoder
+from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.bag.check_report import BagCheck, TopicCheck, Usable
 from avemo_ros.bag.folder import Bag
-from avemo_ros.bag.looked import Looked
-from avemo_ros.bag.offset import NOTHING_RECORDED, Offset, by_stamps
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.rhythm import rhythm
-from avemo_ros.bag.topics import FIELDS, NOT_USED, Kind, Topics, choose
-from avemo_ros.bag.written import set_back
-from avemo_ros.clock import to_s
-from avemo_ros.errors import BagError
+from avemo_ros.bag.messages import Decoder, differs_in
+from avemo_ros.bag.reader import BagImage, Item, Recording, StatesRecord
+from avemo_ros.bag.storage import clock_set_back_text
+from avemo_ros.bag.timing_statistics import (
+    NOTHING_RECORDED,
+    MouthAndSound,
+    Offset,
+    by_stamps,
+    measure_timing,
+    restarts_text,
+)
+from avemo_ros.bag.topics import FIELDS, NOT_USED, TopicKind, Topics, choose
+from avemo_ros.clock import NS_PER_S, to_s
+from avemo_ros.errors import BagError, ImageError
+from avemo_ros.vision.face import FrameTracks
+
+
+class Scan:
+    """Times and stamps by kind, pictures that cannot be used, mouths and sound."""
+
+    def __init__(self) -> None:
+        self.times: defaultdict[TopicKind, list[int]] = defaultdict(list)
+        self.stamps: defaultdict[TopicKind, list[int]] = defaultdict(list)
+        self.lengths: list[int] = []
+        self.mouth = MouthAndSound()
+        self._bad: Counter[str] = Counter()
+        self._said: dict[str, str] = {}
+
+    def take(self, log_ns: int, item: Item) -> None:
+        """The next item."""
+        if isinstance(item, RobotSpeech):
+            return
+        kind = _kind_of(item)
+        if isinstance(item, BagImage):
+            self._look_at(item)
+        elif isinstance(item, AudioBlock):
+            self.lengths.append(len(item.samples) * NS_PER_S // item.rate)
+        elif isinstance(item, FrameTracks):
+            self.mouth.take_tracks(item)
+        elif isinstance(item, SpectrogramChunk):
+            self.mouth.take_chunk(item)
+        self.times[kind].append(log_ns)
+        self.stamps[kind].append(item.stamp_ns)
+
+    def findings(self, kinds: Mapping[TopicKind, str]) -> list[str]:
+        """Pictures that cannot be decoded."""
+        return [
+            f"{kinds[TopicKind.IMAGES]}: {count} picture(s) cannot be used: {self._said[kind]}"
+            for kind, count in sorted(self._bad.items())
+        ]
+
+    def _look_at(self, picture: BagImage) -> None:
+        try:
+            _ = picture.image
+        except ImageError as error:
+            self._bad[error.kind] += 1
+            self._said.setdefault(error.kind, str(error))
+
+
+def _kind_of(item: Item) -> TopicKind:
+    if isinstance(item, BagImage):
+        return TopicKind.IMAGES
+    if isinstance(item, AudioBlock):
+        return TopicKind.AUDIO
+    if isinstance(item, FrameTracks):
+        return TopicKind.TRACKS
+    if isinstance(item, SpectrogramChunk):
+        return TopicKind.SPECTROGRAM
+    return TopicKind.STATES if isinstance(item, StatesRecord) else TopicKind.LABELS
+
+
+_DEFINED_BY: Final = "jazzy"
+"""The distro whose definitions are used where a bag holds none."""
+_OFFSET_S: Final = 0.2
+"""Sound and pictures may be this far apart before windows of seconds feel it."""
+_FAR_S: Final = 5.0
+"""Stamps further than this from the node's clock are left out by the live nodes, unless
+`max_input_age_s` says otherwise."""
+
+
+def timing_findings(topics: Sequence[TopicCheck]) -> list[str]:
+    """Gaps, and stamps and times that do not go on as they should."""
+    found = []
+    for one in topics:
+        if one.timing.delay_s is None:
+            continue
+        measured = one.timing
+        if measured.gaps and one.use == TopicKind.AUDIO.value:
+            found.append(
+                f"{one.topic}: {measured.lost_s:.2f} s of sound are missing in "
+                f"{measured.gaps} place(s)"
+            )
+        elif measured.gaps and one.use != TopicKind.STATES.value:
+            found.append(f"{one.topic}: {measured.gaps} gap(s), {measured.lost_s:.2f} s in all")
+        if measured.late:
+            found.append(
+                f"{one.topic}: the stamps of {measured.late} message(s) are not later than the "
+                "one before; the live nodes leave them out"
+            )
+        if measured.restarts:
+            found.append(f"{one.topic}: {restarts_text(measured.restarts)}")
+        if measured.jumps:
+            found.append(
+                f"{one.topic}: stamps and times of recording jump against each other "
+                f"{measured.jumps} time(s): a clock was set, or messages were held up"
+            )
+        if abs(one.timing.delay_s) > _FAR_S:
+            found.append(
+                f"{one.topic}: stamps are {measured.delay_s:.1f} s from the times of "
+                "recording; the live nodes leave such input out unless max_input_age_s is 0"
+            )
+    return found
+
+
+def definition_findings(topics: Sequence[TopicCheck], distro: str) -> list[str]:
+    """Types that cannot be read, or that may be read as what they were not written as.
+
+    Args:
+        topics: of the bag.
+        distro: of ROS, that the bag says it was recorded with; empty if it does not say.
+    """
+    found = [one.unreadable for one in topics if one.unreadable]
+    ours = [
+        one.topic
+        for one in topics
+        if one.use and one.definition == "package" and differs_in(distro, one.type)
+    ]
+    if ours:
+        by = f"ROS {distro}" if distro else "an unknown ROS"
+        found.append(
+            f"the bag was recorded with {by} and holds no definitions of its messages: "
+            f"{', '.join(ours)} are read by those of ROS {_DEFINED_BY}, which may be others"
+        )
+    return found
+
+
+def offset_findings(estimates: Sequence[Offset]) -> list[str]:
+    """Pictures and sound that are too far apart."""
+    found = []
+    for one in estimates:
+        if one.seconds is not None and abs(one.seconds) > _OFFSET_S:
+            where = "ahead of" if one.seconds > 0 else "behind"
+            found.append(
+                f"pictures are {abs(one.seconds):.2f} s {where} the sound, by {one.how}"
+            )
+    return found
+
 
 Look = Callable[[Recording], Offset]
 """Estimates by the mouth from the pictures and the sound of a recording."""
-_RAW: Final = (Kind.PICTURES, Kind.SOUND)
-_FEATURES: Final = (Kind.TRACKS, Kind.SPECTROGRAM)
+_RAW: Final = (TopicKind.IMAGES, TopicKind.AUDIO)
+_FEATURES: Final = (TopicKind.TRACKS, TopicKind.SPECTROGRAM)
 
 
 def check(path: str | Path, topics: Topics | None = None, look: Look | None = None) -> BagCheck:
@@ -43,9 +181,9 @@ def check(path: str | Path, topics: Topics | None = None, look: Look | None = No
     bag = Bag(path)
     try:
         chosen = _choose(bag, topics or Topics(), findings)
-        kinds: dict[Kind, str] = {}
+        kinds: dict[TopicKind, str] = {}
         beside: Mapping[str, str] = {}
-        looked = Looked()
+        looked = Scan()
         seen: Offset | None = None
         turned_back = 0
         try:
@@ -64,16 +202,16 @@ def check(path: str | Path, topics: Topics | None = None, look: Look | None = No
             findings.append(str(error))
         checked = _topics(bag, kinds, beside, looked)
         findings += looked.findings(kinds)
-        findings += of_definitions(checked, bag.distro)
-        findings += of_rhythms(checked)
+        findings += definition_findings(checked, bag.distro)
+        findings += timing_findings(checked)
         turned_back = max(turned_back, bag.turned_back)
         if turned_back:
-            findings.append(set_back(turned_back))
+            findings.append(clock_set_back_text(turned_back))
         if kinds and not _whole(kinds):
             findings.append(f"evaluation has only {_only(kinds)}")
         stamped = _by_stamps(checked, turned_back=turned_back)
         mouth = _by_mouth(checked, looked, seen)
-        findings += of_offsets([stamped, mouth])
+        findings += offset_findings([stamped, mouth])
         return BagCheck(
             path=bag.path,
             storage=bag.storage,
@@ -106,7 +244,7 @@ def _choose(bag: Bag, topics: Topics, findings: list[str]) -> Topics:
 
 
 def _topics(
-    bag: Bag, kinds: dict[Kind, str], beside: Mapping[str, str], looked: Looked
+    bag: Bag, kinds: dict[TopicKind, str], beside: Mapping[str, str], looked: Scan
 ) -> tuple[TopicCheck, ...]:
     used = {topic: kind for kind, topic in kinds.items()}
     times: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
@@ -119,16 +257,16 @@ def _topics(
         kind = used.get(channel.topic)
         if kind is None:
             came = times[channel.key]
-            measured = rhythm(came)
-        elif kind is Kind.LABELS:
+            measured = measure_timing(came)
+        elif kind is TopicKind.LABELS:
             came = looked.times[kind]
-            measured = rhythm(came)
+            measured = measure_timing(came)
         else:
             came = looked.times[kind]
-            measured = rhythm(
+            measured = measure_timing(
                 came,
                 looked.stamps[kind],
-                looked.lengths if kind is Kind.SOUND else None,
+                looked.lengths if kind is TopicKind.AUDIO else None,
             )
         unreadable = ""
         try:
@@ -156,7 +294,7 @@ def _by_stamps(topics: Sequence[TopicCheck], *, turned_back: int) -> Offset:
     pictures, sound = (_used_as(kind, topics) for kind in _RAW)
     if pictures is None or sound is None:
         return by_stamps(None, None)
-    moved = [one for one in (pictures, sound) if one.rhythm.restarts or one.rhythm.jumps]
+    moved = [one for one in (pictures, sound) if one.timing.restarts or one.timing.jumps]
     if moved:
         names = " and ".join(one.topic for one in moved)
         return Offset(
@@ -165,16 +303,16 @@ def _by_stamps(topics: Sequence[TopicCheck], *, turned_back: int) -> Offset:
         )
     if turned_back:
         return Offset(None, "cannot be told: the recorder's clock was set back")
-    return by_stamps(pictures.rhythm.delay_s, sound.rhythm.delay_s)
+    return by_stamps(pictures.timing.delay_s, sound.timing.delay_s)
 
 
-def _by_mouth(topics: Sequence[TopicCheck], looked: Looked, seen: Offset | None) -> Offset:
+def _by_mouth(topics: Sequence[TopicCheck], looked: Scan, seen: Offset | None) -> Offset:
     """The time of recording does not matter; the stamps must be of one clock throughout."""
     offset = looked.mouth.offset() if seen is None else seen
     raw = [_used_as(kind, topics) for kind in _RAW]
     could_look = seen is None and offset.how == NOTHING_RECORDED and all(raw)
     used = raw if seen or could_look else [_used_as(kind, topics) for kind in _FEATURES]
-    leapt = [one.topic for one in used if one and (one.rhythm.restarts or one.rhythm.leaps)]
+    leapt = [one.topic for one in used if one and (one.timing.restarts or one.timing.leaps)]
     if leapt:
         names = " and ".join(leapt)
         return Offset(None, f"cannot be told: the clock that stamps {names} was set")
@@ -183,20 +321,20 @@ def _by_mouth(topics: Sequence[TopicCheck], looked: Looked, seen: Offset | None)
     return offset
 
 
-def _used_as(kind: Kind, topics: Sequence[TopicCheck]) -> TopicCheck | None:
+def _used_as(kind: TopicKind, topics: Sequence[TopicCheck]) -> TopicCheck | None:
     return next((one for one in topics if one.use == kind.value), None)
 
 
-def _usable(kinds: dict[Kind, str]) -> Usable:
+def _usable(kinds: dict[TopicKind, str]) -> Usable:
     return Usable(
-        raw=_pair(kinds, Kind.PICTURES, Kind.SOUND),
-        features=_pair(kinds, Kind.TRACKS, Kind.SPECTROGRAM),
-        states=kinds.get(Kind.STATES, ""),
-        labels=kinds.get(Kind.LABELS, ""),
+        raw=_pair(kinds, TopicKind.IMAGES, TopicKind.AUDIO),
+        features=_pair(kinds, TopicKind.TRACKS, TopicKind.SPECTROGRAM),
+        states=kinds.get(TopicKind.STATES, ""),
+        labels=kinds.get(TopicKind.LABELS, ""),
     )
 
 
-def _pair(kinds: dict[Kind, str], first: Kind, second: Kind) -> str:
+def _pair(kinds: dict[TopicKind, str], first: TopicKind, second: TopicKind) -> str:
     there = [f"{kind.value} ({kinds[kind]})" for kind in (first, second) if kind in kinds]
     if len(there) == 1:
         lacking = second if first in kinds else first
@@ -204,12 +342,16 @@ def _pair(kinds: dict[Kind, str], first: Kind, second: Kind) -> str:
     return " and ".join(there)
 
 
-def _whole(kinds: dict[Kind, str]) -> bool:
+def _whole(kinds: dict[TopicKind, str]) -> bool:
     """There are face and voice in one form, or states."""
-    pairs = ({Kind.PICTURES, Kind.SOUND}, {Kind.TRACKS, Kind.SPECTROGRAM}, {Kind.STATES})
-    mixed = ({Kind.PICTURES, Kind.SPECTROGRAM}, {Kind.TRACKS, Kind.SOUND})
+    pairs = (
+        {TopicKind.IMAGES, TopicKind.AUDIO},
+        {TopicKind.TRACKS, TopicKind.SPECTROGRAM},
+        {TopicKind.STATES},
+    )
+    mixed = ({TopicKind.IMAGES, TopicKind.SPECTROGRAM}, {TopicKind.TRACKS, TopicKind.AUDIO})
     return any(pair <= kinds.keys() for pair in (*pairs, *mixed))
 
 
-def _only(kinds: dict[Kind, str]) -> str:
+def _only(kinds: dict[TopicKind, str]) -> str:
     return " and ".join(sorted(kind.value for kind in kinds))

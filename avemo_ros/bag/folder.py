@@ -1,4 +1,4 @@
-"""A bag as it lies on disk: a folder of files with metadata.yaml, or a single file."""
+"""A bag on disk: a folder with metadata.yaml and its files, or a single file."""
 
 from __future__ import annotations
 
@@ -6,19 +6,76 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Final
+from pathlib import Path, PurePath
+from typing import Any, Final
 
+import yaml
 import zstandard
 
 from avemo_ros.bag import mcap_file, sqlite_file
 from avemo_ros.bag.mcap_file import McapFile
-from avemo_ros.bag.metadata import METADATA, read_metadata
 from avemo_ros.bag.sqlite_file import SqliteFile
-from avemo_ros.bag.storage import Channel, Raw, StorageFile, in_order, joined
-from avemo_ros.bag.written import chained
+from avemo_ros.bag.storage import (
+    Channel,
+    RawMessage,
+    StorageFile,
+    chained_order,
+    in_order,
+    joined,
+)
 from avemo_ros.errors import BagError
+
+METADATA: Final = "metadata.yaml"
+_NO_ROS: Final = "rosbags"
+"""What the library that writes bags without ROS gives as its distro."""
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Where thousands of bags are asked: the one in C takes a tenth of the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What metadata.yaml says that the files do not."""
+
+    files: tuple[str, ...] = ()
+    distro: str = ""
+    """Of ROS; empty where it is not said, or none was there."""
+    problem: str = ""
+    """Why it cannot be used."""
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Of a bag's folder; a file that is missing or damaged is told in `problem`."""
+    if not path.is_file():
+        return Metadata(
+            problem=f"{METADATA} is missing: the recording was cut off, or still goes on"
+        )
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        about = content["rosbag2_bagfile_information"]
+        distro = str(about.get("ros_distro") or "")
+        return Metadata(
+            files=tuple(PurePath(str(name)).name for name in about["relative_file_paths"]),
+            distro="" if distro == _NO_ROS else distro,
+        )
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Metadata(
+            problem=f"{METADATA} is damaged ({first}); the files themselves are used"
+        )
+
+
+def read_custom_data(folder: Path) -> dict[str, str]:
+    """What whoever wrote a bag has noted in its metadata.yaml; nothing where there is none."""
+    try:
+        text = (folder / METADATA).read_text(encoding="utf-8")
+        content: Any = _LOADER(text).get_single_data()
+        noted = content["rosbag2_bagfile_information"]["custom_data"]
+        return {str(name): str(value) for name, value in noted.items()}
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return {}
+
 
 SUFFIXES: Final = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 
@@ -87,7 +144,7 @@ class Bag:
     def turned_back(self) -> int:
         """Times the recorder's clock was set back by more than a second, as far as it is known:
         all when the messages of one channel were read."""
-        found = chained(file.written for file in self.files)
+        found = chained_order(file.write_order for file in self.files)
         return 0 if found is None else found.turned_back
 
     @property
@@ -116,11 +173,11 @@ class Bag:
                 return True
         return False
 
-    def messages(self, channels: Collection[Channel]) -> Iterator[Raw]:
+    def messages(self, channels: Collection[Channel]) -> Iterator[RawMessage]:
         """The messages of these channels by time, their data unpacked."""
         keys = frozenset(channel.key for channel in channels)
         topics = {channel.key: channel.topic for channel in channels}
-        parts: list[tuple[int, Callable[[], Iterator[Raw]]]] = [
+        parts: list[tuple[int, Callable[[], Iterator[RawMessage]]]] = [
             (file.start_ns, partial(file.messages, keys))
             for file in self.files
             if file.start_ns is not None

@@ -31,7 +31,7 @@ _SHORT_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ClipFormat:
     """How clips are written."""
 
     storage: str = "mcap"
@@ -79,7 +79,7 @@ class ClipBag:
     def __init__(
         self,
         path: Path,
-        form: Form,
+        form: ClipFormat,
         *,
         force: bool = False,
         notes: Mapping[str, str] | None = None,
@@ -127,12 +127,12 @@ class ClipBag:
                 if isinstance(item, AudioBlock):
                     extent.blocks += 1
                     extent.end_ns = max(extent.end_ns, log_ns)
-                    (taker.hear if taker else self._writer.write_sound)(item, log_ns)
+                    (taker.hear if taker else self._writer.write_audio)(item, log_ns)
                 else:
                     extent.pictures += 1
                     extent.end_ns = max(extent.end_ns, item.stamp_ns + frame_ns)
                     item = VideoFrame(item.stamp_ns, _fitted(item.image, self._form.size))
-                    (taker.see if taker else self._writer.write_picture)(item, log_ns)
+                    (taker.see if taker else self._writer.write_image)(item, log_ns)
             if taker is not None:
                 taker.finish(extent.end_ns)
             reached_s = clip.start_s + to_s(extent.end_ns - START_NS)
@@ -151,7 +151,7 @@ class ClipBag:
 class _Features:
     """Makes what the robot would, through the engine's stages, and writes that."""
 
-    def __init__(self, writer: BagWriter, form: Form) -> None:
+    def __init__(self, writer: BagWriter, form: ClipFormat) -> None:
         assert form.features is not None
         config = form.features
         self._writer = writer

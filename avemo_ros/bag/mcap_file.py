@@ -26,8 +26,15 @@ from mcap.records import Chunk, McapRecord, Message, Schema, Statistics
 from mcap.stream_reader import CRCValidationError, StreamReader, breakup_chunk
 from mcap.summary import Summary
 
-from avemo_ros.bag.storage import Channel, Raw, in_order, joined
-from avemo_ros.bag.written import Written, chained, written
+from avemo_ros.bag.storage import (
+    Channel,
+    RawMessage,
+    WriteOrder,
+    chained_order,
+    in_order,
+    joined,
+    write_order,
+)
 from avemo_ros.errors import BagError
 
 MAGIC: Final = b"\x89MCAP0\r\n"
@@ -108,7 +115,7 @@ class McapFile:
         self._parts: list[_Part] = []
         self._schemas: dict[int, Schema] = {}
         self._numbers: dict[int, ChannelRecord] = {}
-        self._order: dict[int, Written | None] = {}
+        self._order: dict[int, WriteOrder | None] = {}
         """Of the parts that were read, by their place."""
         try:
             self._file = path.open("rb")
@@ -129,19 +136,19 @@ class McapFile:
         self._file.close()
 
     @property
-    def written(self) -> Written | None:
+    def write_order(self) -> WriteOrder | None:
         """Order of its messages; known of what has been read."""
         places = sorted(part.head.offset for part in self._parts)
-        return chained(self._order.get(place) for place in places)
+        return chained_order(self._order.get(place) for place in places)
 
-    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[Raw]:
+    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[RawMessage]:
         """The messages of these channels by time; those of one time as they were written."""
         wanted = {
             number: self._key(record)
             for number, record in self._numbers.items()
             if self._key(record) in keys
         }
-        parts: list[tuple[int, Callable[[], Iterator[Raw]]]] = [
+        parts: list[tuple[int, Callable[[], Iterator[RawMessage]]]] = [
             (part.start_ns, partial(self._messages_of, part, wanted)) for part in self._parts
         ]
         return in_order(parts if wanted else [])
@@ -288,10 +295,12 @@ class McapFile:
 
     # --- reading
 
-    def _messages_of(self, part: _Part, wanted: dict[int, tuple[str, str]]) -> Iterator[Raw]:
+    def _messages_of(
+        self, part: _Part, wanted: dict[int, tuple[str, str]]
+    ) -> Iterator[RawMessage]:
         for message in self._load(part):
             if message.channel_id in wanted:
-                yield Raw(message.log_time, wanted[message.channel_id], message.data)
+                yield RawMessage(message.log_time, wanted[message.channel_id], message.data)
 
     def _load(self, part: _Part) -> list[Message]:
         """The messages in a part, by time."""
@@ -306,7 +315,7 @@ class McapFile:
                         found.append(record)
                     else:
                         self._learn(record)
-            self._order[head.offset] = written([message.log_time for message in found])
+            self._order[head.offset] = write_order([message.log_time for message in found])
         except _TROUBLES as error:
             text = f"a chunk is damaged and left out ({_reason(error)})"
             self.problems[f"{text}, at byte {head.offset - _HEAD.size}"] = 1

@@ -1,13 +1,25 @@
-"""Message types that bags of this package hold: what rosbags knows, ours, and sound."""
+"""Message types: their definitions, from the bag, from this machine or from this package."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.interfaces import Nodetype
+from rosbags.interfaces.typing import Typesdict
+from rosbags.serde import SerdeError
+from rosbags.typesys import (
+    Stores,
+    TypesysError,
+    get_types_from_idl,
+    get_types_from_msg,
+    get_typestore,
+)
 from rosbags.typesys.store import Typestore
 
+from avemo_ros.bag.storage import Channel
 from avemo_ros.errors import BagError
 
 AUDIO_DATA: Final = "audio_common_msgs/msg/AudioDataStamped"
@@ -111,3 +123,208 @@ def _held_by(definition: object) -> set[str]:
     if isinstance(definition, (tuple, list)):
         return {name for part in definition for name in _held_by(part)}
     return set()
+
+
+def definition_of(kind: str, prefixes: Sequence[Path] | None = None) -> tuple[str, str]:
+    """The text of a type with those that it is made of, as rosbag2 stores it, and its hash.
+
+    What is installed goes before what we know: another package of the same name may be there.
+
+    Args:
+        kind: e.g. 'sensor_msgs/msg/Image'.
+        prefixes: of ROS installations; those of AMENT_PREFIX_PATH if None.  Nothing of ROS is
+            imported.
+
+    Raises:
+        BagError: it is neither installed nor known.
+    """
+    if prefixes is None:
+        given = os.environ.get("AMENT_PREFIX_PATH", "")
+        prefixes = [Path(prefix) for prefix in given.split(os.pathsep) if prefix]
+    store = get_typestore(Stores.EMPTY)
+    found = _installed(kind, prefixes)
+    if found:
+        store.register(found)
+    else:
+        store = typestore()
+    if kind not in store.types:
+        raise BagError(
+            f"nothing is known of the type {kind}: source the workspace that holds its package"
+        )
+    text, _ = store.generate_msgdef(kind, ros_version=2)
+    return text, store.hash_rihs01(kind)
+
+
+def _installed(kind: str, prefixes: Sequence[Path]) -> dict[str, Any]:
+    """The type and those that it is made of; empty if one of them is not installed."""
+    found: dict[str, Any] = {}
+    wanted = [kind]
+    while wanted:
+        name = wanted.pop()
+        if name in found:
+            continue
+        path = next((p for p in _places(name, prefixes) if p.is_file()), None)
+        if path is None:
+            return {}
+        try:
+            found.update(get_types_from_msg(path.read_text(encoding="utf-8"), name))
+        except (OSError, ValueError, TypesysError):
+            return {}
+        wanted += [inner for _, field in found[name][1] for inner in _names(field)]
+    return found
+
+
+def _places(kind: str, prefixes: Sequence[Path]) -> Iterator[Path]:
+    package, _, name = kind.partition("/msg/")
+    for prefix in prefixes:
+        yield prefix / "share" / package / "msg" / f"{name}.msg"
+
+
+def _names(field: Any) -> Iterator[str]:
+    """Message types that a field is made of."""
+    kind, inside = field
+    if kind == Nodetype.NAME:
+        yield inside
+    elif kind in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+        yield from _names(inside[0])
+
+
+_OTHER_SOUND: Final[Mapping[str, str]] = {
+    "audio_common_msgs/msg/AudioStamped": (
+        "std_msgs/Header header\naudio_common_msgs/Audio audio"
+    ),
+    "audio_common_msgs/msg/Audio": (
+        "audio_common_msgs/AudioData audio_data\naudio_common_msgs/AudioInfo info"
+    ),
+    "audio_common_msgs/msg/AudioData": (
+        "float32[] float32_data\nint32[] int32_data\nint16[] int16_data\nint8[] int8_data\n"
+        "uint8[] uint8_data"
+    ),
+    "audio_common_msgs/msg/AudioInfo": (
+        "int32 format\nint32 channels\nint32 rate\nint32 chunk"
+    ),
+}
+"""audio_common_msgs of audio_common 4.x (mgonzs13), which shares its name with ros-drivers'."""
+
+
+class Decoder:
+    """Makes message objects; their fields are those of the definition.
+
+    The definition stored in the bag comes first.  A bag that holds none, as sqlite3 bags of
+    Humble and before, is read by the definitions of Jazzy and of this package.
+
+    Args:
+        channels: of the bag: they tell which audio_common_msgs it was recorded with.
+    """
+
+    def __init__(self, channels: Collection[Channel]) -> None:
+        self._other_sound = any(channel.type in _OTHER_SOUND for channel in channels) and any(
+            channel.type == "audio_common_msgs/msg/AudioStamped" for channel in channels
+        )
+        self._stores: dict[tuple[str, str], Typestore] = {}
+        self._known: Typestore | None = None
+
+    def prepare(self, channel: Channel) -> None:
+        """Make sure that the channel's messages can be decoded.
+
+        Raises:
+            BagError: its definition, or one that it needs, is missing or cannot be read.
+        """
+        self._store(channel)
+
+    def decode(self, channel: Channel, data: bytes | memoryview) -> Any:
+        """The message.
+
+        Raises:
+            BagError: the definition is missing, or the bytes are no such message.
+        """
+        store = self._store(channel)
+        try:
+            return store.deserialize_cdr(data, channel.type)
+        except (SerdeError, TypesysError, KeyError, IndexError, ValueError) as error:
+            raise BagError(
+                f"their bytes do not fit to the definition of {channel.type}"
+            ) from error
+
+    def _store(self, channel: Channel) -> Typestore:
+        if channel.key not in self._stores:
+            self._stores[channel.key] = self._make(channel)
+        return self._stores[channel.key]
+
+    def _make(self, channel: Channel) -> Typestore:
+        if channel.serialization != "cdr":
+            raise BagError(
+                f"messages of {channel.topic} are serialised as {channel.serialization!r}; "
+                "allowed: 'cdr'"
+            )
+        if not channel.definition:
+            store = self._known_types(channel)
+            if channel.type not in store.fielddefs:
+                raise _missing(channel, {channel.type}, "the bag and this package have")
+            return store
+        return self._stored(channel)
+
+    def _stored(self, channel: Channel) -> Typestore:
+        parse = get_types_from_idl if channel.language == "ros2idl" else None
+        try:
+            types = (
+                get_types_from_msg(channel.definition, channel.type)
+                if parse is None
+                else parse(channel.definition)
+            )
+        except (TypesysError, ValueError, KeyError) as error:
+            raise BagError(
+                f"messages of {channel.topic} cannot be read: the definition of "
+                f"{channel.type} that the bag holds is damaged ({error})"
+            ) from error
+        known = self._known_types(channel).fielddefs
+        while missing := _named(types) - types.keys():
+            # Writers may leave out what every ROS has.
+            unknown = missing - known.keys()
+            if unknown:
+                raise _missing(channel, unknown, "the bag holds")
+            types.update((name, known[name]) for name in missing)
+        store = Typestore()
+        store.register(types)
+        return store
+
+    def _known_types(self, channel: Channel) -> Typestore:
+        if channel.type.startswith("audio_common_msgs/") and self._other_sound:
+            return _with(typestore(), _OTHER_SOUND)
+        if self._known is None:
+            self._known = typestore()
+        return self._known
+
+
+def _with(store: Typestore, definitions: Mapping[str, str]) -> Typestore:
+    """The store with these types in place of its own."""
+    fresh = Typestore()
+    found = {
+        name: fields for name, fields in store.fielddefs.items() if name not in definitions
+    }
+    for name, text in definitions.items():
+        found.update(get_types_from_msg(text, name))
+    fresh.register(found)
+    return fresh
+
+
+def _named(types: Typesdict) -> set[str]:
+    """Names of all types that fields of these have."""
+    found: set[str] = set()
+    for _, fields in types.values():
+        for _, described in fields:
+            if described[0] == Nodetype.NAME:
+                found.add(described[1])
+            elif described[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+                of_items = described[1][0]
+                if of_items[0] == Nodetype.NAME:
+                    found.add(of_items[1])
+    return found
+
+
+def _missing(channel: Channel, names: Collection[str], where: str) -> BagError:
+    return BagError(
+        f"messages of {channel.topic} ({channel.type}) cannot be read: {where} no definition "
+        f"of {', '.join(sorted(names))}; record it as MCAP or with Jazzy, which store the "
+        "definitions in the bag"
+    )

@@ -12,8 +12,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.bag.storage import Channel, Raw, joined
-from avemo_ros.bag.written import written
+from avemo_ros.bag.storage import Channel, RawMessage, joined, write_order
 from avemo_ros.errors import BagError
 
 MAGIC: Final = b"SQLite format 3\x00"
@@ -65,7 +64,7 @@ class SqliteFile:
             )
             for number, channel in topics.items()
         )
-        self.written = written(times)
+        self.write_order = write_order(times)
         self.start_ns = int(times.min()) if len(ids) else None
         self.end_ns = int(times.max()) if len(ids) else None
 
@@ -73,7 +72,7 @@ class SqliteFile:
         """Free the file."""
         self._base.close()
 
-    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[Raw]:
+    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[RawMessage]:
         """The messages of these channels by time; those of one time as they were written."""
         ids, owners, times = self._index
         wanted = [number for number, key in self._keys.items() if key in keys]
@@ -89,7 +88,7 @@ class SqliteFile:
                 topic = self._keys[int(owners[at])][0]
                 self.problems[f"{topic}: messages cannot be read ({error})"] += 1
                 continue
-            yield Raw(int(times[at]), self._keys[int(owners[at])], data)
+            yield RawMessage(int(times[at]), self._keys[int(owners[at])], data)
 
     def _topics(self) -> dict[int, Channel]:
         try:

@@ -1,15 +1,143 @@
-"""What the files of a bag have in common, whatever they are written as."""
+"""What all files of a bag have in common: topics, messages, offered QoS and write order."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-from avemo_ros.bag.written import Written
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2.errors import ReaderError
+from rosbags.rosbag2.metadata import parse_qos
+
+from avemo_ros.clock import to_ns
+
+TURN_NS: Final = to_ns(1.0)
+"""Recorders write what they get; the times of neighbours differ by less, unless the clock was
+set back."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOrder:
+    """Times of recording of messages that lie one behind the other."""
+
+    first_ns: int
+    """Of the one that was written first [ns]; others may be earlier."""
+    last_ns: int
+    """Of the one that was written last [ns]."""
+    turned_back: int = 0
+    """Times that one is more than a second earlier than the one before."""
+
+
+def write_order(times_ns: Sequence[int] | NDArray[np.int64]) -> WriteOrder | None:
+    """By the times of messages as they were written [ns]; None without messages."""
+    if not len(times_ns):
+        return None
+    steps = np.diff(np.asarray(times_ns, np.int64))
+    turns = int(np.count_nonzero(steps < -TURN_NS))
+    return WriteOrder(int(times_ns[0]), int(times_ns[-1]), turns)
+
+
+def chained_order(parts: Iterable[WriteOrder | None]) -> WriteOrder | None:
+    """Parts that follow each other as one.
+
+    Args:
+        parts: None where nothing is known; then nothing is counted there.
+    """
+    first: WriteOrder | None = None
+    before: WriteOrder | None = None
+    newest: WriteOrder | None = None
+    turns = 0
+    for part in parts:
+        if part is not None:
+            turns += part.turned_back
+            turns += before is not None and before.last_ns - part.first_ns > TURN_NS
+            first, newest = first or part, part
+        before = part
+    if first is None or newest is None:
+        return None
+    return WriteOrder(first.first_ns, newest.last_ns, turns)
+
+
+def clock_set_back_text(count: int) -> str:
+    """How it is said that the recorder's clock was set back."""
+    return (
+        f"the recorder's clock was set back {count} time(s) by more than a second; messages "
+        "are taken by their times"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedQos:
+    """Quality of service with which a topic is published."""
+
+    depth: int = 10
+    """Messages that are kept for slow or late subscribers."""
+    reliable: bool = True
+    latched: bool = False
+    """Who subscribes later gets the last messages, too."""
+
+    def as_qos(self) -> Qos:
+        """As rosbags writes it into a bag."""
+        default = QosTime(0, 0)
+        return Qos(
+            QosHistory.KEEP_LAST,
+            self.depth,
+            QosReliability.RELIABLE if self.reliable else QosReliability.BEST_EFFORT,
+            QosDurability.TRANSIENT_LOCAL if self.latched else QosDurability.VOLATILE,
+            default,
+            default,
+            QosLiveliness.SYSTEM_DEFAULT,
+            default,
+            avoid_ros_namespace_conventions=False,
+        )
+
+
+def read_offered_qos(folder: Path) -> dict[str, OfferedQos]:
+    """What metadata.yaml says of each topic; of several publishers what serves most.
+
+    Topics are missing where it does not say, all of them where there is none.
+
+    Args:
+        folder: of the bag; a single file tells nothing.
+    """
+    try:
+        text = (folder / "metadata.yaml").read_text(encoding="utf-8")
+        entries = yaml.safe_load(text)["rosbag2_bagfile_information"]
+        return {
+            entry["topic_metadata"]["name"]: offer
+            for entry in entries["topics_with_message_count"]
+            if (offer := _best(entry["topic_metadata"].get("offered_qos_profiles")))
+        }
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _best(profiles: Any) -> OfferedQos | None:
+    try:
+        offers = parse_qos(profiles)
+    except (ReaderError, KeyError, TypeError):
+        return None
+    if not offers:
+        return None
+    return OfferedQos(
+        max(offer.depth for offer in offers),
+        any(offer.reliability is not QosReliability.BEST_EFFORT for offer in offers),
+        any(offer.durability is QosDurability.TRANSIENT_LOCAL for offer in offers),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +161,7 @@ class Channel:
         return self.topic, self.type
 
 
-class Raw(NamedTuple):
+class RawMessage(NamedTuple):
     """A message as it lies in the file."""
 
     log_ns: int
@@ -60,17 +188,19 @@ class StorageFile(Protocol):
     """Of parts within the file: 'zstd', 'lz4' or empty."""
 
     @property
-    def written(self) -> Written | None:
+    def write_order(self) -> WriteOrder | None:
         """The order in which its messages were written, as far as it is known."""
 
-    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[Raw]:
+    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[RawMessage]:
         """The messages of these channels by time; those of one time as they were written."""
 
     def close(self) -> None:
         """Free what is open."""
 
 
-def in_order(parts: Iterable[tuple[int, Callable[[], Iterator[Raw]]]]) -> Iterator[Raw]:
+def in_order(
+    parts: Iterable[tuple[int, Callable[[], Iterator[RawMessage]]]],
+) -> Iterator[RawMessage]:
     """Messages of several parts by time.
 
     Args:
@@ -78,9 +208,9 @@ def in_order(parts: Iterable[tuple[int, Callable[[], Iterator[Raw]]]]) -> Iterat
             by time; called only when that time has come.
     """
     ahead = sorted(enumerate(parts), key=lambda part: (part[1][0], part[0]), reverse=True)
-    open_parts: list[tuple[int, int, Raw, Iterator[Raw]]] = []
+    open_parts: list[tuple[int, int, RawMessage, Iterator[RawMessage]]] = []
 
-    def advance(number: int, messages: Iterator[Raw]) -> None:
+    def advance(number: int, messages: Iterator[RawMessage]) -> None:
         message = next(messages, None)
         if message is not None:
             heapq.heappush(open_parts, (message.log_ns, number, message, messages))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from avemo_ros.bag.sound import SoundFormat
+from avemo_ros.bag.message_content import AudioFormat
 from avemo_ros.bag.storage import Channel
 from avemo_ros.errors import BagError
 
@@ -15,11 +15,11 @@ NOT_USED: Final = "-"
 """In place of a topic's name: none is used, whatever is there."""
 
 
-class Kind(Enum):
+class TopicKind(Enum):
     """What a topic holds for us."""
 
-    PICTURES = "pictures"
-    SOUND = "sound"
+    IMAGES = "pictures"
+    AUDIO = "sound"
     TRACKS = "face tracks"
     SPECTROGRAM = "spectrogram"
     STATES = "states"
@@ -46,7 +46,7 @@ class Topics:
     """std_msgs String with labels, see docs/replay.md."""
     robot_speaking: str = ""
     """std_msgs Bool: the robot itself speaks."""
-    sound_format: SoundFormat | None = None
+    sound_format: AudioFormat | None = None
     """How to read sound beside which no audio_info was recorded."""
 
 
@@ -84,13 +84,13 @@ _USUAL: Final[Mapping[str, _Usual]] = {
 _OWN_PICTURES: Final = "emotion_overlay"
 """What this package draws is no camera."""
 
-KIND_OF: Final[Mapping[str, Kind]] = {
-    "image": Kind.PICTURES,
-    "audio": Kind.SOUND,
-    "face_tracks": Kind.TRACKS,
-    "spectrogram": Kind.SPECTROGRAM,
-    "states": Kind.STATES,
-    "labels": Kind.LABELS,
+KIND_OF: Final[Mapping[str, TopicKind]] = {
+    "image": TopicKind.IMAGES,
+    "audio": TopicKind.AUDIO,
+    "face_tracks": TopicKind.TRACKS,
+    "spectrogram": TopicKind.SPECTROGRAM,
+    "states": TopicKind.STATES,
+    "labels": TopicKind.LABELS,
 }
 """What is in a topic, by its field of Topics."""
 FIELDS: Final = tuple(_USUAL)

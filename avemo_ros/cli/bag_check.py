@@ -21,9 +21,8 @@ from avemo_ros.annotations.label_files import (
 )
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.check import Look, check
-from avemo_ros.bag.check_report import as_json, report
-from avemo_ros.bag.checked import BagCheck
-from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.check_report import BagCheck, as_json, report
+from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import FIELDS, NOT_USED, Topics
 from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json

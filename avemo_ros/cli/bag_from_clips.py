@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from avemo_ros.annotations.label_tables import labels_text
 from avemo_ros.annotations.segments import Segment
-from avemo_ros.bag.from_clips import Clip, ClipBag, Extent, Form
-from avemo_ros.bag.part import COMPRESSIONS, STORAGES
+from avemo_ros.bag.from_clips import Clip, ClipBag, ClipFormat, Extent
+from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.clip_names import MARK, mark_of, marks_in, names_by_key, names_of
 from avemo_ros.data.files import PICTURES
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             written.
     """
     items, unread = _items(args)
-    form = Form(
+    form = ClipFormat(
         args.storage,
         args.compression,
         _JPEG_QUALITY if args.jpeg else 0,
@@ -191,7 +191,7 @@ def _places(items: Sequence[Item], args: argparse.Namespace) -> list[Path]:
     return list(places)
 
 
-def _make(item: Item, path: Path, form: Form, *, force: bool) -> str:
+def _make(item: Item, path: Path, form: ClipFormat, *, force: bool) -> str:
     """Write bag and label; returns what was wrong with the clip."""
     clip = Clip(item.path, item.start_s or 0.0, item.end_s, item.has_face, item.has_voice)
     # What is there by now is the rest of an interrupted run, or is to be made anew.  The label

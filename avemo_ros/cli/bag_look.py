@@ -6,8 +6,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.offset import MouthAndSound, Offset
-from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.timing_statistics import MouthAndSound, Offset
 from avemo_ros.clock import to_ns
 from avemo_ros.config import InputConfig, PipelineConfig
 from avemo_ros.engine.audio import AudioStage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avemo_ros.bag.part import COMPRESSIONS, STORAGES
+from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
 from avemo_ros.cli.node import run_node
 from avemo_ros.errors import ConfigError
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from avemo_ros.audio.pcm import decode_pcm
-from avemo_ros.bag.sound import SoundFormat
+from avemo_ros.bag.message_content import AudioFormat
 from avemo_ros.bag.topics import FIELDS, NOT_USED, Topics
 from avemo_ros.errors import AudioFormatError, ConfigError
 
@@ -52,10 +52,10 @@ def read_topics(args: argparse.Namespace) -> Topics:
     return replace(topics, sound_format=_sound_format(args.sound_format))
 
 
-def _sound_format(text: str) -> SoundFormat:
+def _sound_format(text: str) -> AudioFormat:
     parts = text.split(",")
     try:
-        form = SoundFormat(int(parts[0]), int(parts[1]), parts[2])
+        form = AudioFormat(int(parts[0]), int(parts[1]), parts[2])
         form.check()
         decode_pcm(b"", form.sample_format, form.channels)
     except AudioFormatError as error:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.item import BagPicture
-from avemo_ros.bag.media import BagMedia
+from avemo_ros.bag.reader import BagImage, BagMedia
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
@@ -193,14 +192,14 @@ class _Run:
         return not self._quiet and sys.stderr.isatty() and not scrolls
 
     def _take(self, pipeline: Pipeline, arrival_ns: int, item: Item) -> None:
-        if self._annotated is not None and isinstance(item, BagPicture):
+        if self._annotated is not None and isinstance(item, BagImage):
             # It is drawn, too, and need not be decoded twice.
             item = _decoded(item)
         hops = pipeline.push(arrival_ns, item)
         if isinstance(item, AudioBlock):
             if self._annotated is not None:
                 self._annotated.push_audio(item)
-        elif isinstance(item, VideoFrame | BagPicture):
+        elif isinstance(item, VideoFrame | BagImage):
             tracks = pipeline.tracks
             self._faces += len(tracks.faces) if tracks is not None else 0
             if self._annotated is not None and isinstance(item, VideoFrame):
@@ -245,7 +244,7 @@ class _Run:
             print(f"avemo: {note}", file=sys.stderr)
 
 
-def _decoded(item: BagPicture) -> VideoFrame | BagPicture:
+def _decoded(item: BagImage) -> VideoFrame | BagImage:
     """The image itself; what cannot be decoded as it is, for the engine to say so."""
     try:
         return VideoFrame(item.stamp_ns, item.image)

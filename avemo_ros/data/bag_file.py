@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
-from avemo_ros.bag.folder import SUFFIXES
-from avemo_ros.bag.item import BagPicture
-from avemo_ros.bag.metadata import METADATA
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.folder import METADATA, SUFFIXES
+from avemo_ros.bag.reader import BagImage, Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.clock import to_ns
 from avemo_ros.config import InputConfig
 from avemo_ros.engine.audio import AudioGate
@@ -32,13 +30,13 @@ def is_bag(path: Path) -> bool:
     return path.name == METADATA or path.name.endswith(SUFFIXES)
 
 
-def kinds_of(recording: Recording, *, faces: bool, voice: bool) -> frozenset[Kind]:
+def kinds_of(recording: Recording, *, faces: bool, voice: bool) -> frozenset[TopicKind]:
     """What is read of a bag: pictures and sound where they are there, else what was made of
     them."""
     wanted = set()
     for asked, raw, made in (
-        (faces, Kind.PICTURES, Kind.TRACKS),
-        (voice, Kind.SOUND, Kind.SPECTROGRAM),
+        (faces, TopicKind.IMAGES, TopicKind.TRACKS),
+        (voice, TopicKind.AUDIO, TopicKind.SPECTROGRAM),
     ):
         if asked:
             wanted |= {raw if raw in recording.kinds else made} & recording.kinds
@@ -47,7 +45,7 @@ def kinds_of(recording: Recording, *, faces: bool, voice: bool) -> frozenset[Kin
 
 def bag_pieces(
     path: Path, *, faces: bool, voice: bool
-) -> Iterator[BagPicture | FrameTracks | AudioBlock | SpectrogramChunk]:
+) -> Iterator[BagImage | FrameTracks | AudioBlock | SpectrogramChunk]:
     """What was recorded, in the order of recording; stamps count from the first message.
 
     Everything is admitted by its stamps as in the live path, of whatever age, and sound is
@@ -70,7 +68,7 @@ def bag_pieces(
     with Recording(path) as recording:
         kinds = kinds_of(recording, faces=faces, voice=voice)
         for log_ns, item in recording.items(kinds):
-            piece: BagPicture | FrameTracks | AudioBlock | SpectrogramChunk | None = None
+            piece: BagImage | FrameTracks | AudioBlock | SpectrogramChunk | None = None
             if isinstance(item, RobotSpeech):
                 sound.mute.tell(log_ns, speaking=item.speaking)
             elif isinstance(item, AudioBlock):
@@ -79,12 +77,12 @@ def bag_pieces(
                 piece = features.chunk(item, log_ns)
             elif isinstance(item, FrameTracks):
                 piece = features.tracks(item, log_ns)
-            elif isinstance(item, BagPicture):
+            elif isinstance(item, BagImage):
                 admission = images.admit(item.stamp_ns, log_ns)
                 piece = replace(item, stamp_ns=admission.stamp_ns) if admission.usable else None
             if piece is None:
                 continue
-            if isinstance(piece, (BagPicture, FrameTracks)):
+            if isinstance(piece, (BagImage, FrameTracks)):
                 if before_leap_ns < piece.stamp_ns < newest_ns - _LEAP_NS:
                     newest_ns = before_leap_ns  # the clock that had leapt ahead has come back
                 if piece.stamp_ns <= newest_ns:

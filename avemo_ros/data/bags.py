@@ -11,10 +11,9 @@ from typing import Final
 from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import find_labels, labels_of, merge_files, read_labels
 from avemo_ros.annotations.segments import Segment, majority_vote
-from avemo_ros.bag.folder import SUFFIXES
-from avemo_ros.bag.metadata import METADATA
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind
+from avemo_ros.bag.folder import METADATA, SUFFIXES
+from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.topics import TopicKind
 from avemo_ros.clock import to_s
 from avemo_ros.data.bag_file import kinds_of
 from avemo_ros.data.dataset import DataSet
@@ -95,8 +94,8 @@ def _take_bag(found: Findings, root: Path, bag: Path) -> None:
         start_ns, end_ns = recording.start_ns, recording.end_ns
     labels = merge_files(sources)
     segments = _usable(found, bag, labels, start_ns, end_ns)
-    seen = bool(kinds & {Kind.PICTURES, Kind.TRACKS})
-    heard = bool(kinds & {Kind.SOUND, Kind.SPECTROGRAM})
+    seen = bool(kinds & {TopicKind.IMAGES, TopicKind.TRACKS})
+    heard = bool(kinds & {TopicKind.AUDIO, TopicKind.SPECTROGRAM})
     without: Counter[str] = Counter()
     for segment in segments:
         ids = tuple(labels.people.get(segment.person, ()))

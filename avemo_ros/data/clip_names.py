@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from avemo_ros.bag.metadata import METADATA, read_custom_data
+from avemo_ros.bag.folder import METADATA, read_custom_data
 from avemo_ros.data.files import SOUND, VIDEO
 from avemo_ros.data.item import Item
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock, SpectrogramChunk
 from avemo_ros.audio.spectrogram import HOP, WINDOW
-from avemo_ros.bag.item import BagPicture
+from avemo_ros.bag.reader import BagImage
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features
@@ -34,7 +34,7 @@ from avemo_ros.errors import DataError, ImageError
 from avemo_ros.source.media import VideoFrame
 from avemo_ros.vision.face import FrameTracks
 
-Seen: TypeAlias = VideoFrame | BagPicture | FrameTracks
+Seen: TypeAlias = VideoFrame | BagImage | FrameTracks
 """A picture, or what was found in it."""
 Heard: TypeAlias = AudioBlock | SpectrogramChunk
 """Sound, or what was made of it."""

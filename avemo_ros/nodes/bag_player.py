@@ -1,25 +1,82 @@
-"""A bag played onto its topics, as `ros2 bag play` does, with /clock and loops."""
+"""Plays a bag on its topics, with /clock, loops and a choice of topics."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from pydantic import Field
+from rclpy.node import Node
 
 from avemo_ros.bag.folder import Bag
-from avemo_ros.bag.offers import Offer, read_offers
-from avemo_ros.bag.storage import Channel, Raw
+from avemo_ros.bag.storage import Channel, OfferedQos, RawMessage, read_offered_qos
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.nodes import qos
-from avemo_ros.nodes.ahead import read_ahead
-from avemo_ros.nodes.player import Player, PlayerSettings
-from avemo_ros.nodes.restamp import Restamp, message_class
-from avemo_ros.nodes.results import LiveResults, is_result
+from avemo_ros.nodes.playback import Player, PlayerSettings, prefetch
+from avemo_ros.nodes.serialized_stamps import StampShifter, message_class
 from avemo_ros.nodes.shell import run
 from avemo_ros.settings import Settings
+
+_OURS: Final = "avemo_ros/msg/"
+_NAMELESS: Final = "_NODE_NAME_UNKNOWN_"
+"""A topic is known of a little before the node that publishes it."""
+_OVERLAY: Final = ("sensor_msgs/msg/Image", "emotion_overlay")
+
+
+def is_result(topic: str, kind: str) -> bool:
+    """Whether this is what nodes of this package make of pictures and sound."""
+    return kind.startswith(_OURS) or (kind, topic.rsplit("/", 1)[-1]) == _OVERLAY
+
+
+class LiveDuplicates:
+    """Finds the recorded results that would mix with those of a node that runs."""
+
+    def __init__(self, node: Node, topics: Collection[str]) -> None:
+        """Set up.
+
+        Args:
+            node: that would play them; what it publishes itself does not count.
+            topics: of results, after remapping.
+        """
+        self._node = node
+        self._left = set(topics)
+        self._unsaid: dict[str, str] = {}
+
+    def __bool__(self) -> bool:
+        """Some of the topics are played still."""
+        return bool(self._left)
+
+    def found(self) -> set[str]:
+        """Topics that somebody else has come to publish since the last call."""
+        live = {topic: self._publisher(topic) for topic in self._left}
+        new = {topic: name for topic, name in live.items() if name}
+        self._left -= set(new)
+        self._unsaid.update(new)
+        return set(new)
+
+    def take_text(self) -> str:
+        """What is to be said of all that was found since the last call; mostly nothing."""
+        if not self._unsaid:
+            return ""
+        topics = ", ".join(sorted(self._unsaid))
+        names = ", ".join(sorted(set(self._unsaid.values())))
+        self._unsaid = {}
+        return (
+            f"recorded results are left out, as they are published live by {names}: {topics} "
+            "(to have them all the same, name all topics to play: --topics, or play_topics:=)"
+        )
+
+    def _publisher(self, topic: str) -> str:
+        """Another node that publishes it; empty if there is none."""
+        ours = (self._node.get_name(), self._node.get_namespace())
+        for info in self._node.get_publishers_info_by_topic(topic):
+            if info.node_name == _NAMELESS:
+                return "a running node"
+            if (info.node_name, info.node_namespace) != ours:
+                return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+        return ""
 
 
 class BagPlayerSettings(Settings):
@@ -88,12 +145,12 @@ class BagPlayer(Player):
         super().__init__("bag_player", [BagPlayerSettings])
         self._bag: Bag | None = None
         self._channels: dict[tuple[str, str], Channel] = {}
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[str, OfferedQos] = {}
         self._outs: dict[tuple[str, str], Any] = {}
-        self._stamps: dict[tuple[str, str], Restamp] = {}
+        self._stamps: dict[tuple[str, str], StampShifter] = {}
         self._loops = 0
         self._told: set[str] = set()
-        self._live: LiveResults | None = None
+        self._live: LiveDuplicates | None = None
         self._looked_s = 0.0
 
     @property
@@ -113,10 +170,10 @@ class BagPlayer(Player):
                 self._given.play_start_s,
                 f"0 to {length_s:.1f}, its length",
             )
-        self._offers = read_offers(bag.path)
+        self._offers = read_offered_qos(bag.path)
         self._channels = {channel.key: channel for channel in self._wanted(bag)}
         self._stamps = {
-            channel.key: Restamp(message_class(channel.type))
+            channel.key: StampShifter(message_class(channel.type))
             for channel in self._channels.values()
         }
         if not self._channels:
@@ -129,7 +186,7 @@ class BagPlayer(Player):
     def open(self) -> None:
         """Make the topics and play."""
         for key, channel in self._channels.items():
-            offer = self._offers.get(channel.topic, Offer())
+            offer = self._offers.get(channel.topic, OfferedQos())
             depth = offer.depth if offer.latched else max(offer.depth, _DEPTH)
             self._outs[key] = self.create_publisher(
                 message_class(channel.type),
@@ -142,7 +199,7 @@ class BagPlayer(Player):
             for channel in self._channels.values()
             if not named and is_result(channel.topic, channel.type)
         }
-        self._live = LiveResults(self, results)
+        self._live = LiveDuplicates(self, results)
         self.begin(
             clock=self._given.play_clock,
             rate=self._given.play_rate,
@@ -169,14 +226,14 @@ class BagPlayer(Player):
         """Play the bag, if wanted again and again."""
         assert self._bag is not None
         start_ns = self._bag.start_ns + to_ns(self._given.play_start_s)
-        self.pace.start(start_ns)
+        self.playback_clock.start(start_ns)
         self.wait_for_subscribers(self._listening)
         if self._live and not self.read(PlayerSettings).wait_for_subscribers_s:
-            self.pace.stand(_MEET_S)
+            self.playback_clock.stand(_MEET_S)
         self._leave_live_out()
         self._say_left_out()
         self._say_latched(start_ns)
-        self.pace.start(start_ns)
+        self.playback_clock.start(start_ns)
         self._loops = 0
         before = self.sent.count
         later_ns = self._play_once(start_ns, 0)
@@ -236,10 +293,10 @@ class BagPlayer(Player):
         for key in [one for one in self._outs if self.resolve_topic_name(one[0]) in live]:
             self.destroy_publisher(self._outs.pop(key))
         if self._live is not None and live and not self._outs:
-            raise BagError(f"nothing is left to play: {self._live.take_words()}")
+            raise BagError(f"nothing is left to play: {self._live.take_text()}")
 
     def _say_left_out(self) -> None:
-        words = self._live.take_words() if self._live is not None else ""
+        words = self._live.take_text() if self._live is not None else ""
         if words:
             self.get_logger().warning(words)
 
@@ -252,7 +309,7 @@ class BagPlayer(Player):
         """Play the bag from `start_ns` on, all of it so much later; returns how long it was."""
         period_ns = last_ns = 0
         newest: dict[tuple[str, str], int] = {}
-        for raw in read_ahead(lambda: self._messages(start_ns), _AHEAD, self.stopping):
+        for raw in prefetch(lambda: self._messages(start_ns), _AHEAD, self.stopping):
             if self.wait_until(max(raw.log_ns, start_ns) + later_ns) is None:
                 break
             if self._live and time.monotonic() - self._looked_s > _LOOK_S:
@@ -267,7 +324,7 @@ class BagPlayer(Player):
         # The next loop begins one period of its last topic after the end of this.
         return max(0, last_ns - start_ns + period_ns)
 
-    def _messages(self, start_ns: int) -> Iterator[Raw]:
+    def _messages(self, start_ns: int) -> Iterator[RawMessage]:
         assert self._bag is not None
         for raw in self._bag.messages(list(self._channels.values())):
             if raw.log_ns >= start_ns:
@@ -282,9 +339,9 @@ class BagPlayer(Player):
         latched = [
             channel
             for key, channel in self._channels.items()
-            if key in self._outs and self._offers.get(channel.topic, Offer()).latched
+            if key in self._outs and self._offers.get(channel.topic, OfferedQos()).latched
         ]
-        known: dict[tuple[str, str], Raw] = {}
+        known: dict[tuple[str, str], RawMessage] = {}
         for raw in self._bag.messages(latched):
             if raw.log_ns <= start_ns or raw.key not in known:
                 known[raw.key] = raw
@@ -293,7 +350,7 @@ class BagPlayer(Player):
         for raw in known.values():
             self._outs[raw.key].publish(bytes(raw.data))
         if known:
-            self.pace.stand(_LATCHED_S)
+            self.playback_clock.stand(_LATCHED_S)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -11,14 +11,18 @@ from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from avemo_ros.bag.definitions import definition_of
-from avemo_ros.bag.draft import BagDraft
+from avemo_ros.bag.messages import definition_of
+from avemo_ros.bag.partial_bag import PartialBag
 from avemo_ros.clock import to_s
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.nodes import health
-from avemo_ros.nodes.record_content import says
-from avemo_ros.nodes.record_settings import RecordSettings, further_of, topics_of
-from avemo_ros.nodes.record_topic import RecordedTopic
+from avemo_ros.nodes.recorded_topics import (
+    RecordedTopic,
+    RecordSettings,
+    further_of,
+    personal_data_text,
+    topics_of,
+)
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
@@ -33,7 +37,7 @@ _MEGABYTE: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _Received:
     """A message that waits for the disk."""
 
     topic: str
@@ -52,14 +56,14 @@ class BagRecorder(ManagedNode):
         super().__init__("bag_recorder", [RecordSettings])
         self._trouble = Trouble(self.get_logger(), "recording")
         self._sources: list[RecordedTopic] = []
-        self._draft: BagDraft | None = None
-        self._worker: Worker[_Heard] | None = None
+        self._draft: PartialBag | None = None
+        self._worker: Worker[_Received] | None = None
         self._timer: Any = None
         self._added: set[str] = set()
         self._words = ""
         self._opened_s = 0.0
         self._began_s: float | None = None
-        self._early: list[_Heard] = []
+        self._early: list[_Received] = []
         self._too_early = 0
 
     @property
@@ -83,7 +87,7 @@ class BagRecorder(ManagedNode):
         self._added, self._early, self._too_early, self.failed = set(), [], 0, False
         self._words = ""
         self._opened_s, self._began_s = time.monotonic(), None
-        self._draft = BagDraft(
+        self._draft = PartialBag(
             Path(self._given.record_out).expanduser(),
             self._given.record_storage,
             self._given.record_compression,
@@ -152,7 +156,9 @@ class BagRecorder(ManagedNode):
 
     def _content(self) -> str:
         """What of people is in the bag, as far as types are known."""
-        return says({source.name: source.kind for source in self._sources}, further_of(self))
+        return personal_data_text(
+            {source.name: source.kind for source in self._sources}, further_of(self)
+        )
 
     def _say_content(self) -> None:
         """Say what is recorded, and again when the type of a topic tells more."""
@@ -177,7 +183,7 @@ class BagRecorder(ManagedNode):
         if not source.there:
             # The bag notes with the first message how its topic is published.
             source.look(self, self._trouble, functools.partial(self._take, source))
-        item = _Heard(source.name, data, self.now_ns())
+        item = _Received(source.name, data, self.now_ns())
         worker = self._worker
         if worker is None:
             return
@@ -193,10 +199,10 @@ class BagRecorder(ManagedNode):
         else:
             self._too_early += 1
 
-    def _put_early(self, worker: Worker[_Heard], log_ns: int) -> None:
+    def _put_early(self, worker: Worker[_Received], log_ns: int) -> None:
         """What came before simulated time began is logged at its begin, or was left out."""
         for earlier in self._early:
-            worker.put(_Heard(earlier.topic, earlier.data, log_ns))
+            worker.put(_Received(earlier.topic, earlier.data, log_ns))
         self._early = []
         if self._too_early:
             self.get_logger().info(
@@ -204,7 +210,7 @@ class BagRecorder(ManagedNode):
             )
             self._too_early = 0
 
-    def _write(self, item: _Heard) -> None:
+    def _write(self, item: _Received) -> None:
         draft = self._draft
         if draft is None or self.failed:
             return
@@ -221,7 +227,7 @@ class BagRecorder(ManagedNode):
         self._trouble.report(type(error).__name__, f"{error}; the recording ends here")
         self.failed = True
 
-    def _drain(self, worker: Worker[_Heard]) -> None:
+    def _drain(self, worker: Worker[_Received]) -> None:
         limit = time.monotonic() + _DRAIN_S
         while len(worker) and time.monotonic() < limit:
             time.sleep(0.01)
@@ -234,7 +240,7 @@ class BagRecorder(ManagedNode):
                 f"{worker.dropped} messages were left out: the disk did not keep up"
             )
 
-    def _end(self, draft: BagDraft) -> None:
+    def _end(self, draft: PartialBag) -> None:
         try:
             if self.failed or not draft.count:
                 draft.give_up()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from avemo_ros.bag import content
+from avemo_ros.bag import message_content
 from avemo_ros.dialog.agent import Answer
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.msg import DialogReply, EmotionStateArray
@@ -51,7 +51,7 @@ def hop(message: EmotionStateArray) -> Hop:
     for state in message.states:
         if state.probabilities and tuple(state.labels) != EMOTIONS:
             raise ValueError(f"the labels are {', '.join(state.labels)}")
-    stamp_ns = content.stamp_ns(message.header.stamp)
-    estimates = tuple(content.estimate(state) for state in message.states)
+    stamp_ns = message_content.stamp_ns(message.header.stamp)
+    estimates = tuple(message_content.estimate(state) for state in message.states)
     one = attended(estimates) or nobody(stamp_ns, Status.NOBODY)
     return Hop(stamp_ns, estimates, one, None)

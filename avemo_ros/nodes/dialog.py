@@ -12,7 +12,7 @@ from pydantic import Field
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from avemo_ros.bag import content
+from avemo_ros.bag import message_content
 from avemo_ros.dialog.answer import Answer
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
@@ -149,7 +149,7 @@ class Dialog(ManagedNode):
     def _take_tracks(self, message: FaceTrackArray) -> None:
         if self._stage is None:
             return
-        stamp_ns = content.stamp_ns(message.header.stamp)
+        stamp_ns = message_content.stamp_ns(message.header.stamp)
         for face in message.faces:
             if math.isfinite(face.yaw) and math.isfinite(face.pitch):
                 self._stage.look(face.face_id, stamp_ns, face.yaw, face.pitch)

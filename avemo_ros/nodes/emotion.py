@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from avemo_ros.bag import content
+from avemo_ros.bag import message_content
 from avemo_ros.engine.features import FeatureGate
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import FaceTrackArray, SpectrogramChunk
@@ -84,7 +84,7 @@ class Emotion(ManagedNode):
             return
         arrival_ns = self.now_ns()
         try:
-            tracks = self._gate.tracks(content.tracks(message), arrival_ns)
+            tracks = self._gate.tracks(message_content.tracks(message), arrival_ns)
         except ValueError as error:
             self._tracks_trouble.report("malformed", f"malformed: {error}; left out")
             return
@@ -97,7 +97,7 @@ class Emotion(ManagedNode):
             return
         arrival_ns = self.now_ns()
         try:
-            chunk = self._gate.chunk(content.chunk(message), arrival_ns)
+            chunk = self._gate.chunk(message_content.chunk(message), arrival_ns)
         except ValueError as error:
             self._speech_trouble.report("malformed", f"malformed: {error}; left out")
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from avemo_ros.bag import content
+from avemo_ros.bag import message_content
 from avemo_ros.msg import EmotionStateArray
 from avemo_ros.nodes import picture_stage, qos
 from avemo_ros.nodes.picture_stage import PictureSettings, PictureStage
@@ -65,9 +65,9 @@ class FaceTracker(ManagedNode):
     def _show(self, message: EmotionStateArray) -> None:
         if self._pictures is None:
             return
-        stamp_ns = content.stamp_ns(message.header.stamp)
+        stamp_ns = message_content.stamp_ns(message.header.stamp)
         try:
-            estimates = tuple(content.estimate(state) for state in message.states)
+            estimates = tuple(message_content.estimate(state) for state in message.states)
         except ValueError as error:
             self._states_trouble.report("malformed", f"malformed: {error}; left out")
             return

@@ -9,14 +9,13 @@ from pydantic import Field
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import ConfigError
-from avemo_ros.nodes.ahead import read_ahead
 from avemo_ros.nodes.outlets import (
     PictureOutlet,
     PictureOutletSettings,
     SoundOutlet,
     SoundOutletSettings,
 )
-from avemo_ros.nodes.player import Player, PlayerSettings
+from avemo_ros.nodes.playback import Player, PlayerSettings, prefetch
 from avemo_ros.nodes.shell import run
 from avemo_ros.settings import Settings
 from avemo_ros.source.due import by_due_time
@@ -113,15 +112,15 @@ class MediaPlayer(Player):
     def play(self) -> None:
         """Play the file, if wanted again and again."""
         self.zero_ns = _SIM_START_NS
-        self.pace.start(0)
+        self.playback_clock.start(0)
         self.wait_for_subscribers(self._listening)
-        self.pace.start(0)
+        self.playback_clock.start(0)
         if not self._given.clock:
             self.zero_ns = self.now_ns()
         length_ns = self._play_once()
         while self.read(PlayerSettings).loop and length_ns and not self.stopping.is_set():
             self.zero_ns += length_ns
-            self.pace.rewind(length_ns)
+            self.playback_clock.rewind(length_ns)
             length_ns = self._play_once()
 
     def _listening(self) -> int:
@@ -136,7 +135,7 @@ class MediaPlayer(Player):
         assert media is not None
         frame_ns = round(NS_PER_S / media.fps) if media.fps > 0 else 0
         end_ns = 0
-        ahead = read_ahead(lambda: media, _AHEAD, self.stopping)
+        ahead = prefetch(lambda: media, _AHEAD, self.stopping)
         for due_ns, item in by_due_time(ahead):
             late_ns = self.wait_until(due_ns)
             if late_ns is None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sensor_msgs.msg import CompressedImage, Image
 
-from avemo_ros.bag import content
+from avemo_ros.bag import message_content
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.load import Shed
@@ -223,7 +223,9 @@ class PictureStage:
             self._applied = shed
             self._video.shed(shed.frame_share, shed.max_faces)
         tracks = self._video.push(
-            content.stamp_ns(message.header.stamp), lambda: content.picture(message), arrival_ns
+            message_content.stamp_ns(message.header.stamp),
+            lambda: message_content.picture(message),
+            arrival_ns,
         )
         if tracks is None:
             return

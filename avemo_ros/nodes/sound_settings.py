@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from avemo_ros.audio.pcm import FORMAT_NAMES, MAX_CHANNELS, MAX_RATE, MIN_RATE, decode_pcm
-from avemo_ros.bag.sound import SoundFormat
+from avemo_ros.bag.message_content import AudioFormat
 from avemo_ros.errors import AudioFormatError, ConfigError
 from avemo_ros.nodes import qos
 from avemo_ros.nodes.shell import ManagedNode
@@ -77,7 +77,7 @@ def message_types(kind: str) -> tuple[Any, Any]:
     )
 
 
-def given_format(node: ManagedNode) -> SoundFormat | None:
+def given_format(node: ManagedNode) -> AudioFormat | None:
     """The format that the parameters say; None: that of audio_info is waited for.
 
     Raises:
@@ -86,7 +86,7 @@ def given_format(node: ManagedNode) -> SoundFormat | None:
     rate = int(node.read(SoundSettings).audio_rate)
     if rate == 0:
         return None
-    form = SoundFormat(
+    form = AudioFormat(
         rate,
         int(node.read(SoundSettings).audio_channels),
         str(node.read(SoundSettings).audio_sample_format),

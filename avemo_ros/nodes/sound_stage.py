@@ -11,8 +11,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Bool
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
-from avemo_ros.bag import content
-from avemo_ros.bag.sound import SoundFormat, announced_format, own_format, samples_of
+from avemo_ros.bag import message_content
+from avemo_ros.bag.message_content import AudioFormat, announced_format, own_format, samples_of
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio import AudioStage
 from avemo_ros.errors import AudioFormatError
@@ -39,7 +39,7 @@ class _Heard:
 
     message: Any
     arrival_ns: int
-    form: SoundFormat | None
+    form: AudioFormat | None
     """The source's format when it came; None if not known, or the message says its own."""
 
 
@@ -239,13 +239,13 @@ class SoundStage:
             if self._chunks_out is not None and self._chunks_out.get_subscription_count():
                 self._chunks_out.publish(convert.chunk_message(chunk, frame_id))
 
-    def _set_format(self, form: SoundFormat) -> None:
+    def _set_format(self, form: AudioFormat) -> None:
         if form == self._format:
             return
         self._format = form
         self._node.get_logger().info(f"audio: the source says {form}")
 
-    def _block(self, message: Any, known: SoundFormat | None) -> AudioBlock | None:
+    def _block(self, message: Any, known: AudioFormat | None) -> AudioBlock | None:
         """The decoded sound of a message; None when it has to be left out."""
         form = known
         own = own_format(message)
@@ -256,7 +256,7 @@ class SoundStage:
             self._say_no_format()
             return None
         header = getattr(message, "header", None)
-        stamp_ns = -1 if header is None else content.stamp_ns(header.stamp)
+        stamp_ns = -1 if header is None else message_content.stamp_ns(header.stamp)
         return AudioBlock(stamp_ns, form.rate, samples_of(message, form))
 
     def _say_no_format(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from avemo_ros import __version__
 from avemo_ros.annotations.label_files import bag_name, labels_of_bags
-from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import Topics
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import bag_name, labels_of, merge_files
 from avemo_ros.bag.messages import typestore
-from avemo_ros.bag.recording import Recording
+from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import LabelError, WeightsError

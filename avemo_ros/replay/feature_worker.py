@@ -19,10 +19,9 @@ from typing import Final
 
 import cv2
 
-from avemo_ros.bag.item import LabelRecord, StatesRecord
 from avemo_ros.bag.messages import typestore
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind, Topics
+from avemo_ros.bag.reader import LabelRecord, Recording, StatesRecord
+from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.findings import Findings
 from avemo_ros.engine.seeing import Item, Seeing, Seen
@@ -44,7 +43,7 @@ class FeatureJob:
 
     path: Path
     topics: Topics | None
-    kinds: frozenset[Kind]
+    kinds: frozenset[TopicKind]
     config: PipelineConfig
 
 
@@ -211,7 +210,7 @@ def _given(parent: Connection) -> FeatureJob | None:
     return source
 
 
-def recorded(recording: Recording, kinds: frozenset[Kind]) -> Iterator[tuple[int, Item]]:
+def recorded(recording: Recording, kinds: frozenset[TopicKind]) -> Iterator[tuple[int, Item]]:
     """Times of recording [ns] and what the engine takes of what was recorded."""
     for log_ns, item in recording.items(kinds):
         if not isinstance(item, StatesRecord | LabelRecord):

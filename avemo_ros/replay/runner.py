@@ -8,9 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from avemo_ros.bag.item import StatesRecord
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind, Topics
+from avemo_ros.bag.reader import Recording, StatesRecord
+from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.seeing import Seeing, Seen
@@ -29,8 +28,8 @@ Progress = Callable[[float], None]
 
 USES: Final = ("auto", "raw", "features", "states")
 """What of a recording may be asked for; 'auto' takes the first of the others that is there."""
-RAW: Final = frozenset({Kind.PICTURES, Kind.SOUND})
-RECORDED: Final = frozenset({Kind.TRACKS, Kind.SPECTROGRAM})
+RAW: Final = frozenset({TopicKind.IMAGES, TopicKind.AUDIO})
+RECORDED: Final = frozenset({TopicKind.TRACKS, TopicKind.SPECTROGRAM})
 """Features that lie in the bag as such."""
 _OTHER_CLOCK_NS: Final = to_ns(2.0)
 """Stamps that are this far from the times of recording, all alike, are of another clock."""
@@ -86,7 +85,7 @@ def _played(
 ) -> Replayed:
     with Recording(path, topics) as recording:
         kinds = _choose(recording, use)
-        if Kind.STATES in kinds:
+        if TopicKind.STATES in kinds:
             return _states(recording, began, report)
         if worker is not None:
             worker.give(FeatureJob(path, topics, kinds, config))
@@ -132,7 +131,7 @@ def _played(
 
 
 def _seen(
-    recording: Recording, kinds: frozenset[Kind], seeing: Seeing
+    recording: Recording, kinds: frozenset[TopicKind], seeing: Seeing
 ) -> Iterator[tuple[int, Seen]]:
     """As `HelperProcess`, in this process."""
     for log_ns, item in recorded(recording, kinds):
@@ -167,7 +166,7 @@ def _ignore(_: float) -> None:
     """Nobody wants to know."""
 
 
-def _choose(recording: Recording, use: str) -> frozenset[Kind]:
+def _choose(recording: Recording, use: str) -> frozenset[TopicKind]:
     """What of a recording is used.
 
     Raises:
@@ -180,15 +179,15 @@ def _choose(recording: Recording, use: str) -> frozenset[Kind]:
         kinds = there & RAW
         if use == "auto":
             # What was recorded only as features joins what was recorded raw.
-            if Kind.PICTURES not in there:
-                kinds |= there & {Kind.TRACKS}
-            if Kind.SOUND not in there:
-                kinds |= there & {Kind.SPECTROGRAM}
+            if TopicKind.IMAGES not in there:
+                kinds |= there & {TopicKind.TRACKS}
+            if TopicKind.AUDIO not in there:
+                kinds |= there & {TopicKind.SPECTROGRAM}
         return kinds
     if use in ("auto", "features") and there & RECORDED:
         return there & RECORDED
-    if use in ("auto", "states") and Kind.STATES in there:
-        return frozenset({Kind.STATES})
+    if use in ("auto", "states") and TopicKind.STATES in there:
+        return frozenset({TopicKind.STATES})
     found = ", ".join(sorted(kind.value for kind in there))
     wanted = {
         "raw": "images or audio",
@@ -205,7 +204,7 @@ def _states(recording: Recording, began: float, report: Progress) -> Replayed:
     """Recorded states as they are."""
     hops: list[Hop] = []
     latencies: list[float] = []
-    for log_ns, item in recording.items(frozenset({Kind.STATES})):
+    for log_ns, item in recording.items(frozenset({TopicKind.STATES})):
         if isinstance(item, StatesRecord):
             hops.append(_hop(item))
             latencies += item.latencies_s

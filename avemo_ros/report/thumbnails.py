@@ -9,9 +9,8 @@ from typing import Final
 
 import cv2
 
-from avemo_ros.bag.item import BagPicture
-from avemo_ros.bag.recording import Recording
-from avemo_ros.bag.topics import Kind, Topics
+from avemo_ros.bag.reader import BagImage, Recording
+from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.clock import to_s
 from avemo_ros.errors import AvemoError, ImageError
 from avemo_ros.replay.replayed import EvaluatedRecording
@@ -46,10 +45,10 @@ def shots_of(
     due_ns = start_ns
     try:
         with Recording(path, topics) as recording:
-            if Kind.PICTURES not in recording.kinds:
+            if TopicKind.IMAGES not in recording.kinds:
                 return ()
-            for _, item in recording.items(frozenset({Kind.PICTURES})):
-                if not isinstance(item, BagPicture) or item.stamp_ns < due_ns:
+            for _, item in recording.items(frozenset({TopicKind.IMAGES})):
+                if not isinstance(item, BagImage) or item.stamp_ns < due_ns:
                     continue
                 if len(shots) == most:
                     break
@@ -63,7 +62,7 @@ def shots_of(
     return tuple(shots)
 
 
-def _shot(picture: BagPicture, at_s: float) -> Shot | None:
+def _shot(picture: BagImage, at_s: float) -> Shot | None:
     try:
         image = picture.image
     except ImageError:

@@ -1,28 +1,121 @@
-"""A rosbag2 recording as the core's types, without ROS.
+"""Reads a rosbag2 recording as the core's types, without ROS.
 
-recording = Recording("session")
-for log_ns, item in recording.items(recording.kinds): ...
+with Recording("session") as recording:
+    for log_ns, item in recording.items(recording.kinds): ...
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from avemo_ros.audio.chunk import RobotSpeech
-from avemo_ros.bag import content
-from avemo_ros.bag.decoder import Decoder
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.bag import message_content
 from avemo_ros.bag.folder import Bag
-from avemo_ros.bag.item import BagPicture, Item, LabelRecord, StatesRecord
-from avemo_ros.bag.rhythm import Restarts
-from avemo_ros.bag.sound import SoundFormat, announced_format
-from avemo_ros.bag.sound_stream import SoundStream
-from avemo_ros.bag.topics import KIND_OF, Kind, Topics, choose_all
-from avemo_ros.bag.written import set_back
+from avemo_ros.bag.message_content import (
+    AudioFormat,
+    announced_format,
+    length_ns,
+    own_format,
+    samples_of,
+)
+from avemo_ros.bag.messages import Decoder
+from avemo_ros.bag.storage import clock_set_back_text
+from avemo_ros.bag.timing_statistics import Restarts
+from avemo_ros.bag.topics import KIND_OF, TopicKind, Topics, choose_all
+from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import AudioFormatError, BagError
+from avemo_ros.state.estimate import EmotionEstimate
+from avemo_ros.vision.face import FrameTracks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BagImage:
+    """A picture that is decoded only when somebody looks at it."""
+
+    stamp_ns: int
+    """Sensor time [ns]."""
+    topic: str
+    _decode: Callable[[], NDArray[np.uint8]] = field(repr=False)
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """(height, width, 3) BGR, decoded at each access; may be read-only.
+
+        Raises:
+            ImageError: encoding, size or data cannot be used.
+        """
+        return self._decode()
+
+
+@dataclass(frozen=True, slots=True)
+class StatesRecord:
+    """A recorded EmotionStateArray, or an EmotionState by itself."""
+
+    stamp_ns: int
+    """Sensor time of the windows' end [ns]."""
+    estimates: tuple[EmotionEstimate, ...]
+    latencies_s: tuple[float, ...] = ()
+    """From the windows' end to publication, of those that say so [s]."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRecord:
+    """A message of a labels topic."""
+
+    stamp_ns: int
+    """When it was recorded [ns]."""
+    text: str
+
+
+Item: TypeAlias = (
+    BagImage
+    | AudioBlock
+    | RobotSpeech
+    | FrameTracks
+    | SpectrogramChunk
+    | StatesRecord
+    | LabelRecord
+)
+
+
+class AudioDecoder:
+    """Decodes sound as the live node does; the time of recording is its time of arrival.
+
+    Args:
+        form: of what comes first, where messages do not say their own.
+        no_stamp: told the topic of each message without a stamp.
+    """
+
+    def __init__(self, form: AudioFormat | None, no_stamp: Callable[[str], None]) -> None:
+        self.form = form
+        self._no_stamp = no_stamp
+
+    def block(self, topic: str, message: Any, log_ns: int) -> AudioBlock:
+        """The sound of a message.
+
+        Raises:
+            AudioFormatError: the format cannot be read, or the data do not fit to it.
+        """
+        form = own_format(message) or self.form
+        if form is None:
+            raise AudioFormatError("its format is not known")
+        samples = samples_of(message, form)
+        stamp_ns = 0
+        if hasattr(message, "header"):
+            stamp_ns = message_content.stamp_ns(message.header.stamp)
+            if stamp_ns <= 0:
+                self._no_stamp(topic)
+        if stamp_ns <= 0:
+            stamp_ns = log_ns - length_ns(samples, form)
+        return AudioBlock(stamp_ns, form.rate, samples)
+
 
 _BESIDE_SOUND: Final = ("audio_info", "robot_speaking")
 
@@ -90,7 +183,7 @@ class Recording:
         return self._bag.turned_back
 
     @property
-    def topic_of(self) -> Mapping[Kind, str]:
+    def topic_of(self) -> Mapping[TopicKind, str]:
         """The topics that are used."""
         return {
             KIND_OF[name]: channel.topic
@@ -114,7 +207,7 @@ class Recording:
             f"{topic}: {count} message(s) {self._said[topic, kind]}"
             for (topic, kind), count in sorted(self._left_out.items())
         ]
-        turned = [set_back(self.turned_back)] if self.turned_back else []
+        turned = [clock_set_back_text(self.turned_back)] if self.turned_back else []
         return [
             *self._notes,
             *self._bag.problems,
@@ -123,7 +216,7 @@ class Recording:
             *left_out,
         ]
 
-    def items(self, kinds: frozenset[Kind]) -> Iterator[tuple[int, Item]]:
+    def items(self, kinds: frozenset[TopicKind]) -> Iterator[tuple[int, Item]]:
         """What was recorded, with the times of recording [ns] and by them.
 
         Images come as `BagPicture` and are decoded when looked at; sound as `AudioBlock`;
@@ -141,7 +234,7 @@ class Recording:
         for known in [key for key in self._left_out if key[0] in topics]:
             del self._left_out[known]
         self._restarts.forget(topics)
-        sound = SoundStream(self._first_format, self._no_stamp)
+        sound = AudioDecoder(self._first_format, self._no_stamp)
         for raw in self._bag.messages([self._channels[name] for name in names.values()]):
             name = names[raw.key]
             channel = self._channels[name]
@@ -163,12 +256,12 @@ class Recording:
                     yield raw.log_ns, item
 
     def _item(
-        self, name: str, topic: str, message: Any, log_ns: int, sound: SoundStream
+        self, name: str, topic: str, message: Any, log_ns: int, sound: AudioDecoder
     ) -> Item | None:
         """The message as an item; None where it only says something of others."""
         if name == "image":
             stamp_ns = self._stamp(topic, message, log_ns)
-            return BagPicture(stamp_ns, topic, lambda: content.picture(message))
+            return BagImage(stamp_ns, topic, lambda: message_content.picture(message))
         if name == "audio":
             return sound.block(topic, message, log_ns)
         if name == "audio_info":
@@ -176,26 +269,28 @@ class Recording:
         elif name == "robot_speaking":
             return RobotSpeech(bool(message.data))
         elif name == "face_tracks":
-            tracks = content.tracks(message)
+            tracks = message_content.tracks(message)
             return replace(tracks, stamp_ns=self._stamp(topic, message, log_ns))
         elif name == "spectrogram":
-            chunk = content.chunk(message)
+            chunk = message_content.chunk(message)
             return replace(chunk, stamp_ns=self._stamp(topic, message, log_ns))
         elif name == "states":
             stamp_ns = self._stamp(topic, message, log_ns)
-            if foreign := content.foreign_classes(message):
+            if foreign := message_content.foreign_classes(message):
                 names = ", ".join(repr(name) for name in foreign)
                 text = f"with classes that are none of ours ({names}): without a distribution"
                 self._note(topic, "classes", text)
             return StatesRecord(
-                stamp_ns, content.estimates(message), content.latencies_s(message)
+                stamp_ns,
+                message_content.estimates(message),
+                message_content.latencies_s(message),
             )
         elif name == "labels":
             return LabelRecord(log_ns, str(message.data))
         return None
 
     def _stamp(self, topic: str, message: Any, log_ns: int) -> int:
-        stamp_ns = content.stamp_ns(message.header.stamp)
+        stamp_ns = message_content.stamp_ns(message.header.stamp)
         if stamp_ns > 0:
             return stamp_ns
         self._no_stamp(topic)
@@ -220,7 +315,7 @@ class Recording:
                 self._notes.append(str(error))
                 del self._channels[name]
 
-    def _find_format(self) -> SoundFormat | None:
+    def _find_format(self) -> AudioFormat | None:
         """The first that is announced: what was recorded before it is of the same source."""
         channel = self._channels.get("audio_info")
         if "audio" not in self._channels or channel is None:
@@ -256,3 +351,53 @@ def _useless(bag: Bag, notes: list[str]) -> str:
     there = ", ".join(f"{channel.topic} ({channel.type})" for channel in bag.channels)
     why = "".join(f"; {note}" for note in notes)
     return f"bag '{bag.path}' holds nothing that can be used{why}; its topics: {there}"
+
+
+_RAW: Final = frozenset({TopicKind.IMAGES, TopicKind.AUDIO})
+_FPS: Final = 30.0
+
+
+class BagMedia:
+    """Reads raw images and sound of a bag.
+
+    Iterating gives the times of recording and what came, in that order; both are of the bag's
+    clocks.  Seconds, as labels count them, begin at `zero_ns`.
+
+    Args:
+        path: a bag's folder, or one file of sqlite3 or MCAP.
+        topics: which topic is which; None finds them by their types.
+
+    Raises:
+        BagError: nothing of it can be read, or it holds neither images nor sound.
+    """
+
+    def __init__(self, path: Path, topics: Topics | None = None) -> None:
+        self.path = path
+        self._recording = recording = Recording(path, topics)
+        self.has_video = TopicKind.IMAGES in recording.kinds
+        self.has_audio = TopicKind.AUDIO in recording.kinds
+        if not (self.has_video or self.has_audio):
+            recording.close()
+            raise BagError(f"bag '{path}' holds neither raw pictures nor sound to look at")
+        self.zero_ns = recording.start_ns
+        """Time of the bag's first message [ns]."""
+        self.duration_s = (recording.end_ns - recording.start_ns) / NS_PER_S
+        """From its first message to its last [s]."""
+        self.fps = _FPS if self.has_video else 0.0
+        """Nominal; images carry their own times."""
+
+    def __enter__(self) -> BagMedia:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._recording.close()
+
+    @property
+    def problems(self) -> list[str]:
+        """What is missing or unreadable; complete after iterating."""
+        return self._recording.problems
+
+    def __iter__(self) -> Iterator[tuple[int, BagImage | AudioBlock | RobotSpeech]]:
+        for log_ns, item in self._recording.items(_RAW & self._recording.kinds):
+            if isinstance(item, BagImage | AudioBlock | RobotSpeech):
+                yield log_ns, item

@@ -1,18 +1,27 @@
-"""What messages say, as the core's dataclasses.
+"""ROS messages as the core's dataclasses.
 
-It serves the message objects of rclpy and those of rosbags: both have the fields of the
-definition, and arrays with the buffer protocol or plain lists.
+It takes the message objects of rclpy and those of rosbags, so live and recorded input are
+read alike: both have the fields of the definition, and arrays with the buffer protocol or
+plain lists.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import BINS, SpectrogramChunk
+from avemo_ros.audio.pcm import (
+    PORTAUDIO_FIELDS,
+    check_coding,
+    check_stream,
+    decode_pcm,
+    decode_portaudio,
+)
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.labels import EMOTIONS, WORDS
 from avemo_ros.limits import (
@@ -263,3 +272,69 @@ def _all_within(name: str, values: NDArray[np.float32], low: float, high: float)
         # NaN comes through both.
         _within(name, float(values.min()), low, high)
         _within(name, float(values.max()), low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """How the bytes of a message are to be read."""
+
+    rate: int
+    channels: int
+    sample_format: str
+    coding_format: str = ""
+
+    def check(self) -> None:
+        """Make sure that it can be read.
+
+        Raises:
+            AudioFormatError: it is compressed, or rate or channels are impossible.
+        """
+        check_coding(self.coding_format)
+        check_stream(self.rate, self.channels)
+
+    def __str__(self) -> str:
+        coding = f" {self.coding_format}" if self.coding_format else ""
+        return f"{self.rate} Hz, {self.channels} channel(s), {self.sample_format}{coding}"
+
+
+def announced_format(info: Any) -> AudioFormat:
+    """What an AudioInfo of ros-drivers says of the sound beside it."""
+    return AudioFormat(
+        int(info.sample_rate), int(info.channels), info.sample_format, info.coding_format
+    )
+
+
+def own_format(message: Any) -> AudioFormat | None:
+    """What a message says of its own sound, as those of audio_common 4.x do; else None."""
+    inner = getattr(message, "audio", message)
+    if not hasattr(inner, "audio_data"):
+        return None
+    info = inner.info
+    return AudioFormat(int(info.rate), int(info.channels), f"PortAudio {int(info.format)}")
+
+
+def samples_of(message: Any, form: AudioFormat) -> NDArray[np.float32]:
+    """The sound of a message.
+
+    Args:
+        message: AudioData or AudioDataStamped, or AudioStamped of audio_common 4.x.
+        form: how to read it; of AudioStamped its own.
+
+    Returns:
+        (n, channels), full scale is -1 to 1.
+
+    Raises:
+        AudioFormatError: the format cannot be read, or the data do not fit to it.
+    """
+    form.check()
+    inner = getattr(message, "audio", message)
+    if hasattr(inner, "audio_data"):
+        kind = int(inner.info.format)
+        field = PORTAUDIO_FIELDS.get(kind, "uint8_data")
+        return decode_portaudio(getattr(inner.audio_data, field), kind, form.channels)
+    return decode_pcm(inner.data, form.sample_format, form.channels)
+
+
+def length_ns(samples: NDArray[np.float32], form: AudioFormat) -> int:
+    """How long the sound is [ns]."""
+    return len(samples) * NS_PER_S // form.rate

@@ -1,23 +1,162 @@
-"""What nodes have in common that publish a recording in its time."""
+"""What nodes that play a recording share: playback clock, prefetching, /clock and the end."""
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, Literal, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from pydantic import Field
 from rosgraph_msgs.msg import Clock
 
-from avemo_ros.clock import to_s
+from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.errors import AvemoError
 from avemo_ros.nodes import convert, health, qos
-from avemo_ros.nodes.pace import Pace
 from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.settings import Settings
+
+_TICK_S: Final = 0.01
+"""How often the time is told."""
+_LATE_S: Final = 0.5
+"""Sending in a burst what was missed for longer would be no real time."""
+
+
+class PlaybackClock:
+    """Says when the time for something has come.
+
+    Where the machine cannot keep up the time stands still for as long.
+    """
+
+    def __init__(
+        self,
+        stopping: threading.Event,
+        rate: float = 1.0,
+        tell: Callable[[int], None] | None = None,
+    ) -> None:
+        """Set up.
+
+        Args:
+            stopping: ends every wait.
+            rate: seconds of the recording in a second.
+            tell: called with the time [ns] a hundred times a second while something is waited
+                for, and when its time has come, never with a later time.
+        """
+        self._stopping = stopping
+        self._rate = rate
+        self._tell = tell
+        self._began_s = time.monotonic()
+        self._began_ns = 0
+
+    def start(self, time_ns: int) -> None:
+        """From now on it is this time, and goes on."""
+        self._began_s, self._began_ns = time.monotonic(), time_ns
+
+    def rewind(self, by_ns: int) -> None:
+        """It is so much earlier, and goes on from there [ns]."""
+        self._began_ns -= by_ns
+
+    @property
+    def now_ns(self) -> int:
+        """The time [ns]."""
+        passed_s = time.monotonic() - self._began_s
+        return self._began_ns + round(passed_s * self._rate * NS_PER_S)
+
+    def wait_until(self, time_ns: int) -> int | None:
+        """Wait until it is so late.
+
+        Returns:
+            How long the time stood still because the machine did not keep up [ns], mostly 0;
+            None when told to stop.
+        """
+        while (left_ns := time_ns - self.now_ns) > 0 and not self._stopping.is_set():
+            left_s = to_s(left_ns) / self._rate
+            self._stopping.wait(min(left_s, _TICK_S) if self._tell else left_s)
+            if self._tell:
+                self._tell(min(self.now_ns, time_ns))
+        if self._stopping.is_set():
+            return None
+        if self._tell:
+            # Who is late all the time never waits, and must tell the time all the same.
+            self._tell(time_ns)
+        late_ns = self.now_ns - time_ns
+        if late_ns <= to_ns(_LATE_S) * self._rate:
+            return 0
+        self._began_ns -= late_ns
+        return late_ns
+
+    def go_on(self, seconds: float) -> None:
+        """Wait so long, while the time goes on."""
+        self.wait_until(self.now_ns + round(seconds * self._rate * NS_PER_S))
+
+    def stand(self, seconds: float) -> bool:
+        """Wait, and tell the time at which it started; false when told to stop."""
+        limit = time.monotonic() + seconds
+        while (left_s := limit - time.monotonic()) > 0 and not self._stopping.is_set():
+            if self._tell:
+                self._tell(self._began_ns)
+            self._stopping.wait(min(left_s, _TICK_S))
+        return not self._stopping.is_set()
+
+
+Prefetched = TypeVar("Prefetched")
+
+_READER_JOIN_S: Final = 1.5
+"""A disk that no longer answers must not hold up the end of the node."""
+_POLL_S: Final = 0.1
+
+
+def prefetch(
+    items: Callable[[], Iterable[Prefetched]], count: int, stopping: threading.Event
+) -> Iterator[Prefetched]:
+    """The same items in their order; what reading raises is raised here.
+
+    Args:
+        items: called on the thread.
+        count: so many at most wait.
+        stopping: ends it early.
+    """
+    ready: queue.Queue[Prefetched | Exception | None] = queue.Queue(count)
+    stop = threading.Event()
+
+    def put(item: Prefetched | Exception | None) -> None:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=_POLL_S)
+            except queue.Full:
+                continue
+            return
+
+    def read() -> None:
+        try:
+            for item in items():
+                put(item)
+                if stop.is_set():
+                    return
+        except Exception as error:  # noqa: BLE001  raised where the items are taken
+            put(error)
+        finally:
+            put(None)
+
+    thread = threading.Thread(target=read, name="reader", daemon=True)
+    thread.start()
+    try:
+        while not stopping.is_set():
+            try:
+                item = ready.get(timeout=_POLL_S)
+            except queue.Empty:
+                continue
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join(_READER_JOIN_S)
 
 
 class PlayerSettings(Settings):
@@ -64,7 +203,7 @@ class Player(ManagedNode):
         """Set up; arguments as for `ManagedNode`."""
         super().__init__(name, [PlayerSettings, *own])
         self.stopping = threading.Event()
-        self.pace = Pace(self.stopping)
+        self.playback_clock = PlaybackClock(self.stopping)
         self.sent = health.Meter()
         self.zero_ns = 0
         """Stamp of time 0 of the pace [ns]."""
@@ -90,7 +229,9 @@ class Player(ManagedNode):
         self.failed = False
         self.stopping.clear()
         self._ended.clear()
-        self.pace = Pace(self.stopping, rate, self._tell_time if clock else None)
+        self.playback_clock = PlaybackClock(
+            self.stopping, rate, self._tell_time if clock else None
+        )
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._thread.start()
         self._ender = self.create_timer(0.1, self._end_if_over, clock=self.steady)
@@ -106,16 +247,16 @@ class Player(ManagedNode):
         while time.monotonic() < limit:
             count = listening()
             if count:
-                if not self.pace.stand(_SETTLE_S) or listening() == count:
+                if not self.playback_clock.stand(_SETTLE_S) or listening() == count:
                     return
-            elif not self.pace.stand(0.05):
+            elif not self.playback_clock.stand(0.05):
                 return
         if self.read(PlayerSettings).wait_for_subscribers_s > 0:
             self.get_logger().warning("nobody subscribes to all of it; starting all the same")
 
     def wait_until(self, time_ns: int) -> int | None:
         """As `Pace.wait_until`, with a line in the log when the time stood still."""
-        late_ns = self.pace.wait_until(time_ns)
+        late_ns = self.playback_clock.wait_until(time_ns)
         if late_ns:
             self._stalls.note(
                 "slow",
@@ -164,10 +305,10 @@ class Player(ManagedNode):
         else:
             if not self.stopping.is_set():
                 self.get_logger().info(f"the {self.what} has ended")
-        self.pace.go_on(_SETTLE_S)
+        self.playback_clock.go_on(_SETTLE_S)
         self._ended.set()
         if self._clock_out is not None:
-            self.pace.go_on(_FOR_EVER_S)
+            self.playback_clock.go_on(_FOR_EVER_S)
 
     def _tell_time(self, time_ns: int) -> None:
         if self._clock_out is not None:

@@ -1,9 +1,12 @@
-"""A bag while it is written: whole under its name, or marked as not."""
+"""A bag while it is written: the folder `NAME.partial`, renamed once it is complete."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +15,218 @@ from typing import Any, Final
 
 import yaml
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import WriterError
+from rosbags.rosbag2 import (
+    CompressionFormat,
+    CompressionMode,
+    StoragePlugin,
+    Writer,
+    WriterError,
+)
+from rosbags.rosbag2.storage_mcap import McapWriter
+from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 from rosbags.typesys.store import Typestore
 
 from avemo_ros.bag import messages
-from avemo_ros.bag.draft_folder import make_folder, remove_bag
-from avemo_ros.bag.offers import Offer
-from avemo_ros.bag.part import COMPRESSIONS, STORAGES, Part
+from avemo_ros.bag.storage import OfferedQos
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.errors import BagError, ConfigError
+
+_FRESH_S: Final = 30.0
+"""Where folders cannot be locked, what was written so shortly ago may still be written."""
+
+
+class FolderLock:
+    """Marks a folder as being written, for as long as this process runs and until `release`.
+
+    It is a lock on the folder itself: it leaves no file, goes along when the folder is renamed,
+    and ends with the process however that ends.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Claim a folder that is there; where it cannot be locked nothing happens.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self._handle: int | None = os.open(folder, os.O_RDONLY)
+        _lock(self._handle)
+
+    def release(self) -> None:
+        """Nothing is written any more; may be called twice."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether somebody writes into a folder now, as far as can be told."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        free = _lock(handle)
+    finally:
+        os.close(handle)
+    return _is_fresh(folder) if free is None else not free
+
+
+def _lock(handle: int) -> bool | None:
+    """Whether it could be locked; None where locks are not to be had, as on some servers."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_fresh(folder: Path) -> bool:
+    times = []
+    for path in (folder, *folder.iterdir()):
+        try:
+            times.append(path.stat().st_mtime)
+        except OSError:  # it has just gone
+            continue
+    return bool(times) and time.time() - max(times) < _FRESH_S
+
+
+_OF_A_BAG: Final = {".mcap", ".db3", ".db3-journal", ".db3-wal", ".db3-shm", ".zstd", ".yaml"}
+"""Suffixes of what lies in a bag."""
+
+
+def make_folder(path: Path, partial: Path, *, force: bool) -> FolderLock:
+    """Make the folder in which a bag is written, and tell others that it is.
+
+    Args:
+        path: of the bag when it will be whole.
+        partial: of the bag until then.
+        force: both may be there already; `partial` is made anew.
+
+    Raises:
+        BagError: one is there already, or is not a bag and so not to be replaced; or another
+            run writes it now, which force does not change.
+        OSError: the disk does not take it.
+    """
+    if is_locked(partial):
+        raise BagError(
+            f"{partial} is being written by another run now; name another, or wait until that "
+            "has ended"
+        )
+    if not force and path.exists():
+        raise BagError(f"{path} is there already; name another, or remove it first")
+    if not force and partial.exists():
+        raise BagError(
+            f"{partial} is there already: it was left by an interrupted run, and what it holds "
+            "can be played and evaluated; name another, or move it away first"
+        )
+    for there in (path, partial):
+        if there.exists():
+            check_bag(there)
+    if partial.exists():
+        remove_bag(partial)
+    partial.mkdir(parents=True)
+    return FolderLock(partial)
+
+
+def check_bag(path: Path) -> None:
+    """Make sure that this is a bag: anything else is not ours to remove.
+
+    Raises:
+        BagError: it is not.
+    """
+    inside = [entry.suffix for entry in path.iterdir()] if path.is_dir() else [""]
+    if path.is_symlink() or not set(inside) <= _OF_A_BAG:
+        raise BagError(f"{path} is not a bag and nothing else; it is not replaced")
+
+
+def remove_bag(path: Path) -> None:
+    """Remove a bag.
+
+    Raises:
+        BagError: it is not one.
+    """
+    check_bag(path)
+    shutil.rmtree(path)
+
+
+STORAGES: Final = ("mcap", "sqlite3")
+COMPRESSIONS: Final = ("none", "zstd")
+
+
+class _Mcap(McapWriter):
+    """An MCAP file that lies in the bag's folder, not in one of its own."""
+
+    def __init__(self, path: Path, compression: CompressionMode) -> None:
+        super().__init__(path, compression)
+        self.path = _lift(self.path)
+
+    def mark(self) -> None:
+        if self.chunk.bio.tell():
+            self.close_chunk()
+        self.bio.flush()
+
+
+class _Sqlite3(Sqlite3Writer):
+    """A database that lies in the bag's folder, not in one of its own."""
+
+    def __init__(self, path: Path, compression: CompressionMode) -> None:
+        super().__init__(path, compression)
+        # Its journal is named after it, so that it cannot be moved while it is open.
+        self.conn.close()
+        self.path = _lift(self.path)
+        self.conn = sqlite3.connect(self.path, check_same_thread=False)
+        self.cursor = self.conn.cursor()
+
+    def mark(self) -> None:
+        self.conn.commit()
+
+
+class BagSplit(Writer):
+    """One file of a bag."""
+
+    STORAGE_PLUGINS = {  # noqa: RUF012  as its base declares it
+        StoragePlugin.MCAP: _Mcap,
+        StoragePlugin.SQLITE3: _Sqlite3,
+    }
+
+    def __init__(self, folder: Path, name: str, storage: str, compression: str) -> None:
+        """Make and open the file.
+
+        Args:
+            folder: of the bag.
+            name: of the file, without its suffix.
+            storage: one of STORAGES.
+            compression: one of COMPRESSIONS; of chunks in MCAP, else of each message.
+        """
+        plugin = StoragePlugin[storage.upper()]
+        super().__init__(folder / name, version=9, storage_plugin=plugin)
+        self.metapath = folder / "metadata.yaml"
+        if compression != "none":
+            whole = plugin is StoragePlugin.MCAP
+            mode = CompressionMode.STORAGE if whole else CompressionMode.MESSAGE
+            self.set_compression(mode, CompressionFormat.ZSTD)
+        self.open()
+
+    def mark(self) -> None:
+        """Bring everything so far to the file, where it outlives this process."""
+        assert isinstance(self.storage, (_Mcap, _Sqlite3))
+        self.storage.mark()
+
+
+def _lift(path: Path) -> Path:
+    """Move a file out of the folder that it is alone in."""
+    lifted = path.parent.parent / path.name
+    path.rename(lifted)
+    path.parent.rmdir()
+    return lifted
+
 
 _METADATA: Final = "metadata.yaml"
 _INFORMATION: Final = "rosbag2_bagfile_information"
 _TROUBLES: Final = (OSError, sqlite3.Error, WriterError)
-_OFFER: Final = Offer()
+_OFFER: Final = OfferedQos()
 _MARK_NS: Final = NS_PER_S
 """So much of a recording is lost at most when its process is killed."""
 
@@ -38,10 +239,10 @@ class _Topic:
     kind: str
     definition: str
     digest: str
-    offer: Offer
+    offer: OfferedQos
 
 
-class BagDraft:
+class PartialBag:
     """A bag that appears under its name when it is whole.
 
     Until then it is the folder `<name>.partial`; what an interrupted or killed run wrote stays
@@ -90,7 +291,7 @@ class BagDraft:
         self._topics: dict[str, _Topic] = {}
         self._connections: dict[str, Connection] = {}
         self._finished: list[dict[str, Any]] = []
-        self._part: Part | None = None
+        self._part: BagSplit | None = None
         self._part_ns: int | None = None
         self._marked_ns: int | None = None
         try:
@@ -98,7 +299,7 @@ class BagDraft:
         except OSError as error:
             raise self._refusal(error) from error
 
-    def __enter__(self) -> BagDraft:
+    def __enter__(self) -> PartialBag:
         return self
 
     def __exit__(
@@ -116,7 +317,7 @@ class BagDraft:
         self,
         topic: str,
         kind: str,
-        offer: Offer = _OFFER,
+        offer: OfferedQos = _OFFER,
         *,
         definition: str = "",
         digest: str = "",
@@ -207,19 +408,19 @@ class BagDraft:
             self._store = messages.typestore()
         return self._store
 
-    def _part_for(self, log_ns: int) -> Part:
+    def _part_for(self, log_ns: int) -> BagSplit:
         """The file in which a message belongs."""
         if self._part_ns is not None and 0 < self._split_ns <= log_ns - self._part_ns:
             self._end_part()
         if self._part is None:
             name = f"{self.path.name}_{len(self._finished)}"
-            self._part = part = Part(self.partial, name, self._storage, self._compression)
+            self._part = part = BagSplit(self.partial, name, self._storage, self._compression)
             self._part_ns, self._marked_ns = log_ns, None
             for topic in self._topics.values():
                 self._connect(part, topic)
         return self._part
 
-    def _connect(self, part: Part, topic: _Topic) -> None:
+    def _connect(self, part: BagSplit, topic: _Topic) -> None:
         self._connections[topic.name] = part.add_connection(
             topic.name,
             topic.kind,
