@@ -20,8 +20,8 @@ from avemo_ros.bag.partial_bag import PartialBag
 from avemo_ros.clock import NS_PER_S
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
-restamp = pytest.importorskip("avemo_ros.nodes.serialized_stamps")
-results = pytest.importorskip("avemo_ros.nodes.bag_player")
+serialized_stamps = pytest.importorskip("avemo_ros.nodes.serialized_stamps")
+bag_player = pytest.importorskip("avemo_ros.nodes.bag_player")
 serialization = pytest.importorskip("rclpy.serialization")
 definitions = pytest.importorskip("avemo_ros.bag.messages")
 start_graph = ros.start_graph
@@ -211,7 +211,7 @@ def results_bag(path: Path, *topics: tuple[str, str], seconds: float = 1.0) -> P
             draft.add_topic(name, kind, definition=definition, digest=digest)
         for number in range(round(10 * seconds)):
             for name, kind in topics:
-                empty = serialization.serialize_message(restamp.message_class(kind)())
+                empty = serialization.serialize_message(serialized_stamps.message_class(kind)())
                 draft.write(name, bytes(empty), START_NS + number * NS_PER_S // 10)
     return path
 
@@ -258,7 +258,7 @@ def test_a_node_whose_name_is_not_known_yet_is_not_named(
             "_NODE_NAMESPACE_UNKNOWN_",
         )
         monkeypatch.setattr(player, "get_publishers_info_by_topic", lambda _: infos[:1])
-        live = results.LiveResults(player, ["/emotion_states"])
+        live = bag_player.LiveDuplicates(player, ["/emotion_states"])
         assert live.found() == {"/emotion_states"}
         assert "published live by a running node: /emotion_states (" in live.take_text()
     finally:
@@ -331,7 +331,7 @@ def test_what_cannot_be_played_fails_configuring_and_says_why(
 
 
 def test_every_time_within_a_message_is_moved_and_no_time_stays_none() -> None:
-    shift = restamp.Restamp(ros.EmotionStateArray).shift
+    shift = serialized_stamps.StampShifter(ros.EmotionStateArray).shift
     message = ros.EmotionStateArray(states=[ros.EmotionState(), ros.EmotionState()])
     message.header.stamp.sec = 7
     message.states[0].header.stamp.sec = 7

@@ -26,7 +26,7 @@ from avemo_ros.errors import BagError
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 bag_recorder = pytest.importorskip("avemo_ros.nodes.bag_recorder")
-record_topic = pytest.importorskip("avemo_ros.nodes.recorded_topics")
+recorded_topics = pytest.importorskip("avemo_ros.nodes.recorded_topics")
 start_graph = ros.start_graph
 recording = ros.recording
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
@@ -289,7 +289,7 @@ def test_a_folder_that_is_missing_above_is_said_before_anything_is_recorded(
 def test_without_a_clock_it_says_so_in_time_and_blames_no_topic(
     start_graph: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_topic, "_FAIR_S", 0.5)
+    monkeypatch.setattr(recorded_topics, "_FAIR_S", 0.5)
     monkeypatch.setattr(bag_recorder, "_CLOCK_S", 1000.0)
     out = tmp_path / "out"
     graph, node, feed = recording(start_graph, out, "use_sim_time:=true")

@@ -13,11 +13,8 @@ import pytest
 from avemo_ros.clock import NS_PER_S
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
-record_content = pytest.importorskip("avemo_ros.nodes.recorded_topics")
-record_settings = pytest.importorskip("avemo_ros.nodes.recorded_topics")
-record_stamp = pytest.importorskip("avemo_ros.nodes.serialized_stamps")
-record_topic = pytest.importorskip("avemo_ros.nodes.recorded_topics")
-restamp = pytest.importorskip("avemo_ros.nodes.serialized_stamps")
+serialized_stamps = pytest.importorskip("avemo_ros.nodes.serialized_stamps")
+recorded_topics = pytest.importorskip("avemo_ros.nodes.recorded_topics")
 start_graph = ros.start_graph
 recording = ros.recording
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
@@ -97,7 +94,7 @@ def test_what_a_topic_holds_is_said_as_soon_as_its_type_is_known(
 def test_words_of_privacy_follow_the_types(
     kinds: dict[str, str], further: tuple[str, ...], said: str
 ) -> None:
-    words = record_content.says(kinds, further)
+    words = recorded_topics.personal_data_text(kinds, further)
     assert words.startswith(said)
     if any(kind.endswith(("Array", "Chunk", "Image")) for kind in kinds.values()):
         assert "personal data" in words
@@ -106,7 +103,7 @@ def test_words_of_privacy_follow_the_types(
 def test_it_says_which_topics_do_not_come(
     start_graph: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_topic, "_FAIR_S", 0.5)
+    monkeypatch.setattr(recorded_topics, "_FAIR_S", 0.5)
     graph, _, _ = recording(start_graph, tmp_path / "out", "record_topics:=/nods")
     # Somebody publishes the sound's format, who may have said it once for all.
     for topic in ("/image_raw", "/audio", "/emotion_states", "/nods"):
@@ -117,7 +114,7 @@ def test_it_says_which_topics_do_not_come(
 
 def silence(comes: Any, began_s: float, now_s: float | None, *came_s: float) -> str:
     """What diagnostics say of a topic that nobody publishes any more, if they complain."""
-    topic = record_topic.RecordedTopic("/topic", record_settings.Wanted(comes))
+    topic = recorded_topics.RecordedTopic("/topic", recorded_topics.TopicRequest(comes))
     for one in came_s:
         topic.came(one)
     entry = topic.status(began_s, now_s)
@@ -125,7 +122,7 @@ def silence(comes: Any, began_s: float, now_s: float | None, *came_s: float) -> 
 
 
 def test_a_topic_that_starts_late_has_a_fair_chance() -> None:
-    steadily = record_settings.Comes.CONTINUOUS
+    steadily = recorded_topics.Cadence.CONTINUOUS
     assert not silence(steadily, 100.0, 109.0)
     assert "nothing comes on /topic, so" in silence(steadily, 100.0, 111.0)
     assert not silence(steadily, 100.0, None)
@@ -134,7 +131,7 @@ def test_a_topic_that_starts_late_has_a_fair_chance() -> None:
 
 
 def test_what_comes_at_times_may_be_silent_once_it_is_published() -> None:
-    comes = record_settings.Comes
+    comes = recorded_topics.Cadence
     assert "nothing comes" in silence(comes.OCCASIONAL, 100.0, 111.0)
     assert not silence(comes.OCCASIONAL, 100.0, 200.0, 105.0)
     assert not silence(comes.OPTIONAL, 100.0, 200.0)
@@ -156,7 +153,7 @@ def test_pictures_that_come_in_the_other_form_are_pointed_out(
     *,
     published: bool,
 ) -> None:
-    monkeypatch.setattr(record_topic, "_FAIR_S", 0.5)
+    monkeypatch.setattr(recorded_topics, "_FAIR_S", 0.5)
     graph = start_graph(f"record_out:={tmp_path / 'out'}", f"record_compressed:={recorded}")
     node = graph.add(ros.BagRecorder)
     feed = ros.Feed(graph, compressed=published)
@@ -190,8 +187,8 @@ def test_stamps_that_are_far_from_the_clock_are_warned_of_once_a_topic(
 def complaints(*ages_s: float, simulated: bool = False, kind: str = "Image") -> list[str]:
     """What is said of messages that come a second apart, stamped so long before."""
     now_s = itertools.count()
-    message = restamp.message_class(f"sensor_msgs/msg/{kind}")
-    watch = record_stamp.StampWatch(
+    message = serialized_stamps.message_class(f"sensor_msgs/msg/{kind}")
+    watch = serialized_stamps.StampWatch(
         f"sensor_msgs/msg/{kind}", message, simulated=simulated, now=lambda: next(now_s)
     )
     said = []

@@ -27,9 +27,21 @@ from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.errors import BagError, ImageError
 from avemo_ros.vision.face import FrameTracks
 
+_DEFINED_BY: Final = "jazzy"
+"""The distro whose definitions are used where a bag holds none."""
+_OFFSET_S: Final = 0.2
+"""Images and sound may be this far apart without effect on windows of seconds."""
+_FAR_S: Final = 5.0
+"""Stamps further than this from the node's clock are left out by the live nodes, unless
+`max_input_age_s` says otherwise."""
+Look = Callable[[Recording], Offset]
+"""Estimates by the mouth from the pictures and the sound of a recording."""
+_RAW: Final = (TopicKind.IMAGES, TopicKind.AUDIO)
+_FEATURES: Final = (TopicKind.TRACKS, TopicKind.SPECTROGRAM)
+
 
 class Scan:
-    """Times and stamps by kind, pictures that cannot be used, mouths and sound."""
+    """Collects, while a bag is read, what the check is made of."""
 
     def __init__(self) -> None:
         self.times: defaultdict[TopicKind, list[int]] = defaultdict(list)
@@ -82,17 +94,8 @@ def _kind_of(item: Item) -> TopicKind:
     return TopicKind.STATES if isinstance(item, StatesRecord) else TopicKind.LABELS
 
 
-_DEFINED_BY: Final = "jazzy"
-"""The distro whose definitions are used where a bag holds none."""
-_OFFSET_S: Final = 0.2
-"""Sound and pictures may be this far apart before windows of seconds feel it."""
-_FAR_S: Final = 5.0
-"""Stamps further than this from the node's clock are left out by the live nodes, unless
-`max_input_age_s` says otherwise."""
-
-
 def timing_findings(topics: Sequence[TopicCheck]) -> list[str]:
-    """Gaps, and stamps and times that do not go on as they should."""
+    """Gaps, late and repeated stamps, jumps of clocks."""
     found = []
     for one in topics:
         if one.timing.delay_s is None:
@@ -126,7 +129,7 @@ def timing_findings(topics: Sequence[TopicCheck]) -> list[str]:
 
 
 def definition_findings(topics: Sequence[TopicCheck], distro: str) -> list[str]:
-    """Types that cannot be read, or that may be read as what they were not written as.
+    """Types that cannot be read, or may be read by a wrong definition.
 
     Args:
         topics: of the bag.
@@ -157,12 +160,6 @@ def offset_findings(estimates: Sequence[Offset]) -> list[str]:
                 f"pictures are {abs(one.seconds):.2f} s {where} the sound, by {one.how}"
             )
     return found
-
-
-Look = Callable[[Recording], Offset]
-"""Estimates by the mouth from the pictures and the sound of a recording."""
-_RAW: Final = (TopicKind.IMAGES, TopicKind.AUDIO)
-_FEATURES: Final = (TopicKind.TRACKS, TopicKind.SPECTROGRAM)
 
 
 def check(path: str | Path, topics: Topics | None = None, look: Look | None = None) -> BagCheck:
@@ -232,7 +229,7 @@ def check(path: str | Path, topics: Topics | None = None, look: Look | None = No
 
 
 def _choose(bag: Bag, topics: Topics, findings: list[str]) -> Topics:
-    """Without the choices that cannot be made, which are said."""
+    """The topics without ambiguous ones, which become findings."""
     for name in FIELDS:
         try:
             choose(name, topics, bag.channels)
@@ -290,7 +287,7 @@ def _topics(
 
 
 def _by_stamps(topics: Sequence[TopicCheck], *, turned_back: int) -> Offset:
-    """One delay is no measure of a topic whose clocks moved against each other."""
+    """A single delay means nothing if the two clocks of a topic jumped."""
     pictures, sound = (_used_as(kind, topics) for kind in _RAW)
     if pictures is None or sound is None:
         return by_stamps(None, None)
@@ -307,7 +304,7 @@ def _by_stamps(topics: Sequence[TopicCheck], *, turned_back: int) -> Offset:
 
 
 def _by_mouth(topics: Sequence[TopicCheck], looked: Scan, seen: Offset | None) -> Offset:
-    """The time of recording does not matter; the stamps must be of one clock throughout."""
+    """Needs stamps of one clock throughout; times of recording do not matter."""
     offset = looked.mouth.offset() if seen is None else seen
     raw = [_used_as(kind, topics) for kind in _RAW]
     could_look = seen is None and offset.how == NOTHING_RECORDED and all(raw)

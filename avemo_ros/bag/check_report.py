@@ -19,6 +19,12 @@ _INPUTS: Final = (
 """What evaluation takes: the first of these that is there."""
 
 
+_WIDTH: Final = 92
+"""Width of sentences [characters]; tables may be wider."""
+_SOON_S: Final = 0.5
+"""A first input this soon after the bag's first message needs no hint for labelling [s]."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicCheck:
     """One topic."""
@@ -26,7 +32,7 @@ class TopicCheck:
     topic: str
     type: str
     use: str
-    """What it is to us, as in `Kind`, 'audio info' or 'robot speaking'; empty: nothing."""
+    """What it is used as: value of `TopicKind`, 'audio info', 'robot speaking', or empty."""
     definition: str
     """Where the type's definition is from: 'bag', 'package', or 'missing'."""
     timing: TimingStatistics
@@ -39,7 +45,7 @@ class TopicCheck:
 
 @dataclass(frozen=True, slots=True)
 class Usable:
-    """What evaluation can use, each a sentence; the empty ones it cannot."""
+    """What evaluation can use: a sentence each, or empty."""
 
     raw: str
     features: str
@@ -87,14 +93,8 @@ class BagCheck:
 
     @property
     def clean(self) -> bool:
-        """It can be evaluated, and there is nothing to say against it."""
+        """There are no findings."""
         return not self.findings
-
-
-_WIDTH: Final = 92
-"""Sentences are broken so that they are no wider; tables are as wide as they must be."""
-_SOON_S: Final = 0.5
-"""What begins sooner after the bag's first message begins with it, for who labels [s]."""
 
 
 def report(checked: BagCheck) -> str:
@@ -131,7 +131,7 @@ def report(checked: BagCheck) -> str:
 
 
 def as_json(checked: BagCheck) -> dict[str, Any]:
-    """The check for other programs."""
+    """The check as JSON."""
     return {
         "path": str(checked.path),
         "storage": checked.storage,
@@ -193,7 +193,7 @@ def _table(topics: tuple[TopicCheck, ...]) -> list[str]:
 
 
 def _beginning(checked: BagCheck) -> list[str]:
-    """What 0 is for labels, where a film of the bag would have another."""
+    """A hint where 0 s of the labels is, if the first input comes later."""
     first_s = checked.first_input_s
     if first_s is None or first_s < _SOON_S:
         return []
@@ -212,7 +212,7 @@ def _item(name: str, text: str) -> list[str]:
 
 
 def _wrapped(text: str, first: str) -> list[str]:
-    """Lines of the text, all as far in as what comes after `first`; names stay whole."""
+    """Wrapped lines, indented by the width of `first`."""
     return textwrap.wrap(
         text,
         _WIDTH,

@@ -29,24 +29,30 @@ from avemo_ros.errors import BagError
 
 METADATA: Final = "metadata.yaml"
 _NO_ROS: Final = "rosbags"
-"""What the library that writes bags without ROS gives as its distro."""
+"""Distro in the bags of the library rosbags, which is none of ROS."""
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Where thousands of bags are asked: the one in C takes a tenth of the time."""
+"""The C loader takes a tenth of the time, which matters for thousands of bags."""
+
+
+SUFFIXES: Final = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_ROS1: Final = b"#ROSBAG V"
+_PIECE: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What metadata.yaml says that the files do not."""
+    """What only metadata.yaml knows."""
 
     files: tuple[str, ...] = ()
     distro: str = ""
-    """Of ROS; empty where it is not said, or none was there."""
+    """Of ROS; empty if unknown, or if ROS was not used."""
     problem: str = ""
     """Why it cannot be used."""
 
 
 def read_metadata(path: Path) -> Metadata:
-    """Of a bag's folder; a file that is missing or damaged is told in `problem`."""
+    """Read metadata.yaml; if it is missing or damaged, `problem` says so."""
     if not path.is_file():
         return Metadata(
             problem=f"{METADATA} is missing: the recording was cut off, or still goes on"
@@ -67,7 +73,7 @@ def read_metadata(path: Path) -> Metadata:
 
 
 def read_custom_data(folder: Path) -> dict[str, str]:
-    """What whoever wrote a bag has noted in its metadata.yaml; nothing where there is none."""
+    """The `custom_data` of a bag's metadata.yaml; empty if there is none."""
     try:
         text = (folder / METADATA).read_text(encoding="utf-8")
         content: Any = _LOADER(text).get_single_data()
@@ -77,17 +83,10 @@ def read_custom_data(folder: Path) -> dict[str, str]:
         return {}
 
 
-SUFFIXES: Final = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
-
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_ROS1: Final = b"#ROSBAG V"
-_PIECE: Final = 2**20
-
-
 class Bag:
     """The messages of a recording, as bytes.
 
-    What is there at opening is what it holds, also where the bag is still being written.
+    It holds what was there when it was opened, even if the bag is still being written.
 
     Args:
         path: a bag's folder, or one file of sqlite3 or MCAP.
@@ -142,14 +141,14 @@ class Bag:
 
     @property
     def turned_back(self) -> int:
-        """Times the recorder's clock was set back by more than a second, as far as it is known:
-        all when the messages of one channel were read."""
+        """How often the recorder's clock was set back by more than a second; complete once the
+        messages of any channel were read."""
         found = chained_order(file.write_order for file in self.files)
         return 0 if found is None else found.turned_back
 
     @property
     def problems(self) -> list[str]:
-        """What is missing or cannot be read, as far as it was met until now."""
+        """What is missing or cannot be read, as far as it has been noticed."""
         found = [_times(text, count) for text, count in self._opening.items()]
         for file in self.files:
             name = f"{file.path.name}: " if len(self.files) > 1 else ""
@@ -163,7 +162,7 @@ class Bag:
 
     @property
     def grown(self) -> bool:
-        """Its files are not any more what they were when they were opened."""
+        """Its files have changed since they were opened."""
         for path, before in self._seen:
             try:
                 now = path.stat()
@@ -265,7 +264,7 @@ class Bag:
         raise BagError(f"'{path}' {what}")
 
     def _unpack(self, path: Path) -> Path:
-        """A file that is compressed as a whole, unpacked as far as it goes."""
+        """Unpack a file that is compressed as a whole, as far as possible."""
         if self._unpacked is None:
             self._unpacked = tempfile.TemporaryDirectory(prefix="avemo-bag-")
         target = Path(self._unpacked.name) / path.name.removesuffix(".zstd")

@@ -1,4 +1,4 @@
-"""A media file, or a part of one, as the bag that a robot would have recorded of it."""
+"""Makes a bag of a media file or a part of it, as a robot would have recorded it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START_NS: Final = 10 * NS_PER_S
 """Time of a clip's first moment in its bag: zero means "no time" in ROS."""
 _EVERY_HZ: Final = 240.0
 _SHORT_S: Final = 0.5
-"""A clip may end so much before its `end_s` without a word, as that may be rounded."""
+"""A clip may end this much before its `end_s`, which may be rounded, without a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Extent:
 
 
 class ClipBag:
-    """The bag of one clip, to be filled while its block lasts."""
+    """The bag of one clip: a context manager, filled by `fill`."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class ClipBag:
 
 
 class _Features:
-    """Makes what the robot would, through the engine's stages, and writes that."""
+    """Computes features with the engine's stages, and writes them."""
 
     def __init__(self, writer: BagWriter, form: ClipFormat) -> None:
         assert form.features is not None
@@ -177,7 +177,7 @@ class _Features:
 
 
 def _span(media: MediaFile, clip: Clip) -> Iterator[VideoFrame | AudioBlock]:
-    """What the clip has of its file, at the times of its bag."""
+    """The items of the clip, with the times of its bag."""
     start_ns = to_ns(clip.start_s)
     end_ns = None if clip.end_s is None else to_ns(clip.end_s)
     for item in media:
@@ -194,7 +194,7 @@ def _span(media: MediaFile, clip: Clip) -> Iterator[VideoFrame | AudioBlock]:
 
 
 def _fitted(picture: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """The picture in the middle of one of that size, as large as it fits."""
+    """The image scaled to fit, centred on black."""
     height, width = picture.shape[:2]
     if size is None or size == (width, height):
         return picture

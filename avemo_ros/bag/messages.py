@@ -41,7 +41,7 @@ _OURS: Final = (
     "DialogReply",
 )
 _NAMELESS: Final = ("foxy", "galactic", "humble")
-"""Distros whose bags do not say of which distro they are."""
+"""Distros that do not write their name into bags."""
 _SOUND: Final = {
     "audio_common_msgs/msg/AudioData": "uint8[] data",
     AUDIO_DATA: "std_msgs/Header header\naudio_common_msgs/AudioData audio",
@@ -51,6 +51,24 @@ _SOUND: Final = {
     ),
 }
 """audio_common_msgs as ros-drivers released it for Jazzy; it need not be installed."""
+
+
+_OTHER_SOUND: Final[Mapping[str, str]] = {
+    "audio_common_msgs/msg/AudioStamped": (
+        "std_msgs/Header header\naudio_common_msgs/Audio audio"
+    ),
+    "audio_common_msgs/msg/Audio": (
+        "audio_common_msgs/AudioData audio_data\naudio_common_msgs/AudioInfo info"
+    ),
+    "audio_common_msgs/msg/AudioData": (
+        "float32[] float32_data\nint32[] int32_data\nint16[] int16_data\nint8[] int8_data\n"
+        "uint8[] uint8_data"
+    ),
+    "audio_common_msgs/msg/AudioInfo": (
+        "int32 format\nint32 channels\nint32 rate\nint32 chunk"
+    ),
+}
+"""audio_common_msgs of audio_common 4.x (mgonzs13), which shares its name with ros-drivers'."""
 
 
 def definitions_dir() -> Path:
@@ -93,7 +111,7 @@ def typestore() -> Typestore:
 
 
 def differs_in(distro: str, kind: str) -> bool:
-    """Whether a message type, or one that it holds, is another in a distro than in Jazzy.
+    """Whether a message type, or one within it, differs between a distro and Jazzy.
 
     Types that no distro brings (ours, those of audio_common) do not differ by distro.
 
@@ -126,9 +144,9 @@ def _held_by(definition: object) -> set[str]:
 
 
 def definition_of(kind: str, prefixes: Sequence[Path] | None = None) -> tuple[str, str]:
-    """The text of a type with those that it is made of, as rosbag2 stores it, and its hash.
+    """Definition of a type and of those within it, as rosbag2 stores it, and its hash.
 
-    What is installed goes before what we know: another package of the same name may be there.
+    Installed definitions come first: another package of the same name may be installed.
 
     Args:
         kind: e.g. 'sensor_msgs/msg/Image'.
@@ -187,24 +205,6 @@ def _names(field: Any) -> Iterator[str]:
         yield inside
     elif kind in (Nodetype.ARRAY, Nodetype.SEQUENCE):
         yield from _names(inside[0])
-
-
-_OTHER_SOUND: Final[Mapping[str, str]] = {
-    "audio_common_msgs/msg/AudioStamped": (
-        "std_msgs/Header header\naudio_common_msgs/Audio audio"
-    ),
-    "audio_common_msgs/msg/Audio": (
-        "audio_common_msgs/AudioData audio_data\naudio_common_msgs/AudioInfo info"
-    ),
-    "audio_common_msgs/msg/AudioData": (
-        "float32[] float32_data\nint32[] int32_data\nint16[] int16_data\nint8[] int8_data\n"
-        "uint8[] uint8_data"
-    ),
-    "audio_common_msgs/msg/AudioInfo": (
-        "int32 format\nint32 channels\nint32 rate\nint32 chunk"
-    ),
-}
-"""audio_common_msgs of audio_common 4.x (mgonzs13), which shares its name with ros-drivers'."""
 
 
 class Decoder:

@@ -32,18 +32,30 @@ from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.errors import BagError, ConfigError
 
 _FRESH_S: Final = 30.0
-"""Where folders cannot be locked, what was written so shortly ago may still be written."""
+"""If folders cannot be locked, one that changed this recently counts as locked."""
+
+
+_OF_A_BAG: Final = {".mcap", ".db3", ".db3-journal", ".db3-wal", ".db3-shm", ".zstd", ".yaml"}
+"""Suffixes of a bag's files."""
+STORAGES: Final = ("mcap", "sqlite3")
+COMPRESSIONS: Final = ("none", "zstd")
+_METADATA: Final = "metadata.yaml"
+_INFORMATION: Final = "rosbag2_bagfile_information"
+_TROUBLES: Final = (OSError, sqlite3.Error, WriterError)
+_OFFER: Final = OfferedQos()
+_MARK_NS: Final = NS_PER_S
+"""At most this much of a recording is lost when its process is killed."""
 
 
 class FolderLock:
-    """Marks a folder as being written, for as long as this process runs and until `release`.
+    """Marks a folder as being written, until `release` or the end of the process.
 
-    It is a lock on the folder itself: it leaves no file, goes along when the folder is renamed,
-    and ends with the process however that ends.
+    It is an advisory lock on the folder itself: it leaves no file, survives renaming, and ends
+    with the process, even after a crash.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Claim a folder that is there; where it cannot be locked nothing happens.
+        """Lock an existing folder; does nothing if the file system has no locks.
 
         Raises:
             OSError: it cannot be opened.
@@ -52,14 +64,14 @@ class FolderLock:
         _lock(self._handle)
 
     def release(self) -> None:
-        """Nothing is written any more; may be called twice."""
+        """Unlock; may be called twice."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether somebody writes into a folder now, as far as can be told."""
+    """Whether a process is writing into a folder, as far as can be known."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -72,7 +84,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def _lock(handle: int) -> bool | None:
-    """Whether it could be locked; None where locks are not to be had, as on some servers."""
+    """Whether it could be locked; None if the file system has no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -92,12 +104,8 @@ def _is_fresh(folder: Path) -> bool:
     return bool(times) and time.time() - max(times) < _FRESH_S
 
 
-_OF_A_BAG: Final = {".mcap", ".db3", ".db3-journal", ".db3-wal", ".db3-shm", ".zstd", ".yaml"}
-"""Suffixes of what lies in a bag."""
-
-
 def make_folder(path: Path, partial: Path, *, force: bool) -> FolderLock:
-    """Make the folder in which a bag is written, and tell others that it is.
+    """Make and lock the folder in which a bag is written.
 
     Args:
         path: of the bag when it will be whole.
@@ -131,7 +139,7 @@ def make_folder(path: Path, partial: Path, *, force: bool) -> FolderLock:
 
 
 def check_bag(path: Path) -> None:
-    """Make sure that this is a bag: anything else is not ours to remove.
+    """Make sure that this is a bag, as nothing else may be removed.
 
     Raises:
         BagError: it is not.
@@ -149,10 +157,6 @@ def remove_bag(path: Path) -> None:
     """
     check_bag(path)
     shutil.rmtree(path)
-
-
-STORAGES: Final = ("mcap", "sqlite3")
-COMPRESSIONS: Final = ("none", "zstd")
 
 
 class _Mcap(McapWriter):
@@ -210,7 +214,7 @@ class BagSplit(Writer):
         self.open()
 
     def mark(self) -> None:
-        """Bring everything so far to the file, where it outlives this process."""
+        """Write everything so far to the disk, so that it survives a crash of this process."""
         assert isinstance(self.storage, (_Mcap, _Sqlite3))
         self.storage.mark()
 
@@ -223,17 +227,9 @@ def _lift(path: Path) -> Path:
     return lifted
 
 
-_METADATA: Final = "metadata.yaml"
-_INFORMATION: Final = "rosbag2_bagfile_information"
-_TROUBLES: Final = (OSError, sqlite3.Error, WriterError)
-_OFFER: Final = OfferedQos()
-_MARK_NS: Final = NS_PER_S
-"""So much of a recording is lost at most when its process is killed."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Topic:
-    """A topic and its types, for every part of the bag."""
+    """A topic and its types, for every split of the bag."""
 
     name: str
     kind: str
@@ -243,7 +239,7 @@ class _Topic:
 
 
 class PartialBag:
-    """A bag that appears under its name when it is whole.
+    """A bag that gets its name when it is complete.
 
     Until then it is the folder `<name>.partial`; what an interrupted or killed run wrote stays
     there and can be read, up to the last second.
@@ -291,11 +287,11 @@ class PartialBag:
         self._topics: dict[str, _Topic] = {}
         self._connections: dict[str, Connection] = {}
         self._finished: list[dict[str, Any]] = []
-        self._part: BagSplit | None = None
-        self._part_ns: int | None = None
+        self._split: BagSplit | None = None
+        self._split_start_ns: int | None = None
         self._marked_ns: int | None = None
         try:
-            self._claim = make_folder(self.path, self.partial, force=force)
+            self._lock = make_folder(self.path, self.partial, force=force)
         except OSError as error:
             raise self._refusal(error) from error
 
@@ -342,8 +338,8 @@ class PartialBag:
             definition, _ = store.generate_msgdef(kind, ros_version=2)
             digest = store.hash_rihs01(kind)
         self._topics[topic] = _Topic(topic, kind, definition, digest, offer)
-        if self._part is not None:
-            self._connect(self._part, self._topics[topic])
+        if self._split is not None:
+            self._connect(self._split, self._topics[topic])
 
     def write(self, topic: str, message: bytes | memoryview, log_ns: int) -> None:
         """Write a serialised message of a topic that was added.
@@ -357,10 +353,10 @@ class PartialBag:
             BagError: the disk does not take it.
         """
         try:
-            part = self._part_for(log_ns)
-            part.write(self._connections[topic], log_ns, message)
+            split = self._split_for(log_ns)
+            split.write(self._connections[topic], log_ns, message)
             if self._marked_ns is None or not 0 <= log_ns - self._marked_ns < _MARK_NS:
-                part.mark()
+                split.mark()
                 self._marked_ns = log_ns
         except _TROUBLES as error:
             raise self._refusal(error) from error
@@ -368,7 +364,7 @@ class PartialBag:
         self.start_ns = log_ns if self.start_ns is None else min(self.start_ns, log_ns)
 
     def close(self) -> None:
-        """End the bag; it is whole and has its name from now on.
+        """Complete the bag and give it its name.
 
         Raises:
             BagError: the disk does not take it, or a bag of that name has come meanwhile.
@@ -385,7 +381,7 @@ class PartialBag:
         except _TROUBLES as error:
             raise self._refusal(error) from error
         finally:
-            self._claim.release()
+            self._lock.release()
 
     def give_up(self) -> None:
         """End the bag before it is whole: it stays under `partial`, or vanishes if nothing was
@@ -397,7 +393,7 @@ class PartialBag:
         except _TROUBLES as error:
             raise self._refusal(error) from error
         finally:
-            self._claim.release()
+            self._lock.release()
 
     def _refusal(self, error: Exception) -> BagError:
         reason = getattr(error, "strerror", None) or error
@@ -408,20 +404,23 @@ class PartialBag:
             self._store = messages.typestore()
         return self._store
 
-    def _part_for(self, log_ns: int) -> BagSplit:
+    def _split_for(self, log_ns: int) -> BagSplit:
         """The file in which a message belongs."""
-        if self._part_ns is not None and 0 < self._split_ns <= log_ns - self._part_ns:
-            self._end_part()
-        if self._part is None:
+        if (
+            self._split_start_ns is not None
+            and 0 < self._split_ns <= log_ns - self._split_start_ns
+        ):
+            self._end_split()
+        if self._split is None:
             name = f"{self.path.name}_{len(self._finished)}"
-            self._part = part = BagSplit(self.partial, name, self._storage, self._compression)
-            self._part_ns, self._marked_ns = log_ns, None
+            self._split = split = BagSplit(self.partial, name, self._storage, self._compression)
+            self._split_start_ns, self._marked_ns = log_ns, None
             for topic in self._topics.values():
-                self._connect(part, topic)
-        return self._part
+                self._connect(split, topic)
+        return self._split
 
-    def _connect(self, part: BagSplit, topic: _Topic) -> None:
-        self._connections[topic.name] = part.add_connection(
+    def _connect(self, split: BagSplit, topic: _Topic) -> None:
+        self._connections[topic.name] = split.add_connection(
             topic.name,
             topic.kind,
             msgdef=topic.definition,
@@ -429,47 +428,49 @@ class PartialBag:
             offered_qos_profiles=[topic.offer.as_qos()],
         )
 
-    def _end_part(self) -> None:
-        if self._part is None:
+    def _end_split(self) -> None:
+        if self._split is None:
             return
-        part, self._part, self._part_ns = self._part, None, None
-        part.close()
+        split, self._split, self._split_start_ns = self._split, None, None
+        split.close()
         described = self.partial / _METADATA
         self._finished.append(yaml.safe_load(described.read_text("utf-8"))[_INFORMATION])
         # It tells of one file only; without it, readers look for all.
         described.unlink()
 
     def _finish(self) -> None:
-        if self._part is None and not self._finished:
-            self._part_for(0)
-        self._end_part()
+        if self._split is None and not self._finished:
+            self._split_for(0)
+        self._end_split()
         told = {**_merged(self._finished), "custom_data": self._notes or None}
         text = yaml.safe_dump({_INFORMATION: told}, sort_keys=False)
         (self.partial / _METADATA).write_text(text, encoding="utf-8")
 
 
-def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
+def _merged(splits: list[dict[str, Any]]) -> dict[str, Any]:
     """One description of the whole bag from those of its files."""
-    filled = [part for part in parts if part["message_count"]] or parts[:1]
-    starts = [part["starting_time"]["nanoseconds_since_epoch"] for part in filled]
+    filled = [split for split in splits if split["message_count"]] or splits[:1]
+    starts = [split["starting_time"]["nanoseconds_since_epoch"] for split in filled]
     ends = [
-        start + part["duration"]["nanoseconds"]
-        for start, part in zip(starts, filled, strict=True)
+        start + split["duration"]["nanoseconds"]
+        for start, split in zip(starts, filled, strict=True)
     ]
     topics: dict[str, dict[str, Any]] = {}
-    for part in parts:
-        for entry in part["topics_with_message_count"]:
+    for split in splits:
+        for entry in split["topics_with_message_count"]:
             name = entry["topic_metadata"]["name"]
             before = topics[name]["message_count"] if name in topics else 0
             topics[name] = {**entry, "message_count": before + entry["message_count"]}
     return {
-        **parts[0],
-        "relative_file_paths": [name for part in parts for name in part["relative_file_paths"]],
+        **splits[0],
+        "relative_file_paths": [
+            name for split in splits for name in split["relative_file_paths"]
+        ],
         "starting_time": {"nanoseconds_since_epoch": min(starts)},
         "duration": {"nanoseconds": max(ends) - min(starts)},
-        "message_count": sum(part["message_count"] for part in parts),
+        "message_count": sum(split["message_count"] for split in splits),
         "topics_with_message_count": list(topics.values()),
-        "files": [entry for part in parts for entry in part["files"]],
+        "files": [entry for split in splits for entry in split["files"]],
     }
 
 

@@ -34,10 +34,14 @@ from avemo_ros.errors import AudioFormatError, BagError
 from avemo_ros.state.estimate import EmotionEstimate
 from avemo_ros.vision.face import FrameTracks
 
+_BESIDE_SOUND: Final = ("audio_info", "robot_speaking")
+_RAW: Final = frozenset({TopicKind.IMAGES, TopicKind.AUDIO})
+_FPS: Final = 30.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BagImage:
-    """A picture that is decoded only when somebody looks at it."""
+    """An image that is decoded only when it is accessed."""
 
     stamp_ns: int
     """Sensor time [ns]."""
@@ -62,7 +66,7 @@ class StatesRecord:
     """Sensor time of the windows' end [ns]."""
     estimates: tuple[EmotionEstimate, ...]
     latencies_s: tuple[float, ...] = ()
-    """From the windows' end to publication, of those that say so [s]."""
+    """From the windows' end to publication, of the states that have it [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ Item: TypeAlias = (
 
 
 class AudioDecoder:
-    """Decodes sound as the live node does; the time of recording is its time of arrival.
+    """Decodes audio messages as the live node does; arrival is the time of recording.
 
     Args:
         form: of what comes first, where messages do not say their own.
@@ -117,11 +121,8 @@ class AudioDecoder:
         return AudioBlock(stamp_ns, form.rate, samples)
 
 
-_BESIDE_SOUND: Final = ("audio_info", "robot_speaking")
-
-
 class Recording:
-    """What a bag holds for us.
+    """The messages of a bag that this package uses, as the core's types.
 
     Items carry the stamps of their headers (sensor time); a stamp of zero is replaced by the
     time of recording, as the live nodes replace it by that of arrival.  Iterating again starts
@@ -150,7 +151,7 @@ class Recording:
             self._first_format = self._find_format()
             self._leave_out_sound()
             self.kinds = frozenset(KIND_OF[name] for name in self._channels if name in KIND_OF)
-            """What it holds that can be used."""
+            """The kinds of content that it holds."""
             if not self.kinds:
                 raise BagError(_useless(self._bag, self._notes))
         except BaseException:
@@ -193,7 +194,7 @@ class Recording:
 
     @property
     def beside_sound(self) -> Mapping[str, str]:
-        """What else is used, by topic: 'audio info' and 'robot speaking'."""
+        """Further topics that are used, and what for: 'audio info' or 'robot speaking'."""
         return {
             self._channels[name].topic: name.replace("_", " ")
             for name in _BESIDE_SOUND
@@ -258,7 +259,7 @@ class Recording:
     def _item(
         self, name: str, topic: str, message: Any, log_ns: int, sound: AudioDecoder
     ) -> Item | None:
-        """The message as an item; None where it only says something of others."""
+        """The message as an item; None if it only describes others."""
         if name == "image":
             stamp_ns = self._stamp(topic, message, log_ns)
             return BagImage(stamp_ns, topic, lambda: message_content.picture(message))
@@ -301,7 +302,7 @@ class Recording:
         self._note(topic, "stamp", text)
 
     def _note(self, topic: str, kind: str, text: str) -> None:
-        """Count what is wrong or odd; of a kind the first text is kept."""
+        """Count a problem; of each kind the first text is kept."""
         self._left_out[topic, kind] += 1
         self._said.setdefault((topic, kind), text)
 
@@ -316,7 +317,7 @@ class Recording:
                 del self._channels[name]
 
     def _find_format(self) -> AudioFormat | None:
-        """The first that is announced: what was recorded before it is of the same source."""
+        """The first announced format; it also holds for what was recorded before it."""
         channel = self._channels.get("audio_info")
         if "audio" not in self._channels or channel is None:
             return self._given
@@ -351,10 +352,6 @@ def _useless(bag: Bag, notes: list[str]) -> str:
     there = ", ".join(f"{channel.topic} ({channel.type})" for channel in bag.channels)
     why = "".join(f"; {note}" for note in notes)
     return f"bag '{bag.path}' holds nothing that can be used{why}; its topics: {there}"
-
-
-_RAW: Final = frozenset({TopicKind.IMAGES, TopicKind.AUDIO})
-_FPS: Final = 30.0
 
 
 class BagMedia:

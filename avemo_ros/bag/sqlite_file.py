@@ -18,7 +18,7 @@ from avemo_ros.errors import BagError
 MAGIC: Final = b"SQLite format 3\x00"
 
 _FARTHEST: Final = 2**24
-"""Behind damage messages are looked for up to this many numbers on."""
+"""After damage, messages are searched for up to this many numbers further on."""
 
 
 class SqliteFile:
@@ -161,8 +161,8 @@ def _is_short(path: Path) -> bool:
 
 
 def _connect(path: Path) -> tuple[Any, bool]:
-    """A connection that reads only, and reads what is there of a file that was cut off; and
-    whether it sees what its recorder left in a log beside it.
+    """A read-only connection, also to a file that was cut off; and whether it sees the log
+    (`-wal`) beside the file.
 
     Raises:
         BagError: it cannot be opened, or is no SQLite file.

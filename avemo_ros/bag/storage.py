@@ -26,24 +26,23 @@ from rosbags.rosbag2.metadata import parse_qos
 from avemo_ros.clock import to_ns
 
 TURN_NS: Final = to_ns(1.0)
-"""Recorders write what they get; the times of neighbours differ by less, unless the clock was
-set back."""
+"""A message earlier than the one before it by more than this: the clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteOrder:
-    """Times of recording of messages that lie one behind the other."""
+    """Times of recording of consecutive messages, in the order in which they were written."""
 
     first_ns: int
-    """Of the one that was written first [ns]; others may be earlier."""
+    """Of the message that was written first [ns]; others may be earlier."""
     last_ns: int
-    """Of the one that was written last [ns]."""
+    """Of the message that was written last [ns]."""
     turned_back: int = 0
-    """Times that one is more than a second earlier than the one before."""
+    """How often a message is more than a second earlier than the one before it."""
 
 
 def write_order(times_ns: Sequence[int] | NDArray[np.int64]) -> WriteOrder | None:
-    """By the times of messages as they were written [ns]; None without messages."""
+    """From the times of messages in the order of writing [ns]; None without messages."""
     if not len(times_ns):
         return None
     steps = np.diff(np.asarray(times_ns, np.int64))
@@ -52,7 +51,7 @@ def write_order(times_ns: Sequence[int] | NDArray[np.int64]) -> WriteOrder | Non
 
 
 def chained_order(parts: Iterable[WriteOrder | None]) -> WriteOrder | None:
-    """Parts that follow each other as one.
+    """Joins consecutive parts.
 
     Args:
         parts: None where nothing is known; then nothing is counted there.
@@ -73,7 +72,7 @@ def chained_order(parts: Iterable[WriteOrder | None]) -> WriteOrder | None:
 
 
 def clock_set_back_text(count: int) -> str:
-    """How it is said that the recorder's clock was set back."""
+    """Sentence for users: the recorder's clock was set back."""
     return (
         f"the recorder's clock was set back {count} time(s) by more than a second; messages "
         "are taken by their times"
@@ -88,10 +87,10 @@ class OfferedQos:
     """Messages that are kept for slow or late subscribers."""
     reliable: bool = True
     latched: bool = False
-    """Who subscribes later gets the last messages, too."""
+    """Late subscribers get the last messages, too."""
 
     def as_qos(self) -> Qos:
-        """As rosbags writes it into a bag."""
+        """The profile as rosbags writes it."""
         default = QosTime(0, 0)
         return Qos(
             QosHistory.KEEP_LAST,
@@ -107,7 +106,7 @@ class OfferedQos:
 
 
 def read_offered_qos(folder: Path) -> dict[str, OfferedQos]:
-    """What metadata.yaml says of each topic; of several publishers what serves most.
+    """QoS of each topic from metadata.yaml; of several publishers the most permissive.
 
     Topics are missing where it does not say, all of them where there is none.
 
@@ -162,7 +161,7 @@ class Channel:
 
 
 class RawMessage(NamedTuple):
-    """A message as it lies in the file."""
+    """A serialised message."""
 
     log_ns: int
     """When it was recorded [ns]."""
@@ -172,7 +171,7 @@ class RawMessage(NamedTuple):
 
 
 class StorageFile(Protocol):
-    """One file of a bag, opened; what is there at that moment is what it holds."""
+    """One open file of a bag; it holds what was there when it was opened."""
 
     path: Path
     channels: tuple[Channel, ...]
@@ -181,15 +180,15 @@ class StorageFile(Protocol):
     end_ns: int | None
     """Time of its last message [ns]."""
     cut_off: bool
-    """It does not end as its writer ends files."""
+    """Its end is missing, or it is damaged."""
     problems: Counter[str]
-    """What cannot be read of it, and how often that was met; grows while it is read."""
+    """What cannot be read, and how often; grows while the file is read."""
     compression: str
-    """Of parts within the file: 'zstd', 'lz4' or empty."""
+    """Of chunks within the file: 'zstd', 'lz4' or empty."""
 
     @property
     def write_order(self) -> WriteOrder | None:
-        """The order in which its messages were written, as far as it is known."""
+        """The order in which its messages were written, as far as they were read."""
 
     def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[RawMessage]:
         """The messages of these channels by time; those of one time as they were written."""

@@ -15,17 +15,45 @@ from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.vision.face import FrameTracks
 
 JUMP_NS: Final = to_ns(1.0)
-"""Stamps that go back by more mean that time started anew, less means out of order; as the
-live nodes take it."""
+"""Stamps that go back by more than this have started over; by less they are out of order. The
+live nodes use the same limit."""
 _GAP_NS: Final = to_ns(0.5)
-"""Shorter pauses are jitter; a window of seconds does not feel them."""
+"""Shorter pauses are jitter, which windows of seconds tolerate."""
 _SOUND_GAP_NS: Final = to_ns(0.05)
-"""Sound that is missing for longer is lost, as `audio.gap_tolerance_s` has it."""
+"""Longer gaps in the sound count as lost, as in `audio.gap_tolerance_s`."""
+
+
+_STEP_S: Final = 0.02
+_FARTHEST: Final = 30
+"""Offsets that are tried, either way [steps]."""
+_SMOOTH: Final = 51
+"""Changes slower than a second carry no syllables and are removed [steps]."""
+_PAUSE_S: Final = 0.2
+"""Longest gap between two images over which the mouth is interpolated."""
+_QUIET_DB: Final = -60.0
+_SPEECH: Final = 0.5
+_ENOUGH_S: Final = 5.0
+"""Speech of a visible face that is needed. In single sentences, chance matches are as frequent
+as true ones (measured on clips with 1.2 s of speech each)."""
+_LEAST: Final = 0.25
+_CLEAR: Final = 1.3
+"""The best correlation must be so many times the next peak."""
+_BESIDE: Final = 6
+"""Offsets this near to the best one belong to its peak [steps]."""
+BY_STAMPS: Final = (
+    "delay of pictures less delay of sound, each the median from stamp (of sound: of its last "
+    "sample) to time of recording; right as far as both took equally long to be recorded"
+)
+BY_MOUTH: Final = (
+    "highest correlation of the mouth's opening with the sound's level while there is speech; "
+    "a mouth is ahead of its sound by up to 0.15 s by itself"
+)
+NOTHING_RECORDED: Final = "cannot be told: it takes recorded face tracks and spectrogram"
 
 
 @dataclass(frozen=True, slots=True)
 class TimingStatistics:
-    """Of one topic."""
+    """Of one topic's messages."""
 
     count: int
     rate_hz: float
@@ -33,7 +61,7 @@ class TimingStatistics:
     longest_gap_s: float
     """Between two messages, by time of recording [s]."""
     gaps: int = 0
-    """Pauses that are far longer than usual here; of sound: places where some is missing."""
+    """Pauses far longer than usual; for sound: places where some is missing."""
     lost_s: float = 0.0
     """What is missing there [s]."""
     late: int = 0
@@ -44,7 +72,7 @@ class TimingStatistics:
     """Times stamps and times of recording moved against each other by more than a second: one
     of two clocks was set, or a busy machine held messages up."""
     leaps: int = 0
-    """Of the jumps those at which the stamps leapt, on or back: their clock was set."""
+    """Jumps at which the stamps leapt: the clock that stamps was set."""
     delay_s: float | None = None
     """Median from stamp to recording [s]; of sound from its last sample.  None without
     stamps."""
@@ -55,7 +83,7 @@ def measure_timing(
     stamps_ns: Sequence[int] | None = None,
     lengths_ns: Sequence[int] | None = None,
 ) -> TimingStatistics:
-    """Look at the times of a topic's messages.
+    """Measure the timing of a topic's messages.
 
     Args:
         log_ns: times of recording, rising [ns].
@@ -96,7 +124,7 @@ def measure_timing(
 
 
 def restarts_text(count: int) -> str:
-    """How it is said of stamps that they went back."""
+    """Part of a sentence for users: stamps went back."""
     return f"time starts anew {count} time(s) (stamps go back by more than a second)"
 
 
@@ -108,7 +136,7 @@ class Restarts:
         self._counts: Counter[str] = Counter()
 
     def forget(self, topics: Iterable[str]) -> None:
-        """Of these topics: they are read once more."""
+        """Start over for topics that are read again."""
         for topic in topics:
             self._last_ns.pop(topic, None)
             self._counts.pop(topic, None)
@@ -121,49 +149,20 @@ class Restarts:
         self._last_ns[topic] = stamp_ns
 
     def sentences(self) -> list[str]:
-        """Of each topic whose stamps went back, how often they did."""
+        """One sentence for each topic whose stamps went back."""
         return [
             f"{topic}: {restarts_text(count)}" for topic, count in sorted(self._counts.items())
         ]
 
 
-_STEP_S: Final = 0.02
-_FARTHEST: Final = 30
-"""Offsets that are tried, either way [steps]."""
-_SMOOTH: Final = 51
-"""What changes more slowly than over a second says nothing of single syllables [steps]."""
-_PAUSE_S: Final = 0.2
-"""Between two pictures; over longer ones the mouth is not known."""
-_QUIET_DB: Final = -60.0
-_SPEECH: Final = 0.5
-_ENOUGH_S: Final = 5.0
-"""Speech of a visible face that is needed: single sentences have as many chance matches as
-true ones (measured on clips with 1.2 s of speech each)."""
-_LEAST: Final = 0.25
-_CLEAR: Final = 1.3
-"""The best correlation must be so many times the next peak."""
-_BESIDE: Final = 6
-"""Offsets this near to the best one belong to its peak [steps]."""
-
-BY_STAMPS: Final = (
-    "delay of pictures less delay of sound, each the median from stamp (of sound: of its last "
-    "sample) to time of recording; right as far as both took equally long to be recorded"
-)
-BY_MOUTH: Final = (
-    "highest correlation of the mouth's opening with the sound's level while there is speech; "
-    "a mouth is ahead of its sound by up to 0.15 s by itself"
-)
-NOTHING_RECORDED: Final = "cannot be told: it takes recorded face tracks and spectrogram"
-
-
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How much earlier pictures are stamped than the sound of the same moment [s]."""
+    """How much earlier images are stamped than the sound of the same moment."""
 
     seconds: float | None
-    """Positive: pictures are ahead.  None: it cannot be told."""
+    """[s], positive: images are ahead. None: unknown."""
     how: str
-    """How it was estimated, or why it cannot be."""
+    """How it was estimated, or why it could not be."""
 
 
 def by_stamps(pictures_delay_s: float | None, sound_delay_s: float | None) -> Offset:
@@ -175,7 +174,7 @@ def by_stamps(pictures_delay_s: float | None, sound_delay_s: float | None) -> Of
 
 @dataclass(slots=True)
 class MouthAndSound:
-    """Gathers what features tell of mouths and sound."""
+    """Collects mouth openings and sound levels, and finds the offset between them."""
 
     _pictures: int = 0
     _mouths: dict[str, list[tuple[int, float]]] = field(default_factory=dict)

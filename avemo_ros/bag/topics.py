@@ -12,11 +12,16 @@ from avemo_ros.bag.storage import Channel
 from avemo_ros.errors import BagError
 
 NOT_USED: Final = "-"
-"""In place of a topic's name: none is used, whatever is there."""
+"""Given as a topic's name: use none."""
+
+
+_AUDIO: Final = "audio_common_msgs/msg/"
+_OWN_PICTURES: Final = "emotion_overlay"
+"""Images that this package draws are not from a camera."""
 
 
 class TopicKind(Enum):
-    """What a topic holds for us."""
+    """What a topic contains."""
 
     IMAGES = "pictures"
     AUDIO = "sound"
@@ -28,7 +33,7 @@ class TopicKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of topics: an empty one is found by type and usual name, `-` is not used."""
+    """Names of topics. An empty one is found by its type and usual name; `-`: not used."""
 
     image: str = ""
     """sensor_msgs Image or CompressedImage."""
@@ -52,7 +57,7 @@ class Topics:
 
 @dataclass(frozen=True, slots=True)
 class _Usual:
-    """How a topic is told from others."""
+    """How a topic is recognised."""
 
     types: tuple[str, ...]
     names: tuple[str, ...]
@@ -61,7 +66,6 @@ class _Usual:
     """The type says nothing, so the name must."""
 
 
-_AUDIO: Final = "audio_common_msgs/msg/"
 _USUAL: Final[Mapping[str, _Usual]] = {
     "image": _Usual(
         ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"),
@@ -81,8 +85,6 @@ _USUAL: Final[Mapping[str, _Usual]] = {
     "labels": _Usual(("std_msgs/msg/String",), ("labels",), only_named=True),
     "robot_speaking": _Usual(("std_msgs/msg/Bool",), ("robot_speaking",), only_named=True),
 }
-_OWN_PICTURES: Final = "emotion_overlay"
-"""What this package draws is no camera."""
 
 KIND_OF: Final[Mapping[str, TopicKind]] = {
     "image": TopicKind.IMAGES,

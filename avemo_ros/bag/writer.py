@@ -30,8 +30,12 @@ _MICROPHONE: Final = "microphone"
 _NO_BOX: Final = Box(0.0, 0.0, 0.0, 0.0)
 
 
+_INFO_NS: Final = NS_PER_S
+"""The audio format is repeated, so that every part of a recording has it."""
+
+
 class MessageEncoder:
-    """Makes serialised messages; their fields are those that the nodes publish."""
+    """Makes the serialised messages that the nodes would publish."""
 
     def __init__(self, store: Typestore) -> None:
         """Use the types of a store that `messages.typestore` made."""
@@ -162,10 +166,6 @@ def _floats(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(values, np.float32).reshape(-1)
 
 
-_INFO_NS: Final = NS_PER_S
-"""The sound's format is repeated, so that no part of a recording is without."""
-
-
 class BagWriter:
     """Writes what the core's stages take and give, on the topics of the nodes.
 
@@ -201,7 +201,7 @@ class BagWriter:
         """
         if not 0 <= jpeg_quality <= 100:
             raise ConfigError("jpeg quality", jpeg_quality, "1 to 100, or 0 for raw pictures")
-        self._draft = PartialBag(
+        self._bag = PartialBag(
             path, storage, compression, split_s=split_s, force=force, notes=notes
         )
         self._quality = jpeg_quality
@@ -219,15 +219,15 @@ class BagWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._draft.__exit__(kind, error, trace)
+        self._bag.__exit__(kind, error, trace)
 
     @property
     def start_ns(self) -> int | None:
         """Earliest log time so far [ns]; None before the first message."""
-        return self._draft.start_ns
+        return self._bag.start_ns
 
     def write_image(self, frame: VideoFrame, log_ns: int | None = None) -> None:
-        """A picture.
+        """An image.
 
         Raises:
             BagError: the disk does not take it; the same holds for what follows.
@@ -278,5 +278,5 @@ class BagWriter:
     ) -> None:
         if topic not in self._added:
             self._added.add(topic)
-            self._draft.add_topic(topic, kind, offer)
-        self._draft.write(topic, message, log_ns)
+            self._bag.add_topic(topic, kind, offer)
+        self._bag.write(topic, message, log_ns)

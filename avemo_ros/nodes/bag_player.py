@@ -21,8 +21,20 @@ from avemo_ros.settings import Settings
 
 _OURS: Final = "avemo_ros/msg/"
 _NAMELESS: Final = "_NODE_NAME_UNKNOWN_"
-"""A topic is known of a little before the node that publishes it."""
+"""Name of a publisher that is so new that its node is not known yet."""
 _OVERLAY: Final = ("sensor_msgs/msg/Image", "emotion_overlay")
+_CLOCK_TOPIC: Final = "/clock"
+_AHEAD: Final = 32
+"""Messages that are read ahead."""
+_LATCHED_S: Final = 0.2
+"""Pause after latched messages, before those that need them."""
+_DEPTH: Final = 10
+"""Messages kept for a slow subscriber, at least."""
+_MAX_DEPTH: Final = 200
+_MEET_S: Final = 0.5
+"""Nodes on one network have found each other after this time."""
+_LOOK_S: Final = 1.0
+"""How often to look for nodes that publish the same topics."""
 
 
 def is_result(topic: str, kind: str) -> bool:
@@ -31,7 +43,7 @@ def is_result(topic: str, kind: str) -> bool:
 
 
 class LiveDuplicates:
-    """Finds the recorded results that would mix with those of a node that runs."""
+    """Finds recorded results that a running node publishes, too."""
 
     def __init__(self, node: Node, topics: Collection[str]) -> None:
         """Set up.
@@ -45,7 +57,7 @@ class LiveDuplicates:
         self._unsaid: dict[str, str] = {}
 
     def __bool__(self) -> bool:
-        """Some of the topics are played still."""
+        """Whether any of the topics is still played."""
         return bool(self._left)
 
     def found(self) -> set[str]:
@@ -57,7 +69,7 @@ class LiveDuplicates:
         return set(new)
 
     def take_text(self) -> str:
-        """What is to be said of all that was found since the last call; mostly nothing."""
+        """A sentence about what was found since the last call; mostly empty."""
         if not self._unsaid:
             return ""
         topics = ", ".join(sorted(self._unsaid))
@@ -69,7 +81,7 @@ class LiveDuplicates:
         )
 
     def _publisher(self, topic: str) -> str:
-        """Another node that publishes it; empty if there is none."""
+        """Name of another node that publishes it; empty if there is none."""
         ours = (self._node.get_name(), self._node.get_namespace())
         for info in self._node.get_publishers_info_by_topic(topic):
             if info.node_name == _NAMELESS:
@@ -86,16 +98,14 @@ class BagPlayerSettings(Settings):
     play_topics: str = Field(
         "",
         description=(
-            "Play only these topics, blanks or commas between; empty: all of them, but for "
-            "results that a running node publishes itself."
+            "Play only these topics, separated by blanks or commas. Empty: all, except results "
+            "that a running node publishes itself."
         ),
     )
     play_rate: float = Field(
         1.0, ge=0.01, le=100.0, description="Seconds of the recording in a second."
     )
-    play_start_s: float = Field(
-        0.0, ge=0.0, le=1e6, description="Leave out the first seconds [s]."
-    )
+    play_start_s: float = Field(0.0, ge=0.0, le=1e6, description="Skip the first seconds [s].")
     play_clock: bool = Field(
         True,
         description=(
@@ -109,24 +119,10 @@ class BagPlayerSettings(Settings):
         ge=1,
         le=100,
         description=(
-            "Start when so many subscribe to one of the topics, or wait_for_subscribers_s is "
-            "over."
+            "Start when one of the topics has this many subscribers, or after "
+            "wait_for_subscribers_s."
         ),
     )
-
-
-_CLOCK_TOPIC: Final = "/clock"
-_AHEAD: Final = 32
-"""Messages that were read and wait for their time."""
-_LATCHED_S: Final = 0.2
-"""From what is latched to what rests on it."""
-_DEPTH: Final = 10
-"""Messages kept for a subscriber that is slow for a moment, at least."""
-_MAX_DEPTH: Final = 200
-_MEET_S: Final = 0.5
-"""Nodes on one network know of each other after this time."""
-_LOOK_S: Final = 1.0
-"""How often nodes are looked for that publish the same."""
 
 
 class BagPlayer(Player):

@@ -56,7 +56,7 @@ class BagRecorder(ManagedNode):
         super().__init__("bag_recorder", [RecordSettings])
         self._trouble = Trouble(self.get_logger(), "recording")
         self._sources: list[RecordedTopic] = []
-        self._draft: PartialBag | None = None
+        self._bag: PartialBag | None = None
         self._worker: Worker[_Received] | None = None
         self._timer: Any = None
         self._added: set[str] = set()
@@ -87,7 +87,7 @@ class BagRecorder(ManagedNode):
         self._added, self._early, self._too_early, self.failed = set(), [], 0, False
         self._words = ""
         self._opened_s, self._began_s = time.monotonic(), None
-        self._draft = PartialBag(
+        self._bag = PartialBag(
             Path(self._given.record_out).expanduser(),
             self._given.record_storage,
             self._given.record_compression,
@@ -122,9 +122,9 @@ class BagRecorder(ManagedNode):
         if self._worker is not None:
             self._drain(self._worker)
             self._worker = None
-        if self._draft is not None:
-            self._end(self._draft)
-            self._draft = None
+        if self._bag is not None:
+            self._end(self._bag)
+            self._bag = None
 
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""
@@ -211,17 +211,17 @@ class BagRecorder(ManagedNode):
             self._too_early = 0
 
     def _write(self, item: _Received) -> None:
-        draft = self._draft
-        if draft is None or self.failed:
+        bag = self._bag
+        if bag is None or self.failed:
             return
         if item.topic not in self._added:
             source = next(one for one in self._sources if one.name == item.topic)
             definition, digest = definition_of(source.kind)
-            draft.add_topic(
+            bag.add_topic(
                 item.topic, source.kind, source.offer, definition=definition, digest=digest
             )
             self._added.add(item.topic)
-        draft.write(item.topic, item.data, item.log_ns)
+        bag.write(item.topic, item.data, item.log_ns)
 
     def _failed(self, error: Exception) -> None:
         self._trouble.report(type(error).__name__, f"{error}; the recording ends here")
@@ -240,24 +240,24 @@ class BagRecorder(ManagedNode):
                 f"{worker.dropped} messages were left out: the disk did not keep up"
             )
 
-    def _end(self, draft: PartialBag) -> None:
+    def _end(self, bag: PartialBag) -> None:
         try:
-            if self.failed or not draft.count:
-                draft.give_up()
+            if self.failed or not bag.count:
+                bag.give_up()
             else:
-                draft.close()
+                bag.close()
         except BagError as error:
             self.failed = True
             self.get_logger().error(str(error))
             return
-        if not draft.count:
+        if not bag.count:
             self.failed = True
             clockless = self._early or self._too_early
             where = " on /clock" if clockless else ""
             self.get_logger().warning(f"nothing came{where}, so there is no bag")
         else:
-            place = draft.partial if self.failed else draft.path
-            self.get_logger().info(f"{place}: {draft.count} messages")
+            place = bag.partial if self.failed else bag.path
+            self.get_logger().info(f"{place}: {bag.count} messages")
             self._say_missing()
 
     def _say_missing(self) -> None:
@@ -271,11 +271,11 @@ class BagRecorder(ManagedNode):
     # --- diagnostics
 
     def _status(self) -> DiagnosticStatus:
-        worker, draft = self._worker, self._draft
+        worker, bag = self._worker, self._bag
         values: dict[str, object] = {
-            "bag": draft.partial if draft is not None else "",
+            "bag": bag.partial if bag is not None else "",
             "content": self._given.record_content,
-            "written": draft.count if draft is not None else 0,
+            "written": bag.count if bag is not None else 0,
             "dropped": worker.dropped if worker is not None else 0,
             "queue": len(worker) if worker is not None else 0,
             "last_error": self._trouble.last,

@@ -20,15 +20,27 @@ from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.settings import Settings
 
 _TICK_S: Final = 0.01
-"""How often the time is told."""
+"""How often /clock is published while waiting."""
 _LATE_S: Final = 0.5
-"""Sending in a burst what was missed for longer would be no real time."""
+"""After a longer delay, playback pauses instead of sending a burst."""
+
+
+Prefetched = TypeVar("Prefetched")
+_READER_JOIN_S: Final = 1.5
+"""A disk that no longer answers must not hold up the end of the node."""
+_POLL_S: Final = 0.1
+_SETTLE_S: Final = 0.5
+"""From the last subscription to the start: discovery of both sides takes its time, and before
+the end so that the last messages arrive."""
+_JOIN_S: Final = 3.0
+"""A file on a disk that no longer answers must not hold up the end of the node."""
+_FOR_EVER_S: Final = 1e9
 
 
 class PlaybackClock:
-    """Says when the time for something has come.
+    """The time of a recording, running with real time.
 
-    Where the machine cannot keep up the time stands still for as long.
+    If the machine cannot keep up, it stands still for as long.
     """
 
     def __init__(
@@ -102,13 +114,6 @@ class PlaybackClock:
         return not self._stopping.is_set()
 
 
-Prefetched = TypeVar("Prefetched")
-
-_READER_JOIN_S: Final = 1.5
-"""A disk that no longer answers must not hold up the end of the node."""
-_POLL_S: Final = 0.1
-
-
 def prefetch(
     items: Callable[[], Iterable[Prefetched]], count: int, stopping: threading.Event
 ) -> Iterator[Prefetched]:
@@ -179,14 +184,6 @@ class PlayerSettings(Settings):
             "('idle')."
         ),
     )
-
-
-_SETTLE_S: Final = 0.5
-"""From the last subscription to the start: discovery of both sides takes its time, and before
-the end so that the last messages arrive."""
-_JOIN_S: Final = 3.0
-"""A file on a disk that no longer answers must not hold up the end of the node."""
-_FOR_EVER_S: Final = 1e9
 
 
 class Player(ManagedNode):

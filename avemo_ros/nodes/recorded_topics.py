@@ -28,61 +28,38 @@ from avemo_ros.settings import OneOf, Settings
 class RecordSettings(Settings):
     """Parameters of the recorder."""
 
-    record_out: str = Field("", description="Bag to write, a folder that is not there yet.")
+    record_out: str = Field("", description="Bag to write: a folder that does not exist yet.")
     record_content: Literal["raw", "features", "nothing"] = Field(
         "raw",
         description=(
-            "What of people is recorded: 'raw' pictures and sound; 'features' only, which are "
-            "small grey crops of faces with landmarks, and spectrograms; or 'nothing'."
+            "Personal data to record: 'raw' images and sound; 'features', which are small grey "
+            "crops of faces with landmarks, and spectrograms; or 'nothing'."
         ),
     )
     record_compressed: bool = Field(
-        False, description="Of raw pictures, record the JPEG ones on image_raw/compressed."
+        False, description="Record raw images as JPEG, from image_raw/compressed."
     )
     record_states: bool = Field(True, description="Record emotion_states, too.")
     record_topics: str = Field(
-        "", description="More topics to record, with blanks or commas between."
+        "", description="More topics to record, separated by blanks or commas."
     )
     record_storage: Annotated[str, OneOf(STORAGES)] = Field(
         STORAGES[0], description="Kind of file."
     )
     record_compression: Annotated[str, OneOf(COMPRESSIONS)] = Field(
-        COMPRESSIONS[0], description="Of the file's content."
+        COMPRESSIONS[0], description="Compression of the file's content."
     )
     record_split_s: float = Field(
-        0.0, ge=0.0, le=1e6, description="Begin a new file after so long [s]; 0: one file."
+        0.0, ge=0.0, le=1e6, description="Start a new file after this time [s]; 0: one file."
     )
     record_queue_mb: float = Field(
         256.0,
         ge=1.0,
         le=65536.0,
         description=(
-            "So much may wait for the disk; what is oldest is left out beyond that [MB]."
+            "Messages that may wait for the disk [MB]; beyond that the oldest are left out."
         ),
     )
-
-
-class Cadence(enum.Enum):
-    """How the messages of a topic come, so that silence can be told from a fault."""
-
-    CONTINUOUS = enum.auto()
-    OCCASIONAL = enum.auto()
-    """Latched, or when something happens; but somebody should publish it."""
-    OPTIONAL = enum.auto()
-    """Nobody needs to publish it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopicRequest:
-    """A topic that is to be recorded."""
-
-    cadence: Cadence
-    kind: str = ""
-    """Its type where that is known beforehand; "": whatever it will be published with."""
-    instead: str = ""
-    """Topic on which the same may come, if nothing comes on this one."""
-    advice: str = ""
-    """How to record that one."""
 
 
 _KINDS: Final = {
@@ -95,12 +72,6 @@ _KINDS: Final = {
     "spectrogram": messages.SPECTROGRAM,
     "emotion_states": messages.EMOTION_STATES,
 }
-_SOUND: Final = {
-    "audio": Cadence.CONTINUOUS,
-    "audio_info": Cadence.OCCASIONAL,
-    "robot_speaking": Cadence.OPTIONAL,
-}
-_FEATURES: Final = {"face_tracks": Cadence.CONTINUOUS, "spectrogram": Cadence.CONTINUOUS}
 _PICTURES: Final = {
     False: ("image_raw", "image_raw/compressed", "add --compressed (record_compressed:=true)"),
     True: (
@@ -109,11 +80,63 @@ _PICTURES: Final = {
         "leave out --compressed (record_compressed:=false)",
     ),
 }
-"""Where pictures come, compressed or not; where else they may, and what to do then."""
+"""By `record_compressed`: topic of the images, the other topic, and how to switch."""
+_RAW_IMAGES: Final = "pictures"
+_RAW_AUDIO: Final = "sound"
+_FACES: Final = "small grey crops of their faces with landmarks"
+_SPEECH: Final = "spectrograms of their speech"
+_STATES: Final = "states"
+_NOTHING: Final = ""
+_HOLDS: Final = {
+    messages.IMAGE: _RAW_IMAGES,
+    messages.COMPRESSED_IMAGE: _RAW_IMAGES,
+    messages.AUDIO_DATA: _RAW_AUDIO,
+    "audio_common_msgs/msg/AudioData": _RAW_AUDIO,
+    messages.AUDIO_INFO: _NOTHING,
+    messages.FACE_TRACKS: _FACES,
+    messages.SPECTROGRAM: _SPEECH,
+    messages.EMOTION_STATES: _STATES,
+    "std_msgs/msg/Bool": _NOTHING,
+}
+_DEPTH: Final = 200
+_FAIR_S: Final = 10.0
+"""Publishers may start later than the recorder and load networks first."""
+_QUIET_S: Final = 2.0
+
+
+class Cadence(enum.Enum):
+    """How often a topic has messages, to tell silence from a fault."""
+
+    CONTINUOUS = enum.auto()
+    OCCASIONAL = enum.auto()
+    """Latched, or on events; but a publisher is expected."""
+    OPTIONAL = enum.auto()
+    """No publisher is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRequest:
+    """A topic to record."""
+
+    cadence: Cadence
+    kind: str = ""
+    """Its type if known beforehand; "": the type of its publisher."""
+    instead: str = ""
+    """Topic that may have the same content, if this one is silent."""
+    advice: str = ""
+    """How to record that topic."""
+
+
+_SOUND: Final = {
+    "audio": Cadence.CONTINUOUS,
+    "audio_info": Cadence.OCCASIONAL,
+    "robot_speaking": Cadence.OPTIONAL,
+}
+_FEATURES: Final = {"face_tracks": Cadence.CONTINUOUS, "spectrogram": Cadence.CONTINUOUS}
 
 
 def topics_of(node: ManagedNode) -> dict[str, TopicRequest]:
-    """What is recorded, by names after remapping.
+    """What to record, by names after remapping.
 
     Raises:
         ConfigError: a name cannot be that of a topic.
@@ -157,32 +180,12 @@ def further_of(node: ManagedNode) -> list[str]:
     return names
 
 
-_RAW_IMAGES: Final = "pictures"
-_RAW_AUDIO: Final = "sound"
-_FACES: Final = "small grey crops of their faces with landmarks"
-_SPEECH: Final = "spectrograms of their speech"
-_STATES: Final = "states"
-_NOTHING: Final = ""
-
-_HOLDS: Final = {
-    messages.IMAGE: _RAW_IMAGES,
-    messages.COMPRESSED_IMAGE: _RAW_IMAGES,
-    messages.AUDIO_DATA: _RAW_AUDIO,
-    "audio_common_msgs/msg/AudioData": _RAW_AUDIO,
-    messages.AUDIO_INFO: _NOTHING,
-    messages.FACE_TRACKS: _FACES,
-    messages.SPECTROGRAM: _SPEECH,
-    messages.EMOTION_STATES: _STATES,
-    "std_msgs/msg/Bool": _NOTHING,
-}
-
-
 def personal_data_text(kinds: Mapping[str, str], further: Collection[str]) -> str:
-    """What of people is in a bag.
+    """Says which personal data a bag holds.
 
     Args:
         kinds: type of each topic; "" where it is not known yet.
-        further: topics of which the user alone knows what they are.
+        further: topics that only the user knows.
     """
     held = {_HOLDS.get(kind) for kind in kinds.values()}
     raw = [word for word in (_RAW_IMAGES, _RAW_AUDIO) if word in held]
@@ -207,14 +210,8 @@ def personal_data_text(kinds: Mapping[str, str], further: Collection[str]) -> st
     return f"neither pictures nor sound nor features of people{only}"
 
 
-_DEPTH: Final = 200
-_FAIR_S: Final = 10.0
-"""Who publishes may start later than the recorder, and load networks first."""
-_QUIET_S: Final = 2.0
-
-
 class RecordedTopic:
-    """Is listened to at once where its type is known, or when somebody publishes it."""
+    """A recorded topic: subscribed at once if its type is known, else once it is published."""
 
     def __init__(self, name: str, wanted: TopicRequest) -> None:
         """Set up.
@@ -229,7 +226,7 @@ class RecordedTopic:
         self.offer = OfferedQos()
         """How it is published."""
         self.there = False
-        """Somebody publishes it, or has done so."""
+        """It has, or had, a publisher."""
         self.heard = health.Meter()
         self.inlet: qos.Inlet | None = None
         self._wanted = wanted
@@ -278,7 +275,7 @@ class RecordedTopic:
         node.get_logger().info(f"{self.name} is there and recorded from now on")
 
     def adapt(self) -> None:
-        """Ask for what publishers offer now."""
+        """Adapt to the QoS that publishers offer now."""
         if self.inlet is not None:
             self.inlet.adapt()
 
@@ -295,7 +292,7 @@ class RecordedTopic:
         return self._watch.complaint(data, log_ns)
 
     def missing(self) -> bool:
-        """Nothing came of what should have come."""
+        """No message came, though some should have."""
         comes = self._wanted.cadence
         due = comes is Cadence.CONTINUOUS or (comes is Cadence.OCCASIONAL and not self.there)
         return due and not self.heard.count

@@ -24,8 +24,22 @@ _STAMP_AT: Final = 4
 _STAMP_BYTES: Final = 8
 
 
+_SCORED: Final = {
+    messages.IMAGE,
+    messages.COMPRESSED_IMAGE,
+    messages.AUDIO_DATA,
+    messages.FACE_TRACKS,
+    messages.SPECTROGRAM,
+    messages.EMOTION_STATES,
+}
+"""Types whose stamps evaluation compares with the times of recording."""
+_MAX_AGE_NS: Final = to_ns(InputConfig().max_input_age_s)
+_GRACE_S: Final = 2.0
+"""When a bag starts over, its messages and /clock do not do so in the same instant."""
+
+
 class StampShifter:
-    """Shifts every time that a message of one type holds, wherever it is in it.
+    """Shifts all times in messages of one type, however deep.
 
     Zero means that there is no time, and stays.
     """
@@ -116,22 +130,8 @@ def _moved(item: Any, by_ns: int) -> Any:
     return item
 
 
-_SCORED: Final = {
-    messages.IMAGE,
-    messages.COMPRESSED_IMAGE,
-    messages.AUDIO_DATA,
-    messages.FACE_TRACKS,
-    messages.SPECTROGRAM,
-    messages.EMOTION_STATES,
-}
-"""Types that evaluation reads, and whose stamps it holds against the times of recording."""
-_MAX_AGE_NS: Final = to_ns(InputConfig().max_input_age_s)
-_GRACE_S: Final = 2.0
-"""When a bag starts over, its messages and /clock do not do so in the same instant."""
-
-
 class StampWatch:
-    """Tells once that a topic is stamped by another clock: its recording cannot be scored."""
+    """Warns once if a topic is stamped by another clock, as it could not be scored."""
 
     def __init__(
         self,
