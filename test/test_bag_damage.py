@@ -13,6 +13,7 @@ import yaml
 from mcap.writer import CompressionType
 from tiny_bags import MS, START
 
+from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.errors import BagError
@@ -102,18 +103,16 @@ def test_whatever_bytes_are_damaged_the_rest_is_read(tmp_path: Path, chunked: bo
         tmp_path / "a.mcap", made.session(1.0), CompressionType.ZSTD, chunked=chunked
     )
     content = path.read_bytes()
-    whole, _, _ = read(path)
     noise = np.random.default_rng(0)
     for _ in range(60):
         at, count = int(noise.integers(8, len(content))), int(noise.choice([1, 8, 400]))
         damage = noise.choice([b"\xff", b"\0", noise.bytes(1)]) * count
         path.write_bytes(content[:at] + damage + content[at + count :])
-        try:
-            times, problems, _ = read(path)
-        except BagError:
-            continue  # Of its topics or their types nothing is left.
+        bag = Bag(path)
+        left = len(list(bag.messages(bag.channels)))
         # Outside of chunks there is no checksum: one message may become another topic's.
-        assert len(whole) - len(times) <= (0 if chunked else 1) or problems
+        assert 76 - left <= (0 if chunked else 1) or bag.problems
+        bag.close()
 
 
 @pytest.mark.parametrize("share", [0.4, 0.9])

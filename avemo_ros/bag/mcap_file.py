@@ -10,7 +10,6 @@ import io
 import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from mcap.opcode import Opcode
 from mcap.reader import SeekingReader
 from mcap.records import Channel as ChannelRecord
 from mcap.records import Chunk, McapRecord, Message, Schema, Statistics
-from mcap.stream_reader import CRCValidationError, StreamReader, breakup_chunk
+from mcap.stream_reader import CRCValidationError, StreamReader, get_chunk_data_stream
 from mcap.summary import Summary
 
 from avemo_ros.bag.storage import (
@@ -48,6 +47,8 @@ _INDEX_BYTES: Final = _HEAD.size + 2 + 4
 _INDEX_ENTRY_BYTES: Final = 16
 _LARGEST: Final = 4 * 2**30
 """No record is larger: a length beyond is damage."""
+_LATEST_NS: Final = 2**63 - 1
+"""Later times are damage."""
 _COMPRESSIONS: Final = ("", "lz4", "zstd")
 _TROUBLES: Final = (
     McapError,
@@ -84,6 +85,18 @@ class _Stream(ReadDataStream):
     def read(self, length: int) -> bytes:
         """As many bytes, or as many as there are."""
         return super().read(min(length, self._length - self.count))
+
+
+class _Views:
+    """Bytes as a file whose reads are not copies, which large images would be slowed by."""
+
+    def __init__(self, data: bytes) -> None:
+        self.left = memoryview(data)
+
+    def read(self, length: int) -> memoryview:
+        """As many bytes, or as many as are left."""
+        piece, self.left = self.left[:length], self.left[length:]
+        return piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +294,7 @@ class McapFile:
             found.append(
                 Channel(
                     *self._key(record),
-                    "" if schema is None else schema.data.decode(errors="replace"),
+                    "" if schema is None else bytes(schema.data).decode(errors="replace"),
                     "" if schema is None else schema.encoding,
                     record.message_encoding,
                     counts[number],
@@ -304,47 +317,52 @@ class McapFile:
 
     def _load(self, part: _Part) -> list[Message]:
         """The messages in a part, by time."""
-        head, found = part.head, []
+        head = part.head
+        found: list[Message] = []
         try:
             stream = self._stream_at(head)
             if head.opcode == Opcode.MESSAGE:
-                found.append(Message.read(stream, head.length))
+                found.append(_in_range(Message.read(stream, head.length)))
             else:
                 for record in self._records_in(Chunk.read(stream), cut=head.cut):
                     if isinstance(record, Message):
-                        found.append(record)
+                        found.append(_in_range(record))
                     else:
                         self._learn(record)
-            self._order[head.offset] = write_order([message.log_time for message in found])
         except _TROUBLES as error:
-            text = f"a chunk is damaged and left out ({_reason(error)})"
-            self.problems[f"{text}, at byte {head.offset - _HEAD.size}"] = 1
-            return []
+            if not head.cut:
+                text = f"a chunk is damaged and left out ({_reason(error)})"
+                self.problems[f"{text}, at byte {head.offset - _HEAD.size}"] = 1
+        self._order[head.offset] = write_order([message.log_time for message in found])
         found.sort(key=lambda message: message.log_time)
         return found
 
-    def _records_in(self, chunk: Chunk, *, cut: bool) -> list[McapRecord]:
-        """What a chunk holds; of one that the file ends in, the whole records."""
+    def _records_in(self, chunk: Chunk, *, cut: bool) -> Iterator[McapRecord]:
+        """What a chunk holds; raises one of _TROUBLES where it is damaged or the file ends."""
         if chunk.compression not in _COMPRESSIONS:
             raise ValueError(f"its compression is {chunk.compression!r}; allowed: lz4, zstd")
         self.compression = self.compression or chunk.compression
         if not cut:
-            return breakup_chunk(chunk, validate_crc=True)
-        data = chunk.data
-        if chunk.compression == "zstd":
-            data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
-        elif chunk.compression:
-            return []
-        found: list[McapRecord] = []
-        # The end is met within a record.
-        with suppress(*_TROUBLES):
-            for record in StreamReader(io.BytesIO(data), skip_magic=True).records:
-                found.append(record)  # noqa: PERF402  those before the end are kept
-        return found
+            stream, length = get_chunk_data_stream(chunk, validate_crc=True)
+            data = stream.read(length)
+        elif chunk.compression == "zstd":
+            data = zstandard.ZstdDecompressor().decompressobj().decompress(chunk.data)
+        else:
+            data = b"" if chunk.compression else chunk.data
+        views = _Views(data)
+        records = StreamReader(views, skip_magic=True).records  # type: ignore[arg-type]
+        while views.left:
+            yield next(records)
 
     def _stream_at(self, head: _Head) -> ReadDataStream:
         self._file.seek(head.offset)
         return _Stream(self._file, head.length)
+
+
+def _in_range(message: Message) -> Message:
+    if message.log_time > _LATEST_NS:
+        raise ValueError(f"the time of a message is {message.log_time} ns")
+    return message
 
 
 def _tells_all(summary: Summary) -> bool:
