@@ -33,6 +33,8 @@ def test_the_wheel_holds_code_weights_settings_and_sample(
     for path in (repository / "avemo_ros").rglob("*.py"):
         assert path.relative_to(repository).as_posix() in names
     assert "avemo_ros/py.typed" in names
+    for path in (repository / "avemo_ros" / "report" / "templates").iterdir():
+        assert path.relative_to(repository).as_posix() in names
     shared = {name.partition("/data/share/avemo_ros/")[2] for name in names}
     assert "sample.mp4" in shared
     for folder in ("models", "config"):

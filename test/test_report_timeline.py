@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +198,25 @@ def test_a_crowd_is_drawn_up_to_a_number_and_the_page_says_so() -> None:
     parsed = Page(text)
     assert len(parsed.figures) == 40
     assert "10 more ids are in the JSON Lines" in parsed.words
+
+
+def test_without_plotly_a_report_is_refused_before_any_work(
+    repository: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; sys.modules['plotly'] = None\n"
+        "from importlib import util; found = util.find_spec\n"
+        "util.find_spec = lambda name: None if name == 'plotly' else found(name)\n"
+        "from avemo_ros.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "predict", str(repository / "test/data/sample.mp4")]
+    done = subprocess.run(
+        [*command, "--report", str(tmp_path / "a.html")], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "plotly is not installed; pip install plotly, or pip install" in done.stderr
+    assert "avemo_ros[report]" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_runs_give_the_same_bytes() -> None:

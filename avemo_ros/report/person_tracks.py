@@ -116,7 +116,8 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
     told = "%{x:.1f} s: %{fullData.name} %{y:.0%}<extra></extra>"
     rows.curves("grounds", 24, stacked(times, shares, ("face", "voice"), "grounds", told))
     if track.shots:
-        rows.curves("pictures", HEIGHT, [])
+        # An axis without a trace is not drawn.
+        rows.curves("pictures", HEIGHT, [{"x": [None], "y": [None], "hoverinfo": "skip"}])
     made = figure(rows.traces, rows.height, **rows.layout())
     about = f"Timeline of {track.name or 'whom the robot attends to'}"
     return Chart(made, about, track.shots, room=ROOM), max(steps)
