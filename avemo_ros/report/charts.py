@@ -462,6 +462,7 @@ def lines_over(
             y=[row[one] for row in rows],
             name=name,
             mode="lines+markers",
+            cliponaxis=False,
             hovertemplate=f"{key} %{{x}}: %{{y:.1f}} {unit}, {name}<extra></extra>",
             line={"color": LIGHT[colour], "dash": dash, "width": 2},
             marker={"color": LIGHT[colour], "size": 7},

@@ -361,12 +361,12 @@ def _times(sessions: Sequence[EvaluatedRecording]) -> list[dict[str, Any]]:
     if recorded:
         found["recorded, end to end"] = recorded
     times = []
-    for name, values in found.items():
-        if values:
-            p50, p95 = np.percentile(values, (50, 95)).tolist()
-            cells = (f"{value:.1f} ms" for value in (p50, p95, max(values)))
-            chart = charts.histogram(values, "ms", f"Histogram of the time of {name}")
-            times.append({"name": name, "row": (name, len(values), *cells), "chart": chart})
+    for name, measured in found.items():
+        if measured:
+            p50, p95 = np.percentile(measured, (50, 95)).tolist()
+            cells = (f"{value:.1f} ms" for value in (p50, p95, max(measured)))
+            chart = charts.histogram(measured, "ms", f"Histogram of the time of {name}")
+            times.append({"name": name, "row": (name, len(measured), *cells), "chart": chart})
     return times
 
 
