@@ -162,7 +162,7 @@ def test_an_emotion_may_be_named_only_if_it_is_sensed_surely_enough() -> None:
 def test_an_answer_is_made_printable() -> None:
     answer = agent(Saying("Well <b>then</b>\n\n\x00& go\ud800 on"), *SAD).answer("Hello")
     whole(answer)
-    assert answer.text == "Well <b>then</b> & go\ufffd on"
+    assert answer.text == "Well then. and go\ufffd on."
 
 
 @pytest.mark.parametrize("seed", range(6))
