@@ -12,12 +12,12 @@ import yaml
 from made_hops import estimate, hop
 
 from avemo_ros.dialog.agent import Agent
-from avemo_ros.dialog.back_end import BackEndError, Message
+from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.config import DialogConfig
-from avemo_ros.dialog.strategy import StrategyTable, default_path
+from avemo_ros.dialog.policy import Policy, default_path
 from avemo_ros.state.estimate import Hop
 
-TABLE = StrategyTable.read()
+TABLE = Policy.read()
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Failing:
     name: str = "dead"
 
     def complete(self, messages: Sequence[Message]) -> str:
-        raise BackEndError("http://127.0.0.1:9 refused the connection", kind="refused")
+        raise BackendError("http://127.0.0.1:9 refused the connection", kind="refused")
 
 
 def feeling(label: str, start: float, end: float, **given) -> list[Hop]:

@@ -14,11 +14,10 @@ import pytest
 from bad_endpoint import Server, answer, hang, respond
 
 from avemo_ros.cli.main import main
-from avemo_ros.dialog.about_robot import INFORM
-from avemo_ros.dialog.crisis import HAND_OVER
-from avemo_ros.dialog.made_hops import START_NS, made_hops
+from avemo_ros.dialog.intent import HAND_OVER, INFORM
+from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import Feeling, Scenario
-from avemo_ros.dialog.strategy import StrategyTable
+from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates
 from avemo_ros.sink.jsonl import JsonLines
 
 SCRIPT = """\
@@ -118,7 +117,7 @@ def test_the_documentation_names_every_key_and_every_strategy(
     known = {name for cell in first for name in re.findall(r"`([a-z_]+)`", cell)}
     keys = set(json.loads(out.read_text())) - {"version", "back_end", "turns", "judged_turns"}
     assert keys <= known
-    assert {*StrategyTable.read().strategies, HAND_OVER, INFORM} <= known
+    assert {*Policy.read().strategies, HAND_OVER, INFORM} <= known
 
 
 def test_the_scenario_of_the_documentation_can_be_played(
@@ -266,7 +265,7 @@ def test_recorded_states_are_used(say: Run, tmp_path: Path) -> None:
     states = tmp_path / "states.jsonl"
     felt = Scenario("sad", "", 20.0, (), (Feeling(0.0, "sad", 0.95, 0.0),))
     with JsonLines(states, START_NS) as lines:
-        for hop in made_hops(felt):
+        for hop in synthetic_estimates(felt):
             lines.write(hop)
     _, out, err = say(b"Hello\n/feel happy\nAnd?\n", "--states", states)
     assert out.count("sad") == 2

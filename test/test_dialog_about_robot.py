@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from made_dialog import TABLE, Saying, agent, changed, feeling
 
-from avemo_ros.dialog.judging import names_emotion
-from avemo_ros.dialog.strategy import StrategyTable
-from avemo_ros.dialog.subject import Moment, duration
+from avemo_ros.dialog.intent import Moment, duration
+from avemo_ros.dialog.policy import Policy
+from avemo_ros.dialog.scoring import names_emotion
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
 
@@ -38,10 +38,10 @@ MAYBE_SAD = feeling("sad", 0, 8, confidence=0.6)
         ("I want to talk to a human", "person_wanted"),
     ],
 )
-def test_a_question_about_the_robot_is_known(words: str, subject: str) -> None:
+def test_a_question_about_the_robot_is_known(words: str, intent: str) -> None:
     found = TABLE.about_robot.find(words)
     assert found is not None
-    assert found.name == subject
+    assert found.name == intent
     answer = agent(None, *SAD).answer(words)
     assert (answer.strategy, answer.back_end, answer.failure) == ("inform", "offline", "")
     assert (answer.rate, answer.pitch) == (TABLE.about_robot.style.rate, 0.0)
@@ -79,20 +79,20 @@ def test_other_questions_are_not_taken_for_that(words: str) -> None:
     ],
 )
 def test_other_questions_are_owned_up_to_offline_and_left_to_a_model(
-    words: str, subject: str
+    words: str, intent: str
 ) -> None:
-    found = TABLE.subject(words)
+    found = TABLE.intent(words)
     assert found is not None
-    assert found.name == subject
+    assert found.name == intent
     answer = agent(None, *SAD).answer(words)
-    assert answer.strategy == TABLE.choose(answer.context.situation).strategy != "inform"
+    assert answer.strategy == TABLE.choose(answer.context.dialog_state).strategy != "inform"
     assert answer.text in found.texts(Moment("sad"))
     assert agent(Saying("Let me think."), *SAD).answer(words).text == "Let me think."
 
 
 @pytest.mark.parametrize("words", ["What a day.", "When he died I was at work.", "Well."])
 def test_what_only_begins_like_a_question_is_none(words: str) -> None:
-    assert TABLE.subject(words) is None
+    assert TABLE.intent(words) is None
 
 
 def test_no_language_model_is_asked_what_is_sensed_and_kept() -> None:
@@ -170,14 +170,14 @@ def test_silence_ends_the_memory_without_further_words() -> None:
 @pytest.mark.parametrize("sensed", [True, False])
 def test_no_text_claims_a_feeling_or_makes_a_diagnosis(model: str, sensed: bool) -> None:
     moment = Moment(sensed=sensed, model=model, turns=1, keep_s=60.0, memory_s=60.0)
-    for subject in (
+    for intent in (
         *TABLE.about_robot.subjects.values(),
         *TABLE.small_talk.kinds.values(),
     ):
-        for text in subject.texts(moment):
+        for text in intent.texts(moment):
             assert not names_emotion(text)
-            assert TABLE.screen.refusal(text, may_name="", most=600, secret="") == ""
-            assert TABLE.screen.named_in(text) == ""
+            assert TABLE.guardrail.refusal(text, may_name="", most=600, secret="") == ""
+            assert TABLE.guardrail.named_in(text) == ""
             assert "{" not in text
 
 
@@ -198,7 +198,7 @@ def test_any_mixture_of_the_phrases_is_answered(seed: int) -> None:
     for _ in range(100):
         answer = made.answer(" ".join(chance.choices(parts, k=chance.randrange(1, 5))))
         assert answer.text
-        assert TABLE.screen.refusal(answer.text, may_name="", most=600, secret="") == ""
+        assert TABLE.guardrail.refusal(answer.text, may_name="", most=600, secret="") == ""
 
 
 # --- the file
@@ -209,7 +209,7 @@ def test_a_table_of_ones_own_may_leave_them_out(tmp_path: Path) -> None:
         for part in ("small_talk", "about_robot", "foreign"):
             del content[part]
 
-    table = StrategyTable.read(changed(tmp_path, change))
+    table = Policy.read(changed(tmp_path, change))
     assert table.small_talk.find("hi") is None
     assert table.about_robot.find("are you human") is None
     assert not table.foreign.found_in("ich bin traurig")
@@ -254,5 +254,5 @@ def test_a_mistake_in_the_file_is_named(
     tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
 ) -> None:
     with pytest.raises(DialogError) as caught:
-        StrategyTable.read(changed(tmp_path, change))
+        Policy.read(changed(tmp_path, change))
     assert said in str(caught.value)

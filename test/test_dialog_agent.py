@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import pytest
 from made_dialog import TABLE, Failing, Saying, agent, feeling, hostile_texts
 
-from avemo_ros.dialog.answer import Answer
-from avemo_ros.dialog.back_end import Message
-from avemo_ros.dialog.prompt import system_prompt
+from avemo_ros.dialog.agent import Answer
+from avemo_ros.dialog.backend import Message
+from avemo_ros.dialog.conversation import system_prompt
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 
 SAD = feeling("sad", 0, 8, confidence=0.85)
@@ -146,7 +146,7 @@ def test_an_answer_that_breaks_a_limit_is_replaced(said: str, reason: str) -> No
     whole(answer)
     assert (answer.back_end, answer.fallback) == ("offline", True)
     assert reason in answer.failure
-    assert TABLE.screen.refusal(answer.text, may_name="", most=600, secret="") == ""
+    assert TABLE.guardrail.refusal(answer.text, may_name="", most=600, secret="") == ""
 
 
 def test_an_emotion_may_be_named_only_if_it_is_sensed_surely_enough() -> None:
@@ -186,7 +186,7 @@ def test_below_the_limit_no_answer_names_an_emotion(seed: int, hops) -> None:
         words = " ".join(chance.choices(vocabulary, k=chance.randrange(1, 8)))
         answer = made.answer(words)
         whole(answer)
-        assert TABLE.screen.refusal(answer.text, may_name="", most=600, secret="") == ""
+        assert TABLE.guardrail.refusal(answer.text, may_name="", most=600, secret="") == ""
         assert answer.text != last or answer.strategy == "hand_over"
         last = answer.text
 
@@ -197,10 +197,10 @@ def test_nothing_known_is_said_so_in_the_prompt() -> None:
     assert "Nothing is known of how the person feels" in sayer.asked[0][0].content
     strategy = TABLE.strategies[answer.strategy]
     prompt = system_prompt(
-        "You are R2.", answer.context, strategy, TABLE.choose(answer.context.situation), ""
+        "You are R2.", answer.context, strategy, TABLE.choose(answer.context.dialog_state), ""
     )
     assert prompt.text.startswith("You are R2.\n")
-    assert TABLE.screen.named_in(prompt.secret) == ""
+    assert TABLE.guardrail.named_in(prompt.secret) == ""
 
 
 # --- crisis and bad words

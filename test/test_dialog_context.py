@@ -11,10 +11,9 @@ from made_hops import START_NS, estimate, hop
 from avemo_ros.clock import to_ns
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.config import DialogConfig
-from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, Said
-from avemo_ros.dialog.observer import Observer
-from avemo_ros.dialog.shapes import TOOL, rasa, tool_call, tool_definition
-from avemo_ros.dialog.situation import Band, Engagement, Mismatch, Tone, Trend
+from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, Observer, Said
+from avemo_ros.dialog.context_formats import TOOL, rasa, tool_call, tool_definition
+from avemo_ros.dialog.dialog_state import Band, Engagement, Mismatch, Tone, Trend
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import Hop, Status
@@ -41,7 +40,7 @@ def sensed(
 
 
 def names_an_emotion(text: str) -> bool:
-    return TABLE.screen.named_in(text) != "" or any(label in text for label in EMOTIONS)
+    return TABLE.guardrail.named_in(text) != "" or any(label in text for label in EMOTIONS)
 
 
 # --- what is known

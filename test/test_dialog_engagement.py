@@ -9,8 +9,8 @@ from made_dialog import feeling
 from made_hops import START_NS, estimate, hop, nobody
 
 from avemo_ros.dialog.config import DialogConfig
-from avemo_ros.dialog.engagement import Attention
-from avemo_ros.dialog.situation import Engagement
+from avemo_ros.dialog.context import Attention
+from avemo_ros.dialog.dialog_state import Engagement
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import Hop, Status
 

@@ -11,37 +11,38 @@ import pytest
 from bad_endpoint import Server, answer, hang, respond
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.back_end import Message
-from avemo_ros.dialog.chat_client import Endpoint
+from avemo_ros.dialog.backend import Message
+from avemo_ros.dialog.chat_client import ChatClient
 from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_state import Band, DialogState, Trend
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.evaluation import Setup, converse, evaluate
-from avemo_ros.dialog.judging import names_emotion, strategy_for
-from avemo_ros.dialog.made_hops import START_NS, made_hops
-from avemo_ros.dialog.reactions import (
+from avemo_ros.dialog.policy import Policy
+from avemo_ros.dialog.scenario import Feeling, Line, Scenario, read_scenario, read_scenarios
+from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates
+from avemo_ros.dialog.scoring import (
     Probe,
     circuit,
     false_reactions,
+    measure_reactions,
+    names_emotion,
     probes,
     reaction_times,
-    reactions,
+    strategy_for,
     wrong_turns,
 )
-from avemo_ros.dialog.scenario import Feeling, Line, Scenario, read_scenario, read_scenarios
-from avemo_ros.dialog.situation import Band, Situation, Trend
-from avemo_ros.dialog.strategy import StrategyTable
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.report.dialog_pages import render_dialog_evaluation
 from avemo_ros.sink.jsonl import JsonLines
 
 
 @pytest.fixture(scope="module")
-def table() -> StrategyTable:
-    return StrategyTable.read()
+def table() -> Policy:
+    return Policy.read()
 
 
 @pytest.fixture
-def setup(table: StrategyTable) -> Setup:
+def setup(table: Policy) -> Setup:
     return Setup(table, DialogConfig(), SteadyConfig(), None)
 
 
@@ -75,15 +76,15 @@ def sure(
     ],
 )
 def test_the_right_strategy_is_that_of_the_true_emotion(
-    table: StrategyTable, emotion: str, strategy: str
+    table: Policy, emotion: str, strategy: str
 ) -> None:
-    sensed = Situation("happy", Band.HIGH, Trend.STEADY)
+    sensed = DialogState("happy", Band.HIGH, Trend.STEADY)
     assert strategy_for(table, sensed, emotion) == strategy
 
 
-def test_with_an_unknown_truth_the_row_for_unknown_is_right(table: StrategyTable) -> None:
-    sensed = Situation("angry", Band.HIGH, Trend.WORSENING)
-    assert strategy_for(table, sensed, UNKNOWN) == table.choose(Situation()).strategy
+def test_with_an_unknown_truth_the_row_for_unknown_is_right(table: Policy) -> None:
+    sensed = DialogState("angry", Band.HIGH, Trend.WORSENING)
+    assert strategy_for(table, sensed, UNKNOWN) == table.choose(DialogState()).strategy
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_words_cannot_choose_the_strategy(repository: Path, setup: Setup) -> Non
 def test_recorded_states_take_the_place_of_the_script(tmp_path: Path, setup: Setup) -> None:
     states = tmp_path / "states.jsonl"
     with JsonLines(states, START_NS) as lines:
-        for hop in made_hops(sure((0.0, "angry"), seconds=20.0)):
+        for hop in synthetic_estimates(sure((0.0, "angry"), seconds=20.0)):
             lines.write(hop)
     path = tmp_path / "recorded.yaml"
     path.write_text(
@@ -254,7 +255,7 @@ def test_the_measure_finds_a_claim_that_the_limits_let_through(setup: Setup) -> 
 def test_a_real_endpoint_is_asked_with_the_emotion_and_without(setup: Setup) -> None:
     script = sure((0.0, "angry"), seconds=20.0, lines=[Line(15.0, "I went for a walk.")])
     with Server(respond(answer("Please go on."))) as server:
-        back_end = Endpoint(EndpointConfig(base_url=server.url, model="tiny"))
+        back_end = ChatClient(EndpointConfig(base_url=server.url, model="tiny"))
         (judged,) = converse(script, replace(setup, back_end=back_end)).turns
         prompts = [request.content["messages"][0]["content"] for request in server.requests]
     assert (judged.turn.answer, judged.turn.back_end) == ("Please go on.", "tiny")
@@ -267,7 +268,7 @@ def test_a_dead_endpoint_is_counted_and_answered_offline(setup: Setup) -> None:
     with Server(hang()) as server:
         config = EndpointConfig(base_url=server.url, model="tiny", deadline_s=0.3)
         result, (talk,) = evaluate(
-            [script], replace(setup, back_end=Endpoint(config)), rounds=0, hours=0.0
+            [script], replace(setup, back_end=ChatClient(config)), rounds=0, hours=0.0
         )
     assert result["fallbacks"] == 1
     assert result["latency_ms"]["largest"] >= 300
@@ -301,7 +302,7 @@ def test_a_wrong_strategy_counts_once_however_long_it_stays() -> None:
 
 
 def test_the_time_of_a_reaction_is_that_of_the_first_fitting_strategy(
-    table: StrategyTable,
+    table: Policy,
 ) -> None:
     script = sure((0.0, "happy"), (10.0, "angry"), (20.0, "sad"), seconds=30.0)
     seen = [
@@ -314,9 +315,9 @@ def test_the_time_of_a_reaction_is_that_of_the_first_fitting_strategy(
     assert reaction_times(seen, script, table) == [2.5, None]
 
 
-def test_a_change_that_calls_for_the_same_strategy_is_no_change(table: StrategyTable) -> None:
+def test_a_change_that_calls_for_the_same_strategy_is_no_change(table: Policy) -> None:
     plain = [
-        table.choose(Situation(emotion, Band.HIGH, Trend.STEADY)).strategy
+        table.choose(DialogState(emotion, Band.HIGH, Trend.STEADY)).strategy
         for emotion in ("sad", "disgust")
     ]
     assert plain[0] == plain[1]
@@ -345,7 +346,10 @@ def test_what_a_probe_forgets_changes_no_strategy(setup: Setup) -> None:
 def test_more_smoothing_is_slower_and_steadier(setup: Setup) -> None:
     quick = replace(setup, steady=SteadyConfig(time_constant_s=0.2, debounce_s=0.0))
     slow = replace(setup, steady=SteadyConfig(time_constant_s=3.0, debounce_s=1.0))
-    times = [reactions(one.probe, one.table, 1, [0.65])[0]["median_s"] for one in (quick, slow)]
+    times = [
+        measure_reactions(one.probe, one.table, 1, [0.65])[0]["median_s"]
+        for one in (quick, slow)
+    ]
     assert times[0] < times[1]
     wrong = []
     for one in (quick, slow):

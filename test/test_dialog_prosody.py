@@ -10,7 +10,7 @@ import pytest
 from made_dialog import hostile_texts
 
 from avemo_ros.dialog.prosody import Style, ssml
-from avemo_ros.dialog.words import printable
+from avemo_ros.dialog.tokenizer import printable
 
 SPEECH = "{http://www.w3.org/2001/10/synthesis}"
 

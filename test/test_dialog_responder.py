@@ -7,9 +7,9 @@ import random
 import pytest
 from made_dialog import TABLE
 
-from avemo_ros.dialog.responder import Responder
+from avemo_ros.dialog.responder import OfflineResponder
 
-RESPONDER = Responder(TABLE)
+RESPONDER = OfflineResponder(TABLE)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_a_feeling_is_named_only_where_it_is_given(name: str) -> None:
     strategy = TABLE.strategies[name]
     for turn in range(30):
         text = RESPONDER.answer(strategy, "I lost my keys", turn=turn)
-        assert TABLE.screen.refusal(text, may_name="", most=600, secret="") == ""
+        assert TABLE.guardrail.refusal(text, may_name="", most=600, secret="") == ""
         named = RESPONDER.answer(strategy, "my keys", turn=turn, feeling="upset")
-        assert TABLE.screen.refusal(named, may_name="angry", most=600, secret="") == ""
+        assert TABLE.guardrail.refusal(named, may_name="angry", most=600, secret="") == ""
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -8,9 +8,13 @@ from statistics import mean
 
 import pytest
 
-from avemo_ros.dialog.made_hops import START_NS, drawn, made_hops
-from avemo_ros.dialog.recorded_hops import recorded_hops
 from avemo_ros.dialog.scenario import Feeling, Scenario, read_scenario, read_scenarios
+from avemo_ros.dialog.scenario_estimates import (
+    START_NS,
+    drawn,
+    recorded_estimates,
+    synthetic_estimates,
+)
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.sink.jsonl import JsonLines
@@ -34,7 +38,7 @@ def scenario(tmp_path: Path, text: str = GOOD, name: str = "one") -> Scenario:
 
 
 def hops(*feelings: Feeling, seconds: float = 20.0, seed: int = 0) -> list[Hop]:
-    return list(made_hops(Scenario("made", "Made", seconds, (), feelings, seed)))
+    return list(synthetic_estimates(Scenario("made", "Made", seconds, (), feelings, seed)))
 
 
 def seconds(hop: Hop) -> float:
@@ -207,7 +211,7 @@ def test_what_was_written_by_predict_comes_back(tmp_path: Path) -> None:
     with JsonLines(path, START_NS) as lines:
         for hop in made:
             lines.write(hop)
-    read = list(recorded_hops(path))
+    read = list(recorded_estimates(path))
     assert [hop.stamp_ns for hop in read] == [hop.stamp_ns for hop in made]
     assert [hop.attended.label for hop in read] == [hop.attended.label for hop in made]
     assert [hop.attended.status for hop in read] == [hop.attended.status for hop in made]
@@ -228,7 +232,7 @@ def test_older_lines_called_nobody_no_face(tmp_path: Path) -> None:
         ):
             lines.write(hop)
     path.write_text(path.read_text().replace('"NOBODY"', '"NO_FACE"'))
-    read = list(recorded_hops(path))
+    read = list(recorded_estimates(path))
     assert {hop.attended.status for hop in read if 2 < seconds(hop) < 4} == {Status.NO_FACE}
     assert {hop.attended.status for hop in read if seconds(hop) > 6} == {Status.NOBODY}
 
@@ -255,14 +259,14 @@ def test_a_line_that_is_no_state_is_named(
     given[place] = given[0] if line is None else line
     path.write_text("\n".join(given))
     with pytest.raises(DialogError) as caught:
-        list(recorded_hops(path))
+        list(recorded_estimates(path))
     assert named in str(caught.value)
 
 
 def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "states.jsonl"
     with pytest.raises(DialogError, match="cannot read"):
-        list(recorded_hops(path))
+        list(recorded_estimates(path))
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DialogError, match="UTF-8"):
-        list(recorded_hops(path))
+        list(recorded_estimates(path))

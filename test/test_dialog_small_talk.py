@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_dialog import TABLE, Failing, Saying, agent, feeling
 
-from avemo_ros.dialog.subject import Moment
+from avemo_ros.dialog.intent import Moment
 
 SAD = feeling("sad", 0, 8, confidence=0.85)
 HAPPY = feeling("happy", 0, 8, confidence=0.9)

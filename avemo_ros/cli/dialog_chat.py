@@ -14,9 +14,12 @@ from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_re
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.dialog.agent import Agent
 from avemo_ros.dialog.evaluation import turn_of
-from avemo_ros.dialog.made_hops import START_NS, made_hops
-from avemo_ros.dialog.recorded_hops import recorded_hops
 from avemo_ros.dialog.scenario import Feeling, Scenario
+from avemo_ros.dialog.scenario_estimates import (
+    START_NS,
+    recorded_estimates,
+    synthetic_estimates,
+)
 from avemo_ros.dialog.terminal import TurnTable, wrapped
 from avemo_ros.dialog.transcript import Turn
 from avemo_ros.errors import ConfigError, DialogError
@@ -125,7 +128,7 @@ class _Made:
     def until(self, t_s: float) -> Iterator[Hop]:
         # Made anew each time: what is felt may have changed, what was felt has not.
         script = Scenario("chat", "", t_s, (), tuple(self._feelings))
-        hops = list(made_hops(script))[self._given :]
+        hops = list(synthetic_estimates(script))[self._given :]
         self._given += len(hops)
         yield from hops
 
@@ -139,7 +142,7 @@ class _Recorded:
     """What was recorded; after its end nothing more comes."""
 
     def __init__(self, path: Path) -> None:
-        self._waiting = list(recorded_hops(path))
+        self._waiting = list(recorded_estimates(path))
         if not self._waiting:
             raise DialogError(f"{path} holds no states")
 

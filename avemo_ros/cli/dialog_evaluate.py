@@ -18,8 +18,8 @@ from avemo_ros.cli.outputs import (
     write_json,
 )
 from avemo_ros.dialog.evaluation import evaluate
+from avemo_ros.dialog.policy import default_path
 from avemo_ros.dialog.scenario import read_scenarios
-from avemo_ros.dialog.strategy import default_path
 from avemo_ros.errors import ConfigError
 
 DONE: Final = 0

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.back_end import BackEnd, BackEndError
+from avemo_ros.dialog.backend import Backend, BackendError
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.evaluation import Setup
-from avemo_ros.dialog.strategy import StrategyTable
+from avemo_ros.dialog.policy import Policy
 from avemo_ros.settings import SettingGroups, read_values
 
 if TYPE_CHECKING:
-    from avemo_ros.dialog.chat_client import Endpoint
+    from avemo_ros.dialog.chat_client import ChatClient
 
 _QUIET_S: Final = 1.5
 """A model that is there answers within this; longer waits are said."""
@@ -91,22 +91,22 @@ def read_setup(args: argparse.Namespace) -> Setup:
         if value is not None:
             values[name] = str(value)
     settings = DialogSettings.from_flat(values)
-    table = StrategyTable.read(settings.dialog.strategies)
+    table = Policy.read(settings.dialog.strategies)
     asked = args.endpoint is not None or bool(settings.endpoint.model)
     back_end = _back_end(settings.endpoint) if asked else None
     return Setup(table, settings.dialog, settings.steady, back_end)
 
 
-def _back_end(config: EndpointConfig) -> BackEnd:
+def _back_end(config: EndpointConfig) -> Backend:
     # Who talks offline need not load it.
-    from avemo_ros.dialog.chat_client import Endpoint
+    from avemo_ros.dialog.chat_client import ChatClient
 
-    endpoint = Endpoint(config)
+    endpoint = ChatClient(config)
     _wait_until_loaded(endpoint, config)
     return endpoint
 
 
-def _wait_until_loaded(endpoint: Endpoint, config: EndpointConfig) -> None:
+def _wait_until_loaded(endpoint: ChatClient, config: EndpointConfig) -> None:
     """Wait for the model, and say so if it takes long; without it answers are made offline."""
     loading = endpoint.load()
     if loading is None:
@@ -121,5 +121,5 @@ def _wait_until_loaded(endpoint: Endpoint, config: EndpointConfig) -> None:
                 file=sys.stderr,
             )
             loading.result()
-    except BackEndError as error:
+    except BackendError as error:
         print(f"avemo: {error}; answers are made offline", file=sys.stderr)

@@ -7,25 +7,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.about_robot import INFORM
-from avemo_ros.dialog.answer import Answer
-from avemo_ros.dialog.back_end import BackEnd, Message
+from avemo_ros.dialog.backend import Backend, Message
 from avemo_ros.dialog.config import DialogConfig
-from avemo_ros.dialog.context import EmotionalContext
-from avemo_ros.dialog.conversation import Conversation
-from avemo_ros.dialog.crisis import HAND_OVER
-from avemo_ros.dialog.observer import Observer
-from avemo_ros.dialog.prompt import system_prompt
+from avemo_ros.dialog.context import EmotionalContext, Observer
+from avemo_ros.dialog.conversation import Conversation, system_prompt
+from avemo_ros.dialog.dialog_state import Engagement, Tone
+from avemo_ros.dialog.intent import HAND_OVER, INFORM, Intent, Moment
+from avemo_ros.dialog.policy import ASK, Choice, Policy
 from avemo_ros.dialog.prosody import ssml
-from avemo_ros.dialog.responder import OFFLINE, Responder
-from avemo_ros.dialog.situation import Engagement, Tone
+from avemo_ros.dialog.responder import OFFLINE, OfflineResponder
 from avemo_ros.dialog.speech_text import speech_of
-from avemo_ros.dialog.strategy import ASK, Choice, StrategyTable
-from avemo_ros.dialog.subject import Moment, Subject
-from avemo_ros.dialog.words import printable, tokens, without_marks
+from avemo_ros.dialog.tokenizer import printable, tokens, without_marks
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import Change, Hop
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the robot says to a person's words, and how."""
+
+    utterance: str
+    """The person's words, made printable and cut to the longest that is allowed."""
+    person: str
+    """Who is answered: the id that was given, else the key of the one attended to."""
+    text: str
+    ssml: str
+    """The text as an SSML document."""
+    strategy: str
+    intensity: float
+    """0 to 1."""
+    rate: float
+    """Speaking rate over the voice's usual."""
+    pitch: float
+    """[semitones] against the usual."""
+    volume: float
+    """[dB] against the usual."""
+    gesture: str
+    """A hint for the body; "" for none."""
+    emotion: str
+    confidence: float
+    """The emotion that was taken into account, or 'unknown' and 0."""
+    context: EmotionalContext
+    back_end: str
+    """Who made the text: 'offline', or the model's name."""
+    fallback: bool
+    """A back end was asked, and gave no answer or none that may be said."""
+    failure: str
+    """Why it was not the back end's, or what was wrong with the words; "" if all was well."""
+
 
 __all__ = ["Agent", "Answer"]
 
@@ -41,7 +71,7 @@ class _Turn:
     context: EmotionalContext
     choice: Choice
     moment: Moment
-    subject: Subject | None
+    intent: Intent | None
     """What the words are about, where the table has an answer to that."""
     note: str
     secret: str = ""
@@ -57,8 +87,8 @@ class Agent:
     def __init__(
         self,
         config: DialogConfig,
-        table: StrategyTable,
-        back_end: BackEnd | None = None,
+        table: Policy,
+        back_end: Backend | None = None,
         *,
         use_emotion: bool = True,
         steady: SteadyConfig = SteadyConfig(),  # noqa: B008  frozen
@@ -79,7 +109,7 @@ class Agent:
         self._memory_s = steady.memory_s
         self._observer = Observer(config, steady)
         self._conversation = Conversation(config)
-        self._responder = Responder(table)
+        self._responder = OfflineResponder(table)
         self._lock = threading.Lock()
         self._turns = 0
         self._epoch = 0
@@ -171,7 +201,7 @@ class Agent:
         with self._lock:
             self._conversation.forget(self._observer.moment(stamp_ns))
             context = self._context(words, person, stamp_ns)
-            subject = self._table.subject(words)
+            intent = self._table.intent(words)
             choice = self._choice(text, words, context)
             self._turns += 1
             turn = _Turn(
@@ -182,7 +212,7 @@ class Agent:
                 context=context,
                 choice=choice,
                 moment=self._moment(context, person),
-                subject=subject,
+                intent=intent,
                 note=note,
             )
             if self._back_end is None or choice.strategy in (HAND_OVER, INFORM):
@@ -207,7 +237,7 @@ class Agent:
         about = self._table.about_robot
         if about.rules(words) is not None:
             return Choice(INFORM, 1.0, about.style, about.gesture, 0, "configured text")
-        return self._table.choose(context.situation)
+        return self._table.choose(context.dialog_state)
 
     def _moment(self, context: EmotionalContext, person: str) -> Moment:
         """What is true now, for texts about the robot."""
@@ -227,13 +257,13 @@ class Agent:
             return ""
         return self._table.feelings.get(context.label, "")
 
-    def _ask(self, back_end: BackEnd, turn: _Turn) -> tuple[str, str]:
+    def _ask(self, back_end: Backend, turn: _Turn) -> tuple[str, str]:
         """The back end's answer or "", and why there is none."""
         try:
             said = speech_of(back_end.complete(turn.messages)).text
         except (DialogError, OSError, ValueError) as error:
             return "", printable(str(error)) or type(error).__name__
-        refusal = self._table.screen.refusal(
+        refusal = self._table.guardrail.refusal(
             said,
             may_name=turn.context.label if turn.moment.feeling else "",
             most=self._config.max_answer,
@@ -245,8 +275,8 @@ class Agent:
         number = turn.number - 1
         if not tokens(turn.utterance):
             return self._responder.unheard(turn=number, last=last)
-        if turn.subject is not None:
-            return self._responder.known(turn.subject, turn.moment, turn=number, last=last)
+        if turn.intent is not None:
+            return self._responder.known(turn.intent, turn.moment, turn=number, last=last)
         return self._responder.answer(
             self._table.strategies[turn.choice.strategy],
             turn.utterance,
@@ -268,7 +298,7 @@ class Agent:
         choice = turn.choice
         with self._lock:
             text = text or self._offline(turn, self._conversation.last)
-            if turn.choice.strategy == INFORM and turn.subject and turn.subject.forget:
+            if turn.choice.strategy == INFORM and turn.intent and turn.intent.forget:
                 self._clear()
                 self._observer.clear()
             elif turn.epoch == self._epoch:

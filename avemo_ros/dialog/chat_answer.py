@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import httpx2
 
-from avemo_ros.dialog.back_end import BackEndError, Message
+from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.speech_text import speech_of
-from avemo_ros.dialog.words import printable, tokens
+from avemo_ros.dialog.tokenizer import printable, tokens
 
 _FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
 """How a line of a stream may begin."""
@@ -65,7 +65,7 @@ class GuardedBody(httpx2.AsyncByteStream):
             return
         self._begun = True
         if self._encoding != "identity":
-            raise BackEndError(
+            raise BackendError(
                 "the answer is compressed, which was not asked for", kind="protocol"
             )
         if self._status >= 300:
@@ -73,7 +73,7 @@ class GuardedBody(httpx2.AsyncByteStream):
                 yield data
             return
         if self._status != httpx2.codes.OK:
-            raise BackEndError(
+            raise BackendError(
                 f"HTTP {self._status} holds no answer", kind=f"http {self._status}"
             )
         start, is_object, tail = b"", None, b""
@@ -94,7 +94,7 @@ class GuardedBody(httpx2.AsyncByteStream):
             # No string of JSON holds a line break.
             one_line = start.lstrip(_BLANK).replace(b"\r", b" ").replace(b"\n", b" ")
             if not one_line:
-                raise BackEndError("the answer is empty, not even JSON", kind="not json")
+                raise BackendError("the answer is empty, not even JSON", kind="not json")
             yield b"data: " + one_line + b"\n\n"
 
     async def _limited(self) -> AsyncIterator[bytes]:
@@ -102,7 +102,7 @@ class GuardedBody(httpx2.AsyncByteStream):
         async for data in self._inner:
             size += len(data)
             if size > self._max_bytes:
-                raise BackEndError(
+                raise BackendError(
                     f"the answer is longer than {self._max_bytes} bytes (endpoint.max_bytes)",
                     kind="too long",
                 )
@@ -128,7 +128,7 @@ def _is_object(start: bytes) -> bool | None:
     """Whether a body is one object, and no stream; None while that cannot be told."""
     start = start.lstrip(_BLANK)
     if start.startswith(b"<"):
-        raise BackEndError(
+        raise BackendError(
             "the answer is a web page, not a chat answer; check endpoint.base_url", kind="html"
         )
     if not start:
@@ -136,7 +136,7 @@ def _is_object(start: bytes) -> bool | None:
     if start.startswith(b"{"):
         return True
     if not any(name.startswith(start[:6]) or start.startswith(name) for name in _FIELDS):
-        raise BackEndError(
+        raise BackendError(
             "the answer is neither JSON nor a stream of it; check endpoint.base_url",
             kind="not json",
         )
@@ -168,10 +168,10 @@ class ChatAnswer:
             BackEndError: kind "not json" or "error".
         """
         if not hasattr(chunk, "to_dict"):
-            raise BackEndError("the answer is no JSON object", kind="not json")
+            raise BackendError("the answer is no JSON object", kind="not json")
         content = chunk.to_dict(warnings=False)
         if content.get("error"):
-            raise BackEndError(
+            raise BackendError(
                 f"the endpoint reports: {self._reasons.of(content) or 'an error'}",
                 kind="error",
             )
@@ -224,40 +224,40 @@ class ChatAnswer:
                 "refusal" or "empty".
         """
         if not self._choices:
-            raise BackEndError(
+            raise BackendError(
                 "the answer holds no 'choices'; check endpoint.base_url", kind="no choices"
             )
         if not is_whole and not self.why_ended:
-            raise BackEndError("the stream ended before the answer did", kind="cut off")
+            raise BackendError("the stream ended before the answer did", kind="cut off")
         if self.why_ended == "content_filter":
-            raise BackEndError("the endpoint's filter kept the answer back", kind="filtered")
+            raise BackendError("the endpoint's filter kept the answer back", kind="filtered")
         cut_off = self.why_ended in ("length", "max_tokens", "model_length")
         speech = speech_of("".join(self._pieces), cut_off=cut_off)
         if speech.text:
             return speech.text
         if self._thoughts or speech.thoughts:
-            raise BackEndError(self._only_thoughts(cut_off), kind="thoughts")
+            raise BackendError(self._only_thoughts(cut_off), kind="thoughts")
         if self._tool_call or speech.tool_call:
-            raise BackEndError(
+            raise BackendError(
                 "the model calls a tool, which is not offered; take another one "
                 "(endpoint.model)",
                 kind="tool call",
             )
         if self._refusal:
-            raise BackEndError("the model refuses to answer (endpoint.model)", kind="refusal")
+            raise BackendError("the model refuses to answer (endpoint.model)", kind="refusal")
         if cut_off:
-            raise BackEndError(
+            raise BackendError(
                 f"the answer is empty after {self._max_tokens} tokens: raise "
                 "endpoint.max_tokens",
                 kind="empty",
             )
         if "".join(self._pieces).strip():
-            raise BackEndError(
+            raise BackendError(
                 "the answer holds no words that can be said, only marks, emoji or code "
                 "(dialog.role tells the model how to answer)",
                 kind="empty",
             )
-        raise BackEndError(
+        raise BackendError(
             "the answer is empty; try another model (endpoint.model)", kind="empty"
         )
 

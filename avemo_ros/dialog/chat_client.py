@@ -29,7 +29,7 @@ import httpx2
 import openai
 import openai.resources.chat.completions  # here, so as not to take from the first deadline
 
-from avemo_ros.dialog.back_end import BackEndError, Message
+from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.chat_answer import ChatAnswer, GuardedBody, Reasons
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.errors import ConfigError
@@ -52,7 +52,7 @@ _HEADERS: Final = frozenset(
 """What is sent of the package's headers; the others describe this computer."""
 
 
-class Endpoint:
+class ChatClient:
     """Asks one model at one endpoint; may be used by several threads."""
 
     def __init__(self, config: EndpointConfig) -> None:
@@ -115,13 +115,13 @@ class Endpoint:
         except FutureTimeoutError:
             self.load()
             raise self._late(deadline_s) from None
-        except BackEndError as error:
+        except BackendError as error:
             if error.kind == "timeout":
                 # It may be loading the model, and stop doing so when nobody waits for it.
                 self.load()
             raise
         except CancelledError:
-            raise BackEndError("the request was ended", kind="cancelled") from None
+            raise BackendError("the request was ended", kind="cancelled") from None
         finally:
             running.cancel()
 
@@ -144,7 +144,7 @@ class Endpoint:
         try:
             asked = _Asked(_key(config), (Message("user", "Hello"),), 1, loading=True)
             self._loading = self._start(self._load(asked))
-        except BackEndError:
+        except BackendError:
             return None
         return self._loading
 
@@ -161,7 +161,7 @@ class Endpoint:
         with self._lock:
             if self._closed:
                 work.close()
-                raise BackEndError("the endpoint is no longer asked", kind="cancelled")
+                raise BackendError("the endpoint is no longer asked", kind="cancelled")
             running = self._background.start(work)
             self._running.add(running)
         running.add_done_callback(self._running.discard)
@@ -170,8 +170,8 @@ class Endpoint:
     async def _load(self, asked: _Asked) -> None:
         await self._with_retries(asked, self._config.load_timeout_s, retries=None)
 
-    def _late(self, deadline_s: float) -> BackEndError:
-        return BackEndError(
+    def _late(self, deadline_s: float) -> BackendError:
+        return BackendError(
             f"{self._config.host}: no answer within {deadline_s:g} s (endpoint.deadline_s); "
             "if the model is still being loaded, later answers will come from it",
             kind="timeout",
@@ -179,7 +179,7 @@ class Endpoint:
 
     async def _with_retries(self, asked: _Asked, deadline_s: float, retries: int | None) -> str:
         """The answer; `retries` None: as long as there is time."""
-        failures: list[BackEndError] = []
+        failures: list[BackendError] = []
         tries = self._tries(asked, deadline_s, retries, failures)
         try:
             return await asyncio.wait_for(tries, deadline_s)
@@ -187,7 +187,7 @@ class Endpoint:
             if failures:
                 raise failures[-1] from None
             if asked.loading:
-                raise BackEndError(
+                raise BackendError(
                     f"{self._config.host}: model '{self._config.model}' was not loaded within "
                     f"{deadline_s:g} s (endpoint.load_timeout_s)",
                     kind="timeout",
@@ -199,7 +199,7 @@ class Endpoint:
         asked: _Asked,
         deadline_s: float,
         retries: int | None,
-        failures: list[BackEndError],
+        failures: list[BackendError],
     ) -> str:
         config = self._config
         now = asyncio.get_running_loop().time
@@ -263,13 +263,13 @@ class Endpoint:
             raise self._broken(error.__cause__ or error) from None
         except openai.APIError as error:
             said = asked.reasons.of(error.body) or "an error"
-            raise BackEndError(f"the endpoint reports: {said}", kind="error") from None
+            raise BackendError(f"the endpoint reports: {said}", kind="error") from None
         except httpx2.HTTPError as error:
             raise self._broken(error) from None
         except UnicodeDecodeError:
-            raise BackEndError("the answer is not UTF-8 text", kind="not utf-8") from None
+            raise BackendError("the answer is not UTF-8 text", kind="not utf-8") from None
         except (ValueError, RecursionError):
-            raise BackEndError(
+            raise BackendError(
                 "the answer is no valid JSON; check endpoint.base_url", kind="not json"
             ) from None
 
@@ -296,41 +296,41 @@ class Endpoint:
                 await stream.close()
         return answer.text(is_whole=body.is_whole)
 
-    def _broken(self, error: BaseException) -> BackEndError | _TryAgainError:
+    def _broken(self, error: BaseException) -> BackendError | _TryAgainError:
         """What a fault of the connection means."""
         config, where = self._config, self._config.host
-        if isinstance(error, BackEndError):
+        if isinstance(error, BackendError):
             return error
         if isinstance(error, httpx2.ConnectTimeout):
             text = f"{where} cannot be reached within {config.connect_timeout_s:g} s"
-            return BackEndError(f"{text} (endpoint.connect_timeout_s)", kind="timeout")
+            return BackendError(f"{text} (endpoint.connect_timeout_s)", kind="timeout")
         if isinstance(error, (httpx2.TimeoutException, openai.APITimeoutError)):
-            return BackEndError(
+            return BackendError(
                 f"{where} is silent for more than {config.read_timeout_s:g} s "
                 "(endpoint.read_timeout_s); if the model is still being loaded, later answers "
                 "will come from it",
                 kind="timeout",
             )
         if isinstance(error, (httpx2.ConnectError, httpx2.ProxyError)):
-            return BackEndError(
+            return BackendError(
                 f"{where} cannot be reached (endpoint.base_url): {error}", kind="refused"
             )
         if isinstance(error, (httpx2.NetworkError, httpx2.RemoteProtocolError)):
             if isinstance(error, httpx2.NetworkError) or _LOST.search(str(error)):
-                closed = BackEndError(f"{where} closed the connection", kind="closed")
+                closed = BackendError(f"{where} closed the connection", kind="closed")
                 return _TryAgainError(closed, None)
             text = f"{where} does not speak proper HTTP; check endpoint.base_url"
-            return BackEndError(text, kind="protocol")
-        return BackEndError(f"{where}: {type(error).__name__}", kind="protocol")
+            return BackendError(text, kind="protocol")
+        return BackendError(f"{where}: {type(error).__name__}", kind="protocol")
 
     def _refused(
         self, error: openai.APIStatusError, asked: _Asked
-    ) -> BackEndError | _TryAgainError:
+    ) -> BackendError | _TryAgainError:
         """What an HTTP status other than 200 means."""
         config, code = self._config, error.status_code
         if 300 <= code < 400:
             text = "it redirects, which is not followed; give its final address"
-            return BackEndError(
+            return BackendError(
                 f"{config.host}: HTTP {code}: {text} as endpoint.base_url", kind="redirect"
             )
         said = asked.reasons.of(error.body)
@@ -343,7 +343,7 @@ class Endpoint:
         }
         parts = (known.get(code, ""), said, _setting_for(said))
         text = "; ".join(filter(None, parts)) or "failed"
-        refused = BackEndError(f"{config.host}: HTTP {code}: {text}", kind=f"http {code}")
+        refused = BackendError(f"{config.host}: HTTP {code}: {text}", kind=f"http {code}")
         if code in _AGAIN:
             return _TryAgainError(
                 refused, _seconds(error.response.headers.get("retry-after", ""))
@@ -387,7 +387,7 @@ class _Asked:
 class _TryAgainError(Exception):
     """It may go better in a while."""
 
-    def __init__(self, error: BackEndError, after_s: float | None) -> None:
+    def __init__(self, error: BackendError, after_s: float | None) -> None:
         super().__init__()
         self.error = error
         self.after_s = after_s
@@ -415,7 +415,7 @@ def _key(config: EndpointConfig) -> str:
     name = config.key_variable
     key = os.environ.get(name, "").strip() if name else ""
     if not re.fullmatch(r"[\x21-\x7e]*", key):
-        raise BackEndError(f"what ${name} holds cannot be a key", kind="key")
+        raise BackendError(f"what ${name} holds cannot be a key", kind="key")
     return key
 
 

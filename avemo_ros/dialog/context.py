@@ -1,25 +1,29 @@
-"""The emotional context of one moment of a conversation, for machines and for a prompt.
-
-An emotion that is unknown or not sure enough gives no claim, in none of its forms.  The
-paragraph holds no word that the person said: it goes into a system prompt.
-"""
+"""The emotional context of a moment: what is sensed of a person, who pays attention, what was said."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from avemo_ros.clock import to_s
-from avemo_ros.dialog.situation import (
+from avemo_ros.clock import to_ns, to_s
+from avemo_ros.config import SteadyConfig
+from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_state import (
     Band,
+    DialogState,
     Engagement,
     Mismatch,
-    Situation,
     Tone,
     Trend,
+    mood_of,
 )
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.state.estimate import Change
+from avemo_ros.state.estimate import Change, Hop, Status
+from avemo_ros.state.memory import EmotionMemory
+from avemo_ros.state.steady import SteadyState, key_of
 
 PERSON: Final = "person"
 ROBOT: Final = "robot"
@@ -67,14 +71,14 @@ class EmotionalContext:
     """Time of the last seconds in which the person could be judged [s]."""
 
     @property
-    def situation(self) -> Situation:
+    def dialog_state(self) -> DialogState:
         """What a strategy is chosen by."""
-        return Situation(self.label, self.band, self.trend, self.words, self.engagement)
+        return DialogState(self.label, self.band, self.trend, self.words, self.engagement)
 
     @property
     def mismatch(self) -> Mismatch:
         """Between words and what face and voice show."""
-        return self.situation.mismatch
+        return self.dialog_state.mismatch
 
     @property
     def change_s(self) -> float:
@@ -167,3 +171,211 @@ _ENGAGED: Final = {
     Engagement.ABSENT: ("They are not in view at the moment.",),
     Engagement.UNKNOWN: (),
 }
+
+
+YAW: Final = math.radians(25.0)
+PITCH: Final = math.radians(20.0)
+"""Largest turn of a head that faces the robot, whose camera is near its face."""
+_POSE_HOLDS_NS: Final = to_ns(0.5)
+"""A pose says something of the hops up to this much later."""
+_MOST_PEOPLE: Final = 32
+_MOST_HOPS: Final = 2000
+
+
+class Attention:
+    """Who is there, and with the robot; not for several threads at once."""
+
+    def __init__(self, config: DialogConfig) -> None:
+        self._engaged_ns = to_ns(config.engaged_s)
+        self._absent_ns = to_ns(config.absent_after_s)
+        self._stale_ns = to_ns(config.stale_after_s)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everyone."""
+        self._people: dict[str, _Seen] = {}
+        """By key; who was seen longest ago first."""
+        self._now_ns: int | None = None
+
+    def look(self, face_id: str, stamp_ns: int, yaw: float, pitch: float) -> None:
+        """Take a head pose.
+
+        Args:
+            face_id: whose it is.
+            stamp_ns: sensor time [ns].
+            yaw: turn to the side [rad]; 0 looks into the camera.
+            pitch: turn up or down [rad].
+        """
+        seen = self._seen(face_id)
+        seen.posed_ns = stamp_ns
+        seen.faces = abs(yaw) <= YAW and abs(pitch) <= PITCH
+
+    def push(self, hop: Hop) -> None:
+        """Take one moment; with a stamp that goes back everyone is new."""
+        if self._now_ns is not None and hop.stamp_ns < self._now_ns:
+            self.clear()
+        if hop.attended.status is Status.STALE_INPUT and not hop.estimates:
+            return
+        self._now_ns = hop.stamp_ns
+        for estimate in hop.estimates:
+            key = key_of(estimate)
+            if not key:
+                continue
+            seen = self._seen(key)
+            # Recordings hold no boxes.
+            has_face = bool(estimate.face_id)
+            faces = has_face and estimate.status is not Status.LOW_QUALITY
+            if seen.posed_ns is not None and hop.stamp_ns - seen.posed_ns <= _POSE_HOLDS_NS:
+                faces = seen.faces
+            speaks = estimate.speaking or not has_face
+            seen.moments.append(_Moment(hop.stamp_ns, speaks, faces))
+
+    def of(self, key: str, stamp_ns: int) -> Engagement:
+        """A person's engagement.
+
+        Args:
+            key: face id, or voice id of a voice without a face; "" where nobody is known.
+            stamp_ns: the moment [ns].
+        """
+        if self._now_ns is None or stamp_ns - self._now_ns > self._stale_ns:
+            return Engagement.UNKNOWN
+        seen = self._people.get(key)
+        if seen is None or not seen.moments:
+            return Engagement.ABSENT
+        if stamp_ns - seen.moments[-1].stamp_ns > self._absent_ns:
+            return Engagement.ABSENT
+        since_ns = seen.moments[-1].stamp_ns - self._engaged_ns
+        recent = [one for one in seen.moments if one.stamp_ns > since_ns]
+        facing = sum(one.faces for one in recent)
+        if any(one.speaks for one in recent) or 2 * facing >= len(recent):
+            return Engagement.ENGAGED
+        return Engagement.DISTRACTED
+
+    def _seen(self, key: str) -> _Seen:
+        seen = self._people.pop(key, None) or _Seen()
+        self._people[key] = seen
+        if len(self._people) > _MOST_PEOPLE:
+            del self._people[next(iter(self._people))]
+        return seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    stamp_ns: int
+    speaks: bool
+    """Is heard, with or without a face."""
+    faces: bool
+    """The face is turned to the robot."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    moments: deque[_Moment] = field(default_factory=lambda: deque(maxlen=_MOST_HOPS))
+    posed_ns: int | None = None
+    faces: bool = False
+
+
+_LEAST_S: Final = 1.0
+"""Less observed time than this has no trend."""
+
+
+class Observer:
+    """Everyone's feelings over time; not for several threads at once."""
+
+    def __init__(self, config: DialogConfig, steady: SteadyConfig) -> None:
+        self._config = config
+        self.memory = EmotionMemory(steady)
+        self.attention = Attention(config)
+
+    def clear(self) -> None:
+        """Forget everyone."""
+        self.memory.clear()
+        self.attention.clear()
+
+    def push(self, hop: Hop) -> tuple[Change, ...]:
+        """Take one moment; returns the changes that became certain with it."""
+        self.attention.push(hop)
+        return self.memory.push(hop)
+
+    def moment(self, stamp_ns: int | None) -> int:
+        """A stamp [ns]; None: that of the newest hop, 0 before the first."""
+        return stamp_ns if stamp_ns is not None else self.memory.now_ns or 0
+
+    def engagement(self, person: str, stamp_ns: int | None) -> Engagement:
+        """A person's engagement; arguments as for `context`."""
+        key = self.memory.steady.find(person)
+        return self.attention.of(key, self.moment(stamp_ns))
+
+    def context(
+        self, person: str, stamp_ns: int | None, words: Tone, said: Sequence[Said]
+    ) -> EmotionalContext:
+        """What is known of a person at a moment.
+
+        Args:
+            person: person, face or voice id; "" for the one attended to, or attended to last.
+            stamp_ns: the moment, sensor time [ns]; None: that of the newest hop.
+            words: tone of what the person says now.
+            said: the conversation so far, oldest first.
+        """
+        now_ns = self.moment(stamp_ns)
+        key = self.memory.steady.find(person)
+        state = self.memory.steady.of(key) if key else None
+        engagement = self.attention.of(key, now_ns)
+        if state is None or not self._is_claim(state, now_ns):
+            return EmotionalContext(now_ns, key, words=words, engagement=engagement)
+        trend, mood_per_s, observed_s = self._trend(key)
+        change = self._change(key, state.label, now_ns)
+        preceding, turns_ago = ((), 0) if change is None else self._preceding(change, said)
+        return EmotionalContext(
+            stamp_ns=now_ns,
+            person=key,
+            label=state.label,
+            confidence=state.confidence,
+            band=self._band(state.confidence),
+            since_s=max(to_s(now_ns - state.since_ns), 0.0),
+            trend=trend,
+            mood_per_s=mood_per_s,
+            last_change=change,
+            preceding=preceding,
+            turns_ago=turns_ago,
+            words=words,
+            engagement=engagement,
+            observed_s=observed_s,
+        )
+
+    def _is_claim(self, state: SteadyState, now_ns: int) -> bool:
+        sure = state.label != UNKNOWN and state.confidence >= self._config.min_confidence
+        return sure and now_ns - state.stamp_ns <= to_ns(self._config.stale_after_s)
+
+    def _band(self, confidence: float) -> Band:
+        return Band.HIGH if confidence >= self._config.high_confidence else Band.MEDIUM
+
+    def _trend(self, key: str) -> tuple[Trend, float, float]:
+        """The trend, the mood's slope [1/s] and the observed time [s]."""
+        history = self.memory.history(key, self._config.trend_window_s)
+        if history is None:
+            return Trend.UNKNOWN, 0.0, 0.0
+        if not history.trend or history.observed_s < _LEAST_S:
+            return Trend.UNKNOWN, 0.0, history.observed_s
+        slope = mood_of(history.trend)
+        if abs(slope) < self._config.trend_per_s:
+            trend = Trend.STEADY
+        else:
+            trend = Trend.IMPROVING if slope > 0.0 else Trend.WORSENING
+        return trend, slope, history.observed_s
+
+    def _change(self, key: str, label: str, now_ns: int) -> Change | None:
+        change = self.memory.last_change(key)
+        if change is None:
+            return None
+        recent = now_ns - change.stamp_ns <= to_ns(self._config.change_window_s)
+        return change if recent and change.label == label else None
+
+    def _preceding(self, change: Change, said: Sequence[Said]) -> tuple[tuple[Said, ...], int]:
+        """The turn before a change, and how many turns ago it was."""
+        since_ns = change.stamp_ns - to_ns(self._config.change_window_s)
+        stamps = sorted({one.stamp_ns for one in said}, reverse=True)
+        for turns_ago, stamp_ns in enumerate(stamps, 1):
+            if since_ns <= stamp_ns <= change.stamp_ns:
+                return tuple(one for one in said if one.stamp_ns == stamp_ns), turns_ago
+        return (), 0

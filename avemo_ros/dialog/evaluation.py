@@ -15,16 +15,24 @@ import numpy as np
 
 from avemo_ros.clock import to_ns
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.agent import Agent
-from avemo_ros.dialog.answer import Answer
-from avemo_ros.dialog.back_end import BackEnd
+from avemo_ros.dialog.agent import Agent, Answer
+from avemo_ros.dialog.backend import Backend
 from avemo_ros.dialog.config import DialogConfig
-from avemo_ros.dialog.judging import claims_too_much, known_emotion, strategy_for_words
-from avemo_ros.dialog.made_hops import START_NS, made_hops, made_yaw
-from avemo_ros.dialog.reactions import false_reactions, reactions
-from avemo_ros.dialog.recorded_hops import recorded_hops
+from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import Line, Scenario
-from avemo_ros.dialog.strategy import StrategyTable
+from avemo_ros.dialog.scenario_estimates import (
+    START_NS,
+    recorded_estimates,
+    synthetic_estimates,
+    synthetic_yaw,
+)
+from avemo_ros.dialog.scoring import (
+    claims_too_much,
+    false_reactions,
+    known_emotion,
+    measure_reactions,
+    strategy_for_words,
+)
 from avemo_ros.dialog.transcript import Turn
 from avemo_ros.state.estimate import Hop
 
@@ -33,10 +41,10 @@ from avemo_ros.state.estimate import Hop
 class Setup:
     """What is evaluated."""
 
-    table: StrategyTable
+    table: Policy
     config: DialogConfig
     steady: SteadyConfig
-    back_end: BackEnd | None = None
+    back_end: Backend | None = None
     """None: the offline responder answers."""
 
     def agent(self, *, use_emotion: bool = True) -> Agent:
@@ -127,7 +135,7 @@ def evaluate(
     known = [judged for judged in turns if judged.right]
     claimed = sum(judged.claimed for judged in turns)
     progress("changes of feeling")
-    changes = reactions(setup.probe, setup.table, rounds) if rounds else []
+    changes = measure_reactions(setup.probe, setup.table, rounds) if rounds else []
     progress("steady feelings")
     steady = false_reactions(setup.probe, setup.table, hours) if hours else []
     result = {
@@ -157,7 +165,7 @@ def _spoken(scenario: Scenario, agents: Iterable[Agent]) -> Iterator[Line]:
         while waiting and START_NS + to_ns(waiting[0].at_s) < hop.stamp_ns:
             yield waiting.pop(0)
         # As the node has it with use_head_pose; recordings hold no poses.
-        turned = None if scenario.states is not None else made_yaw(scenario, hop.stamp_ns)
+        turned = None if scenario.states is not None else synthetic_yaw(scenario, hop.stamp_ns)
         for agent in agents:
             if turned is not None:
                 agent.look(turned[0], hop.stamp_ns, turned[1], 0.0)
@@ -166,7 +174,11 @@ def _spoken(scenario: Scenario, agents: Iterable[Agent]) -> Iterator[Line]:
 
 
 def _hops(scenario: Scenario) -> Iterator[Hop]:
-    return made_hops(scenario) if scenario.states is None else recorded_hops(scenario.states)
+    return (
+        synthetic_estimates(scenario)
+        if scenario.states is None
+        else recorded_estimates(scenario.states)
+    )
 
 
 def _judged(
@@ -181,7 +193,7 @@ def _judged(
     right = truth = ""
     if feeling is not None:
         truth = known_emotion(feeling, setup.config)
-        right = strategy_for_words(setup.table, answer.context.situation, truth, line.text)
+        right = strategy_for_words(setup.table, answer.context.dialog_state, truth, line.text)
     turn = replace(
         turn_of(answer, line.at_s),
         truth=truth,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from avemo_ros.dialog.words import phrase_of
+from avemo_ros.dialog.tokenizer import phrase_of
 from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.settings import (
     Allowed,

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from pydantic import Field
 
-from avemo_ros.dialog.words import printable
+from avemo_ros.dialog.tokenizer import printable
 from avemo_ros.settings import Settings
 
 _NAMESPACE: Final = "http://www.w3.org/2001/10/synthesis"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-from avemo_ros.dialog.strategy import Strategy, StrategyTable
-from avemo_ros.dialog.subject import Moment, Subject
+from avemo_ros.dialog.intent import Intent, Moment
+from avemo_ros.dialog.policy import Policy, Strategy
 from avemo_ros.dialog.template import FEELING, TOPIC
-from avemo_ros.dialog.words import tokens
+from avemo_ros.dialog.tokenizer import tokens
 
 OFFLINE: Final = "offline"
 """Name of this back end in answers."""
@@ -27,10 +27,10 @@ _SHORTEST: Final = 3
 _LONGEST: Final = 20
 
 
-class Responder:
+class OfflineResponder:
     """Chooses texts; the same conversation gets the same ones."""
 
-    def __init__(self, table: StrategyTable) -> None:
+    def __init__(self, table: Policy) -> None:
         self._table = table
 
     def answer(
@@ -53,9 +53,9 @@ class Responder:
         texts = [one.filled(values) for one in strategy.templates if one.slots <= known]
         return _pick(texts, turn, last)
 
-    def known(self, subject: Subject, moment: Moment, *, turn: int, last: str = "") -> str:
+    def known(self, intent: Intent, moment: Moment, *, turn: int, last: str = "") -> str:
         """What to say to small talk, or to a question about the robot."""
-        return _pick(subject.texts(moment), turn, last)
+        return _pick(intent.texts(moment), turn, last)
 
     def unheard(self, *, turn: int, last: str = "") -> str:
         """What to say where there were no words."""
@@ -75,15 +75,15 @@ class Responder:
         return ""
 
     def _is_thing(self, word: str) -> bool:
-        screen = self._table.screen
+        guardrail = self._table.guardrail
         return (
             word.isascii()
             and word.isalpha()
             and _SHORTEST <= len(word) <= _LONGEST
             and word not in _NO_THINGS
             and word not in self._table.lexicon.weights
-            and not screen.named_in(word)
-            and not screen.is_clinical(word)
+            and not guardrail.named_in(word)
+            and not guardrail.is_clinical(word)
         )
 
 

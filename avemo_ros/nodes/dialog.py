@@ -13,13 +13,12 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from avemo_ros.bag import message_content
-from avemo_ros.dialog.answer import Answer
+from avemo_ros.dialog.agent import Answer
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray
 from avemo_ros.nodes import convert_dialog, qos
-from avemo_ros.nodes.dialog_service import RespondService
-from avemo_ros.nodes.dialog_stage import DialogSettings, DialogStage, Words
+from avemo_ros.nodes.dialog_stage import DialogSettings, DialogStage, RespondService, Utterance
 from avemo_ros.nodes.dialog_voice import Voice, VoiceSettings
 from avemo_ros.nodes.shell import ManagedNode, run
 from avemo_ros.nodes.trouble import Trouble
@@ -164,7 +163,7 @@ class Dialog(ManagedNode):
 
     def _take(self, text: str) -> None:
         if self._stage is not None:
-            words = Words(text, "", time.monotonic(), self._publish, lambda _: None)
+            words = Utterance(text, "", time.monotonic(), self._publish, lambda _: None)
             self._stage.ask(words)
 
     def _publish(self, answer: Answer, took_s: float) -> None:

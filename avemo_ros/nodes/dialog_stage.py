@@ -1,29 +1,31 @@
-"""From words and states to answers; the answers are made on a thread of their own."""
+"""Words wait here for their answer: from topics, and from the service `respond`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.task import Future
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.agent import Agent
-from avemo_ros.dialog.answer import Answer
-from avemo_ros.dialog.back_end import BackEndError, Message
+from avemo_ros.dialog.agent import Agent, Answer
+from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
-from avemo_ros.dialog.strategy import StrategyTable
-from avemo_ros.nodes import health
+from avemo_ros.dialog.policy import Policy
+from avemo_ros.nodes import convert_dialog, health
 from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
+from avemo_ros.srv import Respond
 from avemo_ros.state.estimate import Hop
 
 if TYPE_CHECKING:
-    from avemo_ros.dialog.chat_client import Endpoint
+    from avemo_ros.dialog.chat_client import ChatClient
 
 _WAITING: Final = 4
 """Words that may wait for their answer; a conversation is not about older ones any more."""
@@ -32,7 +34,7 @@ _QUIET_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Utterance:
     """What a person said, and who wants to know the answer."""
 
     text: str
@@ -59,7 +61,7 @@ class DialogSettings:
 class _Watched:
     """An endpoint that keeps count; the kind of a failure holds no words, its text may."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: ChatClient) -> None:
         self._endpoint = endpoint
         self.asked = 0
         self.failed = 0
@@ -74,7 +76,7 @@ class _Watched:
         self.asked += 1
         try:
             text = self._endpoint.complete(messages)
-        except BackEndError as error:
+        except BackendError as error:
             self.failed += 1
             self.failure = error.kind
             raise
@@ -105,10 +107,10 @@ class DialogStage:
         self._node = node
         self._settings = settings
         self._trouble = Trouble(node.get_logger(), "dialog")
-        self._table = StrategyTable.read(settings.dialog.strategies)
+        self._table = Policy.read(settings.dialog.strategies)
         self._endpoint: _Watched | None = None
         self._agent = self._fresh()
-        self._worker: Worker[Words] | None = None
+        self._worker: Worker[Utterance] | None = None
         self._states = health.Meter()
         # The newest state's stamp, and the node's clock when it came: the sensor's clock now
         # is the one plus what has passed on the other.
@@ -149,7 +151,7 @@ class DialogStage:
         """Take a head pose [rad]."""
         self._agent.look(face_id, stamp_ns, yaw, pitch)
 
-    def ask(self, words: Words) -> None:
+    def ask(self, words: Utterance) -> None:
         """Queue words for an answer; returns at once."""
         self._received += 1
         if self._worker is None:
@@ -205,7 +207,7 @@ class DialogStage:
             steady=settings.steady,
         )
 
-    def _work(self, words: Words) -> None:
+    def _work(self, words: Utterance) -> None:
         try:
             answer = self._agent.answer(words.text, words.person, self._sensor_now_ns())
         except Exception:
@@ -245,10 +247,77 @@ def _endpoint(config: EndpointConfig) -> _Watched | None:
     if not config.model:
         return None
     # Who needs no endpoint needs no HTTP client either.
-    from avemo_ros.dialog.chat_client import Endpoint
+    from avemo_ros.dialog.chat_client import ChatClient
 
-    return _Watched(Endpoint(config))
+    return _Watched(ChatClient(config))
 
 
-def _forgotten(words: Words) -> None:
+def _forgotten(words: Utterance) -> None:
     words.refused("dropped: newer words came, or the node was stopped")
+
+
+_LATER_S: Final = 0.05
+
+
+class RespondService:
+    """`respond`: each request waits as a coroutine while the stage's thread works."""
+
+    def __init__(self, node: ManagedNode, stage: DialogStage) -> None:
+        self._node = node
+        self._stage = stage
+        self._waiting = 0
+        # In a group of others a request that waits would hold up all of them.
+        self._service = node.create_service(
+            Respond, "respond", self._respond, callback_group=ReentrantCallbackGroup()
+        )
+        self._timer: Any = None
+
+    def close(self) -> None:
+        """Remove the service; after the stage was closed, which refuses what still waits."""
+        if not self._waiting:
+            self._node.destroy_service(self._service)
+            return
+        # They have their answers but could not send them yet: this runs on their thread.
+        self._timer = self._node.create_timer(
+            _LATER_S, self._close_later, clock=self._node.steady
+        )
+
+    def _close_later(self) -> None:
+        if not self._waiting:
+            self._node.destroy_timer(self._timer)
+            self._node.destroy_service(self._service)
+
+    async def _respond(
+        self, request: Respond.Request, response: Respond.Response
+    ) -> Respond.Response:
+        done = Future()
+        # The executor sleeps until something happens; a future alone does not wake it.
+        done.add_done_callback(lambda _: self._wake())
+        words = Utterance(
+            request.text,
+            request.person,
+            time.monotonic(),
+            lambda answer, took_s: done.set_result((answer, took_s)),
+            done.set_result,
+        )
+        self._waiting += 1
+        try:
+            self._stage.ask(words)
+            result = await done
+        finally:
+            self._waiting -= 1
+        if isinstance(result, str):
+            response.message = result
+            return response
+        answer, took_s = result
+        response.success = True
+        response.reply = self._reply(answer, took_s)
+        return response
+
+    def _reply(self, answer: Answer, took_s: float) -> Any:
+        return convert_dialog.reply_message(answer, self._node.now_ns(), took_s)
+
+    def _wake(self) -> None:
+        executor = self._node.executor
+        if executor is not None:
+            executor.wake()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from avemo_ros.dialog.evaluation import Conversation
+from avemo_ros.dialog.tokenizer import printable
 from avemo_ros.dialog.transcript import Turn
-from avemo_ros.dialog.words import printable
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.report.charts import Chart, lines_over
 from avemo_ros.report.rendering import render as rendered

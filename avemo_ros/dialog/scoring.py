@@ -1,25 +1,81 @@
-"""How fast the strategy follows a change of feeling, and how often it changes without one.
-
-Both are measured on long made-up streams of one person, in sensor time, with the strategy that
-the agent would follow at each estimate if neutral words came then.
-"""
+"""Scores of the dialog: right strategies, claims that go too far, and reaction times."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from avemo_ros.clock import to_s
-from avemo_ros.dialog.agent import Agent
-from avemo_ros.dialog.judging import strategy_for
-from avemo_ros.dialog.made_hops import START_NS, made_hops
+from avemo_ros.dialog.agent import Agent, Answer
+from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_state import Band, DialogState, Trend
+from avemo_ros.dialog.intent import HAND_OVER, INFORM
+from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import Feeling, Scenario
-from avemo_ros.dialog.situation import Band, Situation, Trend
-from avemo_ros.dialog.strategy import StrategyTable
+from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates
 from avemo_ros.labels import EMOTIONS, UNKNOWN
+
+_WORDS: Final = (
+    "angry|mad|furious|annoyed|irritated|disgusted|afraid|scared|frightened|anxious|worried|"
+    "nervous|happy|glad|joyful|cheerful|delighted|sad|unhappy|upset|miserable|down|gloomy|"
+    "surprised|shocked|astonished|amazed"
+)
+_CLAIM: Final = re.compile(
+    rf"\byou(?:r\s+\w+)?(?:['\u2019]\w+)?(?:\s+(?!i\b|me\b|we\b|us\b)\w+){{0,4}}?\s+(?:{_WORDS})\b",
+    re.IGNORECASE,
+)
+"""'You seem rather sad': an emotion said of the person.  It is not the list by which the agent
+refuses answers, so that the two check one another."""
+
+
+def strategy_for(table: Policy, dialog_state: DialogState, truth: str) -> str:
+    """The strategy that the table has where the person is known to feel `truth`.
+
+    Args:
+        table: of strategies.
+        situation: as the agent took it; words, engagement and trend are taken over, and the
+            confidence if its emotion is the true one.
+        truth: one of EMOTIONS, or 'unknown' where nothing may be claimed.
+    """
+    if truth == UNKNOWN:
+        dialog_state = replace(
+            dialog_state, emotion=UNKNOWN, confidence=Band.NONE, trend=Trend.UNKNOWN
+        )
+    elif truth != dialog_state.emotion:
+        dialog_state = replace(dialog_state, emotion=truth, confidence=Band.HIGH)
+    return table.choose(dialog_state).strategy
+
+
+def strategy_for_words(table: Policy, dialog_state: DialogState, truth: str, words: str) -> str:
+    """The same for an answer to words; crisis words and questions about the robot come before
+    the table."""
+    if table.crisis.found_in(words):
+        return HAND_OVER
+    if table.about_robot.rules(words) is not None:
+        return INFORM
+    return strategy_for(table, dialog_state, truth)
+
+
+def known_emotion(feeling: Feeling, config: DialogConfig) -> str:
+    """The truth by which a strategy is judged: the script's emotion, or 'unknown' where it
+    cannot be seen well enough to claim anything."""
+    return UNKNOWN if feeling.confidence < config.min_confidence else feeling.emotion
+
+
+def claims_too_much(answer: Answer, config: DialogConfig) -> bool:
+    """Whether an answer rests on or tells of an emotion that is not sure enough for it."""
+    rests = answer.emotion != UNKNOWN and answer.confidence < config.min_confidence
+    return rests or (answer.confidence < config.name_confidence and names_emotion(answer.text))
+
+
+def names_emotion(text: str) -> bool:
+    """Whether a text tells a person what they feel."""
+    return _CLAIM.search(text) is not None
+
 
 LEVELS: Final = (0.55, 0.65, 0.8)
 """Mean probability of the true emotion; that of the live model's own top class on the sample
@@ -44,8 +100,8 @@ class Probe:
 MakeAgent = Callable[[], Agent]
 
 
-def reactions(
-    make_agent: MakeAgent, table: StrategyTable, rounds: int, levels: Sequence[float] = LEVELS
+def measure_reactions(
+    make_agent: MakeAgent, table: Policy, rounds: int, levels: Sequence[float] = LEVELS
 ) -> list[dict[str, Any]]:
     """Times from a change in feeling to the strategy that fits it.
 
@@ -75,7 +131,7 @@ def reactions(
 
 
 def false_reactions(
-    make_agent: MakeAgent, table: StrategyTable, hours: float, levels: Sequence[float] = LEVELS
+    make_agent: MakeAgent, table: Policy, hours: float, levels: Sequence[float] = LEVELS
 ) -> list[dict[str, Any]]:
     """Changes to a strategy that does not fit while the feeling stays.
 
@@ -122,25 +178,25 @@ def false_reactions(
     return rows
 
 
-def probes(agent: Agent, table: StrategyTable, script: Scenario) -> Iterator[Probe]:
+def probes(agent: Agent, table: Policy, script: Scenario) -> Iterator[Probe]:
     """What the agent would do at each estimate of a script."""
-    for hop in made_hops(script):
+    for hop in synthetic_estimates(script):
         agent.observe(hop)
-        situation = agent.context("", "", hop.stamp_ns).situation
+        dialog_state = agent.context("", "", hop.stamp_ns).dialog_state
         t_s = to_s(hop.stamp_ns - START_NS)
         feeling = script.feeling_at(t_s)
         truth = feeling.emotion if feeling is not None else UNKNOWN
         yield Probe(
             t_s=t_s,
             truth=truth,
-            sensed=situation.emotion,
-            strategy=table.choose(situation).strategy,
-            right=strategy_for(table, situation, truth),
+            sensed=dialog_state.emotion,
+            strategy=table.choose(dialog_state).strategy,
+            right=strategy_for(table, dialog_state, truth),
         )
 
 
 def reaction_times(
-    seen: Sequence[Probe], script: Scenario, table: StrategyTable
+    seen: Sequence[Probe], script: Scenario, table: Policy
 ) -> list[float | None]:
     """For each change of a script that calls for another strategy the time until it is
     followed [s]; None where it was not before the next change."""
@@ -185,8 +241,8 @@ def circuit(number: int) -> list[str]:
     return done[::-1]
 
 
-def _plain(table: StrategyTable, emotion: str) -> str:
-    return table.choose(Situation(emotion, Band.HIGH, Trend.STEADY)).strategy
+def _plain(table: Policy, emotion: str) -> str:
+    return table.choose(DialogState(emotion, Band.HIGH, Trend.STEADY)).strategy
 
 
 def _script(name: str, feelings: Sequence[Feeling], last_s: float) -> Scenario:

@@ -9,7 +9,14 @@ import unicodedata
 import pytest
 from made_dialog import hostile_texts
 
-from avemo_ros.dialog.words import find, phrase_of, printable, sentences, tokens, without_marks
+from avemo_ros.dialog.tokenizer import (
+    find,
+    phrase_of,
+    printable,
+    sentences,
+    tokens,
+    without_marks,
+)
 
 
 def random_text(seed: int, length: int = 300) -> str:

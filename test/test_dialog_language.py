@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from made_dialog import TABLE
 
-from avemo_ros.dialog.situation import Tone
-from avemo_ros.dialog.valence import Lexicon
+from avemo_ros.dialog.dialog_state import Tone
+from avemo_ros.dialog.language import ValenceLexicon
 from avemo_ros.errors import DialogError
 
 
@@ -34,7 +34,7 @@ def test_the_tone_of_english_sentences(text: str, tone: Tone) -> None:
 
 
 def test_a_negation_turns_a_word_and_halves_it() -> None:
-    lexicon = Lexicon({"good": 2}, frozenset({"not"}))
+    lexicon = ValenceLexicon({"good": 2}, frozenset({"not"}))
     assert lexicon.score("good") == pytest.approx(2 / 3)
     assert lexicon.score("not really so good") == pytest.approx(-1 / 3)
     assert lexicon.score("not one two three good") == pytest.approx(2 / 3)
@@ -63,12 +63,12 @@ def test_a_list_that_is_wrong_is_refused_with_its_line(
     path = tmp_path / "v.txt"
     path.write_text(text)
     with pytest.raises(DialogError, match=said):
-        Lexicon.read(path)
+        ValenceLexicon.read(path)
 
 
 def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(DialogError, match=r"none\.txt"):
-        Lexicon.read(tmp_path / "none.txt")
+        ValenceLexicon.read(tmp_path / "none.txt")
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DialogError, match="UTF-8"):
-        Lexicon.read(tmp_path / "b.txt")
+        ValenceLexicon.read(tmp_path / "b.txt")

@@ -30,8 +30,8 @@ from bad_endpoint import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avemo_ros.dialog.back_end import BackEndError, Message
-from avemo_ros.dialog.chat_client import Endpoint
+from avemo_ros.dialog.backend import BackendError, Message
+from avemo_ros.dialog.chat_client import ChatClient
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.errors import ConfigError
 
@@ -41,15 +41,15 @@ PATIENCE_S = 30.0
 """Far more than any deadline here; less than it would take an endless answer to end."""
 
 
-def endpoint(server: Server, **settings: Any) -> Endpoint:
+def endpoint(server: Server, **settings: Any) -> ChatClient:
     given = {"model": "tiny", "deadline_s": 20.0, "backoff_s": 0.01, "load_timeout_s": 0.0}
     given |= settings
-    return Endpoint(EndpointConfig(base_url=server.url, **given))
+    return ChatClient(EndpointConfig(base_url=server.url, **given))
 
 
-def failure(server: Server, **settings: Any) -> BackEndError:
+def failure(server: Server, **settings: Any) -> BackendError:
     started = time.monotonic()
-    with pytest.raises(BackEndError) as caught:
+    with pytest.raises(BackendError) as caught:
         endpoint(server, **settings).complete(WORDS)
     assert time.monotonic() - started < PATIENCE_S
     return caught.value
@@ -386,7 +386,7 @@ def test_a_model_that_loads_longer_than_an_answer_may_take_is_there_for_the_next
     cold = Cold(load_s=1.0)
     with Server(cold) as server:
         back_end = endpoint(server, deadline_s=0.2, load_timeout_s=PATIENCE_S)
-        with pytest.raises(BackEndError, match=r"endpoint\.deadline_s.*being loaded"):
+        with pytest.raises(BackendError, match=r"endpoint\.deadline_s.*being loaded"):
             back_end.complete(WORDS)
         assert cold.loaded.wait(PATIENCE_S)
         _until(lambda: not back_end.is_loading)
@@ -420,7 +420,7 @@ def test_loading_in_vain_says_why_and_can_be_switched_off() -> None:
     with Server(hang()) as server:
         loading = endpoint(server, load_timeout_s=0.2).load()
         assert loading is not None
-        with pytest.raises(BackEndError, match=r"0\.2 s \(endpoint\.load_timeout_s\)"):
+        with pytest.raises(BackendError, match=r"0\.2 s \(endpoint\.load_timeout_s\)"):
             loading.result(PATIENCE_S)
         assert endpoint(server).load() is None
 
@@ -495,16 +495,16 @@ def test_nobody_listening_is_found_out_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     config = EndpointConfig(base_url=f"http://127.0.0.1:{port}/v1", model="tiny")
-    with pytest.raises(BackEndError, match="cannot be reached") as caught:
-        Endpoint(config).complete(WORDS)
+    with pytest.raises(BackendError, match="cannot be reached") as caught:
+        ChatClient(config).complete(WORDS)
     assert caught.value.kind == "refused"
 
 
 def test_plain_http_where_tls_is_expected_is_an_error() -> None:
     with Server(respond(answer("Yes."))) as server:
         config = EndpointConfig(base_url=server.url.replace("http:", "https:"), model="tiny")
-        with pytest.raises(BackEndError) as caught:
-            Endpoint(config).complete(WORDS)
+        with pytest.raises(BackendError) as caught:
+            ChatClient(config).complete(WORDS)
         assert caught.value.kind == "refused"
         assert [request.line for request in server.requests] == ["TLS"]
 
@@ -583,10 +583,10 @@ def test_closing_ends_a_request_under_way() -> None:
         _until(lambda: bool(server.requests))
         back_end.close()
         error = asked.exception(PATIENCE_S)
-        assert isinstance(error, BackEndError)
+        assert isinstance(error, BackendError)
         assert error.kind == "cancelled"
         assert server.left.wait(PATIENCE_S), "the connection was not closed"
-        with pytest.raises(BackEndError, match="no longer asked"):
+        with pytest.raises(BackendError, match="no longer asked"):
             back_end.complete(WORDS)
 
 
@@ -594,7 +594,7 @@ def test_a_request_that_was_given_up_leaves_no_connection_and_closing_no_thread(
     before = _threads("dialog-endpoint")
     with Server(hang()) as server:
         back_end = endpoint(server, deadline_s=0.3)
-        with pytest.raises(BackEndError):
+        with pytest.raises(BackendError):
             back_end.complete(WORDS)
         assert server.left.wait(PATIENCE_S)
         back_end.close()
@@ -634,13 +634,13 @@ def test_a_lookup_that_hangs_holds_one_thread_and_is_not_waited_for_twice(
         load_timeout_s=0.0,
         retries=0,
     )
-    back_end = Endpoint(config)
+    back_end = ChatClient(config)
     before = _threads("dialog-endpoint")
-    with pytest.raises(BackEndError) as caught:
+    with pytest.raises(BackendError) as caught:
         back_end.complete(WORDS)
     assert caught.value.kind == "timeout"
     for _ in range(5):
-        with pytest.raises(BackEndError, match="lookup of its name hangs") as caught:
+        with pytest.raises(BackendError, match="lookup of its name hangs") as caught:
             back_end.complete(WORDS)
         assert caught.value.kind == "refused"
     assert resolver.asked == 1
@@ -649,7 +649,7 @@ def test_a_lookup_that_hangs_holds_one_thread_and_is_not_waited_for_twice(
     # When it comes back at last, the name is looked up anew.
     resolver.go.set()
     _until(lambda: _threads("dialog-name") == 0)
-    with pytest.raises(BackEndError, match="Name or service not known"):
+    with pytest.raises(BackendError, match="Name or service not known"):
         back_end.complete(WORDS)
     assert resolver.asked == 2
 
@@ -664,7 +664,7 @@ def test_requests_at_the_same_time_wait_for_one_lookup(
         deadline_s=PATIENCE_S,
         connect_timeout_s=PATIENCE_S,
     )
-    back_end = Endpoint(config)
+    back_end = ChatClient(config)
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(back_end.complete, WORDS) for _ in range(4)]
         _until(lambda: resolver.asked >= 1)
@@ -711,7 +711,7 @@ def test_a_configured_proxy_is_used() -> None:
             proxy=f"http://127.0.0.1:{proxy.port}",
             model="tiny",
         )
-        assert Endpoint(config).complete(WORDS) == "Through."
+        assert ChatClient(config).complete(WORDS) == "Through."
 
 
 @pytest.mark.parametrize(
@@ -782,14 +782,14 @@ def test_a_key_given_for_the_name_of_its_variable_is_not_shown() -> None:
 
 def test_a_model_must_be_named() -> None:
     with pytest.raises(ConfigError, match=r"endpoint\.model"):
-        Endpoint(EndpointConfig())
+        ChatClient(EndpointConfig())
 
 
 def test_a_file_that_holds_no_certificates_is_refused() -> None:
     with pytest.raises(ConfigError, match="a file that exists"):
         EndpointConfig(model="tiny", ca_file="/no/such/file.pem")
     with pytest.raises(ConfigError, match="PEM file"):
-        Endpoint(EndpointConfig(model="tiny", ca_file=__file__))
+        ChatClient(EndpointConfig(model="tiny", ca_file=__file__))
 
 
 # --- the key
@@ -823,7 +823,7 @@ def test_the_key_is_in_no_log_no_error_and_no_repr(
     caplog.set_level(logging.DEBUG)
     with Server(ECHOES[where]) as server:
         back_end = endpoint(server, deadline_s=1.0 if where == "never" else 20.0)
-        with pytest.raises(BackEndError) as caught:
+        with pytest.raises(BackendError) as caught:
             back_end.complete(WORDS)
         assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
     error = caught.value
@@ -848,7 +848,7 @@ def test_what_a_person_said_is_in_no_error(said: str, streamed: bool) -> None:
         chunked([f"data: {error}\n\n"]) if streamed else respond(error, "400 Bad Request")
     )
     words = [Message("system", "Be kind, my dear."), Message("user", "My dog died last night.")]
-    with Server(behaviour) as server, pytest.raises(BackEndError) as caught:
+    with Server(behaviour) as server, pytest.raises(BackendError) as caught:
         endpoint(server, retries=0).complete(words)
     assert "dog" not in str(caught.value).lower()
     assert "kind" not in str(caught.value)

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from made_dialog import TABLE, changed
 
-from avemo_ros.dialog.situation import (
+from avemo_ros.dialog.dialog_state import (
     Band,
+    DialogState,
     Engagement,
     Mismatch,
-    Situation,
     Tone,
     Trend,
+    all_states,
     mood_of,
-    situations,
 )
-from avemo_ros.dialog.strategy import StrategyTable, default_path
+from avemo_ros.dialog.policy import Policy, default_path
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 
@@ -28,7 +28,7 @@ HIGH = Band.HIGH
 
 def refused(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
     with pytest.raises(DialogError) as caught:
-        StrategyTable.read(changed(tmp_path, change))
+        Policy.read(changed(tmp_path, change))
     return str(caught.value)
 
 
@@ -38,42 +38,42 @@ def refused(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
 @pytest.mark.parametrize(
     ("situation", "strategy"),
     [
-        (Situation("angry", HIGH, Trend.STEADY), "de_escalate"),
-        (Situation("angry", Band.MEDIUM, Trend.WORSENING), "de_escalate"),
-        (Situation("angry", Band.MEDIUM, Trend.IMPROVING), "acknowledge"),
-        (Situation("fear", HIGH), "reassure"),
-        (Situation("sad", HIGH, Trend.WORSENING), "reassure"),
-        (Situation("sad", Band.MEDIUM), "acknowledge"),
-        (Situation("sad", HIGH, words=Tone.POSITIVE), "ask"),
-        (Situation("sad", HIGH, engagement=Engagement.DISTRACTED), "give_room"),
-        (Situation("happy", HIGH), "celebrate_with"),
-        (Situation("happy", HIGH, words=Tone.NEGATIVE), "ask"),
-        (Situation("surprise", HIGH), "ask"),
-        (Situation("neutral", HIGH), "continue"),
-        (Situation(), "continue"),
-        (Situation(words=Tone.NEGATIVE), "acknowledge"),
+        (DialogState("angry", HIGH, Trend.STEADY), "de_escalate"),
+        (DialogState("angry", Band.MEDIUM, Trend.WORSENING), "de_escalate"),
+        (DialogState("angry", Band.MEDIUM, Trend.IMPROVING), "acknowledge"),
+        (DialogState("fear", HIGH), "reassure"),
+        (DialogState("sad", HIGH, Trend.WORSENING), "reassure"),
+        (DialogState("sad", Band.MEDIUM), "acknowledge"),
+        (DialogState("sad", HIGH, words=Tone.POSITIVE), "ask"),
+        (DialogState("sad", HIGH, engagement=Engagement.DISTRACTED), "give_room"),
+        (DialogState("happy", HIGH), "celebrate_with"),
+        (DialogState("happy", HIGH, words=Tone.NEGATIVE), "ask"),
+        (DialogState("surprise", HIGH), "ask"),
+        (DialogState("neutral", HIGH), "continue"),
+        (DialogState(), "continue"),
+        (DialogState(words=Tone.NEGATIVE), "acknowledge"),
     ],
 )
-def test_the_shipped_table_chooses(situation: Situation, strategy: str) -> None:
-    assert TABLE.choose(situation).strategy == strategy
+def test_the_shipped_table_chooses(dialog_state: DialogState, strategy: str) -> None:
+    assert TABLE.choose(dialog_state).strategy == strategy
 
 
 def test_every_situation_has_a_choice_and_every_row_and_strategy_its_use() -> None:
-    choices = [TABLE.choose(one) for one in situations()]
+    choices = [TABLE.choose(one) for one in all_states()]
     assert {one.row for one in choices} == set(range(1, len(TABLE.rows) + 1))
     assert {one.strategy for one in choices} == set(TABLE.strategies)
 
 
 def test_the_same_feeling_with_more_confidence_is_followed_as_strongly_or_more() -> None:
     for emotion in ("fear", "happy", "sad"):
-        medium = TABLE.choose(Situation(emotion, Band.MEDIUM))
-        high = TABLE.choose(Situation(emotion, HIGH))
+        medium = TABLE.choose(DialogState(emotion, Band.MEDIUM))
+        high = TABLE.choose(DialogState(emotion, HIGH))
         assert medium.strategy == high.strategy
         assert medium.intensity < high.intensity
 
 
 def test_the_style_of_a_choice_is_scaled_by_its_intensity() -> None:
-    choice = TABLE.choose(Situation("fear", Band.MEDIUM))
+    choice = TABLE.choose(DialogState("fear", Band.MEDIUM))
     full = TABLE.strategies["reassure"].style
     assert choice.intensity == 0.6
     assert choice.style.pitch == pytest.approx(full.pitch * 0.6)
@@ -81,16 +81,16 @@ def test_the_style_of_a_choice_is_scaled_by_its_intensity() -> None:
 
 
 def test_an_unknown_emotion_never_leads_to_a_strategy_for_a_feeling() -> None:
-    for situation in situations():
-        if situation.emotion == UNKNOWN and situation.words is not Tone.NEGATIVE:
-            assert TABLE.choose(situation).strategy == "continue"
+    for dialog_state in all_states():
+        if dialog_state.emotion == UNKNOWN and dialog_state.words is not Tone.NEGATIVE:
+            assert TABLE.choose(dialog_state).strategy == "continue"
 
 
 def test_a_mismatch_is_one_of_words_and_feeling() -> None:
-    assert Situation("sad", HIGH, words=Tone.POSITIVE).mismatch is Mismatch.WORDS_BETTER
-    assert Situation("happy", HIGH, words=Tone.NEGATIVE).mismatch is Mismatch.WORDS_WORSE
-    assert Situation("sad", HIGH, words=Tone.NEGATIVE).mismatch is Mismatch.NONE
-    assert Situation(UNKNOWN, words=Tone.POSITIVE).mismatch is Mismatch.NONE
+    assert DialogState("sad", HIGH, words=Tone.POSITIVE).mismatch is Mismatch.WORDS_BETTER
+    assert DialogState("happy", HIGH, words=Tone.NEGATIVE).mismatch is Mismatch.WORDS_WORSE
+    assert DialogState("sad", HIGH, words=Tone.NEGATIVE).mismatch is Mismatch.NONE
+    assert DialogState(UNKNOWN, words=Tone.POSITIVE).mismatch is Mismatch.NONE
 
 
 def test_the_mood_is_pleasant_less_unpleasant() -> None:
@@ -110,9 +110,9 @@ def test_every_choice_has_its_source() -> None:
 
 
 def test_the_shipped_file_can_be_named(tmp_path: Path) -> None:
-    assert StrategyTable.read(default_path()) == TABLE
-    assert StrategyTable.read("") == TABLE
-    assert StrategyTable.read(changed(tmp_path, lambda content: None)) == TABLE
+    assert Policy.read(default_path()) == TABLE
+    assert Policy.read("") == TABLE
+    assert Policy.read(changed(tmp_path, lambda content: None)) == TABLE
 
 
 def set_style(key: str, value: object) -> Callable[[dict[str, Any]], None]:
@@ -230,8 +230,8 @@ def test_a_designer_may_add_a_strategy_and_a_row(tmp_path: Path) -> None:
         row = {"when": {"engagement": "absent"}, "strategy": "wake_up", "intensity": 1}
         content["table"].insert(0, row | {"source": "design choice"})
 
-    table = StrategyTable.read(changed(tmp_path, change))
-    choice = table.choose(Situation("sad", HIGH, engagement=Engagement.ABSENT))
+    table = Policy.read(changed(tmp_path, change))
+    choice = table.choose(DialogState("sad", HIGH, engagement=Engagement.ABSENT))
     assert (choice.strategy, choice.gesture, choice.row) == ("wake_up", "wave", 1)
 
 
@@ -275,9 +275,9 @@ def test_a_file_that_is_no_mapping_is_refused(
     path = tmp_path / "own.yaml"
     path.write_bytes(content)
     with pytest.raises(DialogError, match=said):
-        StrategyTable.read(path)
+        Policy.read(path)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DialogError, match=r"none\.yaml"):
-        StrategyTable.read(tmp_path / "none.yaml")
+        Policy.read(tmp_path / "none.yaml")

@@ -65,7 +65,7 @@ class Engagement(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class DialogState:
     """The features of one moment."""
 
     emotion: str = UNKNOWN
@@ -95,9 +95,9 @@ def mood_of(probabilities: tuple[float, ...]) -> float:
     return sum(sign * value for sign, value in zip(signs, probabilities, strict=False))
 
 
-def situations() -> Iterator[Situation]:
+def all_states() -> Iterator[DialogState]:
     """Every situation that can be: an unknown emotion has neither confidence nor trend."""
     for words, engagement in product(Tone, Engagement):
-        yield Situation(UNKNOWN, Band.NONE, Trend.UNKNOWN, words, engagement)
+        yield DialogState(UNKNOWN, Band.NONE, Trend.UNKNOWN, words, engagement)
         for emotion, band, trend in product(EMOTIONS, (Band.MEDIUM, Band.HIGH), Trend):
-            yield Situation(emotion, band, trend, words, engagement)
+            yield DialogState(emotion, band, trend, words, engagement)

@@ -18,7 +18,7 @@ class Message:
     content: str
 
 
-class BackEndError(DialogError):
+class BackendError(DialogError):
     """A back end gave no answer that can be used."""
 
     def __init__(self, message: str, *, kind: str) -> None:
@@ -32,7 +32,7 @@ class BackEndError(DialogError):
         self.kind = kind
 
 
-class BackEnd(Protocol):
+class Backend(Protocol):
     """Turns a chat into the next answer."""
 
     @property

@@ -1,8 +1,9 @@
-"""Whether words are pleasant or not, by a small list that a reader can check.
+"""Whether words are of another language, and whether they are pleasant, by lists that a reader
+can check.
 
-English; a few hundred words with a weight each, as in VADER (Hutto and Gilbert 2014), but of
-our own choosing and without its rules for emphasis.  It knows no irony, no idioms, no misspelt
-words, and negation only within three words of one part of a sentence.
+The valence list is English: a few hundred words with a weight each, as in VADER (Hutto and
+Gilbert 2014), but of our own choosing and without its rules for emphasis.  It knows no irony,
+no idioms, no misspelt words, and negation only within three words of one part of a sentence.
 """
 
 from __future__ import annotations
@@ -10,12 +11,45 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.dialog.situation import Tone
-from avemo_ros.dialog.words import tokens
+from avemo_ros.dialog.dialog_state import Tone
+from avemo_ros.dialog.fields import Texts, TwoTexts
+from avemo_ros.dialog.tokenizer import tokens
 from avemo_ros.errors import DialogError
+from avemo_ros.settings import Settings
+
+_LEAST: Final = 2
+"""One word of the list may be a name or a loan."""
+
+
+class ForeignWords(Settings):
+    """Frequent words of other languages that the table's own does not have."""
+
+    words: Texts = ()
+    texts: TwoTexts = ()
+
+    @cached_property
+    def tokens(self) -> frozenset[str]:
+        """All of the words, one by one."""
+        return frozenset(word for text in self.words for word in tokens(text))
+
+    def found_in(self, text: str) -> bool:
+        """Whether words are two of the list or more, none but those, or of another script.
+
+        Nothing is found where the file gives no list.
+        """
+        said = tokens(text)
+        if not self.tokens or not said:
+            return False
+        known = [word for word in said if word in self.tokens]
+        if len(known) >= _LEAST or len(known) == len(said):
+            return True
+        letters = [sign for word in said for sign in word if sign.isalpha()]
+        return bool(letters) and not any(sign.isascii() for sign in letters)
+
 
 _MOST: Final = 3
 """Weights reach from minus this to this."""
@@ -30,7 +64,7 @@ _PART: Final = re.compile(r"[.,;:!?()\n]+|\bbut\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Lexicon:
+class ValenceLexicon:
     """Weights of words, and the words that negate."""
 
     weights: Mapping[str, int]
@@ -38,7 +72,7 @@ class Lexicon:
     negations: frozenset[str]
 
     @classmethod
-    def read(cls, path: Path) -> Lexicon:
+    def read(cls, path: Path) -> ValenceLexicon:
         """From a text file: lines of a weight (+1 to +3, -1 to -3) or 'not' and its words.
 
         Raises:

@@ -1,13 +1,14 @@
-"""From a situation to a strategy, by a table that a designer edits (config/dialog.yaml).
+"""The policy: strategies, and the rules that choose one for the state of a dialog.
 
-The first row that fits wins.  The file is checked whole when it is read: names, ranges, a last
-row that fits everything, and that every row can be reached.
+It is read from a file (config/dialog.yaml), which is checked whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -15,21 +16,124 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from avemo_ros.dialog.about_robot import INFORM, AboutRobot
-from avemo_ros.dialog.crisis import HAND_OVER, Crisis
-from avemo_ros.dialog.fields import Texts, TwoTexts, read_file
-from avemo_ros.dialog.foreign import Foreign
+from avemo_ros.dialog.dialog_state import (
+    Band,
+    DialogState,
+    Engagement,
+    Mismatch,
+    Tone,
+    Trend,
+    all_states,
+)
+from avemo_ros.dialog.fields import Conditions, SomeOf, Texts, TwoTexts, read_file
+from avemo_ros.dialog.guardrail import Guardrail
+from avemo_ros.dialog.intent import (
+    HAND_OVER,
+    INFORM,
+    AboutRobot,
+    Crisis,
+    Intent,
+    SmallTalk,
+    all_texts,
+)
+from avemo_ros.dialog.language import ForeignWords, ValenceLexicon
 from avemo_ros.dialog.prosody import Style
-from avemo_ros.dialog.row import NAME, Gesture, Row, check_rows
-from avemo_ros.dialog.screen import Screen
-from avemo_ros.dialog.situation import Situation
-from avemo_ros.dialog.small_talk import SmallTalk
-from avemo_ros.dialog.subject import Subject, all_texts
 from avemo_ros.dialog.template import Template, Templates
-from avemo_ros.dialog.valence import Lexicon
 from avemo_ros.errors import DialogError
-from avemo_ros.labels import EMOTIONS
-from avemo_ros.settings import Allowed, ListOf, OneOf, Settings, Text, refuse
+from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.settings import (
+    Allowed,
+    Line,
+    ListOf,
+    OneOf,
+    Settings,
+    Text,
+    did_you_mean,
+    refuse,
+)
+
+NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+"""Names of strategies and gestures."""
+
+
+def _gesture(text: str) -> str:
+    if text and not NAME.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+Gesture = Annotated[
+    Line, AfterValidator(_gesture), Allowed("a name such as lean_in, or '' for none")
+]
+"""A hint for the body; "" for none."""
+
+
+def _values(kind: Iterable[Enum]) -> tuple[str, ...]:
+    return tuple(str(one.value) for one in kind)
+
+
+class RowConditions(Conditions):
+    """The situations of a row."""
+
+    emotion: Annotated[frozenset[str], SomeOf((*EMOTIONS, UNKNOWN))] = frozenset()
+    confidence: Annotated[frozenset[str], SomeOf(_values(Band))] = frozenset()
+    trend: Annotated[frozenset[str], SomeOf(_values(Trend))] = frozenset()
+    words: Annotated[frozenset[str], SomeOf(_values(Tone))] = frozenset()
+    mismatch: Annotated[frozenset[str], SomeOf(_values(Mismatch))] = frozenset()
+    engagement: Annotated[frozenset[str], SomeOf(_values(Engagement))] = frozenset()
+
+
+class PolicyRule(Settings):
+    """One row of the table."""
+
+    when: RowConditions = RowConditions()
+    strategy: Text
+    intensity: float = Field(ge=0, le=1, description="How strongly to follow it.")
+    gesture: Gesture | None = Field(None, description="Instead of the strategy's own.")
+    source: Text
+
+    def fits(self, dialog_state: DialogState) -> bool:
+        """Whether every feature is one of the allowed names."""
+        features = {
+            "emotion": dialog_state.emotion,
+            "confidence": dialog_state.confidence.value,
+            "trend": dialog_state.trend.value,
+            "words": dialog_state.words.value,
+            "mismatch": dialog_state.mismatch.value,
+            "engagement": dialog_state.engagement.value,
+        }
+        return self.when.fits(features)
+
+
+def check_rows(rows: Sequence[PolicyRule], strategies: Collection[str]) -> None:
+    """Make sure that every row names a strategy and can be reached, the last for all else.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    for number, row in enumerate(rows):
+        if row.strategy not in strategies:
+            near = did_you_mean(row.strategy, strategies)
+            place = ("table", number, "strategy")
+            refuse(place, row.strategy, " | ".join(strategies) + near)
+    if rows[-1].when.given:
+        place = ("table", len(rows) - 1, "when")
+        refuse(place, _names(rows[-1]), "nothing: the last row is for all else")
+    left = list(all_states())
+    for number, row in enumerate(rows):
+        rest = [one for one in left if not row.fits(one)]
+        if len(rest) == len(left):
+            refuse(
+                ("table", number, "when"),
+                _names(row),
+                "what the rows above leave; this row can never be reached",
+            )
+        left = rest
+
+
+def _names(row: PolicyRule) -> dict[str, list[str]]:
+    return {name: sorted(allowed) for name, allowed in row.when.given.items()}
+
 
 ASK: Final = "ask"
 """The strategy for words that cannot be understood; every table has it."""
@@ -79,7 +183,7 @@ class Choice:
     source: str
 
 
-class StrategyTable(Settings):
+class Policy(Settings):
     """Everything that config/dialog.yaml says."""
 
     language: Annotated[str, Field(pattern=_LANGUAGE), Allowed("a tag such as en or en-GB")] = (
@@ -94,7 +198,9 @@ class StrategyTable(Settings):
         ],
         Strategy,
     ]
-    table: Annotated[ListOf[Row], Field(min_length=1), Allowed("a list of one or more rows")]
+    table: Annotated[
+        ListOf[PolicyRule], Field(min_length=1), Allowed("a list of one or more rows")
+    ]
     unheard: TwoTexts = Field(description="What is said to words that are empty.")
     feelings: Mapping[Annotated[str, OneOf(EMOTIONS)], Text] = Field(
         description="How an emotion is named to a person, for templates with {feeling}."
@@ -102,14 +208,14 @@ class StrategyTable(Settings):
     # A table of one's own may leave these out.
     small_talk: SmallTalk = SmallTalk()
     about_robot: AboutRobot = AboutRobot()
-    foreign: Foreign = Foreign()
+    foreign: ForeignWords = ForeignWords()
     crisis: Crisis
     emotion_words: Mapping[Annotated[str, OneOf(EMOTIONS)], Texts]
     clinical_words: Texts
-    _lexicon: Lexicon = PrivateAttr(Lexicon({}, frozenset()))
+    _lexicon: ValenceLexicon = PrivateAttr(ValenceLexicon({}, frozenset()))
 
     @classmethod
-    def read(cls, path: str | Path | None = None) -> StrategyTable:
+    def read(cls, path: str | Path | None = None) -> Policy:
         """From a YAML file.
 
         Args:
@@ -120,26 +226,26 @@ class StrategyTable(Settings):
         """
         file = Path(path) if path else default_path()
         table = read_file(file, cls)
-        table._lexicon = Lexicon.read(file.parent / table.valence)  # noqa: SLF001  its own
+        table._lexicon = ValenceLexicon.read(file.parent / table.valence)  # noqa: SLF001  its own
         return table
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[PolicyRule, ...]:
         """Of the table."""
         return self.table
 
     @property
-    def lexicon(self) -> Lexicon:
+    def lexicon(self) -> ValenceLexicon:
         """Pleasant and unpleasant words."""
         return self._lexicon
 
     @cached_property
-    def screen(self) -> Screen:
+    def guardrail(self) -> Guardrail:
         """What an answer must not say."""
-        return Screen.of(self.emotion_words, self.clinical_words)
+        return Guardrail.of(self.emotion_words, self.clinical_words)
 
     @model_validator(mode="after")
-    def _go_together(self) -> StrategyTable:
+    def _go_together(self) -> Policy:
         if ASK not in self.strategies:
             refuse(("strategies",), list(self.strategies), f"names, one of them '{ASK}'")
         for label in EMOTIONS:
@@ -162,7 +268,7 @@ class StrategyTable(Settings):
         ):
             texts += [((*part, name), text) for name, text in all_texts(subjects.values())]
         for place, template in texts:
-            if self.screen.refusal(template.text, may_name="", most=10**6, secret=""):
+            if self.guardrail.refusal(template.text, may_name="", most=10**6, secret=""):
                 refuse(
                     place,
                     template.text,
@@ -170,10 +276,10 @@ class StrategyTable(Settings):
                     "({feeling} names an emotion where the confidence allows it)",
                 )
 
-    def choose(self, situation: Situation) -> Choice:
+    def choose(self, dialog_state: DialogState) -> Choice:
         """What to do in a situation."""
         for number, row in enumerate(self.rows, 1):
-            if row.fits(situation):
+            if row.fits(dialog_state):
                 strategy = self.strategies[row.strategy]
                 return Choice(
                     strategy=row.strategy,
@@ -185,7 +291,7 @@ class StrategyTable(Settings):
                 )
         raise AssertionError("the last row fits everything")
 
-    def subject(self, words: str) -> Subject | None:
+    def intent(self, words: str) -> Intent | None:
         """What words are about, where there is an answer to that; None for all else."""
         return (
             self.about_robot.rules(words)

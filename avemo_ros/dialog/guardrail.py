@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.dialog.words import find, phrase_of, sentences, tokens
+from avemo_ros.dialog.tokenizer import find, phrase_of, sentences, tokens
 from avemo_ros.labels import EMOTIONS
 
 _YOU: Final = frozenset({"you", "your", "youre", "yours", "yourself", "youve", "youd", "youll"})
@@ -35,7 +35,7 @@ _LEAKED: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class Guardrail:
     """Words that name emotions, and words of diagnoses."""
 
     names: Mapping[str, tuple[tuple[str, ...], ...]]
@@ -43,7 +43,7 @@ class Screen:
     clinical: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, names: Mapping[str, Iterable[str]], clinical: Iterable[str]) -> Screen:
+    def of(cls, names: Mapping[str, Iterable[str]], clinical: Iterable[str]) -> Guardrail:
         """From words for each of EMOTIONS, and words of diagnoses.
 
         A '*' at the end of a word stands for any ending.

@@ -1,0 +1,292 @@
+"""What a person's words ask for where the answer is configured: a crisis, a question about
+the robot, small talk.
+
+Each has its phrases and its texts in the strategies file; what is found here comes before
+the policy's rules (crisis, questions about the robot) or words the offline answer (small
+talk).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+
+from avemo_ros.dialog.fields import Conditions, Phrases, SomeOf
+from avemo_ros.dialog.prosody import Style
+from avemo_ros.dialog.template import FEELING, Template, Templates
+from avemo_ros.dialog.tokenizer import begins, phrase_of, sentences, tokens
+from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.settings import Allowed, Line, ListOf, Settings, Text, refuse
+
+
+class MomentConditions(Conditions):
+    """When a row of texts is said."""
+
+    emotion: Annotated[frozenset[str], SomeOf((*EMOTIONS, UNKNOWN))] = frozenset()
+    person: Annotated[frozenset[str], SomeOf(("sensed", "not_sensed"))] = frozenset()
+    feeling: Annotated[frozenset[str], SomeOf(("named", "not_named"))] = frozenset()
+    worded_by: Annotated[frozenset[str], SomeOf(("templates", "model"))] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What decides which text is true."""
+
+    emotion: str = UNKNOWN
+    """Steady emotion that is taken into account, or 'unknown'."""
+    sensed: bool = False
+    """The person is seen or heard."""
+    feeling: str = ""
+    """How the person may be said to feel; "" if nothing may be said."""
+    model: str = ""
+    """Name of the language model that words the answers; "" for none."""
+    turns: int = 0
+    """Turns that are remembered at most."""
+    keep_s: float = 0.0
+    """Silence after which the conversation is forgotten [s]."""
+    memory_s: float = 0.0
+    """How long estimates are remembered [s]."""
+
+    @property
+    def features(self) -> Mapping[str, str]:
+        """By condition its name."""
+        return {
+            "emotion": self.emotion,
+            "person": "sensed" if self.sensed else "not_sensed",
+            "feeling": "named" if self.feeling else "not_named",
+            "worded_by": "model" if self.model else "templates",
+        }
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """What fills the slots of texts about the robot."""
+        return {
+            "feeling": self.feeling,
+            "model": self.model,
+            "turns": "1 turn" if self.turns == 1 else f"{self.turns} turns",
+            "silence": duration(self.keep_s),
+            "memory": duration(self.memory_s),
+        }
+
+
+class TextRule(Settings):
+    """Texts for some moments."""
+
+    when: MomentConditions = MomentConditions()
+    texts: Templates
+
+    @model_validator(mode="after")
+    def _have_only_slots_that_are_known(self) -> TextRule:
+        for number, text in enumerate(self.texts):
+            text.check(("texts", number), _slots(self.when))
+        return self
+
+
+class Intent(Settings):
+    """One kind of words, and what is said to them."""
+
+    words: Phrases
+    says: Annotated[
+        ListOf[TextRule], Field(min_length=1), Allowed("a list of one or more rows")
+    ]
+    forget: bool = Field(
+        False,
+        description="Everything that is remembered of the person is forgotten with the answer.",
+    )
+    by_model: bool = Field(
+        False, description="A language model words the answer, if there is one."
+    )
+    question: bool = Field(
+        False, description="Only words that end with a question mark are meant."
+    )
+    _name: str = PrivateAttr("")
+
+    @model_validator(mode="after")
+    def _know_an_answer_to_all_else(self) -> Intent:
+        if self.says[-1].when.given:
+            refuse(("says",), "a last row with 'when'", "a last row for all else, without")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Under which it stands in the file."""
+        return self._name
+
+    @cached_property
+    def phrases(self) -> tuple[tuple[str, ...], ...]:
+        """The words, each phrase word by word."""
+        return tuple(map(phrase_of, self.words))
+
+    def texts(self, moment: Moment) -> list[str]:
+        """What may be said at a moment."""
+        row = next(row for row in self.says if row.when.fits(moment.features))
+        return [text.filled(moment.values) for text in row.texts]
+
+
+def _with_names(subjects: Mapping[str, Intent]) -> Mapping[str, Intent]:
+    for name, intent in subjects.items():
+        intent._name = name  # noqa: SLF001  they are just being made
+    return subjects
+
+
+Subjects = Annotated[Mapping[str, Intent], AfterValidator(_with_names)]
+"""By name, in the order of the file."""
+
+
+def all_texts(known: Iterable[Intent]) -> Iterator[tuple[str, Template]]:
+    """Every text with the name of its subject."""
+    for intent in known:
+        for row in intent.says:
+            for text in row.texts:
+                yield intent.name, text
+
+
+def duration(seconds: float) -> str:
+    """A time as it is spoken, e.g. '5 minutes'."""
+    count, unit = (seconds, "second") if seconds < 120 else (seconds / 60, "minute")
+    return f"{count:.0f} {unit}" + ("" if round(count) == 1 else "s")
+
+
+def _slots(when: MomentConditions) -> tuple[str, ...]:
+    """The slots that are known wherever the conditions hold."""
+    slots = ["turns", "silence", "memory"]
+    if when.feeling == frozenset(["named"]):
+        slots.append(FEELING)
+    if when.worded_by == frozenset(["model"]):
+        slots.append("model")
+    return tuple(slots)
+
+
+INFORM: Final = "inform"
+"""The strategy's name in answers about the robot."""
+_MOST_OPENINGS: Final = 6
+"""Words that are nothing but openings need not be taken apart to their end."""
+
+
+class AboutRobot(Settings):
+    """The questions, and how they are answered."""
+
+    subjects: Subjects = Field({})
+    openings: Phrases = Field(
+        (),
+        description=(
+            "What may come before a question in its sentence: 'hey', 'please', 'tell me'."
+        ),
+    )
+    style: Style = Style()
+    gesture: Line = ""
+
+    @cached_property
+    def _begins(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(map(phrase_of, self.openings))
+
+    def find(self, text: str) -> Intent | None:
+        """What is asked of the robot, the first of the subjects; None where nothing is."""
+        asked = [part for sentence in sentences(text) for part in self._parts(sentence)]
+        question = text.rstrip().endswith("?")
+        for intent in self.subjects.values():
+            if intent.question and not question:
+                continue
+            if any(begins(phrase, one) for one in asked for phrase in intent.phrases):
+                return intent
+        return None
+
+    def rules(self, text: str) -> Intent | None:
+        """The same, where not even a language model may word the answer."""
+        found = self.find(text)
+        return None if found is None or found.by_model else found
+
+    def _parts(self, sentence: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The sentence, and what is left of it after each of its openings."""
+        parts = [sentence]
+        while len(parts) <= _MOST_OPENINGS:
+            left = parts[-1]
+            sizes = [len(phrase) for phrase in self._begins if begins(phrase, left)]
+            if not sizes:
+                break
+            parts.append(left[max(sizes) :])
+        return parts
+
+
+_LONGEST: Final = 30
+"""Words beyond which it is no small talk any more, however often they are said."""
+
+
+class SmallTalk(Settings):
+    """What is recognised, and the words that may stand beside it."""
+
+    kinds: Subjects = Field(
+        {}, description="Where words are of several kinds, the first of these counts."
+    )
+    fillers: Phrases = ()
+
+    @model_validator(mode="after")
+    def _alternate(self) -> SmallTalk:
+        for name, kind in self.kinds.items():
+            for number, row in enumerate(kind.says):
+                if len(row.texts) < 2:
+                    texts = [text.text for text in row.texts]
+                    place = ("kinds", name, "says", number, "texts")
+                    refuse(place, texts, "a list of 2 or more texts")
+        return self
+
+    @cached_property
+    def _filling(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(map(phrase_of, self.fillers))
+
+    def find(self, text: str) -> Intent | None:
+        """The kind of words that are nothing but small talk; None for all else."""
+        left = tokens(text)
+        if len(left) > _LONGEST:
+            return None
+        found: set[str] = set()
+        while left:
+            # The longest phrase: 'thanks for listening' is more than 'thanks'.
+            sizes = {
+                len(phrase): kind.name
+                for kind in reversed(list(self.kinds.values()))
+                for phrase in kind.phrases
+                if begins(phrase, left)
+            }
+            fillers = [len(phrase) for phrase in self._filling if begins(phrase, left)]
+            size = max([*sizes, *fillers], default=0)
+            if size == 0:
+                return None
+            if size in sizes:
+                found.add(sizes[size])
+            left = left[size:]
+        return next((kind for kind in self.kinds.values() if kind.name in found), None)
+
+
+HAND_OVER: Final = "hand_over"
+"""The strategy's name in answers to crisis words."""
+_LOOKED_AT: Final = 100_000
+"""Characters of a person's words that are searched."""
+
+
+class Crisis(Settings):
+    """The phrases and what is said to them."""
+
+    words: Phrases
+    message: Text
+    style: Style
+    gesture: Line = ""
+
+    @cached_property
+    def phrases(self) -> tuple[tuple[str, ...], ...]:
+        """The words, each phrase word by word."""
+        return tuple(map(phrase_of, self.words))
+
+    def found_in(self, text: str) -> bool:
+        """Whether a person's words hold one of the phrases; the first 100,000 characters
+        count."""
+        said = f" {' '.join(tokens(text[:_LOOKED_AT]))} "
+        return any(_sought(phrase) in said for phrase in self.phrases)
+
+
+def _sought(phrase: tuple[str, ...]) -> str:
+    return f" {' '.join(phrase)} ".removesuffix("* ")
