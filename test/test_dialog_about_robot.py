@@ -21,7 +21,7 @@ MAYBE_SAD = feeling("sad", 0, 8, confidence=0.6)
 
 
 @pytest.mark.parametrize(
-    ("words", "subject"),
+    ("words", "intent"),
     [
         ("Are you human?", "identity"),
         ("Hey, seriously, am I talking to a person?", "identity"),
@@ -67,7 +67,7 @@ def test_other_questions_are_not_taken_for_that(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "subject"),
+    ("words", "intent"),
     [
         ("Tell me a joke", "request"),
         ("Hey, can you tell me a joke?", "request"),

@@ -1,4 +1,4 @@
-"""The table from situation to strategy, and the file that holds it."""
+"""The policy from dialog state to strategy, and the file that holds it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def refused(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("situation", "strategy"),
+    ("dialog_state", "strategy"),
     [
         (DialogState("angry", HIGH, Trend.STEADY), "de_escalate"),
         (DialogState("angry", Band.MEDIUM, Trend.WORSENING), "de_escalate"),

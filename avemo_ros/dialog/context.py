@@ -1,4 +1,4 @@
-"""The emotional context of a moment: what is sensed of a person, who pays attention, what was said."""
+"""The emotional context of a moment: what is sensed, who pays attention, what was said."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def strategy_for(table: Policy, dialog_state: DialogState, truth: str) -> str:
 
     Args:
         table: of strategies.
-        situation: as the agent took it; words, engagement and trend are taken over, and the
+        dialog_state: as the agent took it; words, engagement and trend are taken over, and the
             confidence if its emotion is the true one.
         truth: one of EMOTIONS, or 'unknown' where nothing may be claimed.
     """
