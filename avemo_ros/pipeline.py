@@ -22,14 +22,13 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.audio import AudioStage
-from avemo_ros.engine.emotion import TICK_S, EmotionStage
-from avemo_ros.engine.findings import Findings
-from avemo_ros.engine.seeing import Feature, Item, Seeing, Seen
+from avemo_ros.engine.audio_stage import AudioStage
+from avemo_ros.engine.emotion_stage import TICK_S, EmotionStage
+from avemo_ros.engine.feature_extractor import Extracted, Feature, FeatureExtractor, InputItem
+from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.model.predictor import Predictor
-from avemo_ros.state.estimate import Hop
-from avemo_ros.stopwatch import Stopwatch
-from avemo_ros.timing import JUMP_NS
+from avemo_ros.state.estimate import EmotionStep
+from avemo_ros.timing import JUMP_NS, Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 _TICK_NS: Final = to_ns(TICK_S)
@@ -69,14 +68,14 @@ class Pipeline:
         config: PipelineConfig,
         predictor: Predictor | None = None,
         *,
-        findings: Findings | None = None,
+        findings: InputIssues | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self._config = config
         self.stopwatch = stopwatch if stopwatch is not None else Stopwatch()
-        self.findings = findings if findings is not None else Findings()
+        self.findings = findings if findings is not None else InputIssues()
         self.predictor = predictor if predictor is not None else Predictor(config.model)
-        self.seeing = Seeing(config, self.findings, self.stopwatch)
+        self.extractor = FeatureExtractor(config, self.findings, self.stopwatch)
         self.audio = AudioStage(
             config.audio, config.input, self.findings.of("sound"), stopwatch=self.stopwatch
         )
@@ -106,7 +105,7 @@ class Pipeline:
         clock."""
         return int(statistics.median(self._ages)) if self._ages else 0
 
-    def push(self, arrival_ns: int, item: Item) -> list[Hop]:
+    def push(self, arrival_ns: int, item: InputItem) -> list[EmotionStep]:
         """Take the next item of a recording, and let the time up to its arrival pass.
 
         Args:
@@ -116,15 +115,17 @@ class Pipeline:
         Returns:
             The estimates that have become due, oldest first.
         """
-        seen = self.seeing.push(arrival_ns, item)
-        return self.advance(arrival_ns) if seen is None else self.push_seen(arrival_ns, seen)
+        seen = self.extractor.push(arrival_ns, item)
+        return (
+            self.advance(arrival_ns) if seen is None else self.push_extracted(arrival_ns, seen)
+        )
 
-    def push_seen(self, arrival_ns: int, seen: Seen) -> list[Hop]:
+    def push_extracted(self, arrival_ns: int, seen: Extracted) -> list[EmotionStep]:
         """As `push`, for what went through a `Seeing` already, as that of another process."""
         self._arrival_ns = arrival_ns
         steps = self.advance(arrival_ns)
         if isinstance(seen, RobotSpeech):
-            self.audio.mute.tell(arrival_ns, speaking=seen.speaking)
+            self.audio.mute.set_speaking(arrival_ns, speaking=seen.speaking)
             return steps
         if isinstance(seen, AudioBlock):
             features: Sequence[Feature] = self.audio.push(seen, arrival_ns)
@@ -135,7 +136,7 @@ class Pipeline:
             steps += self._push_feature(arrival_ns, feature)
         return steps
 
-    def _push_feature(self, arrival_ns: int, feature: Feature) -> list[Hop]:
+    def _push_feature(self, arrival_ns: int, feature: Feature) -> list[EmotionStep]:
         if isinstance(feature, FrameTracks):
             self.tracks = feature
             reached_ns = feature.stamp_ns
@@ -151,7 +152,7 @@ class Pipeline:
 
     def push_frame(
         self, stamp_ns: int, image: NDArray[Any], arrival_ns: int | None = None
-    ) -> list[Hop]:
+    ) -> list[EmotionStep]:
         """Take one image, see `push`.
 
         Args:
@@ -162,7 +163,7 @@ class Pipeline:
         came_ns = self._soonest(stamp_ns) if arrival_ns is None else arrival_ns
         return self.push(came_ns, _Frame(stamp_ns, image))
 
-    def push_audio(self, block: AudioBlock, arrival_ns: int | None = None) -> list[Hop]:
+    def push_audio(self, block: AudioBlock, arrival_ns: int | None = None) -> list[EmotionStep]:
         """Take one block of sound, see `push_frame`."""
         lasts_ns = len(block.samples) * NS_PER_S // block.rate if block.rate > 0 else 0
         ended_ns = block.stamp_ns + lasts_ns
@@ -180,9 +181,9 @@ class Pipeline:
 
     def run(
         self,
-        items: Iterable[tuple[int, Item]],
+        items: Iterable[tuple[int, InputItem]],
         progress: Callable[[int], None] | None = None,
-    ) -> Iterator[Hop]:
+    ) -> Iterator[EmotionStep]:
         """All estimates of a recording, as a live node would have made them, as fast as the
         machine can.
 
@@ -196,7 +197,7 @@ class Pipeline:
                 progress(arrival_ns)
         yield from self.flush()
 
-    def advance(self, now_ns: int) -> list[Hop]:
+    def advance(self, now_ns: int) -> list[EmotionStep]:
         """Let time pass up to `now_ns` [ns] on the clock of the arrivals."""
         next_ns = self._tick_ns
         after_ns = (now_ns // _TICK_NS + 1) * _TICK_NS
@@ -207,7 +208,7 @@ class Pipeline:
         ticks = range(next_ns, min(now_ns, next_ns + _LONGEST_NS) + 1, _TICK_NS)
         return [step for tick_ns in ticks for step in self.emotion.tick(tick_ns)]
 
-    def flush(self) -> list[Hop]:
+    def flush(self) -> list[EmotionStep]:
         """The estimates that still wait for input, at the end of a recording."""
         steps = [
             step for chunk in self.audio.flush() for step in self.emotion.push_speech(chunk)
@@ -217,7 +218,7 @@ class Pipeline:
     def counters(self) -> Counter[str]:
         """What was used and what was left out."""
         emotion, sound = self.emotion.counters, self.audio.counters
-        counted = self.seeing.counters()
+        counted = self.extractor.counters()
         counted.update(
             chunks=self._chunks,
             far_stamps=self.audio.refused_stamps,
@@ -233,7 +234,7 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget everything seen and heard; what was said stays in `emotion.memory`."""
-        self.seeing.reset()
+        self.extractor.reset()
         self.audio.reset()
         self.emotion.reset()
         self._tick_ns = None
@@ -244,5 +245,5 @@ class Pipeline:
 
     def close(self) -> None:
         """Free the face networks; doing so twice is harmless."""
-        self.seeing.close()
+        self.extractor.close()
         self._voice.shutdown()

@@ -1,15 +1,13 @@
-"""Sensor time: how often something is due, which stamps are believed, how fast a stream comes.
-
-Everything here is a function of stamps and arrival times alone, so that a live stream and its
-recording are treated alike.
-"""
+"""Time: which stamps are believed, how often something is done, how long it took."""
 
 from __future__ import annotations
 
 import itertools
 import statistics
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
@@ -325,3 +323,35 @@ def span(seconds: float) -> str:
     if seconds < 24 * 3600.0:
         return f"{seconds / 3600.0:.1f} hours"
     return f"{seconds / (24 * 3600.0):.0f} days"
+
+
+LIVE: Final = 300
+"""Durations that tell how a running system does now."""
+WHOLE: Final = 36_000
+"""Durations that hold all of most recordings: of 40 minutes of images."""
+
+
+class Stopwatch:
+    """Keeps the newest durations of every named stage.
+
+    Args:
+        kept: how many of each.
+    """
+
+    def __init__(self, kept: int = LIVE) -> None:
+        self._kept = kept
+        self._stages: dict[str, deque[float]] = {}
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the duration of the block to `stage`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            kept = self._stages.setdefault(stage, deque(maxlen=self._kept))
+            kept.append(1e3 * (time.perf_counter() - start))
+
+    def stages_ms(self) -> dict[str, tuple[float, ...]]:
+        """The newest durations of every stage [ms]."""
+        return {stage: tuple(kept) for stage, kept in list(self._stages.items())}

@@ -15,7 +15,7 @@ from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, ClipFormat, Extent
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import to_ns
-from avemo_ros.source.due import by_due_time
+from avemo_ros.source.media_file import by_due_time
 
 TRUTH = (
     (0.0, 1.7, "neutral"),

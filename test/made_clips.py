@@ -10,8 +10,8 @@ import numpy as np
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import to_ns
-from avemo_ros.sink.video import VideoWriter
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.sink.video_file import VideoWriter
+from avemo_ros.source.media_file import MediaFile, VideoFrame
 
 SAMPLE = Path(__file__).resolve().parent / "data" / "sample.mp4"
 

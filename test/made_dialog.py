@@ -15,7 +15,7 @@ from avemo_ros.dialog.agent import Agent
 from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.policy import Policy, default_path
-from avemo_ros.state.estimate import Hop
+from avemo_ros.state.estimate import EmotionStep
 
 TABLE = Policy.read()
 
@@ -43,13 +43,13 @@ class Failing:
         raise BackendError("http://127.0.0.1:9 refused the connection", kind="refused")
 
 
-def feeling(label: str, start: float, end: float, **given) -> list[Hop]:
+def feeling(label: str, start: float, end: float, **given) -> list[EmotionStep]:
     """Hops of one person, ten a second, from after `start` to `end` seconds."""
     steps = range(round(start * 10) + 1, round(end * 10) + 1)
     return [hop(estimate(label, t=step / 10, **given)) for step in steps]
 
 
-def agent(back_end=None, *hops: Hop, use_emotion: bool = True, **config) -> Agent:
+def agent(back_end=None, *hops: EmotionStep, use_emotion: bool = True, **config) -> Agent:
     """An agent that has seen these hops."""
     made = Agent(DialogConfig(**config), TABLE, back_end, use_emotion=use_emotion)
     for one in hops:

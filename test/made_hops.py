@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 BOX = Box(0.3, 0.2, 0.25, 0.4)
@@ -54,11 +54,11 @@ def nobody(t: float = 0.1, status: Status = Status.NOBODY) -> EmotionEstimate:
     return estimate(UNKNOWN, t=t, face="", status=status)
 
 
-def hop(*estimates: EmotionEstimate, t: float = 3.0) -> Hop:
+def hop(*estimates: EmotionEstimate, t: float = 3.0) -> EmotionStep:
     """A hop whose attended person is the first one, or nobody."""
     stamp = estimates[0].stamp_ns if estimates else START_NS + round(t * 1e9)
     attended = estimates[0] if estimates else nobody(t)
-    return Hop(stamp, estimates, attended, stamp)
+    return EmotionStep(stamp, estimates, attended, stamp)
 
 
 def track(face: str, box: Box) -> FaceTrack:
@@ -71,7 +71,7 @@ def tracks(*faces: FaceTrack, width: int = 640, height: int = 480) -> FrameTrack
     return FrameTracks(START_NS, width, height, faces)
 
 
-def clip(seconds: float = 8.0) -> list[Hop]:
+def clip(seconds: float = 8.0) -> list[EmotionStep]:
     """A stream of estimates ten times a second: warming up, then neutral, happy, surprise."""
     hops = [hop(t=0.1)]
     for step in range(2, round(10 * seconds) + 1):

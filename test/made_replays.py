@@ -15,12 +15,12 @@ from avemo_ros.bag.topics import TopicKind
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.audio import AudioStage
-from avemo_ros.engine.findings import Findings
-from avemo_ros.engine.seeing import Seeing
+from avemo_ros.engine.audio_stage import AudioStage
+from avemo_ros.engine.feature_extractor import FeatureExtractor
+from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.replay.feature_worker import recorded
 from avemo_ros.replay.runner import RAW
-from avemo_ros.source.media import VideoFrame
+from avemo_ros.source.media_file import VideoFrame
 from avemo_ros.vision.face import FrameTracks
 
 START_NS = to_ns(1_700_000_000.0)
@@ -76,12 +76,12 @@ def features_of(
     recording: Recording, kinds: frozenset[TopicKind], config: PipelineConfig
 ) -> Iterator[tuple[int, FrameTracks | SpectrogramChunk]]:
     """Times of recording [ns] and what the engine's first stages make of a recording."""
-    findings = Findings()
+    findings = InputIssues()
     audio = AudioStage(config.audio, config.input, findings.of("sound"))
-    with closing(Seeing(config, findings)) as seeing:
+    with closing(FeatureExtractor(config, findings)) as extractor:
         log_ns = 0
         for log_ns, item in recorded(recording, kinds):
-            seen = seeing.push(log_ns, item)
+            seen = extractor.push(log_ns, item)
             if isinstance(seen, RobotSpeech):
                 audio.mute.tell(log_ns, speaking=seen.speaking)
             elif isinstance(seen, AudioBlock):

@@ -10,7 +10,7 @@ from made_hops import START_NS, estimate, hop, nobody
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.replay.replayed import EvaluatedRecording, Replayed, SeenFaces
-from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status
 from avemo_ros.vision.face import Box
 
 
@@ -32,20 +32,20 @@ def said(
     return replace(found, **{"person_id": "", **more})  # type: ignore[arg-type]
 
 
-def stream(labels: Sequence[str], *, start: float = 0.0, face: str = "f1") -> list[Hop]:
+def stream(labels: Sequence[str], *, start: float = 0.0, face: str = "f1") -> list[EmotionStep]:
     """One person; a label a hop from `start` on, ten a second; '-': nobody is there."""
     hops = []
     for step, label in enumerate(labels):
         t = start + step / 10
         if label == "-":
             empty = nobody(t)
-            hops.append(Hop(empty.stamp_ns, (), empty, None))
+            hops.append(EmotionStep(empty.stamp_ns, (), empty, None))
         else:
             hops.append(hop(said(t, label, face)))
     return hops
 
 
-def replayed(hops: Iterable[Hop], frames: Iterable[SeenFaces] = ()) -> Replayed:
+def replayed(hops: Iterable[EmotionStep], frames: Iterable[SeenFaces] = ()) -> Replayed:
     """What a replay gives, from START_NS to the last hop."""
     hops = tuple(hops)
     return Replayed(
@@ -62,7 +62,7 @@ def replayed(hops: Iterable[Hop], frames: Iterable[SeenFaces] = ()) -> Replayed:
 
 
 def session(
-    hops: Iterable[Hop],
+    hops: Iterable[EmotionStep],
     *segments: Segment,
     name: str = "one",
     people: Mapping[str, tuple[str, ...]] | None = None,

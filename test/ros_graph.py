@@ -39,18 +39,17 @@ from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray, Spect
 from avemo_ros.nodes import convert
 from avemo_ros.nodes.bag_player import BagPlayer
 from avemo_ros.nodes.bag_recorder import BagRecorder
+from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.nodes.camera import CameraNode
-from avemo_ros.nodes.capture import Capture
+from avemo_ros.nodes.capture import Capture, _sixteen_bit
 from avemo_ros.nodes.dialog import Dialog
 from avemo_ros.nodes.emotion import Emotion
 from avemo_ros.nodes.emotion_stack import EmotionStack
 from avemo_ros.nodes.face_tracker import FaceTracker
 from avemo_ros.nodes.media_player import MediaPlayer
 from avemo_ros.nodes.microphone import MicrophoneNode
-from avemo_ros.nodes.outlets import _sixteen_bit
-from avemo_ros.nodes.shell import ManagedNode
 from avemo_ros.nodes.speech_buffer import SpeechBufferNode
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.source.media_file import MediaFile, VideoFrame
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 __all__ = [

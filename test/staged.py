@@ -13,7 +13,7 @@ import pytest
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.emotion import TICK_S
+from avemo_ros.engine.emotion_stage import TICK_S
 
 STAGES = ("picture_stage", "sound_stage", "state_stage")
 
@@ -66,11 +66,11 @@ def heard_blocks(
     monkeypatch: pytest.MonkeyPatch, node: Any, messages: Iterable[tuple[str, Any, int]]
 ) -> list[AudioBlock]:
     """What the stage of sound of a node makes of messages: topic, message, time [ns]."""
-    from avemo_ros.nodes import sound_stage
+    from avemo_ros.nodes import audio_input
 
     staged, ears = Staged(monkeypatch, node), Ears()
-    monkeypatch.setattr(sound_stage, "AudioStage", lambda *_, **more: ears)
-    stage = sound_stage.SoundStage(node, PipelineConfig())
+    monkeypatch.setattr(audio_input, "AudioStage", lambda *_, **more: ears)
+    stage = audio_input.AudioInputStage(node, PipelineConfig())
     stage.open()
     try:
         for topic, message, now_ns in messages:
@@ -90,7 +90,7 @@ class Staged:
         self._tickers: list[Callable[[], None]] = []
         monkeypatch.setattr(node, "now_ns", lambda: self.now_ns)
         monkeypatch.setattr(node, "create_timer", self._timer)
-        monkeypatch.setattr("avemo_ros.nodes.qos.Inlet", self._inlet)
+        monkeypatch.setattr("avemo_ros.nodes.qos.AdaptiveSubscription", self._inlet)
         for stage in STAGES:
             monkeypatch.setattr(f"avemo_ros.nodes.{stage}.Worker", AtOnce)
 

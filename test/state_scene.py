@@ -9,10 +9,10 @@ import numpy as np
 
 from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
 from avemo_ros.clock import to_ns
-from avemo_ros.engine.emotion import EmotionStage
+from avemo_ros.engine.emotion_stage import EmotionStage
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.predictor import Prediction
-from avemo_ros.state.estimate import Hop
+from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 FRAME_NS = to_ns(1 / 30)
@@ -91,7 +91,7 @@ def play(stage: EmotionStage, seconds: float, faces=None, speech=None, *, start=
             chunk = sound(t, 0.1, speech(t))
             due = t + 0.1
             events.append((due, 1, lambda c=chunk, t=due: stage.push_speech(c, to_ns(t))))
-    hops: list[Hop] = []
+    hops: list[EmotionStep] = []
     for _, _, push in sorted(events, key=lambda event: event[:2]):
         hops += push()
     return hops

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.audio.mute import LONGEST_NS, TAIL_NS, Mute
+from avemo_ros.audio.robot_speech import LONGEST_NS, TAIL_NS, RobotSpeechMask
 
 S = 10**9
 MS = 10**6
@@ -25,96 +25,96 @@ def heard_ms(block: AudioBlock) -> list[tuple[int, int]]:
 
 
 def test_without_a_word_the_very_block_comes_back() -> None:
-    mute, sound = Mute(), block(S)
-    mute.tell(S, speaking=False)
-    assert mute.apply(sound) is sound
+    mute, sound = RobotSpeechMask(), block(S)
+    mute.set_speaking(S, speaking=False)
+    assert mute.mask(sound) is sound
     assert mute.muted_s == 0.0
 
 
 def test_it_is_silent_from_the_first_word_to_a_moment_after_the_last() -> None:
-    mute = Mute()
-    mute.tell(S + 200 * MS, speaking=True)
+    mute = RobotSpeechMask()
+    mute.set_speaking(S + 200 * MS, speaking=True)
     assert mute.speaking
-    mute.tell(S + 300 * MS, speaking=True)
-    mute.tell(S + 400 * MS, speaking=False)
-    mute.tell(S + 450 * MS, speaking=False)
+    mute.set_speaking(S + 300 * MS, speaking=True)
+    mute.set_speaking(S + 400 * MS, speaking=False)
+    mute.set_speaking(S + 450 * MS, speaking=False)
     assert not mute.speaking
     sound = block(S)
-    assert heard_ms(mute.apply(sound)) == [(0, 200), (400 + TAIL_NS // MS, 1000)]
+    assert heard_ms(mute.mask(sound)) == [(0, 200), (400 + TAIL_NS // MS, 1000)]
     assert mute.muted_s == 0.5
     assert np.all(np.abs(sound.samples) == 0.5)
 
 
 def test_while_it_speaks_all_is_silent_and_earlier_sound_is_not() -> None:
-    mute = Mute()
-    mute.tell(5 * S, speaking=True)
-    assert heard_ms(mute.apply(block(9 * S))) == []
-    assert heard_ms(mute.apply(block(4 * S))) == [(0, 1000)]
-    assert heard_ms(mute.apply(block(4 * S + 500 * MS))) == [(0, 500)]
+    mute = RobotSpeechMask()
+    mute.set_speaking(5 * S, speaking=True)
+    assert heard_ms(mute.mask(block(9 * S))) == []
+    assert heard_ms(mute.mask(block(4 * S))) == [(0, 1000)]
+    assert heard_ms(mute.mask(block(4 * S + 500 * MS))) == [(0, 500)]
 
 
 def test_words_within_the_moment_after_others_are_one_speech() -> None:
-    mute = Mute()
+    mute = RobotSpeechMask()
     for start in (0, 200, 400):
-        mute.tell(S + start * MS, speaking=True)
-        mute.tell(S + (start + 100) * MS, speaking=False)
-    assert heard_ms(mute.apply(block(S))) == [(800, 1000)]
+        mute.set_speaking(S + start * MS, speaking=True)
+        mute.set_speaking(S + (start + 100) * MS, speaking=False)
+    assert heard_ms(mute.mask(block(S))) == [(800, 1000)]
     assert mute.muted_s == 0.8
 
 
 def test_a_clock_that_starts_anew_does_not_leave_it_deaf() -> None:
-    mute = Mute()
-    mute.tell(100 * S, speaking=True)
-    mute.tell(101 * S, speaking=False)
-    mute.tell(1 * S, speaking=True)
-    mute.tell(2 * S, speaking=False)
-    assert heard_ms(mute.apply(block(S + 800 * MS))) == [(500, 1000)]
-    assert heard_ms(mute.apply(block(100 * S))) == [(0, 1000)]
+    mute = RobotSpeechMask()
+    mute.set_speaking(100 * S, speaking=True)
+    mute.set_speaking(101 * S, speaking=False)
+    mute.set_speaking(1 * S, speaking=True)
+    mute.set_speaking(2 * S, speaking=False)
+    assert heard_ms(mute.mask(block(S + 800 * MS))) == [(500, 1000)]
+    assert heard_ms(mute.mask(block(100 * S))) == [(0, 1000)]
 
 
 def test_a_robot_that_never_ends_is_heard_through_after_half_a_minute() -> None:
-    mute = Mute()
-    mute.tell(10 * S, speaking=True)
-    assert heard_ms(mute.apply(block(39 * S))) == []
+    mute = RobotSpeechMask()
+    mute.set_speaking(10 * S, speaking=True)
+    assert heard_ms(mute.mask(block(39 * S))) == []
     assert mute.speaking
     over = 10 * S + LONGEST_NS + TAIL_NS
-    assert heard_ms(mute.apply(block(over - 500 * MS))) == [(500, 1000)]
+    assert heard_ms(mute.mask(block(over - 500 * MS))) == [(500, 1000)]
     assert not mute.speaking
     assert mute.timeouts == 1
-    assert heard_ms(mute.apply(block(over))) == [(0, 1000)]
+    assert heard_ms(mute.mask(block(over))) == [(0, 1000)]
     # Its end comes late, or it speaks again.
-    mute.tell(60 * S, speaking=False)
-    assert heard_ms(mute.apply(block(60 * S))) == [(0, 1000)]
-    mute.tell(70 * S, speaking=True)
-    assert heard_ms(mute.apply(block(70 * S))) == []
+    mute.set_speaking(60 * S, speaking=False)
+    assert heard_ms(mute.mask(block(60 * S))) == [(0, 1000)]
+    mute.set_speaking(70 * S, speaking=True)
+    assert heard_ms(mute.mask(block(70 * S))) == []
     assert mute.timeouts == 1
 
 
 def test_who_says_again_that_it_speaks_may_speak_for_as_long_as_it_likes() -> None:
-    mute = Mute()
+    mute = RobotSpeechMask()
     for second in range(300):
-        mute.tell((10 + second) * S, speaking=True)
-        assert heard_ms(mute.apply(block((10 + second) * S))) == []
-    mute.tell(310 * S, speaking=False)
-    assert heard_ms(mute.apply(block(310 * S))) == [(TAIL_NS // MS, 1000)]
+        mute.set_speaking((10 + second) * S, speaking=True)
+        assert heard_ms(mute.mask(block((10 + second) * S))) == []
+    mute.set_speaking(310 * S, speaking=False)
+    assert heard_ms(mute.mask(block(310 * S))) == [(TAIL_NS // MS, 1000)]
     assert mute.timeouts == 0
 
 
 def test_a_word_after_the_time_out_is_a_speech_of_its_own() -> None:
-    mute = Mute()
-    mute.tell(10 * S, speaking=True)
-    mute.tell(100 * S, speaking=True)
-    assert heard_ms(mute.apply(block(60 * S))) == [(0, 1000)]
-    assert heard_ms(mute.apply(block(100 * S))) == []
+    mute = RobotSpeechMask()
+    mute.set_speaking(10 * S, speaking=True)
+    mute.set_speaking(100 * S, speaking=True)
+    assert heard_ms(mute.mask(block(60 * S))) == [(0, 1000)]
+    assert heard_ms(mute.mask(block(100 * S))) == []
 
 
 def test_after_a_reset_it_hears() -> None:
-    mute = Mute()
-    mute.tell(S, speaking=True)
-    assert heard_ms(mute.apply(block(2 * S))) == []
+    mute = RobotSpeechMask()
+    mute.set_speaking(S, speaking=True)
+    assert heard_ms(mute.mask(block(2 * S))) == []
     mute.reset()
     assert not mute.speaking
-    assert heard_ms(mute.apply(block(2 * S))) == [(0, 1000)]
+    assert heard_ms(mute.mask(block(2 * S))) == [(0, 1000)]
     assert mute.muted_s == 1.0
-    mute.tell(3 * S, speaking=False)
-    assert heard_ms(mute.apply(block(3 * S))) == [(0, 1000)]
+    mute.set_speaking(3 * S, speaking=False)
+    assert heard_ms(mute.mask(block(3 * S))) == [(0, 1000)]

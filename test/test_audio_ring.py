@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avemo_ros.audio.ring import SAMPLE_NS, SampleRing
+from avemo_ros.audio.speech import SAMPLE_NS, SampleRing
 
 
 def numbered(start: int, stop: int) -> np.ndarray:

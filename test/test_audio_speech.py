@@ -19,8 +19,8 @@ from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.audio.vad import SpeechDetector
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig, InputConfig
-from avemo_ros.engine.audio import AudioStage
-from avemo_ros.engine.findings import Findings
+from avemo_ros.engine.audio_stage import AudioStage
+from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.errors import AudioFormatError
 
 START = 1_700_000_000 * NS_PER_S
@@ -401,16 +401,16 @@ def test_the_spectrogram_is_the_dft_of_hamming_windows() -> None:
 
 def test_silence_in_sound_with_an_offset_makes_no_noise() -> None:
     """The robot speaks, a block is lost, and a sample is no number."""
-    stage = AudioStage(AudioConfig(), InputConfig(), Findings().of("sound"))
+    stage = AudioStage(AudioConfig(), InputConfig(), InputIssues().of("sound"))
     second = 10**9
     start = 1_000 * second
     levels = []
     for number in range(300):
         at = start + number * 20_000_000
         if number == 60:
-            stage.mute.tell(at + 7_000_000, speaking=True)
+            stage.mute.set_speaking(at + 7_000_000, speaking=True)
         if number == 90:
-            stage.mute.tell(at + 3_000_000, speaking=False)
+            stage.mute.set_speaking(at + 3_000_000, speaking=False)
         if 200 <= number < 205:
             continue
         samples = np.full((320, 2), 0.1, np.float32) * np.array([1.0, 0.5], np.float32)
@@ -441,7 +441,7 @@ ODD_BLOCKS = st.lists(
 @settings(max_examples=30, deadline=None, database=None)
 @given(ODD_BLOCKS)
 def test_whatever_sound_comes_columns_are_finite_and_good_sound_is_heard(odd: Any) -> None:
-    stage = AudioStage(AudioConfig(), InputConfig(), Findings().of("sound"))
+    stage = AudioStage(AudioConfig(), InputConfig(), InputIssues().of("sound"))
     noise = np.random.default_rng(0)
     chunks: list[SpectrogramChunk] = []
     time_s = 1_000.0
@@ -455,7 +455,7 @@ def test_whatever_sound_comes_columns_are_finite_and_good_sound_is_heard(odd: An
             samples[::7] = np.nan
         elif what == "huge":
             samples *= 1e9
-        stage.mute.tell(to_ns(time_s), speaking=speaks)
+        stage.mute.set_speaking(to_ns(time_s), speaking=speaks)
         block = AudioBlock(to_ns(time_s + wrong_s), rate, samples)
         time_s += length_s
         chunks += stage.push(block, to_ns(time_s + late_s))

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avemo_ros.audio.spectrogram import FLOOR_DB
-from avemo_ros.audio.window import cut, speech_span, speech_windows
+from avemo_ros.audio.spectrogram import FLOOR_DB, cut_columns, speech_span, speech_windows
 
 
 def utterance(columns: int, first: int, last: int) -> NDArray[np.float16]:
@@ -22,7 +21,7 @@ def test_the_span_of_speech_leaves_out_the_silence_before_and_after() -> None:
 
 
 def test_a_cut_is_filled_up_with_silence_on_both_sides() -> None:
-    window = cut(utterance(10, 0, 10), -5, 20)
+    window = cut_columns(utterance(10, 0, 10), -5, 20)
     assert window.shape == (20, 200)
     assert (window[:5] == FLOOR_DB).all()
     assert (window[5:15] > -31).all()
@@ -31,7 +30,7 @@ def test_a_cut_is_filled_up_with_silence_on_both_sides() -> None:
 
 @pytest.mark.parametrize("start", [-40, 30])
 def test_a_cut_beside_the_sound_is_silence(start: int) -> None:
-    assert (cut(utterance(10, 0, 10), start, 20) == FLOOR_DB).all()
+    assert (cut_columns(utterance(10, 0, 10), start, 20) == FLOOR_DB).all()
 
 
 def test_short_speech_is_in_the_middle_of_its_one_window() -> None:

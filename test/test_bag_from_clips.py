@@ -19,7 +19,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.data.clip_names import names_of
 from avemo_ros.data.item import Item
 from avemo_ros.errors import SourceError
-from avemo_ros.source.media import MediaFile
+from avemo_ros.source.media_file import MediaFile
 
 SAMPLE = clip_bags.SAMPLE
 

@@ -26,8 +26,8 @@ from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.source.media import VideoFrame
-from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.source.media_file import VideoFrame
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 
 START = 10 * NS_PER_S
@@ -71,14 +71,14 @@ def chunk(number: int) -> SpectrogramChunk:
     )
 
 
-def hop(number: int) -> Hop:
+def hop(number: int) -> EmotionStep:
     stamp_ns = START + number * NS_PER_S // 10
     probabilities = (0.5, 0.25, 0.125, 0.125, *[0.0] * (len(EMOTIONS) - 4))
     estimate = EmotionEstimate(
         stamp_ns, stamp_ns - NS_PER_S, "", "f0001", "v0001", EMOTIONS[0], 0.5, probabilities,
         0.75, 0.25, Status.OK, Box(0.25, 0.125, 0.5, 0.75), True, "m",
     )  # fmt: skip
-    return Hop(stamp_ns, (estimate,), estimate, stamp_ns)
+    return EmotionStep(stamp_ns, (estimate,), estimate, stamp_ns)
 
 
 def fill(bag: BagWriter, count: int = 30) -> None:

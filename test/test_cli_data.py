@@ -12,7 +12,7 @@ import pytest
 from avemo_ros.cli import data
 from avemo_ros.data.registry import DATASETS
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.sink.atomic import OutputError
+from avemo_ros.sink.output_file import OutputError
 
 
 def _run(*arguments: str | Path) -> int:

@@ -20,7 +20,7 @@ from avemo_ros.cli.main import main
 from avemo_ros.config import PipelineConfig
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.pipeline import Pipeline
-from avemo_ros.source.due import ORIGIN_NS
+from avemo_ros.source.media_file import ORIGIN_NS
 
 Run = Callable[..., tuple[int, str, str]]
 

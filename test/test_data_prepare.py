@@ -27,7 +27,7 @@ from avemo_ros.data.prepare import PARTS, PrepareConfig, PrepareReport, prepare
 from avemo_ros.data.sound import SoundTrack, read_sound
 from avemo_ros.errors import ConfigError, DataError, SourceError
 from avemo_ros.model import preprocess
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.source.media_file import MediaFile, VideoFrame
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import Box, FrameTracks
 

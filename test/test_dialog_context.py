@@ -16,7 +16,7 @@ from avemo_ros.dialog.context_formats import TOOL, rasa, tool_call, tool_definit
 from avemo_ros.dialog.dialog_state import Band, Engagement, Mismatch, Tone, Trend
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.estimate import EmotionStep, Status
 
 SURE = {"confidence": 0.85}
 
@@ -26,7 +26,7 @@ def at(t: float) -> int:
 
 
 def sensed(
-    *hops: Hop,
+    *hops: EmotionStep,
     t: float | None = None,
     person: str = "",
     words: Tone = Tone.NEUTRAL,

@@ -12,21 +12,21 @@ from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.context import Attention
 from avemo_ros.dialog.dialog_state import Engagement
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.estimate import EmotionStep, Status
 
 
 def at(t: float) -> int:
     return START_NS + round(t * 1e9)
 
 
-def seen(*hops: Hop) -> Attention:
+def seen(*hops: EmotionStep) -> Attention:
     attention = Attention(DialogConfig())
     for one in hops:
         attention.push(one)
     return attention
 
 
-def turned_away(start: float, end: float) -> list[Hop]:
+def turned_away(start: float, end: float) -> list[EmotionStep]:
     return feeling(UNKNOWN, start, end, status=Status.LOW_QUALITY)
 
 
@@ -74,7 +74,7 @@ def test_without_states_or_with_old_ones_nothing_is_said() -> None:
 
 def test_a_camera_that_stopped_is_not_an_absent_person() -> None:
     stopped = [
-        Hop(at(3 + step / 10), (), nobody(3 + step / 10, Status.STALE_INPUT), None)
+        EmotionStep(at(3 + step / 10), (), nobody(3 + step / 10, Status.STALE_INPUT), None)
         for step in range(1, 60)
     ]
     attention = seen(*feeling("happy", 0, 3), *stopped)

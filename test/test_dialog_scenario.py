@@ -18,7 +18,7 @@ from avemo_ros.dialog.scenario_estimates import (
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.sink.jsonl import JsonLines
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.estimate import EmotionStep, Status
 
 GOOD = """\
 title: A test
@@ -37,11 +37,11 @@ def scenario(tmp_path: Path, text: str = GOOD, name: str = "one") -> Scenario:
     return read_scenario(path)
 
 
-def hops(*feelings: Feeling, seconds: float = 20.0, seed: int = 0) -> list[Hop]:
+def hops(*feelings: Feeling, seconds: float = 20.0, seed: int = 0) -> list[EmotionStep]:
     return list(synthetic_estimates(Scenario("made", "Made", seconds, (), feelings, seed)))
 
 
-def seconds(hop: Hop) -> float:
+def seconds(hop: EmotionStep) -> float:
     return (hop.stamp_ns - START_NS) / 1e9
 
 

@@ -28,11 +28,11 @@ from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.item import Item
 from avemo_ros.data.media import FileReader, PrepareConfig
-from avemo_ros.engine.emotion import TICK_S
+from avemo_ros.engine.emotion_stage import TICK_S
 from avemo_ros.replay.replayed import Replayed
 from avemo_ros.replay.runner import replay
 from avemo_ros.sink.jsonl import records
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.estimate import EmotionStep, Status
 
 CONFIG = PipelineConfig()
 pytestmark = pytest.mark.timeout(300)
@@ -160,10 +160,10 @@ def test_the_live_nodes(
     try:
         node = graph.add(ros.EmotionStack, start=False)
         staged = Staged(monkeypatch, node)
-        hops: list[Hop] = []
+        hops: list[EmotionStep] = []
         as_message = ros.convert.states_message
 
-        def published(hop: Hop, *more: Any) -> Any:
+        def published(hop: EmotionStep, *more: Any) -> Any:
             hops.append(hop)
             return as_message(hop, *more)
 

@@ -18,13 +18,13 @@ from state_scene import SceneReader, face, frame, sound
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import AudioConfig, InputConfig, PipelineConfig
-from avemo_ros.engine.audio import AudioStage
-from avemo_ros.engine.emotion import EmotionStage
-from avemo_ros.engine.features import FeatureGate
-from avemo_ros.engine.findings import Findings
-from avemo_ros.engine.load import LoadShedder
+from avemo_ros.engine.audio_stage import AudioStage
+from avemo_ros.engine.emotion_stage import EmotionStage
+from avemo_ros.engine.feature_extractor import FeatureGate
+from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.load_shedding import LoadShedder
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.estimate import EmotionStep, Status
 
 ZERO_S = 1_000_000.0
 """Where the tests' time begins [s]."""
@@ -46,13 +46,13 @@ class Machine:
     """The engine behind its gate, fed with events in the order of their arrival."""
 
     def __init__(self, **inputs: float) -> None:
-        self.findings = Findings()
+        self.findings = InputIssues()
         config = PipelineConfig(input=InputConfig(**inputs))  # type: ignore[arg-type]
         self.gate = FeatureGate(
             config.input, self.findings.of("face tracks"), self.findings.of("spectrogram")
         )
         self.stage = EmotionStage(config, SceneReader())
-        self.said: list[tuple[float, Hop]] = []
+        self.said: list[tuple[float, EmotionStep]] = []
         """Arrival of what made each step [s], and the step."""
         self.resets: list[int] = []
         """How often time had started anew by each step."""
@@ -77,7 +77,7 @@ class Machine:
         self.said += [(event.arrival, step) for step in steps]
         self.resets += [self.stage.counters.resets] * len(steps)
 
-    def between(self, start: float, end: float) -> list[Hop]:
+    def between(self, start: float, end: float) -> list[EmotionStep]:
         """Steps that were made within a time [s]."""
         return [step for arrival, step in self.said if start <= arrival < end]
 
@@ -118,7 +118,7 @@ def both(start: float, end: float, **more: float) -> list[Event]:
     return images(start, end, **more) + speech(start, end) + ticks(start, end)
 
 
-def statuses(steps: Iterable[Hop]) -> set[Status]:
+def statuses(steps: Iterable[EmotionStep]) -> set[Status]:
     return {step.attended.status for step in steps}
 
 
@@ -288,7 +288,7 @@ def test_a_few_old_images_that_come_at_once_change_nothing() -> None:
 def test_clocks_of_two_kinds_are_told() -> None:
     since_boot = images(0, 8, stamp=lambda t: 54_321.0 - ZERO_S + t)
     apart = Machine(max_input_age_s=0.0).play(since_boot + speech(0, 8) + ticks(0, 8))
-    lead_ns = apart.stage.sound_lead_ns
+    lead_ns = apart.stage.audio_lead_ns
     assert lead_ns is not None
     assert lead_ns > to_ns(900_000.0)
 
@@ -357,7 +357,7 @@ def heard(pairs: Iterable[tuple[int, AudioBlock]], **inputs: str) -> tuple[Audio
     stage = AudioStage(
         AudioConfig(),
         InputConfig(**inputs),  # type: ignore[arg-type]
-        Findings().of("sound"),
+        InputIssues().of("sound"),
     )
     columns = 0
     for arrival_ns, block in pairs:
@@ -541,7 +541,7 @@ def test_a_clock_that_leaps_and_comes_back_makes_no_states_of_another_time(
     at: float, lasts: float, by: float
 ) -> None:
     machine = Machine()
-    said: list[tuple[float, Hop]] = []
+    said: list[tuple[float, EmotionStep]] = []
     for event in sorted(both(0, 14), key=lambda one: one.arrival):
         before, time_s = len(machine.said), event.arrival
         leapt = at <= time_s < at + lasts

@@ -14,7 +14,7 @@ import pytest
 from staged import Staged
 
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.audio import AudioStage
+from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.vision.analyzer import FaceAnalyzer
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
@@ -432,7 +432,7 @@ def test_sound_of_many_odd_lengths_is_said_once(start_graph: Start) -> None:
 def test_unstamped_sound_that_comes_in_bursts_is_one_stream(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    sound_stage = pytest.importorskip("avemo_ros.nodes.sound_stage")
+    sound_stage = pytest.importorskip("avemo_ros.nodes.audio_input")
     graph = start_graph("audio_rate:=16000", f"audio_type:={kind}")
     node = graph.add(ros.SpeechBufferNode, start=False)
     staged = Staged(monkeypatch, node)

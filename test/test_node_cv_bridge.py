@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avemo_ros.vision.picture import to_bgr
+from avemo_ros.vision.image import to_bgr
 
 cv_bridge = pytest.importorskip("cv_bridge", reason="cv_bridge comes with ROS, or make setup")
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_domain"), pytest.mar
 AT_THE_WORST_MOMENT = """
 import importlib, os, signal, sys, threading
 
-from avemo_ros.nodes.ending import Ending
+from avemo_ros.nodes.executor import Ending
 
 wait, wait_for_end, sent = threading.Condition.wait, Ending.wait, []
 

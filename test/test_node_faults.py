@@ -20,7 +20,7 @@ Start = Callable[..., Any]
 
 
 def shell() -> Any:
-    return pytest.importorskip("avemo_ros.nodes.shell")
+    return pytest.importorskip("avemo_ros.nodes.base_node")
 
 
 @contextmanager

@@ -12,15 +12,15 @@ from made_hops import BOX, START_NS, estimate, hop, nobody
 from state_scene import distribution
 
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.state.estimate import EmotionEstimate, Hop, Status
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status
 from avemo_ros.state.memory import EmotionMemory
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 Trigger = pytest.importorskip("std_srvs.srv").Trigger
 messages = pytest.importorskip("avemo_ros.msg")
 GetEmotionHistory = pytest.importorskip("avemo_ros.srv").GetEmotionHistory
-HistoryStage = pytest.importorskip("avemo_ros.nodes.history_stage").HistoryStage
-ManagedNode = pytest.importorskip("avemo_ros.nodes.shell").ManagedNode
+HistoryStage = pytest.importorskip("avemo_ros.nodes.emotion_history").HistoryStage
+ManagedNode = pytest.importorskip("avemo_ros.nodes.base_node").ManagedNode
 start_graph = ros.start_graph
 pytestmark = pytest.mark.ros
 
@@ -59,7 +59,7 @@ class Remembering(ManagedNode):
         for step in range(round(10 * begin), round(10 * end)):
             self.say(hop(person(label, t=step / 10, **more)))
 
-    def say(self, said: Hop) -> None:
+    def say(self, said: EmotionStep) -> None:
         """One step, as the engine hands it on."""
         self.stage.push(replace(said, changes=self.memory.push(said)), "camera", 0.05)
 

@@ -37,7 +37,7 @@ def inlet(graph: Any, node: Any, heard: list[int], reliability: str = "auto") ->
 
 
 def node_of(graph: Any) -> Any:
-    shell = pytest.importorskip("avemo_ros.nodes.shell")
+    shell = pytest.importorskip("avemo_ros.nodes.base_node")
     return graph.add(lambda: shell.ManagedNode("listener"), start=False)
 
 

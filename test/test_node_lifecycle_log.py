@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
-ManagedNode = pytest.importorskip("avemo_ros.nodes.shell").ManagedNode
+ManagedNode = pytest.importorskip("avemo_ros.nodes.base_node").ManagedNode
 start_graph = ros.start_graph
 pytestmark = pytest.mark.ros
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from staged import Staged
 
-from avemo_ros.audio.mute import TAIL_NS
+from avemo_ros.audio.robot_speech import TAIL_NS
 from avemo_ros.config import PipelineConfig
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
@@ -24,7 +24,7 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
     start_graph: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bool_type = pytest.importorskip("std_msgs.msg").Bool
-    sound_stage = pytest.importorskip("avemo_ros.nodes.sound_stage")
+    sound_stage = pytest.importorskip("avemo_ros.nodes.audio_input")
     node = start_graph("audio_rate:=16000").add(ros.SpeechBufferNode, start=False)
     staged = Staged(monkeypatch, node)
     took: list[Any] = []

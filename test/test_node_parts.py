@@ -13,7 +13,7 @@ from staged import heard_blocks
 
 from avemo_ros.audio.chunk import BINS, SpectrogramChunk
 from avemo_ros.bag import message_content
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.worker import Worker
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 
@@ -183,7 +183,7 @@ def test_who_waits_for_an_item_hears_that_it_was_forgotten() -> None:
 
 def test_a_trouble_is_said_once_again_after_a_while_and_when_it_is_over() -> None:
     log, clock = Log(), Seconds()
-    trouble = Trouble(log, "images", clock)
+    trouble = ThrottledLog(log, "images", clock)
     for _ in range(100):
         trouble.report("encoding", "bad encoding")
         clock.now += 0.1
@@ -202,7 +202,7 @@ def test_a_trouble_is_said_once_again_after_a_while_and_when_it_is_over() -> Non
 
 def test_troubles_of_different_kinds_are_said_each() -> None:
     log, clock = Log(), Seconds()
-    trouble = Trouble(log, "sound", clock)
+    trouble = ThrottledLog(log, "sound", clock)
     for kind in ("odd", "rate", "odd", "rate"):
         trouble.report(kind, kind)
     assert [text for _, text in log.lines] == ["sound: odd", "sound: rate (2 of them so far)"]
@@ -210,7 +210,7 @@ def test_troubles_of_different_kinds_are_said_each() -> None:
 
 def test_good_and_bad_in_turn_do_not_flood_the_log() -> None:
     log, clock = Log(), Seconds()
-    trouble = Trouble(log, "images", clock)
+    trouble = ThrottledLog(log, "images", clock)
     for _ in range(50):
         trouble.report("cut", "cut")
         trouble.good()
@@ -221,7 +221,7 @@ def test_good_and_bad_in_turn_do_not_flood_the_log() -> None:
 @pytest.mark.parametrize("say", ["report", "note", "once"])
 def test_kinds_that_never_end_give_few_lines_and_take_little_room(say: str) -> None:
     log, clock = Log(), Seconds()
-    trouble = Trouble(log, "camera", clock)
+    trouble = ThrottledLog(log, "camera", clock)
     for number in range(3000):
         getattr(trouble, say)(f"kind {number}", f"text {number}")
         trouble.good()
@@ -239,7 +239,7 @@ def test_kinds_that_never_end_give_few_lines_and_take_little_room(say: str) -> N
 @pytest.mark.parametrize("say", ["report", "note"])
 def test_two_kinds_in_turn_are_each_said_twice_in_35_seconds(say: str) -> None:
     log, clock = Log(), Seconds()
-    trouble = Trouble(log, "sound", clock)
+    trouble = ThrottledLog(log, "sound", clock)
     for number in range(45):
         getattr(trouble, say)("ab"[number % 2], "ab"[number % 2])
         trouble.good()
@@ -250,7 +250,7 @@ def test_two_kinds_in_turn_are_each_said_twice_in_35_seconds(say: str) -> None:
 
 def test_what_is_usable_all_the_same_is_warned_of_once() -> None:
     log = Log()
-    trouble = Trouble(log, "sound", Seconds())
+    trouble = ThrottledLog(log, "sound", Seconds())
     trouble.once("stamp", "no stamp")
     trouble.once("stamp", "no stamp")
     assert log.lines == [("warning", "sound: no stamp")]
@@ -332,7 +332,7 @@ def test_estimates_survive_the_way_through_a_message() -> None:
 
 def test_the_types_of_the_installed_dialect_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = pytest.importorskip(
-        "avemo_ros.nodes.sound_settings", reason="no rclpy or messages: run `make setup`"
+        "avemo_ros.nodes.audio_input", reason="no rclpy or messages: run `make setup`"
     )
     audio, info = settings.message_types("stamped")
     assert (audio.__name__, info.__name__) == ("AudioDataStamped", "AudioInfo")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from avemo_ros.bag import message_content
-from avemo_ros.source.media import MediaFile
+from avemo_ros.source.media_file import MediaFile
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 start_graph = ros.start_graph
@@ -165,7 +165,7 @@ def test_a_source_that_breaks_midway_is_reported_and_ends_the_node(
 BROKEN = """
 import itertools, sys
 from avemo_ros.nodes import media_player
-from avemo_ros.source.media import MediaFile
+from avemo_ros.source.media_file import MediaFile
 
 whole = MediaFile.__iter__
 

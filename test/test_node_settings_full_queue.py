@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from avemo_ros.engine.emotion import EmotionStage
+from avemo_ros.engine.emotion_stage import EmotionStage
 from avemo_ros.vision.face import FrameTracks
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")

@@ -10,7 +10,7 @@ from avemo_ros.clock import NS_PER_S
 from avemo_ros.timing import StampFilter
 
 stamps = pytest.importorskip("avemo_ros.nodes.stamps", reason="no rclpy: run `make setup`")
-trouble = pytest.importorskip("avemo_ros.nodes.trouble")
+trouble = pytest.importorskip("avemo_ros.nodes.diagnostics")
 pytestmark = pytest.mark.ros
 
 NOW = 2_000_000 * NS_PER_S

@@ -11,8 +11,8 @@ from face_scene import sample_pictures
 
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig, VisionConfig
-from avemo_ros.engine.findings import Findings
-from avemo_ros.engine.video import VideoStage
+from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.video_stage import VideoStage
 from avemo_ros.errors import ConfigError
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.detector import Detection, LoadedDetector
@@ -158,7 +158,7 @@ def test_a_module_that_fails_to_import_is_an_error_that_says_why(write):
     ],
 )
 def test_an_answer_that_is_none_leaves_the_image_out_and_says_why(write, body, said):
-    findings = Findings()
+    findings = InputIssues()
     video = stage(write(FOREIGN.format(body=body)), findings)
     assert video.push(to_ns(1.0), IMAGE) is None
     assert video.push(to_ns(1.1), IMAGE) is None
@@ -176,7 +176,7 @@ def test_one_that_recovers_is_used_again(write):
         "            raise RuntimeError('warming up')\n"
         f"        return [{FACE.format(more='')}]"
     )
-    findings = Findings()
+    findings = InputIssues()
     video = stage(write(FOREIGN.format(body=body)), findings)
     assert video.push(to_ns(1.0), IMAGE) is None
     tracks = video.push(to_ns(1.1), IMAGE)

@@ -14,8 +14,8 @@ from avemo_ros.config import ModelConfig, PipelineConfig
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.pipeline import Pipeline
-from avemo_ros.source.media import MediaFile
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.source.media_file import MediaFile
+from avemo_ros.state.estimate import EmotionStep, Status
 
 # RAVDESS names: the third field is the emotion; all of Actor 01, who is in no training set.
 CLIPS = {
@@ -36,10 +36,10 @@ def predictor() -> Predictor:
 
 def run(
     path: Path, predictor: Predictor, *, frames=True, sound=True, until_s: float = 7.0
-) -> list[Hop]:
+) -> list[EmotionStep]:
     """Everything the pipeline says of a file's first seconds."""
     pipeline = Pipeline(PipelineConfig(), predictor)
-    hops: list[Hop] = []
+    hops: list[EmotionStep] = []
     with MediaFile(path) as media:
         for item in media:
             if item.stamp_ns >= to_ns(until_s):
@@ -54,7 +54,7 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def sample_hops(predictor: Predictor) -> list[Hop]:
+def sample_hops(predictor: Predictor) -> list[EmotionStep]:
     return run(SAMPLE, predictor)
 
 
@@ -149,7 +149,7 @@ def test_a_file_played_twice_starts_anew(predictor):
 
 
 @pytest.fixture(scope="module")
-def clip_hops(shared_data: Path, predictor: Predictor) -> dict[str, list[Hop]]:
+def clip_hops(shared_data: Path, predictor: Predictor) -> dict[str, list[EmotionStep]]:
     return {
         name: run(shared_data / "clips" / f"{name}.mp4", predictor)
         for names in CLIPS.values()

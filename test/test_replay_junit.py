@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from avemo_ros.replay.junit import render, write_junit
-from avemo_ros.sink.atomic import OutputError
+from avemo_ros.sink.output_file import OutputError
 
 
 def limit(figure: str, *, passed: bool, reason: str = "") -> dict[str, Any]:

@@ -9,13 +9,13 @@ from made_sessions import said, seg, session, stream
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.matching import match_recording
 from avemo_ros.replay.replayed import EvaluatedRecording
-from avemo_ros.state.estimate import Hop
+from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.vision.face import Box
 
 LEFT, RIGHT = Box(0.1, 0.2, 0.2, 0.4), Box(0.6, 0.2, 0.2, 0.4)
 
 
-def two(count: int = 10) -> list[Hop]:
+def two(count: int = 10) -> list[EmotionStep]:
     """Somebody happy at the left, who is attended to, and somebody sad at the right."""
     return [
         hop(

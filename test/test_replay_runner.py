@@ -29,8 +29,8 @@ from avemo_ros.pipeline import Pipeline
 from avemo_ros.replay.feature_worker import FeatureJob, FeatureWorker
 from avemo_ros.replay.replayed import Replayed
 from avemo_ros.replay.runner import RAW, replay
-from avemo_ros.source.media import VideoFrame
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.source.media_file import VideoFrame
+from avemo_ros.state.estimate import EmotionStep, Status
 from avemo_ros.vision.face import FrameTracks
 
 pytestmark = pytest.mark.timeout(300)
@@ -69,7 +69,9 @@ def told(replayed: Replayed) -> tuple[object, ...]:
     )
 
 
-def assert_alike(hops: tuple[Hop, ...], others: tuple[Hop, ...], tolerance: float) -> None:
+def assert_alike(
+    hops: tuple[EmotionStep, ...], others: tuple[EmotionStep, ...], tolerance: float
+) -> None:
     assert [hop.stamp_ns for hop in hops] == [hop.stamp_ns for hop in others]
     for one, other in zip(hops, others, strict=True):
         assert one.attended.status == other.attended.status
@@ -101,7 +103,7 @@ def test_two_processes_say_the_same_as_one_to_the_last_bit(bag, alone):
 
 def test_the_pipeline_says_the_same_of_the_same_input(bag, alone):
     pipeline = Pipeline(CONFIG)
-    hops: list[Hop] = []
+    hops: list[EmotionStep] = []
     with Recording(bag) as recording:
         for log_ns, item in recording.items(RAW):
             if isinstance(item, AudioBlock):

@@ -25,7 +25,7 @@ from avemo_ros.report.person_tracks import tracks_of
 from avemo_ros.report.replay_page import render as rendered
 from avemo_ros.report.replay_page import write_report
 from avemo_ros.report.thumbnails import shots_of
-from avemo_ros.source.media import VideoFrame
+from avemo_ros.source.media_file import VideoFrame
 
 EVIL = "<script>alert(1)</script>\"'&"
 

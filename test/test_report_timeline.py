@@ -16,9 +16,9 @@ from report_page import Page, without_library
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.report.timeline_page import render as rendered
 from avemo_ros.report.timeline_page import write_timeline
-from avemo_ros.sink.atomic import OutputError
+from avemo_ros.sink.output_file import OutputError
 from avemo_ros.sink.timeline import Timeline
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.estimate import EmotionStep, Status
 
 
 def render(made: Timeline) -> str:
@@ -58,7 +58,7 @@ def test_runs_join_equal_claims_and_tell_reasons_apart() -> None:
 def test_the_share_of_claims_counts_persons_not_hops() -> None:
     made = Timeline("x", START_NS)
     made.add(hop(estimate(), estimate(UNKNOWN, face="f2", status=Status.LOW_QUALITY)))
-    made.add(Hop(START_NS, (), nobody(), None))
+    made.add(EmotionStep(START_NS, (), nobody(), None))
     assert made.claimed_share == pytest.approx(0.5)
     assert made.hops == 2
 
@@ -159,7 +159,7 @@ def test_a_name_with_markup_is_shown_and_not_run() -> None:
 
 def test_nobody_at_all_is_a_page_too() -> None:
     made = Timeline("x", START_NS)
-    made.add(Hop(START_NS + 1, (), nobody(), None))
+    made.add(EmotionStep(START_NS + 1, (), nobody(), None))
     text = render(made)
     assert "Nobody was seen or heard." in text
 

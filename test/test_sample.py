@@ -12,7 +12,7 @@ import pytest
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.config import AudioConfig, VisionConfig
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.source.media_file import MediaFile, VideoFrame
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import FrameTracks
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from avemo_ros.cli.outputs import check_outputs, write_json
-from avemo_ros.sink.atomic import OutputError, is_stream, partial_name, replaced
+from avemo_ros.sink.output_file import OutputError, is_stream, partial_name, replaced
 
 
 def fail_half_way(path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from made_hops import START_NS, clip, estimate, hop, nobody
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.sink.atomic import OutputError
 from avemo_ros.sink.jsonl import JsonLines, records
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.sink.output_file import OutputError
+from avemo_ros.state.estimate import EmotionStep, Status
 
 KEYS = {
     "t", "window_start", "person_id", "face_id", "voice_id", "label", "confidence",
@@ -48,12 +48,14 @@ def test_without_a_claim_probabilities_and_box_are_null() -> None:
 
 def test_with_several_people_only_one_is_attended() -> None:
     people = (estimate(face="f1"), estimate("sad", face="f2"), estimate("fear", face="f3"))
-    lines = list(records(Hop(people[0].stamp_ns, people, people[1], None), START_NS))
+    lines = list(records(EmotionStep(people[0].stamp_ns, people, people[1], None), START_NS))
     assert [line["attended"] for line in lines] == [False, True, False]
 
 
 def test_nobody_in_view_gives_one_line_that_says_why() -> None:
-    (line,) = records(Hop(START_NS, (), nobody(status=Status.STALE_INPUT), None), START_NS)
+    (line,) = records(
+        EmotionStep(START_NS, (), nobody(status=Status.STALE_INPUT), None), START_NS
+    )
     assert line["face_id"] == ""
     assert line["status"] == "STALE_INPUT"
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from avemo_ros.errors import ImageError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.sink.overlay import draw
-from avemo_ros.sink.palette import INKS
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.sink.presentation import INKS
+from avemo_ros.state.estimate import EmotionStep, Status
 from avemo_ros.vision.face import Box
 
 SIZES = [(480, 640), (720, 1280), (120, 160), (37, 53)]
@@ -80,8 +80,8 @@ def test_who_speaks_is_marked() -> None:
 def test_the_attended_person_has_the_thicker_box() -> None:
     one = estimate("angry", face="f1", box=Box(0.05, 0.3, 0.15, 0.3))
     two = estimate("angry", face="f2", box=Box(0.55, 0.3, 0.15, 0.3))
-    left = draw(grey(), None, Hop(one.stamp_ns, (one, two), one, None))
-    right = draw(grey(), None, Hop(one.stamp_ns, (one, two), two, None))
+    left = draw(grey(), None, EmotionStep(one.stamp_ns, (one, two), one, None))
+    right = draw(grey(), None, EmotionStep(one.stamp_ns, (one, two), two, None))
 
     def ink(image: NDArray[np.uint8], column: float) -> int:
         x = int(column * 639)
@@ -93,7 +93,7 @@ def test_the_attended_person_has_the_thicker_box() -> None:
 
 
 def test_nobody_in_view_is_said_in_the_corner() -> None:
-    drawn = changed(draw(grey(), tracks(), Hop(1, (), nobody(), None)))
+    drawn = changed(draw(grey(), tracks(), EmotionStep(1, (), nobody(), None)))
     assert drawn[:40, :200].any()
     assert not drawn[40:].any()
 

@@ -12,7 +12,7 @@ from made_hops import START_NS, clip, estimate, hop, nobody
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.sink import table
 from avemo_ros.sink.table import LiveTable
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.estimate import EmotionStep, Status
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -103,7 +103,7 @@ def test_the_reason_stands_where_no_claim_is_made(monkeypatch: pytest.MonkeyPatc
 def test_nobody_in_view_is_a_row_too(monkeypatch: pytest.MonkeyPatch) -> None:
     sized(monkeypatch, 80)
     out = Terminal()
-    LiveTable(START_NS, out).show(Hop(START_NS + 1, (), nobody(), None))
+    LiveTable(START_NS, out).show(EmotionStep(START_NS + 1, (), nobody(), None))
     assert "nobody there" in out.screen[2]
 
 

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.sink.atomic import OutputError
-from avemo_ros.sink.video import VideoWriter
+from avemo_ros.sink.output_file import OutputError
+from avemo_ros.sink.video_file import VideoWriter
 
 START_NS = 1_700_000_000_000_000_000
 FRAME_NS = 33_333_333

@@ -10,8 +10,8 @@ import pytest
 from made_clips import SAMPLE
 
 from avemo_ros.errors import SourceError
-from avemo_ros.source.camera import Camera
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.source.camera_device import Camera
+from avemo_ros.source.media_file import MediaFile, VideoFrame
 
 
 def test_pictures_are_bgr_of_the_announced_size() -> None:

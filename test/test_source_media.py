@@ -15,8 +15,8 @@ from sounds import tone
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.errors import SourceError
-from avemo_ros.source import media as media_module
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.source import media_file as media_module
+from avemo_ros.source.media_file import MediaFile, VideoFrame
 
 FPS = 25
 

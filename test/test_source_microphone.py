@@ -18,7 +18,7 @@ import pytest
 from sounds import tone
 
 from avemo_ros.errors import SourceError
-from avemo_ros.source.microphone import Microphone, list_devices
+from avemo_ros.source.microphone_device import Microphone, list_devices
 
 NEEDED = ("pulseaudio", "pactl", "paplay")
 RATE = 48000

@@ -12,7 +12,7 @@ from state_scene import SceneReader, face, frame, play, sound
 from avemo_ros.audio.chunk import SpectrogramChunk
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import EmotionConfig, PipelineConfig, VisionConfig
-from avemo_ros.engine.emotion import EmotionStage
+from avemo_ros.engine.emotion_stage import EmotionStage
 from avemo_ros.state.estimate import Status
 
 
@@ -372,7 +372,7 @@ def test_different_clocks_of_camera_and_microphone_do_not_reset_for_ever():
         scene.push_tracks(frame(k / 10, face()))
         scene.push_speech(sound(1000.0 + k / 10, 0.1, 0.0))
     assert scene.counters.resets == 0
-    assert scene.sound_lead_ns == pytest.approx(to_ns(1000.0), rel=0.01)
+    assert scene.audio_lead_ns == pytest.approx(to_ns(1000.0), rel=0.01)
 
 
 def test_lost_sound_empties_the_window_of_the_voice():

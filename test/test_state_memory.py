@@ -11,32 +11,34 @@ from made_hops import estimate, hop
 from avemo_ros.config import SteadyConfig
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import Hop, Status
-from avemo_ros.state.memory import EmotionMemory, History
+from avemo_ros.state.estimate import EmotionStep, Status
+from avemo_ros.state.memory import EmotionHistory, EmotionMemory
 
 HAPPY = EMOTIONS.index("happy")
 SAD = EMOTIONS.index("sad")
 
 
-def remembered(hops: list[Hop], **config: float) -> EmotionMemory:
+def remembered(hops: list[EmotionStep], **config: float) -> EmotionMemory:
     memory = EmotionMemory(SteadyConfig(**{"time_constant_s": 0.8, **config}))
     for one in hops:
         memory.push(one)
     return memory
 
 
-def known(memory: EmotionMemory, person: str = "", window_s: float = 0.0) -> History:
+def known(memory: EmotionMemory, person: str = "", window_s: float = 0.0) -> EmotionHistory:
     history = memory.history(person, window_s)
     assert history is not None
     return history
 
 
-def of_one(label: str, start: float, end: float, *, rate: float = 10.0, **given) -> list[Hop]:
+def of_one(
+    label: str, start: float, end: float, *, rate: float = 10.0, **given
+) -> list[EmotionStep]:
     steps = range(round(start * rate) + 1, round(end * rate) + 1)
     return [hop(estimate(label, t=step / rate, **given)) for step in steps]
 
 
-def rising(seconds: float, slope: float, rate: float = 10.0) -> list[Hop]:
+def rising(seconds: float, slope: float, rate: float = 10.0) -> list[EmotionStep]:
     """Happiness that rises in a straight line from 0.3."""
     times = np.arange(1, round(seconds * rate) + 1) / rate
     return [hop(estimate("happy", t=t, confidence=0.3 + slope * t)) for t in times.tolist()]

@@ -13,8 +13,8 @@ from made_hops import START_NS, estimate, hop, nobody
 from avemo_ros.config import PipelineConfig, SteadyConfig
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import Change, Hop, Status
-from avemo_ros.state.steady import SteadyStates
+from avemo_ros.state.estimate import Change, EmotionStep, Status
+from avemo_ros.state.smoothing import StateSmoother
 
 BRISK = SteadyConfig(time_constant_s=0.8)
 """What these sequences are counted out for."""
@@ -22,7 +22,7 @@ AT_ONCE = SteadyConfig(time_constant_s=0.0, debounce_s=0.0, leave_s=0.0)
 """No smoothing, no debounce: hysteresis alone."""
 
 
-def played(states: SteadyStates, *hops: Hop) -> list[Change]:
+def played(states: StateSmoother, *hops: EmotionStep) -> list[Change]:
     return [change for one in hops for change in states.push(one)]
 
 
@@ -30,7 +30,9 @@ def spoken(changes: list[Change]) -> list[tuple[str, str]]:
     return [(change.previous, change.label) for change in changes]
 
 
-def of_one(label: str, start: float, end: float, *, rate: float = 10.0, **given) -> list[Hop]:
+def of_one(
+    label: str, start: float, end: float, *, rate: float = 10.0, **given
+) -> list[EmotionStep]:
     """Hops of one person from after `start` to `end` seconds."""
     steps = range(round(start * rate) + 1, round(end * rate) + 1)
     return [hop(estimate(label, t=step / rate, **given)) for step in steps]
@@ -40,7 +42,7 @@ def of_one(label: str, start: float, end: float, *, rate: float = 10.0, **given)
 
 
 def test_log_probabilities_are_averaged_with_fading_weights() -> None:
-    states = SteadyStates(SteadyConfig(time_constant_s=1.0))
+    states = StateSmoother(SteadyConfig(time_constant_s=1.0))
     states.push(hop(estimate("happy", t=1.0, confidence=0.7)))
     states.push(hop(estimate("sad", t=1.5, confidence=0.7)))
     # 0.7 and six times 0.05: the odds of 14 count with exp(-0.5) = 0.6065 and with 0.3935.
@@ -57,7 +59,7 @@ def test_log_probabilities_are_averaged_with_fading_weights() -> None:
 @pytest.mark.parametrize("rate", [5.0, 20.0, 30.0])
 def test_the_hop_rate_does_not_matter(rate: float) -> None:
     def result(hertz: float) -> tuple[list[tuple[str, str]], tuple[float, ...]]:
-        states = SteadyStates(BRISK)
+        states = StateSmoother(BRISK)
         hops = of_one("happy", 0.0, 4.0, rate=hertz) + of_one("sad", 4.0, 5.0, rate=hertz)
         changes = played(states, hop(estimate("happy", t=0.0)), *hops)
         state = states.of()
@@ -71,7 +73,7 @@ def test_the_hop_rate_does_not_matter(rate: float) -> None:
 
 
 def test_one_estimate_after_a_hole_does_not_outweigh_the_time_before() -> None:
-    states = SteadyStates(SteadyConfig(time_constant_s=2.0, forget_s=10.0))
+    states = StateSmoother(SteadyConfig(time_constant_s=2.0, forget_s=10.0))
     played(states, *of_one("happy", 0.0, 3.0))
     assert states.push(hop(estimate("sad", t=9.0, confidence=0.9))) == ()
     state = states.of()
@@ -81,7 +83,7 @@ def test_one_estimate_after_a_hole_does_not_outweigh_the_time_before() -> None:
 
 
 def test_one_dead_sure_estimate_does_not_outweigh_seconds() -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     played(states, *of_one("happy", 0.0, 3.0))
     states.push(hop(estimate("sad", t=3.1, confidence=1.0)))
     state = states.of()
@@ -92,7 +94,7 @@ def test_one_dead_sure_estimate_does_not_outweigh_seconds() -> None:
 
 @pytest.mark.parametrize("bad", [(0.1, 0.9), (math.nan,) * 7, (math.inf,) * 7])
 def test_a_distribution_that_is_none_changes_nothing(bad: tuple[float, ...]) -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     played(states, *of_one("happy", 0.0, 2.0))
     before = states.of()
     broken = dataclasses.replace(estimate("sad", t=2.1), probabilities=bad)
@@ -104,7 +106,7 @@ def test_a_distribution_that_is_none_changes_nothing(bad: tuple[float, ...]) -> 
 
 
 def test_a_label_needs_more_to_become_steady_than_to_stay_so() -> None:
-    states = SteadyStates(AT_ONCE)
+    states = StateSmoother(AT_ONCE)
     heights = [0.45, 0.55, 0.45, 0.40, 0.36, 0.30, 0.45, 0.60]
     labels = []
     for step, height in enumerate(heights):
@@ -117,7 +119,7 @@ def test_a_label_needs_more_to_become_steady_than_to_stay_so() -> None:
 
 
 def test_a_label_that_leads_by_too_little_is_not_taken() -> None:
-    states = SteadyStates(AT_ONCE.replace(enter_confidence=0.4, min_lead=0.15))
+    states = StateSmoother(AT_ONCE.replace(enter_confidence=0.4, min_lead=0.15))
     close = [0.0] * 7
     close[EMOTIONS.index("happy")], close[EMOTIONS.index("surprise")] = 0.55, 0.45
     clear = [0.0] * 7
@@ -129,7 +131,7 @@ def test_a_label_that_leads_by_too_little_is_not_taken() -> None:
 
 
 def test_a_change_tells_who_what_and_how_long_the_former_lasted() -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     hops = of_one("neutral", 0.0, 6.0, confidence=0.85) + of_one(
         "angry", 6.0, 9.0, confidence=0.85
     )
@@ -144,7 +146,7 @@ def test_a_change_tells_who_what_and_how_long_the_former_lasted() -> None:
 
 
 def test_a_change_that_does_not_hold_is_not_told() -> None:
-    states = SteadyStates(AT_ONCE.replace(debounce_s=0.5))
+    states = StateSmoother(AT_ONCE.replace(debounce_s=0.5))
     played(states, *of_one("happy", 0.0, 2.0))
     assert played(states, *of_one("sad", 2.0, 2.5)) == []
     assert played(states, *of_one("happy", 2.5, 3.0)) == []
@@ -155,14 +157,14 @@ def test_a_change_that_does_not_hold_is_not_told() -> None:
 def test_a_change_from_one_label_to_another_does_not_go_by_way_of_unknown(
     confidence: float,
 ) -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     played(states, *of_one("neutral", 0.0, 5.0, confidence=confidence))
     changes = played(states, *of_one("sad", 5.0, 10.0, confidence=confidence))
     assert spoken(changes) == [("neutral", "sad")]
 
 
 def test_a_label_that_nothing_follows_is_given_up() -> None:
-    states = SteadyStates(BRISK.replace(leave_s=2.0))
+    states = StateSmoother(BRISK.replace(leave_s=2.0))
     played(states, *of_one("happy", 0.0, 5.0))
     (change,) = played(states, *of_one("sad", 5.0, 10.0, confidence=0.3))
     assert (change.previous, change.label) == ("happy", UNKNOWN)
@@ -170,7 +172,7 @@ def test_a_label_that_nothing_follows_is_given_up() -> None:
 
 
 def test_labels_that_flicker_from_hop_to_hop_give_no_change() -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     hops = [
         hop(estimate(("angry", "sad", "fear")[step % 3], t=step / 10, confidence=0.8))
         for step in range(1, 300)
@@ -183,7 +185,7 @@ def test_labels_that_flicker_from_hop_to_hop_give_no_change() -> None:
 
 @pytest.mark.parametrize("status", [Status.LOW_QUALITY, Status.WARMING_UP])
 def test_without_a_distribution_a_state_is_held_and_then_unknown(status: Status) -> None:
-    states = SteadyStates(BRISK.replace(forget_s=2.0))
+    states = StateSmoother(BRISK.replace(forget_s=2.0))
     played(states, *of_one("happy", 0.0, 3.0))
     assert played(states, *of_one(UNKNOWN, 3.0, 5.0, status=status)) == []
     (change,) = played(states, *of_one(UNKNOWN, 5.0, 6.0, status=status))
@@ -192,7 +194,7 @@ def test_without_a_distribution_a_state_is_held_and_then_unknown(status: Status)
 
 
 def test_who_has_left_is_held_then_unknown_and_still_asked_for() -> None:
-    states = SteadyStates(BRISK.replace(forget_s=2.0))
+    states = StateSmoother(BRISK.replace(forget_s=2.0))
     played(states, *of_one("happy", 0.0, 3.0))
     assert played(states, *[hop(t=3.0 + step / 10) for step in range(1, 20)]) == []
     for name in ("f1", "p1", ""):
@@ -207,7 +209,7 @@ def test_who_has_left_is_held_then_unknown_and_still_asked_for() -> None:
 
 
 def test_after_it_was_forgotten_a_state_starts_from_nothing() -> None:
-    states = SteadyStates(SteadyConfig(forget_s=1.0, time_constant_s=5.0))
+    states = StateSmoother(SteadyConfig(forget_s=1.0, time_constant_s=5.0))
     played(states, *of_one("happy", 0.0, 5.0))
     played(states, *of_one(UNKNOWN, 5.0, 7.0, status=Status.LOW_QUALITY))
     states.push(hop(estimate("sad", t=7.1, confidence=0.8)))
@@ -220,7 +222,7 @@ def test_after_it_was_forgotten_a_state_starts_from_nothing() -> None:
 
 
 def test_a_new_face_starts_from_nothing() -> None:
-    states = SteadyStates(SteadyConfig(time_constant_s=5.0))
+    states = StateSmoother(SteadyConfig(time_constant_s=5.0))
     played(states, *of_one("happy", 0.0, 5.0))
     states.push(hop(estimate("sad", t=5.1, face="f2", confidence=0.8)))
     new, old = states.of("f2"), states.of("f1")
@@ -231,7 +233,7 @@ def test_a_new_face_starts_from_nothing() -> None:
 
 
 def test_a_voice_without_a_face_is_somebody_of_its_own() -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     played(states, *of_one("angry", 0.0, 2.0, face="", voice="v1", speaking=True))
     state = states.of("v1")
     assert state is not None
@@ -243,7 +245,7 @@ def test_a_voice_without_a_face_is_somebody_of_its_own() -> None:
 
 
 def test_several_people_do_not_mix() -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     hops = [
         hop(
             estimate("happy", t=step / 10, face="f1"),
@@ -256,17 +258,17 @@ def test_several_people_do_not_mix() -> None:
 
 
 def test_nobody_is_asked_for_by_an_id_that_is_not_known() -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     assert states.of() is None
-    states.push(Hop(START_NS, (), nobody(), None))
+    states.push(EmotionStep(START_NS, (), nobody(), None))
     assert states.of() is None
     assert states.of("f9") is None
 
 
 def test_the_attended_one_is_latched_when_nobody_is_there() -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     one, other = estimate("happy", t=1.0), estimate("sad", t=1.0, face="f2")
-    states.push(Hop(one.stamp_ns, (one, other), other, None))
+    states.push(EmotionStep(one.stamp_ns, (one, other), other, None))
     states.push(hop(t=1.1))
     state = states.of()
     assert state is not None
@@ -274,7 +276,7 @@ def test_the_attended_one_is_latched_when_nobody_is_there() -> None:
 
 
 def test_a_clock_that_jumps_back_makes_everyone_new() -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     played(states, *of_one("happy", 10.0, 12.0))
     back = hop(estimate("sad", t=1.0, confidence=0.8))
     (change,) = states.push(back)
@@ -286,7 +288,7 @@ def test_a_clock_that_jumps_back_makes_everyone_new() -> None:
 
 
 def test_the_number_of_people_is_bounded_and_who_is_dropped_is_told() -> None:
-    states = SteadyStates(BRISK.replace(max_people=3, forget_s=60.0))
+    states = StateSmoother(BRISK.replace(max_people=3, forget_s=60.0))
     changes = []
     for number in range(6):
         face, start = f"f{number}", 2.0 * number
@@ -298,7 +300,7 @@ def test_the_number_of_people_is_bounded_and_who_is_dropped_is_told() -> None:
 
 
 def test_clear_forgets_everyone() -> None:
-    states = SteadyStates(BRISK)
+    states = StateSmoother(BRISK)
     played(states, *of_one("happy", 0.0, 2.0))
     states.clear()
     assert states.keys == ()
@@ -312,7 +314,7 @@ def test_clear_forgets_everyone() -> None:
 def test_the_changes_of_any_stream_join_without_a_break(seed: int) -> None:
     chance = random.Random(seed)
 
-    def stream() -> list[Hop]:
+    def stream() -> list[EmotionStep]:
         hops, t = [], 0.0
         for _ in range(400):
             t += chance.choice([0.1, 0.1, 0.1, 0.3, 2.0])
@@ -332,8 +334,8 @@ def test_the_changes_of_any_stream_join_without_a_break(seed: int) -> None:
 
     hops = stream()
     config = SteadyConfig(debounce_s=0.1, leave_s=0.2, time_constant_s=0.3)
-    changes = played(SteadyStates(config), *hops)
-    assert changes == played(SteadyStates(config), *hops)
+    changes = played(StateSmoother(config), *hops)
+    assert changes == played(StateSmoother(config), *hops)
     assert len(changes) > 10
     for face in ("f1", "f2"):
         own = [one for one in changes if one.face_id == face]

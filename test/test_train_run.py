@@ -18,7 +18,7 @@ from avemo_ros.config import ModelConfig
 from avemo_ros.errors import AvemoError, ConfigError, DataError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.predictor import Predictor
-from avemo_ros.sink.atomic import OutputError
+from avemo_ros.sink.output_file import OutputError
 from avemo_ros.train import release as releasing
 from avemo_ros.train.checkpoint import read_log, save_checkpoint
 from avemo_ros.zoo.bundle import load_model

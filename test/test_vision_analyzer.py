@@ -21,7 +21,7 @@ from avemo_ros.errors import ImageError
 from avemo_ros.vision.alignment import EYE_DISTANCE, EYE_HEIGHT
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import LANDMARKS, FaceTrack, FrameTracks
-from avemo_ros.vision.graph import _without_chatter
+from avemo_ros.vision.mediapipe_graph import _without_chatter
 
 FRAME_S = 1 / 30
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from avemo_ros.vision.assignment import assign
+from avemo_ros.vision.tracker import assign
 
 
 def of_scipy(costs: np.ndarray) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ import simplejpeg
 from avemo_ros.data.pictures import read_picture
 from avemo_ros.errors import ImageError
 from avemo_ros.limits import MAX_SCANS, MAX_STRAY, MAX_STRAY_SUM
-from avemo_ros.vision.picture import decode_compressed
+from avemo_ros.vision.image import decode_compressed
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -347,7 +347,7 @@ def test_one_wrong_bit_of_a_png_is_refused(at: int) -> None:
 MEMORY = """
 import resource, sys
 from avemo_ros.errors import ImageError
-from avemo_ros.vision.picture import decode_compressed
+from avemo_ros.vision.image import decode_compressed
 data = open(sys.argv[1], "rb").read()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

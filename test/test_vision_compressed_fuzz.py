@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from avemo_ros.errors import ImageError
 from avemo_ros.limits import MAX_PIXELS
-from avemo_ros.vision.picture import ENCODINGS, decode_compressed, to_bgr
+from avemo_ros.vision.image import ENCODINGS, decode_compressed, to_bgr
 
 MORE_MB = 900
 """That the process may take: the largest image, and what its decoder needs beside it."""

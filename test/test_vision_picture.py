@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from avemo_ros.errors import ImageError
-from avemo_ros.vision.picture import ENCODINGS, as_bgr, decode_compressed, to_bgr
+from avemo_ros.vision.image import ENCODINGS, as_bgr, decode_compressed, to_bgr
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

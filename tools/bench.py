@@ -47,9 +47,9 @@ from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import to_ns
 from avemo_ros.msg import EmotionState, EmotionStateArray
 from avemo_ros.nodes.qos import result
-from avemo_ros.sink.atomic import replaced
-from avemo_ros.sink.video import VideoWriter
-from avemo_ros.source.media import MediaFile
+from avemo_ros.sink.output_file import replaced
+from avemo_ros.sink.video_file import VideoWriter
+from avemo_ros.source.media_file import MediaFile
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "test" / "data" / "sample.mp4"

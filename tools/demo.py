@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from avemo_ros.audio.chunk import AudioBlock
-    from avemo_ros.state.estimate import Hop
+    from avemo_ros.state.estimate import EmotionStep
 
 SILENCE_LIMIT_S: Final = 30.0
 """A source that sends nothing for so long is broken."""
@@ -124,7 +124,7 @@ class Clip(Source):
 
     def __init__(self, path: Path) -> None:
         from avemo_ros.errors import SourceError
-        from avemo_ros.source.media import MediaFile
+        from avemo_ros.source.media_file import MediaFile
 
         try:
             with MediaFile(path) as media:
@@ -147,8 +147,8 @@ class Devices(Source):
 
     def __init__(self, camera: str, microphone: str) -> None:
         from avemo_ros.errors import SourceError
-        from avemo_ros.source.camera import Camera
-        from avemo_ros.source.microphone import Microphone
+        from avemo_ros.source.camera_device import Camera
+        from avemo_ros.source.microphone_device import Microphone
 
         self._camera, self._microphone = camera, microphone
         missing = []
@@ -184,7 +184,7 @@ class Recorder:
     """Writes the annotated video on a thread, so that the encoder holds nothing up."""
 
     def __init__(self, path: Path, start_ns: int, *, sound: bool) -> None:
-        from avemo_ros.sink.video import VideoWriter
+        from avemo_ros.sink.video_file import VideoWriter
 
         self._writer = VideoWriter(path, start_ns, sound=sound, rate=OVERLAY_HZ)
         self._waiting: queue.Queue[tuple[int, Any] | None] = queue.Queue(WAITING)
@@ -302,7 +302,7 @@ class Listener:
 
     def _pair(self, stamp_ns: int) -> None:
         """Both topics of one moment make a hop."""
-        from avemo_ros.state.estimate import Hop as Together
+        from avemo_ros.state.estimate import EmotionStep as Together
 
         if stamp_ns not in self._states or stamp_ns not in self._attended:
             return
@@ -352,7 +352,7 @@ class Demo:
         self._interrupted = False
         self._start_ns: int | None = None
         self._recorder: Recorder | None = None
-        self._hops: list[tuple[Hop, float]] = []
+        self._hops: list[tuple[EmotionStep, float]] = []
         self._table: Any = None
         self._lines: Any = None
         self._timeline: Any = None
@@ -388,7 +388,7 @@ class Demo:
         if self._recorder is not None:
             self._recorder.push(stamp_ns, item)
 
-    def take_hop(self, hop: Hop, latency_s: float) -> None:
+    def take_hop(self, hop: EmotionStep, latency_s: float) -> None:
         """The states of one moment came."""
         # Before the source begins and after a clip's end the nodes say that nothing comes.
         length_s = self._source.duration_s
@@ -489,7 +489,7 @@ class Demo:
         self._stack.close()
         if self._timeline is not None:
             from avemo_ros.cli.outputs import check_report
-            from avemo_ros.sink.atomic import OutputError
+            from avemo_ros.sink.output_file import OutputError
 
             try:
                 check_report(self._page)

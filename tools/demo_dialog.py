@@ -367,7 +367,7 @@ class Demo:
         """Write what there is; after an error too."""
         if self._turns:
             from avemo_ros.cli.outputs import check_report
-            from avemo_ros.sink.atomic import OutputError
+            from avemo_ros.sink.output_file import OutputError
 
             try:
                 check_report(self._page)

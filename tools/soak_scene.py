@@ -34,7 +34,7 @@ from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.msg import FaceTrackArray, SpectrogramChunk
 from avemo_ros.nodes import convert, qos
-from avemo_ros.source.media import MediaFile
+from avemo_ros.source.media_file import MediaFile
 
 NODE: Final = "emotion_stack"
 _STALL_NS: Final = to_ns(0.3)

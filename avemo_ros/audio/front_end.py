@@ -13,14 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros.audio.channels import Mixer, OffsetMeter
 from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock
 from avemo_ros.audio.high_pass import HighPass
-from avemo_ros.audio.mixer import Mixer
-from avemo_ros.audio.offset import OffsetMeter
 from avemo_ros.audio.pcm import check_stream, sanitise
-from avemo_ros.audio.rate_meter import RateMeter
 from avemo_ros.audio.resampler import Resampler
-from avemo_ros.audio.sample_clock import Admission, SampleClock
+from avemo_ros.audio.sample_clock import ClockDecision, RateMeter, SampleClock
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig
 from avemo_ros.errors import AudioFormatError
@@ -207,10 +205,10 @@ class AudioFrontEnd:
         if not admission.hold:
             self._carry_out(admission)
 
-    def _settled(self) -> Admission:
-        return Admission() if self._clock is None else self._clock.settle()
+    def _settled(self) -> ClockDecision:
+        return ClockDecision() if self._clock is None else self._clock.settle()
 
-    def _carry_out(self, admission: Admission) -> None:
+    def _carry_out(self, admission: ClockDecision) -> None:
         held, self._held = self._held, []
         if admission.restart:
             self._end(admission.restart)

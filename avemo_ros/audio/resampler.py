@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import SAMPLE_RATE
-from avemo_ros.audio.frames import frames
+from avemo_ros.audio.spectrogram import frames
 
 _STOP_DB: Final = 80.0
 _EDGE: Final = 0.1

@@ -1,17 +1,34 @@
-"""Log spectrogram, computed as the sound comes in (Zhang et al. 2018, arXiv 1806.01506).
-
-Hamming window of 40 ms, hop of 10 ms, 800-point DFT, the 200 bins from 0 to 4 kHz.
-"""
+"""The log spectrogram that the speech network sees, and windows of a recorded one."""
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import BINS
-from avemo_ros.audio.frames import frames
+
+
+def frames(samples: NDArray[np.float32], length: int, hop: int) -> NDArray[np.float32]:
+    """The windows of a signal, without copying it.
+
+    NumPy's `sliding_window_view` does the same and takes longer than the spectrogram of what
+    comes in at once.
+
+    Args:
+        samples: (n,), contiguous.
+        length: of a window.
+        hop: from one window to the next.
+
+    Returns:
+        (windows, length), overlapping views of the samples; not to be written to.
+    """
+    count = max(0, (len(samples) - length) // hop + 1)
+    step = samples.itemsize
+    return np.ndarray((count, length), samples.dtype, samples, 0, (hop * step, step))
+
 
 WINDOW: Final = 640
 """Samples of one window (40 ms at 16 kHz)."""
@@ -67,3 +84,47 @@ def to_db(amplitude: NDArray[np.float32]) -> NDArray[np.float32]:
     level = 20.0 * np.log10(np.maximum(amplitude, floor))
     # The logarithm of the rounded floor is a little below the floor.
     return np.asarray(np.maximum(level, np.float32(FLOOR_DB)), np.float32)
+
+
+_ACTIVE_DB: Final = 35.0
+"""Columns this far below the loudest still belong to the speech [dB]."""
+
+
+def speech_span(power_db: NDArray[np.floating[Any]]) -> tuple[int, int]:
+    """First column of speech and the one after its last, of a (T, bins) spectrogram [dB]."""
+    loudness = power_db.max(axis=1)
+    active = np.flatnonzero(loudness > loudness.max() - loudness.dtype.type(_ACTIVE_DB))
+    return int(active[0]), int(active[-1]) + 1
+
+
+def cut_columns(
+    power_db: NDArray[np.floating[Any]], start: int, columns: int
+) -> NDArray[np.float32]:
+    """(columns, bins) from `start` (may be negative), filled up with silence."""
+    window = np.full((columns, power_db.shape[1]), FLOOR_DB, np.float32)
+    first, last = max(start, 0), min(start + columns, len(power_db))
+    if last > first:
+        window[first - start : last - start] = power_db[first:last]
+    return window
+
+
+def speech_windows(
+    power_db: NDArray[np.floating[Any]], columns: int
+) -> list[NDArray[np.float32]]:
+    """The windows that a robot would hear of an utterance.
+
+    Args:
+        power_db: (T, bins) [dB].
+        columns: length of a window.
+
+    Returns:
+        One (columns, bins) window in the middle of the speech; where the speech is longer than
+        one and a half windows, several at equal distances that cover it.
+    """
+    first, last = speech_span(power_db)
+    span = last - first
+    if span <= 1.5 * columns:
+        return [cut_columns(power_db, (first + last - columns) // 2, columns)]
+    count = math.ceil(span / columns)
+    starts = np.linspace(first, last - columns, count).round().astype(int)
+    return [cut_columns(power_db, int(start), columns) for start in starts]

@@ -16,12 +16,11 @@ from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.audio import AudioStage
-from avemo_ros.engine.findings import Findings
-from avemo_ros.engine.video import VideoStage
+from avemo_ros.engine.audio_stage import AudioStage
+from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.video_stage import VideoStage
 from avemo_ros.errors import SourceError
-from avemo_ros.source.due import by_due_time
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.source.media_file import MediaFile, VideoFrame, by_due_time
 
 START_NS: Final = 10 * NS_PER_S
 """Time of a clip's first moment in its bag: zero means "no time" in ROS."""
@@ -155,7 +154,7 @@ class _Features:
         assert form.features is not None
         config = form.features
         self._writer = writer
-        findings = Findings()
+        findings = InputIssues()
         # Every picture: what reads the bag has its own limits.
         vision = config.vision.replace(max_rate_hz=_EVERY_HZ)
         self._video = VideoStage(vision, config.input, findings.of("images"))

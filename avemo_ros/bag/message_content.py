@@ -37,7 +37,7 @@ from avemo_ros.limits import (
 )
 from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
 from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks, HeadPose
-from avemo_ros.vision.picture import decode_compressed, to_bgr
+from avemo_ros.vision.image import decode_compressed, to_bgr
 
 _ROUNDING: Final = 1e-4
 

@@ -18,9 +18,8 @@ from avemo_ros.bag.partial_bag import PartialBag
 from avemo_ros.bag.storage import OfferedQos
 from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.errors import ConfigError
-from avemo_ros.source.media import VideoFrame
-from avemo_ros.state.estimate import EmotionEstimate, Hop
-from avemo_ros.state.fields import plain_fields
+from avemo_ros.source.media_file import VideoFrame
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, plain_fields
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 MAX_FREQUENCY: Final = 20.0 * BINS
@@ -112,7 +111,7 @@ class MessageEncoder:
         )
         return self._store.serialize_cdr(message, messages.SPECTROGRAM)
 
-    def states(self, hop: Hop) -> memoryview:
+    def states(self, hop: EmotionStep) -> memoryview:
         """An EmotionStateArray; nothing is known of its latency, which is 0."""
         message = self._types[messages.EMOTION_STATES](
             header=self._header(hop.stamp_ns, _CAMERA),
@@ -267,7 +266,7 @@ class BagWriter:
         message = self._encoder.chunk(chunk)
         self._write("/spectrogram", messages.SPECTROGRAM, message, log_ns, OfferedQos(50))
 
-    def write_states(self, hop: Hop, log_ns: int | None = None) -> None:
+    def write_states(self, hop: EmotionStep, log_ns: int | None = None) -> None:
         """Everyone's emotion at one moment."""
         log_ns = hop.stamp_ns if log_ns is None else log_ns
         message = self._encoder.states(hop)

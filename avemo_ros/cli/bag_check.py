@@ -28,7 +28,7 @@ from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.errors import BagError, ConfigError, LabelError
-from avemo_ros.sink.wording import counted
+from avemo_ros.sink.presentation import counted
 
 CLEAN: Final = 0
 FINDINGS: Final = 1

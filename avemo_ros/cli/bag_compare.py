@@ -19,7 +19,7 @@ from avemo_ros.cli.outputs import (
 from avemo_ros.errors import ConfigError
 from avemo_ros.replay.compare import compare, read_result
 from avemo_ros.replay.named_metrics import METRICS, value_text
-from avemo_ros.sink.wording import counted
+from avemo_ros.sink.presentation import counted
 
 DONE: Final = 0
 _FEWEST: Final = 2

@@ -30,8 +30,8 @@ from avemo_ros.replay.junit import write_junit
 from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text
 from avemo_ros.replay.runner import USES
 from avemo_ros.replay.scoring import TOO_FEW, interval_text, intervals_in_words, people_in_words
-from avemo_ros.sink.atomic import OutputError, is_stream
-from avemo_ros.sink.wording import counted, lasting
+from avemo_ros.sink.output_file import OutputError, is_stream
+from avemo_ros.sink.presentation import counted, lasting
 
 _SHOWN: Final = (
     ("segment_accuracy", "segments", "accuracy"),

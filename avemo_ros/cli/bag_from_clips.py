@@ -23,7 +23,7 @@ from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError, SourceError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.settings import read_options
-from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.sink.output_file import OutputError, replaced
 
 DONE: Final = 0
 LACKING: Final = 1

@@ -20,8 +20,8 @@ from avemo_ros.cli.outputs import add_force, check_outputs
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import ConfigError, LabelError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.sink.atomic import OutputError, replaced
-from avemo_ros.sink.wording import counted
+from avemo_ros.sink.output_file import OutputError, replaced
+from avemo_ros.sink.presentation import counted
 
 DONE: Final = 0
 LEFT_OUT: Final = 1

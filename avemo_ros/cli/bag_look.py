@@ -10,9 +10,9 @@ from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.timing_statistics import MouthAndSound, Offset
 from avemo_ros.clock import to_ns
 from avemo_ros.config import InputConfig, PipelineConfig
-from avemo_ros.engine.audio import AudioStage
-from avemo_ros.engine.findings import Findings
-from avemo_ros.engine.seeing import Seeing
+from avemo_ros.engine.audio_stage import AudioStage
+from avemo_ros.engine.feature_extractor import FeatureExtractor
+from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.replay.feature_worker import recorded
 from avemo_ros.replay.runner import RAW
 from avemo_ros.vision.face import FrameTracks
@@ -30,17 +30,17 @@ def look(recording: Recording, seconds: float) -> Offset:
     """
     # Stamps that are far from the times of recording are what is looked for, too.
     config = PipelineConfig(input=InputConfig(max_input_age_s=0.0))
-    findings = Findings()
+    findings = InputIssues()
     audio = AudioStage(config.audio, config.input, findings.of("sound"))
     gathered = MouthAndSound()
     first_ns, cut = None, False
-    with closing(Seeing(config, findings)) as seeing:
+    with closing(FeatureExtractor(config, findings)) as extractor:
         for log_ns, item in recorded(recording, RAW):
             first_ns = log_ns if first_ns is None else first_ns
             if seconds and log_ns - first_ns >= to_ns(seconds):
                 cut = True
                 break
-            seen = seeing.push(log_ns, item)
+            seen = extractor.push(log_ns, item)
             if isinstance(seen, FrameTracks):
                 gathered.take_tracks(seen)
             elif isinstance(seen, AudioBlock):

@@ -24,7 +24,7 @@ from avemo_ros.dialog.terminal import TurnTable, wrapped
 from avemo_ros.dialog.transcript import Turn
 from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.state.estimate import Hop
+from avemo_ros.state.estimate import EmotionStep
 
 DONE: Final = 0
 _LONGEST_LINE: Final = 1_000_000
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 class _Senses(Protocol):
     """Where the states come from."""
 
-    def until(self, t_s: float) -> Iterator[Hop]:
+    def until(self, t_s: float) -> Iterator[EmotionStep]:
         """The hops up to a time since the start [s] that were not given before."""
 
     def feel(self, emotion: str, t_s: float) -> None:
@@ -125,7 +125,7 @@ class _Made:
         self._feelings = [Feeling(0.0, emotion)]
         self._given = 0
 
-    def until(self, t_s: float) -> Iterator[Hop]:
+    def until(self, t_s: float) -> Iterator[EmotionStep]:
         # Made anew each time: what is felt may have changed, what was felt has not.
         script = Scenario("chat", "", t_s, (), tuple(self._feelings))
         hops = list(synthetic_estimates(script))[self._given :]
@@ -146,7 +146,7 @@ class _Recorded:
         if not self._waiting:
             raise DialogError(f"{path} holds no states")
 
-    def until(self, t_s: float) -> Iterator[Hop]:
+    def until(self, t_s: float) -> Iterator[EmotionStep]:
         while self._waiting and self._waiting[0].stamp_ns <= START_NS + to_ns(t_s):
             yield self._waiting.pop(0)
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.sink.atomic import OutputError, is_stream, replaced
+from avemo_ros.sink.output_file import OutputError, is_stream, replaced
 
 _REPORT_LIBRARIES: Final = ("Jinja2", "plotly")
 """What makes reports; a robot need not have it."""

@@ -22,18 +22,17 @@ from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_re
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.bag_file import is_bag
-from avemo_ros.engine.findings import Findings
-from avemo_ros.engine.seeing import Item
+from avemo_ros.engine.feature_extractor import InputItem
+from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.errors import ConfigError, ImageError
 from avemo_ros.pipeline import Pipeline
-from avemo_ros.sink.atomic import OutputError, is_stream, partial_name
 from avemo_ros.sink.jsonl import JsonLines
+from avemo_ros.sink.output_file import OutputError, is_stream, partial_name
 from avemo_ros.sink.overlay import draw, draw_note
 from avemo_ros.sink.timeline import Timeline
-from avemo_ros.sink.video import VideoWriter
-from avemo_ros.source.due import ORIGIN_NS, from_origin
-from avemo_ros.source.media import MediaFile, VideoFrame
-from avemo_ros.state.estimate import Hop
+from avemo_ros.sink.video_file import VideoWriter
+from avemo_ros.source.media_file import ORIGIN_NS, MediaFile, VideoFrame, from_origin
+from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.vision.face import FrameTracks
 
 DONE: Final = 0
@@ -136,7 +135,7 @@ class _Run:
         self._quiet = quiet
         self._zero_ns = media.zero_ns if isinstance(media, BagMedia) else ORIGIN_NS
         self._timeline = Timeline(media.path.name, self._zero_ns)
-        self._findings = Findings()
+        self._findings = InputIssues()
         self._faces = 0
         self._lines: JsonLines | None = None
         self._annotated: _AnnotatedVideo | None = None
@@ -157,7 +156,7 @@ class _Run:
                         stack.enter_context(writer), self._shown, self._zero_ns
                     )
                 progress = stack.enter_context(_Progress(self._media, self._shows_progress()))
-                items: Iterable[tuple[int, Item]] = (
+                items: Iterable[tuple[int, InputItem]] = (
                     self._media
                     if isinstance(self._media, BagMedia)
                     else from_origin(self._media)
@@ -191,7 +190,7 @@ class _Run:
         scrolls = self._lines_path is None and sys.stdout.isatty()
         return not self._quiet and sys.stderr.isatty() and not scrolls
 
-    def _take(self, pipeline: Pipeline, arrival_ns: int, item: Item) -> None:
+    def _take(self, pipeline: Pipeline, arrival_ns: int, item: InputItem) -> None:
         if self._annotated is not None and isinstance(item, BagImage):
             # It is drawn, too, and need not be decoded twice.
             item = _decoded(item)
@@ -206,7 +205,7 @@ class _Run:
                 self._annotated.push_frame(item, tracks)
         self._keep(hops)
 
-    def _keep(self, hops: Iterable[Hop]) -> None:
+    def _keep(self, hops: Iterable[EmotionStep]) -> None:
         for hop in hops:
             self._timeline.add(hop)
             if self._lines is not None:
@@ -264,7 +263,7 @@ class _AnnotatedVideo:
         self._zero_ns = zero_ns
         self._shown = shown
         self._waiting: deque[tuple[int, NDArray[np.uint8], FrameTracks | None]] = deque()
-        self._hop: Hop | None = None
+        self._hop: EmotionStep | None = None
 
     def push_frame(self, frame: VideoFrame, tracks: FrameTracks | None) -> None:
         self._waiting.append((frame.stamp_ns, frame.image, tracks))
@@ -272,7 +271,7 @@ class _AnnotatedVideo:
     def push_audio(self, block: AudioBlock) -> None:
         self._writer.push_audio(block)
 
-    def push_hop(self, hop: Hop) -> None:
+    def push_hop(self, hop: EmotionStep) -> None:
         self._draw_before(hop.stamp_ns)
         self._hop = hop
 

@@ -13,9 +13,9 @@ from avemo_ros.bag.reader import BagImage, Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.clock import to_ns
 from avemo_ros.config import InputConfig
-from avemo_ros.engine.audio import AudioGate
-from avemo_ros.engine.features import FeatureGate
-from avemo_ros.engine.findings import Findings
+from avemo_ros.engine.audio_stage import AudioGate
+from avemo_ros.engine.feature_extractor import FeatureGate
+from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.timing import StampFilter
 from avemo_ros.vision.face import FrameTracks
 
@@ -60,7 +60,7 @@ def bag_pieces(
         BagError: nothing of it can be read.
     """
     inputs = InputConfig(max_input_age_s=0.0)
-    findings = Findings()
+    findings = InputIssues()
     images = StampFilter("images", "image_stamps", 0.0, "header", findings.of("images"))
     features = FeatureGate(inputs, findings.of("face tracks"), findings.of("spectrogram"))
     sound = AudioGate(inputs, findings.of("sound"))
@@ -70,7 +70,7 @@ def bag_pieces(
         for log_ns, item in recording.items(kinds):
             piece: BagImage | FrameTracks | AudioBlock | SpectrogramChunk | None = None
             if isinstance(item, RobotSpeech):
-                sound.mute.tell(log_ns, speaking=item.speaking)
+                sound.mute.set_speaking(log_ns, speaking=item.speaking)
             elif isinstance(item, AudioBlock):
                 piece = sound.admit(item, log_ns)
             elif isinstance(item, SpectrogramChunk):

@@ -17,7 +17,7 @@ from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks
 
 if TYPE_CHECKING:
     # Loads MediaPipe, which takes seconds.
-    from avemo_ros.engine.video import VideoStage
+    from avemo_ros.engine.video_stage import VideoStage
 
 
 _EVERY_HZ: Final = 240.0
@@ -42,8 +42,8 @@ class VideoStages:
     def take(self) -> VideoStage:
         """One that remembers no face."""
         if not self._free:
-            from avemo_ros.engine.findings import Findings as Unread
-            from avemo_ros.engine.video import VideoStage
+            from avemo_ros.engine.input_issues import InputIssues as Unread
+            from avemo_ros.engine.video_stage import VideoStage
 
             inputs = InputConfig(max_input_age_s=0.0)
             return VideoStage(self._config, inputs, Unread().of("images"))

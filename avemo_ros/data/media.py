@@ -30,8 +30,8 @@ from avemo_ros.data.pictures import aligned_face, is_picture, read_picture, tabl
 from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.span import Faces, Span
 from avemo_ros.errors import AvemoError
-from avemo_ros.source.media import MediaFile
-from avemo_ros.vision.picture import as_bgr
+from avemo_ros.source.media_file import MediaFile
+from avemo_ros.vision.image import as_bgr
 
 __all__ = [
     "BROKEN",

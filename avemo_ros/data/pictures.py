@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.data.table import read_table
 from avemo_ros.errors import DataError, ImageError
-from avemo_ros.vision.compressed import check_size, decode, kind_of
+from avemo_ros.vision.compressed_image import check_size, decode, kind_of
 
 _PLAIN: Final = {b"BM": "bmp", b"P5": "pgm", b"P6": "ppm"}
 """Uncompressed formats by their first bytes; read from files only, by code of OpenCV's own."""

@@ -18,7 +18,7 @@ from avemo_ros.config import AudioConfig
 from avemo_ros.data.bag_file import bag_pieces, is_bag
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.errors import DataError
-from avemo_ros.source.media import MediaFile
+from avemo_ros.source.media_file import MediaFile
 
 ACTIVE_DB: Final = 35.0
 """Columns this far below the loudest still belong to the speech [dB]."""

@@ -31,7 +31,7 @@ from avemo_ros.data.main_face import MainFace, VideoStages, Whose
 from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.sound import ColumnTrack, SoundTrack, fitted, log_spectrogram
 from avemo_ros.errors import DataError, ImageError
-from avemo_ros.source.media import VideoFrame
+from avemo_ros.source.media_file import VideoFrame
 from avemo_ros.vision.face import FrameTracks
 
 Seen: TypeAlias = VideoFrame | BagImage | FrameTracks

@@ -20,7 +20,7 @@ from avemo_ros.dialog.speech_text import speech_of
 from avemo_ros.dialog.tokenizer import printable, tokens, without_marks
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.state.estimate import Change, Hop
+from avemo_ros.state.estimate import Change, EmotionStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Agent:
         """Counts how often the conversation was cleared: an answer that was asked for before
         does not come into the one after."""
 
-    def observe(self, hop: Hop) -> tuple[Change, ...]:
+    def observe(self, hop: EmotionStep) -> tuple[Change, ...]:
         """Take the states of one moment; returns the changes that became certain with it."""
         with self._lock:
             # Not only with the next words, which may never come.

@@ -21,9 +21,9 @@ from avemo_ros.dialog.dialog_state import (
     mood_of,
 )
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.state.estimate import Change, Hop, Status
+from avemo_ros.state.estimate import Change, EmotionStep, Status
 from avemo_ros.state.memory import EmotionMemory
-from avemo_ros.state.steady import SteadyState, key_of
+from avemo_ros.state.smoothing import SmoothedState, key_of
 
 PERSON: Final = "person"
 ROBOT: Final = "robot"
@@ -210,7 +210,7 @@ class Attention:
         seen.posed_ns = stamp_ns
         seen.faces = abs(yaw) <= YAW and abs(pitch) <= PITCH
 
-    def push(self, hop: Hop) -> None:
+    def push(self, hop: EmotionStep) -> None:
         """Take one moment; with a stamp that goes back everyone is new."""
         if self._now_ns is not None and hop.stamp_ns < self._now_ns:
             self.clear()
@@ -292,7 +292,7 @@ class Observer:
         self.memory.clear()
         self.attention.clear()
 
-    def push(self, hop: Hop) -> tuple[Change, ...]:
+    def push(self, hop: EmotionStep) -> tuple[Change, ...]:
         """Take one moment; returns the changes that became certain with it."""
         self.attention.push(hop)
         return self.memory.push(hop)
@@ -343,7 +343,7 @@ class Observer:
             observed_s=observed_s,
         )
 
-    def _is_claim(self, state: SteadyState, now_ns: int) -> bool:
+    def _is_claim(self, state: SmoothedState, now_ns: int) -> bool:
         sure = state.label != UNKNOWN and state.confidence >= self._config.min_confidence
         return sure and now_ns - state.stamp_ns <= to_ns(self._config.stale_after_s)
 

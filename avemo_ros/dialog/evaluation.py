@@ -34,7 +34,7 @@ from avemo_ros.dialog.scoring import (
     strategy_for_words,
 )
 from avemo_ros.dialog.transcript import Turn
-from avemo_ros.state.estimate import Hop
+from avemo_ros.state.estimate import EmotionStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _spoken(scenario: Scenario, agents: Iterable[Agent]) -> Iterator[Line]:
     yield from waiting
 
 
-def _hops(scenario: Scenario) -> Iterator[Hop]:
+def _hops(scenario: Scenario) -> Iterator[EmotionStep]:
     return (
         synthetic_estimates(scenario)
         if scenario.states is None

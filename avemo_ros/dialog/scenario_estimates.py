@@ -19,7 +19,7 @@ from avemo_ros.dialog.context import YAW
 from avemo_ros.dialog.scenario import Feeling, Scenario
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import EmotionEstimate, Hop, Status, recorded_status
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status, recorded_status
 
 START_NS: Final = to_ns(1_000.0)
 """Sensor time at which every conversation begins."""
@@ -46,7 +46,7 @@ def synthetic_yaw(scenario: Scenario, stamp_ns: int) -> tuple[str, float] | None
     return feeling.person, math.radians(feeling.turned)
 
 
-def synthetic_estimates(scenario: Scenario) -> Iterator[Hop]:
+def synthetic_estimates(scenario: Scenario) -> Iterator[EmotionStep]:
     """The estimates of a conversation, ten a second, from its script.
 
     The same scenario gives the same estimates.
@@ -82,7 +82,7 @@ class _Source:
             for line in scenario.lines
         ]
 
-    def hop(self, t_s: float) -> Hop:
+    def hop(self, t_s: float) -> EmotionStep:
         feeling = self._scenario.feeling_at(t_s)
         assert feeling is not None  # scripts begin at 0
         there = feeling.status not in _GONE
@@ -91,7 +91,7 @@ class _Source:
             self._person, self._since_s, self._draw = person, feeling.at_s, None
         stamp_ns = START_NS + to_ns(t_s)
         estimate = self._estimate(t_s, stamp_ns, feeling)
-        return Hop(stamp_ns, (estimate,) if there else (), estimate, stamp_ns)
+        return EmotionStep(stamp_ns, (estimate,) if there else (), estimate, stamp_ns)
 
     def _estimate(self, t_s: float, stamp_ns: int, feeling: Feeling) -> EmotionEstimate:
         status = feeling.status
@@ -204,7 +204,7 @@ def _no_claim(stamp_ns: int, person: str, by: str, status: Status) -> EmotionEst
     )
 
 
-def recorded_estimates(path: Path) -> Iterator[Hop]:
+def recorded_estimates(path: Path) -> Iterator[EmotionStep]:
     """The hops of a JSON Lines file, oldest first; `t` = 0 becomes START_NS.
 
     Raises:
@@ -229,7 +229,7 @@ def recorded_estimates(path: Path) -> Iterator[Hop]:
                 "allowed: 1"
             )
         people = tuple(one for one in estimates if one.face_id or one.voice_id)
-        yield Hop(estimates[0].stamp_ns, people, attended[0], estimates[0].stamp_ns)
+        yield EmotionStep(estimates[0].stamp_ns, people, attended[0], estimates[0].stamp_ns)
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

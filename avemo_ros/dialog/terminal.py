@@ -9,7 +9,7 @@ from typing import Final
 from avemo_ros.dialog.tokenizer import printable
 from avemo_ros.dialog.transcript import Turn
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.sink.palette import INKS
+from avemo_ros.sink.presentation import INKS
 
 _LEAST_WIDTH: Final = 72
 _TIME: Final = 8

@@ -39,7 +39,7 @@ from avemo_ros.evaluate.corruption import (
     pink_noise,
 )
 from avemo_ros.process_pool import Done, Failed, Progress, run_jobs
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.source.media_file import MediaFile, VideoFrame
 
 _STRETCH: Final = SAMPLE_RATE // 25
 """Sound is active or not in stretches of 40 ms."""

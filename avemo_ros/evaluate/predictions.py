@@ -19,7 +19,7 @@ from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.metrics import NO_PREDICTION, predicted_classes
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
 from avemo_ros.model.unimodal import collapse
-from avemo_ros.sink.atomic import replaced
+from avemo_ros.sink.output_file import replaced
 from avemo_ros.zoo.classifier import Classifier
 
 _FIXED: Final = ("key", "subject", "sex", "true", "said")

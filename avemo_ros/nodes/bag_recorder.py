@@ -15,7 +15,9 @@ from avemo_ros.bag.messages import definition_of
 from avemo_ros.bag.partial_bag import PartialBag
 from avemo_ros.clock import to_s
 from avemo_ros.errors import BagError, ConfigError
-from avemo_ros.nodes import health
+from avemo_ros.nodes import diagnostics
+from avemo_ros.nodes.base_node import ManagedNode, run
+from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.recorded_topics import (
     RecordedTopic,
     RecordSettings,
@@ -23,8 +25,6 @@ from avemo_ros.nodes.recorded_topics import (
     personal_data_text,
     topics_of,
 )
-from avemo_ros.nodes.shell import ManagedNode, run
-from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.nodes.worker import Worker
 
 _LOOK_S: Final = 0.2
@@ -54,7 +54,7 @@ class BagRecorder(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("bag_recorder", [RecordSettings])
-        self._trouble = Trouble(self.get_logger(), "recording")
+        self._trouble = ThrottledLog(self.get_logger(), "recording")
         self._sources: list[RecordedTopic] = []
         self._bag: PartialBag | None = None
         self._worker: Worker[_Received] | None = None
@@ -281,11 +281,11 @@ class BagRecorder(ManagedNode):
             "last_error": self._trouble.last,
         }
         if self.failed:
-            return health.status("bag", health.ERROR, self._trouble.last, values)
+            return diagnostics.status("bag", diagnostics.ERROR, self._trouble.last, values)
         if worker is not None and worker.dropped:
             message = "messages are left out: the disk does not keep up"
-            return health.status("bag", health.WARN, message, values)
-        return health.status("bag", health.OK, f"records {self._content()}", values)
+            return diagnostics.status("bag", diagnostics.WARN, message, values)
+        return diagnostics.status("bag", diagnostics.OK, f"records {self._content()}", values)
 
 
 def main(args: Sequence[str] | None = None) -> int:

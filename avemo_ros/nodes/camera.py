@@ -7,11 +7,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from pydantic import Field
 
-from avemo_ros.nodes.capture import Capture
-from avemo_ros.nodes.outlets import PictureOutlet, PictureOutletSettings
-from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.nodes.base_node import ManagedNode, run
+from avemo_ros.nodes.capture import Capture, ImagePublisher, PictureOutletSettings
 from avemo_ros.settings import Settings
-from avemo_ros.source.camera import Camera
+from avemo_ros.source.camera_device import Camera
 
 
 class CameraSettings(Settings):
@@ -40,7 +39,7 @@ class CameraNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("camera", [CameraSettings, PictureOutletSettings])
         self._capture: Capture[NDArray[np.uint8]] | None = None
-        self._pictures: PictureOutlet | None = None
+        self._pictures: ImagePublisher | None = None
 
     def open(self) -> None:
         """Make the topics and capture."""
@@ -51,7 +50,7 @@ class CameraNode(ManagedNode):
             given.camera_height,
             given.camera_rate_hz,
         )
-        self._pictures = PictureOutlet(self)
+        self._pictures = ImagePublisher(self)
         self._capture = Capture(self, "camera", camera, self._deliver)
         self._capture.start()
 

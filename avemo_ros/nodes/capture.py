@@ -1,20 +1,157 @@
-"""Keeps a camera or microphone going: what is not there, or is unplugged, is tried again."""
+"""What camera, microphone and media player share: the topics that they publish, and a thread
+that keeps a device going.
+"""
 
 from __future__ import annotations
 
+import array
 import threading
 from collections.abc import Callable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
+import cv2
+import numpy as np
+from audio_common_msgs.msg import AudioDataStamped, AudioInfo
 from diagnostic_msgs.msg import DiagnosticStatus
+from numpy.typing import NDArray
+from pydantic import Field
+from rclpy.event_handler import PublisherEventCallbacks
+from sensor_msgs.msg import CompressedImage, Image
 
+from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.errors import SourceError
-from avemo_ros.nodes import health
-from avemo_ros.nodes.shell import ManagedNode
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes import convert, diagnostics, qos
+from avemo_ros.nodes.base_node import ManagedNode
+from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.settings import Settings
+
+
+class PictureOutletSettings(Settings):
+    """Parameters of a node that publishes images."""
+
+    compressed: bool = Field(
+        False,
+        description=(
+            "Publish JPEG images on image_raw/compressed, too; they are made only while "
+            "somebody subscribes."
+        ),
+    )
+    camera_frame_id: str = Field("camera", description="header.frame_id of the images.")
+
+
+class SoundOutletSettings(Settings):
+    """Parameters of a node that publishes sound."""
+
+    microphone_frame_id: str = Field("microphone", description="header.frame_id of the sound.")
+
+
+_INFO_PERIOD_S: Final = 1.0
+_JPEG_QUALITY: Final = 90
+
+
+class ImagePublisher:
+    """Publishes images, raw and if wanted compressed."""
+
+    def __init__(self, node: ManagedNode) -> None:
+        self._node = node
+        self._frame_id = str(node.read(PictureOutletSettings).camera_frame_id)
+        # SystemDefaults of REP-2003: reliable, so that subscribers may choose.
+        self._raw = node.create_publisher(Image, "image_raw", qos.result(5))
+        self._compressed: Any = None
+        if node.read(PictureOutletSettings).compressed:
+            self._compressed = node.create_publisher(
+                CompressedImage, "image_raw/compressed", qos.result(5)
+            )
+
+    @property
+    def subscribers(self) -> int:
+        """How many take the images in either form."""
+        count = int(self._raw.get_subscription_count())
+        if self._compressed is not None:
+            count += int(self._compressed.get_subscription_count())
+        return count
+
+    def publish(self, picture: NDArray[np.uint8], stamp_ns: int) -> None:
+        """Send one image, (H, W, 3) uint8 BGR, stamped with sensor time [ns]."""
+        if self._raw.get_subscription_count():
+            self._raw.publish(convert.image(picture, stamp_ns, self._frame_id))
+        if self._compressed is not None and self._compressed.get_subscription_count():
+            _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+            message = CompressedImage(
+                header=convert.header(stamp_ns, self._frame_id), format="bgr8; jpeg compressed"
+            )
+            message.data = convert.byte_array(packed)
+            self._compressed.publish(message)
+
+    def close(self) -> None:
+        """Remove the topics."""
+        for out in (self._raw, self._compressed):
+            if out is not None:
+                self._node.destroy_publisher(out)
+
+
+class AudioPublisher:
+    """Publishes sound as 16-bit AudioDataStamped, and its format as AudioInfo every second and
+    whenever somebody subscribes."""
+
+    def __init__(self, node: ManagedNode) -> None:
+        self._node = node
+        self._frame_id = str(node.read(SoundOutletSettings).microphone_frame_id)
+        self._form = (0, 0)
+        self._sound = node.create_publisher(AudioDataStamped, "audio", qos.result(100))
+        self._info = node.create_publisher(
+            AudioInfo,
+            "audio_info",
+            qos.result(1, latched=True),
+            event_callbacks=PublisherEventCallbacks(matched=lambda _: self._tell()),
+        )
+        self._timer = node.create_timer(_INFO_PERIOD_S, self._tell, clock=node.steady)
+
+    @property
+    def subscribers(self) -> int:
+        """How many take the sound."""
+        return int(self._sound.get_subscription_count())
+
+    def announce(self, rate: int, channels: int) -> None:
+        """Say the format before the first sound [Hz, channels]."""
+        if (rate, channels) != self._form:
+            self._form = (rate, channels)
+            self._tell()
+
+    def publish(self, block: AudioBlock, stamp_ns: int) -> None:
+        """Send one block, stamped with the sensor time of its first sample [ns]."""
+        self.announce(block.rate, block.samples.shape[1])
+        message = AudioDataStamped(header=convert.header(stamp_ns, self._frame_id))
+        message.audio.data = _sixteen_bit(block.samples)
+        self._sound.publish(message)
+
+    def close(self) -> None:
+        """Remove the topics."""
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_publisher(self._sound)
+        self._node.destroy_publisher(self._info)
+
+    def _tell(self) -> None:
+        rate, channels = self._form
+        if rate:
+            self._info.publish(
+                AudioInfo(
+                    channels=channels,
+                    sample_rate=rate,
+                    sample_format="S16LE",
+                    bitrate=16 * rate * channels // 1000,
+                    coding_format="wave",
+                )
+            )
+
+
+def _sixteen_bit(samples: NDArray[np.float32]) -> array.array[int]:
+    scaled = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
+    return convert.byte_array(scaled)
+
 
 Taken = TypeVar("Taken", covariant=True)
-Item = TypeVar("Item")
+Captured = TypeVar("Item")
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 5.0
@@ -40,7 +177,7 @@ class Device(Protocol[Taken]):
         """Stop to capture."""
 
 
-class Capture(Generic[Item]):
+class Capture(Generic[Captured]):
     """Opens a device and reads from it on a thread; after a loss it tries again, at first
     every half second, later every five."""
 
@@ -48,8 +185,8 @@ class Capture(Generic[Item]):
         self,
         node: ManagedNode,
         what: str,
-        device: Device[Item],
-        deliver: Callable[[Item], None],
+        device: Device[Captured],
+        deliver: Callable[[Captured], None],
     ) -> None:
         """Set up.
 
@@ -63,8 +200,8 @@ class Capture(Generic[Item]):
         self._what = what
         self._device = device
         self._deliver = deliver
-        self._trouble = Trouble(node.get_logger(), what)
-        self._read = health.Meter()
+        self._trouble = ThrottledLog(node.get_logger(), what)
+        self._read = diagnostics.Meter()
         self._losses = 0
         self._reading = False
         self._stopping = threading.Event()
@@ -93,11 +230,11 @@ class Capture(Generic[Item]):
             self._trouble.report(
                 "hangs", f"nothing came for {quiet_s:.0f} s and the driver does not answer"
             )
-            return health.status(self._what, health.ERROR, self._trouble.last, values)
+            return diagnostics.status(self._what, diagnostics.ERROR, self._trouble.last, values)
         if not self._device.is_open:
             message = self._trouble.last or "not open yet"
-            return health.status(self._what, health.ERROR, message, values)
-        return health.status(self._what, health.OK, "captures", values)
+            return diagnostics.status(self._what, diagnostics.ERROR, message, values)
+        return diagnostics.status(self._what, diagnostics.OK, "captures", values)
 
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S

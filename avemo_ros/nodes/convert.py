@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +14,20 @@ from std_msgs.msg import Header
 
 from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
 from avemo_ros.clock import NS_PER_S, to_s
-from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray, NormalizedBox
+from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.msg import (
+    EmotionEvent,
+    EmotionState,
+    EmotionStateArray,
+    FaceTrackArray,
+    NormalizedBox,
+)
 from avemo_ros.msg import FaceTrack as FaceTrackMessage
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
-from avemo_ros.state.estimate import EmotionEstimate, Hop
-from avemo_ros.state.fields import plain_fields
+from avemo_ros.srv import GetEmotionHistory
+from avemo_ros.state.estimate import Change, EmotionEstimate, EmotionStep, plain_fields
+from avemo_ros.state.memory import EmotionHistory
+from avemo_ros.state.smoothing import SmoothedState
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 
 MAX_FREQUENCY: Final = 4000.0
@@ -143,7 +153,7 @@ def state_message(estimate: EmotionEstimate, frame_id: str, latency_s: float) ->
     return message
 
 
-def states_message(hop: Hop, frame_id: str, latency_s: float) -> EmotionStateArray:
+def states_message(hop: EmotionStep, frame_id: str, latency_s: float) -> EmotionStateArray:
     """Everyone's emotion as a message; arguments as for `state_message`."""
     return EmotionStateArray(
         header=header(hop.stamp_ns, frame_id),
@@ -151,7 +161,9 @@ def states_message(hop: Hop, frame_id: str, latency_s: float) -> EmotionStateArr
     )
 
 
-def attended_message(hop: Hop, everyone: EmotionStateArray, latency_s: float) -> EmotionState:
+def attended_message(
+    hop: EmotionStep, everyone: EmotionStateArray, latency_s: float
+) -> EmotionState:
     """The state of whom to attend to; one of those in `states_message`'s array, where it is
     there."""
     for one, message in zip(hop.estimates, everyone.states, strict=True):
@@ -159,3 +171,57 @@ def attended_message(hop: Hop, everyone: EmotionStateArray, latency_s: float) ->
             state: EmotionState = message
             return state
     return state_message(hop.attended, everyone.header.frame_id, latency_s)
+
+
+def event_message(change: Change, frame_id: str) -> EmotionEvent:
+    """A change of a steady emotion as a message."""
+    return EmotionEvent(
+        header=header(change.stamp_ns, frame_id),
+        person_id=change.person_id,
+        face_id=change.face_id,
+        voice_id=change.voice_id,
+        previous=change.previous,
+        label=change.label,
+        confidence=float(change.confidence),
+        lasted=float(change.lasted_s),
+    )
+
+
+def steady_message(
+    estimate: EmotionEstimate, steady: SmoothedState | None, frame_id: str, latency_s: float
+) -> EmotionState:
+    """A person's state with the steady label and the smoothed distribution instead of the
+    newest ones; status, ids and box stay."""
+    claim = replace(
+        estimate,
+        label=steady.label if steady is not None else UNKNOWN,
+        confidence=steady.confidence if steady is not None else 0.0,
+        probabilities=steady.probabilities if steady is not None else (),
+    )
+    return state_message(claim, frame_id, latency_s)
+
+
+def history_response(
+    history: EmotionHistory, frame_id: str, response: GetEmotionHistory.Response
+) -> GetEmotionHistory.Response:
+    """A person's last seconds, filled into a response."""
+    steady = history.steady
+    response.success = True
+    response.latest = state_message(history.latest, frame_id, 0.0)
+    response.steady_label = steady.label if steady is not None else UNKNOWN
+    if steady is not None:
+        response.steady_confidence = float(steady.confidence)
+        response.steady_since = max(0.0, to_s(history.latest.stamp_ns - steady.since_ns))
+    response.labels = list(EMOTIONS)
+    response.distribution = [float(value) for value in history.distribution]
+    response.trend = [float(value) for value in history.trend]
+    response.observed = float(history.observed_s)
+    response.changes = _labels(history)
+    return response
+
+
+def _labels(history: EmotionHistory) -> list[str]:
+    """Steady labels in turn: the one that the window begins with, then each that came."""
+    if not history.changes:
+        return [history.steady.label] if history.steady is not None else []
+    return [history.changes[0].previous, *(change.label for change in history.changes)]

@@ -9,7 +9,7 @@ from avemo_ros.dialog.agent import Answer
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.msg import DialogReply, EmotionStateArray
 from avemo_ros.nodes import convert
-from avemo_ros.state.estimate import Hop, Status, attended, nobody
+from avemo_ros.state.estimate import EmotionStep, Status, attended, nobody
 
 
 def reply_message(answer: Answer, stamp_ns: int, latency_s: float) -> DialogReply:
@@ -42,7 +42,7 @@ def reply_message(answer: Answer, stamp_ns: int, latency_s: float) -> DialogRepl
     )
 
 
-def hop(message: EmotionStateArray) -> Hop:
+def hop(message: EmotionStateArray) -> EmotionStep:
     """Everyone's states at one moment.
 
     Raises:
@@ -54,4 +54,4 @@ def hop(message: EmotionStateArray) -> Hop:
     stamp_ns = message_content.stamp_ns(message.header.stamp)
     estimates = tuple(message_content.estimate(state) for state in message.states)
     one = attended(estimates) or nobody(stamp_ns, Status.NOBODY)
-    return Hop(stamp_ns, estimates, one, None)
+    return EmotionStep(stamp_ns, estimates, one, None)

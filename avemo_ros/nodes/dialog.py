@@ -18,10 +18,10 @@ from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray
 from avemo_ros.nodes import convert_dialog, qos
+from avemo_ros.nodes.base_node import ManagedNode, run
+from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.dialog_stage import DialogSettings, DialogStage, RespondService, Utterance
 from avemo_ros.nodes.dialog_voice import Voice, VoiceSettings
-from avemo_ros.nodes.shell import ManagedNode, run
-from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.settings import Settings
 
 
@@ -54,10 +54,10 @@ class Dialog(ManagedNode):
         self._stage: DialogStage | None = None
         self._voice: Voice | None = None
         self._respond: RespondService | None = None
-        self._inputs: list[qos.Inlet] = []
+        self._inputs: list[qos.AdaptiveSubscription] = []
         self._outputs: list[Any] = []
         self._clearing: Any = None
-        self._states_trouble = Trouble(self.get_logger(), "emotion_states")
+        self._states_trouble = ThrottledLog(self.get_logger(), "emotion_states")
 
     def prepare(self) -> None:
         """Read the strategies, and what can be wrong with the endpoint."""
@@ -100,7 +100,7 @@ class Dialog(ManagedNode):
             inputs.append((live_speech, "live_speech", self._take_speech))
         # Lost words would get no answer: reliable, unless a publisher offers less.
         self._inputs = [
-            qos.Inlet(self, kind, topic, take, depth=10, begin_reliable=True)
+            qos.AdaptiveSubscription(self, kind, topic, take, depth=10, begin_reliable=True)
             for kind, topic, take in inputs
         ]
 

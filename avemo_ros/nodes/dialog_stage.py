@@ -17,12 +17,12 @@ from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.policy import Policy
-from avemo_ros.nodes import convert_dialog, health
-from avemo_ros.nodes.shell import ManagedNode
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes import convert_dialog, diagnostics
+from avemo_ros.nodes.base_node import ManagedNode
+from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.worker import Worker
 from avemo_ros.srv import Respond
-from avemo_ros.state.estimate import Hop
+from avemo_ros.state.estimate import EmotionStep
 
 if TYPE_CHECKING:
     from avemo_ros.dialog.chat_client import ChatClient
@@ -106,12 +106,12 @@ class DialogStage:
         """
         self._node = node
         self._settings = settings
-        self._trouble = Trouble(node.get_logger(), "dialog")
+        self._trouble = ThrottledLog(node.get_logger(), "dialog")
         self._table = Policy.read(settings.dialog.strategies)
         self._endpoint: _Watched | None = None
         self._agent = self._fresh()
         self._worker: Worker[Utterance] | None = None
-        self._states = health.Meter()
+        self._states = diagnostics.Meter()
         # The newest state's stamp, and the node's clock when it came: the sensor's clock now
         # is the one plus what has passed on the other.
         self._newest: tuple[int, int] | None = None
@@ -119,7 +119,7 @@ class DialogStage:
         self._answered = 0
         self._fallbacks = 0
         self._dropped_before = 0
-        self._latency_ms = health.Samples()
+        self._latency_ms = diagnostics.Samples()
 
     def open(self) -> None:
         """Begin; the conversation starts anew."""
@@ -141,7 +141,7 @@ class DialogStage:
             self._dropped_before += self._worker.dropped
             self._worker = None
 
-    def observe(self, hop: Hop) -> None:
+    def observe(self, hop: EmotionStep) -> None:
         """Take everyone's states of one moment."""
         self._states.add()
         self._newest = (hop.stamp_ns, self._node.now_ns())
@@ -184,17 +184,17 @@ class DialogStage:
             "states_hz": f"{self._states.rate_hz:.1f}",
             "use_emotion": self._settings.use_emotion,
             "last_error": self._trouble.last,
-            **health.percentiles("latency_ms", self._latency_ms.values()),
+            **diagnostics.percentiles("latency_ms", self._latency_ms.values()),
         }
         if self._trouble.present:
-            return health.status("dialog", health.ERROR, self._trouble.last, values)
+            return diagnostics.status("dialog", diagnostics.ERROR, self._trouble.last, values)
         if failure:
             message = f"the endpoint {config.host} failed ({failure}): answers are made offline"
-            return health.status("dialog", health.WARN, message, values)
+            return diagnostics.status("dialog", diagnostics.WARN, message, values)
         if self._settings.use_emotion and self._states.quiet_s > _QUIET_S:
             message = "no emotion_states: the answers know of no emotion"
-            return health.status("dialog", health.STALE, message, values)
-        return health.status("dialog", health.OK, "ready to answer", values)
+            return diagnostics.status("dialog", diagnostics.STALE, message, values)
+        return diagnostics.status("dialog", diagnostics.OK, "ready to answer", values)
 
     def _fresh(self) -> Agent:
         settings = self._settings

@@ -12,9 +12,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from pydantic import Field
 from std_msgs.msg import Bool
 
-from avemo_ros.nodes import health, qos
-from avemo_ros.nodes.shell import ManagedNode
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes import diagnostics, qos
+from avemo_ros.nodes.base_node import ManagedNode
+from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.worker import Worker
 from avemo_ros.settings import Settings
 
@@ -52,7 +52,7 @@ class Voice:
 
     def __init__(self, node: ManagedNode) -> None:
         self._node = node
-        self._trouble = Trouble(node.get_logger(), "voice")
+        self._trouble = ThrottledLog(node.get_logger(), "voice")
         self._name = str(node.read(VoiceSettings).voice)
         self._spoken = 0
         self._lock = threading.Lock()
@@ -107,10 +107,10 @@ class Voice:
             "last_error": self._trouble.last or self._missing,
         }
         if self._missing:
-            return health.status("voice", health.WARN, self._missing, values)
+            return diagnostics.status("voice", diagnostics.WARN, self._missing, values)
         if self._trouble.present:
-            return health.status("voice", health.ERROR, self._trouble.last, values)
-        return health.status("voice", health.OK, "speaks", values)
+            return diagnostics.status("voice", diagnostics.ERROR, self._trouble.last, values)
+        return diagnostics.status("voice", diagnostics.OK, "speaks", values)
 
     def _speak(self, ssml: str) -> None:
         self._tell(True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.bag import message_content
-from avemo_ros.engine.features import FeatureGate
+from avemo_ros.engine.feature_extractor import FeatureGate
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import FaceTrackArray, SpectrogramChunk
 from avemo_ros.nodes import qos
-from avemo_ros.nodes.shell import ManagedNode, run
-from avemo_ros.nodes.stamps import Advice, StampReporter
-from avemo_ros.nodes.state_stage import StateStage
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes.base_node import ManagedNode, run
+from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.emotion_output import EmotionOutputStage
+from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 
 
 class Emotion(ManagedNode):
@@ -27,15 +27,15 @@ class Emotion(ManagedNode):
             [],
             ["emotion", "steady", "model", "vision.track_timeout_s", "max_input_age_s"],
         )
-        self._states: StateStage | None = None
-        self._inputs: list[qos.Inlet] = []
-        self._tracks_trouble = Trouble(self.get_logger(), "face_tracks")
-        self._speech_trouble = Trouble(self.get_logger(), "spectrogram")
+        self._states: EmotionOutputStage | None = None
+        self._inputs: list[qos.AdaptiveSubscription] = []
+        self._tracks_trouble = ThrottledLog(self.get_logger(), "face_tracks")
+        self._speech_trouble = ThrottledLog(self.get_logger(), "spectrogram")
 
     def prepare(self) -> None:
         """Load the model."""
         config = self.config()
-        self._states = StateStage(self, config, Predictor(config.model))
+        self._states = EmotionOutputStage(self, config, Predictor(config.model))
 
     def open(self) -> None:
         """Make the topics."""
@@ -45,12 +45,16 @@ class Emotion(ManagedNode):
             self.config().input,
             StampReporter.of(self, self._tracks_trouble),
             StampReporter.of(self, self._speech_trouble),
-            Advice.of(self).take,
+            StampAdvice.of(self).take,
         )
         # A lost chunk would be lost speech: reliable, unless a publisher offers less.
         self._inputs = [
-            qos.Inlet(self, FaceTrackArray, "face_tracks", self._take_tracks, depth=10),
-            qos.Inlet(self, SpectrogramChunk, "spectrogram", self._take_speech, depth=100),
+            qos.AdaptiveSubscription(
+                self, FaceTrackArray, "face_tracks", self._take_tracks, depth=10
+            ),
+            qos.AdaptiveSubscription(
+                self, SpectrogramChunk, "spectrogram", self._take_speech, depth=100
+            ),
         ]
 
     def close(self) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.model.predictor import Predictor
-from avemo_ros.nodes import picture_stage, sound_settings
-from avemo_ros.nodes.picture_stage import PictureSettings, PictureStage
-from avemo_ros.nodes.shell import ManagedNode, run
-from avemo_ros.nodes.sound_settings import SoundSettings
-from avemo_ros.nodes.sound_stage import SoundStage
-from avemo_ros.nodes.state_stage import StateStage
+from avemo_ros.nodes import audio_input, image_input
+from avemo_ros.nodes.audio_input import AudioInputStage, SoundSettings
+from avemo_ros.nodes.base_node import ManagedNode, run
+from avemo_ros.nodes.emotion_output import EmotionOutputStage
+from avemo_ros.nodes.image_input import ImageInputStage, PictureSettings
 
 
 class EmotionStack(ManagedNode):
@@ -24,23 +23,23 @@ class EmotionStack(ManagedNode):
     live_groups = ("emotion", "steady")
 
     def __init__(self) -> None:
-        groups = dict.fromkeys((*picture_stage.GROUPS, *sound_settings.GROUPS))
+        groups = dict.fromkeys((*image_input.GROUPS, *audio_input.GROUPS))
         super().__init__(
             "emotion_stack",
             [PictureSettings, SoundSettings],
             [*groups, "emotion", "steady", "model"],
         )
-        self._pictures: PictureStage | None = None
-        self._sound: SoundStage | None = None
-        self._states: StateStage | None = None
+        self._pictures: ImageInputStage | None = None
+        self._sound: AudioInputStage | None = None
+        self._states: EmotionOutputStage | None = None
 
     def prepare(self) -> None:
         """Load all networks."""
         config = self.config()
         predictor = Predictor(config.model)
-        self._states = states = StateStage(self, config, predictor)
-        self._sound = SoundStage(self, config, states.push_speech)
-        self._pictures = PictureStage(self, config, states.push_tracks)
+        self._states = states = EmotionOutputStage(self, config, predictor)
+        self._sound = AudioInputStage(self, config, states.push_speech)
+        self._pictures = ImageInputStage(self, config, states.push_tracks)
         states.shown = self._pictures.show
         states.shed = self._pictures.shed
 

@@ -6,25 +6,25 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.bag import message_content
 from avemo_ros.msg import EmotionStateArray
-from avemo_ros.nodes import picture_stage, qos
-from avemo_ros.nodes.picture_stage import PictureSettings, PictureStage
-from avemo_ros.nodes.shell import ManagedNode, run
-from avemo_ros.nodes.trouble import Trouble
-from avemo_ros.state.estimate import Hop, Status, attended, nobody
+from avemo_ros.nodes import image_input, qos
+from avemo_ros.nodes.base_node import ManagedNode, run
+from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.image_input import ImageInputStage, PictureSettings
+from avemo_ros.state.estimate import EmotionStep, Status, attended, nobody
 
 
 class FaceTracker(ManagedNode):
     """`image_raw` to `face_tracks` and `emotion_overlay`."""
 
     def __init__(self) -> None:
-        super().__init__("face_tracker", [PictureSettings], picture_stage.GROUPS)
-        self._pictures: PictureStage | None = None
-        self._states_in: qos.Inlet | None = None
-        self._states_trouble = Trouble(self.get_logger(), "emotion_states")
+        super().__init__("face_tracker", [PictureSettings], image_input.GROUPS)
+        self._pictures: ImageInputStage | None = None
+        self._states_in: qos.AdaptiveSubscription | None = None
+        self._states_trouble = ThrottledLog(self.get_logger(), "emotion_states")
 
     def prepare(self) -> None:
         """Load the face networks."""
-        self._pictures = PictureStage(self, self.config())
+        self._pictures = ImageInputStage(self, self.config())
 
     def open(self) -> None:
         """Make the topics."""
@@ -53,7 +53,7 @@ class FaceTracker(ManagedNode):
     def _hear_states(self, *, wanted: bool) -> None:
         """Subscribe to the estimates while somebody looks at the overlay."""
         if wanted and self._states_in is None:
-            self._states_in = qos.Inlet(
+            self._states_in = qos.AdaptiveSubscription(
                 self, EmotionStateArray, "emotion_states", self._show, depth=1
             )
         elif not wanted and self._states_in is not None:
@@ -73,7 +73,7 @@ class FaceTracker(ManagedNode):
             return
         self._states_trouble.good()
         somebody = attended(estimates) or nobody(stamp_ns, Status.NOBODY)
-        self._pictures.show(Hop(stamp_ns, estimates, somebody, None))
+        self._pictures.show(EmotionStep(stamp_ns, estimates, somebody, None))
 
 
 def main() -> int:

@@ -9,17 +9,16 @@ from pydantic import Field
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import ConfigError
-from avemo_ros.nodes.outlets import (
-    PictureOutlet,
+from avemo_ros.nodes.base_node import run
+from avemo_ros.nodes.capture import (
+    AudioPublisher,
+    ImagePublisher,
     PictureOutletSettings,
-    SoundOutlet,
     SoundOutletSettings,
 )
 from avemo_ros.nodes.playback import Player, PlayerSettings, prefetch
-from avemo_ros.nodes.shell import run
 from avemo_ros.settings import Settings
-from avemo_ros.source.due import by_due_time
-from avemo_ros.source.media import MediaFile, VideoFrame
+from avemo_ros.source.media_file import MediaFile, VideoFrame, by_due_time
 
 
 class MediaPlayerSettings(Settings):
@@ -63,8 +62,8 @@ class MediaPlayer(Player):
             "media_player", [MediaPlayerSettings, PictureOutletSettings, SoundOutletSettings]
         )
         self._media: MediaFile | None = None
-        self._pictures: PictureOutlet | None = None
-        self._sound: SoundOutlet | None = None
+        self._pictures: ImagePublisher | None = None
+        self._sound: AudioPublisher | None = None
 
     @property
     def _given(self) -> MediaPlayerSettings:
@@ -87,9 +86,9 @@ class MediaPlayer(Player):
         """Make the topics and play."""
         assert self._media is not None
         if self._media.has_video:
-            self._pictures = PictureOutlet(self)
+            self._pictures = ImagePublisher(self)
         if self._media.has_audio:
-            self._sound = SoundOutlet(self)
+            self._sound = AudioPublisher(self)
             self._sound.announce(self._media.rate, self._media.channels)
         self.begin(clock=self._given.clock)
 

@@ -6,11 +6,10 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from pydantic import Field
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.nodes.capture import Capture
-from avemo_ros.nodes.outlets import SoundOutlet, SoundOutletSettings
-from avemo_ros.nodes.shell import ManagedNode, run
+from avemo_ros.nodes.base_node import ManagedNode, run
+from avemo_ros.nodes.capture import AudioPublisher, Capture, SoundOutletSettings
 from avemo_ros.settings import Settings
-from avemo_ros.source.microphone import Microphone
+from avemo_ros.source.microphone_device import Microphone
 
 
 class MicrophoneSettings(Settings):
@@ -45,7 +44,7 @@ class MicrophoneNode(ManagedNode):
         super().__init__("microphone", [MicrophoneSettings, SoundOutletSettings])
         self._microphone: Microphone | None = None
         self._capture: Capture[AudioBlock] | None = None
-        self._sound: SoundOutlet | None = None
+        self._sound: AudioPublisher | None = None
 
     def open(self) -> None:
         """Make the topics and capture."""
@@ -57,7 +56,7 @@ class MicrophoneNode(ManagedNode):
             given.block_s,
             self.now_ns,
         )
-        self._sound = SoundOutlet(self)
+        self._sound = AudioPublisher(self)
         self._capture = Capture(self, "microphone", self._microphone, self._deliver)
         self._capture.start()
 

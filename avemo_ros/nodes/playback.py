@@ -14,9 +14,9 @@ from rosgraph_msgs.msg import Clock
 
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.errors import AvemoError
-from avemo_ros.nodes import convert, health, qos
-from avemo_ros.nodes.shell import ManagedNode
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes import convert, diagnostics, qos
+from avemo_ros.nodes.base_node import ManagedNode
+from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.settings import Settings
 
 _TICK_S: Final = 0.01
@@ -201,11 +201,11 @@ class Player(ManagedNode):
         super().__init__(name, [PlayerSettings, *own])
         self.stopping = threading.Event()
         self.playback_clock = PlaybackClock(self.stopping)
-        self.sent = health.Meter()
+        self.sent = diagnostics.Meter()
         self.zero_ns = 0
         """Stamp of time 0 of the pace [ns]."""
         self._clock_out: Any = None
-        self._stalls = Trouble(self.get_logger(), "player")
+        self._stalls = ThrottledLog(self.get_logger(), "player")
         self._thread: threading.Thread | None = None
         self._ender: Any = None
         self._ended = threading.Event()
@@ -285,8 +285,8 @@ class Player(ManagedNode):
         }
         if self._ended.is_set():
             message = f"the {self.what} has ended"
-            return [health.status("player", health.STALE, message, values)]
-        return [health.status("player", health.OK, "plays", values)]
+            return [diagnostics.status("player", diagnostics.STALE, message, values)]
+        return [diagnostics.status("player", diagnostics.OK, "plays", values)]
 
     def _end_if_over(self) -> None:
         if self._ended.is_set() and self.read(PlayerSettings).at_end == "exit":

@@ -55,7 +55,7 @@ def result(depth: int, *, latched: bool = False) -> QoSProfile:
     )
 
 
-class Inlet:
+class AdaptiveSubscription:
     """A subscription for sensor data that never stays silent about a QoS mismatch.
 
     With reliability "auto" it asks for best effort, which fits every publisher, and for
@@ -254,7 +254,7 @@ class Inlet:
         )
 
 
-def says_mismatch(node: Node, topic: str) -> PublisherEventCallbacks:
+def mismatch_warnings(node: Node, topic: str) -> PublisherEventCallbacks:
     """Events of a publisher whose subscribers may ask for more than it offers."""
     said: list[str] = []
 

@@ -18,10 +18,10 @@ from avemo_ros.bag import messages
 from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
 from avemo_ros.bag.storage import OfferedQos
 from avemo_ros.errors import ConfigError
-from avemo_ros.nodes import health, qos
+from avemo_ros.nodes import diagnostics, qos
+from avemo_ros.nodes.base_node import ManagedNode
+from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.serialized_stamps import StampWatch, message_class
-from avemo_ros.nodes.shell import ManagedNode
-from avemo_ros.nodes.trouble import Trouble
 from avemo_ros.settings import OneOf, Settings
 
 
@@ -227,8 +227,8 @@ class RecordedTopic:
         """How it is published."""
         self.there = False
         """It has, or had, a publisher."""
-        self.heard = health.Meter()
-        self.inlet: qos.Inlet | None = None
+        self.heard = diagnostics.Meter()
+        self.inlet: qos.AdaptiveSubscription | None = None
         self._wanted = wanted
         self._elsewhere = False
         self._refusal = ""
@@ -245,7 +245,7 @@ class RecordedTopic:
         if message is not None:
             self._subscribe(node, message, take, begin_reliable=True)
 
-    def look(self, node: Node, trouble: Trouble, take: Callable[[bytes], None]) -> None:
+    def look(self, node: Node, trouble: ThrottledLog, take: Callable[[bytes], None]) -> None:
         """Learn how it is published, once somebody does."""
         if self.there:
             return
@@ -326,15 +326,15 @@ class RecordedTopic:
             "lost_in_transport": self.inlet.lost if self.inlet is not None else 0,
         }
         if self._refusal:
-            return health.status(self.name, health.WARN, self._refusal, values)
+            return diagnostics.status(self.name, diagnostics.WARN, self._refusal, values)
         if began_s is not None and now_s is not None:
             silence = self._silence(began_s, now_s)
         else:
             silence = ""
         if silence:
-            return health.status(self.name, health.STALE, silence, values)
+            return diagnostics.status(self.name, diagnostics.STALE, silence, values)
         message = "is recorded" if self.heard.count else "is waited for"
-        return health.status(self.name, health.OK, f"{self.name} {message}", values)
+        return diagnostics.status(self.name, diagnostics.OK, f"{self.name} {message}", values)
 
     def _silence(self, began_s: float, now_s: float) -> str:
         """What is wrong if nothing comes; empty if nothing is."""
@@ -351,7 +351,11 @@ class RecordedTopic:
         return ""
 
     def _listen(
-        self, node: Node, trouble: Trouble, take: Callable[[bytes], None], kinds: Sequence[str]
+        self,
+        node: Node,
+        trouble: ThrottledLog,
+        take: Callable[[bytes], None],
+        kinds: Sequence[str],
     ) -> None:
         """Listen with a type that it is published with."""
         self.close()
@@ -374,7 +378,7 @@ class RecordedTopic:
     ) -> None:
         simulated = node.get_clock().ros_time_is_active
         self._watch = StampWatch(self.kind, message, simulated=simulated)
-        self.inlet = qos.Inlet(
+        self.inlet = qos.AdaptiveSubscription(
             node,
             message,
             self.name,

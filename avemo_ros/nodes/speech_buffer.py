@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from avemo_ros.nodes import sound_settings
-from avemo_ros.nodes.shell import ManagedNode, run
-from avemo_ros.nodes.sound_settings import SoundSettings
-from avemo_ros.nodes.sound_stage import SoundStage
+from avemo_ros.nodes import audio_input
+from avemo_ros.nodes.audio_input import AudioInputStage, SoundSettings
+from avemo_ros.nodes.base_node import ManagedNode, run
 
 
 class SpeechBufferNode(ManagedNode):
     """`audio` and `audio_info` to `spectrogram`."""
 
     def __init__(self) -> None:
-        super().__init__("speech_buffer", [SoundSettings], sound_settings.GROUPS)
-        self._sound: SoundStage | None = None
+        super().__init__("speech_buffer", [SoundSettings], audio_input.GROUPS)
+        self._sound: AudioInputStage | None = None
 
     def prepare(self) -> None:
         """Load the speech detector."""
-        self._sound = SoundStage(self, self.config())
+        self._sound = AudioInputStage(self, self.config())
 
     def open(self) -> None:
         """Make the topics."""

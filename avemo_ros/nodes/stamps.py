@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from rclpy.node import Node
 
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes.diagnostics import ThrottledLog
 
 _NEW_S: Final = 60.0
 """Stamps that are off again after this time may be so for another reason."""
@@ -21,7 +21,7 @@ _OFF: Final = ("age", "future", "outlier")
 """Kinds of troubles with stamps, see `timing.StampFilter`."""
 
 
-class Advice:
+class StampAdvice:
     """What to do about stamps that are off: said once, however many inputs a node has."""
 
     def __init__(
@@ -44,13 +44,13 @@ class Advice:
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, node: Node) -> Advice:
+    def of(cls, node: Node) -> StampAdvice:
         """The one of this node, which keeps it."""
         if not hasattr(node, _KEPT):
             clock, count = node.get_clock(), node.count_publishers
             made = cls(lambda: clock.ros_time_is_active, lambda: count("/clock"))
             setattr(node, _KEPT, made)
-        return cast(Advice, getattr(node, _KEPT))
+        return cast(StampAdvice, getattr(node, _KEPT))
 
     def take(self, age_s: float) -> str:
         """What to do, to follow the complaint; empty if it has been said.
@@ -100,7 +100,7 @@ class StampReporter:
 
     def __init__(
         self,
-        trouble: Trouble,
+        trouble: ThrottledLog,
         *,
         simulated: bool,
         now: Callable[[], float] = time.monotonic,
@@ -112,7 +112,7 @@ class StampReporter:
         self._timeless_since_s: float | None = None
 
     @classmethod
-    def of(cls, node: Node, trouble: Trouble) -> StampReporter:
+    def of(cls, node: Node, trouble: ThrottledLog) -> StampReporter:
         """For an input of a node."""
         return cls(trouble, simulated=node.get_clock().ros_time_is_active)
 

@@ -10,22 +10,22 @@ from typing import Final, Generic, TypeVar
 
 _LOG: Final = logging.getLogger(__name__)
 
-Item = TypeVar("Item")
+WorkItem = TypeVar("Item")
 
 
-class Worker(Generic[Item]):
+class Worker(Generic[WorkItem]):
     """Does the work on items in the order they came; when it cannot keep up the oldest
     waiting items are dropped and counted, so the newest always have their turn."""
 
     def __init__(
         self,
         name: str,
-        work: Callable[[Item], None],
+        work: Callable[[WorkItem], None],
         failed: Callable[[Exception], None],
         *,
         limit: float,
-        weigh: Callable[[Item], float] | None = None,
-        forgotten: Callable[[Item], None] | None = None,
+        weigh: Callable[[WorkItem], float] | None = None,
+        forgotten: Callable[[WorkItem], None] | None = None,
     ) -> None:
         """Set up.
 
@@ -44,7 +44,7 @@ class Worker(Generic[Item]):
         self._limit = limit
         self._weigh = weigh if weigh is not None else lambda _: 1.0
         self._forgotten = forgotten if forgotten is not None else lambda _: None
-        self._waiting: deque[tuple[Item, float]] = deque()
+        self._waiting: deque[tuple[WorkItem, float]] = deque()
         self._weight = 0.0
         self._change = threading.Condition()
         self._stopping = False
@@ -62,7 +62,7 @@ class Worker(Generic[Item]):
         """Begin to work."""
         self._thread.start()
 
-    def put(self, item: Item) -> None:
+    def put(self, item: WorkItem) -> None:
         """Queue an item; returns at once."""
         weight = self._weigh(item)
         left_out = []

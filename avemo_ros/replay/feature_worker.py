@@ -23,10 +23,10 @@ from avemo_ros.bag.messages import typestore
 from avemo_ros.bag.reader import LabelRecord, Recording, StatesRecord
 from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.findings import Findings
-from avemo_ros.engine.seeing import Item, Seeing, Seen
+from avemo_ros.engine.feature_extractor import Extracted, FeatureExtractor, InputItem
+from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.errors import AvemoError, BagError
-from avemo_ros.stopwatch import WHOLE, Stopwatch
+from avemo_ros.timing import WHOLE, Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 _BATCH: Final = 16
@@ -95,7 +95,7 @@ class FeatureWorker:
         with contextlib.suppress(OSError):
             self._connection.send(source)
 
-    def __iter__(self) -> Iterator[tuple[int, Seen]]:
+    def __iter__(self) -> Iterator[tuple[int, Extracted]]:
         """Times of recording [ns] and what was made of what was recorded then.
 
         Raises:
@@ -163,7 +163,7 @@ def _run(parent: Connection) -> None:
     sender = _Sender(parent)
     try:
         # Loads MediaPipe, which only this process needs.
-        from avemo_ros.engine import video  # noqa: F401
+        from avemo_ros.engine import video_stage  # noqa: F401
 
         cv2.setNumThreads(1)
         typestore()
@@ -171,11 +171,11 @@ def _run(parent: Connection) -> None:
         if source is None:
             return
         with Recording(source.path, source.topics) as recording:
-            findings, stopwatch = Findings(), Stopwatch(WHOLE)
-            with closing(Seeing(source.config, findings, stopwatch)) as seeing:
-                batch: list[tuple[int, Seen]] = []
+            findings, stopwatch = InputIssues(), Stopwatch(WHOLE)
+            with closing(FeatureExtractor(source.config, findings, stopwatch)) as extractor:
+                batch: list[tuple[int, Extracted]] = []
                 for log_ns, item in recorded(recording, source.kinds):
-                    seen = seeing.push(log_ns, item)
+                    seen = extractor.push(log_ns, item)
                     if seen is None:
                         continue
                     batch.append((log_ns, _slim(seen)))
@@ -184,7 +184,12 @@ def _run(parent: Connection) -> None:
                         batch = []
                 sender.put(batch)
                 problems = recording.problems + findings.sentences()
-                told = (seeing.counters(), problems, stopwatch.stages_ms(), seeing.reached_ns)
+                told = (
+                    extractor.counters(),
+                    problems,
+                    stopwatch.stages_ms(),
+                    extractor.reached_ns,
+                )
                 sender.put(FeatureSummary(*told))
     except AvemoError as error:
         sender.put(_Failed(str(error), expected=True))
@@ -210,14 +215,16 @@ def _given(parent: Connection) -> FeatureJob | None:
     return source
 
 
-def recorded(recording: Recording, kinds: frozenset[TopicKind]) -> Iterator[tuple[int, Item]]:
+def recorded(
+    recording: Recording, kinds: frozenset[TopicKind]
+) -> Iterator[tuple[int, InputItem]]:
     """Times of recording [ns] and what the engine takes of what was recorded."""
     for log_ns, item in recording.items(kinds):
         if not isinstance(item, StatesRecord | LabelRecord):
             yield log_ns, item
 
 
-def _slim(seen: Seen) -> Seen:
+def _slim(seen: Extracted) -> Extracted:
     """Without landmarks, which no estimate looks at."""
     if not isinstance(seen, FrameTracks):
         return seen

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.sink.output_file import OutputError, replaced
 
 _SUITE: Final = "avemo bag evaluate"
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

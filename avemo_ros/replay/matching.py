@@ -12,7 +12,7 @@ from avemo_ros.annotations.segments import Segment, majority_vote
 from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.replayed import EvaluatedRecording
-from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
 from avemo_ros.vision.tracker import overlap
 
 LEAST_OVERLAP: Final = 0.3
@@ -118,7 +118,7 @@ class PersonMatcher:
         known = self.ids_of(segment.person) or segment.box is not None
         return bool(known) or self.attended(segment)
 
-    def find(self, segment: Segment, hop: Hop) -> EmotionEstimate | None:
+    def find(self, segment: Segment, hop: EmotionStep) -> EmotionEstimate | None:
         """The estimate of the segment's person at a step; None if the person is not in it."""
         ids = self.ids_of(segment.person)
         if ids:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from avemo_ros import __version__
 from avemo_ros.replay.replayed import Replayed, SeenFaces
-from avemo_ros.sink.atomic import replaced
-from avemo_ros.state.estimate import Change, EmotionEstimate, Hop, Status
+from avemo_ros.sink.output_file import replaced
+from avemo_ros.state.estimate import Change, EmotionEstimate, EmotionStep, Status
 from avemo_ros.vision.face import Box
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
 """Endings of the files that make a bag; labels may lie among them."""
 _KINDS: Final = {
     kind.__name__: kind
-    for kind in (Replayed, SeenFaces, Hop, Change, EmotionEstimate, Box, Status)
+    for kind in (Replayed, SeenFaces, EmotionStep, Change, EmotionEstimate, Box, Status)
 }
 """Types that are written with their name; all else is JSON's own, and every list a tuple."""
 _KIND: Final = "kind"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from avemo_ros.annotations.segments import Segment
-from avemo_ros.state.estimate import Hop
+from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.vision.face import Box
 
 
@@ -24,7 +24,7 @@ class SeenFaces:
 class Replayed:
     """Everything that was said of a recording."""
 
-    hops: tuple[Hop, ...]
+    hops: tuple[EmotionStep, ...]
     """Oldest first in message time; stamps are sensor time."""
     start_ns: int
     """Stamp of the first input that was used [ns]."""

@@ -12,13 +12,12 @@ from avemo_ros.bag.reader import Recording, StatesRecord
 from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.seeing import Seeing, Seen
+from avemo_ros.engine.feature_extractor import Extracted, FeatureExtractor
 from avemo_ros.errors import BagError
 from avemo_ros.replay.feature_worker import FeatureJob, FeatureSummary, FeatureWorker, recorded
 from avemo_ros.replay.replayed import Replayed, SeenFaces
-from avemo_ros.state.estimate import Hop, Status, attended, nobody
-from avemo_ros.stopwatch import WHOLE, Stopwatch
-from avemo_ros.timing import span
+from avemo_ros.state.estimate import EmotionStep, Status, attended, nobody
+from avemo_ros.timing import WHOLE, Stopwatch, span
 from avemo_ros.vision.face import FrameTracks
 
 if TYPE_CHECKING:
@@ -93,18 +92,18 @@ def _played(
         from avemo_ros.pipeline import Pipeline
 
         with closing(Pipeline(config, stopwatch=Stopwatch(WHOLE))) as pipeline:
-            seen = worker or _seen(recording, kinds, pipeline.seeing)
-            hops: list[Hop] = []
+            seen = worker or _seen(recording, kinds, pipeline.extractor)
+            hops: list[EmotionStep] = []
             frames: list[SeenFaces] = []
             for log_ns, item in seen:
                 if isinstance(item, FrameTracks):
                     faces = tuple((face.face_id, face.box) for face in item.faces)
                     frames.append(SeenFaces(item.stamp_ns, faces))
-                hops += pipeline.push_seen(log_ns, item)
+                hops += pipeline.push_extracted(log_ns, item)
                 report(to_s(log_ns - recording.start_ns))
             summary = None if worker is None else worker.summary
             # What was left out at the end let time pass, too.
-            reached_ns = summary.reached_ns if summary else pipeline.seeing.reached_ns
+            reached_ns = summary.reached_ns if summary else pipeline.extractor.reached_ns
             hops += pipeline.advance(reached_ns) + pipeline.flush()
             zero_ns, notes = _zero(recording.start_ns, pipeline.usual_age_ns)
             return Replayed(
@@ -131,11 +130,11 @@ def _played(
 
 
 def _seen(
-    recording: Recording, kinds: frozenset[TopicKind], seeing: Seeing
-) -> Iterator[tuple[int, Seen]]:
+    recording: Recording, kinds: frozenset[TopicKind], extractor: FeatureExtractor
+) -> Iterator[tuple[int, Extracted]]:
     """As `HelperProcess`, in this process."""
     for log_ns, item in recorded(recording, kinds):
-        seen = seeing.push(log_ns, item)
+        seen = extractor.push(log_ns, item)
         if seen is not None:
             yield log_ns, seen
 
@@ -202,7 +201,7 @@ def _choose(recording: Recording, use: str) -> frozenset[TopicKind]:
 
 def _states(recording: Recording, began: float, report: Progress) -> Replayed:
     """Recorded states as they are."""
-    hops: list[Hop] = []
+    hops: list[EmotionStep] = []
     latencies: list[float] = []
     for log_ns, item in recording.items(frozenset({TopicKind.STATES})):
         if isinstance(item, StatesRecord):
@@ -226,14 +225,14 @@ def _states(recording: Recording, began: float, report: Progress) -> Replayed:
     )
 
 
-def _hop(record: StatesRecord) -> Hop:
+def _hop(record: StatesRecord) -> EmotionStep:
     people = tuple(one for one in record.estimates if one.face_id or one.voice_id)
     chosen = attended(people)
     if chosen is None:
         # A state without ids says why there is nobody; an empty array does not.
         said = record.estimates
         chosen = said[0] if said else nobody(record.stamp_ns, Status.NOBODY)
-    return Hop(record.stamp_ns, people, chosen, None)
+    return EmotionStep(record.stamp_ns, people, chosen, None)
 
 
 def _model_id(names: Iterable[str]) -> str:

@@ -43,7 +43,7 @@ from avemo_ros.replay.stream_predictions import (
     step_predictions,
 )
 from avemo_ros.replay.tracking import tracking
-from avemo_ros.sink.wording import counted
+from avemo_ros.sink.presentation import counted
 from avemo_ros.timing import mean_step_s
 
 ROUNDS: Final = 1000

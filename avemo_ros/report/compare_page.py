@@ -15,7 +15,7 @@ from avemo_ros.report.rendering import percent, write
 from avemo_ros.report.rendering import render as rendered
 from avemo_ros.report.replay_page import coverage_chart, reliability_chart
 from avemo_ros.report.tracks import ROOM, Mark, Rows, joined
-from avemo_ros.sink.wording import counted
+from avemo_ros.sink.presentation import counted
 
 _TWO: Final = 2
 _MOST_SEGMENTS: Final = 300

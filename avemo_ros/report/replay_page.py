@@ -19,8 +19,8 @@ from avemo_ros.report.person_tracks import Track, chart_of, tracks_of
 from avemo_ros.report.rendering import number, percent, write
 from avemo_ros.report.rendering import render as rendered
 from avemo_ros.report.thumbnails import MOST, Shot, shots_of
+from avemo_ros.sink.presentation import counted, lasting
 from avemo_ros.sink.timeline import Timeline
-from avemo_ros.sink.wording import counted, lasting
 
 _MOST_NOTES: Final = 8
 """Remarks at the top of the page."""

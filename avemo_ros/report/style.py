@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from avemo_ros.sink.palette import INKS, Ink
+from avemo_ros.sink.presentation import INKS, Ink
 
 COLOURS: Final[dict[str, Ink]] = {
     "bg": Ink("#f6f7f9", "#0f1318"),

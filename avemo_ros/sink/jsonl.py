@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import IO
 
 from avemo_ros.clock import to_s
-from avemo_ros.sink.atomic import OutputError, replaced
-from avemo_ros.state.estimate import EmotionEstimate, Hop
-from avemo_ros.state.fields import plain_fields
+from avemo_ros.sink.output_file import OutputError, replaced
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, plain_fields
 
 
 def record(estimate: EmotionEstimate, *, attended: bool, start_ns: int) -> dict[str, object]:
@@ -51,7 +50,7 @@ def _rounded(value: object) -> object:
     return round(value, 6) if isinstance(value, float) else value
 
 
-def records(hop: Hop, start_ns: int) -> Iterator[dict[str, object]]:
+def records(hop: EmotionStep, start_ns: int) -> Iterator[dict[str, object]]:
     """Everyone in view; with nobody in view the attended state, which says why."""
     for estimate in hop.estimates or (hop.attended,):
         yield record(estimate, attended=estimate == hop.attended, start_ns=start_ns)
@@ -82,7 +81,7 @@ class JsonLines:
             self._out = self._stack.enter_context(made.open("w", encoding="utf-8"))
         return self
 
-    def write(self, hop: Hop) -> None:
+    def write(self, hop: EmotionStep) -> None:
         """Add the lines of one hop.
 
         Raises:

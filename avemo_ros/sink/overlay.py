@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from avemo_ros.errors import ImageError
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.sink.palette import BGR, INKS
-from avemo_ros.sink.wording import STATUS_TEXT, headline, name_of
-from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.sink.presentation import BGR, INKS, STATUS_TEXT, headline, name_of
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
 from avemo_ros.vision.face import Box, FrameTracks
 
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
@@ -70,7 +69,10 @@ class _Person:
 
 
 def draw(
-    image: NDArray[np.uint8], tracks: FrameTracks | None, hop: Hop | None, note: str = ""
+    image: NDArray[np.uint8],
+    tracks: FrameTracks | None,
+    hop: EmotionStep | None,
+    note: str = "",
 ) -> NDArray[np.uint8]:
     """A copy of the image with the newest knowledge drawn in.
 
@@ -113,7 +115,9 @@ def draw_note(image: NDArray[np.uint8], note: str) -> NDArray[np.uint8]:
     return canvas.image
 
 
-def _people(canvas: _Canvas, tracks: FrameTracks | None, hop: Hop | None) -> list[_Person]:
+def _people(
+    canvas: _Canvas, tracks: FrameTracks | None, hop: EmotionStep | None
+) -> list[_Person]:
     """Faces to draw, the largest first."""
     estimates = () if hop is None else hop.estimates
     by_face = {item.face_id: item for item in estimates if item.face_id}
@@ -129,7 +133,7 @@ def _people(canvas: _Canvas, tracks: FrameTracks | None, hop: Hop | None) -> lis
     ]
 
 
-def _notices(people: Sequence[_Person], hop: Hop | None) -> list[tuple[str, BGR]]:
+def _notices(people: Sequence[_Person], hop: EmotionStep | None) -> list[tuple[str, BGR]]:
     """Lines that belong to no face in the image."""
     if hop is None:
         return [] if people else [("waiting for the first estimate", _DIM)]

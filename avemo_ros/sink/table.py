@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import IO, Final
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.sink.palette import INKS
-from avemo_ros.sink.wording import STATUS_TEXT, headline, name_of
-from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.sink.presentation import INKS, STATUS_TEXT, headline, name_of
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
 
 _LEVELS: Final = " ▁▂▃▄▅▆▇█"
 _PLAIN_LEVELS: Final = " .:-=+*#@"
@@ -46,7 +45,7 @@ class LiveTable:
         self._drawn = 0
         self._second = -1
 
-    def show(self, hop: Hop, latency_s: float | None = None) -> None:
+    def show(self, hop: EmotionStep, latency_s: float | None = None) -> None:
         """Show the states of one moment.
 
         Args:
@@ -76,7 +75,7 @@ class LiveTable:
         self._out.flush()
         self._drawn = len(lines)
 
-    def _lines(self, hop: Hop, latency_s: float | None, width: int) -> list[str]:
+    def _lines(self, hop: EmotionStep, latency_s: float | None, width: int) -> list[str]:
         seconds = (hop.stamp_ns - self._start_ns) / 1e9
         facts = [f"t {seconds:.1f} s"]
         if latency_s is not None:

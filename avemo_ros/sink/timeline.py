@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from avemo_ros.clock import to_s
 from avemo_ros.labels import UNKNOWN
-from avemo_ros.sink.wording import STATUS_TEXT, name_of
-from avemo_ros.state.estimate import EmotionEstimate, Hop
+from avemo_ros.sink.presentation import STATUS_TEXT, name_of
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
 from avemo_ros.timing import mean_step_s
 
 
@@ -52,7 +52,7 @@ class Timeline:
     """From the window's end to publication, where it was measured."""
     _stamps: list[int] = field(default_factory=list)
 
-    def add(self, hop: Hop, latency_s: float | None = None) -> None:
+    def add(self, hop: EmotionStep, latency_s: float | None = None) -> None:
         """Take one hop, and how late it was published if that is known [s]."""
         self.hops += 1
         self.model_id = hop.attended.model_id or self.model_id

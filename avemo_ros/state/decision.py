@@ -11,7 +11,7 @@ from avemo_ros.vision.face import Box
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class PersonWindow:
     """Who an estimate is about, and when."""
 
     stamp_ns: int
@@ -23,12 +23,14 @@ class Person:
     speaking: bool = False
 
 
-def no_claim(person: Person, status: Status) -> EmotionEstimate:
+def abstain(person: PersonWindow, status: Status) -> EmotionEstimate:
     """The state of someone of whom nothing can be said."""
     return _estimate(person, UNKNOWN, 0.0, (), (0.0, 0.0), status)
 
 
-def claim(person: Person, prediction: Prediction, min_confidence: float) -> EmotionEstimate:
+def decide(
+    person: PersonWindow, prediction: Prediction, min_confidence: float
+) -> EmotionEstimate:
     """The state that a prediction supports.
 
     Below `min_confidence` (0 to 1) the distribution is given without a label.
@@ -48,7 +50,7 @@ def claim(person: Person, prediction: Prediction, min_confidence: float) -> Emot
 
 
 def _estimate(
-    person: Person,
+    person: PersonWindow,
     label: str,
     confidence: float,
     probabilities: tuple[float, ...],

@@ -1,10 +1,11 @@
-"""What is claimed of a person's feelings at one moment, or why nothing is."""
+"""What is said of a person's feelings at one moment, or why nothing is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.vision.face import Box
@@ -94,7 +95,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class EmotionStep:
     """The estimates of everyone at one moment."""
 
     stamp_ns: int
@@ -146,3 +147,25 @@ def nobody(stamp_ns: int, status: Status, model_id: str = "") -> EmotionEstimate
         speaking=False,
         model_id=model_id,
     )
+
+
+def plain_fields(estimate: EmotionEstimate) -> dict[str, Any]:
+    """The fields of the message that hold no other message, by name, in Python's own types."""
+    return {
+        "person_id": estimate.person_id,
+        "face_id": estimate.face_id,
+        "voice_id": estimate.voice_id,
+        "label": estimate.label,
+        "confidence": float(estimate.confidence),
+        "labels": list(estimate.labels),
+        "probabilities": [float(value) for value in estimate.probabilities],
+        "valence": float(estimate.valence),
+        "arousal": float(estimate.arousal),
+        "valence_arousal_valid": estimate.valence_arousal_valid,
+        "status": int(estimate.status),
+        "face_share": float(estimate.face_share),
+        "voice_share": float(estimate.voice_share),
+        "speaking": estimate.speaking,
+        "box_valid": estimate.box is not None,
+        "model_id": estimate.model_id,
+    }

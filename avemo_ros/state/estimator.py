@@ -21,8 +21,8 @@ from avemo_ros.config import EmotionConfig
 from avemo_ros.errors import PredictionError
 from avemo_ros.model.predictor import Predictor, SpeechEvidence
 from avemo_ros.model.preprocess import MIN_COLUMNS
-from avemo_ros.state.decision import Person, claim, no_claim
-from avemo_ros.state.estimate import EmotionEstimate, Hop, Status, attended, nobody
+from avemo_ros.state.decision import PersonWindow, abstain, decide
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status, attended, nobody
 from avemo_ros.state.history import (
     LONGEST_FRAME_NS,
     FaceHistory,
@@ -31,8 +31,7 @@ from avemo_ros.state.history import (
     SpeechHistory,
 )
 from avemo_ros.state.speaker import find_speaker, mouth_motion
-from avemo_ros.stopwatch import Stopwatch
-from avemo_ros.timing import Interval, RateLimiter
+from avemo_ros.timing import Interval, RateLimiter, Stopwatch
 from avemo_ros.vision.face import FaceTrack, FrameTracks
 
 _SPEAKING_NS: Final = to_ns(0.3)
@@ -171,7 +170,7 @@ class EmotionEstimator:
 
     # --- estimates
 
-    def estimate(self, now_ns: int, sound_end_ns: int) -> Hop:
+    def estimate(self, now_ns: int, sound_end_ns: int) -> EmotionStep:
         """Everyone at one moment.
 
         Args:
@@ -214,7 +213,9 @@ class EmotionEstimator:
         ]
         if evidence is not None and unseen:
             estimates.append(self._of_voice(now_ns, evidence, talking, sound))
-        return Hop(now_ns, tuple(estimates), self._attended(now_ns, estimates), frame_ns)
+        return EmotionStep(
+            now_ns, tuple(estimates), self._attended(now_ns, estimates), frame_ns
+        )
 
     def _is_unseen(self, now_ns: int, motions: Mapping[str, float | None]) -> bool:
         """Whether a voice that is no face's is of somebody out of view.
@@ -336,7 +337,7 @@ class EmotionEstimator:
         window_start = samples[0].stamp_ns
         if evidence is not None:
             window_start = min(window_start, sound.start_ns)
-        person = Person(
+        person = PersonWindow(
             stamp_ns=now_ns,
             window_start_ns=window_start,
             model_id=self.model_id,
@@ -346,9 +347,9 @@ class EmotionEstimator:
             speaking=evidence is not None and talking,
         )
         if now_ns - self._faces[face_id].first_ns < self._warm_up_ns:
-            return no_claim(person, Status.WARMING_UP)
+            return abstain(person, Status.WARMING_UP)
         if not has_face and evidence is None:
-            return no_claim(person, Status.LOW_QUALITY)
+            return abstain(person, Status.LOW_QUALITY)
         return self._claim(person, np.stack(embeddings) if has_face else None, evidence)
 
     def _least_face_ns(self) -> int:
@@ -359,7 +360,7 @@ class EmotionEstimator:
     def _of_voice(
         self, now_ns: int, evidence: SpeechEvidence, talking: bool, sound: Speech
     ) -> EmotionEstimate:
-        person = Person(
+        person = PersonWindow(
             stamp_ns=now_ns,
             window_start_ns=sound.start_ns,
             model_id=self.model_id,
@@ -368,12 +369,12 @@ class EmotionEstimator:
         )
         assert self._sound_since_ns is not None  # there is evidence, so there was sound
         if now_ns - self._sound_since_ns < self._warm_up_ns:
-            return no_claim(person, Status.WARMING_UP)
+            return abstain(person, Status.WARMING_UP)
         return self._claim(person, None, evidence)
 
     def _claim(
         self,
-        person: Person,
+        person: PersonWindow,
         faces: NDArray[np.float32] | None,
         evidence: SpeechEvidence | None,
     ) -> EmotionEstimate:
@@ -383,8 +384,8 @@ class EmotionEstimator:
                 prediction = self._predictor.predict(faces, evidence)
         except PredictionError as error:
             self._fail(error)
-            return no_claim(person, Status.LOW_QUALITY)
-        return claim(person, prediction, self._config.min_confidence)
+            return abstain(person, Status.LOW_QUALITY)
+        return decide(person, prediction, self._config.min_confidence)
 
     def _attended(self, now_ns: int, estimates: list[EmotionEstimate]) -> EmotionEstimate:
         """Who speaks, else the largest face, else the voice without a face, else nobody."""

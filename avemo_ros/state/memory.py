@@ -16,11 +16,11 @@ from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import SteadyConfig
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import Change, EmotionEstimate, Hop
-from avemo_ros.state.steady import (
+from avemo_ros.state.estimate import Change, EmotionEstimate, EmotionStep
+from avemo_ros.state.smoothing import (
     LONGEST_STEP_NS,
-    SteadyState,
-    SteadyStates,
+    SmoothedState,
+    StateSmoother,
     has_distribution,
     key_of,
 )
@@ -30,7 +30,7 @@ _MOST: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class EmotionHistory:
     """One person's emotion over a window that ends with the newest hop."""
 
     key: str
@@ -40,7 +40,7 @@ class History:
     """Of the window: start < stamp <= end, sensor time [ns]."""
     latest: EmotionEstimate
     """The person's newest estimate, whatever it says."""
-    steady: SteadyState | None
+    steady: SmoothedState | None
     distribution: tuple[float, ...]
     """Mean probabilities over time, in the order of EMOTIONS, sums to 1; empty where there was
     no distribution."""
@@ -67,7 +67,7 @@ class EmotionMemory:
         self.memory_s = config.memory_s
         """How far back it reaches [s]."""
         self._keep_ns = to_ns(config.memory_s)
-        self.steady = SteadyStates(config)
+        self.steady = StateSmoother(config)
         self._lock = threading.RLock()
         self.clear()
 
@@ -88,7 +88,7 @@ class EmotionMemory:
         """How many people are remembered."""
         return len(self._people)
 
-    def push(self, hop: Hop) -> tuple[Change, ...]:
+    def push(self, hop: EmotionStep) -> tuple[Change, ...]:
         """Take the estimates of one moment.
 
         Args:
@@ -100,7 +100,7 @@ class EmotionMemory:
         with self._lock:
             return self._push(hop)
 
-    def _push(self, hop: Hop) -> tuple[Change, ...]:
+    def _push(self, hop: EmotionStep) -> tuple[Change, ...]:
         anew = self._now_ns is not None and hop.stamp_ns < self._now_ns
         if anew:
             self._people.clear()
@@ -117,7 +117,7 @@ class EmotionMemory:
         self._forget(hop.stamp_ns - self._keep_ns)
         return changes
 
-    def history(self, person: str = "", window_s: float = 0.0) -> History | None:
+    def history(self, person: str = "", window_s: float = 0.0) -> EmotionHistory | None:
         """A person's emotion over the last seconds.
 
         Args:
@@ -135,7 +135,7 @@ class EmotionMemory:
         with self._lock:
             return self._history(person, window_s)
 
-    def _history(self, person: str, window_s: float) -> History | None:
+    def _history(self, person: str, window_s: float) -> EmotionHistory | None:
         past = self._people.get(self.steady.find(person))
         if past is None or self._now_ns is None:
             return None
@@ -143,7 +143,7 @@ class EmotionMemory:
         start_ns = self._now_ns - length_ns
         key = key_of(past.latest)
         samples = [one for one in past.samples if one.stamp_ns > start_ns]
-        return History(
+        return EmotionHistory(
             key=key,
             start_ns=start_ns,
             end_ns=self._now_ns,

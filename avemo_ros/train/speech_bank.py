@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from avemo_ros.audio.chunk import BINS
-from avemo_ros.audio.spectrogram import FLOOR_DB
-from avemo_ros.audio.window import cut, speech_span
+from avemo_ros.audio.spectrogram import FLOOR_DB, cut_columns, speech_span
 from avemo_ros.data.features import Features
 
 COLUMNS_A_SECOND: Final = 100
@@ -44,5 +43,5 @@ class SpeechBank:
         for row, (item, start) in enumerate(zip(items, starts, strict=True)):
             given = self._given[item] if item >= 0 else None
             if given is not None:
-                result[row] = cut(given, start, columns)
+                result[row] = cut_columns(given, start, columns)
         return torch.from_numpy(result)

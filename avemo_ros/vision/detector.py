@@ -21,7 +21,7 @@ from avemo_ros.errors import ConfigError, DetectorError
 from avemo_ros.limits import MAX_BOX, MAX_FACES
 from avemo_ros.vision.bare_mediapipe import packet_getter
 from avemo_ros.vision.face import Box
-from avemo_ros.vision.graph import Graph, letterbox
+from avemo_ros.vision.mediapipe_graph import Graph, letterbox
 
 
 @dataclass(frozen=True, slots=True, eq=False)

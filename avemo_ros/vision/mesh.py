@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from avemo_ros.vision.bare_mediapipe import packet_getter
 from avemo_ros.vision.face import LANDMARKS
-from avemo_ros.vision.graph import Graph
-from avemo_ros.vision.warp import back, cut, similarity
+from avemo_ros.vision.image import back, cut, similarity
+from avemo_ros.vision.mediapipe_graph import Graph
 
 RIGHT_EYE: Final = (33, 133)
 """Outer and inner corner of the person's right eye, which is on the image's left."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from avemo_ros.audio.window import speech_windows
+from avemo_ros.audio.spectrogram import speech_windows
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.model.batch import Batch, EmotionModel
 from avemo_ros.model.preprocess import face_tensor, relative

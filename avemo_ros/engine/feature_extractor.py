@@ -1,19 +1,90 @@
-"""The first half of the engine: images become face tracks, all else passes."""
+"""The first half of the engine: images become face tracks, recorded features are checked."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
-from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.features import FeatureGate
-from avemo_ros.engine.findings import Findings
-from avemo_ros.engine.video import VideoStage
-from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.audio.chunk import HOP_NS, AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.config import InputConfig, PipelineConfig
+from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.video_stage import VideoStage
+from avemo_ros.timing import Reporter, StampFilter, Stopwatch
 from avemo_ros.vision.face import FrameTracks
+
+
+class FeatureGate:
+    """Admits features by their stamps, as the other stages admit images and sound.
+
+    Args:
+        inputs: which stamps are believed.
+        tracks: hears of troubles with face tracks.
+        spectrogram: hears of troubles with chunks.
+        advice: see `StampFilter`.
+    """
+
+    def __init__(
+        self,
+        inputs: InputConfig,
+        tracks: Reporter,
+        spectrogram: Reporter,
+        advice: Callable[[float], str] | None = None,
+    ) -> None:
+        self._tracks = self._filter("face tracks", "image_stamps", inputs, tracks, advice)
+        self._chunks = self._filter("spectrogram", "audio_stamps", inputs, spectrogram, advice)
+        self.frames = self.chunks = 0
+        """What was admitted."""
+
+    @staticmethod
+    def _filter(
+        what: str,
+        parameter: str,
+        inputs: InputConfig,
+        reporter: Reporter,
+        advice: Callable[[float], str] | None,
+    ) -> StampFilter:
+        # Who made the features has followed the parameter already: they bear stamps.
+        return StampFilter(
+            what, parameter, inputs.max_input_age_s, "header", reporter, advice=advice
+        )
+
+    @property
+    def refused(self) -> int:
+        """Features left out for their stamps."""
+        return self._tracks.refused + self._chunks.refused
+
+    @property
+    def late(self) -> int:
+        """Features that were not newer than the ones before."""
+        return self._tracks.late + self._chunks.late
+
+    def tracks(self, tracks: FrameTracks, arrival_ns: int) -> FrameTracks | None:
+        """The faces of the next image, with the stamp to use; None where they are left out."""
+        admission = self._tracks.admit(tracks.stamp_ns, arrival_ns)
+        if not admission.usable:
+            return None
+        self.frames += 1
+        return replace(tracks, stamp_ns=admission.stamp_ns)
+
+    def chunk(self, chunk: SpectrogramChunk, arrival_ns: int) -> SpectrogramChunk | None:
+        """The next columns, with the stamp to use; None where they are left out."""
+        # It is the newest column whose time is that of arrival.
+        lasts_ns = max(len(chunk.speech) - 1, 0) * HOP_NS
+        end_ns = chunk.stamp_ns + lasts_ns if chunk.stamp_ns > 0 else 0
+        admission = self._chunks.admit(end_ns, arrival_ns)
+        if not admission.usable:
+            return None
+        self.chunks += 1
+        return replace(chunk, stamp_ns=admission.stamp_ns - lasts_ns)
+
+    def reset(self) -> None:
+        """Forget both streams."""
+        self._tracks.reset()
+        self._chunks.reset()
 
 
 class ImageItem(Protocol):
@@ -35,13 +106,13 @@ class ImageItem(Protocol):
 
 
 Feature: TypeAlias = FrameTracks | SpectrogramChunk
-Seen: TypeAlias = AudioBlock | RobotSpeech | Feature
+Extracted: TypeAlias = AudioBlock | RobotSpeech | Feature
 """What is left when all images have become face tracks."""
-Item: TypeAlias = ImageItem | Seen
+InputItem: TypeAlias = ImageItem | Extracted
 """What may go in; features where they were recorded as such."""
 
 
-class Seeing:
+class FeatureExtractor:
     """The first half: images become face tracks, recorded features are admitted, all else
     passes.  Runs in a process of its own where speed counts.
 
@@ -52,7 +123,7 @@ class Seeing:
     """
 
     def __init__(
-        self, config: PipelineConfig, findings: Findings, stopwatch: Stopwatch | None = None
+        self, config: PipelineConfig, findings: InputIssues, stopwatch: Stopwatch | None = None
     ) -> None:
         self._config = config
         self._findings = findings
@@ -95,7 +166,7 @@ class Seeing:
             )
         return counted
 
-    def push(self, arrival_ns: int, item: Item) -> Seen | None:
+    def push(self, arrival_ns: int, item: InputItem) -> Extracted | None:
         """Take the next item of a recording.
 
         Args:

@@ -11,16 +11,16 @@ class _LeftOut:
     count: int = 0
 
 
-class Findings:
+class InputIssues:
     """What was wrong with the inputs of one recording."""
 
     def __init__(self) -> None:
         self._left_out: dict[tuple[str, str], _LeftOut] = {}
         self._odd: dict[tuple[str, str], str] = {}
 
-    def of(self, what: str) -> InputFindings:
+    def of(self, what: str) -> IssueReporter:
         """The reporter of one input, which is named in each sentence."""
-        return InputFindings(self, what)
+        return IssueReporter(self, what)
 
     def leave_out(self, what: str, kind: str, text: str) -> None:
         """An item was left out; of a kind the first text is kept."""
@@ -39,10 +39,10 @@ class Findings:
         return left_out + [f"{what}: {text}" for (what, _), text in sorted(self._odd.items())]
 
 
-class InputFindings:
+class IssueReporter:
     """See `timing.Reporter`."""
 
-    def __init__(self, findings: Findings, what: str) -> None:
+    def __init__(self, findings: InputIssues, what: str) -> None:
         self._findings, self._what = findings, what
 
     def report(self, kind: str, text: str) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import SteadyConfig
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.state.estimate import Change, EmotionEstimate, Hop
+from avemo_ros.state.estimate import Change, EmotionEstimate, EmotionStep
 
 LONGEST_STEP_NS: Final = to_ns(0.5)
 """An estimate stands for at most this time: after lost hops one of them does not outweigh all
@@ -26,7 +26,7 @@ _FLOOR: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class SteadyState:
+class SmoothedState:
     """A person's steady label, kept after the person has left."""
 
     stamp_ns: int
@@ -54,7 +54,7 @@ def has_distribution(estimate: EmotionEstimate) -> bool:
     return len(given) == len(EMOTIONS) and all(map(math.isfinite, given))
 
 
-class SteadyStates:
+class StateSmoother:
     """The steady state of everyone in a stream of hops; not for several threads at once."""
 
     def __init__(self, config: SteadyConfig) -> None:
@@ -73,7 +73,7 @@ class SteadyStates:
         """Everyone who is known; whoever was seen longest ago first."""
         return tuple(self._people)
 
-    def push(self, hop: Hop) -> tuple[Change, ...]:
+    def push(self, hop: EmotionStep) -> tuple[Change, ...]:
         """Take the estimates of one moment.
 
         Args:
@@ -123,7 +123,7 @@ class SteadyStates:
                 return key
         return ""
 
-    def of(self, person: str = "") -> SteadyState | None:
+    def of(self, person: str = "") -> SmoothedState | None:
         """The last state of a person, also after the person has left.
 
         Args:
@@ -222,10 +222,10 @@ class _Person:
             lasted_s=lasted_s,
         )
 
-    def state(self) -> SteadyState:
+    def state(self) -> SmoothedState:
         probabilities = _normalised(self._logs) if self._logs else ()
         known = self._label != UNKNOWN
-        return SteadyState(
+        return SmoothedState(
             stamp_ns=self.stamp_ns,
             key=self.key,
             label=self._label,

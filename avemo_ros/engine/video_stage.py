@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from avemo_ros.config import InputConfig, VisionConfig
 from avemo_ros.errors import DetectorError, ImageError
-from avemo_ros.stopwatch import Stopwatch
-from avemo_ros.timing import RateLimiter, Reporter, StampFilter, Verdict
+from avemo_ros.timing import RateLimiter, Reporter, StampFilter, Stopwatch, Verdict
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import FrameTracks
-from avemo_ros.vision.picture import as_bgr
+from avemo_ros.vision.image import as_bgr
 
 Image = NDArray[Any] | Callable[[], NDArray[Any]]
 """(H, W, 3) BGR or (H, W) grey, uint8; or what decodes it, called only when it is looked at."""

@@ -24,10 +24,13 @@ from rclpy.signals import SignalHandlerOptions
 from avemo_ros.config import RETIRED, PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.nodes import parameters, qos
-from avemo_ros.nodes.ending import Ending
-from avemo_ros.nodes.executor import SturdyExecutor
-from avemo_ros.nodes.memory import give_back, limit
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.executor import (
+    ShutdownEvent,
+    SturdyExecutor,
+    limit_free_memory,
+    return_free_memory,
+)
 from avemo_ros.settings import Settings
 
 _Kind = TypeVar("_Kind", bound=Settings)
@@ -77,8 +80,8 @@ class ManagedNode(LifecycleNode):
             ConfigError: a given parameter is not allowed.
         """
         super().__init__(name)
-        self._trouble = Trouble(self.get_logger(), "callbacks")
-        self._life = Trouble(self.get_logger(), "life cycle")
+        self._trouble = ThrottledLog(self.get_logger(), "callbacks")
+        self._life = ThrottledLog(self.get_logger(), "life cycle")
         self._changes = self._service_change_state.callback
         self._service_change_state.callback = self._guarded(
             ChangeState, "change_state", self._change_state
@@ -269,7 +272,7 @@ class ManagedNode(LifecycleNode):
         """Runs `prepare`."""
         done = self._attempt("configure", self.prepare, self.release)
         self._configured = done == TransitionCallbackReturn.SUCCESS
-        give_back()  # of what loading took
+        return_free_memory()  # of what loading took
         return done
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
@@ -288,7 +291,7 @@ class ManagedNode(LifecycleNode):
         self._configured = False
         done = self._attempt("clean up", self.release, self.release)
         gc.collect()  # stages that know each other are freed here, not some time later
-        give_back()
+        return_free_memory()
         return done
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
@@ -420,8 +423,8 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         Exit status: 1 if a parameter is not allowed, the start failed or the node says that it
         has failed; 0 otherwise.
     """
-    limit()
-    ending = Ending()
+    limit_free_memory()
+    ending = ShutdownEvent()
     # rclpy's own handlers would take the middleware away from threads that still publish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.call())
@@ -450,7 +453,7 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
     return int(node.failed)
 
 
-def _spin(node: ManagedNode, ending: Ending) -> None:
+def _spin(node: ManagedNode, ending: ShutdownEvent) -> None:
     executor = SturdyExecutor(node.callback_failed)
     executor.add_node(node)
 

@@ -1,5 +1,6 @@
 """Images come in here and go no further: what leaves is face tracks, and the overlay while
-somebody looks at it."""
+somebody looks at it.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +15,18 @@ from sensor_msgs.msg import CompressedImage, Image
 from avemo_ros.bag import message_content
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.load import Shed
-from avemo_ros.engine.video import VideoStage
+from avemo_ros.engine.load_shedding import Workload
+from avemo_ros.engine.video_stage import VideoStage
 from avemo_ros.msg import FaceTrackArray
-from avemo_ros.nodes import convert, health, qos
-from avemo_ros.nodes.shell import ManagedNode
-from avemo_ros.nodes.stamps import Advice, StampReporter
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes import convert, diagnostics, qos
+from avemo_ros.nodes.base_node import ManagedNode
+from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.nodes.worker import Worker
 from avemo_ros.settings import OneOf, Settings
 from avemo_ros.sink.overlay import draw
-from avemo_ros.state.estimate import Hop
-from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.state.estimate import EmotionStep
+from avemo_ros.timing import Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 
@@ -68,7 +69,7 @@ _MANY: Final = 0.3
 """More dropped images than this share of those that came are worth a warning."""
 
 
-class PictureStage:
+class ImageInputStage:
     """A `VideoStage` behind a thread of its own."""
 
     def __init__(
@@ -87,23 +88,23 @@ class PictureStage:
         """
         self._node = node
         self._passed_on = passed_on
-        self._trouble = Trouble(node.get_logger(), "images")
+        self._trouble = ThrottledLog(node.get_logger(), "images")
         self._reporter = StampReporter.of(node, self._trouble)
         self._video = VideoStage(
-            config.vision, config.input, self._reporter, advice=Advice.of(node).take
+            config.vision, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
         self._compressed = node.read(PictureSettings).image_transport == "compressed"
-        self._received = health.Meter()
-        self._processed = health.Meter()
-        self._delays_ms = health.Samples()
+        self._received = diagnostics.Meter()
+        self._processed = diagnostics.Meter()
+        self._delays_ms = diagnostics.Samples()
         self._faces = 0
         self._dropped_before = 0
         self._lost_before = 0
-        self._shed: Shed | None = None
-        self._applied: Shed | None = None
+        self._shed: Workload | None = None
+        self._applied: Workload | None = None
         self._before = (0, 0)
         self._worker: Worker[tuple[Image | CompressedImage, int]] | None = None
-        self._inlet: qos.Inlet | None = None
+        self._inlet: qos.AdaptiveSubscription | None = None
         self._tracks_out: Any = None
         self._overlay: _Overlay | None = None
 
@@ -116,12 +117,12 @@ class PictureStage:
             FaceTrackArray,
             "face_tracks",
             qos.result(10),
-            event_callbacks=qos.says_mismatch(node, "face_tracks"),
+            event_callbacks=qos.mismatch_warnings(node, "face_tracks"),
         )
         self._overlay = _Overlay(node, self._video.stopwatch)
         self._worker = Worker("images", self._work, self._failed, limit=_WAITING)
         self._worker.start()
-        self._inlet = qos.Inlet(
+        self._inlet = qos.AdaptiveSubscription(
             node,
             CompressedImage if self._compressed else Image,
             "image_raw/compressed" if self._compressed else "image_raw",
@@ -152,13 +153,13 @@ class PictureStage:
         """Free the face networks."""
         self._video.close()
 
-    def show(self, hop: Hop) -> None:
+    def show(self, hop: EmotionStep) -> None:
         """The estimates to draw from now on; from any thread."""
         overlay = self._overlay
         if overlay is not None:
             overlay.hop = hop
 
-    def shed(self, shed: Shed) -> None:
+    def shed(self, shed: Workload) -> None:
         """Do less, or all again, from the next image on; from any thread."""
         self._shed = shed
 
@@ -192,21 +193,21 @@ class PictureStage:
             "queue": len(self._worker) if self._worker is not None else 0,
             "faces": self._faces,
             "last_error": self._trouble.last,
-            **health.percentiles("delay_ms", self._delays_ms.values()),
-            **health.stages(self._video.stopwatch.stages_ms()),
+            **diagnostics.percentiles("delay_ms", self._delays_ms.values()),
+            **diagnostics.stages(self._video.stopwatch.stages_ms()),
         }
         if self._trouble.present:
-            return health.status("images", health.ERROR, self._trouble.last, values)
+            return diagnostics.status("images", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
             message = f"no images on {values['topic']}"
-            return health.status("images", health.STALE, message, values)
+            return diagnostics.status("images", diagnostics.STALE, message, values)
         received, lost = self._received.count, dropped
         came, gone = received - self._before[0], lost - self._before[1]
         self._before = (received, lost)
         if gone > _MANY * came > 0:
             message = f"too much work for this computer: {gone} of {came} images were dropped"
-            return health.status("images", health.WARN, message, values)
-        return health.status("images", health.OK, "images come", values)
+            return diagnostics.status("images", diagnostics.WARN, message, values)
+        return diagnostics.status("images", diagnostics.OK, "images come", values)
 
     def _take(self, message: Image | CompressedImage) -> None:
         """The callback: no work here."""
@@ -262,14 +263,14 @@ class _Overlay:
             Image,
             "emotion_overlay",
             qos.result(2),
-            event_callbacks=qos.says_mismatch(node, "emotion_overlay"),
+            event_callbacks=qos.mismatch_warnings(node, "emotion_overlay"),
         )
         self._worker: Worker[tuple[NDArray[Any], FrameTracks, str]] = Worker(
             "overlay", self._draw, self._failed, limit=1
         )
         self._worker.start()
-        self._trouble = Trouble(node.get_logger(), "overlay")
-        self.hop: Hop | None = None
+        self._trouble = ThrottledLog(node.get_logger(), "overlay")
+        self.hop: EmotionStep | None = None
 
     @property
     def wanted(self) -> bool:

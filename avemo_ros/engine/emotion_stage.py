@@ -10,13 +10,13 @@ from typing import Final
 from avemo_ros.audio.chunk import SpectrogramChunk
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.load import Shed
-from avemo_ros.engine.schedule import Order, Step, StepScheduler, Stream
+from avemo_ros.engine.load_shedding import Workload
+from avemo_ros.engine.step_scheduler import Order, Step, StepScheduler, Stream
 from avemo_ros.model.predictor import Predictor
-from avemo_ros.state.estimate import Hop, Status, nobody
+from avemo_ros.state.estimate import EmotionStep, Status, nobody
 from avemo_ros.state.estimator import EmotionEstimator
 from avemo_ros.state.memory import EmotionMemory
-from avemo_ros.stopwatch import Stopwatch
+from avemo_ros.timing import Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 TICK_S: Final = 0.1
@@ -89,13 +89,13 @@ class EmotionStage:
         return self._estimator.unanswered, self._estimator.last_failure
 
     @property
-    def sound_lead_ns(self) -> int | None:
+    def audio_lead_ns(self) -> int | None:
         """How far sound is ahead of images [ns]; None unless both have come.
 
         Seconds mean that the two are stamped by different clocks and never meet in a window.
         """
         images_ns = self._scheduler.reached(Stream.IMAGES)
-        sound_ns = self._scheduler.reached(Stream.SOUND)
+        sound_ns = self._scheduler.reached(Stream.AUDIO)
         return None if images_ns is None or sound_ns is None else sound_ns - images_ns
 
     @property
@@ -111,7 +111,7 @@ class EmotionStage:
         arrival_ns: int = 0,
         *,
         newest_ns: int = 0,
-    ) -> list[Hop]:
+    ) -> list[EmotionStep]:
         """Take the faces of one image.
 
         Args:
@@ -135,7 +135,7 @@ class EmotionStage:
         self._estimator.add_tracks(tracks)
         return self._estimates(self._scheduler.due())
 
-    def push_speech(self, chunk: SpectrogramChunk, arrival_ns: int = 0) -> list[Hop]:
+    def push_speech(self, chunk: SpectrogramChunk, arrival_ns: int = 0) -> list[EmotionStep]:
         """Take the newest spectrogram columns; stamps and arrival as for `push_tracks`.
 
         Returns:
@@ -143,14 +143,14 @@ class EmotionStage:
         """
         if len(chunk.speech) == 0:
             return []
-        if not self._take(Stream.SOUND, chunk.end_ns, arrival_ns):
+        if not self._take(Stream.AUDIO, chunk.end_ns, arrival_ns):
             self.counters.late_chunks += 1
             return []
         self._estimator.add_speech(chunk)
-        self._scheduler.take(Stream.SOUND, chunk.end_ns, arrival_ns)
+        self._scheduler.take(Stream.AUDIO, chunk.end_ns, arrival_ns)
         return self._estimates(self._scheduler.due())
 
-    def tick(self, now_ns: int) -> list[Hop]:
+    def tick(self, now_ns: int) -> list[EmotionStep]:
         """Let time pass; call it every TICK_S.
 
         Makes the estimates that have waited for sound long enough, and says when all input has
@@ -183,7 +183,7 @@ class EmotionStage:
         stale_ns = self._scheduler.stale_step(sensor_ns)
         return hops if stale_ns is None else [*hops, self._stale(stale_ns)]
 
-    def flush(self) -> list[Hop]:
+    def flush(self) -> list[EmotionStep]:
         """The estimates that still wait for sound, at the end of a recording."""
         return self._estimates(self._scheduler.due(all_input=True))
 
@@ -196,7 +196,7 @@ class EmotionStage:
         self._anchor = None
         self._idle_since_ns = None
 
-    def shed(self, shed: Shed) -> None:
+    def shed(self, shed: Workload) -> None:
         """Do less, or all again."""
         self._estimator.limit_voice(shed.voice_rate_hz)
 
@@ -219,23 +219,23 @@ class EmotionStage:
             self._anchor = (stamp_ns, arrival_ns)
         return True
 
-    def _estimates(self, steps: Iterable[Step]) -> list[Hop]:
+    def _estimates(self, steps: Iterable[Step]) -> list[EmotionStep]:
         return [self._said(self._estimator.estimate(*step)) for step in steps]
 
-    def _idle(self, now_ns: int) -> list[Hop]:
+    def _idle(self, now_ns: int) -> list[EmotionStep]:
         """Nothing has come yet."""
         if self._idle_since_ns is None:
             self._idle_since_ns = now_ns
         if now_ns - self._idle_since_ns <= self._scheduler.stale_ns:
             return []
-        stamp_ns = self._scheduler.claim(now_ns)
+        stamp_ns = self._scheduler.reserve(now_ns)
         return [] if stamp_ns is None else [self._stale(stamp_ns)]
 
-    def _stale(self, stamp_ns: int) -> Hop:
+    def _stale(self, stamp_ns: int) -> EmotionStep:
         """Images and sound are too old to claim anything."""
         person = nobody(stamp_ns, Status.STALE_INPUT, self.model_id)
-        return self._said(Hop(stamp_ns, (), person, None))
+        return self._said(EmotionStep(stamp_ns, (), person, None))
 
-    def _said(self, hop: Hop) -> Hop:
+    def _said(self, hop: EmotionStep) -> EmotionStep:
         self.counters.steps += 1
         return replace(hop, changes=self.memory.push(hop))

@@ -8,13 +8,12 @@ from typing import Final
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.audio.front_end import SpeechCounters
-from avemo_ros.audio.mute import Mute
+from avemo_ros.audio.robot_speech import RobotSpeechMask
 from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig, InputConfig
 from avemo_ros.errors import AudioFormatError
-from avemo_ros.stopwatch import Stopwatch
-from avemo_ros.timing import Reporter, StampFilter
+from avemo_ros.timing import Reporter, StampFilter, Stopwatch
 
 _OTHER_CLOCK_NS: Final = to_ns(5.0)
 """Stamps that are so far from their arrival are of another clock."""
@@ -46,7 +45,7 @@ class AudioGate:
             advice=advice,
         )
         self._by_arrival = inputs.audio_stamps == "arrival"
-        self.mute = Mute()
+        self.mute = RobotSpeechMask()
         """Told when the robot speaks; may be told on another thread."""
 
     @property
@@ -80,7 +79,7 @@ class AudioGate:
         age_ns = arrival_ns - stamp_ns
         # That the robot speaks is told by the clock of the arrivals.
         apart_ns = age_ns if arrival_ns > 0 and abs(age_ns) > _OTHER_CLOCK_NS else 0
-        heard = self.mute.apply(replace(block, stamp_ns=stamp_ns + apart_ns))
+        heard = self.mute.mask(replace(block, stamp_ns=stamp_ns + apart_ns))
         return replace(heard, stamp_ns=stamp_ns)
 
     def reset(self) -> None:
@@ -125,7 +124,7 @@ class AudioStage:
         """Blocks left out because the sound, not its stamp, cannot be used."""
 
     @property
-    def mute(self) -> Mute:
+    def mute(self) -> RobotSpeechMask:
         """Told when the robot speaks; may be told on another thread."""
         return self._gate.mute
 

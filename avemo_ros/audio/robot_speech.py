@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros.audio.channels import OffsetMeter
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.audio.offset import OffsetMeter
 from avemo_ros.clock import NS_PER_S, to_ns
 
 TAIL_NS: Final = to_ns(0.3)
@@ -24,7 +24,7 @@ _KEPT: Final = 64
 """Stretches of speech that are remembered; sound is never that far behind."""
 
 
-class Mute:
+class RobotSpeechMask:
     """Knows when the robot spoke and silences the sound of that time.
 
     Times and stamps are of one clock.  It may be told on one thread and asked on another.
@@ -63,7 +63,7 @@ class Mute:
         with self._lock:
             return bool(self._spans) and self._spans[-1][1] is None
 
-    def tell(self, at_ns: int, *, speaking: bool) -> None:
+    def set_speaking(self, at_ns: int, *, speaking: bool) -> None:
         """The robot speaks from now on, or has ended; what is repeated changes nothing.
 
         Args:
@@ -79,7 +79,7 @@ class Mute:
             elif last is not None and last[1] is None:
                 self._spans[-1] = (last[0], at_ns + TAIL_NS)
 
-    def apply(self, block: AudioBlock) -> AudioBlock:
+    def mask(self, block: AudioBlock) -> AudioBlock:
         """The block, silent where the robot spoke; the very block where it did not.
 
         It speaks from `tell(speaking=True)` to `tell(speaking=False)`, or for 30 s after the

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S
-from avemo_ros.sink.atomic import OutputError, replaced
+from avemo_ros.sink.output_file import OutputError, replaced
 
 _TICKS: Final = 90_000
 """Time base of the images [1/s]; frames need not be evenly spaced."""

@@ -22,7 +22,7 @@ from avemo_ros.vision.bare_mediapipe import (
     resource_util,
     text_format,
 )
-from avemo_ros.vision.warp import halved
+from avemo_ros.vision.image import halved
 
 # There is one for the whole process.
 _stderr: Final = Lock()

@@ -21,7 +21,7 @@ _SPARE: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Shed:
+class Workload:
     """How much is done."""
 
     what: str
@@ -49,12 +49,12 @@ class LoadShedder:
         self._budget_s = config.emotion.latency_budget_s
         rate_hz = config.emotion.voice_rate_hz
         slow_hz = min(2.0, rate_hz)
-        self._levels: tuple[Shed, ...] = (
-            Shed("", 1.0, rate_hz, None),
-            Shed("half of the frame rate", 0.5, rate_hz, None),
-            Shed("half of the frame rate, and voice rate", 0.5, slow_hz, None),
-            Shed("two thirds of the frame rate, and voice rate", 0.34, slow_hz, None),
-            Shed(
+        self._levels: tuple[Workload, ...] = (
+            Workload("", 1.0, rate_hz, None),
+            Workload("half of the frame rate", 0.5, rate_hz, None),
+            Workload("half of the frame rate, and voice rate", 0.5, slow_hz, None),
+            Workload("two thirds of the frame rate, and voice rate", 0.34, slow_hz, None),
+            Workload(
                 "two thirds of the frame rate, voice rate, and all faces but the largest",
                 0.34,
                 slow_hz,
@@ -62,7 +62,7 @@ class LoadShedder:
             ),
         )
         if not frames:
-            self._levels = (self._levels[0], Shed("voice rate", 1.0, slow_hz, None))
+            self._levels = (self._levels[0], Workload("voice rate", 1.0, slow_hz, None))
         self.level = 0
         """0: everything is done."""
         self._latencies: deque[tuple[float, float]] = deque()
@@ -72,7 +72,7 @@ class LoadShedder:
         self._taken_up_s: float | None = None
 
     @property
-    def shed(self) -> Shed:
+    def shed(self) -> Workload:
         """What is done at present."""
         return self._levels[self.level]
 

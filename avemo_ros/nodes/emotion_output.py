@@ -13,20 +13,19 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from avemo_ros.audio.chunk import SpectrogramChunk
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.emotion import TICK_S, EmotionStage
-from avemo_ros.engine.load import LoadShedder, Shed
-from avemo_ros.engine.schedule import APART_NS
+from avemo_ros.engine.emotion_stage import TICK_S, EmotionStage
+from avemo_ros.engine.load_shedding import LoadShedder, Workload
+from avemo_ros.engine.step_scheduler import APART_NS
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import EmotionState, EmotionStateArray
-from avemo_ros.nodes import convert, health, qos
-from avemo_ros.nodes.history_stage import HistoryStage
-from avemo_ros.nodes.shell import ManagedNode
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes import convert, diagnostics, qos
+from avemo_ros.nodes.base_node import ManagedNode
+from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.emotion_history import EmotionHistoryStage
 from avemo_ros.nodes.worker import Worker
-from avemo_ros.state.estimate import Hop, Status
+from avemo_ros.state.estimate import EmotionStep, Status
 from avemo_ros.state.memory import EmotionMemory
-from avemo_ros.stopwatch import Stopwatch
-from avemo_ros.timing import span
+from avemo_ros.timing import Stopwatch, span
 from avemo_ros.vision.face import FrameTracks
 
 _WAITING: Final = 200
@@ -51,7 +50,7 @@ class _Tick:
     """Time to look whether input still comes."""
 
 
-class StateStage:
+class EmotionOutputStage:
     """An `EmotionStage` behind a thread of its own."""
 
     def __init__(self, node: ManagedNode, config: PipelineConfig, predictor: Predictor) -> None:
@@ -64,21 +63,21 @@ class StateStage:
         """
         self._node = node
         self._predictor = predictor
-        self.shown: Callable[[Hop], None] | None = None
+        self.shown: Callable[[EmotionStep], None] | None = None
         """Called on the thread with every step that was published."""
-        self.shed: Callable[[Shed], None] | None = None
+        self.shed: Callable[[Workload], None] | None = None
         """Called on the thread when work is shed or taken up again."""
         self._stopwatch = Stopwatch()
-        self._trouble = Trouble(node.get_logger(), "states")
+        self._trouble = ThrottledLog(node.get_logger(), "states")
         # Beside the queue, which forgets what is oldest: settings must not get lost.
         self._config = self._used = config
         self._voice = ThreadPoolExecutor(1, "voice")
         self._emotion = self._made(config, None)
         self._load = LoadShedder(config)
-        self._history = HistoryStage(node, lambda: self._emotion.memory)
-        self._published = health.Meter()
-        self._latency_ms = health.Samples()
-        self._frame_latency_ms = health.Samples()
+        self._history = EmotionHistoryStage(node, lambda: self._emotion.memory)
+        self._published = diagnostics.Meter()
+        self._latency_ms = diagnostics.Samples()
+        self._frame_latency_ms = diagnostics.Samples()
         self._dropped_before = 0
         self._status = ""
         self._resets = 0
@@ -98,7 +97,7 @@ class StateStage:
             EmotionStateArray,
             "emotion_states",
             qos.result(10),
-            event_callbacks=qos.says_mismatch(node, "emotion_states"),
+            event_callbacks=qos.mismatch_warnings(node, "emotion_states"),
         )
         # Who subscribes later gets the last state at once.
         self._one_out = node.create_publisher(
@@ -171,7 +170,7 @@ class StateStage:
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
         emotion, load = self._emotion, self._load
-        counters, lead = emotion.counters, emotion.sound_lead_ns
+        counters, lead = emotion.counters, emotion.audio_lead_ns
         values: dict[str, object] = {
             "rate_hz": f"{self._published.rate_hz:.1f}",
             "steps": self._published.count,
@@ -195,25 +194,27 @@ class StateStage:
             "precision": self._predictor.precision,
             "last_error": self._trouble.last,
             **self._history.values(),
-            **health.percentiles("latency_ms", self._latency_ms.values()),
-            **health.percentiles("frame_latency_ms", self._frame_latency_ms.values()),
-            **health.stages(self._stopwatch.stages_ms()),
+            **diagnostics.percentiles("latency_ms", self._latency_ms.values()),
+            **diagnostics.percentiles("frame_latency_ms", self._frame_latency_ms.values()),
+            **diagnostics.stages(self._stopwatch.stages_ms()),
         }
         if self._trouble.present:
-            return health.status("states", health.ERROR, self._trouble.last, values)
+            return diagnostics.status("states", diagnostics.ERROR, self._trouble.last, values)
         if self._published.quiet_s > _QUIET_S or self._status == Status.STALE_INPUT.name:
-            return health.status("states", health.STALE, "neither images nor audio", values)
+            return diagnostics.status(
+                "states", diagnostics.STALE, "neither images nor audio", values
+            )
         if lead is not None and abs(lead) > APART_NS:
             message = (
                 f"sound is stamped {span(abs(to_s(lead)))} {'after' if lead > 0 else 'before'} "
                 "the images: they never meet; image_stamps:=arrival or audio_stamps:=arrival "
                 "brings the one with the other clock to this one"
             )
-            return health.status("states", health.WARN, message, values)
+            return diagnostics.status("states", diagnostics.WARN, message, values)
         if load.level:
             message = f"too much work for this computer: left out is {load.shed.what}"
-            return health.status("states", health.WARN, message, values)
-        return health.status("states", health.OK, f"status {self._status}", values)
+            return diagnostics.status("states", diagnostics.WARN, message, values)
+        return diagnostics.status("states", diagnostics.OK, f"status {self._status}", values)
 
     def _tick(self) -> None:
         worker = self._worker
@@ -264,7 +265,7 @@ class StateStage:
             self._trouble.note("reset", f"{self._emotion.last_reset}; started anew")
         self._resets = resets
 
-    def _publish(self, hop: Hop) -> None:
+    def _publish(self, hop: EmotionStep) -> None:
         if self._all_out is None or self._one_out is None:
             return
         now_ns = self._node.now_ns()

@@ -1,11 +1,13 @@
-"""Images and sound of a media file, in the order in which they are to be presented."""
+"""Images and audio of a media file, and when a device would have sent them."""
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -333,3 +335,38 @@ def _samples(frame: Any) -> NDArray[np.float32]:
     channels = len(frame.layout.channels)
     raw = scale_to_float(frame.to_ndarray())
     return raw.T if frame.format.is_planar else raw.reshape(-1, channels)
+
+
+ORIGIN_NS: Final = 10 * NS_PER_S
+"""Time of a file's beginning, where items need times of their own: zero means "no time"."""
+
+
+def from_origin(
+    items: Iterable[VideoFrame | AudioBlock],
+) -> Iterator[tuple[int, VideoFrame | AudioBlock]]:
+    """As `by_due_time`, with stamps and times that begin at ORIGIN_NS."""
+    moved = (replace(item, stamp_ns=ORIGIN_NS + item.stamp_ns) for item in items)
+    return by_due_time(moved)
+
+
+def by_due_time(
+    items: Iterable[VideoFrame | AudioBlock],
+) -> Iterator[tuple[int, VideoFrame | AudioBlock]]:
+    """Items with the time at which they are to be sent, in its order [ns].
+
+    Images are due at their stamp, sound at the end of its block.
+    """
+    count = itertools.count()
+    waiting: list[tuple[int, int, VideoFrame | AudioBlock]] = []
+    for item in items:
+        due_ns = item.stamp_ns
+        if isinstance(item, AudioBlock):
+            due_ns += len(item.samples) * NS_PER_S // item.rate
+        heapq.heappush(waiting, (due_ns, next(count), item))
+        # Items come by stamp, so nothing can be due before the newest stamp any more.
+        while waiting and waiting[0][0] <= item.stamp_ns:
+            due_ns, _, ready = heapq.heappop(waiting)
+            yield due_ns, ready
+    while waiting:
+        due_ns, _, ready = heapq.heappop(waiting)
+        yield due_ns, ready

@@ -10,18 +10,18 @@ from std_srvs.srv import Trigger
 
 from avemo_ros.clock import to_ns
 from avemo_ros.msg import EmotionEvent, EmotionStateArray
-from avemo_ros.nodes import convert, convert_steady, qos
-from avemo_ros.nodes.shell import ManagedNode
+from avemo_ros.nodes import convert, qos
+from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.srv import GetEmotionHistory
-from avemo_ros.state.estimate import Hop
+from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.state.memory import EmotionMemory
-from avemo_ros.state.steady import key_of
+from avemo_ros.state.smoothing import key_of
 
 _PERIOD_NS: Final = to_ns(0.5)
 """Steady states without a change come this far apart: they move slowly."""
 
 
-class HistoryStage:
+class EmotionHistoryStage:
     """Publishes events and steady states, and answers questions about the past.
 
     Args:
@@ -47,7 +47,7 @@ class HistoryStage:
                 EmotionEvent,
                 "emotion_events",
                 qos.result(20),
-                event_callbacks=qos.says_mismatch(node, "emotion_events"),
+                event_callbacks=qos.mismatch_warnings(node, "emotion_events"),
             ),
             # Who subscribes later gets the last ones at once.
             node.create_publisher(
@@ -71,7 +71,7 @@ class HistoryStage:
         """The memory is another one."""
         self._said_ns = None
 
-    def push(self, hop: Hop, frame_id: str, latency_s: float) -> None:
+    def push(self, hop: EmotionStep, frame_id: str, latency_s: float) -> None:
         """Take the step that was remembered last; publishes what follows from it."""
         with self._lock:
             self._frame_id = frame_id
@@ -81,17 +81,17 @@ class HistoryStage:
                 return
             events, states = self._publishers
             for change in changes:
-                events.publish(convert_steady.event_message(change, frame_id))
+                events.publish(convert.event_message(change, frame_id))
             if changes or self._is_due(hop.stamp_ns):
                 self._said_ns = hop.stamp_ns
                 states.publish(self._steady_states(hop, latency_s))
 
-    def _steady_states(self, hop: Hop, latency_s: float) -> EmotionStateArray:
+    def _steady_states(self, hop: EmotionStep, latency_s: float) -> EmotionStateArray:
         steady = self._memory().steady
         return EmotionStateArray(
             header=convert.header(hop.stamp_ns, self._frame_id),
             states=[
-                convert_steady.steady_message(
+                convert.steady_message(
                     estimate, steady.of(key_of(estimate)), self._frame_id, latency_s
                 )
                 for estimate in hop.estimates
@@ -122,7 +122,7 @@ class HistoryStage:
             who = f"with id {request.person}" if request.person else "at all"
             response.message = f"nobody {who} was seen in the last {window_s:g} s"
             return response
-        return convert_steady.history_response(history, self._frame_id, response)
+        return convert.history_response(history, self._frame_id, response)
 
     def _forget_people(
         self,

@@ -33,7 +33,7 @@ class Stream(Enum):
     """Where input comes from."""
 
     IMAGES = "images"
-    SOUND = "sound"
+    AUDIO = "sound"
 
 
 class Order(Enum):
@@ -107,7 +107,7 @@ class StepScheduler:
     @property
     def lag_ns(self) -> int:
         """By how much the voice's window ends before the step [ns]."""
-        behind_ns = self._usual(Stream.SOUND)[1] - self._usual(Stream.IMAGES)[0]
+        behind_ns = self._usual(Stream.AUDIO)[1] - self._usual(Stream.IMAGES)[0]
         if behind_ns <= self._lag_ns + self._wait_ns:
             return self._lag_ns
         return min(-(-behind_ns // _GRID_NS) * _GRID_NS, APART_NS)
@@ -172,7 +172,7 @@ class StepScheduler:
         while self._waiting:
             stamp_ns = self._waiting[0]
             end_ns = stamp_ns - self.lag_ns
-            sound_ns = self._reached.get(Stream.SOUND)
+            sound_ns = self._reached.get(Stream.AUDIO)
             waits = (
                 sound_ns is not None
                 and sound_ns < end_ns
@@ -195,9 +195,9 @@ class StepScheduler:
         newest_ns = self.newest_ns
         if newest_ns is None or now_ns - newest_ns <= self.stale_ns:
             return None
-        return self.claim(now_ns)
+        return self.reserve(now_ns)
 
-    def claim(self, stamp_ns: int) -> int | None:
+    def reserve(self, stamp_ns: int) -> int | None:
         """`stamp_ns` [ns] if a step may be made there at once: it is later than the last one,
         and at least a hop; else None."""
         late = self._last_ns is not None and stamp_ns <= self._last_ns
@@ -243,6 +243,6 @@ class StepScheduler:
         image_ns = self._reached.get(Stream.IMAGES)
         if image_ns is None:
             return True
-        late_ns = self._usual(Stream.IMAGES)[1] - self._usual(Stream.SOUND)[0]
+        late_ns = self._usual(Stream.IMAGES)[1] - self._usual(Stream.AUDIO)[0]
         lead_ns = min(max(late_ns, 0), APART_NS)
         return sound_ns - image_ns > lead_ns + self._wait_ns

@@ -1,28 +1,125 @@
-"""Sound comes in here and goes no further: what leaves is spectrogram chunks."""
+"""Audio comes in here and goes no further: what leaves is spectrogram chunks."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from pydantic import Field
 from std_msgs.msg import Bool
 
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.pcm import FORMAT_NAMES, MAX_CHANNELS, MAX_RATE, MIN_RATE, decode_pcm
 from avemo_ros.bag import message_content
 from avemo_ros.bag.message_content import AudioFormat, announced_format, own_format, samples_of
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.audio import AudioStage
-from avemo_ros.errors import AudioFormatError
+from avemo_ros.engine.audio_stage import AudioStage
+from avemo_ros.errors import AudioFormatError, ConfigError
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
-from avemo_ros.nodes import convert, health, qos
-from avemo_ros.nodes.shell import ManagedNode
-from avemo_ros.nodes.sound_settings import SoundSettings, given_format, message_types
-from avemo_ros.nodes.stamps import Advice, StampReporter
-from avemo_ros.nodes.trouble import Trouble
+from avemo_ros.nodes import convert, diagnostics, qos
+from avemo_ros.nodes.base_node import ManagedNode
+from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.nodes.worker import Worker
+from avemo_ros.settings import OneOf, Settings
+
+
+class SoundSettings(Settings):
+    """Parameters of the stage of sound."""
+
+    audio_type: Literal["stamped", "bare"] = Field(
+        "stamped",
+        description=(
+            "Type of the topic audio: 'stamped' is audio_common_msgs/AudioDataStamped (or "
+            "AudioStamped where audio_common 4.x of mgonzs13 is installed), 'bare' is "
+            "AudioData without stamps, which is stamped on arrival."
+        ),
+    )
+    audio_rate: int = Field(
+        0,
+        ge=0,
+        le=384_000,
+        description=(
+            "Samples per second of a source that publishes no audio_info [Hz]; 0: wait for "
+            "audio_info."
+        ),
+    )
+    audio_channels: int = Field(
+        1, ge=1, le=64, description="Channels of a source that publishes no audio_info."
+    )
+    audio_sample_format: str = Field(
+        "S16LE",
+        description=(
+            "Sample format of a source that publishes no audio_info, e.g. S16LE, S32LE, F32LE."
+        ),
+    )
+    audio_reliability: Annotated[str, OneOf(qos.RELIABILITIES)] = Field(
+        "auto",
+        description=(
+            "QoS of the sound subscriptions: 'best_effort' (SensorDataQoS), 'reliable', or "
+            "'auto': best effort, and reliable once every publisher offers it."
+        ),
+    )
+
+
+GROUPS: Final = ("audio", "max_input_age_s", "audio_stamps")
+"""Settings of the core that the stage follows."""
+
+
+def message_types(kind: str) -> tuple[Any, Any]:
+    """Types of audio and audio_info (None: not needed) by what is installed.
+
+    Raises:
+        ConfigError: the installed audio_common_msgs has no such type.
+    """
+    import audio_common_msgs.msg as installed
+
+    if hasattr(installed, "AudioDataStamped"):
+        audio = installed.AudioDataStamped if kind == "stamped" else installed.AudioData
+        return audio, installed.AudioInfo
+    if kind == "stamped" and hasattr(installed, "AudioStamped"):
+        return installed.AudioStamped, None
+    raise ConfigError(
+        "audio_type",
+        kind,
+        "'stamped' with the audio_common_msgs that is installed (audio_common 4.x), whose "
+        "AudioData does not say its format",
+    )
+
+
+def given_format(node: ManagedNode) -> AudioFormat | None:
+    """The format that the parameters say; None: that of audio_info is waited for.
+
+    Raises:
+        ConfigError: it is none that can be read.
+    """
+    rate = int(node.read(SoundSettings).audio_rate)
+    if rate == 0:
+        return None
+    form = AudioFormat(
+        rate,
+        int(node.read(SoundSettings).audio_channels),
+        str(node.read(SoundSettings).audio_sample_format),
+    )
+    try:
+        form.check()
+        decode_pcm(b"", form.sample_format, form.channels)
+    except AudioFormatError as error:
+        name, value, allowed = {
+            "rate": (
+                "audio_rate",
+                form.rate,
+                f"0 (wait for audio_info), {MIN_RATE} to {MAX_RATE}",
+            ),
+            "channels": ("audio_channels", form.channels, f"1 to {MAX_CHANNELS}"),
+            "format": ("audio_sample_format", form.sample_format, FORMAT_NAMES),
+        }[error.kind]
+        raise ConfigError(name, value, allowed) from error
+    return form
+
 
 _WAITING_S: Final = 2.0
 """Sound that may wait; lost sound costs more than late sound."""
@@ -34,7 +131,7 @@ _QUIET_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _AudioMessage:
     """A sound message that waits."""
 
     message: Any
@@ -43,7 +140,7 @@ class _Heard:
     """The source's format when it came; None if not known, or the message says its own."""
 
 
-class SoundStage:
+class AudioInputStage:
     """An `AudioStage` behind a thread of its own."""
 
     def __init__(
@@ -66,20 +163,20 @@ class SoundStage:
         """
         self._node = node
         self._passed_on = passed_on
-        self._trouble = Trouble(node.get_logger(), "audio")
+        self._trouble = ThrottledLog(node.get_logger(), "audio")
         self._reporter = StampReporter.of(node, self._trouble)
         self._audio = AudioStage(
-            config.audio, config.input, self._reporter, advice=Advice.of(node).take
+            config.audio, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
         self._given = given_format(node)
         self._types = message_types(node.read(SoundSettings).audio_type)
-        self._received = health.Meter()
-        self._processed = health.Meter()
+        self._received = diagnostics.Meter()
+        self._processed = diagnostics.Meter()
         self._dropped_before = 0
         self._unread_since = 0.0
         self._format = self._given
-        self._worker: Worker[_Heard] | None = None
-        self._inlets: list[qos.Inlet] = []
+        self._worker: Worker[_AudioMessage] | None = None
+        self._inlets: list[qos.AdaptiveSubscription] = []
         self._chunks_out: Any = None
 
     def open(self) -> None:
@@ -92,7 +189,7 @@ class SoundStage:
             SpectrogramChunkMessage,
             "spectrogram",
             qos.result(50),
-            event_callbacks=qos.says_mismatch(node, "spectrogram"),
+            event_callbacks=qos.mismatch_warnings(node, "spectrogram"),
         )
         self._worker = Worker(
             "audio", self._work, self._failed, limit=_WAITING_S, weigh=self._length_s
@@ -101,7 +198,7 @@ class SoundStage:
         audio, info = self._types
         reliability = node.read(SoundSettings).audio_reliability
         self._inlets = [
-            qos.Inlet(
+            qos.AdaptiveSubscription(
                 node,
                 audio,
                 "audio",
@@ -110,7 +207,7 @@ class SoundStage:
                 reliability=reliability,
                 parameter="audio_reliability",
             ),
-            qos.Inlet(
+            qos.AdaptiveSubscription(
                 node,
                 Bool,
                 "robot_speaking",
@@ -124,7 +221,7 @@ class SoundStage:
         ]
         if info is not None:
             self._inlets.append(
-                qos.Inlet(
+                qos.AdaptiveSubscription(
                     node,
                     info,
                     "audio_info",
@@ -156,7 +253,7 @@ class SoundStage:
         mute = self._audio.mute
         if mute.speaking and not self._node.count_publishers("robot_speaking"):
             # Who died while it spoke cannot say any more that it has ended.
-            mute.tell(self._node.now_ns(), speaking=False)
+            mute.set_speaking(self._node.now_ns(), speaking=False)
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
@@ -183,26 +280,26 @@ class SoundStage:
             "muted_s": f"{self._audio.mute.muted_s:.2f}",
             "queue": len(self._worker) if self._worker is not None else 0,
             "last_error": self._trouble.last,
-            **health.stages(self._audio.stopwatch.stages_ms()),
+            **diagnostics.stages(self._audio.stopwatch.stages_ms()),
         }
         if self._trouble.present:
-            return health.status("audio", health.ERROR, self._trouble.last, values)
+            return diagnostics.status("audio", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
             message = f"no sound on {values['topic']}"
-            return health.status("audio", health.STALE, message, values)
+            return diagnostics.status("audio", diagnostics.STALE, message, values)
         if counters.speed != 1.0:
-            return health.status("audio", health.ERROR, counters.last_restart, values)
+            return diagnostics.status("audio", diagnostics.ERROR, counters.last_restart, values)
         if self._audio.mute.speaking:
             message = "sound comes, but is silenced: the robot itself speaks"
-            return health.status("audio", health.OK, message, values)
-        return health.status("audio", health.OK, "sound comes", values)
+            return diagnostics.status("audio", diagnostics.OK, message, values)
+        return diagnostics.status("audio", diagnostics.OK, "sound comes", values)
 
     def _take(self, message: Any) -> None:
         """The callback: no work here."""
         self._received.add()
         worker = self._worker
         if worker is not None:
-            worker.put(_Heard(message, self._node.now_ns(), self._format))
+            worker.put(_AudioMessage(message, self._node.now_ns(), self._format))
 
     def _take_format(self, message: Any) -> None:
         """The callback of audio_info.
@@ -214,9 +311,9 @@ class SoundStage:
 
     def _take_speaking(self, message: Bool) -> None:
         """The callback of robot_speaking."""
-        self._audio.mute.tell(self._node.now_ns(), speaking=message.data)
+        self._audio.mute.set_speaking(self._node.now_ns(), speaking=message.data)
 
-    def _length_s(self, heard: _Heard) -> float:
+    def _length_s(self, heard: _AudioMessage) -> float:
         message, form = heard.message, heard.form
         data = getattr(getattr(message, "audio", message), "data", None)
         if form is None or data is None or not form.rate or not form.channels:
@@ -224,7 +321,7 @@ class SoundStage:
         # Two bytes a sample are near enough for the length of a queue.
         return len(data) / (2.0 * form.rate * form.channels)
 
-    def _work(self, heard: _Heard) -> None:
+    def _work(self, heard: _AudioMessage) -> None:
         message = heard.message
         self._reporter.arrived(heard.arrival_ns)
         block = self._block(message, heard.form)
