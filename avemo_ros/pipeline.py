@@ -121,7 +121,7 @@ class Pipeline:
         )
 
     def push_extracted(self, arrival_ns: int, seen: Extracted) -> list[EmotionStep]:
-        """As `push`, for what went through a `Seeing` already, as that of another process."""
+        """As `push`, for what a `FeatureExtractor` gave, maybe in another process."""
         self._arrival_ns = arrival_ns
         steps = self.advance(arrival_ns)
         if isinstance(seen, RobotSpeech):

@@ -1,4 +1,8 @@
-"""Time: which stamps are believed, how often something is done, how long it took."""
+"""Sensor time: how often something is due, which stamps are believed, how fast a stream comes.
+
+All but `Stopwatch`, on which no result depends, is a function of stamps and arrival times
+alone, so that a live stream and its recording are treated alike.
+"""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_jpegs_cut_at_many_lengths_are_said_once(start_graph: Start) -> None:
     feed.wait_for_pictures_to_be_heard()
     cut = feed.jpeg()
     whole = bytes(cut.data)
-    entry = "face_tracker: pictures"
+    entry = "face_tracker: images"
     for part in range(1, 21):
         cut.data = whole[: len(whole) * part // 25]
         cut.header = ros.convert.header(graph.now_ns(), "camera")
@@ -287,7 +287,7 @@ def test_unstamped_pictures_get_the_time_of_arrival_and_not_that_of_their_turn(
         feed.images.publish(feed.picture(0, stamp_ns=0))
         assert graph.spin(busy.is_set)
         feed.images.publish(feed.picture(1, stamp_ns=0))
-        queue = ("face_tracker: pictures", "queue")
+        queue = ("face_tracker: images", "queue")
         assert graph.spin(lambda: graph.figure(*queue) == "1")
         waiting_ns = graph.now_ns()
         graph.spin_for(0.2)
@@ -432,12 +432,12 @@ def test_sound_of_many_odd_lengths_is_said_once(start_graph: Start) -> None:
 def test_unstamped_sound_that_comes_in_bursts_is_one_stream(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    sound_stage = pytest.importorskip("avemo_ros.nodes.audio_input")
+    audio_input = pytest.importorskip("avemo_ros.nodes.audio_input")
     graph = start_graph("audio_rate:=16000", f"audio_type:={kind}")
     node = graph.add(ros.SpeechBufferNode, start=False)
     staged = Staged(monkeypatch, node)
     took: list[Any] = []
-    stage = sound_stage.SoundStage(
+    stage = audio_input.AudioInputStage(
         node, PipelineConfig(), lambda chunk, frame_id, arrival_ns: took.append(chunk)
     )
     stage.open()
@@ -474,7 +474,7 @@ def test_a_format_is_used_however_much_sound_waits(
         return push(stage, block, arrival_ns)
 
     monkeypatch.setattr(AudioStage, "push", slow)
-    dropped = ("speech_buffer: sound", "dropped")
+    dropped = ("speech_buffer: audio", "dropped")
     try:
         feed.say_format(sample_rate=16_000, channels=1)
         assert graph.spin(lambda: graph.said("the source says 16000 Hz"))

@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_domain"), pytest.mar
 AT_THE_WORST_MOMENT = """
 import importlib, os, signal, sys, threading
 
-from avemo_ros.nodes.executor import Ending
+from avemo_ros.nodes.executor import ShutdownEvent
 
-wait, wait_for_end, sent = threading.Condition.wait, Ending.wait, []
+wait, wait_for_end, sent = threading.Condition.wait, ShutdownEvent.wait, []
 
 def send():
     if not sent:
@@ -39,7 +39,7 @@ def ends(self):
 
 ending = []
 threading.Condition.wait = signalled
-Ending.wait = ends
+ShutdownEvent.wait = ends
 status = importlib.import_module(f"avemo_ros.nodes.{sys.argv[2]}").main(sys.argv[3:])
 assert sent
 raise SystemExit(status)

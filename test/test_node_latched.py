@@ -25,7 +25,7 @@ def offers(*, latched: bool, reliable: bool = True, depth: int = 10) -> Any:
 
 def inlet(graph: Any, node: Any, heard: list[int], reliability: str = "auto") -> Any:
     qos = pytest.importorskip("avemo_ros.nodes.qos")
-    return qos.Inlet(
+    return qos.AdaptiveSubscription(
         node,
         ros.AudioInfo,
         "audio_info",

@@ -24,11 +24,11 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
     start_graph: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bool_type = pytest.importorskip("std_msgs.msg").Bool
-    sound_stage = pytest.importorskip("avemo_ros.nodes.audio_input")
+    audio_input = pytest.importorskip("avemo_ros.nodes.audio_input")
     node = start_graph("audio_rate:=16000").add(ros.SpeechBufferNode, start=False)
     staged = Staged(monkeypatch, node)
     took: list[Any] = []
-    stage = sound_stage.SoundStage(
+    stage = audio_input.AudioInputStage(
         node, PipelineConfig(), lambda chunk, frame_id, arrival_ns: took.append(chunk)
     )
     stage.open()
@@ -76,7 +76,7 @@ def test_a_speaker_that_is_gone_does_not_leave_the_robot_deaf(
     feed.say_format(sample_rate=16_000, channels=1)
     said = graph.probe.create_publisher(bool_type, "robot_speaking", 10)
     assert graph.spin(said.get_subscription_count)
-    entry, silenced = "speech_buffer: sound", "sound comes, but is silenced"
+    entry, silenced = "speech_buffer: audio", "sound comes, but is silenced"
 
     def told(message: str) -> bool:
         feed.send_bytes(bytes(640))

@@ -47,8 +47,8 @@ def stamp_filter(reporter: Any, advice: Any) -> StampFilter:
 def said(age_s: float, *, simulated: bool = False, clocks: int = 0) -> str:
     """What is said of one message whose stamp is so old."""
     log = Log()
-    advice = stamps.Advice(lambda: simulated, lambda: clocks)
-    check = stamp_filter(trouble.Trouble(log, "images"), advice)
+    advice = stamps.StampAdvice(lambda: simulated, lambda: clocks)
+    check = stamp_filter(trouble.ThrottledLog(log, "images"), advice)
     assert not check.admit(NOW - round(age_s * NS_PER_S), NOW).usable
     (line,) = log.lines
     return line
@@ -56,9 +56,10 @@ def said(age_s: float, *, simulated: bool = False, clocks: int = 0) -> str:
 
 def test_the_inputs_of_a_node_say_together_once_what_to_do() -> None:
     log, steady = Log(), Steady()
-    advice = stamps.Advice(now=steady)
+    advice = stamps.StampAdvice(now=steady)
     inputs = [
-        stamp_filter(trouble.Trouble(log, what, steady), advice) for what in ("images", "sound")
+        stamp_filter(trouble.ThrottledLog(log, what, steady), advice)
+        for what in ("images", "sound")
     ]
     for seconds in range(50):
         steady.seconds = float(seconds)
@@ -111,7 +112,7 @@ def test_ages_can_be_grasped(age_s: float, words: str) -> None:
 def test_no_clock_is_said_only_when_it_had_time_to_come() -> None:
     log, steady = Log(), Steady()
     steady.seconds = 5.0
-    heard = trouble.Trouble(log, "sound", steady)
+    heard = trouble.ThrottledLog(log, "sound", steady)
     reporter = stamps.StampReporter(heard, simulated=True, now=steady)
     reporter.arrived(0)
     assert log.lines == []
@@ -124,9 +125,9 @@ def test_no_clock_is_said_only_when_it_had_time_to_come() -> None:
 
 def test_a_bag_that_starts_over_costs_no_line() -> None:
     log, steady = Log(), Steady()
-    heard = trouble.Trouble(log, "images", steady)
+    heard = trouble.ThrottledLog(log, "images", steady)
     reporter = stamps.StampReporter(heard, simulated=True, now=steady)
-    check = stamp_filter(reporter, stamps.Advice(now=steady))
+    check = stamp_filter(reporter, stamps.StampAdvice(now=steady))
     for k in range(4):
         steady.seconds = k / 10
         check.admit(NOW - 60 * NS_PER_S, NOW)

@@ -186,9 +186,9 @@ def test_a_face_away_for_longer_than_the_timeout_gets_a_new_id(analyzer: FaceAna
     ids=["black", "white", "noise"],
 )
 def test_where_there_is_no_face_none_is_found(
-    analyzer: FaceAnalyzer, picture: np.ndarray
+    analyzer: FaceAnalyzer, image: np.ndarray
 ) -> None:
-    assert all(not frame.faces for frame in play(analyzer, [picture] * 3))
+    assert all(not frame.faces for frame in play(analyzer, [image] * 3))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (300, 2), (7, 5)])

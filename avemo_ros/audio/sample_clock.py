@@ -1,4 +1,9 @@
-"""When each sample was heard: losses, late blocks, drift, and rates that are not as stated."""
+"""When each sample was heard, and whether audio comes at the rate that its source states.
+
+Stamps say when a block was recorded, or only when a driver got round to it.  Single stamps
+therefore prove nothing: a block that is late may be followed by others that catch up.  So the
+count of samples is believed until the stamps disagree with it lastingly.
+"""
 
 from __future__ import annotations
 

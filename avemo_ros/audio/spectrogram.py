@@ -1,4 +1,8 @@
-"""The log spectrogram that the speech network sees, and windows of a recorded one."""
+"""Log spectrogram, computed as the audio comes in (Zhang et al. 2018, arXiv 1806.01506).
+
+Hamming window of 40 ms, hop of 10 ms, 800-point DFT, the 200 bins from 0 to 4 kHz. For
+training: where the speech of a recorded utterance is, and windows of it.
+"""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ class _Run:
         if self._annotated is not None and isinstance(item, BagImage):
             # It is drawn, too, and need not be decoded twice.
             item = _decoded(item)
-        hops = pipeline.push(arrival_ns, item)
+        steps = pipeline.push(arrival_ns, item)
         if isinstance(item, AudioBlock):
             if self._annotated is not None:
                 self._annotated.push_audio(item)
@@ -203,15 +203,15 @@ class _Run:
             self._faces += len(tracks.faces) if tracks is not None else 0
             if self._annotated is not None and isinstance(item, VideoFrame):
                 self._annotated.push_frame(item, tracks)
-        self._keep(hops)
+        self._keep(steps)
 
-    def _keep(self, hops: Iterable[EmotionStep]) -> None:
-        for hop in hops:
-            self._timeline.add(hop)
+    def _keep(self, steps: Iterable[EmotionStep]) -> None:
+        for step in steps:
+            self._timeline.add(step)
             if self._lines is not None:
-                self._lines.write(hop)
+                self._lines.write(step)
             if self._annotated is not None:
-                self._annotated.push_hop(hop)
+                self._annotated.push_step(step)
 
     def _summarise(self, speed: float) -> None:
         """What was read and what was missing, on standard error."""
@@ -263,7 +263,7 @@ class _AnnotatedVideo:
         self._zero_ns = zero_ns
         self._shown = shown
         self._waiting: deque[tuple[int, NDArray[np.uint8], FrameTracks | None]] = deque()
-        self._hop: EmotionStep | None = None
+        self._step: EmotionStep | None = None
 
     def push_frame(self, frame: VideoFrame, tracks: FrameTracks | None) -> None:
         self._waiting.append((frame.stamp_ns, frame.image, tracks))
@@ -271,9 +271,9 @@ class _AnnotatedVideo:
     def push_audio(self, block: AudioBlock) -> None:
         self._writer.push_audio(block)
 
-    def push_hop(self, hop: EmotionStep) -> None:
-        self._draw_before(hop.stamp_ns)
-        self._hop = hop
+    def push_step(self, step: EmotionStep) -> None:
+        self._draw_before(step.stamp_ns)
+        self._step = step
 
     def finish(self) -> None:
         """Draw what still waits, at the end of the file."""
@@ -290,7 +290,7 @@ class _AnnotatedVideo:
         if self._shown.plain:
             drawn = draw_note(image, note)
         else:
-            drawn = draw(image, tracks, self._hop, note)
+            drawn = draw(image, tracks, self._step, note)
         self._writer.push_frame(stamp_ns, drawn)
 
 

@@ -179,9 +179,9 @@ class EmotionStage:
             self._anchor = (stamp_ns, now_ns)
             return []
         sensor_ns = stamp_ns + max(0, now_ns - arrival_ns)
-        hops = self._estimates(self._scheduler.due(sensor_ns))
+        steps = self._estimates(self._scheduler.due(sensor_ns))
         stale_ns = self._scheduler.stale_step(sensor_ns)
-        return hops if stale_ns is None else [*hops, self._stale(stale_ns)]
+        return steps if stale_ns is None else [*steps, self._stale(stale_ns)]
 
     def flush(self) -> list[EmotionStep]:
         """The estimates that still wait for sound, at the end of a recording."""
@@ -236,6 +236,6 @@ class EmotionStage:
         person = nobody(stamp_ns, Status.STALE_INPUT, self.model_id)
         return self._said(EmotionStep(stamp_ns, (), person, None))
 
-    def _said(self, hop: EmotionStep) -> EmotionStep:
+    def _said(self, step: EmotionStep) -> EmotionStep:
         self.counters.steps += 1
-        return replace(hop, changes=self.memory.push(hop))
+        return replace(step, changes=self.memory.push(step))

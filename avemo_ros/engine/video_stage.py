@@ -116,7 +116,7 @@ class VideoStage:
             return None
         try:
             with self.stopwatch.measure("decode"):
-                picture = as_bgr(image() if callable(image) else image)
+                frame = as_bgr(image() if callable(image) else image)
         except ImageError as error:
             self._refuse(error.kind, error)
             return None
@@ -126,12 +126,12 @@ class VideoStage:
         self._limiter.take(admission.stamp_ns)
         try:
             with self.stopwatch.measure("vision"):
-                tracks = self._analyzer.process(admission.stamp_ns, picture)
+                tracks = self._analyzer.process(admission.stamp_ns, frame)
         except DetectorError as error:
             self._refuse("detector", error)
             return None
         self.counters.frames += 1
-        self.image = picture
+        self.image = frame
         self._reporter.good()
         return tracks
 

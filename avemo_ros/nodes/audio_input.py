@@ -27,7 +27,7 @@ from avemo_ros.nodes.worker import Worker
 from avemo_ros.settings import OneOf, Settings
 
 
-class SoundSettings(Settings):
+class AudioInputSettings(Settings):
     """Parameters of the stage of sound."""
 
     audio_type: Literal["stamped", "bare"] = Field(
@@ -96,13 +96,13 @@ def given_format(node: ManagedNode) -> AudioFormat | None:
     Raises:
         ConfigError: it is none that can be read.
     """
-    rate = int(node.read(SoundSettings).audio_rate)
+    rate = int(node.read(AudioInputSettings).audio_rate)
     if rate == 0:
         return None
     form = AudioFormat(
         rate,
-        int(node.read(SoundSettings).audio_channels),
-        str(node.read(SoundSettings).audio_sample_format),
+        int(node.read(AudioInputSettings).audio_channels),
+        str(node.read(AudioInputSettings).audio_sample_format),
     )
     try:
         form.check()
@@ -169,7 +169,7 @@ class AudioInputStage:
             config.audio, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
         self._given = given_format(node)
-        self._types = message_types(node.read(SoundSettings).audio_type)
+        self._types = message_types(node.read(AudioInputSettings).audio_type)
         self._received = diagnostics.Meter()
         self._processed = diagnostics.Meter()
         self._dropped_before = 0
@@ -196,7 +196,7 @@ class AudioInputStage:
         )
         self._worker.start()
         audio, info = self._types
-        reliability = node.read(SoundSettings).audio_reliability
+        reliability = node.read(AudioInputSettings).audio_reliability
         self._inlets = [
             qos.AdaptiveSubscription(
                 node,

@@ -1,4 +1,4 @@
-"""What all nodes have in common: life cycle, parameters, diagnostics, start and end."""
+"""The node that all others derive from: life cycle, parameters, diagnostics, start and end."""
 
 from __future__ import annotations
 

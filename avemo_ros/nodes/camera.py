@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from avemo_ros.nodes.base_node import ManagedNode, run
-from avemo_ros.nodes.capture import Capture, ImagePublisher, PictureOutletSettings
+from avemo_ros.nodes.capture import Capture, ImagePublisher, ImagePublisherSettings
 from avemo_ros.settings import Settings
 from avemo_ros.source.camera_device import Camera
 
@@ -37,9 +37,9 @@ class CameraNode(ManagedNode):
     """Publishes `image_raw`, stamped with the time at which an image was read."""
 
     def __init__(self) -> None:
-        super().__init__("camera", [CameraSettings, PictureOutletSettings])
+        super().__init__("camera", [CameraSettings, ImagePublisherSettings])
         self._capture: Capture[NDArray[np.uint8]] | None = None
-        self._pictures: ImagePublisher | None = None
+        self._images: ImagePublisher | None = None
 
     def open(self) -> None:
         """Make the topics and capture."""
@@ -50,7 +50,7 @@ class CameraNode(ManagedNode):
             given.camera_height,
             given.camera_rate_hz,
         )
-        self._pictures = ImagePublisher(self)
+        self._images = ImagePublisher(self)
         self._capture = Capture(self, "camera", camera, self._deliver)
         self._capture.start()
 
@@ -59,18 +59,18 @@ class CameraNode(ManagedNode):
         if self._capture is not None:
             self._capture.stop()
             self._capture = None
-        if self._pictures is not None:
-            self._pictures.close()
-            self._pictures = None
+        if self._images is not None:
+            self._images.close()
+            self._images = None
 
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""
         assert self._capture is not None
         return [self._capture.status()]
 
-    def _deliver(self, picture: NDArray[np.uint8]) -> None:
-        if self._pictures is not None:
-            self._pictures.publish(picture, self.now_ns())
+    def _deliver(self, image: NDArray[np.uint8]) -> None:
+        if self._images is not None:
+            self._images.publish(image, self.now_ns())
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.settings import Settings
 
 
-class PictureOutletSettings(Settings):
+class ImagePublisherSettings(Settings):
     """Parameters of a node that publishes images."""
 
     compressed: bool = Field(
@@ -39,7 +39,7 @@ class PictureOutletSettings(Settings):
     camera_frame_id: str = Field("camera", description="header.frame_id of the images.")
 
 
-class SoundOutletSettings(Settings):
+class AudioPublisherSettings(Settings):
     """Parameters of a node that publishes sound."""
 
     microphone_frame_id: str = Field("microphone", description="header.frame_id of the sound.")
@@ -54,11 +54,11 @@ class ImagePublisher:
 
     def __init__(self, node: ManagedNode) -> None:
         self._node = node
-        self._frame_id = str(node.read(PictureOutletSettings).camera_frame_id)
+        self._frame_id = str(node.read(ImagePublisherSettings).camera_frame_id)
         # SystemDefaults of REP-2003: reliable, so that subscribers may choose.
         self._raw = node.create_publisher(Image, "image_raw", qos.result(5))
         self._compressed: Any = None
-        if node.read(PictureOutletSettings).compressed:
+        if node.read(ImagePublisherSettings).compressed:
             self._compressed = node.create_publisher(
                 CompressedImage, "image_raw/compressed", qos.result(5)
             )
@@ -71,12 +71,12 @@ class ImagePublisher:
             count += int(self._compressed.get_subscription_count())
         return count
 
-    def publish(self, picture: NDArray[np.uint8], stamp_ns: int) -> None:
+    def publish(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
         """Send one image, (H, W, 3) uint8 BGR, stamped with sensor time [ns]."""
         if self._raw.get_subscription_count():
-            self._raw.publish(convert.image(picture, stamp_ns, self._frame_id))
+            self._raw.publish(convert.image(image, stamp_ns, self._frame_id))
         if self._compressed is not None and self._compressed.get_subscription_count():
-            _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+            _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             message = CompressedImage(
                 header=convert.header(stamp_ns, self._frame_id), format="bgr8; jpeg compressed"
             )
@@ -96,9 +96,9 @@ class AudioPublisher:
 
     def __init__(self, node: ManagedNode) -> None:
         self._node = node
-        self._frame_id = str(node.read(SoundOutletSettings).microphone_frame_id)
+        self._frame_id = str(node.read(AudioPublisherSettings).microphone_frame_id)
         self._form = (0, 0)
-        self._sound = node.create_publisher(AudioDataStamped, "audio", qos.result(100))
+        self._audio = node.create_publisher(AudioDataStamped, "audio", qos.result(100))
         self._info = node.create_publisher(
             AudioInfo,
             "audio_info",
@@ -110,7 +110,7 @@ class AudioPublisher:
     @property
     def subscribers(self) -> int:
         """How many take the sound."""
-        return int(self._sound.get_subscription_count())
+        return int(self._audio.get_subscription_count())
 
     def announce(self, rate: int, channels: int) -> None:
         """Say the format before the first sound [Hz, channels]."""
@@ -123,12 +123,12 @@ class AudioPublisher:
         self.announce(block.rate, block.samples.shape[1])
         message = AudioDataStamped(header=convert.header(stamp_ns, self._frame_id))
         message.audio.data = _sixteen_bit(block.samples)
-        self._sound.publish(message)
+        self._audio.publish(message)
 
     def close(self) -> None:
         """Remove the topics."""
         self._node.destroy_timer(self._timer)
-        self._node.destroy_publisher(self._sound)
+        self._node.destroy_publisher(self._audio)
         self._node.destroy_publisher(self._info)
 
     def _tell(self) -> None:
@@ -151,7 +151,7 @@ def _sixteen_bit(samples: NDArray[np.float32]) -> array.array[int]:
 
 
 Taken = TypeVar("Taken", covariant=True)
-Captured = TypeVar("Item")
+Captured = TypeVar("Captured")
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 5.0

@@ -153,24 +153,24 @@ def state_message(estimate: EmotionEstimate, frame_id: str, latency_s: float) ->
     return message
 
 
-def states_message(hop: EmotionStep, frame_id: str, latency_s: float) -> EmotionStateArray:
+def states_message(step: EmotionStep, frame_id: str, latency_s: float) -> EmotionStateArray:
     """Everyone's emotion as a message; arguments as for `state_message`."""
     return EmotionStateArray(
-        header=header(hop.stamp_ns, frame_id),
-        states=[state_message(estimate, frame_id, latency_s) for estimate in hop.estimates],
+        header=header(step.stamp_ns, frame_id),
+        states=[state_message(estimate, frame_id, latency_s) for estimate in step.estimates],
     )
 
 
 def attended_message(
-    hop: EmotionStep, everyone: EmotionStateArray, latency_s: float
+    step: EmotionStep, everyone: EmotionStateArray, latency_s: float
 ) -> EmotionState:
     """The state of whom to attend to; one of those in `states_message`'s array, where it is
     there."""
-    for one, message in zip(hop.estimates, everyone.states, strict=True):
-        if one is hop.attended:
+    for one, message in zip(step.estimates, everyone.states, strict=True):
+        if one is step.attended:
             state: EmotionState = message
             return state
-    return state_message(hop.attended, everyone.header.frame_id, latency_s)
+    return state_message(step.attended, everyone.header.frame_id, latency_s)
 
 
 def event_message(change: Change, frame_id: str) -> EmotionEvent:

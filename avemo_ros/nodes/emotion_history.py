@@ -71,30 +71,30 @@ class EmotionHistoryStage:
         """The memory is another one."""
         self._said_ns = None
 
-    def push(self, hop: EmotionStep, frame_id: str, latency_s: float) -> None:
+    def push(self, step: EmotionStep, frame_id: str, latency_s: float) -> None:
         """Take the step that was remembered last; publishes what follows from it."""
         with self._lock:
             self._frame_id = frame_id
-            changes = hop.changes
+            changes = step.changes
             self._events += len(changes)
             if not self._publishers:
                 return
             events, states = self._publishers
             for change in changes:
                 events.publish(convert.event_message(change, frame_id))
-            if changes or self._is_due(hop.stamp_ns):
-                self._said_ns = hop.stamp_ns
-                states.publish(self._steady_states(hop, latency_s))
+            if changes or self._is_due(step.stamp_ns):
+                self._said_ns = step.stamp_ns
+                states.publish(self._steady_states(step, latency_s))
 
-    def _steady_states(self, hop: EmotionStep, latency_s: float) -> EmotionStateArray:
+    def _steady_states(self, step: EmotionStep, latency_s: float) -> EmotionStateArray:
         steady = self._memory().steady
         return EmotionStateArray(
-            header=convert.header(hop.stamp_ns, self._frame_id),
+            header=convert.header(step.stamp_ns, self._frame_id),
             states=[
                 convert.steady_message(
                     estimate, steady.of(key_of(estimate)), self._frame_id, latency_s
                 )
-                for estimate in hop.estimates
+                for estimate in step.estimates
             ],
         )
 

@@ -265,29 +265,29 @@ class EmotionOutputStage:
             self._trouble.note("reset", f"{self._emotion.last_reset}; started anew")
         self._resets = resets
 
-    def _publish(self, hop: EmotionStep) -> None:
+    def _publish(self, step: EmotionStep) -> None:
         if self._all_out is None or self._one_out is None:
             return
         now_ns = self._node.now_ns()
-        latency_s = max(0.0, to_s(now_ns - hop.stamp_ns)) if now_ns > 0 else 0.0
+        latency_s = max(0.0, to_s(now_ns - step.stamp_ns)) if now_ns > 0 else 0.0
         known = now_ns > 0 and latency_s <= _OTHER_CLOCK_S
         if not known:
             latency_s = 0.0
         frame_id = self._camera_frame or self._microphone_frame
         with self._stopwatch.measure("publish"):
-            everyone = convert.states_message(hop, frame_id, latency_s)
+            everyone = convert.states_message(step, frame_id, latency_s)
             self._all_out.publish(everyone)
-            self._one_out.publish(convert.attended_message(hop, everyone, latency_s))
-            self._history.push(hop, frame_id, latency_s)
+            self._one_out.publish(convert.attended_message(step, everyone, latency_s))
+            self._history.push(step, frame_id, latency_s)
         self._published.add()
-        self._status = hop.attended.status.name
-        if known and hop.attended.status is not Status.STALE_INPUT:
+        self._status = step.attended.status.name
+        if known and step.attended.status is not Status.STALE_INPUT:
             self._latency_ms.add(1e3 * latency_s)
-            if hop.frame_ns is not None:
-                self._frame_latency_ms.add(1e3 * to_s(now_ns - hop.frame_ns))
+            if step.frame_ns is not None:
+                self._frame_latency_ms.add(1e3 * to_s(now_ns - step.frame_ns))
         self._trouble.good()
         if self.shown is not None:
-            self.shown(hop)
+            self.shown(step)
 
     def _failed(self, error: Exception) -> None:
         self._trouble.report(

@@ -10,10 +10,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.nodes import audio_input, image_input
-from avemo_ros.nodes.audio_input import AudioInputStage, SoundSettings
+from avemo_ros.nodes.audio_input import AudioInputSettings, AudioInputStage
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.emotion_output import EmotionOutputStage
-from avemo_ros.nodes.image_input import ImageInputStage, PictureSettings
+from avemo_ros.nodes.image_input import ImageInputSettings, ImageInputStage
 
 
 class EmotionStack(ManagedNode):
@@ -26,11 +26,11 @@ class EmotionStack(ManagedNode):
         groups = dict.fromkeys((*image_input.GROUPS, *audio_input.GROUPS))
         super().__init__(
             "emotion_stack",
-            [PictureSettings, SoundSettings],
+            [ImageInputSettings, AudioInputSettings],
             [*groups, "emotion", "steady", "model"],
         )
-        self._pictures: ImageInputStage | None = None
-        self._sound: AudioInputStage | None = None
+        self._images: ImageInputStage | None = None
+        self._audio: AudioInputStage | None = None
         self._states: EmotionOutputStage | None = None
 
     def prepare(self) -> None:
@@ -38,33 +38,33 @@ class EmotionStack(ManagedNode):
         config = self.config()
         predictor = Predictor(config.model)
         self._states = states = EmotionOutputStage(self, config, predictor)
-        self._sound = AudioInputStage(self, config, states.push_speech)
-        self._pictures = ImageInputStage(self, config, states.push_tracks)
-        states.shown = self._pictures.show
-        states.shed = self._pictures.shed
+        self._audio = AudioInputStage(self, config, states.push_speech)
+        self._images = ImageInputStage(self, config, states.push_tracks)
+        states.shown = self._images.show
+        states.shed = self._images.shed
 
     def open(self) -> None:
         """Make the topics, the last stage first so that nothing is lost."""
-        assert self._pictures is not None
-        assert self._sound is not None
+        assert self._images is not None
+        assert self._audio is not None
         assert self._states is not None
         self._states.open()
-        self._sound.open()
-        self._pictures.open()
+        self._audio.open()
+        self._images.open()
 
     def close(self) -> None:
         """Remove the topics."""
-        for stage in (self._pictures, self._sound, self._states):
+        for stage in (self._images, self._audio, self._states):
             if stage is not None:
                 stage.close()
 
     def release(self) -> None:
         """Let all networks go."""
-        if self._pictures is not None:
-            self._pictures.release()
+        if self._images is not None:
+            self._images.release()
         if self._states is not None:
             self._states.release()
-        self._pictures = self._sound = self._states = None
+        self._images = self._audio = self._states = None
 
     def settings_changed(self) -> None:
         """Start anew what has other settings."""
@@ -73,12 +73,12 @@ class EmotionStack(ManagedNode):
 
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""
-        assert self._pictures is not None
-        assert self._sound is not None
+        assert self._images is not None
+        assert self._audio is not None
         assert self._states is not None
-        self._pictures.adapt()
-        self._sound.adapt()
-        return [self._pictures.status(), self._sound.status(), self._states.status()]
+        self._images.adapt()
+        self._audio.adapt()
+        return [self._images.status(), self._audio.status(), self._states.status()]
 
 
 def main() -> int:

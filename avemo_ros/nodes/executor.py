@@ -1,4 +1,11 @@
-"""A node's process: callbacks that cannot end it, freed memory that goes back, a clean end."""
+"""A node's process: callbacks that cannot end it, a clean end, and memory that goes back.
+
+glibc gives threads arenas of their own, up to eight for each core, and what is freed in one
+is no use to the others. A node loads its networks on the main thread when it starts and on
+the executor's when it is configured again, and each activation makes new threads. Configured
+anew seven times a node grew from 495 to 663 MB; where `malloc_trim` was called every 8 s it
+came back to 486 to 502 MB each time, so what grew was free memory.
+"""
 
 from __future__ import annotations
 

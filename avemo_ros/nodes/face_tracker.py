@@ -9,7 +9,7 @@ from avemo_ros.msg import EmotionStateArray
 from avemo_ros.nodes import image_input, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
-from avemo_ros.nodes.image_input import ImageInputStage, PictureSettings
+from avemo_ros.nodes.image_input import ImageInputSettings, ImageInputStage
 from avemo_ros.state.estimate import EmotionStep, Status, attended, nobody
 
 
@@ -17,38 +17,38 @@ class FaceTracker(ManagedNode):
     """`image_raw` to `face_tracks` and `emotion_overlay`."""
 
     def __init__(self) -> None:
-        super().__init__("face_tracker", [PictureSettings], image_input.GROUPS)
-        self._pictures: ImageInputStage | None = None
+        super().__init__("face_tracker", [ImageInputSettings], image_input.GROUPS)
+        self._images: ImageInputStage | None = None
         self._states_in: qos.AdaptiveSubscription | None = None
         self._states_trouble = ThrottledLog(self.get_logger(), "emotion_states")
 
     def prepare(self) -> None:
         """Load the face networks."""
-        self._pictures = ImageInputStage(self, self.config())
+        self._images = ImageInputStage(self, self.config())
 
     def open(self) -> None:
         """Make the topics."""
-        assert self._pictures is not None
-        self._pictures.open()
+        assert self._images is not None
+        self._images.open()
 
     def close(self) -> None:
         """Remove the topics."""
         self._hear_states(wanted=False)
-        if self._pictures is not None:
-            self._pictures.close()
+        if self._images is not None:
+            self._images.close()
 
     def release(self) -> None:
         """Free the face networks."""
-        if self._pictures is not None:
-            self._pictures.release()
-            self._pictures = None
+        if self._images is not None:
+            self._images.release()
+            self._images = None
 
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""
-        assert self._pictures is not None
-        self._pictures.adapt()
-        self._hear_states(wanted=self._pictures.overlay_wanted)
-        return [self._pictures.status()]
+        assert self._images is not None
+        self._images.adapt()
+        self._hear_states(wanted=self._images.overlay_wanted)
+        return [self._images.status()]
 
     def _hear_states(self, *, wanted: bool) -> None:
         """Subscribe to the estimates while somebody looks at the overlay."""
@@ -63,7 +63,7 @@ class FaceTracker(ManagedNode):
             self._states_in.adapt()
 
     def _show(self, message: EmotionStateArray) -> None:
-        if self._pictures is None:
+        if self._images is None:
             return
         stamp_ns = message_content.stamp_ns(message.header.stamp)
         try:
@@ -73,7 +73,7 @@ class FaceTracker(ManagedNode):
             return
         self._states_trouble.good()
         somebody = attended(estimates) or nobody(stamp_ns, Status.NOBODY)
-        self._pictures.show(EmotionStep(stamp_ns, estimates, somebody, None))
+        self._images.show(EmotionStep(stamp_ns, estimates, somebody, None))
 
 
 def main() -> int:

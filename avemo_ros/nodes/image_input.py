@@ -1,6 +1,5 @@
 """Images come in here and go no further: what leaves is face tracks, and the overlay while
-somebody looks at it.
-"""
+somebody looks at it."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ from avemo_ros.timing import Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 
-class PictureSettings(Settings):
+class ImageInputSettings(Settings):
     """Parameters of the image stage."""
 
     image_transport: Literal["raw", "compressed"] = Field(
@@ -93,7 +92,7 @@ class ImageInputStage:
         self._video = VideoStage(
             config.vision, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
-        self._compressed = node.read(PictureSettings).image_transport == "compressed"
+        self._compressed = node.read(ImageInputSettings).image_transport == "compressed"
         self._received = diagnostics.Meter()
         self._processed = diagnostics.Meter()
         self._delays_ms = diagnostics.Samples()
@@ -128,7 +127,7 @@ class ImageInputStage:
             "image_raw/compressed" if self._compressed else "image_raw",
             self._take,
             depth=5,
-            reliability=node.read(PictureSettings).image_reliability,
+            reliability=node.read(ImageInputSettings).image_reliability,
             parameter="image_reliability",
         )
 
@@ -153,11 +152,11 @@ class ImageInputStage:
         """Free the face networks."""
         self._video.close()
 
-    def show(self, hop: EmotionStep) -> None:
+    def show(self, step: EmotionStep) -> None:
         """The estimates to draw from now on; from any thread."""
         overlay = self._overlay
         if overlay is not None:
-            overlay.hop = hop
+            overlay.step = step
 
     def shed(self, shed: Workload) -> None:
         """Do less, or all again, from the next image on; from any thread."""
@@ -240,9 +239,9 @@ class ImageInputStage:
                 self._tracks_out.publish(convert.tracks_message(tracks, frame_id))
         if arrival_ns > 0:
             self._delays_ms.add(1e3 * to_s(self._node.now_ns() - tracks.stamp_ns))
-        overlay, picture = self._overlay, self._video.image
-        if overlay is not None and picture is not None:
-            overlay.offer(picture, tracks, frame_id)
+        overlay, image = self._overlay, self._video.image
+        if overlay is not None and image is not None:
+            overlay.offer(image, tracks, frame_id)
 
     def _failed(self, error: Exception) -> None:
         self._trouble.report(
@@ -257,7 +256,7 @@ class _Overlay:
     def __init__(self, node: ManagedNode, stopwatch: Stopwatch) -> None:
         self._node = node
         self._stopwatch = stopwatch
-        self._period_ns = to_ns(1.0 / node.read(PictureSettings).overlay_rate_hz)
+        self._period_ns = to_ns(1.0 / node.read(ImageInputSettings).overlay_rate_hz)
         self._next_ns: int | None = None
         self._out = node.create_publisher(
             Image,
@@ -270,13 +269,13 @@ class _Overlay:
         )
         self._worker.start()
         self._trouble = ThrottledLog(node.get_logger(), "overlay")
-        self.hop: EmotionStep | None = None
+        self.step: EmotionStep | None = None
 
     @property
     def wanted(self) -> bool:
         return bool(self._out.get_subscription_count())
 
-    def offer(self, picture: NDArray[Any], tracks: FrameTracks, frame_id: str) -> None:
+    def offer(self, image: NDArray[Any], tracks: FrameTracks, frame_id: str) -> None:
         stamp_ns = tracks.stamp_ns
         early = self._next_ns is not None and (
             self._next_ns - self._period_ns < stamp_ns < self._next_ns
@@ -286,16 +285,16 @@ class _Overlay:
         # Turns lie on a grid, so that a camera whose rate is no multiple keeps the mean rate.
         behind = self._next_ns is None or not 0 <= stamp_ns - self._next_ns < self._period_ns
         self._next_ns = (stamp_ns if behind else self._next_ns or 0) + self._period_ns
-        self._worker.put((picture, tracks, frame_id))
+        self._worker.put((image, tracks, frame_id))
 
     def close(self) -> None:
         self._worker.stop()
         self._node.destroy_publisher(self._out)
 
     def _draw(self, item: tuple[NDArray[Any], FrameTracks, str]) -> None:
-        picture, tracks, frame_id = item
+        image, tracks, frame_id = item
         with self._stopwatch.measure("overlay"):
-            drawn = draw(picture, tracks, self.hop)
+            drawn = draw(image, tracks, self.step)
             self._out.publish(convert.image(drawn, tracks.stamp_ns, frame_id))
 
     def _failed(self, error: Exception) -> None:

@@ -12,9 +12,9 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.nodes.base_node import run
 from avemo_ros.nodes.capture import (
     AudioPublisher,
+    AudioPublisherSettings,
     ImagePublisher,
-    PictureOutletSettings,
-    SoundOutletSettings,
+    ImagePublisherSettings,
 )
 from avemo_ros.nodes.playback import Player, PlayerSettings, prefetch
 from avemo_ros.settings import Settings
@@ -59,11 +59,12 @@ class MediaPlayer(Player):
 
     def __init__(self) -> None:
         super().__init__(
-            "media_player", [MediaPlayerSettings, PictureOutletSettings, SoundOutletSettings]
+            "media_player",
+            [MediaPlayerSettings, ImagePublisherSettings, AudioPublisherSettings],
         )
         self._media: MediaFile | None = None
-        self._pictures: ImagePublisher | None = None
-        self._sound: AudioPublisher | None = None
+        self._images: ImagePublisher | None = None
+        self._audio: AudioPublisher | None = None
 
     @property
     def _given(self) -> MediaPlayerSettings:
@@ -86,19 +87,19 @@ class MediaPlayer(Player):
         """Make the topics and play."""
         assert self._media is not None
         if self._media.has_video:
-            self._pictures = ImagePublisher(self)
+            self._images = ImagePublisher(self)
         if self._media.has_audio:
-            self._sound = AudioPublisher(self)
-            self._sound.announce(self._media.rate, self._media.channels)
+            self._audio = AudioPublisher(self)
+            self._audio.announce(self._media.rate, self._media.channels)
         self.begin(clock=self._given.clock)
 
     def close(self) -> None:
         """Stop and remove the topics."""
         super().close()
-        for outlet in (self._pictures, self._sound):
+        for outlet in (self._images, self._audio):
             if outlet is not None:
                 outlet.close()
-        self._pictures = self._sound = None
+        self._images = self._audio = None
 
     def release(self) -> None:
         """Let the file go."""
@@ -124,7 +125,7 @@ class MediaPlayer(Player):
 
     def _listening(self) -> int:
         counts = [
-            outlet.subscribers for outlet in (self._pictures, self._sound) if outlet is not None
+            outlet.subscribers for outlet in (self._images, self._audio) if outlet is not None
         ]
         return sum(counts) if min(counts) >= self._given.subscribers else 0
 
@@ -149,10 +150,10 @@ class MediaPlayer(Player):
         stamp_ns = self.zero_ns + item.stamp_ns
         self.sent.add()
         if isinstance(item, AudioBlock):
-            if self._sound is not None:
-                self._sound.publish(item, stamp_ns)
-        elif self._pictures is not None:
-            self._pictures.publish(item.image, stamp_ns)
+            if self._audio is not None:
+                self._audio.publish(item, stamp_ns)
+        elif self._images is not None:
+            self._images.publish(item.image, stamp_ns)
 
 
 def main() -> int:

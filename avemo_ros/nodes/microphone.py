@@ -7,7 +7,7 @@ from pydantic import Field
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.nodes.base_node import ManagedNode, run
-from avemo_ros.nodes.capture import AudioPublisher, Capture, SoundOutletSettings
+from avemo_ros.nodes.capture import AudioPublisher, AudioPublisherSettings, Capture
 from avemo_ros.settings import Settings
 from avemo_ros.source.microphone_device import Microphone
 
@@ -41,10 +41,10 @@ class MicrophoneNode(ManagedNode):
     """Publishes `audio`, stamped with the time of capture, and `audio_info`."""
 
     def __init__(self) -> None:
-        super().__init__("microphone", [MicrophoneSettings, SoundOutletSettings])
+        super().__init__("microphone", [MicrophoneSettings, AudioPublisherSettings])
         self._microphone: Microphone | None = None
         self._capture: Capture[AudioBlock] | None = None
-        self._sound: AudioPublisher | None = None
+        self._audio: AudioPublisher | None = None
 
     def open(self) -> None:
         """Make the topics and capture."""
@@ -56,7 +56,7 @@ class MicrophoneNode(ManagedNode):
             given.block_s,
             self.now_ns,
         )
-        self._sound = AudioPublisher(self)
+        self._audio = AudioPublisher(self)
         self._capture = Capture(self, "microphone", self._microphone, self._deliver)
         self._capture.start()
 
@@ -65,9 +65,9 @@ class MicrophoneNode(ManagedNode):
         if self._capture is not None:
             self._capture.stop()
             self._capture = None
-        if self._sound is not None:
-            self._sound.close()
-            self._sound = None
+        if self._audio is not None:
+            self._audio.close()
+            self._audio = None
 
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""
@@ -85,8 +85,8 @@ class MicrophoneNode(ManagedNode):
         return [entry]
 
     def _deliver(self, block: AudioBlock) -> None:
-        if self._sound is not None:
-            self._sound.publish(block, block.stamp_ns)
+        if self._audio is not None:
+            self._audio.publish(block, block.stamp_ns)
 
 
 def main() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.nodes import audio_input
-from avemo_ros.nodes.audio_input import AudioInputStage, SoundSettings
+from avemo_ros.nodes.audio_input import AudioInputSettings, AudioInputStage
 from avemo_ros.nodes.base_node import ManagedNode, run
 
 
@@ -13,32 +13,32 @@ class SpeechBufferNode(ManagedNode):
     """`audio` and `audio_info` to `spectrogram`."""
 
     def __init__(self) -> None:
-        super().__init__("speech_buffer", [SoundSettings], audio_input.GROUPS)
-        self._sound: AudioInputStage | None = None
+        super().__init__("speech_buffer", [AudioInputSettings], audio_input.GROUPS)
+        self._audio: AudioInputStage | None = None
 
     def prepare(self) -> None:
         """Load the speech detector."""
-        self._sound = AudioInputStage(self, self.config())
+        self._audio = AudioInputStage(self, self.config())
 
     def open(self) -> None:
         """Make the topics."""
-        assert self._sound is not None
-        self._sound.open()
+        assert self._audio is not None
+        self._audio.open()
 
     def close(self) -> None:
         """Remove the topics."""
-        if self._sound is not None:
-            self._sound.close()
+        if self._audio is not None:
+            self._audio.close()
 
     def release(self) -> None:
         """Free the speech detector."""
-        self._sound = None
+        self._audio = None
 
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""
-        assert self._sound is not None
-        self._sound.adapt()
-        return [self._sound.status()]
+        assert self._audio is not None
+        self._audio.adapt()
+        return [self._audio.status()]
 
 
 def main() -> int:

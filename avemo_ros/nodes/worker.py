@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 _LOG: Final = logging.getLogger(__name__)
 
-WorkItem = TypeVar("Item")
+WorkItem = TypeVar("WorkItem")
 
 
 class Worker(Generic[WorkItem]):

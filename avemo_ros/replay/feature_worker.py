@@ -70,9 +70,9 @@ class FeatureSummary:
 class FeatureWorker:
     """Looks at the images of a recording in another process; to be iterated once, after `give`.
 
-    What comes out is what a `Seeing` in this process gives, in the same order, with the same
-    bits.  The process loads its libraries at once: start it early, and give it its recording
-    later.
+    What comes out is what a `FeatureExtractor` in this process gives, in the same order, with
+    the same bits.  The process loads its libraries at once: start it early, and give it its
+    recording later.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Estimates as JSON Lines: one object per person and hop."""
+"""Estimates as JSON Lines: one object per person and step."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def _rounded(value: object) -> object:
     return round(value, 6) if isinstance(value, float) else value
 
 
-def records(hop: EmotionStep, start_ns: int) -> Iterator[dict[str, object]]:
+def records(step: EmotionStep, start_ns: int) -> Iterator[dict[str, object]]:
     """Everyone in view; with nobody in view the attended state, which says why."""
-    for estimate in hop.estimates or (hop.attended,):
-        yield record(estimate, attended=estimate == hop.attended, start_ns=start_ns)
+    for estimate in step.estimates or (step.attended,):
+        yield record(estimate, attended=estimate == step.attended, start_ns=start_ns)
 
 
 class JsonLines:
-    """Writes hops to a file that appears when it is complete, or to standard output.
+    """Writes steps to a file that appears when it is complete, or to standard output.
 
     Use as a context manager.  When the block ends with an exception, the lines so far stay in
     `NAME.partial.EXT`.
@@ -81,14 +81,14 @@ class JsonLines:
             self._out = self._stack.enter_context(made.open("w", encoding="utf-8"))
         return self
 
-    def write(self, hop: EmotionStep) -> None:
-        """Add the lines of one hop.
+    def write(self, step: EmotionStep) -> None:
+        """Add the lines of one step.
 
         Raises:
             OutputError: the disk is full or gone.
         """
         try:
-            for item in records(hop, self._start_ns):
+            for item in records(step, self._start_ns):
                 self._out.write(json.dumps(item, allow_nan=False) + "\n")
             if self._path is None:
                 self._out.flush()

@@ -71,7 +71,7 @@ class _Person:
 def draw(
     image: NDArray[np.uint8],
     tracks: FrameTracks | None,
-    hop: EmotionStep | None,
+    step: EmotionStep | None,
     note: str = "",
 ) -> NDArray[np.uint8]:
     """A copy of the image with the newest knowledge drawn in.
@@ -79,7 +79,7 @@ def draw(
     Args:
         image: (height, width, 3) BGR.
         tracks: faces of this image; None takes the boxes from the estimates.
-        hop: newest estimates; None before the first.
+        step: newest estimates; None before the first.
         note: a line of text more.
 
     Returns:
@@ -94,7 +94,7 @@ def draw(
             "needed: (height, width, 3) uint8"
         )
     canvas = _Canvas(image.copy())
-    people = _people(canvas, tracks, hop)
+    people = _people(canvas, tracks, step)
     taken = [person.area for person in people]
     for person in people:
         canvas.frame(person)
@@ -104,7 +104,7 @@ def draw(
             panel = canvas.panel(person, taken)
             if panel is not None:
                 taken.append(panel)
-    canvas.notices([*([(note, _WHITE)] if note else []), *_notices(people, hop)])
+    canvas.notices([*([(note, _WHITE)] if note else []), *_notices(people, step)])
     return canvas.image
 
 
@@ -116,12 +116,12 @@ def draw_note(image: NDArray[np.uint8], note: str) -> NDArray[np.uint8]:
 
 
 def _people(
-    canvas: _Canvas, tracks: FrameTracks | None, hop: EmotionStep | None
+    canvas: _Canvas, tracks: FrameTracks | None, step: EmotionStep | None
 ) -> list[_Person]:
     """Faces to draw, the largest first."""
-    estimates = () if hop is None else hop.estimates
+    estimates = () if step is None else step.estimates
     by_face = {item.face_id: item for item in estimates if item.face_id}
-    attended = "" if hop is None else hop.attended.face_id
+    attended = "" if step is None else step.attended.face_id
     if tracks is not None:
         boxes = [(face.face_id, face.box) for face in tracks.faces]
     else:
@@ -133,17 +133,17 @@ def _people(
     ]
 
 
-def _notices(people: Sequence[_Person], hop: EmotionStep | None) -> list[tuple[str, BGR]]:
+def _notices(people: Sequence[_Person], step: EmotionStep | None) -> list[tuple[str, BGR]]:
     """Lines that belong to no face in the image."""
-    if hop is None:
+    if step is None:
         return [] if people else [("waiting for the first estimate", _DIM)]
     lines = [
         (f"voice {item.voice_id or item.person_id} {headline(item)}", INKS[item.label].bgr)
-        for item in hop.estimates
+        for item in step.estimates
         if not item.face_id
     ]
     if not people and not lines:
-        lines.append((STATUS_TEXT[hop.attended.status], _DIM))
+        lines.append((STATUS_TEXT[step.attended.status], _DIM))
     return lines
 
 

@@ -253,17 +253,17 @@ class _BlockCutter:
 
 def _merged(items: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
     """Images and sound, each in order, as one stream in order."""
-    pictures: deque[tuple[int, Any]] = deque()
+    images: deque[tuple[int, Any]] = deque()
     sounds: deque[tuple[int, Any]] = deque()
     for item in items:
-        (sounds if isinstance(item[1], AudioBlock) else pictures).append(item)
-        while pictures and sounds:
-            yield (pictures if pictures[0][0] <= sounds[0][0] else sounds).popleft()
-        if len(pictures) > _AHEAD_VIDEO:
-            yield pictures.popleft()
+        (sounds if isinstance(item[1], AudioBlock) else images).append(item)
+        while images and sounds:
+            yield (images if images[0][0] <= sounds[0][0] else sounds).popleft()
+        if len(images) > _AHEAD_VIDEO:
+            yield images.popleft()
         if len(sounds) > _AHEAD_AUDIO:
             yield sounds.popleft()
-    yield from pictures or sounds
+    yield from images or sounds
 
 
 def _video(container: Any) -> Any:

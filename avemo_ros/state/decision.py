@@ -1,4 +1,4 @@
-"""From a distribution to a claim, or to the reason why none is made."""
+"""From a distribution to a label, or to the reason why there is none."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class PersonWindow:
 
 
 def abstain(person: PersonWindow, status: Status) -> EmotionEstimate:
-    """The state of someone of whom nothing can be said."""
+    """The state of a person without a label; `status` says why."""
     return _estimate(person, UNKNOWN, 0.0, (), (0.0, 0.0), status)
 
 
 def decide(
     person: PersonWindow, prediction: Prediction, min_confidence: float
 ) -> EmotionEstimate:
-    """The state that a prediction supports.
+    """The state of a person by a prediction.
 
     Below `min_confidence` (0 to 1) the distribution is given without a label.
     """

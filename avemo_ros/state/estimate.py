@@ -15,21 +15,21 @@ class Status(IntEnum):
     """Why a state says what it says; the numbers are those of EmotionState.msg."""
 
     OK = 0
-    """Face and voice both had their say."""
+    """The label comes from face and voice."""
     WARMING_UP = 1
-    """The person was not observed for long enough yet; no claim."""
+    """The person was not observed for long enough yet; no label."""
     NO_FACE = 2
-    """No usable face: the claim rests on the voice."""
+    """The label comes from the voice alone: there is no usable face."""
     NO_VOICE = 3
-    """The person did not speak: the claim rests on the face."""
+    """The label comes from the face alone: the person did not speak."""
     LOW_QUALITY = 4
-    """The face is there but too small, blurred or turned away, and no voice helps; no claim."""
+    """The face is there but too small, blurred or turned away, and no voice helps; no label."""
     UNCERTAIN = 5
     """The confidence is below the limit; the distribution is given, but no label."""
     STALE_INPUT = 6
-    """Input stopped coming, or the images did and nobody is heard; no claim."""
+    """Input stopped coming, or the images did and nobody is heard; no label."""
     NOBODY = 7
-    """Nobody is seen or heard; no claim."""
+    """Nobody is seen or heard; no label."""
 
 
 def recorded_status(status: Status, ids: Sequence[str]) -> Status:

@@ -31,7 +31,7 @@ _MOST: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class EmotionHistory:
-    """One person's emotion over a window that ends with the newest hop."""
+    """One person's emotion over a window that ends with the newest step."""
 
     key: str
     """The face id, or the voice id of a voice without a face."""
@@ -80,7 +80,7 @@ class EmotionMemory:
 
     @property
     def now_ns(self) -> int | None:
-        """Sensor time of the newest hop [ns]; None before the first."""
+        """Sensor time of the newest step [ns]; None before the first."""
         return self._now_ns
 
     @property
@@ -88,33 +88,33 @@ class EmotionMemory:
         """How many people are remembered."""
         return len(self._people)
 
-    def push(self, hop: EmotionStep) -> tuple[Change, ...]:
+    def push(self, step: EmotionStep) -> tuple[Change, ...]:
         """Take the estimates of one moment.
 
         Args:
-            hop: stamps rise from call to call; with one that goes back everyone is new.
+            step: stamps rise from call to call; with one that goes back everyone is new.
 
         Returns:
             The changes of steady labels that became certain with it.
         """
         with self._lock:
-            return self._push(hop)
+            return self._push(step)
 
-    def _push(self, hop: EmotionStep) -> tuple[Change, ...]:
-        anew = self._now_ns is not None and hop.stamp_ns < self._now_ns
+    def _push(self, step: EmotionStep) -> tuple[Change, ...]:
+        anew = self._now_ns is not None and step.stamp_ns < self._now_ns
         if anew:
             self._people.clear()
-        self._now_ns = hop.stamp_ns
-        changes = self.steady.push(hop)
-        for estimate in hop.estimates:
+        self._now_ns = step.stamp_ns
+        changes = self.steady.push(step)
+        for estimate in step.estimates:
             key = key_of(estimate)
             if key:
-                self._people.setdefault(key, _Past(estimate)).add(hop.stamp_ns, estimate)
+                self._people.setdefault(key, _Past(estimate)).add(step.stamp_ns, estimate)
         for change in changes:
             past = self._people.get(change.face_id or change.voice_id)
             if past is not None and not (anew and change.label == UNKNOWN):
                 past.changes.append(change)
-        self._forget(hop.stamp_ns - self._keep_ns)
+        self._forget(step.stamp_ns - self._keep_ns)
         return changes
 
     def history(self, person: str = "", window_s: float = 0.0) -> EmotionHistory | None:
@@ -122,7 +122,7 @@ class EmotionMemory:
 
         Args:
             person: person, face or voice id; "" for the one attended to, or attended to last.
-            window_s: how far to look back from the newest hop [s]; 0: as far as is kept.
+            window_s: how far to look back from the newest step [s]; 0: as far as is kept.
 
         Returns:
             None if nobody of that id was seen within what is kept.

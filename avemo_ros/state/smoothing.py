@@ -1,9 +1,10 @@
-"""Steady states: estimates smoothed in time with hysteresis; every change may be acted upon.
+"""Smoothed states: estimates smoothed in time with hysteresis; every change may be acted upon.
 
 Log-probabilities are averaged with weights that fade exponentially with sensor time (a
-logarithmic opinion pool, Genest and Zidek 1986), so neither the hop rate nor lost hops change
-what comes out.  A label needs more to become steady than to stay so, and has to need it for a
-while.  Who is new, by face id or by the id of a voice without a face, starts from nothing.
+logarithmic opinion pool, Genest and Zidek 1986), so neither the rate of steps nor lost steps
+change what comes out. A label needs more to become steady than to stay so, and has to need it
+for a while. Who is new, by face id or by the id of a voice without a face, starts from
+nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import Change, EmotionEstimate, EmotionStep
 
 LONGEST_STEP_NS: Final = to_ns(0.5)
-"""An estimate stands for at most this time: after lost hops one of them does not outweigh all
+"""An estimate stands for at most this time: after lost steps one of them does not outweigh all
 that was seen before."""
 _FLOOR: Final = 1e-3
 """Least probability that counts: one estimate that is dead sure does not outweigh seconds."""
@@ -55,7 +56,7 @@ def has_distribution(estimate: EmotionEstimate) -> bool:
 
 
 class StateSmoother:
-    """The steady state of everyone in a stream of hops; not for several threads at once."""
+    """The steady state of everyone in a stream of steps; not for several threads at once."""
 
     def __init__(self, config: SteadyConfig) -> None:
         self._config = config
@@ -73,37 +74,37 @@ class StateSmoother:
         """Everyone who is known; whoever was seen longest ago first."""
         return tuple(self._people)
 
-    def push(self, hop: EmotionStep) -> tuple[Change, ...]:
+    def push(self, step: EmotionStep) -> tuple[Change, ...]:
         """Take the estimates of one moment.
 
         Args:
-            hop: stamps rise from call to call; with one that goes back everyone is new.
+            step: stamps rise from call to call; with one that goes back everyone is new.
 
         Returns:
             The changes that became certain with it, at most one for each person that was
             known before; people in view first.
         """
         changes: list[Change | None] = []
-        if self._stamp_ns is not None and hop.stamp_ns < self._stamp_ns:
+        if self._stamp_ns is not None and step.stamp_ns < self._stamp_ns:
             before_ns = self._stamp_ns
-            changes += [one.lose(before_ns, hop.stamp_ns) for one in self._people.values()]
+            changes += [one.lose(before_ns, step.stamp_ns) for one in self._people.values()]
             self.clear()
-        self._stamp_ns = hop.stamp_ns
-        for estimate in hop.estimates:
+        self._stamp_ns = step.stamp_ns
+        for estimate in step.estimates:
             key = key_of(estimate)
             if key:
-                person = self._people.pop(key, None) or _Person(key, hop.stamp_ns)
+                person = self._people.pop(key, None) or _Person(key, step.stamp_ns)
                 self._people[key] = person
-                changes.append(person.push(hop.stamp_ns, estimate, self._config))
-        self._attended = key_of(hop.attended) or self._attended
+                changes.append(person.push(step.stamp_ns, estimate, self._config))
+        self._attended = key_of(step.attended) or self._attended
         forget_ns = to_ns(self._config.forget_s)
         changes += [
-            one.lose(hop.stamp_ns)
+            one.lose(step.stamp_ns)
             for one in self._people.values()
-            if hop.stamp_ns - one.stamp_ns > forget_ns
+            if step.stamp_ns - one.stamp_ns > forget_ns
         ]
         while len(self._people) > self._config.max_people:
-            changes.append(self._people.pop(next(iter(self._people))).lose(hop.stamp_ns))
+            changes.append(self._people.pop(next(iter(self._people))).lose(step.stamp_ns))
         return tuple(change for change in changes if change is not None)
 
     def find(self, person: str) -> str:

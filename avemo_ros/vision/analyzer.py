@@ -97,18 +97,18 @@ class FaceAnalyzer:
             ImageError: the array has another type or shape, or no pixels.
             DetectorError: a detector of the user's own failed.
         """
-        picture = as_bgr(image)
-        height, width = picture.shape[:2]
+        frame = as_bgr(image)
+        height, width = frame.shape[:2]
         if (width, height) != self._size:
             # Pixels of the old size say nothing about the new one; ids stay with their boxes.
             self._size, self._known = (width, height), {}
-        found = self._follow(stamp_ns, picture)
+        found = self._follow(stamp_ns, frame)
         if self._detector_is_due(stamp_ns, found):
             self._detected_ns = stamp_ns
-            found = self._search(stamp_ns, picture, found)
+            found = self._search(stamp_ns, frame, found)
         named = self._tracker.update(stamp_ns, found)
         self._known = dict(named)
-        faces = tuple(self._track(picture, face_id, face) for face_id, face in named)
+        faces = tuple(self._track(frame, face_id, face) for face_id, face in named)
         return FrameTracks(stamp_ns, width, height, faces)
 
     def reset(self) -> None:
@@ -127,13 +127,13 @@ class FaceAnalyzer:
         self._detector.close()
         self._mesh.close()
 
-    def _follow(self, stamp_ns: int, picture: NDArray[np.uint8]) -> list[_Face]:
+    def _follow(self, stamp_ns: int, frame: NDArray[np.uint8]) -> list[_Face]:
         """The faces of the image before, where their mesh still holds."""
         found = []
         for face in self._known.values():
             if face.points is None or stamp_ns - face.confirmed_ns > _CONFIRM_NS:
                 continue
-            fitted = self._mesh.fit(picture, Region.of_landmarks(face.points))
+            fitted = self._mesh.fit(frame, Region.of_landmarks(face.points))
             if fitted is not None:
                 box = self._box(fitted[0])
                 found.append(replace(face, box=box, points=fitted[0]))
@@ -148,10 +148,10 @@ class FaceAnalyzer:
         return any(overlap(one.box, other.box)[0] > 0 for one, other in combinations(found, 2))
 
     def _search(
-        self, stamp_ns: int, picture: NDArray[np.uint8], followed: list[_Face]
+        self, stamp_ns: int, frame: NDArray[np.uint8], followed: list[_Face]
     ) -> list[_Face]:
         """Look at the whole image: confirm the faces that are followed, find new ones."""
-        detections = self._detections(stamp_ns, picture)
+        detections = self._detections(stamp_ns, frame)
         certain, doubtful = [], list(followed)
         for face, item in _pairs(followed, detections):
             detections.remove(item)
@@ -160,56 +160,54 @@ class FaceAnalyzer:
             spread = face.box.area > item.box.area
             if spread and overlap(face.box, item.box)[0] < _SLIPPED:
                 # The mesh spread over something beside the face: begin again.
-                confirmed = self._new_face(stamp_ns, picture, item) or confirmed
+                confirmed = self._new_face(stamp_ns, frame, item) or confirmed
             certain.append(confirmed)
         # A crowd must not cost more time than there is: the largest are enough to choose from.
         detections.sort(key=lambda item: -item.box.area)
         for item in detections[: self._max_faces]:
-            new = self._new_face(stamp_ns, picture, item)
+            new = self._new_face(stamp_ns, frame, item)
             if new is not None:
                 certain.append(new)
         # The tracker drops those that lie on a face that is certain.
         return certain + doubtful
 
-    def _detections(self, stamp_ns: int, picture: NDArray[np.uint8]) -> list[Detection]:
+    def _detections(self, stamp_ns: int, frame: NDArray[np.uint8]) -> list[Detection]:
         """The detector's faces, and now and then a far one that it was not certain of."""
         limit = self._config.detection_confidence
-        seen = self._detector.detect(picture)
+        seen = self._detector.detect(frame)
         certain = [item for item in seen if item.score >= limit]
         faint = [item for item in seen[len(certain) :] if _is_small(item.box)]
         last_ns = self._closer_ns
         if faint and (last_ns is None or not 0 <= stamp_ns - last_ns < _CLOSER_NS):
             self._closer_ns = stamp_ns
-            closer = self._detector.look_closer(picture, faint[0])
+            closer = self._detector.look_closer(frame, faint[0])
             if closer is not None and closer.score >= limit:
                 certain.append(closer)
         return certain
 
     def _new_face(
-        self, stamp_ns: int, picture: NDArray[np.uint8], item: Detection
+        self, stamp_ns: int, frame: NDArray[np.uint8], item: Detection
     ) -> _Face | None:
         """A detection with its mesh, or without where there is a face but no mesh to it."""
-        face = self._meshed(stamp_ns, picture, item)
+        face = self._meshed(stamp_ns, frame, item)
         if face is None and _is_small(item.box):
-            closer = self._detector.look_closer(picture, item)
+            closer = self._detector.look_closer(frame, item)
             if closer is None or closer.score < self._config.detection_confidence:
                 return None
             item = closer
-            face = self._meshed(stamp_ns, picture, item)
+            face = self._meshed(stamp_ns, frame, item)
         if face is None and item.score >= _SURE:
             return _Face(item.box, item.score, stamp_ns, None, self._pixels(item))
         return face
 
-    def _meshed(
-        self, stamp_ns: int, picture: NDArray[np.uint8], item: Detection
-    ) -> _Face | None:
+    def _meshed(self, stamp_ns: int, frame: NDArray[np.uint8], item: Detection) -> _Face | None:
         """A detection with its mesh; None where the mesh does not hold or is elsewhere."""
         place, keypoints = item.box, self._pixels(item)
         corners = np.array(
             [[place.x, place.y], [place.x + place.width, place.y + place.height]]
         )
         region = Region.of_keypoints(corners * np.array(self._size), keypoints[:2])
-        fitted = self._mesh.fit(picture, region)
+        fitted = self._mesh.fit(frame, region)
         if fitted is None:
             return None
         box = self._box(fitted[0])
@@ -230,7 +228,7 @@ class FaceAnalyzer:
         low, high = columns.min(axis=1) / size, columns.max(axis=1) / size
         return Box(*low.tolist(), *(high - low).tolist())
 
-    def _track(self, picture: NDArray[np.uint8], face_id: str, face: _Face) -> FaceTrack:
+    def _track(self, frame: NDArray[np.uint8], face_id: str, face: _Face) -> FaceTrack:
         """What is passed on of a face."""
         width, height = self._size
         points = face.points
@@ -244,7 +242,7 @@ class FaceAnalyzer:
             eyes = eyes_of_mesh(points, pose)
             opening = mouth_opening(points, eyes)
             landmarks = points / np.array([width, height, width], np.float32)
-        crop = align(picture, eyes, self._config.crop_size)
+        crop = align(frame, eyes, self._config.crop_size)
         return FaceTrack(
             face_id=face_id,
             box=face.box,
