@@ -114,14 +114,14 @@ def start(context: LaunchContext) -> list[GroupAction]:
 
     sim_time = is_true(given, "use_sim_time")
     compressed = given["image_transport"] == "compressed"
-    pictures: dict[str, bool | str] = {"use_sim_time": sim_time}
+    images: dict[str, bool | str] = {"use_sim_time": sim_time}
     if given["image_transport"]:
-        pictures["image_transport"] = given["image_transport"]
+        images["image_transport"] = given["image_transport"]
     if is_true(given, "composed"):
-        nodes = [node("emotion_stack", **pictures)]
+        nodes = [node("emotion_stack", **images)]
     else:
         nodes = [
-            node("face_tracker", **pictures),
+            node("face_tracker", **images),
             node("speech_buffer", use_sim_time=sim_time),
             node("emotion", use_sim_time=sim_time),
         ]
