@@ -19,7 +19,7 @@ ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make s
 Trigger = pytest.importorskip("std_srvs.srv").Trigger
 messages = pytest.importorskip("avemo_ros.msg")
 GetEmotionHistory = pytest.importorskip("avemo_ros.srv").GetEmotionHistory
-HistoryStage = pytest.importorskip("avemo_ros.nodes.emotion_history").EmotionHistoryStage
+EmotionHistoryStage = pytest.importorskip("avemo_ros.nodes.emotion_history").EmotionHistoryStage
 ManagedNode = pytest.importorskip("avemo_ros.nodes.base_node").ManagedNode
 start_graph = ros.start_graph
 pytestmark = pytest.mark.ros
@@ -40,7 +40,7 @@ class Remembering(ManagedNode):
 
     def prepare(self) -> None:
         self.memory = EmotionMemory(self.config().steady)
-        self.stage = HistoryStage(self, lambda: self.memory)
+        self.stage = EmotionHistoryStage(self, lambda: self.memory)
 
     def open(self) -> None:
         self.memory = EmotionMemory(self.config().steady)

@@ -7,7 +7,7 @@ import sys
 
 SCRIPT = """
 import ctypes, re, sys, threading
-from avemo_ros.nodes import memory
+from avemo_ros.nodes import executor
 
 def arenas():
     libc = ctypes.CDLL(None)
@@ -19,7 +19,7 @@ def arenas():
     return len(re.findall(rb"<heap nr", text.value))
 
 if sys.argv[1] == "limited":
-    assert memory.limit()
+    assert executor.limit_free_memory()
 malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
 malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 gate = threading.Barrier(9)
@@ -33,7 +33,7 @@ threads = [threading.Thread(target=work) for _ in range(8)]
 for thread in threads: thread.start()
 gate.wait()
 for thread in threads: thread.join()
-memory.give_back()
+executor.return_free_memory()
 print(arenas())
 """
 
