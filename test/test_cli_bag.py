@@ -257,7 +257,7 @@ def test_a_run_that_is_interrupted_at_once_leaves_and_promises_nothing(
         request.cache.mkdir()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("avemo_ros.cli.bag_evaluate.evaluate", interrupted)
+    monkeypatch.setattr("avemo_ros.cli.bag_evaluate.evaluate_bags", interrupted)
     assert evaluate(bag, tmp_path / "a.json") == 130
     assert capsys.readouterr().err == "avemo: interrupted\n"
     assert list(tmp_path.iterdir()) == []

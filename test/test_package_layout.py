@@ -17,6 +17,7 @@ import avemo_ros
 
 # Import name -> name on PyPI.
 FROM_PYPI = {
+    "anyio": "anyio",
     "av": "av",
     "cv2": "opencv-contrib-python",
     "google": "protobuf",
