@@ -14,8 +14,8 @@ import torch
 
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.zoo.bundle import save_model
-from avemo_ros.zoo.kinds import BUILDER
+from avemo_ros.zoo.model_file import save_model
+from avemo_ros.zoo.model_registry import BUILDER
 
 FACE = ModelSpec("face_cnn", {"widths": [8], "blocks": [1], "stem": 4})
 SPEECH = ModelSpec("speech_fcn", {"channels": [4, 4, 4, 4, 4]})

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
 
 
 def item(path: Path, **changes: Any) -> Item:

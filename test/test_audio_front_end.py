@@ -11,7 +11,7 @@ from avemo_ros.audio.front_end import AudioFrontEnd
 from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig
-from avemo_ros.data.sound import SoundTrack, log_spectrogram
+from avemo_ros.data.audio_features import SoundTrack, log_spectrogram
 from avemo_ros.errors import AudioFormatError
 
 START = 1_700_000_000 * NS_PER_S

@@ -17,7 +17,7 @@ from avemo_ros.cli.main import ERROR, INTERRUPTED, main
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.clip_names import names_of
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
 from avemo_ros.errors import SourceError
 from avemo_ros.source.media_file import MediaFile
 

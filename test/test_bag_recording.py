@@ -16,7 +16,7 @@ from avemo_ros.bag.message_content import AudioFormat
 from avemo_ros.bag.reader import BagImage, LabelRecord, Recording, StatesRecord
 from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.config import PipelineConfig
-from avemo_ros.data.bag_file import bag_pieces
+from avemo_ros.data.bags import bag_pieces
 from avemo_ros.errors import BagError, ImageError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.runner import replay

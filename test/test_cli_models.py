@@ -7,10 +7,10 @@ import tiny_models as tiny
 
 from avemo_ros.cli import export, models
 from avemo_ros.errors import ConfigError, WeightsError
-from avemo_ros.model.live_kinds import LIVE_KINDS
+from avemo_ros.model.builder import LIVE_KINDS
 from avemo_ros.model.released import list_in_index
-from avemo_ros.zoo.bundle import save_model
-from avemo_ros.zoo.kinds import KINDS, MACHINES
+from avemo_ros.zoo.model_file import save_model
+from avemo_ros.zoo.model_registry import KINDS, MACHINES
 
 
 def parsed(module: object, *given: str) -> argparse.Namespace:

@@ -13,11 +13,11 @@ import pytest
 from made_items import item, noise, picture, voice, write_picture, write_wav
 
 from avemo_ros.config import AudioConfig, VisionConfig
-from avemo_ros.data import media
-from avemo_ros.data.cache import DiskCache, Source
+from avemo_ros.data import file_reader
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.feature_cache import DiskCache, ItemSource
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
-from avemo_ros.data.media import FileReader, Finding, Made
+from avemo_ros.data.file_reader import FileReader, Finding, Made
 from avemo_ros.data.prepare import (
     PARTS,
     PrepareConfig,
@@ -101,7 +101,7 @@ def test_all_parts_come_back_as_they_were(tmp_path: Path) -> None:
         for n, features in enumerate(given)
     ]
     cache = DiskCache(tmp_path / "cache", {})
-    sources = [Source(f"key-{n}", "state") for n in range(len(made))]
+    sources = [ItemSource(f"key-{n}", "state") for n in range(len(made))]
     cache.write(list(zip(sources, made, strict=True)))
     back = dict(cache.read(sources))
     for source, one in zip(sources, made, strict=True):
@@ -239,7 +239,7 @@ def test_each_configuration_has_a_folder_of_its_own(
     run(given, cache, FACES, min_quality=0.1)
     run(given, cache, FACES, vision=VisionConfig(crop_size=64))
     run([picture(given[0].path, dataset="other")], cache, FACES)
-    monkeypatch.setattr("avemo_ros.data.prepare.VERSION", media.VERSION + 1)
+    monkeypatch.setattr("avemo_ros.data.prepare.VERSION", file_reader.VERSION + 1)
     run(given, cache, FACES)
     assert len(reads) == 5
     assert len(list(cache.iterdir())) == 5

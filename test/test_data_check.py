@@ -8,7 +8,7 @@ from pathlib import Path
 import data_trees
 import pytest
 
-from avemo_ros.data.check import as_json, check, report
+from avemo_ros.data.corpus_check import as_json, check, report
 from avemo_ros.data.dataset import DataSet, Published
 from avemo_ros.data.enterface import ENTERFACE
 from avemo_ros.data.registry import DATASETS

@@ -7,7 +7,7 @@ import data_trees
 import pytest
 
 from avemo_ros.data.cremad import CREMAD
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.registry import list_items
 from avemo_ros.errors import DataError
 from avemo_ros.labels import SPEECH_CLASSES

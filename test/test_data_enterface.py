@@ -5,8 +5,8 @@ from pathlib import Path
 import data_trees
 import pytest
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.enterface import ENTERFACE
-from avemo_ros.data.item import Item
 from avemo_ros.data.registry import list_items
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import data_trees
 import pytest
 
-from avemo_ros.data.files import SOUND, VIDEO, files_below, tables_below, what_is_wrong
+from avemo_ros.data.corpus_files import SOUND, VIDEO, files_below, tables_below, what_is_wrong
 from avemo_ros.errors import DataError
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import data_trees
 import pytest
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.iemocap import IEMOCAP
-from avemo_ros.data.item import Item
 from avemo_ros.data.registry import list_items
 from avemo_ros.errors import DataError
 

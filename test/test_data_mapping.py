@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from avemo_ros.data.mapping import in_order, label_of
+from avemo_ros.data.dataset import label_of, sorted_labels
 from avemo_ros.data.registry import DATASETS
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION, WORDS
 
@@ -50,4 +50,4 @@ def test_the_classes_that_occur_in_a_data_set_are_in_our_order() -> None:
     assert DATASETS["iemocap"].classes == ("angry", "happy", "neutral", "sad")
     assert "surprise" in DATASETS["iemocap"].left_out
     assert "neutral" not in DATASETS["enterface"].classes
-    assert in_order({"sad", "angry"}) == ("angry", "sad")
+    assert sorted_labels({"sad", "angry"}) == ("angry", "sad")

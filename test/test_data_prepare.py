@@ -20,11 +20,11 @@ from avemo_ros.audio.spectrogram import FLOOR_DB, LogSpectrogram
 from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.cli.main import main
 from avemo_ros.config import AudioConfig, VisionConfig
+from avemo_ros.data.audio_features import SoundTrack, read_sound
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.face_images import MainFace
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features
-from avemo_ros.data.item import Item
-from avemo_ros.data.main_face import MainFace
 from avemo_ros.data.prepare import PARTS, PrepareConfig, PrepareReport, prepare
-from avemo_ros.data.sound import SoundTrack, read_sound
 from avemo_ros.errors import ConfigError, DataError, SourceError
 from avemo_ros.model import preprocess
 from avemo_ros.source.media_file import MediaFile, VideoFrame

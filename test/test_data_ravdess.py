@@ -7,7 +7,7 @@ from pathlib import Path
 import data_trees
 import pytest
 
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.ravdess import KEPT_APART, RAVDESS, RAVDESS_FOLDS
 from avemo_ros.data.registry import list_items
 

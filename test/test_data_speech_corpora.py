@@ -9,7 +9,7 @@ from pathlib import Path
 import data_trees
 import pytest
 
-from avemo_ros.data.check import check
+from avemo_ros.data.corpus_check import check
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import DataError
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_items import item, noise, picture, voice, write_picture, write_wav
 
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.splits import (
     FINAL_TEST,
     balanced_folds,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from data_trees import LFS_POINTER, put
 
-from avemo_ros.data.table import read_table, read_text
+from avemo_ros.data.corpus_files import read_table, read_text
 from avemo_ros.errors import DataError
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from made_items import voice
 
-from avemo_ros.data.features import UNITS, Corpus, Features
-from avemo_ros.data.units import join_units, pairing_key, read_units
+from avemo_ros.data.features import UNITS, Corpus, Features, join_units, pairing_key, read_units
 from avemo_ros.errors import DataError
 
 NAMES = [f"AU{n:02d}_r" for n in range(UNITS)]

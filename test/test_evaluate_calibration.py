@@ -8,7 +8,7 @@ from avemo_ros.evaluate.metrics import (
     likelihood_loss,
     reliability,
 )
-from avemo_ros.model.calibration import fit_temperature
+from avemo_ros.model.temperature import fit_temperature
 
 
 def overconfident(factor: float, count: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from made_clips import cut
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
-from avemo_ros.data.item import Item
-from avemo_ros.data.media import PrepareConfig
+from avemo_ros.data.file_reader import PrepareConfig
 from avemo_ros.data.prepare import prepare
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.clip_corruption import corrupt_clips

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.collect import in_split, random_items
 

@@ -418,7 +418,7 @@ def test_an_interrupted_run_leaves_nothing_half_written(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("avemo_ros.zoo.collate.NetworkClassifier.scores", interrupt)
+    monkeypatch.setattr("avemo_ros.zoo.classifier.NetworkClassifier.scores", interrupt)
     words = ["evaluate", "fer2013", "--root", str(faces), "--model", str(model), "--quiet"]
     assert (
         main([*words, "--force", "--json", str(older), "--report", str(tmp_path / "x.html")])

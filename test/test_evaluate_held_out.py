@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.held_out import (
     Members,

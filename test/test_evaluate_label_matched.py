@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.label_matched import label_matched
 

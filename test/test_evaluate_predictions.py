@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.metrics import NO_PREDICTION
 from avemo_ros.evaluate.predictions import (

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
 from avemo_ros.evaluate.corruption import without_face, without_voice
 from avemo_ros.evaluate.metric_tables import rows_of_one, rows_of_two, single_modalities
 from avemo_ros.evaluate.opened_models import ms_per_item

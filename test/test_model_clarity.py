@@ -5,8 +5,7 @@ import torch
 from avemo_ros.audio.spectrogram import LogSpectrogram
 from avemo_ros.data.features import Features
 from avemo_ros.evaluate.corruption import noisy
-from avemo_ros.model.clarity import FIGURES, clarity
-from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.network import SNR_FEATURES, EmotionNet, snr_features
 from avemo_ros.model.preprocess import spectrogram_tensor
 
 
@@ -20,11 +19,11 @@ def spoken() -> np.ndarray:
 
 def test_noise_lowers_every_figure_but_the_mean_level() -> None:
     clean = spoken()
-    before = clarity(spectrogram_tensor(clean))[0]
+    before = snr_features(spectrogram_tensor(clean))[0]
     for ratio in (10, 0):
         heard = noisy(ratio)(Features(spectrogram=clean.astype(np.float16)), "key").spectrogram
         assert heard is not None
-        after = clarity(spectrogram_tensor(heard.astype(np.float32)))[0]
+        after = snr_features(spectrogram_tensor(heard.astype(np.float32)))[0]
         assert float(after[0]) > float(before[0])
         assert bool((after[1:] < before[1:]).all())
         before = after
@@ -32,8 +31,8 @@ def test_noise_lowers_every_figure_but_the_mean_level() -> None:
 
 def test_a_flat_spectrogram_has_a_finite_slope() -> None:
     flat = torch.zeros(2, 1, 63, 200, requires_grad=True)
-    figures = clarity(flat)
-    assert figures.shape == (2, FIGURES)
+    figures = snr_features(flat)
+    assert figures.shape == (2, SNR_FEATURES)
     figures.sum().backward()
     assert flat.grad is not None
     assert bool(torch.isfinite(flat.grad).all())
@@ -45,11 +44,11 @@ def test_only_a_fusion_that_reads_the_clarity_is_given_it(fusion: str, extra: in
     network = EmotionNet(fusion=fusion).eval()
     given = torch.randn(2, 1, 100, 200)
     with torch.inference_mode():
-        heard = network.listen(given)
+        heard = network.encode_audio(given)
         log, _ = network.fuse(heard, torch.randn(2, network.face.width))
         vectors = heard[:, : network.speech.width]
         assert torch.equal(network.speech_log(heard), network.speech_log(vectors))
-    assert heard.shape == (2, network.speech.width + extra) == (2, network.heard_width)
+    assert heard.shape == (2, network.speech.width + extra) == (2, network.audio_width)
     assert torch.allclose(log.exp().sum(1), torch.ones(2), atol=1e-5)
 
 
@@ -57,7 +56,7 @@ def test_the_gate_acts_upon_the_clarity() -> None:
     torch.manual_seed(0)
     network = EmotionNet(fusion="clarity").eval()
     torch.nn.init.normal_(network.fusion.weigh.weight)
-    heard, face = torch.randn(1, network.heard_width), torch.randn(1, network.face.width)
+    heard, face = torch.randn(1, network.audio_width), torch.randn(1, network.face.width)
     muddy = heard.clone()
     muddy[:, -4:] = 0.0
     with torch.inference_mode():

@@ -9,11 +9,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from avemo_ros.errors import ConfigError, WeightsError
-from avemo_ros.model.build import start_notes
-from avemo_ros.model.foreign import read_state
+from avemo_ros.model.builder import init_notes
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.zoo.kinds import BUILDER
-from avemo_ros.zoo.vgg_face import GREY_LEVELS, VggFace, load_published
+from avemo_ros.model.tensor_file import read_state_dict
+from avemo_ros.zoo.face_models import GREY_LEVELS, VggFace, load_published
+from avemo_ros.zoo.model_registry import BUILDER
 
 ALEXNET = {
     0: (64, 3, 11),
@@ -70,7 +70,7 @@ def test_the_speech_network_starts_from_pictures(
     expected = pictures.sum(1, keepdim=True) if front == "log" else pictures
     assert torch.equal(first.weight, expected)
     assert torch.equal(second.weight, state["features.3.weight"])
-    (note,) = start_notes(model)
+    (note,) = init_notes(model)
     assert "features.10.weight" in note
     assert ("features.0.bias" in note) == (norm == "local")
     if norm == "local":
@@ -109,7 +109,7 @@ def test_published_face_weights_are_known_by_the_names_of_common_ports(
     assert torch.equal(layers["conv1_1"].weight, GREY_LEVELS * values[0])
     assert torch.equal(layers["conv5_3"].weight, values[-2])
     assert torch.equal(layers["conv5_3"].bias, values[-1])
-    assert start_notes(model) == ("took 26 tensors of vgg.pth: conv1_1 to conv5_3",)
+    assert init_notes(model) == ("took 26 tensors of vgg.pth: conv1_1 to conv5_3",)
 
 
 @pytest.mark.parametrize("names", [("fc6", "fc7"), ("classifier.0", "classifier.3")])
@@ -169,10 +169,10 @@ def test_a_file_that_would_run_code_is_refused(
     path = tmp_path / "trap.pth"
     torch.save({"weight": torch.zeros(1), "trap": Trap()}, path)
     with pytest.raises(WeightsError, match="could run code"):
-        read_state(path)
+        read_state_dict(path)
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Trap(), protocol=2))
     with pytest.raises(WeightsError, match="could run code"):
-        read_state(tmp_path / "plain.pt")
+        read_state_dict(tmp_path / "plain.pt")
     assert capsys.readouterr().out == ""
 
 
@@ -189,6 +189,6 @@ def test_a_file_without_tensors_is_refused(
 ) -> None:
     torch.save(content, tmp_path / name)
     with pytest.raises(WeightsError, match=message):
-        read_state(tmp_path / name)
+        read_state_dict(tmp_path / name)
     with pytest.raises(WeightsError, match="does not exist"):
-        read_state(tmp_path / "gone.pth")
+        read_state_dict(tmp_path / "gone.pth")

@@ -1,6 +1,6 @@
 import torch
 
-from avemo_ros.model.fusion import FactorizedBilinearPooling, signed_root
+from avemo_ros.zoo.fusion_models import FactorizedBilinearPooling, signed_root
 
 
 def pooling(seed: int = 0, **kwargs: float) -> FactorizedBilinearPooling:

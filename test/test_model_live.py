@@ -10,15 +10,14 @@ import torch
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.batch import Answer, Batch
-from avemo_ros.model.live import LiveModel
-from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.emotion_model import Batch, ModelOutput
+from avemo_ros.model.network import EmotionNet, LiveModel
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
 from avemo_ros.model.tensor_file import stored, write_tensors
 from avemo_ros.model.weights import FORMAT, save_weights
-from avemo_ros.zoo.bundle import find_model, load_model
-from avemo_ros.zoo.collate import NetworkClassifier
+from avemo_ros.zoo.classifier import NetworkClassifier
+from avemo_ros.zoo.model_file import find_model, load_model
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def window() -> tuple[np.ndarray, np.ndarray]:
     return crops, (60 * chance.random((100, 200)) - 80).astype(np.float32)
 
 
-def answered(model: LiveModel, crops: np.ndarray, power_db: np.ndarray) -> Answer:
+def answered(model: LiveModel, crops: np.ndarray, power_db: np.ndarray) -> ModelOutput:
     faces = face_tensor(crops).unsqueeze(0).expand(3, -1, -1, -1, -1)
     mask = torch.ones(3, 4, dtype=torch.bool)
     mask[2] = False
@@ -59,7 +58,7 @@ def test_the_released_live_model_answers_batches_as_the_robot_does(
 def test_a_live_model_of_other_parts_is_saved_and_runs_on_the_robot(
     window: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
-    from avemo_ros.zoo.bundle import save_model
+    from avemo_ros.zoo.model_file import save_model
 
     raw = {
         "kind": "live",

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.audio_fcn import SpeechBranch
+from avemo_ros.model.emotion_model import to_emotion_logits
 from avemo_ros.model.face_cnn import FaceCNN
 from avemo_ros.model.network import EmotionNet
-from avemo_ros.model.unimodal import collapse
+from avemo_ros.model.speech_fcn import SpeechBranch
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_collapsing_adds_the_probabilities_of_calm_to_neutral() -> None:
     torch.manual_seed(1)
     logits = 3 * torch.randn(5, len(SPEECH_CLASSES))
     fine = torch.softmax(logits, 1)
-    coarse = torch.softmax(collapse(logits), 1)
+    coarse = torch.softmax(to_emotion_logits(logits), 1)
     assert coarse.shape == (5, len(EMOTIONS))
     for index, name in enumerate(EMOTIONS):
         expected = fine[:, SPEECH_CLASSES.index(name)].clone()

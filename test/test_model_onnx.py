@@ -18,7 +18,7 @@ from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, PredictionError, WeightsError
 from avemo_ros.model.predictor import Predictor, SpeechEvidence, arithmetic_of
 from avemo_ros.model.released import find_weights, list_in_index, onnx_files
-from avemo_ros.zoo.bundle import save_model
+from avemo_ros.zoo.model_file import save_model
 
 NAME = "avemo-0.3"
 

@@ -9,10 +9,10 @@ from real_inputs import faces_and_voices
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.folding import folded, has_fast_bfloat16
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
+from avemo_ros.model.torch_network import bn_folded, has_fast_bfloat16
 from avemo_ros.model.weights import save_weights
 
 
@@ -51,7 +51,7 @@ def test_folding_batch_norm_changes_nothing_but_speed(
 ) -> None:
     with torch.inference_mode():
         faces = network.face.cnn(face_tensor(crops)).numpy()
-        voice = network.listen(spectrogram_tensor(sound))
+        voice = network.encode_audio(spectrogram_tensor(sound))
     assert np.allclose(predictor.embed_faces(crops), faces, atol=1e-4)
     assert np.allclose(predictor.speech_evidence(sound).vector, voice.numpy(), atol=1e-4)
 
@@ -180,12 +180,12 @@ def test_the_thread_limit_holds_in_whatever_thread_the_network_is_called():
 def test_float32_is_exactly_the_folded_network(
     network: EmotionNet, predictor: Predictor, crops: list[np.ndarray], sound: np.ndarray
 ) -> None:
-    ready = folded(network)
+    ready = bn_folded(network)
     assert predictor.precision == "float32"
     with torch.inference_mode():
         given = face_tensor(crops).to(memory_format=torch.channels_last)
         assert np.array_equal(predictor.embed_faces(crops), ready.face.cnn(given).numpy())
-        vector = ready.listen(spectrogram_tensor(sound))
+        vector = ready.encode_audio(spectrogram_tensor(sound))
         evidence = predictor.speech_evidence(sound)
         assert np.array_equal(evidence.vector, vector.numpy())
         assert np.array_equal(evidence.log_probabilities, ready.speech_log(vector).numpy())

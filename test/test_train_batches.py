@@ -6,19 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
 from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.train.batches import Sampler
 from avemo_ros.train.config import TrainConfig
-from avemo_ros.train.face_bank import FaceBank, one_of_each_part
-from avemo_ros.train.lesson import Lesson, drop_modality
-from avemo_ros.train.loop import Chance
-from avemo_ros.train.loss import soft_cross_entropy
+from avemo_ros.train.loop import EpochRng
 from avemo_ros.train.parallel import Processes
-from avemo_ros.train.speech_bank import SpeechBank
-from avemo_ros.train.teacher import distillation_loss
+from avemo_ros.train.pretrained import distillation_loss
+from avemo_ros.train.sample_bank import FaceBank, SpeechBank, one_of_each_part
+from avemo_ros.train.sampler import Sampler
+from avemo_ros.train.training_batch import TrainingBatch, drop_modality, soft_cross_entropy
 
 CPU = torch.device("cpu")
 PLAIN = {"face": {"probability": 0}, "speech": {"probability": 0, "masks": 0}}
@@ -71,11 +69,13 @@ def sampler(
     return Sampler(corpus, settings, modality, classes, 48, processes or Processes(CPU))
 
 
-def chance(seed: int = 0) -> Chance:
-    return Chance(torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1))
+def chance(seed: int = 0) -> EpochRng:
+    return EpochRng(
+        torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1)
+    )
 
 
-def lessons(made: Sampler, epoch: int = 0) -> list[Lesson]:
+def lessons(made: Sampler, epoch: int = 0) -> list[TrainingBatch]:
     return list(made.epoch(epoch, chance()))
 
 
@@ -135,7 +135,7 @@ def test_a_data_set_is_only_asked_about_the_classes_it_knows() -> None:
 
 def test_what_a_data_set_does_not_know_has_no_part_in_the_loss() -> None:
     allowed = torch.tensor([[True, True, False]])
-    lesson = Lesson(Any, torch.tensor([[1.0, 0, 0]]), allowed, torch.ones(1))  # type: ignore[arg-type]
+    lesson = TrainingBatch(Any, torch.tensor([[1.0, 0, 0]]), allowed, torch.ones(1))  # type: ignore[arg-type]
     logits = torch.zeros(1, 3, requires_grad=True)
     loss = soft_cross_entropy(logits, lesson, smoothing=0.2)
     assert float(loss.detach()) == pytest.approx(float(np.log(2)), abs=1e-5)
@@ -287,7 +287,7 @@ def test_pairs_share_a_label_and_say_whose_classes_are_known_to_both(
     monkeypatch.setattr(FaceBank, "pick", remember)
     for lesson in lessons(made):
         assert lesson.batch.faces.shape[1] == 3, "a picture in several views"
-        assert bool(lesson.batch.speech_there.all())
+        assert bool(lesson.batch.speech_mask.all())
         labels = lesson.targets.argmax(1).tolist()
         assert [items[i].emotion_index for i in seen[-8:]] == labels
         for label, allowed in zip(labels, lesson.allowed, strict=True):
@@ -310,9 +310,9 @@ def test_what_an_item_lacks_is_masked() -> None:
     made = sampler(corpus, config({"ravdess": 1}), "au+audio", SPEECH_CLASSES)
     for lesson in lessons(made):
         sad = lesson.targets.argmax(1) == SPEECH_CLASSES.index("sad")
-        assert torch.equal(lesson.batch.units_there, sad)
+        assert torch.equal(lesson.batch.units_mask, sad)
         assert bool((lesson.batch.units[sad] == 3.0).all())
-        assert bool(lesson.batch.speech_there.all())
+        assert bool(lesson.batch.speech_mask.all())
 
 
 def test_modality_dropout_never_takes_the_last_modality() -> None:
@@ -321,11 +321,11 @@ def test_modality_dropout_never_takes_the_last_modality() -> None:
     settings = config({"ravdess": 1}, training={"batch": 400})
     batch = lessons(sampler(corpus, settings, "au+audio"))[0].batch
     dropped = drop_modality(batch, 0.3, torch.Generator().manual_seed(0))
-    either = dropped.units_there | dropped.speech_there
+    either = dropped.units_mask | dropped.speech_mask
     assert bool(either.all())
-    had = batch.units_there & batch.speech_there
-    lost_voice = float((had & ~dropped.speech_there).sum() / had.sum())
-    lost_units = float((had & ~dropped.units_there).sum() / had.sum())
+    had = batch.units_mask & batch.speech_mask
+    lost_voice = float((had & ~dropped.speech_mask).sum() / had.sum())
+    lost_units = float((had & ~dropped.units_mask).sum() / had.sum())
     assert lost_voice == pytest.approx(0.3, abs=0.1)
     assert lost_units == pytest.approx(0.3, abs=0.1)
 

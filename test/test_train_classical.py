@@ -8,18 +8,17 @@ import pytest
 import torch
 from made_units import make_tree
 
-from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.features import Corpus, Features, join_units
 from avemo_ros.data.registry import list_items
-from avemo_ros.data.units import join_units
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.classical import train_classical
+from avemo_ros.train.classical_training import train_classical
 from avemo_ros.train.config import TrainConfig
-from avemo_ros.train.people import of_fold
-from avemo_ros.train.run import Place
-from avemo_ros.train.svm import train_svm
+from avemo_ros.train.subject_split import of_fold
+from avemo_ros.train.svm_training import train_svm
+from avemo_ros.train.training_run import Place
 from avemo_ros.zoo.classical import ReadingOptions, open_classifier
 from avemo_ros.zoo.ensemble import learn_weights
 

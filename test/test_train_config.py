@@ -13,7 +13,7 @@ from avemo_ros.train.config_file import (
     load_config,
     named,
 )
-from avemo_ros.zoo.kinds import BUILDER, ENSEMBLE, KINDS, MACHINES
+from avemo_ros.zoo.model_registry import BUILDER, ENSEMBLE, KINDS, MACHINES
 
 NETWORKS = [name for name in named() if load_config(name).model.get("kind") in KINDS]
 

@@ -15,14 +15,13 @@ from avemo_ros.data.registry import list_items
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.live import LiveModel
-from avemo_ros.model.network import EvidenceFusion
+from avemo_ros.model.network import EvidenceFusion, LiveModel
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train import fusion
-from avemo_ros.train.pairs import Bank, draw_pairs
-from avemo_ros.train.start import load_start
-from avemo_ros.zoo.bundle import load_model, save_model
-from avemo_ros.zoo.kinds import BUILDER
+from avemo_ros.train import fusion_training
+from avemo_ros.train.fusion_training import EmbeddingBank, draw_pairs
+from avemo_ros.train.pretrained import load_pretrained
+from avemo_ros.zoo.model_file import load_model, save_model
+from avemo_ros.zoo.model_registry import BUILDER
 
 FACE = ModelSpec("face_cnn", {"widths": (8, 8), "blocks": (1, 1), "stem": 8})
 SPEECH = ModelSpec("speech_fcn", {"channels": (8, 8, 8, 8, 8)})
@@ -151,12 +150,12 @@ def test_the_face_of_a_live_model_may_go_on_learning_and_be_judged(
     held = tuple(one for one in faces if one.split == "validation")
     corpus = Corpus(held, tuple(Features() for _ in held))
     live = str(run / "final" / "model.safetensors")
-    begun = load_start(BUILDER.build(FACE), live, corpus)
+    begun = load_pretrained(BUILDER.build(FACE), live, corpus)
     assert begun.trained_on is not None
     assert begun.trained_on["items"] == {"fer2013": 42}
     whole = ModelSpec("live", {"face": FACE, "speech": SPEECH, "fusion": "clarity"})
     with pytest.raises(DataError, match="was trained on"):
-        load_start(BUILDER.build(whole), live, corpus)
+        load_pretrained(BUILDER.build(whole), live, corpus)
 
 
 def test_a_face_branch_that_learned_from_the_held_out_faces_is_refused(
@@ -192,8 +191,10 @@ def test_frames_of_a_pair_are_of_one_view_of_one_face() -> None:
     number = torch.arange(14.0)[:, None, None, None]
     view = torch.arange(3.0)[:, None, None] / 10
     frame = torch.arange(4.0)[:, None] / 100
-    faces = Bank((number + view + frame), labels)
-    pairs = draw_pairs(faces, Bank(number, labels), 200, torch.Generator().manual_seed(0))
+    faces = EmbeddingBank((number + view + frame), labels)
+    pairs = draw_pairs(
+        faces, EmbeddingBank(number, labels), 200, torch.Generator().manual_seed(0)
+    )
     shown = pairs.faces[..., 0]
     one_view = (shown * 10).floor()
     assert torch.equal(one_view, one_view[:, :1].expand_as(one_view))
@@ -202,7 +203,7 @@ def test_frames_of_a_pair_are_of_one_view_of_one_face() -> None:
     counts = pairs.mask.sum(1)
     assert set(counts.tolist()) == {1, 2, 3, 4}
     mixed = draw_pairs(
-        faces.as_frames(), Bank(number, labels), 50, torch.Generator().manual_seed(0)
+        faces.as_frames(), EmbeddingBank(number, labels), 50, torch.Generator().manual_seed(0)
     )
     assert mixed.faces.shape == (50, 12, 1)
 
@@ -210,11 +211,11 @@ def test_frames_of_a_pair_are_of_one_view_of_one_face() -> None:
 def test_some_pairs_show_the_face_of_another_pair_and_keep_voice_and_label() -> None:
     chance = torch.Generator().manual_seed(0)
     numbers = torch.arange(200.0)
-    faces = Bank(numbers.view(-1, 1, 1, 1).expand(-1, 2, 2, 3), numbers.long() % 7)
+    faces = EmbeddingBank(numbers.view(-1, 1, 1, 1).expand(-1, 2, 2, 3), numbers.long() % 7)
     pairs = draw_pairs(faces, faces, 100, chance)
-    mixed = fusion.mismatched(pairs, 0.3, chance)
+    mixed = fusion_training.mismatched(pairs, 0.3, chance)
     moved = (mixed.faces != pairs.faces).flatten(1).any(1)
     assert 15 <= int(moved.sum()) <= 45
     assert torch.equal(mixed.speech, pairs.speech)
     assert torch.equal(mixed.labels, pairs.labels)
-    assert torch.equal(fusion.mismatched(pairs, 0.0, chance).faces, pairs.faces)
+    assert torch.equal(fusion_training.mismatched(pairs, 0.0, chance).faces, pairs.faces)

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.train.config import TrainingConfig
-from avemo_ros.train.loop import Chance, Figures, TrainingError, fit, wants_bfloat16
-from avemo_ros.train.schedule import Schedule, cosine, one_cycle
+from avemo_ros.train.loop import EpochRng, Figures, TrainingError, fit, wants_bfloat16
+from avemo_ros.train.optimisation import Schedule, cosine, one_cycle
 
 STEPS = 3
 
@@ -24,7 +24,7 @@ def network() -> nn.Module:
     )
 
 
-def batches(_: int, chance: Chance) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(_: int, chance: EpochRng) -> Iterator[tuple[Tensor, Tensor]]:
     for _step in range(STEPS):
         labels = torch.randint(0, 3, (16,), generator=chance.common)
         noise = torch.randn(16, 1, 8, 8, generator=chance.own)
@@ -191,7 +191,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_epoch(tmp_path: 
 def test_an_interrupted_run_says_how_to_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(epoch: int, chance: Chance) -> Iterator[tuple[Tensor, Tensor]]:
+    def interrupted(epoch: int, chance: EpochRng) -> Iterator[tuple[Tensor, Tensor]]:
         if epoch == 1:
             raise KeyboardInterrupt
         return batches(epoch, chance)

@@ -20,8 +20,8 @@ from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.sink.output_file import OutputError
 from avemo_ros.train import release as releasing
-from avemo_ros.train.checkpoint import read_log, save_checkpoint
-from avemo_ros.zoo.bundle import load_model
+from avemo_ros.train.run_folder import read_log, save_checkpoint
+from avemo_ros.zoo.model_file import load_model
 
 SPEECH = [
     "model.channels=[8, 8, 8, 8, 8]",
@@ -244,12 +244,12 @@ def test_what_would_fail_later_is_refused_before_data_are_prepared(
     error: type[AvemoError],
     message: str,
 ) -> None:
-    from avemo_ros.train import run
+    from avemo_ros.train import training_run
 
     def prepared(*_: object) -> None:
         raise AssertionError("data are prepared")
 
-    monkeypatch.setattr(run, "read_corpus", prepared)
+    monkeypatch.setattr(training_run, "read_corpus", prepared)
     given = SPEECH if config == "speech-fcn" else ["data.folds=[[2, 3], [10]]"]
     with pytest.raises(error, match=re.escape(message)):
         call(config, data, tmp_path / "run", settings=[*given, *settings])

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from avemo_ros.errors import WeightsError
-from avemo_ros.model.batch import EmotionModel
+from avemo_ros.model.emotion_model import EmotionModel
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.config_file import load_config
-from avemo_ros.train.start import load_start, match
-from avemo_ros.zoo.bundle import save_model
-from avemo_ros.zoo.kinds import BUILDER
+from avemo_ros.train.pretrained import load_pretrained, match
+from avemo_ros.zoo.model_file import save_model
+from avemo_ros.zoo.model_registry import BUILDER
 
 RECIPES = [
     ("speech-fcn", "speech-start", "branch"),
@@ -77,13 +77,13 @@ def test_a_start_of_another_layout_is_refused_with_what_differs(tmp_path: Path) 
     with pytest.raises(
         WeightsError, match=r"layers\.0\.weight is \(4, 3, 11, 11\), not \(4, 1, 11, 11\)"
     ):
-        load_start(speech()[1], start)
+        load_pretrained(speech()[1], start)
 
 
 def test_fewer_channels_and_other_classes_are_no_obstacle(tmp_path: Path) -> None:
     start = saved(tmp_path, classes="emotions")
     model = speech(front="log+mean+delta")[1]
-    found = load_start(model, start)
+    found = load_pretrained(model, start)
     assert "had fewer input channels" in found.note
     assert "branch.head.weight is (7, 4), not (8, 4)" in found.note
     assert "branch.fcn.layers.0.weight" in found.taken

@@ -11,9 +11,8 @@ from avemo_ros.cli.main import main
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.config_file import dump, load_config
-from avemo_ros.train.space import Choices, Range, read_tune
-from avemo_ros.train.trial import Figures, TrialError, Watch
-from avemo_ros.train.tune import Plan, Result, search, value_of
+from avemo_ros.train.search_space import Choices, Figures, Range, TrialError, Watch, read_tune
+from avemo_ros.train.tuning import Plan, Result, search, value_of
 
 pytest.importorskip("optuna")
 

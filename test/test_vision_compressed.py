@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from avemo_ros.data.pictures import read_picture
+from avemo_ros.data.face_images import read_image
 from avemo_ros.errors import ImageError
 from avemo_ros.limits import MAX_SCANS, MAX_STRAY, MAX_STRAY_SUM
 from avemo_ros.vision.image import decode_compressed
@@ -375,10 +375,10 @@ def test_a_refused_size_takes_no_memory(which: str, tmp_path: Path) -> None:
 def test_files_of_data_sets_may_be_uncompressed(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / "face"
     path.write_bytes(packed(suffix))
-    assert np.array_equal(read_picture(path), photo())
+    assert np.array_equal(read_image(path), photo())
     path.write_bytes(packed(suffix)[:40])
     with pytest.raises(ImageError, match="face"):
-        read_picture(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_an_uncompressed_file_may_not_ask_for_more_than_the_limit(
     path = tmp_path / "huge"
     path.write_bytes(head)
     with pytest.raises(ImageError, match=r"huge'.*60000x60000.*64 megapixels"):
-        read_picture(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize(
@@ -406,4 +406,4 @@ def test_a_file_without_a_readable_header_is_refused(data: bytes, tmp_path: Path
     path = tmp_path / "none"
     path.write_bytes(data)
     with pytest.raises(ImageError, match="none"):
-        read_picture(path)
+        read_image(path)

@@ -11,9 +11,9 @@ from avemo_ros.errors import WeightsError
 from avemo_ros.model.released import list_in_index
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import stored, write_tensors
-from avemo_ros.zoo.bundle import LoadedModel, find_model, load_model, save_model
-from avemo_ros.zoo.collate import NetworkClassifier
-from avemo_ros.zoo.units_mlp import UnitsMLP, standardise_units
+from avemo_ros.zoo.classifier import NetworkClassifier
+from avemo_ros.zoo.face_models import ActionUnitMLP, standardise_units
+from avemo_ros.zoo.model_file import LoadedModel, find_model, load_model, save_model
 
 
 def saved(raw: dict[str, Any], path: Path, **options: Any) -> LoadedModel:
@@ -46,7 +46,7 @@ def test_what_units_are_like_is_kept_with_the_model(tmp_path: Path) -> None:
     assert not standardise_units(tiny.made(tiny.FACE), units)
     save_model(model, tiny.spec(raw), tmp_path / "m.safetensors", "m")
     visual = load_model(tmp_path / "m.safetensors").model.visual
-    assert isinstance(visual, UnitsMLP)
+    assert isinstance(visual, ActionUnitMLP)
     assert torch.allclose(visual.mean, units.mean(0), atol=1e-4)
     assert float(visual.deviation[0]) == 1.0, "a unit that never changes"
     assert torch.allclose(visual.deviation[1:], units.std(0, correction=0)[1:], atol=1e-4)
@@ -180,7 +180,7 @@ def test_starts_are_not_asked_for_when_a_model_is_loaded(tmp_path: Path) -> None
     state = {f"features.{i}.weight": torch.randn(s) for i, s in shapes.items()}
     torch.save(state, start)
     spec = ModelSpec("speech_fcn", {"imagenet": str(start)})
-    from avemo_ros.zoo.kinds import BUILDER
+    from avemo_ros.zoo.model_registry import BUILDER
 
     model = BUILDER.build(spec)
     save_model(model, spec, tmp_path / "m.safetensors", "m")

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.zoo.bundle import find_model, save_model
 from avemo_ros.zoo.classical import (
     ensemble_options,
     is_classical,
@@ -22,7 +21,8 @@ from avemo_ros.zoo.classical import (
     svm_options,
 )
 from avemo_ros.zoo.ensemble import combine, reconcile
-from avemo_ros.zoo.kinds import BUILDER
+from avemo_ros.zoo.model_file import find_model, save_model
+from avemo_ros.zoo.model_registry import BUILDER
 from avemo_ros.zoo.svm import Machine
 
 UNITS = 35

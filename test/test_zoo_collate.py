@@ -8,11 +8,11 @@ import pytest
 import tiny_models as tiny
 import torch
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
-from avemo_ros.zoo.bundle import LoadedModel
-from avemo_ros.zoo.collate import READS, NetworkClassifier, collate, equal_rows
+from avemo_ros.zoo.classifier import READS, NetworkClassifier, collate, equal_rows
+from avemo_ros.zoo.model_file import LoadedModel
 
 
 def loaded(raw: dict[str, Any], temperature: float = 1.0) -> LoadedModel:
@@ -34,7 +34,7 @@ def test_a_batch_holds_what_the_live_path_makes_of_the_same_features() -> None:
     assert torch.equal(batch.faces[0], face_tensor(first.faces))
     heard = spectrogram_tensor(first.spectrogram.astype(np.float32))
     assert torch.equal(batch.speech[:1], heard)
-    assert batch.speech_there.tolist() == [True, True, True, False]
+    assert batch.speech_mask.tolist() == [True, True, True, False]
 
 
 def test_only_what_the_model_reads_is_made() -> None:

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.zoo.ensemble import (

@@ -7,14 +7,19 @@ import tiny_models as tiny
 import torch
 
 from avemo_ros.errors import ConfigError, WeightsError
-from avemo_ros.model.batch import Batch
-from avemo_ros.model.folding import folded, to_bfloat16
-from avemo_ros.model.live import LiveModel
+from avemo_ros.model.emotion_model import Batch
+from avemo_ros.model.network import LiveModel
 from avemo_ros.model.released import find_weights
-from avemo_ros.zoo.bundle import load_model
-from avemo_ros.zoo.export import TOLERANCE, difference, export_model
-from avemo_ros.zoo.pieces import pieces
-from avemo_ros.zoo.speed import bench, bench_robot
+from avemo_ros.model.torch_network import bn_folded, to_bfloat16
+from avemo_ros.zoo.exportable import folded_submodules
+from avemo_ros.zoo.model_export import (
+    TOLERANCE,
+    benchmark,
+    benchmark_robot,
+    difference,
+    export_model,
+)
+from avemo_ros.zoo.model_file import load_model
 
 
 @pytest.mark.parametrize("raw", tiny.EVERY, ids=tiny.name)
@@ -66,7 +71,7 @@ def test_the_onnx_parts_of_a_fusion_together_answer_as_the_model(tmp_path: Path)
     seen = visual.run(None, {"units": given.units.numpy()})
     fed = {"audio_vector": said[0], "visual_vector": seen[0]}
     fed |= {"audio_log": said[1], "visual_log": seen[1]}
-    fed["there"] = torch.stack((given.speech_there, given.units_there), 1).numpy()
+    fed["there"] = torch.stack((given.speech_mask, given.units_mask), 1).numpy()
     (logits,) = fusion.run(None, fed)
     with torch.inference_mode():
         expected = model(given).logits
@@ -95,7 +100,7 @@ def test_the_scripted_parts_of_a_live_model_answer_as_the_robot(tmp_path: Path) 
 
 
 def test_an_answer_that_differs_or_has_another_shape_is_noticed() -> None:
-    (piece,) = pieces(tiny.made(tiny.UNITS))
+    (piece,) = folded_submodules(tiny.made(tiny.UNITS))
     assert difference(piece, lambda x: (piece.module(x) + 0.25,)) == pytest.approx(0.25)
     assert difference(piece, lambda x: (piece.module(x)[:, :3],)) == float("inf")
     assert difference(piece, lambda x: (piece.module(x) * float("nan"),)) == float("inf")
@@ -104,7 +109,7 @@ def test_an_answer_that_differs_or_has_another_shape_is_noticed() -> None:
 def test_a_file_that_answers_differently_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avemo_ros.zoo.export.difference", lambda piece, run: 0.5)
+    monkeypatch.setattr("avemo_ros.zoo.model_export.difference", lambda piece, run: 0.5)
     with pytest.raises(WeightsError, match=r"torchscript of 'au' answers differently by 0\.5"):
         export_model(tiny.made(tiny.UNITS), "torchscript", tmp_path / "m.pt")
     assert list(tmp_path.iterdir()) == []
@@ -136,7 +141,7 @@ def test_without_the_packages_the_error_says_what_to_install(
 @pytest.mark.parametrize("raw", [tiny.FACE, tiny.INCEPTION, tiny.SPEECH], ids=tiny.name)
 def test_folding_takes_batch_norm_out_and_leaves_the_answers(raw: dict[str, Any]) -> None:
     model = tiny.made(raw)
-    ready = folded(model)
+    ready = bn_folded(model)
     assert not any(isinstance(one, torch.nn.BatchNorm2d) for one in ready.modules())
     assert any(isinstance(one, torch.nn.BatchNorm2d) for one in model.modules())
     given = tiny.batch()
@@ -147,7 +152,7 @@ def test_folding_takes_batch_norm_out_and_leaves_the_answers(raw: dict[str, Any]
 def test_every_runtime_is_measured_for_every_part(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     threads = torch.get_num_threads()
-    speeds = bench(tiny.made(tiny.FACE), tmp_path, rounds=3)
+    speeds = benchmark(tiny.made(tiny.FACE), tmp_path, rounds=3)
     runtimes = [one.runtime for one in speeds]
     assert runtimes == ["float32", "bfloat16", "torchscript", "onnxruntime"]
     assert speeds[0].ratio == 1.0
@@ -160,7 +165,7 @@ def test_the_robots_calls_are_measured_in_every_runtime_there_is(onnx: bool) -> 
     weights = find_weights("avemo-0.3")
     model = load_model(weights).model
     assert isinstance(model, LiveModel)
-    speeds = bench_robot(model.network, rounds=2, weights=weights if onnx else None)
+    speeds = benchmark_robot(model.network, rounds=2, weights=weights if onnx else None)
     runtimes = ["float32", "bfloat16", *(["onnxruntime"] if onnx else [])]
     assert [one.runtime for one in speeds] == runtimes * 4
     assert len({one.piece for one in speeds}) == 4
@@ -181,7 +186,7 @@ def test_the_robots_calls_are_measured_in_every_runtime_there_is(onnx: bool) -> 
 def test_bfloat16_is_for_convolutions_and_what_follows_them_stays_float32(
     raw: dict[str, Any], lowered: bool
 ) -> None:
-    ready, given = folded(tiny.made(raw)), tiny.batch()
+    ready, given = bn_folded(tiny.made(raw)), tiny.batch()
     with torch.inference_mode():
         before = torch.softmax(ready(given).logits, 1)
         assert to_bfloat16(ready) is lowered

@@ -5,12 +5,12 @@ import pytest
 from clip_bags import SAMPLE, sample_bag
 
 from avemo_ros.config import PipelineConfig
+from avemo_ros.data.audio_features import read_sound
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
-from avemo_ros.data.sound import read_sound
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.zoo import functionals
-from avemo_ros.zoo.functionals import (
+from avemo_ros.zoo import svm_features
+from avemo_ros.zoo.svm_features import (
     FunctionalReader,
     cache_name,
     read_functionals,
@@ -63,7 +63,7 @@ def test_what_is_cached_is_not_computed_again(
     def refuse(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(functionals, "sound_functionals", refuse)
+    monkeypatch.setattr(svm_features, "sound_functionals", refuse)
     again = read_functionals(items, "eGeMAPSv02", cache=tmp_path / "cache", quiet=True)
     np.testing.assert_array_equal(first, again)
 
@@ -71,7 +71,7 @@ def test_what_is_cached_is_not_computed_again(
 def test_an_interrupted_run_keeps_what_it_had(
     items: list[Item], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = functionals.sound_functionals
+    real = svm_features.sound_functionals
     calls = []
 
     def interrupted(sound, feature_set):
@@ -80,7 +80,7 @@ def test_an_interrupted_run_keeps_what_it_had(
             raise KeyboardInterrupt
         return real(sound, feature_set)
 
-    monkeypatch.setattr(functionals, "sound_functionals", interrupted)
+    monkeypatch.setattr(svm_features, "sound_functionals", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read_functionals(items, "eGeMAPSv02", cache=tmp_path / "cache", quiet=True)
     assert len(files(tmp_path / "cache")) == 1

@@ -5,9 +5,8 @@ import pytest
 import tiny_models as tiny
 import torch
 
-from avemo_ros.model.batch import Batch
-from avemo_ros.model.unimodal import collapse, segment_shares
-from avemo_ros.zoo.fused import FusedModel
+from avemo_ros.model.emotion_model import Batch, segment_shares, to_emotion_logits
+from avemo_ros.zoo.fusion_models import FusedModel
 
 
 def made(kind: str, **options: Any) -> FusedModel:
@@ -21,9 +20,9 @@ def only(given: Batch, row: int) -> Batch:
         given.faces[row : row + 1],
         given.face_mask[row : row + 1],
         given.speech[row : row + 1],
-        given.speech_there[row : row + 1],
+        given.speech_mask[row : row + 1],
         given.units[row : row + 1],
-        given.units_there[row : row + 1],
+        given.units_mask[row : row + 1],
     )
 
 
@@ -111,7 +110,7 @@ def test_eight_classes_of_the_voice_are_collapsed_for_a_fusion_over_seven() -> N
         answer = model(given)
         alone = model.audio(given).logits
     assert answer.logits.shape == (4, 7)
-    assert torch.allclose(answer.parts["audio"][0], collapse(alone)[0], atol=1e-6)
+    assert torch.allclose(answer.parts["audio"][0], to_emotion_logits(alone)[0], atol=1e-6)
     assert bool((answer.parts["audio"][1] == 0).all())
 
 

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.batch import MODALITIES, Batch
+from avemo_ros.model.emotion_model import MODALITIES, Batch
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.zoo.kinds import BUILDER, KINDS
+from avemo_ros.zoo.model_registry import BUILDER, KINDS
 
 
 @pytest.mark.parametrize("raw", tiny.EVERY, ids=tiny.name)
@@ -48,9 +48,9 @@ def test_a_row_is_answered_the_same_whatever_is_beside_it(raw: dict[str, Any]) -
                 faces=given.faces[row : row + 1, :frames],
                 face_mask=given.face_mask[row : row + 1, :frames],
                 speech=given.speech[row : row + 1],
-                speech_there=given.speech_there[row : row + 1],
+                speech_mask=given.speech_mask[row : row + 1],
                 units=given.units[row : row + 1],
-                units_there=given.units_there[row : row + 1],
+                units_mask=given.units_mask[row : row + 1],
             )
             assert torch.allclose(model(one).logits[0], whole[row], atol=1e-5), row
 
@@ -62,8 +62,8 @@ def test_what_is_masked_has_no_influence(raw: dict[str, Any]) -> None:
     with torch.inference_mode():
         before = model(given).logits
         given.faces[~given.face_mask] = 100.0
-        given.speech[~given.speech_there] = 100.0
-        given.units[~given.units_there] = 100.0
+        given.speech[~given.speech_mask] = 100.0
+        given.units[~given.units_mask] = 100.0
         assert torch.equal(model(given).logits, before)
 
 
@@ -75,15 +75,15 @@ def test_a_fusion_without_a_modality_in_the_batch_is_one_that_misses_it_in_each_
     given = tiny.batch(model.face_side)
     nobody = torch.zeros(4, dtype=torch.bool)
     with torch.inference_mode():
-        left_out = model(Batch(speech=given.speech, speech_there=given.speech_there))
+        left_out = model(Batch(speech=given.speech, speech_mask=given.speech_mask))
         masked = model(
             Batch(
                 faces=given.faces,
                 face_mask=torch.zeros_like(given.face_mask),
                 speech=given.speech,
-                speech_there=given.speech_there,
+                speech_mask=given.speech_mask,
                 units=given.units,
-                units_there=nobody,
+                units_mask=nobody,
             )
         )
     assert torch.equal(left_out.logits, masked.logits)
@@ -235,7 +235,7 @@ def test_the_robot_does_not_import_what_it_never_runs(code: str) -> None:
         pytest.importorskip("rclpy", reason="no rclpy: run `make setup`")
     research = (
         "avemo_ros.zoo", "avemo_ros.train", "avemo_ros.evaluate", "avemo_ros.replay",
-        "avemo_ros.model.inception",
+        "avemo_ros.model.face_cnn",
     )  # fmt: skip
     done = subprocess.run(
         [

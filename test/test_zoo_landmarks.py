@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
 from avemo_ros.data.prepare import prepare
-from avemo_ros.zoo.landmarks import (
+from avemo_ros.zoo.svm_features import (
     DISTANCES,
     POINTS,
     SIZE,

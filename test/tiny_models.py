@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
-from avemo_ros.model.batch import Batch, EmotionModel
+from avemo_ros.model.emotion_model import Batch, EmotionModel
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.zoo.kinds import BUILDER
+from avemo_ros.zoo.model_registry import BUILDER
 
 SPEECH: dict[str, Any] = {"kind": "speech_fcn", "channels": [4, 4, 6, 6, 8]}
 FACE: dict[str, Any] = {"kind": "face_cnn", "widths": [4, 8], "blocks": [1, 1], "stem": 4}
@@ -62,9 +62,9 @@ def batch(side: int = 48, seed: int = 1) -> Batch:
         faces=torch.randn(4, 3, 1, side, side),
         face_mask=mask,
         speech=torch.randn(4, 1, 90, 200),
-        speech_there=torch.tensor([True, False, True, False]),
+        speech_mask=torch.tensor([True, False, True, False]),
         units=torch.rand(4, 35),
-        units_there=mask.any(1),
+        units_mask=mask.any(1),
     )
 
 

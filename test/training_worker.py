@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avemo_ros.train.config import TrainingConfig
-from avemo_ros.train.loop import Chance, fit
+from avemo_ros.train.loop import EpochRng, fit
 from avemo_ros.train.parallel import Processes, joined
 
 SETTINGS = TrainingConfig(
@@ -32,7 +32,7 @@ def network() -> nn.Module:
 def train(out: Path, processes: Processes) -> dict[str, object]:
     """A tiny run; what this process ended with."""
 
-    def batches(_: int, chance: Chance) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(_: int, chance: EpochRng) -> Iterator[tuple[Tensor, Tensor]]:
         for _step in range(5):
             labels = torch.randint(0, 3, (SETTINGS.batch,), generator=chance.common)
             given = torch.randn(SETTINGS.batch, 6, generator=chance.common) + labels[:, None]

@@ -9,9 +9,8 @@ from typing import Final
 
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.cli.subcommands import LateParser
-from avemo_ros.data.check import as_json, check, report
-from avemo_ros.data.dataset import DataSet
-from avemo_ros.data.mapping import label_of
+from avemo_ros.data.corpus_check import as_json, check, report
+from avemo_ros.data.dataset import DataSet, label_of
 from avemo_ros.data.registry import DATASETS, find_dataset
 from avemo_ros.labels import SPEECH_CLASSES, WORDS
 from avemo_ros.settings import read_options

@@ -10,7 +10,7 @@ from typing import Final
 
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.config import AudioConfig, VisionConfig
-from avemo_ros.data.media import KINDS, PARTS, PrepareConfig
+from avemo_ros.data.file_reader import KINDS, PARTS, PrepareConfig
 from avemo_ros.data.prepare import PrepareReport, fill_cache
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.settings import read_options

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
 from avemo_ros.config import AudioConfig
-from avemo_ros.data.media import PrepareConfig
+from avemo_ros.data.file_reader import PrepareConfig
 from avemo_ros.data.registry import DATASETS, find_dataset
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate import label_matched
@@ -25,9 +25,9 @@ from avemo_ros.evaluate.predictions import (
     read_predictions,
     write_predictions,
 )
-from avemo_ros.model.batch import MODALITIES
+from avemo_ros.model.emotion_model import MODALITIES
 from avemo_ros.settings import read_options
-from avemo_ros.zoo.collate import WINDOW_S
+from avemo_ros.zoo.classifier import WINDOW_S
 
 DONE: Final = 0
 _LEAST_ROUNDS: Final = 100

@@ -9,18 +9,20 @@ from typing import Final
 
 from avemo_ros.cli.outputs import add_force
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.folding import has_fast_bfloat16
-from avemo_ros.model.live import LiveModel
+from avemo_ros.model.network import LiveModel
 from avemo_ros.model.released import onnx_files
-from avemo_ros.zoo.bundle import find_model, load_model
-from avemo_ros.zoo.export import (
+from avemo_ros.model.torch_network import has_fast_bfloat16
+from avemo_ros.zoo.model_export import (
     FORMATS,
     Exported,
+    Speed,
+    benchmark,
+    benchmark_robot,
     export_beside,
     export_model,
     source_notes,
 )
-from avemo_ros.zoo.speed import Speed, bench, bench_robot
+from avemo_ros.zoo.model_file import find_model, load_model
 
 DONE: Final = 0
 
@@ -84,11 +86,11 @@ def run(args: argparse.Namespace) -> int:
     if args.bench:
         if isinstance(loaded.model, LiveModel):
             there = all(one.is_file() for one in onnx_files(path).values())
-            _print(bench_robot(loaded.model.network, args.rounds, path if there else None))
+            _print(benchmark_robot(loaded.model.network, args.rounds, path if there else None))
             taken = "bfloat16" if has_fast_bfloat16() else "float32"
             print(f"on this CPU model.precision auto takes {taken} with PyTorch\n")
         with tempfile.TemporaryDirectory() as folder:
-            _print(bench(loaded.model, Path(folder), args.rounds))
+            _print(benchmark(loaded.model, Path(folder), args.rounds))
     return DONE
 
 

@@ -19,14 +19,14 @@ from avemo_ros.model.released import (
 )
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.settings import Settings
-from avemo_ros.zoo.bundle import load_model
 from avemo_ros.zoo.classical import (
     EnsembleOptions,
     FunctionalOptions,
     open_classifier,
 )
-from avemo_ros.zoo.export import verify_beside
-from avemo_ros.zoo.kinds import ENSEMBLE, KINDS, MACHINES
+from avemo_ros.zoo.model_export import verify_beside
+from avemo_ros.zoo.model_file import load_model
+from avemo_ros.zoo.model_registry import ENSEMBLE, KINDS, MACHINES
 
 DONE: Final = 0
 DAMAGED: Final = 2

@@ -21,7 +21,7 @@ from avemo_ros.bag.reader import BagImage, BagMedia
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
-from avemo_ros.data.bag_file import is_bag
+from avemo_ros.data.bags import is_bag
 from avemo_ros.engine.feature_extractor import InputItem
 from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.errors import ConfigError, ImageError

@@ -88,9 +88,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    from avemo_ros.train.dispatch import run_task
     from avemo_ros.train.parallel import is_first
-    from avemo_ros.train.run import Place
+    from avemo_ros.train.training_run import Place, run_task
 
     place = Place(read_roots(args.root), args.out, args.cache, args.workers, args.device)
     lines = run_task(config, place, fold=args.fold, resume=args.resume)

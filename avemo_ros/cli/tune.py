@@ -70,9 +70,8 @@ def run(args: argparse.Namespace) -> int:
     """
     from avemo_ros.train.config import TrainConfig
     from avemo_ros.train.config_file import dump
-    from avemo_ros.train.space import read_tune
-    from avemo_ros.train.trial import ChildTrainer
-    from avemo_ros.train.tune import BASE, BEST, Plan, search
+    from avemo_ros.train.search_space import ChildTrainer, read_tune
+    from avemo_ros.train.tuning import BASE, BEST, Plan, search
 
     if args.trials < 1:
         raise ConfigError("--trials", args.trials, "1 or more")

@@ -8,11 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import VIDEO, files_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
+from avemo_ros.data.corpus_files import VIDEO, files_below
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 
 _EMOTIONS: Final = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
 _SPLITS: Final = {
@@ -35,7 +32,7 @@ def read(root: Path) -> Listing:
         root: the folder; the parts may be at any depth below, under any of their names
             (Train, Train_AFEW, train_afew, Val, ...).
     """
-    found = Findings("afew")
+    found = ListingBuilder("afew")
     for path in files_below(root, VIDEO):
         word = path.parent.name.capitalize()
         split = _split(path.relative_to(root))

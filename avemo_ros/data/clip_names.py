@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from avemo_ros.bag.folder import METADATA, read_custom_data
-from avemo_ros.data.files import SOUND, VIDEO
-from avemo_ros.data.item import Item
+from avemo_ros.data.corpus_files import SOUND, VIDEO
+from avemo_ros.data.dataset import Item
 
 MARK: Final = "avemo_clip"
 """Under this name metadata.yaml tells of which clip a bag was made."""

@@ -6,12 +6,8 @@ import math
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet
-from avemo_ros.data.files import PICTURES, SOUND, VIDEO
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
-from avemo_ros.data.table import read_table
+from avemo_ros.data.corpus_files import PICTURES, SOUND, VIDEO, read_table
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, label_of
 from avemo_ros.errors import DataError
 from avemo_ros.labels import SPEECH_CLASSES, WORDS
 
@@ -31,7 +27,7 @@ def read(root: Path) -> Listing:
             line, column, value and what is allowed.
     """
     table = root / _TABLE if root.is_dir() else root
-    found = Findings("clips")
+    found = ListingBuilder("clips")
     for number, row in read_table(table, ("file", "label", "subject")):
         clip = _item(table, number, row)
         if isinstance(clip, str):

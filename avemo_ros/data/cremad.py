@@ -11,12 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import SOUND, VIDEO, files_below, tables_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
-from avemo_ros.data.table import read_table
+from avemo_ros.data.corpus_files import SOUND, VIDEO, files_below, read_table, tables_below
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 from avemo_ros.errors import DataError
 from avemo_ros.labels import SPEECH_CLASSES
 
@@ -79,7 +75,7 @@ def read(root: Path, *, labels: str = "intended", modality: str = "av") -> Listi
     Raises:
         DataError: a table cannot be read, or there is none for 'perceived'.
     """
-    found = Findings("cremad")
+    found = ListingBuilder("cremad")
     tables = tables_below(root)
     ratings = _ratings(tables)
     if labels == "perceived" and not ratings.answers:
@@ -127,7 +123,7 @@ def read(root: Path, *, labels: str = "intended", modality: str = "av") -> Listi
 
 
 def _clips(
-    root: Path, modality: str, found: Findings
+    root: Path, modality: str, found: ListingBuilder
 ) -> tuple[dict[str, dict[str, Path]], dict[str, dict[str, Path]]]:
     """For each clip the files that can be used, by kind; the same for those that have only
     broken ones."""

@@ -1,12 +1,174 @@
-"""What is known of a data set before one has it: classes, layout, licence, published counts."""
+"""Data sets, their labelled items, and how a loader lists them.
+
+Every loader turns its codes into one of `labels.WORDS`; what a word counts as is said there and
+nowhere else.  Items of a word that is none of the classes are left out, and counted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import in_order, label_of
+from avemo_ros.data.corpus_files import what_is_wrong
+from avemo_ros.labels import SPEECH_CLASSES, SPEECH_TO_EMOTION, WORDS
+from avemo_ros.vision.face import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A picture, an utterance or a clip with its label."""
+
+    dataset: str
+    """Name of the data set, e.g. 'ravdess'."""
+    key: str
+    """Names the item within its data set, the same on every machine, e.g. the file's stem."""
+    path: Path
+    """Its media file."""
+    label: str
+    """One of SPEECH_CLASSES."""
+    subject: str
+    """Who it is, told apart across data sets, e.g. 'ravdess-02'; where the data set does not
+    say (FER2013), one name an item."""
+    raw_label: str = ""
+    """Label in the words of the data set, before the mapping."""
+    sex: str = ""
+    """'male', 'female' or '' where the data set does not say."""
+    split: str = ""
+    """The data set's own part: 'train', 'validation', 'test' or ''."""
+    has_face: bool = True
+    """The file has pictures."""
+    has_voice: bool = True
+    """The file has sound."""
+    start_s: float | None = None
+    """Where it begins in the file [s]; None: at the file's start."""
+    end_s: float | None = None
+    """Where it ends in the file [s]; None: at the file's end."""
+    row: int | None = None
+    """Row of a table that holds it (FER2013's csv), from 0."""
+    ids: tuple[str, ...] = ()
+    """Ids that recorded face tracks give its person, where that is told."""
+    box: Box | None = None
+    """Where its person's face is, normalised to the picture; None: the face that is seen
+    most."""
+    votes: tuple[float, ...] | None = field(default=None, repr=False)
+    """Votes of raters in the order of SPEECH_CLASSES, where the data set has them."""
+
+    @property
+    def class_index(self) -> int:
+        """Index in SPEECH_CLASSES."""
+        return SPEECH_CLASSES.index(self.label)
+
+    @property
+    def emotion_index(self) -> int:
+        """Index in EMOTIONS (calm counts as neutral)."""
+        return SPEECH_TO_EMOTION[self.class_index]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something of a data set that is missing, broken or left out."""
+
+    path: Path
+    what: str
+    """In a few words, e.g. 'a git LFS pointer, not the recording: run git lfs pull'."""
+    left_out: bool = True
+    """False: the item is used all the same."""
+    by_design: bool = False
+    """True: nothing to mend, the data set is made so (a class that we have not got, a song, a
+    recording its authors call bad)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a loader found."""
+
+    dataset: str
+    items: tuple[Item, ...]
+    """In the order of their keys."""
+    problems: tuple[Problem, ...] = ()
+    lost: tuple[Item, ...] = ()
+    """Items whose label is known but of which no file can be a recording, each with the file
+    that should be one; in the order of their keys.  Nothing can be learned from them; who
+    judges a model counts them as wrong."""
+
+
+def label_of(word: str) -> str | None:
+    """The label that `word` counts as, one of SPEECH_CLASSES; None: it is left out.
+
+    Raises:
+        KeyError: the word is not in WORDS.
+    """
+    return WORDS[word.strip().casefold()]
+
+
+def sorted_labels(labels: set[str] | frozenset[str]) -> tuple[str, ...]:
+    """The labels in the order of SPEECH_CLASSES."""
+    return tuple(label for label in SPEECH_CLASSES if label in labels)
+
+
+class ListingBuilder:
+    """Items and problems of one data set while its files are gone through."""
+
+    def __init__(self, dataset: str) -> None:
+        self.dataset = dataset
+        self._items: dict[str, Item] = {}
+        self._lost: dict[str, Item] = {}
+        self._problems: list[Problem] = []
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._items or key in self._lost
+
+    def take(self, item: Item) -> None:
+        """Add the item if its file can be a recording; else note why not, and that it is
+        lost."""
+        if self.usable(item.path):
+            self.add(item)
+        else:
+            self.lose(item)
+
+    def add(self, item: Item) -> None:
+        """Take the item, unless there is one with its key."""
+        if item.key in self._items:
+            self.leave_out(item.path, "a copy of a recording that is there", by_design=True)
+        else:
+            self._items[item.key] = item
+
+    def lose(self, item: Item, what: str = "") -> None:
+        """Note an item that no file can be used for, and why where that is not noted yet."""
+        if what:
+            self.leave_out(item.path, what)
+        self._lost.setdefault(item.key, item)
+
+    def usable(self, path: Path) -> bool:
+        """Whether the media file can be a recording; notes why if not."""
+        wrong = what_is_wrong(path)
+        if wrong:
+            self.leave_out(path, wrong)
+        return not wrong
+
+    def leave_out(self, path: Path, what: str, *, by_design: bool = False) -> None:
+        """Note something that is not used."""
+        self._problems.append(Problem(path, what, by_design=by_design))
+
+    def no_class(self, path: Path, word: str) -> None:
+        """Note an item whose label is none of the classes."""
+        self.leave_out(path, f"{word}: none of the classes", by_design=True)
+
+    def note(self, path: Path, what: str, *, by_design: bool = False) -> None:
+        """Note something that is odd, and used."""
+        self._problems.append(Problem(path, what, left_out=False, by_design=by_design))
+
+    def listing(self) -> Listing:
+        """What was found, items by their keys, problems by their paths."""
+        return Listing(
+            self.dataset,
+            tuple(self._items[key] for key in sorted(self._items)),
+            tuple(sorted(self._problems, key=lambda problem: (problem.path, problem.what))),
+            # A copy may be whole.
+            tuple(self._lost[key] for key in sorted(self._lost.keys() - self._items.keys())),
+        )
+
 
 Counts = Mapping[str, int]
 
@@ -69,7 +231,7 @@ class DataSet:
     def classes(self) -> tuple[str, ...]:
         """The classes that can occur in it, in the order of SPEECH_CLASSES; about the others it
         says nothing."""
-        return in_order({label for word in self.words if (label := label_of(word))})
+        return sorted_labels({label for word in self.words if (label := label_of(word))})
 
     @property
     def left_out(self) -> tuple[str, ...]:

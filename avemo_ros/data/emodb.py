@@ -9,11 +9,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import SOUND, files_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
+from avemo_ros.data.corpus_files import SOUND, files_below
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 
 _EMOTIONS: Final = {
     "W": "anger",
@@ -49,7 +46,7 @@ def read(root: Path) -> Listing:
     Args:
         root: the folder; the recordings may be at any depth below.
     """
-    found = Findings("emodb")
+    found = ListingBuilder("emodb")
     for path in files_below(root, SOUND):
         fields = _NAME.fullmatch(path.stem)
         if fields is None or fields.group(1) not in _MALE + _FEMALE:

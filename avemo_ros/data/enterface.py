@@ -9,11 +9,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import VIDEO, files_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
+from avemo_ros.data.corpus_files import VIDEO, files_below
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 
 _CODES: Final = {
     "anger": "an",
@@ -50,7 +47,7 @@ def read(root: Path, *, long_takes: str = "skip") -> Listing:
         long_takes: 'keep' lists subject 6's six takes of a minute and more, each of all the
             sentences; 'skip' leaves them out.
     """
-    found = Findings("enterface")
+    found = ListingBuilder("enterface")
     for path in files_below(root, VIDEO):
         name = _NAME.fullmatch(path.stem)
         sentence = _SENTENCE.fullmatch(path.parent.name)

@@ -1,14 +1,20 @@
-"""What is made of an item: the input of every model, before the network's own preprocessing."""
+"""Features of items, the input of every model before the network's own preprocessing.
+
+Action units come from a table, one row a clip (OpenFace, averaged over the clip).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
+from avemo_ros.errors import DataError
 
 MIN_COLUMNS: Final = 63
 """Shortest spectrogram of an item [columns of 10 ms]; less is filled up with silence."""
@@ -56,3 +62,157 @@ class Corpus:
         return Corpus(
             tuple(self.items[i] for i in picked), tuple(self.features[i] for i in picked)
         )
+
+
+NO_FACE: Final = "no face"
+NO_SOUND: Final = "no sound"
+BROKEN: Final = "broken"
+SILENT: Final = "silent"
+DAMAGED: Final = "damaged"
+SHORTENED: Final = "shortened"
+FILLED: Final = "filled up"
+FINDING_KINDS: Final = (NO_FACE, NO_SOUND, BROKEN, SILENT, DAMAGED, SHORTENED, FILLED)
+"""Kinds of findings.  The first three say that a part is missing; the others are remarks on
+a part that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What there is to say about an item."""
+
+    kind: str
+    """One of KINDS."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedItem:
+    """What could be made of an item."""
+
+    features: Features = field(default_factory=Features)
+    findings: tuple[Finding, ...] = ()
+    length_s: float = 0.0
+    """How long the item is; 0 for a picture or where that is not known [s]."""
+
+
+_KEY: Final = "clip"
+_PAIRING: Final = 6
+"""Fields at the end of a RAVDESS name that the takes of one performance share; the first says
+which of picture and sound are in the file."""
+
+
+def pairing_key(name: str) -> str:
+    """What a clip's name and its row in the table have in common.
+
+    Of RAVDESS names ('01-01-EE-II-SS-RR-AA', '03-01-...') that is the last six fields; any
+    other name stands for itself.
+    """
+    fields = name.split("-")
+    if len(fields) == _PAIRING + 1 and all(field.isdigit() for field in fields):
+        return "-".join(fields[1:])
+    return name
+
+
+def read_units(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The table's rows by `pairing_key`; nothing is standardised.
+
+    Args:
+        path: csv with the column `clip` and 35 columns of numbers, in the order of the header.
+
+    Returns:
+        (35,) float32 for each clip.
+
+    Raises:
+        DataError: the table cannot be read, lacks a column, or a line of it has a value that
+            is no finite number, another count of values, or a clip that came before.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    lines: dict[str, int] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            table = csv.reader(text)
+            names = [name.strip() for name in next(table, [])]
+            at = _key_column(path, names)
+            for cells in table:
+                if not any(cell.strip() for cell in cells):
+                    continue
+                line = table.line_num
+                key, values = _row(f"'{path}', line {line}", names, cells, at)
+                if key in found:
+                    raise DataError(
+                        f"'{path}', line {line}: clip '{cells[at].strip()}' is in line "
+                        f"{lines[key]} already"
+                    )
+                found[key], lines[key] = values, line
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"'{path}' cannot be read as a table: {error}") from error
+    if not found:
+        raise DataError(f"'{path}' has no rows")
+    return found
+
+
+def join_units(corpus: Corpus, path: Path) -> tuple[Corpus, tuple[str, ...]]:
+    """The corpus with the table's action units in it.
+
+    Args:
+        corpus: its items' keys, or else their files' stems, name the clips.
+        path: the table, see `read_units`.
+
+    Returns:
+        The corpus, in the same order, and the keys of items that the table has no row for;
+        their units are None.
+
+    Raises:
+        DataError: the table is broken, or has a row for none of the items.
+    """
+    units = read_units(path)
+    features, unmatched = [], []
+    for item, made in zip(corpus.items, corpus.features, strict=True):
+        row = units.get(pairing_key(item.key))
+        if row is None:
+            row = units.get(pairing_key(item.path.stem))
+        if row is None:
+            unmatched.append(item.key)
+        features.append(replace(made, units=row))
+    if corpus.items and len(unmatched) == len(corpus.items):
+        raise DataError(
+            f"'{path}' has a row for none of {len(corpus.items)} items "
+            f"(first item: '{corpus.items[0].key}', first row: '{next(iter(units))}')"
+        )
+    return Corpus(corpus.items, tuple(features)), tuple(unmatched)
+
+
+def _key_column(path: Path, names: list[str]) -> int:
+    if _KEY not in names:
+        raise DataError(f"'{path}', line 1: there is no column '{_KEY}'")
+    if len(set(names)) != len(names):
+        raise DataError(f"'{path}', line 1: a column is named twice")
+    if len(names) - 1 != UNITS:
+        raise DataError(
+            f"'{path}', line 1: {len(names) - 1} columns beside '{_KEY}'; allowed: {UNITS}"
+        )
+    return names.index(_KEY)
+
+
+def _row(
+    place: str, names: list[str], cells: list[str], at: int
+) -> tuple[str, NDArray[np.float32]]:
+    if len(cells) != len(names):
+        raise DataError(f"{place}: {len(cells)} values; allowed: {len(names)}")
+    values = np.empty(UNITS, np.float32)
+    others = [
+        (name, cell)
+        for index, (name, cell) in enumerate(zip(names, cells, strict=True))
+        if index != at
+    ]
+    for index, (name, cell) in enumerate(others):
+        try:
+            values[index] = float(cell)
+        except ValueError:
+            values[index] = np.nan
+        if not np.isfinite(values[index]):
+            raise DataError(f"{place}: {name} is {cell.strip()!r}; allowed: a finite number")
+    clip = cells[at].strip()
+    if not clip:
+        raise DataError(f"{place}: the clip has no name")
+    return pairing_key(clip), values

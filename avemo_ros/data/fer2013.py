@@ -9,12 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import PICTURES, files_below, tables_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
-from avemo_ros.data.table import read_table
+from avemo_ros.data.corpus_files import PICTURES, files_below, read_table, tables_below
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 from avemo_ros.errors import DataError
 from avemo_ros.labels import SPEECH_CLASSES
 
@@ -57,7 +53,7 @@ def read(root: Path, *, labels: str = "fer") -> Listing:
     Raises:
         DataError: a table cannot be read, or FER+ does not fit to it row by row.
     """
-    found = Findings("fer2013")
+    found = ListingBuilder("fer2013")
     table = _find(root, _TABLES)
     if labels == "ferplus":
         votes_table = _find(root, (_PLUS,))
@@ -82,7 +78,7 @@ def _find(root: Path, names: tuple[str, ...]) -> Path | None:
     return next((tables[name] for name in names if name in tables), None)
 
 
-def _rows(table: Path, found: Findings) -> Iterator[tuple[int, str, str, bool]]:
+def _rows(table: Path, found: ListingBuilder) -> Iterator[tuple[int, str, str, bool]]:
     """Row, split and word of each row of the table that has them, and whether its picture can
     be used."""
     for row, (_, values) in enumerate(read_table(table, ("emotion", "pixels", "usage"))):
@@ -107,7 +103,7 @@ def _rows(table: Path, found: Findings) -> Iterator[tuple[int, str, str, bool]]:
             yield row, _SPLITS[usage], _EMOTIONS[int(code)], not wrong
 
 
-def _read_plus(table: Path, votes_table: Path, found: Findings) -> None:
+def _read_plus(table: Path, votes_table: Path, found: ListingBuilder) -> None:
     columns = ("usage", "image name", *_PLUS_COLUMNS)
     votes_rows = [row for _, row in read_table(votes_table, columns)]
     usages = [row["usage"] for _, row in read_table(table, ("usage",))]
@@ -160,7 +156,7 @@ def majority(votes: dict[str, int]) -> str:
     return best
 
 
-def _read_folders(root: Path, found: Findings) -> None:
+def _read_folders(root: Path, found: ListingBuilder) -> None:
     for path in files_below(root, PICTURES):
         word = path.parent.name.lower()
         if word not in _EMOTIONS:

@@ -9,12 +9,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import files_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
-from avemo_ros.data.table import read_text
+from avemo_ros.data.corpus_files import files_below, read_text
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 from avemo_ros.errors import DataError
 
 _EMOTIONS: Final = {
@@ -54,7 +50,7 @@ def read(root: Path, *, part: str = "all", modality: str = "audio") -> Listing:
     Raises:
         DataError: there are no label files, or one cannot be read.
     """
-    found = Findings("iemocap")
+    found = ListingBuilder("iemocap")
     tables = [path for path in files_below(root, (".txt",)) if path.parent.name == _LABELS]
     if not tables:
         raise DataError(
@@ -69,7 +65,7 @@ def read(root: Path, *, part: str = "all", modality: str = "audio") -> Listing:
     return found.listing()
 
 
-def _read_dialogue(table: Path, modality: str, found: Findings) -> None:
+def _read_dialogue(table: Path, modality: str, found: ListingBuilder) -> None:
     session = table.parent.parent.parent
     film = session / "dialog" / "avi" / "DivX" / f"{table.stem}.avi"
     film_usable = True

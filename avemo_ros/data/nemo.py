@@ -8,12 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import SOUND, files_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
-from avemo_ros.data.table import read_table
+from avemo_ros.data.corpus_files import SOUND, files_below, read_table
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 from avemo_ros.errors import DataError
 
 _EMOTIONS: Final = ("anger", "fear", "happiness", "neutral", "sadness", "surprised")
@@ -52,7 +48,7 @@ def read(root: Path) -> Listing:
     table = next((path for path in files_below(root, (".tsv",)) if path.name == _TABLE), None)
     if table is None:
         raise DataError(f"no {_TABLE} of nEMO in {root}; expected:\n{NEMO.layout}")
-    found = Findings("nemo")
+    found = ListingBuilder("nemo")
     recordings: dict[str, Path] = {}
     for path in files_below(table.parent, SOUND):
         recordings.setdefault(path.stem, path)

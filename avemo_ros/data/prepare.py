@@ -20,10 +20,10 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
-from avemo_ros.data.cache import DiskCache, MemoryCache, Source, Sources
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.feature_cache import DiskCache, ItemSource, ItemSources, MemoryCache
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
-from avemo_ros.data.media import (
+from avemo_ros.data.file_reader import (
     BROKEN,
     KINDS,
     NO_FACE,
@@ -47,7 +47,7 @@ _SOUND_FILES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class PreparationProblem:
     """A finding, and the item that it is about."""
 
     item: Item
@@ -71,9 +71,9 @@ class PrepareReport:
     """Length of all items together, pictures and broken files apart [s]."""
     took_s: float = 0.0
     """Time the preparation took [s]."""
-    troubles: tuple[Trouble, ...] = ()
+    troubles: tuple[PreparationProblem, ...] = ()
 
-    def of_kind(self, kind: str) -> tuple[Trouble, ...]:
+    def of_kind(self, kind: str) -> tuple[PreparationProblem, ...]:
         """Those whose finding is of one of `media.KINDS`."""
         return tuple(trouble for trouble in self.troubles if trouble.finding.kind == kind)
 
@@ -275,11 +275,11 @@ class _Preparation:
         self._workers = workers
         self._progress = progress
         self._began = time.monotonic()
-        self._places: defaultdict[Source, list[int]] = defaultdict(list)
-        sources = Sources()
+        self._places: defaultdict[ItemSource, list[int]] = defaultdict(list)
+        sources = ItemSources()
         for place, item in items.items():
             self._places[sources.of(item)].append(place)
-        self._notes: dict[Source, _Note] = {}
+        self._notes: dict[ItemSource, _Note] = {}
         self._made = 0
 
     def results(self) -> Iterator[tuple[list[int], Made]]:
@@ -316,11 +316,13 @@ class _Preparation:
             length_s=sum(note.length_s for _, note in found),
             took_s=time.monotonic() - self._began,
             troubles=tuple(
-                Trouble(item, finding) for item, note in found for finding in note.findings
+                PreparationProblem(item, finding)
+                for item, note in found
+                for finding in note.findings
             ),
         )
 
-    def _note(self, source: Source, made: Made) -> None:
+    def _note(self, source: ItemSource, made: Made) -> None:
         times = made.features.face_times_s
         self._notes[source] = _Note(
             crops=0 if times is None else len(times),
@@ -329,7 +331,7 @@ class _Preparation:
             findings=made.findings,
         )
 
-    def _make(self, missing: dict[Source, Item]) -> Iterator[tuple[Source, Made]]:
+    def _make(self, missing: dict[ItemSource, Item]) -> Iterator[tuple[ItemSource, Made]]:
         if not missing:
             return
         dataset = next(iter(missing.values())).dataset

@@ -11,11 +11,8 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import SOUND, VIDEO, files_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
+from avemo_ros.data.corpus_files import SOUND, VIDEO, files_below
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 
 RAVDESS_FOLDS: Final[tuple[tuple[int, ...], ...]] = (
     (2, 5, 14, 15, 16),
@@ -63,7 +60,7 @@ def read(root: Path, *, modality: str = "av") -> Listing:
             silent film (02-); 'audio' the sound, else that of the audio-visual file; 'video'
             the silent film, else the pictures of the audio-visual file.
     """
-    found = Findings("ravdess")
+    found = ListingBuilder("ravdess")
     takes: dict[str, dict[str, Path]] = {}
     broken: dict[str, dict[str, Path]] = {}
     for path in files_below(root, SOUND + VIDEO):

@@ -11,12 +11,11 @@ from avemo_ros.data.afew import AFEW
 from avemo_ros.data.bags import BAGS
 from avemo_ros.data.clips import CLIPS
 from avemo_ros.data.cremad import CREMAD
-from avemo_ros.data.dataset import DataSet
+from avemo_ros.data.dataset import DataSet, Listing
 from avemo_ros.data.emodb import EMODB
 from avemo_ros.data.enterface import ENTERFACE
 from avemo_ros.data.fer2013 import FER2013
 from avemo_ros.data.iemocap import IEMOCAP
-from avemo_ros.data.item import Listing
 from avemo_ros.data.nemo import NEMO
 from avemo_ros.data.ravdess import RAVDESS
 from avemo_ros.data.savee import SAVEE

@@ -10,11 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import SOUND, VIDEO, files_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
+from avemo_ros.data.corpus_files import SOUND, VIDEO, files_below
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 
 _EMOTIONS: Final = {
     "a": "anger",
@@ -45,7 +42,7 @@ def read(root: Path, *, modality: str = "av") -> Listing:
         modality: 'av' takes the film, else the sound; 'audio' the sound, else that of the
             film; 'video' the film.
     """
-    found = Findings("savee")
+    found = ListingBuilder("savee")
     takes: dict[str, dict[str, Path]] = {}
     broken: dict[str, dict[str, Path]] = {}
     for path in files_below(root, SOUND + VIDEO):

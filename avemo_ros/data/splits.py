@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from avemo_ros.data.item import Item
-from avemo_ros.data.pictures import table_pictures
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.face_images import table_images
 from avemo_ros.data.ravdess import KEPT_APART
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import SPEECH_CLASSES
@@ -170,7 +170,7 @@ def repeated(parts: Mapping[str, Sequence[Item]]) -> tuple[tuple[Item, ...], ...
     rows = {
         (path, row): _digest(picture if isinstance(picture, str) else picture.tobytes())
         for path, wanted in tables.items()
-        for row, picture in table_pictures(path, wanted)
+        for row, picture in table_images(path, wanted)
     }
     files: dict[Path, str] = {}
     groups: defaultdict[str, list[tuple[str, Item]]] = defaultdict(list)

@@ -9,11 +9,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.files import SOUND, files_below
-from avemo_ros.data.findings import Findings
-from avemo_ros.data.item import Item, Listing
-from avemo_ros.data.mapping import label_of
+from avemo_ros.data.corpus_files import SOUND, files_below
+from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 
 _EMOTIONS: Final = ("Angry", "Happy", "Neutral", "Sad")
 _NAME: Final = re.compile(r"(S[MF]\d+)_F\d+_([AHNS])\d+", re.IGNORECASE)
@@ -57,7 +54,7 @@ def read(root: Path) -> Listing:
     Args:
         root: the folder; the emotions' folders may be at any depth below.
     """
-    found = Findings("urdu")
+    found = ListingBuilder("urdu")
     for path in files_below(root, SOUND):
         word = path.parent.name.capitalize()
         fields = _NAME.fullmatch(path.stem)

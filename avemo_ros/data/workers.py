@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avemo_ros import process_pool
-from avemo_ros.data.item import Item
-from avemo_ros.data.media import BROKEN, FileReader, Finding, Made, PrepareConfig
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.file_reader import BROKEN, FileReader, Finding, Made, PrepareConfig
 from avemo_ros.process_pool import Done, Failed
 
 

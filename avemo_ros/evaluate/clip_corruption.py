@@ -19,12 +19,11 @@ from tqdm import tqdm
 
 from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock
 from avemo_ros.clock import to_ns, to_s
+from avemo_ros.data.audio_features import SoundTrack, log_spectrogram
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.face_images import MainFace, VideoStages, is_image_file
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
-from avemo_ros.data.main_face import MainFace, VideoStages
-from avemo_ros.data.media import PrepareConfig
-from avemo_ros.data.pictures import is_picture
-from avemo_ros.data.sound import SoundTrack, log_spectrogram
+from avemo_ros.data.file_reader import PrepareConfig
 from avemo_ros.errors import AvemoError, DataError
 from avemo_ros.evaluate.corruption import (
     BLUR,
@@ -119,7 +118,7 @@ def _spoil(job: _Job) -> dict[str, Features]:
     global _worker
     if job.clean.faces is None and job.clean.spectrogram is None:
         return dict.fromkeys(ON_FEATURES, job.clean)  # its file may be broken
-    if job.item.row is not None or is_picture(job.item.path):
+    if job.item.row is not None or is_image_file(job.item.path):
         return {name: spoil(job.clean, job.item.key) for name, spoil in ON_FEATURES.items()}
     if _worker is None or _worker.config != job.config:
         _worker = _Worker(job.config)

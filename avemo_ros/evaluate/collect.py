@@ -10,13 +10,12 @@ from typing import Final
 
 import numpy as np
 
-from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item, Problem
-from avemo_ros.data.media import BROKEN, DAMAGED
+from avemo_ros.data.dataset import Item, Problem
+from avemo_ros.data.features import Corpus, Features, join_units
+from avemo_ros.data.file_reader import BROKEN, DAMAGED
 from avemo_ros.data.prepare import PrepareConfig, PrepareReport, prepare
 from avemo_ros.data.registry import find_dataset, list_items
 from avemo_ros.data.splits import of_subjects
-from avemo_ros.data.units import join_units
 from avemo_ros.errors import ConfigError, DataError
 
 ALL: Final = "all"

@@ -13,8 +13,8 @@ from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.bootstrap import ROUNDS
 from avemo_ros.evaluate.collect import LANDMARKS, DatasetPart, select_items
 from avemo_ros.evaluate.opened_models import InputLength, OpenedModel
-from avemo_ros.model.batch import MODALITIES
-from avemo_ros.zoo.collate import READS
+from avemo_ros.model.emotion_model import MODALITIES
+from avemo_ros.zoo.classifier import READS
 
 
 @dataclass(frozen=True, slots=True)

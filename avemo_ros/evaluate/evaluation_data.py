@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
+from avemo_ros.data.corpus_files import PICTURES
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
-from avemo_ros.data.files import PICTURES
-from avemo_ros.data.item import Item
 from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate import label_matched
@@ -26,7 +26,7 @@ from avemo_ros.evaluate.collect import (
 )
 from avemo_ros.evaluate.dataset_request import DatasetRequest, modality_of
 from avemo_ros.evaluate.opened_models import FoldClassifier, OpenedModel
-from avemo_ros.zoo.collate import READS
+from avemo_ros.zoo.classifier import READS
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.data.item import Item
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.splits import FINAL_TEST
 from avemo_ros.errors import DataError
 

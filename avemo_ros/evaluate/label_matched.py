@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.item import Item
 from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS
 

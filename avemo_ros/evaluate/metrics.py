@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avemo_ros.model.calibration import fit_temperature
+from avemo_ros.model.temperature import fit_temperature
 
 NO_PREDICTION: Final = -1
 """The class of an item for which a model has no preference; it counts as wrong."""

@@ -15,8 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
-from avemo_ros.data.item import Item
 from avemo_ros.errors import DataError, WeightsError
 from avemo_ros.evaluate.held_out import (
     SPLIT,
@@ -29,10 +29,9 @@ from avemo_ros.evaluate.held_out import (
     seen,
 )
 from avemo_ros.model.released import LIVE, sha256
-from avemo_ros.zoo.bundle import find_model, load_model
 from avemo_ros.zoo.classical import ReadingOptions, is_classical, load_classical
-from avemo_ros.zoo.classifier import Classifier
-from avemo_ros.zoo.collate import WINDOW_S, NetworkClassifier
+from avemo_ros.zoo.classifier import WINDOW_S, Classifier, NetworkClassifier
+from avemo_ros.zoo.model_file import find_model, load_model
 
 _TOLD: Final = ("config", "data", "pairing", "note", "notes", "licence")
 """Notes of a model file that a report repeats."""

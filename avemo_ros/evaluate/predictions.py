@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
-from avemo_ros.data.item import Item
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.metrics import NO_PREDICTION, predicted_classes
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
-from avemo_ros.model.unimodal import collapse
+from avemo_ros.model.emotion_model import to_emotion_logits
 from avemo_ros.sink.output_file import replaced
 from avemo_ros.zoo.classifier import Classifier
 
@@ -87,7 +87,7 @@ def predictions(items: Sequence[Item], scores: Tensor, classes: Sequence[str]) -
     coarse = tuple(classes) == EMOTIONS
     log = scores.double()
     if coarse and scores.shape[1] == len(SPEECH_CLASSES):
-        log = collapse(log)
+        log = to_emotion_logits(log)
     elif scores.shape[1] != len(classes):
         raise ConfigError("classes", len(classes), f"{scores.shape[1]}, those of the model")
     # Summed classes make even scores uneven: a pair of classes looks likelier than one.
@@ -155,7 +155,7 @@ def _as_classes(given: Predictions, classes: tuple[str, ...]) -> Predictions:
             "judge both in 7 (--classes 7)"
         )
     unread = given.y_pred == NO_PREDICTION
-    log = collapse(given.log_probabilities).masked_fill(unread[:, None], 0.0)
+    log = to_emotion_logits(given.log_probabilities).masked_fill(unread[:, None], 0.0)
     return replace(
         given,
         labels=torch.tensor(SPEECH_TO_EMOTION)[given.labels],

@@ -1,14 +1,31 @@
-"""Face network: a light residual CNN for 48x48 grey faces."""
+"""Networks of faces: light CNNs for single 48x48 grey faces, and attention over the frames.
+
+`FaceCNN` is the residual one that the robot runs.  `InceptionFace` is Inception-style (Szegedy
+et al. 2015) with batch norm: ensembles on AFEW used networks of this family, pre-trained on
+faces (Knyazev et al. 2017, arXiv 1711.04598; Liu et al. 2018); this is a small one of our own.
+`FaceModel` joins the frames of a sequence.
+"""
 
 from __future__ import annotations
 
 from typing import Final, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.attention import FrameAttention
+from avemo_ros.model.emotion_model import (
+    CLASSES,
+    Batch,
+    Encoded,
+    Unimodal,
+    mean_segments,
+    missing_encoding,
+    none_present,
+    segment_shares,
+)
 
 FACE_WIDTH: Final = 256
 """Length of a face embedding."""
@@ -142,3 +159,159 @@ class FaceBranch(nn.Module):
         if self.width != self.cnn.width:
             vector = self.pool(vector.unsqueeze(1))[0]
         return self.classify(vector)
+
+
+class InceptionBlock(nn.Module):
+    """1x1, 3x3, two 3x3 and pooled ways side by side."""
+
+    def __init__(self, given: int, made: int) -> None:
+        """Set up; `made` is a multiple of 8."""
+        super().__init__()
+        quarter, eighth = made // 4, made // 8
+        self.one = _step(given, quarter, 1)
+        self.three = nn.Sequential(_step(given, quarter, 1), _step(quarter, 3 * eighth, 3))
+        self.five = nn.Sequential(
+            _step(given, eighth, 1), _step(eighth, quarter, 3), _step(quarter, quarter, 3)
+        )
+        self.pooled = nn.Sequential(nn.AvgPool2d(3, 1, 1), _step(given, eighth, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, given, H, W) to (N, made, H, W)."""
+        return torch.cat((self.one(x), self.three(x), self.five(x), self.pooled(x)), 1)
+
+
+class InceptionFace(nn.Module):
+    """A stem, then groups of inception blocks with halving between them."""
+
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (96, 192, 256),
+        blocks: tuple[int, ...] = (1, 2, 2),
+        stem: int = 32,
+        side: int = 48,
+    ) -> None:
+        """Set up.
+
+        Args:
+            widths: channels of each group, multiples of 8.
+            blocks: number in each group.
+            stem: channels of the first convolution.
+            side: of the pictures [pixels].
+        """
+        super().__init__()
+        self.side = side
+        layers: list[nn.Module] = [_step(1, stem, 3), _step(stem, 2 * stem, 3)]
+        given = 2 * stem
+        for width, count in zip(widths, blocks, strict=True):
+            layers.append(nn.MaxPool2d(3, 2, 1))
+            for _ in range(count):
+                layers.append(InceptionBlock(given, width))
+                given = width
+        self.layers = nn.Sequential(*layers)
+        self.width = given
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(N, 1, side, side), standardised, to (N, width)."""
+        cells: Tensor = self.layers(pictures)
+        return cells.mean(dim=(2, 3))
+
+
+def _step(given: int, made: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(given, made, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(made),
+        nn.ReLU(),
+    )
+
+
+CHUNK_PIXELS: Final = 1 << 21
+"""Pictures that go through a CNN at once when nothing is learned, by their pixels: bounds the
+memory that a long clip takes."""
+
+
+class FaceModel(Unimodal):
+    """CNN, attention over frames, head; one picture is a sequence of one."""
+
+    modality = "face"
+    part = "face"
+
+    def __init__(
+        self, cnn: FrameCNN, attention: FramePooling, dropout: float, classes: str
+    ) -> None:
+        """Set up.
+
+        Args:
+            cnn: picture to embedding.
+            attention: embeddings to one vector.
+            dropout: before the head.
+            classes: 'emotions' (7) or 'speech' (8).
+        """
+        super().__init__()
+        self.classes = CLASSES[classes]
+        self.branch = FaceBranch(dropout, cnn, attention, len(self.classes))
+        self.width, self.segment_width = self.branch.width, cnn.width
+        self.face_side = cnn.side
+
+    def encode(self, batch: Batch, segments: int = 0) -> Encoded:
+        """See `Unimodal.encode`; segments are means of embeddings."""
+        mask = face_mask(batch)
+        if batch.faces is None or not bool(mask.any()):
+            return missing_encoding(self, batch, segments)
+        frames = embed_frames(self.branch.cnn, batch.faces, mask)
+        vector, _ = self.branch.pool(frames, mask)
+        parts = None
+        if segments:
+            parts = torch.bmm(segment_shares(mask, segments).to(frames.dtype), frames)
+        return Encoded(vector, mask.any(1), parts)
+
+    def read(self, whole: Tensor, segments: int = 0) -> tuple[Tensor, Tensor | None]:
+        """See `Unimodal.read`."""
+        frames = embed_all(self.branch.cnn, whole)
+        vector, _ = self.branch.pool(frames)
+        return vector, mean_segments(frames, segments)
+
+    def classify(self, vector: Tensor) -> Tensor:
+        """Vectors (B, width) to logits (B, classes)."""
+        return self.branch.classify(vector)
+
+
+def face_mask(batch: Batch) -> Tensor:
+    """(B, n) bool, True where a face is there; n is at least 1."""
+    if batch.faces is None:
+        return none_present(batch).unsqueeze(1)
+    if batch.face_mask is not None:
+        return batch.face_mask
+    return torch.ones(batch.faces.shape[:2], dtype=torch.bool, device=batch.faces.device)
+
+
+def embed_frames(cnn: FrameCNN, faces: Tensor, mask: Tensor) -> Tensor:
+    """Embeddings of the frames that are there.
+
+    Args:
+        cnn: picture to embedding.
+        faces: (B, n, 1, side, side).
+        mask: (B, n) bool; one at least is True.
+
+    Returns:
+        (B, n, width), zeros elsewhere.
+    """
+    # What is missing must not enter the statistics of batch norm, nor cost anything.
+    pictures = faces[mask]
+    if torch.is_grad_enabled():
+        made = cnn(pictures)
+    else:
+        at_once = max(1, CHUNK_PIXELS // (pictures.shape[-1] * pictures.shape[-2]))
+        made = torch.cat([cnn(some) for some in torch.split(pictures, at_once)])
+    if len(made) == mask.numel():
+        return made.view(*mask.shape, -1)
+    frames = made.new_zeros(*mask.shape, made.shape[1])
+    frames[mask] = made
+    return frames
+
+
+def embed_all(cnn: FrameCNN, faces: Tensor) -> Tensor:
+    """Embeddings (B, n, width) of faces (B, n, 1, side, side), all there."""
+    return cnn(faces.flatten(0, 1)).view(faces.shape[0], faces.shape[1], cnn.width)

@@ -8,10 +8,14 @@ counts (`EvidenceFusion`):
 where s are the calibrated log-probabilities of the unimodal heads.  With an even gate and A, B
 and c zero this is the sum of the log-probabilities, and training starts there.
 
+A network that hears noise may be sure of nonsense, so its own certainty does not say when to
+trust it.  The gate therefore also reads SNR features of the spectrogram: noise fills the gaps
+of speech, between words, between harmonics, above the voice.
+
 The gate does not read the emotion vectors.  One that does, with factorized bilinear pooling of
 the vectors, learned its few training voices by heart and trusted noisy ones too much
 (docs/results.md).  That pooling is trained and compared as `fbp`, `adaptive_fbp` and
-`multilevel_fbp` (zoo/fused.py).
+`multilevel_fbp` (zoo/fusion_models.py).
 """
 
 from __future__ import annotations
@@ -23,10 +27,44 @@ import torch
 from torch import Tensor, nn
 
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.audio_fcn import SpeechBranch
-from avemo_ros.model.clarity import FIGURES, clarity
-from avemo_ros.model.face_cnn import FaceBranch
-from avemo_ros.model.unimodal import collapse
+from avemo_ros.model.emotion_model import (
+    Batch,
+    EmotionModel,
+    ModelOutput,
+    none_present,
+    scatter_rows,
+    to_emotion_logits,
+)
+from avemo_ros.model.face_cnn import FaceBranch, embed_frames, face_mask
+from avemo_ros.model.speech_fcn import SpeechBranch
+
+SNR_FEATURES: Final = 4
+
+
+def snr_features(relative: Tensor) -> Tensor:
+    """Figures of a spectrogram that noise lowers (but for the first, which it raises).
+
+    Args:
+        relative: (B, 1, T, F), dB below the loudest point as `preprocess.relative` scales it
+            (-2..2 for 80 dB).
+
+    Returns:
+        (B, 4): mean level; deviation of the columns' mean levels (pauses); of the bins' mean
+        levels (colour); of what remains (harmonics, onsets).  In units of 20 dB.
+    """
+    level = relative.squeeze(1)
+    mean = level.mean((1, 2), keepdim=True)
+    columns = level.mean(2, keepdim=True) - mean
+    bins = level.mean(1, keepdim=True) - mean
+    rest = level - mean - columns - bins
+    parts = [mean.flatten(1)] + [_deviation(part) for part in (columns, bins, rest)]
+    return torch.cat(parts, 1)
+
+
+def _deviation(centred: Tensor) -> Tensor:
+    # The slope of the root must stay finite for a flat spectrogram.
+    return centred.square().mean((1, 2)).clamp_min(1e-8).sqrt().unsqueeze(1)
+
 
 FUSIONS: Final = ("clarity", "evidence")
 """With a gate that reads how clear the voice is, too, and without."""
@@ -133,7 +171,7 @@ class EmotionNet(nn.Module):
             raise ValueError(f"fusion is '{fusion}'; allowed: {' | '.join(FUSIONS)}")
         self.face = face if face is not None else FaceBranch()
         self.speech = speech if speech is not None else SpeechBranch()
-        self.clarity = FIGURES if fusion == "clarity" else 0
+        self.clarity = SNR_FEATURES if fusion == "clarity" else 0
         """Figures of clarity at the end of what `listen` gives."""
         self.fusion = EvidenceFusion(clarity=self.clarity)
         for name in ("speech", "face", "fused"):
@@ -144,22 +182,22 @@ class EmotionNet(nn.Module):
         return torch.log_softmax(self.face.classify(vector) / self.face_temperature, 1)
 
     @property
-    def heard_width(self) -> int:
+    def audio_width(self) -> int:
         """Length of what `listen` gives."""
         return self.speech.width + self.clarity
 
-    def listen(self, spectrogram: Tensor) -> Tensor:
+    def encode_audio(self, spectrogram: Tensor) -> Tensor:
         """Spectrograms (B, 1, T, 200), as `preprocess.relative` gives them, to what the fusion
         needs of the voice (B, heard width): the emotion vector and, if it reads that, how
         clear the voice is."""
         vector: Tensor = self.speech.fcn(spectrogram)
         if not self.clarity:
             return vector
-        return torch.cat((vector, clarity(spectrogram).to(vector.dtype)), 1)
+        return torch.cat((vector, snr_features(spectrogram).to(vector.dtype)), 1)
 
     def speech_log(self, heard: Tensor) -> Tensor:
         """What `listen` gives (B, heard width) to calibrated log-probabilities (B, 7)."""
-        logits = collapse(self.speech.classify(heard[:, : self.speech.width]))
+        logits = to_emotion_logits(self.speech.classify(heard[:, : self.speech.width]))
         return torch.log_softmax(logits / self.speech_temperature, 1)
 
     def fuse(
@@ -177,3 +215,52 @@ class EmotionNet(nn.Module):
             speech_log = self.speech_log(speech)
         fused = self.fusion(speech, face, speech_log, self.face_log(face))
         return torch.log_softmax(fused.logits / self.fused_temperature, 1), fused.face_share
+
+
+class LiveModel(EmotionModel):
+    """`EmotionNet` on batches: the same numbers as `Predictor` gives for each row.
+
+    With both modalities the fusion answers, with one of them that one's own head.
+    """
+
+    modality = "av"
+    classes = EMOTIONS
+
+    def __init__(self, network: EmotionNet) -> None:
+        """Set up; the network is not copied."""
+        super().__init__()
+        self.network = network
+        self.face_side = network.face.cnn.side
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        """Calibrated log-probabilities as logits; zeros for a row with neither."""
+        net = self.network
+        nobody = none_present(batch)
+        seen, heard = face_mask(batch).any(1), nobody
+        if batch.speech is not None:
+            heard = ~nobody if batch.speech_mask is None else batch.speech_mask
+        face_log = net.face.head.weight.new_zeros(len(nobody), len(EMOTIONS))
+        speech_log, fused = face_log, face_log
+        faces = torch.zeros(len(nobody), net.face.width, device=face_log.device)
+        speech = torch.zeros(len(nobody), net.audio_width, device=face_log.device)
+        if batch.faces is not None and bool(seen.any()):
+            mask = face_mask(batch)
+            frames = embed_frames(net.face.cnn, batch.faces, mask)
+            faces = net.face.pool(frames, mask)[0]
+            face_log = _only(net.face_log(faces), seen)
+        if batch.speech is not None and bool(heard.any()):
+            speech = scatter_rows(net.encode_audio(batch.speech[heard]), heard)
+            speech_log = _only(net.speech_log(speech), heard)
+        share = seen.float()
+        both = seen & heard
+        if bool(both.any()):
+            fused, fused_share = net.fuse(speech[both], faces[both])
+            fused = scatter_rows(fused.float(), both)
+            share = torch.where(both, scatter_rows(fused_share.float(), both), share)
+        logits = torch.where(both.unsqueeze(1), fused, face_log + speech_log)
+        return ModelOutput(logits, {"face": face_log, "audio": speech_log}, share)
+
+
+def _only(values: Tensor, there: Tensor) -> Tensor:
+    """Zeros in the rows that are not there."""
+    return values.float().masked_fill(~there.unsqueeze(1), 0.0)

@@ -59,14 +59,14 @@ class OnnxNetwork:
         (embeddings,) = self._face.run(None, {"pictures": pictures})
         return embeddings  # type: ignore[no-any-return]
 
-    def listen(
+    def encode_audio(
         self, spectrogram: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `NetworkRuntime.listen`."""
         heard, log = self._speech.run(None, {"spectrogram": spectrogram})
         return heard, log
 
-    def look(
+    def classify_faces(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `NetworkRuntime.look`."""

@@ -84,14 +84,14 @@ class OwnModel:
         """See `NetworkRuntime.embed`: here the log-probabilities of each face."""
         return _log_softmax(self.score_faces(pictures))
 
-    def listen(
+    def encode_audio(
         self, spectrogram: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `NetworkRuntime.listen`: here the log-probabilities, twice."""
         log = _log_softmax(self.score_voice(spectrogram))
         return log, log
 
-    def look(
+    def classify_faces(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `NetworkRuntime.look`: the mean over the frames."""
@@ -103,7 +103,7 @@ class OwnModel:
         self, heard: NDArray[np.float32], embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """See `NetworkRuntime.fuse`: the sum of the log-probabilities."""
-        log, weights = self.look(embeddings)
+        log, weights = self.classify_faces(embeddings)
         face, voice = self._reads("score_faces"), self._reads("score_voice")
         share = 0.5 if face == voice else float(face)
         return _log_softmax(log + heard), np.array([share], np.float32), weights
@@ -285,14 +285,14 @@ class _Checked:
         (values,) = self._asked("embed", (pictures,), ((len(pictures), self.face_width),))
         return values
 
-    def listen(
+    def encode_audio(
         self, spectrogram: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `NetworkRuntime.listen`."""
         heard, log = self._asked("listen", (spectrogram,), (None, _ANSWER))
         return heard, log
 
-    def look(
+    def classify_faces(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `NetworkRuntime.look`."""
@@ -316,8 +316,8 @@ class _Checked:
         """
         side = self.face_side
         embeddings = self.embed(np.zeros((2, 1, side, side), np.float32))[None]
-        heard, _ = self.listen(np.zeros((1, 1, _COLUMNS, BINS), np.float32))
-        self.look(embeddings)
+        heard, _ = self.encode_audio(np.zeros((1, 1, _COLUMNS, BINS), np.float32))
+        self.classify_faces(embeddings)
         self.fuse(heard, embeddings)
 
     def _asked(

@@ -65,13 +65,13 @@ class NetworkRuntime(Protocol):
     def embed(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 1, side, side), N at least 1, as `face_array` makes them, to (N, face width)."""
 
-    def listen(
+    def encode_audio(
         self, spectrogram: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(1, 1, T, 200), as `spectrogram_array` makes it, to what the fusion needs of the
         voice (1, heard width) and log-probabilities (1, 7)."""
 
-    def look(
+    def classify_faces(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Embeddings (1, n, face width) to log-probabilities (1, 7) and weights (1, n)."""
@@ -182,7 +182,7 @@ class Predictor:
         """
         # What is not finite need not come out as such: a rectifier may take it for zero.
         _check_finite("the spectrogram", power_db)
-        return SpeechEvidence(*self._network.listen(spectrogram_array(power_db)))
+        return SpeechEvidence(*self._network.encode_audio(spectrogram_array(power_db)))
 
     def predict(
         self, face_embeddings: NDArray[np.float32] | None, speech: SpeechEvidence | None
@@ -209,7 +209,7 @@ class Predictor:
             )
         frames = face_embeddings[None]
         if speech is None:
-            log, weights = self._network.look(frames)
+            log, weights = self._network.classify_faces(frames)
             return _prediction(log, 1.0, weights[0])
         log, share, weights = self._network.fuse(speech.vector, frames)
         return _prediction(log, float(share[0]), weights[0])

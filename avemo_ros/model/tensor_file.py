@@ -1,20 +1,22 @@
-"""Tensors with notes in one safetensors file, so that damage is found whatever byte it hits.
+"""Files of tensors: our own, in which any damage is found, and those that others published.
 
-The notes (metadata) carry a digest over everything in the file.  Matrices are stored as float16
-and computed as float32.
+Our own are safetensors whose notes (metadata) carry a digest over everything in the file.
+Matrices are stored as float16 and computed as float32.  Published weights are read without
+running code in them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from avemo_ros.errors import WeightsError
@@ -149,3 +151,47 @@ def _digest(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors of a state dict.
+
+    Args:
+        path: .safetensors, or .pt or .pth as `torch.save` writes it (then only tensors are
+            read, no other Python objects).  One dictionary around it, under 'state_dict' or
+            'model', is taken off.
+
+    Raises:
+        WeightsError: the file is missing, damaged or holds something else.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights file {path} does not exist")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(str(path))
+        except (SafetensorError, OSError, ValueError) as error:
+            raise WeightsError(f"weights file {path} cannot be read ({error})") from error
+    if path.suffix not in (".pt", ".pth"):
+        raise WeightsError(
+            f"weights file {path} has ending '{path.suffix}'; allowed: .safetensors, .pt, .pth"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError) as error:
+        raise WeightsError(
+            f"weights file {path} cannot be read: damaged, or it holds Python objects besides "
+            "tensors, which could run code; save its state_dict() alone"
+        ) from error
+    for around in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(around), dict):
+            content = content[around]
+    if not isinstance(content, dict):
+        raise WeightsError(f"weights file {path} holds no dictionary of tensors")
+    state = {
+        str(name).removeprefix("module."): value
+        for name, value in content.items()
+        if isinstance(value, Tensor)
+    }
+    if not state:
+        raise WeightsError(f"weights file {path} holds no tensors")
+    return state

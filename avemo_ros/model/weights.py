@@ -10,9 +10,8 @@ from typing import Final
 
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.live import LiveModel
-from avemo_ros.model.live_kinds import LIVE_BUILDER
-from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.builder import LIVE_BUILDER
+from avemo_ros.model.network import EmotionNet, LiveModel
 from avemo_ros.model.released import LIVE
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import (

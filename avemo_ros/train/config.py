@@ -522,7 +522,7 @@ class TrainConfig(Settings):
         ),
     )
     model: Mapping[str, Any] = Field(default_factory=dict)
-    """kind and options, see `model/live_kinds.py` and `zoo/kinds.py`."""
+    """kind and options, see `model/builder.py` and `zoo/model_registry.py`."""
     data: DataConfig = DataConfig()
     prepare: PrepareConfig = PrepareConfig()
     start: ListOf[str] = Field(

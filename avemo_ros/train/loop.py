@@ -22,13 +22,16 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from avemo_ros.errors import AvemoError, ConfigError, WeightsError
-from avemo_ros.train.averaging import moving_average
-from avemo_ros.train.board import Board
-from avemo_ros.train.checkpoint import load_checkpoint, save_checkpoint
 from avemo_ros.train.config import TrainingConfig
-from avemo_ros.train.optimiser import freeze, make_optimiser, train_mode
+from avemo_ros.train.optimisation import (
+    Schedule,
+    freeze,
+    make_optimiser,
+    moving_average,
+    train_mode,
+)
 from avemo_ros.train.parallel import Processes
-from avemo_ros.train.schedule import Schedule
+from avemo_ros.train.run_folder import TensorBoardLogger, load_checkpoint, save_checkpoint
 
 Figures = dict[str, float]
 Loss = Callable[[nn.Module, Any], Tensor]
@@ -44,7 +47,7 @@ class TrainingError(AvemoError):
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class EpochRng:
     """Sources of chance of one epoch."""
 
     common: torch.Generator
@@ -53,7 +56,7 @@ class Chance:
     """On the device, of this process: how its rows are degraded."""
 
 
-Batches = Callable[[int, Chance], Iterable[Any]]
+Batches = Callable[[int, EpochRng], Iterable[Any]]
 """Batches of an epoch, given its number and its chance."""
 
 
@@ -152,7 +155,7 @@ class _Run:
     def run(self) -> list[Figures]:
         self._restore()
         first = len(self._history)
-        board = Board(self._out, first) if self._processes.first else None
+        board = TensorBoardLogger(self._out, first) if self._processes.first else None
         bar = tqdm(
             total=self._settings.epochs * self._steps,
             initial=first * self._steps,
@@ -335,14 +338,14 @@ def wants_bfloat16(precision: str, device: torch.device) -> bool:
     return bool(has()) if has is not None else False
 
 
-def _chance(seed: int, epoch: int, processes: Processes) -> Chance:
+def _chance(seed: int, epoch: int, processes: Processes) -> EpochRng:
     # Layers such as dropout only know the global generator.
     torch.manual_seed(seed * 100_003 + epoch + 7_919 * processes.rank)
     common = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     own = torch.Generator(processes.device).manual_seed(
         seed * 1_000_033 + epoch + 15_485_863 * (processes.rank + 1)
     )
-    return Chance(common, own)
+    return EpochRng(common, own)
 
 
 def _copied(network: nn.Module) -> State:

@@ -9,21 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.units import read_units
+from avemo_ros.data.features import Corpus, Features, read_units
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.batch import EmotionModel
+from avemo_ros.model.emotion_model import EmotionModel, Unimodal
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.unimodal import Unimodal
-from avemo_ros.train.checkpoint import CHECKPOINT, load_checkpoint, writing
 from avemo_ros.train.config import FINAL, TrainConfig, TrainingConfig
 from avemo_ros.train.loop import check_held_out
-from avemo_ros.train.optimiser import freeze, is_of, make_optimiser
-from avemo_ros.train.people import Job, Source, of_fold
-from avemo_ros.train.start import load_start, whom_it_saw
-from avemo_ros.train.teacher import Teacher
-from avemo_ros.zoo.bundle import find_model
-from avemo_ros.zoo.kinds import BUILDER
+from avemo_ros.train.optimisation import freeze, is_of, make_optimiser
+from avemo_ros.train.pretrained import Teacher, load_pretrained, whom_it_saw
+from avemo_ros.train.run_folder import CHECKPOINT, load_checkpoint, writing
+from avemo_ros.train.subject_split import SplitJob, TrainingItems, of_fold
+from avemo_ros.zoo.model_file import find_model
+from avemo_ros.zoo.model_registry import BUILDER
 
 
 def check_folders(config: TrainConfig, out: Path, fold: str, *, resume: bool) -> None:
@@ -71,7 +68,11 @@ def check_units(config: TrainConfig) -> None:
 
 
 def check_jobs(
-    config: TrainConfig, spec: ModelSpec, source: Source, jobs: Sequence[Job], out: Path
+    config: TrainConfig,
+    spec: ModelSpec,
+    source: TrainingItems,
+    jobs: Sequence[SplitJob],
+    out: Path,
 ) -> None:
     """Make sure that each model can begin: its start, its teacher, and what is frozen.
 
@@ -104,7 +105,7 @@ def check_jobs(
         held = _corpus(source, job.validation)
         filled = set(_published(model))
         for start in config.start:
-            filled |= load_start(model, of_fold(start, job.fold), held).taken
+            filled |= load_pretrained(model, of_fold(start, job.fold), held).taken
         _check_frozen(settings.freeze, filled)
         if settings.teacher:
             whom_it_saw(find_model(of_fold(settings.teacher, job.fold)), held)
@@ -167,6 +168,6 @@ def _published(model: EmotionModel) -> list[str]:
     ]
 
 
-def _corpus(source: Source, rows: NDArray[np.bool_]) -> Corpus:
+def _corpus(source: TrainingItems, rows: NDArray[np.bool_]) -> Corpus:
     items = tuple(source.items[i] for i in np.flatnonzero(rows))
     return Corpus(items, (Features(),) * len(items))

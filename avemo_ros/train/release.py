@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.model.live import LiveModel
+from avemo_ros.model.network import LiveModel
 from avemo_ros.model.released import LIVE, list_in_index
-from avemo_ros.zoo.bundle import find_model, load_model, save_model
 from avemo_ros.zoo.classical import is_classical
-from avemo_ros.zoo.export import export_beside
+from avemo_ros.zoo.model_export import export_beside
+from avemo_ros.zoo.model_file import find_model, load_model, save_model
 
 LARGEST: Final = 25_000_000
 """Bytes that a released file may have."""

@@ -18,9 +18,9 @@ from torch.nn import functional
 from avemo_ros.data.features import Corpus
 from avemo_ros.evaluate.metrics import accuracy, unweighted_recall
 from avemo_ros.labels import SPEECH_CLASSES
-from avemo_ros.model.batch import Answer, Batch
-from avemo_ros.train.speech_bank import COLUMNS_A_SECOND, SpeechBank
-from avemo_ros.zoo.collate import collate, equal_rows
+from avemo_ros.model.emotion_model import Batch, ModelOutput
+from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, SpeechBank
+from avemo_ros.zoo.classifier import collate, equal_rows
 
 _FRAMES: Final = 16
 _ROWS: Final = 128
@@ -66,7 +66,7 @@ class HeldOutSet:
             torch.autocast(device.type, torch.bfloat16, enabled=bfloat16),
         ):
             for rows, batch in self._batches():
-                answer: Answer = network(to_device(batch, device))
+                answer: ModelOutput = network(to_device(batch, device))
                 logits = answer.logits.float().cpu()
                 if result is None:
                     result = torch.zeros(len(self), logits.shape[1])
@@ -104,9 +104,9 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
         moved(batch.faces),
         moved(batch.face_mask),
         moved(batch.speech),
-        moved(batch.speech_there),
+        moved(batch.speech_mask),
         moved(batch.units),
-        moved(batch.units_there),
+        moved(batch.units_mask),
     )
 
 

@@ -19,19 +19,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from avemo_ros.errors import ConfigError, WeightsError
+from avemo_ros.model.emotion_model import CLASSES
 from avemo_ros.model.released import LIVE
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import read_tensors, write_tensors
-from avemo_ros.model.unimodal import CLASSES
 from avemo_ros.settings import Allowed, OneOf, Settings
-from avemo_ros.zoo.bundle import find_model, load_model
-from avemo_ros.zoo.classifier import Classifier
-from avemo_ros.zoo.collate import READS, NetworkClassifier
+from avemo_ros.zoo.classifier import READS, Classifier, NetworkClassifier
 from avemo_ros.zoo.ensemble import SUMS, Ensemble, Member
-from avemo_ros.zoo.functionals import FEATURE_SETS, FunctionalReader
-from avemo_ros.zoo.kinds import ENSEMBLE, MACHINES
-from avemo_ros.zoo.landmarks import LandmarkReader
+from avemo_ros.zoo.model_file import find_model, load_model
+from avemo_ros.zoo.model_registry import ENSEMBLE, MACHINES
 from avemo_ros.zoo.svm import FeatureReader, Machine, SvmClassifier, SvmOptions, UnitReader
+from avemo_ros.zoo.svm_features import FEATURE_SETS, FunctionalReader, LandmarkReader
 
 FORMAT: Final = "avemo-classical-1"
 """Layout of the file; another layout gets another name."""

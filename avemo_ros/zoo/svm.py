@@ -1,6 +1,6 @@
 """Support vector machines that tell emotions, as plain arrays.
 
-Trained by scikit-learn (`train/svm.py`), evaluated here with NumPy alone, so that a
+Trained by scikit-learn (`train/svm_training.py`), evaluated here with NumPy alone, so that a
 stored machine needs neither a pickle nor the library it came from.
 
 One machine for each pair of classes (Knerr et al. 1990); a multinomial logistic regression on
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from avemo_ros.data.features import UNITS, Corpus
 from avemo_ros.errors import WeightsError
-from avemo_ros.model.unimodal import CLASSES
+from avemo_ros.model.emotion_model import CLASSES
 from avemo_ros.settings import OneOf, Settings
 
 _UNSEEN: Final = 1e-3

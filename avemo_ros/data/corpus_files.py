@@ -1,0 +1,219 @@
+"""Files and tables of a data set: found, read, and told from what cannot be one."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, BinaryIO, Final
+
+from avemo_ros.errors import DataError
+
+SOUND: Final = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".m4a", ".aac")
+VIDEO: Final = (".mp4", ".avi", ".flv", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
+PICTURES: Final = (".jpg", ".jpeg", ".png")
+
+_NO_FOLDERS: Final = ("__MACOSX", "$RECYCLE.BIN", "System Volume Information")
+_LFS: Final = b"version https://git-lfs.github.com/spec/"
+_SMALLEST: Final = 1000
+"""Bytes; no recording of any use is smaller."""
+_SMALLEST_PICTURE: Final = 100
+_STREAMED: Final = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+"""RIFF sizes of writers that could not go back to fill them in."""
+_TOLERANCE: Final = 0.01
+"""Part of a RIFF file that may be missing: some writers count wrongly by a few bytes."""
+
+
+def files_below(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Files below `root` with one of these suffixes (any case), folder by folder, by name.
+
+    Hidden ones ('._Ses01F...', '.git') are skipped; links are followed.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    seen = set()
+    for folder, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
+        real = Path(folder).resolve()
+        if real in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in _NO_FOLDERS
+        )
+        for name in sorted(names):
+            if not name.startswith(".") and name.lower().endswith(suffixes):
+                yield Path(folder, name)
+
+
+def tables_below(root: Path) -> dict[str, Path]:
+    """The csv files below `root` by their names in small letters; of several the first.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    tables: dict[str, Path] = {}
+    for path in files_below(root, (".csv",)):
+        tables.setdefault(path.name.lower(), path)
+    return tables
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be read ({error.strerror})") from error
+
+
+def what_is_wrong(path: Path) -> str:
+    """Why a media file cannot be used, as far as its first bytes and its size tell; '' if they
+    tell nothing."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return "not a file"
+        size = status.st_size
+        with path.open("rb") as file:
+            head = file.read(64)
+            if size == 0:
+                return "an empty file"
+            if head.startswith(_LFS):
+                return "a git LFS pointer, not the recording: run `git lfs pull`"
+            picture = path.suffix.lower() in PICTURES
+            if size < (_SMALLEST_PICTURE if picture else _SMALLEST):
+                return "too small to be a picture" if picture else "too small to be a recording"
+            if not any(head):
+                return "begins with zeros: not copied completely"
+            if head[:4] == b"RIFF":
+                return _cut_riff(head, size)
+            if head[4:8] == b"ftyp":
+                return _cut_mp4(file, size)
+    except FileNotFoundError:
+        return "a link that leads nowhere (git-annex: run `git annex get`)"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return ""
+
+
+def _cut_riff(head: bytes, size: int) -> str:
+    """For wav and avi: the header says how long the file is."""
+    told = int.from_bytes(head[4:8], "little")
+    if told not in _STREAMED and told + 8 > size * (1 + _TOLERANCE):
+        return "truncated: shorter than its header says"
+    return ""
+
+
+def _cut_mp4(file: BinaryIO, size: int) -> str:
+    """For mp4: top-level boxes must end with the file, and one of them is the index."""
+    at, index = 0, False
+    while at + 8 <= size:
+        file.seek(at)
+        box = file.read(16)
+        length = int.from_bytes(box[:4], "big")
+        if length == 1:
+            length = int.from_bytes(box[8:16], "big")
+        elif length == 0:  # to the end
+            length = size - at
+        index = index or box[4:8] == b"moov"
+        if length < 8 or at + length > size:
+            return "truncated: shorter than its header says"
+        at += length
+    return "" if index else "truncated: without its index (moov)"
+
+
+_LFS_TEXT: Final = b"version https://git-lfs"
+_START: Final = 1 << 16
+"""Bytes that are looked at to tell what a file is."""
+
+
+def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
+    """The bytes that are not UTF-8."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error("avemo_latin_1", _as_latin_1)
+
+
+def read_text(path: Path) -> str:
+    """The text of a label file; bytes that are not UTF-8 are taken as Latin-1.
+
+    Raises:
+        DataError: it cannot be read or is no text.
+    """
+    try:
+        with _open(path) as file:
+            return file.read()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    except UnicodeError as error:
+        raise DataError(f"{path} is no text: {error}") from error
+
+
+def read_table(
+    path: Path, columns: tuple[str, ...], *, delimiter: str = ",", quotes: bool = True
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row of a table with the number of its line, from 1 for the header.
+
+    A row is a dict by the names in the header, in small letters; spaces around names and values
+    are dropped, empty lines skipped.
+
+    Args:
+        path: the table.
+        columns: names that must be there, in small letters.
+        delimiter: what is between two values.
+        quotes: values may be in double quotes.
+
+    Raises:
+        DataError: it cannot be read, a column is missing, or a row has too few values.
+    """
+    line = 0
+    try:
+        with _open(path) as file:
+            rows = csv.reader(
+                file,
+                delimiter=delimiter,
+                quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+            )
+            header = [name.strip().lower() for name in next(rows, [])]
+            lacking = [name for name in columns if name not in header]
+            if lacking:
+                raise DataError(
+                    f"{path} has no column {', '.join(map(repr, lacking))}; "
+                    f"its header is: {', '.join(header) or 'empty'}"
+                )
+            for values in rows:
+                line = rows.line_num
+                if not any(values):
+                    continue
+                if len(values) < len(header):
+                    raise DataError(
+                        f"{path}, line {line}: {len(values)} values for {len(header)} columns "
+                        f"({', '.join(header)})"
+                    )
+                pairs = zip(header, values, strict=False)
+                yield line, {name: value.strip() for name, value in pairs}
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    except (csv.Error, UnicodeError) as error:
+        raise DataError(f"{path}, after line {line}: {error}") from error
+
+
+def _open(path: Path) -> IO[str]:
+    """The file as text, in whatever encoding.
+
+    Raises:
+        DataError: it is no text.
+        OSError: it cannot be opened.
+    """
+    with path.open("rb") as file:
+        start = file.read(_START)
+    if start.startswith(_LFS_TEXT):
+        raise DataError(f"{path} is a git LFS pointer, not the table: run `git lfs pull`")
+    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return path.open(encoding="utf-16", newline="")
+    if b"\0" in start:
+        raise DataError(f"{path} is no text: it has zero bytes in it")
+    return path.open(encoding="utf-8-sig", errors="avemo_latin_1", newline="")

@@ -1,0 +1,402 @@
+"""Features of the items that lie in one file: clips, utterances, images, rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock, SpectrogramChunk
+from avemo_ros.audio.spectrogram import HOP, WINDOW
+from avemo_ros.bag.reader import BagImage
+from avemo_ros.clock import NS_PER_S, to_ns, to_s
+from avemo_ros.config import AudioConfig
+from avemo_ros.data.audio_features import ColumnTrack, SoundTrack, fitted, log_spectrogram
+from avemo_ros.data.bags import bag_pieces, is_bag
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.face_images import (
+    MainFace,
+    VideoStages,
+    Whose,
+    aligned_face,
+    is_image_file,
+    read_image,
+    table_images,
+)
+from avemo_ros.data.features import (
+    BROKEN,
+    DAMAGED,
+    FILLED,
+    MAX_COLUMNS,
+    MIN_COLUMNS,
+    NO_FACE,
+    NO_SOUND,
+    SHORTENED,
+    SILENT,
+    Features,
+    Finding,
+    PreparedItem,
+)
+from avemo_ros.data.prepare_config import PrepareConfig
+from avemo_ros.errors import AvemoError, DataError, ImageError
+from avemo_ros.source.media_file import MediaFile, VideoFrame
+from avemo_ros.vision.face import FrameTracks
+from avemo_ros.vision.image import as_bgr
+
+Seen: TypeAlias = VideoFrame | BagImage | FrameTracks
+"""A picture, or what was found in it."""
+Heard: TypeAlias = AudioBlock | SpectrogramChunk
+"""Sound, or what was made of it."""
+
+_SILENT_PEAK: Final = 1e-3
+"""Sound that never goes beyond this (-60 dB of full scale) counts as silent."""
+
+
+class FaceCollector:
+    """Picks the pictures of an item and follows the faces in them.
+
+    Args:
+        stages: those that are free.
+        config: which pictures, and how faces are cut out.
+        whose: the face that is meant.
+    """
+
+    def __init__(self, stages: VideoStages, config: PrepareConfig, whose: Whose) -> None:
+        self._stages = stages
+        self._config = config
+        self._whose = whose
+        self.damaged = 0
+        """Pictures that cannot be used."""
+        self.trouble = ""
+        """Why the first of them cannot."""
+        self._face: MainFace | None = None
+        self._slot = -1
+
+    def push(self, elapsed_ns: int, piece: Seen) -> None:
+        """Look at the next picture, or at what was found in it."""
+        if self._config.fps:
+            # One picture in each slot of 1 / fps; a nanosecond, as stamps are rounded.
+            slot = int((elapsed_ns + 1) * self._config.fps / NS_PER_S)
+            if slot <= self._slot:
+                return
+            self._slot = slot
+        try:
+            self._look(elapsed_ns, piece)
+        except (ImageError, DataError) as error:
+            self.damaged += 1
+            self.trouble = self.trouble or str(error)
+
+    def finish(self) -> tuple[Features | None, str]:
+        """Crops, times and landmarks of the face that is meant; None, and why."""
+        if self._face is None:
+            return None, self.trouble or "there are no pictures in it"
+        self._stages.give_back(self._face.stage)
+        if self.trouble and not self._face.pictures:
+            return None, self.trouble
+        return self._face.finish(self._whose)
+
+    def _look(self, elapsed_ns: int, piece: Seen) -> None:
+        if isinstance(piece, FrameTracks):
+            if self._face is None:
+                self._face = MainFace(None, self._config.min_quality)
+            self._face.take(elapsed_ns, _checked(piece, self._config.vision.crop_size))
+            return
+        image = piece.image
+        if self._face is None:
+            self._face = MainFace(self._stages.take(), self._config.min_quality)
+        self._face.push(elapsed_ns, image)
+
+
+class ItemSpan:
+    """An item's part of a file, while that is read.
+
+    Args:
+        item: which part it is.
+        faces: what looks at its pictures; None where nobody asks for them.
+        listens: its sound is asked for.
+        config: how its sound is heard.
+    """
+
+    def __init__(
+        self,
+        item: Item,
+        faces: FaceCollector | None,
+        *,
+        listens: bool,
+        config: AudioConfig = AudioConfig(),  # noqa: B008  frozen
+    ) -> None:
+        self._start_ns = to_ns(item.start_s or 0.0)
+        self._end_ns = None if item.end_s is None else to_ns(item.end_s)
+        self._faces = faces
+        self._listens = listens
+        self._track = SoundTrack(self._start_ns, self._end_ns, config)
+        self._columns = ColumnTrack(self._start_ns, self._end_ns)
+        self._reached_ns = self._start_ns
+        self._taken = 0
+        self._found: tuple[Features | None, str] | None = None
+
+    def push(self, piece: Seen | Heard) -> None:
+        """Take what is of this item; stamps count from the start of the file.
+
+        Raises:
+            AudioFormatError: the rate or the channel count of sound cannot be used.
+        """
+        if isinstance(piece, AudioBlock):
+            if self._listens:
+                self._track.push(piece)
+        elif isinstance(piece, SpectrogramChunk):
+            if self._listens:
+                self._columns.push(piece)
+        elif self._end_ns is not None and piece.stamp_ns >= self._end_ns:
+            self._close_faces()
+            return
+        elif piece.stamp_ns >= self._start_ns:
+            self._reached_ns = piece.stamp_ns
+            if self._faces is not None:
+                self._faces.push(piece.stamp_ns - self._start_ns, piece)
+        self._taken += 1
+
+    def over(self, stamp_ns: int) -> bool:
+        """Nothing of the item comes after this time."""
+        return self._end_ns is not None and stamp_ns >= self._end_ns
+
+    def finish(self, trouble: str) -> PreparedItem:
+        """What could be made of the item.
+
+        Args:
+            trouble: what was wrong with the file as a whole; empty: nothing.
+        """
+        if trouble and not self._taken:
+            return PreparedItem(findings=(Finding(BROKEN, trouble),))
+        features, findings = Features(), []
+        faces = self._faces
+        self._close_faces()
+        if self._found is not None:
+            found, reason = self._found
+            if found is None:
+                findings.append(Finding(NO_FACE, reason))
+            else:
+                features = found
+        if faces is not None and faces.damaged and features.faces is not None:
+            damaged = f"{faces.damaged} pictures cannot be used: {faces.trouble}"
+            findings.append(Finding(DAMAGED, damaged))
+        length_s = to_s(self._reached_ns - self._start_ns)
+        if self._listens:
+            spectrogram, heard_s = self._heard(findings)
+            features = replace(features, spectrogram=spectrogram)
+            length_s = max(length_s, heard_s)
+        if trouble:
+            findings.append(Finding(DAMAGED, trouble))
+        return PreparedItem(features, tuple(findings), length_s)
+
+    def _heard(self, findings: list[Finding]) -> tuple[NDArray[np.float16] | None, float]:
+        """The spectrogram and how long it was heard [s]; notes what is odd about it."""
+        sound = self._track.finish()
+        if sound is not None:
+            findings += _remarks(sound, self._track.counters.sanitised)
+            return log_spectrogram(sound).astype(np.float16), len(sound) / SAMPLE_RATE
+        columns = self._columns.finish()
+        if columns is not None:
+            length_s = (WINDOW + HOP * (len(columns) - 1)) / SAMPLE_RATE
+            findings += _lengths(len(columns), length_s)
+            return fitted(columns).astype(np.float16), length_s
+        findings.append(Finding(NO_SOUND, "there is no sound in it"))
+        return None, 0.0
+
+    def _close_faces(self) -> None:
+        if self._faces is not None:
+            self._found, self._faces = self._faces.finish(), None
+
+
+def _remarks(sound: NDArray[np.float32], sanitised: int) -> Iterator[Finding]:
+    """What is odd about the sound of an item."""
+    columns = max(0, (len(sound) - WINDOW) // HOP + 1)
+    if sanitised:
+        yield Finding(DAMAGED, f"{sanitised} samples were no numbers and became silence")
+    if not np.any(np.abs(sound) > _SILENT_PEAK):
+        yield Finding(SILENT, "its sound never goes beyond -60 dB of full scale")
+    yield from _lengths(columns, len(sound) / SAMPLE_RATE)
+
+
+def _lengths(columns: int, length_s: float) -> Iterator[Finding]:
+    """What becomes of sound that is too short or too long."""
+    if columns < MIN_COLUMNS:
+        yield Finding(FILLED, f"{length_s:.2f} s of sound, the rest is silence")
+    if columns > MAX_COLUMNS:
+        yield Finding(
+            SHORTENED,
+            f"of {length_s:.1f} s of sound the first {MAX_COLUMNS / 100:.0f} s of the speech "
+            "are used",
+        )
+
+
+def _checked(tracks: FrameTracks, side: int) -> FrameTracks:
+    for face in tracks.faces:
+        if face.crop.shape[0] != side:
+            raise DataError(
+                f"faces were recorded with {face.crop.shape[0]} pixels a side, and "
+                f"vision.crop_size is {side}"
+            )
+    return tracks
+
+
+__all__ = [
+    "BROKEN",
+    "DAMAGED",
+    "FILLED",
+    "KINDS",
+    "NO_FACE",
+    "NO_SOUND",
+    "PARTS",
+    "SHORTENED",
+    "SILENT",
+    "VERSION",
+    "FileReader",
+    "Finding",
+    "Made",
+    "PrepareConfig",
+    "only",
+]
+
+VERSION: Final = 3
+"""To be raised by whoever changes what is made of a file: what was cached is then made anew."""
+
+PARTS: Final = frozenset({"faces", "landmarks", "speech"})
+"""What can be asked for."""
+_SEEN: Final = frozenset({"faces", "landmarks"})
+
+
+def only(made: PreparedItem, want: frozenset[str]) -> PreparedItem:
+    """Without the parts that nobody asked for, and what was found about them."""
+    looks, listens = bool(want & _SEEN), "speech" in want
+    features = made.features
+    beside = set() if looks else {NO_FACE}
+    if not listens:
+        beside |= {NO_SOUND, SILENT, FILLED, SHORTENED}
+    return replace(
+        made,
+        features=replace(
+            features,
+            faces=features.faces if "faces" in want else None,
+            landmarks=features.landmarks if "landmarks" in want else None,
+            face_times_s=features.face_times_s if looks else None,
+            spectrogram=features.spectrogram if listens else None,
+        ),
+        findings=tuple(one for one in made.findings if one.kind not in beside),
+    )
+
+
+class FileReader:
+    """Makes features, file by file; keeps the face networks from one file to the next.
+
+    Args:
+        config: how.
+        want: which of PARTS.
+    """
+
+    def __init__(self, config: PrepareConfig, want: frozenset[str]) -> None:
+        self._config = config
+        self._want = want
+        self._stages = VideoStages(config.vision)
+
+    def close(self) -> None:
+        """Free the networks."""
+        self._stages.close()
+
+    def read(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
+        """Features of the items that lie in one file, in their order.
+
+        Nothing about a file raises: what is wrong is among the findings.
+        """
+        try:
+            if any(item.row is not None for item in items):
+                made = self._table(path, items)
+            elif is_bag(path):
+                made = self._bag(path, items)
+            elif is_image_file(path):
+                made = self._picture(path, items)
+            else:
+                made = self._clip(path, items)
+        except (AvemoError, OSError) as error:
+            return [PreparedItem(findings=(Finding(BROKEN, str(error)),))] * len(items)
+        return [only(one, self._want) for one in made]
+
+    def _picture(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
+        made = self._face_of(read_image(path))
+        silent = (*made.findings, Finding(NO_SOUND, "it is a picture"))
+        return [replace(made, findings=silent) if item.has_voice else made for item in items]
+
+    def _table(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
+        rows = [-1 if item.row is None else item.row for item in items]
+        found: dict[int, PreparedItem] = {}
+        for row, picture in table_images(path, rows):
+            if isinstance(picture, str):
+                reason = f"'{path}', row {row}: {picture}"
+                found[row] = PreparedItem(findings=(Finding(BROKEN, reason),))
+            else:
+                found[row] = self._face_of(picture)
+        return [found[row] for row in rows]
+
+    def _face_of(self, picture: NDArray[np.uint8]) -> PreparedItem:
+        """Of a picture that shows a face somewhere, or is an aligned one."""
+        if not self._config.detect:
+            times = np.zeros(1, np.float32)
+            return PreparedItem(Features(faces=aligned_face(picture)[None], face_times_s=times))
+        face = MainFace(self._stages.take(), self._config.min_quality)
+        face.push(0, as_bgr(picture))
+        features, reason = face.finish()
+        self._stages.give_back(face.stage)
+        if features is None:
+            return PreparedItem(findings=(Finding(NO_FACE, reason),))
+        return PreparedItem(features)
+
+    def _clip(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
+        trouble = ""
+        with MediaFile(path) as media:
+            spans = self._spans(items)
+            try:
+                for piece in media:
+                    for span in spans:
+                        span.push(piece)
+                    if all(span.over(piece.stamp_ns) for span in spans):
+                        break
+            except AvemoError as error:
+                trouble = str(error)
+            if not trouble and media.truncated:
+                trouble = f"'{path}' ends before its announced end"
+            if not trouble and media.damaged:
+                trouble = f"{media.damaged} packets of '{path}' could not be decoded"
+        return [span.finish(trouble) for span in spans]
+
+    def _bag(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
+        spans = self._spans(items)
+        faces = any(self._looks(item) for item in items)
+        pieces = bag_pieces(path, faces=faces, voice="speech" in self._want)
+        trouble = ""
+        try:
+            for piece in pieces:
+                for span in spans:
+                    span.push(piece)
+        except AvemoError as error:
+            trouble = str(error)
+        return [span.finish(trouble) for span in spans]
+
+    def _spans(self, items: Sequence[Item]) -> list[ItemSpan]:
+        return [
+            ItemSpan(
+                item,
+                FaceCollector(self._stages, self._config, Whose(item.ids, item.box))
+                if self._looks(item)
+                else None,
+                listens="speech" in self._want and item.has_voice,
+                config=self._config.audio,
+            )
+            for item in items
+        ]
+
+    def _looks(self, item: Item) -> bool:
+        return item.has_face and bool(self._want & _SEEN)

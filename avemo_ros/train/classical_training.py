@@ -1,0 +1,239 @@
+"""Runs of models that are no networks: support vector machines, and weights of ensembles.
+
+The weights of an ensemble are found on items that its members were not trained on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.features import Corpus, Features, join_units
+from avemo_ros.data.prepare import prepare
+from avemo_ros.errors import DataError
+from avemo_ros.evaluate.held_out import SPLIT, TRAINED_ON, read_split, refuse_seen
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.train.config import TrainConfig
+from avemo_ros.train.precheck import check_units
+from avemo_ros.train.run_folder import LOG, open_run, read_log, write_text, writing
+from avemo_ros.train.subject_split import describe, jobs_of, of_fold, read_source
+from avemo_ros.train.svm_training import Figures, labels_of, metrics_of, train_svm
+from avemo_ros.train.training_run import Place, summarise
+from avemo_ros.zoo.classical import (
+    ReadingOptions,
+    ensemble_options,
+    make_reader,
+    open_classifier,
+    reads_of,
+    save_ensemble,
+)
+from avemo_ros.zoo.classifier import Classifier
+from avemo_ros.zoo.ensemble import Ensemble, Member, joint_classes, learn_weights, reconcile
+from avemo_ros.zoo.model_file import MODEL_FILE, find_model
+from avemo_ros.zoo.model_registry import ENSEMBLE
+
+
+def train_ensemble(
+    name: str,
+    spec: ModelSpec,
+    train: Corpus,
+    validation: Corpus | None,
+    out: Path,
+    *,
+    fold: str,
+    reading: ReadingOptions | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> Figures:
+    """Find the weights of an ensemble and write it to the run folder.
+
+    A member that is a run folder with folds stands for its model of the same fold.  With
+    `learn: true` each item's scores are those of the members' fold that held its subject out;
+    the weights of a fold come from the other folds only, those of 'final' from all.  Members
+    without folds are scored on the validation part, whose figures are then flattering.
+
+    Args:
+        name: of the model.
+        spec: kind 'ensemble'.
+        train: items of the run without the held-out part.
+        validation: what is held out; None: nothing.
+        out: run folder.
+        fold: '0', '1', ..., 'final', or '' for a run without folds.
+        reading: how functionals are made.
+        notes: for the model file.
+
+    Returns:
+        `ua`, `wa`, `nll` of the validation part, `weight0`, `weight1`, ..., `seconds`.
+
+    Raises:
+        ConfigError: an option is not known or not allowed.
+        DataError: there are no items on which weights may be learned.
+        WeightsError: a member is missing or cannot be used.
+    """
+    began = time.monotonic()
+    options = ensemble_options(spec)
+    names = [one.model for one in options.members]
+    runs = [of_fold(model, fold) for model in names]
+    members = [open_classifier(run, reading=reading) for run in runs]
+    weights = [one.weight for one in options.members]
+    classes = joint_classes([member.classes for member in members])
+    if options.learn:
+        scores, labels = _held_out(names, fold, train, validation, classes, reading)
+        weights = list(learn_weights(scores, labels, kind=options.sum))
+    made = Ensemble(name, list(map(Member, members, weights)), kind=options.sum)
+    figures: Figures = {"epoch": 1}
+    figures.update({f"weight{place}": weight for place, weight in enumerate(weights)})
+    if validation is not None and len(validation):
+        figures.update(metrics_of(made, validation))
+    figures["seconds"] = round(time.monotonic() - began, 3)
+    # A released model stays a name; what lies in a folder is found from there.
+    kept = [find_model(run) if Path(run).exists() else run for run in runs]
+    pairs = list(zip(kept, weights, strict=True))
+    with writing(out / MODEL_FILE):
+        save_ensemble(out / MODEL_FILE, name, pairs, classes, kind=options.sum, notes=notes)
+    write_text(out / LOG, json.dumps(figures) + "\n")
+    return figures
+
+
+def _common_folds(names: Sequence[str]) -> list[str]:
+    """Numbers of the folds that all members have."""
+    found: list[str] = []
+    while all(
+        of_fold(model, str(len(found))) != model
+        and Path(of_fold(model, str(len(found)))).is_dir()
+        for model in names
+    ):
+        found.append(str(len(found)))
+    return found
+
+
+def _held_out(
+    names: Sequence[str],
+    fold: str,
+    train: Corpus,
+    validation: Corpus | None,
+    classes: tuple[str, ...],
+    reading: ReadingOptions | None,
+) -> tuple[list[Tensor], Tensor]:
+    """Scores of members that have not seen the items' subjects, and the labels."""
+    parts: list[tuple[Corpus, list[str]]] = []
+    if not fold:
+        if validation is not None and len(validation):
+            parts.append((validation, list(names)))
+    else:
+        for other in _common_folds(names):
+            if other == fold:
+                continue
+            runs = [of_fold(model, other) for model in names]
+            held = read_split(Path(runs[0])).validation
+            parts.append((train.only([held.has(item) for item in train.items]), runs))
+    parts = [(corpus, runs) for corpus, runs in parts if len(corpus)]
+    if not parts:
+        raise DataError(
+            "the weights of an ensemble are learned on items that its members were not trained "
+            "on: give run folders with folds, or a validation part"
+        )
+    scores: list[list[Tensor]] = [[] for _ in names]
+    for corpus, runs in parts:
+        for place, run in enumerate(runs):
+            if (Path(run) / SPLIT).is_file():
+                refuse_seen(run, read_split(Path(run)).train, corpus.items)
+            member: Classifier = open_classifier(run, reading=reading)
+            scores[place].append(reconcile(member.scores(corpus), member.classes, classes))
+    labels = torch.cat([labels_of(corpus, classes) for corpus, _ in parts])
+    return [torch.cat(given) for given in scores], labels
+
+
+def train_classical(
+    config: TrainConfig, place: Place, *, fold: str = "", resume: bool = False
+) -> dict[str, list[Figures]]:
+    """Train the model of a configuration that is no network, or one for each fold.
+
+    Args:
+        config: of the run; of its groups only `model`, `data`, `prepare` and `training.seed`
+            count here.
+        place: where it reads and writes.
+        fold: 'all', a number or 'final'; '' is 'all'.
+        resume: go on with a run that is there: finished folds are kept.
+
+    Returns:
+        For each model ('', 'fold0', ..., 'final') one set of figures, as `run.train` gives one
+        for each epoch.
+
+    Raises:
+        ConfigError: a setting is not allowed, or `out` holds another run.
+        DataError: the data are missing, or would be used in a way that is not honest.
+        WeightsError: a member of an ensemble is missing or cannot be used.
+    """
+    spec = ModelSpec.from_mapping(config.model)
+    name = config.name or spec.kind
+    reading = ReadingOptions(place.cache, max(1, place.workers), quiet=False)
+    source = read_source(config, place.roots)
+    jobs = jobs_of(config, source, fold)
+    splits = [describe(source, job) for job in jobs]
+    reads = _reads(spec, jobs[0].fold, reading)
+    if "units" in reads:
+        check_units(config)
+    for note in source.notes:
+        _say(note)
+    corpus: Corpus | None = None
+    results: dict[str, list[Figures]] = {}
+    for job, split in zip(jobs, splits, strict=True):
+        out = place.out / job.name
+        open_run(out, config, split, resume=resume)
+        if (out / MODEL_FILE).exists():
+            results[job.name] = read_log(out)
+            continue
+        if corpus is None:
+            corpus = _features(config, source.items, reads, place)
+        train, held = corpus.only(list(job.train)), corpus.only(list(job.validation))
+        _say(f"{out.name}: {len(train)} items to learn from, {len(held)} held out")
+        notes = {"config": config.name, TRAINED_ON: json.dumps(split["train"])}
+        if spec.kind == ENSEMBLE:
+            figures = train_ensemble(
+                name, spec, train, held, out, fold=job.fold, reading=reading, notes=notes
+            )
+        else:
+            seed = config.training.seed
+            figures = train_svm(
+                name, spec, train, held, out, seed=seed, reading=reading, notes=notes
+            )
+        results[job.name] = [figures]
+        if config.data.folds:
+            summarise(place.out)
+    return results
+
+
+def _reads(spec: ModelSpec, fold: str, reading: ReadingOptions) -> frozenset[str]:
+    """What has to be prepared; options are checked on the way."""
+    if spec.kind != ENSEMBLE:
+        return make_reader(spec, reading).parts
+    members = [one.model for one in ensemble_options(spec).members]
+    opened = [open_classifier(of_fold(model, fold), reading=reading) for model in members]
+    return frozenset().union(*map(reads_of, opened))
+
+
+def _features(
+    config: TrainConfig, items: tuple[Item, ...], reads: frozenset[str], place: Place
+) -> Corpus:
+    corpus = Corpus(items, (Features(),) * len(items))
+    if reads - {"units"}:
+        parts = reads - {"units"}
+        corpus, report = prepare(items, config.prepare, place.cache, place.workers, parts)
+        if report.unusable:
+            _say(f"{len(report.unusable)} of {report.items} items lack what the model reads")
+    if "units" in reads:
+        corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
+        if lacking:
+            _say(f"{len(lacking)} items have no row in {config.data.units}")
+    return corpus
+
+
+def _say(text: str) -> None:
+    print(f"avemo: {text}", file=sys.stderr)

@@ -1,0 +1,399 @@
+"""Trains what joins the branches of the live network: frame attention, temperatures, fusion.
+
+Pairs of faces and voices are matched by their label.  The fusion must not learn from voices
+that the speech branch was trained on: of those it is too sure.  So it learns from out-of-fold
+vectors: of each fold's speakers, by the network that never heard them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from avemo_ros.data.features import Corpus
+from avemo_ros.errors import DataError
+from avemo_ros.evaluate.metrics import accuracy, calibration_error, recalls, unweighted_recall
+from avemo_ros.labels import EMOTIONS, SPEECH_TO_EMOTION
+from avemo_ros.model.emotion_model import to_emotion_logits
+from avemo_ros.model.face_cnn import FaceBranch
+from avemo_ros.model.network import EmotionNet
+from avemo_ros.model.preprocess import relative, standardise
+from avemo_ros.model.temperature import fit_temperature
+from avemo_ros.train import augmentation
+from avemo_ros.train.config import AugmentConfig, DataConfig, FaceAugment, LiveConfig
+from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, FaceBank, SpeechBank
+
+_FACES: Final = 128
+_VOICES: Final = 64
+_PLAIN: Final = FaceAugment(probability=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingBank:
+    """Vectors of N items in several views; view 0 is not degraded."""
+
+    vectors: Tensor
+    """(N, views, frames, width): the frames of a view are degraded alike.  Of voices there is
+    one frame, the window."""
+    labels: Tensor
+    """(N,) index in EMOTIONS."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, keep: Tensor) -> EmbeddingBank:
+        """The items that `keep` (indices or bool) picks."""
+        return EmbeddingBank(self.vectors[keep], self.labels[keep])
+
+    def as_frames(self) -> EmbeddingBank:
+        """Every view as a frame of one view: frames that are degraded each in its own way."""
+        return EmbeddingBank(self.vectors.flatten(1, 2).unsqueeze(1), self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """B pairs."""
+
+    faces: Tensor
+    """(B, frames, face width)."""
+    mask: Tensor
+    """(B, frames) bool: frames that are there."""
+    speech: Tensor
+    """(B, speech width)."""
+    labels: Tensor
+    """(B,) index in EMOTIONS."""
+
+
+def embed_face_views(
+    branch: FaceBranch,
+    corpus: Corpus,
+    views: int,
+    seed: int,
+    how: AugmentConfig,
+    frames: int = 1,
+) -> EmbeddingBank:
+    """Each face as it is and in `views - 1` degraded views; of a clip other frames each."""
+    chance = torch.Generator().manual_seed(seed)
+    lots = np.random.default_rng(seed)
+    side = branch.cnn.side
+    bank = FaceBank(corpus.features, side)
+    rows = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in _starts(len(corpus), _FACES, "face views"):
+            items = list(range(start, min(start + _FACES, len(corpus))))
+            vectors = []
+            # One view at a time in the layout of the CPU's kernels: several times faster.
+            for view in range(views):
+                middle = view == 0
+                pictures = bank.pick(items, _frames(bank, items, frames, lots, middle))
+                shown = augmentation.degrade_faces(
+                    pictures, chance, _PLAIN if view == 0 else how.face, side
+                )
+                given = standardise(shown.flatten(0, 1))
+                made = branch.cnn(given.contiguous(memory_format=torch.channels_last))
+                vectors.append(made.view(len(items), frames, -1))
+            rows.append(torch.stack(vectors, 1).float())
+    return EmbeddingBank(torch.cat(rows).clone(), _emotions(corpus))
+
+
+def embed_speech_windows(
+    network: EmotionNet,
+    corpus: Corpus,
+    views: int,
+    seed: int,
+    data: DataConfig,
+    how: AugmentConfig,
+) -> EmbeddingBank:
+    """The window in the middle of each utterance, and `views - 1` degraded ones."""
+    chance = torch.Generator().manual_seed(seed)
+    bank = SpeechBank(corpus.features)
+    shortest, longest, middle = (
+        round(seconds * COLUMNS_A_SECOND)
+        for seconds in (data.window_low_s, data.window_high_s, data.window_s)
+    )
+    rows = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in _starts(len(corpus), _VOICES, "speech views"):
+            items = list(range(start, min(start + _VOICES, len(corpus))))
+            places = [bank.middle(item, middle) for item in items]
+            shown = [bank.windows(items, places, middle)]
+            for _ in range(views - 1):
+                columns = int(torch.randint(shortest, longest + 1, (1,), generator=chance))
+                lots = torch.rand(len(items), generator=chance).tolist()
+                places = [
+                    bank.start(item, columns, lot)
+                    for item, lot in zip(items, lots, strict=True)
+                ]
+                cut = bank.windows(items, places, columns)
+                shown.append(augmentation.degrade_speech(cut, chance, how.speech))
+            vectors = [
+                network.encode_audio(
+                    relative(view.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
+                )
+                for view in shown
+            ]
+            rows.append(torch.stack(vectors, 1).unsqueeze(2).float())
+    return EmbeddingBank(torch.cat(rows).clone(), _emotions(corpus))
+
+
+def draw_pairs(
+    faces: EmbeddingBank, speech: EmbeddingBank, size: int, chance: torch.Generator
+) -> Pairs:
+    """Random pairs: emotions alike frequent, some frames of any view of a face, and any view of
+    a voice.
+
+    Raises:
+        DataError: an emotion has no face or no voice.
+    """
+    labels = torch.randint(0, len(EMOTIONS), (size,), generator=chance)
+    which_face = _pick(faces.labels, labels, "face", chance)
+    which_speech = _pick(speech.labels, labels, "voice", chance)
+    views, frames = faces.vectors.shape[1:3]
+    view = torch.randint(0, views, (size, 1), generator=chance)
+    order = torch.rand(size, frames, generator=chance).argsort(1)
+    present = torch.randint(1, frames + 1, (size, 1), generator=chance)
+    window = torch.randint(0, speech.vectors.shape[1], (size,), generator=chance)
+    return Pairs(
+        faces.vectors[which_face[:, None], view, order],
+        torch.arange(frames) < present,
+        speech.vectors[which_speech, window, 0],
+        labels,
+    )
+
+
+def _pick(have: Tensor, want: Tensor, what: str, chance: torch.Generator) -> Tensor:
+    """For each wanted label the index of a random item that has it."""
+    picked = torch.empty_like(want)
+    for label in sorted(set(want.tolist())):
+        places = torch.nonzero(have == label).flatten()
+        if len(places) == 0:
+            raise DataError(f"no {what} is labelled {EMOTIONS[label]}: no pairs can be made")
+        rows = want == label
+        chosen = torch.randint(0, len(places), (int(rows.sum()),), generator=chance)
+        picked[rows] = places[chosen]
+    return picked
+
+
+def _frames(
+    bank: FaceBank, items: list[int], frames: int, lots: np.random.Generator, middle: bool
+) -> NDArray[np.int64]:
+    """(B, frames) of each item: in the middle of its equal parts, or random ones."""
+    counts = np.array([[bank.count(item)] for item in items])
+    places = np.tile((np.arange(frames) + 0.5) / frames, (len(items), 1))
+    where = places if middle else lots.random(places.shape)
+    return np.asarray(np.floor(where * counts), np.int64)
+
+
+def _emotions(corpus: Corpus) -> Tensor:
+    return torch.tensor([item.emotion_index for item in corpus.items])
+
+
+def _starts(count: int, size: int, what: str) -> tqdm[int]:
+    return tqdm(range(0, count, size), desc=what, unit="batch", mininterval=1, leave=False)
+
+
+def train_attention(
+    branch: FaceBranch, faces: EmbeddingBank, settings: LiveConfig, seed: int
+) -> float:
+    """Teach the frame attention which views to trust; CNN and head stay as they are.
+
+    Returns:
+        Mean loss of the last 50 steps; NaN without steps, or where the frames have no
+        attention that could learn.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    attention = branch.attention
+    assert isinstance(attention, nn.Module)
+    parameters = list(attention.parameters())
+    branch.eval()
+    losses: list[float] = []
+    if not parameters:
+        return float("nan")
+    optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=1e-2)
+    for _ in range(settings.attention_steps):
+        pairs = draw_pairs(faces, faces, settings.batch, chance)
+        vector, _ = branch.pool(pairs.faces, pairs.mask)
+        loss = functional.cross_entropy(branch.classify(vector), pairs.labels)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    return sum(losses[-50:]) / len(losses[-50:]) if losses else float("nan")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOutFold:
+    """What one fold held out."""
+
+    listener: EmotionNet
+    """Its speech branch never heard these voices."""
+    faces: EmbeddingBank
+    voices: EmbeddingBank
+
+
+def fit_face(branch: FaceBranch, parts: Sequence[HeldOutFold]) -> float:
+    """Temperature of the face branch on single faces as they are."""
+    plain = torch.cat([part.faces.vectors[:, 0, :1] for part in parts])
+    with torch.no_grad():
+        logits = branch.classify(branch.pool(plain)[0])
+    return fit_temperature(logits, torch.cat([part.faces.labels for part in parts]))
+
+
+def fit_speech(parts: Sequence[HeldOutFold]) -> float:
+    """Temperature of the speech branch on undegraded and degraded windows alike: the live
+    system meets both."""
+    spoken, said = [], []
+    for part in parts:
+        vectors = part.voices.vectors.flatten(1, 2)
+        with torch.no_grad():
+            spoken.append(_said(part.listener, vectors.flatten(0, 1)))
+        said.append(part.voices.labels.repeat_interleave(vectors.shape[1]))
+    return fit_temperature(torch.cat(spoken), torch.cat(said))
+
+
+def train_fusion(
+    network: EmotionNet, parts: Sequence[HeldOutFold], settings: LiveConfig, seed: int
+) -> None:
+    """Train `network.fusion` in place.
+
+    Args:
+        network: its face branch and temperatures are used as they are.
+        parts: what it learns from.
+        settings: steps, rate, modality dropout.
+        seed: of all chance.
+    """
+    torch.manual_seed(seed)
+    chance = torch.Generator().manual_seed(seed)
+    fusion = network.fusion.train()
+    optimiser = torch.optim.AdamW(
+        fusion.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.rate, total_steps=settings.steps
+    )
+    for step in range(settings.steps):
+        part = parts[step % len(parts)]
+        pairs = draw_pairs(part.faces, part.voices, settings.batch, chance)
+        pairs = mismatched(pairs, settings.mismatch, chance)
+        given = _temper(
+            fusion_inputs(network, part.listener, pairs), settings.tempering, chance
+        )
+        logits = fusion(*_drop(given, settings.modality_dropout, chance)).logits
+        loss = functional.cross_entropy(logits, pairs.labels)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(fusion.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+    fusion.eval()
+
+
+def begin_anew(network: EmotionNet, untrained: nn.Module) -> None:
+    """Give the fusion its first weights again."""
+    network.fusion.load_state_dict(copy.deepcopy(untrained.state_dict()))
+
+
+def fusion_inputs(
+    network: EmotionNet, listener: EmotionNet, pairs: Pairs
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Speech and face vectors and calibrated log-probabilities of pairs."""
+    with torch.no_grad():
+        face, _ = network.face.pool(pairs.faces, pairs.mask)
+        spoken = _said(listener, pairs.speech) / network.speech_temperature
+        return pairs.speech, face, torch.log_softmax(spoken, 1), network.face_log(face)
+
+
+def _said(listener: EmotionNet, heard: Tensor) -> Tensor:
+    """Logits (B, 7), not calibrated, of what its `listen` gave."""
+    return to_emotion_logits(listener.speech.classify(heard[:, : listener.speech.width]))
+
+
+def mismatched(pairs: Pairs, share: float, chance: torch.Generator) -> Pairs:
+    """Some rows show the face of another row, whatever it feels: the faces of people who talk
+    are misread more often than pictures."""
+    if share == 0.0:
+        return pairs
+    count = len(pairs.labels)
+    rows = torch.arange(count)
+    other = torch.rand(count, generator=chance) < share
+    rows[other] = torch.randint(0, count, (int(other.sum()),), generator=chance)
+    return replace(pairs, faces=pairs.faces[rows], mask=pairs.mask[rows])
+
+
+def _temper(
+    given: tuple[Tensor, Tensor, Tensor, Tensor], deviation: float, chance: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The face is more or less sure of the same than it was."""
+    speech, face, speech_log, face_log = given
+    lot = torch.randn(len(face_log), 1, generator=chance)
+    tempered = torch.log_softmax(face_log * torch.exp(deviation * lot), 1)
+    return speech, face, speech_log, tempered
+
+
+def _drop(
+    given: tuple[Tensor, Tensor, Tensor, Tensor], share: float, chance: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Modality dropout: zeros for the vector, no preference among the classes."""
+    speech, face, speech_log, face_log = given
+    lot = torch.rand(len(speech), 1, generator=chance)
+    mute, hidden = lot < share, lot > 1 - share
+    nothing = torch.full_like(face_log, 1 / len(EMOTIONS)).log()
+    return (
+        speech.masked_fill(mute, 0.0),
+        face.masked_fill(hidden, 0.0),
+        torch.where(mute, nothing, speech_log),
+        torch.where(hidden, nothing, face_log),
+    )
+
+
+def fusion_outputs(
+    network: EmotionNet, listener: EmotionNet, pairs: Pairs, face_counts: Tensor
+) -> dict[str, Tensor]:
+    """Logits (B, 7) of each way to answer, and the shares of the face (B,).
+
+    `face_counts` (7,) is how often each emotion is in the face data.
+    """
+    given = fusion_inputs(network, listener, pairs)
+    with torch.no_grad():
+        fused = network.fusion(*given)
+    total = given[2] + given[3]
+    return {
+        "fused": fused.logits,
+        "face": given[3],
+        "voice": given[2],
+        "sum of log-probabilities": total,
+        "the same without the priors": total - _log_priors(face_counts),
+        "face share": fused.face_share,
+    }
+
+
+def _log_priors(face_counts: Tensor) -> Tensor:
+    """(7,) what both branches think of an emotion before they see and hear anything.
+
+    Pairs have all emotions alike often, pictures have not, and calm is a second neutral.
+    """
+    spoken = torch.zeros(len(EMOTIONS))
+    spoken.index_add_(0, torch.tensor(SPEECH_TO_EMOTION), torch.ones(len(SPEECH_TO_EMOTION)))
+    return torch.log(spoken / spoken.sum()) + torch.log(face_counts / face_counts.sum())
+
+
+def fusion_metrics(logits: Tensor, labels: Tensor) -> dict[str, object]:
+    """Figures of the protocol for one set of logits."""
+    guessed = logits.argmax(1)
+    found = recalls(guessed, labels, len(EMOTIONS)).tolist()
+    return {
+        "wa": round(accuracy(guessed, labels), 4),
+        "ua": round(unweighted_recall(guessed, labels), 4),
+        "nll": round(float(functional.cross_entropy(logits, labels)), 4),
+        "ece": round(calibration_error(torch.softmax(logits, 1), labels), 4),
+        "recall": {name: round(value, 3) for name, value in zip(EMOTIONS, found, strict=True)},
+    }

@@ -1,0 +1,336 @@
+"""Training runs: from a configuration to trained models, one for each fold."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from avemo_ros.data.features import Corpus, Features, join_units
+from avemo_ros.data.prepare import prepare
+from avemo_ros.errors import ConfigError
+from avemo_ros.evaluate.held_out import TRAINED_ON
+from avemo_ros.model.builder import init_notes
+from avemo_ros.model.emotion_model import EmotionModel
+from avemo_ros.model.spec import ModelSpec
+from avemo_ros.train.config import FINAL, TrainConfig
+from avemo_ros.train.loop import Figures, fit, wants_bfloat16
+from avemo_ros.train.parallel import Processes, joined
+from avemo_ros.train.precheck import (
+    check_folders,
+    check_jobs,
+    check_units,
+    check_writable,
+    final_settings,
+)
+from avemo_ros.train.pretrained import Teacher, load_pretrained, merged, whom_it_saw
+from avemo_ros.train.run_folder import (
+    CHECKPOINT,
+    open_run,
+    read_json,
+    read_log,
+    write_text,
+    writing,
+)
+from avemo_ros.train.sampler import Reads, Sampler
+from avemo_ros.train.subject_split import (
+    SplitJob,
+    TrainingItems,
+    describe,
+    jobs_of,
+    of_fold,
+    read_source,
+)
+from avemo_ros.train.training_batch import TrainingBatch, batch_loss
+from avemo_ros.train.validation import HeldOutSet
+from avemo_ros.zoo.face_models import standardise_units
+from avemo_ros.zoo.model_file import MODEL_FILE, find_model, save_model
+from avemo_ros.zoo.model_registry import BUILDER, ENSEMBLE, MACHINES
+
+SUMMARY: Final = "summary.json"
+START: Final = "start.json"
+_FIGURES: Final = ("ua", "wa", "nll")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run reads and writes, and on what it computes."""
+
+    roots: Mapping[str, Path]
+    """Folders of the data sets by name; '' holds one folder a data set."""
+    out: Path
+    """Of the run; with folds it holds fold0/, fold1/, ..., final/."""
+    cache: Path | None = None
+    """Where prepared features are kept."""
+    workers: int = 0
+    """Processes that prepare data."""
+    device: str = "auto"
+    """'auto', 'cpu' or 'cuda'."""
+
+
+def train(
+    config: TrainConfig, place: Place, *, fold: str = "", resume: bool = False
+) -> dict[str, list[Figures]]:
+    """Train the model of a configuration, or one for each fold.
+
+    Args:
+        config: of the run.
+        place: where it reads and writes.
+        fold: 'all', a number or 'final'; '' is 'all' (of those that the configuration has).
+        resume: go on with a run that is there.
+
+    Returns:
+        For each model ('', 'fold0', ..., 'final') the figures of every epoch.
+
+    Raises:
+        ConfigError: a setting is not allowed, or `out` holds another run.
+        DataError: the data are missing, or would be used in a way that is not honest.
+        WeightsError: the start does not fit the model.
+        TrainingError: the loss is not a number.
+        OutputError: `out` cannot be written.
+    """
+    spec = BUILDER.check(ModelSpec.from_mapping(config.model))
+    with joined(place.device) as processes:
+        if config.training.batch % processes.count:
+            raise ConfigError(
+                "training.batch",
+                config.training.batch,
+                f"a multiple of the {processes.count} processes",
+            )
+        check_folders(config, place.out, fold, resume=resume)
+        # The kind says what is read: no data is prepared that no part of the model looks at.
+        reads = Reads.of(_modality(spec))
+        source = read_source(config, place.roots)
+        jobs = jobs_of(config, source, fold)
+        if reads.units:
+            check_units(config)
+        check_jobs(config, spec, source, jobs, place.out)
+        check_writable(place.out)
+        for note in source.notes:
+            _say(processes, note)
+        corpus = read_corpus(config, source, reads, place, processes)
+        results: dict[str, list[Figures]] = {}
+        for job in jobs:
+            results[job.name] = _train_one(
+                config, spec, source, corpus, job, place, processes, resume
+            )
+            if config.data.folds and processes.first:
+                summarise(place.out)
+        return results
+
+
+def read_corpus(
+    config: TrainConfig, source: TrainingItems, reads: Reads, place: Place, processes: Processes
+) -> Corpus:
+    """Features of all items that the model reads.
+
+    Process 0 prepares first and fills the cache for the others.
+    """
+    if not reads.parts:
+        corpus = Corpus(source.items, (Features(),) * len(source.items))
+    else:
+        if not processes.first:
+            processes.wait()
+        corpus, report = prepare(
+            source.items,
+            config.prepare,
+            place.cache,
+            place.workers if processes.first else 0,
+            reads.parts,
+            progress=processes.first,
+        )
+        if processes.first:
+            processes.wait()
+        if report.unusable:
+            _say(
+                processes,
+                f"{len(report.unusable)} of {report.items} items lack a face or a voice that "
+                "the model reads; see `avemo data prepare`",
+            )
+    if reads.units:
+        corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
+        if lacking:
+            _say(processes, f"{len(lacking)} items have no row in {config.data.units}")
+    return corpus
+
+
+def _train_one(
+    config: TrainConfig,
+    spec: ModelSpec,
+    source: TrainingItems,
+    corpus: Corpus,
+    job: SplitJob,
+    place: Place,
+    processes: Processes,
+    resume: bool,
+) -> list[Figures]:
+    out = place.out / job.name if job.name else place.out
+    learn, held = corpus.only(list(job.train)), corpus.only(list(job.validation))
+    split = describe(source, job)
+    split["pairing"] = config.data.pairing
+    if processes.first:
+        open_run(out, config, split, resume=resume)
+    processes.wait()
+    settings = config.training
+    if job.name == FINAL:
+        settings = final_settings(config, place.out)
+        config = config.replace(training=settings)
+    torch.manual_seed(settings.seed)
+    model = BUILDER.build(spec)
+    if not (out / CHECKPOINT).exists():
+        _begin(model, config, job, held, out, processes)
+    processes.wait()
+    began = read_json(out / START, ("notes", "trained_on"))
+    _tell_units(model, learn)
+    sampler = Sampler(learn, config, model.modality, model.classes, model.face_side, processes)
+    for note in began["notes"]:
+        _say(processes, note)
+    _say(processes, _outline(out, sampler, learn, held, split["pairing"]))
+    validate = None
+    if len(held):
+        held_out = HeldOutSet(
+            held, model.modality, model.classes, model.face_side, config.data.window_s
+        )
+        bfloat16 = wants_bfloat16(settings.precision, processes.device)
+
+        def validate(network: nn.Module) -> Figures:
+            return held_out.figures(network, processes.device, bfloat16=bfloat16)
+
+    teacher = None
+    if settings.teacher:
+        path = find_model(of_fold(settings.teacher, job.fold))
+        teacher = Teacher(path, model, processes.device)
+
+    def loss(network: nn.Module, lesson: TrainingBatch) -> torch.Tensor:
+        return batch_loss(network, lesson, settings, teacher)
+
+    history = fit(model, sampler.epoch, sampler.steps, loss, validate, settings, out, processes)
+    if processes.first:
+        about = {
+            "config": config.name,
+            TRAINED_ON: json.dumps(merged([split["train"], *began["trained_on"]])),
+            "pairing": config.data.pairing,
+        }
+        with writing(out / MODEL_FILE):
+            save_model(model.cpu(), spec, out / MODEL_FILE, config.name or spec.kind, about)
+    processes.wait()
+    return history
+
+
+def _begin(
+    model: EmotionModel,
+    config: TrainConfig,
+    job: SplitJob,
+    held: Corpus,
+    out: Path,
+    processes: Processes,
+) -> None:
+    """Give the model the weights it begins with, and put down where they came from."""
+    starts = [load_pretrained(model, of_fold(one, job.fold), held) for one in config.start]
+    seen = [start.trained_on for start in starts]
+    if config.training.teacher:
+        teacher = find_model(of_fold(config.training.teacher, job.fold))
+        seen.append(whom_it_saw(teacher, held))
+    about = {
+        "notes": [*init_notes(model), *(start.note for start in starts)],
+        "trained_on": [one for one in seen if one is not None],
+    }
+    if processes.first:
+        write_text(out / START, json.dumps(about, indent=1) + "\n")
+
+
+def _modality(spec: ModelSpec) -> str:
+    """What a model of this specification reads."""
+    with torch.device("meta"):
+        return BUILDER.build(BUILDER.lasting(spec)).modality
+
+
+def _tell_units(model: EmotionModel, learn: Corpus) -> None:
+    rows = [made.units for made in learn.features if made.units is not None]
+    if rows:
+        standardise_units(model, torch.from_numpy(np.stack(rows)))
+
+
+def _outline(out: Path, sampler: Sampler, learn: Corpus, held: Corpus, pairing: str) -> str:
+    people = len({item.subject for item in learn.items})
+    text = (
+        f"{out.name}: {len(learn)} items of {people} people to learn from, {len(held)} held "
+        f"out; {sampler.steps} steps an epoch"
+    )
+    if pairing == "label":
+        text += "; label-matched pairs: face and voice are of different people"
+    return text
+
+
+def summarise(out: Path) -> None:
+    """Write summary.json: the last figures of each fold so far, their mean and deviation.
+
+    Args:
+        out: folder that holds fold0/, fold1/, ...
+    """
+    folds: dict[str, Figures] = {}
+    for path in sorted(out.glob("fold*/")):
+        history = read_log(path)
+        if history:
+            folds[path.name] = history[-1]
+    written: dict[str, Any] = {"folds": folds}
+    for figure in _FIGURES:
+        values = [figures[figure] for figures in folds.values() if figure in figures]
+        if values:
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            written[figure] = {"mean": statistics.mean(values), "sd": spread}
+    write_text(out / SUMMARY, json.dumps(written, indent=1) + "\n")
+
+
+def _say(processes: Processes, text: str) -> None:
+    if processes.first:
+        print(f"avemo: {text}", file=sys.stderr)
+
+
+def run_task(
+    config: TrainConfig, place: Place, *, fold: str = "", resume: bool = False
+) -> list[str]:
+    """Carry out a configuration.
+
+    Returns:
+        What came out, in lines.
+
+    Raises:
+        AvemoError: see `run.train`, `classical.train_classical` and `live.train_live`.
+    """
+    if config.task == "live_fusion":
+        from avemo_ros.train.live_fusion import train_live
+
+        if fold:
+            raise ConfigError("--fold", fold, "left out: it uses the folds of live.speech_run")
+        report = train_live(config, place, resume=resume)
+        names = ("fused, calibrated", "face", "voice", "sum of log-probabilities")
+        return [
+            f"{place.out}: {name}: {_shown(report[name])} (label-matched pairs)"
+            for name in names
+        ]
+    if config.model.get("kind") in (*MACHINES, ENSEMBLE):
+        from avemo_ros.train.classical_training import train_classical
+
+        results = train_classical(config, place, fold=fold, resume=resume)
+    else:
+        results = train(config, place, fold=fold, resume=resume)
+    return [
+        f"{place.out / name}: {len(history)} epochs; {_shown(history[-1])}"
+        for name, history in results.items()
+    ]
+
+
+def _shown(figures: dict[str, float]) -> str:
+    shown = [
+        f"{key} {figures[key]:.4f}" for key in ("ua", "wa", "nll", "loss") if key in figures
+    ]
+    return ", ".join(shown)
