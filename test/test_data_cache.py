@@ -16,16 +16,10 @@ from avemo_ros.config import AudioConfig, VisionConfig
 from avemo_ros.data import file_reader
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.feature_cache import DiskCache, ItemSource
-from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.file_reader import FileReader, Finding, Made
-from avemo_ros.data.prepare import (
-    PARTS,
-    PrepareConfig,
-    PrepareReport,
-    cache_folder,
-    fill_cache,
-    prepare,
-)
+from avemo_ros.data.features import Corpus, Features, Finding, PreparedItem
+from avemo_ros.data.file_reader import PARTS, FileReader
+from avemo_ros.data.prepare import PrepareReport, cache_folder, fill_cache, prepare
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import DataError
 
 SPEECH = frozenset({"speech"})
@@ -44,7 +38,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     read = FileReader.read
 
-    def noted(self: FileReader, path: Path, items: Sequence[Item]) -> list[Made]:
+    def noted(self: FileReader, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
         seen.append(path.name)
         return read(self, path, items)
 
@@ -97,7 +91,7 @@ def test_all_parts_come_back_as_they_were(tmp_path: Path) -> None:
     ]
     given += [Features(), Features(spectrogram=given[0].spectrogram)]
     made = [
-        Made(features, (Finding("silent", "it is"),) * n, float(n))
+        PreparedItem(features, (Finding("silent", "it is"),) * n, float(n))
         for n, features in enumerate(given)
     ]
     cache = DiskCache(tmp_path / "cache", {})
@@ -198,7 +192,7 @@ def test_an_interruption_keeps_what_is_done(
     monkeypatch.setattr("avemo_ros.data.prepare._SOUND_FILES", 1)
     read = FileReader.read
 
-    def interrupted(self: FileReader, path: Path, items: Sequence[Item]) -> list[Made]:
+    def interrupted(self: FileReader, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
         if path.name == "2.wav":
             raise KeyboardInterrupt
         return read(self, path, items)

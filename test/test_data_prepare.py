@@ -24,7 +24,9 @@ from avemo_ros.data.audio_features import SoundTrack, read_sound
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.face_images import MainFace
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features
-from avemo_ros.data.prepare import PARTS, PrepareConfig, PrepareReport, prepare
+from avemo_ros.data.file_reader import PARTS
+from avemo_ros.data.prepare import PrepareReport, prepare
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import ConfigError, DataError, SourceError
 from avemo_ros.model import preprocess
 from avemo_ros.source.media_file import MediaFile, VideoFrame

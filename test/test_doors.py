@@ -27,7 +27,8 @@ from avemo_ros.cli.main import main
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.dataset import Item
-from avemo_ros.data.file_reader import FileReader, PrepareConfig
+from avemo_ros.data.file_reader import FileReader
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.engine.emotion_stage import TICK_S
 from avemo_ros.replay.replayed import Replayed
 from avemo_ros.replay.runner import replay

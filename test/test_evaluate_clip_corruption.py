@@ -8,8 +8,8 @@ from made_clips import cut
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
-from avemo_ros.data.file_reader import PrepareConfig
 from avemo_ros.data.prepare import prepare
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.clip_corruption import corrupt_clips
 from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES

@@ -168,7 +168,7 @@ def test_the_robots_calls_are_measured_in_every_runtime_there_is(onnx: bool) -> 
     speeds = benchmark_robot(model.network, rounds=2, weights=weights if onnx else None)
     runtimes = ["float32", "bfloat16", *(["onnxruntime"] if onnx else [])]
     assert [one.runtime for one in speeds] == runtimes * 4
-    assert len({one.piece for one in speeds}) == 4
+    assert len({one.submodule for one in speeds}) == 4
     assert all(one.ms > 0 for one in speeds)
 
 

@@ -10,8 +10,10 @@ from typing import Final
 
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json
 from avemo_ros.config import AudioConfig, VisionConfig
-from avemo_ros.data.file_reader import KINDS, PARTS, PrepareConfig
+from avemo_ros.data.features import FINDING_KINDS
+from avemo_ros.data.file_reader import PARTS
 from avemo_ros.data.prepare import PrepareReport, fill_cache
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.settings import read_options
 
@@ -129,7 +131,7 @@ def _summary(report: PrepareReport) -> str:
         f"  {report.faces} with a face ({report.crops} pictures), "
         f"{report.speech} with a spectrogram",
     ]
-    for kind in KINDS:
+    for kind in FINDING_KINDS:
         troubles = report.of_kind(kind)
         if not troubles:
             continue

@@ -102,4 +102,4 @@ def _tell(written: list[Exported]) -> None:
 def _print(speeds: list[Speed]) -> None:
     print(f"{'part':14} {'runtime':14} {'CPU ms':>9} {'of float32':>11}")
     for speed in speeds:
-        print(f"{speed.piece:14} {speed.runtime:14} {speed.ms:9.3f} {speed.ratio:11.2f}")
+        print(f"{speed.submodule:14} {speed.runtime:14} {speed.ms:9.3f} {speed.ratio:11.2f}")

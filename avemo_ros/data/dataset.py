@@ -209,7 +209,7 @@ class DataSet:
     contents: str
     """'faces', 'voices' or 'faces and voices'."""
     words: tuple[str, ...]
-    """Its labels, in words of `data.mapping`, those of too_few excepted."""
+    """Its labels, in words of `labels.WORDS`, those of too_few excepted."""
     licence: str
     layout: str
     """Folders and names that are expected, one line each."""

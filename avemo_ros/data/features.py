@@ -81,7 +81,7 @@ class Finding:
     """What there is to say about an item."""
 
     kind: str
-    """One of KINDS."""
+    """One of FINDING_KINDS."""
     reason: str
 
 

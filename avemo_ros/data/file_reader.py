@@ -244,24 +244,6 @@ def _checked(tracks: FrameTracks, side: int) -> FrameTracks:
     return tracks
 
 
-__all__ = [
-    "BROKEN",
-    "DAMAGED",
-    "FILLED",
-    "KINDS",
-    "NO_FACE",
-    "NO_SOUND",
-    "PARTS",
-    "SHORTENED",
-    "SILENT",
-    "VERSION",
-    "FileReader",
-    "Finding",
-    "Made",
-    "PrepareConfig",
-    "only",
-]
-
 VERSION: Final = 3
 """To be raised by whoever changes what is made of a file: what was cached is then made anew."""
 

@@ -22,23 +22,20 @@ from tqdm import tqdm
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.feature_cache import DiskCache, ItemSource, ItemSources, MemoryCache
-from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.file_reader import (
+from avemo_ros.data.features import (
     BROKEN,
-    KINDS,
+    FINDING_KINDS,
     NO_FACE,
     NO_SOUND,
-    PARTS,
-    VERSION,
+    Corpus,
+    Features,
     Finding,
-    Made,
-    PrepareConfig,
-    only,
+    PreparedItem,
 )
+from avemo_ros.data.file_reader import PARTS, VERSION, only
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.workers import ReadJob, read_files
 from avemo_ros.errors import ConfigError
-
-__all__ = ["PARTS", "PrepareConfig", "PrepareReport", "Trouble", "fill_cache", "prepare"]
 
 _PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm")
 _PICTURE_FILES: Final = 2048
@@ -74,7 +71,7 @@ class PrepareReport:
     troubles: tuple[PreparationProblem, ...] = ()
 
     def of_kind(self, kind: str) -> tuple[PreparationProblem, ...]:
-        """Those whose finding is of one of `media.KINDS`."""
+        """Those whose finding is of one of `features.FINDING_KINDS`."""
         return tuple(trouble for trouble in self.troubles if trouble.finding.kind == kind)
 
     @property
@@ -112,7 +109,7 @@ class PrepareReport:
             "with_speech": self.speech,
             "length_s": round(self.length_s, 3),
             "took_s": round(self.took_s, 3),
-            "counts": {kind: counts[kind] for kind in KINDS},
+            "counts": {kind: counts[kind] for kind in FINDING_KINDS},
             "troubles": [
                 {
                     "dataset": trouble.item.dataset,
@@ -282,7 +279,7 @@ class _Preparation:
         self._notes: dict[ItemSource, _Note] = {}
         self._made = 0
 
-    def results(self) -> Iterator[tuple[list[int], Made]]:
+    def results(self) -> Iterator[tuple[list[int], PreparedItem]]:
         """The places of items and what was made of them: first what is in the cache."""
         for store in self._stores:
             left = [source for source in self._places if source not in self._notes]
@@ -322,7 +319,7 @@ class _Preparation:
             ),
         )
 
-    def _note(self, source: ItemSource, made: Made) -> None:
+    def _note(self, source: ItemSource, made: PreparedItem) -> None:
         times = made.features.face_times_s
         self._notes[source] = _Note(
             crops=0 if times is None else len(times),
@@ -331,7 +328,9 @@ class _Preparation:
             findings=made.findings,
         )
 
-    def _make(self, missing: dict[ItemSource, Item]) -> Iterator[tuple[ItemSource, Made]]:
+    def _make(
+        self, missing: dict[ItemSource, Item]
+    ) -> Iterator[tuple[ItemSource, PreparedItem]]:
         if not missing:
             return
         dataset = next(iter(missing.values())).dataset
@@ -355,7 +354,7 @@ class _Preparation:
                 yield from results
 
 
-def _is_broken(made: Made) -> bool:
+def _is_broken(made: PreparedItem) -> bool:
     return any(finding.kind == BROKEN for finding in made.findings)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from avemo_ros import process_pool
 from avemo_ros.data.dataset import Item
-from avemo_ros.data.file_reader import BROKEN, FileReader, Finding, Made, PrepareConfig
+from avemo_ros.data.features import BROKEN, Finding, PreparedItem
+from avemo_ros.data.file_reader import FileReader
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.process_pool import Done, Failed
 
 
@@ -30,7 +32,7 @@ class ReadJob:
 
 def read_files(
     jobs: Sequence[ReadJob], config: PrepareConfig, want: frozenset[str], workers: int
-) -> Iterator[tuple[ReadJob, list[Made]]]:
+) -> Iterator[tuple[ReadJob, list[PreparedItem]]]:
     """What could be made of the items of each job, in the order in which jobs are done.
 
     Args:
@@ -65,10 +67,10 @@ def read_files(
 
 def _one_by_one(
     job: ReadJob, config: PrepareConfig, want: frozenset[str], workers: int
-) -> list[Made]:
+) -> list[PreparedItem]:
     """What could be made of the items of a job whose process crashed, file by file."""
     tasks = [_Task(ReadJob((file,)), config, want) for file in job.files]
-    made: list[list[Made]] = [[] for _ in tasks]
+    made: list[list[PreparedItem]] = [[] for _ in tasks]
     with closing(process_pool.run_jobs(tasks, _work, workers)) as events:
         for event in events:
             if isinstance(event, Done):
@@ -76,18 +78,18 @@ def _one_by_one(
             elif isinstance(event, Failed):
                 path, items = job.files[event.number]
                 finding = Finding(BROKEN, f"'{path}': {event.reason}")
-                made[event.number] = [Made(findings=(finding,))] * len(items)
+                made[event.number] = [PreparedItem(findings=(finding,))] * len(items)
     return [one for part in made for one in part]
 
 
-def _read(reader: FileReader, job: ReadJob) -> list[Made]:
-    made: list[Made] = []
+def _read(reader: FileReader, job: ReadJob) -> list[PreparedItem]:
+    made: list[PreparedItem] = []
     for path, items in job.files:
         try:
             made += reader.read(path, items)
         except Exception as error:  # noqa: BLE001  (one odd file must not end a long run)
             finding = Finding(BROKEN, f"'{path}': {type(error).__name__}: {error}")
-            made += [Made(findings=(finding,))] * len(items)
+            made += [PreparedItem(findings=(finding,))] * len(items)
     return made
 
 
@@ -107,7 +109,7 @@ _reader: FileReader | None = None
 """Of this worker process: its networks take long to load."""
 
 
-def _work(task: _Task, _progress: process_pool.Progress) -> list[Made]:
+def _work(task: _Task, _progress: process_pool.Progress) -> list[PreparedItem]:
     global _reader
     if _reader is None:
         _reader = FileReader(task.config, task.want)

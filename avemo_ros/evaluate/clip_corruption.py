@@ -23,7 +23,7 @@ from avemo_ros.data.audio_features import SoundTrack, log_spectrogram
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.face_images import MainFace, VideoStages, is_image_file
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.file_reader import PrepareConfig
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import AvemoError, DataError
 from avemo_ros.evaluate.corruption import (
     BLUR,

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from avemo_ros.data.dataset import Item, Problem
-from avemo_ros.data.features import Corpus, Features, join_units
-from avemo_ros.data.file_reader import BROKEN, DAMAGED
-from avemo_ros.data.prepare import PrepareConfig, PrepareReport, prepare
+from avemo_ros.data.features import BROKEN, DAMAGED, Corpus, Features, join_units
+from avemo_ros.data.prepare import PrepareReport, prepare
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.registry import find_dataset, list_items
 from avemo_ros.data.splits import of_subjects
 from avemo_ros.errors import ConfigError, DataError

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from avemo_ros.data.prepare import PrepareConfig
+from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate import label_matched

@@ -67,7 +67,7 @@ def _deviation(centred: Tensor) -> Tensor:
 
 
 FUSIONS: Final = ("clarity", "evidence")
-"""With a gate that reads how clear the voice is, too, and without."""
+"""With a gate that also reads SNR features of the voice ('clarity'), and without."""
 _LEAST_LOG: Final = -6.0
 """The gate does not tell smaller log-probabilities apart."""
 
@@ -92,21 +92,21 @@ class EvidenceFusion(nn.Module):
     largest probability.  It starts as the sum of the log-probabilities.  Some 800 weights:
     there are few voices to learn from, which a fusion of the vectors learns by heart.
 
-    In noise the voice's branch may be sure of the wrong thing; with `clarity` the gate reads
-    from the sound itself, too, whether the voice can be heard (`clarity.clarity`).
+    In noise the voice's branch may be sure of the wrong thing; the gate can also read from the
+    sound itself whether the voice can be heard (`snr_features`).
     """
 
-    def __init__(self, hidden: int = 32, clarity: int = 0) -> None:
+    def __init__(self, hidden: int = 32, snr_width: int = 0) -> None:
         """Set up.
 
         Args:
             hidden: width of the gate.
-            clarity: how many figures of clarity the speech vectors end with.
+            snr_width: how many SNR features the speech vectors end with.
         """
         super().__init__()
         emotions = len(EMOTIONS)
-        self.clarity = clarity
-        self.read = nn.Linear(2 * (emotions + 2) + clarity, hidden)
+        self.snr_width = snr_width
+        self.read = nn.Linear(2 * (emotions + 2) + snr_width, hidden)
         self.weigh = nn.Linear(hidden, 2)
         nn.init.zeros_(self.weigh.weight)
         nn.init.zeros_(self.weigh.bias)
@@ -120,19 +120,19 @@ class EvidenceFusion(nn.Module):
         """Join B pairs.
 
         Args:
-            speech: (B, speech width + clarity) as `EmotionNet.listen` gives it; only the
-                clarity is read.
+            speech: (B, audio width) as `EmotionNet.encode_audio` gives it; only the SNR
+                features are read.
             speech_log: (B, 7) calibrated log-probabilities of the speech branch.
             face_log: (B, 7) calibrated log-probabilities of the face branch.
         """
-        told = torch.cat((_evidence(speech_log), _evidence(face_log)), 1)
-        if self.clarity:
-            told = torch.cat((told, speech[:, -self.clarity :]), 1)
-        shares = torch.softmax(self.weigh(torch.tanh(self.read(told))), 1)
+        gate_input = torch.cat((_evidence(speech_log), _evidence(face_log)), 1)
+        if self.snr_width:
+            gate_input = torch.cat((gate_input, speech[:, -self.snr_width :]), 1)
+        shares = torch.softmax(self.weigh(torch.tanh(self.read(gate_input))), 1)
         of_speech, of_face = 2 * shares[:, :1], 2 * shares[:, 1:]
-        heard = speech_log + speech_log @ self.speech_confusion
-        seen = face_log + face_log @ self.face_confusion
-        return Fused(of_speech * heard + of_face * seen + self.bias, shares[:, 1])
+        voice = speech_log + speech_log @ self.speech_confusion
+        face = face_log + face_log @ self.face_confusion
+        return Fused(of_speech * voice + of_face * face + self.bias, shares[:, 1])
 
 
 def _evidence(log: Tensor) -> Tensor:
@@ -171,9 +171,9 @@ class EmotionNet(nn.Module):
             raise ValueError(f"fusion is '{fusion}'; allowed: {' | '.join(FUSIONS)}")
         self.face = face if face is not None else FaceBranch()
         self.speech = speech if speech is not None else SpeechBranch()
-        self.clarity = SNR_FEATURES if fusion == "clarity" else 0
-        """Figures of clarity at the end of what `listen` gives."""
-        self.fusion = EvidenceFusion(clarity=self.clarity)
+        self.snr_width = SNR_FEATURES if fusion == "clarity" else 0
+        """SNR features at the end of what `encode_audio` gives."""
+        self.fusion = EvidenceFusion(snr_width=self.snr_width)
         for name in ("speech", "face", "fused"):
             self.register_buffer(f"{name}_temperature", torch.ones(()))
 
@@ -183,31 +183,31 @@ class EmotionNet(nn.Module):
 
     @property
     def audio_width(self) -> int:
-        """Length of what `listen` gives."""
-        return self.speech.width + self.clarity
+        """Length of what `encode_audio` gives."""
+        return self.speech.width + self.snr_width
 
     def encode_audio(self, spectrogram: Tensor) -> Tensor:
         """Spectrograms (B, 1, T, 200), as `preprocess.relative` gives them, to what the fusion
-        needs of the voice (B, heard width): the emotion vector and, if it reads that, how
+        needs of the voice (B, audio width): the emotion vector and, if it reads that, how
         clear the voice is."""
         vector: Tensor = self.speech.fcn(spectrogram)
-        if not self.clarity:
+        if not self.snr_width:
             return vector
         return torch.cat((vector, snr_features(spectrogram).to(vector.dtype)), 1)
 
     def speech_log(self, heard: Tensor) -> Tensor:
-        """What `listen` gives (B, heard width) to calibrated log-probabilities (B, 7)."""
+        """What `encode_audio` gives (B, audio width) to calibrated log-probabilities (B, 7)."""
         logits = to_emotion_logits(self.speech.classify(heard[:, : self.speech.width]))
         return torch.log_softmax(logits / self.speech_temperature, 1)
 
     def fuse(
         self, speech: Tensor, face: Tensor, speech_log: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What `listen` gives and face vectors to calibrated log-probabilities (B, 7) and face
-        shares (B,).
+        """What `encode_audio` gives and face vectors to calibrated log-probabilities (B, 7)
+        and face shares (B,).
 
         Args:
-            speech: (B, heard width).
+            speech: (B, audio width).
             face: (B, face width).
             speech_log: what `speech_log` makes of `speech`, where that is known already.
         """

@@ -62,14 +62,14 @@ class OnnxNetwork:
     def encode_audio(
         self, spectrogram: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.listen`."""
+        """See `NetworkRuntime.encode_audio`."""
         heard, log = self._speech.run(None, {"spectrogram": spectrogram})
         return heard, log
 
     def classify_faces(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.look`."""
+        """See `NetworkRuntime.classify_faces`."""
         log, weights = self._face_answer.run(None, {"embeddings": embeddings})
         return log, weights
 

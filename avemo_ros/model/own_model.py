@@ -25,7 +25,7 @@ _SETTING: Final = "model.weights"
 _COLUMNS: Final = 100
 """Of the spectrogram that a model is tried with."""
 _SIDES: Final = (16, 1024)
-_METHODS: Final = ("embed", "listen", "look", "fuse")
+_METHODS: Final = ("embed", "encode_audio", "classify_faces", "fuse")
 _ANSWER: Final = (1, len(EMOTIONS))
 _UNSEEN: Final = 1e-6
 """Probability of an emotion that a model does not know."""
@@ -36,7 +36,7 @@ class OwnModel:
 
     Define `score_faces`, `score_voice`, or both.  The frames of a window are averaged, and face
     and voice are joined by the sum of their log-probabilities.  To do more than that, override
-    `embed`, `listen`, `look` and `fuse` as well (`predictor.NetworkRuntime`).
+    `embed`, `encode_audio`, `classify_faces` and `fuse` as well (`predictor.NetworkRuntime`).
     """
 
     name = "own"
@@ -87,14 +87,14 @@ class OwnModel:
     def encode_audio(
         self, spectrogram: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.listen`: here the log-probabilities, twice."""
+        """See `NetworkRuntime.encode_audio`: here the log-probabilities, twice."""
         log = _log_softmax(self.score_voice(spectrogram))
         return log, log
 
     def classify_faces(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.look`: the mean over the frames."""
+        """See `NetworkRuntime.classify_faces`: the mean over the frames."""
         count = embeddings.shape[1]
         weights = np.full((1, count), 1.0 / count, np.float32)
         return _log_softmax(embeddings.mean(1)), weights
@@ -288,16 +288,16 @@ class _Checked:
     def encode_audio(
         self, spectrogram: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.listen`."""
-        heard, log = self._asked("listen", (spectrogram,), (None, _ANSWER))
+        """See `NetworkRuntime.encode_audio`."""
+        heard, log = self._asked("encode_audio", (spectrogram,), (None, _ANSWER))
         return heard, log
 
     def classify_faces(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.look`."""
+        """See `NetworkRuntime.classify_faces`."""
         wanted = _ANSWER, embeddings.shape[:2]
-        log, weights = self._asked("look", (embeddings,), wanted)
+        log, weights = self._asked("classify_faces", (embeddings,), wanted)
         return log, weights
 
     def fuse(

@@ -25,7 +25,7 @@ class SpeechEvidence:
     """What the speech branch makes of a window; computed once, used for every face."""
 
     vector: NDArray[np.float32]
-    """(1, heard width): what `EmotionNet.listen` gives."""
+    """(1, audio width): what `EmotionNet.encode_audio` gives."""
     log_probabilities: NDArray[np.float32]
     """(1, 7), calibrated."""
 
@@ -69,7 +69,7 @@ class NetworkRuntime(Protocol):
         self, spectrogram: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(1, 1, T, 200), as `spectrogram_array` makes it, to what the fusion needs of the
-        voice (1, heard width) and log-probabilities (1, 7)."""
+        voice (1, audio width) and log-probabilities (1, 7)."""
 
     def classify_faces(
         self, embeddings: NDArray[np.float32]
@@ -79,8 +79,8 @@ class NetworkRuntime(Protocol):
     def fuse(
         self, heard: NDArray[np.float32], embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """What `listen` gave and embeddings (1, n, face width) to log-probabilities (1, 7),
-        share of the face (1,) and weights (1, n)."""
+        """What `encode_audio` gave and embeddings (1, n, face width) to log-probabilities
+        (1, 7), share of the face (1,) and weights (1, n)."""
 
 
 class Predictor:

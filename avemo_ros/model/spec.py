@@ -16,7 +16,7 @@ from avemo_ros.settings import Allowed, Settings
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Kind and options of a model, as a configuration file names them (`kinds.KINDS`)."""
+    """Kind and options of a model, as a configuration names them (`model_registry.KINDS`)."""
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -149,7 +149,7 @@ class TorchNetwork:
     def encode_audio(
         self, spectrogram: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.listen`."""
+        """See `NetworkRuntime.encode_audio`."""
         given = self._tensor(spectrogram, torch.channels_last)
         with torch.inference_mode():
             heard = self._network.encode_audio(given)
@@ -158,7 +158,7 @@ class TorchNetwork:
     def classify_faces(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.look`."""
+        """See `NetworkRuntime.classify_faces`."""
         given = self._tensor(embeddings)
         with torch.inference_mode():
             vector, weights = self._network.face.pool(given)

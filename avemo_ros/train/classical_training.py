@@ -163,8 +163,8 @@ def train_classical(
         resume: go on with a run that is there: finished folds are kept.
 
     Returns:
-        For each model ('', 'fold0', ..., 'final') one set of figures, as `run.train` gives one
-        for each epoch.
+        For each model ('', 'fold0', ..., 'final') one set of figures, as
+        `training_run.train` gives one for each epoch.
 
     Raises:
         ConfigError: a setting is not allowed, or `out` holds another run.

@@ -104,7 +104,7 @@ class Reads:
 
     @classmethod
     def of(cls, modality: str) -> Reads:
-        """By one of `batch.MODALITIES`."""
+        """By one of `emotion_model.MODALITIES`."""
         read = READS[modality]
         return cls("faces" in read, "speech" in read, "units" in read)
 
@@ -132,7 +132,7 @@ class Sampler:
         Args:
             corpus: what is learned from.
             config: of the run.
-            modality: of the model, one of `batch.MODALITIES`.
+            modality: of the model, one of `emotion_model.MODALITIES`.
             classes: of the model.
             face_side: of the model [pixels].
             processes: this one among others; each makes its share of every batch.
@@ -206,7 +206,7 @@ class Sampler:
             side = settings.small_side
         for step in range(self.steps):
             rows = slice(step * size, (step + 1) * size)
-            yield self._lesson(matching[rows], order[rows], side, chance)
+            yield self._training_batch(matching[rows], order[rows], side, chance)
 
     def _matching(
         self, voices: NDArray[np.int64], common: torch.Generator
@@ -225,7 +225,7 @@ class Sampler:
             result[rows] = pool.members[picked.numpy()]
         return result
 
-    def _lesson(
+    def _training_batch(
         self, seen: NDArray[np.int64], heard: NDArray[np.int64], side: int, chance: EpochRng
     ) -> TrainingBatch:
         """A batch; this process's rows of it.
@@ -260,15 +260,15 @@ class Sampler:
         allowed = self._allowed[index]
         if self.paired:
             allowed = allowed & self._allowed[torch.from_numpy(seen)]
-        lesson = TrainingBatch(
+        drawn = TrainingBatch(
             batch,
             self._targets[index].to(device),
             allowed.to(device),
             self._weights[index].to(device),
         )
-        lesson = mix_rows(lesson, self._config, chance.own)
+        drawn = mix_rows(drawn, self._config, chance.own)
         dropped = self._config.training.modality_dropout
-        return replace(lesson, batch=drop_modality(lesson.batch, dropped, chance.own))
+        return replace(drawn, batch=drop_modality(drawn.batch, dropped, chance.own))
 
     def _pick_frames(
         self,

@@ -49,12 +49,12 @@ def drop_modality(batch: Batch, share: float, own: torch.Generator) -> Batch:
     return replace(batch, speech_mask=heard & ~(mute & seen))
 
 
-def mix_rows(lesson: TrainingBatch, config: TrainConfig, own: torch.Generator) -> TrainingBatch:
+def mix_rows(rows: TrainingBatch, config: TrainConfig, own: torch.Generator) -> TrainingBatch:
     """Mixup (Zhang et al. 2018): each row with some of another one that has the same parts."""
     how = config.augment
     if how.mixup == 0.0 or float(torch.rand(1, generator=own, device=own.device)) >= how.mixup:
-        return lesson
-    batch, size = lesson.batch, len(lesson.targets)
+        return rows
+    batch, size = rows.batch, len(rows.targets)
     other = torch.randperm(size, generator=own, device=own.device)
     share = how.mixup_share * torch.rand(size, generator=own, device=own.device)
     for mask in (batch.face_mask, batch.speech_mask, batch.units_mask):
@@ -68,15 +68,15 @@ def mix_rows(lesson: TrainingBatch, config: TrainConfig, own: torch.Generator) -
         wide = share.view(-1, *[1] * (given.ndim - 1))
         return (1 - wide) * given + wide * given[other]
 
-    targets, mixed = mix(lesson.targets), share > 0
+    targets, mixed = mix(rows.targets), share > 0
     assert targets is not None
     return TrainingBatch(
         replace(
             batch, faces=mix(batch.faces), speech=mix(batch.speech), units=mix(batch.units)
         ),
         targets,
-        lesson.allowed | (lesson.allowed[other] & mixed[:, None]),
-        (1 - share) * lesson.weights + share * lesson.weights[other],
+        rows.allowed | (rows.allowed[other] & mixed[:, None]),
+        (1 - share) * rows.weights + share * rows.weights[other],
     )
 
 
@@ -86,7 +86,7 @@ _NEVER: Final = -1e4
 
 def batch_loss(
     network: nn.Module,
-    lesson: TrainingBatch,
+    rows: TrainingBatch,
     settings: TrainingConfig,
     teacher: Teacher | None = None,
 ) -> Tensor:
@@ -94,18 +94,18 @@ def batch_loss(
 
     Args:
         network: an EmotionModel, or one wrapped for several processes.
-        lesson: the batch.
+        rows: the batch.
         settings: label smoothing, weights of the auxiliary losses and of the teacher.
         teacher: who answers the same batch, if anybody.
     """
     smoothing, auxiliary = settings.smoothing, settings.auxiliary
-    answer: ModelOutput = network(lesson.batch)
-    loss = soft_cross_entropy(answer.logits, lesson, smoothing)
+    answer: ModelOutput = network(rows.batch)
+    loss = soft_cross_entropy(answer.logits, rows, smoothing)
     if teacher is not None:
         softened = distillation_loss(
             answer.logits,
-            teacher.logits(lesson.batch),
-            lesson.allowed,
+            teacher.logits(rows.batch),
+            rows.allowed,
             settings.teacher_temperature,
         )
         weight = settings.teacher_weight
@@ -113,14 +113,14 @@ def batch_loss(
     if auxiliary > 0.0 and answer.parts:
         losses = []
         for name, logits in answer.parts.items():
-            there = _there(lesson, name)
-            losses.append(soft_cross_entropy(logits, lesson, smoothing, there))
+            there = _there(rows, name)
+            losses.append(soft_cross_entropy(logits, rows, smoothing, there))
         loss = loss + auxiliary * torch.stack(losses).mean()
     return loss
 
 
 def soft_cross_entropy(
-    logits: Tensor, lesson: TrainingBatch, smoothing: float = 0.0, there: Tensor | None = None
+    logits: Tensor, rows: TrainingBatch, smoothing: float = 0.0, there: Tensor | None = None
 ) -> Tensor:
     """Cross-entropy among the classes that the row's data sets know, mean over all rows.
 
@@ -128,21 +128,21 @@ def soft_cross_entropy(
 
     Args:
         logits: (B, C).
-        lesson: targets, classes and weights of the rows.
+        rows: targets, classes and weights of the rows.
         smoothing: share of the target that all allowed classes have alike.
         there: (B,) bool; rows without do not count.
     """
-    logits = logits.float().masked_fill(~lesson.allowed, _NEVER)
-    allowed = lesson.allowed.float()
-    targets = lesson.targets * allowed
+    logits = logits.float().masked_fill(~rows.allowed, _NEVER)
+    allowed = rows.allowed.float()
+    targets = rows.targets * allowed
     targets = targets / targets.sum(1, keepdim=True).clamp_min(1e-6)
     targets = (1 - smoothing) * targets + smoothing * allowed / allowed.sum(1, keepdim=True)
-    rows = -(targets * torch.log_softmax(logits, 1)).sum(1) * lesson.weights
-    return rows.mean() if there is None else (rows * there).mean()
+    losses = -(targets * torch.log_softmax(logits, 1)).sum(1) * rows.weights
+    return losses.mean() if there is None else (losses * there).mean()
 
 
-def _there(lesson: TrainingBatch, part: str) -> Tensor | None:
-    batch = lesson.batch
+def _there(rows: TrainingBatch, part: str) -> Tensor | None:
+    batch = rows.batch
     if part == "face":
         return None if batch.face_mask is None else batch.face_mask.any(1)
     return batch.speech_mask if part == "audio" else batch.units_mask

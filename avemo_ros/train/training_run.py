@@ -209,8 +209,8 @@ def _train_one(
         path = find_model(of_fold(settings.teacher, job.fold))
         teacher = Teacher(path, model, processes.device)
 
-    def loss(network: nn.Module, lesson: TrainingBatch) -> torch.Tensor:
-        return batch_loss(network, lesson, settings, teacher)
+    def loss(network: nn.Module, batch: TrainingBatch) -> torch.Tensor:
+        return batch_loss(network, batch, settings, teacher)
 
     history = fit(model, sampler.epoch, sampler.steps, loss, validate, settings, out, processes)
     if processes.first:
@@ -304,7 +304,7 @@ def run_task(
         What came out, in lines.
 
     Raises:
-        AvemoError: see `run.train`, `classical.train_classical` and `live.train_live`.
+        AvemoError: see `train`, `train_classical` and `train_live`.
     """
     if config.task == "live_fusion":
         from avemo_ros.train.live_fusion import train_live

@@ -41,7 +41,7 @@ class HeldOutSet:
 
         Args:
             corpus: what is held out.
-            modality: of the model, one of `batch.MODALITIES`.
+            modality: of the model, one of `emotion_model.MODALITIES`.
             classes: of the model.
             face_side: of the model [pixels].
             window_s: window of speech from the middle [s].

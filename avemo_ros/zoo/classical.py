@@ -200,7 +200,7 @@ def open_classifier(
     Args:
         name: a released model's name, a model file, the folder of a training run, or "" for
             the released default of the task.
-        task: see `bundle.find_model`.
+        task: see `model_file.find_model`.
         reading: how features are made that the corpus does not hold.
         device: where networks run.
 

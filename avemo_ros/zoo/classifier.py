@@ -29,7 +29,7 @@ class Classifier(Protocol):
 
     @property
     def modality(self) -> str:
-        """One of `batch.MODALITIES`."""
+        """One of `emotion_model.MODALITIES`."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -176,7 +176,7 @@ class NetworkClassifier:
 
     @property
     def modality(self) -> str:
-        """One of `batch.MODALITIES`."""
+        """One of `emotion_model.MODALITIES`."""
         return self._model.modality
 
     @property

@@ -79,7 +79,7 @@ def joint_classes(sets: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def joint_modality(modalities: Sequence[str]) -> str:
-    """What models read together, one of `batch.MODALITIES`.
+    """What models read together, one of `emotion_model.MODALITIES`.
 
     Raises:
         ConfigError: there is no name for such a set, as for faces with action units.

@@ -76,8 +76,8 @@ def submodules_of(ready: EmotionModel) -> tuple[Submodule, ...]:
         assert isinstance(ready, Unimodal)
         shapes = {_INPUT[ready.part]: _shape(ready)}
         made = (Submodule(ready.part, _Alone(ready), shapes, ("logits",)),)
-    for piece in made:
-        piece.module.eval()
+    for submodule in made:
+        submodule.module.eval()
     return made
 
 

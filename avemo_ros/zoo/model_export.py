@@ -93,9 +93,9 @@ def verify_beside(loaded: LoadedModel, weights: Path) -> float:
     """
     OnnxNetwork(weights)
     worst = 0.0
-    for piece in folded_submodules(loaded.model):
-        path = onnx_files(weights)[piece.name]
-        gap = difference(piece, runner(path, "onnx"))
+    for submodule in folded_submodules(loaded.model):
+        path = onnx_files(weights)[submodule.name]
+        gap = difference(submodule, runner(path, "onnx"))
         if not gap < TOLERANCE:
             raise WeightsError(
                 f"ONNX file {path} answers differently by {gap:.2g}; allowed: below "
@@ -152,37 +152,37 @@ def export_model(
     if out.suffix != FORMATS[form]:
         raise ConfigError("out", str(out), f"a file that ends in {FORMATS[form]}")
     made = folded_submodules(model)
-    named = [out.with_name(f"{out.stem}-{piece.name}{out.suffix}") for piece in made]
+    named = [out.with_name(f"{out.stem}-{submodule.name}{out.suffix}") for submodule in made]
     paths = [out] if len(made) == 1 else named
     for path in paths:
         if path.exists() and not force:
             raise ConfigError("out", str(path), "a file that is not there yet, or --force")
     out.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    for piece, path in zip(made, paths, strict=True):
+    for submodule, path in zip(made, paths, strict=True):
         part = path.with_name(path.name + ".part")
         if form == "onnx":
-            write_onnx(piece, part, notes)
+            write_onnx(submodule, part, notes)
         else:
-            write_torchscript(piece, part)
-        worst = difference(piece, runner(part, form))
+            write_torchscript(submodule, part)
+        worst = difference(submodule, runner(part, form))
         if not worst < TOLERANCE:
             part.unlink()
             raise WeightsError(
-                f"{form} of '{piece.name}' answers differently by {worst:.2g}; allowed: below "
-                f"{TOLERANCE:g}"
+                f"{form} of '{submodule.name}' answers differently by {worst:.2g}; allowed: "
+                f"below {TOLERANCE:g}"
             )
         part.replace(path.resolve())
-        written.append(Exported(piece.name, path, worst))
+        written.append(Exported(submodule.name, path, worst))
     return written
 
 
-def difference(piece: Submodule, run: Callable[..., tuple[Tensor, ...]]) -> float:
+def difference(submodule: Submodule, run: Callable[..., tuple[Tensor, ...]]) -> float:
     """Largest difference of outputs over inputs of several sizes."""
     worst = 0.0
     for seed, sizes in enumerate((*_SIZES, *_OTHERS)):
-        given = piece.example(sizes, seed)
-        for ours, theirs in zip(piece.answers(given), run(*given), strict=True):
+        given = submodule.example(sizes, seed)
+        for ours, theirs in zip(submodule.answers(given), run(*given), strict=True):
             if ours.shape != theirs.shape:
                 return float("inf")
             gap = (ours - theirs).abs().max().nan_to_num(nan=torch.inf)
@@ -190,18 +190,20 @@ def difference(piece: Submodule, run: Callable[..., tuple[Tensor, ...]]) -> floa
     return worst
 
 
-def write_torchscript(piece: Submodule, path: Path) -> None:
+def write_torchscript(submodule: Submodule, path: Path) -> None:
     """Write one part as TorchScript."""
-    given = piece.example(_SIZES[0])
+    given = submodule.example(_SIZES[0])
     with warnings.catch_warnings():
         # torch.jit is no longer developed and says so; what it says of traced sizes is tested.
         warnings.simplefilter("ignore")
         with torch.inference_mode():
-            traced = torch.jit.trace(piece.module, given, check_trace=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(submodule.module, given, check_trace=False)  # type: ignore[no-untyped-call]
             torch.jit.save(torch.jit.freeze(traced), str(path))
 
 
-def write_onnx(piece: Submodule, path: Path, notes: Mapping[str, str] | None = None) -> None:
+def write_onnx(
+    submodule: Submodule, path: Path, notes: Mapping[str, str] | None = None
+) -> None:
     """Write one part as ONNX; `notes` as in `export_model`.
 
     Raises:
@@ -215,16 +217,16 @@ def write_onnx(piece: Submodule, path: Path, notes: Mapping[str, str] | None = N
     }
     shapes = tuple(
         {axis: dims[part] for axis, part in enumerate(shape) if isinstance(part, str)}
-        for shape in piece.inputs.values()
+        for shape in submodule.inputs.values()
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            piece.module,
-            piece.example(_SIZES[0]),
+            submodule.module,
+            submodule.example(_SIZES[0]),
             dynamo=True,
-            input_names=list(piece.inputs),
-            output_names=list(piece.outputs),
+            input_names=list(submodule.inputs),
+            output_names=list(submodule.outputs),
             dynamic_shapes=shapes,
             verbose=False,
         )
@@ -239,7 +241,7 @@ def write_onnx(piece: Submodule, path: Path, notes: Mapping[str, str] | None = N
     program.model.graph.metadata_props.clear()
     program.model.metadata_props.clear()
     if notes:
-        named = {**notes, "part": piece.name, "digest": NO_DIGEST}
+        named = {**notes, "part": submodule.name, "digest": NO_DIGEST}
         program.model.metadata_props.update(named)
     program.save(str(path), external_data=False)
     if notes:
@@ -289,7 +291,7 @@ _LIVE: Final = {"batch": 1, "frames": 30, "columns": 300}
 class Speed:
     """Time of one part in one runtime, on one thread."""
 
-    piece: str
+    submodule: str
     runtime: str
     """PyTorch's 'float32' and 'bfloat16', 'torchscript' or 'onnxruntime'."""
     ms: float
@@ -316,10 +318,10 @@ def benchmark(model: EmotionModel, folder: Path, rounds: int = 40) -> list[Speed
     with _one_thread():
         return [
             speed
-            for piece, lowered in zip(
+            for submodule, lowered in zip(
                 folded_submodules(model), submodules_of(ready), strict=True
             )
-            for speed in _bench_piece(piece, lowered, folder, rounds)
+            for speed in _benchmark_submodule(submodule, lowered, folder, rounds)
         ]
 
 
@@ -373,23 +375,25 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _bench_piece(
-    piece: Submodule, lowered: Submodule, folder: Path, rounds: int
+def _benchmark_submodule(
+    submodule: Submodule, lowered: Submodule, folder: Path, rounds: int
 ) -> list[Speed]:
-    given = piece.example(_LIVE)
+    given = submodule.example(_LIVE)
     script, onnx = folder / "bench.pt", folder / "bench.onnx"
-    write_torchscript(piece, script)
-    write_onnx(piece, onnx)
-    runs: dict[str, Callable[[], Any]] = {"float32": partial(piece.answers, given)}
+    write_torchscript(submodule, script)
+    write_onnx(submodule, onnx)
+    runs: dict[str, Callable[[], Any]] = {"float32": partial(submodule.answers, given)}
     # Pictures and spectrograms are what goes through convolutions.
-    if any(len(shape) >= 4 for shape in piece.inputs.values()):
+    if any(len(shape) >= 4 for shape in submodule.inputs.values()):
         runs["bfloat16"] = partial(lowered.answers, given)
     runs["torchscript"] = partial(runner(script, "torchscript"), *given)
     runs["onnxruntime"] = partial(runner(onnx, "onnx"), *given)
-    return _in_turns(piece.name, runs, rounds)
+    return _in_turns(submodule.name, runs, rounds)
 
 
-def _in_turns(piece: str, runs: Mapping[str, Callable[[], Any]], rounds: int) -> list[Speed]:
+def _in_turns(
+    submodule: str, runs: Mapping[str, Callable[[], Any]], rounds: int
+) -> list[Speed]:
     """Time calls; the first of them is what the others are held against."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
@@ -404,7 +408,7 @@ def _in_turns(piece: str, runs: Mapping[str, Callable[[], Any]], rounds: int) ->
                 times[name].append(1e3 * (time.thread_time() - start))
     return [
         Speed(
-            piece,
+            submodule,
             name,
             statistics.median(taken),
             statistics.median(

@@ -62,7 +62,7 @@ class FeatureReader(Protocol):
 
     @property
     def modality(self) -> str:
-        """One of `batch.MODALITIES`."""
+        """One of `emotion_model.MODALITIES`."""
 
     @property
     def parts(self) -> frozenset[str]:
