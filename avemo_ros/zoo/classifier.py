@@ -13,10 +13,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from avemo_ros.audio.spectrogram import speech_windows
-from avemo_ros.data.features import Corpus, Features
+from avemo_ros.data.features import UNITS, Corpus, Features
 from avemo_ros.model.emotion_model import Batch, EmotionModel
 from avemo_ros.model.preprocess import face_tensor, relative
-from avemo_ros.zoo.face_models import UNITS
 from avemo_ros.zoo.model_file import LoadedModel
 
 

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from avemo_ros.audio.chunk import BINS
+from avemo_ros.data.features import UNITS
 from avemo_ros.model.emotion_model import EmotionModel, Encoded, Unimodal, to_emotion_logits
 from avemo_ros.model.network import EmotionNet, LiveModel
 from avemo_ros.model.torch_network import bn_folded
-from avemo_ros.zoo.face_models import UNITS
 from avemo_ros.zoo.fusion_models import FusedModel, FusionInput
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from avemo_ros.data.features import UNITS
 from avemo_ros.errors import WeightsError
 from avemo_ros.model.emotion_model import (
     CLASSES,
@@ -247,8 +248,6 @@ class FrameLSTM(Unimodal):
         return logits
 
 
-UNITS: Final = 35
-"""Columns of OpenFace: 17 intensities and 18 presences."""
 _FARTHEST: Final = 6.0
 """Standardised units are cut here: one odd row must not rule."""
 
