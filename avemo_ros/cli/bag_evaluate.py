@@ -123,7 +123,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--model",
         metavar="NAME",
-        help="released model or .safetensors file; short for --set model.weights=NAME",
+        help="released model, .safetensors file, or one of your own (docs/extending.md); "
+        "short for --set model.weights=NAME",
     )
     how.add_argument(
         "--use",

@@ -73,7 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="released model or .safetensors file; short for --set model.weights=NAME",
+        help="released model, .safetensors file, or one of your own (docs/extending.md); "
+        "short for --set model.weights=NAME",
     )
     parser.add_argument(
         "--quiet", action="store_true", help="no progress bar and no summary, only errors"
