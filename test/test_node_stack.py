@@ -146,14 +146,18 @@ def test_input_that_stops_is_stale_and_says_so(start_graph: Start) -> None:
 
 def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
-    feed.play(3.0, voice=True)
     pictures, sound, states = (
         f"emotion_stack: {name}" for name in ("images", "audio", "states")
     )
-    for entry, key, least in (
-        (pictures, "processed", 10), (sound, "processed", 100), (states, "steps", 10),
-    ):  # fmt: skip
-        assert graph.spin(lambda e=entry, k=key, n=least: int(graph.figure(e, k)) >= n, 60.0)
+    wanted = ((pictures, "processed", 10), (sound, "processed", 100), (states, "steps", 10))
+
+    def enough() -> bool:
+        return all(
+            entry in graph.health and int(graph.figure(entry, key)) >= least
+            for entry, key, least in wanted
+        )
+
+    assert feed.play_until(enough, 3.0, voice=True)
     # What a busy machine had no time for is counted, and as nothing else.
     counted = [int(graph.figure(sound, key)) for key in ("processed", "dropped", "rejected")]
     assert sum(counted) <= int(graph.figure(sound, "received"))
