@@ -232,7 +232,7 @@ def test_an_interrupted_run_goes_on_with_resume(bag: Path, tmp_path: Path) -> No
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130
     assert "--resume goes on with them" in err
     assert not out.exists()

@@ -38,7 +38,7 @@ def test_without_the_messages_it_says_what_to_source(
 ) -> None:
     without = {**os.environ, "PYTHONPATH": str(repository)}
     ended = subprocess.run(
-        command(*words), capture_output=True, text=True, timeout=60, check=False, env=without,
+        command(*words), capture_output=True, text=True, timeout=240, check=False, env=without,
         cwd=tmp_path,
     )  # fmt: skip
     assert ended.returncode == 2
@@ -48,7 +48,7 @@ def test_without_the_messages_it_says_what_to_source(
 
 @pytest.mark.ros
 @pytest.mark.usefixtures("ros_domain")
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_what_is_played_is_recorded(tmp_path: Path) -> None:
     bag = clip_bags.cut_bag(tmp_path / "bag", [Piece(0.0, 1.0, 0.0, 0.0)], every=3)
     out = tmp_path / "out"
@@ -60,7 +60,7 @@ def test_what_is_played_is_recorded(tmp_path: Path) -> None:
     try:
         played = subprocess.run(
             command("play", bag, "--rate", 0.5, "--wait", 60),
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         # What the player sent last may still be on its way.
         until = time.monotonic() + 60.0
@@ -68,7 +68,7 @@ def test_what_is_played_is_recorded(tmp_path: Path) -> None:
             assert time.monotonic() < until
             time.sleep(0.1)
         recorder.send_signal(signal.SIGINT)
-        said = recorder.communicate(timeout=60)[1]
+        said = recorder.communicate(timeout=240)[1]
     finally:
         recorder.kill()
     assert played.returncode == 0, played.stderr
@@ -83,7 +83,7 @@ def test_what_is_played_is_recorded(tmp_path: Path) -> None:
 def test_what_cannot_be_played_ends_with_status_1(tmp_path: Path) -> None:
     bag = clip_bags.cut_bag(tmp_path / "bag", [Piece(0.0, 0.3, 0.0, 0.0)], every=3)
     ended = subprocess.run(
-        command("play", bag, "--rate", 0), capture_output=True, text=True, timeout=60,
+        command("play", bag, "--rate", 0), capture_output=True, text=True, timeout=240,
         check=False,
     )  # fmt: skip
     assert ended.returncode == 1
@@ -122,14 +122,14 @@ def test_what_cannot_be_recorded_is_not_announced(
 
 @pytest.mark.ros
 @pytest.mark.usefixtures("ros_domain")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_what_is_being_recorded_is_not_called_left_over(tmp_path: Path) -> None:
     words = command("record", "--out", tmp_path / "out", "--raw")
     first = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     try:
         assert first.stderr is not None
         assert any(f"into {tmp_path / 'out'}" in line for line in first.stderr)
-        second = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        second = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     finally:
         first.kill()
         first.communicate()

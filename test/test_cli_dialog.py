@@ -342,6 +342,6 @@ def test_talking_offline_loads_neither_ros_nor_torch_nor_a_client() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=100,
+        timeout=240,
     )
     assert done.stdout.splitlines()[-1] == "[]"

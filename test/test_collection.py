@@ -50,7 +50,7 @@ def collected(folder: Path, repository: Path, plugin: str) -> subprocess.Complet
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
 

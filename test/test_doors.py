@@ -36,7 +36,7 @@ from avemo_ros.sink.jsonl import records
 from avemo_ros.state.estimate import EmotionStep, Status
 
 CONFIG = PipelineConfig()
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(400)
 
 
 def compressed(data: bytes, stamp_ns: int, log_ns: int) -> made.Row:

@@ -28,7 +28,7 @@ def started(
         [sys.executable, "-c", RUN, lacking, str(executable), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -34,7 +34,7 @@ def interrupted(
     return subprocess.run(
         [sys.executable, *words],
         env={**os.environ, "PYTHONPATH": path, "AT": at, "SIGNAL": number},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, usual),
     )  # fmt: skip
 

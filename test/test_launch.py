@@ -54,7 +54,7 @@ def launched(file: Path, *arguments: str) -> subprocess.Popen[str]:
 def ended(process: subprocess.Popen[str]) -> str:
     """What was printed until the end."""
     try:
-        return process.communicate(timeout=120)[0]
+        return process.communicate(timeout=240)[0]
     finally:
         process.kill()
 
@@ -80,7 +80,7 @@ def test_every_argument_is_described(launch_file: Path) -> None:
         ("false", {"face_tracker", "speech_buffer", "emotion"}),
     ],
 )
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_a_file_becomes_states_on_the_topics_of_the_namespace(
     start_graph: Start, launch_file: Path, composed: str, nodes: set[str]
 ) -> None:
@@ -133,7 +133,7 @@ def test_a_file_becomes_states_on_the_topics_of_the_namespace(
 
 
 @pytest.mark.usefixtures("ros_domain")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_everything_ends_with_the_file(launch_file: Path, tmp_path: Path) -> None:
     clip = tmp_path / "a clip.mp4"
     ros.write_clip(clip, seconds=0.5)
@@ -144,7 +144,7 @@ def test_everything_ends_with_the_file(launch_file: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("ros_domain")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_devices_that_are_not_there_are_waited_for(launch_file: Path) -> None:
     process = launched(launch_file, "camera:=99", "microphone:='no such microphone'")
     lines: list[str] = []
@@ -170,7 +170,7 @@ def test_an_argument_that_is_not_allowed_is_refused_by_name(launch_file: Path) -
 
 
 @pytest.mark.usefixtures("ros_domain")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_a_stack_that_cannot_start_ends_the_launch(launch_file: Path, tmp_path: Path) -> None:
     parameters = tmp_path / "parameters.yaml"
     parameters.write_text(
@@ -182,7 +182,7 @@ def test_a_stack_that_cannot_start_ends_the_launch(launch_file: Path, tmp_path: 
     assert "process[emotion_stack-1] was required" in text
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_simulated_time_reaches_every_node_that_stamps(
     start_graph: Start, launch_file: Path
 ) -> None:

@@ -54,7 +54,7 @@ def test_every_argument_is_described_and_those_of_the_emotion_stack_are_there_to
     assert all(len(text) > 5 for text in declared.values())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_words_are_answered_on_the_topics_of_the_namespace(
     start_graph: Start, launch_file: Path
 ) -> None:
@@ -95,7 +95,7 @@ def test_words_are_answered_on_the_topics_of_the_namespace(
     assert "Traceback" not in text
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_arguments_that_are_not_given_leave_the_parameter_file_alone(
     start_graph: Start, launch_file: Path, tmp_path: Path
 ) -> None:
@@ -121,7 +121,7 @@ def test_arguments_that_are_not_given_leave_the_parameter_file_alone(
 
 
 @pytest.mark.usefixtures("ros_domain")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_a_dialog_that_cannot_start_ends_the_launch(launch_file: Path) -> None:
     text = launching.ended(
         launching.launched(launch_file, "camera:=99", "strategies:=/none.yaml")

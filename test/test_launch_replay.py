@@ -27,7 +27,7 @@ definitions = pytest.importorskip("avemo_ros.bag.messages")
 serialization = pytest.importorskip("rclpy.serialization")
 messages = pytest.importorskip("std_msgs.msg")
 start_graph = ros.start_graph
-pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(400)]
 
 Start = Callable[..., Any]
 

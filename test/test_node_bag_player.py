@@ -25,7 +25,7 @@ bag_player = pytest.importorskip("avemo_ros.nodes.bag_player")
 serialization = pytest.importorskip("rclpy.serialization")
 definitions = pytest.importorskip("avemo_ros.bag.messages")
 start_graph = ros.start_graph
-pytestmark = [pytest.mark.ros, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(400)]
 
 Start = Callable[..., Any]
 PICTURES = "/image_raw/compressed"

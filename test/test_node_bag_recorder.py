@@ -29,7 +29,7 @@ bag_recorder = pytest.importorskip("avemo_ros.nodes.bag_recorder")
 recorded_topics = pytest.importorskip("avemo_ros.nodes.recorded_topics")
 start_graph = ros.start_graph
 recording = ros.recording
-pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(400)]
 
 Start = Callable[..., Any]
 

@@ -17,7 +17,7 @@ serialized_stamps = pytest.importorskip("avemo_ros.nodes.serialized_stamps")
 recorded_topics = pytest.importorskip("avemo_ros.nodes.recorded_topics")
 start_graph = ros.start_graph
 recording = ros.recording
-pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(400)]
 
 Start = Callable[..., Any]
 

@@ -40,7 +40,7 @@ def played(graph: Any, stack: Any, player: Any, clip: Path) -> tuple[int, list[A
     return start_ns, [state for array in arrays for state in array.states]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_every_clip_gives_one_face_a_warm_up_and_then_claims_from_face_and_voice(
     start_graph: Start, shared_data: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from clip_bags import Piece
 
 pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_domain"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_domain"), pytest.mark.timeout(400)]
 
 AT_THE_WORST_MOMENT = """
 import importlib, os, signal, sys, threading
@@ -49,7 +49,7 @@ raise SystemExit(status)
 def signalled(signal: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", AT_THE_WORST_MOMENT, signal, words[0], "--ros-args", *words[1:]],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 

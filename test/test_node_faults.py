@@ -53,7 +53,7 @@ def parameter(name: str, kind: int, **value: Any) -> Any:
     return Parameter(name=name, value=ParameterValue(type=kind, **value))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_a_stack_survives_whatever_it_is_sent_and_works_afterwards(
     start_graph: Start, tmp_path: Path
 ) -> None:
@@ -139,7 +139,7 @@ def _serialized(message: Any) -> bytes:
     return bytes(serialize_message(message))
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_a_clock_that_makes_no_sense_is_said_and_a_sound_one_followed(
     start_graph: Start, tmp_path: Path
 ) -> None:

@@ -232,16 +232,16 @@ def test_stamps_of_another_clock_have_no_latency(start_graph: Start) -> None:
 def test_work_that_does_not_fit_the_time_is_left_out_and_taken_up_again(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, _, feed = running(start_graph, "emotion.latency_budget_s:=0.4")
+    graph, _, feed = running(start_graph, "emotion.latency_budget_s:=0.8")
     entry = "emotion_stack: states"
-    quick, pause_s = FaceAnalyzer.process, [0.5]
+    quick, pause_s = FaceAnalyzer.process, [0.9]
 
     def slow(*arguments: Any) -> Any:
         time.sleep(pause_s[0])
         return quick(*arguments)
 
     def publish_until(*words: str) -> bool:
-        for number in range(1200):
+        for number in range(3000):
             if graph.said(*words):
                 return True
             feed.images.publish(feed.picture(number))

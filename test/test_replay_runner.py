@@ -33,7 +33,7 @@ from avemo_ros.source.media_file import VideoFrame
 from avemo_ros.state.estimate import EmotionStep, Status
 from avemo_ros.vision.face import FrameTracks
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(400)
 
 CONFIG = PipelineConfig()
 
@@ -411,9 +411,9 @@ def test_ctrl_c_ends_both_processes(tmp_path, bag):
     children = psutil.Process(process.pid).children(recursive=True)
     # As a terminal does: to all of them.
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=240)
     assert "KeyboardInterrupt" in said
-    _, left = psutil.wait_procs(children, timeout=60)
+    _, left = psutil.wait_procs(children, timeout=240)
     assert not left
 
 
@@ -438,7 +438,7 @@ def test_the_speech_detector_does_not_depend_on_the_number_of_threads(bag):
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=240,
         ).stdout
         for threads in ("1", "2")
     }

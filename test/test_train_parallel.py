@@ -28,7 +28,7 @@ def torchrun(*command: object) -> subprocess.CompletedProcess[str]:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
 
@@ -50,7 +50,7 @@ def two_workers(*command: object) -> None:
         for rank in "01"
     ]
     try:
-        ends = [one.communicate(timeout=100) for one in started]
+        ends = [one.communicate(timeout=240) for one in started]
     finally:
         for one in started:
             one.kill()

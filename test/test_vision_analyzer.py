@@ -346,7 +346,7 @@ def test_faces_are_followed_through_a_real_clip_of_speech(
 
 def test_an_analyzer_made_in_one_thread_works_in_another(analyzer: FaceAnalyzer) -> None:
     with ThreadPoolExecutor(1) as worker:
-        frame = worker.submit(analyzer.process, 0, sample_pictures()[0]).result(timeout=30)
+        frame = worker.submit(analyzer.process, 0, sample_pictures()[0]).result(timeout=240)
     assert len(frame.faces) == 1
 
 
@@ -380,7 +380,7 @@ def test_the_networks_start_without_printing_anything() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
         cwd=Path(__file__).parents[1],
     )
     assert result.returncode == 0

@@ -363,7 +363,7 @@ def test_a_refused_size_takes_no_memory(which: str, tmp_path: Path) -> None:
     path.write_bytes(HUGE[which])
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, str(path)],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=240, check=True,
     )  # fmt: skip
     assert int(done.stdout) < 8 * 1024  # of KiB; the image would have taken 192 MB and more
 
