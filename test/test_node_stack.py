@@ -60,6 +60,7 @@ def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
     assert both.face_id in {array.states[0].face_id for array in arrays if array.states}
 
 
+@pytest.mark.slow
 def test_states_are_stamped_with_the_images_that_they_rest_on(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
     arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
@@ -75,6 +76,7 @@ def test_states_are_stamped_with_the_images_that_they_rest_on(start_graph: Start
     assert stamps() == sorted(set(stamps()))
 
 
+@pytest.mark.slow
 def test_nobody_hears_of_pictures_and_sound_but_of_tracks_and_spectrogram(
     start_graph: Start,
 ) -> None:
@@ -104,6 +106,7 @@ def test_nobody_hears_of_pictures_and_sound_but_of_tracks_and_spectrogram(
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_overlay_is_drawn_only_while_somebody_subscribes(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
     feed.play(1.0)
@@ -131,6 +134,7 @@ def test_a_late_subscriber_gets_the_last_state(start_graph: Start) -> None:
     assert states[0].status == ros.EmotionState.STALE_INPUT
 
 
+@pytest.mark.slow
 def test_input_that_stops_is_stale_and_says_so(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
     states = graph.collect(ros.EmotionState, "emotion_state")
@@ -144,6 +148,7 @@ def test_input_that_stops_is_stale_and_says_so(start_graph: Start) -> None:
     )
 
 
+@pytest.mark.slow
 def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
     pictures, sound, states = (
@@ -173,6 +178,7 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
         assert float(graph.figure(entry, key)) >= 0.0
 
 
+@pytest.mark.slow
 def test_pictures_beyond_the_rate_are_counted_and_not_as_dropped(start_graph: Start) -> None:
     graph, _, feed = running(start_graph, "vision.max_rate_hz:=2.0")
     # Ten images a second, so slowly that none has to wait.
@@ -189,6 +195,7 @@ def test_pictures_beyond_the_rate_are_counted_and_not_as_dropped(start_graph: St
     )
 
 
+@pytest.mark.slow
 def test_settings_of_the_estimates_change_while_running(start_graph: Start) -> None:
     graph, node, feed = running(start_graph)
     states = graph.collect(ros.EmotionState, "emotion_state")
@@ -201,6 +208,7 @@ def test_settings_of_the_estimates_change_while_running(start_graph: Start) -> N
     assert all(state.label == "unknown" for state in states[since:])
 
 
+@pytest.mark.slow
 def test_the_nodes_one_by_one_do_what_the_stack_does(start_graph: Start) -> None:
     graph = start_graph(*ros.QUICK)
     for make in (ros.Emotion, ros.SpeechBufferNode, ros.FaceTracker):
@@ -221,6 +229,7 @@ def test_the_nodes_one_by_one_do_what_the_stack_does(start_graph: Start) -> None
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_stamps_of_another_clock_have_no_latency(start_graph: Start) -> None:
     graph, _, feed = running(start_graph, "max_input_age_s:=0.0")
     states = graph.collect(ros.EmotionState, "emotion_state")
@@ -229,6 +238,7 @@ def test_stamps_of_another_clock_have_no_latency(start_graph: Start) -> None:
     assert {state.latency for state in states if state.probabilities} == {0.0}
 
 
+@pytest.mark.slow
 def test_work_that_does_not_fit_the_time_is_left_out_and_taken_up_again(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
