@@ -6,10 +6,12 @@ import fcntl
 import importlib.util
 import itertools
 import os
+import pickle
 import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +85,17 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 make(made)
                 done.touch()
         return made
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def found_once(made_once: Callable[..., Path]) -> Callable[..., Any]:
+    """As `made_once`, for what a function returns: `found_once(name, find)`."""
+
+    def once(name: str, find: Callable[[], Any]) -> Any:
+        path = made_once(f"{name}.pickle", lambda path: path.write_bytes(pickle.dumps(find())))
+        return pickle.loads(path.read_bytes())
 
     return once
 

@@ -252,6 +252,8 @@ class Feed:
     def __init__(self, graph: Graph, *, compressed: bool = False, qos: Any = 50) -> None:
         self.graph = graph
         self._compressed = compressed
+        self.played: set[int] = set()
+        """Stamps of the images that `play` has published [ns]."""
         probe = graph.probe
         topic = "image_raw/compressed" if compressed else "image_raw"
         self.images = probe.create_publisher(
@@ -330,6 +332,7 @@ class Feed:
                 numbers = [i for i, frame in enumerate(pictures()) if frame is item]
                 for number in numbers if faces else ():
                     self.images.publish(self._message(number, start + item.stamp_ns))
+                    self.played.add(start + item.stamp_ns)
             elif voice:
                 self.send_sound(item, start + item.stamp_ns)
             ahead = began + item.stamp_ns / NS_PER_S / speed - time.monotonic()

@@ -7,6 +7,7 @@ robot that speaks, and a beginning that comes again.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,11 @@ def speaking(value: bool, at_s: float) -> made.Row:
 
 
 @pytest.fixture(scope="module")
-def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bag(made_once: Callable[..., Path]) -> Path:
+    return made_once("doors", make_bag)
+
+
+def make_bag(path: Path) -> None:
     rate = next(item.rate for item in sample_items() if isinstance(item, AudioBlock))
     rows = [made.info(made.START, rate=rate)]
     rows += part(2.0, 5.0, 0.2, 0.2)
@@ -95,12 +100,13 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
         compressed(image, 0, made.START + to_ns(7.001)),
     ]
     rows.sort(key=lambda row: row.log_ns)
-    return made.write(tmp_path_factory.mktemp("doors") / "bag", rows)
+    made.write(path, rows)
 
 
 @pytest.fixture(scope="module")
-def evaluated(bag: Path) -> Replayed:
-    return replay(bag, CONFIG, processes=1)
+def evaluated(bag: Path, found_once: Callable[..., Any]) -> Replayed:
+    replayed: Replayed = found_once("doors-evaluated", lambda: replay(bag, CONFIG, processes=1))
+    return replayed
 
 
 def test_the_bag_has_what_it_is_for(evaluated: Replayed) -> None:

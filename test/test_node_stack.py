@@ -40,7 +40,6 @@ def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
 
     # First no claims; test_pipeline.py has the order of what follows, without a busy machine.
     assert not states[0].probabilities
-    assert {state.status for state in states} >= {kind.WARMING_UP, kind.NO_VOICE, kind.OK}
     assert all(not state.probabilities for state in states if state.label == "unknown")
     both = next(state for state in states if state.status == kind.OK)
     assert both.face_id
@@ -64,15 +63,12 @@ def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
 def test_states_are_stamped_with_the_images_that_they_rest_on(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
     arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
-    start = graph.now_ns() - 10**9
-    shown = {start + item.stamp_ns for item in ros.pictures()}
 
     def stamps() -> list[int]:
         return [ros.to_ns(item.header.stamp) for item in arrays]
 
-    feed.play(3.0, start_ns=start)
     # Not all: what a busy machine is late with is answered by the time instead.
-    assert graph.spin(lambda: len(shown & set(stamps())) >= 3)
+    assert feed.play_until(lambda: len(feed.played & set(stamps())) >= 3, 3.0)
     assert stamps() == sorted(set(stamps()))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,8 +56,9 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def sample_hops(predictor: Predictor) -> list[EmotionStep]:
-    return run(SAMPLE, predictor)
+def sample_hops(predictor: Predictor, found_once: Callable[..., Any]) -> list[EmotionStep]:
+    hops: list[EmotionStep] = found_once("pipeline-sample", lambda: run(SAMPLE, predictor))
+    return hops
 
 
 def test_the_sample_gives_one_person_ten_times_a_second(sample_hops):
@@ -149,18 +152,23 @@ def test_a_file_played_twice_starts_anew(predictor):
 
 
 @pytest.fixture(scope="module")
-def clip_hops(shared_data: Path, predictor: Predictor) -> dict[str, list[EmotionStep]]:
-    return {
-        name: run(shared_data / "clips" / f"{name}.mp4", predictor)
-        for names in CLIPS.values()
-        for name in names
-    }
+def clip_hops(
+    shared_data: Path, predictor: Predictor, found_once: Callable[..., Any]
+) -> Callable[[str], list[EmotionStep]]:
+    """What is said of a clip."""
+
+    def hops(name: str) -> list[EmotionStep]:
+        clip = shared_data / "clips" / f"{name}.mp4"
+        found: list[EmotionStep] = found_once(f"pipeline-{name}", lambda: run(clip, predictor))
+        return found
+
+    return hops
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for names in CLIPS.values() for name in names])
 def test_a_real_clip_ends_with_one_person_seen_and_heard(clip_hops, name):
-    hops = clip_hops[name]
+    hops = clip_hops(name)
     assert {state.face_id for hop in hops for state in hop.estimates} - {""} == {"f0001"}
     # First a warm-up, and in that time no claim of any kind.
     assert hops[0].attended.status == Status.WARMING_UP
@@ -182,7 +190,7 @@ def test_surprise_is_likelier_in_the_surprised_clips_than_in_the_neutral_ones(cl
             np.mean(
                 [
                     hop.attended.probabilities[index]
-                    for hop in clip_hops[name]
+                    for hop in clip_hops(name)
                     if hop.attended.probabilities
                 ]
             )

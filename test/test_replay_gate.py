@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,12 @@ def within(value: float, bound: dict[str, float]) -> bool:
     return bound.get("from", -math.inf) <= value <= bound.get("to", math.inf)
 
 
-@pytest.fixture(scope="module")
-def bags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Labelled bags of the sample clip by their names."""
-    folder = tmp_path_factory.mktemp("gate")
+NAMES = ("plain", "features", "small", "loop", "clock-jump")
+
+
+def make_bags(folder: Path) -> None:
+    """Labelled bags of the sample clip."""
+    folder.mkdir()
     whole = clip_bags.cut_bag(folder / "plain", [Piece(0.0, LENGTH_S, 0.0, 0.0)])
     clip_bags.write_labels(whole, TRUTH)
     # Images are looked at once: what bags of features say, and that it is the same, is tested.
@@ -107,13 +110,26 @@ def bags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             (7.0, 8.5, "neutral"),
         ],
     )
-    return {bag.name: bag for bag in (whole, features, small, loop, jump)}
 
 
 @pytest.fixture(scope="module")
-def sample(bags: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def bags(made_once: Callable[..., Path]) -> dict[str, Path]:
+    """Labelled bags of the sample clip by their names."""
+    folder = made_once("gate", make_bags)
+    return {name: folder / name for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def sample(
+    bags: dict[str, Path],
+    found_once: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
     """What the evaluation says of each of them, by the released settings."""
-    content = evaluated(tmp_path_factory.mktemp("figures"), list(bags.values()))
+    content = found_once(
+        "gate-figures",
+        lambda: evaluated(tmp_path_factory.mktemp("figures"), list(bags.values())),
+    )
     return {bag["name"]: bag for bag in content["bags"]}
 
 

@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -39,20 +41,26 @@ CONFIG = PipelineConfig()
 
 
 @pytest.fixture(scope="module")
-def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bag(made_once: Callable[..., Path]) -> Path:
     """Five seconds in which somebody smiles and speaks."""
-    return write_bag(tmp_path_factory.mktemp("bags") / "sample", sample(2.0, 7.0))
+    return made_once("replay-sample", lambda path: write_bag(path, sample(2.0, 7.0)))
 
 
 @pytest.fixture(scope="module")
-def progress() -> list[float]:
-    """What a replay says of its progress, here that of `alone`."""
-    return []
+def replayed_alone(bag: Path, found_once: Callable[..., Any]) -> tuple[Replayed, list[float]]:
+    """A replay, and what it said of its progress."""
+
+    def find() -> tuple[Replayed, list[float]]:
+        done: list[float] = []
+        return replay(bag, CONFIG, processes=1, progress=done.append), done
+
+    found: tuple[Replayed, list[float]] = found_once("replay-alone", find)
+    return found
 
 
 @pytest.fixture(scope="module")
-def alone(bag: Path, progress: list[float]) -> Replayed:
-    return replay(bag, CONFIG, processes=1, progress=progress.append)
+def alone(replayed_alone: tuple[Replayed, list[float]]) -> Replayed:
+    return replayed_alone[0]
 
 
 def told(replayed: Replayed) -> tuple[object, ...]:
@@ -115,8 +123,8 @@ def test_the_pipeline_says_the_same_of_the_same_input(bag, alone):
     assert tuple(hops) == alone.hops
 
 
-@pytest.mark.usefixtures("alone")
-def test_progress_is_told_in_seconds_of_the_recording(progress):
+def test_progress_is_told_in_seconds_of_the_recording(replayed_alone):
+    progress = replayed_alone[1]
     assert progress == sorted(progress)
     assert 0.0 <= progress[0] < 0.5
     assert progress[-1] == pytest.approx(5.0, abs=0.2)
@@ -126,8 +134,8 @@ def test_progress_is_told_in_seconds_of_the_recording(progress):
 
 
 @pytest.fixture(scope="module")
-def features_bag(bag: Path) -> Path:
-    return write_features(bag.parent / "features", bag, CONFIG)
+def features_bag(bag: Path, made_once: Callable[..., Path]) -> Path:
+    return made_once("replay-features", lambda path: write_features(path, bag, CONFIG))
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -384,6 +392,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from avemo_ros.config import InputConfig, PipelineConfig
 from avemo_ros.replay.runner import replay
 if __name__ == "__main__":
