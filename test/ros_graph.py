@@ -338,10 +338,13 @@ class Feed:
             ahead = began + item.stamp_ns / NS_PER_S / speed - time.monotonic()
             self.graph.spin_for(max(0.0, ahead))
 
-    def play_until(self, found: Callable[[], object], seconds: float, **more: Any) -> bool:
-        """Play, as `play` does, until something is so; again where a busy machine lost it."""
-        for _ in range(5):
-            self.play(seconds, until=found, **more)
+    def play_until(
+        self, found: Callable[[], object], seconds: float, *, speed: float = 2.0, **more: Any
+    ) -> bool:
+        """Play, as `play` does, until something is so; again, and ever more slowly, where a
+        busy machine lost it."""
+        for times in range(1, 9):
+            self.play(seconds, until=found, speed=speed / times, **more)
             if self.graph.spin(found, 3.0):
                 return True
         return False
