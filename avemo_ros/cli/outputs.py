@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,11 +22,13 @@ def add_report(parser: argparse._ActionsContainer, text: str, *former: str) -> N
     Args:
         parser: gets it.
         text: what the page shows, for the help.
-        former: what the option was called before; who writes that is told.
+        former: what the option was called before; still taken, with a word on stderr.
     """
     parser.add_argument("--report", type=Path, metavar="OUT.html", help=text)
     for name in former:
-        parser.add_argument(name, action=_Renamed, dest="report", help=argparse.SUPPRESS)
+        parser.add_argument(
+            name, action=_Renamed, dest="report", type=Path, help=argparse.SUPPRESS
+        )
 
 
 def check_report(path: Path | None) -> None:
@@ -52,16 +55,17 @@ def add_force(parser: argparse._ActionsContainer) -> None:
 
 
 class _Renamed(argparse.Action):
-    """An option that has been renamed."""
+    """An option that has been renamed: still taken, and the new name is said."""
 
     def __call__(
         self,
         parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,  # noqa: ARG002
-        values: object,  # noqa: ARG002
+        namespace: argparse.Namespace,
+        values: object,
         option_string: str | None = None,
     ) -> None:
-        parser.error(f"{option_string} has been renamed to --{self.dest}")
+        print(f"{parser.prog}: {option_string} is now --{self.dest}", file=sys.stderr)
+        setattr(namespace, self.dest, values)
 
 
 def check_outputs(
