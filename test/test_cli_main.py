@@ -52,7 +52,7 @@ def test_a_renamed_option_still_works_and_says_its_new_name(
     assert main(["dialog", "chat", "--html", str(page)]) == 0
     assert "--html is now --report" in capsys.readouterr().err
     assert "hello" in page.read_text()
-    assert main(["predict", str(tmp_path / "none.mp4"), "--page", str(page)]) == 1
+    assert main(["predict", str(tmp_path / "none.mp4"), "--page", str(page)]) == 2
     told = capsys.readouterr().err
     assert "--page is now --report" in told
     assert "chat.html" in told
