@@ -54,7 +54,7 @@ class ContextClient(Node):
         # Imported here: who takes the events alone needs none of these.
         from avemo_ros.dialog import context_formats
         from avemo_ros.dialog.agent import Agent
-        from avemo_ros.dialog.config import DialogConfig
+        from avemo_ros.dialog.dialog_config import DialogConfig
         from avemo_ros.dialog.policy import Policy
 
         super().__init__("context_client")

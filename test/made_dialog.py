@@ -13,7 +13,7 @@ from made_hops import estimate, hop
 
 from avemo_ros.dialog.agent import Agent
 from avemo_ros.dialog.backend import BackendError, Message
-from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.policy import Policy, default_path
 from avemo_ros.state.estimate import EmotionStep
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from made_dialog import TABLE, Saying, agent, changed, feeling
 
+from avemo_ros.dialog.answer_scoring import names_emotion
 from avemo_ros.dialog.intent import Moment, duration
 from avemo_ros.dialog.policy import Policy
-from avemo_ros.dialog.scoring import names_emotion
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
 

@@ -10,9 +10,9 @@ from made_hops import START_NS, estimate, hop
 
 from avemo_ros.clock import to_ns
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, Observer, Said
 from avemo_ros.dialog.context_formats import TOOL, rasa, tool_call, tool_definition
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.dialog_state import Band, Engagement, Mismatch, Tone, Trend
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN

@@ -8,8 +8,8 @@ import pytest
 from made_dialog import feeling
 from made_hops import START_NS, estimate, hop, nobody
 
-from avemo_ros.dialog.config import DialogConfig
-from avemo_ros.dialog.context import Attention
+from avemo_ros.dialog.context import Presence
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.dialog_state import Engagement
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import EmotionStep, Status
@@ -19,8 +19,8 @@ def at(t: float) -> int:
     return START_NS + round(t * 1e9)
 
 
-def seen(*hops: EmotionStep) -> Attention:
-    attention = Attention(DialogConfig())
+def seen(*hops: EmotionStep) -> Presence:
+    attention = Presence(DialogConfig())
     for one in hops:
         attention.push(one)
     return attention
@@ -94,7 +94,7 @@ def test_a_camera_that_stopped_is_not_an_absent_person() -> None:
 def test_a_head_pose_tells_better_who_faces_the_robot(
     yaw: float, pitch: float, engagement: Engagement
 ) -> None:
-    attention = Attention(DialogConfig())
+    attention = Presence(DialogConfig())
     for one in feeling("happy", 0, 3):
         attention.look("f1", one.stamp_ns, math.radians(yaw), math.radians(pitch))
         attention.push(one)
@@ -102,7 +102,7 @@ def test_a_head_pose_tells_better_who_faces_the_robot(
 
 
 def test_an_old_pose_does_not_count() -> None:
-    attention = Attention(DialogConfig())
+    attention = Presence(DialogConfig())
     attention.look("f1", at(0), math.radians(60), 0.0)
     for one in feeling("happy", 1, 6):
         attention.push(one)

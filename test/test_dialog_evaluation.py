@@ -11,16 +11,7 @@ import pytest
 from bad_endpoint import Server, answer, hang, respond
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.backend import Message
-from avemo_ros.dialog.chat_client import ChatClient
-from avemo_ros.dialog.config import DialogConfig
-from avemo_ros.dialog.dialog_state import Band, DialogState, Trend
-from avemo_ros.dialog.endpoint_config import EndpointConfig
-from avemo_ros.dialog.evaluation import Setup, converse, evaluate
-from avemo_ros.dialog.policy import Policy
-from avemo_ros.dialog.scenario import Feeling, Line, Scenario, read_scenario, read_scenarios
-from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates
-from avemo_ros.dialog.scoring import (
+from avemo_ros.dialog.answer_scoring import (
     Probe,
     circuit,
     false_reactions,
@@ -31,6 +22,15 @@ from avemo_ros.dialog.scoring import (
     strategy_for,
     wrong_turns,
 )
+from avemo_ros.dialog.backend import Message
+from avemo_ros.dialog.chat_client import ChatClient
+from avemo_ros.dialog.dialog_config import DialogConfig
+from avemo_ros.dialog.dialog_state import Band, DialogState, Trend
+from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.evaluation import Setup, converse, evaluate
+from avemo_ros.dialog.policy import Policy
+from avemo_ros.dialog.scenario import Feeling, Line, Scenario, read_scenario, read_scenarios
+from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.report.dialog_pages import render_dialog_evaluation
 from avemo_ros.sink.jsonl import JsonLines

@@ -14,7 +14,7 @@ import pytest
 from bad_endpoint import Behaviour, Server, answer, hang, respond
 from made_hops import estimate, hop, nobody
 
-from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.state.estimate import EmotionEstimate
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import configparser
 import functools
 import re
@@ -190,3 +191,15 @@ def test_every_executable_has_its_module(repository: Path) -> None:
             if isinstance(node, ast.FunctionDef)
         }  # fmt: skip
         assert "main" in names, f"{path} has no main()"
+
+
+def test_no_two_modules_or_public_classes_share_a_name(repository: Path) -> None:
+    paths = [path for path in sources(repository) if path.name != "__init__.py"]
+    classes = [
+        node.name
+        for path in paths
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    for names in ([path.stem for path in paths], classes):
+        assert [name for name, count in collections.Counter(names).items() if count > 1] == []

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from avemo_ros.train import augmentation
-from avemo_ros.train.config import FaceAugment, SpeechAugment
+from avemo_ros.train.training_config import FaceAugment, SpeechAugment
 
 STILL: dict[str, float] = {
     "flip": 0,

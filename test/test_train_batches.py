@@ -10,13 +10,13 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.loop import EpochRng
 from avemo_ros.train.parallel import Processes
 from avemo_ros.train.pretrained import distillation_loss
 from avemo_ros.train.sample_bank import FaceBank, SpeechBank, one_of_each_part
 from avemo_ros.train.sampler import Sampler
 from avemo_ros.train.training_batch import TrainingBatch, drop_modality, soft_cross_entropy
+from avemo_ros.train.training_config import TrainConfig
 
 CPU = torch.device("cpu")
 PLAIN = {"face": {"probability": 0}, "speech": {"probability": 0, "masks": 0}}

@@ -5,7 +5,6 @@ import yaml
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.config_file import (
     config_path,
     differences,
@@ -13,6 +12,7 @@ from avemo_ros.train.config_file import (
     load_config,
     named,
 )
+from avemo_ros.train.training_config import TrainConfig
 from avemo_ros.zoo.model_registry import BUILDER, ENSEMBLE, KINDS, MACHINES
 
 NETWORKS = [name for name in named() if load_config(name).model.get("kind") in KINDS]

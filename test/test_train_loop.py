@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avemo_ros.errors import ConfigError, WeightsError
-from avemo_ros.train.config import TrainingConfig
 from avemo_ros.train.loop import EpochRng, Figures, TrainingError, fit, wants_bfloat16
 from avemo_ros.train.optimisation import Schedule, cosine, one_cycle
+from avemo_ros.train.training_config import TrainingConfig
 
 STEPS = 3
 

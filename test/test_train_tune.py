@@ -9,9 +9,9 @@ from made_units import make_tree
 
 from avemo_ros.cli.main import main
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.config_file import dump, load_config
 from avemo_ros.train.search_space import Choices, Figures, Range, TrialError, Watch, read_tune
+from avemo_ros.train.training_config import TrainConfig
 from avemo_ros.train.tuning import Plan, Result, search, value_of
 
 pytest.importorskip("optuna")

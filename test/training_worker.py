@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avemo_ros.train.config import TrainingConfig
 from avemo_ros.train.loop import EpochRng, fit
 from avemo_ros.train.parallel import Processes, joined
+from avemo_ros.train.training_config import TrainingConfig
 
 SETTINGS = TrainingConfig(
     epochs=3, batch=16, rate=0.05, averaging=0.5, precision="float32", optimiser="sgd"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.backend import Backend, BackendError
-from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.evaluation import Setup
 from avemo_ros.dialog.policy import Policy

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final
 
 from avemo_ros import __version__
+from avemo_ros.cli.subcommands import ACTIONS, add_actions, run_action
 from avemo_ros.errors import AvemoError
 from avemo_ros.interrupt import INTERRUPTED, started, until_started
 
@@ -37,17 +38,18 @@ _KEPT: Final = {
 }
 
 _COMMANDS: Final = {
-    "predict": ("predict", "estimate the emotions in a media file"),
-    "models": ("models", "list the released models and check them"),
-    "data": ("data", "list, check and prepare data sets"),
-    "train": ("train", "train a model from a configuration file"),
-    "tune": ("tune", "search a configuration's best numbers"),
-    "evaluate": ("evaluate", "measure a model on a data set"),
-    "export": ("export", "write a model as ONNX or TorchScript"),
-    "bag": ("bag", "make, check, play and score recordings (rosbag2)"),
-    "dialog": ("dialog", "talk with the empathic dialog, and measure it"),
+    "predict": "estimate the emotions in a media file",
+    "models": "list the released models and check them",
+    "data": "list, check and prepare data sets",
+    "train": "train a model from a configuration file",
+    "tune": "search a configuration's best numbers",
+    "evaluate": "measure a model on a data set",
+    "export": "write a model as ONNX or TorchScript",
+    "bag": "make, check, play and score recordings (rosbag2)",
+    "dialog": "talk with the empathic dialog, and measure it",
 }
-"""Module below `avemo_ros.cli` and what it does, by name of the command."""
+"""What each command does.  Its module below `avemo_ros.cli` has its name; commands with actions
+have a module for each action (`subcommands.ACTIONS`)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,7 +94,7 @@ def _parsed(given: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"avemo {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (module, text) in _COMMANDS.items():
+    for name, text in _COMMANDS.items():
         command = commands.add_parser(
             name,
             help=text,
@@ -103,7 +105,11 @@ def _parsed(given: list[str]) -> argparse.Namespace:
         if name in given:
             # Only the wanted one: training libraries take seconds to load, and the robot has
             # not got them.
-            loaded = import_module(f"avemo_ros.cli.{module}")
+            if name in ACTIONS:
+                add_actions(command, name)
+                command.set_defaults(run=run_action)
+                continue
+            loaded = import_module(f"avemo_ros.cli.{name}")
             loaded.add_arguments(command)
             command.set_defaults(run=loaded.run)
     return parser.parse_args(given)

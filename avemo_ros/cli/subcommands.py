@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
+
+ACTIONS: Final = {
+    "bag": {
+        "record": "record ROS topics as a bag: raw, or features only for privacy",
+        "from-clips": "make labelled bags from a data set or a table of clips",
+        "check": "say what a bag holds, and what evaluation can and cannot use of it",
+        "evaluate": "replay bags without ROS, and score the states against labels",
+        "compare": "compare the figures of several evaluations",
+        "labels": "check label files, convert them, and measure how far annotators agree",
+        "play": "publish a bag on ROS topics with its clock",
+    },
+    "dialog": {
+        "chat": "chat with the dialog in the terminal, without ROS",
+        "evaluate": "play scripted conversations with known emotions, and measure the answers",
+    },
+}
+"""What each action does, by command; its module is `COMMAND_ACTION` below `avemo_ros.cli`."""
 
 
 class LateParser(argparse.ArgumentParser):
@@ -24,20 +41,17 @@ class LateParser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
 
-def add_actions(
-    parser: argparse.ArgumentParser, command: str, actions: Mapping[str, str]
-) -> None:
+def add_actions(parser: argparse.ArgumentParser, command: str) -> None:
     """Give a command its actions; the module of each is loaded only when it is used.
 
     Args:
         parser: of the command.
-        command: module of an action NAME is `COMMAND_NAME` below `avemo_ros.cli`.
-        actions: what each does, by name.
+        command: one of `ACTIONS`.
     """
     added = parser.add_subparsers(
         dest="action", required=True, metavar="ACTION", parser_class=LateParser
     )
-    for name, text in actions.items():
+    for name, text in ACTIONS[command].items():
         action = added.add_parser(
             name,
             help=text,

@@ -68,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
         AvemoError: a setting, the data or the folder cannot be used.
         KeyboardInterrupt: the user interrupted; the same call goes on.
     """
-    from avemo_ros.train.config import TrainConfig
     from avemo_ros.train.config_file import dump
     from avemo_ros.train.search_space import ChildTrainer, read_tune
+    from avemo_ros.train.training_config import TrainConfig
     from avemo_ros.train.tuning import BASE, BEST, Plan, search
 
     if args.trials < 1:

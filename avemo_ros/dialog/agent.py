@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.backend import Backend, Message
-from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.context import EmotionalContext, Observer
 from avemo_ros.dialog.conversation import Conversation, system_prompt
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.dialog_state import Engagement, Tone
 from avemo_ros.dialog.intent import HAND_OVER, INFORM, Intent, Moment
 from avemo_ros.dialog.policy import ASK, Choice, Policy

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.dialog_state import (
     Band,
     DialogState,
@@ -182,7 +182,7 @@ _MOST_PEOPLE: Final = 32
 _MOST_HOPS: Final = 2000
 
 
-class Attention:
+class Presence:
     """Who is there, and with the robot; not for several threads at once."""
 
     def __init__(self, config: DialogConfig) -> None:
@@ -285,7 +285,7 @@ class Observer:
     def __init__(self, config: DialogConfig, steady: SteadyConfig) -> None:
         self._config = config
         self.memory = EmotionMemory(steady)
-        self.attention = Attention(config)
+        self.attention = Presence(config)
 
     def clear(self) -> None:
         """Forget everyone."""

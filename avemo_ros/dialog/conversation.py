@@ -12,8 +12,8 @@ from typing import Final
 
 from avemo_ros.clock import to_ns
 from avemo_ros.dialog.backend import Message
-from avemo_ros.dialog.config import DialogConfig
 from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, Said
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.policy import Choice, Strategy
 from avemo_ros.dialog.tokenizer import without_marks
 

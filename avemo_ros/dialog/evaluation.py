@@ -16,8 +16,15 @@ import numpy as np
 from avemo_ros.clock import to_ns
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.agent import Agent, Answer
+from avemo_ros.dialog.answer_scoring import (
+    claims_too_much,
+    false_reactions,
+    known_emotion,
+    measure_reactions,
+    strategy_for_words,
+)
 from avemo_ros.dialog.backend import Backend
-from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import Line, Scenario
 from avemo_ros.dialog.scenario_estimates import (
@@ -25,13 +32,6 @@ from avemo_ros.dialog.scenario_estimates import (
     recorded_estimates,
     synthetic_estimates,
     synthetic_yaw,
-)
-from avemo_ros.dialog.scoring import (
-    claims_too_much,
-    false_reactions,
-    known_emotion,
-    measure_reactions,
-    strategy_for_words,
 )
 from avemo_ros.dialog.transcript import Turn
 from avemo_ros.state.estimate import EmotionStep
@@ -79,14 +79,14 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class ScoredScenario:
     """One scenario with its turns."""
 
     scenario: Scenario
     turns: tuple[Judged, ...]
 
 
-def converse(scenario: Scenario, setup: Setup) -> Conversation:
+def converse(scenario: Scenario, setup: Setup) -> ScoredScenario:
     """Play one scenario, with the emotion cues and without them.
 
     Raises:
@@ -101,7 +101,7 @@ def converse(scenario: Scenario, setup: Setup) -> Conversation:
         latency_ms = 1e3 * (time.perf_counter() - started)
         other = blind.answer(line.text, "", stamp_ns)
         turns.append(_judged(scenario, line, answer, other, latency_ms, setup))
-    return Conversation(scenario, tuple(turns))
+    return ScoredScenario(scenario, tuple(turns))
 
 
 def evaluate(
@@ -111,7 +111,7 @@ def evaluate(
     rounds: int = 2,
     hours: float = 0.5,
     progress: Callable[[str], None] = lambda _: None,
-) -> tuple[dict[str, Any], tuple[Conversation, ...]]:
+) -> tuple[dict[str, Any], tuple[ScoredScenario, ...]]:
     """All measures, and the conversations that they rest on.
 
     Args:
@@ -229,7 +229,7 @@ def turn_of(answer: Answer, t_s: float) -> Turn:
     )
 
 
-def _described(one: Conversation) -> dict[str, Any]:
+def _described(one: ScoredScenario) -> dict[str, Any]:
     known = [judged for judged in one.turns if judged.right]
     return {
         "name": one.scenario.name,

@@ -27,7 +27,7 @@ MOST: Final = 8_000
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class SpokenText:
     """The words to say, and what was left out of them."""
 
     text: str
@@ -38,7 +38,7 @@ class Speech:
     """The answer held a call of a tool."""
 
 
-def speech_of(answer: str, *, cut_off: bool = False) -> Speech:
+def speech_of(answer: str, *, cut_off: bool = False) -> SpokenText:
     """The part of a model's answer that is to be said aloud.
 
     Args:
@@ -59,14 +59,14 @@ def speech_of(answer: str, *, cut_off: bool = False) -> Speech:
 _PASSES: Final = 4
 
 
-def _once(answer: str, *, cut_off: bool) -> Speech:
+def _once(answer: str, *, cut_off: bool) -> SpokenText:
     text, thoughts = without_thoughts(_unescaped(answer))
     text, tool_call = _without_tool_calls(text)
     words = _spoken(_own_turn(text[:MOST]), end=not cut_off)
     if cut_off and (whole := _LAST_STOP.match(words)):
         words = whole[0]
     # Punctuation alone is silence.
-    return Speech(words if tokens(words) else "", thoughts, tool_call)
+    return SpokenText(words if tokens(words) else "", thoughts, tool_call)
 
 
 _LAST_STOP: Final = re.compile(r".*[.!?\u2026\u3002](?=[\s\"')\u201d\u2019]|\Z)", re.DOTALL)

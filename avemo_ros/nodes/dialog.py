@@ -14,13 +14,18 @@ from std_srvs.srv import Trigger
 
 from avemo_ros.bag import message_content
 from avemo_ros.dialog.agent import Answer
-from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray
 from avemo_ros.nodes import convert_dialog, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
-from avemo_ros.nodes.dialog_stage import DialogSettings, DialogStage, RespondService, Utterance
+from avemo_ros.nodes.dialog_stage import (
+    DialogStage,
+    DialogStageSettings,
+    RespondService,
+    Utterance,
+)
 from avemo_ros.nodes.dialog_voice import Voice, VoiceSettings
 from avemo_ros.settings import Settings
 
@@ -62,7 +67,7 @@ class Dialog(ManagedNode):
     def prepare(self) -> None:
         """Read the strategies, and what can be wrong with the endpoint."""
         endpoint = self.read(EndpointConfig)
-        settings = DialogSettings(
+        settings = DialogStageSettings(
             self.read(DialogConfig),
             endpoint,
             self.config().steady,

@@ -14,7 +14,7 @@ from rclpy.task import Future
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.agent import Agent, Answer
 from avemo_ros.dialog.backend import BackendError, Message
-from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.policy import Policy
 from avemo_ros.nodes import convert_dialog, diagnostics
@@ -49,7 +49,7 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
-class DialogSettings:
+class DialogStageSettings:
     """All settings of the stage."""
 
     dialog: DialogConfig
@@ -97,7 +97,7 @@ class _Watched:
 class DialogStage:
     """Answers one after the other; when words come faster the newest win."""
 
-    def __init__(self, node: ManagedNode, settings: DialogSettings) -> None:
+    def __init__(self, node: ManagedNode, settings: DialogStageSettings) -> None:
         """Set up.
 
         Raises:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avemo_ros.dialog.evaluation import Conversation
+from avemo_ros.dialog.evaluation import ScoredScenario
 from avemo_ros.dialog.tokenizer import printable
 from avemo_ros.dialog.transcript import Turn
 from avemo_ros.labels import UNKNOWN
@@ -63,7 +63,7 @@ def _subtitle(turns: Sequence[Turn], simulated: bool) -> str:
 
 
 def write_dialog_evaluation(
-    path: Path, result: Mapping[str, Any], conversations: Sequence[Conversation]
+    path: Path, result: Mapping[str, Any], conversations: Sequence[ScoredScenario]
 ) -> None:
     """Write the figures and transcripts of an evaluation.
 
@@ -79,7 +79,7 @@ def write_dialog_evaluation(
 
 
 def render_dialog_evaluation(
-    result: Mapping[str, Any], conversations: Sequence[Conversation]
+    result: Mapping[str, Any], conversations: Sequence[ScoredScenario]
 ) -> str:
     """The page as text; arguments as for `write_dialog_evaluation`."""
     return _rendered(

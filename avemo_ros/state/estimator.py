@@ -27,8 +27,8 @@ from avemo_ros.state.history import (
     LONGEST_FRAME_NS,
     FaceHistory,
     FaceSample,
-    Speech,
     SpeechHistory,
+    SpeechWindow,
 )
 from avemo_ros.state.speaker import find_speaker, mouth_motion
 from avemo_ros.timing import Interval, RateLimiter, Stopwatch
@@ -253,7 +253,7 @@ class EmotionEstimator:
         if self._is_enough(sound):
             self._listen(end_ns, sound)
 
-    def _listen(self, end_ns: int, sound: Speech) -> _Heard:
+    def _listen(self, end_ns: int, sound: SpeechWindow) -> _Heard:
         self._voice_limiter.take(end_ns)
         power_db = sound.power_db
         if self._executor is None:
@@ -273,15 +273,15 @@ class EmotionEstimator:
         with self._stopwatch.measure("speech_network"):
             return self._predictor.speech_evidence(power_db)
 
-    def _is_enough(self, sound: Speech) -> bool:
+    def _is_enough(self, sound: SpeechWindow) -> bool:
         """Whether a window holds enough speech for the voice to count."""
         spoken_ns = HOP_NS * self._spoken(sound)
         return len(sound.speech) >= MIN_COLUMNS and spoken_ns >= self._min_speech_ns
 
-    def _spoken(self, sound: Speech) -> int:
+    def _spoken(self, sound: SpeechWindow) -> int:
         return int(np.count_nonzero(sound.speech >= self._config.speech_threshold))
 
-    def _speech_evidence(self, end_ns: int, sound: Speech) -> SpeechEvidence | None:
+    def _speech_evidence(self, end_ns: int, sound: SpeechWindow) -> SpeechEvidence | None:
         """What the network has heard of the voice, if the window holds enough speech."""
         if not self._is_enough(sound):
             if self._spoken(sound) == 0:
@@ -303,7 +303,7 @@ class EmotionEstimator:
         self.unanswered += 1
         self.last_failure = f"{type(error).__name__}: {error}"
 
-    def _talking(self, sound: Speech, end_ns: int) -> bool:
+    def _talking(self, sound: SpeechWindow, end_ns: int) -> bool:
         newest = sound.speech[sound.stamps_ns() > end_ns - _SPEAKING_NS]
         return bool(np.any(newest >= self._config.speech_threshold))
 
@@ -329,7 +329,7 @@ class EmotionEstimator:
         samples: list[FaceSample],
         evidence: SpeechEvidence | None,
         talking: bool,
-        sound: Speech,
+        sound: SpeechWindow,
     ) -> EmotionEstimate:
         seen_ns = sum(sample.lasted_ns for sample in samples if sample.usable)
         embeddings = [sample.embedding for sample in samples if sample.embedding is not None]
@@ -358,7 +358,7 @@ class EmotionEstimator:
         return min(to_ns(self._config.min_face_s), images * LONGEST_FRAME_NS)
 
     def _of_voice(
-        self, now_ns: int, evidence: SpeechEvidence, talking: bool, sound: Speech
+        self, now_ns: int, evidence: SpeechEvidence, talking: bool, sound: SpeechWindow
     ) -> EmotionEstimate:
         person = PersonWindow(
             stamp_ns=now_ns,

@@ -65,7 +65,7 @@ class FaceHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class SpeechWindow:
     """The sound of one window."""
 
     start_ns: int
@@ -120,10 +120,10 @@ class SpeechHistory:
             self._speech = np.concatenate((self._speech, chunk.speech))[-self._keep :]
         self._start_ns = chunk.end_ns - (len(self._speech) - 1) * HOP_NS
 
-    def between(self, start_ns: int, end_ns: int) -> Speech:
+    def between(self, start_ns: int, end_ns: int) -> SpeechWindow:
         """Columns whose windows end within start < end of window <= end."""
         first = max(0, (start_ns - self._start_ns) // HOP_NS + 1)
         stop = max(first, (end_ns - self._start_ns) // HOP_NS + 1)
-        return Speech(
+        return SpeechWindow(
             self._start_ns + first * HOP_NS, self._power[first:stop], self._speech[first:stop]
         )

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from avemo_ros.clock import to_ns
-from avemo_ros.state.history import FaceSample, Speech
+from avemo_ros.state.history import FaceSample, SpeechWindow
 
 _LEAST_SAMPLES: Final = 5
 _RECENT_NS: Final = to_ns(1.5)
@@ -18,7 +18,7 @@ _LEAD: Final = 1.3
 
 
 def mouth_motion(
-    samples: Sequence[FaceSample], speech: Speech, threshold: float
+    samples: Sequence[FaceSample], speech: SpeechWindow, threshold: float
 ) -> float | None:
     """How much a mouth moves while speech is heard.
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avemo_ros.train.config import FaceAugment, SpeechAugment
+from avemo_ros.train.training_config import FaceAugment, SpeechAugment
 
 
 def degrade_faces(

@@ -20,11 +20,11 @@ from avemo_ros.data.prepare import prepare
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.held_out import SPLIT, TRAINED_ON, read_split, refuse_seen
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.precheck import check_units
 from avemo_ros.train.run_folder import LOG, open_run, read_log, write_text, writing
 from avemo_ros.train.subject_split import describe, jobs_of, of_fold, read_source
 from avemo_ros.train.svm_training import Figures, labels_of, metrics_of, train_svm
+from avemo_ros.train.training_config import TrainConfig
 from avemo_ros.train.training_run import Place, summarise
 from avemo_ros.zoo.classical import (
     ReadingOptions,

@@ -21,7 +21,7 @@ from avemo_ros.settings import (
     parse_yaml,
     split_assignment,
 )
-from avemo_ros.train.config import TrainConfig
+from avemo_ros.train.training_config import TrainConfig
 
 
 def config_path(name: str) -> Path:

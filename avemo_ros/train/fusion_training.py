@@ -29,8 +29,8 @@ from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.model.temperature import fit_temperature
 from avemo_ros.train import augmentation
-from avemo_ros.train.config import AugmentConfig, DataConfig, FaceAugment, LiveConfig
 from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, FaceBank, SpeechBank
+from avemo_ros.train.training_config import AugmentConfig, DataConfig, FaceAugment, LiveConfig
 
 _FACES: Final = 128
 _VOICES: Final = 64

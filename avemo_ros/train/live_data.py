@@ -20,9 +20,9 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.face_cnn import FaceModel
 from avemo_ros.model.network import FUSIONS, EmotionNet
 from avemo_ros.model.speech_fcn import SpeechFCN
-from avemo_ros.train.config import FINAL, TrainConfig
 from avemo_ros.train.pretrained import whom_it_saw
 from avemo_ros.train.subject_split import TrainingItems
+from avemo_ros.train.training_config import FINAL, TrainConfig
 from avemo_ros.train.training_run import Place
 from avemo_ros.zoo.model_file import LoadedModel, find_model, load_model
 

@@ -29,7 +29,6 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.network import EmotionNet, LiveModel
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.temperature import fit_temperature
-from avemo_ros.train.config import FINAL, TrainConfig
 from avemo_ros.train.fusion_training import (
     HeldOutFold,
     begin_anew,
@@ -53,6 +52,7 @@ from avemo_ros.train.live_data import (
 from avemo_ros.train.pretrained import PARTS, merged
 from avemo_ros.train.run_folder import open_run, write_log, write_text
 from avemo_ros.train.subject_split import SplitJob, describe, describe_parts, read_source
+from avemo_ros.train.training_config import FINAL, TrainConfig
 from avemo_ros.train.training_run import Place, summarise
 from avemo_ros.zoo.model_file import MODEL_FILE, save_model
 

@@ -22,7 +22,6 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from avemo_ros.errors import AvemoError, ConfigError, WeightsError
-from avemo_ros.train.config import TrainingConfig
 from avemo_ros.train.optimisation import (
     Schedule,
     freeze,
@@ -32,6 +31,7 @@ from avemo_ros.train.optimisation import (
 )
 from avemo_ros.train.parallel import Processes
 from avemo_ros.train.run_folder import TensorBoardLogger, load_checkpoint, save_checkpoint
+from avemo_ros.train.training_config import TrainingConfig
 
 Figures = dict[str, float]
 Loss = Callable[[nn.Module, Any], Tensor]

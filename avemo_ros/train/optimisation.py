@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.train.config import TrainingConfig
+from avemo_ros.train.training_config import TrainingConfig
 
 
 def moving_average(network: nn.Module, decay: float) -> AveragedModel:

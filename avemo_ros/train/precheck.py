@@ -13,12 +13,12 @@ from avemo_ros.data.features import Corpus, Features, read_units
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.emotion_model import EmotionModel, Unimodal
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.config import FINAL, TrainConfig, TrainingConfig
 from avemo_ros.train.loop import check_held_out
 from avemo_ros.train.optimisation import freeze, is_of, make_optimiser
 from avemo_ros.train.pretrained import Teacher, load_pretrained, whom_it_saw
 from avemo_ros.train.run_folder import CHECKPOINT, load_checkpoint, writing
 from avemo_ros.train.subject_split import SplitJob, TrainingItems, of_fold
+from avemo_ros.train.training_config import FINAL, TrainConfig, TrainingConfig
 from avemo_ros.zoo.model_file import find_model
 from avemo_ros.zoo.model_registry import BUILDER
 

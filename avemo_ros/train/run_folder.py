@@ -13,8 +13,8 @@ import torch
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.released import write_atomic
 from avemo_ros.sink.output_file import OutputError
-from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.config_file import differences, dump
+from avemo_ros.train.training_config import TrainConfig
 
 CONFIG: Final = "config.yaml"
 SPLIT: Final = "split.json"

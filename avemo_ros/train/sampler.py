@@ -19,7 +19,6 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.emotion_model import Batch
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augmentation
-from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.loop import EpochRng
 from avemo_ros.train.parallel import Processes
 from avemo_ros.train.sample_bank import (
@@ -31,6 +30,7 @@ from avemo_ros.train.sample_bank import (
     targets_of,
 )
 from avemo_ros.train.training_batch import TrainingBatch, drop_modality, mix_rows
+from avemo_ros.train.training_config import TrainConfig
 from avemo_ros.zoo.classifier import READS
 
 

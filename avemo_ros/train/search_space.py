@@ -13,9 +13,9 @@ from typing import IO, Any, Final, Protocol
 
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.config_file import load_config
 from avemo_ros.train.run_folder import read_log
+from avemo_ros.train.training_config import TrainConfig
 from avemo_ros.zoo.classical import ensemble_options, svm_options
 from avemo_ros.zoo.model_file import MODEL_FILE
 from avemo_ros.zoo.model_registry import BUILDER, ENSEMBLE, MACHINES

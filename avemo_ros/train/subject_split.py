@@ -22,7 +22,7 @@ from avemo_ros.data.splits import (
     refuse_kept_apart,
 )
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.train.config import FINAL, DataConfig, PartConfig, TrainConfig
+from avemo_ros.train.training_config import FINAL, DataConfig, PartConfig, TrainConfig
 
 _LISTED: Final = 500
 """More subjects of a data set are counted, not listed (FER2013: each picture is one)."""

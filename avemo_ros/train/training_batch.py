@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from avemo_ros.model.emotion_model import Batch, ModelOutput
-from avemo_ros.train.config import TrainConfig, TrainingConfig
 from avemo_ros.train.pretrained import Teacher, distillation_loss
+from avemo_ros.train.training_config import TrainConfig, TrainingConfig
 
 
 @dataclass(frozen=True, slots=True)

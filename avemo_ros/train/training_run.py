@@ -21,7 +21,6 @@ from avemo_ros.evaluate.held_out import TRAINED_ON
 from avemo_ros.model.builder import init_notes
 from avemo_ros.model.emotion_model import EmotionModel
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.config import FINAL, TrainConfig
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
 from avemo_ros.train.parallel import Processes, joined
 from avemo_ros.train.precheck import (
@@ -50,6 +49,7 @@ from avemo_ros.train.subject_split import (
     read_source,
 )
 from avemo_ros.train.training_batch import TrainingBatch, batch_loss
+from avemo_ros.train.training_config import FINAL, TrainConfig
 from avemo_ros.train.validation import HeldOutSet
 from avemo_ros.zoo.face_models import standardise_units
 from avemo_ros.zoo.model_file import MODEL_FILE, find_model, save_model

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.train.config import TrainConfig
 from avemo_ros.train.config_file import dump, load_config
 from avemo_ros.train.run_folder import CHECKPOINT, write_text, writing
 from avemo_ros.train.search_space import (
@@ -37,6 +36,7 @@ from avemo_ros.train.search_space import (
     TrialError,
     check_space,
 )
+from avemo_ros.train.training_config import TrainConfig
 
 OBJECTIVES: Final[dict[str, str]] = {"ua": "maximize", "wa": "maximize", "nll": "minimize"}
 """Figures that can be searched for, and which way."""

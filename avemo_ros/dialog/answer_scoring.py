@@ -11,7 +11,7 @@ import numpy as np
 
 from avemo_ros.clock import to_s
 from avemo_ros.dialog.agent import Agent, Answer
-from avemo_ros.dialog.config import DialogConfig
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.dialog_state import Band, DialogState, Trend
 from avemo_ros.dialog.intent import HAND_OVER, INFORM
 from avemo_ros.dialog.policy import Policy
