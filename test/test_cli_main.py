@@ -98,10 +98,10 @@ def test_an_interrupt_while_libraries_are_loaded_is_one_line(
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt
 
-    for module in ("avemo_ros.cli.main", "avemo_ros.cli.subcommands"):
+    for module, arguments in (("main", ["models"]), ("subcommands", ["bag", "check", "x"])):
         with monkeypatch.context() as patched:
-            patched.setattr(f"{module}.import_module", interrupted)
-            assert main(["bag", "check", "x"]) == 130
+            patched.setattr(f"avemo_ros.cli.{module}.import_module", interrupted)
+            assert main(arguments) == 130
         assert capsys.readouterr().err == "avemo: interrupted\n"
 
 
