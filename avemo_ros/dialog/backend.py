@@ -46,5 +46,5 @@ class Backend(Protocol):
             messages: the system's first; a person's words are only in messages of 'user'.
 
         Raises:
-            BackEndError: there is none in time, or none that can be used.
+            BackendError: there is none in time, or none that can be used.
         """

@@ -58,7 +58,7 @@ class GuardedBody(httpx2.AsyncByteStream):
         """The bytes as they come.
 
         Raises:
-            BackEndError: kind "too long", "html", "not json", "protocol" or "http NNN".
+            BackendError: kind "too long", "html", "not json", "protocol" or "http NNN".
         """
         if self._begun:
             # The package looks once more whether anything follows [DONE].
@@ -165,7 +165,7 @@ class ChatAnswer:
         """Take a chunk as the `openai` package gives it.
 
         Raises:
-            BackEndError: kind "not json" or "error".
+            BackendError: kind "not json" or "error".
         """
         if not hasattr(chunk, "to_dict"):
             raise BackendError("the answer is no JSON object", kind="not json")
@@ -220,7 +220,7 @@ class ChatAnswer:
             is_whole: the endpoint said that nothing more comes.
 
         Raises:
-            BackEndError: kind "no choices", "cut off", "filtered", "thoughts", "tool call",
+            BackendError: kind "no choices", "cut off", "filtered", "thoughts", "tool call",
                 "refusal" or "empty".
         """
         if not self._choices:

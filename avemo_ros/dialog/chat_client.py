@@ -90,7 +90,7 @@ class ChatClient:
         return self._loading is not None and not self._loading.done()
 
     def __repr__(self) -> str:
-        return f"Endpoint({self._config.model!r} at {self._config.host})"
+        return f"ChatClient({self._config.model!r} at {self._config.host})"
 
     def complete(self, messages: Sequence[Message]) -> str:
         """The model's answer to a conversation.
@@ -103,7 +103,7 @@ class ChatClient:
             tokens cut ends with its last whole sentence.
 
         Raises:
-            BackEndError: there is no answer; at the latest half a second after `deadline_s`,
+            BackendError: there is no answer; at the latest half a second after `deadline_s`,
                 even where the endpoint drips a byte a second or a name is not resolved.
         """
         config = self._config
@@ -132,7 +132,7 @@ class ChatClient:
         asks leaves.  So this request waits for up to `endpoint.load_timeout_s`.
 
         Returns:
-            Done when the model has answered; its exception is the BackEndError that says why
+            Done when the model has answered; its exception is the BackendError that says why
             not.  None: `load_timeout_s` is 0, the endpoint is closed, or the key is none.
         """
         config = self._config
