@@ -83,7 +83,7 @@ def features_of(
         for log_ns, item in recorded(recording, kinds):
             seen = extractor.push(log_ns, item)
             if isinstance(seen, RobotSpeech):
-                audio.mute.tell(log_ns, speaking=seen.speaking)
+                audio.mute.set_speaking(log_ns, speaking=seen.speaking)
             elif isinstance(seen, AudioBlock):
                 for chunk in audio.push(seen, log_ns):
                     yield log_ns, chunk

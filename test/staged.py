@@ -15,7 +15,7 @@ from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.emotion_stage import TICK_S
 
-STAGES = ("picture_stage", "sound_stage", "state_stage")
+STAGES = ("image_input", "audio_input", "emotion_output")
 
 
 class AtOnce:

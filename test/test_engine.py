@@ -396,7 +396,7 @@ def test_after_reset_the_robot_is_not_deaf() -> None:
     """It was deactivated while the robot spoke, and did not hear that this ended."""
     blocks = blocks_of(4.0)
     stage, _ = heard([])
-    stage.mute.tell(blocks[0].stamp_ns, speaking=True)
+    stage.mute.set_speaking(blocks[0].stamp_ns, speaking=True)
     stage.reset()
     levels = np.concatenate(
         [
