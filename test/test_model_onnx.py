@@ -241,7 +241,7 @@ def test_the_robot_imports_neither_pytorch_nor_the_zoo() -> None:
     ours = {name for name in modules if name.startswith("avemo_ros.model.")}
     assert ours == {
         f"avemo_ros.model.{name}"
-        for name in ("onnx_network", "predictor", "preprocess", "released")
+        for name in ("onnx_network", "own_model", "predictor", "preprocess", "released")
     }
 
 
