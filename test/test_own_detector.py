@@ -106,11 +106,11 @@ def test_predict_and_its_engine_use_it(documented, repository, monkeypatch, caps
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("mine", "no class after ':'"),
-        ("mine/file.py:Mine", "no module"),
+        ("mine", "it is not written as module:Name"),
+        ("mine/file.py:Mine", "it is not written as module:Name"),
         ("not_there:Mine", "no module named 'not_there'; is its folder in PYTHONPATH?"),
         ("mine:Mina", "did you mean 'Mine'?"),
-        ("mine:FACES", "mine has no class 'FACES'"),
+        ("mine:FACES", "this is no class"),
         ("mine:Blind", "Blind has no method 'detect'"),
         ("mine:Picky", "Picky() failed: TypeError"),
     ],

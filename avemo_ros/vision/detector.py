@@ -6,9 +6,6 @@ class named in `vision.detector`; docs/extending.md shows one.
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -18,6 +15,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.config import VisionConfig
 from avemo_ros.errors import ConfigError, DetectorError
+from avemo_ros.extension import load_named
 from avemo_ros.limits import MAX_BOX, MAX_FACES
 from avemo_ros.vision.bare_mediapipe import packet_getter
 from avemo_ros.vision.face import Box
@@ -178,32 +176,19 @@ def _made(name: str) -> Any:
             "vision.detector", name, f"'module:Class' of a face detector, or '' ({why})"
         )
 
-    module_name, colon, class_name = name.partition(":")
-    if not colon or not all(part.isidentifier() for part in module_name.split(".")):
-        raise refused("it has no module, or no class after ':'")
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        hint = "" if error.name != module_name else "; is its folder in PYTHONPATH?"
-        raise refused(f"no module named '{error.name}'{hint}") from error
-    except Exception as error:
-        raise refused(f"importing {module_name} failed: {_text(error)}") from error
-    kind = getattr(module, class_name, None)
-    if not inspect.isclass(kind):
-        classes = [one for one, what in vars(module).items() if inspect.isclass(what)]
-        near = difflib.get_close_matches(class_name, classes, n=1)
-        hint = f", did you mean '{near[0]}'?" if near else ""
-        raise refused(f"{module_name} has no class '{class_name}'{hint}")
+        kind = load_named(name)
+    except ValueError as error:
+        raise refused(str(error)) from error
+    if not isinstance(kind, type):
+        raise refused("this is no class")
     if not callable(getattr(kind, "detect", None)):
-        raise refused(f"{class_name} has no method 'detect'")
+        raise refused(f"{kind.__name__} has no method 'detect'")
     try:
         return kind()
     except Exception as error:
-        raise refused(f"{class_name}() failed: {_text(error)}") from error
-
-
-def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {error}"
+        raise refused(f"{kind.__name__}() failed: {why}") from error
 
 
 _SHOWN: Final = 160
