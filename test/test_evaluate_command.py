@@ -364,7 +364,7 @@ def test_pairs_are_named_as_such_and_judged_under_corruption(
         (("nonsense", "--root", "x"), "NAME"),
         (("fer2013",), "--root"),
         (("fer2013", "--root", "nowhere"), "allowed: a folder that exists"),
-        (("fer2013", "--root", "fer2031=FACES"), "'fer2031=FACES'; allowed: NAME of afew"),
+        (("fer2013", "--root", "fer2031=FACES"), "'fer2031'; allowed: afew"),
         (("fer2013", "--root", "FACES", "--root", "VOICES"), "each data set once"),
         (("fer2013", "--root", "FACES", "--split", "public"), "no items in split 'public'"),
         (("fer2013", "--root", "FACES", "--model", "nothing"), "nothing"),

@@ -366,7 +366,7 @@ def test_messages_of_the_other_dialect_are_read_by_their_own_format(
     try:
         node = graph.add(ros.SpeechBufferNode, start=False)
         (block,) = heard_blocks(monkeypatch, node, [("audio", message, 10**18)])
-        assert graph.spin(lambda: graph.said("sound: the source says 16000 Hz"))
+        assert graph.spin(lambda: graph.said("audio: the source says 16000 Hz"))
     finally:
         graph.close()
     assert (block.stamp_ns, block.rate) == (1_700_000_000_000_000_005, 16_000)

@@ -375,7 +375,7 @@ class BagMedia:
         self.has_audio = TopicKind.AUDIO in recording.kinds
         if not (self.has_video or self.has_audio):
             recording.close()
-            raise BagError(f"bag '{path}' holds neither raw pictures nor sound to look at")
+            raise BagError(f"bag '{path}' holds neither raw images nor sound to look at")
         self.zero_ns = recording.start_ns
         """Time of the bag's first message [ns]."""
         self.duration_s = (recording.end_ns - recording.start_ns) / NS_PER_S
