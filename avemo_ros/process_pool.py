@@ -144,10 +144,11 @@ def _event(number: int, future: Future[R]) -> Done[R] | Failed:
 
 @contextmanager
 def _quiet_asyncio() -> Generator[None, None, None]:
-    """Without asyncio's warnings of processes that died: a failed job says so."""
+    """Without asyncio's words on processes that died: a failed job says so, and after an
+    interrupt nobody asks."""
     log = logging.getLogger("asyncio")
     level = log.level
-    log.setLevel(logging.ERROR)
+    log.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -201,7 +201,7 @@ def test_unreadable_messages_are_counted_by_topic(tmp_path: Path) -> None:
         )
     found = check(bag)
     text = "\n".join(found.findings)
-    assert "/image_raw: 12 picture(s) cannot be used: picture encoding is 'nonsense'" in text
+    assert "/image_raw: 12 image(s) cannot be used: image encoding is 'nonsense'" in text
     assert "/audio: 1 message(s) left out" in text
     assert {one.topic: one.timing.count for one in found.topics}["/audio"] == 50
 

@@ -70,7 +70,7 @@ class Scan:
     def findings(self, kinds: Mapping[TopicKind, str]) -> list[str]:
         """Pictures that cannot be decoded."""
         return [
-            f"{kinds[TopicKind.IMAGES]}: {count} picture(s) cannot be used: {self._said[kind]}"
+            f"{kinds[TopicKind.IMAGES]}: {count} image(s) cannot be used: {self._said[kind]}"
             for kind, count in sorted(self._bad.items())
         ]
 
