@@ -153,7 +153,7 @@ def test_quiet_says_nothing(run: Run, script: Path, tmp_path: Path) -> None:
         (["--rounds", "-1"], "--rounds"),
         (["--hours", "nan"], "--hours"),
         (["--table", "no.yaml"], "no.yaml"),
-        (["--params", "no.yaml"], "no.yaml"),
+        (["--config", "no.yaml"], "no.yaml"),
         (["--scenarios", "no_such_folder"], "no_such_folder"),
         (["--set", "dialog.no_such=1"], "dialog.no_such"),
         (["--set", "dialog.min_confidence=2"], "dialog.min_confidence"),
@@ -204,7 +204,7 @@ def test_parameters_come_from_a_file_of_the_node(
         "      high_confidence: 1.0\n      name_confidence: 1.0\n    speak: false\n"
     )
     out = tmp_path / "out.json"
-    assert evaluated(run, script, "--json", out, "--params", params)[0] == 0
+    assert evaluated(run, script, "--json", out, "--config", params)[0] == 0
     (scenario,) = json.loads(out.read_text())["scenarios"]
     assert {turn["emotion"] for turn in scenario["turns"]} == {"unknown"}
 

@@ -56,6 +56,11 @@ def test_a_renamed_option_still_works_and_says_its_new_name(
     told = capsys.readouterr().err
     assert "--page is now --report" in told
     assert "chat.html" in told
+    arguments = ["dialog", "evaluate", "--json", str(tmp_path / "out.json")]
+    assert main([*arguments, "--params", str(tmp_path / "none.yaml")]) == 2
+    told = capsys.readouterr().err
+    assert "--params is now --config" in told
+    assert "none.yaml" in told
 
 
 def test_help_tells_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from avemo_ros.cli.outputs import add_former
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.backend import Backend, BackendError
 from avemo_ros.dialog.dialog_config import DialogConfig
@@ -55,8 +56,9 @@ def add_dialog_options(parser: argparse.ArgumentParser) -> None:
         help="strategies and their table; default: config/dialog.yaml",
     )
     options.add_argument(
-        "--params", type=Path, metavar="YAML", help="parameter file, as the node takes it"
+        "--config", type=Path, metavar="YAML", help="parameter file, as for the node"
     )
+    add_former(options, "config", "--params")
     options.add_argument(
         "--set",
         action="append",
@@ -82,7 +84,7 @@ def read_setup(args: argparse.Namespace) -> Setup:
     Raises:
         AvemoError: a file, a parameter or the endpoint's settings cannot be used.
     """
-    values = read_values(args.params, args.settings, ("dialog", "steady", "endpoint"))
+    values = read_values(args.config, args.settings, ("dialog", "steady", "endpoint"))
     for name, value in (
         ("dialog.strategies", args.table),
         ("endpoint.base_url", args.endpoint),

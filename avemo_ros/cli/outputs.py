@@ -25,9 +25,20 @@ def add_report(parser: argparse._ActionsContainer, text: str, *former: str) -> N
         former: what the option was called before; still taken, with a word on stderr.
     """
     parser.add_argument("--report", type=Path, metavar="OUT.html", help=text)
-    for name in former:
+    add_former(parser, "report", *former)
+
+
+def add_former(parser: argparse._ActionsContainer, name: str, *former: str) -> None:
+    """Declare former names of an option that takes a path.
+
+    Args:
+        parser: gets them.
+        name: of the option now, without its dashes.
+        former: what the option was called before; still taken, with a word on stderr.
+    """
+    for option in former:
         parser.add_argument(
-            name, action=_Renamed, dest="report", type=Path, help=argparse.SUPPRESS
+            option, action=_Renamed, dest=name, type=Path, help=argparse.SUPPRESS
         )
 
 
