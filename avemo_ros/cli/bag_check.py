@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="BAG",
-        help="a bag's folder, one file of it, or a folder of bags",
+        help="folder of a bag, one of its files, or a folder of bags",
     )
     add_topic_options(parser)
     parser.add_argument(
@@ -52,15 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=str(_LOOK_S),
         metavar="SECONDS",
-        help="where a bag holds pictures and sound, look at the faces and listen, to tell how "
-        f"far they are apart; at so much of it (default {_LOOK_S:g}, 0: all); stands after the "
-        "bags",
+        help="measure how far images and audio are apart, by comparing mouth movement with "
+        f"speech; uses the first SECONDS of the bag (default: {_LOOK_S:g}; 0: all of "
+        "it); put this option after the bags",
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there too")
+    parser.add_argument(
+        "--json", type=Path, metavar="OUT", help=("also write the result to this file")
+    )
     add_force(parser)
     parser.epilog = (
-        "exit status: 0 all is usable and clean, 1 there are findings or parts that cannot be "
-        "used, 2 a bag cannot be read"
+        "exit status: 0 no problem found, 1 there are problems or unusable parts, 2 a bag "
+        "cannot be read"
     )
 
 
@@ -103,7 +105,9 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0.0 <= seconds < math.inf:
-        raise ConfigError("--look", text, "seconds, 0 for all, or nothing; behind the bags")
+        raise ConfigError(
+            "--look", text, "seconds, 0 for all, or no value; put it after the bags"
+        )
     return seconds
 
 
@@ -117,19 +121,19 @@ def with_labels(checked: BagCheck) -> BagCheck:
         topic = checked.usable.labels
         what = ", ".join(topic if str(file.path) == topic else file.path.name for file in found)
     except LabelError as error:
-        return _with(checked, "", f"the labels cannot be used: {error}")
+        return _with(checked, "", f"cannot use the labels: {error}")
     spans = [
         segment
         for segment in labels.segments
         if segment.end_ns > checked.start_ns and segment.start_ns < checked.end_ns
     ]
     if not spans:
-        return _with(checked, "", f"none of the labels in {what} is of the bag's time")
+        return _with(checked, "", f"none of the labels in {what} lies within the bag's time")
     people = len({segment.person for segment in spans})
     text = f"{counted(len(spans), 'segment')} of {counted(people, 'person', 'people')} ({what})"
     left_out = len(labels.segments) - len(spans)
     are = "is" if left_out == 1 else "are"
-    said = f"{counted(left_out, 'label')} in {what} {are} not of the bag's time"
+    said = f"{counted(left_out, 'label')} in {what} {are} outside the bag's time"
     return _with(checked, text, said if left_out else "", _early(checked, spans, what))
 
 
@@ -144,8 +148,8 @@ def _early(checked: BagCheck, spans: Sequence[Segment], what: str) -> str:
         return ""
     return (
         f"{counted(len(early), 'label')} in {what} {'begins' if len(early) == 1 else 'begin'} "
-        f"up to {to_s(max(early)):.1f} s before the first of what is judged: seconds count "
-        "from the bag's first message (`avemo bag labels --shift` adds to them)"
+        f"up to {to_s(max(early)):.1f} s before the first image or audio. Label times count "
+        "from the bag's first message; shift them with `avemo bag labels --shift`"
     )
 
 

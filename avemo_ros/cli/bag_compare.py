@@ -28,18 +28,20 @@ _VERDICT: Final = len(" better")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.epilog = "exit status: 0 done, 2 a file or an output cannot be used"
+    parser.epilog = "exit status: 0 done, 2 a file cannot be read or written"
     parser.add_argument(
         "results",
         nargs="+",
         type=Path,
         metavar="JSON",
-        help="what `avemo bag evaluate --json` wrote; differences are from the first",
+        help="results of `avemo bag evaluate --json`; the others are compared with the first",
     )
-    add_report(parser, "write a page")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write all differences")
+    add_report(parser, "write an HTML report")
+    parser.add_argument(
+        "--json", type=Path, metavar="OUT", help=("write all differences as JSON")
+    )
     add_force(parser)
-    parser.add_argument("--quiet", action="store_true", help="no table")
+    parser.add_argument("--quiet", action="store_true", help="do not print the table")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -54,17 +54,19 @@ _LEAST_ROUNDS: Final = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "exit status: 0 done, 1 done but a limit is not kept or a bag could not be evaluated,\n"
-        "2 an argument is wrong, or no bag could be evaluated: then the files say why,\n"
-        "130 interrupted (with --resume the same command goes on)"
-        f"\n\nmetrics for --fail-below and --fail-above:\n  {_wrapped(list(METRICS))}"
+        "exit status: 0 done, 1 done but a limit was missed or a bag could not be "
+        "evaluated,\n"
+        "2 an argument is wrong, or no bag could be evaluated (the result files say why),\n"
+        "130 interrupted (add --resume to continue)\n\n"
+        "metrics for --fail-below and --fail-above:\n"
+        f"  {_wrapped(list(METRICS))}"
     )
     parser.add_argument(
         "bags",
         nargs="+",
         type=Path,
         metavar="BAG",
-        help="a bag's folder, one file of it, or a folder of bags",
+        help="folder of a bag, one of its files, or a folder of bags",
     )
     parser.add_argument(
         "--labels",
@@ -73,25 +75,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="FILE",
-        help="label files (.csv, .yaml, .eaf, .txt), or a folder of them; with several bags, a "
-        "file applies to the bag whose name it starts with; default: files next to each bag",
+        help="label files (.csv, .yaml, .eaf, .txt), or a folder of them; with several bags, "
+        "start each file's name with the name of its bag; default: the files next to "
+        "each bag",
     )
     add_topic_options(parser)
     out = parser.add_argument_group("results")
     out.add_argument(
-        "--json", type=Path, required=True, metavar="OUT", help="write all metrics"
+        "--json", type=Path, required=True, metavar="OUT", help="write all metrics as JSON"
     )
-    add_report(out, "write a page with plots")
+    add_report(out, "write an HTML report with plots")
     out.add_argument(
         "--thumbnails",
         action="store_true",
-        help="add small images from the bags to the page",
+        help="add small images from the bags to the report",
     )
     out.add_argument(
-        "--junit", type=Path, metavar="OUT.xml", help="write what passed and what failed"
+        "--junit",
+        type=Path,
+        metavar="OUT.xml",
+        help=("write passed and failed limits as JUnit XML"),
     )
     out.add_argument(
-        "--timings", type=Path, metavar="OUT", help="write the measured times of each stage"
+        "--timings", type=Path, metavar="OUT", help="write how long each stage took"
     )
     out.add_argument(
         "--fail-below",
@@ -134,7 +140,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "these that the bag contains)",
     )
     how.add_argument(
-        "--rounds", type=int, default=1000, metavar="N", help="rounds of the bootstrap (1000)"
+        "--rounds", type=int, default=1000, metavar="N", help="bootstrap rounds (default: 1000)"
     )
     how.add_argument(
         "--workers",
@@ -148,7 +154,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="keep finished replays in this folder and reuse them; default: a folder next to "
-        "OUT until the run is complete",
+        "OUT that is deleted when the run is complete",
     )
     how.add_argument(
         "--resume", action="store_true", help="continue an interrupted run of this command"
@@ -206,7 +212,7 @@ def run(args: argparse.Namespace) -> int:
             _say_kept(args, "replays", "takes")
         for path in filter(None, outputs):
             if path.exists():
-                print(f"avemo: {path} is of an earlier run", file=sys.stderr)
+                print(f"avemo: {path} is from an earlier run", file=sys.stderr)
         raise
     pictured = _write(args, evaluation)
     if args.thumbnails and not pictured:
@@ -238,8 +244,8 @@ def _cache(args: argparse.Namespace) -> Path:
     if folder.exists() and not args.resume:
         if not args.force:
             raise OutputError(
-                f"{folder} holds replays of a run that was not completed; --resume goes on "
-                "with them, --force begins anew"
+                f"{folder} holds replays of an unfinished run; --resume continues it, --force "
+                "starts again"
             )
         shutil.rmtree(folder)
     return folder
@@ -347,7 +353,9 @@ def evaluation_summary(result: Mapping[str, Any]) -> list[str]:
     ]
     lines += [f"note: {note}" for note in notes[:_MOST_NOTES]]
     if len(notes) > _MOST_NOTES:
-        lines.append(f"note: and {len(notes) - _MOST_NOTES} more, in the JSON and on the page")
+        lines.append(
+            f"note: and {len(notes) - _MOST_NOTES} more, in the JSON file and the report"
+        )
     for name, part, key in _SHOWN:
         value = value_text(result["figures"][name], METRICS[name].unit)
         told = interval_text(overall, part, key)

@@ -46,18 +46,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--csv",
         type=Path,
         metavar="CLIPS.CSV",
-        help="table of clips: columns file, label, subject and, if you like, start_s, end_s",
+        help=(
+            "table of clips with the columns file, label, subject and, optionally, start_s "
+            "and end_s"
+        ),
     )
-    source.add_argument("--dataset", choices=sorted(DATASETS), help="a data set, with --root")
+    source.add_argument(
+        "--dataset", choices=sorted(DATASETS), help=("data set to convert; needs --root")
+    )
     parser.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of the data set's loader (see `avemo data list`)",
+        help="option of the data set's loader (see `avemo data list`)",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the bags")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help=("folder for the bags")
+    )
     parser.add_argument(
         "--storage", choices=STORAGES, default=STORAGES[0], help="default: %(default)s"
     )
@@ -67,8 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--features",
         action="store_true",
-        help="write faces (small grey crops, landmarks) and spectrograms instead of pictures "
-        "and sound",
+        help="write faces (small grey crops, landmarks) and spectrograms instead of images "
+        "and audio",
     )
     parser.add_argument(
         "--config", type=Path, metavar="YAML", help="parameter file, for --features"
@@ -76,16 +83,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jpeg",
         action="store_true",
-        help=f"compress the pictures (JPEG, quality {_JPEG_QUALITY}): a tenth of the size",
+        help=f"compress images (JPEG, quality {_JPEG_QUALITY}) to about a tenth of the size",
     )
     parser.add_argument(
         "--size",
         type=_size,
         metavar="WxH",
-        help="fit pictures into this size, e.g. 640x480; default: as they are",
+        help="fit images into this size, e.g. 640x480; default: keep their size",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N clips")
-    parser.add_argument("--force", action="store_true", help="make bags anew that are there")
+    parser.add_argument("--force", action="store_true", help="overwrite existing bags")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -126,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         there = sum(path.exists() for path in places)
         same = "the same command without --force" if args.force else "the same command"
-        _say(f"{there} of {len(places)} bags are in {args.out}; {same} goes on")
+        _say(f"{there} of {len(places)} bags are in {args.out}; {same} continues")
         raise
     left_out = sum("left out" in trouble for trouble in troubles)
     _summarise(len(items) - kept - left_out + len(unread), kept, troubles, args.out)
@@ -136,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
 def _items(args: argparse.Namespace) -> tuple[list[Item], list[str]]:
     """The clips, and what is wrong with those that the data set lists and nobody can read."""
     if args.limit is not None and args.limit < 1:
-        raise ConfigError("--limit", args.limit, "1 and more")
+        raise ConfigError("--limit", args.limit, "1 or more")
     if args.csv is not None:
         if args.root is not None:
             raise ConfigError("--root", str(args.root), "nothing, with --csv")
@@ -156,11 +163,9 @@ def _items(args: argparse.Namespace) -> tuple[list[Item], list[str]]:
         if item.row is None and item.path.suffix.lower() not in PICTURES
     ]
     if not clips:
-        raise ConfigError(
-            "data set", listing.dataset, "one that holds clips, not only pictures"
-        )
+        raise ConfigError("data set", listing.dataset, "one with clips, not only images")
     if len(clips) < len(listing.items):
-        _say(f"{len(listing.items) - len(clips)} single pictures are left out")
+        _say(f"{len(listing.items) - len(clips)} single images are left out")
     return clips, unread
 
 
@@ -184,8 +189,8 @@ def _places(items: Sequence[Item], args: argparse.Namespace) -> list[Path]:
             place = out / name
             if place in places or (place.exists() and not args.force):
                 raise BagError(
-                    f"{place} is there already, and was not made of this part of "
-                    f"{item.path}; name another --out, or have it replaced with --force"
+                    f"{place} already exists and was not made from this part of {item.path}; "
+                    "choose another --out, or overwrite it with --force"
                 )
         places[place] = None
     return list(places)
@@ -211,13 +216,13 @@ def _write_label(item: Item, extent: Extent, path: Path, *, force: bool) -> None
     )
     text = labels_text([segment], extent.start_ns)
     if path.exists() and not force and path.read_text(encoding="utf-8") != text:
-        raise BagError(f"{path} is there already and says something else; see --force")
+        raise BagError(f"{path} already exists with other content; --force overwrites it")
     with replaced(path) as made:
         made.write_text(text, encoding="utf-8")
 
 
 def _summarise(made: int, kept: int, troubles: Sequence[str], out: Path) -> None:
-    there = f", {kept} were there already (--force makes them anew)" if kept else ""
+    there = f", {kept} already existed (--force overwrites them)" if kept else ""
     _say(f"{made} {'bag' if made == 1 else 'bags'} made in {out}{there}")
     for trouble in troubles[:_SHOWN]:
         _say(f"  {trouble}")

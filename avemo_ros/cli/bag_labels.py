@@ -33,40 +33,46 @@ _LONGEST_SHIFT_S: Final = 10**6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "exit status: 0 done, 1 done but something was left out, 2 a file is wrong or cannot "
-        "be written"
+        "exit status: 0 done, 1 done but some labels were left out, 2 a file is invalid or "
+        "cannot be written"
     )
     parser.add_argument(
         "files",
         nargs="+",
         type=Path,
         metavar="FILE",
-        help=f"labels of one bag: {' '.join(READERS)} (CSV, YAML, ELAN, Audacity); of several "
-        "files each is an annotator's, if it does not say whose",
-    )
-    parser.add_argument("--out", type=Path, metavar="OUT.csv", help="write them as one CSV")
-    parser.add_argument(
-        "--person", default="", metavar="NAME", help="whom labels are about that do not say"
+        help=f"label files of one bag: {' '.join(READERS)} (CSV, YAML, ELAN, Audacity); a "
+        "file that names no annotator counts as one annotator of its own",
     )
     parser.add_argument(
-        "--annotator", default="", metavar="NAME", help="who has judged where no one is named"
+        "--out", type=Path, metavar="OUT.csv", help=("write all labels to one CSV file")
+    )
+    parser.add_argument(
+        "--person", default="", metavar="NAME", help="person for labels that name none"
+    )
+    parser.add_argument(
+        "--annotator", default="", metavar="NAME", help="annotator for labels that name none"
     )
     parser.add_argument(
         "--shift",
         type=float,
         default=0.0,
         metavar="S",
-        help="add to all times, where a film of the bag begins S seconds after the bag",
+        help=(
+            "add S seconds to all times; use it if the labels were made on a video that "
+            "starts S seconds after the bag"
+        ),
     )
     parser.add_argument(
         "--unix",
         type=Path,
         metavar="BAG",
-        help="write unix times, of labels that count from this bag's first message: they fit "
-        "what is recorded of the same time, too, as while the bag is replayed",
+        help="write unix times; the labels must count from the first message of this bag. "
+        "The result also fits other recordings of the same time, e.g. of a replay of "
+        "the bag",
     )
     add_force(parser)
-    parser.add_argument("--quiet", action="store_true", help="no summary")
+    parser.add_argument("--quiet", action="store_true", help="do not print a summary")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,13 +95,13 @@ def run(args: argparse.Namespace) -> int:
     if odd:
         raise LabelError(
             f"the times of {files[0].path} and {odd[0]} do not count from the same moment: "
-            "one's are unix time"
+            "only one of them uses unix time"
         )
     labels = merge_files(files)
     moved_ns = to_ns(args.shift)
     if args.unix is not None:
         if labels.unix:
-            raise LabelError(f"the times of {labels.path} are unix time already")
+            raise LabelError(f"the times of {labels.path} are already unix time")
         labels = replace(labels, unix=True)
         moved_ns += _start_of(args.unix)
     labels = _shifted(labels, moved_ns, args.shift)
@@ -117,7 +123,7 @@ def summary(segments: Sequence[Segment]) -> list[str]:
     people = sorted({segment.person for segment in segments})
     lines = [
         f"{counted(len(segments), 'label')} from {to_s(start):.3f} to {to_s(end):.3f} s",
-        f"about     {', '.join(name or 'whom the robot attends to' for name in people)}",
+        f"about     {', '.join(name or 'the attended person' for name in people)}",
     ]
     for label in (*EMOTIONS, ""):
         spans = [item.end_ns - item.start_ns for item in segments if item.label == label]
@@ -149,7 +155,7 @@ def _named(annotator: str) -> str:
 
 
 def _value(kappa: float) -> str:
-    return "cannot be told" if math.isnan(kappa) else f"{kappa:.3f}"
+    return "unknown" if math.isnan(kappa) else f"{kappa:.3f}"
 
 
 def _start_of(bag: Path) -> int:
@@ -175,7 +181,7 @@ def _shifted(labels: LabelFile, moved_ns: int, shift_s: float) -> LabelFile:
     if first < 0:
         raise LabelError(
             f"{labels.path}: shifted by {shift_s:g} s, a label would start at "
-            f"{to_s(first):.3f} s; allowed: from 0 on"
+            f"{to_s(first):.3f} s; allowed: 0 or later"
         )
     return replace(labels, segments=tuple(moved))
 

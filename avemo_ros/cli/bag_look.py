@@ -50,6 +50,6 @@ def look(recording: Recording, seconds: float) -> Offset:
             gathered.take_chunk(chunk)
     offset = gathered.offset()
     if offset.seconds is None and cut:
-        how = f"{offset.how} (in {seconds:g} s that were looked at; --look 0 looks at all)"
+        how = f"{offset.how} (in the first {seconds:g} s; use --look 0 for the whole bag)"
         return replace(offset, how=how)
     return offset

@@ -21,29 +21,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "its end, or a value is not allowed; 2 ROS is missing or the usage is wrong; 130\n"
         "interrupted before it began"
     )
-    parser.add_argument("bag", type=Path, metavar="BAG", help="a bag's folder, or a file of it")
     parser.add_argument(
-        "--rate", type=float, default=1.0, metavar="R", help="times real time (default: 1)"
+        "bag", type=Path, metavar="BAG", help=("folder of a bag, or one of its files")
     )
     parser.add_argument(
-        "--loop", action="store_true", help="again and again; stamps and /clock go on"
+        "--rate",
+        type=float,
+        default=1.0,
+        metavar="R",
+        help=("playback speed as a multiple of real time (default: 1)"),
     )
     parser.add_argument(
-        "--start", type=float, default=0.0, metavar="S", help="leave out the first S seconds"
+        "--loop", action="store_true", help="play repeatedly; stamps and /clock keep rising"
+    )
+    parser.add_argument(
+        "--start", type=float, default=0.0, metavar="S", help="skip the first S seconds"
     )
     parser.add_argument(
         "--clock",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="publish /clock, the time of recording (default: yes)",
+        help="publish the recorded time on /clock (default: yes)",
     )
-    parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="only these")
+    parser.add_argument(
+        "--topics", nargs="+", default=[], metavar="TOPIC", help=("play only these topics")
+    )
     parser.add_argument(
         "--wait",
         type=float,
         default=10.0,
         metavar="S",
-        help="start without subscribers after S seconds (default: 10)",
+        help="wait at most S seconds for subscribers (default: 10)",
     )
 
 

@@ -25,18 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a value is not allowed; 2 ROS is missing or the usage is wrong; 130 interrupted\n"
         "before it began"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="bag to write")
-    content = parser.add_mutually_exclusive_group()
-    content.add_argument("--raw", action="store_true", help="pictures and sound")
-    content.add_argument("--features", action="store_true", help="faces and spectrogram only")
-    parser.add_argument("--states", action="store_true", help="emotion_states, too")
     parser.add_argument(
-        "--topics", nargs="+", default=[], metavar="TOPIC", help="these topics, too"
+        "--out", type=Path, required=True, metavar="OUT", help=("folder of the new bag")
+    )
+    content = parser.add_mutually_exclusive_group()
+    content.add_argument("--raw", action="store_true", help="record images and audio")
+    content.add_argument(
+        "--features", action="store_true", help=("record only faces and spectrograms")
+    )
+    parser.add_argument("--states", action="store_true", help="also record emotion_states")
+    parser.add_argument(
+        "--topics", nargs="+", default=[], metavar="TOPIC", help="also record these topics"
     )
     parser.add_argument(
         "--compressed",
         action="store_true",
-        help="of --raw: pictures as JPEG, image_raw/compressed instead of image_raw",
+        help="with --raw: record JPEG images from image_raw/compressed instead of image_raw",
     )
     parser.add_argument(
         "--storage", choices=STORAGES, default=STORAGES[0], help="default: %(default)s"
@@ -49,10 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="N",
-        help="begin a new file after N seconds; 0, the default: one file",
+        help="start a new file after N seconds (default: 0, a single file)",
     )
     parser.add_argument(
-        "--use-sim-time", action="store_true", help="log by /clock, e.g. of a bag being played"
+        "--use-sim-time",
+        action="store_true",
+        help=("take the time from /clock, e.g. while a bag is played"),
     )
 
 
@@ -67,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
     content = "features" if args.features else "raw" if args.raw or nothing else "nothing"
     if args.compressed and content != "raw":
         # Silence would leave the user with a bag without pictures.
-        why = "leave it out: --features records no pictures" if args.features else "add --raw"
-        raise ConfigError("--compressed", "given", f"with --raw only; {why}")
+        why = "remove it: --features records no images" if args.features else "add --raw"
+        raise ConfigError("--compressed", "given", f"only with --raw; {why}")
     return run_node(
         "bag_recorder",
         record_out=str(args.out),

@@ -21,13 +21,13 @@ def add_topic_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="WHAT=NAME",
-        help=f"which topic is which, where that cannot be told by types and usual names; "
-        f"WHAT is one of {_FIELDS}; the name {NOT_USED} leaves it out",
+        help="set the topic for WHAT, if it is not found by its type and usual name; WHAT is "
+        f"one of {_FIELDS}; use the name {NOT_USED} to leave it out",
     )
     parser.add_argument(
         "--sound-format",
         metavar="RATE,CHANNELS,FORMAT",
-        help="how to read sound beside which no audio_info was recorded, e.g. 16000,1,S16LE",
+        help="format of audio that was recorded without audio_info, e.g. 16000,1,S16LE",
     )
 
 
@@ -42,7 +42,7 @@ def read_topics(args: argparse.Namespace) -> Topics:
     for text in args.topic:
         what, equals, name = text.partition("=")
         if not equals or not name or what not in FIELDS:
-            raise ConfigError("--topic", text, f"WHAT=NAME with WHAT of {_FIELDS}")
+            raise ConfigError("--topic", text, f"WHAT=NAME, where WHAT is one of {_FIELDS}")
         if what in named:
             raise ConfigError("--topic", text, f"{what} once")
         named[what] = name
@@ -59,7 +59,9 @@ def _sound_format(text: str) -> AudioFormat:
         form.check()
         decode_pcm(b"", form.sample_format, form.channels)
     except AudioFormatError as error:
-        raise ConfigError("--sound-format", text, f"what can be read ({error})") from error
+        raise ConfigError(
+            "--sound-format", text, f"a format that can be read ({error})"
+        ) from error
     except (ValueError, IndexError) as error:
         allowed = "RATE,CHANNELS,FORMAT such as 16000,1,S16LE"
         raise ConfigError("--sound-format", text, allowed) from error

@@ -24,37 +24,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(
         dest="action", required=True, metavar="ACTION", parser_class=LateParser
     )
-    text = "list the data sets: classes, licence and the layout that is expected"
+    text = "list the data sets with classes, licence and expected layout"
     listing = actions.add_parser("list", help=text, description=_sentence(text))
     listing.add_argument("names", nargs="*", metavar="NAME", help="only these")
     listing.set_defaults(run_action=run_list)
 
-    text = "compare a copy of a data set with the published counts, and find broken files"
+    text = "compare your copy of a data set with the published counts, and find broken files"
     checking = actions.add_parser(
         "check",
         help=text,
         description=_sentence(text),
-        epilog="exit status: 0 as published, 1 it differs or files are broken, 2 not readable",
+        epilog=(
+            "exit status: 0 as published, 1 different or with broken files, 2 cannot be read"
+        ),
     )
     checking.add_argument(
         "name",
         metavar="NAME",
         help=f"one of {', '.join(DATASETS)}, or module:NAME of your own (docs/extending.md)",
     )
-    checking.add_argument("root", type=Path, metavar="ROOT", help="its folder")
+    checking.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set")
     checking.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of the loader, e.g. labels=perceived (see `avemo data list`)",
+        help="option of the loader, e.g. labels=perceived (see `avemo data list`)",
     )
-    checking.add_argument("--all", action="store_true", help="name every file of a group")
-    checking.add_argument("--json", type=Path, metavar="OUT", help="write the result there too")
+    checking.add_argument(
+        "--all", action="store_true", help=("list every file, not only a few of each group")
+    )
+    checking.add_argument(
+        "--json", type=Path, metavar="OUT", help=("also write the result to this file")
+    )
     add_force(checking)
     checking.set_defaults(run_action=run_check)
 
-    text = "detect and align faces, compute spectrograms, and keep them on disk"
+    text = "extract faces and spectrograms from a data set and cache them on disk"
     prepare = actions.add_parser("prepare", help=text, description=_sentence(text))
     prepare.declare = _declare_prepare
 
@@ -78,7 +84,7 @@ def run_list(args: argparse.Namespace) -> int:
             words = ", ".join(word for word, counts_as in WORDS.items() if counts_as == label)
             print(f"  {label:9} {words}")
         print(f"  left out  {', '.join(word for word in WORDS if WORDS[word] is None)}")
-        print("calm is a class of the speech model only; the robot counts it as neutral.")
+        print("Only the speech model has the class calm; the robot counts it as neutral.")
     return DONE
 
 

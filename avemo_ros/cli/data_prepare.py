@@ -26,73 +26,79 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     defaults = PrepareConfig()
     parser.epilog = (
-        "exit status: 0 every item has what was asked for, 1 some have no face or no sound or "
-        "are broken, 2 nothing could be done, 130 interrupted (what was made is kept)"
+        "exit status: 0 all items are prepared, 1 some have no face or no sound or are "
+        "broken, 2 nothing could be prepared, 130 interrupted (prepared items are kept)"
     )
     parser.add_argument(
         "name",
         metavar="NAME",
         help=f"one of {', '.join(DATASETS)}, or module:NAME of your own (docs/extending.md)",
     )
-    parser.add_argument("root", type=Path, metavar="ROOT", help="its folder")
+    parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set")
     parser.add_argument(
-        "--cache", type=Path, required=True, metavar="DIR", help="where to keep what is made"
+        "--cache",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help=("folder for the prepared features"),
     )
     parser.add_argument(
         "--workers",
         type=int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="processes; 0 works in this one (default: %(default)s)",
+        help="worker processes; 0: none, work in this process (default: %(default)s)",
     )
     parser.add_argument(
         "--want",
         nargs="+",
         default=sorted(PARTS),
         choices=sorted(PARTS),
-        help="only these parts (default: all)",
+        help="prepare only these parts (default: all)",
     )
     parser.add_argument(
         "--fps",
         type=float,
         default=defaults.fps,
         metavar="HZ",
-        help="pictures looked at a second; 0, the default, looks at all",
+        help="images to use per second; 0, the default, uses all",
     )
     parser.add_argument(
         "--crop-size",
         type=int,
         default=defaults.vision.crop_size,
         metavar="PIXELS",
-        help="side of the face crops (default: %(default)s)",
+        help="side length of the face crops (default: %(default)s)",
     )
     parser.add_argument(
         "--min-quality",
         type=float,
         default=defaults.min_quality,
         metavar="Q",
-        help="leave out pictures whose face quality is below this (default: %(default)s)",
+        help="leave out images with a face quality below this (default: %(default)s)",
     )
     parser.add_argument(
         "--channel",
         type=int,
         default=defaults.audio.channel,
         metavar="N",
-        help="channel of the sound that is heard, from 0; -1, the default, mixes all",
+        help="audio channel to use, counted from 0; -1, the default, mixes all",
     )
     parser.add_argument(
         "--detect",
         action="store_true",
-        help="look for the face in single pictures; without it they are taken as they are",
+        help="detect the face in single images; otherwise they must be cropped faces already",
     )
     parser.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of the loader, e.g. modality=audio (see `avemo data list`)",
+        help="option of the loader, e.g. modality=audio (see `avemo data list`)",
     )
-    parser.add_argument("--json", type=Path, metavar="REPORT", help="write the report there")
+    parser.add_argument(
+        "--json", type=Path, metavar="REPORT", help=("write the result to this file")
+    )
     add_force(parser)
 
 
@@ -119,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.json, report.as_dict())
     left_out = sum(one.left_out and not one.by_design for one in listing.problems)
     if left_out:
-        print(f"{left_out} files are left out: see `avemo data check`", file=sys.stderr)
+        print(f"{left_out} files were left out; `avemo data check` shows why", file=sys.stderr)
     return LACKING if report.unusable else DONE
 
 
@@ -128,8 +134,8 @@ def _summary(report: PrepareReport) -> str:
     lines = [
         f"{report.items} items ({cached} from the cache) in {report.took_s:.1f} s, "
         f"{report.length_s / 60:.1f} minutes of recordings",
-        f"  {report.faces} with a face ({report.crops} pictures), "
-        f"{report.speech} with a spectrogram",
+        f"  {report.faces} with a face ({report.crops} images), {report.speech} with a "
+        "spectrogram",
     ]
     for kind in FINDING_KINDS:
         troubles = report.of_kind(kind)

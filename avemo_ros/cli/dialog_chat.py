@@ -30,12 +30,12 @@ DONE: Final = 0
 _LONGEST_LINE: Final = 1_000_000
 """Bytes; what is longer counts as several lines."""
 _SIMULATED: Final = (
-    "No camera and no microphone is used: what is sensed is simulated, with the errors of a "
-    "noisy classifier, for somebody who feels {emotion}."
+    "No camera and no microphone is used. The predictions are simulated, with the errors of "
+    "a noisy classifier, for somebody who feels {emotion}."
 )
 _HELP: Final = (
-    "Type what you say; an empty line ends the conversation.  /feel EMOTION changes what you "
-    "feel (with --emotion), /forget clears the conversation."
+    "Type what you say; an empty line ends the conversation.  /feel EMOTION changes how you "
+    "feel (not with --states), /forget clears the conversation."
 )
 
 
@@ -50,25 +50,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--emotion",
         choices=EMOTIONS,
         default="neutral",
-        help="what you feel, as a noisy classifier would see it (default: neutral)",
+        help="how you feel; the robot senses it as a noisy classifier would (default: neutral)",
     )
     sensed.add_argument(
         "--states",
         type=Path,
         metavar="FILE",
-        help="recorded states in place of made ones: JSON Lines of `avemo predict --json`",
+        help=(
+            "use recorded states instead of simulated ones: JSON Lines of `avemo predict "
+            "--json`"
+        ),
     )
     parser.add_argument(
         "--every",
         type=float,
         default=8.0,
         metavar="S",
-        help="sensor time from one line to the next [s] (default: 8)",
+        help="simulated time from one line to the next [s] (default: 8)",
     )
     parser.add_argument(
-        "--no-emotion", action="store_true", help="do not use the states, to compare"
+        "--no-emotion", action="store_true", help="answer without the emotions, for comparison"
     )
-    add_report(parser, "write the transcript as a page", "--html")
+    add_report(parser, "write the transcript as an HTML file", "--html")
     add_force(parser)
     add_dialog_options(parser)
 
@@ -134,7 +137,7 @@ class _Made:
 
     def feel(self, emotion: str, t_s: float) -> None:
         if emotion not in EMOTIONS:
-            raise DialogError(f"'{emotion}' is no emotion; allowed: {', '.join(EMOTIONS)}")
+            raise DialogError(f"'{emotion}' is not an emotion; allowed: {', '.join(EMOTIONS)}")
         self._feelings.append(Feeling(t_s, emotion))
 
 
@@ -152,8 +155,8 @@ class _Recorded:
 
     def feel(self, emotion: str, t_s: float) -> None:
         raise DialogError(
-            f"cannot feel '{emotion}' at {t_s:g} s: the states are recorded; /feel needs "
-            "--emotion"
+            f"cannot feel '{emotion}' at {t_s:g} s: the states are recorded; /feel does not "
+            "work with --states"
         )
 
 

@@ -30,8 +30,8 @@ BELOW: Final = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "exit status: 0 done, 1 done but an answer told of an emotion below the limit of "
-        "confidence, 2 something cannot be used, 130 interrupted"
+        "exit status: 0 done, 1 done but an answer named an emotion below the confidence "
+        "limit, 2 an argument or a file cannot be used, 130 interrupted"
     )
     parser.add_argument(
         "--scenarios",
@@ -42,10 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "default: config/scenarios",
     )
     parser.add_argument(
-        "--json", type=Path, required=True, metavar="OUT", help="write all figures"
+        "--json", type=Path, required=True, metavar="OUT", help="write all metrics as JSON"
     )
     add_report(
-        parser, "write a page with the figures and the transcripts, with cues and without"
+        parser,
+        "write an HTML report with the metrics and the transcripts, with and without "
+        "emotion cues",
     )
     add_force(parser)
     parser.add_argument(
@@ -53,16 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=2,
         metavar="N",
-        help="changes of feeling: N times 42 at each level of confidence (default: 2; 0: none)",
+        help=(
+            "simulate N times 42 changes of emotion at each confidence level (default: 2; "
+            "0: none)"
+        ),
     )
     parser.add_argument(
         "--hours",
         type=float,
         default=0.5,
         metavar="H",
-        help="simulated without a change at each level of confidence (default: 0.5; 0: none)",
+        help=(
+            "simulate H hours without a change at each confidence level (default: 0.5; 0: none)"
+        ),
     )
-    parser.add_argument("--quiet", action="store_true", help="no summary, only errors")
+    parser.add_argument(
+        "--quiet", action="store_true", help=("do not print a summary, only errors")
+    )
     add_dialog_options(parser)
 
 

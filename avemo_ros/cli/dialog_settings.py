@@ -53,7 +53,7 @@ def add_dialog_options(parser: argparse.ArgumentParser) -> None:
         "--table",
         type=Path,
         metavar="YAML",
-        help="strategies and their table; default: config/dialog.yaml",
+        help="file of response strategies and rules; default: config/dialog.yaml",
     )
     options.add_argument(
         "--config", type=Path, metavar="YAML", help="parameter file, as for the node"
@@ -71,11 +71,11 @@ def add_dialog_options(parser: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--endpoint",
         metavar="URL",
-        help="OpenAI-compatible chat endpoint, e.g. http://localhost:11434/v1; default: the "
-        "offline responder answers. Its key is taken from the environment variable that the "
-        "parameter endpoint.key_variable names",
+        help="OpenAI-compatible chat endpoint, e.g. http://localhost:11434/v1; default: "
+        "none, the offline responder answers. Put its key into the environment variable "
+        "that the parameter endpoint.key_variable names",
     )
-    options.add_argument("--model", metavar="NAME", help="model at the endpoint")
+    options.add_argument("--model", metavar="NAME", help="name of the model at the endpoint")
 
 
 def read_setup(args: argparse.Namespace) -> Setup:
@@ -118,7 +118,7 @@ def _wait_until_loaded(endpoint: ChatClient, config: EndpointConfig) -> None:
             loading.result(_QUIET_S)
         except FutureTimeoutError:
             print(
-                f"avemo: waiting until {config.host} has loaded '{config.model}', at most "
+                f"avemo: waiting for {config.host} to load '{config.model}', at most "
                 f"{config.load_timeout_s:g} s (endpoint.load_timeout_s)",
                 file=sys.stderr,
             )

@@ -53,9 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR|NAME=DIR",
-        help="folder of the data set, or one that holds a folder a set; NAME=DIR for several",
+        help=(
+            "folder of the data set, or one with a folder for each data set; NAME=DIR for "
+            "several"
+        ),
     )
-    parser.add_argument("--csv", type=Path, metavar="C", help="the table of NAME=clips")
+    parser.add_argument(
+        "--csv", type=Path, metavar="C", help=("table of clips, for the data set clips")
+    )
     parser.add_argument(
         "--model",
         default="",
@@ -68,22 +73,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="M",
-        help="another model, judged on the same items; may be given several times",
+        help="also evaluate this model on the same items; may be given several times",
     )
-    part = parser.add_argument_group("what of the data")
+    part = parser.add_argument_group("data")
     part.add_argument(
         "--split",
         default="",
         metavar="S",
-        help="train | validation | test | all, and public | private for FER2013; default: test "
-        "where there is one, else validation, else all",
+        help="train | validation | test | all, and public | private for FER2013; default: "
+        "test if there is one, else validation, else all",
     )
-    part.add_argument("--subjects", nargs="+", default=[], metavar="WHO", help="e.g. 1 4 9 22")
+    part.add_argument(
+        "--subjects",
+        nargs="+",
+        default=[],
+        metavar="WHO",
+        help=("use only these subjects, e.g. 1 4 9 22"),
+    )
     part.add_argument(
         "--folds",
         action="store_true",
-        help="the model is a run folder with fold0, fold1, ...: each is judged on those that "
-        "it held out",
+        help="the model is a run folder with fold0, fold1, ...: evaluate each fold on the "
+        "subjects it held out",
     )
     part.add_argument(
         "--modality", default="", metavar="WHAT", help=f"{' | '.join(MODALITIES)}"
@@ -94,75 +105,100 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="option of the data set's loader, e.g. labels=ferplus",
+        help="option of the data set's loader, e.g. labels=ferplus (see `avemo data list`)",
     )
-    part.add_argument("--limit", type=int, default=0, metavar="N", help="only N items")
+    part.add_argument("--limit", type=int, default=0, metavar="N", help="use only N items")
     part.add_argument(
-        "--pairs", type=int, default=1400, metavar="N", help="pairs that are made (1400)"
+        "--pairs",
+        type=int,
+        default=1400,
+        metavar="N",
+        help=("number of label-matched pairs to make (default: 1400)"),
     )
     part.add_argument(
         "--allow-seen",
         action="store_true",
-        help="judge a model on those it was trained on too; the result says so",
+        help="evaluate a model on its training items, too; the result says so",
     )
     part.add_argument(
         "--skip-missing",
         action="store_true",
-        help="leave out items without the face or the sound that the model reads; else they "
-        "count as wrong where it cannot answer",
+        help="leave out items that lack the face or the audio that the model needs; "
+        "otherwise they count as wrong",
     )
     how = parser.add_argument_group("how")
     how.add_argument(
         "--classes",
         type=int,
         choices=(7, 8),
-        help="8 tells calm from neutral; default: as the model does and the data allow",
+        help="8 keeps calm apart from neutral; default: 8 if model and data have both, else 7",
     )
     how.add_argument(
         "--corruptions",
         action="store_true",
-        help="also with a modality missing, noise, blur, occlusion, lost images, late audio",
+        help=(
+            "also evaluate with a modality missing, noise, blur, occlusion, lost images "
+            "and late audio"
+        ),
     )
     how.add_argument(
-        "--rounds", type=int, default=ROUNDS, metavar="N", help=f"of the bootstrap ({ROUNDS})"
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        metavar="N",
+        help=(f"bootstrap rounds (default: {ROUNDS})"),
     )
-    how.add_argument("--seed", type=int, default=0, metavar="N", help="of bootstrap and pairs")
+    how.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help=("seed for the bootstrap and the pairs (default: 0)"),
+    )
     how.add_argument(
         "--fps",
         type=float,
         default=0.0,
         metavar="HZ",
-        help="images per second of a clip that are used; default: all",
+        help="images to use per second of a clip; default: all",
     )
     how.add_argument(
         "--channel",
         type=int,
         default=-1,
         metavar="N",
-        help="audio channel to use, from 0; default: the mix of all",
+        help="audio channel to use, counted from 0; default: the mix of all",
     )
     how.add_argument(
         "--window",
         type=float,
         default=WINDOW_S,
         metavar="S",
-        help="a network hears windows of so many seconds around the speech "
-        f"({WINDOW_S:g}, as live); 0: the item in one piece",
+        help=f"length of the audio windows around the speech (default: {WINDOW_S:g}, as "
+        "live); 0: the whole item",
     )
     how.add_argument(
-        "--frames", type=int, default=0, metavar="N", help="only N faces of a clip; 0: all"
+        "--frames", type=int, default=0, metavar="N", help="use only N faces of a clip; 0: all"
     )
     how.add_argument(
         "--mirrored", action="store_true", help="average over each face and its mirror image"
     )
-    how.add_argument("--cache", type=Path, metavar="DIR", help="keep prepared features there")
     how.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes that prepare data (0)"
+        "--cache", type=Path, metavar="DIR", help=("keep prepared features in this folder")
     )
-    how.add_argument("--quiet", action="store_true", help="no progress bars and no summary")
+    how.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help=("processes that prepare data (default: 0, this process)"),
+    )
+    how.add_argument(
+        "--quiet", action="store_true", help=("show no progress bars and no summary")
+    )
     out = parser.add_argument_group("results")
-    out.add_argument("--json", type=Path, metavar="OUT", help="write all metrics")
-    add_report(out, "write a page with plots")
+    out.add_argument("--json", type=Path, metavar="OUT", help="write all metrics as JSON")
+    add_report(out, "write an HTML report with plots")
     out.add_argument(
         "--predictions", type=Path, metavar="OUT.csv", help="write the prediction for each item"
     )
@@ -171,7 +207,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="CSV",
-        help="no data and no model: metrics of such a table, and how it differs from others",
+        help=(
+            "use no data and no model: compute the metrics of such a table, and compare it "
+            "with others"
+        ),
     )
     add_force(out)
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         default="",
-        help="released model, .safetensors file or folder of a run; default: the live model",
+        help="released model, .safetensors file or run folder; default: the live model",
     )
     parser.add_argument(
         "--format", choices=tuple(FORMATS), default="onnx", help="default: onnx"
@@ -42,21 +42,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="file to write, .onnx or .pt; a model of several parts becomes FILE-PART",
+        help="file to write, .onnx or .pt; a model with several parts gives one FILE-PART each",
     )
     parser.add_argument(
         "--beside",
         action="store_true",
-        help="write the ONNX files of a live model beside its weights, where the robot takes "
-        "them from; an index.json there that lists the model gets their SHA-256",
+        help="write the ONNX files of a live model next to its weights, where the robot "
+        "looks for them, and their SHA-256 into an index.json there that lists the model",
     )
     parser.add_argument(
         "--bench",
         action="store_true",
-        help="time each part on one core: PyTorch (float32, bfloat16), TorchScript and ONNX "
-        "Runtime in turns; of a live model also the robot's calls",
+        help="time each part on one core with PyTorch (float32, bfloat16), TorchScript and "
+        "ONNX Runtime in turn; for a live model, also the calls the robot makes",
     )
-    parser.add_argument("--rounds", type=int, default=40, help="calls of each for --bench")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=40,
+        help=("with --bench: number of calls of each (default: 40)"),
+    )
     add_force(parser)
 
 

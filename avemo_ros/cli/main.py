@@ -23,30 +23,30 @@ _EXITS: Final = """\
 exit status:
   0    done
   1    {one}
-  2    an argument, a file, the weights or an output cannot be used
+  2    an argument, a file, the model or an output cannot be used
   130  interrupted{kept}
 """
 _ONE: Final = {
-    "predict": "done, but no emotion could be claimed anywhere in the file",
+    "predict": "done, but the file holds no emotion to predict",
     "data": "done, but something is missing or broken",
 }
 _KEPT: Final = {
-    "predict": "; what was made so far is in NAME.partial.EXT",
-    "data": "; what was prepared is kept, the same command goes on",
-    "train": "; the last epoch is kept, the same command with --resume goes on",
-    "tune": "; finished trials are kept, the same command goes on",
+    "predict": "; the results so far are in NAME.partial.EXT",
+    "data": "; prepared items are kept, run the same command to continue",
+    "train": "; the last epoch is kept, add --resume to continue",
+    "tune": "; finished trials are kept, run the same command to continue",
 }
 
 _COMMANDS: Final = {
-    "predict": "estimate the emotions in a media file",
+    "predict": "predict emotions in a media file or a bag",
     "models": "list the released models and check them",
     "data": "list, check and prepare data sets",
-    "train": "train a model from a configuration file",
-    "tune": "search a configuration's best numbers",
-    "evaluate": "measure a model on a data set",
-    "export": "write a model as ONNX or TorchScript",
-    "bag": "make, check, play and score recordings (rosbag2)",
-    "dialog": "talk with the empathic dialog, and measure it",
+    "train": "train a model as a configuration file describes",
+    "tune": "search for the best values of a configuration",
+    "evaluate": "evaluate a model on a data set",
+    "export": "export a model to ONNX or TorchScript",
+    "bag": "record, check, play and evaluate bags (rosbag2)",
+    "dialog": "chat with the empathic dialog, and evaluate it",
 }
 """What each command does.  Its module below `avemo_ros.cli` has its name; commands with actions
 have a module for each action (`subcommands.ACTIONS`)."""
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parsed(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="avemo",
-        description="Emotion from face and voice.",
+        description="Recognise emotions from face and voice.",
     )
     parser.add_argument("--version", action="version", version=f"avemo {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -37,14 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="load each model too: checksum, classes and shapes, and if its ONNX files answer "
-        "as it does",
+        help="also load each model and check its classes and shapes, and that its ONNX files "
+        "give the same results",
     )
     parser.add_argument(
         "--kinds",
         action="store_true",
-        help="print instead the kinds of models that a configuration file may name, with their "
-        "options",
+        help="list the kinds of models for configuration files, with their options",
     )
 
 
@@ -81,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 def _onnx_state(weights: Path, *, verify: bool) -> str:
     if verify:
         worst = verify_beside(load_model(weights), weights)
-        return f", ONNX answers alike (within {worst:.0e})"
+        return f", ONNX gives the same results (within {worst:.0e})"
     for path in onnx_files(weights).values():
         check_listed(weights, path)
     return ", ONNX too"
@@ -99,7 +98,10 @@ def _print_kinds() -> None:
         print(f"{kind.name}: {kind.text}")
         _print_settings(kind.options)
         print()
-    print(f"{', '.join(MACHINES)}: Support vector machines; the last two take no 'features'.")
+    print(
+        f"{', '.join(MACHINES)}: Support vector machines; the last two have no option "
+        "'features'."
+    )
     _print_settings(FunctionalOptions)
     print()
     print(f"{ENSEMBLE}: Weighted sum of trained members.")

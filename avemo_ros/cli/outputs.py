@@ -62,7 +62,7 @@ def check_report(path: Path | None) -> None:
 
 def add_force(parser: argparse._ActionsContainer) -> None:
     """Declare --force."""
-    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
 class _Renamed(argparse.Action):
@@ -100,7 +100,7 @@ def check_outputs(
         if is_stream(path):
             continue
         if path.resolve() in seen:
-            raise OutputError(f"cannot write {path}: it is named twice, or is the input")
+            raise OutputError(f"cannot write {path}: it is given twice, or it is the input")
         seen.add(path.resolve())
         folder = path.resolve().parent
         if not folder.is_dir():
@@ -108,7 +108,7 @@ def check_outputs(
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
         if not force and path.exists():
-            raise OutputError(f"{path} is there already; --force replaces it")
+            raise OutputError(f"{path} already exists; --force overwrites it")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

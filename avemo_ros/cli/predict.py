@@ -42,25 +42,30 @@ NOTHING: Final = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", type=Path, help="video, sound or both, or a rosbag2")
+    parser.add_argument(
+        "file", type=Path, help=("media file with video, audio or both, or a bag (rosbag2)")
+    )
     parser.add_argument(
         "--json",
         metavar="OUT",
-        help="write JSON Lines, one object per estimate; default and '-': standard output",
+        help="write JSON Lines, one object per estimate; '-' is standard output, the default",
     )
     parser.add_argument(
-        "--video", type=Path, metavar="OUT.mp4", help="write the video with overlay and sound"
+        "--video",
+        type=Path,
+        metavar="OUT.mp4",
+        help=("write the video with the predictions drawn in, and the sound"),
     )
     parser.add_argument(
         "--plain",
         action="store_true",
-        help="the video with nothing but the seconds drawn in: for who labels what is felt, "
-        "and should not see what the model says",
+        help="with --video: draw only the time, not the predictions; for annotators, who "
+        "should not see them",
     )
-    add_report(parser, "write a timeline as one HTML file", "--page")
+    add_report(parser, "write a timeline as an HTML report", "--page")
     add_force(parser)
     parser.add_argument(
-        "--config", type=Path, metavar="YAML", help="parameter file, as the nodes take it"
+        "--config", type=Path, metavar="YAML", help="parameter file, as for the nodes"
     )
     parser.add_argument(
         "--set",
@@ -77,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "short for --set model.weights=NAME",
     )
     parser.add_argument(
-        "--quiet", action="store_true", help="no progress bar and no summary, only errors"
+        "--quiet", action="store_true", help="show no progress bar and no summary, only errors"
     )
 
 
@@ -228,15 +233,15 @@ class _Run:
         elif self._faces == 0:
             notes.append(f"no face was found in {media.path}")
         if timeline.claimed_share == 0:
-            notes.append("no emotion could be claimed; the status of each estimate says why")
+            notes.append("no emotion could be predicted; the status of each estimate says why")
         if not self._quiet:
             estimates = sum(len(person.estimates) for person in timeline.people.values())
             people = len(timeline.people)
             notes.append(
                 f"{timeline.duration_s:.1f} s at {speed:.1f} times real time; {estimates} "
                 f"estimates of {people} {'person' if people == 1 else 'people'}, "
-                f"{timeline.claimed_share:.0%} of them with a claim; "
-                f"model {timeline.model_id or '-'}"
+                f"{timeline.claimed_share:.0%} of them with a label; model "
+                f"{timeline.model_id or '-'}"
             )
             written = [self._lines_path, self._video_path, self._page_path]
             notes += [f"wrote {path}" for path in written if path is not None]

@@ -10,17 +10,17 @@ from typing import Any, Final
 
 ACTIONS: Final = {
     "bag": {
-        "record": "record ROS topics as a bag: raw, or features only for privacy",
+        "record": "record ROS topics to a bag: raw data, or only features for privacy",
         "from-clips": "make labelled bags from a data set or a table of clips",
-        "check": "say what a bag holds, and what evaluation can and cannot use of it",
-        "evaluate": "replay bags without ROS, and score the states against labels",
-        "compare": "compare the figures of several evaluations",
-        "labels": "check label files, convert them, and measure how far annotators agree",
-        "play": "publish a bag on ROS topics with its clock",
+        "check": "show what a bag contains and what evaluation can use",
+        "evaluate": "replay bags without ROS and score the predictions against labels",
+        "compare": "compare several evaluations",
+        "labels": "check and convert label files, and measure how well annotators agree",
+        "play": "play a bag on ROS topics, with its clock",
     },
     "dialog": {
-        "chat": "chat with the dialog in the terminal, without ROS",
-        "evaluate": "play scripted conversations with known emotions, and measure the answers",
+        "chat": "chat with the robot's dialog in the terminal, without ROS",
+        "evaluate": "run scripted conversations with known emotions and score the answers",
     },
 }
 """What each action does, by command; its module is `COMMAND_ACTION` below `avemo_ros.cli`."""

@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="RUN", help="folder of the run"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in RUN, if there is one"
+        "--resume", action="store_true", help="continue the run in RUN, if there is one"
     )
     parser.add_argument(
         "--fold",
         default="",
         metavar="K",
-        help="train one of the configuration's folds, 'final' (on all of them) or 'all'; "
-        "default: all",
+        help="train only this fold of the configuration, 'final' (on all of them) or 'all' "
+        "(default: all)",
     )
     add_shared(parser)
 
@@ -38,8 +38,8 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[NAME=]DIR",
-        help="folder of the data set NAME; without NAME the folder that holds ravdess/, "
-        "fer2013/, ... (or the data set itself where it is the only one)",
+        help="folder of the data set NAME; without NAME, the folder with ravdess/, fer2013/, "
+        "... in it, or the folder of the only data set",
     )
     parser.add_argument(
         "--set",
@@ -54,20 +54,30 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
         "--au", type=Path, metavar="CSV", help="table of action units; short for data.units"
     )
     parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="keep prepared faces and spectrograms there"
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help=("keep prepared faces and spectrograms in this folder"),
     )
     parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes that prepare data"
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help=("processes that prepare data (default: 0, this process)"),
     )
     parser.add_argument(
         "--threads",
         type=int,
         default=0,
         metavar="N",
-        help="CPU threads of the network; default: PyTorch's choice",
+        help="CPU threads for the network; default: PyTorch's choice",
     )
     parser.add_argument(
-        "--device", default="auto", metavar="auto|cpu|cuda", help="where to compute"
+        "--device",
+        default="auto",
+        metavar="auto|cpu|cuda",
+        help=("where to train (default: auto)"),
     )
 
 

@@ -19,44 +19,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "config",
         metavar="CONFIG",
-        help="YAML file with `tune:` (see docs/tuning.md), or the name of one in config/tune",
+        help=(
+            "YAML file with a `tune:` section (see docs/tuning.md), or the name of one in "
+            "config/tune"
+        ),
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder of the study; the same call goes on with the study that is there",
+        help="folder of the study; run the same command again to continue it",
     )
     parser.add_argument(
         "--trials",
         type=int,
         default=30,
         metavar="N",
-        help="trials of the whole study, earlier ones included (default: 30)",
+        help="number of trials, including earlier ones of this study (default: 30)",
     )
     parser.add_argument(
         "--timeout",
         type=float,
         default=0.0,
         metavar="S",
-        help="begin no trial after this time [s]; default: no limit",
+        help="start no new trial after this time [s]; default: no limit",
     )
     parser.add_argument(
         "--objective",
         choices=("ua", "wa", "nll"),
         default="ua",
-        help="validation figure that is searched for (default: ua)",
+        help="validation metric to optimise (default: ua)",
     )
     parser.add_argument(
         "--fold",
         default="0",
         metavar="K",
-        help="fold that is held out, of a configuration with folds, or 'all' for their mean "
+        help="fold to hold out, if the configuration has folds, or 'all' for their mean "
         "(default: 0)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the search (default: 0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of the search (default: 0)"
     )
     add_shared(parser)
 
@@ -107,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     )
     found = search(plan, args.out, ChildTrainer(args.out / BASE, tuple(arguments)))
     if found.best is None:
-        print(f"{args.out}: no trial was finished")
+        print(f"{args.out}: no trial finished")
         return NOTHING
     print(
         f"{args.out / BEST}: {args.objective} {found.best:.4f} in trial {found.number} of "
