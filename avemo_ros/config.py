@@ -19,7 +19,7 @@ Stamps = Literal["header", "arrival"]
 
 
 class InputConfig(Settings):
-    """Which stamps of images and sound are believed; for every way in.
+    """Which stamps of images and audio to trust; for live input, files and bags.
 
     The parameters have no group: `max_input_age_s`, `image_stamps`, `audio_stamps`.
     """
@@ -29,30 +29,33 @@ class InputConfig(Settings):
         ge=0.0,
         le=1e9,
         description=(
-            "Input whose stamp is older than this when it arrives is left out [s]; 0 accepts "
-            "any stamp, e.g. of a bag that is played without /clock."
+            "Ignore input whose stamp is older than this on arrival [s]; 0 accepts any "
+            "stamp, e.g. for a bag that is played without /clock."
         ),
     )
     image_stamps: Stamps = Field(
         "header",
         description=(
-            "Time of an image: 'header' is the stamp in its header; 'arrival' is when it came, "
-            "for a driver that does not stamp or uses another clock (seconds since boot)."
+            "Time of an image: 'header' takes the stamp in its header; 'arrival' takes the "
+            "time of arrival, for drivers that do not stamp or use another clock (seconds "
+            "since boot)."
         ),
     )
     audio_stamps: Stamps = Field(
         "header",
         description=(
-            "Time of sound: 'header' is the stamp in its header; 'arrival' is when it came, "
-            "freed of jitter by the count of samples."
+            "Time of audio: 'header' takes the stamp in its header; 'arrival' takes the time "
+            "of arrival, smoothed by counting samples."
         ),
     )
 
 
 class VisionConfig(Settings, group="vision"):
-    """From a picture to face tracks."""
+    """From an image to face tracks."""
 
-    max_faces: int = Field(4, ge=1, le=16, description="Faces followed at the same time.")
+    max_faces: int = Field(
+        4, ge=1, le=16, description=("Largest number of faces to track at the same time.")
+    )
     detector_range: Literal["short", "full"] = Field(
         "full",
         description=(
@@ -71,28 +74,30 @@ class VisionConfig(Settings, group="vision"):
         0.5,
         ge=0.05,
         le=0.99,
-        description="Least detector score of a face; raise it when things are taken for faces.",
+        description=(
+            "Lowest detector score of a face; raise it if objects are mistaken for faces."
+        ),
     )
     track_timeout_s: float = Field(
         0.7,
         ge=0.05,
         le=5.0,
         description=(
-            "An id ends, and a face is out of view, when it was not found for this long [s]; "
-            "an id is never given again.  Where images come more slowly than that, a face may "
-            "be missed for two and a half of their intervals."
+            "A face that is not found for this long is out of view and loses its id [s]; ids "
+            "are never reused.  If images arrive more slowly than that, a face may be missed "
+            "for two and a half image intervals."
         ),
     )
     crop_size: int = Field(
-        96, ge=48, le=256, description="Side of the aligned grey face crop [pixels]."
+        96, ge=48, le=256, description="Side length of the aligned grey face crop [pixels]."
     )
     max_rate_hz: float = Field(
         15.0,
         ge=1.0,
         le=240.0,
         description=(
-            "At most this many pictures a second are looked at, by their stamps [Hz]; lower "
-            "saves processor time and follows fast faces less surely."
+            "Process at most this many images per second, by their stamps [Hz]; lower saves "
+            "processor time but may lose fast-moving faces."
         ),
     )
 
@@ -105,8 +110,8 @@ class AudioConfig(Settings, group="audio"):
         ge=0.01,
         le=0.5,
         description=(
-            "Spectrogram columns are passed on when this much new sound is there [s]; lower is "
-            "less delay and more messages."
+            "Pass on spectrogram columns after this much new audio [s]; lower means less "
+            "delay and more messages."
         ),
     )
     level_floor_dbfs: float = Field(
@@ -114,8 +119,8 @@ class AudioConfig(Settings, group="audio"):
         ge=-96.0,
         le=0.0,
         description=(
-            "Sound quieter than this never counts as speech [dB of full scale]; digital "
-            "silence is silence whatever the speech detector says."
+            "Audio quieter than this never counts as speech [dB of full scale]; digital "
+            "silence is never speech, whatever the detector says."
         ),
     )
     channel: int = Field(
@@ -123,10 +128,10 @@ class AudioConfig(Settings, group="audio"):
         ge=-1,
         le=63,
         description=(
-            "Channel of the source that is heard, from 0; -1 mixes all of them, those of "
-            "opposite polarity turned around.  Microphones with a processed channel, or one "
-            "that holds what the loudspeaker plays, need it.  A source without the channel is "
-            "not heard."
+            "Audio channel to use, counted from 0; -1 mixes all channels and corrects "
+            "opposite polarity.  Set it for microphones with a processed channel, or with a "
+            "channel for the loudspeaker signal.  Audio from a source without this channel "
+            "is ignored."
         ),
     )
     gap_tolerance_s: float = Field(
@@ -134,9 +139,9 @@ class AudioConfig(Settings, group="audio"):
         ge=0.005,
         le=1.0,
         description=(
-            "Sound whose stamps stray this far from the count of samples may be lost or "
-            "repeated [s]; it counts as lost when the count has not begun to catch up after "
-            "0.15 s of sound (or this long), so sources that stamp on arrival need no more."
+            "If stamps differ from the sample count by more than this, audio may be lost or "
+            "repeated [s]; it counts as lost if the difference does not shrink within 0.15 s "
+            "of audio (or this long), so sources that stamp on arrival need no larger value."
         ),
     )
     max_gap_s: float = Field(
@@ -144,8 +149,8 @@ class AudioConfig(Settings, group="audio"):
         ge=0.0,
         le=10.0,
         description=(
-            "Lost sound up to this long is filled with silence and flagged; more starts the "
-            "stream anew [s]."
+            "Replace lost audio up to this long by silence and flag it; a longer gap "
+            "restarts the stream [s]."
         ),
     )
 
@@ -158,9 +163,9 @@ class EmotionConfig(Settings, group="emotion"):
         ge=0.03,
         le=2.0,
         description=(
-            "One estimate in each period of this length [s of sensor time], made when an image "
-            "was looked at, and by the sound where no images come; at 15 images a second and "
-            "0.1 s estimates are 67 and 133 ms apart."
+            "Make one estimate in each period of this length [s of sensor time]. Images "
+            "trigger it, or audio if no images arrive; at 15 images per second and 0.1 s, "
+            "estimates are 67 or 133 ms apart."
         ),
     )
     window_s: float = Field(
@@ -168,8 +173,8 @@ class EmotionConfig(Settings, group="emotion"):
         ge=1.0,
         le=10.0,
         description=(
-            "Face and voice of this long before the estimate are used [s]; longer is steadier "
-            "and slower."
+            "Use face and voice from this long before the estimate [s]; longer is steadier "
+            "but slower."
         ),
     )
     audio_lag_s: float = Field(
@@ -177,40 +182,40 @@ class EmotionConfig(Settings, group="emotion"):
         ge=0.0,
         le=1.0,
         description=(
-            "The voice's window ends this long before the estimate [s], so that no image waits "
-            "for its sound; where sound usually comes later than that, it ends by so much "
-            "earlier."
+            "End the voice's window this long before the estimate, so that no image waits "
+            "for its audio [s]; if audio usually arrives later than that, the window ends "
+            "correspondingly earlier."
         ),
     )
     warm_up_s: float = Field(
         1.0,
         ge=0.3,
         le=10.0,
-        description="No claim before a person was observed for this long [s].",
+        description="Predict no label before a person was observed for this long [s].",
     )
     max_wait_s: float = Field(
         0.2,
         ge=0.0,
         le=2.0,
         description=(
-            "An estimate waits this long for sound that is later than usual, and sound for an "
-            "image that is, before it does without [s of sensor time]."
+            "Wait at most this long for audio or images that arrive later than usual, then "
+            "make the estimate without them [s of sensor time]."
         ),
     )
     stale_after_s: float = Field(
         1.0,
         ge=0.2,
         le=30.0,
-        description="Input older than this is stale: the state says so [s].",
+        description="Report STALE_INPUT if no input came for this long [s].",
     )
     latency_budget_s: float = Field(
         0.15,
         ge=0.02,
         le=5.0,
         description=(
-            "A live system that needs longer than this from the arrival of an image to the "
-            "estimate sheds work: frame rate first, then voice rate, then the smallest faces "
-            "[s]."
+            "Longest time from the arrival of an image to its estimate [s]; a live system "
+            "that takes longer reduces its work: first the frame rate, then the voice rate, "
+            "then the smallest faces."
         ),
     )
     min_confidence: float = Field(
@@ -218,35 +223,38 @@ class EmotionConfig(Settings, group="emotion"):
         ge=0.0,
         le=1.0,
         description=(
-            "Below this calibrated confidence the label is 'unknown' (status UNCERTAIN)."
+            "Below this calibrated confidence, the label is 'unknown' (status UNCERTAIN)."
         ),
     )
     min_face_quality: float = Field(
         0.3,
         ge=0.0,
         le=1.0,
-        description=(
-            "Frames whose face quality (size, blur, pose) is below this are not looked at."
-        ),
+        description=("Ignore frames with a face quality (size, blur, pose) below this."),
     )
     min_face_s: float = Field(
-        0.3, ge=0.0, le=10.0, description="Least time of usable face within the window [s]."
+        0.3,
+        ge=0.0,
+        le=10.0,
+        description=("Shortest time of usable face that is needed within the window [s]."),
     )
     speech_threshold: float = Field(
-        0.5, ge=0.0, le=1.0, description="Speech probability from which sound counts as speech."
+        0.5, ge=0.0, le=1.0, description="Speech probability from which audio counts as speech."
     )
     min_speech_s: float = Field(
         0.6,
         ge=0.0,
         le=10.0,
-        description="Least time of speech within the window for the voice to count [s].",
+        description=(
+            "Shortest time of speech within the window for which the voice is used [s]."
+        ),
     )
     face_rate_hz: float = Field(
         15.0,
         ge=1.0,
         le=120.0,
         description=(
-            "At most this many frames a second and face go through the face network [Hz]; "
+            "Run the face network on at most this many frames per second and face [Hz]; "
             "lower saves processor time."
         ),
     )
@@ -255,8 +263,8 @@ class EmotionConfig(Settings, group="emotion"):
         ge=0.5,
         le=50.0,
         description=(
-            "At most this often a second the speech network hears the window [Hz]; estimates "
-            "in between use what it heard last, so a voice counts up to 1 / voice_rate_hz "
+            "Run the speech network at most this many times per second [Hz]; estimates in "
+            "between use its last result, so the voice takes effect up to 1 / voice_rate_hz "
             "later.  Lower saves processor time."
         ),
     )
@@ -272,8 +280,8 @@ class EmotionConfig(Settings, group="emotion"):
     attribution: Literal["mouth", "single"] = Field(
         "mouth",
         description=(
-            "Whose voice it is: 'mouth' asks for a mouth that moves while speech is heard; "
-            "'single' gives the voice to the only face in view without asking."
+            "How to find the speaker: 'mouth' takes the face whose mouth moves during "
+            "speech; 'single' takes the only face in view, whether its mouth moves or not."
         ),
     )
 
@@ -284,34 +292,34 @@ class ModelConfig(Settings, group="model"):
     weights: str = Field(
         "",
         description=(
-            "Released model by name or path of a .safetensors file; empty: the default of "
-            "models/index.json."
+            "Name of a released model, path of a .safetensors file, or a model of your own "
+            "(docs/extending.md); empty: the default of models/index.json."
         ),
     )
     device: Literal["cpu", "cuda", "auto"] = Field(
-        "cpu", description="Where the network runs; 'auto' takes a GPU if there is one."
+        "cpu", description="Device to run the network on; 'auto' takes a GPU if there is one."
     )
     threads: int = Field(
         1,
         ge=1,
         le=64,
-        description="CPU threads of the network; 1 leaves the other cores to the robot.",
+        description="CPU threads for the network; 1 leaves the other cores to the robot.",
     )
     runtime: Literal["auto", "onnxruntime", "torch"] = Field(
         "auto",
         description=(
-            "What runs the network: 'onnxruntime' needs the model's ONNX files beside its "
-            "weights, and a CPU; 'torch' runs every model anywhere; 'auto' takes ONNX Runtime "
-            "where it can."
+            "Library that runs the network: 'onnxruntime' needs the model's ONNX files next "
+            "to its weights, and runs on a CPU; 'torch' runs every model on every device; "
+            "'auto' takes ONNX Runtime if possible."
         ),
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description=(
-            "Arithmetic of the convolutions: 'float32' answers alike on every machine; "
-            "'bfloat16' is PyTorch's, faster there on a CPU with matrix tiles (AMX) and on "
-            "AMD's from Zen 4 on, and moves probabilities by up to about 0.02; 'auto' takes it "
-            "with PyTorch on these CPUs, and float32 elsewhere."
+            "Arithmetic of the convolutions: 'float32' gives the same results on every "
+            "machine; 'bfloat16' needs PyTorch, is faster on CPUs with matrix tiles (AMX) "
+            "and on AMD's since Zen 4, and changes probabilities by up to about 0.02; 'auto' "
+            "takes bfloat16 with PyTorch on these CPUs, otherwise float32."
         ),
     )
 
@@ -324,15 +332,15 @@ class SteadyConfig(Settings, group="steady"):
         ge=0.0,
         le=30.0,
         description=(
-            "Log-probabilities are smoothed with this time constant [s]; longer is steadier "
-            "and slower to follow a change."
+            "Time constant for smoothing the log-probabilities [s]; longer is steadier but "
+            "follows changes more slowly."
         ),
     )
     enter_confidence: float = Field(
         0.5,
         ge=0.0,
         le=1.0,
-        description="A label has to reach this smoothed probability to become the steady one.",
+        description="Smoothed probability that a label needs to become the steady one.",
     )
     leave_confidence: float = Field(
         0.35,
@@ -348,29 +356,30 @@ class SteadyConfig(Settings, group="steady"):
         ge=0.0,
         le=60.0,
         description=(
-            "A steady label below steady.leave_confidence is given up after this long [s of "
-            "observed time]; shorter than a change takes, changes go by way of unknown."
+            "Give up a steady label after this long below steady.leave_confidence [s of "
+            "observed time]; if this is too short, the label becomes unknown between two "
+            "emotions."
         ),
     )
     min_lead: float = Field(
         0.15,
         ge=0.0,
         le=1.0,
-        description="A label has to lead the next one by this much to become the steady one.",
+        description="Lead over the second label that a label needs to become the steady one.",
     )
     debounce_s: float = Field(
         0.5,
         ge=0.0,
         le=10.0,
-        description="A change has to hold for this long before it counts [s of observed time].",
+        description="Report a change only after it has lasted this long [s of observed time].",
     )
     forget_s: float = Field(
         3.0,
         ge=0.0,
         le=60.0,
         description=(
-            "Without a distribution (nobody in view, face not readable) a steady state is held "
-            "for this long and then unknown [s]."
+            "Without a distribution (nobody in view, face not readable), keep the steady "
+            "state for this long, then make it unknown [s]."
         ),
     )
     memory_s: float = Field(
@@ -378,7 +387,7 @@ class SteadyConfig(Settings, group="steady"):
         ge=1.0,
         le=600.0,
         description=(
-            "Estimates of this long are kept for questions about the past [s], in RAM only."
+            "Keep estimates for this long, for questions about the past [s]; they stay in RAM."
         ),
     )
     max_people: int = Field(
@@ -386,15 +395,14 @@ class SteadyConfig(Settings, group="steady"):
         ge=1,
         le=256,
         description=(
-            "People whose last state is kept; beyond it whoever was seen longest ago is "
-            "forgotten."
+            "Largest number of people to remember; the one seen longest ago is forgotten first."
         ),
     )
 
 
 RETIRED: Final = {
-    "emotion.face_hold_s": "no value any more: vision.track_timeout_s says how long a face may "
-    "be missed; take it out",
+    "emotion.face_hold_s": "no value any more: vision.track_timeout_s says how long a face "
+    "may be missed; remove it",
 }
 """Parameters of earlier versions, and what to write instead."""
 

@@ -214,7 +214,7 @@ class StampFilter:
         if arrival_ns > 0 and (self._by_arrival or stamp_ns <= 0):
             if not self._by_arrival:
                 self._reporter.once(
-                    "no stamp", "header.stamp is zero; the time of arrival is used instead"
+                    "no stamp", "header.stamp is zero; using the time of arrival instead"
                 )
             stamp_ns = arrival_ns
         age_ns = arrival_ns - stamp_ns if arrival_ns > 0 else None
@@ -230,7 +230,7 @@ class StampFilter:
                 return self._refuse(
                     stamp_ns,
                     "outlier",
-                    f"a stamp leaps {side}; left out unless those that follow agree with it",
+                    f"a stamp jumps {side}; left out unless the following ones agree with it",
                 )
             self._ages.clear()
             self._newest_ns = None
@@ -275,13 +275,13 @@ class StampFilter:
         if self._stuck >= _STUCK:
             self._reporter.once(
                 "stuck",
-                f"stamps of {self._what} do not rise: does the driver stamp them?  "
-                f"{self._parameter}:=arrival uses the time of arrival",
+                f"stamps of {self._what} do not rise; if the driver does not stamp, set "
+                f"{self._parameter}:=arrival",
             )
         else:
             self._reporter.once(
                 "order",
-                "stamps do not always rise; what is not newer than the last is left out",
+                "stamps do not always rise; input that is not newer than the last is left out",
             )
         return Admission(Verdict.LATE, stamp_ns)
 
@@ -294,9 +294,9 @@ class StampFilter:
         by_s = to_s(by_ns)
         advice = self._advice(by_s if side == "behind" else -by_s)
         return (
-            f"stamps are {span(by_s)} {side} the clock, so they are left out{advice}; "
-            f"{self._parameter}:=arrival goes by the time of arrival, max_input_age_s:=0 "
-            "accepts any stamp"
+            f"stamps are {span(by_s)} {side} the clock, so the input is left out{advice}; "
+            f"{self._parameter}:=arrival uses the time of arrival, max_input_age_s:=0 accepts "
+            "any stamp"
         )
 
 

@@ -187,10 +187,10 @@ class AudioFrontEnd:
             return True
         if was == 1.0:
             self._end(
-                f"the sound comes {counters.speed:.2f} times as fast as its rate of {rate} Hz "
-                f"says (that of audio_info or audio_rate is wrong and it has about "
+                f"audio arrives {counters.speed:.2f} times as fast as its rate of {rate} Hz "
+                "says (audio_info or audio_rate is wrong and the rate is about "
                 f"{round(rate * counters.speed, -2)} Hz, several sources share the topic, or "
-                "its stamps are of a clock of another speed); left out until that is over"
+                "its stamps come from a clock with another speed); left out until this stops"
             )
         counters.left_out_ns += samples * NS_PER_S // rate
         return False

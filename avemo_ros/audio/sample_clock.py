@@ -280,12 +280,12 @@ class SampleClock:
     def _anew(self, start_ns: int, ahead: int) -> ClockDecision:
         if ahead < 0:
             reason = (
-                f"stamps went back by {to_s(-ahead):.3f} s (sound is repeated, a recording "
-                "started over, or two sources share the topic)"
+                f"stamps went back by {to_s(-ahead):.3f} s (audio is repeated, a recording "
+                "started again, or two sources share the topic)"
             )
         else:
             reason = (
-                f"{to_s(ahead):.3f} s of sound are missing, more than audio.max_gap_s "
+                f"{to_s(ahead):.3f} s of audio are missing, more than audio.max_gap_s "
                 f"({to_s(self._max_gap_ns):g} s)"
             )
         return ClockDecision(restart=reason, start_ns=max(0, start_ns))

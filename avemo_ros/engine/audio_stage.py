@@ -64,7 +64,7 @@ class AudioGate:
         if arrival_ns > 0 and (self._by_arrival or block.stamp_ns <= 0):
             if block.stamp_ns == 0 and not self._by_arrival:
                 self._reporter.once(
-                    "no stamp", "header.stamp is zero; the time of arrival is used instead"
+                    "no stamp", "header.stamp is zero; using the time of arrival instead"
                 )
             # Jitter is left in: `SampleClock` tells it from losses.
             stamp_ns = arrival_ns - lasts_ns
@@ -166,8 +166,8 @@ class AudioStage:
         if replaced := self.counters.sanitised - before:
             self._reporter.report(
                 "numbers",
-                f"{replaced} of {block.samples.size} samples are no numbers (NaN, infinite or "
-                "far beyond full scale); replaced by silence",
+                f"{replaced} of {block.samples.size} samples are NaN, infinite or far beyond "
+                "full scale; replaced by silence",
             )
         else:
             self._reporter.good()
@@ -191,4 +191,4 @@ class AudioStage:
         counters = self.counters
         if counters.restarts != self._restarts:
             self._restarts = counters.restarts
-            self._reporter.note("restart", f"started anew: {counters.last_restart}")
+            self._reporter.note("restart", f"restarted: {counters.last_restart}")

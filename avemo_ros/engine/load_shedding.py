@@ -52,10 +52,10 @@ class LoadShedder:
         self._levels: tuple[Workload, ...] = (
             Workload("", 1.0, rate_hz, None),
             Workload("half of the frame rate", 0.5, rate_hz, None),
-            Workload("half of the frame rate, and voice rate", 0.5, slow_hz, None),
-            Workload("two thirds of the frame rate, and voice rate", 0.34, slow_hz, None),
+            Workload("half the frame rate and voice rate", 0.5, slow_hz, None),
+            Workload("two thirds of the frame rate and voice rate", 0.34, slow_hz, None),
             Workload(
-                "two thirds of the frame rate, voice rate, and all faces but the largest",
+                "two thirds of the frame rate and voice rate, and all faces but the largest",
                 0.34,
                 slow_hz,
                 1,

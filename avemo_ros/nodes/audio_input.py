@@ -34,8 +34,8 @@ class AudioInputSettings(Settings):
         "stamped",
         description=(
             "Type of the topic audio: 'stamped' is audio_common_msgs/AudioDataStamped (or "
-            "AudioStamped where audio_common 4.x of mgonzs13 is installed), 'bare' is "
-            "AudioData without stamps, which is stamped on arrival."
+            "AudioStamped if audio_common 4.x of mgonzs13 is installed), 'bare' is AudioData "
+            "without stamps, which is stamped on arrival."
         ),
     )
     audio_rate: int = Field(
@@ -59,8 +59,8 @@ class AudioInputSettings(Settings):
     audio_reliability: Annotated[str, OneOf(qos.RELIABILITIES)] = Field(
         "auto",
         description=(
-            "QoS of the sound subscriptions: 'best_effort' (SensorDataQoS), 'reliable', or "
-            "'auto': best effort, and reliable once every publisher offers it."
+            "QoS of the audio subscriptions: 'best_effort' (SensorDataQoS), 'reliable', or "
+            "'auto': best effort, and reliable as soon as every publisher offers it."
         ),
     )
 
@@ -285,12 +285,12 @@ class AudioInputStage:
         if self._trouble.present:
             return diagnostics.status("audio", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
-            message = f"no sound on {values['topic']}"
+            message = f"no audio on {values['topic']}"
             return diagnostics.status("audio", diagnostics.STALE, message, values)
         if counters.speed != 1.0:
             return diagnostics.status("audio", diagnostics.ERROR, counters.last_restart, values)
         if self._audio.mute.speaking:
-            message = "sound comes, but is silenced: the robot itself speaks"
+            message = "audio arrives, but is ignored while the robot speaks"
             return diagnostics.status("audio", diagnostics.OK, message, values)
         return diagnostics.status("audio", diagnostics.OK, "sound comes", values)
 
@@ -340,7 +340,7 @@ class AudioInputStage:
         if form == self._format:
             return
         self._format = form
-        self._node.get_logger().info(f"audio: the source says {form}")
+        self._node.get_logger().info(f"audio: the source sends {form}")
 
     def _block(self, message: Any, known: AudioFormat | None) -> AudioBlock | None:
         """The decoded sound of a message; None when it has to be left out."""
@@ -362,8 +362,8 @@ class AudioInputStage:
         if now - self._unread_since > _PATIENCE_S:
             self._trouble.once(
                 "no format",
-                "nothing has come on audio_info yet, so the sound cannot be read; waiting for "
-                "it (for a source without, set audio_rate, audio_channels and "
+                "waiting for a message on audio_info; without it the audio cannot be read "
+                "(if the source publishes none, set audio_rate, audio_channels and "
                 "audio_sample_format)",
             )
 

@@ -76,8 +76,8 @@ class LiveDuplicates:
         names = ", ".join(sorted(set(self._unsaid.values())))
         self._unsaid = {}
         return (
-            f"recorded results are left out, as they are published live by {names}: {topics} "
-            "(to have them all the same, name all topics to play: --topics, or play_topics:=)"
+            f"not playing recorded results that {names} publishes live: {topics} (to play "
+            "them anyway, list all topics to play with --topics or play_topics:=)"
         )
 
     def _publisher(self, topic: str) -> str:
@@ -94,23 +94,23 @@ class LiveDuplicates:
 class BagPlayerSettings(Settings):
     """Parameters of the player of bags."""
 
-    bag: str = Field("", description="Recording to play: a bag's folder, or one file of it.")
+    bag: str = Field("", description="Bag to play: its folder, or one of its files.")
     play_topics: str = Field(
         "",
         description=(
-            "Play only these topics, separated by blanks or commas. Empty: all, except results "
-            "that a running node publishes itself."
+            "Play only these topics, separated by spaces or commas. Empty: all, except "
+            "results that a running node publishes itself."
         ),
     )
     play_rate: float = Field(
-        1.0, ge=0.01, le=100.0, description="Seconds of the recording in a second."
+        1.0, ge=0.01, le=100.0, description="Playback speed as a multiple of real time."
     )
     play_start_s: float = Field(0.0, ge=0.0, le=1e6, description="Skip the first seconds [s].")
     play_clock: bool = Field(
         True,
         description=(
-            "Publish /clock, the time of recording; the other nodes then need use_sim_time. "
-            "Without it they need max_input_age_s of 0, since stamps stay as they were "
+            "Publish the recorded time on /clock; the other nodes then need use_sim_time. "
+            "Without /clock, set their max_input_age_s to 0, because the stamps stay as "
             "recorded."
         ),
     )
@@ -119,8 +119,7 @@ class BagPlayerSettings(Settings):
         ge=1,
         le=100,
         description=(
-            "Start when one of the topics has this many subscribers, or after "
-            "wait_for_subscribers_s."
+            "Start when one topic has this many subscribers, or after wait_for_subscribers_s."
         ),
     )
 
@@ -235,7 +234,7 @@ class BagPlayer(Player):
         later_ns = self._play_once(start_ns, 0)
         self._say_problems()
         if self.sent.count == before and not self.stopping.is_set():
-            raise BagError(f"{self._given.bag} holds no message that can be played")
+            raise BagError(f"{self._given.bag} contains no message that can be played")
         while self.read(PlayerSettings).loop and later_ns and not self.stopping.is_set():
             self._loops += 1
             later_ns += self._play_once(start_ns, later_ns)
@@ -260,7 +259,7 @@ class BagPlayer(Player):
                 continue
             if channel.serialization != "cdr":
                 self._leave_out(
-                    channel, f"its messages are not CDR but {channel.serialization}"
+                    channel, f"its messages are serialised as {channel.serialization}, not CDR"
                 )
             elif message_class(channel.type) is None:
                 self._leave_out(channel, f"the type {channel.type} is not installed here")
@@ -276,7 +275,7 @@ class BagPlayer(Player):
                 self.get_logger().warning(f"{self._given.bag}: {problem}")
 
     def _leave_out(self, channel: Channel, reason: str) -> None:
-        self.get_logger().warning(f"{channel.topic} is left out: {reason}")
+        self.get_logger().warning(f"{channel.topic} is not played: {reason}")
 
     def _leave_live_out(self) -> None:
         """Play no more what somebody else publishes, and end its topic.

@@ -73,7 +73,7 @@ class BagRecorder(ManagedNode):
     def prepare(self) -> None:
         """Look at the parameters."""
         if not self._given.record_out:
-            raise ConfigError("record_out", "", "path of a bag that is not there yet")
+            raise ConfigError("record_out", "", "path of a bag that does not exist yet")
         if not topics_of(self):
             raise ConfigError("record_topics", "", "names of topics, or content and states")
         folder = Path(self._given.record_out).expanduser().absolute().parent
@@ -97,7 +97,7 @@ class BagRecorder(ManagedNode):
         self._sources = [RecordedTopic(name, wanted) for name, wanted in topics.items()]
         # Only now: a folder that cannot be made would belie it.
         self._say_content()
-        self.get_logger().info(f"records {', '.join(topics)} into {self._given.record_out}")
+        self.get_logger().info(f"recording {', '.join(topics)} to {self._given.record_out}")
         limit = self._given.record_queue_mb * _MEGABYTE
         self._worker = Worker(
             "recorder",
@@ -150,8 +150,8 @@ class BagRecorder(ManagedNode):
         if self._began_s is None and time.monotonic() - self._opened_s > _CLOCK_S:
             self._trouble.once(
                 "no clock",
-                "use_sim_time is true, but nothing has come on /clock, so nothing is recorded "
-                "until it does",
+                "use_sim_time is true, but nothing has arrived on /clock; recording starts "
+                "when it does",
             )
 
     def _content(self) -> str:
@@ -206,7 +206,8 @@ class BagRecorder(ManagedNode):
         self._early = []
         if self._too_early:
             self.get_logger().info(
-                f"messages that came before the first on /clock are left out: {self._too_early}"
+                "not recorded, because they arrived before the first message on /clock: "
+                f"{self._too_early}"
             )
             self._too_early = 0
 
@@ -224,7 +225,7 @@ class BagRecorder(ManagedNode):
         bag.write(item.topic, item.data, item.log_ns)
 
     def _failed(self, error: Exception) -> None:
-        self._trouble.report(type(error).__name__, f"{error}; the recording ends here")
+        self._trouble.report(type(error).__name__, f"{error}; recording stopped")
         self.failed = True
 
     def _drain(self, worker: Worker[_Received]) -> None:
@@ -237,7 +238,7 @@ class BagRecorder(ManagedNode):
             self.get_logger().error(f"the disk is too slow: {left} messages were not written")
         if worker.dropped:
             self.get_logger().warning(
-                f"{worker.dropped} messages were left out: the disk did not keep up"
+                f"{worker.dropped} messages were not recorded: the disk is too slow"
             )
 
     def _end(self, bag: PartialBag) -> None:
@@ -254,7 +255,7 @@ class BagRecorder(ManagedNode):
             self.failed = True
             clockless = self._early or self._too_early
             where = " on /clock" if clockless else ""
-            self.get_logger().warning(f"nothing came{where}, so there is no bag")
+            self.get_logger().warning(f"nothing arrived{where}, so no bag was written")
         else:
             place = bag.partial if self.failed else bag.path
             self.get_logger().info(f"{place}: {bag.count} messages")
@@ -266,7 +267,9 @@ class BagRecorder(ManagedNode):
         advice = "".join(f"; {source.advice()}" for source in missing if source.advice())
         if missing:
             names = ", ".join(source.name for source in missing)
-            self.get_logger().warning(f"nothing came on {names}, so the bag lacks it{advice}")
+            self.get_logger().warning(
+                f"nothing arrived on {names}, so it is missing from the bag{advice}"
+            )
 
     # --- diagnostics
 
@@ -283,7 +286,7 @@ class BagRecorder(ManagedNode):
         if self.failed:
             return diagnostics.status("bag", diagnostics.ERROR, self._trouble.last, values)
         if worker is not None and worker.dropped:
-            message = "messages are left out: the disk does not keep up"
+            message = "messages are not recorded: the disk is too slow"
             return diagnostics.status("bag", diagnostics.WARN, message, values)
         return diagnostics.status("bag", diagnostics.OK, f"records {self._content()}", values)
 

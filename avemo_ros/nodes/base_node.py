@@ -47,7 +47,9 @@ class NodeSettings(Settings):
     autostart: bool = Field(
         True,
         frozen=True,
-        description="Configure and activate at once; false leaves that to a lifecycle manager.",
+        description=(
+            "Configure and activate at start; false leaves that to a lifecycle manager."
+        ),
     )
 
 
@@ -102,9 +104,7 @@ class ManagedNode(LifecycleNode):
             hint = f"; did you mean '{closest}'?" if closest else ""
             if given in RETIRED:
                 hint = f"; it takes {RETIRED[given]}"
-            self.get_logger().warning(
-                f"parameter '{given}' is not known and has no effect{hint}"
-            )
+            self.get_logger().warning(f"unknown parameter '{given}' has no effect{hint}")
         self.add_on_set_parameters_callback(self._check_change)
         self.add_post_set_parameters_callback(self._after_change)
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)

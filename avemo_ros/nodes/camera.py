@@ -20,16 +20,16 @@ class CameraSettings(Settings):
         "0", description="Number of the camera, its path (/dev/video0), or a URL."
     )
     camera_width: int = Field(
-        640, ge=0, le=8192, description="Wanted width [pixels]; 0 leaves it to the camera."
+        640, ge=0, le=8192, description="Requested width [pixels]; 0 leaves it to the camera."
     )
     camera_height: int = Field(
-        480, ge=0, le=8192, description="Wanted height [pixels]; 0 leaves it to the camera."
+        480, ge=0, le=8192, description="Requested height [pixels]; 0 leaves it to the camera."
     )
     camera_rate_hz: float = Field(
         30.0,
         ge=0.0,
         le=240.0,
-        description="Wanted images per second [Hz]; 0 leaves it to the camera.",
+        description="Requested images per second [Hz]; 0 leaves it to the camera.",
     )
 
 

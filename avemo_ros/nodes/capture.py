@@ -32,7 +32,7 @@ class ImagePublisherSettings(Settings):
     compressed: bool = Field(
         False,
         description=(
-            "Publish JPEG images on image_raw/compressed, too; they are made only while "
+            "Also publish JPEG images on image_raw/compressed; they are encoded only if "
             "somebody subscribes."
         ),
     )
@@ -42,7 +42,7 @@ class ImagePublisherSettings(Settings):
 class AudioPublisherSettings(Settings):
     """Parameters of a node that publishes sound."""
 
-    microphone_frame_id: str = Field("microphone", description="header.frame_id of the sound.")
+    microphone_frame_id: str = Field("microphone", description="header.frame_id of the audio.")
 
 
 _INFO_PERIOD_S: Final = 1.0
@@ -228,7 +228,7 @@ class Capture(Generic[Captured]):
         quiet_s = self._read.quiet_s
         if self._reading and self._read.count and quiet_s > _SILENT_S:
             self._trouble.report(
-                "hangs", f"nothing came for {quiet_s:.0f} s and the driver does not answer"
+                "hangs", f"no data for {quiet_s:.0f} s, and the driver does not respond"
             )
             return diagnostics.status(self._what, diagnostics.ERROR, self._trouble.last, values)
         if not self._device.is_open:

@@ -175,7 +175,7 @@ class ThrottledLog:
             said = bool(self._open)
             self._open.clear()
         if said:
-            self._logger.info(f"{self._what}: good again after {bad} bad")  # noqa: G004
+            self._logger.info(f"{self._what}: working again after {bad} failures")  # noqa: G004
 
     def note(self, kind: str, text: str) -> None:
         """Warn of something that is over already; of one kind at most every 30 s."""

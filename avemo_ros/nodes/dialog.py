@@ -36,14 +36,14 @@ class SensedSettings(Settings):
     use_emotion: bool = Field(
         True,
         description=(
-            "Let the emotion states guide the answers; false answers as if nothing were sensed."
+            "Use the emotion states for the answers; false answers as if nothing were sensed."
         ),
     )
     use_head_pose: bool = Field(
         False,
         description=(
-            "Take head poses from face_tracks, too: they tell better who faces the robot, and "
-            "make the emotion nodes publish every face they find."
+            "Also use the head poses from face_tracks: they show better who faces the robot, "
+            "but make the emotion nodes publish every face they find."
         ),
     )
 
@@ -188,7 +188,7 @@ class Dialog(ManagedNode):
         assert self._stage is not None
         self._stage.forget()
         response.success = True
-        response.message = "the conversation is forgotten, and what was felt"
+        response.message = "forgot the conversation and the emotions"
         return response
 
 

@@ -192,7 +192,7 @@ class DialogStage:
             message = f"the endpoint {config.host} failed ({failure}): answers are made offline"
             return diagnostics.status("dialog", diagnostics.WARN, message, values)
         if self._settings.use_emotion and self._states.quiet_s > _QUIET_S:
-            message = "no emotion_states: the answers know of no emotion"
+            message = "no emotion_states received: the answers ignore emotion"
             return diagnostics.status("dialog", diagnostics.STALE, message, values)
         return diagnostics.status("dialog", diagnostics.OK, "ready to answer", values)
 
@@ -211,7 +211,7 @@ class DialogStage:
         try:
             answer = self._agent.answer(words.text, words.person, self._sensor_now_ns())
         except Exception:
-            words.refused("an unexpected error; the node's log says which")
+            words.refused("an unexpected error; see the node's log")
             raise
         took_s = time.monotonic() - words.arrived_s
         self._answered += 1
@@ -225,7 +225,7 @@ class DialogStage:
             return
         self._fallbacks += 1
         assert self._endpoint is not None  # only what is asked can fail
-        why = self._endpoint.failure or "what it said may not be said"
+        why = self._endpoint.failure or "its answer was refused"
         host = self._settings.endpoint.host
         self._trouble.note(why, f"the endpoint {host} failed ({why}); answered offline")
 
@@ -253,7 +253,7 @@ def _endpoint(config: EndpointConfig) -> _Watched | None:
 
 
 def _forgotten(words: Utterance) -> None:
-    words.refused("dropped: newer words came, or the node was stopped")
+    words.refused("dropped: newer words arrived, or the node was stopped")
 
 
 _LATER_S: Final = 0.05

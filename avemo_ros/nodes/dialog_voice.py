@@ -25,15 +25,15 @@ class VoiceSettings(Settings):
     speak: bool = Field(
         False,
         description=(
-            "Say the answers with espeak-ng, where it is installed, and tell on robot_speaking "
-            "while it is heard."
+            "Say the answers with espeak-ng, if it is installed, and publish true on "
+            "robot_speaking meanwhile."
         ),
     )
     voice: str = Field(
         "en",
         description=(
-            "Voice of espeak-ng (`espeak-ng --voices` lists them), e.g. en-us; where it is not "
-            "of the language that the strategies file names, espeak-ng takes one that is."
+            "Voice of espeak-ng (`espeak-ng --voices` lists them), e.g. en-us; if it does "
+            "not fit the language of the strategies file, espeak-ng takes one that does."
         ),
     )
 
@@ -71,8 +71,9 @@ class Voice:
         self._tell(False)
         if shutil.which(_PROGRAM) is None:
             self._missing = (
-                f"speak is true, but {_PROGRAM} is not installed, so nothing is said "
-                f"(Debian: apt install {_PROGRAM}); the answers are on dialog_ssml all the same"
+                f"speak is true, but {_PROGRAM} is not installed, so the answers are not "
+                f"spoken (Debian: apt install {_PROGRAM}); they are still published on "
+                "dialog_ssml"
             )
             self._trouble.once("missing", self._missing)
             return
@@ -152,7 +153,7 @@ class Voice:
             return False
         if b"error" in complaints.lower():
             # Without a sound card it says so and ends as if all were well.
-            self._trouble.report("silent", f"{_PROGRAM} was not heard{_first(complaints)}")
+            self._trouble.report("silent", f"{_PROGRAM} could not speak{_first(complaints)}")
             return False
         return True
 

@@ -113,7 +113,8 @@ class EmotionHistoryStage:
         longest_s = memory.memory_s
         if not 0.0 <= request.window < float("inf"):
             response.message = (
-                f"window is {request.window:g} s; allowed: above 0, or 0 for all that is kept"
+                f"window is {request.window:g} s; allowed: above 0, or 0 for everything that "
+                "is kept"
             )
             return response
         window_s = min(request.window or longest_s, longest_s)

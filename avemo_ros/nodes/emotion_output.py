@@ -202,17 +202,18 @@ class EmotionOutputStage:
             return diagnostics.status("states", diagnostics.ERROR, self._trouble.last, values)
         if self._published.quiet_s > _QUIET_S or self._status == Status.STALE_INPUT.name:
             return diagnostics.status(
-                "states", diagnostics.STALE, "neither images nor audio", values
+                "states", diagnostics.STALE, "no images and no audio", values
             )
         if lead is not None and abs(lead) > APART_NS:
             message = (
-                f"sound is stamped {span(abs(to_s(lead)))} {'after' if lead > 0 else 'before'} "
-                "the images: they never meet; image_stamps:=arrival or audio_stamps:=arrival "
-                "brings the one with the other clock to this one"
+                f"sound is stamped {span(abs(to_s(lead)))} "
+                f"{'after' if lead > 0 else 'before'} the images: they cannot be combined; "
+                "set image_stamps:=arrival or audio_stamps:=arrival for the one with the "
+                "wrong clock"
             )
             return diagnostics.status("states", diagnostics.WARN, message, values)
         if load.level:
-            message = f"too much work for this computer: left out is {load.shed.what}"
+            message = f"this computer is too slow; reduced: {load.shed.what}"
             return diagnostics.status("states", diagnostics.WARN, message, values)
         return diagnostics.status("states", diagnostics.OK, f"status {self._status}", values)
 
@@ -254,15 +255,17 @@ class EmotionOutputStage:
             self.shed(shed)
         if not before.what:
             self._trouble.note(
-                "load", f"the work does not fit the time; left out from now on: {shed.what}"
+                "load", f"processing is too slow; reducing from now on: {shed.what}"
             )
         elif not shed.what:
-            self._trouble.note("load over", "all of the work is done again")
+            self._trouble.note(
+                "load over", "processing is fast enough again; nothing is reduced any more"
+            )
 
     def _say_reset(self) -> None:
         resets = self._emotion.counters.resets
         if resets > self._resets:
-            self._trouble.note("reset", f"{self._emotion.last_reset}; started anew")
+            self._trouble.note("reset", f"{self._emotion.last_reset}; restarted")
         self._resets = resets
 
     def _publish(self, step: EmotionStep) -> None:

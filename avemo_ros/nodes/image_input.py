@@ -35,7 +35,7 @@ class ImageInputSettings(Settings):
     image_transport: Literal["raw", "compressed"] = Field(
         "raw",
         description=(
-            "Images come as sensor_msgs/Image on image_raw ('raw') or as CompressedImage on "
+            "Receive sensor_msgs/Image on image_raw ('raw') or CompressedImage on "
             "image_raw/compressed ('compressed')."
         ),
     )
@@ -43,8 +43,8 @@ class ImageInputSettings(Settings):
         "auto",
         description=(
             "QoS of the image subscription: 'best_effort' (SensorDataQoS), 'reliable', or "
-            "'auto': best effort, and reliable once every publisher offers it (large images "
-            "get lost over best effort)."
+            "'auto': best effort, and reliable as soon as every publisher offers it (large "
+            "images get lost with best effort)."
         ),
     )
     overlay_rate_hz: float = Field(
@@ -52,8 +52,8 @@ class ImageInputSettings(Settings):
         ge=0.1,
         le=120.0,
         description=(
-            "At most this many overlay images a second, drawn only while somebody subscribes "
-            "[Hz]."
+            "Publish at most this many overlay images per second [Hz]; they are drawn only "
+            "if somebody subscribes."
         ),
     )
 
@@ -204,7 +204,7 @@ class ImageInputStage:
         came, gone = received - self._before[0], lost - self._before[1]
         self._before = (received, lost)
         if gone > _MANY * came > 0:
-            message = f"too much work for this computer: {gone} of {came} images were dropped"
+            message = f"this computer is too slow: {gone} of {came} images were dropped"
             return diagnostics.status("images", diagnostics.WARN, message, values)
         return diagnostics.status("images", diagnostics.OK, "images come", values)
 

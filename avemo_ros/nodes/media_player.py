@@ -24,12 +24,12 @@ from avemo_ros.source.media_file import MediaFile, VideoFrame, by_due_time
 class MediaPlayerSettings(Settings):
     """Parameters of the player of media files."""
 
-    file: str = Field("", description="Media file with images, sound or both.")
+    file: str = Field("", description="Media file with images, audio or both.")
     clock: bool = Field(
         False,
         description=(
-            "Publish /clock and stamp with it: simulated time that starts at 10 s when the "
-            "file starts. The other nodes then need use_sim_time."
+            "Publish /clock and stamp with it: simulated time, which is 10 s when the file "
+            "starts. The other nodes then need use_sim_time."
         ),
     )
     subscribers: int = Field(
@@ -37,7 +37,7 @@ class MediaPlayerSettings(Settings):
         ge=1,
         le=100,
         description=(
-            "Start when so many subscribe to every topic, or wait_for_subscribers_s is over."
+            "Start when every topic has this many subscribers, or after wait_for_subscribers_s."
         ),
     )
 
@@ -80,7 +80,7 @@ class MediaPlayer(Player):
         if media.has_video:
             parts.append(f"{media.width}x{media.height} at {media.fps:.2f} Hz")
         if media.has_audio:
-            parts.append(f"sound of {media.rate} Hz, {media.channels} channel(s)")
+            parts.append(f"audio of {media.rate} Hz, {media.channels} channel(s)")
         self.get_logger().info(f"{path}: {', '.join(parts)}, {media.duration_s:.1f} s")
 
     def open(self) -> None:

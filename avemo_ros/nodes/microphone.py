@@ -16,24 +16,27 @@ class MicrophoneSettings(Settings):
     """Parameters of the microphone."""
 
     microphone_device: str = Field(
-        "", description="Number of the sound input, a part of its name, or '': the default."
+        "", description="Number of the audio input or a part of its name; empty: the default."
     )
     microphone_rate: int = Field(
         0,
         ge=0,
         le=384_000,
         description=(
-            "Wanted samples per second [Hz]; 0: one that the device can do, best 16000."
+            "Requested samples per second [Hz]; 0: 16000, or another rate that the device "
+            "supports."
         ),
     )
     microphone_channels: int = Field(
-        0, ge=0, le=64, description="Wanted channels; 0: one, or what the device has."
+        0, ge=0, le=64, description="Requested channels; 0: one, or as many as the device has."
     )
     block_s: float = Field(
         0.02,
         ge=0.005,
         le=0.5,
-        description="Length of a message's sound [s]; lower is less delay and more messages.",
+        description=(
+            "Length of the audio in a message [s]; lower means less delay and more messages."
+        ),
     )
 
 

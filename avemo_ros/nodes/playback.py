@@ -167,21 +167,18 @@ def prefetch(
 class PlayerSettings(Settings):
     """Parameters of every player."""
 
-    loop: bool = Field(False, description="Start again at the end; time goes on.")
+    loop: bool = Field(False, description="Start again at the end; time keeps rising.")
     wait_for_subscribers_s: float = Field(
         10.0,
         ge=0.0,
         le=3600.0,
-        description=(
-            "Start when somebody subscribes to what is played, at the latest after this time "
-            "[s]; 0 starts at once."
-        ),
+        description=("Wait at most this long for subscribers [s]; 0 starts at once."),
     )
     at_end: Literal["exit", "idle"] = Field(
         "exit",
         description=(
-            "At the end the process ends ('exit'), or the node stays without publishing "
-            "('idle')."
+            "At the end of the recording, end the process ('exit') or keep the node without "
+            "publishing ('idle')."
         ),
     )
 
@@ -249,7 +246,7 @@ class Player(ManagedNode):
             elif not self.playback_clock.stand(0.05):
                 return
         if self.read(PlayerSettings).wait_for_subscribers_s > 0:
-            self.get_logger().warning("nobody subscribes to all of it; starting all the same")
+            self.get_logger().warning("not every topic has a subscriber; starting anyway")
 
     def wait_until(self, time_ns: int) -> int | None:
         """As `Pace.wait_until`, with a line in the log when the time stood still."""
@@ -257,7 +254,7 @@ class Player(ManagedNode):
         if late_ns:
             self._stalls.note(
                 "slow",
-                f"this machine is too slow: playing stood still for {to_s(late_ns):.1f} s",
+                f"this machine is too slow: playback paused for {to_s(late_ns):.1f} s",
             )
         return late_ns
 

@@ -234,12 +234,12 @@ class AdaptiveSubscription:
         advice = (
             f"set the parameter {self._parameter} to 'best_effort' or 'auto'"
             if self._parameter
-            else "make the publisher offer more"
+            else "make the publisher offer this policy"
         )
         self._node.get_logger().error(
-            f"{self.name}: a publisher offers a QoS that does not fit what this node asks for "
-            f"({qos_policy_name_from_kind(event.last_policy_kind)}), so nothing comes from it; "
-            + advice
+            f"{self.name}: a publisher's QoS does not match this node's "
+            f"({qos_policy_name_from_kind(event.last_policy_kind)}), so its messages do not "
+            "arrive; " + advice
         )
 
     def _lost(self, event: QoSMessageLostInfo) -> None:
@@ -249,8 +249,8 @@ class AdaptiveSubscription:
         self._loss_said = True
         advice = f"set {self._parameter} to 'reliable' or " if self._parameter else ""
         self._node.get_logger().warning(
-            f"{self.name}: messages get lost on their way to this node (best effort); "
-            f"{advice}give the middleware larger buffers"
+            f"{self.name}: messages to this node are lost (best effort); {advice}give the "
+            "middleware larger buffers"
         )
 
 
@@ -263,8 +263,8 @@ def mismatch_warnings(node: Node, topic: str) -> PublisherEventCallbacks:
         if policy not in said:
             said.append(policy)
             node.get_logger().warning(
-                f"{topic}: a subscriber asks for a {policy} that this node does not offer, so "
-                "it gets nothing; subscribe reliable or best effort, volatile"
+                f"{topic}: a subscriber requests a {policy} that this node does not offer, so "
+                "it receives nothing; subscribe with reliable or best effort, and volatile"
             )
 
     return PublisherEventCallbacks(incompatible_qos=mismatch)

@@ -28,26 +28,26 @@ from avemo_ros.settings import OneOf, Settings
 class RecordSettings(Settings):
     """Parameters of the recorder."""
 
-    record_out: str = Field("", description="Bag to write: a folder that does not exist yet.")
+    record_out: str = Field("", description="Folder of the new bag; it must not exist yet.")
     record_content: Literal["raw", "features", "nothing"] = Field(
         "raw",
         description=(
-            "Personal data to record: 'raw' images and sound; 'features', which are small grey "
-            "crops of faces with landmarks, and spectrograms; or 'nothing'."
+            "Personal data to record: 'raw' images and audio; 'features', i.e. small grey "
+            "face crops with landmarks, and spectrograms; or 'nothing'."
         ),
     )
     record_compressed: bool = Field(
         False, description="Record raw images as JPEG, from image_raw/compressed."
     )
-    record_states: bool = Field(True, description="Record emotion_states, too.")
+    record_states: bool = Field(True, description="Also record emotion_states.")
     record_topics: str = Field(
-        "", description="More topics to record, separated by blanks or commas."
+        "", description="Also record these topics, separated by spaces or commas."
     )
     record_storage: Annotated[str, OneOf(STORAGES)] = Field(
-        STORAGES[0], description="Kind of file."
+        STORAGES[0], description="File format of the bag."
     )
     record_compression: Annotated[str, OneOf(COMPRESSIONS)] = Field(
-        COMPRESSIONS[0], description="Compression of the file's content."
+        COMPRESSIONS[0], description="Compression of the bag's content."
     )
     record_split_s: float = Field(
         0.0, ge=0.0, le=1e6, description="Start a new file after this time [s]; 0: one file."
@@ -57,7 +57,8 @@ class RecordSettings(Settings):
         ge=1.0,
         le=65536.0,
         description=(
-            "Messages that may wait for the disk [MB]; beyond that the oldest are left out."
+            "Size of the queue in front of the disk [MB]; if it is full, the oldest messages "
+            "are not recorded."
         ),
     )
 
@@ -77,7 +78,7 @@ _PICTURES: Final = {
     True: (
         "image_raw/compressed",
         "image_raw",
-        "leave out --compressed (record_compressed:=false)",
+        "remove --compressed (record_compressed:=false)",
     ),
 }
 """By `record_compressed`: topic of the images, the other topic, and how to switch."""
@@ -196,18 +197,18 @@ def personal_data_text(kinds: Mapping[str, str], further: Collection[str]) -> st
         for topic, kind in sorted(kinds.items())
         if kind not in _HOLDS or (topic in further and _HOLDS[kind] not in told)
     )
-    also = f"; and whatever {unknown} may hold of people" if unknown else ""
+    also = f"; {unknown} may contain personal data, too" if unknown else ""
     if raw:
         pair = f", and features of them: {features}" if features else ""
         return f"raw {' and '.join(raw)} of people{pair}; these are personal data{also}"
     if features:
-        without = "" if unknown else "no pictures and no sound, but "
+        without = "" if unknown else "no images and no audio, but "
         return f"{without}features of people: {features}; these are personal data, too{also}"
     if unknown:
         # Nothing is denied of topics that may hold anything.
-        return f"whatever {unknown} may hold of people"
-    only = ", only what nodes say of them" if _STATES in held else ""
-    return f"neither pictures nor sound nor features of people{only}"
+        return f"{unknown}, which may contain personal data"
+    only = ", only the nodes' results" if _STATES in held else ""
+    return f"no images, audio or features of people{only}"
 
 
 class RecordedTopic:
@@ -263,7 +264,7 @@ class RecordedTopic:
         if len(kinds) > 1:
             trouble.once(
                 f"{self.name} types",
-                f"{self.name} is published with several types; {self.kind} is recorded",
+                f"{self.name} is published with several types; recording {self.kind}",
             )
         offers = [info.qos_profile for info in infos if info.topic_type == self.kind]
         self.offer = OfferedQos(
@@ -272,7 +273,7 @@ class RecordedTopic:
             all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers),
         )
         # Nodes may take seconds to find each other: who waits to begin can see it.
-        node.get_logger().info(f"{self.name} is there and recorded from now on")
+        node.get_logger().info(f"{self.name} has appeared; recording it from now on")
 
     def adapt(self) -> None:
         """Adapt to the QoS that publishers offer now."""
@@ -301,7 +302,7 @@ class RecordedTopic:
         """What to do where the same is published on another topic; empty if it is not."""
         if not self._elsewhere or self.there:
             return ""
-        return f"{self._wanted.instead} is there: {self._wanted.advice}"
+        return f"{self._wanted.instead} exists: {self._wanted.advice}"
 
     def came(self, now_s: float | None) -> None:
         """A message has come.
@@ -341,13 +342,13 @@ class RecordedTopic:
         if self._last_s is None:
             if self.missing() and now_s - began_s > _FAIR_S:
                 advice = f"; {self.advice()}" if self.advice() else ""
-                return f"nothing comes on {self.name}, so nothing of it is recorded{advice}"
+                return f"nothing arrives on {self.name}, so it is not recorded{advice}"
         elif (
             self._wanted.cadence is Cadence.CONTINUOUS
             and not self.offer.latched
             and now_s - self._last_s > _QUIET_S
         ):
-            return f"nothing comes on {self.name} any more"
+            return f"nothing arrives on {self.name} any more"
         return ""
 
     def _listen(
@@ -362,7 +363,7 @@ class RecordedTopic:
         self.kind = kinds[0]
         message = message_class(self.kind)
         if message is None:
-            self._refusal = f"{self.name} is left out: {self.kind} is not installed here"
+            self._refusal = f"{self.name} is not recorded: {self.kind} is not installed here"
             trouble.once(self.name, self._refusal)
             return
         self._refusal = ""

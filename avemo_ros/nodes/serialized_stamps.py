@@ -177,17 +177,16 @@ class StampWatch:
         side = "behind" if age_ns > 0 else "ahead of"
         return (
             f"stamps are {to_s(abs(age_ns)):.1f} s {side} this recorder's clock; `avemo bag "
-            "evaluate` will leave out what is recorded so, unless told otherwise "
-            f"(max_input_age_s=0); {self._advice()}"
+            f"evaluate` will ignore this input unless max_input_age_s is 0; {self._advice()}"
         )
 
     def _advice(self) -> str:
         if self._simulated:
             return (
-                "it is recorded by /clock (use_sim_time), so play one recording alone, without "
-                "camera and microphone"
+                "the recorder takes its time from /clock (use_sim_time), so play only one "
+                "recording, without camera and microphone"
             )
         return (
-            "if another machine stamps, synchronise the clocks of both; if a bag is played, "
+            "if another machine stamps, synchronise both clocks; while a bag is played, "
             "record with --use-sim-time (use_sim_time:=true)"
         )

@@ -69,20 +69,20 @@ class StampAdvice:
     def _words(self, age_s: float) -> str:
         if self._simulated():
             return (
-                "this node goes by /clock (use_sim_time), so play one recording alone, without "
-                "camera and microphone; if it was made in a simulation, let its own /clock be "
-                "played (`avemo bag play --no-clock`)"
+                "this node takes its time from /clock (use_sim_time), so play only one "
+                "recording, without camera and microphone; if it comes from a simulation, "
+                "play its own /clock (`avemo bag play --no-clock`)"
             )
         if self._clocks():
             return (
                 "a recording is played with /clock, so start this node with use_sim_time:=true"
             )
-        synchronise = "if another machine stamps, synchronise the clocks of both"
+        synchronise = "if another machine stamps, synchronise both clocks"
         if age_s < 0:
             return synchronise
         return (
-            "if a recording is played, let it publish /clock (`avemo bag play` does, `ros2 bag "
-            "play` with --clock) and start this node with use_sim_time:=true; " + synchronise
+            "to play a recording, publish /clock with it (`avemo bag play`, or `ros2 bag "
+            "play --clock`) and start this node with use_sim_time:=true; " + synchronise
         )
 
 
@@ -126,8 +126,9 @@ class StampReporter:
         if now_s - self._timeless_since_s >= _CLOCK_GRACE_S:
             self.once(
                 "no clock",
-                "use_sim_time is true, but nothing has come on /clock: ages cannot be checked "
-                "(let the recording publish /clock, or set use_sim_time to false)",
+                "use_sim_time is true, but nothing has arrived on /clock, so the age of "
+                "input cannot be checked (play the recording with /clock, or set "
+                "use_sim_time to false)",
             )
 
     def report(self, kind: str, text: str) -> None:
