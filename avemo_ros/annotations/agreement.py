@@ -130,7 +130,11 @@ def agreement(recordings: Sequence[Iterable[Segment]]) -> dict[str, Any] | None:
         labels = _by_label(fleiss_by_class(counts))
     why = ""
     if math.isnan(kappa):
-        why = "all gave one class only" if len(counts) else "nobody judged what another did"
+        why = (
+            "all annotators used only one class"
+            if len(counts)
+            else ("no stretch was labelled by two annotators")
+        )
     return {
         "annotators": names,
         "seconds": _seconds(len(counts)),

@@ -103,13 +103,13 @@ class _Document:
         except KeyError as error:
             raise LabelError(
                 f"{self._path}, line {self._parser.CurrentLineNumber}: an element has no "
-                f"attribute {error}; is it a document of ELAN?"
+                f"attribute {error}; is it an ELAN document?"
             ) from error
         except (expat.ExpatError, ValueError, LookupError) as error:
             # The latter two: its encoding is unknown.
             raise LabelError(f"{self._path}: not readable as XML: {error}") from error
         if not self._slots and not self.tiers:
-            raise LabelError(f"{self._path} is no document of ELAN: it has no tiers")
+            raise LabelError(f"{self._path} is not an ELAN document: it has no tiers")
 
     def entries(self, tier: _Tier) -> Iterator[LabelEntry]:
         """The annotations of a tier as entries.
@@ -151,7 +151,8 @@ class _Document:
         for slot in item.slots:
             if slot not in known:
                 raise LabelError(
-                    f"{place}: time slot {slot} has no time, nor have the ones around it"
+                    f"{place}: time slot {slot} has no time, and neither have the ones around "
+                    "it"
                 )
         return known[item.slots[0]], known[item.slots[1]]
 
@@ -181,7 +182,7 @@ class _Document:
         if not text.isascii() or not text.isdigit():
             raise LabelError(
                 f"{self._path}: TIME_VALUE of time slot {slot} is {text!r}; allowed: "
-                "milliseconds from 0 on"
+                "milliseconds, 0 or more"
             )
         return float(text)
 
@@ -190,7 +191,7 @@ class _Document:
     def _refuse(self, *_: object) -> None:
         raise LabelError(
             f"{self._path}, line {self._parser.CurrentLineNumber}: a document type is "
-            "declared; documents of ELAN have none, and entities are not read"
+            "declared; ELAN documents have none, and entities are not read"
         )
 
     def _start(self, element: str, given: Mapping[str, str]) -> None:

@@ -40,7 +40,7 @@ def read_text(path: Path) -> str:
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         encoding = "utf-16"
     elif b"\0" in data:
-        raise LabelError(f"{path} is no text: it has zero bytes in it")
+        raise LabelError(f"{path} is not a text file: it contains zero bytes")
     else:
         encoding = "utf-8-sig"
     try:
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise LabelError(
             f"{path}, line {line}: the byte {data[error.start]:#04x} is not {error.encoding}; "
-            "save the file in the encoding UTF-8"
+            "save the file as UTF-8"
         ) from error
 
 
@@ -67,7 +67,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > _MOST_BYTES:
-            raise LabelError(f"{path} is no file of labels: it has {size >> 20} MiB")
+            raise LabelError(f"{path} is not a label file: it has {size >> 20} MiB")
         return path.read_bytes()
     except OSError as error:
         raise LabelError(f"{path} cannot be read ({error.strerror})") from error
@@ -157,9 +157,9 @@ def _nanoseconds(entry: LabelEntry, field: str, *, unix: bool) -> int:
     # Exact: as a float, unix time is good to a quarter of a microsecond only.
     seconds = _decimal(entry[field])
     if seconds is None or not 0 <= seconds < limit:
-        allowed = "seconds from 0 on, with a point as in 12.5"
+        allowed = "seconds, 0 or more, with a point as in 12.5"
         if seconds is not None and seconds >= limit and not unix:
-            allowed += "; for unix time the file must say `time: unix`"
+            allowed += "; for unix time, add `time: unix` to the file"
         raise entry.wrong(field, allowed)
     return int((seconds * NS_PER_S).to_integral_value())
 
@@ -309,10 +309,11 @@ class LabelCollector:
         """
         for word, count in sorted(self._left_out.items()):
             labels = "1 label is" if count == 1 else f"{count} labels are"
-            self.notes.append(f"{self.path.name}: {labels} left out: '{word}' is no class")
+            self.notes.append(f"{self.path.name}: {labels} left out: '{word}' is not a class")
         if not self._placed:
             raise LabelError(
-                f"{self.path} holds no labels" + (" of our classes" if self._left_out else "")
+                f"{self.path} contains no labels"
+                + (" of our classes" if self._left_out else "")
             )
         check_overlaps(self._placed)
         segments = sorted(
@@ -344,6 +345,7 @@ def check_overlaps(placed: Iterable[tuple[Segment, str]]) -> None:
                 common = to_s(min(before.end_ns, after.end_ns) - after.start_ns)
                 raise LabelError(
                     f"{later}: start and end overlap those of {earlier} by {common:g} s; "
-                    f"allowed: one label at a time of a person ({person or 'the attended one'})"
+                    "allowed: one label at a time of a person "
+                    f"({person or 'the attended person'})"
                     + (f" by one annotator ({annotator})" if annotator else "")
                 )

@@ -47,7 +47,9 @@ def read_labels(
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise LabelError(f"{path} is no file of labels; their names end in {' '.join(READERS)}")
+        raise LabelError(
+            f"{path} is not a label file; names of label files end in {' '.join(READERS)}"
+        )
     return reader(path, LabelDefaults(bag_start_ns, person, annotator))
 
 
@@ -72,8 +74,8 @@ def find_labels(bag: Path) -> Path | None:
     found = [name for name in names if name.is_file()]
     if len(found) > 1:
         raise LabelError(
-            f"bag {bag} has {len(found)} files of labels: {', '.join(map(str, found))}; "
-            "name those that count with --labels"
+            f"bag {bag} has {len(found)} label files: {', '.join(map(str, found))}; choose "
+            "with --labels"
         )
     return found[0] if found else None
 
@@ -177,7 +179,7 @@ def labels_of_bags(bags: Sequence[Path], given: Sequence[Path]) -> list[tuple[Pa
         elif path.is_file():
             found[_owner(bags, path)].append(path)
         else:
-            raise LabelError(f"file of labels '{path}' does not exist")
+            raise LabelError(f"label file '{path}' does not exist")
     return [tuple(files) for files in found]
 
 
@@ -193,7 +195,7 @@ def find_bags(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for bag in (bag for path in bags for bag in _bags_in(path)):
         if bag.resolve() in found:
-            _LOG.warning("%s is named twice; it counts once", bag)
+            _LOG.warning("%s is given twice; it counts once", bag)
         found.setdefault(bag.resolve(), bag)
     return list(found.values())
 
@@ -248,8 +250,8 @@ def _owner(bags: Sequence[Path], file: Path) -> int:
         return owners[0]
     if not owners:
         raise LabelError(
-            f"file of labels '{file}' belongs to none of the bags: its name must begin with "
-            f"that of a bag, e.g. {bag_name(bags[0])}.labels.csv"
+            f"label file '{file}' belongs to none of the bags: its name must begin with the "
+            f"name of a bag, e.g. {bag_name(bags[0])}.labels.csv"
         )
     names = ", ".join(str(bags[place]) for place in owners)
-    raise LabelError(f"file of labels '{file}' belongs to several bags by its name: {names}")
+    raise LabelError(f"label file '{file}' belongs to several bags by its name: {names}")

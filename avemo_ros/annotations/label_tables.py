@@ -107,7 +107,7 @@ def _header(path: Path, line: int, values: list[str], notes: list[str]) -> list[
         )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise LabelError(f"{place}: the column {twice[0]!r} is there twice; allowed: once")
+        raise LabelError(f"{place}: the column {twice[0]!r} occurs twice; allowed: once")
     others = [name for name in header if name not in FIELDS]
     if others:
         notes.append(f"{path.name}: not read: column {', '.join(map(repr, others))}")
@@ -186,8 +186,8 @@ def _audacity_entry(place: str, line: str) -> LabelEntry:
     parts = line.split("\t")
     if len(parts) < 3:
         raise LabelError(
-            f"{place}: {line.strip()!r} is no label of Audacity; allowed: start, end and text "
-            "with tabs between them"
+            f"{place}: {line.strip()!r} is not an Audacity label; allowed: start, end and "
+            "text, separated by tabs"
         )
     start, end, text = parts[0].strip(), parts[1].strip(), "\t".join(parts[2:])
     who, _, word = text.rpartition(":")
@@ -203,5 +203,5 @@ def _audacity_entry(place: str, line: str) -> LabelEntry:
         },
     )
     if start == end:
-        raise entry.wrong("end", "later than start: mark a region, not a moment")
+        raise entry.wrong("end", "later than start: label a region, not a point")
     return entry

@@ -76,7 +76,7 @@ def composed(text: str, place: str) -> Any:
         what = getattr(error, "problem", None) or str(error)
         raise LabelError(f"{place}{line}: not readable as YAML: {what}") from error
     except RecursionError as error:
-        raise LabelError(f"{place}: not readable as YAML: nested too deep") from error
+        raise LabelError(f"{place}: not readable as YAML: nested too deeply") from error
 
 
 def entry_of(node: Any, place: str) -> LabelEntry:
@@ -219,7 +219,7 @@ def _collected(
     wrong += [f"left out: {told}" for told in collector.drop_overlaps()]
     told = wrong[:_MOST_TOLD]
     if len(wrong) > _MOST_TOLD:
-        told.append(f"left out: {len(wrong) - _MOST_TOLD} more that are wrong")
+        told.append(f"left out: {len(wrong) - _MOST_TOLD} more invalid labels")
     collector.notes += told
     try:
         return collector.file()

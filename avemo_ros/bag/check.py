@@ -103,27 +103,28 @@ def timing_findings(topics: Sequence[TopicCheck]) -> list[str]:
         measured = one.timing
         if measured.gaps and one.use == TopicKind.AUDIO.value:
             found.append(
-                f"{one.topic}: {measured.lost_s:.2f} s of sound are missing in "
+                f"{one.topic}: {measured.lost_s:.2f} s of audio are missing in "
                 f"{measured.gaps} place(s)"
             )
         elif measured.gaps and one.use != TopicKind.STATES.value:
             found.append(f"{one.topic}: {measured.gaps} gap(s), {measured.lost_s:.2f} s in all")
         if measured.late:
             found.append(
-                f"{one.topic}: the stamps of {measured.late} message(s) are not later than the "
-                "one before; the live nodes leave them out"
+                f"{one.topic}: {measured.late} message(s) have a stamp that is not later than "
+                "the one before; the live nodes ignore them"
             )
         if measured.restarts:
             found.append(f"{one.topic}: {restarts_text(measured.restarts)}")
         if measured.jumps:
             found.append(
-                f"{one.topic}: stamps and times of recording jump against each other "
-                f"{measured.jumps} time(s): a clock was set, or messages were held up"
+                f"{one.topic}: stamps and recording times jump against each other "
+                f"{measured.jumps} time(s): a clock was set, or messages were delayed"
             )
         if abs(one.timing.delay_s) > _FAR_S:
             found.append(
-                f"{one.topic}: stamps are {measured.delay_s:.1f} s from the times of "
-                "recording; the live nodes leave such input out unless max_input_age_s is 0"
+                f"{one.topic}: stamps differ from the recording times by "
+                f"{measured.delay_s:.1f} s; the live nodes ignore such input unless "
+                "max_input_age_s is 0"
             )
     return found
 
@@ -142,10 +143,11 @@ def definition_findings(topics: Sequence[TopicCheck], distro: str) -> list[str]:
         if one.use and one.definition == "package" and differs_in(distro, one.type)
     ]
     if ours:
-        by = f"ROS {distro}" if distro else "an unknown ROS"
+        by = f"ROS {distro}" if distro else "an unknown ROS version"
         found.append(
-            f"the bag was recorded with {by} and holds no definitions of its messages: "
-            f"{', '.join(ours)} are read by those of ROS {_DEFINED_BY}, which may be others"
+            f"the bag was recorded with {by} and contains no message definitions: "
+            f"{', '.join(ours)} are read with the definitions of ROS {_DEFINED_BY}, which may "
+            "differ"
         )
     return found
 
@@ -156,9 +158,7 @@ def offset_findings(estimates: Sequence[Offset]) -> list[str]:
     for one in estimates:
         if one.seconds is not None and abs(one.seconds) > _OFFSET_S:
             where = "ahead of" if one.seconds > 0 else "behind"
-            found.append(
-                f"pictures are {abs(one.seconds):.2f} s {where} the sound, by {one.how}"
-            )
+            found.append(f"images are {abs(one.seconds):.2f} s {where} the audio, by {one.how}")
     return found
 
 
@@ -205,7 +205,7 @@ def check(path: str | Path, topics: Topics | None = None, look: Look | None = No
         if turned_back:
             findings.append(clock_set_back_text(turned_back))
         if kinds and not _whole(kinds):
-            findings.append(f"evaluation has only {_only(kinds)}")
+            findings.append(f"evaluation can use only {_only(kinds)}")
         stamped = _by_stamps(checked, turned_back=turned_back)
         mouth = _by_mouth(checked, looked, seen)
         findings += offset_findings([stamped, mouth])
@@ -296,10 +296,10 @@ def _by_stamps(topics: Sequence[TopicCheck], *, turned_back: int) -> Offset:
         names = " and ".join(one.topic for one in moved)
         return Offset(
             None,
-            f"cannot be told: stamps and times of recording of {names} jump against each other",
+            f"unknown: stamps and recording times of {names} jump against each other",
         )
     if turned_back:
-        return Offset(None, "cannot be told: the recorder's clock was set back")
+        return Offset(None, "unknown: the recorder's clock was set back")
     return by_stamps(pictures.timing.delay_s, sound.timing.delay_s)
 
 
@@ -312,9 +312,9 @@ def _by_mouth(topics: Sequence[TopicCheck], looked: Scan, seen: Offset | None) -
     leapt = [one.topic for one in used if one and (one.timing.restarts or one.timing.leaps)]
     if leapt:
         names = " and ".join(leapt)
-        return Offset(None, f"cannot be told: the clock that stamps {names} was set")
+        return Offset(None, f"unknown: the clock that stamps {names} was set")
     if could_look:
-        return Offset(None, f"{offset.how}; --look makes them of the pictures and the sound")
+        return Offset(None, f"{offset.how}; --look computes them from the images and the audio")
     return offset
 
 

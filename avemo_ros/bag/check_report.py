@@ -112,12 +112,12 @@ def report(checked: BagCheck) -> str:
         *_beginning(checked),
         "",
         "evaluation can use",
-        *_item("raw", usable.raw or "nothing: no pictures, no sound"),
+        *_item("raw", usable.raw or "nothing: no images, no audio"),
         *_item("features", usable.features or "nothing: no face tracks, no spectrogram"),
         *_item("states", usable.states or "nothing: none were recorded"),
         *_item("labels", usable.labels or "nothing: none in the bag or beside it"),
         "",
-        "pictures ahead of sound",
+        "images ahead of audio",
         *_item("by stamps", _offset(checked.offset_by_stamps)),
         *_item("by mouth", _offset(checked.offset_by_mouth)),
     ]
@@ -126,7 +126,7 @@ def report(checked: BagCheck) -> str:
         for finding in checked.findings:
             lines += _wrapped(finding, "  - ")
     else:
-        lines += ["", "nothing is wrong with it"]
+        lines += ["", "no problem found"]
     return "\n".join(lines)
 
 
@@ -198,11 +198,10 @@ def _beginning(checked: BagCheck) -> list[str]:
     if first_s is None or first_s < _SOON_S:
         return []
     topic = next((one.topic for one in checked.topics if one.begins_s == 0), "")
-    what = "the first picture or sound" if checked.usable.raw else "what evaluation takes"
+    what = "the first image or audio" if checked.usable.raw else "what evaluation uses"
     of = f" (of {topic})" if topic else ""
     text = (
-        f"seconds of labels count from the bag's first message{of}: {what} comes at "
-        f"{first_s:.1f} s"
+        f"label times count from the bag's first message{of}; {what} comes at {first_s:.1f} s"
     )
     return ["", *_wrapped(text, "")]
 

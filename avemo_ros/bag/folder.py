@@ -55,7 +55,7 @@ def read_metadata(path: Path) -> Metadata:
     """Read metadata.yaml; if it is missing or damaged, `problem` says so."""
     if not path.is_file():
         return Metadata(
-            problem=f"{METADATA} is missing: the recording was cut off, or still goes on"
+            problem=f"{METADATA} is missing: the recording was cut off or is still running"
         )
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -68,7 +68,7 @@ def read_metadata(path: Path) -> Metadata:
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Metadata(
-            problem=f"{METADATA} is damaged ({first}); the files themselves are used"
+            problem=f"{METADATA} is damaged ({first}); reading the files without it"
         )
 
 
@@ -155,8 +155,8 @@ class Bag:
             found += [name + _times(text, count) for text, count in file.problems.items()]
         if self.grown:
             found.append(
-                "the bag changed while it was read (is it still being recorded?); what was "
-                "there when it was opened is used"
+                "the bag changed while it was read (is it still being recorded?); only its "
+                "content at opening is used"
             )
         return found
 
@@ -220,16 +220,16 @@ class Bag:
                 listed.append(found)
             elif there:
                 self.cut_off = True
-                self._opening[f"{name} is missing, which {METADATA} names"] += 1
+                self._opening[f"{name} is listed in {METADATA} but missing"] += 1
         if not there:
             raise BagError(
-                f"'{self.path}' is no bag: it holds no file with {', '.join(SUFFIXES)}"
+                f"'{self.path}' is not a bag: it contains no file with {', '.join(SUFFIXES)}"
             )
         if not listed:
             return there
         for path in there:
             if path not in listed:
-                self._opening[f"{path.name} is left out: {METADATA} does not name it"] += 1
+                self._opening[f"{path.name} is left out: {METADATA} does not list it"] += 1
         return listed
 
     def _open(self, paths: list[Path]) -> None:
@@ -257,7 +257,7 @@ class Bag:
             return SqliteFile(path)
         if head.startswith(_ROS1):
             raise BagError(
-                f"'{path}' is a bag of ROS 1; convert it first: rosbags-convert --src "
+                f"'{path}' is a ROS 1 bag; convert it first: rosbags-convert --src "
                 f"{path.name} --dst {path.stem}"
             )
         what = "is an empty file" if not head else "is neither an MCAP nor an SQLite file"
@@ -275,7 +275,7 @@ class Bag:
                     out.write(unpacker.decompress(piece))
         except zstandard.ZstdError as error:
             self.cut_off = True
-            self._opening[f"{path.name} is damaged and cannot be unpacked whole ({error})"] += 1
+            self._opening[f"{path.name} is damaged and cannot be fully unpacked ({error})"] += 1
         except OSError as error:
             raise BagError(f"'{path}' cannot be unpacked: {error.strerror}") from error
         return target

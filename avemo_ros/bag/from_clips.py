@@ -136,13 +136,13 @@ class ClipBag:
                 taker.finish(extent.end_ns)
             reached_s = clip.start_s + to_s(extent.end_ns - START_NS)
             if media.truncated:
-                extent.trouble = "ends before its announced end"
+                extent.trouble = "is shorter than its header says"
             elif media.damaged:
                 extent.trouble = f"{media.damaged} packets could not be decoded"
             elif extent.end_ns and clip.end_s is not None and clip.end_s - reached_s > _SHORT_S:
                 extent.trouble = f"ends at {reached_s:.1f} s, before its end_s {clip.end_s:g}"
         if self._writer.start_ns is None:
-            raise SourceError(f"{clip.path} has nothing of what is wanted in that part of it")
+            raise SourceError(f"that part of {clip.path} has neither images nor audio to use")
         extent.start_ns = self._writer.start_ns
         return extent
 

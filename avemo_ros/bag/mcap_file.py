@@ -136,7 +136,7 @@ class McapFile:
             raise BagError(f"'{path}' cannot be read: {error.strerror}") from error
         try:
             if self._file.read(len(MAGIC)) != MAGIC:
-                raise BagError(f"'{path}' is no MCAP file: its first bytes are others")
+                raise BagError(f"'{path}' is not an MCAP file: it starts with other bytes")
             self._size = self._file.seek(0, io.SEEK_END)
             if not self._take_summary():
                 self._recover()
@@ -254,12 +254,12 @@ class McapFile:
         self._file.seek(max(0, self._size - len(MAGIC)))
         if self._file.read() == MAGIC:
             self.problems[f"the file is damaged at byte {at}"] = 1
-            self.problems["what comes after the damage cannot be found"] = 1
+            self.problems["nothing after the damage can be read"] = 1
             return
         self.problems["the file was cut off: its end is missing"] = 1
         lost = self._size - at
         if lost and not any(part.head.cut for part in self._parts):
-            self.problems[f"its last {lost} bytes are no whole record"] = 1
+            self.problems[f"its last {lost} bytes are not a complete record"] = 1
 
     def _learn(self, record: McapRecord) -> None:
         """Of several schemas or channels with one number the first counts."""
@@ -382,5 +382,5 @@ def _tells_all(summary: Summary) -> bool:
 def _reason(error: Exception) -> str:
     """What an error says, in one line."""
     if isinstance(error, CRCValidationError):
-        return "its checksum is wrong"
+        return "wrong checksum"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

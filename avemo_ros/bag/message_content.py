@@ -75,7 +75,7 @@ def tracks(message: Any) -> FrameTracks:
     width, height = int(message.width), int(message.height)
     if width * height > MAX_PIXELS:
         raise ValueError(
-            f"the picture has {width}x{height} pixels; allowed: {MAX_PIXELS / 1e6:g} megapixels"
+            f"the image has {width}x{height} pixels; allowed: {MAX_PIXELS / 1e6:g} megapixels"
         )
     if len(message.faces) > MAX_FACES:
         raise ValueError(f"it has {len(message.faces)} faces; allowed: up to {MAX_FACES}")

@@ -87,8 +87,8 @@ def definitions_dir() -> Path:
         if all((place / f"{name}.msg").is_file() for name in _OURS):
             return place
     raise BagError(
-        f"the definitions of our messages were not found (looked for msg/*.msg beside {package}"
-        " and in share/avemo_ros of its prefix); reinstall the package"
+        "the definitions of this package's messages were not found (looked for msg/*.msg "
+        f"beside {package} and in share/avemo_ros of its prefix); reinstall the package"
     )
 
 
@@ -166,9 +166,7 @@ def definition_of(kind: str, prefixes: Sequence[Path] | None = None) -> tuple[st
     else:
         store = typestore()
     if kind not in store.types:
-        raise BagError(
-            f"nothing is known of the type {kind}: source the workspace that holds its package"
-        )
+        raise BagError(f"unknown type {kind}: source the workspace with its package")
     text, _ = store.generate_msgdef(kind, ros_version=2)
     return text, store.hash_rihs01(kind)
 
@@ -242,9 +240,7 @@ class Decoder:
         try:
             return store.deserialize_cdr(data, channel.type)
         except (SerdeError, TypesysError, KeyError, IndexError, ValueError) as error:
-            raise BagError(
-                f"their bytes do not fit to the definition of {channel.type}"
-            ) from error
+            raise BagError(f"they do not match the definition of {channel.type}") from error
 
     def _store(self, channel: Channel) -> Typestore:
         if channel.key not in self._stores:
@@ -275,7 +271,7 @@ class Decoder:
         except (TypesysError, ValueError, KeyError) as error:
             raise BagError(
                 f"messages of {channel.topic} cannot be read: the definition of "
-                f"{channel.type} that the bag holds is damaged ({error})"
+                f"{channel.type} in the bag is damaged ({error})"
             ) from error
         known = self._known_types(channel).fielddefs
         while missing := _named(types) - types.keys():

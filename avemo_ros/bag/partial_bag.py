@@ -119,15 +119,15 @@ def make_folder(path: Path, partial: Path, *, force: bool) -> FolderLock:
     """
     if is_locked(partial):
         raise BagError(
-            f"{partial} is being written by another run now; name another, or wait until that "
-            "has ended"
+            f"another process is writing {partial}; choose another name, or wait until it has "
+            "finished"
         )
     if not force and path.exists():
-        raise BagError(f"{path} is there already; name another, or remove it first")
+        raise BagError(f"{path} already exists; choose another name, or remove it first")
     if not force and partial.exists():
         raise BagError(
-            f"{partial} is there already: it was left by an interrupted run, and what it holds "
-            "can be played and evaluated; name another, or move it away first"
+            f"{partial} already exists: an interrupted run left it, and it can be played and "
+            "evaluated; choose another name, or move it away first"
         )
     for there in (path, partial):
         if there.exists():
@@ -146,7 +146,7 @@ def check_bag(path: Path) -> None:
     """
     inside = [entry.suffix for entry in path.iterdir()] if path.is_dir() else [""]
     if path.is_symlink() or not set(inside) <= _OF_A_BAG:
-        raise BagError(f"{path} is not a bag and nothing else; it is not replaced")
+        raise BagError(f"{path} is not only a bag; it is not replaced")
 
 
 def remove_bag(path: Path) -> None:
@@ -334,7 +334,7 @@ class PartialBag:
         if not definition or not digest:
             store = self._types()
             if kind not in store.types:
-                raise BagError(f"cannot record {topic}: nothing is known of its type {kind}")
+                raise BagError(f"cannot record {topic}: its type {kind} is unknown")
             definition, _ = store.generate_msgdef(kind, ros_version=2)
             digest = store.hash_rihs01(kind)
         self._topics[topic] = _Topic(topic, kind, definition, digest, offer)
@@ -375,7 +375,7 @@ class PartialBag:
                 remove_bag(self.path)
             elif self.path.exists():
                 raise BagError(
-                    f"{self.path} has come meanwhile; what was written is {self.partial}"
+                    f"{self.path} was created meanwhile; the recording is in {self.partial}"
                 )
             self.partial.rename(self.path)
         except _TROUBLES as error:

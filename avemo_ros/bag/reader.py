@@ -109,7 +109,7 @@ class AudioDecoder:
         """
         form = own_format(message) or self.form
         if form is None:
-            raise AudioFormatError("its format is not known")
+            raise AudioFormatError("its format is unknown")
         samples = samples_of(message, form)
         stamp_ns = 0
         if hasattr(message, "header"):
@@ -245,7 +245,7 @@ class Recording:
             except AudioFormatError as error:
                 self._note(channel.topic, error.kind, f"left out: {error}")
             except AttributeError as error:
-                text = f"left out: {channel.type} of this bag is another ({error})"
+                text = f"left out: this bag has another definition of {channel.type} ({error})"
                 self._note(channel.topic, "fields", text)
             except (BagError, ValueError) as error:
                 self._note(channel.topic, type(error).__name__, f"left out: {error}")
@@ -279,7 +279,7 @@ class Recording:
             stamp_ns = self._stamp(topic, message, log_ns)
             if foreign := message_content.foreign_classes(message):
                 names = ", ".join(repr(name) for name in foreign)
-                text = f"with classes that are none of ours ({names}): without a distribution"
+                text = f"with unknown classes ({names}): read without a distribution"
                 self._note(topic, "classes", text)
             return StatesRecord(
                 stamp_ns,
@@ -298,7 +298,7 @@ class Recording:
         return log_ns
 
     def _no_stamp(self, topic: str) -> None:
-        text = "without a stamp; the time of recording is used instead"
+        text = "without a stamp; using the recording time instead"
         self._note(topic, "stamp", text)
 
     def _note(self, topic: str, kind: str, text: str) -> None:
@@ -334,24 +334,26 @@ class Recording:
             return
         if self._first_format is None:
             self._notes.append(
-                f"{channel.topic}: the sound cannot be read: no audio_info was recorded beside "
-                "it (say what it is with --sound-format, e.g. 16000,1,S16LE)"
+                f"{channel.topic}: the audio cannot be read: no audio_info was recorded (give "
+                "its format with --sound-format, e.g. 16000,1,S16LE)"
             )
             del self._channels["audio"]
             return
         try:
             self._first_format.check()
         except AudioFormatError as error:
-            self._notes.append(f"{channel.topic}: the sound cannot be read: {error}")
+            self._notes.append(f"{channel.topic}: the audio cannot be read: {error}")
             del self._channels["audio"]
 
 
 def _useless(bag: Bag, notes: list[str]) -> str:
     if not any(channel.count for channel in bag.channels):
-        return f"bag '{bag.path}' holds no messages" + "".join(f"; {p}" for p in bag.problems)
+        return f"bag '{bag.path}' contains no messages" + "".join(
+            f"; {p}" for p in bag.problems
+        )
     there = ", ".join(f"{channel.topic} ({channel.type})" for channel in bag.channels)
     why = "".join(f"; {note}" for note in notes)
-    return f"bag '{bag.path}' holds nothing that can be used{why}; its topics: {there}"
+    return f"bag '{bag.path}' contains nothing that can be used{why}; its topics: {there}"
 
 
 class BagMedia:
@@ -375,7 +377,7 @@ class BagMedia:
         self.has_audio = TopicKind.AUDIO in recording.kinds
         if not (self.has_video or self.has_audio):
             recording.close()
-            raise BagError(f"bag '{path}' holds neither raw images nor sound to look at")
+            raise BagError(f"bag '{path}' contains neither raw images nor audio")
         self.zero_ns = recording.start_ns
         """Time of the bag's first message [ns]."""
         self.duration_s = (recording.end_ns - recording.start_ns) / NS_PER_S

@@ -40,10 +40,10 @@ class SqliteFile:
         self._base, whole = _connect(path)
         if not whole:
             self.cut_off = True
-            self.problems[f"what lies in {path.name}-wal cannot be read beside it"] = 1
+            self.problems[f"{path.name}-wal next to it cannot be read"] = 1
         if _is_short(path):
             self.cut_off = True
-            self.problems["the file was cut off: it is shorter than its head says"] = 1
+            self.problems["the file was cut off: it is shorter than its header says"] = 1
         try:
             topics = self._topics()
             self._index = self._read_index()
@@ -99,10 +99,12 @@ class SqliteFile:
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise BagError(
-                    f"'{self.path}' is locked by who records it; wait until that has ended"
+                    f"'{self.path}' is locked by its recorder; wait until the recording has "
+                    "ended"
                 ) from error
             raise BagError(
-                f"'{self.path}' is no bag: {error} (rosbag2 has the tables topics and messages)"
+                f"'{self.path}' is not a bag: {error} (rosbag2 has the tables topics and "
+                "messages)"
             ) from error
         except sqlite3.Error as error:
             raise BagError(f"'{self.path}' is damaged: {error}") from error
@@ -173,7 +175,7 @@ def _connect(path: Path) -> tuple[Any, bool]:
     except OSError as error:
         raise BagError(f"'{path}' cannot be read: {error.strerror}") from error
     if head != MAGIC:
-        raise BagError(f"'{path}' is no SQLite file: its first bytes are others")
+        raise BagError(f"'{path}' is not an SQLite file: it starts with other bytes")
     place = quote(str(path.resolve()))
     # A file beside which no other can be written, as SQLite may want to, is still there to be
     # read.

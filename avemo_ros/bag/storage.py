@@ -75,7 +75,7 @@ def clock_set_back_text(count: int) -> str:
     """Sentence for users: the recorder's clock was set back."""
     return (
         f"the recorder's clock was set back {count} time(s) by more than a second; messages "
-        "are taken by their times"
+        "are sorted by time"
     )
 
 

@@ -41,14 +41,14 @@ _CLEAR: Final = 1.3
 _BESIDE: Final = 6
 """Offsets this near to the best one belong to its peak [steps]."""
 BY_STAMPS: Final = (
-    "delay of pictures less delay of sound, each the median from stamp (of sound: of its last "
-    "sample) to time of recording; right as far as both took equally long to be recorded"
+    "image delay minus audio delay, each the median from stamp (for audio: of its last "
+    "sample) to recording time; correct if both took equally long to be recorded"
 )
 BY_MOUTH: Final = (
-    "highest correlation of the mouth's opening with the sound's level while there is speech; "
-    "a mouth is ahead of its sound by up to 0.15 s by itself"
+    "highest correlation of mouth opening and audio level during speech; a mouth naturally "
+    "precedes its sound by up to 0.15 s"
 )
-NOTHING_RECORDED: Final = "cannot be told: it takes recorded face tracks and spectrogram"
+NOTHING_RECORDED: Final = "unknown: needs recorded face tracks and spectrogram"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def measure_timing(
 
 def restarts_text(count: int) -> str:
     """Part of a sentence for users: stamps went back."""
-    return f"time starts anew {count} time(s) (stamps go back by more than a second)"
+    return f"time restarts {count} time(s) (stamps go back by more than a second)"
 
 
 class Restarts:
@@ -168,7 +168,7 @@ class Offset:
 def by_stamps(pictures_delay_s: float | None, sound_delay_s: float | None) -> Offset:
     """By the delays between stamps and times of recording."""
     if pictures_delay_s is None or sound_delay_s is None:
-        return Offset(None, "cannot be told: it takes stamped pictures and stamped sound")
+        return Offset(None, "unknown: needs stamped images and stamped audio")
     return Offset(pictures_delay_s - sound_delay_s, BY_STAMPS)
 
 
@@ -202,9 +202,9 @@ class MouthAndSound:
         if not self._pictures and not self._times:
             return Offset(None, NOTHING_RECORDED)
         if not self._mouths:
-            return Offset(None, "cannot be told: no face with a mesh was seen")
+            return Offset(None, "unknown: no face with a mesh was seen")
         if not self._times:
-            return Offset(None, "cannot be told: there is no spectrogram of the sound")
+            return Offset(None, "unknown: there is no spectrogram of the audio")
         longest = Counter({name: len(seen) for name, seen in self._mouths.items()})
         mouth = self._mouths[min(longest, key=lambda name: (-longest[name], name))]
         correlations, speech_s = _correlate(
@@ -217,7 +217,7 @@ class MouthAndSound:
         if speech_s < _ENOUGH_S:
             return Offset(
                 None,
-                f"cannot be told: {speech_s:.1f} s of speech with the face in view, and "
+                f"unknown: {speech_s:.1f} s of speech with the face in view, but "
                 f"{_ENOUGH_S:g} s are needed",
             )
         best = int(np.argmax(correlations))
@@ -226,7 +226,7 @@ class MouthAndSound:
         if peak < _LEAST or peak < _CLEAR * other:
             return Offset(
                 None,
-                f"cannot be told: mouth and sound go together nowhere clearly (best "
+                "unknown: mouth and audio do not match clearly at any offset (best "
                 f"correlation {peak:.2f}, next {other:.2f})",
             )
         return Offset((best - _FARTHEST) * _STEP_S, f"{BY_MOUTH}; correlation {peak:.2f}")

@@ -134,8 +134,8 @@ def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel
             break
     choices = ", ".join(sorted(channel.topic for channel in fitting))
     raise BagError(
-        f"several topics may be the {_words(field)}: {choices}; name one with "
-        f"--topic {field}=NAME"
+        f"several topics may be the {_words(field)}: {choices}; choose one with --topic "
+        f"{field}=NAME"
     )
 
 
@@ -152,12 +152,12 @@ def _named(
     for channel in fitting:
         if channel.topic in names:
             return channel
-    allowed = ", ".join(sorted(channel.topic for channel in fitting)) or "none is there"
+    allowed = ", ".join(sorted(channel.topic for channel in fitting)) or "there is none"
     for channel in channels:
         if channel.topic in names:
             raise BagError(
-                f"topic {given} has type {channel.type}, which is no {_words(field)}; topics "
-                f"of a fitting type: {allowed}"
+                f"topic {given} has type {channel.type}, which is not a {_words(field)}; "
+                f"topics of a fitting type: {allowed}"
             )
     raise BagError(f"there is no topic {given} in the bag; topics of a fitting type: {allowed}")
 

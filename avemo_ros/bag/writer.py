@@ -199,7 +199,7 @@ class BagWriter:
             ConfigError: an argument is not allowed.
         """
         if not 0 <= jpeg_quality <= 100:
-            raise ConfigError("jpeg quality", jpeg_quality, "1 to 100, or 0 for raw pictures")
+            raise ConfigError("jpeg quality", jpeg_quality, "1 to 100, or 0 for raw images")
         self._bag = PartialBag(
             path, storage, compression, split_s=split_s, force=force, notes=notes
         )

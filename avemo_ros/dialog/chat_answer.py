@@ -66,7 +66,7 @@ class GuardedBody(httpx2.AsyncByteStream):
         self._begun = True
         if self._encoding != "identity":
             raise BackendError(
-                "the answer is compressed, which was not asked for", kind="protocol"
+                "the answer is compressed, although that was not requested", kind="protocol"
             )
         if self._status >= 300:
             async for data in self._start_of_error():
@@ -168,7 +168,7 @@ class ChatAnswer:
             BackendError: kind "not json" or "error".
         """
         if not hasattr(chunk, "to_dict"):
-            raise BackendError("the answer is no JSON object", kind="not json")
+            raise BackendError("the answer is not a JSON object", kind="not json")
         content = chunk.to_dict(warnings=False)
         if content.get("error"):
             raise BackendError(
@@ -225,12 +225,14 @@ class ChatAnswer:
         """
         if not self._choices:
             raise BackendError(
-                "the answer holds no 'choices'; check endpoint.base_url", kind="no choices"
+                "the answer has no 'choices'; check endpoint.base_url", kind="no choices"
             )
         if not is_whole and not self.why_ended:
             raise BackendError("the stream ended before the answer did", kind="cut off")
         if self.why_ended == "content_filter":
-            raise BackendError("the endpoint's filter kept the answer back", kind="filtered")
+            raise BackendError(
+                "the endpoint's content filter withheld the answer", kind="filtered"
+            )
         cut_off = self.why_ended in ("length", "max_tokens", "model_length")
         speech = speech_of("".join(self._pieces), cut_off=cut_off)
         if speech.text:
@@ -239,7 +241,7 @@ class ChatAnswer:
             raise BackendError(self._only_thoughts(cut_off), kind="thoughts")
         if self._tool_call or speech.tool_call:
             raise BackendError(
-                "the model calls a tool, which is not offered; take another one "
+                "the model calls a tool, although none is offered; use another model "
                 "(endpoint.model)",
                 kind="tool call",
             )
@@ -253,8 +255,8 @@ class ChatAnswer:
             )
         if "".join(self._pieces).strip():
             raise BackendError(
-                "the answer holds no words that can be said, only marks, emoji or code "
-                "(dialog.role tells the model how to answer)",
+                "the answer contains nothing to say, only marks, emoji or code (dialog.role "
+                "tells the model how to answer)",
                 kind="empty",
             )
         raise BackendError(
@@ -264,12 +266,12 @@ class ChatAnswer:
     def _only_thoughts(self, cut_off: bool) -> str:
         if cut_off:
             return (
-                f"all {self._max_tokens} tokens went into the model's thoughts: raise "
-                "endpoint.max_tokens, or serve the model without thinking"
+                f"the model used all {self._max_tokens} tokens for thinking: raise "
+                "endpoint.max_tokens, or turn its thinking off"
             )
         return (
-            "the answer holds nothing but the model's thoughts: serve the model without "
-            "thinking, or take another one (endpoint.model)"
+            "the answer contains only the model's thoughts: turn its thinking off, or use "
+            "another model (endpoint.model)"
         )
 
 

@@ -62,7 +62,7 @@ class ChatClient:
             ConfigError: no model is named, or `ca_file` holds no certificates.
         """
         if not config.model:
-            raise ConfigError("endpoint.model", "", "the name of a model that is served there")
+            raise ConfigError("endpoint.model", "", "the name of a model at this endpoint")
         self._config = config
         self._tls = httpx2.create_ssl_context(trust_env=False)
         if config.ca_file:
@@ -121,7 +121,7 @@ class ChatClient:
                 self.load()
             raise
         except CancelledError:
-            raise BackendError("the request was ended", kind="cancelled") from None
+            raise BackendError("the request was cancelled", kind="cancelled") from None
         finally:
             running.cancel()
 
@@ -161,7 +161,7 @@ class ChatClient:
         with self._lock:
             if self._closed:
                 work.close()
-                raise BackendError("the endpoint is no longer asked", kind="cancelled")
+                raise BackendError("the endpoint is closed", kind="cancelled")
             running = self._background.start(work)
             self._running.add(running)
         running.add_done_callback(self._running.discard)
@@ -270,7 +270,7 @@ class ChatClient:
             raise BackendError("the answer is not UTF-8 text", kind="not utf-8") from None
         except (ValueError, RecursionError):
             raise BackendError(
-                "the answer is no valid JSON; check endpoint.base_url", kind="not json"
+                "the answer is not valid JSON; check endpoint.base_url", kind="not json"
             ) from None
 
     async def _read(self, stream: openai.AsyncStream[Any], asked: _Asked) -> str:
@@ -306,8 +306,8 @@ class ChatClient:
             return BackendError(f"{text} (endpoint.connect_timeout_s)", kind="timeout")
         if isinstance(error, (httpx2.TimeoutException, openai.APITimeoutError)):
             return BackendError(
-                f"{where} is silent for more than {config.read_timeout_s:g} s "
-                "(endpoint.read_timeout_s); if the model is still being loaded, later answers "
+                f"{where} sent nothing for {config.read_timeout_s:g} s "
+                "(endpoint.read_timeout_s); if the model is still loading, later answers "
                 "will come from it",
                 kind="timeout",
             )
@@ -329,15 +329,15 @@ class ChatClient:
         """What an HTTP status other than 200 means."""
         config, code = self._config, error.status_code
         if 300 <= code < 400:
-            text = "it redirects, which is not followed; give its final address"
+            text = "it redirects, which is not followed; use the final address"
             return BackendError(
                 f"{config.host}: HTTP {code}: {text} as endpoint.base_url", kind="redirect"
             )
         said = asked.reasons.of(error.body)
         key = f"${config.key_variable or 'a variable'} (endpoint.key_variable)"
         known = {
-            401: f"it wants a valid key in {key}",
-            403: f"the key in {key} is not allowed to do this",
+            401: f"it needs a valid key in {key}",
+            403: f"the key in {key} does not permit this",
             404: f"wrong endpoint.base_url, or no model '{config.model}' (endpoint.model)",
             429: "too many requests",
         }
@@ -356,7 +356,7 @@ _SETTINGS: Final = (
     (r"temperature", "set endpoint.temperature to -1"),
     (r"context|prompt (?:is )?too long", "lower dialog.max_memory, dialog.max_turns or "
      "endpoint.max_tokens, or serve the model with a longer context"),
-    (r"system role", "take another model (endpoint.model): this one takes no system message"),
+    (r"system role", "use another model (endpoint.model): this one accepts no system message"),
     (r"\bmodel\b.*\bnot (?:found|exist)|no such model", "check endpoint.model"),
 )  # fmt: skip
 
@@ -415,7 +415,7 @@ def _key(config: EndpointConfig) -> str:
     name = config.key_variable
     key = os.environ.get(name, "").strip() if name else ""
     if not re.fullmatch(r"[\x21-\x7e]*", key):
-        raise BackendError(f"what ${name} holds cannot be a key", kind="key")
+        raise BackendError(f"the content of ${name} cannot be a key", kind="key")
     return key
 
 
@@ -512,7 +512,7 @@ class _SharedLookups:
                 target=_look_up, args=(asked, lookup.found), name="dialog-name", daemon=True
             ).start()
         elif lookup.given_up:
-            raise socket.gaierror(socket.EAI_AGAIN, "the lookup of its name hangs")
+            raise socket.gaierror(socket.EAI_AGAIN, "the lookup of its name does not end")
         found = asyncio.wrap_future(lookup.found)
         try:
             # Who gives up must not end it for the others.

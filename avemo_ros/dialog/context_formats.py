@@ -50,14 +50,14 @@ def tool_definition() -> dict[str, Any]:
         "function": {
             "name": TOOL,
             "description": "How the person seems to feel, from face and voice: emotion with "
-            "confidence ('unknown' where nothing is claimed), trend of the mood, mismatch of "
-            "words and tone, engagement.",
+            "confidence ('unknown' if uncertain), trend of the mood, mismatch "
+            "between words and tone, engagement.",
             "parameters": {
                 "type": "object",
                 "properties": {
                     "person": {
                         "type": "string",
-                        "description": "Id of the person; empty for the one attended to.",
+                        "description": "Id of the person; empty for the attended person.",
                     }
                 },
                 "required": [],

@@ -14,90 +14,93 @@ class DialogConfig(Settings, group="dialog"):
     strategies: str = Field(
         "",
         description=(
-            "YAML file with strategies, their table, templates and crisis words; empty: "
-            "config/dialog.yaml of this package."
+            "YAML file with the strategies, the rules that choose them, templates and crisis "
+            "words; empty: config/dialog.yaml of this package."
         ),
     )
     role: str = Field(
         "You are a friendly social robot in a spoken conversation.",
-        description="Who the robot is: the first words of the system prompt.",
+        description="Who the robot is: the start of the system prompt.",
     )
     min_confidence: float = Field(
         0.45,
         ge=0.0,
         le=1.0,
-        description="Below this confidence of the steady emotion nothing is claimed of it.",
+        description="Below this confidence, the steady emotion counts as unknown.",
     )
     high_confidence: float = Field(
-        0.7, ge=0.0, le=1.0, description="From here on the confidence counts as 'high'."
+        0.7, ge=0.0, le=1.0, description="From this value on, the confidence counts as 'high'."
     )
     name_confidence: float = Field(
         0.8,
         ge=0.0,
         le=1.0,
-        description="Below this confidence an answer never names an emotion to the person.",
+        description="Below this confidence, an answer never names the person's emotion.",
     )
     trend_window_s: float = Field(
         10.0,
         ge=1.0,
         le=600.0,
-        description="The trend is that of this long before the words [s].",
+        description="Compute the trend over this long before the words [s].",
     )
     trend_per_s: float = Field(
         0.03,
         ge=0.0,
         le=2.0,
         description=(
-            "The mood (pleasant less unpleasant, -1 to 1) improves or worsens when it moves by "
-            "at least this much [1/s]."
+            "Slope from which the mood (pleasant minus unpleasant, -1 to 1) counts as "
+            "improving or worsening [1/s]."
         ),
     )
     change_window_s: float = Field(
-        30.0, ge=0.0, le=600.0, description="A change of the emotion is told for this long [s]."
+        30.0, ge=0.0, le=600.0, description="Mention a change of emotion for this long [s]."
     )
     stale_after_s: float = Field(
         3.0,
         ge=0.2,
         le=60.0,
-        description="States older than this when words come say nothing [s].",
+        description="Ignore states that are older than this when words arrive [s].",
     )
     absent_after_s: float = Field(
         2.0,
         ge=0.2,
         le=60.0,
-        description="Who is neither seen nor heard for this long is absent [s].",
+        description="A person who is neither seen nor heard for this long is absent [s].",
     )
     engaged_s: float = Field(
         3.0,
         ge=0.5,
         le=60.0,
-        description="Who spoke, or mostly faced the robot, within this time is engaged [s].",
+        description=(
+            "A person who spoke or mostly faced the robot within this time is engaged [s]."
+        ),
     )
     max_words: int = Field(
         2000,
         ge=1,
         le=100_000,
-        description="Longer words of a person are cut off here [characters].",
+        description="Cut a person's words off at this length [characters].",
     )
     max_answer: int = Field(
         600,
         ge=20,
         le=100_000,
         description=(
-            "A longer answer of a back end is refused [characters]; about 40 s of speech."
+            "Refuse a longer answer of a model [characters]; the default is about 40 s of "
+            "speech."
         ),
     )
     max_turns: int = Field(
-        12, ge=0, le=1000, description="Words with their answers that are remembered."
+        12, ge=0, le=1000, description="Number of turns (words and answer) to remember."
     )
     max_memory: int = Field(
-        6000, ge=0, le=1_000_000, description="Characters that are remembered, in all."
+        6000, ge=0, le=1_000_000, description="Number of characters to remember in total."
     )
     keep_s: float = Field(
         300.0,
         ge=1.0,
         le=86_400.0,
-        description="After this long without words the conversation is forgotten [s].",
+        description="Forget the conversation after this long without words [s].",
     )
 
     @model_validator(mode="after")

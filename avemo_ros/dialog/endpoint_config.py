@@ -26,44 +26,44 @@ class EndpointConfig(Settings, group="endpoint"):
     base_url: str = Field(
         "http://localhost:11434/v1",
         description=(
-            "Address of an OpenAI-compatible endpoint, up to and without /chat/completions. "
-            "Ollama: http://localhost:11434/v1, llama.cpp: http://localhost:8080/v1, vLLM: "
-            "http://localhost:8000/v1. Words and emotions are sent there and to no other host."
+            "Address of an OpenAI-compatible endpoint, without /chat/completions. Ollama: "
+            "http://localhost:11434/v1, llama.cpp: http://localhost:8080/v1, vLLM: "
+            "http://localhost:8000/v1. Words and emotions are sent only there."
         ),
     )
-    model: str = Field("", description="Name of the model, as the endpoint knows it.")
+    model: str = Field("", description="Name of the model at the endpoint.")
     key_variable: str = Field(
         "AVEMO_DIALOG_KEY",
         description=(
-            "Environment variable that holds the endpoint's key; the key itself is never a "
-            "parameter. Empty, or a variable that is not set: no key is sent."
+            "Environment variable with the endpoint's key; the key itself is never a "
+            "parameter. If empty, or if the variable is not set, no key is sent."
         ),
     )
     allow_plain_http: bool = Field(
         False,
         description=(
-            "Send words and key unencrypted over the network; this host is always allowed."
+            "Allow unencrypted words and key over the network; this host is always allowed."
         ),
     )
     proxy: str = Field(
-        "", description="Address of a proxy; empty: none, whatever the environment says."
+        "", description="Address of a proxy; empty: none, even if the environment sets one."
     )
     ca_file: str = Field(
         "",
-        description="PEM file of further certificate authorities, e.g. of one's own network.",
+        description=(
+            "PEM file with additional certificate authorities, e.g. of your own network."
+        ),
     )
     stream: bool = Field(
         True,
-        description=(
-            "Ask for the answer piece by piece, so that one that hangs is noticed early."
-        ),
+        description=("Stream the answer, so that a hanging answer is noticed early."),
     )
     deadline_s: float = Field(
         8.0,
         ge=0.1,
         le=120.0,
         description=(
-            "Whole time for an answer, retries included; then the offline responder answers "
+            "Total time for an answer, including retries; then the offline responder answers "
             "[s]."
         ),
     )
@@ -72,8 +72,8 @@ class EndpointConfig(Settings, group="endpoint"):
         ge=0.0,
         le=3600.0,
         description=(
-            "Time for loading the model, which is asked for when the dialog begins and again "
-            "after an answer that did not come in time; 0: it is never asked for [s]."
+            "Time for loading the model [s]. The dialog requests it at its start and after "
+            "an answer that came too late; 0: never."
         ),
     )
     connect_timeout_s: float = Field(
@@ -83,40 +83,43 @@ class EndpointConfig(Settings, group="endpoint"):
         6.0,
         ge=0.05,
         le=120.0,
-        description="Longest silence within an answer and before it [s].",
+        description="Longest pause before and within an answer [s].",
     )
     retries: int = Field(
         2,
         ge=0,
         le=10,
-        description="Further tries after HTTP 408, 429 or 5xx or a lost connection.",
+        description="Number of retries after HTTP 408, 429, 5xx or a lost connection.",
     )
     backoff_s: float = Field(
         0.25,
         ge=0.01,
         le=10.0,
         description=(
-            "Wait before the first further try, doubled each time, unless the endpoint names a "
+            "Wait before the first retry, doubled each time, unless the endpoint names a "
             "time [s]."
         ),
     )
     max_bytes: int = Field(
-        262_144, ge=1024, le=16_777_216, description="A longer answer is none [bytes]."
+        262_144,
+        ge=1024,
+        le=16_777_216,
+        description=("Largest size of an answer; a longer one counts as failed [bytes]."),
     )
     max_tokens: int = Field(
-        160, ge=1, le=4096, description="Longest answer that is asked for [tokens]."
+        160, ge=1, le=4096, description="Longest answer to request [tokens]."
     )
     limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         "max_tokens",
         description=(
-            "How the endpoint calls that limit; OpenAI's reasoning models want the longer name."
+            "The endpoint's name for this limit; OpenAI's reasoning models need the longer one."
         ),
     )
     temperature: float = Field(
         0.5,
         ge=-1.0,
         le=2.0,
-        description="How freely words are chosen; -1: the endpoint's default.",
+        description="Sampling temperature; -1: the endpoint's default.",
     )
 
     @model_validator(mode="after")
@@ -128,7 +131,8 @@ class EndpointConfig(Settings, group="endpoint"):
             raise ConfigError(
                 "base_url",
                 self.base_url,
-                "https://..., or http://... on this host; endpoint.allow_plain_http lifts that",
+                "https://..., or http://... on this host; endpoint.allow_plain_http allows "
+                "http elsewhere",
             )
         if self.proxy:
             _split("proxy", self.proxy)

@@ -38,7 +38,7 @@ def _has_words(text: str) -> str:
 def _each_once(texts: tuple[str, ...]) -> tuple[str, ...]:
     for text in texts:
         if texts.count(text) > 1:
-            refuse((), text, "each text once")
+            refuse((), text, "each text only once")
     return texts
 
 

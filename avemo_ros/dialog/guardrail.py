@@ -76,7 +76,7 @@ class Guardrail:
                 return "the answer makes a clinical claim"
             for label in EMOTIONS:
                 if label != may_name and self._names(sentence, label):
-                    return "the answer names an emotion of the person"
+                    return "the answer names the person's emotion"
         return ""
 
     def named_in(self, text: str) -> str:

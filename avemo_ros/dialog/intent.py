@@ -95,20 +95,20 @@ class Intent(Settings):
     ]
     forget: bool = Field(
         False,
-        description="Everything that is remembered of the person is forgotten with the answer.",
+        description="Forget everything about the person after the answer.",
     )
     by_model: bool = Field(
-        False, description="A language model words the answer, if there is one."
+        False, description="Let a language model write the answer, if there is one."
     )
-    question: bool = Field(
-        False, description="Only words that end with a question mark are meant."
-    )
+    question: bool = Field(False, description="Match only words that end with a question mark.")
     _name: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _know_an_answer_to_all_else(self) -> Intent:
         if self.says[-1].when.given:
-            refuse(("says",), "a last row with 'when'", "a last row for all else, without")
+            refuse(
+                ("says",), "a last row with 'when'", "a last row for everything else, without"
+            )
         return self
 
     @property
@@ -173,9 +173,7 @@ class AboutRobot(Settings):
     subjects: Subjects = Field({})
     openings: Phrases = Field(
         (),
-        description=(
-            "What may come before a question in its sentence: 'hey', 'please', 'tell me'."
-        ),
+        description=("Words that may precede a question: 'hey', 'please', 'tell me'."),
     )
     style: Style = Style()
     gesture: Line = ""
@@ -220,7 +218,7 @@ class SmallTalk(Settings):
     """What is recognised, and the words that may stand beside it."""
 
     kinds: Subjects = Field(
-        {}, description="Where words are of several kinds, the first of these counts."
+        {}, description="If several kinds match, the first of these counts."
     )
     fillers: Phrases = ()
 

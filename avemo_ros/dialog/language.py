@@ -92,8 +92,8 @@ class ValenceLexicon:
             match = _LINE.fullmatch(text)
             if match is None or (match[1] != "not" and not 0 < abs(int(match[1])) <= _MOST):
                 raise DialogError(
-                    f"{path.name}, line {number}: '{text[:60]}' is no entry; allowed: a weight "
-                    "(+1 to +3, -1 to -3) or 'not', then words"
+                    f"{path.name}, line {number}: '{text[:60]}' is not an entry; allowed: a "
+                    "weight (+1 to +3, -1 to -3) or 'not', then words"
                 )
             for word in tokens(match[2]):
                 if word in weights or word in negations:

@@ -88,8 +88,8 @@ class PolicyRule(Settings):
 
     when: RowConditions = RowConditions()
     strategy: Text
-    intensity: float = Field(ge=0, le=1, description="How strongly to follow it.")
-    gesture: Gesture | None = Field(None, description="Instead of the strategy's own.")
+    intensity: float = Field(ge=0, le=1, description="How strongly to follow the strategy.")
+    gesture: Gesture | None = Field(None, description="Used instead of the strategy's own.")
     source: Text
 
     def fits(self, dialog_state: DialogState) -> bool:
@@ -118,7 +118,7 @@ def check_rows(rows: Sequence[PolicyRule], strategies: Collection[str]) -> None:
             refuse(place, row.strategy, " | ".join(strategies) + near)
     if rows[-1].when.given:
         place = ("table", len(rows) - 1, "when")
-        refuse(place, _names(rows[-1]), "nothing: the last row is for all else")
+        refuse(place, _names(rows[-1]), "nothing: the last row covers everything else")
     left = list(all_states())
     for number, row in enumerate(rows):
         rest = [one for one in left if not row.fits(one)]
@@ -126,7 +126,7 @@ def check_rows(rows: Sequence[PolicyRule], strategies: Collection[str]) -> None:
             refuse(
                 ("table", number, "when"),
                 _names(row),
-                "what the rows above leave; this row can never be reached",
+                "something the rows above do not cover; this row can never be reached",
             )
         left = rest
 
@@ -155,7 +155,7 @@ class Strategy(Settings):
     guidance: Text = Field(description="What a language model is told to do.")
     style: Style = Field(description="Speaking style at full intensity.")
     gesture: Gesture = ""
-    source: Text = Field(description="Published work that speaks for it, or 'design choice'.")
+    source: Text = Field(description="Published work that supports it, or 'design choice'.")
     templates: Templates = Field(description="What the offline responder says.")
 
     @model_validator(mode="after")
@@ -187,9 +187,9 @@ class Policy(Settings):
     """Everything that config/dialog.yaml says."""
 
     language: Annotated[str, Field(pattern=_LANGUAGE), Allowed("a tag such as en or en-GB")] = (
-        Field(description="BCP 47 tag of what is said.")
+        Field(description="BCP 47 tag of the language of the answers.")
     )
-    valence: Text = Field(description="File of the lexicon, beside this one.")
+    valence: Text = Field(description="Lexicon file, in the same folder.")
     strategies: Mapping[
         Annotated[
             str,
@@ -201,9 +201,9 @@ class Policy(Settings):
     table: Annotated[
         ListOf[PolicyRule], Field(min_length=1), Allowed("a list of one or more rows")
     ]
-    unheard: TwoTexts = Field(description="What is said to words that are empty.")
+    unheard: TwoTexts = Field(description="Answer to empty words.")
     feelings: Mapping[Annotated[str, OneOf(EMOTIONS)], Text] = Field(
-        description="How an emotion is named to a person, for templates with {feeling}."
+        description="Name of each emotion in templates with {feeling}."
     )
     # A table of one's own may leave these out.
     small_talk: SmallTalk = SmallTalk()
@@ -289,7 +289,7 @@ class Policy(Settings):
                     row=number,
                     source=row.source,
                 )
-        raise AssertionError("the last row fits everything")
+        raise AssertionError("the last row matches everything")
 
     def intent(self, words: str) -> Intent | None:
         """What words are about, where there is an answer to that; None for all else."""

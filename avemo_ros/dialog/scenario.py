@@ -87,31 +87,33 @@ class Scenario:
 class FeelingRow(Settings):
     """A row of `feelings` in a file; confidence and noise are the file's unless given."""
 
-    at: float = Field(ge=0, le=_LONGEST_S, description="From then on [s].")
+    at: float = Field(ge=0, le=_LONGEST_S, description="Start time [s].")
     emotion: Annotated[str, OneOf(EMOTIONS)] | None = None
     status: Annotated[str, OneOf(_NO_CLAIM)] | None = None
     confidence: float | None = Field(None, ge=_LEAST_CONFIDENCE, le=1)
     noise: float | None = Field(None, ge=0, le=10)
     person: OneLine = "f1"
     by: Annotated[str, OneOf(BY)] = BY[0]
-    turned: float = Field(0.0, ge=0, le=90, description="Head turned away [degrees].")
+    turned: float = Field(
+        0.0, ge=0, le=90, description=("How far the head is turned away [degrees].")
+    )
 
     @model_validator(mode="after")
     def _go_together(self) -> FeelingRow:
         if self.status is None and self.emotion is None:
             refuse(("emotion",), None, " | ".join(EMOTIONS))
         if self.status is not None and self.emotion is not None:
-            text = "no emotion beside a status: nothing is seen"
+            text = "no emotion together with a status: nothing is seen"
             refuse(("emotion",), self.emotion, text)
         if self.turned and self.by == "voice":
-            refuse(("turned",), self.turned, "0 with by: voice, which has no face")
+            refuse(("turned",), self.turned, "0 with by: voice, because there is no face")
         return self
 
 
 class LineRow(Settings):
     """A row of `words` in a file."""
 
-    at: float = Field(ge=0, le=_LONGEST_S, description="When they end [s].")
+    at: float = Field(ge=0, le=_LONGEST_S, description="End time [s].")
     say: Text
 
 
@@ -133,7 +135,7 @@ class ScenarioFile(Settings):
             text = "a list of feelings, or 'states' with a recording"
             refuse(("feelings",), None, text)
         if self.feelings and self.feelings[0].at != 0.0:
-            text = "0: the conversation starts with it"
+            text = "0: the conversation starts with the first feeling"
             refuse(("feelings", 0, "at"), self.feelings[0].at, text)
         for name, rows in (("feelings", self.feelings), ("words", self.words)):
             times = [row.at for row in rows]

@@ -225,8 +225,8 @@ def recorded_estimates(path: Path) -> Iterator[EmotionStep]:
         ]
         if len(attended) != 1:
             raise DialogError(
-                f"{path}, line {number}: {len(attended)} people are attended to at t = {t:g}; "
-                "allowed: 1"
+                f"{path}, line {number}: {len(attended)} people are marked as attended at t = "
+                f"{t:g}; allowed: 1"
             )
         people = tuple(one for one in estimates if one.face_id or one.voice_id)
         yield EmotionStep(estimates[0].stamp_ns, people, attended[0], estimates[0].stamp_ns)
@@ -248,7 +248,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             row = None
         time = row.get("t") if isinstance(row, dict) else None
         if not isinstance(time, int | float) or not math.isfinite(time):
-            raise DialogError(f"{path}, line {number}: no state as `avemo predict` writes it")
+            raise DialogError(f"{path}, line {number}: not a state written by `avemo predict`")
         yield number, row
 
 
@@ -282,5 +282,5 @@ def _estimate(path: Path, number: int, row: dict[str, Any]) -> EmotionEstimate:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DialogError(
-            f"{path}, line {number}: no state as `avemo predict` writes it ({error!r})"
+            f"{path}, line {number}: not a state written by `avemo predict` ({error!r})"
         ) from error

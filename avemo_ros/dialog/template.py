@@ -68,7 +68,7 @@ class Template:
 def _each_once(templates: tuple[Template, ...]) -> tuple[Template, ...]:
     for template in templates:
         if templates.count(template) > 1:
-            refuse((), template.text, "each text once")
+            refuse((), template.text, "each text only once")
     return templates
 
 

@@ -51,7 +51,7 @@ class LoadShedder:
         slow_hz = min(2.0, rate_hz)
         self._levels: tuple[Workload, ...] = (
             Workload("", 1.0, rate_hz, None),
-            Workload("half of the frame rate", 0.5, rate_hz, None),
+            Workload("half the frame rate", 0.5, rate_hz, None),
             Workload("half the frame rate and voice rate", 0.5, slow_hz, None),
             Workload("two thirds of the frame rate and voice rate", 0.34, slow_hz, None),
             Workload(
