@@ -575,7 +575,7 @@ def _parameters(path: Path, groups: Collection[str]) -> dict[str, object]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise SettingsError(f"{what} holds no mapping of names to values")
+        raise SettingsError(f"{what} contains no mapping of names to values")
     nodes = list(_ros_parameters(content))
     if not nodes:
         return {name: value for name, value in flattened(content) if value != {}}

@@ -27,21 +27,21 @@ ARGUMENTS = (
     (
         "live_speech",
         "live_speech",
-        "topic of the person's words, hri_msgs/LiveSpeech, where that is installed; e.g. "
+        "topic of the person's words, hri_msgs/LiveSpeech, if that is installed; e.g. "
         "/humans/voices/anonymous_speaker/speech",
     ),
     ("dialog_reply", "dialog_reply", "topic of the whole answer"),
     ("dialog_text", "dialog_text", "topic of the answer's text"),
     ("dialog_ssml", "dialog_ssml", "topic of the answer as SSML, for a speech synthesiser"),
-    ("respond", "respond", "name of the service that answers words"),
+    ("respond", "respond", "name of the service that answers a person's words"),
     # Empty: what params_file says; in brackets what it says as it comes.
-    ("strategies", "", "YAML file of the response strategies (config/dialog.yaml)"),
-    ("model", "", "model of a chat endpoint that words the answers (none: offline)"),
-    ("base_url", "", "address of the endpoint (Ollama on this host)"),
+    ("strategies", "", "YAML file of the response strategies (default: config/dialog.yaml)"),
+    ("model", "", "model at a chat endpoint that writes the answers; empty: answer offline"),
+    ("base_url", "", "address of the endpoint; default: Ollama on this host"),
     ("key_variable", "", "NAME of the environment variable with the endpoint's key"),
-    ("use_emotion", "", "false: answers as if nothing were sensed (true)"),
-    ("speak", "", "true: say the answers with espeak-ng, where it is installed (false)"),
-    ("voice", "", "voice of espeak-ng (en)"),
+    ("use_emotion", "", "false: answer as if nothing were sensed (default: true)"),
+    ("speak", "", "true: say the answers with espeak-ng, if it is installed (default: false)"),
+    ("voice", "", "voice of espeak-ng (default: en)"),
 )
 
 TOPICS = (

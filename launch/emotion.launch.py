@@ -38,45 +38,53 @@ TOPICS = (
 """Arguments that rename the topic of their name."""
 
 ARGUMENTS = (
-    ("image", "image_raw", "topic of the images; compressed ones are on <image>/compressed"),
-    ("image_transport", "", "raw or compressed; empty: what params_file says"),
-    ("audio", "audio", "topic of the sound; audio_stamped for the audio_capture node of Jazzy"),
-    ("audio_info", "audio_info", "topic of the sound's format"),
-    ("emotion_states", "emotion_states", "topic of everyone's states"),
+    ("image", "image_raw", "topic of the images; compressed images are on <image>/compressed"),
+    ("image_transport", "", "raw or compressed; empty: as in params_file"),
+    ("audio", "audio", "topic of the audio; audio_stamped for the audio_capture node of Jazzy"),
+    ("audio_info", "audio_info", "topic of the audio format"),
+    ("emotion_states", "emotion_states", "topic of the states of all people"),
     ("emotion_state", "emotion_state", "topic of the state of the attended person"),
-    ("emotion_events", "emotion_events", "topic of the changes of people's steady emotion"),
-    ("steady_states", "steady_states", "topic of everyone's steady states"),
-    ("emotion_overlay", "emotion_overlay", "topic of the images with boxes and labels"),
+    ("emotion_events", "emotion_events", "topic of changes of the steady emotions"),
+    ("steady_states", "steady_states", "topic of the steady states of all people"),
+    (
+        "emotion_overlay",
+        "emotion_overlay",
+        "topic of the images with boxes and labels drawn in",
+    ),
     ("face_tracks", "face_tracks", "topic of the faces found"),
-    ("spectrogram", "spectrogram", "topic of the sound's spectrogram and speech probability"),
+    ("spectrogram", "spectrogram", "topic of the spectrogram and the speech probability"),
     (
         "robot_speaking",
         "robot_speaking",
-        "topic that is true while the robot speaks: its own voice is nobody's",
+        "topic that is true while the robot speaks, so that its own voice is ignored",
     ),
-    ("file", "", "media file to play onto these topics; everything ends with it"),
-    ("loop", "false", "true: play the file again and again"),
-    ("camera", "", "camera to publish: number, path or URL; empty: another node publishes"),
+    ("file", "", "media file to play on these topics; at its end everything stops"),
+    ("loop", "false", "true: play the file repeatedly"),
+    (
+        "camera",
+        "",
+        "camera to open: number, path or URL; empty: another node publishes the images",
+    ),
     (
         "microphone",
         "",
-        "microphone to publish: default, its number or a part of its name; empty: another node "
-        "publishes",
+        "microphone to open: default, its number or a part of its name; empty: another node "
+        "publishes the audio",
     ),
     (
         "composed",
         "true",
-        "true: all processing in one process (emotion_stack); false: face_tracker, "
-        "speech_buffer and emotion each in their own",
+        "true: run everything in one process (emotion_stack); false: run face_tracker, "
+        "speech_buffer and emotion each in their own process",
     ),
-    ("params_file", CONFIG, "parameters of all nodes"),
-    ("namespace", "", "of all nodes and relative topics"),
-    ("log_level", "info", "debug, info, warn or error"),
+    ("params_file", CONFIG, "parameter file for all nodes"),
+    ("namespace", "", "namespace of all nodes and relative topics"),
+    ("log_level", "info", "log level: debug, info, warn or error"),
     (
         "use_sim_time",
         "false",
-        "true: time comes from /clock, which a file then publishes; camera and microphone "
-        "stamp with it, too",
+        "true: take the time from /clock, which a played file then publishes; camera and "
+        "microphone use it for their stamps, too",
     ),
 )
 

@@ -36,31 +36,35 @@ CONFIG = PathJoinSubstitution([SHARE, "config", "emotion.yaml"])
 INPUTS = ("image", "audio", "audio_info", "robot_speaking", "face_tracks", "spectrogram")
 
 ARGUMENTS = (
-    ("bag", None, "recording to play: a bag's folder, or one file of it"),
-    ("rate", "1.0", "seconds of the recording in a second; the machine has to keep up"),
-    ("loop", "false", "true: again and again; stamps and /clock go on"),
-    ("start", "0.0", "seconds to leave out at the beginning"),
-    ("image", "", "topic of the pictures; empty: found by type, as `avemo bag evaluate` does"),
-    ("audio", "", "topic of the sound; empty: found by type"),
-    ("audio_info", "", "topic of the sound's format; empty: found by type"),
-    ("robot_speaking", "", "topic that says when the robot speaks; empty: found by its name"),
+    ("bag", None, "bag to play: its folder, or one of its files"),
+    ("rate", "1.0", "playback speed as a multiple of real time; the machine has to keep up"),
+    ("loop", "false", "true: play repeatedly; stamps and /clock keep rising"),
+    ("start", "0.0", "seconds to skip at the beginning"),
+    ("image", "", "topic of the images; empty: found by type, as in `avemo bag evaluate`"),
+    ("audio", "", "topic of the audio; empty: found by type"),
+    ("audio_info", "", "topic of the audio format; empty: found by type"),
+    (
+        "robot_speaking",
+        "",
+        "topic that is true while the robot speaks; empty: found by its name",
+    ),
     ("face_tracks", "", "topic of recorded faces; empty: found by type"),
     ("spectrogram", "", "topic of recorded spectrograms; empty: found by type"),
     (
         "use",
         "auto",
-        "raw: pictures and sound of the bag; features: its faces and spectrograms; auto: raw "
-        "where the bag has them",
+        "raw: use images and audio of the bag; features: use its faces and spectrograms; "
+        "auto: raw if the bag has them",
     ),
-    ("record", "", "bag to write the states to, with what they rest on; empty: none"),
+    ("record", "", "bag to record the states to; empty: none"),
     (
         "record_content",
         "features",
-        "beside the states: raw (pictures and sound), features (faces as small crops, "
-        "spectrograms) or nothing",
+        "what to record besides the states: raw (images and audio), features (small face "
+        "crops, spectrograms) or nothing",
     ),
-    ("params_file", CONFIG, "parameters of all nodes"),
-    ("log_level", "info", "debug, info, warn or error"),
+    ("params_file", CONFIG, "parameter file for all nodes"),
+    ("log_level", "info", "log level: debug, info, warn or error"),
 )
 
 _PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
@@ -134,9 +138,7 @@ def inputs_of(given: dict[str, str]) -> dict[str, Channel]:
     )
     used = raw if use_raw else features
     if not used:
-        raise ValueError(
-            f"'{given['bag']}' holds nothing that can be played to the emotion nodes"
-        )
+        raise ValueError(f"'{given['bag']}' contains nothing that the emotion nodes can use")
     return used
 
 

@@ -313,7 +313,7 @@ class LabelCollector:
         if not self._placed:
             raise LabelError(
                 f"{self.path} contains no labels"
-                + (" of our classes" if self._left_out else "")
+                + (" of a known class" if self._left_out else "")
             )
         check_overlaps(self._placed)
         segments = sorted(

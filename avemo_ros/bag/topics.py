@@ -134,8 +134,7 @@ def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel
             break
     choices = ", ".join(sorted(channel.topic for channel in fitting))
     raise BagError(
-        f"several topics may be the {_words(field)}: {choices}; choose one with --topic "
-        f"{field}=NAME"
+        f"several topics fit {_words(field)}: {choices}; choose one with --topic {field}=NAME"
     )
 
 
@@ -156,7 +155,7 @@ def _named(
     for channel in channels:
         if channel.topic in names:
             raise BagError(
-                f"topic {given} has type {channel.type}, which is not a {_words(field)}; "
+                f"topic {given} has type {channel.type}, not one for {_words(field)}; "
                 f"topics of a fitting type: {allowed}"
             )
     raise BagError(f"there is no topic {given} in the bag; topics of a fitting type: {allowed}")

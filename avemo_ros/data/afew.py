@@ -38,11 +38,13 @@ def read(root: Path) -> Listing:
         split = _split(path.relative_to(root))
         if word not in _EMOTIONS:
             if split == "test":
-                found.leave_out(path, "of the test part: no label", by_design=True)
+                found.leave_out(path, "in the test part, without a label", by_design=True)
             else:
-                found.leave_out(path, f"not in a folder of a class ({', '.join(_EMOTIONS)})")
+                found.leave_out(
+                    path, f"not in a folder named after a class ({', '.join(_EMOTIONS)})"
+                )
         elif not split:
-            found.leave_out(path, "of which part? Not below a folder Train, Val or Test")
+            found.leave_out(path, "unknown split: not below a folder Train, Val or Test")
         else:
             label = label_of(word)
             assert label is not None

@@ -160,7 +160,7 @@ def _blocks_of(path: Path) -> Iterator[AudioBlock]:
     if is_bag(path):
         for piece in bag_pieces(path, faces=False, voice=True):
             if not isinstance(piece, AudioBlock):
-                raise DataError(f"bag '{path}' holds a spectrogram, and no sound")
+                raise DataError(f"bag '{path}' contains a spectrogram, but no audio")
             yield piece
         return
     with MediaFile(path) as media:

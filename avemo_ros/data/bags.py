@@ -167,7 +167,7 @@ def _take_bag(found: ListingBuilder, root: Path, bag: Path) -> None:
     with Recording(bag) as recording:
         sources = labels_of(recording, folder=_folder(bag))
         if not sources:
-            found.leave_out(bag, "no labels beside the bag or in it")
+            found.leave_out(bag, "no labels next to the bag or in it")
             return
         for problem in recording.problems:
             found.note(bag, problem)
@@ -192,8 +192,8 @@ def _take_bag(found: ListingBuilder, root: Path, bag: Path) -> None:
         if count:
             found.note(
                 bag,
-                f"{count} segment(s) of several people at once: it cannot be told which is "
-                f"whose {part}",
+                f"{count} segment(s) of several people at once: it is unknown whose {part} is "
+                "whose",
             )
 
 
@@ -207,12 +207,12 @@ def _usable(
         found.leave_out(bag, tied, by_design=True)
     wordless = sum(not segment.label for segment in labels.segments)
     if wordless:
-        text = f"{wordless} segment(s) with valence and arousal only: none of the classes"
+        text = f"{wordless} segment(s) with only valence and arousal, but no class"
         found.leave_out(bag, text, by_design=True)
     within = [one for one in agreed.segments if one.start_ns < end_ns and one.end_ns > start_ns]
     outside = len(agreed.segments) - len(within)
     if outside:
-        found.leave_out(bag, f"{outside} label(s) are not of the bag's time")
+        found.leave_out(bag, f"{outside} label(s) are outside the bag's time")
     return within
 
 

@@ -33,9 +33,11 @@ def read(root: Path) -> Listing:
         if isinstance(clip, str):
             found.no_class(table.parent / row["file"], clip)
         elif clip.key in found:
-            raise _not_allowed(table, number, "file", row["file"], "each piece of a file once")
+            raise _not_allowed(
+                table, number, "file", row["file"], "each part of a file only once"
+            )
         elif not clip.path.exists():
-            found.lose(clip, f"in {table.name}, but not there")
+            found.lose(clip, f"in {table.name}, but missing")
         else:
             found.take(clip)
     return found.listing()
@@ -58,7 +60,7 @@ def _item(table: Path, number: int, row: dict[str, str]) -> Item | str:
             f"{', '.join(SPEECH_CLASSES)} (or words for them: {', '.join(sorted(WORDS))})",
         )
     if not row["subject"]:
-        raise _not_allowed(table, number, "subject", "", "a name for who it is")
+        raise _not_allowed(table, number, "subject", "", "a name for the person")
     split, sex = row.get("split", "").lower(), row.get("sex", "").lower()
     if split not in _SPLITS:
         raise _not_allowed(table, number, "split", split, "train, validation, test or nothing")

@@ -146,14 +146,14 @@ def report(checked: CorpusCheck, *, everything: bool = False) -> str:
         known = "" if published is None else f" (published: {published})"
         lines += ["", f"{found} subject{'' if found == 1 else 's'}{known}"]
     else:
-        lines += ["", "who is who is not known: each item counts as a subject of its own"]
+        lines += ["", "subjects are unknown: each item counts as its own subject"]
     limit = None if everything else _FEW
     lines += _missing(checked.missing, {c.name: c.found for c in checked.subjects}, limit)
     lines += _groups("broken or not understood, left out", checked.broken, checked.root, limit)
-    lines += _groups("odd, used all the same", checked.odd, checked.root, limit)
+    lines += _groups("unusual, but used", checked.odd, checked.root, limit)
     lines += _groups("left out by design", checked.by_design, checked.root, limit)
     if checked.as_published:
-        verdict = "nothing is broken" if checked.total.published is None else "as published"
+        verdict = "no file is broken" if checked.total.published is None else "as published"
     else:
         verdict = "differs from what is published"
     return "\n".join((*lines, "", verdict))

@@ -82,7 +82,7 @@ def what_is_wrong(path: Path) -> str:
                 return "a git LFS pointer, not the recording: run `git lfs pull`"
             picture = path.suffix.lower() in PICTURES
             if size < (_SMALLEST_PICTURE if picture else _SMALLEST):
-                return "too small to be a picture" if picture else "too small to be a recording"
+                return "too small for an image" if picture else "too small for a recording"
             if not any(head):
                 return "begins with zeros: not copied completely"
             if head[:4] == b"RIFF":
@@ -90,7 +90,7 @@ def what_is_wrong(path: Path) -> str:
             if head[4:8] == b"ftyp":
                 return _cut_mp4(file, size)
     except FileNotFoundError:
-        return "a link that leads nowhere (git-annex: run `git annex get`)"
+        return "a broken link (git-annex: run `git annex get`)"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return ""
@@ -149,7 +149,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
     except UnicodeError as error:
-        raise DataError(f"{path} is no text: {error}") from error
+        raise DataError(f"{path} is not a text file: {error}") from error
 
 
 def read_table(
@@ -215,5 +215,5 @@ def _open(path: Path) -> IO[str]:
     if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return path.open(encoding="utf-16", newline="")
     if b"\0" in start:
-        raise DataError(f"{path} is no text: it has zero bytes in it")
+        raise DataError(f"{path} is not a text file: it contains zero bytes")
     return path.open(encoding="utf-8-sig", errors="avemo_latin_1", newline="")

@@ -142,9 +142,9 @@ def _clips(
             continue
         files = clips.get(key, {})
         if kind in _BAD.get(key, ()):
-            found.leave_out(path, "bad, by its authors' notes", by_design=True)
+            found.leave_out(path, "bad, according to its authors' notes", by_design=True)
         elif kind in files:
-            found.leave_out(path, "a copy of a recording that is there", by_design=True)
+            found.leave_out(path, "a copy of another recording", by_design=True)
         elif found.usable(path):
             clips.setdefault(key, {})[kind] = path
         else:

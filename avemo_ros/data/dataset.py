@@ -130,7 +130,7 @@ class ListingBuilder:
     def add(self, item: Item) -> None:
         """Take the item, unless there is one with its key."""
         if item.key in self._items:
-            self.leave_out(item.path, "a copy of a recording that is there", by_design=True)
+            self.leave_out(item.path, "a copy of another recording", by_design=True)
         else:
             self._items[item.key] = item
 
@@ -153,7 +153,7 @@ class ListingBuilder:
 
     def no_class(self, path: Path, word: str) -> None:
         """Note an item whose label is none of the classes."""
-        self.leave_out(path, f"{word}: none of the classes", by_design=True)
+        self.leave_out(path, f"{word}: not one of the classes", by_design=True)
 
     def note(self, path: Path, what: str, *, by_design: bool = False) -> None:
         """Note something that is odd, and used."""

@@ -68,9 +68,9 @@ def read(root: Path, *, long_takes: str = "skip") -> Listing:
             found.leave_out(path, "one long take of all sentences", by_design=True)
             continue
         if int(name.group(1)) not in (number, _MISNAMED.get(number)):
-            found.note(path, "names another subject than its folder; the folder is taken")
+            found.note(path, "names another subject than its folder; the folder counts")
         if sentence is not None and name.group(3) not in (None, sentence.group(1)):
-            found.note(path, "names another sentence than its folder; the folder is taken")
+            found.note(path, "names another sentence than its folder; the folder counts")
         label = label_of(word)
         assert label is not None
         found.take(

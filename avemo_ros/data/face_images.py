@@ -75,7 +75,7 @@ def _plain(content: bytes) -> NDArray[np.uint8]:
     Raises:
         ImageError: it is no picture, a damaged one, or larger than allowed.
     """
-    wrong = ImageError("no picture that can be read", kind="corrupt")
+    wrong = ImageError("not a readable image", kind="corrupt")
     if not _format(content[:16]):
         raise wrong
     width, height = _plain_size(content[:_HEADER])
@@ -119,8 +119,8 @@ def aligned_face(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     if height != width:
         raise ImageError(
-            f"a picture of {width}x{height} pixels is no aligned face; allowed: a square, or "
-            "preparation with detection",
+            f"an image of {width}x{height} pixels is not an aligned face; allowed: a square "
+            "image, or preparation with detection",
             kind="size",
         )
     if image.ndim == 2:
@@ -161,7 +161,7 @@ def _pixels(text: str) -> NDArray[np.uint8] | str:
     if len(values) != size:
         return f"it has {len(values)} pixels; allowed: {size}"
     if values.min() < 0 or values.max() > 255:
-        return f"its pixels reach from {values.min()} to {values.max()}; allowed: 0 to 255"
+        return f"its pixels range from {values.min()} to {values.max()}; allowed: 0 to 255"
     return values.astype(np.uint8).reshape(_TABLE_SIDE, _TABLE_SIDE)
 
 
@@ -288,20 +288,20 @@ class MainFace:
             whose: which face; None: the main one.
         """
         if self.pictures == 0:
-            return None, "there is no picture in it"
+            return None, "it contains no image"
         if not self._tracks:
-            return None, f"no face was found in {self.pictures} pictures"
+            return None, f"no face was found in {self.pictures} images"
         tracks = self._meant(whose or Whose())
         if not tracks:
-            return None, "faces were found, but none where or with the id that the label says"
+            return None, "faces were found, but none with the box or id of the label"
         longest = max(
             tracks, key=lambda views: (len(views), sum(view.box.area for view in views))
         )
         views = [view for view in longest if view.readable]
         if not views:
             return None, (
-                f"a face was found in {len(longest)} of {self.pictures} pictures, but too "
-                "small, blurred or turned away to be read"
+                f"a face was found in {len(longest)} of {self.pictures} images, but it is too "
+                "small, blurred or turned away"
             )
         return _features(views), ""
 

@@ -137,7 +137,7 @@ class DiskCache:
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                _LOG.warning("'%s' is damaged and is made anew: %s", path, error)
+                _LOG.warning("'%s' is damaged and is computed again: %s", path, error)
                 path.unlink(missing_ok=True)
                 continue
             if not any(source in asked for source in sources) and all(
@@ -223,7 +223,7 @@ def _unpacked(shard: Any, wanted: Sequence[int]) -> list[PreparedItem]:
     )
     lengths = [len(faces), len(times), len(landmarks), len(speech)]
     if len(shapes) != len(heads) or stops[-1].tolist() != lengths:
-        raise ValueError("its arrays do not belong together")
+        raise ValueError("its arrays do not match")
     made = []
     for index in wanted:
         crops, side, moments, meshes, columns = shapes[index].tolist()

@@ -140,8 +140,8 @@ def read_units(path: Path) -> dict[str, NDArray[np.float32]]:
                 key, values = _row(f"'{path}', line {line}", names, cells, at)
                 if key in found:
                     raise DataError(
-                        f"'{path}', line {line}: clip '{cells[at].strip()}' is in line "
-                        f"{lines[key]} already"
+                        f"'{path}', line {line}: clip '{cells[at].strip()}' is already in "
+                        f"line {lines[key]}"
                     )
                 found[key], lines[key] = values, line
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -176,8 +176,8 @@ def join_units(corpus: Corpus, path: Path) -> tuple[Corpus, tuple[str, ...]]:
         features.append(replace(made, units=row))
     if corpus.items and len(unmatched) == len(corpus.items):
         raise DataError(
-            f"'{path}' has a row for none of {len(corpus.items)} items "
-            f"(first item: '{corpus.items[0].key}', first row: '{next(iter(units))}')"
+            f"'{path}' has no row for any of the {len(corpus.items)} items (first item: "
+            f"'{corpus.items[0].key}', first row: '{next(iter(units))}')"
         )
     return Corpus(corpus.items, tuple(features)), tuple(unmatched)
 

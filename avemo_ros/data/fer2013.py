@@ -60,8 +60,8 @@ def read(root: Path, *, labels: str = "fer") -> Listing:
         if table is None or votes_table is None:
             lacking = _PLUS if table is not None else _TABLES[0]
             raise DataError(
-                f"no {lacking} in {root}: labels 'ferplus' need both {_TABLES[0]} and {_PLUS}, "
-                "which go together row by row (folders of pictures have lost the rows)"
+                f"no {lacking} in {root}: labels 'ferplus' need both {_TABLES[0]} and "
+                f"{_PLUS}, which match row by row (folders of images have lost the row order)"
             )
         _read_plus(table, votes_table, found)
     elif table is not None:
@@ -109,14 +109,14 @@ def _read_plus(table: Path, votes_table: Path, found: ListingBuilder) -> None:
     usages = [row["usage"] for _, row in read_table(table, ("usage",))]
     if len(votes_rows) != len(usages):
         raise DataError(
-            f"{votes_table} has {len(votes_rows)} rows, {table} {len(usages)}: they do not go "
-            "together row by row"
+            f"{votes_table} has {len(votes_rows)} rows, {table} {len(usages)}: they do not "
+            "match row by row"
         )
     for row, (votes_row, usage) in enumerate(zip(votes_rows, usages, strict=True)):
         if votes_row["usage"] != usage:
             raise DataError(
                 f"row {row} is {votes_row['usage']!r} in {votes_table.name}, {usage!r} in "
-                f"{table.name}: they do not go together row by row"
+                f"{table.name}: they do not match row by row"
             )
     for row, split, _, usable in _rows(table, found):
         votes_row = votes_rows[row]
@@ -160,7 +160,9 @@ def _read_folders(root: Path, found: ListingBuilder) -> None:
     for path in files_below(root, PICTURES):
         word = path.parent.name.lower()
         if word not in _EMOTIONS:
-            found.leave_out(path, f"not in a folder of a class ({', '.join(_EMOTIONS)})")
+            found.leave_out(
+                path, f"not in a folder named after a class ({', '.join(_EMOTIONS)})"
+            )
             continue
         part = path.parent.parent.name.lower()
         split = _SPLITS.get(path.stem.split("_")[0], "")
@@ -170,7 +172,7 @@ def _read_folders(root: Path, found: ListingBuilder) -> None:
             else:
                 found.note(
                     path,
-                    "of PublicTest or of PrivateTest? The name does not tell: no split",
+                    "unknown split: the name does not say PublicTest or PrivateTest",
                 )
         elif part in ("train", "test") and (split == "train") != (part == "train"):
             found.note(path, f"{split} by its name, but in the folder {part!r}")

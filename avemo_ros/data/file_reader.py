@@ -93,7 +93,7 @@ class FaceCollector:
     def finish(self) -> tuple[Features | None, str]:
         """Crops, times and landmarks of the face that is meant; None, and why."""
         if self._face is None:
-            return None, self.trouble or "there are no pictures in it"
+            return None, self.trouble or "it contains no images"
         self._stages.give_back(self._face.stage)
         if self.trouble and not self._face.pictures:
             return None, self.trouble
@@ -182,7 +182,7 @@ class ItemSpan:
             else:
                 features = found
         if faces is not None and faces.damaged and features.faces is not None:
-            damaged = f"{faces.damaged} pictures cannot be used: {faces.trouble}"
+            damaged = f"{faces.damaged} images cannot be used: {faces.trouble}"
             findings.append(Finding(DAMAGED, damaged))
         length_s = to_s(self._reached_ns - self._start_ns)
         if self._listens:
@@ -204,7 +204,7 @@ class ItemSpan:
             length_s = (WINDOW + HOP * (len(columns) - 1)) / SAMPLE_RATE
             findings += _lengths(len(columns), length_s)
             return fitted(columns).astype(np.float16), length_s
-        findings.append(Finding(NO_SOUND, "there is no sound in it"))
+        findings.append(Finding(NO_SOUND, "it contains no audio"))
         return None, 0.0
 
     def _close_faces(self) -> None:
@@ -216,21 +216,23 @@ def _remarks(sound: NDArray[np.float32], sanitised: int) -> Iterator[Finding]:
     """What is odd about the sound of an item."""
     columns = max(0, (len(sound) - WINDOW) // HOP + 1)
     if sanitised:
-        yield Finding(DAMAGED, f"{sanitised} samples were no numbers and became silence")
+        yield Finding(
+            DAMAGED, f"{sanitised} samples were not numbers and were replaced by silence"
+        )
     if not np.any(np.abs(sound) > _SILENT_PEAK):
-        yield Finding(SILENT, "its sound never goes beyond -60 dB of full scale")
+        yield Finding(SILENT, "its audio is never louder than -60 dB of full scale")
     yield from _lengths(columns, len(sound) / SAMPLE_RATE)
 
 
 def _lengths(columns: int, length_s: float) -> Iterator[Finding]:
     """What becomes of sound that is too short or too long."""
     if columns < MIN_COLUMNS:
-        yield Finding(FILLED, f"{length_s:.2f} s of sound, the rest is silence")
+        yield Finding(FILLED, f"{length_s:.2f} s of audio, the rest is silence")
     if columns > MAX_COLUMNS:
         yield Finding(
             SHORTENED,
-            f"of {length_s:.1f} s of sound the first {MAX_COLUMNS / 100:.0f} s of the speech "
-            "are used",
+            f"only the first {MAX_COLUMNS / 100:.0f} s of the speech are used, of "
+            f"{length_s:.1f} s of audio",
         )
 
 
@@ -238,7 +240,7 @@ def _checked(tracks: FrameTracks, side: int) -> FrameTracks:
     for face in tracks.faces:
         if face.crop.shape[0] != side:
             raise DataError(
-                f"faces were recorded with {face.crop.shape[0]} pixels a side, and "
+                f"faces were recorded with {face.crop.shape[0]} pixels per side, but "
                 f"vision.crop_size is {side}"
             )
     return tracks
@@ -309,7 +311,7 @@ class FileReader:
 
     def _picture(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
         made = self._face_of(read_image(path))
-        silent = (*made.findings, Finding(NO_SOUND, "it is a picture"))
+        silent = (*made.findings, Finding(NO_SOUND, "it is an image"))
         return [replace(made, findings=silent) if item.has_voice else made for item in items]
 
     def _table(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
@@ -349,7 +351,7 @@ class FileReader:
             except AvemoError as error:
                 trouble = str(error)
             if not trouble and media.truncated:
-                trouble = f"'{path}' ends before its announced end"
+                trouble = f"'{path}' is shorter than its header says"
             if not trouble and media.damaged:
                 trouble = f"{media.damaged} packets of '{path}' could not be decoded"
         return [span.finish(trouble) for span in spans]

@@ -73,7 +73,7 @@ def _read_dialogue(table: Path, modality: str, found: ListingBuilder) -> None:
         # One problem, not one an utterance.
         film_usable = film.exists() and found.usable(film)
         if not film.exists():
-            found.leave_out(film, "labels, but no film")
+            found.leave_out(film, "labels, but no video")
     labelled = 0
     for line in read_text(table).splitlines():
         if not line.startswith("["):  # the raters' own answers, the header
@@ -86,7 +86,7 @@ def _read_dialogue(table: Path, modality: str, found: ListingBuilder) -> None:
             or utterance.group(1) != table.stem
             or fields.group(4) not in _EMOTIONS
         ):
-            found.leave_out(table, f"a line that is not understood: {line[:60]!r}")
+            found.leave_out(table, f"cannot read this line: {line[:60]!r}")
             continue
         labelled += 1
         name, word = fields.group(3), _EMOTIONS[fields.group(4)]

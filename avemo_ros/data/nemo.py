@@ -73,7 +73,7 @@ def read(root: Path) -> Listing:
             has_face=False,
         )
         if recording is None:
-            found.lose(item, "in data.tsv, but not there")
+            found.lose(item, "in data.tsv, but missing")
         else:
             found.take(item)
     for recording in recordings.values():

@@ -15,21 +15,19 @@ class PrepareConfig(Settings, group="prepare"):
         0.0,
         ge=0.0,
         le=240.0,
-        description="Pictures looked at a second, evenly picked [Hz]; 0 looks at all of them.",
+        description="Images to use per second, evenly spaced [Hz]; 0 uses all of them.",
     )
     min_quality: float = Field(
         EmotionConfig().min_face_quality,
         ge=0.0,
         le=1.0,
-        description=(
-            "Pictures whose face quality is below this are left out, as in the live path."
-        ),
+        description=("Leave out images with a face quality below this, as live."),
     )
     detect: bool = Field(
         False,
         description=(
-            "Find and align the face in single pictures; off: they are aligned faces as they "
-            "are."
+            "Detect and align the face in single images; if false, they must be aligned "
+            "faces already."
         ),
     )
     vision: VisionConfig = VisionConfig()

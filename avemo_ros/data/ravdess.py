@@ -82,10 +82,10 @@ def read(root: Path, *, modality: str = "av") -> Listing:
             continue
         folder = _FOLDER.fullmatch(path.parent.name)
         if folder is not None and folder.group(1) != actor:
-            found.note(path, "in the folder of another actor; the name is taken")
+            found.note(path, "in the folder of another actor; the actor in the name counts")
         files = takes.setdefault(path.stem[3:], {})
         if kind in files:
-            found.leave_out(path, "a copy of a recording that is there", by_design=True)
+            found.leave_out(path, "a copy of another recording", by_design=True)
         else:
             files[kind] = path
     for files in takes.values():

@@ -75,8 +75,10 @@ def list_items(name: str, root: Path, **options: str) -> Listing:
         counts = Counter(problem.what for problem in listing.problems)
         reasons = "".join(f"\n  {count} x {what}" for what, count in counts.most_common(5))
         raise DataError(
-            f"nothing of {dataset.title} in {root}"
-            f"{' can be used:' + reasons if reasons else ''}\nexpected:\n{dataset.layout}"
+            f"no usable item of {dataset.title} in "
+            f"{root}{' can be used:' + reasons if reasons else ''}\n"
+            "expected:\n"
+            f"{dataset.layout}"
         )
     return listing
 

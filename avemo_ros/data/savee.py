@@ -52,7 +52,9 @@ def read(root: Path, *, modality: str = "av") -> Listing:
             continue
         speaker = fields.group(1) or path.parent.name
         if speaker not in _SPEAKERS:
-            found.leave_out(path, "whose? No speaker in its name or folder (DC, JE, JK, KL)")
+            found.leave_out(
+                path, "unknown speaker: none in its name or folder (DC, JE, JK, KL)"
+            )
             continue
         kind = _FILM if path.suffix.lower() in VIDEO else _SOUND
         if kind not in _TAKEN_FROM[modality]:
@@ -63,7 +65,7 @@ def read(root: Path, *, modality: str = "av") -> Listing:
             continue
         files = takes.setdefault(key, {})
         if kind in files:
-            found.leave_out(path, "a copy of a recording that is there", by_design=True)
+            found.leave_out(path, "a copy of another recording", by_design=True)
         else:
             files[kind] = path
     for key, files in takes.items():

@@ -57,8 +57,8 @@ def refuse_kept_apart(items: Iterable[Item]) -> None:
     found = FINAL_TEST & {item.subject for item in items}
     if found:
         raise DataError(
-            f"{_named(found)} are kept apart for the final test of RAVDESS: neither training "
-            "nor the choice between models may see them"
+            f"{_named(found)} are reserved for the final test of RAVDESS: do not use them for "
+            "training or model selection"
         )
 
 
@@ -97,7 +97,7 @@ def given_folds(
     for number, fold in enumerate(folds):
         held = _matching(items, fold)
         if not held:
-            raise DataError(f"fold {number} has nobody")
+            raise DataError(f"fold {number} is empty")
         if used & held:
             raise DataError(f"{_named(used & held)} would be in two folds")
         used |= held
@@ -129,7 +129,7 @@ def balanced_folds(
         raise ConfigError("folds", count, "two or more")
     subjects = sorted({item.subject for item in items})
     if len(subjects) < count:
-        raise DataError(f"{len(subjects)} subjects cannot be dealt to {count} folds")
+        raise DataError(f"{len(subjects)} subjects cannot be divided into {count} folds")
     row = {subject: index for index, subject in enumerate(subjects)}
     # What a subject brings: items of each class and of each sex, and itself.
     brings = np.zeros((len(subjects), len(SPEECH_CLASSES) + len(_SEXES) + 1))
@@ -203,7 +203,7 @@ def _matching(items: Sequence[Item], wanted: Iterable[object]) -> set[str]:
             there = _named({item.subject for item in items})
             raise DataError(f"no items of subject '{one}'; there are: {there}")
         if len(hits) > 1:
-            raise DataError(f"subject '{one}' may be any of {_named(hits)}: say which")
+            raise DataError(f"subject '{one}' is ambiguous: {_named(hits)}; name one of them")
         found |= hits
     return found
 

@@ -173,7 +173,7 @@ class ChatClient:
     def _late(self, deadline_s: float) -> BackendError:
         return BackendError(
             f"{self._config.host}: no answer within {deadline_s:g} s (endpoint.deadline_s); "
-            "if the model is still being loaded, later answers will come from it",
+            "if the model is still loading, later answers will come from it",
             kind="timeout",
         )
 

@@ -103,7 +103,7 @@ def _run(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[int, dict[str, Fe
                 yield event.number, event.result
             elif isinstance(event, Failed):
                 path = jobs[event.number].item.path
-                raise DataError(f"'{path}' cannot be spoilt: {event.reason}")
+                raise DataError(f"'{path}' cannot be corrupted: {event.reason}")
 
 
 def _spoil_in_worker(job: _Job, _progress: Progress) -> dict[str, Features]:

@@ -195,7 +195,7 @@ def collect_features(
             cache cannot be written.
     """
     if UNITS in reads and options.units is None:
-        raise ConfigError("--au", "", "the table of action units that this model reads")
+        raise ConfigError("--au", "", "the table of action units that this model needs")
     report = PrepareReport()
     corpus = Corpus(tuple(items), (Features(),) * len(items))
     of_files = reads - {UNITS}

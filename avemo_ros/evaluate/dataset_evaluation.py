@@ -216,7 +216,7 @@ def _spoilt(
         raise ConfigError(
             "--corruptions",
             model.classifier.name,
-            "models that read crops and spectrograms; this one reads files by itself",
+            "models that read crops and spectrograms; this one reads files itself",
         )
     if reads <= {UNITS}:
         raise ConfigError("--corruptions", "au", "models that read faces or sound")

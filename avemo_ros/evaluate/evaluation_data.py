@@ -193,7 +193,7 @@ def _refuse_absent(modality: str, *, face: bool, voice: bool) -> None:
         if there or not reads & own:
             continue
         rest = reads - own
-        hint = f"; --modality {modality_of(rest)} does without" if rest else ""
+        hint = f"; --modality {modality_of(rest)} needs none" if rest else ""
         raise DataError(f"none of these items has {what} that can be used{hint}")
 
 

@@ -94,7 +94,7 @@ def read_split(run: Path) -> Parts:
         parts = Parts(members(content["train"]), members(content["validation"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path} does not tell who the model was trained on ({type(error).__name__}: "
+            f"{path} does not say who the model was trained on ({type(error).__name__}: "
             f"{error})"
         ) from error
     both = sorted(parts.train.subjects & parts.validation.subjects)
@@ -152,6 +152,7 @@ def refuse_seen(name: str, train: Members | None, items: Sequence[Item]) -> None
         subjects = sorted({item.subject for item in known})
         some = ", ".join(subjects[:5]) + (", ..." if len(subjects) > 5 else "")
         raise DataError(
-            f"{name} was trained on {len(known)} of these {len(items)} items ({some}); judge "
-            "it on others, judge a run with folds by --folds, or say --allow-seen"
+            f"{name} was trained on {len(known)} of these {len(items)} items ({some}); "
+            "evaluate it on others, evaluate a run with folds with --folds, or add "
+            "--allow-seen"
         )

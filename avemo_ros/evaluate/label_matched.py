@@ -53,7 +53,7 @@ def label_matched(
         DataError: n is below 1, or no emotion has both a face and a voice (of one group).
     """
     if n < 1:
-        raise DataError(f"{n} {TITLE} are asked for; 1 is the least")
+        raise DataError(f"{n} {TITLE} requested; allowed: 1 or more")
     shown = [features.faces is not None for features in faces.features]
     spoken = [features.spectrogram is not None for features in voices.features]
     cells = [

@@ -58,7 +58,7 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
         DataError: there are no items.
     """
     if len(given) == 0:
-        raise DataError("there are no items to judge")
+        raise DataError("there are no items to evaluate")
     log, labels, said = given.log_probabilities, given.labels, given.y_pred
     count = len(given.classes)
     shares = log.exp()

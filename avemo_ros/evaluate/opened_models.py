@@ -230,18 +230,19 @@ def open_folds(
         folders.append(run / f"fold{len(folders)}")
     if not folders:
         raise DataError(
-            f"'{name}' is no run folder with folds (fold0, fold1, ...); --model names one"
+            f"'{name}' is not a run folder with folds (fold0, fold1, ...); give one with "
+            "--model"
         )
     later = sorted(path.name for path in run.glob("fold*") if path not in folders)
     if later:
         raise DataError(
             f"{run} has {later[0]} but no fold{len(folders)}: train that one first (--fold "
-            f"{len(folders)} --resume), or the others would be judged alone"
+            f"{len(folders)} --resume), or only the others would be evaluated"
         )
     folds = [open_model(str(folder), modality, reading, input_length) for folder in folders]
     for folder, fold in zip(folders, folds, strict=True):
         if fold.parts is None:
-            raise DataError(f"{folder} has no {SPLIT}: it does not tell who was held out")
+            raise DataError(f"{folder} has no {SPLIT}, so it is unknown who was held out")
     classifier = FoldClassifier(folds)
     facts = {
         key: value for key, value in folds[0].facts.items() if key not in ("file", "sha256")

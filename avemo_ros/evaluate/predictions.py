@@ -117,7 +117,9 @@ def judged_classes(
         ConfigError: 8 are wanted of a model that knows 7.
     """
     if wanted == len(SPEECH_CLASSES) and len(of_model) != len(SPEECH_CLASSES):
-        raise ConfigError("classes", wanted, f"{len(of_model)}: the model does not tell calm")
+        raise ConfigError(
+            "classes", wanted, f"{len(of_model)}: the model does not predict calm"
+        )
     calm = any(item.label == "calm" for item in items)
     fine = len(of_model) == len(SPEECH_CLASSES) and (calm or wanted == len(SPEECH_CLASSES))
     return SPEECH_CLASSES if fine and wanted != len(EMOTIONS) else EMOTIONS
@@ -152,7 +154,7 @@ def _as_classes(given: Predictions, classes: tuple[str, ...]) -> Predictions:
     if len(classes) != len(EMOTIONS):
         raise DataError(
             f"the two predictions are of {len(classes)} and {len(given.classes)} classes; "
-            "judge both in 7 (--classes 7)"
+            "evaluate both with 7 (--classes 7)"
         )
     unread = given.y_pred == NO_PREDICTION
     log = to_emotion_logits(given.log_probabilities).masked_fill(unread[:, None], 0.0)
@@ -205,8 +207,8 @@ def read_predictions(path: Path) -> Predictions:
     classes = tuple(name.removeprefix("p_") for name in head[len(_FIXED) :])
     if tuple(head[: len(_FIXED)]) != _FIXED or classes not in {EMOTIONS, SPEECH_CLASSES}:
         raise DataError(
-            f"{path} is no table of predictions: its columns are {', '.join(head[:8])}; made "
-            "with `avemo evaluate ... --predictions`, they begin with " + ", ".join(_FIXED)
+            f"{path} is not a table of predictions: its columns are {', '.join(head[:8])}; "
+            "made with `avemo evaluate ... --predictions`, they begin with " + ", ".join(_FIXED)
         )
     if not rows:
         raise DataError(f"predictions {path} has no rows")

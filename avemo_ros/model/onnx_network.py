@@ -121,7 +121,7 @@ def _open(weights: Path, path: Path, part: str, source: str, threads: int) -> An
         raise
     except Exception as error:
         raise WeightsError(
-            f"ONNX file {path} is damaged or no ONNX file ({error}); {again}"
+            f"ONNX file {path} is damaged or not an ONNX file ({error}); {again}"
         ) from error
     if about.get("format") != FORMAT or about.get("part") != part:
         raise WeightsError(

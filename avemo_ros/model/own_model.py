@@ -373,7 +373,7 @@ def _class_of(name: str) -> type:
             _SETTING, name, f"'module:Class' of a model of your own ({error})"
         ) from error
     if not isinstance(found, type):
-        raise ConfigError(_SETTING, name, "'module:Class' of a model; this is no class")
+        raise ConfigError(_SETTING, name, "'module:Class' of a model; this is not a class")
     return found
 
 

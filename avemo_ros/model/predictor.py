@@ -200,7 +200,7 @@ class Predictor:
         """
         if face_embeddings is None:
             if speech is None:
-                raise ValueError("neither faces nor speech given; one at least is needed")
+                raise ValueError("neither faces nor speech given; at least one is needed")
             return _prediction(speech.log_probabilities, 0.0, None)
         if face_embeddings.ndim != 2 or face_embeddings.shape[0] == 0:
             raise ValueError(
@@ -262,7 +262,7 @@ def _prediction(
     log: NDArray[np.float32], face_share: float, weights: NDArray[np.float32] | None
 ) -> Prediction:
     values = np.asarray(log[0], np.float64)
-    _check_finite("the answer of the network", values)
+    _check_finite("the output of the network", values)
     _check_finite("the share of the face", np.float64(face_share))
     if weights is not None:
         _check_finite("the attention to the faces", weights)
@@ -273,4 +273,4 @@ def _prediction(
 
 def _check_finite(what: str, values: NDArray[np.floating[Any]] | np.floating[Any]) -> None:
     if not np.isfinite(values).all():
-        raise PredictionError(f"{what} is not finite; nothing can be said of this input")
+        raise PredictionError(f"{what} is not finite, so this input has no prediction")

@@ -45,8 +45,9 @@ def models_dir() -> Path:
         if (place / INDEX).is_file():
             return place
     raise WeightsError(
-        f"no folder of weights found (looked beside and in {package} and in share/avemo_ros of "
-        "its prefix); reinstall the package or set AVEMO_MODELS to the folder with index.json"
+        f"no folder with weights found (looked next to and in {package} and in "
+        "share/avemo_ros of its prefix); reinstall the package or set AVEMO_MODELS to the "
+        "folder with index.json"
     )
 
 
@@ -155,7 +156,7 @@ def check_listed(weights: Path, path: Path) -> bool:
 
 def remedy(weights: Path) -> str:
     """How missing or wrong ONNX files of a model are made."""
-    return f"`avemo export {weights} --beside` makes the model's ONNX files"
+    return f"create the model's ONNX files with `avemo export {weights} --beside`"
 
 
 def list_onnx(weights: Path) -> bool:

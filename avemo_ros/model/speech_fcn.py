@@ -320,7 +320,7 @@ def init_from_imagenet(fcn: AudioFCN, path: Path) -> str:
                 continue
             taken[name] = (target, value)
     if differences:
-        raise WeightsError(f"{path} is no torchvision AlexNet: {'; '.join(differences)}")
+        raise WeightsError(f"{path} is not a torchvision AlexNet: {'; '.join(differences)}")
     with torch.no_grad():
         for target, value in taken.values():
             target.copy_(value)

@@ -74,8 +74,8 @@ def read_tensors(path: Path, formats: tuple[str, ...]) -> TensorFile:
             tensors = {name: opened.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
-            f"weights file {path} is damaged or no safetensors file ({error}); "
-            "get the file again"
+            f"weights file {path} is damaged or not a safetensors file ({error}); get the "
+            "file again"
         ) from error
     if about.get("format") not in formats:
         known = " or ".join(f"'{name}'" for name in formats)
@@ -83,7 +83,9 @@ def read_tensors(path: Path, formats: tuple[str, ...]) -> TensorFile:
             f"weights file {path} has format {about.get('format')!r}; this reads {known}"
         )
     if about.pop("digest", "") != _digest(about, tensors):
-        raise WeightsError(f"weights file {path} is damaged: digest differs; get it again")
+        raise WeightsError(
+            f"weights file {path} is damaged: its digest differs; get the file again"
+        )
     check_finite(f"weights file {path}", tensors)
     return TensorFile(about, tensors)
 
@@ -127,7 +129,8 @@ def check_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(
-                f"{what}: tensor '{name}' holds numbers that are not finite; get it again"
+                f"{what}: tensor '{name}' contains numbers that are not finite; get the file "
+                "again"
             )
 
 
@@ -179,8 +182,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError) as error:
         raise WeightsError(
-            f"weights file {path} cannot be read: damaged, or it holds Python objects besides "
-            "tensors, which could run code; save its state_dict() alone"
+            f"weights file {path} cannot be read: damaged, or it contains Python objects "
+            "besides tensors, which could run code; save only its state_dict()"
         ) from error
     for around in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(around), dict):

@@ -44,7 +44,7 @@ def live_weights(name: str) -> Path:
         tasks = {known: entry.get("task", LIVE) for known, entry in models.items()}
         if tasks.get(name) != LIVE:
             wrong = (
-                f"model '{name}' is of {tasks[name]} alone and cannot be replayed with"
+                f"model '{name}' is for {tasks[name]} only and cannot replay bags"
                 if name in tasks
                 else f"no released model is called '{name}'"
             )
@@ -166,9 +166,9 @@ def _labels(job: BagJob) -> tuple[list[LabelFile], int]:
         where = (
             f"none given, and no {name}.labels.csv next to it"
             if job.beside
-            else f"none of those given is named after it ({name}.labels.csv)"
+            else f"none of the given files is named after it ({name}.labels.csv)"
         )
-        raise LabelError(f"no labels: {where}, no topic of labels in it")
+        raise LabelError(f"no labels: {where}, and the bag has no label topic")
     return found, start_ns
 
 

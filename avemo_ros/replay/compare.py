@@ -141,14 +141,14 @@ def read_result(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise DataError(f"{path} is no JSON: {error}") from error
+        raise DataError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise DataError(f"{path} is no result of `avemo bag evaluate --json` ({SCHEMA})")
+        raise DataError(f"{path} is not a result of `avemo bag evaluate --json` ({SCHEMA})")
     lacking = [name for name in _NEEDED if name not in content]
     if lacking:
         raise DataError(f"{path} has no {', '.join(lacking)}; evaluate again")
     if content["overall"] is None:
-        raise DataError(f"{path} holds no metrics to compare: no bag could be evaluated")
+        raise DataError(f"{path} contains no metrics to compare: no bag could be evaluated")
     return content
 
 
@@ -320,9 +320,9 @@ def _notes(
         if bags != first:
             lacking, more = len(first - bags), len(bags - first)
             notes.append(
-                f"{name} lacks {lacking} {'bag' if lacking == 1 else 'bags'} of {names[0]} and "
-                f"has {more} {'other' if more == 1 else 'others'}: the metrics of all bags are "
-                "not of the same"
+                f"{name} lacks {lacking} {'bag' if lacking == 1 else 'bags'} of {names[0]} "
+                f"and has {more} {'other' if more == 1 else 'others'}: the overall metrics "
+                "are not about the same bags"
             )
         elif run["overall"]["segments"]["items"] != counts:
             notes.append(
@@ -331,7 +331,7 @@ def _notes(
             )
     if not notes and compared < counts:
         notes.append(
-            f"{counts - compared} of {counts} labelled segments are not at the same time in "
-            "every run, and are not compared one by one"
+            f"{counts - compared} of {counts} labelled segments have different times in the "
+            "runs and are not compared one by one"
         )
     return notes

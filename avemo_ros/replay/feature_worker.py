@@ -108,9 +108,9 @@ class FeatureWorker:
             except (EOFError, ConnectionError) as error:
                 self._process.join(_PATIENCE_S)
                 raise BagError(
-                    "the process that reads images and audio ended unexpectedly (exit "
-                    f"status {self._process.exitcode}); is there enough memory?  From a "
-                    "script, call within `if __name__ == '__main__':`, or use 1 process"
+                    "the process that reads images and audio ended unexpectedly (exit status "
+                    f"{self._process.exitcode}); is there enough memory?  In a script, call "
+                    "this below `if __name__ == '__main__':`, or use 1 process"
                 ) from error
             if isinstance(said, FeatureSummary):
                 self.summary = said

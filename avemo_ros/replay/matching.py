@@ -153,18 +153,22 @@ def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
     notes = [*_never_seen(recording, matcher), *outside(recording, found, asked)]
     taken = {item.person for item in found if item.person and matcher.attended(item)}
     notes += [
-        f"{recording.name}: there is no id {person}; it is taken for whom the robot attends to"
+        (
+            f"{recording.name}: there is no id {person}; its labels are matched to the "
+            "attended person"
+        )
         for person in taken
         if _ID.fullmatch(person)
     ]
     if taken and matcher.crowded:
         notes.append(
-            f"{recording.name}: {taken.pop()} is taken for whom the robot attends to, though "
-            f"{matcher.crowded:.1%} of the estimates know two faces or more"
+            f"{recording.name}: the labels of {taken.pop()} are matched to the attended "
+            f"person, although {matcher.crowded:.1%} of the estimates have two faces or more"
         )
     if agreed.tied_ns:
         notes.append(
-            f"{recording.name}: {to_s(agreed.tied_ns):.1f} s are left out: annotators are tied"
+            f"{recording.name}: {to_s(agreed.tied_ns):.1f} s are left out: the annotators' "
+            "votes are tied"
         )
     return MatchedRecording(
         recording, matcher, tuple(found), hops, tuple(notes), agreed.tied_ns
@@ -208,7 +212,7 @@ def _never_seen(recording: EvaluatedRecording, matcher: PersonMatcher) -> list[s
     return [
         f"{recording.name}: {person} never appears in the stream, "
         f"{'1 label is' if count == 1 else f'{count} labels are'} left out; ids there: "
-        f"{ids or 'none'} (say who is who with `people`, or mark boxes)"
+        f"{ids or 'none'} (map names to ids with `people`, or label boxes)"
         for person, count in sorted(lacking.items())
     ]
 
@@ -233,7 +237,7 @@ def check_ranges(recording: EvaluatedRecording) -> None:
     first = min(segment.start_ns for segment in recording.segments)
     last = max(segment.end_ns for segment in recording.segments)
     used = (
-        f"of {_inputs(recording)} nothing could be used"
+        f"none of the {_inputs(recording)} could be used"
         if nothing
         else f"{_inputs(recording)} from {to_s(start - zero):.3f} to {to_s(end - zero):.3f} s"
     )
@@ -335,8 +339,8 @@ def copies(matched: Sequence[MatchedRecording], first: Sequence[int]) -> list[st
         first: as `first_alike` gives it.
     """
     return [
-        f"{matched[at].recording.name}: labels and estimates are those of "
-        f"{matched[place].recording.name}, as of a copy; for intervals both count as one"
+        f"{matched[at].recording.name}: labels and estimates equal those of "
+        f"{matched[place].recording.name}, as in a copy; for intervals both count as one"
         for at, place in enumerate(first)
         if place != at
     ]

@@ -41,7 +41,7 @@ def _metrics() -> tuple[Metric, ...]:
         ]
     made += [
         Metric("coverage", "coverage", ("coverage", "share"), "high"),
-        Metric("claim_accuracy", "accuracy of claims", ("coverage", "accuracy"), "high"),
+        Metric("claim_accuracy", "accuracy of predictions", ("coverage", "accuracy"), "high"),
         Metric("ece", "ECE", ("calibration", "ece"), "low"),
         Metric("nll", "NLL", ("calibration", "nll"), "low", "nat"),
         Metric("brier", "Brier score", ("calibration", "brier"), "low", ""),

@@ -156,8 +156,8 @@ def _zero(start_ns: int, age_ns: int) -> tuple[int, list[str]]:
         return start_ns, []
     side = "behind" if age_ns > 0 else "ahead of"
     return start_ns - age_ns, [
-        f"stamps are of another clock, {span(abs(to_s(age_ns)))} {side} that of the recording; "
-        "labels are held against them with that much taken off"
+        f"stamps come from another clock, {span(abs(to_s(age_ns)))} {side} the recorder's; "
+        "labels are compared after correcting for this"
     ]
 
 
@@ -194,9 +194,7 @@ def _choose(recording: Recording, use: str) -> frozenset[TopicKind]:
         "states": "states",
         "auto": "images, audio, face tracks, spectrograms or states",
     }[use]
-    raise BagError(
-        f"bag '{recording.path}' holds no {wanted} that can be used; it holds: {found}"
-    )
+    raise BagError(f"bag '{recording.path}' contains no usable {wanted}; it contains: {found}")
 
 
 def _states(recording: Recording, began: float, report: Progress) -> Replayed:

@@ -49,7 +49,7 @@ from avemo_ros.timing import mean_step_s
 ROUNDS: Final = 1000
 WORST: Final = 20
 """Segments that are listed as worst."""
-TOO_FEW: Final = "too few to tell"
+TOO_FEW: Final = "too few"
 _NO_SPREAD: Final = "no range: no spread"
 """Whatever is drawn, the metric is the same: of some class all are right, or all wrong."""
 
@@ -215,7 +215,7 @@ def _match_all(
         # What was left out may well be why.
         notes += [problem for one in recordings for problem in one.replayed.problems]
         raise LabelError(
-            "nothing can be judged; " + "; ".join(notes or ["there are no sessions"])
+            "nothing can be evaluated; " + "; ".join(notes or ["there are no sessions"])
         )
     return matched, notes
 

@@ -249,9 +249,9 @@ class Microphone:
                     continue
                 return rate, channels
         raise SourceError(
-            f"microphone '{device.name}' can do none of {', '.join(map(str, rates))} Hz with "
-            f"{' or '.join(map(str, counts))} channel(s); its default is {device.rate} Hz, "
-            f"and it has {device.channels} channel(s)"
+            f"microphone '{device.name}' supports none of {', '.join(map(str, rates))} Hz "
+            f"with {' or '.join(map(str, counts))} channel(s); its default is {device.rate} "
+            f"Hz, and it has {device.channels} channel(s)"
         )
 
     def _receive(

@@ -136,8 +136,8 @@ def _held_out(
     parts = [(corpus, runs) for corpus, runs in parts if len(corpus)]
     if not parts:
         raise DataError(
-            "the weights of an ensemble are learned on items that its members were not trained "
-            "on: give run folders with folds, or a validation part"
+            "ensemble weights must be learned on items that the members were not trained on: "
+            "use run folders with folds, or a validation part"
         )
     scores: list[list[Tensor]] = [[] for _ in names]
     for corpus, runs in parts:
@@ -193,7 +193,7 @@ def train_classical(
         if corpus is None:
             corpus = _features(config, source.items, reads, place)
         train, held = corpus.only(list(job.train)), corpus.only(list(job.validation))
-        _say(f"{out.name}: {len(train)} items to learn from, {len(held)} held out")
+        _say(f"{out.name}: {len(train)} items for training, {len(held)} held out")
         notes = {"config": config.name, TRAINED_ON: json.dumps(split["train"])}
         if spec.kind == ENSEMBLE:
             figures = train_ensemble(
@@ -227,7 +227,10 @@ def _features(
         parts = reads - {"units"}
         corpus, report = prepare(items, config.prepare, place.cache, place.workers, parts)
         if report.unusable:
-            _say(f"{len(report.unusable)} of {report.items} items lack what the model reads")
+            _say(
+                f"{len(report.unusable)} of {report.items} items lack input that the model "
+                "needs"
+            )
     if "units" in reads:
         corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
         if lacking:

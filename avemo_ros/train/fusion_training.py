@@ -176,7 +176,7 @@ def _pick(have: Tensor, want: Tensor, what: str, chance: torch.Generator) -> Ten
     for label in sorted(set(want.tolist())):
         places = torch.nonzero(have == label).flatten()
         if len(places) == 0:
-            raise DataError(f"no {what} is labelled {EMOTIONS[label]}: no pairs can be made")
+            raise DataError(f"no {what} is labelled {EMOTIONS[label]}, so no pairs can be made")
         rows = want == label
         chosen = torch.randint(0, len(places), (int(rows.sum()),), generator=chance)
         picked[rows] = places[chosen]

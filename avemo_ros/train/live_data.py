@@ -85,8 +85,8 @@ def read_branches(config: TrainConfig) -> Branches:
     folders = sorted(path for path in run.glob("fold*") if path.is_dir())
     if len(folders) < 2:
         raise DataError(
-            f"{run} has {len(folders)} folders fold0/, fold1/, ...: the fusion needs networks "
-            "that never heard some of the speakers, two at least"
+            f"{run} has {len(folders)} folders fold0/, fold1/, ...: the fusion needs at least "
+            "two networks, each trained without some of the speakers"
         )
     speech = _speech(run / FINAL)
     parts = tuple((_speech(path), path) for path in folders)
@@ -159,7 +159,7 @@ def read_live_data(
         raise ConfigError(
             "data.validation",
             config.data.validation.name,
-            "the faces that the face run was not trained on, which the fusion learns from",
+            "faces that the face run was not trained on; the fusion learns from them",
         )
     kept = faces.only(held)
     shares = [
@@ -170,7 +170,7 @@ def read_live_data(
     for _, folder in branches.folds:
         inside = {item.subject for item in read_split(folder).held_out(voices.items)}
         if not inside:
-            raise DataError(f"nobody whom {folder} held out is among the voices at hand")
+            raise DataError(f"none of the people held out by {folder} is among the voices")
         unheard.append(voices.only([item.subject in inside for item in voices.items]))
     learned = faces.only([not one for one in held])
     return LiveData(source, learned, tuple(shares), tuple(unheard))

@@ -179,7 +179,8 @@ class _Run:
                 done = len(self._history)
                 kept = f"epoch {done} is kept" if done else "no epoch was finished"
                 tqdm.write(
-                    f"{self._out}: interrupted; {kept}; the same command with --resume goes on",
+                    f"{self._out}: interrupted; {kept}; add --resume to the same command to "
+                    "continue",
                     file=sys.stderr,
                 )
             raise
@@ -324,7 +325,7 @@ class _Run:
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise WeightsError(
                 f"the checkpoint in {self._out} does not fit this model "
-                f"({' '.join(str(error).split())[:200]}); take another --out"
+                f"({' '.join(str(error).split())[:200]}); choose another --out"
             ) from error
 
 

@@ -41,7 +41,7 @@ def check_folders(config: TrainConfig, out: Path, fold: str, *, resume: bool) ->
         raise ConfigError(
             "--out",
             str(out / there[0]),
-            "a new folder, or --resume to go on with the run that is there",
+            "a new folder, or --resume to continue the existing run",
         )
 
 
@@ -129,7 +129,7 @@ def final_settings(config: TrainConfig, out: Path) -> TrainingConfig:
         raise ConfigError(
             "training.schedule",
             "plateau",
-            "another one for the final run, where nothing is held out, or data.final: false",
+            "another one for the final run, which holds nothing out, or data.final: false",
         )
     if not settings.patience:
         return settings
@@ -138,7 +138,7 @@ def final_settings(config: TrainConfig, out: Path) -> TrainingConfig:
         state = load_checkpoint(out / f"fold{number}")
         if state is None:
             raise ConfigError(
-                "--fold", FINAL, "the folds first: they say after how many epochs it ends"
+                "--fold", FINAL, "the folds first: they determine its number of epochs"
             )
         best.append(int(state["best_epoch"]))
     epochs = max(1, round(sum(best) / len(best)))
@@ -152,8 +152,8 @@ def _check_frozen(prefixes: Sequence[str], filled: Collection[str]) -> None:
             raise ConfigError(
                 "training.freeze",
                 prefix,
-                "a part that begins with trained weights, of `start` (--set start=[RUN, ...]) "
-                "or published ones; this one would stay random",
+                "a part that starts from trained weights, from `start` (--set start=[RUN, "
+                "...]) or published ones; this one would stay random",
             )
 
 

@@ -103,8 +103,8 @@ def load_pretrained(
         place.append(f"{name} is {tuple(given.shape)}, not {tuple(wanted.shape)}")
     if wrong:
         raise WeightsError(
-            f"{path} is of another layout than the part of the model that it would begin: "
-            f"{_some(wrong)}; give that part the options of the start (`config.yaml` beside it)"
+            f"{path} has another layout than the part of the model it would initialise: "
+            f"{_some(wrong)}; give that part the options in the `config.yaml` next to it"
         )
     with torch.no_grad():
         for name, value in found.fitting.items():
@@ -114,9 +114,9 @@ def load_pretrained(
         note += f" ('{found.old}*' as '{found.new}*')"
     if found.wider:
         some = _some(sorted(found.wider))
-        note += f"; {some} had fewer input channels: the others begin as noise"
+        note += f"; {some} had fewer input channels: the others start as noise"
     if misfits:
-        note += f"; not taken: {_some(misfits)}"
+        note += f"; not used: {_some(misfits)}"
     if found.unused:
         note += f"; not in the model: {_some(sorted(found.unused))}"
     return PretrainedInit(note, trained_on, frozenset(found.fitting))
@@ -194,8 +194,8 @@ def _refuse_seen(path: Path, trained_on: Members | None, held: Corpus) -> None:
         people = sorted({item.subject for item in known})
         raise DataError(
             f"{path} was trained on {len(people)} of the people held out here (e.g. "
-            f"{people[0]}): validation would flatter; begin with a run that left out the same "
-            "fold"
+            f"{people[0]}): validation would look too good; start from a run that held out "
+            "the same fold"
         )
 
 

@@ -66,7 +66,7 @@ def release(
     live = isinstance(loaded.model, LiveModel)
     if live and temperature:
         raise ConfigError(
-            "--temperature", temperature, "left out: a live model has three of its own"
+            "--temperature", temperature, "no value: a live model has three of its own"
         )
     notes = {key: loaded.about[key] for key in _NOTES if key in loaded.about}
     path = models / f"{name}.safetensors"
@@ -96,10 +96,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("run", metavar="RUN", help="run folder or model file")
-    parser.add_argument("--name", required=True, help="of the model, e.g. avemo-1.0")
+    parser.add_argument("--name", required=True, help="name of the model, e.g. avemo-1.0")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--default", action="store_true", help="make it the default")
-    parser.add_argument("--temperature", type=float, default=0.0, help="of the calibration")
+    parser.add_argument(
+        "--temperature", type=float, default=0.0, help=("temperature of the calibration")
+    )
     parser.add_argument("--data", default=DATA_NOTE, help="data and licences")
     given = parser.parse_args(arguments)
     try:

@@ -45,14 +45,14 @@ def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume
         return
     if not resume:
         raise ConfigError(
-            "--out", str(out), "a new folder, or --resume to go on with the run that is there"
+            "--out", str(out), "a new folder, or --resume to continue the existing run"
         )
     changed = differences(_as_used(path), config.plain())
     if changed:
         raise ConfigError(
             "--resume",
             str(out),
-            f"the run's own configuration, but {'; '.join(changed)}; take another --out",
+            f"the run's own configuration, but {'; '.join(changed)}; choose another --out",
         )
     before = read_json(out / SPLIT)
     for name, value in split.items():
@@ -60,7 +60,7 @@ def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume
             raise ConfigError(
                 "--resume",
                 str(out),
-                f"the data that the run began with, but '{name}' in {SPLIT} differs: "
+                f"the data that the run started with, but '{name}' in {SPLIT} differs: "
                 f"{_short(before.get(name))} then, {_short(value)} now",
             )
 

@@ -150,9 +150,7 @@ class Sampler:
         shares = {find_dataset(part.name).name: part.share for part in config.data.train}
         usable = np.array([_usable(self._reads, made) for made in corpus.features], bool)
         if not usable.any():
-            raise DataError(
-                f"nothing of what is learned from has what a '{modality}' model reads"
-            )
+            raise DataError(f"no training item has the input that a '{modality}' model needs")
         self._pools: tuple[ItemPool, ...]
         balanced = config.training.balance == "classes"
         if config.data.pairing == "label":
@@ -180,8 +178,8 @@ class Sampler:
         if not any(seen) or not any(heard):
             lacking = "faces" if not any(seen) else "voices"
             raise DataError(
-                f"data.pairing 'label' needs faces and voices; the data sets at hand give no "
-                f"{lacking} that this model reads"
+                "data.pairing 'label' needs faces and voices; the data sets have no "
+                f"{lacking} that this model can use"
             )
         items = self._corpus.items
         pools = tuple(

@@ -304,4 +304,4 @@ def _last(folder: Path) -> str:
     """The last thing that a training said."""
     text = (folder / TRAIN_LOG).read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    return f"{lines[-1] if lines else 'it said nothing'} (see {folder / TRAIN_LOG})"
+    return f"{lines[-1] if lines else 'no output'} (see {folder / TRAIN_LOG})"

@@ -70,7 +70,7 @@ def find_root(name: str, roots: Mapping[str, Path], only: bool) -> Path:
     if name in roots:
         return roots[name]
     if "" not in roots:
-        raise DataError(f"where is '{name}'? Say --root {name}=FOLDER")
+        raise DataError(f"the folder of '{name}' is unknown; add --root {name}=FOLDER")
     inside = roots[""] / find_dataset(name).name
     return roots[""] if only and not inside.exists() else inside
 
@@ -104,7 +104,7 @@ def read_source(config: TrainConfig, roots: Mapping[str, Path]) -> TrainingItems
                 "are left out"
             )
         if not kept:
-            raise DataError(f"nothing of {part.name} in {root} may be learned from")
+            raise DataError(f"no item of {part.name} in {root} may be used for training")
         learned |= {(item.dataset, item.key) for item in kept}
         left = sum(problem.left_out for problem in listing.problems)
         if left:
@@ -256,7 +256,7 @@ def _held_out(
         raise ConfigError(
             "data.validation",
             wanted.name,
-            "a set with split, subjects or data.folds, which say what of it is held out",
+            "a set with split, subjects or data.folds, which define what is held out",
         )
     if not rows.any():
         what = wanted.split or list(wanted.subjects) or "usable"
@@ -287,7 +287,7 @@ def _rows_of(items: Sequence[Item], name: str, wanted: Sequence[object]) -> NDAr
 def _check(source: TrainingItems, job: SplitJob) -> None:
     """Raises DataError where somebody is in both parts, or nobody is left to learn from."""
     if not job.train.any():
-        raise DataError(f"{job.name or 'the run'}: nobody is left to learn from")
+        raise DataError(f"{job.name or 'the run'}: nobody is left for training")
     parts = {"train": _rows(source, job.train), "validation": _rows(source, job.validation)}
     check_disjoint(parts)
     for items in parts.values():

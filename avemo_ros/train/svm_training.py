@@ -94,7 +94,7 @@ def train_svm(
     values = make_reader(spec, reading).read(train)
     known = np.isfinite(values).all(axis=1)
     if not known.any():
-        raise DataError(f"none of {len(train)} items has what {spec.kind} reads")
+        raise DataError(f"none of {len(train)} items has the input that {spec.kind} needs")
     labels = labels_of(train, CLASSES[options.classes]).numpy()
     subjects = [item.subject for item in train.items]
     machine = fit_machine(values, labels, subjects, options, seed=seed)
@@ -145,7 +145,9 @@ def fit_machine(
     groups = np.asarray(subjects)[there]
     classes = np.unique(true)
     if len(classes) < 2:
-        raise DataError(f"an SVM needs items of two classes; {len(true)} of {len(classes)} are")
+        raise DataError(
+            f"an SVM needs items of two classes; there are {len(true)} of {len(classes)}"
+        )
     mean = given.mean(axis=0, dtype=np.float64).astype(np.float32)
     scale = given.std(axis=0, dtype=np.float64).astype(np.float32)
     scale[~(scale > 1e-6 * np.abs(mean))] = 1

@@ -153,7 +153,7 @@ def read_corpus(
             _say(
                 processes,
                 f"{len(report.unusable)} of {report.items} items lack a face or a voice that "
-                "the model reads; see `avemo data prepare`",
+                "the model needs; see `avemo data prepare`",
             )
     if reads.units:
         corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
@@ -262,8 +262,8 @@ def _tell_units(model: EmotionModel, learn: Corpus) -> None:
 def _outline(out: Path, sampler: Sampler, learn: Corpus, held: Corpus, pairing: str) -> str:
     people = len({item.subject for item in learn.items})
     text = (
-        f"{out.name}: {len(learn)} items of {people} people to learn from, {len(held)} held "
-        f"out; {sampler.steps} steps an epoch"
+        f"{out.name}: {len(learn)} items of {people} people for training, {len(held)} held "
+        f"out; {sampler.steps} steps per epoch"
     )
     if pairing == "label":
         text += "; label-matched pairs: face and voice are of different people"

@@ -248,7 +248,7 @@ def _same(study: Any, plan: Plan, out: Path) -> None:
             study.set_user_attr(name, value)
         elif before != value:
             raise ConfigError(
-                "--out", str(out), f"another folder: this one has a study whose {name} differs"
+                "--out", str(out), f"another folder: the study in this one has another {name}"
             )
 
 
@@ -284,7 +284,7 @@ def _write(study: Any, plan: Plan, out: Path, result: Result, *, plot: bool = Tr
     folds = "" if plan.folds == ("",) else f", folds {' '.join(plan.folds)}"
     head = (
         f"# Trial {result.number} of {result.trials}: validation {plan.objective} "
-        f"{result.best:.4f}{folds}.  Chosen on these data: judge it on others.\n"
+        f"{result.best:.4f}{folds}.  Chosen on these data, so evaluate it on others.\n"
     )
     write_text(out / BEST, head + dump(config))
 

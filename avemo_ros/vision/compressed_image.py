@@ -83,7 +83,7 @@ def decode(content: bytes, what: str) -> NDArray[np.uint8]:
     kind = kind_of(content[:12])
     if not kind:
         raise ImageError(
-            f"{what} begins with {content[:8].hex(' ')}, which is no image that is read; "
+            f"{what} begins with {content[:8].hex(' ')}, which is not a supported image; "
             f"allowed: {_FORMATS}",
             kind="format",
         )
@@ -122,7 +122,7 @@ def _jpeg(content: bytes, what: str) -> NDArray[np.uint8]:
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(content, strict=False)
     except KeyError as error:
-        raise ValueError("its colours are sampled in an unusual way") from error
+        raise ValueError("it has unusual colour sampling") from error
     check_size(height, width, what)
     if height * width > PIXELS_PER_JPEG_BYTE * len(content):
         raise ImageError(
@@ -163,9 +163,9 @@ def _png(content: bytes, what: str) -> NDArray[np.uint8]:
         if name not in _PNG_KEPT:
             continue
         if (name == b"IHDR") == bool(header):
-            raise ValueError("its header is not in its place")
+            raise ValueError("its header is in the wrong place")
         if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-            raise ValueError("a checksum differs")
+            raise ValueError("wrong checksum")
         if name == b"IHDR":
             header = struct.unpack(">IIBBBBB", body)
             check_size(header[1], header[0], what)
@@ -253,7 +253,7 @@ def _unpacked(packed: list[memoryview], expected: int, what: str) -> bytes:
     if found < expected:
         raise _cut(what)
     if found > expected or not unpack.eof:
-        raise ValueError("it holds more data than its size needs")
+        raise ValueError("it contains more data than its size needs")
     return b"".join(rows)
 
 
@@ -271,9 +271,7 @@ def _webp(content: bytes, what: str) -> NDArray[np.uint8]:
         if at + 8 + length > end:
             raise _cut(what)
         if name in (b"ANIM", b"ANMF"):
-            raise ImageError(
-                f"{what} is an animation; allowed: an image that stands still", kind="format"
-            )
+            raise ImageError(f"{what} is an animation; allowed: a still image", kind="format")
         if name in (b"VP8 ", b"VP8L"):
             width, height = _webp_size(name, body)
             check_size(height, width, what)
@@ -293,7 +291,7 @@ def _webp_size(name: bytes, body: bytes) -> tuple[int, int]:
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     tag, code, width, height = struct.unpack_from("<3s3sHH", body)
     if code != b"\x9d\x01\x2a" or tag[0] & 1:
-        raise ValueError("its frame is no key frame")
+        raise ValueError("its frame is not a key frame")
     return width & 0x3FFF, height & 0x3FFF
 
 

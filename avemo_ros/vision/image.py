@@ -131,7 +131,7 @@ def to_bgr(
         )
     if step < width * depth:
         raise ImageError(
-            f"{what} has rows that do not fit; allowed: a step of at least {width * depth}",
+            f"{what} has rows that do not match; allowed: a step of at least {width * depth}",
             kind="step",
         )
     try:
@@ -177,7 +177,7 @@ def decode_compressed(data: Any, encoding: str) -> Picture:
     what = f"compressed image with format '{encoding[:_SHOWN]}'"
     if "compresseddepth" in encoding.lower():
         raise ImageError(
-            f"{what} holds depths; allowed: images as {', '.join(COMPRESSIONS)}",
+            f"{what} is a depth image; allowed: images as {', '.join(COMPRESSIONS)}",
             kind="format",
         )
     content = bytes(data)

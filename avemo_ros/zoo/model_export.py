@@ -98,7 +98,7 @@ def verify_beside(loaded: LoadedModel, weights: Path) -> float:
         gap = difference(submodule, runner(path, "onnx"))
         if not gap < TOLERANCE:
             raise WeightsError(
-                f"ONNX file {path} answers differently by {gap:.2g}; allowed: below "
+                f"ONNX file {path} gives results that differ by {gap:.2g}; allowed: below "
                 f"{TOLERANCE:g}; {remedy(weights)}"
             )
         worst = max(worst, gap)
@@ -156,7 +156,7 @@ def export_model(
     paths = [out] if len(made) == 1 else named
     for path in paths:
         if path.exists() and not force:
-            raise ConfigError("out", str(path), "a file that is not there yet, or --force")
+            raise ConfigError("out", str(path), "a file that does not exist yet, or --force")
     out.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for submodule, path in zip(made, paths, strict=True):
@@ -169,8 +169,8 @@ def export_model(
         if not worst < TOLERANCE:
             part.unlink()
             raise WeightsError(
-                f"{form} of '{submodule.name}' answers differently by {worst:.2g}; allowed: "
-                f"below {TOLERANCE:g}"
+                f"{form} of '{submodule.name}' gives results that differ by {worst:.2g}; "
+                f"allowed: below {TOLERANCE:g}"
             )
         part.replace(path.resolve())
         written.append(Exported(submodule.name, path, worst))

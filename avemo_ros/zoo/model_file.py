@@ -93,7 +93,8 @@ def load_model(path: Path) -> LoadedModel:
     """
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"model file {path} is no .safetensors file; others may run code and are not read"
+            f"model file {path} is not a .safetensors file; other formats may run code and "
+            "are not read"
         )
     content = read_tensors(path, (FORMAT, LIVE_FORMAT))
     if content.about["format"] == LIVE_FORMAT:
@@ -130,7 +131,8 @@ def find_model(name: str | Path, task: str = LIVE) -> Path:
         inside = path / MODEL_FILE
         if not inside.is_file():
             raise WeightsError(
-                f"folder {path} holds no {MODEL_FILE}: no training run, or not yet finished"
+                f"folder {path} contains no {MODEL_FILE}: it is not a training run, or not a "
+                "finished one"
             )
         return inside
     if given and path.is_file():
