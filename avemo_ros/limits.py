@@ -1,4 +1,4 @@
-"""What input from outside may ask for; more is refused before any work is done for it."""
+"""Limits of input from outside; larger input is refused before it costs any work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does jobs in worker processes; a process that crashes takes only its own job with it.
+"""Runs jobs in worker processes; if one crashes, only its own job is lost.
 
 anyio keeps the processes: each has pipes of its own, so one that is killed in the middle of an
 answer blocks no other.  What is added here: results as they end, progress, and quiet workers.

@@ -1,5 +1,4 @@
-"""From blocks of any source to one stream of 16 kHz mono: what the robot hears, and what it
-learned from.
+"""From blocks of any source to one stream of 16 kHz mono, the same way live and in training.
 
 Checked, in the order of its time with losses filled, one channel, resampled and freed of what
 is no sound.  The live path, evaluation and the preparation of training data all use it.

@@ -1,4 +1,4 @@
-"""What cannot be heard and is no voice: an offset, slow drift, rumble."""
+"""High-pass filter: removes an offset, slow drift and rumble, which are not speech."""
 
 from __future__ import annotations
 

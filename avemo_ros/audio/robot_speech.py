@@ -1,4 +1,4 @@
-"""Silence in place of what the robot itself says: its voice is nobody's emotion."""
+"""Replaces the robot's own speech by silence, so that it counts as nobody's emotion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check of a bag found, as data, as text and as JSON."""
+"""The findings of a bag check, as data, as text and as JSON."""
 
 from __future__ import annotations
 

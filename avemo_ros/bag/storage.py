@@ -1,4 +1,4 @@
-"""What all files of a bag have in common: topics, messages, offered QoS and write order."""
+"""Shared by all files of a bag: topics, messages, offered QoS and write order."""
 
 from __future__ import annotations
 

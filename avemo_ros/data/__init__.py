@@ -1,1 +1,1 @@
-"""Labelled data sets: who says what with which feeling, and the features made of it."""
+"""Labelled data sets, and the features computed from them."""

@@ -1,4 +1,4 @@
-"""Labelled bags as a data set: each labelled stretch of one person is an item.
+"""Labelled bags as a data set: each labelled segment of one person is an item.
 
 A bag is read by the time from its beginning, as a media file is.
 """

@@ -1,4 +1,4 @@
-"""Under which names clips become bags, and which bag was made of which clip."""
+"""Names of the bags made from clips, and which bag was made from which clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is learned from and who is held out; nobody is in two parts."""
+"""Splits of subjects into training and held-out parts; nobody is in two parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads files in several processes; one that crashes takes nothing with it but its file."""
+"""Reads files in several processes; if one crashes, only its file is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The empathic agent: states and words in, an answer with its way of saying out."""
+"""The empathic agent: takes states and words, gives an answer and the style to say it in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of the dialog: right strategies, claims that go too far, and reaction times."""
+"""Scores of the dialog: right strategies, statements that go too far, and reaction times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who makes the text of an answer: the interface of every back end."""
+"""What writes the text of an answer: the interface of every back end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a strategy is chosen by: a few coarse, named features of the moment."""
+"""The state that a strategy is chosen by: a few coarse, named features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer must not say to a person; looked for in every answer that a model made.
+"""Checks every answer of a model for what it must not say to a person.
 
 The checks work on words, so they also refuse some harmless answers: an offline one is then
 said instead.  They find no paraphrase of which the lists hold no word.

@@ -1,4 +1,4 @@
-"""How something is said: speaking style, and the answer as SSML (W3C, version 1.1)."""
+"""Speaking style, and the answer as SSML (W3C, version 1.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people say, made safe to keep, to compare and to pass on."""
+"""Cleans what people say, so that it is safe to store, compare and pass on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Troubles of a recording, counted: a `timing.Reporter` for whoever reads them at the end."""
+"""Counts the issues of a recording: a `timing.Reporter` to read at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A latency budget: what a live system does less of when the work does not fit the time."""
+"""A latency budget: how a live system reduces its work when it is too slow."""
 
 from __future__ import annotations
 

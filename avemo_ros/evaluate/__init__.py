@@ -1,1 +1,1 @@
-"""Figures of models on data sets: metrics, intervals, corruption table, report."""
+"""Evaluation of models on data sets: metrics, intervals, corruption table, report."""

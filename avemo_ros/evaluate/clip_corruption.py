@@ -1,4 +1,4 @@
-"""What goes wrong between a person and a robot, done to the images and the audio of a clip.
+"""Corruptions as they occur on a robot, applied to the images and the audio of a clip.
 
 The clip is spoilt before the face is looked for and before the spectrogram is computed, so
 that a face that is not found under a blur is missing, as it would be on the robot.

@@ -1,4 +1,4 @@
-"""What goes wrong between a person and a robot, done to the features of an item.
+"""Corruptions as they occur on a robot, applied to the features of an item.
 
 All chance comes from the item's key, so that every model meets the same trouble.  Real clips
 are spoilt before anything is looked for in them (`clip_corruption`); these functions are for

@@ -1,4 +1,4 @@
-"""Who a model was trained on, so that it is not judged on them.
+"""Who a model was trained on, so that it is not evaluated on them.
 
 A run folder says so in `split.json`; a model file may say so in its metadata under
 'trained_on', in the same words.

@@ -56,9 +56,7 @@ class ModelKind:
 
 Classes = Annotated[
     Literal["emotions", "speech"],
-    Field(
-        description="Names of the logits: emotions (7), or speech (8: calm apart from neutral)."
-    ),
+    Field(description="Classes: emotions (7), or speech (8, with calm apart from neutral)."),
 ]
 """Which classes the logits are of."""
 Dropout = Annotated[float, Field(ge=0.0, le=0.9)]
@@ -79,7 +77,7 @@ class FaceOptions(Settings):
         ),
     )
     sharpness: Sharpness = 0.3
-    dropout: Dropout = Field(0.2, description="Before the head.")
+    dropout: Dropout = Field(0.2, description="Dropout before the head.")
     classes: Classes = "emotions"
 
 
@@ -255,37 +253,42 @@ class SpeechFcnOptions(Settings):
     """Options of speech_fcn."""
 
     front: Annotated[str, OneOf(FRONTS)] = Field(
-        "log", description="Channels made of the log spectrogram."
+        "log", description="Input channels, computed from the log spectrogram."
     )
     channels: Annotated[ListOf[_Width], Field(min_length=5, max_length=5), Named(CHANNELS)] = (
         Field(
             CHANNELS["torchvision"],
             description=(
-                "Of the five convolutions: torchvision's AlexNet, or that of the paper."
+                "Channels of the five convolutions: as in torchvision's AlexNet, or as in "
+                "the paper."
             ),
         )
     )
     norm: Annotated[str, OneOf(NORMS)] = Field(
         "batch", description="Normalisation; local is AlexNet's (LRN)."
     )
-    local_size: int = Field(0, ge=0, le=1024, description="Channels that LRN looks at; 0: all.")
+    local_size: int = Field(0, ge=0, le=1024, description="Number of channels for LRN; 0: all.")
     attention: Annotated[str, OneOf(POOLS)] = Field(
-        "cells", description="Over cells (2-D), over time (1-D), or none."
+        "cells", description="Attention over cells (2-D), over time (1-D), or none."
     )
     sharpness: Sharpness = 0.3
-    statistics: bool = Field(False, description="Pool the cells' deviation beside their mean.")
-    dropout: Dropout = Field(0.3, description="Before the head.")
+    statistics: bool = Field(
+        False, description=("Pool the cells' standard deviation in addition to their mean.")
+    )
+    dropout: Dropout = Field(0.3, description="Dropout before the head.")
     classes: Classes = "speech"
-    imagenet: Start = Field("", description="Start: state dict of torchvision's AlexNet.")
+    imagenet: Start = Field(
+        "", description=("Initial weights: state dict of torchvision's AlexNet.")
+    )
 
 
 class FaceCnnOptions(FaceOptions):
     """Options of face_cnn."""
 
     widths: Annotated[ListOf[_Width], _OfStages] = Field(
-        (48, 96, 192, 256), description="Of the stages."
+        (48, 96, 192, 256), description="Channels of each stage."
     )
-    blocks: _Blocks = Field((2, 2, 2, 1), description="In each stage.")
+    blocks: _Blocks = Field((2, 2, 2, 1), description="Number of blocks in each stage.")
     stem: _Stem = 32
 
 
@@ -294,8 +297,8 @@ class InceptionOptions(FaceOptions):
 
     widths: Annotated[
         ListOf[Annotated[int, Field(ge=8, le=1024, multiple_of=8)]], _OfStages
-    ] = Field((96, 192, 256), description="Of the groups of blocks.")
-    blocks: _Blocks = Field((1, 2, 2), description="In each group.")
+    ] = Field((96, 192, 256), description="Channels of each group of blocks.")
+    blocks: _Blocks = Field((1, 2, 2), description="Number of blocks in each group.")
     stem: _Stem = 32
 
 
@@ -303,16 +306,16 @@ class LiveOptions(Settings):
     """Options of live."""
 
     face: Annotated[ModelSpec, Part(("face_cnn", "inception"))] = Field(
-        ModelSpec("face_cnn"), description="The face's part."
+        ModelSpec("face_cnn"), description="Network of the face."
     )
     speech: Annotated[ModelSpec, Part(("speech_fcn",))] = Field(
-        ModelSpec("speech_fcn"), description="The voice's part."
+        ModelSpec("speech_fcn"), description="Network of the voice."
     )
     fusion: Annotated[str, OneOf(FUSIONS)] = Field(
         "clarity",
         description=(
-            "What the gate reads: the log-probabilities and how clear the voice is, or "
-            "('evidence') the log-probabilities alone."
+            "Input of the gate: 'clarity' is the log-probabilities and how clear the voice "
+            "is, 'evidence' the log-probabilities alone."
         ),
     )
 
@@ -338,8 +341,8 @@ _ALL: Final = (
     ),
     ModelKind(
         "live",
-        "What the robot runs: log-probabilities of light face CNN and speech FCN, weighed by a "
-        "gate.",
+        "What the robot runs: log-probabilities of the light face CNN and the speech FCN, "
+        "weighted by a gate.",
         LiveOptions,
         make_live,
     ),

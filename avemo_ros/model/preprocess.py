@@ -1,4 +1,4 @@
-"""From features to network input: the one way for training, live input and replay.
+"""From features to network input, the same way for training, live input and replay.
 
 Live input is made with NumPy alone; PyTorch is imported by the functions of tensors only.
 """

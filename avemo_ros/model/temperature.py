@@ -1,4 +1,4 @@
-"""Calibration: a confidence of 0.7 shall be right seven times in ten (Guo et al. 2017)."""
+"""Calibration: a prediction with confidence 0.7 should be right in 70 % (Guo et al. 2017)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio comes in here and goes no further: what leaves is spectrogram chunks."""
+"""Takes audio in; only spectrogram chunks leave it."""
 
 from __future__ import annotations
 

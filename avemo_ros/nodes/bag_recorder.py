@@ -1,4 +1,4 @@
-"""Topics into a bag, serialised as they come: raw pictures and sound, or features only."""
+"""Records topics to a bag, as serialised: raw images and audio, or features only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What camera, microphone and media player share: the topics that they publish, and a thread
-that keeps a device going.
+"""Shared by camera, microphone and media player: their topics, and a thread that keeps a
+device running.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ROS messages from the core's dataclasses; `bag.content` is the way back."""
+"""ROS messages from the core's dataclasses; `bag.message_content` converts back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node says of itself: entries of /diagnostics, and log lines that do not flood."""
+"""Diagnostics of a node: entries of /diagnostics, and log lines that do not flood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's words and everyone's emotion in, answers that fit out."""
+"""The dialog node: takes a person's words and all emotion states, publishes answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words wait here for their answer: from topics, and from the service `respond`."""
+"""Answers a person's words, from topics and from the service `respond`."""
 
 from __future__ import annotations
 

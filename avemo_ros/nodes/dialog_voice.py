@@ -1,4 +1,4 @@
-"""The robot's voice: espeak-ng where it is installed, and word of when it is heard."""
+"""The robot's voice: espeak-ng, if it is installed, and `robot_speaking` while it speaks."""
 
 from __future__ import annotations
 

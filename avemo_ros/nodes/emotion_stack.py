@@ -1,4 +1,4 @@
-"""All of the processing in one process: images and sound in, emotion states out.
+"""All processing in one process: images and audio in, emotion states out.
 
 What one stage finds is handed to the next in memory; the topics between them are published
 only for those who subscribe.

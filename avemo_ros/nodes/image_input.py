@@ -1,5 +1,4 @@
-"""Images come in here and go no further: what leaves is face tracks, and the overlay while
-somebody looks at it."""
+"""Takes images in; only face tracks leave it, and the overlay while somebody subscribes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nodes that play a recording share: playback clock, prefetching, /clock and the end."""
+"""Shared by nodes that play a recording: playback clock, prefetching, /clock and the end."""
 
 from __future__ import annotations
 

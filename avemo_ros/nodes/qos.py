@@ -1,4 +1,4 @@
-"""Quality of service: what every topic asks for and offers, and what is said on a mismatch."""
+"""Quality of service: what every topic requests and offers, and the log lines on a mismatch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said about stamps that are far from the node's clock, and what to do."""
+"""Advice for stamps that are far from the node's clock."""
 
 from __future__ import annotations
 

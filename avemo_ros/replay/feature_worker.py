@@ -1,4 +1,4 @@
-"""Images looked at in a process of its own, while this one runs the networks."""
+"""Processes images in a separate process, while this one runs the networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a replay gave, as a file: an interrupted evaluation goes on from it."""
+"""Results of replays as files, from which an interrupted evaluation continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a replay gives: every estimate of a recording, and the labels to hold them against."""
+"""The result of a replay: every estimate of a recording, and the labels to compare with."""
 
 from __future__ import annotations
 

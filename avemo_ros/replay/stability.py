@@ -1,4 +1,4 @@
-"""How steady the emitted labels are, and how soon they follow the annotated ones."""
+"""How steady the predicted labels are, and how soon they follow the annotated ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timeline of one labelled person: what is true, what was said, and on what grounds."""
+"""The timeline of one labelled person: annotations, predictions, and what they rest on."""
 
 from __future__ import annotations
 

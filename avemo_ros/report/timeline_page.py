@@ -1,4 +1,4 @@
-"""The page of a run: what was claimed of whom, when, and on what grounds."""
+"""The page of `avemo predict`: who was predicted to feel what, when, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What held when: rows of labelled stretches of time, and curves below them."""
+"""Timelines: rows of labelled segments, and curves below them."""
 
 from __future__ import annotations
 

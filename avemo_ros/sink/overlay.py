@@ -1,4 +1,4 @@
-"""An image with what is known drawn into it: boxes, claims, the distribution, who speaks.
+"""Draws the predictions into an image: boxes, labels, the distribution, who speaks.
 
 The layout keeps panels inside the image and off other faces; where there is no room for a
 panel the face has its headline only.

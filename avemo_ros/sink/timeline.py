@@ -1,4 +1,4 @@
-"""The estimates of a whole run, person by person: what the page is made of."""
+"""The estimates of a whole run, person by person; the data of the timeline report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a person's feelings at one moment, or why nothing is."""
+"""The estimate of a person's emotion at one moment, or why there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was seen of a face and heard of the voice within the window."""
+"""The features of a face and of the voice within the window."""
 
 from __future__ import annotations
 

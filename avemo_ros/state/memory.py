@@ -1,4 +1,4 @@
-"""What was known of each person over the last seconds; in RAM only, bounded in all ways."""
+"""The history of each person over the last seconds; in RAM only, with bounded size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose voice it is: the face whose mouth moves while speech is heard."""
+"""Finds the speaker: the face whose mouth moves during speech."""
 
 from __future__ import annotations
 

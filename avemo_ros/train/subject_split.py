@@ -1,4 +1,4 @@
-"""Who is learned from and who is held out, for each model of a run."""
+"""Which subjects are used for training and which are held out, for each model of a run."""
 
 from __future__ import annotations
 

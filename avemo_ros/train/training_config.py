@@ -50,71 +50,86 @@ Folds = Annotated[tuple[tuple[Any, ...], ...], BeforeValidator(_folds), Allowed(
 class FaceAugment(Settings, group="augment.face"):
     """What a live camera and an imperfect alignment do to faces (`augment_face.py`)."""
 
-    probability: float = Field(
-        1.0, ge=0, le=1, description="Share of rows that are changed at all."
-    )
+    probability: float = Field(1.0, ge=0, le=1, description="Share of rows to augment.")
     flip: float = Field(0.5, ge=0, le=1, description="Probability of the mirror image.")
-    move: float = Field(1.0, ge=0, le=1, description="Probability of turn, scale and shift.")
-    turn_deg: float = Field(
-        15.0, ge=0, le=90, description="Turned by up to this angle [degrees]."
+    move: float = Field(
+        1.0, ge=0, le=1, description=("Probability of rotation, scaling and shift.")
     )
-    scale: float = Field(0.15, ge=0, le=0.8, description="Scaled by 1 -+ up to this share.")
+    turn_deg: float = Field(15.0, ge=0, le=90, description="Largest rotation [degrees].")
+    scale: float = Field(
+        0.15, ge=0, le=0.8, description=("Largest change of scale, as a share: 1 -+ this.")
+    )
     stretch: float = Field(
-        0.06, ge=0, le=0.5, description="Sides stretched by 1 -+ up to this share."
+        0.06, ge=0, le=0.5, description="Largest stretch of a side, as a share: 1 -+ this."
     )
     shift: float = Field(
-        0.13, ge=0, le=1, description="Shifted by up to this share of half the side, each way."
+        0.13,
+        ge=0,
+        le=1,
+        description=("Largest shift in each direction, as a share of half the side."),
     )
     jitter: float = Field(
         0.3,
         ge=0,
         le=1,
         description=(
-            "Share of turn, scale and shift that each frame of a clip has of its own; pictures "
-            "shown several times are always moved anew."
+            "Share of rotation, scaling and shift that is drawn for each frame of a clip "
+            "separately; images shown several times are always moved differently."
         ),
     )
-    light: float = Field(1.0, ge=0, le=1, description="Probability of another light.")
+    light: float = Field(1.0, ge=0, le=1, description="Probability of a change of brightness.")
     gamma: float = Field(0.35, ge=0, le=2, description="Gamma exp(-+ up to this).")
-    gain_low: float = Field(0.75, ge=0.1, le=1, description="Least gain of the light.")
-    gain_high: float = Field(1.2, ge=1, le=3, description="Greatest gain of the light.")
+    gain_low: float = Field(0.75, ge=0.1, le=1, description="Lowest gain of the brightness.")
+    gain_high: float = Field(1.2, ge=1, le=3, description="Highest gain of the brightness.")
     side_light: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="A ramp of light from one side, up to this much of full white.",
+        description="Strongest light gradient from one side, as a share of full white.",
     )
-    top_light: float = Field(0.1, ge=0, le=1, description="The same from above or below.")
+    top_light: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description=("Strongest light gradient from above or below, as a share of full white."),
+    )
     coarse: float = Field(
-        0.25, ge=0, le=1, description="Share of a batch that is made small and large again."
+        0.25, ge=0, le=1, description="Share of a batch to scale down and up again."
     )
     coarse_low: float = Field(
         1 / 3,
         ge=0.1,
         le=1,
-        description="Smallest side of a face made small, in shares of the side.",
+        description="Smallest side of a face scaled down, as a share of the side.",
     )
-    blur: float = Field(0.0, ge=0, le=1, description="Share of a batch that is blurred.")
+    blur: float = Field(0.0, ge=0, le=1, description="Share of a batch to blur.")
     blur_sigma: float = Field(
         0.04,
         ge=0,
         le=0.2,
-        description="Blurred by up to this deviation, in shares of the side.",
+        description="Largest standard deviation of the blur, as a share of the side.",
     )
-    noise: float = Field(
-        0.25, ge=0, le=1, description="Share of a batch that gets camera noise."
-    )
+    noise: float = Field(0.25, ge=0, le=1, description="Share of a batch with camera noise.")
     noise_sigma: float = Field(
-        0.08, ge=0, le=0.5, description="Deviation of the noise, up to this much of full white."
+        0.08,
+        ge=0,
+        le=0.5,
+        description=("Largest standard deviation of the noise, as a share of full white."),
     )
     occlude: float = Field(
         0.5, ge=0, le=1, description="Probability that a rectangle hides part of a face."
     )
     occlude_low: float = Field(
-        0.1, ge=0, le=1, description="Least side of the rectangle, in shares of the side."
+        0.1,
+        ge=0,
+        le=1,
+        description=("Smallest side of the rectangle, as a share of the face's side."),
     )
     occlude_high: float = Field(
-        0.4, ge=0, le=1, description="Greatest side of the rectangle, in shares of the side."
+        0.4,
+        ge=0,
+        le=1,
+        description=("Largest side of the rectangle, as a share of the face's side."),
     )
 
 
@@ -122,7 +137,7 @@ class SpeechAugment(Settings, group="augment.speech"):
     """What voices, rooms and microphones do to a spectrogram (`augment_speech.py`)."""
 
     probability: float = Field(
-        1.0, ge=0, le=1, description="Share of rows whose sound is degraded at all."
+        1.0, ge=0, le=1, description="Share of rows with degraded audio."
     )
     stretch: float = Field(
         1.0,
@@ -131,7 +146,7 @@ class SpeechAugment(Settings, group="augment.speech"):
         description="Probability of another tempo and vocal tract, within `probability`.",
     )
     stretch_always: bool = Field(
-        False, description="Tempo and vocal tract are changed in the other rows too."
+        False, description="Change tempo and vocal tract in the other rows, too."
     )
     tempo_low: float = Field(0.87, ge=0.5, le=1, description="Slowest tempo.")
     tempo_high: float = Field(1.15, ge=1, le=2, description="Fastest tempo.")
@@ -139,19 +154,23 @@ class SpeechAugment(Settings, group="augment.speech"):
         0.1,
         ge=0,
         le=0.5,
-        description="Frequencies scaled by 1 -+ up to this share (vocal tract length).",
+        description=(
+            "Largest scaling of frequencies (vocal tract length), as a share: 1 -+ this."
+        ),
     )
-    microphone: float = Field(1.0, ge=0, le=1, description="Probability of another microphone.")
+    microphone: float = Field(
+        1.0, ge=0, le=1, description=("Probability of simulating another microphone.")
+    )
     tilt_db: float = Field(
-        8.0, ge=0, le=40, description="Tilt of the microphone over the band, up to this [dB]."
+        8.0, ge=0, le=40, description="Largest tilt of the microphone over the band [dB]."
     )
     ripple_db: float = Field(
-        4.0, ge=0, le=20, description="Ripple of the microphone, up to this [dB]."
+        4.0, ge=0, le=20, description="Largest ripple of the microphone [dB]."
     )
     low_cut: float = Field(
         0.5, ge=0, le=1, description="Probability that the microphone loses its lowest bins."
     )
-    low_cut_db: float = Field(12.0, ge=0, le=60, description="Loss at 0 Hz [dB].")
+    low_cut_db: float = Field(12.0, ge=0, le=60, description="Attenuation at 0 Hz [dB].")
     echo: float = Field(0.5, ge=0, le=1, description="Probability of a room's echo.")
     echo_low_s: float = Field(
         0.15, ge=0.05, le=5, description="Shortest reverberation time [s]."
@@ -161,20 +180,20 @@ class SpeechAugment(Settings, group="augment.speech"):
     )
     noise: float = Field(0.6, ge=0, le=1, description="Probability of steady noise.")
     noise_low_db: float = Field(
-        8.0, ge=-10, le=60, description="Least signal-to-noise ratio [dB]."
+        8.0, ge=-10, le=60, description="Lowest signal-to-noise ratio [dB]."
     )
     noise_high_db: float = Field(
-        45.0, ge=-10, le=90, description="Greatest signal-to-noise ratio [dB]."
+        45.0, ge=-10, le=90, description="Highest signal-to-noise ratio [dB]."
     )
     masks: int = Field(
         2,
         ge=0,
         le=10,
-        description="Bands and spans that are masked in every row (SpecAugment).",
+        description="Number of bands and of spans to mask in every row (SpecAugment).",
     )
     mask_bins: float = Field(24.0, ge=0, le=200, description="Widest masked band [bins].")
     mask_time: float = Field(
-        0.15, ge=0, le=0.9, description="Longest masked span, in shares of the window."
+        0.15, ge=0, le=0.9, description="Longest masked span, as a share of the window."
     )
 
 
@@ -196,9 +215,7 @@ class AugmentConfig(Settings, group="augment"):
         0.0,
         ge=0,
         le=5,
-        description=(
-            "Face and voice of one clip are shifted against each other by up to this [s]."
-        ),
+        description=("Largest time shift between face and voice of a clip [s]."),
     )
 
 
@@ -210,10 +227,10 @@ class PartConfig(Settings, group="data.train"):
         1.0,
         ge=0,
         le=1e6,
-        description="How much of each batch is of it, relative to the other ones.",
+        description="Weight of this data set in each batch, relative to the others.",
     )
     split: Literal["", "train", "validation", "all"] = Field(
-        "", description="Its own part to take; empty: 'train' where it has parts, else all."
+        "", description="Part of the data set to use; empty: 'train' if it has parts, else all."
     )
     options: Mapping[str, Any] = Field(default_factory=dict)
     """Given to the data set's loader as they are."""
@@ -232,10 +249,10 @@ class HeldOut(Settings, group="data.validation"):
 
     name: str = Field("", description="Name of the data set; empty: nothing is held out.")
     split: Literal["", "validation", "train"] = Field(
-        "", description="Its own part to validate on."
+        "", description="Part of the data set to validate on."
     )
     subjects: ListOf[Any] = Field(
-        (), description="Or these subjects of it, e.g. [KL] or [3, 6]."
+        (), description="Or the subjects to validate on, e.g. [KL] or [3, 6]."
     )
     options: Mapping[str, Any] = Field(default_factory=dict)
     """Given to the data set's loader as they are; empty: those of the training part."""
@@ -253,21 +270,21 @@ class DataConfig(Settings, group="data"):
     folds: Folds = Field(
         (),
         description=(
-            "Subjects of `validation.name` held out in each fold; one model a fold.  A number: "
-            "so many folds, alike in classes and sex (kept as empty folds, whom people are "
-            "dealt to)."
+            "Subjects of `validation.name` to hold out in each fold; each fold trains one "
+            "model.  A number makes that many folds with similar classes and sexes (kept as "
+            "empty folds, which are filled with subjects later)."
         ),
     )
     final: bool = Field(True, description="With folds: also train one model on all of them.")
     pairing: Literal["none", "label"] = Field(
         "none",
         description=(
-            "'label': a face and a voice (of any people) with the same label make one item, "
-            "for where no paired data exist."
+            "'label': combine a face and a voice (of any people) with the same label to one "
+            "item, if there are no paired data."
         ),
     )
     units: str = Field(
-        "", description="Table (csv) of action units to join to the items by name."
+        "", description="Table (CSV) of action units, matched to the items by name."
     )
     frames: int = Field(
         8,
@@ -281,7 +298,7 @@ class DataConfig(Settings, group="data"):
         0.0,
         ge=0,
         le=1,
-        description="Probability that some of them (all but one at most) are hidden.",
+        description="Probability of hiding some of these faces (all but one at most).",
     )
     window_low_s: float = Field(
         1.0, ge=0.63, le=10, description="Shortest window of speech in a batch [s]."
@@ -290,13 +307,16 @@ class DataConfig(Settings, group="data"):
         3.0, ge=0.63, le=10, description="Longest window of speech in a batch [s]."
     )
     window_s: float = Field(
-        3.0, ge=0.63, le=10, description="Middle window of speech that validation hears [s]."
+        3.0,
+        ge=0.63,
+        le=10,
+        description=("Length of the middle window of speech for validation [s]."),
     )
     votes: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Weight of raters' votes in the target; the label has the rest.",
+        description="Weight of the raters' votes in the target; the label gets the rest.",
     )
 
     @model_validator(mode="after")
@@ -317,10 +337,12 @@ class DataConfig(Settings, group="data"):
 class TrainingConfig(Settings, group="training"):
     """Numbers of the training loop."""
 
-    epochs: int = Field(60, ge=1, le=100_000, description="Passes of `draws` items each.")
-    batch: int = Field(32, ge=1, le=65_536, description="Items of a step, over all processes.")
+    epochs: int = Field(
+        60, ge=1, le=100_000, description=("Number of epochs, with `draws` items each.")
+    )
+    batch: int = Field(32, ge=1, le=65_536, description="Items per step, over all processes.")
     draws: int = Field(
-        0, ge=0, le=100_000_000, description="Items of an epoch; 0: as many as there are."
+        0, ge=0, le=100_000_000, description="Items per epoch; 0: as many as there are."
     )
     optimiser: Literal["adamw", "sgd"] = Field(
         "adamw", description="AdamW, or SGD with Nesterov momentum 0.9."
@@ -334,9 +356,9 @@ class TrainingConfig(Settings, group="training"):
     schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = Field(
         "one_cycle",
         description=(
-            "'one_cycle': a rise from 4 % over `warm_up`, then a cosine to 0; 'cosine': a "
-            "linear rise, then a cosine to 0; 'plateau': falls by `plateau_factor` when the "
-            "validation loss does not; 'constant'."
+            "'one_cycle': rise from 4 % over `warm_up`, then a cosine to 0; 'cosine': linear "
+            "rise, then a cosine to 0; 'plateau': multiply by `plateau_factor` when the "
+            "validation loss stops falling; 'constant'."
         ),
     )
     warm_up: float = Field(
@@ -349,30 +371,31 @@ class TrainingConfig(Settings, group="training"):
         description="Epochs without a lower validation loss before the rate falls.",
     )
     plateau_factor: float = Field(
-        0.3, ge=0.01, le=0.99, description="The rate falls by this factor."
+        0.3, ge=0.01, le=0.99, description="Factor by which the rate falls."
     )
     averaging: float = Field(
         0.998,
         ge=0,
         le=0.99999,
-        description="Decay of the averaged weights for each step; 0: no averaging.",
+        description="Decay of the weight average per step; 0: no averaging.",
     )
     last_epochs: int = Field(
         0,
         ge=0,
         le=1000,
         description=(
-            "The weights after each of this many last epochs are averaged too; 0: only the "
-            "last."
+            "Also average the weights after each of this many last epochs; 0: only the last."
         ),
     )
-    clip: float = Field(5.0, ge=0, le=1e6, description="Longest gradient; 0: any.")
+    clip: float = Field(
+        5.0, ge=0, le=1e6, description=("Largest norm of the gradient; 0: no limit.")
+    )
     smoothing: float = Field(0.0, ge=0, le=0.9, description="Label smoothing.")
     balance: Literal["classes", "weights", "none"] = Field(
         "classes",
         description=(
-            "'classes': those of a data set are drawn alike often; 'weights': drawn as they "
-            "are, weighted in the loss; 'none'."
+            "'classes': draw the classes of a data set equally often; 'weights': draw them "
+            "as they are, and weight them in the loss; 'none'."
         ),
     )
     precision: Literal["auto", "bfloat16", "float32"] = Field(
@@ -386,14 +409,14 @@ class TrainingConfig(Settings, group="training"):
         ge=0,
         le=10_000,
         description=(
-            "Stop when the validation figure was not better for this many epochs, and keep the "
-            "best; 0: run all epochs and keep the last."
+            "Stop when the validation metric has not improved for this many epochs, and keep "
+            "the best; 0: run all epochs and keep the last."
         ),
     )
     choose_by: Literal["ua", "wa", "nll"] = Field(
-        "ua", description="Validation figure that `patience` looks at."
+        "ua", description="Validation metric for `patience`."
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of all chance.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of all random numbers.")
     modality_dropout: float = Field(
         0.0,
         ge=0,
@@ -409,33 +432,33 @@ class TrainingConfig(Settings, group="training"):
     teacher: str = Field(
         "",
         description=(
-            "Run folder or model file of a larger model whose answers are learned too "
-            "(distillation); of a run with folds that of the same fold."
+            "Run folder or model file of a larger model to learn from, too (distillation); "
+            "of a run with folds, the same fold is used."
         ),
     )
     teacher_weight: float = Field(
         0.7,
         ge=0,
         le=1,
-        description="Weight of the teacher's answers; the labels have the rest.",
+        description="Weight of the teacher's outputs; the labels get the rest.",
     )
     teacher_temperature: float = Field(
-        3.0, ge=0.5, le=100, description="Softens the teacher's answers."
+        3.0, ge=0.5, le=100, description="Temperature that softens the teacher's outputs."
     )
     freeze: ListOf[str] = Field(
-        (), description="Parts that stay as they are, by the beginning of their names."
+        (), description="Parts to freeze, by the beginning of their names."
     )
     small_side: int = Field(
         0,
         ge=0,
         le=512,
         description=(
-            "Side of the faces in the first part of the run [pixels], which is faster; 0: "
-            "always the model's."
+            "Side of the faces in the first part of the run [pixels]; smaller is faster; 0: "
+            "always the model's size."
         ),
     )
     small_share: float = Field(
-        0.6, ge=0, le=1, description="Share of the epochs with `small_side`."
+        0.6, ge=0, le=1, description="Share of the epochs that use `small_side`."
     )
 
     @model_validator(mode="after")
@@ -463,40 +486,45 @@ class LiveConfig(Settings, group="live"):
         150,
         ge=1,
         le=100_000,
-        description="Steps of the fusion; with more it learns the few voices by heart.",
+        description="Steps of the fusion; more would overfit the few voices.",
     )
-    batch: int = Field(256, ge=1, le=65_536, description="Pairs of a step.")
+    batch: int = Field(256, ge=1, le=65_536, description="Pairs per step.")
     rate: float = Field(1e-3, ge=1e-9, le=1, description="Highest learning rate of the fusion.")
     weight_decay: float = Field(0.1, ge=0, le=10, description="Weight decay of the fusion.")
     views: int = Field(
-        8, ge=2, le=64, description="Views of each face and each voice, the first as it is."
+        8,
+        ge=2,
+        le=64,
+        description=("Augmented views of each face and each voice; the first is unchanged."),
     )
     frames: int = Field(
         2,
         ge=1,
         le=64,
-        description="Frames of a view of a face, spoilt alike but for small moves.",
+        description=(
+            "Frames per view of a face, all with the same augmentation except for "
+            "small movements."
+        ),
     )
     attention_faces: int = Field(
         6000,
         ge=1,
         le=1_000_000,
-        description="Training faces that the frame attention learns from.",
+        description="Number of training faces for the frame attention.",
     )
     modality_dropout: float = Field(
         0.1,
         ge=0,
         le=0.5,
-        description="Share of pairs that lose their face, and as many their voice.",
+        description="Share of pairs without the face; the same share lacks the voice.",
     )
     mismatch: float = Field(
         0.0,
         ge=0,
         le=0.5,
         description=(
-            "Share of the pairs that the fusion learns from whose face is that of another "
-            "pair, whatever it feels: the faces of people who talk are misread more often than "
-            "pictures."
+            "Share of training pairs of the fusion that get the face of another pair, with "
+            "any emotion: faces of people who talk are misread more often than images."
         ),
     )
     tempering: float = Field(
@@ -504,11 +532,12 @@ class LiveConfig(Settings, group="live"):
         ge=0,
         le=2,
         description=(
-            "The log-probabilities of a face are multiplied by exp(normal number of this "
-            "deviation): of people who talk they are not as well calibrated as of pictures."
+            "Multiply the log-probabilities of a face by exp(a normal number with this "
+            "standard deviation): for people who talk they are less well calibrated than for "
+            "images."
         ),
     )
-    pairs: int = Field(3000, ge=1, le=1_000_000, description="Pairs judged for each fold.")
+    pairs: int = Field(3000, ge=1, le=1_000_000, description="Pairs to evaluate for each fold.")
 
 
 class TrainConfig(Settings):
@@ -518,7 +547,7 @@ class TrainConfig(Settings):
     task: Literal["classifier", "live_fusion"] = Field(
         "classifier",
         description=(
-            "'classifier': one model of any family; 'live_fusion': joins trained branches."
+            "'classifier': train one model of any kind; 'live_fusion': join trained branches."
         ),
     )
     model: Mapping[str, Any] = Field(default_factory=dict)
@@ -528,9 +557,9 @@ class TrainConfig(Settings):
     start: ListOf[str] = Field(
         (),
         description=(
-            "Run folders or model files to begin with; of a run with folds that of the same "
-            "fold. Tensors that fit by name and shape are taken, later ones go before earlier "
-            "ones."
+            "Run folders or model files to start from; of a run with folds, the same fold is "
+            "used. Tensors that match by name and shape are taken; later files override "
+            "earlier ones."
         ),
     )
     training: TrainingConfig = TrainingConfig()

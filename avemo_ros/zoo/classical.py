@@ -51,7 +51,7 @@ class MemberOptions(Settings):
     model: Annotated[str, Field(min_length=1), Allowed("a name, a path or a run folder")] = (
         Field(description="Name, path or run folder.")
     )
-    weight: float = Field(1.0, ge=0, description="Share in the sum.")
+    weight: float = Field(1.0, ge=0, description="Weight in the sum.")
 
 
 def _members(given: Any) -> Any:

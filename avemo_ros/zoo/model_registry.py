@@ -153,14 +153,12 @@ class VggFaceOptions(FaceOptions):
     width: int = Field(
         64, ge=1, le=64, description="Channels of the first convolution; VGG16: 64."
     )
-    full: Annotated[str, OneOf(FULL)] = Field(
-        "none", description="Last dense layer that is kept."
-    )
+    full: Annotated[str, OneOf(FULL)] = Field("none", description="Last dense layer to keep.")
     norm: Literal["none", "batch"] = Field("none", description="Normalisation; VGG16 has none.")
     side: int = Field(
-        224, ge=32, le=224, multiple_of=32, description="Of the pictures [pixels]."
+        224, ge=32, le=224, multiple_of=32, description="Side of the images [pixels]."
     )
-    published: Start = Field("", description="Start: published VGG-Face weights.")
+    published: Start = Field("", description="Initial weights: published VGG-Face weights.")
 
 
 class VggLstmOptions(Settings):
@@ -169,9 +167,9 @@ class VggLstmOptions(Settings):
     classes: Classes = "emotions"
     frames: _Frames = ModelSpec("vgg_face")
     hidden: int = Field(128, ge=1, le=4096, description="Width of the LSTM.")
-    layers: int = Field(1, ge=1, le=4, description="Of the LSTM.")
-    dropout: Dropout = Field(0.5, description="Before the LSTM and before the head.")
-    shuffle: bool = Field(True, description="Frames in random order in training.")
+    layers: int = Field(1, ge=1, le=4, description="Layers of the LSTM.")
+    dropout: Dropout = Field(0.5, description="Dropout before the LSTM and before the head.")
+    shuffle: bool = Field(True, description="Shuffle the frames in training.")
 
 
 class FaceAttentionOptions(Settings):
@@ -183,8 +181,10 @@ class FaceAttentionOptions(Settings):
         "relation", description="Over frames."
     )
     sharpness: Sharpness = 0.3
-    attention_dropout: Dropout = Field(0.5, description="Before self- and relation-attention.")
-    dropout: Dropout = Field(0.6, description="Before the head.")
+    attention_dropout: Dropout = Field(
+        0.5, description=("Dropout before self- and relation-attention.")
+    )
+    dropout: Dropout = Field(0.6, description="Dropout before the head.")
 
 
 class UnitsOptions(Settings):
@@ -193,8 +193,8 @@ class UnitsOptions(Settings):
     hidden: Annotated[
         ListOf[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=0, max_length=4)
     ] = Field((64,), description="Widths of hidden layers; may be none.")
-    dropout: Dropout = Field(0.3, description="After each hidden layer.")
-    input_dropout: Dropout = Field(0.1, description="Of the units.")
+    dropout: Dropout = Field(0.3, description="Dropout after each hidden layer.")
+    input_dropout: Dropout = Field(0.1, description="Dropout of the action units.")
     classes: Classes = "speech"
 
 
@@ -203,10 +203,10 @@ class TwoPartOptions(Settings):
 
     classes: Classes = "speech"
     audio: Annotated[ModelSpec, Part(("speech_fcn",))] = Field(
-        ModelSpec("speech_fcn"), description="The voice's part."
+        ModelSpec("speech_fcn"), description="Network of the voice."
     )
     visual: Annotated[ModelSpec, Part((*_FACES, "units"), ("classes",))] = Field(
-        ModelSpec("face_cnn"), description="The face's part, or that of action units."
+        ModelSpec("face_cnn"), description="Network of the face, or of action units."
     )
 
 
@@ -214,7 +214,7 @@ class ConcatOptions(TwoPartOptions):
     """Options of concat."""
 
     hidden: int = Field(64, ge=0, le=4096, description="Width of the hidden layer; 0: none.")
-    dropout: Dropout = Field(0.3, description="Before each dense layer.")
+    dropout: Dropout = Field(0.3, description="Dropout before each dense layer.")
 
 
 class DecisionOptions(TwoPartOptions):
@@ -222,8 +222,8 @@ class DecisionOptions(TwoPartOptions):
 
     weights: Annotated[
         ListOf[Annotated[float, Field(ge=1e-3, le=1e3)]], Field(min_length=2, max_length=2)
-    ] = Field((1.0, 1.0), description="Of voice and face.")
-    learnt: bool = Field(True, description="Learn the weights; false: they stay.")
+    ] = Field((1.0, 1.0), description="Weights of voice and face.")
+    learnt: bool = Field(True, description="Learn the weights; false: keep them.")
 
 
 class FbpOptions(TwoPartOptions):
@@ -231,11 +231,11 @@ class FbpOptions(TwoPartOptions):
 
     outputs: int = Field(64, ge=1, le=4096, description="o: length of the pooled vector.")
     factors: int = Field(4, ge=1, le=64, description="k: products summed for each output.")
-    dropout: Dropout = Field(0.1, description="Of the products.")
+    dropout: Dropout = Field(0.1, description="Dropout of the products.")
     eps: float = Field(
         1e-4, ge=1e-8, le=1e-1, description="Keeps the slope of the signed root finite."
     )
-    head_dropout: Dropout = Field(0.0, description="Before the head.")
+    head_dropout: Dropout = Field(0.0, description="Dropout before the head.")
     decisions: bool = Field(
         False,
         description=(
@@ -249,7 +249,7 @@ class MultilevelFbpOptions(FbpOptions):
     """Options of multilevel_fbp."""
 
     gate: bool = Field(True, description="Shares of voice and face, as in adaptive_fbp.")
-    segments: int = Field(4, ge=1, le=64, description="Parts that each stream is cut into.")
+    segments: int = Field(4, ge=1, le=64, description="Number of segments of each stream.")
     over_segments: Literal["mean", "attention"] = Field(
         "mean", description="How segments are joined."
     )

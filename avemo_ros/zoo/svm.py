@@ -35,9 +35,9 @@ class SvmOptions(Settings, group="model"):
     """What a configuration says of a machine, beside its kind."""
 
     classes: Annotated[str, OneOf(tuple(CLASSES))] = Field(
-        "speech", description="'speech': calm is told from neutral; 'emotions': it is not."
+        "speech", description="'speech': with calm apart from neutral; 'emotions': without."
     )
-    kernel: Literal["rbf", "linear"] = Field("rbf", description="Radial or linear.")
+    kernel: Literal["rbf", "linear"] = Field("rbf", description="Radial or linear kernel.")
     cost: float = Field(
         1.0, ge=1e-6, le=1e6, description="C: higher fits the training items more closely."
     )
@@ -45,14 +45,14 @@ class SvmOptions(Settings, group="model"):
         0.0,
         ge=0,
         le=1e3,
-        description="Of the radial kernel; 0: one over the number of features.",
+        description="Gamma of the radial kernel; 0: one over the number of features.",
     )
     calibration: float = Field(
         0.1,
         ge=1e-6,
         le=1e6,
         description=(
-            "C of the logistic regression that makes probabilities; lower is less sure."
+            "C of the logistic regression that computes probabilities; lower is less confident."
         ),
     )
 
