@@ -113,7 +113,8 @@ def test_a_parameter_that_is_not_allowed_ends_the_process_with_status_1() -> Non
     command = executable("face_tracker", "vision.max_faces:=99")
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert ended.returncode == 1
-    assert "parameter 'vision.max_faces' is 99; allowed: a whole number from 1 to 16" in ended.stderr
+    message = "parameter 'vision.max_faces' is 99; allowed: a whole number from 1 to 16"
+    assert message in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
