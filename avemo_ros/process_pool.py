@@ -161,7 +161,7 @@ def _quiet_asyncio() -> Generator[None, None, None]:
 def _work(do: Callable[[J, Progress], R], job: J, board: str, number: int) -> R:
     """Do a job, and write its progress where the parent looks."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # anyio leaves none if the parent runs no file (`python -c`, a notebook), and multiprocessing
+    # anyio leaves none if the parent runs no file (`python -c`, a notebook); multiprocessing
     # needs one when a job starts a process of its own.
     sys.modules.setdefault("__main__", ModuleType("__main__"))
     # What is wrong with a job is among its results.
