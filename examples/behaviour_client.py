@@ -1,8 +1,8 @@
-"""What a robot's behaviour does with people's emotion: light, gaze and gesture.
+"""Turns people's emotion into light, gaze and gestures of a robot.
 
 python examples/behaviour_client.py
-Publishes `led_colour` at every change of emotion, `gaze` towards the person who is attended to
-(x right and y down, -1 to 1 from the picture's centre) and `gesture` with every answer.
+Publishes `led_colour` at every change of emotion, `gaze` towards the person the robot attends to
+(x right and y down, -1 to 1 from the image centre), and `gesture` with every answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from std_msgs.msg import ColorRGBA, String
 from avemo_ros.msg import DialogReply, EmotionEvent, EmotionState
 
 COLOURS = {
-    "angry": (0.1, 0.2, 0.5),  # calm: nobody is shown red for being angry
+    "angry": (0.1, 0.2, 0.5),  # a calm colour: do not show red to angry people
     "disgust": (0.1, 0.3, 0.3),
     "fear": (0.6, 0.4, 0.2),
     "happy": (1.0, 0.8, 0.1),
@@ -27,7 +27,7 @@ COLOURS = {
 
 
 class BehaviourClient(Node):
-    """From events, states and answers to the robot's body."""
+    """Turns events, states and answers into light, gaze and gestures."""
 
     def __init__(self) -> None:
         super().__init__("behaviour_client")
@@ -39,7 +39,7 @@ class BehaviourClient(Node):
         self.create_subscription(DialogReply, "dialog_reply", self.on_reply, 10)
 
     def on_change(self, event: EmotionEvent) -> None:
-        """The surer, the brighter; a faint white where nothing is claimed."""
+        """Brighter with more confidence; a faint white without a label."""
         red, green, blue = COLOURS.get(event.label, (0.2, 0.2, 0.2))
         bright = event.confidence if event.label in COLOURS else 1.0
         self.light.publish(ColorRGBA(r=red * bright, g=green * bright, b=blue * bright, a=1.0))
@@ -52,7 +52,7 @@ class BehaviourClient(Node):
             self.gaze.publish(Point(x=x, y=y))
 
     def on_reply(self, reply: DialogReply) -> None:
-        """Move as the strategy of the answer has it."""
+        """Make the gesture of the answer's strategy."""
         if reply.gesture:
             self.gesture.publish(String(data=reply.gesture))
 
@@ -65,7 +65,7 @@ def main() -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except RuntimeError:
-        # Ctrl-C may come just as rclpy is about to wait; what it raises then is no failure.
+        # Ctrl-C just before rclpy waits raises this error; ignore it then.
         if rclpy.ok():
             raise
     finally:

@@ -1,7 +1,7 @@
-"""The same in a behaviour tree: a py_trees condition that other trees can use, too.
+"""Chooses gestures with a behaviour tree; other trees can use its py_trees condition too.
 
 pip install py_trees; python examples/behaviour_tree.py
-Ticks ten times a second and publishes on `gesture` what the tree decides when that changes.
+Ticks ten times a second, and publishes the tree's decision on `gesture` whenever it changes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ except ImportError:
 
 
 class Feels(py_trees.behaviour.Behaviour):
-    """Succeeds while the person's steady emotion is one of these, and sure enough."""
+    """Succeeds while the steady emotion is one of `labels` with enough confidence."""
 
     def __init__(self, labels: set[str], confidence: float = 0.5) -> None:
         super().__init__(f"feels {' or '.join(sorted(labels))}")
@@ -43,7 +43,7 @@ class Feels(py_trees.behaviour.Behaviour):
 
 
 class Gesture(py_trees.behaviour.Behaviour):
-    """Makes the body do something, once until it is asked for another one."""
+    """Makes a gesture once, until another one is chosen."""
 
     def __init__(self, name: str, node: TreeNode) -> None:
         super().__init__(name)
@@ -84,7 +84,7 @@ class TreeNode(Node):
         self.person.label, self.person.confidence = event.label, event.confidence
 
     def do(self, gesture: str) -> None:
-        """Tell the body, if it does not do so yet."""
+        """Publish the gesture, unless it was the last one."""
         if gesture != self.done:
             self.done = gesture
             self.out.publish(String(data=gesture))
@@ -98,7 +98,7 @@ def main() -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except RuntimeError:
-        # Ctrl-C may come just as rclpy is about to wait; what it raises then is no failure.
+        # Ctrl-C just before rclpy waits raises this error; ignore it then.
         if rclpy.ok():
             raise
     finally:

@@ -1,8 +1,8 @@
-"""What an existing dialog system writes to hear of people's emotion.
+"""Shows how your own dialog system can use people's emotion.
 
-python examples/dialog_client.py               says every change, with the last ten seconds
-python examples/dialog_client.py --json rasa   the context at every change, as slots for Rasa
-python examples/dialog_client.py --json tool   the same as the result of a tool call of an LLM
+python examples/dialog_client.py               prints every change and the last ten seconds
+python examples/dialog_client.py --json rasa   prints the context at every change, as Rasa slots
+python examples/dialog_client.py --json tool   the same, as the result of an LLM's tool call
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from avemo_ros.srv import GetEmotionHistory
 
 
 class DialogClient(Node):
-    """Events tell when to act, the history tells on what."""
+    """Prints every event, and the history that led to it."""
 
     def __init__(self) -> None:
         super().__init__("dialog_client")
@@ -29,18 +29,18 @@ class DialogClient(Node):
         self.create_subscription(EmotionEvent, "emotion_events", self.on_change, 20)
 
     def on_change(self, event: EmotionEvent) -> None:
-        """A steady emotion has changed: ask for what led to it."""
+        """A steady emotion has changed: ask for the history."""
         who = event.face_id or event.voice_id
         print(f"{who}: {event.previous} -> {event.label} ({event.confidence:.0%})", flush=True)
         request = GetEmotionHistory.Request(person=who, window=10.0)
         self.history.call_async(request).add_done_callback(self.on_history)
 
     def on_history(self, done: Any) -> None:
-        """Mean probabilities of the last ten seconds, and where they go."""
+        """Print the mean probabilities of the last ten seconds, and their trends."""
         answer = done.result()
         if not answer.success:
             print(f"    {answer.message}", flush=True)
-        # Either may be empty: who has just come has a distribution, but no trend yet.
+        # Either may be empty: a new person has a distribution, but no trend yet.
         trends = answer.trend or [None] * len(answer.distribution)
         for label, mean, trend in zip(answer.labels, answer.distribution, trends, strict=False):
             moves = "" if trend is None else f"{trend:+8.3f}/s"
@@ -48,10 +48,10 @@ class DialogClient(Node):
 
 
 class ContextClient(Node):
-    """Turns states into the emotional context itself, and that into JSON at every change."""
+    """Turns states into the emotional context, and prints it as JSON at every change."""
 
     def __init__(self, shape: str) -> None:
-        # Imported here: who takes the events alone needs none of these.
+        # Imported here, because clients that only use the events do not need these.
         from avemo_ros.dialog import context_formats
         from avemo_ros.dialog.agent import Agent
         from avemo_ros.dialog.dialog_config import DialogConfig
@@ -65,7 +65,7 @@ class ContextClient(Node):
         self.create_subscription(EmotionStateArray, "emotion_states", self.on_states, 20)
 
     def on_states(self, states: EmotionStateArray) -> None:
-        """Say the context whenever it has changed."""
+        """Print the context whenever it has changed."""
         from avemo_ros.nodes.convert_dialog import hop
 
         for change in self.agent.observe(hop(states)):
@@ -75,7 +75,7 @@ class ContextClient(Node):
 
 def main() -> int:
     """Run until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="Hears of people's emotion, as a dialog does.")
+    parser = argparse.ArgumentParser(description="Prints changes of people's emotion, as a dialog system gets them.")
     parser.add_argument("--json", choices=("rasa", "tool"), help="print the context as JSON")
     args = parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
     rclpy.init()
@@ -84,7 +84,7 @@ def main() -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except RuntimeError:
-        # Ctrl-C may come just as rclpy is about to wait; what it raises then is no failure.
+        # Ctrl-C just before rclpy waits raises this error; ignore it then.
         if rclpy.ok():
             raise
     finally:
