@@ -75,7 +75,7 @@ class ContextClient(Node):
 
 def main() -> int:
     """Run until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="Prints changes of people's emotion, as a dialog system gets them.")
+    parser = argparse.ArgumentParser(description="Prints every change of people's emotion.")
     parser.add_argument("--json", choices=("rasa", "tool"), help="print the context as JSON")
     args = parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
     rclpy.init()
