@@ -1,8 +1,8 @@
 """Turns people's emotion into light, gaze and gestures of a robot.
 
 python examples/behaviour_client.py
-Publishes `led_colour` at every change of emotion, `gaze` towards the attended person (x right and
-y down, -1 to 1 from the image centre), and `gesture` with every answer.
+Publishes `led_colour` at every change of emotion, `gesture` with every answer, and `gaze`
+towards the attended person (x right and y down, -1 to 1 from the image centre).
 """
 
 from __future__ import annotations
