@@ -144,7 +144,7 @@ def test_annotators_who_never_meet_have_no_kappa() -> None:
     found = agreement([[seg(0, 1, "sad", "x"), seg(1, 2, "sad", "y"), seg(3, 4, "sad", "z")]])
     assert found is not None
     assert found["seconds"] == 0.0
-    assert found["kappa"]["why"] == "nobody judged what another did"
+    assert found["kappa"]["why"] == "no stretch was labelled by two annotators"
     assert math.isnan(found["kappa"]["value"])
     assert math.isnan(found["observed"])
 
@@ -153,5 +153,5 @@ def test_one_class_only_is_why_there_is_no_kappa() -> None:
     found = agreement([[seg(0, 1, "sad", who) for who in "xyz"], [seg(0, 1, "sad", "x")]])
     assert found is not None
     assert math.isnan(found["kappa"]["value"])
-    assert found["kappa"]["why"] == "all gave one class only"
+    assert found["kappa"]["why"] == "all annotators used only one class"
     assert found["observed"] == 1

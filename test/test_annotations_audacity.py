@@ -30,8 +30,8 @@ def test_regions_become_segments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1.0 2.0 happy", "line 2: '1.0 2.0 happy' is no label of Audacity"),
-        ("1.0\t1.0\thappy", "line 2: end is '1.0'; allowed: later than start: mark a region"),
+        ("1.0 2.0 happy", "line 2: '1.0 2.0 happy' is not an Audacity label"),
+        ("1.0\t1.0\thappy", "line 2: end is '1.0'; allowed: later than start: label a region"),
         ("2.0\t1.0\thappy", "line 2: end is '1.0'; allowed: later than start, 2.0"),
         ("1,5\t2,5\thappy", "line 2: start is '1,5'; allowed: seconds"),
         ("1.0\t2.0\tAnna: ", "line 2: label is ''; allowed"),

@@ -139,7 +139,7 @@ def test_an_annotation_that_refers_to_another_has_its_times(tmp_path: Path) -> N
         (
             [slot("t1", 0), slot("t2", None)],
             [tier("A", stretch("a1", "t1", "t2", "sad"))],
-            "time slot t2 has no time, nor have the ones around it",
+            "time slot t2 has no time, and neither have the ones around it",
         ),
         (
             [slot("t1", 0)],
@@ -157,8 +157,8 @@ def test_an_annotation_that_refers_to_another_has_its_times(tmp_path: Path) -> N
             "it refers to a1, which gives no time|it refers to a2, which gives no time",
         ),
         ([], ["<TIER>x</TIER>"], "an element has no attribute 'TIER_ID'"),
-        ([], [], "is no document of ELAN"),
-        ([slot("t1", 0)], [tier("A")], "holds no labels"),
+        ([], [], "is not an ELAN document"),
+        ([slot("t1", 0)], [tier("A")], "contains no labels"),
         ([], ["<TIER"], "not readable as XML"),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     with path.open("wb") as file:
         file.truncate(1 << 30)
-    with pytest.raises(LabelError, match="is no file of labels: it has 1024 MiB"):
+    with pytest.raises(LabelError, match="is not a label file: it has 1024 MiB"):
         read_labels(path)
 
 

@@ -67,8 +67,8 @@ def test_what_is_no_class_is_left_out_and_counted(tmp_path: Path) -> None:
     found = read(tmp_path, text)
     assert [segment.label for segment in found.segments] == ["happy"]
     assert found.notes == (
-        "labels.csv: 2 labels are left out: 'bored' is no class",
-        "labels.csv: 1 label is left out: 'contempt' is no class",
+        "labels.csv: 2 labels are left out: 'bored' is not a class",
+        "labels.csv: 1 label is left out: 'contempt' is not a class",
     )
 
 
@@ -110,8 +110,8 @@ def test_a_name_may_begin_like_a_comment(tmp_path: Path) -> None:
     [
         ("", "labels.csv is empty"),
         (" \n\n", "labels.csv is empty"),
-        (HEAD, "labels.csv holds no labels"),
-        (HEAD + ",0,1,bored\n", "labels.csv holds no labels of our classes"),
+        (HEAD, "labels.csv contains no labels"),
+        (HEAD + ",0,1,bored\n", "labels.csv contains no labels of our classes"),
         (
             "\nperson,start,stop,label\n,0,1,sad\n",
             "line 2: there is no column 'end'; the header is 'person,start,stop,label'",
@@ -121,17 +121,17 @@ def test_a_name_may_begin_like_a_comment(tmp_path: Path) -> None:
         (HEAD + "Doe, J.,0,1,sad\n", "line 2: 5 values for 4 columns .* double quotes"),
         (HEAD + ",0,1,sad\n,2,1,sad\n", "line 3: end is '1'; allowed: later than start, 2"),
         (HEAD + ",1,1,sad\n", "line 2: end is '1'; allowed: later than start, 1"),
-        (HEAD + ",nan,1,sad\n", "line 2: start is 'nan'; allowed: seconds from 0 on"),
-        (HEAD + ",-0.1,1,sad\n", "line 2: start is '-0.1'; allowed: seconds from 0 on"),
-        (HEAD + ",0,inf,sad\n", "line 2: end is 'inf'; allowed: seconds from 0 on"),
-        (HEAD + ",0,1e9999,sad\n", "line 2: end is '1e9999'; allowed: seconds from 0 on"),
-        (HEAD + ",,1,sad\n", "line 2: start is ''; allowed: seconds from 0 on"),
-        (HEAD + ",0:10,1,sad\n", "line 2: start is '0:10'; allowed: seconds from 0 on"),
+        (HEAD + ",nan,1,sad\n", "line 2: start is 'nan'; allowed: seconds, 0 or more"),
+        (HEAD + ",-0.1,1,sad\n", "line 2: start is '-0.1'; allowed: seconds, 0 or more"),
+        (HEAD + ",0,inf,sad\n", "line 2: end is 'inf'; allowed: seconds, 0 or more"),
+        (HEAD + ",0,1e9999,sad\n", "line 2: end is '1e9999'; allowed: seconds, 0 or more"),
+        (HEAD + ",,1,sad\n", "line 2: start is ''; allowed: seconds, 0 or more"),
+        (HEAD + ",0:10,1,sad\n", "line 2: start is '0:10'; allowed: seconds, 0 or more"),
         (
             HEAD.replace(",", ";") + ";0,5;1,5;sad\n",
-            "line 2: start is '0,5'; allowed: seconds from 0 on, with a point as in 12.5",
+            "line 2: start is '0,5'; allowed: seconds, 0 or more, with a point as in 12.5",
         ),
-        (HEAD + ",1700000000,1700000001,sad\n", "line 2: .* the file must say `time: unix`"),
+        (HEAD + ",1700000000,1700000001,sad\n", "line 2: .* add `time: unix`"),
         (
             "# time: unix\n" + HEAD + ",0,1700000001,sad\n",
             "line 3: end is '1700000001'; allowed: later than start, 0, by 1000000 s at most",
@@ -199,7 +199,7 @@ def test_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LabelError, match="is no text: it has zero bytes in it"):
+    with pytest.raises(LabelError, match="is not a text file: it contains zero bytes"):
         read(tmp_path, b"\x89PNG\0\0")
 
 

@@ -125,7 +125,7 @@ def test_many_wrong_messages_are_counted() -> None:
     events = [said(0, label="sad"), *(said(1 + at / 10, label="no") for at in range(30))]
     found = segments_of_events(events, END_NS, START_NS)
     assert len(found.notes) == 21
-    assert found.notes[-1] == "left out: 10 more that are wrong"
+    assert found.notes[-1] == "left out: 10 more invalid labels"
 
 
 def test_if_every_message_is_wrong_it_is_said_what_is() -> None:
@@ -134,5 +134,5 @@ def test_if_every_message_is_wrong_it_is_said_what_is() -> None:
 
 
 def test_a_topic_without_labels_is_said() -> None:
-    with pytest.raises(LabelError, match="labels holds no labels"):
+    with pytest.raises(LabelError, match="labels contains no labels"):
         segments_of_events([said(1, label="")], END_NS, START_NS)

@@ -61,7 +61,7 @@ def test_unix_times_are_exact(tmp_path: Path) -> None:
     [
         ("", "labels.yaml is empty"),
         ("# nothing\n", "labels.yaml is empty"),
-        ("segments: []", "holds no labels"),
+        ("segments: []", "contains no labels"),
         ("people: {A: f1}", "has no key 'segments'"),
         ("- {start: 0}", "line 1: the document must be a mapping with keys of time, people"),
         ("segment: []", "line 1: the document has the key 'segment'; allowed: time, people"),
@@ -87,7 +87,7 @@ def test_unix_times_are_exact(tmp_path: Path) -> None:
         ("people:\n  A: []\nsegments: []", "line 2: ids of 'A' is ''; allowed: ids"),
         ("people:\n  A: f1\n  B: [f1]\nsegments: []", "line 3: .* allowed: not f1, it is 'A'"),
         ("segments: [}", "line 1: not readable as YAML"),
-        ("segments: !!python/object/apply:os.getcwd []", "holds no labels"),
+        ("segments: !!python/object/apply:os.getcwd []", "contains no labels"),
         ("[" * 5000, "not readable as YAML"),
     ],
 )

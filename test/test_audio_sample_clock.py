@@ -184,7 +184,7 @@ def test_a_loss_too_long_to_fill_starts_anew_and_says_so() -> None:
     subject.admit(START, 1600)
     answer, _ = outcome(subject, 0.1 + 1.25)
     assert answer.missing == 0
-    assert "1.250 s of sound are missing" in answer.restart
+    assert "1.250 s of audio are missing" in answer.restart
     assert "max_gap_s (1 s)" in answer.restart
     assert answer.start_ns == START + to_ns(1.35)
 

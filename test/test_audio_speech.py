@@ -224,7 +224,7 @@ def test_a_long_loss_starts_the_stream_anew() -> None:
     assert after[1].stamp_ns == START + to_ns(3.04)
     assert not any(chunk.gap for chunk in after[2:])
     assert buffer.counters.restarts == 1
-    assert "2.000 s of sound are missing" in buffer.counters.last_restart
+    assert "2.000 s of audio are missing" in buffer.counters.last_restart
 
 
 @pytest.mark.parametrize("start_s", [0.0, 1.0, 1_700_000_000.0 - 7200.0])

@@ -101,8 +101,8 @@ def test_an_interrupted_run_goes_on_and_keeps_what_is_whole(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "1 of 2 bags are in OUT; the same command goes on"),
-        (("--force",), "1 of 2 bags are in OUT; the same command without --force goes on"),
+        ((), "1 of 2 bags are in OUT; the same command continues"),
+        (("--force",), "1 of 2 bags are in OUT; the same command without --force continues"),
     ],
 )
 def test_who_interrupts_is_told_how_to_go_on(
@@ -188,12 +188,12 @@ def test_clips_that_cannot_be_read_are_named_and_the_rest_is_made(
     assert "1 bag made" in said
     assert "broken.mp4: left out" in said
     assert "gone.mp4: left out" in said
-    assert "has nothing of what is wanted" in said
+    assert "has neither images nor audio to use" in said
     assert [bag.name.endswith("sample") for bag in bags(tmp_path / "out")] == [True]
 
 
 def test_a_part_without_anything_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="has nothing of what is wanted"):
+    with pytest.raises(SourceError, match="has neither images nor audio to use"):
         clip_bags.clip_bag(tmp_path / "bag", Clip(SAMPLE, 100.0, 101.0))
     assert list(tmp_path.iterdir()) == []
 
@@ -203,7 +203,7 @@ def test_a_part_without_anything_is_refused_and_leaves_nothing(tmp_path: Path) -
     [
         (("--dataset", "ravdess"), "'--root' is None; allowed: the folder of ravdess"),
         (("--csv", "/none.csv"), "/none.csv is not there"),
-        (("--csv", "CLIPS", "--limit", 0), "'--limit' is 0; allowed: 1 and more"),
+        (("--csv", "CLIPS", "--limit", 0), "'--limit' is 0; allowed: 1 or more"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -265,7 +265,7 @@ def test_a_bag_of_another_clip_is_not_taken_for_this_one(
     assert made_of(tmp_path, out, "a/talk.mp4")[0] == 0
     before = (out / "talk_2.1" / "metadata.yaml").read_text()
     assert made_of(tmp_path, out, "b/talk.mp4") == (2, ["talk_2.1"])
-    assert "talk_2.1 is there already, and was not made of" in capsys.readouterr().err
+    assert "talk_2.1 already exists and was not made from" in capsys.readouterr().err
     assert (out / "talk_2.1" / "metadata.yaml").read_text() == before
     clips = tmp_path / "clips.csv"
     assert from_clips("--csv", clips, "--out", out, "--force") == 0

@@ -151,7 +151,7 @@ def test_a_distribution_over_other_classes_is_left_out_and_said(tmp_path: Path) 
         assert isinstance(states, StatesRecord)
         assert (states.estimates[0].label, states.estimates[0].probabilities) == ("happy", ())
         (problem,) = recording.problems
-    assert "1 message(s) with classes that are none of ours ('contempt')" in problem
+    assert "1 message(s) with unknown classes ('contempt')" in problem
 
 
 # --- sound
@@ -275,7 +275,7 @@ def test_stamps_that_go_back_are_said_in_each_reading_once(tmp_path: Path) -> No
         for _ in range(2):
             list(recording.items(recording.kinds))
             (problem,) = recording.problems
-            assert problem.startswith("/image_raw: time starts anew 2 time(s)")
+            assert problem.startswith("/image_raw: time restarts 2 time(s)")
 
 
 def test_stamps_that_are_out_of_order_are_no_new_time(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_evaluation_tells_of_clocks_that_were_set(tmp_path: Path) -> None:
     path = made.write(tmp_path / "anew", [made.info(START), *rows])
     problems = replay(path, PipelineConfig(), processes=1).problems
     (problem,) = (text for text in problems if text.startswith("/audio"))
-    assert problem.startswith("/audio: time starts anew 1 time(s)")
+    assert problem.startswith("/audio: time restarts 1 time(s)")
 
 
 # --- which topic is which

@@ -67,7 +67,7 @@ def test_labels_of_a_bag_become_those_of_its_time(
     assert read_labels(out).segments == given
     again = ["--unix", str(bag), "--out", str(table), "--force"]
     assert main(["bag", "labels", str(out), *again]) == 2
-    assert "are unix time already" in capsys.readouterr().err
+    assert "are already unix time" in capsys.readouterr().err
 
 
 def test_one_label_is_counted_as_one(table: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,7 @@ def test_what_is_played_is_recorded(tmp_path: Path) -> None:
     assert played.returncode == 0, played.stderr
     assert "the bag has ended" in played.stderr
     assert recorder.returncode == 0
-    assert "raw pictures and sound of people; these are personal data" in said
+    assert "raw images and audio of people; these are personal data" in said
     assert recorded(out) >= wanted
 
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_recorded_is_not_announced(
 ) -> None:
     assert main(["bag", "record", "--out", str(tmp_path), "--raw"]) == 1
     complaints = capfd.readouterr().err
-    assert "is there already" in complaints
+    assert "already exists" in complaints
     assert "records" not in complaints
     assert "Traceback" not in complaints
 
@@ -128,20 +128,20 @@ def test_what_is_being_recorded_is_not_called_left_over(tmp_path: Path) -> None:
     first = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     try:
         assert first.stderr is not None
-        assert any(f"into {tmp_path / 'out'}" in line for line in first.stderr)
+        assert any(f"to {tmp_path / 'out'}" in line for line in first.stderr)
         second = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     finally:
         first.kill()
         first.communicate()
     assert second.returncode == 1
-    assert "out.partial is being written by another run now; name another" in second.stderr
+    assert "out.partial; choose another name, or wait until it has finished" in second.stderr
     assert "remove" not in second.stderr
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--features"], "--features records no pictures"),
+        (["--features"], "--features records no images"),
         (["--states"], "add --raw"),
         (["--topics", "/nods"], "add --raw"),
     ],
@@ -152,7 +152,7 @@ def test_an_option_that_would_have_no_effect_is_refused(
     given = ["bag", "record", "--out", str(tmp_path / "out"), "--compressed", *words]
     assert main(given) == 2
     complaints = capsys.readouterr().err
-    assert "'--compressed' is 'given'; allowed: with --raw only" in complaints
+    assert "'--compressed' is 'given'; allowed: only with --raw" in complaints
     assert said in complaints
     assert list(tmp_path.iterdir()) == []
 

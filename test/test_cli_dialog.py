@@ -252,7 +252,7 @@ def test_what_is_felt_can_be_changed(say: Run) -> None:
     _, out, err = say(b"Hello\n/feel angry\nWell\n/feel hungry\n", "--emotion", "happy")
     assert "celebrate with" in out
     assert "de escalate" in out
-    assert "'hungry' is no emotion" in err
+    assert "'hungry' is not an emotion" in err
 
 
 def test_without_cues_nothing_is_claimed(say: Run) -> None:
@@ -270,7 +270,7 @@ def test_recorded_states_are_used(say: Run, tmp_path: Path) -> None:
     _, out, err = say(b"Hello\n/feel happy\nAnd?\n", "--states", states)
     assert out.count("sad") == 2
     assert "simulated" not in out
-    assert "/feel needs --emotion" in err
+    assert "/feel does not work with --states" in err
 
 
 def test_any_bytes_can_be_said(say: Run, tmp_path: Path) -> None:

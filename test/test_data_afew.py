@@ -41,7 +41,9 @@ def test_a_number_that_occurs_in_two_parts_is_two_items(tmp_path: Path) -> None:
 
 def test_the_test_part_has_no_labels_and_is_left_out_by_design(tmp_path: Path) -> None:
     problems = list_items("afew", data_trees.afew(tmp_path)).problems
-    assert [(p.what, p.by_design) for p in problems] == [("of the test part: no label", True)]
+    assert [(p.what, p.by_design) for p in problems] == [
+        ("in the test part, without a label", True)
+    ]
 
 
 def test_clips_without_a_class_or_a_part_are_problems(tmp_path: Path) -> None:
@@ -50,8 +52,8 @@ def test_clips_without_a_class_or_a_part_are_problems(tmp_path: Path) -> None:
     data_trees.avi(root / "Sad" / "000000002.avi")
     whats = [p.what for p in list_items("afew", root).problems if not p.by_design]
     assert len(whats) == 2
-    assert any(what.startswith("not in a folder of a class") for what in whats)
-    assert any(what.startswith("of which part?") for what in whats)
+    assert any(what.startswith("not in a folder named after a class") for what in whats)
+    assert any(what.startswith("unknown split") for what in whats)
 
 
 def test_a_whole_copy_has_773_clips_to_train_and_383_to_validate() -> None:

@@ -82,8 +82,8 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     labelled(tmp_path, "wrong", made.session(1.0), "anna,0,1,furios")
     labelled(tmp_path, "other", [made.text("hello", START, "/chatter")], "anna,0,1,happy")
     text = said(tmp_path)
-    for part in ("1 label(s) are not of the bag's time", "no labels beside", "'furios'",
-                 "holds nothing that can be used"):  # fmt: skip
+    for part in ("1 label(s) are outside the bag's time", "no labels next to", "'furios'",
+                 "contains nothing that can be used"):  # fmt: skip
         assert part in text
     assert len(list_items("bags", tmp_path).items) == 1
 
@@ -199,7 +199,7 @@ def test_crops_of_another_size_are_refused_with_the_setting_that_takes_them(
     items = list_items("bags", tmp_path).items
     corpus, report = prepare(items, progress=False)
     assert corpus.features[0].faces is None
-    assert "16 pixels a side, and vision.crop_size is 96" in (
+    assert "16 pixels per side, but vision.crop_size is 96" in (
         report.of_kind("no face")[0].finding.reason
     )
 
@@ -273,12 +273,12 @@ def test_the_command_checks_and_prepares_bags(
     root = tmp_path / "bags"
     labelled(root, "a", two_faces(), "anna,0,1,happy", "anna,1,2,sad")
     assert main(["data", "check", "bags", str(root)]) == 0
-    assert "nothing is broken" in capsys.readouterr().out
+    assert "no file is broken" in capsys.readouterr().out
     cache = tmp_path / "cache"
     assert main(["data", "prepare", "bags", str(root), "--cache", str(cache)]) == 0
     made.write(root / "b", made.session(0.5))
     assert main(["data", "check", "bags", str(root)]) == 1
-    assert "no labels beside" in capsys.readouterr().out
+    assert "no labels next to" in capsys.readouterr().out
 
 
 def test_a_folder_without_any_labelled_bag_is_refused_with_the_layout(tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def test_a_file_has_a_face_or_a_voice_as_its_kind_says(tmp_path: Path) -> None:
 
 def test_labels_that_are_none_of_the_classes_are_left_out_by_design(tmp_path: Path) -> None:
     problems = list_items("clips", data_trees.clips(tmp_path)).problems
-    assert [(p.what, p.by_design) for p in problems] == [("boredom: none of the classes", True)]
+    assert [(p.what, p.by_design) for p in problems] == [
+        ("boredom: not one of the classes", True)
+    ]
 
 
 def test_three_columns_will_do(tmp_path: Path) -> None:
@@ -61,9 +63,7 @@ def test_three_columns_will_do(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     table = _table(tmp_path, "a.wav,sad,Eve,,,,", "b.wav,sad,Eve,,,,")
     problems = list_items("clips", table).problems
-    assert [(p.path.name, p.what) for p in problems] == [
-        ("b.wav", "in clips.csv, but not there")
-    ]
+    assert [(p.path.name, p.what) for p in problems] == [("b.wav", "in clips.csv, but missing")]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_without_such_names_it_is_said_that_the_parts_cannot_be_told(tmp_path: P
         ("train/happy/im0", "train"),
     ]
     assert [(p.path.name, p.left_out) for p in listing.problems] == [("im1.jpg", False)]
-    assert "PublicTest or of PrivateTest" in listing.problems[0].what
+    assert "PublicTest or PrivateTest" in listing.problems[0].what
 
 
 def test_a_test_picture_in_the_training_folder_stays_out_of_training(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_pictures_outside_the_class_folders_and_cut_ones_are_problems(tmp_path: 
     data_trees.jpg(root / "train" / "bored" / "Training_5.jpg")
     data_trees.put(root / "train" / "fear" / "Training_6.jpg", b"\xff\xd8")
     whats = sorted(problem.what for problem in list_items("fer2013", root).problems)
-    assert whats[0].startswith("not in a folder of a class")
-    assert whats[1] == "too small to be a picture"
+    assert whats[0].startswith("not in a folder named after a class")
+    assert whats[1] == "too small for an image"
 
 
 def test_ferplus_takes_the_majority_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
@@ -121,10 +121,10 @@ def test_ferplus_takes_the_majority_and_counts_what_it_leaves_out(tmp_path: Path
         (6, "disgust", "test"),
     ]
     assert Counter(problem.what for problem in listing.problems) == {
-        "not a face: none of the classes": 2,  # an empty name, and NF
-        "contempt: none of the classes": 1,
-        "no agreement: none of the classes": 1,
-        "unknown: none of the classes": 1,
+        "not a face: not one of the classes": 2,  # an empty name, and NF
+        "contempt: not one of the classes": 1,
+        "no agreement: not one of the classes": 1,
+        "unknown: not one of the classes": 1,
     }
     assert all(problem.by_design for problem in listing.problems)
 

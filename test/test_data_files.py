@@ -27,8 +27,8 @@ def test_a_git_lfs_pointer_is_told_from_a_recording(suffix: str, tmp_path: Path)
     ("name", "content", "what"),
     [
         ("a.wav", b"", "an empty file"),
-        ("a.wav", b"RIFF\x00\x00\x00\x00WAVE", "too small to be a recording"),
-        ("a.jpg", b"\xff\xd8\xff", "too small to be a picture"),
+        ("a.wav", b"RIFF\x00\x00\x00\x00WAVE", "too small for a recording"),
+        ("a.jpg", b"\xff\xd8\xff", "too small for an image"),
         ("a.avi", bytes(2000), "begins with zeros: not copied completely"),
     ],
 )

@@ -40,9 +40,9 @@ def test_happiness_and_excitement_are_one_class(root: Path) -> None:
 def test_labels_that_are_none_of_the_four_are_left_out_and_counted(root: Path) -> None:
     problems = list_items("iemocap", root).problems
     assert Counter(p.what for p in problems if p.by_design) == {
-        "no agreement: none of the classes": 1,
-        "frustration: none of the classes": 1,
-        "surprise: none of the classes": 1,
+        "no agreement: not one of the classes": 1,
+        "frustration: not one of the classes": 1,
+        "surprise: not one of the classes": 1,
     }
 
 
@@ -85,7 +85,7 @@ def test_films_are_whole_dialogues_with_start_and_end(root: Path) -> None:
 
 def test_a_dialogue_without_its_film_is_one_problem(root: Path) -> None:
     problems = list_items("iemocap", root, modality="av").problems
-    assert [p.path.name for p in problems if p.what == "labels, but no film"] == [
+    assert [p.path.name for p in problems if p.what == "labels, but no video"] == [
         "Ses05M_script01_1b.avi"
     ]
 

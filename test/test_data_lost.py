@@ -99,5 +99,5 @@ def test_a_clip_that_is_named_twice_is_refused_though_it_is_lost(tmp_path: Path)
     root = data_trees.clips(tmp_path)
     with (root / "clips.csv").open("a") as table:
         table.write("\ngone.wav,sad,Eve,,,,\ngone.wav,sad,Eve,,,,\n")
-    with pytest.raises(DataError, match="each piece of a file once"):
+    with pytest.raises(DataError, match="each part of a file only once"):
         list_items("clips", root)

@@ -107,7 +107,7 @@ def test_silence_follows_sound_that_is_too_short(tmp_path: Path) -> None:
     assert made.shape == (63, 200)
     assert made[:17].max() > -60
     assert (made[17:] == FLOOR_DB).all()
-    assert troubles(report) == {"a": ("filled up", "0.20 s of sound, the rest is silence")}
+    assert troubles(report) == {"a": ("filled up", "0.20 s of audio, the rest is silence")}
     assert report.unusable == ()
 
 
@@ -132,7 +132,7 @@ def test_what_is_no_number_becomes_silence(tmp_path: Path) -> None:
     assert np.isfinite(made).all()
     assert troubles(report)["a"] == (
         "damaged",
-        "100 samples were no numbers and became silence",
+        "100 samples were not numbers and were replaced by silence",
     )
 
 
@@ -159,7 +159,7 @@ def test_an_utterance_may_be_a_part_of_its_file(tmp_path: Path) -> None:
         expected = spectrogram_of(samples[first:last])
         np.testing.assert_array_equal(features.spectrogram, expected.astype(np.float16))
     assert corpus.features[3].spectrogram is None
-    assert troubles(report) == {"4": ("no sound", "there is no sound in it")}
+    assert troubles(report) == {"4": ("no sound", "it contains no audio")}
     assert report.length_s == pytest.approx(1.0 + 2.0 + 0.8)
 
 
@@ -268,8 +268,8 @@ def test_what_lacks_in_clips_is_told(tmp_path: Path) -> None:
     corpus, report = prepare(items)
     assert troubles(report) == {
         "empty": ("no face", "no face was found in 8 pictures"),
-        "mute": ("no sound", "there is no sound in it"),
-        "blind": ("no face", "there are no pictures in it"),
+        "mute": ("no sound", "it contains no audio"),
+        "blind": ("no face", "it contains no images"),
     }
     empty, mute, blind = corpus.features
     assert empty.faces is None
@@ -348,7 +348,7 @@ def test_pictures_of_faces_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_a_picture_that_should_have_sound_is_told(tmp_path: Path) -> None:
     _, report = prepare([item(write_picture(tmp_path / "a.png"))])
-    assert troubles(report) == {"a": ("no sound", "it is a picture")}
+    assert troubles(report) == {"a": ("no sound", "it is an image")}
     assert report.faces == 1
 
 
@@ -422,9 +422,9 @@ def make_wide(path: Path) -> None:
         (lambda path: None, "No such file"),
         (lambda path: path.touch(), "is empty"),
         (make_text, "not a media file"),
-        (make_cut_off, "ends before its announced end"),
+        (make_cut_off, "is shorter than its header says"),
         (make_cut_jpeg, "truncated"),
-        (make_wide, "60x40 pixels is no aligned face"),
+        (make_wide, "60x40 pixels is not an aligned face"),
         (Path.mkdir, "Is a directory"),
     ],
     ids=["missing", "empty", "text", "cut off", "cut jpeg", "not square", "folder"],

@@ -60,7 +60,7 @@ def test_sentences_and_speakers_that_do_not_exist_are_problems(root: Path) -> No
     whats = [problem.what for problem in list_items("savee", root).problems]
     assert whats == [
         "not a name of SAVEE",
-        "whose? No speaker in its name or folder (DC, JE, JK, KL)",
+        "unknown speaker: none in its name or folder (DC, JE, JK, KL)",
     ]
 
 

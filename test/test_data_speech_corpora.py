@@ -28,7 +28,7 @@ def test_emodb_names_give_speaker_and_emotion(tmp_path: Path) -> None:
 def test_emodb_boredom_is_left_out_by_design_and_the_rest_is_a_problem(tmp_path: Path) -> None:
     problems = list_items("emodb", data_trees.emodb(tmp_path)).problems
     assert [(p.path.name, p.what, p.by_design) for p in problems] == [
-        ("03a04Lc.wav", "boredom: none of the classes", True),
+        ("03a04Lc.wav", "boredom: not one of the classes", True),
         ("08a01Ea.wav", "truncated: shorter than its header says", False),
         ("99a01Fa.wav", "not a name of EmoDB", False),
     ]
@@ -62,7 +62,7 @@ def test_nemo_is_what_its_table_says_without_the_spaces(tmp_path: Path) -> None:
 def test_nemo_names_what_is_in_the_table_only_and_what_is_not(tmp_path: Path) -> None:
     problems = list_items("nemo", data_trees.nemo(tmp_path)).problems
     assert [(p.path.name, p.what) for p in problems] == [
-        ("EB0_anger_2.wav", "in data.tsv, but not there"),
+        ("EB0_anger_2.wav", "in data.tsv, but missing"),
         ("EB0_fear_9.wav", "not in data.tsv"),
     ]
 

@@ -83,7 +83,7 @@ def test_subjects_are_named_long_or_short() -> None:
 
 def test_a_short_name_that_two_data_sets_have_is_refused() -> None:
     items = [said("ravdess-03"), said("emodb-03", dataset="emodb")]
-    with pytest.raises(DataError, match="'3' may be any of emodb-03, ravdess-03"):
+    with pytest.raises(DataError, match="'3' is ambiguous: emodb-03, ravdess-03"):
         of_subjects(items, [3])
     assert subjects(of_subjects(items, ["emodb-03"])) == {"emodb-03"}
 
@@ -128,7 +128,7 @@ def test_the_seed_decides_on_the_folds() -> None:
 
 
 def test_folds_need_people() -> None:
-    with pytest.raises(DataError, match="2 subjects cannot be dealt to 3 folds"):
+    with pytest.raises(DataError, match="2 subjects cannot be divided into 3 folds"):
         balanced_folds(people(2), 3)
     with pytest.raises(ConfigError, match="folds"):
         balanced_folds(people(2), 1)

@@ -194,6 +194,32 @@ def test_a_killed_demo_leaves_no_node_behind(tmp_path: Path, demos: list[Demo]) 
     assert gone(demo)
 
 
+def test_input_that_arrived_in_the_end_is_no_complaint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import demo_nodes
+
+    script = tmp_path / "node.py"
+    monkeypatch.setattr(demo_nodes, "executable", lambda _: script)
+
+    def complaints(*lines: str) -> list[str]:
+        log = "".join(f"[WARN] [1.5] [emotion_stack]: {line}\n" for line in lines)
+        script.write_text(f"print({log!r})")
+        node = demo_nodes.Node("emotion_stack", {}, tmp_path)
+        while node.status is None:
+            time.sleep(0.05)
+        return list(node.complaints())
+
+    for missing, there in (
+        ("no images on /image_raw", "images arrive"),
+        ("no audio on /audio", "audio arrives"),
+        ("no images and no audio", "status OK"),
+    ):
+        assert complaints(missing) == [f"emotion_stack: {missing}"]
+        assert complaints(missing, there)[:1] != [f"emotion_stack: {missing}"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

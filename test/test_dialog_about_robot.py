@@ -229,7 +229,10 @@ def says(part: str, name: str, **given: object) -> Callable[[dict[str, Any]], No
         (says("small_talk", "greeting", texts=["Hi."]), "a list of 2 or more texts"),
         (says("small_talk", "greeting", texts=["You look sad.", "Hi."]), "emotion_words"),
         (says("small_talk", "greeting", texts=["Hi {topic}.", "Hi."]), "{turns}"),
-        (says("small_talk", "greeting", when={"emotion": "sad"}), "a last row for all else"),
+        (
+            says("small_talk", "greeting", when={"emotion": "sad"}),
+            "a last row for everything else",
+        ),
         (says("small_talk", "greeting", when={"mood": "bad"}), "when.mood is 'bad'"),
         (says("about_robot", "kept", texts=["Words go to {model}."]), "{turns}"),
         (says("about_robot", "my_feeling", texts=["You seem {feeling}."]), "{turns}"),

@@ -586,7 +586,7 @@ def test_closing_ends_a_request_under_way() -> None:
         assert isinstance(error, BackendError)
         assert error.kind == "cancelled"
         assert server.left.wait(PATIENCE_S), "the connection was not closed"
-        with pytest.raises(BackendError, match="no longer asked"):
+        with pytest.raises(BackendError, match="the endpoint is closed"):
             back_end.complete(WORDS)
 
 
@@ -640,7 +640,7 @@ def test_a_lookup_that_hangs_holds_one_thread_and_is_not_waited_for_twice(
         back_end.complete(WORDS)
     assert caught.value.kind == "timeout"
     for _ in range(5):
-        with pytest.raises(BackendError, match="lookup of its name hangs") as caught:
+        with pytest.raises(BackendError, match="lookup of its name does not end") as caught:
             back_end.complete(WORDS)
         assert caught.value.kind == "refused"
     assert resolver.asked == 1

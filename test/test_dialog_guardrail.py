@@ -31,7 +31,7 @@ def refusal(answer: str, may_name: str = "") -> str:
     ],
 )
 def test_naming_an_emotion_of_the_person_is_refused(answer: str) -> None:
-    assert refusal(answer) == "the answer names an emotion of the person"
+    assert refusal(answer) == "the answer names the person's emotion"
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,9 @@ def test_the_list_is_balanced_and_of_the_size_that_it_says() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("+4 great", "line 1: '\\+4 great' is no entry"),
-        ("+0 so", "is no entry"),
-        ("great", "is no entry"),
+        ("+4 great", "line 1: '\\+4 great' is not an entry"),
+        ("+0 so", "is not an entry"),
+        ("great", "is not an entry"),
         ("+1 nice\n-1 nice", "line 2: 'nice' is given twice"),
         ("not no\n+1 no", "line 2: 'no' is given twice"),
     ],

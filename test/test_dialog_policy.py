@@ -168,7 +168,7 @@ def test_a_wrong_row_is_named_with_its_number(
 def test_a_table_without_a_last_row_for_all_else_is_refused(tmp_path: Path) -> None:
     message = refused(tmp_path, lambda content: content["table"].pop())
     assert "table[17].when" in message
-    assert "the last row is for all else" in message
+    assert "the last row covers everything else" in message
 
 
 @pytest.mark.parametrize(

@@ -368,7 +368,7 @@ def test_pairs_are_named_as_such_and_judged_under_corruption(
         (("fer2013", "--root", "FACES", "--root", "VOICES"), "each data set once"),
         (("fer2013", "--root", "FACES", "--split", "public"), "no items in split 'public'"),
         (("fer2013", "--root", "FACES", "--model", "nothing"), "nothing"),
-        (("fer2013", "--root", "FACES", "--folds"), "no run folder with folds"),
+        (("fer2013", "--root", "FACES", "--folds"), "not a run folder with folds"),
         (("fer2013", "--root", "FACES", "--modality", "smell"), "face | audio | av"),
         (("fer2013", "--root", "FACES", "--model", "MODEL", "--classes", "8"), "classes"),
         (("fer2013", "--root", "FACES", "--rounds", "1"), "--rounds"),

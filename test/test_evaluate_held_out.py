@@ -64,7 +64,7 @@ def test_a_subject_in_both_parts_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", '{"train": 1, "validation": 2}'])
 def test_a_broken_split_is_said(tmp_path: Path, content: str) -> None:
     (tmp_path / "split.json").write_text(content)
-    with pytest.raises(DataError, match="does not tell who"):
+    with pytest.raises(DataError, match="does not say who"):
         read_split(tmp_path)
 
 

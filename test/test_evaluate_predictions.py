@@ -65,7 +65,7 @@ def test_classes_are_those_of_the_model_and_seven_where_the_data_know_no_calm() 
     assert judged_classes(8, SPEECH_CLASSES, none) == SPEECH_CLASSES
     assert judged_classes(7, SPEECH_CLASSES, calm) == EMOTIONS
     assert judged_classes(None, EMOTIONS, calm) == EMOTIONS
-    with pytest.raises(ConfigError, match="does not tell calm"):
+    with pytest.raises(ConfigError, match="does not predict calm"):
         judged_classes(8, EMOTIONS, calm)
 
 
@@ -115,7 +115,7 @@ def test_a_table_keeps_what_was_said(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "cannot be read"),
-        ("a,b\n1,2\n", "is no table of predictions"),
+        ("a,b\n1,2\n", "is not a table of predictions"),
         ("HEAD", "has no rows"),
         ("HEADk,s,,happy,happy,0.1,0.1\n", "line 2: 2 fields|line 2: 7 fields"),
         ("HEADk,s,,glee,happy,1,0,0,0,0,0,0\n", "line 2"),

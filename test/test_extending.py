@@ -133,7 +133,7 @@ def test_faces_and_voice_from_two_onnx_files_are_joined(folder: Path) -> None:
     [
         ("nowhere:Model", r"no module named 'nowhere'; is its folder in PYTHONPATH\?"),
         ("ferplus:FerPlos", r"did you mean 'FerPlus'\?"),
-        ("ferplus:np", "this is no class"),
+        ("ferplus:np", "this is not a class"),
         ("ferplus:FerPlus", r"making it failed .*emotion-ferplus-8\.onnx"),
         ("wrong:Five", r"'embed' failed \(ValueError: scores are \(2, 5\); allowed: \(N, 7\)"),
         ("wrong:NoMethods", "this one has no embed, encode_audio, classify_faces, fuse"),

@@ -172,7 +172,7 @@ def test_a_loop_goes_on_until_it_is_stopped(
     [
         (("bag:=/none",), "bag '/none' does not exist"),
         (("bag:=BAG", "use:=half"), "argument 'use' is 'half'; allowed: auto | raw | features"),
-        (("bag:=BAG", "use:=features"), "holds nothing that can be played"),
+        (("bag:=BAG", "use:=features"), "contains nothing that the emotion nodes can use"),
         (("bag:=BAG", "loop:=maybe"), "argument 'loop' is 'maybe'; allowed: true | false"),
         (("bag:=BAG", "rate:=fast"), "argument 'rate' is 'fast'; allowed: a number"),
         (("bag:=BAG", "image:=/nix"), "/nix"),

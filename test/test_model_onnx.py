@@ -273,7 +273,7 @@ def test_one_command_makes_the_files_of_a_trained_model_and_lists_them(
     for file in tmp_path.glob("*.onnx"):
         assert b"site-packages" not in file.read_bytes(), "the exporter's notes of its source"
     assert models.run(parsers[models].parse_args(["--verify"])) == 0
-    assert "ONNX answers alike" in capsys.readouterr().out
+    assert "ONNX gives the same results" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

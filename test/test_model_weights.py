@@ -92,7 +92,7 @@ def test_a_flipped_byte_is_found_wherever_it_is(released: Path, place: float) ->
 def test_something_else_entirely_is_no_weights_file(tmp_path: Path) -> None:
     path = tmp_path / "picture.safetensors"
     path.write_bytes(b"\x89PNG\r\n" * 100)
-    with pytest.raises(WeightsError, match="no safetensors file"):
+    with pytest.raises(WeightsError, match="not a safetensors file"):
         load_weights(path)
     save_file({"x": torch.zeros(2)}, path)
     with pytest.raises(WeightsError, match="format None"):
@@ -227,9 +227,9 @@ def test_nothing_is_predicted_from_what_is_not_finite(network: EmotionNet) -> No
         predictor.speech_evidence(sound)
     faces[1, 3] = np.nan
     for heard in (None, evidence):
-        with pytest.raises(PredictionError, match="answer of the network is not finite"):
+        with pytest.raises(PredictionError, match="output of the network is not finite"):
             predictor.predict(faces, heard)
     unheard = SpeechEvidence(evidence.vector * np.nan, evidence.log_probabilities * np.nan)
     for seen in (None, faces[:1]):
-        with pytest.raises(PredictionError, match="answer of the network is not finite"):
+        with pytest.raises(PredictionError, match="output of the network is not finite"):
             predictor.predict(seen, unheard)

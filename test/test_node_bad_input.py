@@ -387,7 +387,7 @@ def test_samples_that_are_not_numbers_become_silence(start_graph: Start) -> None
     assert np.isfinite(np.asarray(chunks[-1].power_db)).all()
     assert max(chunks[-1].speech) == 0.0
     assert int(graph.figure("speech_buffer: audio", "sanitised_samples")) > 0
-    words = ("samples are no numbers", "replaced by silence")
+    words = ("samples are NaN, infinite", "replaced by silence")
     assert len(graph.said("audio", *words)) == 1
     assert not graph.said("audio", "good again")
 
@@ -472,11 +472,11 @@ def test_a_format_is_used_however_much_sound_waits(
     dropped = ("speech_buffer: audio", "dropped")
     try:
         feed.say_format(sample_rate=16_000, channels=1)
-        assert graph.spin(lambda: graph.said("the source says 16000 Hz"))
+        assert graph.spin(lambda: graph.said("the source sends 16000 Hz"))
         feed.send_bytes(bytes(640))
         assert graph.spin(busy.is_set)
         feed.say_format(sample_rate=8_000, channels=2)
-        assert graph.spin(lambda: graph.said("the source says 8000 Hz, 2 channel(s)"))
+        assert graph.spin(lambda: graph.said("the source sends 8000 Hz, 2 channel(s)"))
         for _ in range(1000):
             feed.send_bytes(bytes(640))
             graph.spin_for(0.001)
@@ -553,7 +553,7 @@ class Resampled(ros.Feed):  # type: ignore[misc,name-defined]
 
 SPOILED = {
     "mp3": ("'mp3' is compressed",),
-    "not numbers": ("samples are no numbers",),
+    "not numbers": ("samples are NaN, infinite",),
     "hours old": ("behind the clock",),
 }
 
@@ -639,10 +639,10 @@ def test_sound_before_its_format_is_waited_for_and_said_once(start_graph: Start)
     for _ in range(15):
         feed.send_bytes(bytes(640))
         graph.spin_for(0.1)
-    assert graph.spin(lambda: graph.said("nothing has come on audio_info yet"))
+    assert graph.spin(lambda: graph.said("waiting for a message on audio_info"))
     give_tone(graph, feed)
     assert graph.spin(lambda: chunks)
-    assert len(graph.said("nothing has come on audio_info yet")) == 1
+    assert len(graph.said("waiting for a message on audio_info")) == 1
 
 
 def test_sound_without_audio_info_is_read_by_the_parameters(start_graph: Start) -> None:

@@ -194,7 +194,7 @@ def test_a_bag_without_a_message_is_not_played(start_graph: Start, tmp_path: Pat
         "wait_for_subscribers_s:=0.0",
     )
     assert node.start()
-    assert graph.spin(lambda: graph.said("holds no message that can be played"))
+    assert graph.spin(lambda: graph.said("contains no message that can be played"))
     assert graph.spin(lambda: node.failed)
     assert not graph.said("the bag has ended")
 
@@ -234,7 +234,7 @@ def test_results_that_a_node_publishes_live_are_left_out_and_inputs_are_played(
     assert graph.spin(lambda: graph.said("the bag has ended"), 60.0)
     assert graph.spin(lambda: len(heard) == 10, 20.0)
     assert states == []
-    (line,) = graph.said("recorded results are left out")
+    (line,) = graph.said("not playing recorded results")
     assert "by /probe: /emotion_overlay, /emotion_states (" in line
     assert "--topics" in line
 
@@ -260,7 +260,7 @@ def test_a_node_whose_name_is_not_known_yet_is_not_named(
         monkeypatch.setattr(player, "get_publishers_info_by_topic", lambda _: infos[:1])
         live = bag_player.LiveDuplicates(player, ["/emotion_states"])
         assert live.found() == {"/emotion_states"}
-        assert "published live by a running node: /emotion_states (" in live.take_text()
+        assert "a running node publishes live: /emotion_states (" in live.take_text()
     finally:
         player.end()
 

@@ -90,7 +90,7 @@ def test_features_are_recorded_without_pictures_or_sound(
     out = tmp_path / "out"
     graph = start_graph(f"record_out:={out}", "record_content:=features", *ros.QUICK)
     recorder = graph.add(ros.BagRecorder)
-    assert graph.spin(lambda: graph.said("no pictures and no sound", "personal data"))
+    assert graph.spin(lambda: graph.said("no images and no audio", "personal data"))
     graph.add(ros.EmotionStack)
     feed = ros.Feed(graph)
     feed.wait_for_pictures_to_be_heard()
@@ -115,12 +115,12 @@ def test_raw_pictures_and_sound_are_recorded_and_it_says_so(
 ) -> None:
     out = tmp_path / "out"
     graph, node, feed = recording(start_graph, out, "record_storage:=sqlite3")
-    assert graph.said("raw pictures and sound", "personal data")
+    assert graph.said("raw images and audio", "personal data")
     feed.wait_for_pictures_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     feed.play(1.0, voice=True)
     assert graph.spin(lambda: written(graph) > 40, 20.0)
-    assert graph.said("/audio is there and recorded from now on")
+    assert graph.said("/audio has appeared; recording it from now on")
     assert not graph.said("/emotion_states is there")
     assert (tmp_path / "out.partial").is_dir()
     assert not out.exists()
@@ -152,7 +152,7 @@ def test_what_waits_for_a_slow_disk_is_bounded_and_what_is_left_out_is_counted(
     finally:
         free.set()
     ended(node)
-    assert graph.spin(lambda: graph.said("were left out: the disk did not keep up"))
+    assert graph.spin(lambda: graph.said("were not recorded: the disk is too slow"))
     assert 0 < counts(out)["/image_raw"] <= 6
 
 
@@ -175,7 +175,7 @@ def test_a_disk_that_fails_ends_the_recording_and_keeps_what_it_has(
         feed.images.publish(feed.picture(number))
         graph.spin_for(0.02)
     assert graph.spin(lambda: over, 30.0)
-    assert graph.said("No space left on device", "the recording ends here")
+    assert graph.said("No space left on device", "recording stopped")
     ended(node)
     assert not (tmp_path / "out").exists()
     assert counts(tmp_path / "out.partial") == {"/image_raw": 5}
@@ -188,7 +188,7 @@ def test_a_bag_that_is_there_is_never_replaced(start_graph: Start, tmp_path: Pat
     graph = start_graph(f"record_out:={bag}")
     node = graph.add(ros.BagRecorder, start=False)
     assert not node.start()
-    assert graph.spin(lambda: graph.said("cannot activate", "is there already"))
+    assert graph.spin(lambda: graph.said("cannot activate", "already exists"))
     assert not graph.said("records")
     assert counts(bag) == before
 
@@ -207,7 +207,7 @@ def test_without_messages_there_is_no_bag(start_graph: Start, tmp_path: Path) ->
     graph, node, _ = recording(start_graph, tmp_path / "out")
     graph.spin_for(0.3)
     ended(node)
-    assert graph.spin(lambda: graph.said("nothing came, so there is no bag"))
+    assert graph.spin(lambda: graph.said("nothing arrived, so no bag was written"))
     assert node.failed
     assert list(tmp_path.iterdir()) == []
 
@@ -298,10 +298,10 @@ def test_without_a_clock_it_says_so_in_time_and_blames_no_topic(
     assert graph.spin(lambda: int(graph.figure("bag_recorder: /image_raw", "received")) > 0)
     assert not graph.said("/clock")
     monkeypatch.setattr(bag_recorder, "_CLOCK_S", 0.0)
-    assert graph.spin(lambda: graph.said("nothing has come on /clock"), 30.0)
-    assert not graph.said("nothing comes on")
+    assert graph.spin(lambda: graph.said("nothing has arrived on /clock"), 30.0)
+    assert not graph.said("nothing arrives on")
     ended(node)
-    assert graph.spin(lambda: graph.said("nothing came on /clock, so there is no bag"))
+    assert graph.spin(lambda: graph.said("nothing arrived on /clock, so no bag was written"))
 
 
 def test_what_came_before_the_clock_is_told_once_the_clock_is_there(
@@ -317,7 +317,7 @@ def test_what_came_before_the_clock_is_told_once_the_clock_is_there(
     told.clock.sec = 10
     assert graph.spin(lambda: clock.publish(told) or node.now_ns() > 0)
     feed.images.publish(feed.picture())
-    assert graph.spin(lambda: graph.said("before the first on /clock are left out: 1"))
+    assert graph.spin(lambda: graph.said("before the first message on /clock: 1"))
     ended(node)
     assert counts(out) == {"/image_raw": 1}
     assert Bag(out).start_ns == 10 * NS_PER_S

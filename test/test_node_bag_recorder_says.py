@@ -34,11 +34,14 @@ def ended(node: Any) -> None:
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        (("record_topics:=/image_raw/compressed",), "raw pictures of people; these are pers"),
-        (("record_topics:='/audio,/image_raw'",), "raw pictures and sound of people; these"),
-        (("record_topics:=/faces",), "whatever /faces may hold of people"),
-        (("record_topics:=/emotion_states",), "whatever /emotion_states may hold of people"),
-        (("record_states:=true",), "neither pictures nor sound nor features of people, only"),
+        (("record_topics:=/image_raw/compressed",), "raw images of people; these are pers"),
+        (("record_topics:='/audio,/image_raw'",), "raw images and audio of people; these"),
+        (("record_topics:=/faces",), "/faces, which may contain personal data"),
+        (
+            ("record_topics:=/emotion_states",),
+            "/emotion_states, which may contain personal data",
+        ),
+        (("record_states:=true",), "no images, audio or features of people, only"),
     ],
 )
 def test_what_further_topics_hold_of_people_is_not_denied(
@@ -61,12 +64,10 @@ def test_what_a_topic_holds_is_said_as_soon_as_its_type_is_known(
         f"record_out:={out}", "record_content:=nothing", "record_topics:='/eye /nods'"
     )
     node = graph.add(ros.BagRecorder)
-    assert graph.said("records whatever /eye, /nods may hold of people")
+    assert graph.said("records /eye, /nods, which may contain personal data")
     eye = graph.probe.create_publisher(ros.Image, "/eye", 5)
     assert graph.spin(
-        lambda: graph.said(
-            "records raw pictures of people; these are personal data; and whatever /nods may"
-        )
+        lambda: graph.said("records raw images of people; these are personal data; /nods may")
     )
     assert graph.spin(eye.get_subscription_count)
     ended(node)
@@ -75,7 +76,7 @@ def test_what_a_topic_holds_is_said_as_soon_as_its_type_is_known(
 @pytest.mark.parametrize(
     ("kinds", "further", "said"),
     [
-        ({"/a": "avemo_ros/msg/FaceTrackArray"}, (), "no pictures and no sound, but"),
+        ({"/a": "avemo_ros/msg/FaceTrackArray"}, (), "no images and no audio, but"),
         (
             {"/a": "avemo_ros/msg/FaceTrackArray", "/b": ""},
             ("/b",),
@@ -84,11 +85,11 @@ def test_what_a_topic_holds_is_said_as_soon_as_its_type_is_known(
         (
             {"/a": "avemo_ros/msg/SpectrogramChunk", "/b": "sensor_msgs/msg/Image"},
             ("/b",),
-            "raw pictures of people, and features of them: spectrograms",
+            "raw images of people, and features of them: spectrograms",
         ),
-        ({"/audio": "robot_msgs/msg/Sound"}, (), "whatever /audio may hold of people"),
-        ({"/b": "std_msgs/msg/Bool"}, (), "neither pictures nor sound"),
-        ({"/b": "std_msgs/msg/Bool"}, ("/b",), "whatever /b may hold of people"),
+        ({"/audio": "robot_msgs/msg/Sound"}, (), "/audio, which may contain personal data"),
+        ({"/b": "std_msgs/msg/Bool"}, (), "no images, audio or features"),
+        ({"/b": "std_msgs/msg/Bool"}, ("/b",), "/b, which may contain personal data"),
     ],
 )
 def test_words_of_privacy_follow_the_types(
@@ -107,9 +108,9 @@ def test_it_says_which_topics_do_not_come(
     graph, _, _ = recording(start_graph, tmp_path / "out", "record_topics:=/nods")
     # Somebody publishes the sound's format, who may have said it once for all.
     for topic in ("/image_raw", "/audio", "/emotion_states", "/nods"):
-        assert graph.spin(lambda topic=topic: graph.said(f"nothing comes on {topic}"), 30.0)
-    assert not graph.said("nothing comes on /robot_speaking")
-    assert not graph.said("nothing comes on /audio_info")
+        assert graph.spin(lambda topic=topic: graph.said(f"nothing arrives on {topic}"), 30.0)
+    assert not graph.said("nothing arrives on /robot_speaking")
+    assert not graph.said("nothing arrives on /audio_info")
 
 
 def silence(comes: Any, began_s: float, now_s: float | None, *came_s: float) -> str:
@@ -124,7 +125,7 @@ def silence(comes: Any, began_s: float, now_s: float | None, *came_s: float) -> 
 def test_a_topic_that_starts_late_has_a_fair_chance() -> None:
     steadily = recorded_topics.Cadence.CONTINUOUS
     assert not silence(steadily, 100.0, 109.0)
-    assert "nothing comes on /topic, so" in silence(steadily, 100.0, 111.0)
+    assert "nothing arrives on /topic, so" in silence(steadily, 100.0, 111.0)
     assert not silence(steadily, 100.0, None)
     assert not silence(steadily, 100.0, 121.0, 119.5)
     assert "any more" in silence(steadily, 100.0, 122.0, 119.5)
@@ -140,8 +141,8 @@ def test_what_comes_at_times_may_be_silent_once_it_is_published() -> None:
 @pytest.mark.parametrize(
     ("recorded", "published", "said"),
     [
-        ("true", False, "/image_raw is there: leave out --compressed"),
-        ("false", True, "/image_raw/compressed is there: add --compressed"),
+        ("true", False, "/image_raw exists: remove --compressed"),
+        ("false", True, "/image_raw/compressed exists: add --compressed"),
     ],
 )
 def test_pictures_that_come_in_the_other_form_are_pointed_out(
@@ -157,12 +158,14 @@ def test_pictures_that_come_in_the_other_form_are_pointed_out(
     graph = start_graph(f"record_out:={tmp_path / 'out'}", f"record_compressed:={recorded}")
     node = graph.add(ros.BagRecorder)
     feed = ros.Feed(graph, compressed=published)
-    assert graph.spin(lambda: graph.said("nothing comes on /image_raw", said), 30.0)
+    assert graph.spin(lambda: graph.said("nothing arrives on /image_raw", said), 30.0)
     feed.wait_for_sound_to_be_heard()
     feed.say_format()
     assert graph.spin(lambda: written(graph) > 0)
     ended(node)
-    assert graph.spin(lambda: graph.said("nothing came on /image_raw", "the bag lacks", said))
+    assert graph.spin(
+        lambda: graph.said("nothing arrived on /image_raw", "missing from the bag", said)
+    )
 
 
 def test_stamps_that_are_far_from_the_clock_are_warned_of_once_a_topic(
@@ -177,9 +180,7 @@ def test_stamps_that_are_far_from_the_clock_are_warned_of_once_a_topic(
         late = graph.now_ns() - 60 * NS_PER_S
         feed.images.publish(feed.picture(number, late))
     assert graph.spin(lambda: written(graph) == 3)
-    told = graph.said(
-        "/image_raw: stamps are 60.", "behind", "will leave out", "--use-sim-time"
-    )
+    told = graph.said("/image_raw: stamps are 60.", "behind", "will ignore", "--use-sim-time")
     assert len(told) == 1
     ended(node)
 
@@ -212,4 +213,4 @@ def test_where_a_played_bag_starts_over_stamps_may_be_off_for_a_moment() -> None
     assert complaints(-30.0, -30.0, 0.0, -30.0, simulated=True) == [""] * 4
     lasting = complaints(-30.0, -30.0, -30.0, -30.0, simulated=True)
     assert [bool(one) for one in lasting] == [False, False, True, False]
-    assert "play one recording alone" in lasting[2]
+    assert "play only one recording" in lasting[2]

@@ -155,7 +155,7 @@ def test_without_a_loudspeaker_it_is_said_and_not_taken_for_speech(start_graph: 
     listening.words.publish(std.String(data="I had a long day at work."))
     listening.wait(False, True, False)
     assert listening.graph.spin(
-        lambda: listening.graph.said("voice: espeak-ng was not heard"), LONG_S
+        lambda: listening.graph.said("voice: espeak-ng could not speak"), LONG_S
     )
     listening.until("key='spoken', value='0'")
 

@@ -58,7 +58,7 @@ def test_a_recorder_ends_by_a_signal_that_comes_just_as_it_begins(
     tmp_path: Path, signal: str
 ) -> None:
     ended = signalled(signal, "bag_recorder", "-p", f"record_out:={tmp_path / 'out'}")
-    assert "nothing came, so there is no bag" in ended.stderr
+    assert "nothing arrived, so no bag was written" in ended.stderr
     assert ended.returncode == 1
     assert list(tmp_path.iterdir()) == []
 

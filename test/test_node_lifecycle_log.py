@@ -30,7 +30,7 @@ def test_an_input_that_does_not_come_is_said_once_and_once_when_it_comes(
 ) -> None:
     kind = ros.DiagnosticStatus
     stale = kind(name="images", level=kind.STALE, message="no images on /image_raw")
-    good = kind(name="images", level=kind.OK, message="images come")
+    good = kind(name="images", level=kind.OK, message="images arrive")
     graph = start_graph()
     reports = timers_of(monkeypatch)
     node = graph.add(Deaf)
@@ -38,9 +38,9 @@ def test_an_input_that_does_not_come_is_said_once_and_once_when_it_comes(
     for entry in [stale, stale, good, *[stale] * 9, good, good]:
         node.entry = copy(entry)
         report()
-    assert graph.spin(lambda: graph.said("images come"))
+    assert graph.spin(lambda: graph.said("images arrive"))
     said = [line.rsplit("]: ", 1)[-1] for line in graph.said("images")]
-    assert said == ["no images on /image_raw", "images come"]
+    assert said == ["no images on /image_raw", "images arrive"]
 
 
 def timers_of(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:

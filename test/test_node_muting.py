@@ -41,7 +41,7 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
         if number * BLOCK_NS == began - START_NS:
             staged.give("robot_speaking", bool_type(data=True), began)
         if number * BLOCK_NS == ended - START_NS:
-            assert "silenced: the robot itself speaks" in stage.status().message
+            assert "ignored while the robot speaks" in stage.status().message
             staged.give("robot_speaking", bool_type(data=False), ended)
         staged.give("audio", message, START_NS + (number + 1) * BLOCK_NS)
 
@@ -58,7 +58,7 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
     assert np.all(levels[muted] < -45)
     assert np.all(levels[muted & (times > began + 2 * 10**8)] == -100)
     status = stage.status()
-    assert status.message == "sound comes"
+    assert status.message == "audio arrives"
     values = {pair.key: pair.value for pair in status.values}
     muted_s = (ended - began + TAIL_NS) / 1e9
     assert float(values["muted_s"]) == pytest.approx(muted_s, abs=0.05)
@@ -76,7 +76,7 @@ def test_a_speaker_that_is_gone_does_not_leave_the_robot_deaf(
     feed.say_format(sample_rate=16_000, channels=1)
     said = graph.probe.create_publisher(bool_type, "robot_speaking", 10)
     assert graph.spin(said.get_subscription_count)
-    entry, silenced = "speech_buffer: audio", "sound comes, but is silenced"
+    entry, silenced = "speech_buffer: audio", "audio arrives, but is ignored"
 
     def told(message: str) -> bool:
         feed.send_bytes(bytes(640))
@@ -90,4 +90,4 @@ def test_a_speaker_that_is_gone_does_not_leave_the_robot_deaf(
         assert graph.spin(lambda: told(silenced))
     graph.probe.destroy_publisher(said)
     graph.health.clear()
-    assert graph.spin(lambda: told("sound comes") and not told(silenced))
+    assert graph.spin(lambda: told("audio arrives") and not told(silenced))

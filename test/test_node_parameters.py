@@ -83,11 +83,11 @@ def test_given_settings_that_there_are_not_are_warned_of_with_the_closest_name(
         "emotion.hopp_s:=0.2", "vision.max_faces:=2", "model.zzzzzz:=1", "other.hop_s:=1.0"
     )
     graph.add(ros.Emotion, start=False)
-    assert graph.spin(lambda: len(graph.said("is not known")) >= 2)
+    assert graph.spin(lambda: len(graph.said("has no effect")) >= 2)
     graph.spin_for(0.2)
-    (hop,) = graph.said("'emotion.hopp_s' is not known")
+    (hop,) = graph.said("unknown parameter 'emotion.hopp_s'")
     assert "did you mean 'emotion.hop_s'?" in hop
-    assert len(graph.said("'model.zzzzzz' is not known")) == 1
+    assert len(graph.said("unknown parameter 'model.zzzzzz'")) == 1
     assert not graph.said("max_faces")
     assert not graph.said("other")
 

@@ -194,7 +194,7 @@ def test_a_trouble_is_said_once_again_after_a_while_and_when_it_is_over() -> Non
     assert trouble.present
     trouble.good()
     trouble.good()
-    assert log.lines[2:] == [("info", "images: good again after 101 bad")]
+    assert log.lines[2:] == [("info", "images: working again after 101 failures")]
     clock.now += 5.0
     assert not trouble.present
     assert (trouble.count, trouble.last) == (101, "bad encoding")
@@ -366,7 +366,7 @@ def test_messages_of_the_other_dialect_are_read_by_their_own_format(
     try:
         node = graph.add(ros.SpeechBufferNode, start=False)
         (block,) = heard_blocks(monkeypatch, node, [("audio", message, 10**18)])
-        assert graph.spin(lambda: graph.said("audio: the source says 16000 Hz"))
+        assert graph.spin(lambda: graph.said("audio: the source sends 16000 Hz"))
     finally:
         graph.close()
     assert (block.stamp_ns, block.rate) == (1_700_000_000_000_000_005, 16_000)

@@ -258,11 +258,11 @@ def test_work_that_does_not_fit_the_time_is_left_out_and_taken_up_again(
         return False
 
     monkeypatch.setattr(FaceAnalyzer, "process", slow)
-    assert publish_until("left out from now on: half of the frame rate")
+    assert publish_until("reducing from now on: half the frame rate")
     assert graph.spin(lambda: graph.figure(entry, "load_level") != "0", 10.0)
     assert graph.figure(entry, "left_out")
     assert graph.health[entry].level == ros.DiagnosticStatus.WARN
     pause_s[0] = 0.0
-    assert publish_until("all of the work is done again")
-    assert len(graph.said("left out from now on")) == 1
+    assert publish_until("processing is fast enough again; nothing is reduced any more")
+    assert len(graph.said("reducing from now on")) == 1
     assert graph.spin(lambda: graph.figure(entry, "load_level") == "0", 10.0)

@@ -85,7 +85,7 @@ def test_the_inputs_of_a_node_say_together_once_what_to_do() -> None:
         ({"age_s": 60.0, "clocks": 1}, ("use_sim_time:=true",), ("--clock", "synchronise")),
         (
             {"age_s": -60.0, "simulated": True, "clocks": 1},
-            ("goes by /clock", "one recording alone"),
+            ("takes its time from /clock", "only one recording"),
             ("--clock", "synchronise", "use_sim_time:=true"),
         ),
     ],
@@ -120,7 +120,7 @@ def test_no_clock_is_said_only_when_it_had_time_to_come() -> None:
     reporter.arrived(0)
     reporter.arrived(0)
     (line,) = log.lines
-    assert "nothing has come on /clock" in line
+    assert "nothing has arrived on /clock" in line
 
 
 def test_a_bag_that_starts_over_costs_no_line() -> None:

@@ -80,7 +80,7 @@ def test_segments_at_other_times_are_not_compared_and_it_is_said(
     found = compare(["before", "moved"], [before, moved])
     assert found["segments"] == []
     count = before["overall"]["segments"]["items"]
-    assert f"{count} of {count} labelled segments are not at the same time" in found["notes"][0]
+    assert f"{count} of {count} labelled segments have different times" in found["notes"][0]
 
 
 def test_differences_are_from_the_first_run(
@@ -195,9 +195,9 @@ def test_runs_on_other_bags_and_other_labels_are_told(before: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("{", "is no JSON"),
-        ("[]", "is no result of `avemo bag evaluate"),
-        ('{"schema": "other"}', "is no result of `avemo bag evaluate"),
+        ("{", "is not JSON"),
+        ("[]", "is not a result of `avemo bag evaluate"),
+        ('{"schema": "other"}', "is not a result of `avemo bag evaluate"),
         ('{"schema": "avemo-replay-1", "bags": []}', "has no passed, thresholds"),
     ],
 )

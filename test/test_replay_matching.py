@@ -76,8 +76,8 @@ def test_a_passer_by_does_not_make_the_only_named_person_unknown() -> None:
     found = match_recording(session(hops, seg(0, 2, "sad", "Anna")))
     assert len(found.hops) == 20
     assert found.notes == (
-        "one: Anna is taken for whom the robot attends to, though 5.0% of the estimates know "
-        "two faces or more",
+        "one: the labels of Anna are matched to the attended person, although 5.0% of the "
+        "estimates have two faces or more",
     )
 
 
@@ -85,8 +85,8 @@ def test_a_name_that_could_be_either_of_two_is_never_guessed() -> None:
     found = match_recording(session(two(), seg(0, 1, "sad", "Anna"), seg(0, 1, "sad")))
     assert {found.annotations[hop.segment].person for hop in found.hops} == {""}
     assert found.notes == (
-        "one: Anna never appears in the stream, 1 label is left out; ids there: f1, f2, p1, v1 "
-        "(say who is who with `people`, or mark boxes)",
+        "one: Anna never appears in the stream, 1 label is left out; ids there: f1, f2, p1, "
+        "v1 (map names to ids with `people`, or label boxes)",
     )
 
 
@@ -114,7 +114,7 @@ def test_a_label_may_end_a_little_after_the_recording() -> None:
 def test_an_id_of_another_replay_is_said_where_it_is_taken_for_the_only_person() -> None:
     found = match_recording(session(stream(["sad"] * 5), seg(0, 0.4, "sad", "f0009")))
     assert found.notes == (
-        "one: there is no id f0009; it is taken for whom the robot attends to",
+        "one: there is no id f0009; its labels are matched to the attended person",
     )
     assert match_recording(session(stream(["sad"] * 5), seg(0, 0.4, "sad", "f1"))).notes == ()
 
@@ -176,7 +176,7 @@ def test_tied_annotators_leave_the_stretch_out() -> None:
     found = match_recording(given)
     assert len(found.hops) == 4
     assert found.tied_ns == 600_000_000
-    assert found.notes == ("one: 0.6 s are left out: annotators are tied",)
+    assert found.notes == ("one: 0.6 s are left out: the annotators' votes are tied",)
 
 
 def test_names_go_from_session_to_session_and_ids_do_not() -> None:

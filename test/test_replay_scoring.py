@@ -173,7 +173,7 @@ def test_copies_of_one_recording_count_once_for_intervals() -> None:
     assert found["segments"]["items"] == 15
     assert (found["bootstrap"]["over"], found["bootstrap"]["groups"]) == ("segments", 6)
     assert found["segments"]["intervals"] is None
-    assert "c4: labels and estimates are those of c0, as of a copy" in found["notes"][-1]
+    assert "c4: labels and estimates equal those of c0, as in a copy" in found["notes"][-1]
     assert len(found["notes"]) == 3
     found = score(clips(12, shift=0.0), rounds=100)
     assert found["bootstrap"]["over"] == "segments"
@@ -232,7 +232,7 @@ def test_annotators_agreement_and_ties_are_told() -> None:
     assert found["agreement"]["observed"] == 0.5
     assert found["agreement"]["labels"]["angry"] is None
     assert found["frames"]["items"] == 10
-    assert found["notes"] == ["one: 1.0 s are left out: annotators are tied"]
+    assert found["notes"] == ["one: 1.0 s are left out: the annotators' votes are tied"]
 
 
 def test_a_session_without_usable_labels_is_noted_and_the_rest_judged() -> None:

@@ -163,7 +163,7 @@ def test_an_absent_device_is_named_with_what_is_there(server: SoundServer) -> No
 
 
 def test_a_rate_that_cannot_be_is_told_with_what_was_tried(server: SoundServer) -> None:
-    with pytest.raises(SourceError, match="can do none of 1 Hz"):
+    with pytest.raises(SourceError, match="supports none of 1 Hz"):
         Microphone(rate=1).open()
 
 

@@ -188,7 +188,7 @@ def test_the_actors_of_the_final_test_are_never_learned_from(
             DataError,
             "ravdess-03 would be in two",
         ),
-        ([], [*SPEECH, "data.folds=9"], DataError, "cannot be dealt to 9 folds"),
+        ([], [*SPEECH, "data.folds=9"], DataError, "cannot be divided into 9 folds"),
         (["--threads", "-1"], SPEECH, ConfigError, "0 or more"),
         ([], [*SPEECH, "model.kind=speech_fnc"], ConfigError, "model.kind"),
         ([], [*SPEECH, "data.train=[{name: ravdes}]"], ConfigError, "ravdes"),

@@ -244,7 +244,7 @@ def test_a_good_picture_is_read_whatever_its_message_calls_it(encoding: str) -> 
 @pytest.mark.parametrize("encoding", ["16UC1; compressedDepth png", "32FC1; compressedDepth"])
 def test_depths_are_no_picture(encoding: str) -> None:
     data = cv2.imencode(".png", _photo())[1].tobytes()
-    with pytest.raises(ImageError, match="holds depths; allowed: images as jpeg"):
+    with pytest.raises(ImageError, match="is a depth image; allowed: images as jpeg"):
         decode_compressed(data, encoding)
 
 

@@ -161,7 +161,7 @@ def test_a_model_is_found_by_file_by_run_and_by_name(
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no training run, or not yet finished"):
+    with pytest.raises(WeightsError, match="not a training run, or not a finished one"):
         find_model(tmp_path)
     with pytest.raises(WeightsError, match="does not exist"):
         find_model(tmp_path / "gone")

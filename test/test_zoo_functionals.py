@@ -176,4 +176,4 @@ def test_a_bag_of_spectrograms_has_no_functionals(
     bag = sample_bag(tmp_path / "bag", 2.0, features=PipelineConfig())
     item = Item("bags", "bag@0", bag / "metadata.yaml", "happy", "p1", start_s=0.0, end_s=1.5)
     assert not np.isfinite(read_functionals([item], "eGeMAPSv02", workers=1)).any()
-    assert "holds a spectrogram, and no sound" in caplog.text
+    assert "contains a spectrogram, but no audio" in caplog.text

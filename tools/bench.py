@@ -594,7 +594,7 @@ def main() -> int:
     if given.seconds < LEAST_S:
         parser.error(f"--seconds is {given.seconds}; allowed: {LEAST_S} and more")
     if given.rounds < 1:
-        parser.error(f"--rounds is {given.rounds}; allowed: 1 and more")
+        parser.error(f"--rounds is {given.rounds}; allowed: 1 or more")
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 101))
     here = machine()

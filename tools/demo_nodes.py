@@ -21,11 +21,11 @@ START_LIMIT_S: Final = 90.0
 
 DONE, FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 _MISSING: Final = {
-    "no pictures on": "pictures come",
-    "no sound on": "sound comes",
-    "neither pictures nor sound": ": status ",
+    "no images on": "images arrive",
+    "no audio on": "audio arrives",
+    "no images and no audio": ": status ",
 }
-"""What a node says of an input that does not come, and what once it does."""
+"""What a node logs while an input is missing, and what once it arrives."""
 
 
 class DemoError(Exception):

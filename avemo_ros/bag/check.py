@@ -332,10 +332,10 @@ def _usable(kinds: dict[TopicKind, str]) -> Usable:
 
 
 def _pair(kinds: dict[TopicKind, str], first: TopicKind, second: TopicKind) -> str:
-    there = [f"{kind.value} ({kinds[kind]})" for kind in (first, second) if kind in kinds]
+    there = [f"{kind.text} ({kinds[kind]})" for kind in (first, second) if kind in kinds]
     if len(there) == 1:
         lacking = second if first in kinds else first
-        return f"{there[0]}, but no {lacking.value}"
+        return f"{there[0]}, but no {lacking.text}"
     return " and ".join(there)
 
 
@@ -351,4 +351,4 @@ def _whole(kinds: dict[TopicKind, str]) -> bool:
 
 
 def _only(kinds: dict[TopicKind, str]) -> str:
-    return " and ".join(sorted(kind.value for kind in kinds))
+    return " and ".join(sorted(kind.text for kind in kinds))

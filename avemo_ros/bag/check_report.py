@@ -166,10 +166,13 @@ def as_json(checked: BagCheck) -> dict[str, Any]:
 
 def _table(topics: tuple[TopicCheck, ...]) -> list[str]:
     rows = [("topic", "type", "messages", "begins", "rate", "longest gap", "delay", "is")]
+    texts = {kind.value: kind.text for kind in TopicKind}
     for one in topics:
         measured = one.timing
         delay = "" if measured.delay_s is None else f"{1e3 * measured.delay_s:.0f} ms"
-        use = one.use or ("definition missing" if one.definition == "missing" else "-")
+        use = texts.get(one.use, one.use) or (
+            "definition missing" if one.definition == "missing" else "-"
+        )
         rows.append(
             (
                 one.topic,

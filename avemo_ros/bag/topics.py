@@ -30,6 +30,11 @@ class TopicKind(Enum):
     STATES = "states"
     LABELS = "labels"
 
+    @property
+    def text(self) -> str:
+        """As people read it; the value is what JSON files hold."""
+        return {"pictures": "images", "sound": "audio"}.get(self.value, self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:

@@ -292,7 +292,7 @@ class AudioInputStage:
         if self._audio.mute.speaking:
             message = "audio arrives, but is ignored while the robot speaks"
             return diagnostics.status("audio", diagnostics.OK, message, values)
-        return diagnostics.status("audio", diagnostics.OK, "sound comes", values)
+        return diagnostics.status("audio", diagnostics.OK, "audio arrives", values)
 
     def _take(self, message: Any) -> None:
         """The callback: no work here."""

@@ -206,7 +206,7 @@ class EmotionOutputStage:
             )
         if lead is not None and abs(lead) > APART_NS:
             message = (
-                f"sound is stamped {span(abs(to_s(lead)))} "
+                f"audio is stamped {span(abs(to_s(lead)))} "
                 f"{'after' if lead > 0 else 'before'} the images: they cannot be combined; "
                 "set image_stamps:=arrival or audio_stamps:=arrival for the one with the "
                 "wrong clock"

@@ -205,7 +205,7 @@ class ImageInputStage:
         if gone > _MANY * came > 0:
             message = f"this computer is too slow: {gone} of {came} images were dropped"
             return diagnostics.status("images", diagnostics.WARN, message, values)
-        return diagnostics.status("images", diagnostics.OK, "images come", values)
+        return diagnostics.status("images", diagnostics.OK, "images arrive", values)
 
     def _take(self, message: Image | CompressedImage) -> None:
         """The callback: no work here."""

@@ -82,8 +82,8 @@ _PICTURES: Final = {
     ),
 }
 """By `record_compressed`: topic of the images, the other topic, and how to switch."""
-_RAW_IMAGES: Final = "pictures"
-_RAW_AUDIO: Final = "sound"
+_RAW_IMAGES: Final = "images"
+_RAW_AUDIO: Final = "audio"
 _FACES: Final = "small grey crops of their faces with landmarks"
 _SPEECH: Final = "spectrograms of their speech"
 _STATES: Final = "states"
