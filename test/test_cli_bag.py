@@ -292,8 +292,8 @@ def test_pages_of_bags_without_pictures_say_so(
     page = tmp_path / "a.html"
     assert evaluate(bag, tmp_path / "a.json", "--report", str(page), "--thumbnails") == 0
     assert "no thumbnails: no bag contains images" in capsys.readouterr().err
-    assert "It holds no pictures to show." in page.read_text()
-    assert "This page holds no pictures" in page.read_text()
+    assert "It contains no images to show." in page.read_text()
+    assert "This page contains no images" in page.read_text()
 
 
 @pytest.mark.parametrize(

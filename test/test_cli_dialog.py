@@ -257,7 +257,7 @@ def test_what_is_felt_can_be_changed(say: Run) -> None:
 
 def test_without_cues_nothing_is_claimed(say: Run) -> None:
     _, out, _ = say(b"Hello\n", "--emotion", "angry", "--no-emotion")
-    assert "no claim" in out
+    assert "no label" in out
     assert "continue" in out
 
 

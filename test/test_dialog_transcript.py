@@ -64,7 +64,7 @@ def test_the_page_shows_words_emotion_strategy_and_answer() -> None:
     page = Page(render([SAD, UNSURE], "A conversation"))
     for text in ("My dog died.", "sad", "82% confident", "give room", "intensity 0.70"):
         assert text in page.words
-    for text in ("rate 0.90", "lean in", "I am here.", "The person seems sad.", "no claim"):
+    for text in ("rate 0.90", "lean in", "I am here.", "The person seems sad.", "no label"):
         assert text in page.words
     assert "2 turns, 1 of them with a sensed emotion" in page.words
 

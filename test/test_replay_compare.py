@@ -259,7 +259,7 @@ def test_claims_of_the_runs_are_below_one_truth(
             for claim in item["claims"]
         ]
         assert [bar.label for bar in kitchen.bars(row)] == [
-            name or "no claim" for name in claims
+            name or "no label" for name in claims
         ]
     assert "surprise" in [bar.label for bar in kitchen.bars(1)]
     assert "fear" in [bar.label for bar in kitchen.bars(3)]
@@ -282,7 +282,7 @@ def test_a_file_without_claims_shows_its_answers_and_says_so(before: dict[str, A
     for item in old["overall"]["segments"]["list"]:
         del item["claims"]
     text = page(["old", "new"], [old, before])
-    assert "A file of an older version tells no claims" in text
+    assert "A file of an older version contains no predictions over time" in text
     assert "older version" not in page(["a", "b"], [before, before])
     (kitchen,) = figures(text, "Timeline of kitchen")
     assert [bar.label for bar in kitchen.bars(1)] == ["neutral", "happy", "surprise"]

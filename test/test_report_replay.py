@@ -112,9 +112,9 @@ def test_the_page_holds_what_was_found(page: str) -> None:
                   "Confusion", "Confidence", "Stability", "Latency", "Tracking", "How",
                   "Agreement of the annotators", "Grounds and people"):  # fmt: skip
         assert f"<h2>{title}</h2>" in page
-    for text in ("1 bag could not be evaluated", "1 of 1 limits not kept", "no labels",
+    for text in ("1 bag could not be evaluated", "1 of 1 limits missed", "no labels",
                  "/audio: 3 message(s) too short", "1 segment of 'boredom' left out",
-                 "by ann", "by ben", "Whom the robot attends to", "ab" * 32,
+                 "by ann", "by ben", "Attended person", "ab" * 32,
                  "recorded, end to end", "ann and ben"):  # fmt: skip
         assert text in page or text in Page(page).words, text
 
@@ -137,7 +137,7 @@ def test_a_recording_without_any_claim_is_a_page_too() -> None:
 def test_valence_and_arousal_alone_are_a_page_too() -> None:
     segment = Segment(START_NS, START_NS + 10**9 * 9, "", "", valence=0.5, arousal=-0.5)
     Page(text := render(outcome([session("one", [segment])])))
-    assert "Whom the robot attends to" in text
+    assert "Attended person" in text
 
 
 def test_names_with_markup_are_shown_and_not_run() -> None:
@@ -201,9 +201,9 @@ def test_pictures_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
     asked.paths["one"] = tmp_path / "bag"  # type: ignore[index]
     without, within = render(asked), render(asked, {"one": shots})
     assert "data:image" not in without
-    assert "holds no pictures" in without
+    assert "contains no images" in without
     assert len(Page(within).figures[0].shots) == 6
-    assert "holds pictures of people" in within
+    assert "contains images of people" in within
 
 
 def test_a_bag_that_can_no_longer_be_read_has_no_pictures(tmp_path: Path) -> None:
@@ -290,12 +290,12 @@ def test_agreement_is_told_over_bags_of_other_annotators() -> None:
     assert '<th scope="row">ann and ben</th>' in apart
     assert "ann and cem" not in apart
     alike = render(outcome(bags("sad")))
-    assert "Fleiss&#39;s kappa cannot be told: all annotators used only one class." in alike
+    assert "Fleiss&#39;s kappa is unknown: all annotators used only one class." in alike
 
 
 def test_of_too_few_segments_no_range_is_shown_and_it_says_so(page: str) -> None:
     assert page.count("too few</dd>") == 7
-    told = r"No 95 % intervals: \d segments are too few to tell; it takes 10 segments"
+    told = r"No 95 % intervals: \d segments are too few; it takes 10 segments"
     assert re.search(told, page)
     assert "Ranges are" not in page
 

@@ -91,7 +91,7 @@ def test_claims_distribution_and_grounds_are_those_of_the_timeline() -> None:
     made = timeline(4.0)
     person = next(iter(made.people.values()))
     figure = Page(render(made)).figure("Timeline of f1")
-    assert figure.rows == ["claim", "speaking", "attended"]
+    assert figure.rows == ["label", "speaking", "attended"]
     runs = made.runs(person)
     assert [bar.end_s for bar in figure.bars(0)] == pytest.approx([run.end_s for run in runs])
     for bar, run in zip(figure.bars(0), runs, strict=True):
@@ -243,7 +243,7 @@ def test_the_figures_are_drawn_in_a_browser_without_complaint_or_request(
     assert drawn.count('class="main-svg"') >= 4
     for name in ("Save as SVG", "Save as PNG", "Zoom in"):
         assert f'data-title="{name}"' in drawn
-    for name in ("angry", "no claim", "voice"):
+    for name in ("angry", "no label", "voice"):
         assert re.search(rf'class="legendtext"[^>]*>{name}<', drawn), name
 
 

@@ -45,7 +45,7 @@ class TurnTable:
     def row(self, turn: Turn) -> str:
         """One turn; a column's text goes on below itself."""
         known = turn.emotion != UNKNOWN
-        sensed = [turn.emotion, f"{turn.confidence:.0%}" if known else "no claim"]
+        sensed = [turn.emotion, f"{turn.confidence:.0%}" if known else "no label"]
         answer = turn.answer
         if turn.failure:
             answer += f"\n({turn.back_end}: {turn.failure})"

@@ -74,8 +74,8 @@ def render(comparison: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) 
         calibrations=_beside(names, results, lambda overall: (
             f"ECE {percent(overall['calibration']['ece'])}", reliability_chart(overall))),
         coverages=_beside(names, results, lambda overall: (
-            f"claimed in {percent(overall['coverage']['share'])} of the frames, "
-            f"{percent(overall['coverage']['accuracy'])} of the claims right",
+            f"a label in {percent(overall['coverage']['share'])} of the frames, "
+            f"{percent(overall['coverage']['accuracy'])} of them right",
             coverage_chart(overall))),
         segments=_listed(segments)[:_MOST_SEGMENTS],
         more=len(segments) - _MOST_SEGMENTS,
@@ -129,7 +129,7 @@ def _alike(item: Mapping[str, Any]) -> bool:
 def _paired_told(runs: Sequence[Mapping[str, Any]]) -> str:
     found = runs[-1]["paired"]
     over, groups = found["over"], found["groups"]
-    told = "Accuracy and UA: differences over the segments that all runs have judged"
+    told = "Accuracy and UA: differences over the segments that all runs have in common"
     if groups < LEAST[over]:
         return f"{told}; {groups} {over} are too few for intervals."
     return (
@@ -260,7 +260,7 @@ def _bag(
     people = []
     for person in dict.fromkeys(item["person"] for item in everything):
         own = [[item for item in run if item["person"] == person] for run in runs]
-        heading = person or "Whom the robot attends to"
+        heading = person or "Attended person"
         rows = Rows(max(seconds, last_s))
         steps = [0.0]
         for name, height, marks in _rows(names, own):

@@ -128,7 +128,11 @@ def _tiles(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             _percent(result["emotion_accuracy"]),
             f"of {result['judged_turns']} turns with a known truth",
         ),
-        ("Claims below the limit", str(claims["answers"]), f"of {result['turns']} answers"),
+        (
+            "Emotions named below the limit",
+            str(claims["answers"]),
+            f"of {result['turns']} answers",
+        ),
         ("Fallbacks", str(result["fallbacks"]), "answers made offline instead"),
     ]
     if latency["median"] is not None:
@@ -145,14 +149,14 @@ def _charts(result: Mapping[str, Any]) -> dict[str, Chart | None]:
             result["reaction"],
             {"median_s": "median", "p90_s": "90 %"},
             "s",
-            "Reaction to a change in feeling",
+            "Reaction to a change of emotion",
         ),
         "steady": lines_over(
             "confidence",
             result["steady"],
             {"false_per_hour": "false an hour", "lost_per_hour": "lost an hour"},
             "an hour",
-            "Changes while the feeling stays",
+            "Changes while the emotion stays",
         ),
     }
 

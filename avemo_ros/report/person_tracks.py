@@ -119,7 +119,7 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
         # An axis without a trace is not drawn.
         rows.curves("pictures", HEIGHT, [{"x": [None], "y": [None], "hoverinfo": "skip"}])
     made = figure(rows.traces, rows.height, **rows.layout())
-    about = f"Timeline of {track.name or 'whom the robot attends to'}"
+    about = f"Timeline of {track.name or 'the attended person'}"
     return Chart(made, about, track.shots, room=ROOM), max(steps)
 
 

@@ -36,7 +36,7 @@ _ALL_SHOTS: Final = 120
 _SOON_S: Final = 0.5
 """What begins sooner after the bag's first message begins with it, for who labels [s]."""
 _SOURCES: Final = {
-    "raw": "pictures and sound",
+    "raw": "images and audio",
     "features": "recorded features",
     "states": "recorded states",
 }
@@ -154,12 +154,12 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
     notes = list(result["overall"]["notes"])
     failed = sum(not item["passed"] for item in result["thresholds"])
     if failed:
-        notes.insert(0, f"{failed} of {len(result['thresholds'])} limits not kept.")
+        notes.insert(0, f"{failed} of {len(result['thresholds'])} limits missed.")
     if result["failed"]:
         notes.insert(0, f"{counted(len(result['failed']), 'bag')} could not be evaluated.")
     more = len(notes) - _MOST_NOTES
     if more > 0:
-        notes[_MOST_NOTES:] = [f"{counted(more, 'more remark')} below, with the bags."]
+        notes[_MOST_NOTES:] = [f"{counted(more, 'more note')} below, with the bags."]
     return notes
 
 
@@ -328,7 +328,7 @@ def _people(overall: Mapping[str, Any]) -> list[tuple[object, ...]]:
         return []
     return [
         (
-            name or "(whom the robot attends to)",
+            name or "(the attended person)",
             one["segments"],
             *(percent(one[key]) for key in ("segment_accuracy", "ua", "coverage")),
         )
@@ -345,7 +345,7 @@ def _changes(overall: Mapping[str, Any]) -> list[tuple[str, int, str]]:
             ("true changes", "truth_changes"),
             ("changes of the label", "changes"),
             ("of these to a wrong label", "false_changes"),
-            ("claims that got lost", "lost_claims"),
+            ("labels lost", "lost_claims"),
         )
     ]
 

@@ -65,7 +65,7 @@ def _tiles(timeline: Timeline) -> list[tuple[str, str, str]]:
         ("length", f"{timeline.duration_s:.1f} s", ""),
         ("people", f"{len(timeline.people)}", "one for each id"),
         ("estimates", f"{estimates}", f"every {timeline.hop_s:.2g} s for each person"),
-        ("unknown", f"{1 - timeline.claimed_share:.0%}" if estimates else "-", "no claim made"),
+        ("unknown", f"{1 - timeline.claimed_share:.0%}" if estimates else "-", "no label"),
     ]
     if timeline.latencies_s:
         p50, p95 = 1e3 * np.percentile(timeline.latencies_s, (50, 95))
@@ -132,7 +132,7 @@ def _chart(timeline: Timeline, person: Person, most: int, about: str) -> tuple[C
         most,
         end_s,
     )
-    rows.bars("claim", 26, claims)
+    rows.bars("label", 26, claims)
     times, shares, texts, mean_s = _curves(timeline, person, most)
     emotions, grounds = shares[:, : len(EMOTIONS)], shares[:, len(EMOTIONS) :]
     percent = "%{fullData.name}: %{y:.0%}<extra></extra>"

@@ -34,7 +34,7 @@ _COLOURS: Final = {
 }
 """Of a stretch by its label."""
 _ORDER: Final = {name: place for place, name in enumerate(_COLOURS)}
-_NO_CLAIM: Final = "no claim"
+_NO_CLAIM: Final = "no label"
 _LEGEND: Final = {
     name: place
     for place, name in enumerate(

@@ -97,7 +97,7 @@ class LiveTable:
             if name == "who":
                 text = _fit((">" if attended else " ") + name_of(estimate), room - 2)
                 cells.append(text + (self._dot if estimate.speaking else " ") + " ")
-            elif name == "claim":
+            elif name == "label":
                 cells.append(self._painted(_fit(estimate.label, room), estimate.label))
             elif name == "conf":
                 known = estimate.label != UNKNOWN
@@ -155,7 +155,7 @@ _SHORT: Final = tuple(label[:3] for label in EMOTIONS)
 _COLUMNS: Final = (
     # name, room, least width of the terminal at which it is shown
     ("who", 10, 0),
-    ("claim", 10, 0),
+    ("label", 10, 0),
     ("conf", 6, 0),
     ("confidence", 14, 100),
     *((name, 4, 72) for name in _SHORT),
