@@ -86,7 +86,7 @@ def test_everything_that_is_asked_for_is_written(
     told = capsys.readouterr()
     assert "coverage is 0." in told.err
     assert "FAILED: coverage not below 0.99: it is 0." in told.out
-    assert "No 95 % intervals: 3 segments are too few" in told.out
+    assert "No 95 % intervals: 3 segments are too few to tell" in told.out
     assert "passed: changes_per_minute not above 100" in told.out
     assert json.loads(out["a.json"].read_text())["passed"] is False
     assert "<h2>Limits</h2>" in out["a.html"].read_text()

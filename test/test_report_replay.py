@@ -294,8 +294,8 @@ def test_agreement_is_told_over_bags_of_other_annotators() -> None:
 
 
 def test_of_too_few_segments_no_range_is_shown_and_it_says_so(page: str) -> None:
-    assert page.count("too few</dd>") == 7
-    told = r"No 95 % intervals: \d segments are too few; it takes 10 segments"
+    assert page.count("too few to tell</dd>") == 7
+    told = r"No 95 % intervals: \d segments are too few to tell; it takes 10 segments"
     assert re.search(told, page)
     assert "Ranges are" not in page
 

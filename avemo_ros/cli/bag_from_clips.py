@@ -35,11 +35,12 @@ _SHOWN: Final = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "Every bag gets its label as NAME.labels.csv beside it.  Bags that are there already\n"
-        "are kept, so that an interrupted run goes on with the same command; what it left\n"
-        "unfinished (NAME.partial) is made anew.\n\n"
-        "exit status: 0 every clip is a bag, 1 some clips cannot be read, 2 nothing could be\n"
-        "done, 130 interrupted (bags that are whole are kept)"
+        "Each bag gets its label in a file NAME.labels.csv next to it.  Run the same command again to\n"
+        "continue an interrupted run: existing bags are kept, unfinished ones (NAME.partial) are made\n"
+        "again.\n"
+        "\n"
+        "exit status: 0 every clip is a bag, 1 some clips cannot be read, 2 nothing could be done,\n"
+        "130 interrupted (finished bags are kept)"
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(

@@ -11,15 +11,18 @@ from avemo_ros.cli.node import run_node
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "The nodes that listen need use_sim_time, e.g.\n"
+        "Start the nodes that listen with use_sim_time, e.g.\n"
         "  ros2 launch avemo_ros emotion.launch.py use_sim_time:=true\n"
-        "or let ros2 launch avemo_ros replay.launch.py bag:=BAG start both.\n\n"
-        "Recorded results (emotion_states, face_tracks and whatever else nodes of this\n"
-        "package make) are left out where a running node publishes the same, so that nobody\n"
-        "gets both mixed; topics that --topics names are played all the same.\n\n"
-        "exit status: 0 played or stopped by Ctrl-C; 1 the bag cannot be played, or not to\n"
-        "its end, or a value is not allowed; 2 ROS is missing or the usage is wrong; 130\n"
-        "interrupted before it began"
+        "or start player and nodes together:\n"
+        "  ros2 launch avemo_ros replay.launch.py bag:=BAG\n"
+        "\n"
+        "If a running node publishes the same results as the bag (emotion_states, face_tracks, ...),\n"
+        "the recorded ones are not played, so that nobody receives both.  Topics that you name with\n"
+        "--topics are always played.\n"
+        "\n"
+        "exit status: 0 played, or stopped with Ctrl-C; 1 the bag cannot be played, or not to its\n"
+        "end, or a value is not allowed; 2 ROS is missing or the usage is wrong; 130 interrupted\n"
+        "before it started"
     )
     parser.add_argument(
         "bag", type=Path, metavar="BAG", help=("folder of a bag, or one of its files")

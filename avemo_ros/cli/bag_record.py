@@ -13,17 +13,20 @@ from avemo_ros.errors import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "--raw records what camera and microphone publish: image_raw (with --compressed\n"
-        "image_raw/compressed), audio, audio_info, robot_speaking.\n"
-        "--features records face_tracks and spectrogram, which evaluation replays as well:\n"
-        "nobody's picture or sound, but faces as small grey crops with landmarks, and speech\n"
-        "as spectrograms.  Both are personal data; keep them as such.\n"
-        "Without either, and without --states and --topics, it is --raw --states.\n\n"
-        "The recording goes on until Ctrl-C; OUT.partial then becomes OUT.  What a killed\n"
-        "recording left in OUT.partial can be checked, evaluated and played as well.\n\n"
-        "exit status: 0 recorded; 1 the recording could not begin or go on, nothing came, or\n"
-        "a value is not allowed; 2 ROS is missing or the usage is wrong; 130 interrupted\n"
-        "before it began"
+        "Without --raw, --features, --states or --topics, the command records --raw --states.\n"
+        "\n"
+        "--raw records what camera and microphone publish: image_raw (image_raw/compressed with\n"
+        "--compressed), audio, audio_info and robot_speaking.\n"
+        "--features records face_tracks and spectrogram instead: small grey face crops with\n"
+        "landmarks, and spectrograms of speech.  They can be evaluated like raw recordings.\n"
+        "Both kinds are personal data; protect them accordingly.\n"
+        "\n"
+        "Stop the recording with Ctrl-C; OUT.partial then becomes OUT.  If a recording was killed,\n"
+        "its OUT.partial can still be checked, evaluated and played.\n"
+        "\n"
+        "exit status: 0 recorded; 1 the recording could not start or continue, no message arrived,\n"
+        "or a value is not allowed; 2 ROS is missing or the usage is wrong; 130 interrupted before\n"
+        "it started"
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="OUT", help=("folder of the new bag")

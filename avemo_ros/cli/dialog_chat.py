@@ -42,8 +42,10 @@ _HELP: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "Words are read from standard input, one line each, so a file can be piped in.\n\n"
-        "exit status: 0 done, 2 something cannot be used, 130 interrupted (the page is written)"
+        "The words are read from standard input, one line each, so you can pipe a file in.\n"
+        "\n"
+        "exit status: 0 done, 2 an argument or a file cannot be used, 130 interrupted (the report is\n"
+        "written)"
     )
     sensed = parser.add_mutually_exclusive_group()
     sensed.add_argument(

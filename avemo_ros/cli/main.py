@@ -27,7 +27,7 @@ exit status:
   130  interrupted{kept}
 """
 _ONE: Final = {
-    "predict": "done, but the file holds no emotion to predict",
+    "predict": "done, but no emotion could be predicted",
     "data": "done, but something is missing or broken",
 }
 _KEPT: Final = {

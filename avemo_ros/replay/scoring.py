@@ -49,7 +49,7 @@ from avemo_ros.timing import mean_step_s
 ROUNDS: Final = 1000
 WORST: Final = 20
 """Segments that are listed as worst."""
-TOO_FEW: Final = "too few"
+TOO_FEW: Final = "too few to tell"
 _NO_SPREAD: Final = "no range: no spread"
 """Whatever is drawn, the metric is the same: of some class all are right, or all wrong."""
 
