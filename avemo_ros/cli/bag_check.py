@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_force(parser)
     parser.epilog = (
-        "exit status: 0 no problem found, 1 there are problems or unusable parts, 2 a bag cannot be\n"
-        "read"
+        "exit status: 0 no problem found, 1 there are problems or unusable parts, 2 a bag\n"
+        "cannot be read"
     )
 
 

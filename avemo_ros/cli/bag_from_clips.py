@@ -35,12 +35,12 @@ _SHOWN: Final = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "Each bag gets its label in a file NAME.labels.csv next to it.  Run the same command again to\n"
-        "continue an interrupted run: existing bags are kept, unfinished ones (NAME.partial) are made\n"
-        "again.\n"
+        "Each bag gets its label in a file NAME.labels.csv next to it.  Run the same\n"
+        "command again to continue an interrupted run: existing bags are kept, unfinished\n"
+        "ones (NAME.partial) are made again.\n"
         "\n"
-        "exit status: 0 every clip is a bag, 1 some clips cannot be read, 2 nothing could be done,\n"
-        "130 interrupted (finished bags are kept)"
+        "exit status: 0 every clip is a bag, 1 some clips cannot be read, 2 nothing could\n"
+        "be done, 130 interrupted (finished bags are kept)"
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(

@@ -33,8 +33,8 @@ _LONGEST_SHIFT_S: Final = 10**6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "exit status: 0 done, 1 done but some labels were left out, 2 a file is invalid or cannot be\n"
-        "written"
+        "exit status: 0 done, 1 done but some labels were left out, 2 a file is invalid or\n"
+        "cannot be written"
     )
     parser.add_argument(
         "files",

@@ -16,13 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or start player and nodes together:\n"
         "  ros2 launch avemo_ros replay.launch.py bag:=BAG\n"
         "\n"
-        "If a running node publishes the same results as the bag (emotion_states, face_tracks, ...),\n"
-        "the recorded ones are not played, so that nobody receives both.  Topics that you name with\n"
+        "If a running node publishes the same results as the bag (emotion_states,\n"
+        "face_tracks, ...), the recorded ones are not played, so that nobody receives both.\n"
+        "Topics that you name with\n"
         "--topics are always played.\n"
         "\n"
-        "exit status: 0 played, or stopped with Ctrl-C; 1 the bag cannot be played, or not to its\n"
-        "end, or a value is not allowed; 2 ROS is missing or the usage is wrong; 130 interrupted\n"
-        "before it started"
+        "exit status: 0 played, or stopped with Ctrl-C; 1 the bag cannot be played, or not\n"
+        "to its end, or a value is not allowed; 2 ROS is missing or the usage is wrong; 130\n"
+        "interrupted before it started"
     )
     parser.add_argument(
         "bag", type=Path, metavar="BAG", help=("folder of a bag, or one of its files")

@@ -13,20 +13,22 @@ from avemo_ros.errors import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "Without --raw, --features, --states or --topics, the command records --raw --states.\n"
+        "Without --raw, --features, --states or --topics, the command records --raw\n"
+        "--states.\n"
         "\n"
-        "--raw records what camera and microphone publish: image_raw (image_raw/compressed with\n"
+        "--raw records what camera and microphone publish: image_raw (image_raw/compressed\n"
+        "with\n"
         "--compressed), audio, audio_info and robot_speaking.\n"
         "--features records face_tracks and spectrogram instead: small grey face crops with\n"
         "landmarks, and spectrograms of speech.  They can be evaluated like raw recordings.\n"
         "Both kinds are personal data; protect them accordingly.\n"
         "\n"
-        "Stop the recording with Ctrl-C; OUT.partial then becomes OUT.  If a recording was killed,\n"
-        "its OUT.partial can still be checked, evaluated and played.\n"
+        "Stop the recording with Ctrl-C; OUT.partial then becomes OUT.  If a recording was\n"
+        "killed, its OUT.partial can still be checked, evaluated and played.\n"
         "\n"
-        "exit status: 0 recorded; 1 the recording could not start or continue, no message arrived,\n"
-        "or a value is not allowed; 2 ROS is missing or the usage is wrong; 130 interrupted before\n"
-        "it started"
+        "exit status: 0 recorded; 1 the recording could not start or continue, no message\n"
+        "arrived, or a value is not allowed; 2 ROS is missing or the usage is wrong; 130\n"
+        "interrupted before it started"
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="OUT", help=("folder of the new bag")

@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "The words are read from standard input, one line each, so you can pipe a file in.\n"
         "\n"
-        "exit status: 0 done, 2 an argument or a file cannot be used, 130 interrupted (the report is\n"
-        "written)"
+        "exit status: 0 done, 2 an argument or a file cannot be used, 130 interrupted (the\n"
+        "report is written)"
     )
     sensed = parser.add_mutually_exclusive_group()
     sensed.add_argument(

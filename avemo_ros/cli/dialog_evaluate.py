@@ -30,8 +30,8 @@ BELOW: Final = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "exit status: 0 done, 1 done but an answer named an emotion below the confidence limit, 2 an\n"
-        "argument or a file cannot be used, 130 interrupted"
+        "exit status: 0 done, 1 done but an answer named an emotion below the confidence\n"
+        "limit, 2 an argument or a file cannot be used, 130 interrupted"
     )
     parser.add_argument(
         "--scenarios",
