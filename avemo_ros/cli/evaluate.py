@@ -131,7 +131,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--classes",
         type=int,
         choices=(7, 8),
-        help="8 keeps calm apart from neutral; default: 8 if model and data include calm, else 7",
+        help="8 keeps calm apart from neutral; default: 8 if model and data have calm, else 7",
     )
     how.add_argument(
         "--corruptions",
