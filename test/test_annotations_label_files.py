@@ -34,7 +34,7 @@ def test_without_labels_nothing_is_found(tmp_path: Path) -> None:
 def test_of_several_files_none_is_guessed(tmp_path: Path) -> None:
     for name in ("day.labels.csv", "day.labels.yaml"):
         (tmp_path / name).touch()
-    with pytest.raises(LabelError, match=r"2 files of labels: .*csv, .*yaml; name those"):
+    with pytest.raises(LabelError, match=r"2 label files: .*csv, .*yaml; choose"):
         find_labels(tmp_path / "day")
 
 

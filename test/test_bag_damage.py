@@ -178,7 +178,7 @@ def test_a_missing_part_is_said_and_the_others_are_read(tmp_path: Path) -> None:
     times, problems, was_cut = read(bag)
     assert len(times) == 2 * 75
     assert was_cut
-    assert problems == ["bag_1.mcap is missing, which metadata.yaml names"]
+    assert problems == ["bag_1.mcap is listed in metadata.yaml but missing"]
 
 
 def test_a_part_that_is_no_bag_is_said_and_the_others_are_read(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
         ("a.wav,sad,Eve,,,nan,", "start_s is 'nan'"),
         ("a.wav,sad,Eve,,,0,inf", "end_s is 'inf'"),
         ("a.wav,sad,Eve,,,2,1", "end_s is '1'; allowed: later than start_s"),
-        ("a.wav,happy,Eve,,,,", r"file is 'a\.wav'; allowed: each piece of a file once"),
+        ("a.wav,happy,Eve,,,,", r"file is 'a\.wav'; allowed: each part of a file only once"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_with_line_column_and_what_is(

@@ -329,7 +329,7 @@ def test_a_face_that_cannot_be_read_is_none() -> None:
     face.push(0, np.zeros((1, 1, 3), np.uint8))
     features, reason = face.finish()
     assert features is None
-    assert reason.startswith("a face was found in 1 of 1 pictures, but too small, blurred")
+    assert reason.startswith("a face was found in 1 of 1 images, but it is too small, blurred")
 
 
 # Pictures
@@ -389,7 +389,7 @@ def test_rows_of_a_table_are_pictures(tmp_path: Path) -> None:
     reasons = {key: reason.partition(": ")[2] for key, (_, reason) in troubles(report).items()}
     assert reasons == {
         "1": "it has 3 pixels; allowed: 2304",
-        "2": "its pixels reach from 256 to 256; allowed: 0 to 255",
+        "2": "its pixels range from 256 to 256; allowed: 0 to 255",
         "3": "its pixels are not all numbers",
         "9": "the table has no such row",
     }

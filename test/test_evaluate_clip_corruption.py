@@ -99,7 +99,9 @@ class DeadlyItem(Item):
 def test_a_clip_that_crashes_its_process_is_named(clean: Corpus) -> None:
     deadly = DeadlyItem("clips", "b.mp4", Path("b.mp4"), "happy", "clips-a")
     both = Corpus((*clean.items, deadly), clean.features * 2)
-    with pytest.raises(DataError, match=r"'b.mp4' cannot be spoilt: the process that read it"):
+    with pytest.raises(
+        DataError, match=r"'b.mp4' cannot be corrupted: the process that read it"
+    ):
         corrupt_clips(both, PrepareConfig(), 2)
 
 

@@ -310,7 +310,7 @@ def test_a_modality_that_no_item_has_is_refused_and_one_that_some_lack_is_counte
     both = write_model(tmp_path / "both.safetensors", BOTH)
     told = refused(capsys, "ravdess", "--root", voices, "--model", both, "--modality", "av")
     assert "none of these items has a face" in told
-    assert "--modality audio does without" in told
+    assert "--modality audio needs none" in told
     root = write_voices(tmp_path / "ravdess", actors=[2])
     cut = root / "Actor_02" / "03-01-03-01-01-01-02.wav"
     cut.write_bytes(cut.read_bytes()[:2_000])

@@ -167,7 +167,7 @@ def test_types_that_are_not_installed_are_said_and_left_out(
     assert node.start()
     assert graph.spin(
         lambda: graph.said(
-            "/strange is left out", "nobody_msgs/msg/Thing is not installed here"
+            "/strange is not played", "nobody_msgs/msg/Thing is not installed here"
         )
     )
     assert graph.spin(lambda: graph.said("the bag has ended"), 30.0)
@@ -235,7 +235,7 @@ def test_results_that_a_node_publishes_live_are_left_out_and_inputs_are_played(
     assert graph.spin(lambda: len(heard) == 10, 20.0)
     assert states == []
     (line,) = graph.said("not playing recorded results")
-    assert "by /probe: /emotion_overlay, /emotion_states (" in line
+    assert "/probe publishes live: /emotion_overlay, /emotion_states (" in line
     assert "--topics" in line
 
 
@@ -296,7 +296,9 @@ def test_results_end_as_soon_as_a_node_publishes_them(
     assert node.start()
     assert graph.spin(lambda: states and overlays, 60.0)
     graph.probe.create_publisher(ros.EmotionStateArray, "/emotion_states", 10)
-    assert graph.spin(lambda: graph.said("left out", "by /probe: /emotion_states ("), 30.0)
+    assert graph.spin(
+        lambda: graph.said("not playing", "/probe publishes live: /emotion_states ("), 30.0
+    )
     graph.spin_for(0.3)
     before = len(states), len(overlays)
     assert graph.spin(lambda: len(overlays) > before[1] + 5, 30.0)

@@ -121,7 +121,7 @@ def test_raw_pictures_and_sound_are_recorded_and_it_says_so(
     feed.play(1.0, voice=True)
     assert graph.spin(lambda: written(graph) > 40, 20.0)
     assert graph.said("/audio has appeared; recording it from now on")
-    assert not graph.said("/emotion_states is there")
+    assert not graph.said("/emotion_states has appeared")
     assert (tmp_path / "out.partial").is_dir()
     assert not out.exists()
     ended(node)

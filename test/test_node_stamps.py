@@ -68,7 +68,9 @@ def test_the_inputs_of_a_node_say_together_once_what_to_do() -> None:
     first, second, *again = log.lines
     assert first.startswith("images: stamps are 60.0 s behind the clock")
     assert "use_sim_time" in first
-    assert second.startswith("sound: stamps are 60.0 s behind the clock, so they are left out;")
+    assert second.startswith(
+        "sound: stamps are 60.0 s behind the clock, so the input is left out;"
+    )
     assert len(again) == 2
     assert not any("use_sim_time" in line for line in again)
 

@@ -152,7 +152,7 @@ def test_a_run_is_not_gone_on_with_on_other_data(data: Path, tmp_path: Path) -> 
     call("speech-fcn", tmp_path / "data", tmp_path / "run", "--fold", "1", settings=settings)
     folder = tmp_path / "data" / "ravdess" / "Actor_02"
     write_sound(folder / "03-01-05-02-01-01-02.wav", 130)
-    with pytest.raises(ConfigError, match=r"data that the run began with.*'train'"):
+    with pytest.raises(ConfigError, match=r"data that the run started with.*'train'"):
         call(
             "speech-fcn",
             tmp_path / "data",

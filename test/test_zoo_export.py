@@ -110,7 +110,9 @@ def test_a_file_that_answers_differently_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("avemo_ros.zoo.model_export.difference", lambda piece, run: 0.5)
-    with pytest.raises(WeightsError, match=r"torchscript of 'au' answers differently by 0\.5"):
+    with pytest.raises(
+        WeightsError, match=r"torchscript of 'au' gives results that differ by 0\.5"
+    ):
         export_model(tiny.made(tiny.UNITS), "torchscript", tmp_path / "m.pt")
     assert list(tmp_path.iterdir()) == []
 

@@ -48,7 +48,7 @@ def read_labels(
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise LabelError(
-            f"{path} is not a label file; names of label files end in {' '.join(READERS)}"
+            f"{path} is not a label file; label file names end in {' '.join(READERS)}"
         )
     return reader(path, LabelDefaults(bag_start_ns, person, annotator))
 
