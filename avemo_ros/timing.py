@@ -24,6 +24,11 @@ _EARLY: Final = 0.25
 
 JUMP_NS: Final = to_ns(1.0)
 """Stamps that go back by more mean that time started anew, less means out of order."""
+APART_NS: Final = to_ns(2.5)
+"""Streams that are further apart never meet in one window: nobody waits for the later one,
+however steadily it is late."""
+MOST_PATIENCE_NS: Final = to_ns(5.0)
+"""Nothing waits longer for a slow stream: its input has stopped, and its faces have gone."""
 _AHEAD_NS: Final = to_ns(0.1)
 """An input may claim to be later than its arrival, or than is usual, by no more than this."""
 _MOST_AHEAD_NS: Final = to_ns(0.5)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
+from avemo_ros.timing import JUMP_NS
 
 _SPANS: Final = ((to_ns(3.0), 0.25), (to_ns(8.0), 0.05))
 """A great difference shows within 3 s; a small one (44.1 kHz for 48) takes 8 s to be told from
@@ -26,7 +27,6 @@ _STEADY: Final = 0.15
 _ALIKE: Final = 0.03
 """Single blocks come at the speed of the whole, within this share: where some are lost, those
 between come at their rate."""
-_JUMP_BACK_NS: Final = NS_PER_S
 _PAUSE_NS: Final = 2 * NS_PER_S
 _TOGETHER: Final = 0.3
 """Blocks whose stamps are closer than this share of their length were handed over at once."""
@@ -70,7 +70,7 @@ class RateMeter:
         if self._bursts:
             step_ns = stamp_ns - self._bursts[-1][0]
             length_ns = samples * NS_PER_S // self._rate
-            if not -_JUMP_BACK_NS < step_ns < _PAUSE_NS + 3 * length_ns:
+            if not -JUMP_NS < step_ns < _PAUSE_NS + 3 * length_ns:
                 self._bursts.clear()
                 self._count = 0
             elif step_ns < _TOGETHER * length_ns:

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import HOP_NS, SpectrogramChunk
 from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.timing import JUMP_NS
 from avemo_ros.vision.face import FrameTracks
 
-JUMP_NS: Final = to_ns(1.0)
-"""Stamps that go back by more than this have started over; by less they are out of order. The
-live nodes use the same limit."""
 _GAP_NS: Final = to_ns(0.5)
 """Shorter pauses are jitter, which windows of seconds tolerate."""
 _SOUND_GAP_NS: Final = to_ns(0.05)

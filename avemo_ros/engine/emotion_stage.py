@@ -220,7 +220,7 @@ class EmotionStage:
         return True
 
     def _estimates(self, steps: Iterable[Step]) -> list[EmotionStep]:
-        return [self._said(self._estimator.estimate(*step)) for step in steps]
+        return [self._remember(self._estimator.estimate(*step)) for step in steps]
 
     def _idle(self, now_ns: int) -> list[EmotionStep]:
         """Nothing has come yet."""
@@ -234,8 +234,8 @@ class EmotionStage:
     def _stale(self, stamp_ns: int) -> EmotionStep:
         """Images and sound are too old to claim anything."""
         person = nobody(stamp_ns, Status.STALE_INPUT, self.model_id)
-        return self._said(EmotionStep(stamp_ns, (), person, None))
+        return self._remember(EmotionStep(stamp_ns, (), person, None))
 
-    def _said(self, step: EmotionStep) -> EmotionStep:
+    def _remember(self, step: EmotionStep) -> EmotionStep:
         self.counters.steps += 1
         return replace(step, changes=self.memory.push(step))

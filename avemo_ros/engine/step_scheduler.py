@@ -11,22 +11,18 @@ import numpy as np
 
 from avemo_ros.clock import to_ns
 from avemo_ros.config import EmotionConfig
-from avemo_ros.timing import JUMP_NS, Interval, RateLimiter
+from avemo_ros.timing import APART_NS, JUMP_NS, MOST_PATIENCE_NS, Interval, RateLimiter
 
 _SPAN_NS: Final = to_ns(5.0)
 """Usual ages of both streams at their arrival are taken from this long."""
 _USUAL: Final = 0.9
 """Quantile of them that is reckoned with, so that one late item decides nothing."""
-APART_NS: Final = to_ns(2.5)
-"""Streams that are further apart never meet in one window: the later one is not waited for,
-however steadily it is late."""
 _GRID_NS: Final = to_ns(0.05)
 """The voice's window moves in steps of this, so that it holds still while delays jitter."""
 _UNDER_WAY_NS: Final = to_ns(0.5)
 """What comes so long after a jump was not under way when it was made."""
 _OTHER_CLOCK_NS: Final = to_ns(6.0)
 """Input that is stamped so far before what was said of a silence is of another clock."""
-_MOST_PATIENCE_NS: Final = to_ns(5.0)
 
 
 class Stream(Enum):
@@ -214,7 +210,7 @@ class StepScheduler:
         if not self._reached:
             return self._stale_ns
         newest = max(self._reached, key=lambda stream: self._reached[stream])
-        return self._intervals[newest].patience_ns(self._stale_ns, _MOST_PATIENCE_NS)
+        return self._intervals[newest].patience_ns(self._stale_ns, MOST_PATIENCE_NS)
 
     def _ask(self, stamp_ns: int) -> None:
         newest_ns = self._waiting[-1] if self._waiting else self._last_ns

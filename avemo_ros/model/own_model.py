@@ -192,12 +192,15 @@ class _Scores:
             raise ValueError(f"its output is {logits.shape}; allowed: (N, classes)")
         columns = self._columns
         if columns is None:
-            known = {len(EMOTIONS): tuple(range(7)), len(SPEECH_CLASSES): SPEECH_TO_EMOTION}
+            known = {
+                len(EMOTIONS): tuple(range(len(EMOTIONS))),
+                len(SPEECH_CLASSES): SPEECH_TO_EMOTION,
+            }
             if logits.shape[1] not in known:
                 raise ValueError(
-                    f"it answers with {logits.shape[1]} classes; allowed: 7 "
-                    f"({', '.join(EMOTIONS)}), 8 (these and calm), or names in its metadata "
-                    "'classes'"
+                    f"it answers with {logits.shape[1]} classes; allowed: {len(EMOTIONS)} "
+                    f"({', '.join(EMOTIONS)}), {len(SPEECH_CLASSES)} (these and calm), or "
+                    "names in its metadata 'classes'"
                 )
             columns = known[logits.shape[1]]
         if logits.shape[1] != len(columns):

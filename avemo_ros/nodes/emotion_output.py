@@ -15,7 +15,6 @@ from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.emotion_stage import TICK_S, EmotionStage
 from avemo_ros.engine.load_shedding import LoadShedder, Workload
-from avemo_ros.engine.step_scheduler import APART_NS
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import EmotionState, EmotionStateArray
 from avemo_ros.nodes import convert, diagnostics, qos
@@ -25,7 +24,7 @@ from avemo_ros.nodes.emotion_history import EmotionHistoryStage
 from avemo_ros.nodes.worker import Worker
 from avemo_ros.state.estimate import EmotionStep, Status
 from avemo_ros.state.memory import EmotionMemory
-from avemo_ros.timing import Stopwatch, span
+from avemo_ros.timing import APART_NS, Stopwatch, span
 from avemo_ros.vision.face import FrameTracks
 
 _WAITING: Final = 200

@@ -11,7 +11,7 @@ from pydantic import Field
 from sensor_msgs.msg import CompressedImage, Image
 
 from avemo_ros.bag import message_content
-from avemo_ros.clock import to_ns, to_s
+from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.load_shedding import Workload
 from avemo_ros.engine.video_stage import VideoStage
@@ -24,7 +24,7 @@ from avemo_ros.nodes.worker import Worker
 from avemo_ros.settings import OneOf, Settings
 from avemo_ros.sink.overlay import draw
 from avemo_ros.state.estimate import EmotionStep
-from avemo_ros.timing import Stopwatch
+from avemo_ros.timing import RateLimiter, Stopwatch
 from avemo_ros.vision.face import FrameTracks
 
 
@@ -255,8 +255,7 @@ class _Overlay:
     def __init__(self, node: ManagedNode, stopwatch: Stopwatch) -> None:
         self._node = node
         self._stopwatch = stopwatch
-        self._period_ns = to_ns(1.0 / node.read(ImageInputSettings).overlay_rate_hz)
-        self._next_ns: int | None = None
+        self._limiter = RateLimiter(node.read(ImageInputSettings).overlay_rate_hz)
         self._out = node.create_publisher(
             Image,
             "emotion_overlay",
@@ -275,15 +274,9 @@ class _Overlay:
         return bool(self._out.get_subscription_count())
 
     def offer(self, image: NDArray[Any], tracks: FrameTracks, frame_id: str) -> None:
-        stamp_ns = tracks.stamp_ns
-        early = self._next_ns is not None and (
-            self._next_ns - self._period_ns < stamp_ns < self._next_ns
-        )
-        if early or not self.wanted:
+        if not self.wanted or not self._limiter.is_due(tracks.stamp_ns):
             return
-        # Turns lie on a grid, so that a camera whose rate is no multiple keeps the mean rate.
-        behind = self._next_ns is None or not 0 <= stamp_ns - self._next_ns < self._period_ns
-        self._next_ns = (stamp_ns if behind else self._next_ns or 0) + self._period_ns
+        self._limiter.take(tracks.stamp_ns)
         self._worker.put((image, tracks, frame_id))
 
     def close(self) -> None:

@@ -147,8 +147,8 @@ class MediaFile:
             raise SourceError(f"media file '{self.path}' may not be read: {error}") from error
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(
-                f"'{self.path}' is not a media file that can be read (it may be damaged, or was "
-                f"cut off before its index was written): {error}"
+                f"'{self.path}' is not a media file that can be read (it may be damaged, or "
+                f"was cut off before its index was written): {error}"
             ) from error
         # FFmpeg takes any text for ANSI art.
         if container.format.name == "tty":

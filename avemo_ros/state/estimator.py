@@ -31,19 +31,15 @@ from avemo_ros.state.history import (
     SpeechWindow,
 )
 from avemo_ros.state.speaker import find_speaker, mouth_motion
-from avemo_ros.timing import Interval, RateLimiter, Stopwatch
+from avemo_ros.timing import APART_NS, MOST_PATIENCE_NS, Interval, RateLimiter, Stopwatch
 from avemo_ros.vision.face import FaceTrack, FrameTracks
 
 _SPEAKING_NS: Final = to_ns(0.3)
 """Who was heard within this time before the window's end is speaking."""
-_AHEAD_NS: Final = to_ns(2.5)
-"""One stream may run ahead of the other by this much (`engine.schedule.APART_NS`), and is kept
-for so much longer."""
 _LATE_NS: Final = to_ns(0.1)
 """A hearing may be so much older than the period: chunks do not lie on its grid."""
 _GHOST_NS: Final = to_ns(2.0)
 """A voice of nobody in view has to last so long before it is a second person."""
-_MOST_PATIENCE_NS: Final = to_ns(5.0)
 
 
 class _Heard(NamedTuple):
@@ -56,7 +52,7 @@ class _Heard(NamedTuple):
 class EmotionEstimator:
     """Keeps the window of every face and of the voice, and estimates everyone at a moment.
 
-    When that is, is decided elsewhere (`engine.schedule`).  Not for several threads at once.
+    `engine.step_scheduler` decides when.  Not for several threads at once.
 
     Args:
         config: of the estimates.
@@ -102,7 +98,7 @@ class EmotionEstimator:
         self._looked: set[str] = set()
         self._heard: deque[_Heard] = deque()
         self._faces: dict[str, FaceHistory] = {}
-        self._sound = SpeechHistory(self._window_ns + _AHEAD_NS)
+        self._sound = SpeechHistory(self._window_ns + APART_NS)
         self._sound_since_ns: int | None = None
         self._voice_id = ""
         self._unseen_since_ns: int | None = None
@@ -134,7 +130,7 @@ class EmotionEstimator:
             good = face.quality >= self._config.min_face_quality
             history.add(tracks.stamp_ns, face, good, looked.get(face.face_id))
         # Also where no step is made, as while the sound is of another time.
-        self._forget(tracks.stamp_ns - self._window_ns - _AHEAD_NS)
+        self._forget(tracks.stamp_ns - self._window_ns - APART_NS)
 
     def add_speech(self, chunk: SpectrogramChunk) -> None:
         """Take the newest spectrogram columns, one or more; stamps as for `add_tracks`."""
@@ -265,7 +261,7 @@ class EmotionEstimator:
         else:
             future = self._executor.submit(self._read_voice, power_db)
         self._heard.append(_Heard(end_ns, future))
-        while self._heard[0].end_ns < end_ns - self._window_ns - _AHEAD_NS:
+        while self._heard[0].end_ns < end_ns - self._window_ns - APART_NS:
             self._heard.popleft()
         return self._heard[-1]
 
@@ -313,7 +309,7 @@ class EmotionEstimator:
             face_id: history.between(start_ns, now_ns)
             for face_id, history in self._faces.items()
         }
-        hold_ns = self._interval.patience_ns(self._timeout_ns, _MOST_PATIENCE_NS)
+        hold_ns = self._interval.patience_ns(self._timeout_ns, MOST_PATIENCE_NS)
         present = {
             face_id: samples
             for face_id, samples in views.items()
@@ -392,7 +388,7 @@ class EmotionEstimator:
         somebody = attended(estimates)
         if somebody is not None:
             return somebody
-        stale_ns = self._interval.patience_ns(self._stale_ns, _MOST_PATIENCE_NS)
+        stale_ns = self._interval.patience_ns(self._stale_ns, MOST_PATIENCE_NS)
         if self._first_ns is None or now_ns - self._first_ns < self._warm_up_ns:
             status = Status.WARMING_UP
         elif self._seen_ns is not None and now_ns - self._seen_ns > stale_ns:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from avemo_ros.clock import to_ns, to_s
-from avemo_ros.timing import Interval
+from avemo_ros.timing import MOST_PATIENCE_NS, Interval
 from avemo_ros.vision.face import Box
 
 
@@ -83,8 +83,6 @@ _STEADY: Final = 0.3
 _GLIDE_S: Final = 0.4
 """A face that is missed is thought to move on for this long [s], then to wait."""
 _NO_MATCH: Final = 1e3
-_MOST_PATIENCE_NS: Final = to_ns(5.0)
-"""However slowly images come, a face that is missed for this long has gone."""
 
 
 class Found(Protocol):
@@ -169,7 +167,7 @@ class Tracker:
             is there already, are left out.
         """
         self._interval.add(stamp_ns)
-        timeout_ns = self._interval.patience_ns(self._timeout_ns, _MOST_PATIENCE_NS)
+        timeout_ns = self._interval.patience_ns(self._timeout_ns, MOST_PATIENCE_NS)
         self._tracks = [
             track for track in self._tracks if stamp_ns - track.seen_ns <= timeout_ns
         ]
