@@ -111,7 +111,7 @@ def test_a_name_may_begin_like_a_comment(tmp_path: Path) -> None:
         ("", "labels.csv is empty"),
         (" \n\n", "labels.csv is empty"),
         (HEAD, "labels.csv contains no labels"),
-        (HEAD + ",0,1,bored\n", "labels.csv contains no labels of our classes"),
+        (HEAD + ",0,1,bored\n", "labels.csv contains no labels of a known class"),
         (
             "\nperson,start,stop,label\n,0,1,sad\n",
             "line 2: there is no column 'end'; the header is 'person,start,stop,label'",

@@ -51,7 +51,7 @@ def test_an_empty_label_ends_and_a_word_without_a_class_does_too() -> None:
     ]
     found = segments_of_events(events, END_NS, START_NS)
     assert found.segments == (span(1, 2, "happy"), span(3, 4, "sad"))
-    assert found.notes == ("labels: 1 label is left out: 'bored' is no class",)
+    assert found.notes == ("labels: 1 label is left out: 'bored' is not a class",)
 
 
 def test_a_message_may_hold_a_list_and_stretches_of_its_own() -> None:
@@ -129,7 +129,7 @@ def test_many_wrong_messages_are_counted() -> None:
 
 
 def test_if_every_message_is_wrong_it_is_said_what_is() -> None:
-    with pytest.raises(LabelError, match=r"holds no labels; left out: .*label is 'saad'"):
+    with pytest.raises(LabelError, match=r"contains no labels; left out: .*label is 'saad'"):
         segments_of_events([said(1, label="saad")], END_NS, START_NS)
 
 

@@ -94,7 +94,7 @@ def test_what_is_left_out_is_said_and_is_exit_status_1(
 ) -> None:
     table.write_text(table.read_text() + "Anna,5,6,bored\n")
     assert main(["bag", "labels", str(table), "--quiet"]) == 1
-    assert "1 label is left out: 'bored' is no class" in capsys.readouterr().err
+    assert "1 label is left out: 'bored' is not a class" in capsys.readouterr().err
 
 
 def test_annotators_are_compared(

@@ -103,7 +103,7 @@ def test_a_plain_video_shows_the_time_and_no_claim(run: Run, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("{features}",), "neither raw images nor sound"),
+        (("{features}",), "neither raw images nor audio"),
         (("{empty}",), "not a file"),
         (("{short}", "--plain"), "--plain"),
     ],

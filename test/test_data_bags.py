@@ -126,7 +126,7 @@ def test_of_several_people_at_once_nobody_is_mistaken_for_another(tmp_path: Path
     assert items["a@0.000 anna"].box is not None
     assert (items["a@0.000 anna"].has_face, items["a@0.000 anna"].has_voice) == (True, False)
     assert (items["a@1.500 bob"].has_face, items["a@1.500 bob"].has_voice) == (True, True)
-    assert "which is whose face (give a box, or ids)" in said(tmp_path)
+    assert "which face (give a box, or ids) belongs to whom" in said(tmp_path)
 
 
 # --- features
@@ -286,7 +286,7 @@ def test_a_folder_without_any_labelled_bag_is_refused_with_the_layout(tmp_path: 
     with pytest.raises(DataError, match=r"no labels beside[\s\S]*SESSION.labels.csv"):
         list_items("bags", tmp_path)
     shutil.rmtree(tmp_path / "a")
-    with pytest.raises(DataError, match="nothing of labelled bags"):
+    with pytest.raises(DataError, match="no usable item of labelled bags"):
         list_items("bags", tmp_path)
 
 

@@ -146,7 +146,7 @@ def test_where_nothing_was_used_there_is_no_range() -> None:
     for label in (seg(-9, -8, "sad"), seg(-1, 8, "sad")):
         given = session(stream(["sad"]), label)
         nothing = replace(given, replayed=replace(given.replayed, hops=()))
-        with pytest.raises(LabelError, match="of images and audio nothing could be used"):
+        with pytest.raises(LabelError, match="none of the images and audio could be used"):
             match_recording(nothing)
 
 

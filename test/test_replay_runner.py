@@ -172,7 +172,9 @@ def test_what_is_not_in_the_bag_cannot_be_asked_for(bag, features_bag):
         replay(bag, CONFIG, use="features")
     with pytest.raises(BagError, match="no states"):
         replay(bag, CONFIG, use="states")
-    with pytest.raises(BagError, match=r"no images or audio.*it holds: face tracks, spectro"):
+    with pytest.raises(
+        BagError, match=r"no images or audio.*it contains: face tracks, spectro"
+    ):
         replay(features_bag, CONFIG, use="raw")
 
 

@@ -247,7 +247,7 @@ def test_nothing_to_judge_is_an_error_that_says_why() -> None:
     crowd = session([hop(said(0, "sad"), said(0, "sad", "f2"))], seg(0, 1, "sad", "Anna"))
     with pytest.raises(
         LabelError,
-        match=r"nothing can be judged; late: no label lies .*; one: Anna never appears",
+        match=r"nothing can be evaluated; late: no label lies .*; one: Anna never appears",
     ):
         score([late, crowd])
     with pytest.raises(LabelError, match="there are no sessions"):

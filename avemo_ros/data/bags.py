@@ -192,8 +192,8 @@ def _take_bag(found: ListingBuilder, root: Path, bag: Path) -> None:
         if count:
             found.note(
                 bag,
-                f"{count} segment(s) of several people at once: it is unknown whose {part} is "
-                "whose",
+                f"{count} segment(s) of several people at once: it is unknown which {part} "
+                "belongs to whom",
             )
 
 

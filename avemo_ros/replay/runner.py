@@ -194,7 +194,9 @@ def _choose(recording: Recording, use: str) -> frozenset[TopicKind]:
         "states": "states",
         "auto": "images, audio, face tracks, spectrograms or states",
     }[use]
-    raise BagError(f"bag '{recording.path}' contains no usable {wanted}; it contains: {found}")
+    raise BagError(
+        f"bag '{recording.path}' contains no {wanted} that can be used; it contains: {found}"
+    )
 
 
 def _states(recording: Recording, began: float, report: Progress) -> Replayed:
