@@ -116,7 +116,7 @@ def test_a_name_may_begin_like_a_comment(tmp_path: Path) -> None:
             "\nperson,start,stop,label\n,0,1,sad\n",
             "line 2: there is no column 'end'; the header is 'person,start,stop,label'",
         ),
-        ("person,start,end,label,END\n", "line 1: the column 'end' is there twice"),
+        ("person,start,end,label,END\n", "line 1: the column 'end' occurs twice"),
         (HEAD + ",0,1\n", "line 2: 3 values for 4 columns"),
         (HEAD + "Doe, J.,0,1,sad\n", "line 2: 5 values for 4 columns .* double quotes"),
         (HEAD + ",0,1,sad\n,2,1,sad\n", "line 3: end is '1'; allowed: later than start, 2"),
