@@ -519,7 +519,7 @@ def test_what_labels_count_from_is_said_where_pictures_begin_later(
     labels.write_text("person,start,end,label\n,4.5,5.8,happy\n")
     assert main(["bag", "check", str(bag), "--json", str(out)]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    said = "from the bag's first message (of /emotion_states): the first image or audio comes"
+    said = "from the bag's first message (of /emotion_states); the first image or audio comes"
     assert said in told
     assert "no problem found" in told
     found = json.loads(out.read_text())["bags"][0]

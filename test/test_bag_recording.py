@@ -344,7 +344,7 @@ def test_stamped_sound_is_preferred_to_the_same_without(tmp_path: Path) -> None:
     ("topics", "said"),
     [
         (Topics(image="/nowhere"), "no topic /nowhere in the bag; .*: /image_raw"),
-        (Topics(image="/audio"), "/audio has type audio_common_msgs.*, which is no image"),
+        (Topics(image="/audio"), "/audio has type audio_common_msgs.*, not one for image"),
         (Topics(image="-", audio="-"), "nothing that can be used"),
     ],
 )

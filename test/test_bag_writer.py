@@ -190,7 +190,7 @@ def test_a_bag_that_is_there_is_only_replaced_when_told_to(tmp_path: Path) -> No
     path = tmp_path / "bag"
     with BagWriter(path) as bag:
         fill(bag, 2)
-    with pytest.raises(BagError, match=r"bag is there already.*remove it first"):
+    with pytest.raises(BagError, match=r"bag already exists.*remove it first"):
         BagWriter(path)
     with BagWriter(path, "sqlite3", force=True) as bag:
         assert len(read(path, TopicKind.IMAGES)) == 2, (

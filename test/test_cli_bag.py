@@ -234,7 +234,7 @@ def test_an_interrupted_run_goes_on_with_resume(bag: Path, tmp_path: Path) -> No
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 130
-    assert "--resume continues it" in err
+    assert "--resume goes on with them" in err
     assert not out.exists()
     before = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
     assert before
@@ -299,7 +299,7 @@ def test_pages_of_bags_without_pictures_say_so(
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("avemo-speech-0.2", "model 'avemo-speech-0.2' is of audio alone"),
+        ("avemo-speech-0.2", "model 'avemo-speech-0.2' is for audio only"),
         ("nonsense", "no released model is called 'nonsense'"),
     ],
 )

@@ -242,7 +242,7 @@ def test_simulated_states_are_said_to_be_so_once_and_on_the_page(
 ) -> None:
     page = tmp_path / "talk.html"
     _, out, _ = say(b"Hello\nWell\n", "--emotion", "happy", "--report", page)
-    assert " ".join(out.split()).startswith("No camera and no microphone is used: ")
+    assert " ".join(out.split()).startswith("No camera and no microphone is used. ")
     assert out.count("simulated") == 1
     assert "feels happy" in out.split("time", 1)[0]
     assert "Nobody was seen or heard" in page.read_text()

@@ -198,7 +198,7 @@ def test_a_file_without_a_face_ends_with_status_1(run: Run, faceless: Path) -> N
         (["{short}", "--json", "{tmp}/none/o.jsonl"], "no folder"),
         (["{short}", "--json", "{tmp}"], "folder"),
         (["{short}", "--video", "{short}"], "input"),
-        (["{short}", "--json", "{tmp}/a", "--report", "{tmp}/a"], "named twice"),
+        (["{short}", "--json", "{tmp}/a", "--report", "{tmp}/a"], "given twice"),
         (["{short}", "--video", "{tmp}/o.avi"], ".mp4"),
         (["{voice}", "--video", "{tmp}/o.mp4"], "no images"),
         (["{short}", "--set", "emotion.hop=1"], "emotion.hop"),

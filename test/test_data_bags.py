@@ -162,7 +162,7 @@ def test_of_two_recorded_faces_the_one_that_is_meant_is_used(
     faces = corpus.features[0].faces
     assert (0 if faces is None else len(faces)) == crops
     if not crops:
-        assert "none where" in report.of_kind("no face")[0].finding.reason
+        assert "none with the box" in report.of_kind("no face")[0].finding.reason
 
 
 @pytest.mark.parametrize(("ids", "crops"), [("f0002", 25), ("f0009", 0)])
@@ -261,7 +261,7 @@ def test_pictures_that_cannot_be_decoded_are_counted_and_the_others_used(
     labelled(tmp_path, "a", rows, "anna,0,1,happy")
     corpus, report = prepare(list_items("bags", tmp_path).items, progress=False)
     assert corpus.features[0].spectrogram is not None
-    assert "no face was found in 12 pictures" in report.of_kind("no face")[0].finding.reason
+    assert "no face was found in 12 images" in report.of_kind("no face")[0].finding.reason
 
 
 # --- the commands
@@ -283,7 +283,7 @@ def test_the_command_checks_and_prepares_bags(
 
 def test_a_folder_without_any_labelled_bag_is_refused_with_the_layout(tmp_path: Path) -> None:
     made.write(tmp_path / "a", made.session(0.5))
-    with pytest.raises(DataError, match=r"no labels beside[\s\S]*SESSION.labels.csv"):
+    with pytest.raises(DataError, match=r"no labels next to[\s\S]*SESSION.labels.csv"):
         list_items("bags", tmp_path)
     shutil.rmtree(tmp_path / "a")
     with pytest.raises(DataError, match="no usable item of labelled bags"):

@@ -208,7 +208,7 @@ def test_broken_rows_of_a_table_do_not_fill_the_screen(tmp_path: Path) -> None:
 def test_rows_of_one_table_name_it_once(tmp_path: Path) -> None:
     root = data_trees.ferplus(data_trees.fer2013_csv(tmp_path))
     text = report(check(DATASETS["fer2013"], root, labels="ferplus"))
-    assert "  2 x not a face: none of the classes\n      fer2013.csv\n  1 x" in text
+    assert "  2 x not a face: not one of the classes\n      fer2013.csv\n  1 x" in text
 
 
 def test_names_that_are_no_text_can_be_printed(tmp_path: Path) -> None:

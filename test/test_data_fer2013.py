@@ -155,7 +155,7 @@ def test_ferplus_with_another_usage_is_refused(tmp_path: Path) -> None:
 
 def test_ferplus_without_one_of_its_tables_is_refused(tmp_path: Path) -> None:
     data_trees.ferplus(_folders(tmp_path))
-    with pytest.raises(DataError, match=r"no fer2013\.csv .* have lost the rows"):
+    with pytest.raises(DataError, match=r"no fer2013\.csv .* have lost the row order"):
         list_items("fer2013", tmp_path, labels="ferplus")
     data_trees.fer2013_csv(tmp_path)
     (tmp_path / "fer2013new.csv").unlink()

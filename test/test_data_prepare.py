@@ -267,7 +267,7 @@ def test_what_lacks_in_clips_is_told(tmp_path: Path) -> None:
     ]
     corpus, report = prepare(items)
     assert troubles(report) == {
-        "empty": ("no face", "no face was found in 8 pictures"),
+        "empty": ("no face", "no face was found in 8 images"),
         "mute": ("no sound", "it contains no audio"),
         "blind": ("no face", "it contains no images"),
     }
@@ -371,7 +371,7 @@ def test_other_pictures_are_searched_for_a_face(clip: Path, tmp_path: Path) -> N
     assert faces.shape == (1, 96, 96)
     assert landmarks.shape == (1, 468, 2)
     assert corpus.features[1].faces is None
-    assert troubles(report) == {"blank": ("no face", "no face was found in 1 pictures")}
+    assert troubles(report) == {"blank": ("no face", "no face was found in 1 images")}
 
 
 def test_rows_of_a_table_are_pictures(tmp_path: Path) -> None:

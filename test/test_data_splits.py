@@ -68,7 +68,7 @@ def test_many_shared_subjects_are_counted() -> None:
 def test_who_is_kept_apart_is_refused() -> None:
     assert {f"ravdess-{n:02d}" for n in (1, 4, 9, 22)} == FINAL_TEST
     refuse_kept_apart([said("ravdess-02"), said("emodb-09"), said("other-04")])
-    with pytest.raises(DataError, match=r"ravdess-04, ravdess-22 are kept apart"):
+    with pytest.raises(DataError, match=r"ravdess-04, ravdess-22 are reserved"):
         refuse_kept_apart([said("ravdess-02"), said("ravdess-22"), said("ravdess-04")])
 
 
@@ -93,7 +93,7 @@ def test_given_folds_are_held_out_one_after_the_other() -> None:
     assert folds == ({"ravdess-01", "ravdess-02"}, {"ravdess-03", "ravdess-04"})
     with pytest.raises(DataError, match="ravdess-02 would be in two folds"):
         given_folds(people(7), [(1, 2), (2, 3)])
-    with pytest.raises(DataError, match="fold 1 has nobody"):
+    with pytest.raises(DataError, match="fold 1 is empty"):
         given_folds(people(7), [(1, 2), ()])
 
 

@@ -39,7 +39,7 @@ def test_quotes_are_letters_where_the_table_has_none(tmp_path: Path) -> None:
         (b"a,b\n1\n", "line 2: 1 values for 2 columns"),
         (b"a,c\n1,2\n", "no column 'b'; its header is: a, c"),
         (b"", "header is: empty"),
-        (b"\x00\x01\x02", "no text"),
+        (b"\x00\x01\x02", "not a text file"),
         (b"\xff\xfea", "truncated data"),
         (LFS_POINTER, "git lfs pull"),
         (b'a,b\n"' + b"x" * 200_000 + b'",1\n', "field larger"),

@@ -76,10 +76,10 @@ def test_the_voice_gets_the_units_of_its_take(tmp_path: Path) -> None:
         ([HEADER, row("a", "x")], r"line 2: AU00_r is 'x'"),
         ([HEADER, row("a") + ",1"], r"line 2: 37 values; allowed: 36"),
         ([HEADER, row("a").rpartition(",")[0]], r"line 2: 35 values; allowed: 36"),
-        ([HEADER, row("a"), row("b"), row("a")], r"line 4: clip 'a' is in line 2 already"),
+        ([HEADER, row("a"), row("b"), row("a")], r"line 4: clip 'a' is already in line 2"),
         (
             [HEADER, row("01-01-03-01-01-01-02"), row("03-01-03-01-01-01-02")],
-            r"line 3: clip '03-01-03-01-01-01-02' is in line 2 already",
+            r"line 3: clip '03-01-03-01-01-01-02' is already in line 2",
         ),
         ([HEADER, row("")], r"line 2: the clip has no name"),
         ([HEADER], r"has no rows"),
@@ -104,7 +104,7 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_table_of_another_data_set_is_refused(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", HEADER, row("other"))
-    with pytest.raises(DataError, match=r"a row for none of 1 items .*'mine'.*'other'"):
+    with pytest.raises(DataError, match=r"no row for any of the 1 items .*'mine'.*'other'"):
         join_units(corpus("mine"), path)
     assert join_units(corpus(), path)[1] == ()
 

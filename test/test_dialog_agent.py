@@ -131,8 +131,8 @@ def test_a_dead_back_end_is_replaced_by_the_offline_answer_and_said_why() -> Non
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ("You seem sad.", "names an emotion"),
-        ("Are you angry with me?", "names an emotion"),
+        ("You seem sad.", "names the person's emotion"),
+        ("Are you angry with me?", "names the person's emotion"),
         ("You are depressed.", "clinical claim"),
         ("", "no words"),
         ("\x00\u200b", "no words"),

@@ -240,11 +240,11 @@ def test_older_lines_called_nobody_no_face(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "line", "named"),
     [
-        (0, "nonsense", "line 1: no state"),
-        (1, "[]", "line 2: no state"),
-        (1, '{"t": "soon"}', "line 2: no state"),
-        (1, '{"t": NaN}', "line 2: no state"),
-        (1, '{"t": 0.15, "attended": true}', "line 2: no state"),
+        (0, "nonsense", "line 1: not a state"),
+        (1, "[]", "line 2: not a state"),
+        (1, '{"t": "soon"}', "line 2: not a state"),
+        (1, '{"t": NaN}', "line 2: not a state"),
+        (1, '{"t": 0.15, "attended": true}', "line 2: not a state"),
         (2, None, "it must rise"),
     ],
 )

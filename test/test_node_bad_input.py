@@ -73,7 +73,7 @@ def test_a_bad_picture_is_said_once_and_good_ones_recover(
     assert {state.label for state in states} == {"unknown"}
 
     assert sees_a_face(graph, feed, states)
-    assert graph.spin(lambda: graph.said("images", "good again"))
+    assert graph.spin(lambda: graph.said("images", "working again"))
     assert graph.spin(lambda: int(rejected(graph)) >= 1)
 
 
@@ -119,7 +119,7 @@ def test_a_corrupt_jpeg_is_said_once_and_good_ones_recover(
     assert {state.label for state in states} == {"unknown"}
 
     assert sees_a_face(graph, feed, states)
-    assert graph.spin(lambda: graph.said("images", "good again"))
+    assert graph.spin(lambda: graph.said("images", "working again"))
 
 
 def test_what_a_driver_calls_its_jpegs_does_not_matter(start_graph: Start) -> None:
@@ -220,7 +220,7 @@ def test_time_that_jumps_back_starts_anew_and_says_so_once(start_graph: Start) -
     # The bag loops: images and sound begin again.
     feed.play(2.5, voice=True, start_ns=start)
     assert graph.spin(lambda: face_ids(arrays) - first)
-    assert len(graph.said("time jumped back", "started anew")) == 1
+    assert len(graph.said("time jumped back", "restarted")) == 1
     new = face_ids(arrays) - first
     again = [item for item in arrays if {state.face_id for state in item.states} & new]
     since = [ros.to_ns(item.header.stamp) for item in again]
@@ -252,9 +252,9 @@ def test_a_looping_bag_with_its_clock_starts_anew_and_says_so_once(start_graph: 
     assert ids[0]
     assert ids[1]
     assert not ids[0] & ids[1], "an id of before the jump must not be used again"
-    assert len(graph.said("time jumped back", "started anew")) == 1
+    assert len(graph.said("time jumped back", "restarted")) == 1
     assert not graph.said("left out")
-    assert not graph.said("good again")
+    assert not graph.said("working again")
 
 
 def face_ids(arrays: list[Any]) -> set[str]:
@@ -347,7 +347,7 @@ def test_sound_that_cannot_be_read_is_said_once_until_it_can(
 
     give_tone(graph, feed)
     assert graph.spin(lambda: chunks)
-    assert graph.spin(lambda: graph.said("audio", "good again"))
+    assert graph.spin(lambda: graph.said("audio", "working again"))
 
 
 def test_bytes_that_are_no_whole_samples_are_left_out(start_graph: Start) -> None:
@@ -389,10 +389,10 @@ def test_samples_that_are_not_numbers_become_silence(start_graph: Start) -> None
     assert int(graph.figure("speech_buffer: audio", "sanitised_samples")) > 0
     words = ("samples are NaN, infinite", "replaced by silence")
     assert len(graph.said("audio", *words)) == 1
-    assert not graph.said("audio", "good again")
+    assert not graph.said("audio", "working again")
 
     give_tone(graph, feed)
-    assert graph.spin(lambda: graph.said("audio", "good again"))
+    assert graph.spin(lambda: graph.said("audio", "working again"))
     assert len(graph.said("audio", *words)) == 1
 
 
@@ -409,7 +409,7 @@ def test_sound_stamped_hours_ago_is_left_out_and_said_once(start_graph: Start) -
 
     give_tone(graph, feed)
     assert graph.spin(lambda: chunks)
-    assert graph.spin(lambda: graph.said("audio", "good again"))
+    assert graph.spin(lambda: graph.said("audio", "working again"))
 
 
 def test_sound_of_many_odd_lengths_is_said_once(start_graph: Start) -> None:
@@ -591,7 +591,7 @@ def test_bad_sound_leaves_the_face_and_good_sound_brings_the_voice_back(
         if graph.spin(lambda: any(state.status == kind.OK for state in states), 1.0):
             break
     assert any(state.status == kind.OK and state.voice_id for state in states)
-    assert graph.said("audio", "good again")
+    assert graph.said("audio", "working again")
     assert node.active
 
 
@@ -684,7 +684,7 @@ def test_a_camera_that_is_not_there_is_tried_again_until_it_is(
     assert graph.health["camera: camera"].level == ros.DiagnosticStatus.ERROR
     shutil.copy(ros.SAMPLE, device)
     assert graph.spin(lambda: heard)
-    assert graph.spin(lambda: graph.said("camera", "good again"))
+    assert graph.spin(lambda: graph.said("camera", "working again"))
     assert heard[0].header.frame_id == "camera"
     assert abs(ros.to_ns(heard[-1].header.stamp) - graph.now_ns()) < 5 * 10**9
 
@@ -739,7 +739,7 @@ def test_a_device_unplugged_while_capturing_is_said_and_opened_again(
         capture.stop()
     assert graph.spin(lambda: graph.said("microphone", "was it unplugged; trying again"))
     assert graph.said("microphone", "it is not there; trying again")
-    assert graph.spin(lambda: graph.said("microphone", "good again"))
+    assert graph.spin(lambda: graph.said("microphone", "working again"))
 
 
 def test_without_weights_the_node_stays_unconfigured_and_can_be_helped(
@@ -783,7 +783,7 @@ def test_a_qos_mismatch_on_an_input_is_said_once_with_what_to_change(
     offered = ros.QoSProfile(depth=1, reliability=ros.ReliabilityPolicy.BEST_EFFORT)
     for _ in range(2):
         graph.probe.create_publisher(ros.Image, "image_raw", offered)
-    words = ("/image_raw", "does not fit", "RELIABILITY", "image_reliability")
+    words = ("/image_raw", "does not match", "RELIABILITY", "image_reliability")
     assert graph.spin(lambda: graph.said(*words))
     graph.spin_for(0.5)
     assert len(graph.said(*words)) == 1

@@ -50,4 +50,4 @@ def test_a_microphone_that_is_lost_while_capturing_is_said_and_comes_back(
     del sound[:]
     server.start()
     assert graph.spin(lambda: sound)
-    assert graph.spin(lambda: graph.said("microphone", "good again"))
+    assert graph.spin(lambda: graph.said("microphone", "working again"))

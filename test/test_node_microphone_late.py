@@ -27,4 +27,4 @@ def test_a_microphone_that_is_not_there_is_used_once_it_appears(
     assert not sound
     server.start()
     assert graph.spin(lambda: sound, 60.0)
-    assert graph.spin(lambda: graph.said("microphone", "good again"))
+    assert graph.spin(lambda: graph.said("microphone", "working again"))

@@ -173,7 +173,7 @@ def test_the_actors_of_the_final_test_are_never_learned_from(
     split = json.loads((tmp_path / "run" / "fold1" / "split.json").read_text())
     assert "ravdess-01" not in split["train"]["subjects"] + split["validation"]["subjects"]
     for change in ("data.folds=[[1], [2]]", "data.folds=[[2, 3], [22, 1]]"):
-        with pytest.raises(DataError, match=r"ravdess-01.*kept apart|no items of subject"):
+        with pytest.raises(DataError, match=r"ravdess-01.*reserved|no items of subject"):
             call("speech-fcn", tmp_path / "data", tmp_path / "no", settings=[*SPEECH, change])
 
 
@@ -193,7 +193,7 @@ def test_the_actors_of_the_final_test_are_never_learned_from(
         ([], [*SPEECH, "model.kind=speech_fnc"], ConfigError, "model.kind"),
         ([], [*SPEECH, "data.train=[{name: ravdes}]"], ConfigError, "ravdes"),
         ([], [*SPEECH, "data.train=[{name: savee}]"], DataError, "savee"),
-        ([], [*SPEECH, "training.schedule=plateau"], ConfigError, "where nothing is held out"),
+        ([], [*SPEECH, "training.schedule=plateau"], ConfigError, "which holds nothing out"),
         ([], [*SPEECH, "data.folds=", "data.validation={name: ravdess}"], ConfigError, "split"),
     ],
 )
@@ -214,7 +214,7 @@ def test_what_cannot_work_is_refused_with_what_can(
 @pytest.mark.parametrize(
     ("config", "settings", "error", "message"),
     [
-        ("speech-fcn", ["training.schedule=plateau"], ConfigError, "where nothing is held out"),
+        ("speech-fcn", ["training.schedule=plateau"], ConfigError, "which holds nothing out"),
         ("speech-fcn", ["start=[no/such/run]"], WeightsError, "no/such/run does not exist"),
         ("speech-fcn", ["training.teacher=no/such"], WeightsError, "no/such does not exist"),
         ("speech-fcn", ["training.freeze=[brunch]"], ConfigError, "training.freeze"),

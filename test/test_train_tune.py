@@ -139,9 +139,9 @@ def test_the_mean_over_folds_counts(tmp_path: Path) -> None:
 
 def test_a_folder_with_another_study_is_refused(tmp_path: Path) -> None:
     search(plan(1), tmp_path, Curves(tmp_path))
-    with pytest.raises(ConfigError, match="space differs"):
+    with pytest.raises(ConfigError, match="has another space"):
         search(Plan(base(), {"training.rate": Range(1, 2)}), tmp_path, Curves(tmp_path))
-    with pytest.raises(ConfigError, match="config differs"):
+    with pytest.raises(ConfigError, match="has another config"):
         search(Plan(base(9), SPACE), tmp_path, Curves(tmp_path))
 
 
@@ -251,7 +251,7 @@ def test_the_command_trains_and_writes_a_configuration_for_training(
     assert "ua 0." in capsys.readouterr().out
     assert (out / "trials" / "0000" / "fold1" / "model.safetensors").is_file()
     assert load_config(out / "best.yaml").model["kind"] == "au_svm"
-    with pytest.raises(ConfigError, match="config differs"):
+    with pytest.raises(ConfigError, match="has another config"):
         search(Plan(base(), {}), out, Curves(out))
 
 
