@@ -199,7 +199,9 @@ def test_weights_that_are_not_finite_are_refused_by_name(
     tensor.view(-1)[0] = bad
     path = tmp_path / "broken.safetensors"
     save_weights(broken, path, "broken", {})
-    with pytest.raises(WeightsError, match=f"tensor '{name}' contains numbers that are not fin"):
+    with pytest.raises(
+        WeightsError, match=f"tensor '{name}' contains numbers that are not fin"
+    ):
         load_weights(path)
     with pytest.raises(WeightsError, match="not finite"):
         Predictor.from_network(broken, "broken")

@@ -186,7 +186,9 @@ def test_a_machine_learns_what_voices_sound_like(tmp_path: Path) -> None:
 
 def test_data_without_what_a_machine_reads_are_refused(tmp_path: Path) -> None:
     item = Item("made", "a", Path(__file__), "happy", "s")
-    with pytest.raises(DataError, match="none of 1 items has the input that landmark_svm needs"):
+    with pytest.raises(
+        DataError, match="none of 1 items has the input that landmark_svm needs"
+    ):
         train_svm(
             "x-1", ModelSpec("landmark_svm"), Corpus((item,), (Features(),)), None, tmp_path
         )
