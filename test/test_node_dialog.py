@@ -393,8 +393,7 @@ def test_of_many_words_the_newest_are_answered_and_the_rest_counted(start_graph:
         return behave
 
     with Server(*[held(respond(answer("I see.")))] * 10) as server:
-        settings = endpoint(server, deadline_s=60.0, read_timeout_s=60.0, load_timeout_s=0.0)
-        talk = Talk(start_graph, *settings)
+        talk = Talk(start_graph, *endpoint(server, deadline_s=60.0, read_timeout_s=60.0))
         client = talk.graph.probe.create_client(Respond, "respond")
         assert talk.graph.spin(client.service_is_ready, LONG_S)
         talk.say("Number 0.")
@@ -458,8 +457,7 @@ def test_topics_and_services_come_and_go_with_the_life_cycle(start_graph: Start)
 
 def test_who_waits_for_an_answer_is_told_when_the_node_is_stopped(start_graph: Start) -> None:
     with Server(hang(), hang()) as server:
-        settings = endpoint(server, deadline_s=60.0, read_timeout_s=60.0, load_timeout_s=0.0)
-        talk = Talk(start_graph, *settings)
+        talk = Talk(start_graph, *endpoint(server, deadline_s=60.0, read_timeout_s=60.0))
         client = talk.graph.probe.create_client(Respond, "respond")
         assert talk.graph.spin(client.service_is_ready, LONG_S)
         first = client.call_async(Respond.Request(text="Number 0."))

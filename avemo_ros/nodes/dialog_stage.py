@@ -134,6 +134,9 @@ class DialogStage:
 
     def close(self) -> None:
         """Stop, also in the middle of an answer; may be called twice."""
+        if self._worker is not None:
+            # First, or the next one would be answered when the endpoint lets go of this one.
+            self._worker.dismiss()
         if self._endpoint is not None:
             self._endpoint.close()
         if self._worker is not None:

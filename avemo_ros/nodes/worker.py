@@ -83,6 +83,12 @@ class Worker(Generic[WorkItem]):
 
     def stop(self) -> None:
         """Forget what waits and return when the item in work is done."""
+        self.dismiss()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def dismiss(self) -> None:
+        """Forget what waits and take nothing more; the item in work goes on."""
         with self._change:
             self._stopping = True
             left_out = [item for item, _ in self._waiting]
@@ -90,8 +96,6 @@ class Worker(Generic[WorkItem]):
             self._change.notify()
         for item in left_out:
             self._forgotten(item)
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
 
     def _run(self) -> None:
         while True:
