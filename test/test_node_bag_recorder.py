@@ -96,7 +96,8 @@ def test_features_are_recorded_without_pictures_or_sound(
     feed.wait_for_pictures_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     topics = ("face_tracks", "spectrogram", "emotion_states")
-    assert graph.spin(lambda: all(graph.said(f"/{topic} has appeared") for topic in topics), 30.0)
+    found = (f"/{topic} has appeared" for topic in topics)
+    assert all(graph.spin(lambda words=words: graph.said(words), 30.0) for words in found)
     heard = graph.collect(ros.EmotionStateArray, "emotion_states")
     for _ in range(5):
         feed.play(3.0, voice=True)
