@@ -31,7 +31,7 @@ coverage:  ## all tests, and how much of avemo_ros their own processes run
 	@$(IN_ENV) { if $(TELLS_LINES); then export COVERAGE_CORE=sysmon; fi; $(COVERED); }
 
 test-fast:  ## the engine, its parts, and one node: two minutes
-	@$(IN_ENV) $(PYTEST) -n 3 -m "not slow" $(ARGS) test/test_engine.py test/test_timing.py \
+	@$(IN_ENV) AVEMO_FAST=1 $(PYTEST) -n 3 -m "not slow" $(ARGS) test/test_engine.py test/test_timing.py \
 	  test/test_doors.py test/test_pipeline.py test/test_node_stack.py test/test_audio_*.py \
 	  test/test_config*.py test/test_sink_*.py test/test_state_*.py test/test_vision_*.py
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -235,6 +236,11 @@ class Graph:
         assert self.spin(future.done, 60.0), f"no answer of {name}"
         self.probe.destroy_client(client)
         return future.result()
+
+
+def is_busy() -> bool:
+    """Whether so much else runs that a node may lose input; some tests then ask for less."""
+    return os.getloadavg()[0] > 3 * (os.cpu_count() or 1)
 
 
 def listeners(node: Node, topic: str) -> int:

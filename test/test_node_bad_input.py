@@ -49,16 +49,26 @@ def sees_a_face(graph: Any, feed: Any, states: list[Any]) -> bool:
     return bool(feed.play_until(found, 2.0))
 
 
-# test_vision_picture.py and test_vision_compressed.py have all that can be wrong with an image.
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"encoding": ""}, ("encoding", "missing")),
         ({"encoding": "32FC1"}, ("encoding", "32FC1", "allowed")),
+        ({"width": 0, "height": 0}, ("0x0", "no pixels")),
         ({"width": 0}, ("0x", "no pixels")),
+        ({"height": 0}, ("x0", "no pixels")),
         ({"height": 4800}, ("truncated",)),
         ({"step": 3}, ("step", "3")),
     ],
-    ids=["unknown encoding", "no width", "truncated", "wrong step"],
+    ids=[
+        "no encoding",
+        "unknown encoding",
+        "zero size",
+        "no width",
+        "no height",
+        "truncated",
+        "wrong step",
+    ],
 )
 def test_a_bad_picture_is_said_once_and_good_ones_recover(
     start_graph: Start, changes: dict[str, Any], words: tuple[str, ...]
@@ -91,6 +101,8 @@ def test_a_bad_picture_shows_in_the_diagnostics(start_graph: Start) -> None:
     ("damage", "words"),
     [
         ("cut", ("truncated",)),
+        ("garbage", ("cannot be decoded",)),
+        ("JPEG 2000", ("begins with ff 4f ff 51", "allowed: JPEG, PNG and WebP")),
         ("another format", ("begins with 42 4d", "allowed: JPEG, PNG and WebP")),
         ("huge", ("asks for 64000x64000 pixels", "allowed: 64 megapixels")),
     ],
@@ -103,6 +115,10 @@ def test_a_corrupt_jpeg_is_said_once_and_good_ones_recover(
         bad = feed.jpeg(number)
         if damage == "cut":
             bad.data = bytes(bad.data)[: len(bad.data) // 2]
+        elif damage == "garbage":
+            bad.data = b"\xff\xd8 this is not an image \xff\xd9"
+        elif damage == "JPEG 2000":
+            bad.data = b"\xff\x4f\xff\x51" + bytes(400)
         elif damage == "another format":
             bad.data = cv2.imencode(".bmp", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
         else:
@@ -142,21 +158,24 @@ def rejected(graph: Any, entry: str = "emotion_stack: images") -> str:
     return graph.figure(entry, "rejected") if entry in graph.health else "0"
 
 
-def test_jpegs_cut_at_many_lengths_are_said_once(start_graph: Start) -> None:
+def test_jpegs_cut_at_many_lengths_are_said_once(
+    start_graph: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_input = pytest.importorskip("avemo_ros.nodes.image_input")
     graph = start_graph("image_transport:=compressed")
-    graph.add(ros.FaceTracker)
-    feed = ros.Feed(graph, compressed=True)
-    feed.wait_for_pictures_to_be_heard()
-    cut = feed.jpeg()
-    whole = bytes(cut.data)
-    entry = "face_tracker: images"
+    node = graph.add(ros.FaceTracker, start=False)
+    staged = Staged(monkeypatch, node)
+    stage = image_input.ImageInputStage(node, PipelineConfig())
+    stage.open()
+    cut = ros.Feed(graph, compressed=True).jpeg()
+    whole, now_ns = bytes(cut.data), 1_700_000_000 * 10**9
     for part in range(1, 21):
         cut.data = whole[: len(whole) * part // 25]
-        cut.header = ros.convert.header(graph.now_ns(), "camera")
-        feed.images.publish(cut)
-        graph.spin_for(0.02)
-    # A busy machine drops some of them.
-    assert graph.spin(lambda: int(rejected(graph, entry)) >= 5)
+        now_ns += 10**8
+        cut.header = ros.convert.header(now_ns, "camera")
+        staged.give("image_raw/compressed", cut, now_ns)
+    assert {pair.key: pair.value for pair in stage.status().values}["rejected"] == "20"
+    stage.close()
     assert graph.spin(lambda: graph.said("images", "truncated"))
     assert len(graph.said("images", "left out")) == 1
 
@@ -519,13 +538,16 @@ class Spoiled(ros.Feed):  # type: ignore[misc,name-defined]
     def say_format(self, **changes: Any) -> None:
         forms = {
             "mp3": {"coding_format": "mp3"},
+            "unknown format": {"sample_format": "S12XX"},
             "not numbers": {"sample_format": "F32LE"},
         }
         super().say_format(**{**forms.get(self.how, {}), **changes})
 
     def send_sound(self, block: Any, stamp_ns: int) -> None:
         whole = (32767 * block.samples).astype("<i2").tobytes()
-        if self.how == "not numbers":
+        if self.how == "odd bytes":
+            self.send_bytes(whole[:-1], stamp_ns)
+        elif self.how == "not numbers":
             self.send_bytes(np.full(block.samples.shape, np.nan, "<f4").tobytes(), stamp_ns)
         elif self.how == "hours old":
             self.send_bytes(whole, stamp_ns - 3 * HOUR_NS)
@@ -553,6 +575,8 @@ class Resampled(ros.Feed):  # type: ignore[misc,name-defined]
 
 SPOILED = {
     "mp3": ("'mp3' is compressed",),
+    "unknown format": ("'S12XX' is not known",),
+    "odd bytes": ("whole number of frames",),
     "not numbers": ("samples are NaN, infinite",),
     "hours old": ("behind the clock",),
 }

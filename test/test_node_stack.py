@@ -34,12 +34,15 @@ def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
     states = graph.collect(ros.EmotionState, "emotion_state")
     start = graph.now_ns()
     kind = ros.EmotionState
-    assert feed.play_until(
-        lambda: any(state.status == kind.OK for state in states), 4.0, voice=True, speed=1.0
-    )
+    feed.play(4.0, voice=True, start_ns=start, speed=1.0)
+    assert graph.spin(lambda: any(state.status == kind.OK for state in states))
 
-    # First no claims; test_pipeline.py has the order of what follows, without a busy machine.
-    assert not states[0].probabilities
+    said = [state.status for state in states]
+    first = said.index(kind.WARMING_UP)
+    # On a busy machine the voice may be there before the first claim is.
+    second = first if ros.is_busy() else said.index(kind.NO_VOICE)
+    assert first <= second < said.index(kind.OK)
+    assert ros.is_busy() or first < second
     assert all(not state.probabilities for state in states if state.label == "unknown")
     both = next(state for state in states if state.status == kind.OK)
     assert both.face_id
@@ -56,7 +59,8 @@ def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
     assert both.latency > 0.0
     assert ros.to_ns(both.window_start) >= start - 10**8
     assert ros.to_ns(both.window_start) < ros.to_ns(both.header.stamp)
-    assert both.face_id in {array.states[0].face_id for array in arrays if array.states}
+    ids = {array.states[0].face_id for array in arrays if array.states}
+    assert ids == {both.face_id} or (ros.is_busy() and both.face_id in ids)
 
 
 @pytest.mark.slow
@@ -64,12 +68,19 @@ def test_states_are_stamped_with_the_images_that_they_rest_on(start_graph: Start
     graph, _, feed = running(start_graph)
     arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
 
-    def stamps() -> list[int]:
-        return [ros.to_ns(item.header.stamp) for item in arrays]
-
-    # Not all: what a busy machine is late with is answered by the time instead.
-    assert feed.play_until(lambda: len(feed.played & set(stamps())) >= 3, 3.0)
-    assert stamps() == sorted(set(stamps()))
+    start = graph.now_ns() - 10**9
+    feed.play(3.0, start_ns=start)
+    assert graph.spin(lambda: len(arrays) >= 10)
+    of_input = [
+        stamp
+        for stamp in (ros.to_ns(item.header.stamp) for item in arrays)
+        if stamp <= start + 3 * 10**9
+    ]
+    shown = {start + item.stamp_ns for item in ros.pictures()}
+    # What a busy machine is late with is answered by the time instead.
+    assert set(of_input) <= shown or (ros.is_busy() and shown.intersection(of_input))
+    assert of_input == sorted(set(of_input))
+    assert of_input[0] >= start
 
 
 @pytest.mark.slow
@@ -159,7 +170,7 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
         )
 
     assert feed.play_until(enough, 3.0, voice=True)
-    # What a busy machine had no time for is counted, and as nothing else.
+    assert int(graph.figure(sound, "dropped")) == 0 or ros.is_busy()
     counted = [int(graph.figure(sound, key)) for key in ("processed", "dropped", "rejected")]
     assert sum(counted) <= int(graph.figure(sound, "received"))
     # Ten images a second are fewer than are looked at.

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,22 @@ def test_a_file_that_cannot_be_read_is_told_and_is_a_row_of_nan(
     item = Item("made", "broken", tmp_path / "broken.wav", "happy", "s")
     assert np.isnan(read_functionals([item], "eGeMAPSv02", quiet=True)).all()
     assert "no functionals of 'broken'" in caplog.text
+
+
+def test_an_item_that_kills_its_process_costs_only_itself(
+    items: list[Item], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Deadly(type(tmp_path)):
+        def __reduce__(self):
+            return os._exit, (3,)
+
+    deadly = Item("made", "deadly", Deadly(items[0].path), "happy", "s")
+    several = [items[0], deadly, items[1]]
+    cache = tmp_path / "cache"
+    values = read_functionals(several, "eGeMAPSv02", cache=cache, workers=2, quiet=True)
+    assert np.isnan(values[1]).all()
+    assert np.isfinite(values[[0, 2]]).all()
+    assert "no functionals of 'deadly'" in caplog.text
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

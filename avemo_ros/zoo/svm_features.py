@@ -13,11 +13,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import lru_cache
 from itertools import combinations
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from avemo_ros import process_pool
 from avemo_ros.audio.chunk import SAMPLE_RATE
 from avemo_ros.data.audio_features import read_sound
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import BagError, ConfigError, DataError, SourceError
+from avemo_ros.process_pool import Done, Failed
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,8 +38,6 @@ FEATURE_SETS: Final[dict[str, int]] = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
 """Name of each set and the number of its values."""
 _LAYOUT: Final = "1"
 """Part of every key of the cache; another way to compute gets another number."""
-_SHARE: Final = 8
-"""Items that a process takes at a time."""
 
 
 def read_functionals(
@@ -62,7 +61,7 @@ def read_functionals(
 
     Returns:
         (N, values of the set); a row of NaN where there is no sound or too little of it, or
-        where it cannot be read, which a warning tells.
+        where it cannot be read or crashes the process that reads it, which a warning tells.
 
     Raises:
         ConfigError: the feature set is not known.
@@ -89,7 +88,8 @@ def read_functionals(
     _opensmile()
     made = _computed([items[index] for index in todo], feature_set, workers)
     bar = tqdm(made, total=len(todo), desc=feature_set, mininterval=1, disable=quiet)
-    for index, values in zip(todo, bar, strict=True):
+    for place, values in bar:
+        index = todo[place]
         result[index] = values
         if index in paths:
             _store(paths[index], values)
@@ -175,17 +175,25 @@ def _check(feature_set: str) -> None:
 
 def _computed(
     items: Sequence[Item], feature_set: str, workers: int
-) -> Iterator[NDArray[np.float32]]:
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Place and values of each item, in the order in which they are ready; none of one whose
+    process crashed."""
     if workers <= 1:
-        yield from (_of_item((item, feature_set)) for item in items)
+        yield from ((place, _of_item((item, feature_set))) for place, item in enumerate(items))
         return
-    # A fork of a process with threads (torch, openSMILE) may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs: Iterable[tuple[Item, str]] = ((item, feature_set) for item in items)
-        yield from pool.map(_of_item, jobs, chunksize=_SHARE)
+    jobs = [(item, feature_set) for item in items]
+    with closing(process_pool.run_jobs(jobs, _of_item, workers)) as events:
+        for event in events:
+            if isinstance(event, Done):
+                yield event.number, event.result
+            elif isinstance(event, Failed):
+                key = items[event.number].key
+                _LOG.warning("no functionals of '%s': %s", key, event.reason)
 
 
-def _of_item(job: tuple[Item, str]) -> NDArray[np.float32]:
+def _of_item(
+    job: tuple[Item, str], _progress: process_pool.Progress | None = None
+) -> NDArray[np.float32]:
     item, feature_set = job
     try:
         sound = read_sound(item.path, item.start_s, item.end_s)
