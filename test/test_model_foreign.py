@@ -65,7 +65,7 @@ def test_the_speech_network_starts_from_pictures(
         save_file(state, path)
     options = {"imagenet": str(path), "front": front, "norm": norm}
     model = BUILDER.build(ModelSpec("speech_fcn", options))
-    first, second = model.branch.fcn.convolutions[:2]
+    first, second = model.branch.encoder.convolutions[:2]
     pictures = state["features.0.weight"]
     expected = pictures.sum(1, keepdim=True) if front == "log" else pictures
     assert torch.equal(first.weight, expected)

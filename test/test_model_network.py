@@ -5,7 +5,8 @@ from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.emotion_model import to_emotion_logits
 from avemo_ros.model.face_cnn import FaceCNN
 from avemo_ros.model.network import EmotionNet
-from avemo_ros.model.speech_fcn import SpeechBranch
+from avemo_ros.model.speech_encoder import SpeechBranch
+from avemo_ros.model.speech_fcn import AudioFCN
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +21,16 @@ def network() -> EmotionNet:
 def test_speech_of_any_length_is_read(network: EmotionNet, columns: int, cells: int) -> None:
     with torch.inference_mode():
         given = torch.randn(1, 1, columns, 200)
-        assert network.speech.fcn.cells(given).shape == (1, 256, cells, 5)
-        assert network.speech.fcn(given).shape == (1, 256)
-        weights = network.speech.fcn.weights(given)
+        assert network.speech.encoder.cells(given).shape == (1, 256, cells, 5)
+        assert network.speech.encoder(given).shape == (1, 256)
+        weights = network.speech.encoder.weights(given)
     assert weights.shape == (1, cells, 5)
     assert float(weights.sum()) == pytest.approx(1.0)
 
 
 def test_62_columns_are_too_few_for_the_network(network: EmotionNet) -> None:
     with pytest.raises(RuntimeError):
-        network.speech.fcn(torch.randn(1, 1, 62, 200))
+        network.speech.encoder(torch.randn(1, 1, 62, 200))
 
 
 @pytest.mark.parametrize("side", [40, 48, 64])
@@ -69,4 +70,7 @@ def test_fused_log_probabilities_sum_to_one(network: EmotionNet) -> None:
 
 
 def test_speech_branch_answers_for_all_speech_classes() -> None:
-    assert SpeechBranch().eval()(torch.randn(2, 1, 100, 200)).shape == (2, len(SPEECH_CLASSES))
+    assert SpeechBranch(AudioFCN()).eval()(torch.randn(2, 1, 100, 200)).shape == (
+        2,
+        len(SPEECH_CLASSES),
+    )

@@ -46,7 +46,7 @@ def test_every_kind_of_network_has_a_named_configuration() -> None:
 
 
 def test_a_configuration_comes_back_from_its_own_text() -> None:
-    config = load_config("speech-fcn", ["training.rates={branch.fcn: 0.5}"])
+    config = load_config("speech-fcn", ["training.rates={branch.encoder: 0.5}"])
     again = TrainConfig.from_mapping(yaml.safe_load(dump(config)))
     assert again == config
     assert differences(config.plain(), again.plain()) == []

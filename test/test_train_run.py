@@ -218,7 +218,7 @@ def test_what_cannot_work_is_refused_with_what_can(
         ("speech-fcn", ["start=[no/such/run]"], WeightsError, "no/such/run does not exist"),
         ("speech-fcn", ["training.teacher=no/such"], WeightsError, "no/such does not exist"),
         ("speech-fcn", ["training.freeze=[brunch]"], ConfigError, "training.freeze"),
-        ("speech-fcn", ["training.freeze=[branch.fcn]"], ConfigError, "would stay random"),
+        ("speech-fcn", ["training.freeze=[branch.encoder]"], ConfigError, "would stay random"),
         ("speech-fcn", ["training.rates={brunch: 1}"], ConfigError, "training.rates"),
         (
             "speech-fcn",
@@ -408,7 +408,7 @@ def test_a_model_begins_with_the_weights_of_another_by_name_and_shape(
     assert "('*' as 'audio.*')" in said
     fused = load_model(out / "fold0" / "model.safetensors").model.state_dict()
     speech = load_model(speech_run / "fold0" / "model.safetensors").model.state_dict()
-    for name in ("branch.fcn.layers.0.weight", "branch.head.weight"):
+    for name in ("branch.encoder.layers.0.weight", "branch.head.weight"):
         assert torch.equal(fused[f"audio.{name}"], speech[name])
     seen = json.loads(load_model(out / "fold0" / "model.safetensors").about["trained_on"])
     assert any(name.startswith("urdu") for name in seen["subjects"]), "what the start has seen"

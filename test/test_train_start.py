@@ -86,5 +86,5 @@ def test_fewer_channels_and_other_classes_are_no_obstacle(tmp_path: Path) -> Non
     found = load_pretrained(model, start)
     assert "had fewer input channels" in found.note
     assert "branch.head.weight is (7, 4), not (8, 4)" in found.note
-    assert "branch.fcn.layers.0.weight" in found.taken
+    assert "branch.encoder.layers.0.weight" in found.taken
     assert "branch.head.weight" not in found.taken

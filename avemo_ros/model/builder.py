@@ -25,15 +25,9 @@ from avemo_ros.model.emotion_model import EmotionModel, Unimodal
 from avemo_ros.model.face_cnn import FaceCNN, FaceModel, FrameCNN, FramePooling, InceptionFace
 from avemo_ros.model.network import FUSIONS, EmotionNet, LiveModel
 from avemo_ros.model.spec import ModelSpec, Part, Start, parts_of, starts_of
-from avemo_ros.model.speech_fcn import (
-    CHANNELS,
-    FRONTS,
-    NORMS,
-    POOLS,
-    AudioFCN,
-    SpeechFCN,
-    init_from_imagenet,
-)
+from avemo_ros.model.speech_encoder import POOLS, SpeechModel
+from avemo_ros.model.speech_fcn import CHANNELS, FRONTS, NORMS, AudioFCN, init_from_imagenet
+from avemo_ros.model.whisper_encoder import WhisperEncoder, init_from_whisper
 from avemo_ros.settings import ListOf, Named, OneOf, Settings, did_you_mean
 
 Values = Mapping[str, Any]
@@ -92,13 +86,29 @@ def make_speech_fcn(values: Values) -> EmotionModel:
         sharpness=values["sharpness"],
         statistics=values["statistics"],
     )
-    model = SpeechFCN(fcn, values["dropout"], values["classes"])
+    model = SpeechModel(fcn, values["dropout"], values["classes"])
     if values["imagenet"]:
         if values["channels"] != CHANNELS["torchvision"]:
             raise ConfigError(
                 "channels", values["channels"], "torchvision, to start from imagenet"
             )
         model.start_note = init_from_imagenet(fcn, Path(values["imagenet"]).expanduser())
+    return model
+
+
+def make_whisper(values: Values) -> EmotionModel:
+    """The first layers of Whisper's encoder over the spectrogram."""
+    encoder = WhisperEncoder(
+        values["width"],
+        values["layers"],
+        attention=values["attention"],
+        sharpness=values["sharpness"],
+        statistics=values["statistics"],
+        dropout=values["layer_dropout"],
+    )
+    model = SpeechModel(encoder, values["dropout"], values["classes"])
+    if values["whisper"]:
+        model.start_note = init_from_whisper(encoder, Path(values["whisper"]).expanduser())
     return model
 
 
@@ -122,7 +132,7 @@ def make_live(values: Values) -> EmotionModel:
     """What the robot runs, of a face model and a voice model."""
     face, speech = part_of(values, "face"), part_of(values, "speech")
     assert isinstance(face, FaceModel)
-    assert isinstance(speech, SpeechFCN)
+    assert isinstance(speech, SpeechModel)
     wanted = (
         ("face.classes", face.classes, 7, "emotions"),
         ("speech.classes", speech.classes, 8, "speech"),
@@ -243,6 +253,8 @@ def init_notes(model: nn.Module) -> tuple[str, ...]:
     return tuple(part.start_note for part in parts if part.start_note)
 
 
+SPEECH_KINDS: Final = ("speech_fcn", "whisper")
+"""Those of the voice."""
 _Width = Annotated[int, Field(ge=1, le=1024)]
 _OfStages = Field(min_length=1, max_length=6)
 _Blocks = Annotated[ListOf[Annotated[int, Field(ge=1, le=16)]], _OfStages]
@@ -282,6 +294,35 @@ class SpeechFcnOptions(Settings):
     )
 
 
+class WhisperOptions(Settings):
+    """Options of whisper."""
+
+    width: int = Field(
+        512,
+        ge=64,
+        le=1280,
+        multiple_of=64,
+        description="Width of the states; Whisper tiny: 384, base: 512.",
+    )
+    layers: int = Field(
+        3, ge=1, le=32, description="Number of layers that are kept, from the first."
+    )
+    attention: Literal["time", "mean"] = Field("time", description="Over time, or none.")
+    sharpness: Sharpness = 0.3
+    statistics: bool = Field(
+        True, description="Pool the states' standard deviation in addition to their mean."
+    )
+    layer_dropout: Dropout = Field(0.0, description="Dropout within the layers.")
+    dropout: Dropout = Field(0.3, description="Dropout before the head.")
+    classes: Classes = "speech"
+    whisper: Start = Field(
+        "",
+        description=(
+            "Initial weights: `model.bin` of a Whisper model in the format of CTranslate2."
+        ),
+    )
+
+
 class FaceCnnOptions(FaceOptions):
     """Options of face_cnn."""
 
@@ -308,7 +349,7 @@ class LiveOptions(Settings):
     face: Annotated[ModelSpec, Part(("face_cnn", "inception"))] = Field(
         ModelSpec("face_cnn"), description="Network of the face."
     )
-    speech: Annotated[ModelSpec, Part(("speech_fcn",))] = Field(
+    speech: Annotated[ModelSpec, Part(SPEECH_KINDS)] = Field(
         ModelSpec("speech_fcn"), description="Network of the voice."
     )
     fusion: Annotated[str, OneOf(FUSIONS)] = Field(
@@ -328,6 +369,12 @@ _ALL: Final = (
         make_speech_fcn,
     ),
     ModelKind(
+        "whisper",
+        "First layers of Whisper's encoder over the spectrogram (Radford et al. 2022).",
+        WhisperOptions,
+        make_whisper,
+    ),
+    ModelKind(
         "face_cnn",
         "Light residual CNN on 48 px faces, frames joined by attention; for robots.",
         FaceCnnOptions,
@@ -341,7 +388,7 @@ _ALL: Final = (
     ),
     ModelKind(
         "live",
-        "What the robot runs: log-probabilities of the light face CNN and the speech FCN, "
+        "What the robot runs: log-probabilities of the light face CNN and the speech network, "
         "weighted by a gate.",
         LiveOptions,
         make_live,

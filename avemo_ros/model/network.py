@@ -36,7 +36,8 @@ from avemo_ros.model.emotion_model import (
     to_emotion_logits,
 )
 from avemo_ros.model.face_cnn import FaceBranch, embed_frames, face_mask
-from avemo_ros.model.speech_fcn import SpeechBranch
+from avemo_ros.model.speech_encoder import SpeechBranch
+from avemo_ros.model.speech_fcn import AudioFCN
 
 SNR_FEATURES: Final = 4
 
@@ -160,7 +161,7 @@ class EmotionNet(nn.Module):
 
         Args:
             face: logits over EMOTIONS; None: `FaceBranch()`.
-            speech: logits over SPEECH_CLASSES; None: `SpeechBranch()`.
+            speech: logits over SPEECH_CLASSES; None: `SpeechBranch(AudioFCN())`.
             fusion: one of FUSIONS.
 
         Raises:
@@ -170,7 +171,7 @@ class EmotionNet(nn.Module):
         if fusion not in FUSIONS:
             raise ValueError(f"fusion is '{fusion}'; allowed: {' | '.join(FUSIONS)}")
         self.face = face if face is not None else FaceBranch()
-        self.speech = speech if speech is not None else SpeechBranch()
+        self.speech = speech if speech is not None else SpeechBranch(AudioFCN())
         self.snr_width = SNR_FEATURES if fusion == "clarity" else 0
         """SNR features at the end of what `encode_audio` gives."""
         self.fusion = EvidenceFusion(snr_width=self.snr_width)
@@ -190,7 +191,7 @@ class EmotionNet(nn.Module):
         """Spectrograms (B, 1, T, 200), as `preprocess.relative` gives them, to what the fusion
         needs of the voice (B, audio width): the emotion vector and, if it reads that, how
         clear the voice is."""
-        vector: Tensor = self.speech.fcn(spectrogram)
+        vector: Tensor = self.speech.encoder(spectrogram)
         if not self.snr_width:
             return vector
         return torch.cat((vector, snr_features(spectrogram).to(vector.dtype)), 1)

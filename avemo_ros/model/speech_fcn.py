@@ -16,17 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avemo_ros.errors import WeightsError
-from avemo_ros.labels import SPEECH_CLASSES
-from avemo_ros.model.attention import SHARPNESS, CellAttention, CellMean, TimeAttention
-from avemo_ros.model.emotion_model import (
-    CLASSES,
-    Batch,
-    Encoded,
-    Unimodal,
-    mean_segments,
-    missing_encoding,
-    scatter_rows,
-)
+from avemo_ros.model.attention import SHARPNESS
+from avemo_ros.model.speech_encoder import SpeechEncoder
 from avemo_ros.model.tensor_file import read_state_dict
 
 SPEECH_WIDTH: Final = 256
@@ -38,7 +29,6 @@ CHANNELS: Final[dict[str, tuple[int, ...]]] = {
 """Channels of the five convolutions: torchvision's AlexNet, and that of Krizhevsky 2012."""
 FRONTS: Final = ("log", "log+mean+delta")
 NORMS: Final = ("batch", "local", "none")
-POOLS: Final = ("cells", "time", "mean")
 
 
 class LocalNorm(nn.Module):
@@ -61,7 +51,7 @@ class LocalNorm(nn.Module):
         return cells / (1.0 + self.alpha * energy).pow(self.beta)
 
 
-class AudioFCN(nn.Module):
+class AudioFCN(SpeechEncoder):
     """Spectrogram to emotion vector; one cell sees 1.95 s, cells are 0.32 s apart."""
 
     def __init__(
@@ -89,8 +79,8 @@ class AudioFCN(nn.Module):
             statistics: pool the deviation of the cells beside their mean, by the same weights
                 (attentive statistics pooling; Okabe et al. 2018, arXiv 1803.10963, section 3).
         """
-        super().__init__()
         one, two, three, four, five = channels
+        super().__init__(five, attention, sharpness, statistics=statistics)
         self.front = front
         norms = [_norm(norm, local_size, width, place) for place, width in enumerate(channels)]
         biased = norm != "batch"
@@ -116,14 +106,6 @@ class AudioFCN(nn.Module):
             nn.ReLU(),
             nn.MaxPool2d(3, 2),
         )
-        self.attention: CellAttention | TimeAttention | CellMean
-        if attention == "mean":
-            self.attention = CellMean(five)
-        else:
-            over = CellAttention if attention == "cells" else TimeAttention
-            self.attention = over(five, sharpness)
-        self.join = _begin_as_mean(five) if statistics else None
-        self.width = five
 
     @property
     def convolutions(self) -> tuple[nn.Conv2d, ...]:
@@ -136,26 +118,6 @@ class AudioFCN(nn.Module):
             spectrogram = add_mean_and_delta(spectrogram)
         cells: Tensor = self.layers(spectrogram)
         return cells
-
-    def pool(self, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Cells (B, width, T', F') to the vector (B, width) and the weights (B, T', F')."""
-        mean, weights = self.attention(cells)
-        if self.join is None:
-            return mean, weights
-        power = torch.einsum("bcl,bl->bc", cells.flatten(2).square(), weights.flatten(1))
-        # The slope of the root must stay finite where a channel does not vary.
-        deviation = (power - mean.square()).clamp_min(1e-5).sqrt()
-        vector: Tensor = self.join(torch.cat((mean, deviation), 1))
-        return vector, weights
-
-    def forward(self, spectrogram: Tensor) -> Tensor:
-        """(B, 1, T, 200), T from 63 columns, to (B, width)."""
-        return self.pool(self.cells(spectrogram))[0]
-
-    def weights(self, spectrogram: Tensor) -> Tensor:
-        """Where the network listens: (B, T', 5), each sums to 1."""
-        with torch.no_grad():
-            return self.pool(self.cells(spectrogram))[1]
 
 
 def add_mean_and_delta(spectrogram: Tensor) -> Tensor:
@@ -171,17 +133,6 @@ def add_mean_and_delta(spectrogram: Tensor) -> Tensor:
     centred = spectrogram - spectrogram.mean(2, keepdim=True)
     slope = functional.pad(spectrogram[:, :, 2:] - spectrogram[:, :, :-2], (0, 0, 1, 1))
     return torch.cat((spectrogram, centred, slope), 1)
-
-
-def _begin_as_mean(width: int) -> nn.Linear:
-    """Mean and deviation to one vector; at first the mean alone, nearly, so that weights of a
-    network without deviations are a good start."""
-    layer = nn.Linear(2 * width, width)
-    with torch.no_grad():
-        layer.weight[:, :width] = torch.eye(width)
-        layer.weight[:, width:] = 0.02 * torch.randn(width, width)
-        layer.bias.zero_()
-    return layer
 
 
 def _convolution(
@@ -200,87 +151,8 @@ def _norm(norm: str, local_size: int, width: int, place: int) -> nn.Module:
     return nn.Identity()
 
 
-class SpeechBranch(nn.Module):
-    """Spectrogram of a window to one emotion vector: FCN, cell attention, head."""
-
-    def __init__(
-        self,
-        dropout: float = 0.3,
-        fcn: AudioFCN | None = None,
-        classes: int = len(SPEECH_CLASSES),
-    ) -> None:
-        """Set up.
-
-        Args:
-            dropout: before the head.
-            fcn: None: as released.
-            classes: number of logits.
-        """
-        super().__init__()
-        self.fcn = fcn if fcn is not None else AudioFCN()
-        self.width = self.fcn.width
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.width, classes)
-
-    def classify(self, vector: Tensor) -> Tensor:
-        """Speech vectors (B, width) to logits (B, classes)."""
-        logits: Tensor = self.head(self.dropout(vector))
-        return logits
-
-    def forward(self, spectrogram: Tensor) -> Tensor:
-        """(B, 1, T, 200) to logits (B, classes)."""
-        return self.classify(self.fcn(spectrogram))
-
-
 _PLACES = (0, 3, 6, 8, 10)
 """Of the convolutions in torchvision's AlexNet: features.0, features.3, ..."""
-
-
-class SpeechFCN(Unimodal):
-    """Speech of any length from 0.63 s to logits."""
-
-    modality = "audio"
-    part = "audio"
-
-    def __init__(self, fcn: AudioFCN, dropout: float = 0.3, classes: str = "speech") -> None:
-        """Set up.
-
-        Args:
-            fcn: spectrogram to vector.
-            dropout: before the head.
-            classes: 'speech' (8, with calm) or 'emotions' (7).
-        """
-        super().__init__()
-        self.classes = CLASSES[classes]
-        self.branch = SpeechBranch(dropout, fcn, len(self.classes))
-        self.width = self.segment_width = fcn.width
-
-    def encode(self, batch: Batch, segments: int = 0) -> Encoded:
-        """See `Unimodal.encode`; segments are means of the map's cells over their times."""
-        speech, there = batch.speech, batch.speech_mask
-        if speech is None or (there is not None and not bool(there.any())):
-            return missing_encoding(self, batch, segments)
-        if there is None:
-            there = torch.ones(len(speech), dtype=torch.bool, device=speech.device)
-        elif not bool(there.all()):
-            # What is missing must not enter the statistics of batch norm.
-            speech = speech[there]
-        vector, parts = self.read(speech, segments)
-        return Encoded(
-            scatter_rows(vector, there),
-            there,
-            None if parts is None else scatter_rows(parts, there),
-        )
-
-    def read(self, whole: Tensor, segments: int = 0) -> tuple[Tensor, Tensor | None]:
-        """See `Unimodal.read`."""
-        cells = self.branch.fcn.cells(whole)
-        vector = self.branch.fcn.pool(cells)[0]
-        return vector, mean_segments(cells.mean(3).transpose(1, 2), segments)
-
-    def classify(self, vector: Tensor) -> Tensor:
-        """Vectors (B, width) to logits (B, classes)."""
-        return self.branch.classify(vector)
 
 
 def init_from_imagenet(fcn: AudioFCN, path: Path) -> str:

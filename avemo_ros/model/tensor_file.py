@@ -87,7 +87,7 @@ def read_tensors(path: Path, formats: tuple[str, ...]) -> TensorFile:
             f"weights file {path} is damaged: its digest differs; get the file again"
         )
     check_finite(f"weights file {path}", tensors)
-    return TensorFile(about, tensors)
+    return TensorFile(about, _renamed(tensors))
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -156,6 +156,14 @@ def _digest(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """By today's names: up to version 0.3 the speech encoder was `fcn`, whatever it was."""
+    return {
+        ".".join("encoder" if part == "fcn" else part for part in name.split(".")): tensor
+        for name, tensor in tensors.items()
+    }
+
+
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Tensors of a state dict.
 
@@ -171,7 +179,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"weights file {path} does not exist")
     if path.suffix == ".safetensors":
         try:
-            return load_file(str(path))
+            return _renamed(load_file(str(path)))
         except (SafetensorError, OSError, ValueError) as error:
             raise WeightsError(f"weights file {path} cannot be read ({error})") from error
     if path.suffix not in (".pt", ".pth"):
@@ -197,4 +205,4 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     }
     if not state:
         raise WeightsError(f"weights file {path} holds no tensors")
-    return state
+    return _renamed(state)

@@ -19,7 +19,7 @@ from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.face_cnn import FaceModel
 from avemo_ros.model.network import FUSIONS, EmotionNet
-from avemo_ros.model.speech_fcn import SpeechFCN
+from avemo_ros.model.speech_encoder import SpeechModel
 from avemo_ros.train.pretrained import whom_it_saw
 from avemo_ros.train.subject_split import TrainingItems
 from avemo_ros.train.training_config import FINAL, TrainConfig
@@ -43,7 +43,7 @@ class Branches:
         """The live network of a fold, None for the final one, with an untrained fusion."""
         face, speech = self.face.model, self.of(fold).model
         assert isinstance(face, FaceModel)
-        assert isinstance(speech, SpeechFCN)
+        assert isinstance(speech, SpeechModel)
         # The layout of the CPU's kernels: several times faster.
         made = EmotionNet(face.branch, speech.branch, self.fusion).eval()
         return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -95,7 +95,7 @@ def read_branches(config: TrainConfig) -> Branches:
 
 def _speech(run: Path) -> LoadedModel:
     loaded = load_model(find_model(run))
-    if not isinstance(loaded.model, SpeechFCN) or len(loaded.model.classes) == len(EMOTIONS):
+    if not isinstance(loaded.model, SpeechModel) or len(loaded.model.classes) == len(EMOTIONS):
         raise WeightsError(
             f"{run} is '{loaded.spec.kind}' with {len(loaded.model.classes)} classes; the live "
             "model takes a speech_fcn with 8"

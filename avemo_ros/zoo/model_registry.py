@@ -12,6 +12,7 @@ from torch import nn
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.builder import (
     LIVE_KINDS,
+    SPEECH_KINDS,
     Builder,
     Classes,
     Dropout,
@@ -202,7 +203,7 @@ class TwoPartOptions(Settings):
     """Options of every fusion of two parts."""
 
     classes: Classes = "speech"
-    audio: Annotated[ModelSpec, Part(("speech_fcn",))] = Field(
+    audio: Annotated[ModelSpec, Part(SPEECH_KINDS)] = Field(
         ModelSpec("speech_fcn"), description="Network of the voice."
     )
     visual: Annotated[ModelSpec, Part((*_FACES, "units"), ("classes",))] = Field(
