@@ -35,6 +35,7 @@ def tensors(width: int = WIDTH, layers: int = 3) -> dict[str, np.ndarray]:
         "encoder/conv2/weight": some(width, width, 3),
         "encoder/conv2/bias": some(width),
         "decoder/embeddings/weight": some(7, width),
+        "encoder/num_heads": np.array(width // 64, np.int16),
     }
     for number in range(layers):
         at = f"encoder/layer_{number}"
@@ -58,7 +59,12 @@ def write(path: Path, values: dict[str, np.ndarray], spec: str = "WhisperSpec") 
     def text(value: str) -> bytes:
         return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
 
-    kinds = {np.dtype(np.float32): 0, np.dtype(np.int8): 1, np.dtype(np.float16): 4}
+    kinds = {
+        np.dtype(np.float32): 0,
+        np.dtype(np.int8): 1,
+        np.dtype(np.int16): 2,
+        np.dtype(np.float16): 4,
+    }
     parts = [struct.pack("<I", 6), text(spec), struct.pack("<II", 3, len(values))]
     for name, value in values.items():
         parts += [text(name), struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)]

@@ -126,6 +126,22 @@ def test_the_model_of_a_fold_hears_with_the_network_of_that_fold(
     assert set(summary["folds"]) == {"fold0", "fold1"}
 
 
+def test_a_live_model_gives_its_face_branch(
+    data: Path, branches: Path, run: Path, tmp_path: Path
+) -> None:
+    source = run / "final" / "model.safetensors"
+    assert call(data, branches, tmp_path / "again", f"live.face_run={source}") == 0
+    first, second = (
+        load_model(folder / "final" / "model.safetensors").model
+        for folder in (run, tmp_path / "again")
+    )
+    assert isinstance(first, LiveModel)
+    assert isinstance(second, LiveModel)
+    wanted = first.network.face.cnn.state_dict()
+    for key, value in second.network.face.cnn.state_dict().items():
+        torch.testing.assert_close(value, wanted[key])
+
+
 def test_pairs_are_judged_by_the_fold_that_held_out_both(
     data: Path, run: Path, tmp_path: Path
 ) -> None:

@@ -271,9 +271,9 @@ def _tensors(path: Path, content: bytes) -> Iterator[tuple[str, NDArray[np.float
         kind, size = number("B"), number("I")
         if place + size > len(content):
             raise ValueError("it ends within a tensor")
-        if name.startswith("encoder/") and kind not in _TYPES:
+        if name.startswith("encoder/") and kind not in _TYPES and shape:
             raise WeightsError(f"{path}: {name} is quantised; take the model in float16")
-        if name.startswith("encoder/"):
+        if name.startswith("encoder/") and kind in _TYPES:
             dtype = _TYPES[kind]
             flat = np.frombuffer(content, dtype, size // dtype.itemsize, place)
             yield name, flat.reshape(shape)

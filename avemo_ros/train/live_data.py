@@ -6,7 +6,7 @@ Whom the branches know of the data is told, too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,16 @@ from avemo_ros.data.prepare import prepare
 from avemo_ros.errors import ConfigError, DataError, WeightsError
 from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.builder import SPEECH_KINDS
 from avemo_ros.model.face_cnn import FaceModel
-from avemo_ros.model.network import FUSIONS, EmotionNet
+from avemo_ros.model.network import FUSIONS, EmotionNet, LiveModel
 from avemo_ros.model.speech_encoder import SpeechModel
 from avemo_ros.train.pretrained import whom_it_saw
 from avemo_ros.train.subject_split import TrainingItems
 from avemo_ros.train.training_config import FINAL, TrainConfig
 from avemo_ros.train.training_run import Place
 from avemo_ros.zoo.model_file import LoadedModel, find_model, load_model
+from avemo_ros.zoo.model_registry import BUILDER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +77,7 @@ def read_branches(config: TrainConfig) -> Branches:
     for name in ("face_run", "speech_run"):
         if not getattr(settings, name):
             raise ConfigError(f"live.{name}", "", f"a run folder (--set live.{name}=RUN)")
-    face = load_model(find_model(settings.face_run))
+    face = _face(settings.face_run)
     if not isinstance(face.model, FaceModel) or face.model.classes != EMOTIONS:
         raise WeightsError(
             f"{settings.face_run} is '{face.spec.kind}' with {len(face.model.classes)} "
@@ -93,12 +95,24 @@ def read_branches(config: TrainConfig) -> Branches:
     return Branches(face, speech, parts, fusion)
 
 
+def _face(name: str) -> LoadedModel:
+    """A face model; of a live model its face branch."""
+    loaded = load_model(find_model(name))
+    if not isinstance(loaded.model, LiveModel):
+        return loaded
+    spec = loaded.spec.options["face"]
+    model = BUILDER.build(spec).eval()
+    assert isinstance(model, FaceModel)
+    model.branch.load_state_dict(loaded.model.network.face.state_dict())
+    return replace(loaded, model=model, spec=spec)
+
+
 def _speech(run: Path) -> LoadedModel:
     loaded = load_model(find_model(run))
     if not isinstance(loaded.model, SpeechModel) or len(loaded.model.classes) == len(EMOTIONS):
         raise WeightsError(
             f"{run} is '{loaded.spec.kind}' with {len(loaded.model.classes)} classes; the live "
-            "model takes a speech_fcn with 8"
+            f"model takes a {' or '.join(SPEECH_KINDS)} with 8"
         )
     return loaded
 
@@ -186,7 +200,7 @@ def whom_they_saw(
         DataError: on faces or voices that are held out from them.
     """
     path = find_model(config.live.face_run)
-    told = [whom_it_saw(path, faces) for faces in data.faces]
+    told = [whom_it_saw(path, faces, "face") for faces in data.faces]
     spoken = [
         whom_it_saw(find_model(folder), voices)
         for (_, folder), voices in zip(branches.folds, data.voices, strict=True)

@@ -475,7 +475,13 @@ class TrainingConfig(Settings, group="training"):
 class LiveConfig(Settings, group="live"):
     """The task `live_fusion`: joins trained branches to the model of the live system."""
 
-    face_run: str = Field("", description="Run folder of the face branch (kind face_cnn).")
+    face_run: str = Field(
+        "",
+        description=(
+            "Run folder of the face branch (kind face_cnn), or a live model, e.g. avemo-0.3, "
+            "whose face branch is taken."
+        ),
+    )
     speech_run: str = Field(
         "", description="Run folder of the speech branch with fold0/, fold1/, ... and final/."
     )
