@@ -37,6 +37,7 @@ def test_torchscript_answers_as_the_network_for_every_kind_and_size(
     "raw",
     [
         {**tiny.SPEECH, "front": "log+mean+delta", "norm": "local", "attention": "time"},
+        tiny.WHISPER,
         tiny.LSTM,
         tiny.RELATION,
         tiny.UNITS,
@@ -48,6 +49,19 @@ def test_onnx_answers_as_the_network(raw: dict[str, Any], tmp_path: Path) -> Non
     (written,) = export_model(tiny.made(raw), "onnx", tmp_path / "m.onnx")
     assert written.path.read_bytes()
     assert written.difference < TOLERANCE
+
+
+def test_weights_that_are_exact_as_float16_are_stored_so_and_answer_the_same(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("onnxscript")
+    model = tiny.made(tiny.WHISPER)
+    (whole,) = export_model(model, "onnx", tmp_path / "whole.onnx")
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half().float()
+    (half,) = export_model(model, "onnx", tmp_path / "half.onnx")
+    assert half.difference < TOLERANCE
+    assert half.path.stat().st_size < 0.65 * whole.path.stat().st_size
 
 
 def test_the_onnx_parts_of_a_fusion_together_answer_as_the_model(tmp_path: Path) -> None:

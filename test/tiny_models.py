@@ -15,6 +15,7 @@ from avemo_ros.model.spec import ModelSpec
 from avemo_ros.zoo.model_registry import BUILDER
 
 SPEECH: dict[str, Any] = {"kind": "speech_fcn", "channels": [4, 4, 6, 6, 8]}
+WHISPER: dict[str, Any] = {"kind": "whisper", "width": 64, "layers": 2}
 FACE: dict[str, Any] = {"kind": "face_cnn", "widths": [4, 8], "blocks": [1, 1], "stem": 4}
 INCEPTION: dict[str, Any] = {"kind": "inception", "widths": [8], "blocks": [1], "stem": 4}
 VGG: dict[str, Any] = {"kind": "vgg_face", "width": 1, "side": 32}
@@ -29,7 +30,7 @@ def fused(kind: str, visual: dict[str, Any] = FACE, **options: Any) -> dict[str,
     return {"kind": kind, "audio": SPEECH, "visual": visual, **options}
 
 
-ALONE = [SPEECH, FACE, INCEPTION, VGG, LSTM, RELATION, UNITS]
+ALONE = [SPEECH, WHISPER, FACE, INCEPTION, VGG, LSTM, RELATION, UNITS]
 TOGETHER = [fused(kind, visual) for kind in FUSIONS for visual in (FACE, UNITS)]
 EVERY = [*ALONE, *TOGETHER, LIVE]
 
