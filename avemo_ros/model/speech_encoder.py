@@ -51,6 +51,8 @@ class SpeechEncoder(nn.Module, ABC):
             over = CellAttention if attention == "cells" else TimeAttention
             self.attention = over(width, sharpness)
         self.join = _begin_as_mean(width) if statistics else None
+        self.standardise: nn.Module = nn.Identity()
+        """What mean and deviation go through before they are joined."""
         self.width = width
 
     @abstractmethod
@@ -65,7 +67,7 @@ class SpeechEncoder(nn.Module, ABC):
         power = torch.einsum("bcl,bl->bc", cells.flatten(2).square(), weights.flatten(1))
         # The slope of the root must stay finite where a channel does not vary.
         deviation = (power - mean.square()).clamp_min(1e-5).sqrt()
-        vector: Tensor = self.join(torch.cat((mean, deviation), 1))
+        vector: Tensor = self.join(self.standardise(torch.cat((mean, deviation), 1)))
         return vector, weights
 
     def forward(self, spectrogram: Tensor) -> Tensor:

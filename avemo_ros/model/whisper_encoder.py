@@ -73,6 +73,8 @@ class WhisperEncoder(SpeechEncoder):
         with torch.no_grad():
             # The last layer counts most at first.
             self.mix[-1] = 2.0
+        # A few of Whisper's channels are a hundred times larger than most.
+        self.standardise = nn.BatchNorm1d(2 * width, affine=False)
         self.norms = nn.ModuleList(
             nn.LayerNorm(width, elementwise_affine=False) for _ in range(layers + 1)
         )
