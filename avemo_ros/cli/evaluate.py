@@ -101,6 +101,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     part.add_argument("--au", type=Path, metavar="FILE.csv", help="table of action units")
     part.add_argument(
+        "--landmarks",
+        type=Path,
+        metavar="FILE.npz",
+        help="landmark sequences; default: those of the face meshes of pictures",
+    )
+    part.add_argument(
         "--option",
         action="append",
         default=[],
@@ -286,6 +292,7 @@ def _request(args: argparse.Namespace) -> DatasetRequest:
         modality=args.modality,
         classes=args.classes,
         units=args.au,
+        landmarks=args.landmarks,
         corruptions=args.corruptions,
         options=read_options(args.option),
         input_length=InputLength(args.window, args.frames, args.mirrored),

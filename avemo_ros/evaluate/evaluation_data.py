@@ -14,8 +14,10 @@ from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.collect import (
     FACES,
     LANDMARKS,
+    POINTS,
     SPEECH,
     UNITS,
+    VISUAL,
     CollectedItems,
     DatasetPart,
     FeatureOptions,
@@ -75,7 +77,7 @@ def data_of_dataset(
     reads: frozenset[str] = frozenset().union(*wanted)
     _refuse_absent(
         modality,
-        face=UNITS in reads or any(item.has_face for item in items),
+        face=bool(reads & {UNITS, POINTS}) or any(item.has_face for item in items),
         voice=any(item.has_voice for item in items),
     )
     clips = any(
@@ -187,7 +189,7 @@ def _refuse_absent(modality: str, *, face: bool, voice: bool) -> None:
     """Raises DataError where no item at all has a part that is to be judged."""
     reads = READS[modality]
     for what, there, own in (
-        ("a face", face, frozenset({FACES, UNITS})),
+        ("a face", face, VISUAL),
         ("sound", voice, frozenset({SPEECH})),
     ):
         if there or not reads & own:
@@ -231,5 +233,10 @@ def _with_their_fold(
 
 def _feature_options(request: DatasetRequest) -> FeatureOptions:
     return FeatureOptions(
-        request.prepare, request.cache, request.workers, request.units, request.progress
+        request.prepare,
+        request.cache,
+        request.workers,
+        request.units,
+        request.landmarks,
+        request.progress,
     )

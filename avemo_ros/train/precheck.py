@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from avemo_ros.data.features import Corpus, Features, read_units
+from avemo_ros.data.landmark_table import read_points
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.emotion_model import EmotionModel, Unimodal
 from avemo_ros.model.spec import ModelSpec
@@ -65,6 +66,16 @@ def check_units(config: TrainConfig) -> None:
     if not config.data.units:
         raise ConfigError("data.units", "", "a table of action units (--au FILE.csv)")
     read_units(Path(config.data.units).expanduser())
+
+
+def check_landmarks(config: TrainConfig) -> None:
+    """Make sure that there is a file of landmark sequences, if one is named.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if config.data.landmarks:
+        read_points(Path(config.data.landmarks).expanduser())
 
 
 def check_jobs(
