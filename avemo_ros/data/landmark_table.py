@@ -12,6 +12,7 @@ The file has three arrays, and may have a fourth:
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -128,9 +129,10 @@ _NEEDED: Final = ("clip", "start", "step")
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as opened:
-            if not isinstance(opened, np.lib.npyio.NpzFile):
-                raise DataError(f"'{path}' is a single array; allowed: an npz file")
+        opened = np.load(path, allow_pickle=False)
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise DataError(f"'{path}' is a single array; allowed: an npz file")
+        with opened:
             missing = [name for name in _NEEDED if name not in opened.files]
             if missing:
                 raise DataError(
@@ -139,7 +141,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
                 )
             names = [name for name in (*_NEEDED, "fps") if name in opened.files]
             return {name: opened[name] for name in names}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         # A pickle, which is never loaded, is a ValueError too.
         raise DataError(f"'{path}' cannot be read as an npz file: {error}") from error
 

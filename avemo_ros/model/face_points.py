@@ -55,7 +55,7 @@ MIRRORED: Final = _swapped()
 
 FROM_MESH: Final[tuple[tuple[int, ...], ...]] = (
     *((127,), (234,), (93,), (132, 58), (58, 172), (136,), (150,), (176,), (152,)),
-    *((400,), (379,), (365,), (397, 288), (361,), (323,), (454,), (356,)),  # jaw
+    *((400,), (379,), (365,), (397, 288), (288, 361), (323,), (454,), (356,)),  # jaw
     *((70,), (63,), (105,), (66,), (107,)),  # brows
     *((336,), (296,), (334,), (293,), (300,)),
     *((168, 6), (197, 195), (5,), (4,)),  # bridge of the nose
@@ -69,8 +69,9 @@ FROM_MESH: Final[tuple[tuple[int, ...], ...]] = (
 """Of MediaPipe's mesh the points whose mean is each of the 68.
 
 The usual correspondence, as in P. Yan 2024, "Mediapipe_2_Dlib_Landmarks"
-(github.com/PeizhiYan/Mediapipe_2_Dlib_Landmarks); jaw points are nearest by place, since
-the mesh follows the skull and the 68 points the outline in the picture."""
+(github.com/PeizhiYan/Mediapipe_2_Dlib_Landmarks), made the same for both sides.  Points of the
+jaw are the nearest in a frontal face: those of the mesh stay with the skin, and those of the 68
+follow the outline in the picture."""
 
 
 def points_of_mesh(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -148,7 +149,7 @@ def resample(
     if len(frames) == 0:
         return np.zeros((0, values.shape[1]), np.float32), np.zeros(0, bool)
     length = min(times[-1] - times[0], LONGEST_S)
-    wanted = times[0] + np.arange(int(length * rate_hz + 1e-6) + 1) / rate_hz
+    wanted = times[0] + np.arange(int(length * rate_hz + 1e-3) + 1) / rate_hz
     around = np.linspace(-_BLUR_S, _BLUR_S, _BLUR_STEPS)
     result = np.mean([_between(frames, times, wanted + shift) for shift in around], axis=0)
     after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)
@@ -167,4 +168,5 @@ def _between(
     after = np.searchsorted(times, wanted).clip(1, len(times) - 1)
     span = np.maximum(times[after] - times[after - 1], 1e-9)
     share = ((wanted - times[after - 1]) / span).clip(0, 1)[:, None]
-    return (1 - share) * frames[after - 1] + share * frames[after]
+    mixed: NDArray[np.float64] = (1 - share) * frames[after - 1] + share * frames[after]
+    return mixed

@@ -55,7 +55,7 @@ def degrade_points(
 
 def mirror_points(points: Tensor) -> Tensor:
     """Frames (..., VALUES) of the mirror image."""
-    shape = points[..., :_SHAPE].unflatten(-1, (POINTS, 2))[..., list(MIRRORED), :]
+    shape = points[..., :_SHAPE].reshape(*points.shape[:-1], POINTS, 2)[..., list(MIRRORED), :]
     shape = shape * shape.new_tensor([-1.0, 1.0])
     signs = points.new_tensor([-1.0, -1.0, *[1.0] * (HEAD - 2)])
     return torch.cat((shape.flatten(-2), points[..., _SHAPE:] * signs), -1)

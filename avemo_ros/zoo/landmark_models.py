@@ -70,9 +70,8 @@ def frame_inputs(points: Tensor, mask: Tensor) -> Tensor:
     there = mask.unsqueeze(2).to(points.dtype)
     mean = (points * there).sum(1, keepdim=True) / there.sum(1, keepdim=True).clamp_min(1)
     apart = points - mean
-    moved = points[:, 1:] - points[:, :-1]
-    moved = moved * (there[:, 1:] * there[:, :-1])
-    moved = functional.pad(moved, (0, 0, 1, 0))
+    before, known = (functional.pad(one, (0, 0, 1, 0))[:, :-1] for one in (points, there))
+    moved = (points - before) * (there * known)
     return torch.cat((points[..., :_SHAPE], apart, moved), 2)
 
 
@@ -120,7 +119,7 @@ class LandmarkSequence(Unimodal):
             width: of a frame's embedding.
             blocks: temporal convolutions; the dilation doubles from one to the next.
             kernel: frames that a convolution reads, odd.
-            lstm: width of each direction of an LSTM after the convolutions; 0: none.
+            lstm: width of an LSTM after the convolutions; 0: none.
             attention: over frames: 'mean', 'softmax', 'self' or 'relation'.
             statistics: pool the deviation over the frames beside the mean.
             dropout: before each convolution, the LSTM and the head.
@@ -136,12 +135,14 @@ class LandmarkSequence(Unimodal):
         self.convolutions = nn.ModuleList(
             _Convolution(width, kernel, 2**number, dropout) for number in range(blocks)
         )
-        self.lstm = nn.LSTM(width, lstm, batch_first=True, bidirectional=True) if lstm else None
-        self.segment_width = 2 * lstm or width
+        self.lstm = nn.LSTM(width, lstm, batch_first=True) if lstm else None
+        self.segment_width = lstm or width
         self.attention = _attention(attention, self.segment_width)
         self.statistics = statistics
         self.dropout = nn.Dropout(dropout)
-        self.width = self.attention.width + (self.segment_width if statistics else 0)
+        joins = attention == "relation"  # a frame beside the whole
+        pooled = 2 if joins else 1
+        self.width = self.segment_width * (pooled + statistics)
         self.head = nn.Linear(self.width, len(self.classes))
 
     def encode(self, batch: Batch, segments: int = 0) -> Encoded:
@@ -165,7 +166,7 @@ class LandmarkSequence(Unimodal):
         """See `Unimodal.read`."""
         every = torch.ones_like(whole[:, :, 0]) > 0
         frames = self._frames(whole, every)
-        return self._pooled(frames, every), mean_segments(frames, segments)
+        return self._pooled(frames, None), mean_segments(frames, segments)
 
     def classify(self, vector: Tensor) -> Tensor:
         """Vectors (B, width) to logits (B, classes)."""
@@ -175,15 +176,26 @@ class LandmarkSequence(Unimodal):
     def _frames(self, points: Tensor, mask: Tensor) -> Tensor:
         """(B, n, segment width); zeros where masked."""
         there = mask.unsqueeze(2).to(points.dtype)
-        frames = self.embedding(self.input_dropout(self.standardisation(points, mask)))
+        frames: Tensor = self.embedding(self.input_dropout(self.standardisation(points, mask)))
         frames = functional.gelu(self.norm(frames.transpose(1, 2)).transpose(1, 2)) * there
         for convolution in self.convolutions:
             frames = convolution(frames, there)
         if self.lstm is not None:
-            frames = self.lstm(self.dropout(frames))[0] * there
+            frames = self._recur(self.lstm, self.dropout(frames)) * there
         return frames
 
-    def _pooled(self, frames: Tensor, mask: Tensor) -> Tensor:
+    @staticmethod
+    def _recur(lstm: nn.LSTM, frames: Tensor) -> Tensor:
+        kind = frames.device.type
+        if not torch.is_autocast_enabled(kind):
+            outputs: Tensor = lstm(frames)[0]
+            return outputs
+        # Not every processor has an LSTM in bfloat16.
+        with torch.autocast(kind, enabled=False):
+            precise: Tensor = lstm(frames.float())[0]
+            return precise
+
+    def _pooled(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         vector, weights = self.attention(frames, mask)
         if not self.statistics:
             pooled: Tensor = vector

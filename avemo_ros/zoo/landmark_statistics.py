@@ -39,7 +39,8 @@ def statistics_of(frames: NDArray[np.float32]) -> NDArray[np.float32]:
         moved.mean(axis=0) * RATE_HZ,
         mean - frames[:_BEGINNING].mean(axis=0),
     )
-    return np.concatenate(parts).astype(np.float32)
+    result: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
+    return result
 
 
 class LandmarkStatisticsReader:

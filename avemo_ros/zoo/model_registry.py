@@ -211,7 +211,10 @@ class LandmarkSequenceOptions(Settings):
     blocks: int = Field(2, ge=0, le=6, description="Number of temporal convolutions.")
     kernel: Literal[3, 5, 7, 9] = Field(5, description="Frames that a convolution reads.")
     lstm: int = Field(
-        0, ge=0, le=1024, description="Width of each direction of an LSTM; 0: none."
+        0,
+        ge=0,
+        le=1024,
+        description="Width of an LSTM after them; 0: none.  With one there is no ONNX file.",
     )
     attention: Literal["mean", "softmax", "self", "relation"] = Field(
         "mean", description="Over frames."
