@@ -182,7 +182,7 @@ def train_classical(
     if "units" in reads:
         check_units(config)
     if "points" in reads:
-        check_landmarks(config)
+        check_landmarks(config, source.items)
     for note in source.notes:
         _say(note)
     corpus: Corpus | None = None

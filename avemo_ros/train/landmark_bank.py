@@ -16,6 +16,8 @@ from avemo_ros.train.training_config import LandmarkAugment
 
 _SLOWEST_HZ, _FASTEST_HZ = 5.0, 30.0
 """Cameras that are imitated."""
+_NEAR_S: Final = 1e-3
+"""A frame this near to a span is within it [s]."""
 
 
 class PointBank:
@@ -108,7 +110,7 @@ class PointBank:
             length = whole * (1 - (1 - how.crop_low) * lot[1])
             begin = times[0] + lot[2] * (whole - length)
             span = begin, begin + min(length, LONGEST_S)
-        first, last = np.searchsorted(times, span)
+        first, last = np.searchsorted(times, (span[0] - _NEAR_S, span[1] + _NEAR_S))
         if last <= first:
             return np.zeros((0, VALUES), np.float32), np.zeros(0, bool)
         kept = np.arange(first, last)

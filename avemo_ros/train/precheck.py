@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features, read_units
 from avemo_ros.data.landmark_table import read_points
 from avemo_ros.errors import ConfigError
@@ -68,14 +69,21 @@ def check_units(config: TrainConfig) -> None:
     read_units(Path(config.data.units).expanduser())
 
 
-def check_landmarks(config: TrainConfig) -> None:
-    """Make sure that there is a file of landmark sequences, if one is named.
+def check_landmarks(config: TrainConfig, items: Sequence[Item]) -> None:
+    """Make sure that landmarks come from somewhere: a file, or the items' pictures.
 
     Raises:
-        DataError: it cannot be read.
+        ConfigError: no file is named, and no item has a picture.
+        DataError: the file cannot be read.
     """
     if config.data.landmarks:
         read_points(Path(config.data.landmarks).expanduser())
+    elif not any(item.has_face for item in items):
+        raise ConfigError(
+            "data.landmarks",
+            "",
+            "a file of landmark sequences (--landmarks FILE.npz): the items have no pictures",
+        )
 
 
 def check_jobs(

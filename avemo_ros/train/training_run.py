@@ -117,7 +117,7 @@ def train(
         if reads.units:
             check_units(config)
         if reads.points:
-            check_landmarks(config)
+            check_landmarks(config, source.items)
         check_jobs(config, spec, source, jobs, place.out)
         check_writable(place.out)
         for note in source.notes:
