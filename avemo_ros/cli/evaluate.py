@@ -107,6 +107,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="landmark sequences; default: those of the face meshes of pictures",
     )
     part.add_argument(
+        "--personal-neutral",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="give models of landmarks a person's resting face: the mean over S seconds of the "
+        "person's items before, without labels; inf: over all of them (default: 0, not used)",
+    )
+    part.add_argument(
         "--option",
         action="append",
         default=[],
@@ -234,6 +242,8 @@ def run(args: argparse.Namespace) -> int:
     for name in ("limit", "workers", "frames"):
         if getattr(args, name) < 0:
             raise ConfigError(f"--{name}", getattr(args, name), "0 or more")
+    if not args.personal_neutral >= 0:
+        raise ConfigError("--personal-neutral", args.personal_neutral, "0 or more")
     check_outputs([args.json, args.report, args.predictions], force=args.force)
     check_report(args.report)
     if args.from_predictions:
@@ -293,6 +303,7 @@ def _request(args: argparse.Namespace) -> DatasetRequest:
         classes=args.classes,
         units=args.au,
         landmarks=args.landmarks,
+        personal_neutral=args.personal_neutral,
         corruptions=args.corruptions,
         options=read_options(args.option),
         input_length=InputLength(args.window, args.frames, args.mirrored),

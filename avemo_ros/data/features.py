@@ -47,6 +47,11 @@ class Features:
     a frame without a face."""
     point_times_s: NDArray[np.float32] | None = None
     """(n,) time of each frame of `points` since the item's start, ascending [s]."""
+    neutral: NDArray[np.float32] | None = None
+    """(136,) resting face of the person: mean shape over other items, aligned as
+    `face_points.normalise_points` does."""
+    neutral_weight: float = 0.0
+    """How far `neutral` is to be trusted, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,6 +44,8 @@ class DatasetRequest:
     classes: int | None = None
     units: Path | None = None
     landmarks: Path | None = None
+    personal_neutral: float = 0.0
+    """Seconds of a person that count for their resting face; 0: none is used."""
     corruptions: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     """Of the data set's loader."""

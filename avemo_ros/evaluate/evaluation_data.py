@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ from avemo_ros.evaluate.collect import (
 )
 from avemo_ros.evaluate.dataset_request import DatasetRequest, modality_of
 from avemo_ros.evaluate.opened_models import FoldClassifier, OpenedModel
+from avemo_ros.evaluate.personal_neutral import with_personal_neutral
 from avemo_ros.zoo.classifier import READS
 
 
@@ -87,7 +89,17 @@ def data_of_dataset(
     if request.corruptions and FACES in reads and clips:
         reads |= {LANDMARKS}  # which tell where a face is to be hidden
     collected = collect_features(items, reads, _feature_options(request), chosen.lost)
-    no_face, no_voice = missing_keys(collected.corpus, reads)
+    corpus = collected.corpus
+    if request.personal_neutral:
+        if POINTS not in reads or any("landmark_statistics_svm" in m.kinds for m in models):
+            raise ConfigError(
+                "--personal-neutral", request.personal_neutral, "0, or networks of landmarks"
+            )
+        corpus = with_personal_neutral(corpus, request.personal_neutral)
+        span = f"{request.personal_neutral:g} s"
+        span = "all" if math.isinf(request.personal_neutral) else f"the newest {span}"
+        notes.append(f"resting face of a person from {span} of their items before, unlabelled")
+    no_face, no_voice = missing_keys(corpus, reads)
     _refuse_absent(modality, face=len(no_face) < len(items), voice=len(no_voice) < len(items))
     notes += chosen.notes
     if collected.unreadable:
@@ -99,7 +111,7 @@ def data_of_dataset(
         people = sorted({item.subject for item in items})
         split = ", ".join(people) if len(people) <= 12 else f"{len(people)} subjects"
     title = find_dataset(request.dataset).title
-    return EvaluationData(collected.corpus, split, title, reads, [collected], notes=notes)
+    return EvaluationData(corpus, split, title, reads, [collected], notes=notes)
 
 
 def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> EvaluationData:

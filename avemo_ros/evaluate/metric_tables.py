@@ -286,6 +286,8 @@ def only_read(given: Features, reads: frozenset[str]) -> Features:
         units=given.units if "units" in reads else None,
         points=given.points if "points" in reads else None,
         point_times_s=given.point_times_s if "points" in reads else None,
+        neutral=given.neutral if "points" in reads else None,
+        neutral_weight=given.neutral_weight if "points" in reads else 0.0,
     )
 
 

@@ -48,6 +48,10 @@ class Batch:
     """(B, n, 140) float32 landmark sequences (`face_points`), RATE_HZ frames a second."""
     points_mask: Tensor | None = None
     """(B, n) bool, True where a frame is there; None: everywhere.  A row of False: no face."""
+    neutral: Tensor | None = None
+    """(B, 136) float32 resting faces of the rows' people, zeros where not known."""
+    neutral_weight: Tensor | None = None
+    """(B,) float32, how far each is to be trusted, 0 to 1; with `neutral` only."""
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -84,12 +84,18 @@ class PointBank:
     def person_shifts(
         self, items: Sequence[int], lots: NDArray[np.float64], how: LandmarkAugment
     ) -> Tensor:
-        """(B, 2 POINTS): from a person's mean shape some of the way to that of another one."""
+        """(B, 2 POINTS): from a person's mean shape to that of all, or some of the way to that
+        of another one."""
         shifts = np.zeros((len(items), 2 * POINTS), np.float32)
         names = sorted(self._shapes)
+        everybody = np.mean([self._shapes[name] for name in names], axis=0) if names else 0
+        person = how.neutral + (1 - how.neutral) * how.person
         for row, (item, lot) in enumerate(zip(items, lots, strict=True)):
             own = self._shapes.get(self._people[item])
-            if own is None or lot[5] >= how.person:
+            if own is None or lot[5] >= person:
+                continue
+            if lot[5] < how.neutral:
+                shifts[row] = everybody - own
                 continue
             other = self._shapes[names[int(lot[6] * len(names))]]
             shifts[row] = how.person_share * lot[7] * (other - own)

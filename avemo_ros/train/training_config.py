@@ -215,6 +215,15 @@ class LandmarkAugment(Settings, group="augment.landmarks"):
         le=2,
         description="Largest share of the difference to the other person's mean shape.",
     )
+    neutral: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Probability that a face gets the mean resting shape of all training people, as "
+            "with `avemo evaluate --personal-neutral`; `person` counts for the rest."
+        ),
+    )
     crop_low: float = Field(
         0.6,
         ge=0.1,

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from avemo_ros.audio.spectrogram import speech_windows
 from avemo_ros.data.features import UNITS, Corpus, Features
 from avemo_ros.model.emotion_model import Batch, EmotionModel, to_device
-from avemo_ros.model.face_points import RATE_HZ, VALUES, normalise_points, resample
+from avemo_ros.model.face_points import POINTS, RATE_HZ, VALUES, normalise_points, resample
 from avemo_ros.model.preprocess import face_tensor, relative
 from avemo_ros.zoo.model_file import LoadedModel
 
@@ -92,6 +92,9 @@ def collate(
     if "points" in reads:
         points, mask = _points(features)
         batch = replace(batch, points=points, points_mask=mask)
+        if any(one.neutral is not None for one in features):
+            neutral, weight = _neutral(features)
+            batch = replace(batch, neutral=neutral, neutral_weight=weight)
     return batch
 
 
@@ -299,6 +302,16 @@ def _units(features: Sequence[Features]) -> tuple[Tensor, Tensor]:
         if one is not None:
             units[row] = torch.from_numpy(np.asarray(one, np.float32))
     return units, torch.tensor([one is not None for one in given])
+
+
+def _neutral(features: Sequence[Features]) -> tuple[Tensor, Tensor]:
+    neutral = torch.zeros(len(features), 2 * POINTS)
+    weight = torch.zeros(len(features))
+    for row, one in enumerate(features):
+        if one.neutral is not None:
+            neutral[row] = torch.from_numpy(one.neutral)
+            weight[row] = one.neutral_weight
+    return neutral, weight
 
 
 def _points(features: Sequence[Features]) -> tuple[Tensor, Tensor]:

@@ -51,6 +51,19 @@ class Standardisation(nn.Module):
         self.register_buffer("mean", torch.zeros(_INPUTS))
         self.register_buffer("deviation", torch.ones(_INPUTS))
 
+    def at_rest(self, points: Tensor, neutral: Tensor | None, weight: Tensor | None) -> Tensor:
+        """Points (B, n, VALUES) as if each person had the mean face of the training data.
+
+        Args:
+            points: as they are.
+            neutral: (B, 2 POINTS) resting faces; None: not known.
+            weight: (B,) how far each is trusted.
+        """
+        if neutral is None or weight is None:
+            return points
+        shift = weight.unsqueeze(1) * (self.mean[:_SHAPE] - neutral)
+        return points + functional.pad(shift, (0, HEAD)).unsqueeze(1)
+
     def forward(self, points: Tensor, mask: Tensor) -> Tensor:
         """(B, n, VALUES) and (B, n) bool to (B, n, inputs); zeros where masked."""
         given = (frame_inputs(points, mask) - self.mean) / self.deviation
@@ -154,6 +167,7 @@ class LandmarkSequence(Unimodal):
             return missing_encoding(self, batch, segments)
         there = mask.any(1)
         kept = mask[there]
+        points = self.standardisation.at_rest(points, batch.neutral, batch.neutral_weight)
         frames = self._frames(points[there], kept)
         vector = scatter_rows(self._pooled(frames, kept), there)
         parts = None
