@@ -150,8 +150,7 @@ def resample(
         return np.zeros((0, values.shape[1]), np.float32), np.zeros(0, bool)
     length = min(times[-1] - times[0], LONGEST_S)
     wanted = times[0] + np.arange(int(length * rate_hz + 1e-3) + 1) / rate_hz
-    around = np.linspace(-_BLUR_S, _BLUR_S, _BLUR_STEPS)
-    result = np.mean([_between(frames, times, wanted + shift) for shift in around], axis=0)
+    result = _weights(times, wanted) @ frames
     after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)
     before = (np.searchsorted(times, wanted + 1e-9, side="right") - 1).clip(0)
     there = times[after] - times[before] <= _GAP_S
@@ -159,14 +158,19 @@ def resample(
     return result.astype(np.float32), there
 
 
-def _between(
-    frames: NDArray[np.float64], times: NDArray[np.float64], wanted: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Frames at other times, linear between those that are there."""
+def _weights(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m, n) how much each frame counts at each of other times: linear between the frames,
+    averaged over `_BLUR_S` to both sides."""
+    result = np.zeros((len(wanted), len(times)))
     if len(times) == 1:
-        return np.repeat(frames, len(wanted), axis=0)
-    after = np.searchsorted(times, wanted).clip(1, len(times) - 1)
+        result[:] = 1
+        return result
+    around = np.linspace(-_BLUR_S, _BLUR_S, _BLUR_STEPS)
+    places = wanted[:, None] + around
+    after = np.searchsorted(times, places).clip(1, len(times) - 1)
     span = np.maximum(times[after] - times[after - 1], 1e-9)
-    share = ((wanted - times[after - 1]) / span).clip(0, 1)[:, None]
-    mixed: NDArray[np.float64] = (1 - share) * frames[after - 1] + share * frames[after]
-    return mixed
+    share = ((places - times[after - 1]) / span).clip(0, 1) / _BLUR_STEPS
+    rows = np.broadcast_to(np.arange(len(wanted))[:, None], after.shape)
+    np.add.at(result, (rows, after - 1), 1 / _BLUR_STEPS - share)
+    np.add.at(result, (rows, after), share)
+    return result
