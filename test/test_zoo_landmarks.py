@@ -1,164 +1,93 @@
-"""Models of landmark sequences: the network and the machine on statistics."""
-
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_models as tiny
-import torch
-from made_landmarks import sequence, write_landmarks
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.data.landmark_table import join_points
-from avemo_ros.model.emotion_model import Batch
-from avemo_ros.model.face_points import HEAD, POINTS, VALUES
-from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.svm_training import train_svm
-from avemo_ros.zoo.classical import open_classifier, reads_of
-from avemo_ros.zoo.classifier import NetworkClassifier, collate
-from avemo_ros.zoo.landmark_models import LandmarkSequence, frame_inputs, standardise_points
-from avemo_ros.zoo.landmark_statistics import SIZE, LandmarkStatisticsReader, statistics_of
-from avemo_ros.zoo.model_file import LoadedModel
-
-SHAPE = 2 * POINTS
+from avemo_ros.data.prepare import prepare
+from avemo_ros.zoo.svm_features import (
+    DISTANCES,
+    POINTS,
+    SIZE,
+    LandmarkReader,
+    distances,
+    over_frames,
+)
 
 
-def corpus(*frames: int, rate: float = 30.0) -> Corpus:
-    items = tuple(Item("made", f"i{n}", Path(f"i{n}"), "happy", f"m-{n}") for n in frames)
-    features = tuple(
-        Features(
-            points=sequence(count, opens=20.0, seed=0),
-            point_times_s=(np.arange(count) / rate).astype(np.float32),
-        )
-        if count
-        else Features()
-        for count in frames
+def mesh(frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(50, 150, (frames, 468, 2)).astype(np.float32)
+
+
+def turned(points: np.ndarray, angle: float) -> np.ndarray:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return points @ np.array([[cos, sin], [-sin, cos]])
+
+
+def test_every_pair_of_the_points_is_measured_once() -> None:
+    assert len(set(POINTS)) == len(POINTS) == 24
+    assert DISTANCES == 24 * 23 // 2
+    assert distances(mesh(3)).shape == (3, DISTANCES)
+
+
+def test_a_distance_is_that_of_its_points_over_the_distance_of_the_eyes() -> None:
+    points = mesh(1)[0].astype(float)
+    right, left = points[[33, 133]].mean(0), points[[263, 362]].mean(0)
+    expected = np.linalg.norm(points[POINTS[0]] - points[POINTS[1]]) / np.linalg.norm(
+        left - right
     )
-    return Corpus(items, features)
+    assert distances(points[None])[0, 0] == pytest.approx(expected)
 
 
-def test_a_frame_is_read_as_shape_change_and_movement() -> None:
-    points = torch.randn(2, 4, VALUES)
-    mask = torch.tensor([[True] * 4, [True, False, True, True]])
-    given = frame_inputs(points, mask)
-    assert given.shape == (2, 4, 3 * SHAPE + 2 * HEAD)
-    assert torch.equal(given[..., :SHAPE], points[..., :SHAPE])
-    apart = given[..., SHAPE : SHAPE + VALUES]
-    assert torch.allclose(apart[0].mean(0), torch.zeros(VALUES), atol=1e-6)
-    assert torch.allclose(apart[1][mask[1]].mean(0), torch.zeros(VALUES), atol=1e-6)
-    moved = given[..., SHAPE + VALUES :]
-    assert torch.equal(moved[0, 2], points[0, 2] - points[0, 1])
-    assert not bool(moved[1, :3].any()), "no movement after a frame that is missing"
-    assert torch.equal(moved[1, 3], points[1, 3] - points[1, 2])
+def test_moving_turning_and_scaling_a_face_changes_nothing() -> None:
+    points = mesh(2).astype(float)
+    moved = turned(points, 0.7) * 3.1 + (400, -20)
+    np.testing.assert_allclose(distances(moved), distances(points), rtol=1e-9)
 
 
-def test_a_network_is_told_what_its_training_frames_are_like() -> None:
-    model = tiny.made(tiny.fused("concat", tiny.LANDMARKS))
-    batch = collate(corpus(60, 30), [0, 1], "landmarks")
-    assert standardise_points(model, batch.points, batch.points_mask)
-    part = model.visual.standardisation
-    frames = part(batch.points, batch.points_mask)[batch.points_mask]
-    assert torch.allclose(frames.mean(0), torch.zeros(frames.shape[1]), atol=0.1)
-    assert not standardise_points(tiny.made(tiny.UNITS), batch.points, batch.points_mask)
+def test_opening_the_mouth_changes_the_distance_of_the_lips() -> None:
+    points = mesh(1).astype(float)
+    points[0, 13], points[0, 14] = (100, 100), (100, 101)
+    opened = points.copy()
+    opened[0, 14] = (100, 121)
+    pairs = [(a, b) for i, a in enumerate(POINTS) for b in POINTS[i + 1 :]]
+    lips = pairs.index((13, 14))
+    ratio = distances(opened)[0, lips] / distances(points)[0, lips]
+    assert ratio == pytest.approx(21)
 
 
-@pytest.mark.parametrize("attention", ["mean", "softmax", "self", "relation"])
-@pytest.mark.parametrize("statistics", [True, False])
-def test_frames_are_pooled_in_every_way(attention: str, statistics: bool) -> None:
-    raw = {"kind": "landmark_sequence", "width": 8, "attention": attention}
-    model = tiny.made({**raw, "statistics": statistics})
-    assert isinstance(model, LandmarkSequence)
-    given = tiny.batch()
-    encoded = model.encode(given, segments=2)
-    assert encoded.vector.shape == (4, model.width)
-    assert encoded.segments.shape == (4, 2, model.segment_width)
-    assert encoded.there.tolist() == [True, True, False, False]
-    whole, parts = model.read(given.points[:1], 2)
-    assert torch.allclose(whole[0], encoded.vector[0], atol=1e-5)
-    assert torch.allclose(parts[0], encoded.segments[0], atol=1e-5)
+def test_eyes_at_one_place_give_no_distances() -> None:
+    points = mesh(1)
+    points[0, [33, 133, 263, 362]] = 100
+    assert np.isnan(distances(points)).all()
 
 
-def test_a_batch_holds_sequences_of_one_rate() -> None:
-    given = corpus(91, 0, 31)
-    batch = collate(given, [0, 1, 2], "landmarks")
-    assert batch.points.shape == (3, 46, VALUES)
-    assert batch.points_mask.sum(1).tolist() == [46, 0, 16]
-    assert batch.faces is None
+def test_the_statistics_are_over_the_frames_that_have_a_mesh() -> None:
+    values = np.array([[1.0, 10.0], [np.nan, np.nan], [3.0, 30.0]])
+    np.testing.assert_allclose(over_frames(values), [3, 30, 2, 20, 1, 10, 1, 10])
 
 
-@pytest.mark.parametrize("rate", [5, 10, 15])
-def test_a_slower_camera_gets_about_the_same_answer(rate: int) -> None:
-    model = tiny.made({"kind": "landmark_sequence", "width": 16})
-    full = corpus(91)
-    batch = collate(full, [0], "landmarks")
-    standardise_points(model, batch.points, batch.points_mask)
-    step = 30 // rate
-    one = full.features[0]
-    slow = Features(points=one.points[::step], point_times_s=one.point_times_s[::step])
-    classifier = NetworkClassifier(LoadedModel(model, tiny.spec(tiny.LANDMARKS), "m", {}, 1.0))
-    before = classifier.scores(full).exp()
-    after = classifier.scores(Corpus(full.items, (slow,))).exp()
-    assert float((before - after).abs().max()) < 0.1
-
-
-def test_statistics_are_those_of_the_frames() -> None:
-    frames = np.zeros((30, VALUES), np.float32)
-    frames[:, 0] = np.arange(30) / 15
-    values = statistics_of(frames).reshape(5, VALUES)
-    assert values.shape == (5, VALUES)
-    assert values[0, 0] == pytest.approx(frames[:, 0].mean())
-    assert values[1, 0] == pytest.approx(frames[:, 0].std())
-    assert values[2, 0] == pytest.approx(0.8 * 29 / 15, abs=1e-4)
-    assert values[3, 0] == pytest.approx(1.0, abs=1e-4)
-    assert values[4, 0] == pytest.approx(frames[:, 0].mean() - frames[:8, 0].mean(), abs=1e-4)
-    assert not values[:, 1:].any()
-    assert np.isnan(statistics_of(frames[:0])).all()
-    assert np.isfinite(statistics_of(frames[:1])).all()
-
-
-def test_an_item_without_landmarks_has_no_statistics() -> None:
-    values = LandmarkStatisticsReader().read(corpus(40, 0))
-    assert values.shape == (2, SIZE)
+def test_a_clip_without_any_mesh_is_a_row_of_nan() -> None:
+    item = Item("made", "a", Path(__file__), "happy", "s")
+    nothing = np.full((2, 468, 2), np.nan, np.float32)
+    features = (Features(landmarks=mesh(4)), Features(landmarks=nothing), Features())
+    values = LandmarkReader().read(Corpus((item, item, item), features))
+    assert values.shape == (3, SIZE)
     assert np.isfinite(values[0]).all()
-    assert np.isnan(values[1]).all()
+    assert np.isnan(values[1:]).all()
 
 
-def test_a_machine_learns_what_mouths_say_and_is_opened_again(tmp_path: Path) -> None:
-    file = write_landmarks(tmp_path / "a.npz", range(2, 10), takes=2)
-    words = {1: "neutral", 3: "happy", 5: "angry"}
-    names = [
-        f"03-01-{emotion:02d}-01-01-{take:02d}-{actor:02d}"
-        for actor in range(2, 10)
-        for emotion in words
-        for take in (1, 2)
-    ]
-    items = tuple(
-        Item("ravdess", name, Path(name), words[int(name[6:8])], f"ravdess-{name[-2:]}")
+def test_surprised_eyes_are_wider_open_than_neutral_ones(shared_data: Path) -> None:
+    names = ("01-01-01-01-01-01-01", "01-01-08-01-02-02-01")
+    items = [
+        Item("clips", name, shared_data / "clips" / f"{name}.mp4", "", "", start_s=1.6, end_s=2)
         for name in names
-    )
-    joined, lacking = join_points(Corpus(items, (Features(),) * len(items)), file)
-    assert not lacking
-    held = np.array([item.subject in ("ravdess-02", "ravdess-03") for item in items])
-    spec = ModelSpec("landmark_statistics_svm", {"cost": 3.0})
-    train, rest = joined.only(~held), joined.only(held)
-    out = tmp_path / "run"
-    out.mkdir()
-    figures = train_svm("made", spec, train, rest, out)
-    assert figures["ua"] > 0.8
-    opened = open_classifier(out)
-    assert opened.modality == "landmarks"
-    assert reads_of(opened) == {"points"}
-    assert opened.scores(rest).shape == (12, 8)
-
-
-def test_a_fusion_with_landmarks_has_its_own_modality() -> None:
-    model = tiny.made(tiny.fused("fbp", tiny.LANDMARKS))
-    assert model.modality == "landmarks+audio"
-    with torch.inference_mode():
-        answer = model(tiny.batch())
-        assert answer.parts.keys() == {"audio", "landmarks"}
-        seen = model(Batch(points=tiny.batch().points))
-    assert torch.equal(seen.logits.isfinite(), torch.ones_like(seen.logits) > 0)
+    ]
+    corpus, _ = prepare(items, want=frozenset({"landmarks"}), progress=False)
+    values = LandmarkReader().read(corpus)
+    pairs = [(a, b) for i, a in enumerate(POINTS) for b in POINTS[i + 1 :]]
+    mean = len(pairs)  # the means come after the greatest values
+    for lids in ((159, 145), (386, 374)):
+        neutral, surprised = values[:, mean + pairs.index(lids)]
+        assert surprised > 1.2 * neutral
