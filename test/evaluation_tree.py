@@ -20,6 +20,7 @@ from avemo_ros.zoo.model_registry import BUILDER
 FACE = ModelSpec("face_cnn", {"widths": [8], "blocks": [1], "stem": 4})
 SPEECH = ModelSpec("speech_fcn", {"channels": [4, 4, 4, 4, 4]})
 UNITS = ModelSpec("units", {"hidden": [4]})
+LANDMARKS = ModelSpec("landmark_sequence", {"width": 4})
 BOTH = ModelSpec("concat", {"audio": SPEECH, "visual": FACE, "hidden": 0})
 _FER = {"train": "Training", "test": "PrivateTest"}
 

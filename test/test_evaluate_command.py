@@ -8,6 +8,7 @@ from data_trees import mp4
 from evaluation_tree import (
     BOTH,
     FACE,
+    LANDMARKS,
     SPEECH,
     UNITS,
     write_faces,
@@ -16,6 +17,7 @@ from evaluation_tree import (
     write_units,
     write_voices,
 )
+from made_landmarks import write_landmarks
 
 from avemo_ros.cli.main import main
 from avemo_ros.evaluate.predictions import read_predictions
@@ -302,6 +304,39 @@ def test_action_units_of_a_broken_recording_are_judged(tmp_path: Path) -> None:
     result = judged(tmp_path, *arguments)
     assert (result["items"], result["unanswered"]) == (8, 0)
     assert result["missing"]["unreadable"] == []
+
+
+def test_landmarks_and_voice_are_judged_together_and_apart(
+    tmp_path: Path, voices: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = {"audio": SPEECH, "visual": LANDMARKS, "hidden": 0}
+    both = write_model(tmp_path / "both.safetensors", type(SPEECH)("concat", spec))
+    alone = write_model(tmp_path / "points.safetensors", LANDMARKS)
+    file = write_landmarks(tmp_path / "made.npz")
+    given = ("ravdess", "--root", voices, "--landmarks", file)
+    result = judged(tmp_path, *given, "--model", both, "--compare", alone)
+    assert result["modality"] == "landmarks+audio"
+    assert result["alone"].keys() == {"face", "voice"}
+    for asked in ("av", "landmarks+audio"):
+        again = judged(tmp_path, *given, "--model", both, "--modality", asked)
+        assert (again["ua"], again["modality"]) == (result["ua"], "landmarks+audio")
+    seen = judged(tmp_path, *given, "--model", alone, "--modality", "landmarks")
+    assert seen["ua"] == result["difference"]["points"]["other"]["ua"]
+    heard = judged(tmp_path, *given, "--model", both, "--modality", "audio")
+    assert heard["modality"] == "audio"
+    where = ("ravdess", "--root", voices, "--model", alone)
+    assert "--landmarks" in refused(capsys, *where, "--modality", "landmarks")
+    told = refused(capsys, *given, "--model", alone, "--modality", "landmarks", "--corruptions")
+    assert "'--corruptions' is 'landmarks'" in told
+
+
+def test_items_without_landmarks_are_counted(tmp_path: Path, voices: Path) -> None:
+    alone = write_model(tmp_path / "points.safetensors", LANDMARKS)
+    file = write_landmarks(tmp_path / "made.npz", actors=[2])
+    given = ("ravdess", "--root", voices, "--landmarks", file, "--model", alone)
+    result = judged(tmp_path, *given, "--modality", "landmarks")
+    assert (result["items"], len(result["missing"]["no_face"])) == (16, 8)
+    assert result["unanswered"] == 8
 
 
 def test_a_modality_that_no_item_has_is_refused_and_one_that_some_lack_is_counted(

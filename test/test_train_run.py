@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from made_landmarks import write_landmarks
 from training_tree import write_faces, write_sound, write_speech
 
 from avemo_ros.cli import train as command
@@ -451,6 +452,32 @@ def test_action_units_alone_need_their_table_and_no_recordings_opened(
     call("au-mlp", data, tmp_path / "run", "--au", data / "au.csv", settings=settings)
     last = figures(tmp_path / "run" / "fold0")[-1]
     assert last["ua"] > 0.2, "the units tell the classes"
+
+
+def test_landmarks_and_voice_are_trained_and_joined(
+    data: Path, speech_run: Path, tmp_path: Path
+) -> None:
+    settings = ["data.folds=[[2, 3], [8, 10]]", "training.epochs=1", "training.draws=0"]
+    small = [*settings, "model.width=8"]
+    with pytest.raises(ConfigError, match=r"data\.landmarks.*--landmarks FILE\.npz"):
+        call("landmarks", data, tmp_path / "none", settings=small)
+    file = write_landmarks(tmp_path / "points.npz", (2, 3, 8), takes=2)
+    call("landmarks", data, tmp_path / "run", "--landmarks", file, settings=small)
+    assert figures(tmp_path / "run" / "fold0")[-1]["nll"] > 0
+    names = ("concat", "multilevel-fbp")
+    for name in names:
+        joined = [
+            *settings,
+            "model.audio={kind: speech_fcn, channels: [4, 4, 4, 4, 4]}",
+            "model.visual={kind: landmark_sequence, width: 8}",
+            f"start=[{tmp_path / 'run'}]",
+            "training.freeze=[visual]",
+            "training.batch=8",
+        ]
+        out = tmp_path / name
+        arguments = ("--landmarks", file, "--fold", "0")
+        call(f"landmarks-speech-{name}", data, out, *arguments, settings=joined)
+        assert (out / "fold0" / "model.safetensors").is_file()
 
 
 def test_a_face_model_learns_from_the_training_part_and_validates_on_its_own(

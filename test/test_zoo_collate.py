@@ -41,7 +41,7 @@ def test_only_what_the_model_reads_is_made() -> None:
     corpus = tiny.corpus()
     for modality, reads in READS.items():
         batch = collate(corpus, [0], modality)
-        names = ("faces", "speech", "units")
+        names = ("faces", "speech", "units", "points")
         made = {name for name in names if getattr(batch, name) is not None}
         assert made == reads
 

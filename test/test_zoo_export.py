@@ -41,6 +41,7 @@ def test_torchscript_answers_as_the_network_for_every_kind_and_size(
         tiny.LSTM,
         tiny.RELATION,
         tiny.UNITS,
+        tiny.LANDMARKS,
     ],
     ids=tiny.name,
 )

@@ -31,6 +31,8 @@ def test_every_kind_answers_each_row_by_what_it_has(raw: dict[str, Any]) -> None
         "av": [0, 1, 2],
         "au": [0, 1],
         "au+audio": [0, 1, 2],
+        "landmarks": [0, 1],
+        "landmarks+audio": [0, 1, 2],
     }[model.modality]
     for row in range(3):
         assert bool((answer.logits[row] != 0).any()) == (row in reads)
@@ -51,6 +53,8 @@ def test_a_row_is_answered_the_same_whatever_is_beside_it(raw: dict[str, Any]) -
                 speech_mask=given.speech_mask[row : row + 1],
                 units=given.units[row : row + 1],
                 units_mask=given.units_mask[row : row + 1],
+                points=given.points[row : row + 1, :frames],
+                points_mask=given.points_mask[row : row + 1, :frames],
             )
             assert torch.allclose(model(one).logits[0], whole[row], atol=1e-5), row
 
@@ -64,6 +68,7 @@ def test_what_is_masked_has_no_influence(raw: dict[str, Any]) -> None:
         given.faces[~given.face_mask] = 100.0
         given.speech[~given.speech_mask] = 100.0
         given.units[~given.units_mask] = 100.0
+        given.points[~given.points_mask] = 100.0
         assert torch.equal(model(given).logits, before)
 
 
@@ -84,6 +89,8 @@ def test_a_fusion_without_a_modality_in_the_batch_is_one_that_misses_it_in_each_
                 speech_mask=given.speech_mask,
                 units=given.units,
                 units_mask=nobody,
+                points=given.points,
+                points_mask=torch.zeros_like(given.points_mask),
             )
         )
     assert torch.equal(left_out.logits, masked.logits)

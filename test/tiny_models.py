@@ -11,6 +11,7 @@ import torch
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.model.emotion_model import Batch, EmotionModel
+from avemo_ros.model.face_points import VALUES
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.zoo.model_registry import BUILDER
 
@@ -22,6 +23,12 @@ VGG: dict[str, Any] = {"kind": "vgg_face", "width": 1, "side": 32}
 LSTM: dict[str, Any] = {"kind": "vgg_lstm", "frames": VGG, "hidden": 6}
 RELATION: dict[str, Any] = {"kind": "face_attention", "frames": FACE, "attention": "relation"}
 UNITS: dict[str, Any] = {"kind": "units", "hidden": [6]}
+LANDMARKS: dict[str, Any] = {
+    "kind": "landmark_sequence",
+    "width": 8,
+    "attention": "relation",
+}
+LANDMARKS_LSTM: dict[str, Any] = {"kind": "landmark_sequence", "width": 8, "lstm": 3}
 LIVE: dict[str, Any] = {"kind": "live", "face": FACE, "speech": SPEECH}
 FUSIONS = ("concat", "decision", "fbp", "adaptive_fbp", "multilevel_fbp")
 
@@ -30,8 +37,19 @@ def fused(kind: str, visual: dict[str, Any] = FACE, **options: Any) -> dict[str,
     return {"kind": kind, "audio": SPEECH, "visual": visual, **options}
 
 
-ALONE = [SPEECH, WHISPER, FACE, INCEPTION, VGG, LSTM, RELATION, UNITS]
-TOGETHER = [fused(kind, visual) for kind in FUSIONS for visual in (FACE, UNITS)]
+ALONE = [
+    SPEECH,
+    WHISPER,
+    FACE,
+    INCEPTION,
+    VGG,
+    LSTM,
+    RELATION,
+    UNITS,
+    LANDMARKS,
+    LANDMARKS_LSTM,
+]
+TOGETHER = [fused(kind, visual) for kind in FUSIONS for visual in (FACE, UNITS, LANDMARKS)]
 EVERY = [*ALONE, *TOGETHER, LIVE]
 
 
@@ -56,7 +74,8 @@ def made(raw: dict[str, Any], seed: int = 0) -> EmotionModel:
 
 
 def batch(side: int = 48, seed: int = 1) -> Batch:
-    """Four rows: with everything, without voice, without face and units, with nothing."""
+    """Four rows: with everything, without voice, without face, units and landmarks, with
+    nothing."""
     torch.manual_seed(seed)
     mask = torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0], [0, 0, 0]], dtype=torch.bool)
     return Batch(
@@ -66,6 +85,8 @@ def batch(side: int = 48, seed: int = 1) -> Batch:
         speech_mask=torch.tensor([True, False, True, False]),
         units=torch.rand(4, 35),
         units_mask=mask.any(1),
+        points=torch.randn(4, 3, VALUES),
+        points_mask=mask,
     )
 
 
@@ -80,6 +101,10 @@ def corpus(seed: int = 0) -> Corpus:
             faces=faces,
             spectrogram=sound if columns else None,
             units=chance.random(35, np.float32) if units else None,
+            points=(100 * chance.random((3 * frames, 68, 2))).astype(np.float32)
+            if frames
+            else None,
+            point_times_s=(np.arange(3 * frames) / 25).astype(np.float32) if frames else None,
         )
 
     shapes = [(3, 80, True), (1, 95, False), (0, 80, True), (2, 0, False), (4, 95, True)]

@@ -101,6 +101,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     part.add_argument("--au", type=Path, metavar="FILE.csv", help="table of action units")
     part.add_argument(
+        "--landmarks",
+        type=Path,
+        metavar="FILE.npz",
+        help="landmark sequences; default: those of the face meshes of pictures",
+    )
+    part.add_argument(
+        "--personal-neutral",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="give models of landmarks a person's resting face: the mean over S seconds of the "
+        "person's items before, without labels; inf: over all of them (default: 0, not used)",
+    )
+    part.add_argument(
         "--option",
         action="append",
         default=[],
@@ -228,6 +242,8 @@ def run(args: argparse.Namespace) -> int:
     for name in ("limit", "workers", "frames"):
         if getattr(args, name) < 0:
             raise ConfigError(f"--{name}", getattr(args, name), "0 or more")
+    if not args.personal_neutral >= 0:
+        raise ConfigError("--personal-neutral", args.personal_neutral, "0 or more")
     check_outputs([args.json, args.report, args.predictions], force=args.force)
     check_report(args.report)
     if args.from_predictions:
@@ -286,6 +302,8 @@ def _request(args: argparse.Namespace) -> DatasetRequest:
         modality=args.modality,
         classes=args.classes,
         units=args.au,
+        landmarks=args.landmarks,
+        personal_neutral=args.personal_neutral,
         corruptions=args.corruptions,
         options=read_options(args.option),
         input_length=InputLength(args.window, args.frames, args.mirrored),

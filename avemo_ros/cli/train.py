@@ -54,6 +54,12 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
         "--au", type=Path, metavar="CSV", help="table of action units; short for data.units"
     )
     parser.add_argument(
+        "--landmarks",
+        type=Path,
+        metavar="NPZ",
+        help="file of landmark sequences; short for data.landmarks",
+    )
+    parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
@@ -91,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
     settings = list(args.settings)
     if args.au is not None:
         settings.append(f"data.units={args.au}")
+    if args.landmarks is not None:
+        settings.append(f"data.landmarks={args.landmarks}")
     config = load_config(args.config, settings)
     if args.threads < 0:
         raise ConfigError("--threads", args.threads, "0 or more")

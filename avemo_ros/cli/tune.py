@@ -84,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
     settings = list(args.settings)
     if args.au is not None:
         settings.append(f"data.units={args.au.expanduser().resolve()}")
+    if args.landmarks is not None:
+        settings.append(f"data.landmarks={args.landmarks.expanduser().resolve()}")
     config, space = read_tune(args.config, settings)
 
     def folds(config: TrainConfig) -> tuple[str, ...]:

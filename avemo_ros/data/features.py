@@ -1,14 +1,16 @@
 """Features of items, the input of every model before the network's own preprocessing.
 
-Action units come from a table, one row a clip (OpenFace, averaged over the clip).
+Action units come from a table, one row a clip (OpenFace, averaged over the clip); landmark
+sequences come from a file too (`landmark_table.py`), or from face meshes.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +42,16 @@ class Features:
     63 to 1000 columns."""
     units: NDArray[np.float32] | None = None
     """(35,) facial action units averaged over the item (OpenFace), from a table."""
+    points: NDArray[np.float32] | None = None
+    """(n, 68, 2) landmarks of a frame in the order of iBUG 300-W [pixels], n at least 1; NaN in
+    a frame without a face."""
+    point_times_s: NDArray[np.float32] | None = None
+    """(n,) time of each frame of `points` since the item's start, ascending [s]."""
+    neutral: NDArray[np.float32] | None = None
+    """(136,) resting face of the person: mean shape over other items, aligned as
+    `face_points.normalise_points` does."""
+    neutral_weight: float = 0.0
+    """How far `neutral` is to be trusted, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +125,15 @@ def pairing_key(name: str) -> str:
     return name
 
 
+_Row = TypeVar("_Row")
+
+
+def find_row(table: Mapping[str, _Row], item: Item) -> _Row | None:
+    """What a table by `pairing_key` has of an item: by its key, or else its file's stem."""
+    row = table.get(pairing_key(item.key))
+    return table.get(pairing_key(item.path.stem)) if row is None else row
+
+
 def read_units(path: Path) -> dict[str, NDArray[np.float32]]:
     """The table's rows by `pairing_key`; nothing is standardised.
 
@@ -168,9 +189,7 @@ def join_units(corpus: Corpus, path: Path) -> tuple[Corpus, tuple[str, ...]]:
     units = read_units(path)
     features, unmatched = [], []
     for item, made in zip(corpus.items, corpus.features, strict=True):
-        row = units.get(pairing_key(item.key))
-        if row is None:
-            row = units.get(pairing_key(item.path.stem))
+        row = find_row(units, item)
         if row is None:
             unmatched.append(item.key)
         features.append(replace(made, units=row))

@@ -12,6 +12,7 @@ import numpy as np
 
 from avemo_ros.data.dataset import Item, Problem
 from avemo_ros.data.features import BROKEN, DAMAGED, Corpus, Features, join_units
+from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import PrepareReport, prepare
 from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.registry import find_dataset, list_items
@@ -34,7 +35,18 @@ FACES: Final = "faces"
 LANDMARKS: Final = "landmarks"
 SPEECH: Final = "speech"
 UNITS: Final = "units"
-_FILES: Final = {"face": "video", "audio": "audio", "av": "av", "au": "av", "au+audio": "audio"}
+POINTS: Final = "points"
+VISUAL: Final = frozenset({FACES, UNITS, POINTS})
+"""What may be read of a face."""
+_FILES: Final = {
+    "face": "video",
+    "audio": "audio",
+    "av": "av",
+    "au": "av",
+    "au+audio": "audio",
+    "landmarks": "av",
+    "landmarks+audio": "av",
+}
 """Which files a data set with files for each modality is asked for."""
 _SHOWN: Final = 3
 """Kinds of trouble that a note names."""
@@ -120,6 +132,8 @@ class FeatureOptions:
     workers: int = 0
     units: Path | None = None
     """Table of action units."""
+    landmarks: Path | None = None
+    """File of landmark sequences; None: points are made of the face meshes of pictures."""
     progress: bool = True
 
 
@@ -185,20 +199,30 @@ def collect_features(
 
     Args:
         items: of one or more data sets.
-        reads: what is needed of them, of FACES, LANDMARKS, SPEECH and UNITS.
+        reads: what is needed of them, of FACES, LANDMARKS, SPEECH, UNITS and POINTS.
         options: how.
-        lost: keys of items that no file can be used for; only action units are looked up.
+        lost: keys of items that no file can be used for; only action units and landmark
+            sequences are looked up.
 
     Raises:
-        ConfigError: action units are needed and no table is given.
-        DataError: the table has none of the items, none has a file that can be read, or the
-            cache cannot be written.
+        ConfigError: action units are needed and no table is given; or landmark sequences, and
+            there is neither a file of them nor a picture.
+        DataError: the table or file has none of the items, none has a file that can be read,
+            or the cache cannot be written.
     """
     if UNITS in reads and options.units is None:
         raise ConfigError("--au", "", "the table of action units that this model needs")
     report = PrepareReport()
     corpus = Corpus(tuple(items), (Features(),) * len(items))
-    of_files = reads - {UNITS}
+    if POINTS in reads and options.landmarks is None:
+        if not any(item.has_face for item in items):
+            raise ConfigError(
+                "--landmarks",
+                "",
+                "a file of landmark sequences: the items have no picture",
+            )
+        reads |= {LANDMARKS}
+    of_files = reads - {UNITS, POINTS}
     broken: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     if of_files:
@@ -223,18 +247,22 @@ def collect_features(
     if UNITS in reads:
         assert options.units is not None
         corpus, _ = join_units(corpus, options.units)
+    if POINTS in reads:
+        corpus, _ = add_points(corpus, options.landmarks)
     fresh = report.made == report.items > 0
     took = 1e3 * report.took_s / report.items if fresh else None
     return CollectedItems(corpus, broken, damaged, took)
 
 
 def missing_keys(corpus: Corpus, reads: frozenset[str]) -> tuple[list[str], list[str]]:
-    """Keys of items without a face (or action units), and of those without audio, where these
-    are read."""
+    """Keys of items without a face (or action units, or landmarks), and of those without audio,
+    where these are read."""
     no_face, no_voice = [], []
     for item, made in zip(corpus.items, corpus.features, strict=True):
         visual = made.units if UNITS in reads else made.faces
-        if visual is None and reads & {FACES, UNITS}:
+        if POINTS in reads:
+            visual = made.points
+        if visual is None and reads & VISUAL:
             no_face.append(item.key)
         if made.spectrogram is None and SPEECH in reads:
             no_voice.append(item.key)

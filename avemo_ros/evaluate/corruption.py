@@ -50,7 +50,15 @@ def chance_of(name: str, key: str) -> np.random.Generator:
 
 def without_face(given: Features, _key: str = "") -> Features:
     """The voice alone."""
-    return replace(given, faces=None, face_times_s=None, landmarks=None, units=None)
+    return replace(
+        given,
+        faces=None,
+        face_times_s=None,
+        landmarks=None,
+        units=None,
+        points=None,
+        point_times_s=None,
+    )
 
 
 def without_voice(given: Features, _key: str = "") -> Features:

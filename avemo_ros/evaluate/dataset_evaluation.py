@@ -16,7 +16,7 @@ from avemo_ros.data.features import Corpus
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.clip_corruption import corrupt_clips
-from avemo_ros.evaluate.collect import FACES, SPEECH, UNITS, missing_keys
+from avemo_ros.evaluate.collect import FACES, POINTS, SPEECH, UNITS, VISUAL, missing_keys
 from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES, corrupted
 from avemo_ros.evaluate.dataset_request import (
     DatasetRequest,
@@ -110,7 +110,7 @@ def _evaluate(
 
     found = judge(corpus)
     result = measure(found, rounds=request.rounds, seed=request.seed)
-    two = SPEECH in reads and reads & {FACES, UNITS}
+    two = SPEECH in reads and reads & VISUAL
     singles = single_modalities(judge, corpus) if two else {}
     if singles:
         row = row_of_two("", found, singles, request.rounds)
@@ -218,8 +218,9 @@ def _spoilt(
             model.classifier.name,
             "models that read crops and spectrograms; this one reads files itself",
         )
-    if reads <= {UNITS}:
-        raise ConfigError("--corruptions", "au", "models that read faces or sound")
+    if reads <= {UNITS, POINTS}:
+        name = modality_of(reads)
+        raise ConfigError("--corruptions", name, "models that read faces or sound")
     if data.faces:
         names = tqdm(
             ON_FEATURES.items(),

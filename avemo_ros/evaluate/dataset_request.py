@@ -11,7 +11,13 @@ from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.bootstrap import ROUNDS
-from avemo_ros.evaluate.collect import LANDMARKS, DatasetPart, select_items
+from avemo_ros.evaluate.collect import (
+    FACES,
+    LANDMARKS,
+    POINTS,
+    DatasetPart,
+    select_items,
+)
 from avemo_ros.evaluate.opened_models import InputLength, OpenedModel
 from avemo_ros.model.emotion_model import MODALITIES
 from avemo_ros.zoo.classifier import READS
@@ -37,6 +43,9 @@ class DatasetRequest:
     """One of MODALITIES; '': what the model reads of what the data have."""
     classes: int | None = None
     units: Path | None = None
+    landmarks: Path | None = None
+    personal_neutral: float = 0.0
+    """Seconds of a person that count for their resting face; 0: none is used."""
     corruptions: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     """Of the data set's loader."""
@@ -85,8 +94,9 @@ def asked_modality(request: DatasetRequest) -> str:
     if request.dataset == label_matched.NAME:
         return "av"
     contents = find_dataset(request.dataset).contents
-    if request.units is not None:
-        return "au+audio" if "voices" in contents else "au"
+    for table, name in ((request.units, "au"), (request.landmarks, "landmarks")):
+        if table is not None:
+            return f"{name}+audio" if "voices" in contents else name
     if contents != "faces and voices":
         return {"faces": "face", "voices": "audio"}[contents]
     # What lies there: RAVDESS may be its audio only.
@@ -105,8 +115,8 @@ def narrowed_modality(request: DatasetRequest, modality: str, model: OpenedModel
         ConfigError: it cannot read what was asked for.
     """
     of_model = model.classifier.modality
-    shared = READS[modality] & READS[of_model]
-    if request.modality and READS[request.modality] - READS[of_model]:
+    shared = _as_seen(READS[modality], of_model) & READS[of_model]
+    if request.modality and _as_seen(READS[request.modality], of_model) - READS[of_model]:
         known = [name for name in MODALITIES if READS[name] <= READS[of_model]]
         raise ConfigError(
             "--modality",
@@ -120,6 +130,12 @@ def narrowed_modality(request: DatasetRequest, modality: str, model: OpenedModel
             f"a model that reads {modality}, as these data need; this one reads {of_model}",
         )
     return modality_of(shared)
+
+
+def _as_seen(reads: frozenset[str], of_model: str) -> frozenset[str]:
+    """What is read, with landmarks for the face where that is how a model sees it."""
+    sees_points = POINTS in READS[of_model] and FACES not in READS[of_model]
+    return reads - {FACES} | {POINTS} if sees_points and FACES in reads else reads
 
 
 def reads_of(model: OpenedModel, modality: str) -> frozenset[str]:

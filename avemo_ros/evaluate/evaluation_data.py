@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,8 +15,10 @@ from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.collect import (
     FACES,
     LANDMARKS,
+    POINTS,
     SPEECH,
     UNITS,
+    VISUAL,
     CollectedItems,
     DatasetPart,
     FeatureOptions,
@@ -26,6 +29,7 @@ from avemo_ros.evaluate.collect import (
 )
 from avemo_ros.evaluate.dataset_request import DatasetRequest, modality_of
 from avemo_ros.evaluate.opened_models import FoldClassifier, OpenedModel
+from avemo_ros.evaluate.personal_neutral import with_personal_neutral
 from avemo_ros.zoo.classifier import READS
 
 
@@ -75,7 +79,7 @@ def data_of_dataset(
     reads: frozenset[str] = frozenset().union(*wanted)
     _refuse_absent(
         modality,
-        face=UNITS in reads or any(item.has_face for item in items),
+        face=bool(reads & {UNITS, POINTS}) or any(item.has_face for item in items),
         voice=any(item.has_voice for item in items),
     )
     clips = any(
@@ -85,7 +89,17 @@ def data_of_dataset(
     if request.corruptions and FACES in reads and clips:
         reads |= {LANDMARKS}  # which tell where a face is to be hidden
     collected = collect_features(items, reads, _feature_options(request), chosen.lost)
-    no_face, no_voice = missing_keys(collected.corpus, reads)
+    corpus = collected.corpus
+    if request.personal_neutral:
+        if POINTS not in reads or any("landmark_statistics_svm" in m.kinds for m in models):
+            raise ConfigError(
+                "--personal-neutral", request.personal_neutral, "0, or networks of landmarks"
+            )
+        corpus = with_personal_neutral(corpus, request.personal_neutral)
+        span = f"{request.personal_neutral:g} s"
+        span = "all" if math.isinf(request.personal_neutral) else f"the newest {span}"
+        notes.append(f"resting face of a person from {span} of their items before, unlabelled")
+    no_face, no_voice = missing_keys(corpus, reads)
     _refuse_absent(modality, face=len(no_face) < len(items), voice=len(no_voice) < len(items))
     notes += chosen.notes
     if collected.unreadable:
@@ -97,7 +111,7 @@ def data_of_dataset(
         people = sorted({item.subject for item in items})
         split = ", ".join(people) if len(people) <= 12 else f"{len(people)} subjects"
     title = find_dataset(request.dataset).title
-    return EvaluationData(collected.corpus, split, title, reads, [collected], notes=notes)
+    return EvaluationData(corpus, split, title, reads, [collected], notes=notes)
 
 
 def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> EvaluationData:
@@ -187,7 +201,7 @@ def _refuse_absent(modality: str, *, face: bool, voice: bool) -> None:
     """Raises DataError where no item at all has a part that is to be judged."""
     reads = READS[modality]
     for what, there, own in (
-        ("a face", face, frozenset({FACES, UNITS})),
+        ("a face", face, VISUAL),
         ("sound", voice, frozenset({SPEECH})),
     ):
         if there or not reads & own:
@@ -231,5 +245,10 @@ def _with_their_fold(
 
 def _feature_options(request: DatasetRequest) -> FeatureOptions:
     return FeatureOptions(
-        request.prepare, request.cache, request.workers, request.units, request.progress
+        request.prepare,
+        request.cache,
+        request.workers,
+        request.units,
+        request.landmarks,
+        request.progress,
     )

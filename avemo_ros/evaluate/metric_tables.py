@@ -284,6 +284,10 @@ def only_read(given: Features, reads: frozenset[str]) -> Features:
         landmarks=given.landmarks if "landmarks" in reads else None,
         spectrogram=given.spectrogram if "speech" in reads else None,
         units=given.units if "units" in reads else None,
+        points=given.points if "points" in reads else None,
+        point_times_s=given.point_times_s if "points" in reads else None,
+        neutral=given.neutral if "points" in reads else None,
+        neutral_weight=given.neutral_weight if "points" in reads else 0.0,
     )
 
 

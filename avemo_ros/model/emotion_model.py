@@ -7,7 +7,7 @@ their vector in a fusion.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 import torch
@@ -15,8 +15,17 @@ from torch import Tensor, nn
 
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
 
-MODALITIES: Final = ("face", "audio", "av", "au", "au+audio")
-"""What a model reads: face crops, sound, both, action units, action units and sound."""
+MODALITIES: Final = (
+    "face",
+    "audio",
+    "av",
+    "au",
+    "au+audio",
+    "landmarks",
+    "landmarks+audio",
+)
+"""What a model reads: face crops, sound, both, action units, action units and sound, landmark
+sequences, landmark sequences and sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,23 @@ class Batch:
     """(B, 35) float32 action units as the table has them; the model standardises."""
     units_mask: Tensor | None = None
     """(B,) bool, False where the action units are missing; None: all are there."""
+    points: Tensor | None = None
+    """(B, n, 140) float32 landmark sequences (`face_points`), RATE_HZ frames a second."""
+    points_mask: Tensor | None = None
+    """(B, n) bool, True where a frame is there; None: everywhere.  A row of False: no face."""
+    neutral: Tensor | None = None
+    """(B, 136) float32 resting faces of the rows' people, zeros where not known."""
+    neutral_weight: Tensor | None = None
+    """(B,) float32, how far each is to be trusted, 0 to 1; with `neutral` only."""
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    moved: dict[str, Tensor | None] = {}
+    for item in fields(batch):
+        value: Tensor | None = getattr(batch, item.name)
+        moved[item.name] = None if value is None else value.to(device)
+    return Batch(**moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +70,8 @@ class ModelOutput:
     logits: Tensor
     """(B, classes)."""
     parts: dict[str, Tensor] = field(default_factory=dict)
-    """Logits (B, classes) of the parts that have a head of their own ('face', 'audio', 'au'):
-    for auxiliary losses and for comparison."""
+    """Logits (B, classes) of the parts that have a head of their own ('face', 'audio', 'au',
+    'landmarks'): for auxiliary losses and for comparison."""
     face_share: Tensor | None = None
     """(B,) weight of the face in the decision, 0 to 1, where the network has such a weight."""
 
@@ -89,7 +115,7 @@ class Unimodal(EmotionModel):
     """A network that reads one modality."""
 
     part: str
-    """Its name in `Answer.parts` of a fusion: 'face', 'audio' or 'au'."""
+    """Its name in `Answer.parts` of a fusion: 'face', 'audio', 'au' or 'landmarks'."""
     width: int
     """Length of its vector."""
     segment_width: int
@@ -112,7 +138,7 @@ class Unimodal(EmotionModel):
         """Vectors of items that lack nothing; the same steps for any values (for export).
 
         Args:
-            whole: what it reads, as in a batch: faces, speech or units.
+            whole: what it reads, as in a batch: faces, speech, units or points.
             segments: as for `encode`.
 
         Returns:
@@ -144,10 +170,10 @@ def missing_encoding(model: Unimodal, batch: Batch, segments: int) -> Encoded:
 
 
 def _any(batch: Batch) -> Tensor:
-    for tensor in (batch.faces, batch.speech, batch.units):
+    for tensor in (batch.faces, batch.speech, batch.units, batch.points):
         if tensor is not None:
             return tensor
-    raise ValueError("a batch has neither faces nor speech nor action units")
+    raise ValueError("a batch has neither faces nor speech nor action units nor landmarks")
 
 
 def segment_shares(mask: Tensor, segments: int) -> Tensor:

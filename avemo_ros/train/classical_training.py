@@ -16,16 +16,17 @@ from torch import Tensor
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features, join_units
+from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import prepare
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.held_out import SPLIT, TRAINED_ON, read_split, refuse_seen
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.precheck import check_units
+from avemo_ros.train.precheck import check_landmarks, check_units
 from avemo_ros.train.run_folder import LOG, open_run, read_log, write_text, writing
 from avemo_ros.train.subject_split import describe, jobs_of, of_fold, read_source
 from avemo_ros.train.svm_training import Figures, labels_of, metrics_of, train_svm
 from avemo_ros.train.training_config import TrainConfig
-from avemo_ros.train.training_run import Place, summarise
+from avemo_ros.train.training_run import Place, landmark_file, summarise
 from avemo_ros.zoo.classical import (
     ReadingOptions,
     ensemble_options,
@@ -180,6 +181,8 @@ def train_classical(
     reads = _reads(spec, jobs[0].fold, reading)
     if "units" in reads:
         check_units(config)
+    if "points" in reads:
+        check_landmarks(config, source.items)
     for note in source.notes:
         _say(note)
     corpus: Corpus | None = None
@@ -223,8 +226,11 @@ def _features(
     config: TrainConfig, items: tuple[Item, ...], reads: frozenset[str], place: Place
 ) -> Corpus:
     corpus = Corpus(items, (Features(),) * len(items))
-    if reads - {"units"}:
-        parts = reads - {"units"}
+    file = landmark_file(config)
+    parts = reads - {"units", "points"}
+    if "points" in reads and file is None:
+        parts |= {"landmarks"}
+    if parts:
         corpus, report = prepare(items, config.prepare, place.cache, place.workers, parts)
         if report.unusable:
             _say(
@@ -235,6 +241,10 @@ def _features(
         corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
         if lacking:
             _say(f"{len(lacking)} items have no row in {config.data.units}")
+    if "points" in reads:
+        corpus, lacking = add_points(corpus, file)
+        if lacking:
+            _say(f"{len(lacking)} items have no landmarks")
     return corpus
 
 

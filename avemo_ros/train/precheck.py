@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features, read_units
+from avemo_ros.data.landmark_table import read_points
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.emotion_model import EmotionModel, Unimodal
 from avemo_ros.model.spec import ModelSpec
@@ -65,6 +67,23 @@ def check_units(config: TrainConfig) -> None:
     if not config.data.units:
         raise ConfigError("data.units", "", "a table of action units (--au FILE.csv)")
     read_units(Path(config.data.units).expanduser())
+
+
+def check_landmarks(config: TrainConfig, items: Sequence[Item]) -> None:
+    """Make sure that landmarks come from somewhere: a file, or the items' pictures.
+
+    Raises:
+        ConfigError: no file is named, and no item has a picture.
+        DataError: the file cannot be read.
+    """
+    if config.data.landmarks:
+        read_points(Path(config.data.landmarks).expanduser())
+    elif not any(item.has_face for item in items):
+        raise ConfigError(
+            "data.landmarks",
+            "",
+            "a file of landmark sequences (--landmarks FILE.npz): the items have no pictures",
+        )
 
 
 def check_jobs(

@@ -19,6 +19,8 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.emotion_model import Batch
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augmentation
+from avemo_ros.train.landmark_augmentation import degrade_points
+from avemo_ros.train.landmark_bank import PointBank
 from avemo_ros.train.loop import EpochRng
 from avemo_ros.train.parallel import Processes
 from avemo_ros.train.sample_bank import (
@@ -101,12 +103,13 @@ class Reads:
     faces: bool
     speech: bool
     units: bool
+    points: bool = False
 
     @classmethod
     def of(cls, modality: str) -> Reads:
         """By one of `emotion_model.MODALITIES`."""
         read = READS[modality]
-        return cls("faces" in read, "speech" in read, "units" in read)
+        return cls("faces" in read, "speech" in read, "units" in read, "points" in read)
 
     @property
     def parts(self) -> frozenset[str]:
@@ -145,6 +148,7 @@ class Sampler:
         self._corpus = corpus
         self._faces = FaceBank(corpus.features, face_side)
         self._speech = SpeechBank(corpus.features if self._reads.speech else ())
+        self._points = PointBank(corpus if self._reads.points else Corpus((), ()))
         self._targets = targets_of(corpus.items, classes, config.data.votes)
         self._allowed = allowed_of(corpus.items, classes)
         shares = {find_dataset(part.name).name: part.share for part in config.data.train}
@@ -168,12 +172,9 @@ class Sampler:
         self.steps = max(1, draws // config.training.batch)
 
     def _paired_pools(self, shares: dict[str, float]) -> tuple[ItemPool, ItemPool]:
-        """Those that give a face (or action units) and those that give a voice."""
+        """Those that give a face (action units, landmarks) and those that give a voice."""
         made, reads = self._corpus.features, self._reads
-        seen = [
-            (reads.faces and f.faces is not None) or (reads.units and f.units is not None)
-            for f in made
-        ]
+        seen = [_usable(replace(reads, speech=False), one) for one in made]
         heard = [reads.speech and f.spectrogram is not None for f in made]
         if not any(seen) or not any(heard):
             lacking = "faces" if not any(seen) else "voices"
@@ -253,6 +254,11 @@ class Sampler:
             batch = replace(batch, **self._shown_faces(seen, numbers, lots, side, chance.own))
         if reads.units:
             batch = replace(batch, **self._shown_units(seen))
+        if reads.points:
+            more = torch.rand(size, PointBank.LOTS, generator=chance.common).double().numpy()
+            batch = replace(
+                batch, **self._shown_points(seen, starts, columns, more[ours], chance.own)
+            )
         device = self._processes.device
         index = torch.from_numpy(heard)
         allowed = self._allowed[index]
@@ -285,8 +291,7 @@ class Sampler:
             if last == 0:
                 continue
             if together and self._corpus.features[item].spectrogram is not None:
-                begin = starts[row] / COLUMNS_A_SECOND + most * (2 * lots[row, 1] - 1)
-                end = begin + columns / COLUMNS_A_SECOND
+                begin, end = heard_span(starts[row], columns, most, lots[row, 1])
                 first, last = self._faces.within(item, begin, end)
             result[row] = one_of_each_part(first, last, lots[row, 4:])
         return result
@@ -348,10 +353,44 @@ class Sampler:
             "units_mask": torch.from_numpy(there).to(device),
         }
 
+    def _shown_points(
+        self,
+        seen: NDArray[np.int64],
+        starts: Sequence[int],
+        columns: int,
+        lots: NDArray[np.float64],
+        own: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Landmarks; those of a clip whose voice is heard are of the time of the window."""
+        how, most = self._config.augment.landmarks, self._config.augment.shift_s
+        together = bool(starts) and not self.paired
+        spans: list[tuple[float, float] | None] = [None] * len(seen)
+        for row, item in enumerate(seen.tolist()):
+            if together and self._corpus.features[item].spectrogram is not None:
+                spans[row] = heard_span(starts[row], columns, most, lots[row, 0])
+        points, mask = self._points.pick(seen.tolist(), spans, lots, how)
+        shapes = self._points.person_shifts(seen.tolist(), lots, how)
+        device = self._processes.device
+        return degrade_points(points.to(device), mask.to(device), shapes.to(device), own, how)
+
+
+def heard_span(start: int, columns: int, most: float, lot: float) -> tuple[float, float]:
+    """From when to when a face is shown to a window of speech [s].
+
+    Args:
+        start: of the window [columns].
+        columns: its length.
+        most: largest shift between face and voice, `augment.shift_s` [s].
+        lot: 0 to 1, chooses the shift.
+    """
+    begin = start / COLUMNS_A_SECOND + most * (2 * lot - 1)
+    return begin, begin + columns / COLUMNS_A_SECOND
+
 
 def _usable(reads: Reads, made: Features) -> bool:
     return (
         (reads.faces and made.faces is not None)
         or (reads.speech and made.spectrogram is not None)
         or (reads.units and made.units is not None)
+        or (reads.points and made.points is not None)
     )

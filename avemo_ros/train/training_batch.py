@@ -27,25 +27,31 @@ class TrainingBatch:
 
 
 def drop_modality(batch: Batch, share: float, own: torch.Generator) -> Batch:
-    """Modality dropout: some rows lose their voice, as many their face or action units.
+    """Modality dropout: some rows lose their voice, as many their face, action units or
+    landmarks.
 
     A row that has only one of them keeps it.
     """
-    if share == 0.0 or batch.speech is None or (batch.faces is None and batch.units is None):
+    visual = (batch.faces, batch.units, batch.points)
+    if share == 0.0 or batch.speech is None or all(one is None for one in visual):
         return batch
     lot = torch.rand(len(batch.speech), generator=own, device=own.device)
     mute, hidden = lot < share, lot > 1 - share
     heard = batch.speech_mask
     assert heard is not None
+    keeps = ~(hidden & heard)
     if batch.faces is not None:
         assert batch.face_mask is not None
         seen = batch.face_mask.any(1)
-        keeps = ~(hidden & heard)
         batch = replace(batch, face_mask=batch.face_mask & keeps[:, None])
+    elif batch.points is not None:
+        assert batch.points_mask is not None
+        seen = batch.points_mask.any(1)
+        batch = replace(batch, points_mask=batch.points_mask & keeps[:, None])
     else:
         assert batch.units_mask is not None
         seen = batch.units_mask
-        batch = replace(batch, units_mask=seen & ~(hidden & heard))
+        batch = replace(batch, units_mask=seen & keeps)
     return replace(batch, speech_mask=heard & ~(mute & seen))
 
 
@@ -61,6 +67,12 @@ def mix_rows(rows: TrainingBatch, config: TrainConfig, own: torch.Generator) -> 
         if mask is not None:
             whole = mask.view(size, -1)
             share = share * (whole == whole[other]).all(1)
+    points_mask = batch.points_mask
+    if points_mask is not None:
+        # Frames where both are there; rows that share none, or have none, are not mixed.
+        shared = points_mask & points_mask[other]
+        share = share * shared.any(1)
+        points_mask = torch.where((share > 0)[:, None], shared, points_mask)
 
     def mix(given: Tensor | None) -> Tensor | None:
         if given is None:
@@ -72,7 +84,12 @@ def mix_rows(rows: TrainingBatch, config: TrainConfig, own: torch.Generator) -> 
     assert targets is not None
     return TrainingBatch(
         replace(
-            batch, faces=mix(batch.faces), speech=mix(batch.speech), units=mix(batch.units)
+            batch,
+            faces=mix(batch.faces),
+            speech=mix(batch.speech),
+            units=mix(batch.units),
+            points=mix(batch.points),
+            points_mask=points_mask,
         ),
         targets,
         rows.allowed | (rows.allowed[other] & mixed[:, None]),
@@ -145,4 +162,6 @@ def _there(rows: TrainingBatch, part: str) -> Tensor | None:
     batch = rows.batch
     if part == "face":
         return None if batch.face_mask is None else batch.face_mask.any(1)
+    if part == "landmarks":
+        return None if batch.points_mask is None else batch.points_mask.any(1)
     return batch.speech_mask if part == "audio" else batch.units_mask

@@ -197,11 +197,69 @@ class SpeechAugment(Settings, group="augment.speech"):
     )
 
 
+class LandmarkAugment(Settings, group="augment.landmarks"):
+    """What people, cameras and predictors do to landmarks (`landmark_augmentation.py`)."""
+
+    mirror: float = Field(0.5, ge=0, le=1, description="Probability of the mirror image.")
+    person: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description=(
+            "Probability that a face gets some of the resting shape of another training person."
+        ),
+    )
+    person_share: float = Field(
+        1.0,
+        ge=0,
+        le=2,
+        description="Largest share of the difference to the other person's mean shape.",
+    )
+    neutral: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Probability that a face gets the mean resting shape of all training people, as "
+            "with `avemo evaluate --personal-neutral`; `person` counts for the rest."
+        ),
+    )
+    crop_low: float = Field(
+        0.6,
+        ge=0.1,
+        le=1,
+        description="Shortest part of a sequence, as a share of it; not with a voice.",
+    )
+    tempo: float = Field(
+        0.2, ge=0, le=0.7, description="Movements are faster by a factor exp(-+ up to this)."
+    )
+    thin: float = Field(
+        0.3, ge=0, le=1, description="Probability of a slower camera, from 5 to 30 Hz."
+    )
+    drop: float = Field(0.1, ge=0, le=0.9, description="Mean share of frames that are hidden.")
+    noise: float = Field(
+        0.01,
+        ge=0,
+        le=0.5,
+        description=(
+            "Largest standard deviation of the points' noise [distances of the eyes]; as much "
+            "again stays the same over a sequence."
+        ),
+    )
+    stretch: float = Field(
+        0.05,
+        ge=0,
+        le=0.5,
+        description="Standard deviation of stretch and shear, as shares.",
+    )
+
+
 class AugmentConfig(Settings, group="augment"):
     """Changes of the training data; validation never sees them."""
 
     face: FaceAugment = FaceAugment()
     speech: SpeechAugment = SpeechAugment()
+    landmarks: LandmarkAugment = LandmarkAugment()
     mixup: float = Field(
         0.0,
         ge=0,
@@ -285,6 +343,13 @@ class DataConfig(Settings, group="data"):
     )
     units: str = Field(
         "", description="Table (CSV) of action units, matched to the items by name."
+    )
+    landmarks: str = Field(
+        "",
+        description=(
+            "File (npz) of landmark sequences, matched to the items by name; empty: those of "
+            "the face meshes of pictures."
+        ),
     )
     frames: int = Field(
         8,
@@ -422,8 +487,8 @@ class TrainingConfig(Settings, group="training"):
         ge=0,
         le=0.5,
         description=(
-            "Probability that an item loses its face (or action units), and the same that it "
-            "loses its voice."
+            "Probability that an item loses its face (or action units, or landmarks), and the "
+            "same that it loses its voice."
         ),
     )
     auxiliary: float = Field(

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from avemo_ros.data.features import Corpus, Features, join_units
+from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import prepare
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate.held_out import TRAINED_ON
@@ -26,6 +27,7 @@ from avemo_ros.train.parallel import Processes, joined
 from avemo_ros.train.precheck import (
     check_folders,
     check_jobs,
+    check_landmarks,
     check_units,
     check_writable,
     final_settings,
@@ -51,7 +53,9 @@ from avemo_ros.train.subject_split import (
 from avemo_ros.train.training_batch import TrainingBatch, batch_loss
 from avemo_ros.train.training_config import FINAL, TrainConfig
 from avemo_ros.train.validation import HeldOutSet
+from avemo_ros.zoo.classifier import READS, collate
 from avemo_ros.zoo.face_models import standardise_units
+from avemo_ros.zoo.landmark_models import standardise_points
 from avemo_ros.zoo.model_file import MODEL_FILE, find_model, save_model
 from avemo_ros.zoo.model_registry import BUILDER, ENSEMBLE, MACHINES
 
@@ -112,6 +116,8 @@ def train(
         jobs = jobs_of(config, source, fold)
         if reads.units:
             check_units(config)
+        if reads.points:
+            check_landmarks(config, source.items)
         check_jobs(config, spec, source, jobs, place.out)
         check_writable(place.out)
         for note in source.notes:
@@ -134,7 +140,9 @@ def read_corpus(
 
     Process 0 prepares first and fills the cache for the others.
     """
-    if not reads.parts:
+    file = landmark_file(config)
+    parts = reads.parts | ({"landmarks"} if reads.points and file is None else set())
+    if not parts:
         corpus = Corpus(source.items, (Features(),) * len(source.items))
     else:
         if not processes.first:
@@ -144,7 +152,7 @@ def read_corpus(
             config.prepare,
             place.cache,
             place.workers if processes.first else 0,
-            reads.parts,
+            parts,
             progress=processes.first,
         )
         if processes.first:
@@ -159,7 +167,17 @@ def read_corpus(
         corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
         if lacking:
             _say(processes, f"{len(lacking)} items have no row in {config.data.units}")
+    if reads.points:
+        corpus, lacking = add_points(corpus, file)
+        if lacking:
+            _say(processes, f"{len(lacking)} items have no landmarks")
     return corpus
+
+
+def landmark_file(config: TrainConfig) -> Path | None:
+    """The file of landmark sequences; None: they are made of meshes."""
+    named = config.data.landmarks
+    return Path(named).expanduser() if named else None
 
 
 def _train_one(
@@ -190,6 +208,7 @@ def _train_one(
     processes.wait()
     began = read_json(out / START, ("notes", "trained_on"))
     _tell_units(model, learn)
+    _tell_points(model, learn)
     sampler = Sampler(learn, config, model.modality, model.classes, model.face_side, processes)
     for note in began["notes"]:
         _say(processes, note)
@@ -257,6 +276,15 @@ def _tell_units(model: EmotionModel, learn: Corpus) -> None:
     rows = [made.units for made in learn.features if made.units is not None]
     if rows:
         standardise_units(model, torch.from_numpy(np.stack(rows)))
+
+
+def _tell_points(model: EmotionModel, learn: Corpus) -> None:
+    rows = [row for row, made in enumerate(learn.features) if made.points is not None]
+    if rows and "points" in READS[model.modality]:
+        batch = collate(learn, rows, "landmarks")
+        assert batch.points is not None
+        assert batch.points_mask is not None
+        standardise_points(model, batch.points, batch.points_mask)
 
 
 def _outline(out: Path, sampler: Sampler, learn: Corpus, held: Corpus, pairing: str) -> str:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from avemo_ros.data.features import Corpus
 from avemo_ros.evaluate.metrics import accuracy, unweighted_recall
 from avemo_ros.labels import SPEECH_CLASSES
-from avemo_ros.model.emotion_model import Batch, ModelOutput
+from avemo_ros.model.emotion_model import Batch, ModelOutput, to_device
 from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, SpeechBank
 from avemo_ros.zoo.classifier import collate, equal_rows
 
@@ -90,24 +90,6 @@ class HeldOutSet:
         groups = equal_rows(self._corpus, self._modality, _ROWS, self._side, _FRAMES)
         for rows in groups:
             yield rows, collate(self._corpus, rows, self._modality, self._side, _FRAMES)
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
-    if device.type == "cpu":
-        return batch
-
-    def moved(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.to(device)
-
-    return Batch(
-        moved(batch.faces),
-        moved(batch.face_mask),
-        moved(batch.speech),
-        moved(batch.speech_mask),
-        moved(batch.units),
-        moved(batch.units_mask),
-    )
 
 
 def _in_windows(corpus: Corpus, columns: int) -> Corpus:

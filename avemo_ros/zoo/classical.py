@@ -26,6 +26,7 @@ from avemo_ros.model.tensor_file import read_tensors, write_tensors
 from avemo_ros.settings import Allowed, OneOf, Settings
 from avemo_ros.zoo.classifier import READS, Classifier, NetworkClassifier
 from avemo_ros.zoo.ensemble import SUMS, Ensemble, Member
+from avemo_ros.zoo.landmark_statistics import LandmarkStatisticsReader
 from avemo_ros.zoo.model_file import find_model, load_model
 from avemo_ros.zoo.model_registry import ENSEMBLE, MACHINES
 from avemo_ros.zoo.svm import FeatureReader, Machine, SvmClassifier, SvmOptions, UnitReader
@@ -125,7 +126,12 @@ def make_reader(spec: ModelSpec, reading: ReadingOptions | None = None) -> Featu
             workers=reading.workers,
             quiet=reading.quiet,
         )
-    return LandmarkReader() if spec.kind == "landmark_svm" else UnitReader()
+    readers: dict[str, type[FeatureReader]] = {
+        "landmark_svm": LandmarkReader,
+        "landmark_statistics_svm": LandmarkStatisticsReader,
+        "au_svm": UnitReader,
+    }
+    return readers[spec.kind]()
 
 
 def make_svm(
@@ -218,7 +224,8 @@ def open_classifier(
 
 
 def reads_of(classifier: Classifier) -> frozenset[str]:
-    """What has to be prepared for a model, of 'faces', 'landmarks', 'speech' and 'units'.
+    """What has to be prepared for a model, of 'faces', 'landmarks', 'speech', 'units' and
+    'points'.
 
     Functionals are made of the items' files, so that nothing is prepared for them.
     """

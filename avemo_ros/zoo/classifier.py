@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from avemo_ros.audio.spectrogram import speech_windows
 from avemo_ros.data.features import UNITS, Corpus, Features
-from avemo_ros.model.emotion_model import Batch, EmotionModel
+from avemo_ros.model.emotion_model import Batch, EmotionModel, to_device
+from avemo_ros.model.face_points import POINTS, RATE_HZ, VALUES, normalise_points, resample
 from avemo_ros.model.preprocess import face_tensor, relative
 from avemo_ros.zoo.model_file import LoadedModel
 
@@ -47,6 +48,8 @@ READS: Final[dict[str, frozenset[str]]] = {
     "av": frozenset({"faces", "speech"}),
     "au": frozenset({"units"}),
     "au+audio": frozenset({"units", "speech"}),
+    "landmarks": frozenset({"points"}),
+    "landmarks+audio": frozenset({"points", "speech"}),
 }
 """What a model of a modality reads."""
 WINDOW_S: Final = 3.0
@@ -86,6 +89,12 @@ def collate(
     if "units" in reads:
         units, there = _units(features)
         batch = replace(batch, units=units, units_mask=there)
+    if "points" in reads:
+        points, mask = _points(features)
+        batch = replace(batch, points=points, points_mask=mask)
+        if any(one.neutral is not None for one in features):
+            neutral, weight = _neutral(features)
+            batch = replace(batch, neutral=neutral, neutral_weight=weight)
     return batch
 
 
@@ -113,13 +122,22 @@ def equal_rows(
         spectrogram = corpus.features[row].spectrogram
         return len(spectrogram) if "speech" in reads and spectrogram is not None else 0
 
+    def frames_of_points(row: int) -> int:
+        times = corpus.features[row].point_times_s
+        if "points" not in reads or times is None:
+            return 0
+        return round(float(times[-1] - times[0]) * RATE_HZ)
+
     def pictures(row: int) -> int:
         faces = corpus.features[row].faces
         if "faces" not in reads or faces is None:
             return 0
         return min(len(faces), frames) if frames else len(faces)
 
-    order = sorted(range(len(corpus)), key=lambda row: (columns(row), pictures(row), row))
+    def size(row: int) -> tuple[int, int, int, int]:
+        return columns(row), pictures(row), frames_of_points(row), row
+
+    order = sorted(range(len(corpus)), key=size)
     groups: list[list[int]] = []
     for row in order:
         last = groups[-1] if groups else []
@@ -199,7 +217,7 @@ class NetworkClassifier:
         with torch.inference_mode(), bar:
             for rows in groups:
                 batch = collate(corpus, rows, self.modality, side, self._frames)
-                scores[rows] = self._logits(_to(batch, self._device)).float().cpu()
+                scores[rows] = self._logits(to_device(batch, self._device)).float().cpu()
                 bar.update(len(rows))
         return torch.log_softmax(scores / self._loaded.temperature, 1)
 
@@ -286,10 +304,28 @@ def _units(features: Sequence[Features]) -> tuple[Tensor, Tensor]:
     return units, torch.tensor([one is not None for one in given])
 
 
-def _to(batch: Batch, device: torch.device) -> Batch:
-    names = ("faces", "face_mask", "speech", "speech_mask", "units", "units_mask")
-    moved = {}
-    for name in names:
-        value: Tensor | None = getattr(batch, name)
-        moved[name] = None if value is None else value.to(device)
-    return Batch(**moved)
+def _neutral(features: Sequence[Features]) -> tuple[Tensor, Tensor]:
+    neutral = torch.zeros(len(features), 2 * POINTS)
+    weight = torch.zeros(len(features))
+    for row, one in enumerate(features):
+        if one.neutral is not None:
+            neutral[row] = torch.from_numpy(one.neutral)
+            weight[row] = one.neutral_weight
+    return neutral, weight
+
+
+def _points(features: Sequence[Features]) -> tuple[Tensor, Tensor]:
+    """(B, n, VALUES) and the mask (B, n); n is at least 1."""
+    given = []
+    for one in features:
+        if one.points is None or one.point_times_s is None:
+            given.append((np.zeros((0, VALUES), np.float32), np.zeros(0, bool)))
+        else:
+            given.append(resample(normalise_points(one.points), one.point_times_s))
+    most = max(1, *(len(frames) for frames, _ in given))
+    points = torch.zeros(len(given), most, VALUES)
+    mask = torch.zeros(len(given), most, dtype=torch.bool)
+    for row, (frames, there) in enumerate(given):
+        points[row, : len(frames)] = torch.from_numpy(frames)
+        mask[row, : len(frames)] = torch.from_numpy(there)
+    return points, mask

@@ -91,6 +91,8 @@ def joint_modality(modalities: Sequence[str]) -> str:
         frozenset({"face", "audio"}): "av",
         frozenset({"au"}): "au",
         frozenset({"au", "audio"}): "au+audio",
+        frozenset({"landmarks"}): "landmarks",
+        frozenset({"landmarks", "audio"}): "landmarks+audio",
     }
     if frozenset(parts) not in names:
         raise ConfigError(

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from avemo_ros.audio.chunk import BINS
 from avemo_ros.data.features import UNITS
 from avemo_ros.model.emotion_model import EmotionModel, Encoded, Unimodal, to_emotion_logits
+from avemo_ros.model.face_points import VALUES
 from avemo_ros.model.network import EmotionNet, LiveModel
 from avemo_ros.model.torch_network import bn_folded
 from avemo_ros.zoo.fusion_models import FusedModel, FusionInput
@@ -229,7 +230,7 @@ def _fused_pieces(model: FusedModel) -> tuple[Submodule, ...]:
     return tuple(made)
 
 
-_INPUT: Final = {"face": "faces", "audio": "spectrogram", "au": "units"}
+_INPUT: Final = {"face": "faces", "audio": "spectrogram", "au": "units", "landmarks": "points"}
 
 
 def _shape(part: Unimodal) -> tuple[int | str, ...]:
@@ -237,5 +238,6 @@ def _shape(part: Unimodal) -> tuple[int | str, ...]:
         "face": ("batch", "frames", 1, part.face_side, part.face_side),
         "audio": ("batch", 1, "columns", BINS),
         "au": ("batch", UNITS),
+        "landmarks": ("batch", "frames", VALUES),
     }
     return shapes[part.part]

@@ -1,7 +1,7 @@
-"""Fusion of a voice with a face or with action units, where either may be missing.
+"""Fusion of a voice with a face, action units or landmarks, where either may be missing.
 
 A missing modality is a vector of zeros, and has no say in decisions.  What each way makes of
-two vectors a (voice) and v (face or action units):
+two vectors a (voice) and v (face, action units or landmarks):
 
 - `Decision`: logits = w_a log p_a + w_v log p_v.
 - `Concatenation`: dense layers over [a; v].
@@ -303,7 +303,7 @@ class FusedModel(EmotionModel):
 
         Args:
             audio: of the voice.
-            visual: of faces or action units.
+            visual: of faces, action units or landmarks.
             fusion: `Evidence` to `Joined`.
             classes: 'emotions' (7; then a part's 8 are collapsed) or 'speech' (8, as both
                 parts').
@@ -315,7 +315,7 @@ class FusedModel(EmotionModel):
         self.visual = visual
         self.fusion = fusion
         self.segments = segments
-        self.modality = "au+audio" if visual.part == "au" else "av"
+        self.modality = "av" if visual.part == "face" else f"{visual.part}+audio"
         self.face_side = visual.face_side
 
     def forward(self, batch: Batch) -> ModelOutput:

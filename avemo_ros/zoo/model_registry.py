@@ -35,6 +35,7 @@ from avemo_ros.zoo.fusion_models import (
     Decision,
     FusedModel,
 )
+from avemo_ros.zoo.landmark_models import LandmarkSequence
 
 
 def make_vgg_face(values: Values) -> EmotionModel:
@@ -79,6 +80,11 @@ def make_units(values: Values) -> EmotionModel:
     return ActionUnitMLP(
         values["hidden"], values["dropout"], values["input_dropout"], values["classes"]
     )
+
+
+def make_landmark_sequence(values: Values) -> EmotionModel:
+    """Temporal layers over landmark sequences."""
+    return LandmarkSequence(**{name: values[name] for name in LandmarkSequenceOptions.names()})
 
 
 def make_decision(values: Values) -> EmotionModel:
@@ -199,6 +205,31 @@ class UnitsOptions(Settings):
     classes: Classes = "speech"
 
 
+class LandmarkSequenceOptions(Settings):
+    """Options of landmark_sequence."""
+
+    width: int = Field(96, ge=1, le=4096, description="Width of a frame's embedding.")
+    blocks: int = Field(2, ge=0, le=6, description="Number of temporal convolutions.")
+    kernel: Literal[3, 5, 7, 9] = Field(5, description="Frames that a convolution reads.")
+    lstm: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Width of an LSTM after them; 0: none.  With one there is no ONNX file.",
+    )
+    attention: Literal["mean", "softmax", "self", "relation"] = Field(
+        "mean", description="Over frames."
+    )
+    statistics: bool = Field(
+        True, description="Pool the standard deviation over the frames beside the mean."
+    )
+    dropout: Dropout = Field(
+        0.4, description="Dropout before each temporal layer and before the head."
+    )
+    input_dropout: Dropout = Field(0.1, description="Dropout of a frame's values.")
+    classes: Classes = "speech"
+
+
 class TwoPartOptions(Settings):
     """Options of every fusion of two parts."""
 
@@ -206,8 +237,10 @@ class TwoPartOptions(Settings):
     audio: Annotated[ModelSpec, Part(SPEECH_KINDS)] = Field(
         ModelSpec("speech_fcn"), description="Network of the voice."
     )
-    visual: Annotated[ModelSpec, Part((*_FACES, "units"), ("classes",))] = Field(
-        ModelSpec("face_cnn"), description="Network of the face, or of action units."
+    visual: Annotated[
+        ModelSpec, Part((*_FACES, "units", "landmark_sequence"), ("classes",))
+    ] = Field(
+        ModelSpec("face_cnn"), description="Network of the face, action units or landmarks."
     )
 
 
@@ -278,6 +311,12 @@ _RESEARCH: Final = (
     ),
     ModelKind("units", "Dense layers over 35 facial action units.", UnitsOptions, make_units),
     ModelKind(
+        "landmark_sequence",
+        "Temporal convolutions or an LSTM over 68 landmarks, frames joined by attention.",
+        LandmarkSequenceOptions,
+        make_landmark_sequence,
+    ),
+    ModelKind(
         "concat",
         "Both vectors side by side through dense layers.",
         ConcatOptions,
@@ -310,7 +349,7 @@ _RESEARCH: Final = (
 )
 KINDS: Final[dict[str, ModelKind]] = LIVE_KINDS | {kind.name: kind for kind in _RESEARCH}
 """By name."""
-MACHINES: Final = ("functionals_svm", "landmark_svm", "au_svm")
+MACHINES: Final = ("functionals_svm", "landmark_svm", "landmark_statistics_svm", "au_svm")
 """Kinds of support vector machines."""
 ENSEMBLE: Final = "ensemble"
 CLASSICAL: Final = (*MACHINES, ENSEMBLE)

@@ -66,7 +66,7 @@ class FeatureReader(Protocol):
 
     @property
     def parts(self) -> frozenset[str]:
-        """Prepared features that it looks at, of 'landmarks' and 'units'."""
+        """Prepared features that it looks at, of 'landmarks', 'units' and 'points'."""
 
     def read(self, corpus: Corpus) -> NDArray[np.float32]:
         """(N, D) features; a row of NaN where the item has none."""
