@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import gc
 import importlib.util
 import itertools
@@ -10,7 +11,7 @@ import os
 import pickle
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,24 @@ def found_once(made_once: Callable[..., Path]) -> Callable[..., Any]:
         return pickle.loads(path.read_bytes())
 
     return once
+
+
+@pytest.fixture(scope="session")
+def quick_export() -> Iterator[None]:
+    """Exports to ONNX take a third of the time from here on.
+
+    For each of them torch reads the source of its two thousand operators anew; what it finds
+    is the same each time.
+    """
+    try:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+    except ImportError:  # no onnxscript, or another torch
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        known = functools.cache(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(known))
+        yield
 
 
 DOMAINS = 101

@@ -20,6 +20,7 @@ from avemo_ros.errors import ConfigError, DataError, PredictionError, WeightsErr
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.predictor import Predictor
 
+pytestmark = pytest.mark.usefixtures("quick_export")
 DOCS = Path(__file__).parent.parent / "docs"
 CROPS = list(np.random.default_rng(0).integers(0, 256, (3, 96, 96), np.uint8))
 SOUND = np.random.default_rng(1).uniform(-90, -10, (120, 200)).astype(np.float32)

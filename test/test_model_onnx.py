@@ -20,6 +20,7 @@ from avemo_ros.model.predictor import Predictor, SpeechEvidence, arithmetic_of
 from avemo_ros.model.released import find_weights, list_in_index, onnx_files
 from avemo_ros.zoo.model_file import save_model
 
+pytestmark = pytest.mark.usefixtures("quick_export")
 NAME = "avemo-0.3"
 
 

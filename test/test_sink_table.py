@@ -47,7 +47,7 @@ class Terminal(io.StringIO):
 
 def sized(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setattr(
-        table.shutil, "get_terminal_size", lambda _: os.terminal_size((columns, 24))
+        table.shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((columns, 24))
     )
 
 

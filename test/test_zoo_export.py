@@ -21,6 +21,8 @@ from avemo_ros.zoo.model_export import (
 )
 from avemo_ros.zoo.model_file import load_model
 
+pytestmark = pytest.mark.usefixtures("quick_export")
+
 
 @pytest.mark.parametrize("raw", tiny.EVERY, ids=tiny.name)
 def test_torchscript_answers_as_the_network_for_every_kind_and_size(

@@ -131,7 +131,7 @@ class AudioFrontEnd:
         if len(samples) == 0:
             return []
         form = (block.rate, samples.shape[1])
-        samples, replaced = sanitise(samples, self._silence(form))
+        samples, replaced = sanitise(samples, lambda: self._silence(form))
         self.counters.sanitised += replaced
         if form != self._form:
             if self._form != (0, 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -205,13 +206,13 @@ def decode_portaudio(
 
 
 def sanitise(
-    samples: NDArray[np.float32], silence: NDArray[np.float32] | float = 0.0
+    samples: NDArray[np.float32], silence: Callable[[], NDArray[np.float32]] | None = None
 ) -> tuple[NDArray[np.float32], int]:
     """Replace what is no sound (NaN, infinite, beyond 1000 times full scale) by silence.
 
     Args:
         samples: (n, channels).
-        silence: what stands in, one value or one a channel.
+        silence: gives what stands in, one value or one a channel; None: 0.
 
     Returns:
         The samples (the same array if all were good) and how many were replaced.
@@ -219,4 +220,5 @@ def sanitise(
     good = np.abs(samples) <= _SANE_PEAK
     if good.all():
         return samples, 0
-    return np.where(good, samples, np.float32(silence)), int(good.size - np.count_nonzero(good))
+    instead = np.zeros(1, np.float32) if silence is None else silence()
+    return np.where(good, samples, instead), int(good.size - np.count_nonzero(good))

@@ -16,6 +16,7 @@ import zstandard
 
 from avemo_ros.bag import mcap_file, sqlite_file
 from avemo_ros.bag.mcap_file import McapFile
+from avemo_ros.bag.names import METADATA, SUFFIXES
 from avemo_ros.bag.sqlite_file import SqliteFile
 from avemo_ros.bag.storage import (
     Channel,
@@ -27,14 +28,11 @@ from avemo_ros.bag.storage import (
 )
 from avemo_ros.errors import BagError
 
-METADATA: Final = "metadata.yaml"
 _NO_ROS: Final = "rosbags"
 """Distro in the bags of the library rosbags, which is none of ROS."""
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The C loader takes a tenth of the time, which matters for thousands of bags."""
 
-
-SUFFIXES: Final = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ROS1: Final = b"#ROSBAG V"
 _PIECE: Final = 2**20

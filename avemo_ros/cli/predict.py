@@ -10,19 +10,18 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.bag.reader import BagImage, BagMedia
+from avemo_ros.bag.names import is_bag
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
 from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
-from avemo_ros.data.bags import is_bag
-from avemo_ros.engine.feature_extractor import InputItem
+from avemo_ros.engine.feature_extractor import Extracted, ImageItem, InputItem
 from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.errors import ConfigError, ImageError
 from avemo_ros.pipeline import Pipeline
@@ -34,6 +33,9 @@ from avemo_ros.sink.video_file import VideoWriter
 from avemo_ros.source.media_file import ORIGIN_NS, MediaFile, VideoFrame, from_origin
 from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.vision.face import FrameTracks
+
+if TYPE_CHECKING:
+    from avemo_ros.bag.reader import BagMedia
 
 DONE: Final = 0
 NOTHING: Final = 1
@@ -103,11 +105,10 @@ def run(args: argparse.Namespace) -> int:
     outputs = [lines, args.video, args.report]
     check_outputs(outputs, force=args.force, sources=[args.file])
     check_report(args.report)
-    opened = BagMedia(args.file) if is_bag(args.file) else MediaFile(args.file)
-    with opened as media:
+    with _opened(args.file) as media:
         if args.video is not None and not media.has_video:
             raise OutputError(f"cannot make {args.video}: {args.file} has no images")
-        shown = _Shown(args.plain, isinstance(media, BagMedia) or args.plain)
+        shown = _Shown(args.plain, not isinstance(media, MediaFile) or args.plain)
         return _Run(media, config, lines, args.video, args.report, shown, args.quiet).run()
 
 
@@ -139,7 +140,7 @@ class _Run:
         self._lines_path, self._video_path, self._page_path = lines, video, page
         self._shown = shown
         self._quiet = quiet
-        self._zero_ns = media.zero_ns if isinstance(media, BagMedia) else ORIGIN_NS
+        self._zero_ns = ORIGIN_NS if isinstance(media, MediaFile) else media.zero_ns
         self._timeline = Timeline(media.path.name, self._zero_ns)
         self._findings = InputIssues()
         self._faces = 0
@@ -163,9 +164,9 @@ class _Run:
                     )
                 progress = stack.enter_context(_Progress(self._media, self._shows_progress()))
                 items: Iterable[tuple[int, InputItem]] = (
-                    self._media
-                    if isinstance(self._media, BagMedia)
-                    else from_origin(self._media)
+                    from_origin(self._media)
+                    if isinstance(self._media, MediaFile)
+                    else self._media
                 )
                 for arrival_ns, item in items:
                     self._take(pipeline, arrival_ns, item)
@@ -197,14 +198,14 @@ class _Run:
         return not self._quiet and sys.stderr.isatty() and not scrolls
 
     def _take(self, pipeline: Pipeline, arrival_ns: int, item: InputItem) -> None:
-        if self._annotated is not None and isinstance(item, BagImage):
+        if self._annotated is not None and not isinstance(item, VideoFrame | Extracted):
             # It is drawn, too, and need not be decoded twice.
             item = _decoded(item)
         steps = pipeline.push(arrival_ns, item)
         if isinstance(item, AudioBlock):
             if self._annotated is not None:
                 self._annotated.push_audio(item)
-        elif isinstance(item, VideoFrame | BagImage):
+        elif not isinstance(item, Extracted):
             tracks = pipeline.tracks
             self._faces += len(tracks.faces) if tracks is not None else 0
             if self._annotated is not None and isinstance(item, VideoFrame):
@@ -223,7 +224,7 @@ class _Run:
         """What was read and what was missing, on standard error."""
         media, timeline = self._media, self._timeline
         notes = []
-        if isinstance(media, BagMedia):
+        if not isinstance(media, MediaFile):
             notes += [f"{media.path}: {problem}" for problem in media.problems]
         notes += [f"{media.path}: {finding}" for finding in self._findings.sentences()]
         if not media.has_audio:
@@ -249,7 +250,16 @@ class _Run:
             print(f"avemo: {note}", file=sys.stderr)
 
 
-def _decoded(item: BagImage) -> VideoFrame | BagImage:
+def _opened(path: Path) -> MediaFile | BagMedia:
+    if not is_bag(path):
+        return MediaFile(path)
+    # What reads bags takes as long to load as all the rest, and media files do without.
+    from avemo_ros.bag.reader import BagMedia
+
+    return BagMedia(path)
+
+
+def _decoded(item: ImageItem) -> ImageItem:
     """The image itself; what cannot be decoded as it is, for the engine to say so."""
     try:
         return VideoFrame(item.stamp_ns, item.image)

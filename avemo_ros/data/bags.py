@@ -15,7 +15,7 @@ from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import find_labels, labels_of, merge_files, read_labels
 from avemo_ros.annotations.segments import Segment, majority_vote
 from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
-from avemo_ros.bag.folder import METADATA, SUFFIXES
+from avemo_ros.bag.names import METADATA, SUFFIXES
 from avemo_ros.bag.reader import BagImage, Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.clock import to_ns, to_s
@@ -32,13 +32,6 @@ from avemo_ros.vision.face import FrameTracks
 
 _LEAP_NS: Final = to_ns(1.0)
 """Images further apart may be those of a clock that was set."""
-
-
-def is_bag(path: Path) -> bool:
-    """Whether a path is that of a bag: its metadata.yaml, a file or the folder of one."""
-    if path.is_dir():
-        return any(file.name.endswith(SUFFIXES) for file in path.iterdir())
-    return path.name == METADATA or path.name.endswith(SUFFIXES)
 
 
 def kinds_of(recording: Recording, *, faces: bool, voice: bool) -> frozenset[TopicKind]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from avemo_ros.bag.folder import METADATA, read_custom_data
+from avemo_ros.bag.folder import read_custom_data
+from avemo_ros.bag.names import METADATA
 from avemo_ros.data.corpus_files import SOUND, VIDEO
 from avemo_ros.data.dataset import Item
 

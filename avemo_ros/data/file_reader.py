@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock, SpectrogramChunk
 from avemo_ros.audio.spectrogram import HOP, WINDOW
+from avemo_ros.bag.names import is_bag
 from avemo_ros.bag.reader import BagImage
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.audio_features import ColumnTrack, SoundTrack, fitted, log_spectrogram
-from avemo_ros.data.bags import bag_pieces, is_bag
+from avemo_ros.data.bags import bag_pieces
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.face_images import (
     MainFace,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -87,7 +88,7 @@ class Conditions(Settings):
         """Whether every feature is one of the allowed names."""
         return all(features[name] in allowed for name, allowed in self.given.items())
 
-    @property
+    @cached_property
     def given(self) -> dict[str, frozenset[str]]:
         """Those that are not empty."""
         return {name: getattr(self, name) for name in self.names() if getattr(self, name)}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.dialog.tokenizer import find, phrase_of, sentences, tokens
+from avemo_ros.dialog.tokenizer import find, phrase_of, places, sentences, tokens
 from avemo_ros.labels import EMOTIONS
 
 _YOU: Final = frozenset({"you", "your", "youre", "yours", "yourself", "youve", "youd", "youll"})
@@ -103,17 +103,8 @@ class Guardrail:
         return any(
             not _of_others(sentence, start, len(phrase))
             for phrase in self.names[label]
-            for start in _places(phrase, sentence)
+            for start in places(phrase, sentence)
         )
-
-
-def _places(phrase: tuple[str, ...], sentence: tuple[str, ...]) -> list[int]:
-    width = len(phrase)
-    return [
-        start
-        for start in range(len(sentence) - width + 1)
-        if find(phrase, sentence[start : start + width]) == 0
-    ]
 
 
 def _of_others(sentence: tuple[str, ...], start: int, width: int) -> bool:

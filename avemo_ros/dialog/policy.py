@@ -92,17 +92,17 @@ class PolicyRule(Settings):
     gesture: Gesture | None = Field(None, description="Used instead of the strategy's own.")
     source: Text
 
-    def fits(self, dialog_state: DialogState) -> bool:
-        """Whether every feature is one of the allowed names."""
-        features = {
-            "emotion": dialog_state.emotion,
-            "confidence": dialog_state.confidence.value,
-            "trend": dialog_state.trend.value,
-            "words": dialog_state.words.value,
-            "mismatch": dialog_state.mismatch.value,
-            "engagement": dialog_state.engagement.value,
-        }
-        return self.when.fits(features)
+
+def _features(dialog_state: DialogState) -> dict[str, str]:
+    """What the conditions of rows are about."""
+    return {
+        "emotion": dialog_state.emotion,
+        "confidence": dialog_state.confidence.value,
+        "trend": dialog_state.trend.value,
+        "words": dialog_state.words.value,
+        "mismatch": dialog_state.mismatch.value,
+        "engagement": dialog_state.engagement.value,
+    }
 
 
 def check_rows(rows: Sequence[PolicyRule], strategies: Collection[str]) -> None:
@@ -119,9 +119,9 @@ def check_rows(rows: Sequence[PolicyRule], strategies: Collection[str]) -> None:
     if rows[-1].when.given:
         place = ("table", len(rows) - 1, "when")
         refuse(place, _names(rows[-1]), "nothing: the last row covers everything else")
-    left = list(all_states())
+    left = list(map(_features, all_states()))
     for number, row in enumerate(rows):
-        rest = [one for one in left if not row.fits(one)]
+        rest = [one for one in left if not row.when.fits(one)]
         if len(rest) == len(left):
             refuse(
                 ("table", number, "when"),
@@ -278,8 +278,9 @@ class Policy(Settings):
 
     def choose(self, dialog_state: DialogState) -> Choice:
         """What to do in a situation."""
+        features = _features(dialog_state)
         for number, row in enumerate(self.rows, 1):
-            if row.fits(dialog_state):
+            if row.when.fits(features):
                 strategy = self.strategies[row.strategy]
                 return Choice(
                     strategy=row.strategy,

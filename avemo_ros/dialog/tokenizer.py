@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Final
 
 _APOSTROPHES: Final = str.maketrans("", "", "'\u2019\u02bc\uff07`\u00b4")
@@ -48,11 +49,17 @@ def find(phrase: tuple[str, ...], among: tuple[str, ...]) -> int:
 
     A word of the phrase that ends with '*' fits every word that begins like it.
     """
+    return next(places(phrase, among), -1)
+
+
+def places(phrase: tuple[str, ...], among: tuple[str, ...]) -> Iterator[int]:
+    """All places where a phrase begins among tokens, as `find` takes it."""
     for start in range(len(among) - len(phrase) + 1):
-        words = among[start : start + len(phrase)]
-        if all(_fits(given, word) for given, word in zip(phrase, words, strict=True)):
-            return start
-    return -1
+        # Most places differ in the first word, and lists of phrases are long.
+        if not phrase or _fits(phrase[0], among[start]):
+            words = among[start : start + len(phrase)]
+            if all(map(_fits, phrase, words)):
+                yield start
 
 
 def begins(phrase: tuple[str, ...], words: tuple[str, ...]) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
-
-import numpy as np
 
 from avemo_ros.clock import to_ns
 from avemo_ros.config import EmotionConfig
@@ -51,6 +50,35 @@ class Step(NamedTuple):
     """Where the voice's window ends [ns]; no later than the stamp."""
 
 
+class _RecentAges:
+    """How old a stream's input was at its arrival, over the last seconds.
+
+    They are kept in order as well: sorting all of them for each input took as long as half of
+    the work of a step.
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[int, int]] = deque()
+        self._ordered: list[int] = []
+
+    def add(self, stamp_ns: int, age_ns: int) -> None:
+        """Take the next, and forget those that are too long ago."""
+        self._recent.append((stamp_ns, age_ns))
+        insort(self._ordered, age_ns)
+        while self._recent[0][0] < stamp_ns - _SPAN_NS:
+            _, gone_ns = self._recent.popleft()
+            del self._ordered[bisect_left(self._ordered, gone_ns)]
+
+    def quantile(self, share: float) -> int:
+        """The age that this share of them does not exceed, between neighbours if need be
+        [ns]."""
+        place = share * (len(self._ordered) - 1)
+        below = int(place)
+        low_ns = self._ordered[below]
+        high_ns = self._ordered[min(below + 1, len(self._ordered) - 1)]
+        return round(low_ns + (high_ns - low_ns) * (place - below))
+
+
 class StepScheduler:
     """Decides, by stamps alone, when estimates are made and which sound they rest on.
 
@@ -78,7 +106,7 @@ class StepScheduler:
         self._limiter = RateLimiter(self._rate_hz)
         self._reached: dict[Stream, int] = {}
         self._intervals = {stream: Interval() for stream in Stream}
-        self._ages: dict[Stream, deque[tuple[int, int]]] = {one: deque() for one in Stream}
+        self._ages = {one: _RecentAges() for one in Stream}
         self._usual_ages: dict[Stream, tuple[int, int]] = {}
         self._waiting: deque[int] = deque()
         self._last_ns: int | None = None
@@ -229,11 +257,8 @@ class StepScheduler:
 
     def _note_age(self, stream: Stream, stamp_ns: int, arrival_ns: int) -> None:
         ages = self._ages[stream]
-        ages.append((stamp_ns, arrival_ns - stamp_ns))
-        while ages[0][0] < stamp_ns - _SPAN_NS:
-            ages.popleft()
-        middle, high = np.quantile([age for _, age in ages], (0.5, _USUAL))
-        self._usual_ages[stream] = (round(middle), round(high))
+        ages.add(stamp_ns, arrival_ns - stamp_ns)
+        self._usual_ages[stream] = (ages.quantile(0.5), ages.quantile(_USUAL))
 
     def _no_image_comes(self, sound_ns: int) -> bool:
         image_ns = self._reached.get(Stream.IMAGES)

@@ -18,7 +18,6 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import LabelError, WeightsError
 from avemo_ros.model.own_model import files_of, is_own
 from avemo_ros.model.released import LIVE, find_weights, models_dir, read_index
-from avemo_ros.model.weights import load_weights
 from avemo_ros.replay.feature_worker import FeatureWorker
 from avemo_ros.replay.replay_cache import cache_key, read_replayed, write_replayed
 from avemo_ros.replay.replayed import EvaluatedRecording
@@ -50,6 +49,9 @@ def live_weights(name: str) -> Path:
             )
             live = ", ".join(sorted(known for known, task in tasks.items() if task == LIVE))
             raise WeightsError(f"{wrong}; live models are: {live}")
+    # Torch takes seconds to load, and the worker processes, which need this module, do without.
+    from avemo_ros.model.weights import load_weights
+
     path = find_weights(name)
     load_weights(path)
     return path

@@ -7,12 +7,12 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.clock import to_ns, to_s
+from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.config import SteadyConfig
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
@@ -143,14 +143,15 @@ class EmotionMemory:
         start_ns = self._now_ns - length_ns
         key = key_of(past.latest)
         samples = [one for one in past.samples if one.stamp_ns > start_ns]
+        columns = _columns(samples) if samples else None
         return EmotionHistory(
             key=key,
             start_ns=start_ns,
             end_ns=self._now_ns,
             latest=past.latest,
             steady=self.steady.of(key),
-            distribution=_mean(samples),
-            trend=_slopes(samples),
+            distribution=() if columns is None else _mean(columns),
+            trend=() if columns is None else _slopes(columns),
             observed_s=to_s(sum(one.lasted_ns for one in samples)),
             changes=tuple(one for one in past.changes if one.stamp_ns > start_ns),
         )
@@ -203,31 +204,28 @@ class _Past:
             self.changes.popleft()
 
 
-def _columns(
-    samples: Sequence[_Sample],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Times before the newest [s] (N,), shares of the time (N,) and probabilities (N, 7)."""
-    newest_ns = samples[-1].stamp_ns
-    times = np.array([to_s(one.stamp_ns - newest_ns) for one in samples])
-    weights = np.array([to_s(one.lasted_ns) for one in samples])
+_Columns: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""Times before the newest [s] (N,), shares of the time (N,) and probabilities (N, 7)."""
+
+
+def _columns(samples: Sequence[_Sample]) -> _Columns:
+    stamps_ns = np.array([one.stamp_ns for one in samples], np.int64)
+    weights = np.array([one.lasted_ns for one in samples], np.int64) / NS_PER_S
     if not weights.any():
         weights = np.ones_like(weights)
-    return times, weights / weights.sum(), np.array([one.probabilities for one in samples])
+    probabilities = np.array([one.probabilities for one in samples])
+    return (stamps_ns - stamps_ns[-1]) / NS_PER_S, weights / weights.sum(), probabilities
 
 
-def _mean(samples: Sequence[_Sample]) -> tuple[float, ...]:
-    if not samples:
-        return ()
-    _, weights, probabilities = _columns(samples)
+def _mean(columns: _Columns) -> tuple[float, ...]:
+    _, weights, probabilities = columns
     mean = weights @ probabilities
     return tuple((mean / mean.sum()).tolist())
 
 
-def _slopes(samples: Sequence[_Sample]) -> tuple[float, ...]:
+def _slopes(columns: _Columns) -> tuple[float, ...]:
     """Weighted least squares."""
-    if not samples:
-        return ()
-    times, weights, probabilities = _columns(samples)
+    times, weights, probabilities = columns
     centred = times - weights @ times
     spread = float(weights @ centred**2)
     if spread == 0.0:
