@@ -7,7 +7,7 @@ sequences come from a file too (`landmark_table.py`), or from face meshes.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -128,10 +128,37 @@ def pairing_key(name: str) -> str:
 _Row = TypeVar("_Row")
 
 
-def find_row(table: Mapping[str, _Row], item: Item) -> _Row | None:
+def _find_row(table: Mapping[str, _Row], item: Item) -> _Row | None:
     """What a table by `pairing_key` has of an item: by its key, or else its file's stem."""
     row = table.get(pairing_key(item.key))
     return table.get(pairing_key(item.path.stem)) if row is None else row
+
+
+def match_rows(
+    items: Sequence[Item], rows: Mapping[str, _Row], path: Path, word: str
+) -> tuple[list[_Row | None], tuple[str, ...]]:
+    """What a file beside a data set has for each item.
+
+    Args:
+        items: of the data set.
+        rows: of the file, by `pairing_key`.
+        path: of the file.
+        word: what the file calls a row, for the message.
+
+    Returns:
+        A row or None for each item, and the keys of items without one.
+
+    Raises:
+        DataError: the file has a row for none of the items.
+    """
+    found = [_find_row(rows, item) for item in items]
+    unmatched = [item.key for item, row in zip(items, found, strict=True) if row is None]
+    if items and len(unmatched) == len(items):
+        raise DataError(
+            f"'{path}' has no {word} for any of the {len(items)} items (first item: "
+            f"'{items[0].key}', first {word}: '{next(iter(rows))}')"
+        )
+    return found, tuple(unmatched)
 
 
 def read_units(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -186,19 +213,11 @@ def join_units(corpus: Corpus, path: Path) -> tuple[Corpus, tuple[str, ...]]:
     Raises:
         DataError: the table is broken, or has a row for none of the items.
     """
-    units = read_units(path)
-    features, unmatched = [], []
-    for item, made in zip(corpus.items, corpus.features, strict=True):
-        row = find_row(units, item)
-        if row is None:
-            unmatched.append(item.key)
-        features.append(replace(made, units=row))
-    if corpus.items and len(unmatched) == len(corpus.items):
-        raise DataError(
-            f"'{path}' has no row for any of the {len(corpus.items)} items (first item: "
-            f"'{corpus.items[0].key}', first row: '{next(iter(units))}')"
-        )
-    return Corpus(corpus.items, tuple(features)), tuple(unmatched)
+    rows, unmatched = match_rows(corpus.items, read_units(path), path, "row")
+    features = (
+        replace(made, units=row) for made, row in zip(corpus.features, rows, strict=True)
+    )
+    return Corpus(corpus.items, tuple(features)), unmatched
 
 
 def _key_column(path: Path, names: list[str]) -> int:

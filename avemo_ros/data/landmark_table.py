@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.data.features import Corpus, find_row, pairing_key
+from avemo_ros.data.features import Corpus, match_rows, pairing_key
 from avemo_ros.errors import DataError
 from avemo_ros.model.face_points import POINTS, points_of_mesh
 
@@ -83,21 +83,14 @@ def join_points(corpus: Corpus, path: Path) -> tuple[Corpus, tuple[str, ...]]:
     Raises:
         DataError: the file is broken, or has a clip for none of the items.
     """
-    sequences = read_points(path)
-    features, unmatched = [], []
-    for item, made in zip(corpus.items, corpus.features, strict=True):
-        found = find_row(sequences, item)
-        if found is None:
-            unmatched.append(item.key)
-            features.append(replace(made, points=None, point_times_s=None))
-        else:
-            features.append(replace(made, points=found.points, point_times_s=found.times_s))
-    if corpus.items and len(unmatched) == len(corpus.items):
-        raise DataError(
-            f"'{path}' has no clip for any of the {len(corpus.items)} items (first item: "
-            f"'{corpus.items[0].key}', first clip: '{next(iter(sequences))}')"
-        )
-    return Corpus(corpus.items, tuple(features)), tuple(unmatched)
+    rows, unmatched = match_rows(corpus.items, read_points(path), path, "clip")
+    features = (
+        replace(made, points=None, point_times_s=None)
+        if row is None
+        else replace(made, points=row.points, point_times_s=row.times_s)
+        for made, row in zip(corpus.features, rows, strict=True)
+    )
+    return Corpus(corpus.items, tuple(features)), unmatched
 
 
 def add_points(corpus: Corpus, path: Path | None) -> tuple[Corpus, tuple[str, ...]]:
