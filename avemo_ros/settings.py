@@ -455,7 +455,7 @@ class SettingsError(AvemoError):
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Takes 6e-4 for a number, which YAML 1.1 takes for text.
 
-    That in C takes a tenth of the time: half a second less for each start of a dialog.
+    That in C takes a tenth of the time: 0.2 s less for each start of a dialog.
     """
 
 

@@ -104,7 +104,7 @@ def found_once(made_once: Callable[..., Path]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def quick_export() -> Iterator[None]:
-    """Exports to ONNX take a third of the time from here on.
+    """Exports to ONNX after the first take about half of the time from here on.
 
     For each of them torch reads the source of its two thousand operators anew; what it finds
     is the same each time.
