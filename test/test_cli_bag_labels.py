@@ -89,6 +89,11 @@ def test_nothing_is_overwritten_without_force(
     assert out.read_text() == table.read_text()
 
 
+def test_a_device_needs_no_ending_and_stays_one(table: Path) -> None:
+    assert main(["bag", "labels", str(table), "--out", "/dev/null", "--quiet"]) == 0
+    assert Path("/dev/null").is_char_device()
+
+
 def test_what_is_left_out_is_said_and_is_exit_status_1(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -243,7 +243,7 @@ def test_a_designer_may_add_a_strategy_and_a_row(tmp_path: Path) -> None:
         (lambda content: content["crisis"].update(words=["?!"]), "crisis.words[1] is '?!'"),
         (lambda content: content["crisis"].pop("message"), "crisis.message is None"),
         (lambda content: content.update(language="english!"), "language is 'english!'"),
-        (lambda content: content.update(valence="none.txt"), "none.txt"),
+        (lambda content: content.update(valence="none.txt"), "`valence` of "),
         (lambda content: content["strategies"].pop("ask"), "one of them 'ask'"),
         (lambda content: content["strategies"].update({"Ask me": {}}), "names such as"),
         (lambda content: content["emotion_words"].pop("sad"), "emotion_words.sad is None"),

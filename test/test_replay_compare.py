@@ -249,7 +249,7 @@ def test_claims_of_the_runs_are_below_one_truth(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     (kitchen,) = figures(page(["before", "after"], [before, after]), "Timeline of kitchen")
-    assert kitchen.rows == ["truth", "before", "", "after", ""]
+    assert kitchen.rows == ["annotated", "before", "", "after", ""]
     assert [bar.label for bar in kitchen.bars(0)] == ["neutral", "happy", "fear"]
     for row, run in ((1, before), (3, after)):
         claims = [
@@ -270,11 +270,11 @@ def test_claims_of_the_runs_are_below_one_truth(
 def test_runs_of_other_labels_show_each_its_truth(before: dict[str, Any]) -> None:
     other = run(KITCHEN, session("hall", [seg(0, 9, "sad", "Anna")])).result
     (hall,) = figures(page(["a", "b"], [before, other]), "Timeline of hall")
-    assert hall.rows == ["truth", "a", "", "truth, b", "b", ""]
+    assert hall.rows == ["annotated", "a", "", "annotated, b", "b", ""]
     assert [bar.label for bar in (*hall.bars(0), *hall.bars(3))] == ["happy", "sad"]
     fewer = run(KITCHEN).result
     (hall,) = figures(page(["a", "b"], [fewer, before]), "Timeline of hall")
-    assert hall.rows == ["truth", "b", ""]
+    assert hall.rows == ["annotated", "b", ""]
 
 
 def test_a_file_without_claims_shows_its_answers_and_says_so(before: dict[str, Any]) -> None:

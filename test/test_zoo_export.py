@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ def test_onnx_answers_as_the_network(raw: dict[str, Any], tmp_path: Path) -> Non
     (written,) = export_model(tiny.made(raw), "onnx", tmp_path / "m.onnx")
     assert written.path.read_bytes()
     assert written.difference < TOLERANCE
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.pt"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="allowed: a file"):
+        export_model(tiny.made(tiny.UNITS), "torchscript", pipe, force=True)
+    assert pipe.is_fifo()
 
 
 def test_weights_that_are_exact_as_float16_are_stored_so_and_answer_the_same(

@@ -20,7 +20,7 @@ from avemo_ros.cli.outputs import add_force, check_outputs
 from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import ConfigError, LabelError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.sink.output_file import OutputError, replaced
+from avemo_ros.sink.output_file import OutputError, is_stream, replaced
 from avemo_ros.sink.presentation import counted
 
 DONE: Final = 0
@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         AvemoError: an argument, a file or the output cannot be used.
     """
-    if args.out is not None and args.out.suffix.lower() != _SUFFIX:
+    named = args.out is None or args.out.suffix.lower() == _SUFFIX
+    if not named and not is_stream(args.out):
         raise ConfigError("--out", str(args.out), f"a name that ends in {_SUFFIX}")
     if not -_LONGEST_SHIFT_S <= args.shift <= _LONGEST_SHIFT_S:
         raise ConfigError("--shift", args.shift, "seconds")

@@ -123,7 +123,7 @@ def summary(result: Mapping[str, Any]) -> str:
         f"strategy accuracy    {_percent(result['strategy_accuracy'])} "
         f"(without cues {_percent(result['strategy_accuracy_without_cues'])}); "
         f"emotion {_percent(result['emotion_accuracy'])}",
-        f"claims below limit   {result['claims_below_limit']['answers']} answers",
+        f"named while unsure   {result['claims_below_limit']['answers']} answers",
         f"fallbacks            {result['fallbacks']} answers",
         *_rows("reaction", result["reaction"], _reaction),
         *_rows("steady feelings", result["steady"], _steady),

@@ -226,7 +226,11 @@ class Policy(Settings):
         """
         file = Path(path) if path else default_path()
         table = read_file(file, cls)
-        table._lexicon = ValenceLexicon.read(file.parent / table.valence)  # noqa: SLF001  its own
+        try:
+            lexicon = ValenceLexicon.read(file.parent / table.valence)
+        except DialogError as error:
+            raise DialogError(f"`valence` of {file}: {error}") from error
+        table._lexicon = lexicon  # noqa: SLF001  its own
         return table
 
     @property

@@ -49,7 +49,7 @@ def _metrics() -> tuple[Metric, ...]:
     for name, text in (
         ("changes", "changes of label"),
         ("false_changes", "false changes"),
-        ("lost_claims", "lost claims"),
+        ("lost_claims", "labels lost"),
     ):
         key = f"{name}_per_minute"
         better = "" if name == "changes" else "low"

@@ -169,12 +169,12 @@ def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) ->
     made = figure(
         [trace],
         height,
-        xaxis={"showgrid": False, "ticks": "", "title": {"text": "answer"}},
+        xaxis={"showgrid": False, "ticks": "", "title": {"text": "predicted"}},
         yaxis={
             "autorange": "reversed",
             "showgrid": False,
             "ticks": "",
-            "title": {"text": "truth"},
+            "title": {"text": "true label"},
         },
     )
     return Chart(made, f"Confusion of {what}", most_wide=620)

@@ -291,7 +291,7 @@ def _rows(
             Mark(item["start_s"], item["end_s"], item["truth"], item["truth"]) for item in run
         ]
         if _marked(truth) != shown:
-            rows.append((f"truth, {name}" if rows else "truth", 20.0, truth))
+            rows.append((f"annotated, {name}" if rows else "annotated", 20.0, truth))
             shown = _marked(truth)
         rows.append((name, 24.0, [mark for item in run for mark in _said(item)]))
         rows.append(("", 8.0, [mark for item in run for mark in _judged(item)]))
@@ -304,7 +304,7 @@ def _marked(marks: Iterable[Mark]) -> list[tuple[float, float, str]]:
 
 def _said(item: Mapping[str, Any]) -> list[Mark]:
     """What was claimed in a segment; of an older file its one answer."""
-    answer = f"answer for the whole segment: {item['answer'] or 'none'}"
+    answer = f"predicted for the whole segment: {item['answer'] or 'none'}"
     if item["confidence"] is not None:
         answer += f", {percent(item['confidence'])}"
     return [
@@ -319,7 +319,7 @@ def _judged(item: Mapping[str, Any]) -> list[Mark]:
         kind = "right" if part["label"] == item["truth"] else "wrong"
         if not part["label"]:
             kind = "blank"
-        told = f"truth {item['truth']}"
+        told = f"annotated {item['truth']}"
         marks.append(Mark(part["start_s"], part["end_s"], kind, told=told))
     return marks
 

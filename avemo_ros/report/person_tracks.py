@@ -93,10 +93,10 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
     steps = [0.0]
     for name, height, marks in (
         *((name, 20.0, list(marks)) for name, marks in track.annotations.items()),
-        ("said", 24.0, claims),
+        ("predicted", 24.0, claims),
         ("right", 8.0, list(track.judged)),
     ):
-        if marks or name == "said":
+        if marks or name == "predicted":
             kept, step_s = joined(marks, most, rows.end_s)
             rows.bars(name, height, kept)
             steps.append(step_s)
@@ -114,7 +114,7 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
     steps += [curve[3] for curve in curves]
     rows.curves("confidence", 52, [confidence_curve(times, sure)], grid=True)
     told = "%{x:.1f} s: %{fullData.name} %{y:.0%}<extra></extra>"
-    rows.curves("grounds", 24, stacked(times, shares, ("face", "voice"), "grounds", told))
+    rows.curves("modality", 24, stacked(times, shares, ("face", "voice"), "modality", told))
     if track.shots:
         # An axis without a trace is not drawn.
         rows.curves("pictures", HEIGHT, [{"x": [None], "y": [None], "hoverinfo": "skip"}])
@@ -153,13 +153,13 @@ def _truth(
 ) -> dict[str, tuple[Mark, ...]]:
     """The row of what was judged, and one of each annotator where there are several."""
     rows = {
-        "truth": tuple(
+        "annotated": tuple(
             Mark(
                 item["start_s"],
                 item["end_s"],
                 item["truth"],
                 item["truth"],
-                f"answer: {item['answer'] or 'none'}",
+                f"predicted: {item['answer'] or 'none'}",
                 anchor_of(place),
             )
             for place, item in enumerate(listed)

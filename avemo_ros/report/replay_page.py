@@ -181,7 +181,7 @@ def _tiles(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             ("ece", "calibration", "ece"),
         )
     ]
-    changes = f"{number(overall['stability']['truth_changes_per_minute'], 1)} true ones"
+    changes = f"{number(overall['stability']['truth_changes_per_minute'], 1)} annotated"
     shown.append(("changes a minute", number(found["changes_per_minute"], 1), changes))
     if found["reaction_median"] is not None:
         missed = f"{counted(overall['reaction']['missed'], 'change')} never"
@@ -262,7 +262,7 @@ def _timeline(
                 "name": track.name,
                 "chart": chart,
                 "step_s": step_s,
-                "places": [mark for mark in track.annotations["truth"] if mark.anchor],
+                "places": [mark for mark in track.annotations["annotated"] if mark.anchor],
             }
         )
         seen |= {item.face_id or item.person_id or item.voice_id for item in track.said}

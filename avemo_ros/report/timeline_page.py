@@ -151,7 +151,7 @@ def _chart(timeline: Timeline, person: Person, most: int, about: str) -> tuple[C
             },
         ],
     )
-    rows.curves("grounds", 36, stacked(times, grounds, ("face", "voice"), "grounds", percent))
+    rows.curves("modality", 36, stacked(times, grounds, ("face", "voice"), "modality", percent))
     for name, holds in (
         ("speaking", lambda item: item.speaking),
         ("attended", lambda item: item.stamp_ns in person.attended_ns),

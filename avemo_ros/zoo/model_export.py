@@ -31,6 +31,7 @@ from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.model.released import list_onnx, onnx_files, remedy, sha256
 from avemo_ros.model.torch_network import bn_folded, to_bfloat16
+from avemo_ros.sink.output_file import is_stream
 from avemo_ros.zoo.exportable import Submodule, as_tuple, folded_submodules, submodules_of
 from avemo_ros.zoo.model_file import LoadedModel
 
@@ -155,6 +156,8 @@ def export_model(
     named = [out.with_name(f"{out.stem}-{submodule.name}{out.suffix}") for submodule in made]
     paths = [out] if len(made) == 1 else named
     for path in paths:
+        if is_stream(path):
+            raise ConfigError("out", str(path), "a file: it is read again to be checked")
         if path.exists() and not force:
             raise ConfigError("out", str(path), "a file that does not exist yet, or --force")
     out.parent.mkdir(parents=True, exist_ok=True)

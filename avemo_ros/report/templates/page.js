@@ -19,7 +19,7 @@ function painted(value, isColour = false) {
 const save = (figure, format) => Plotly.downloadImage(figure, {
   format, scale: format === "png" ? 2 : 1,
   width: figure.offsetWidth, height: figure.offsetHeight,
-  filename: figure.getAttribute("aria-label").replace(/[^\p{L}\p{N}]+/gu, "-").toLowerCase(),
+  filename: figure.getAttribute("aria-label").split(/[,:.]/)[0].replace(/[^\p{L}\p{N}]+/gu, "-").toLowerCase(),
 });
 const button = format => ({
   name: `save-${format}`,
