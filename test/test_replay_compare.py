@@ -264,7 +264,7 @@ def test_claims_of_the_runs_are_below_one_truth(
     assert "surprise" in [bar.label for bar in kitchen.bars(1)]
     assert "fear" in [bar.label for bar in kitchen.bars(3)]
     judged = {bar.told.split("s: ")[1] for row in (2, 4) for bar in kitchen.bars(row)}
-    assert {"right; truth fear", "wrong; truth fear"} <= judged
+    assert {"right; annotated fear", "wrong; annotated fear"} <= judged
 
 
 def test_runs_of_other_labels_show_each_its_truth(before: dict[str, Any]) -> None:
@@ -286,7 +286,7 @@ def test_a_file_without_claims_shows_its_answers_and_says_so(before: dict[str, A
     assert "older version" not in page(["a", "b"], [before, before])
     (kitchen,) = figures(text, "Timeline of kitchen")
     assert [bar.label for bar in kitchen.bars(1)] == ["neutral", "happy", "surprise"]
-    assert "answer for the whole segment: neutral" in kitchen.bars(1)[0].told
+    assert "predicted for the whole segment: neutral" in kitchen.bars(1)[0].told
 
 
 def test_the_worst_segments_of_any_run_are_listed_with_all_answers(

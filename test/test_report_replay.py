@@ -102,15 +102,15 @@ def test_each_worst_segment_is_linked_to_its_place_in_the_timeline(
         told = [bar.told for bar in figures[int(mark[1]) - 1].bars(0)]
         answer = item["answer"] or "none"
         assert (
-            f"truth {item['start_s']:.1f} to {item['end_s']:.1f} s: {item['truth']}; "
-            f"answer: {answer}"
+            f"annotated {item['start_s']:.1f} to {item['end_s']:.1f} s: {item['truth']}; "
+            f"predicted: {answer}"
         ) in told
 
 
 def test_the_page_holds_what_was_found(page: str) -> None:
     for title in ("Limits", "Not evaluated", "Worst segments", "Bags", "kitchen", "hall",
                   "Confusion", "Confidence", "Stability", "Latency", "Tracking", "How",
-                  "Agreement of the annotators", "Grounds and people"):  # fmt: skip
+                  "Agreement of the annotators", "Modalities and people"):  # fmt: skip
         assert f"<h2>{title}</h2>" in page
     for text in ("1 bag could not be evaluated", "1 of 1 limits missed", "no labels",
                  "/audio: 3 message(s) too short", "1 segment of 'boredom' left out",

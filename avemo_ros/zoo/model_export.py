@@ -262,9 +262,9 @@ def _halve(graph: Any) -> None:
     They are float32 again when the file is loaded: ONNX Runtime computes the casts once.
 
     Args:
-        graph: an `onnx_ir.Graph`; changed in place.
+        graph: an `onnxscript.ir.Graph`; changed in place.
     """
-    import onnx_ir
+    from onnxscript import ir
 
     for name, value in list(graph.initializers.items()):
         whole = value.const_value.numpy()
@@ -274,15 +274,15 @@ def _halve(graph: Any) -> None:
             half = whole.astype(np.float16)
         if not np.array_equal(half.astype(np.float32), whole):
             continue
-        stored = onnx_ir.Value(
+        stored = ir.Value(
             name=f"{name}_half",
             shape=value.shape,
-            type=onnx_ir.TensorType(onnx_ir.DataType.FLOAT16),
-            const_value=onnx_ir.tensor(half, name=f"{name}_half"),
+            type=ir.TensorType(ir.DataType.FLOAT16),
+            const_value=ir.tensor(half, name=f"{name}_half"),
         )
-        cast = onnx_ir.node("Cast", [stored], {"to": onnx_ir.DataType.FLOAT})
+        cast = ir.node("Cast", [stored], {"to": ir.DataType.FLOAT})
         cast.outputs[0].shape, cast.outputs[0].type = value.shape, value.type
-        onnx_ir.convenience.replace_all_uses_with(value, cast.outputs[0])
+        ir.convenience.replace_all_uses_with(value, cast.outputs[0])
         del graph.initializers[name]
         graph.register_initializer(stored)
         graph.insert_before(graph[0], cast)
