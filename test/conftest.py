@@ -32,6 +32,23 @@ def _messages_built() -> bool:
     return importlib.util.find_spec("avemo_ros.msg") is not None
 
 
+_LONGEST = (
+    "test_node_clips.py",
+    "test_replay_gate.py",
+    "test_train_run.py",
+    "test_bag_check.py",
+    "test_train_parallel.py",
+)
+"""Files whose tests take longest; most of the time first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets the longest tests begin first, or one worker is busy with them when the others are
+    done."""
+    rank = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips tests marked `ros` where there is no ROS."""
     if item.get_closest_marker("ros") is not None and not _messages_built():
