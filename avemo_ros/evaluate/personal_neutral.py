@@ -6,6 +6,7 @@ a person are taken one after the other; each gets the mean shape over those befo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -19,11 +20,12 @@ from avemo_ros.model.face_points import POINTS, normalise_points
 
 PRIOR_S: Final = 5.0
 """The mean face of everybody counts as much as this long of the person's own [s]."""
-_RAVDESS_FIELDS: Final = 7
 
 
 def with_personal_neutral(corpus: Corpus, seconds: float) -> Corpus:
     """The corpus in which items have the resting face of their person.
+
+    Data sets do not say in which order their clips were recorded; a random one is taken.
 
     Args:
         corpus: items with points, in any order.
@@ -72,10 +74,7 @@ def _mean_of(
     return (total / length).astype(np.float32), length
 
 
-def _order(item: Item) -> tuple[str, ...]:
-    """By name; takes of RAVDESS by statement and repetition first, as its names begin with the
-    emotion and a person shows one after the other."""
-    fields = item.key.split("-")
-    if item.dataset == "ravdess" and len(fields) == _RAVDESS_FIELDS:
-        return (*fields[4:6], item.key)
-    return (item.key,)
+def _order(item: Item) -> bytes:
+    """Random, and the same every time.  Names begin with the emotion, so in their order what
+    was seen before would say something about what comes."""
+    return hashlib.sha256(f"{item.dataset} {item.key}".encode()).digest()
