@@ -13,6 +13,7 @@ from torch import nn
 from avemo_ros.audio.spectrogram import LogSpectrogram
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.builder import LIVE_BUILDER
+from avemo_ros.model.emotion_model import Batch
 from avemo_ros.model.preprocess import spectrogram_tensor
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.speech_encoder import SpeechModel
@@ -132,6 +133,16 @@ def test_level_does_not_matter_and_every_allowed_length_goes_in() -> None:
     weights = model.branch.encoder.weights(spectrogram_tensor(power))
     assert weights.shape == (1, 32, 1)
     assert float(weights.sum()) == pytest.approx(1.0)
+
+
+def test_a_batch_in_training_may_have_one_voice() -> None:
+    model = LIVE_BUILDER.build(ModelSpec("whisper", {"width": 64, "layers": 1})).train()
+    speech = torch.randn(3, 1, 70, 200)
+    model(Batch(speech=speech))
+    one = model(Batch(speech=speech, speech_mask=torch.tensor([False, True, False])))
+    assert bool(one.logits[1].isfinite().all())
+    assert bool((one.logits[0] == 0).all())
+    one.logits.sum().backward()
 
 
 def test_the_specification_names_the_file_to_start_from(file: Path) -> None:

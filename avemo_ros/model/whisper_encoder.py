@@ -74,7 +74,7 @@ class WhisperEncoder(SpeechEncoder):
             # The last layer counts most at first.
             self.mix[-1] = 2.0
         # A few of Whisper's channels are a hundred times larger than most.
-        self.standardise = nn.BatchNorm1d(2 * width, affine=False)
+        self.standardise = _Standardise(2 * width, affine=False)
         self.norms = nn.ModuleList(
             nn.LayerNorm(width, elementwise_affine=False) for _ in range(layers + 1)
         )
@@ -109,6 +109,18 @@ class WhisperEncoder(SpeechEncoder):
         )
         assert isinstance(mixed, Tensor)
         return mixed.transpose(1, 2).unsqueeze(3)
+
+
+class _Standardise(nn.BatchNorm1d):
+    """Batch norm that also takes a single row in training, as when the others lack a voice."""
+
+    def forward(self, given: Tensor) -> Tensor:
+        """(B, width) to the same shape."""
+        if not self.training or len(given) > 1:
+            return super().forward(given)
+        assert self.running_mean is not None  # it keeps statistics
+        assert self.running_var is not None
+        return functional.batch_norm(given, self.running_mean, self.running_var, eps=self.eps)
 
 
 class _Layer(nn.Module):
