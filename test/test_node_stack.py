@@ -38,6 +38,7 @@ def test_face_and_voice_of_the_sample_become_states(start_graph: Start) -> None:
     assert graph.spin(lambda: any(state.status == kind.OK for state in states))
 
     said = [state.status for state in states]
+    assert not states[0].probabilities
     first = said.index(kind.WARMING_UP)
     # On a busy machine the voice may be there before the first claim is.
     second = first if ros.is_busy() else said.index(kind.NO_VOICE)
@@ -84,7 +85,7 @@ def test_states_are_stamped_with_the_images_that_they_rest_on(start_graph: Start
         shown = {start + item.stamp_ns for item in ros.pictures()}
         if set(of_input) <= shown:
             break
-    assert set(of_input) <= shown or (ros.is_busy() and shown.intersection(of_input))
+    assert set(of_input) <= shown or (ros.is_busy() and len(shown.intersection(of_input)) >= 3)
 
 
 @pytest.mark.slow

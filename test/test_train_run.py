@@ -490,6 +490,8 @@ def test_a_face_model_learns_from_the_training_part_and_validates_on_its_own(
     assert load_model(face_run / "model.safetensors").model.classes == EMOTIONS
 
 
+# 30 s of computing, which a busy machine takes ten times as long for.
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("quick_export")
 def test_branches_become_the_live_model_which_is_released_and_answers(
     data: Path,
