@@ -106,7 +106,7 @@ def render(outcome: BagEvaluation, shots: Mapping[str, Sequence[Shot]] | None = 
         reliability=reliability_chart(overall),
         coverage=coverage_chart(overall),
         unclaimed=_unclaimed(overall),
-        grounds=_grounds(overall),
+        modalities=_modalities(overall),
         people=_people(overall),
         changes=_changes(overall),
         times=_times(outcome.recordings),
@@ -308,7 +308,7 @@ def _unclaimed(overall: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     ]
 
 
-def _grounds(overall: Mapping[str, Any]) -> list[tuple[object, ...]]:
+def _modalities(overall: Mapping[str, Any]) -> list[tuple[object, ...]]:
     """How right the claims are by what they rest on."""
     return [
         (

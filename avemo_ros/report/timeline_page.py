@@ -134,7 +134,7 @@ def _chart(timeline: Timeline, person: Person, most: int, about: str) -> tuple[C
     )
     rows.bars("label", 26, claims)
     times, shares, texts, mean_s = _curves(timeline, person, most)
-    emotions, grounds = shares[:, : len(EMOTIONS)], shares[:, len(EMOTIONS) :]
+    emotions, modalities = shares[:, : len(EMOTIONS)], shares[:, len(EMOTIONS) :]
     percent = "%{fullData.name}: %{y:.0%}<extra></extra>"
     rows.curves(
         "emotions",
@@ -151,7 +151,9 @@ def _chart(timeline: Timeline, person: Person, most: int, about: str) -> tuple[C
             },
         ],
     )
-    rows.curves("modality", 36, stacked(times, grounds, ("face", "voice"), "modality", percent))
+    rows.curves(
+        "modality", 36, stacked(times, modalities, ("face", "voice"), "modality", percent)
+    )
     for name, holds in (
         ("speaking", lambda item: item.speaking),
         ("attended", lambda item: item.stamp_ns in person.attended_ns),
