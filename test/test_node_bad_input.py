@@ -627,7 +627,8 @@ def test_the_voice_stays_when_rate_and_channels_change_midway(start_graph: Start
     feed.wait_for_sound_to_be_heard()
     states = graph.collect(ros.EmotionState, "emotion_state")
     kind = ros.EmotionState
-    for halved in (False, True):
+    # On a busy machine the first stream may have ended before the second begins: once more then.
+    for halved in (False, True) * 3:
         feed.halved = halved
         del states[:]
         for _ in range(3):
@@ -641,6 +642,8 @@ def test_the_voice_stays_when_rate_and_channels_change_midway(start_graph: Start
             if graph.spin(lambda: any(state.status == kind.OK for state in states), 1.0):
                 break
         assert any(state.status == kind.OK and state.voice_id for state in states)
+        if graph.said("audio", "the source changed from"):
+            break
     assert graph.said("audio", "the source changed from")
 
 
