@@ -91,7 +91,7 @@ def play(stage: EmotionStage, seconds: float, faces=None, speech=None, *, start=
             chunk = sound(t, 0.1, speech(t))
             due = t + 0.1
             events.append((due, 1, lambda c=chunk, t=due: stage.push_speech(c, to_ns(t))))
-    hops: list[EmotionStep] = []
+    steps: list[EmotionStep] = []
     for _, _, push in sorted(events, key=lambda event: event[:2]):
-        hops += push()
-    return hops
+        steps += push()
+    return steps

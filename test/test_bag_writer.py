@@ -71,7 +71,7 @@ def chunk(number: int) -> SpectrogramChunk:
     )
 
 
-def hop(number: int) -> EmotionStep:
+def step_of(number: int) -> EmotionStep:
     stamp_ns = START + number * NS_PER_S // 10
     probabilities = (0.5, 0.25, 0.125, 0.125, *[0.0] * (len(EMOTIONS) - 4))
     estimate = EmotionEstimate(
@@ -104,7 +104,7 @@ def test_everything_comes_back_as_it_was_written(
             bag.write_audio(block(number))
             bag.write_tracks(tracks(number))
             bag.write_chunk(chunk(number))
-            bag.write_states(hop(number))
+            bag.write_states(step_of(number))
     for number, item in enumerate(read(path, TopicKind.IMAGES)):
         assert item.stamp_ns == picture(number).stamp_ns
         assert np.array_equal(item.image, picture(number).image)
@@ -124,8 +124,8 @@ def test_everything_comes_back_as_it_was_written(
         assert np.array_equal(item.power_db, wanted_chunk.power_db)
         assert np.array_equal(item.speech, wanted_chunk.speech)
     for number, item in enumerate(read(path, TopicKind.STATES)):
-        assert item.stamp_ns == hop(number).stamp_ns
-        assert item.estimates == hop(number).estimates
+        assert item.stamp_ns == step_of(number).stamp_ns
+        assert item.estimates == step_of(number).estimates
 
 
 def test_sound_is_logged_at_its_end_with_its_format_before_and_every_second(

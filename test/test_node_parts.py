@@ -317,7 +317,7 @@ def test_a_malformed_chunk_is_refused() -> None:
 
 
 def test_estimates_survive_the_way_through_a_message() -> None:
-    made = pytest.importorskip("made_hops")
+    made = pytest.importorskip("made_steps")
     estimate = made.estimate(confidence=0.5, speaking=True, voice="v0001")
     message = convert().state_message(estimate, "camera", 0.05)
     back = message_content.estimate(message)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from browser import show
 from made_evaluations import outcome, seg, session
-from made_hops import START_NS
+from made_steps import START_NS
 from report_page import Page, without_library
 
 from avemo_ros.annotations.segments import Segment
@@ -191,8 +191,8 @@ def test_a_track_has_the_truth_of_everyone_who_judged(found: BagEvaluation) -> N
 def test_pictures_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
     picture = np.full((48, 64, 3), 90, np.uint8)
     with BagWriter(tmp_path / "bag") as bag:
-        for step in range(60):
-            bag.write_image(VideoFrame(START_NS + step * 10**8, picture))
+        for number in range(60):
+            bag.write_image(VideoFrame(START_NS + number * 10**8, picture))
     one = session("one", [seg(0, 6, "happy")], 6.0)
     shots = shots_of(one, tmp_path / "bag", Topics())
     assert [shot["at"] for shot in shots] == pytest.approx([0, 1, 2, 3, 4, 5])
@@ -313,17 +313,17 @@ def test_of_enough_segments_the_ranges_are_shown() -> None:
 
 def test_a_recording_of_many_changes_is_thinned_and_the_page_says_so() -> None:
     one = session("one", [seg(0, 550, "happy", "Anna")], 9.0)
-    hops = [
+    steps = [
         replace(
-            hop,
-            stamp_ns=START_NS + step * 10**8,
+            step,
+            stamp_ns=START_NS + number * 10**8,
             estimates=tuple(
-                replace(item, stamp_ns=START_NS + step * 10**8) for item in hop.estimates
+                replace(item, stamp_ns=START_NS + number * 10**8) for item in step.estimates
             ),
         )
-        for step, hop in enumerate(list(one.replayed.hops)[9:80:7] * 500)
+        for number, step in enumerate(list(one.replayed.steps)[9:80:7] * 500)
     ]
-    replayed = replace(one.replayed, hops=tuple(hops), end_ns=hops[-1].stamp_ns)
+    replayed = replace(one.replayed, steps=tuple(steps), end_ns=steps[-1].stamp_ns)
     text = render(outcome([replace(one, replayed=replayed)]))
     assert len(text.encode()) < 300_000
     parsed = Page(text)

@@ -111,11 +111,11 @@ class MessageEncoder:
         )
         return self._store.serialize_cdr(message, messages.SPECTROGRAM)
 
-    def states(self, hop: EmotionStep) -> memoryview:
+    def states(self, step: EmotionStep) -> memoryview:
         """An EmotionStateArray; nothing is known of its latency, which is 0."""
         message = self._types[messages.EMOTION_STATES](
-            header=self._header(hop.stamp_ns, _CAMERA),
-            states=[self._state(estimate) for estimate in hop.estimates],
+            header=self._header(step.stamp_ns, _CAMERA),
+            states=[self._state(estimate) for estimate in step.estimates],
         )
         return self._store.serialize_cdr(message, messages.EMOTION_STATES)
 
@@ -266,10 +266,10 @@ class BagWriter:
         message = self._encoder.chunk(chunk)
         self._write("/spectrogram", messages.SPECTROGRAM, message, log_ns, OfferedQos(50))
 
-    def write_states(self, hop: EmotionStep, log_ns: int | None = None) -> None:
+    def write_states(self, step: EmotionStep, log_ns: int | None = None) -> None:
         """Everyone's emotion at one moment."""
-        log_ns = hop.stamp_ns if log_ns is None else log_ns
-        message = self._encoder.states(hop)
+        log_ns = step.stamp_ns if log_ns is None else log_ns
+        message = self._encoder.states(step)
         self._write("/emotion_states", messages.EMOTION_STATES, message, log_ns, OfferedQos(10))
 
     def _write(

@@ -113,7 +113,7 @@ class _Senses(Protocol):
     """Where the states come from."""
 
     def until(self, t_s: float) -> Iterator[EmotionStep]:
-        """The hops up to a time since the start [s] that were not given before."""
+        """The steps up to a time since the start [s] that were not given before."""
 
     def feel(self, emotion: str, t_s: float) -> None:
         """Feel something else from a time on [s].
@@ -133,9 +133,9 @@ class _Made:
     def until(self, t_s: float) -> Iterator[EmotionStep]:
         # Made anew each time: what is felt may have changed, what was felt has not.
         script = Scenario("chat", "", t_s, (), tuple(self._feelings))
-        hops = list(synthetic_estimates(script))[self._given :]
-        self._given += len(hops)
-        yield from hops
+        steps = list(synthetic_estimates(script))[self._given :]
+        self._given += len(steps)
+        yield from steps
 
     def feel(self, emotion: str, t_s: float) -> None:
         if emotion not in EMOTIONS:
@@ -183,8 +183,8 @@ def _talk(
             continue
         t_s += every_s
         stamp_ns = START_NS + to_ns(t_s)
-        for hop in senses.until(t_s):
-            agent.observe(hop)
+        for step in senses.until(t_s):
+            agent.observe(step)
         turn = turn_of(agent.answer(words, "", stamp_ns), to_s(stamp_ns - START_NS))
         turns.append(turn)
         print(table.row(turn) + "\n", flush=True)

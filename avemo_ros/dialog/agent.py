@@ -116,12 +116,12 @@ class Agent:
         """Counts how often the conversation was cleared: an answer that was asked for before
         does not come into the one after."""
 
-    def observe(self, hop: EmotionStep) -> tuple[Change, ...]:
+    def observe(self, step: EmotionStep) -> tuple[Change, ...]:
         """Take the states of one moment; returns the changes that became certain with it."""
         with self._lock:
             # Not only with the next words, which may never come.
-            self._conversation.forget(hop.stamp_ns)
-            return self._observer.push(hop)
+            self._conversation.forget(step.stamp_ns)
+            return self._observer.push(step)
 
     def look(self, face_id: str, stamp_ns: int, yaw: float, pitch: float) -> None:
         """Take a head pose, where there is one: it tells better who faces the robot.
@@ -162,7 +162,7 @@ class Agent:
         Args:
             text: the words, whatever they hold.
             person: person, face or voice id; "" for the one attended to.
-            stamp_ns: when they came, sensor time [ns]; None: at the newest hop.
+            stamp_ns: when they came, sensor time [ns]; None: at the newest step.
         """
         turn = self._begin(text, person, stamp_ns)
         if turn.choice.strategy == HAND_OVER:

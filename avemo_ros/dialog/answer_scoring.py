@@ -180,10 +180,10 @@ def false_reactions(
 
 def probes(agent: Agent, table: Policy, script: Scenario) -> Iterator[Probe]:
     """What the agent would do at each estimate of a script."""
-    for hop in synthetic_estimates(script):
-        agent.observe(hop)
-        dialog_state = agent.context("", "", hop.stamp_ns).dialog_state
-        t_s = to_s(hop.stamp_ns - START_NS)
+    for step in synthetic_estimates(script):
+        agent.observe(step)
+        dialog_state = agent.context("", "", step.stamp_ns).dialog_state
+        t_s = to_s(step.stamp_ns - START_NS)
         feeling = script.feeling_at(t_s)
         truth = feeling.emotion if feeling is not None else UNKNOWN
         yield Probe(

@@ -177,9 +177,9 @@ YAW: Final = math.radians(25.0)
 PITCH: Final = math.radians(20.0)
 """Largest turn of a head that faces the robot, whose camera is near its face."""
 _POSE_HOLDS_NS: Final = to_ns(0.5)
-"""A pose says something of the hops up to this much later."""
+"""A pose says something of the steps up to this much later."""
 _MOST_PEOPLE: Final = 32
-_MOST_HOPS: Final = 2000
+_MOST_STEPS: Final = 2000
 
 
 class Presence:
@@ -210,14 +210,14 @@ class Presence:
         seen.posed_ns = stamp_ns
         seen.faces = abs(yaw) <= YAW and abs(pitch) <= PITCH
 
-    def push(self, hop: EmotionStep) -> None:
+    def push(self, step: EmotionStep) -> None:
         """Take one moment; with a stamp that goes back everyone is new."""
-        if self._now_ns is not None and hop.stamp_ns < self._now_ns:
+        if self._now_ns is not None and step.stamp_ns < self._now_ns:
             self.clear()
-        if hop.attended.status is Status.STALE_INPUT and not hop.estimates:
+        if step.attended.status is Status.STALE_INPUT and not step.estimates:
             return
-        self._now_ns = hop.stamp_ns
-        for estimate in hop.estimates:
+        self._now_ns = step.stamp_ns
+        for estimate in step.estimates:
             key = key_of(estimate)
             if not key:
                 continue
@@ -225,10 +225,10 @@ class Presence:
             # Recordings hold no boxes.
             has_face = bool(estimate.face_id)
             faces = has_face and estimate.status is not Status.LOW_QUALITY
-            if seen.posed_ns is not None and hop.stamp_ns - seen.posed_ns <= _POSE_HOLDS_NS:
+            if seen.posed_ns is not None and step.stamp_ns - seen.posed_ns <= _POSE_HOLDS_NS:
                 faces = seen.faces
             speaks = estimate.speaking or not has_face
-            seen.moments.append(_Moment(hop.stamp_ns, speaks, faces))
+            seen.moments.append(_Moment(step.stamp_ns, speaks, faces))
 
     def of(self, key: str, stamp_ns: int) -> Engagement:
         """A person's engagement.
@@ -270,7 +270,7 @@ class _Moment:
 
 @dataclass(slots=True)
 class _Seen:
-    moments: deque[_Moment] = field(default_factory=lambda: deque(maxlen=_MOST_HOPS))
+    moments: deque[_Moment] = field(default_factory=lambda: deque(maxlen=_MOST_STEPS))
     posed_ns: int | None = None
     faces: bool = False
 
@@ -292,13 +292,13 @@ class Observer:
         self.memory.clear()
         self.attention.clear()
 
-    def push(self, hop: EmotionStep) -> tuple[Change, ...]:
+    def push(self, step: EmotionStep) -> tuple[Change, ...]:
         """Take one moment; returns the changes that became certain with it."""
-        self.attention.push(hop)
-        return self.memory.push(hop)
+        self.attention.push(step)
+        return self.memory.push(step)
 
     def moment(self, stamp_ns: int | None) -> int:
-        """A stamp [ns]; None: that of the newest hop, 0 before the first."""
+        """A stamp [ns]; None: that of the newest step, 0 before the first."""
         return stamp_ns if stamp_ns is not None else self.memory.now_ns or 0
 
     def engagement(self, person: str, stamp_ns: int | None) -> Engagement:
@@ -313,7 +313,7 @@ class Observer:
 
         Args:
             person: person, face or voice id; "" for the one attended to, or attended to last.
-            stamp_ns: the moment, sensor time [ns]; None: that of the newest hop.
+            stamp_ns: the moment, sensor time [ns]; None: that of the newest step.
             words: tone of what the person says now.
             said: the conversation so far, oldest first.
         """

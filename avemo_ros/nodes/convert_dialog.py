@@ -42,7 +42,7 @@ def reply_message(answer: Answer, stamp_ns: int, latency_s: float) -> DialogRepl
     )
 
 
-def hop(message: EmotionStateArray) -> EmotionStep:
+def emotion_step(message: EmotionStateArray) -> EmotionStep:
     """Everyone's states at one moment.
 
     Raises:

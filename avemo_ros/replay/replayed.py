@@ -24,14 +24,14 @@ class SeenFaces:
 class Replayed:
     """Everything that was said of a recording."""
 
-    hops: tuple[EmotionStep, ...]
+    steps: tuple[EmotionStep, ...]
     """Oldest first in message time; stamps are sensor time."""
     start_ns: int
     """Stamp of the first input that was used [ns]."""
     end_ns: int
     """Stamp of the last input that was used [ns]."""
     source: str
-    """What the hops rest on: 'raw' images and audio, recorded 'features' (of a mixture of
+    """What the steps rest on: 'raw' images and audio, recorded 'features' (of a mixture of
     both, too), or recorded 'states'."""
     model_id: str
     """Name of the model; of recorded states the one that they name."""

@@ -49,7 +49,7 @@ USED: Final = ("face", "voice", "both", "none")
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """How intervals are made: hops follow each other closely, so whole groups are drawn."""
+    """How intervals are made: steps follow each other closely, so whole groups are drawn."""
 
     over: str
     """What the groups are, one of LEAST."""
@@ -190,10 +190,10 @@ def _coverage_intervals(given: StreamPredictions, bootstrap: Bootstrap) -> dict[
         axis=1,
     )
     drawn = np.concatenate([counts @ sums for counts in draws(len(names), bootstrap.rounds)])
-    hops, claimed, correct = drawn.T
+    steps, claimed, correct = drawn.T
     some = claimed > 0
     return {
-        "share": percentiles(claimed / hops),
+        "share": percentiles(claimed / steps),
         "accuracy": percentiles(correct[some] / claimed[some]) if some.any() else None,
     }
 
@@ -229,7 +229,7 @@ def concordance(first: Values, second: Values) -> float:
 
 
 def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any]:
-    """Valence and arousal at every hop where they are labelled and estimated.
+    """Valence and arousal at every step where they are labelled and estimated.
 
     Of several annotators the mean is true.
 
@@ -262,7 +262,7 @@ def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[st
 def _labelled(
     recording: EvaluatedRecording, matcher: PersonMatcher
 ) -> list[tuple[EmotionEstimate | None, list[Segment]]]:
-    """What was said at every hop with a label of valence or arousal, and the labels."""
+    """What was said at every step with a label of valence or arousal, and the labels."""
     found: dict[tuple[str, int], tuple[EmotionEstimate | None, list[Segment]]] = {}
     tracks: dict[tuple[str, bool], list[Segment]] = {}
     for segment in recording.segments:
@@ -270,15 +270,15 @@ def _labelled(
         if judged and matcher.appears(segment):
             key = (segment.annotator, bool(segment.label))
             tracks.setdefault(key, []).append(segment)
-    hops = recording.replayed.hops
+    steps = recording.replayed.steps
     for segments in tracks.values():
-        for index, place in covered(hops, segments):
+        for index, place in covered(steps, segments):
             segment = segments[place]
-            hop = (segment.person, index)
-            if hop not in found:
-                found[hop] = (matcher.find(segment, hops[index]), [])
-            found[hop][1].append(segment)
-    return [found[hop] for hop in sorted(found)]
+            step = (segment.person, index)
+            if step not in found:
+                found[step] = (matcher.find(segment, steps[index]), [])
+            found[step][1].append(segment)
+    return [found[step] for step in sorted(found)]
 
 
 def _concordance_metrics(pairs: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
@@ -304,11 +304,11 @@ def modality_used(estimate: EmotionEstimate | None) -> str:
 def by_name(
     frames: StreamPredictions, names: Sequence[str], all_names: Iterable[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Metrics of the hops of each name.
+    """Metrics of the steps of each name.
 
     Args:
-        frames: one question a hop.
-        names: (N,) of each hop.
+        frames: one question a step.
+        names: (N,) of each step.
         all_names: those to tell of, in order; default: all that occur.
 
     Returns:
@@ -330,30 +330,30 @@ def by_name(
 def by_part(
     frames: StreamPredictions,
     segments: StreamPredictions,
-    names_of_hops: Sequence[str],
+    names_of_steps: Sequence[str],
     names_of_segments: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
     """Metrics of each recording or person.
 
     Args:
-        frames: one question a hop.
+        frames: one question a step.
         segments: one question a segment.
-        names_of_hops: (N,) of each hop.
+        names_of_steps: (N,) of each step.
         names_of_segments: (M,) of each segment.
 
     Returns:
         For each `hops, segments, accuracy, ua, macro_f1, segment_accuracy, coverage`.
     """
     parts: dict[str, dict[str, Any]] = {}
-    of_frames, of_wholes = _places(names_of_hops), _places(names_of_segments)
+    of_frames, of_wholes = _places(names_of_steps), _places(names_of_segments)
     for name in sorted(of_frames):
-        hops, whole = frames.at(of_frames[name]), segments.at(of_wholes[name])
+        steps, whole = frames.at(of_frames[name]), segments.at(of_wholes[name])
         parts[name] = {
-            "hops": len(hops),
+            "hops": len(steps),
             "segments": len(whole),
-            **brief_metrics(hops),
+            **brief_metrics(steps),
             "segment_accuracy": brief_metrics(whole)["accuracy"],
-            "coverage": int((hops.y_emitted >= 0).sum()) / len(hops),
+            "coverage": int((steps.y_emitted >= 0).sum()) / len(steps),
         }
     return parts
 

@@ -84,7 +84,7 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
 
     Args:
         track: of the person.
-        timeline: of all hops of the recording.
+        timeline: of all steps of the recording.
         most: points of a curve and stretches of a row.
     """
     rows = Rows(timeline.duration_s)
@@ -142,7 +142,7 @@ def _curves(
         ]
     )
     times, values, step_s = meant(at, values, most)
-    times, values = with_edges(times, values, max(0.0, at[0] - timeline.hop_s), at[-1])
+    times, values = with_edges(times, values, max(0.0, at[0] - timeline.mean_step_s), at[-1])
     sure = values[:, 0]
     sure[[0, -1]] = np.nan
     return times, sure, values[:, 1:], step_s
@@ -193,10 +193,10 @@ def _said(session: EvaluatedRecording, person: str) -> tuple[EmotionEstimate, ..
     starts = [segment.start_ns for segment in own]
     finder = PersonMatcher(session)
     found = []
-    for hop in session.replayed.hops:
+    for step in session.replayed.steps:
         # Where a box is marked, the newest mark says which face it is.
-        segment = own[max(0, bisect_right(starts, hop.stamp_ns) - 1)]
-        estimate = finder.find(segment, hop)
+        segment = own[max(0, bisect_right(starts, step.stamp_ns) - 1)]
+        estimate = finder.find(segment, step)
         if estimate is not None:
             found.append(estimate)
     return tuple(found)
@@ -209,18 +209,18 @@ def _right(
     start_ns = session.replayed.zero_ns
     step_s = _step_s(session)
     marks: list[Mark] = []
-    for hop in judged.hops:
-        segment = judged.annotations[hop.segment]
+    for step in judged.steps:
+        segment = judged.annotations[step.segment]
         if segment.person != person or not segment.label:
             continue
-        said = UNKNOWN if hop.estimate is None else hop.estimate.label
+        said = UNKNOWN if step.estimate is None else step.estimate.label
         if said == UNKNOWN:
             kind, told = "blank", ""
         elif said == segment.label:
             kind, told = "right", said
         else:
             kind, told = "wrong", f"{said}, truth {segment.label}"
-        end = to_s(hop.stamp_ns - start_ns)
+        end = to_s(step.stamp_ns - start_ns)
         last = marks[-1] if marks else None
         same = last is not None and (last.label, last.told) == (kind, told)
         if last and same and end - last.end_s < 2.5 * step_s:
@@ -231,5 +231,5 @@ def _right(
 
 
 def _step_s(session: EvaluatedRecording) -> float:
-    """Mean time from one hop to the next [s]."""
-    return mean_step_s([hop.stamp_ns for hop in session.replayed.hops])
+    """Mean time from one step to the next [s]."""
+    return mean_step_s([step.stamp_ns for step in session.replayed.steps])

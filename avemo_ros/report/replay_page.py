@@ -248,8 +248,8 @@ def _timeline(
     asked: bool,
 ) -> dict[str, Any]:
     timeline = Timeline(session.name, session.replayed.zero_ns)
-    for hop in session.replayed.hops:
-        timeline.add(hop)
+    for step in session.replayed.steps:
+        timeline.add(step)
     timeline.duration_s = max(
         timeline.duration_s, to_s(session.replayed.end_ns - session.replayed.zero_ns)
     )
