@@ -72,5 +72,5 @@ def session(
 
 
 def seen(t: float, **faces: Box) -> SeenFaces:
-    """The faces of a picture by id."""
+    """The faces of an image by id."""
     return SeenFaces(ns(t), tuple(faces.items()))

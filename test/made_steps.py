@@ -62,12 +62,12 @@ def step_of(*estimates: EmotionEstimate, t: float = 3.0) -> EmotionStep:
 
 
 def track(face: str, box: Box) -> FaceTrack:
-    """A face in a picture."""
+    """A face in an image."""
     return FaceTrack(face, box, 0.9, None, None, 0.8, math.nan, np.zeros((96, 96), np.uint8))
 
 
 def tracks(*faces: FaceTrack, width: int = 640, height: int = 480) -> FrameTracks:
-    """The faces of one picture."""
+    """The faces of one image."""
     return FrameTracks(START_NS, width, height, faces)
 
 

@@ -171,7 +171,7 @@ def test_a_file_without_sound_is_read_and_said(run: Run, silent: Path) -> None:
     assert {line["voice_share"] for line in read(out)} == {0.0}
 
 
-def test_a_file_without_pictures_is_read_and_said(run: Run, voice: Path) -> None:
+def test_a_file_without_images_is_read_and_said(run: Run, voice: Path) -> None:
     status, out, err = run("predict", voice)
     assert status == 0
     assert "no images" in err

@@ -285,7 +285,7 @@ def test_the_sample_makes_events_and_a_history_while_the_network_computes(
     graph = start_graph(*ros.QUICK, *EAGER)
     graph.add(ros.EmotionStack)
     feed = ros.Feed(graph)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     events = graph.collect(messages.EmotionEvent, "emotion_events")
     arrays = graph.collect(messages.EmotionStateArray, "steady_states")

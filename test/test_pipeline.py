@@ -112,14 +112,14 @@ def test_without_sound_the_face_is_read_alone(predictor):
     assert all((s.face_share, s.voice_share, s.voice_id) == (1.0, 0.0, "") for s in claims)
 
 
-def test_without_pictures_the_voice_is_heard_alone(predictor):
+def test_without_images_the_voice_is_heard_alone(predictor):
     steps = run(SAMPLE, predictor, frames=False)
     claims = [step.attended for step in steps if step.attended.probabilities]
     assert claims
     assert all((s.face_share, s.voice_share, s.face_id) == (0.0, 1.0, "") for s in claims)
 
 
-def test_a_bad_picture_or_block_is_refused_and_the_stream_goes_on(predictor):
+def test_a_bad_image_or_block_is_refused_and_the_stream_goes_on(predictor):
     pipeline = Pipeline(PipelineConfig(), predictor)
     assert pipeline.push_frame(0, np.zeros((0, 0, 3), np.uint8)) == []
     assert pipeline.push_frame(to_ns(0.1), np.zeros((48, 64), np.float32)) == []

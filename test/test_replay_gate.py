@@ -27,9 +27,9 @@ EMOTION = {"01": "neutral", "08": "surprised"}
 """By the third field of a clip's name."""
 LENGTH_S = 10.0
 AGAIN_S = 10.04
-"""From one loop to the next: its last picture has its time, too."""
+"""From one loop to the next: its last image has its time, too."""
 SMALL = (100, 75)
-"""Size of pictures [pixels] in which faces are just good enough to be looked at."""
+"""Size of images [pixels] in which faces are just good enough to be looked at."""
 FIGURES = {
     "accuracy",
     "segment_accuracy",

@@ -151,8 +151,8 @@ def test_where_nothing_was_used_there_is_no_range() -> None:
             match_recording(nothing)
 
 
-def test_labels_that_begin_before_the_first_picture_are_said() -> None:
-    """As those do that count from the first picture and not from the bag's first message."""
+def test_labels_that_begin_before_the_first_image_are_said() -> None:
+    """As those do that count from the first image and not from the bag's first message."""
     given = session(stream(["sad"] * 10), seg(-5.3, -2, "sad"), seg(-2, 0.5, "sad"))
     assert match_recording(later(given, 5.3)).notes == (
         "one: 1 label ends before the first image or audio",

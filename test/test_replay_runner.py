@@ -100,7 +100,7 @@ def test_the_sample_gives_one_person_who_is_seen_and_heard(alone):
     assert alone.problems == ()
 
 
-def test_every_second_picture_of_30_hz_is_left_out_and_counted(alone):
+def test_every_second_image_of_30_hz_is_left_out_and_counted(alone):
     assert alone.counters["frames"] == alone.counters["frames_left_out"] == 75
     assert len(alone.frames) == 75
 
@@ -180,8 +180,8 @@ def test_what_is_not_in_the_bag_cannot_be_asked_for(bag, features_bag):
 
 def test_raw_sound_beside_recorded_faces_is_used(tmp_path, bag, alone):
     with Recording(bag) as recording, BagWriter(tmp_path / "mixed") as out:
-        pictures = frozenset({TopicKind.IMAGES})
-        for log_ns, feature in features_of(recording, pictures, CONFIG):
+        images = frozenset({TopicKind.IMAGES})
+        for log_ns, feature in features_of(recording, images, CONFIG):
             assert isinstance(feature, FrameTracks)
             out.write_tracks(feature, log_ns)
         for _, item in recording.items(frozenset({TopicKind.AUDIO})):
@@ -284,7 +284,7 @@ def test_labels_are_held_against_stamps_of_another_clock(tmp_path):
     assert by_any == by_arrival
 
 
-def test_a_damaged_picture_is_left_out_and_said(tmp_path, bag):
+def test_a_damaged_image_is_left_out_and_said(tmp_path, bag):
     with Recording(bag) as recording:
         messages = [item for _, item in recording.items(frozenset({TopicKind.IMAGES}))][:30]
     wrong = {to_ns(0.4) + START_NS}
@@ -301,11 +301,11 @@ def test_a_damaged_picture_is_left_out_and_said(tmp_path, bag):
     replayed = replay(tmp_path / "bad", CONFIG, processes=1)
     assert replayed.counters["pictures_refused"] == 1
     assert any("at least 1" in problem for problem in replayed.problems)
-    # The next picture of its turn stands in for it.
+    # The next image of its turn stands in for it.
     assert len(replayed.frames) == 15
 
 
-def test_sound_alone_and_pictures_alone_can_be_replayed(tmp_path):
+def test_sound_alone_and_images_alone_can_be_replayed(tmp_path):
     pieces = sample(4.0, 7.0)
     for kind, share in ((AudioBlock, "voice_share"), (VideoFrame, "face_share")):
         some = [piece for piece in pieces if isinstance(piece, kind)]

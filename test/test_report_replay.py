@@ -188,11 +188,11 @@ def test_a_track_has_the_truth_of_everyone_who_judged(found: BagEvaluation) -> N
     assert {mark.label for mark in attended.judged} == {"wrong", "blank"}
 
 
-def test_pictures_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
-    picture = np.full((48, 64, 3), 90, np.uint8)
+def test_images_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
+    image = np.full((48, 64, 3), 90, np.uint8)
     with BagWriter(tmp_path / "bag") as bag:
         for number in range(60):
-            bag.write_image(VideoFrame(START_NS + number * 10**8, picture))
+            bag.write_image(VideoFrame(START_NS + number * 10**8, image))
     one = session("one", [seg(0, 6, "happy")], 6.0)
     shots = shots_of(one, tmp_path / "bag", Topics())
     assert [shot["at"] for shot in shots] == pytest.approx([0, 1, 2, 3, 4, 5])
@@ -206,7 +206,7 @@ def test_pictures_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
     assert "contains images of people" in within
 
 
-def test_a_bag_that_can_no_longer_be_read_has_no_pictures(tmp_path: Path) -> None:
+def test_a_bag_that_can_no_longer_be_read_has_no_images(tmp_path: Path) -> None:
     assert shots_of(session("one", []), tmp_path / "gone", Topics()) == ()
 
 
@@ -335,7 +335,7 @@ def test_a_recording_of_many_changes_is_thinned_and_the_page_says_so() -> None:
 def test_what_was_tracked_is_called_what_it_is(page: str) -> None:
     assert "Judged by labelled ids" in page
     assert "of the estimates covered" in page
-    assert '<th scope="col">Pictures</th>' not in page
+    assert '<th scope="col">Images</th>' not in page
 
 
 def test_where_what_was_used_begins_is_told_of_the_bag() -> None:

@@ -29,7 +29,7 @@ def changed(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray((image != 128).any(axis=2))
 
 
-def test_the_given_picture_is_not_changed() -> None:
+def test_the_given_image_is_not_changed() -> None:
     image = grey()
     drawn = draw(image, None, step_of(estimate()))
     assert (image == 128).all()
@@ -54,7 +54,7 @@ def test_without_a_claim_there_are_no_bars() -> None:
     assert not any(has_colour(drawn, label, 1) for label in EMOTIONS)
 
 
-def test_the_box_follows_the_faces_of_the_picture_not_those_of_the_estimate() -> None:
+def test_the_box_follows_the_faces_of_the_image_not_those_of_the_estimate() -> None:
     here = Box(0.1, 0.5, 0.2, 0.3)
     old = estimate(box=Box(0.7, 0.1, 0.2, 0.3))
     drawn = draw(grey(), tracks(track("f1", here)), step_of(old))
@@ -146,6 +146,6 @@ def test_four_faces_have_headlines_that_are_not_covered_by_bars() -> None:
         np.zeros((0, 64, 3), np.uint8),
     ],
 )
-def test_what_is_no_bgr_picture_is_refused(image: NDArray[np.uint8]) -> None:
+def test_what_is_no_bgr_image_is_refused(image: NDArray[np.uint8]) -> None:
     with pytest.raises(ImageError, match="needed"):
         draw(image, None, None)

@@ -317,7 +317,7 @@ class Listener:
 
     def _take_overlay(self, message: Any) -> None:
         stamp_ns = self._content.stamp_ns(message.header.stamp)
-        self._demo.take_media(stamp_ns, self._content.picture(message))
+        self._demo.take_media(stamp_ns, self._content.image(message))
 
     def _take_info(self, message: Any) -> None:
         self._info = message

@@ -220,7 +220,7 @@ class Recording:
     def items(self, kinds: frozenset[TopicKind]) -> Iterator[tuple[int, Item]]:
         """What was recorded, with the times of recording [ns] and by them.
 
-        Images come as `BagPicture` and are decoded when looked at; sound as `AudioBlock`;
+        Images come as `BagImage` and are decoded when looked at; sound as `AudioBlock`;
         `RobotSpeech` says where the robot began or ended to speak; face tracks come as
         `FrameTracks`, spectrograms as `SpectrogramChunk`, states as `StatesRecord`, labels as
         `LabelRecord`.  Messages that cannot be read are left out and counted among the
@@ -262,7 +262,7 @@ class Recording:
         """The message as an item; None if it only describes others."""
         if name == "image":
             stamp_ns = self._stamp(topic, message, log_ns)
-            return BagImage(stamp_ns, topic, lambda: message_content.picture(message))
+            return BagImage(stamp_ns, topic, lambda: message_content.image(message))
         if name == "audio":
             return sound.block(topic, message, log_ns)
         if name == "audio_info":

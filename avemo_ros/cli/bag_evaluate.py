@@ -214,8 +214,8 @@ def run(args: argparse.Namespace) -> int:
             if path.exists():
                 print(f"avemo: {path} is from an earlier run", file=sys.stderr)
         raise
-    pictured = _write(args, evaluation)
-    if args.thumbnails and not pictured:
+    has_images = _write(args, evaluation)
+    if args.thumbnails and not has_images:
         print("avemo: no thumbnails: no bag contains images", file=sys.stderr)
     if args.cache is None:
         shutil.rmtree(_own_cache(args.json), ignore_errors=True)
@@ -274,7 +274,7 @@ def _own_cache(out: Path) -> Path:
 
 
 def _write(args: argparse.Namespace, evaluation: BagEvaluation) -> bool:
-    """Write all that was asked for; returns whether there are pictures on the page."""
+    """Write all that was asked for; returns whether there are images on the page."""
     write_json(args.json, evaluation.result)
     if args.timings is not None:
         write_json(args.timings, evaluation.timings)

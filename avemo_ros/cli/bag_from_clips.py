@@ -17,7 +17,7 @@ from avemo_ros.bag.from_clips import Clip, ClipBag, ClipFormat, Extent
 from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.clip_names import MARK, mark_of, marks_in, names_by_key, names_of
-from avemo_ros.data.corpus_files import PICTURES
+from avemo_ros.data.corpus_files import IMAGES
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError, SourceError
@@ -161,7 +161,7 @@ def _items(args: argparse.Namespace) -> tuple[list[Item], list[str]]:
     clips = [
         item
         for item in listing.items
-        if item.row is None and item.path.suffix.lower() not in PICTURES
+        if item.row is None and item.path.suffix.lower() not in IMAGES
     ]
     if not clips:
         raise ConfigError("data set", listing.dataset, "one with clips, not only images")

@@ -17,7 +17,7 @@ from avemo_ros.vision.face import Box
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A picture, an utterance or a clip with its label."""
+    """An image, an utterance or a clip with its label."""
 
     dataset: str
     """Name of the data set, e.g. 'ravdess'."""
@@ -37,7 +37,7 @@ class Item:
     split: str = ""
     """The data set's own part: 'train', 'validation', 'test' or ''."""
     has_face: bool = True
-    """The file has pictures."""
+    """The file has images."""
     has_voice: bool = True
     """The file has sound."""
     start_s: float | None = None
@@ -49,7 +49,7 @@ class Item:
     ids: tuple[str, ...] = ()
     """Ids that recorded face tracks give its person, where that is told."""
     box: Box | None = None
-    """Where its person's face is, normalised to the picture; None: the face that is seen
+    """Where its person's face is, normalised to the image; None: the face that is seen
     most."""
     votes: tuple[float, ...] | None = field(default=None, repr=False)
     """Votes of raters in the order of SPEECH_CLASSES, where the data set has them."""

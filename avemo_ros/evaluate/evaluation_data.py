@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from avemo_ros.data.corpus_files import PICTURES
+from avemo_ros.data.corpus_files import IMAGES
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
 from avemo_ros.data.registry import find_dataset
@@ -83,7 +83,7 @@ def data_of_dataset(
         voice=any(item.has_voice for item in items),
     )
     clips = any(
-        item.row is None and item.has_face and item.path.suffix.lower() not in PICTURES
+        item.row is None and item.has_face and item.path.suffix.lower() not in IMAGES
         for item in items
     )
     if request.corruptions and FACES in reads and clips:

@@ -38,7 +38,7 @@ _LOOK_S: Final = 1.0
 
 
 def is_result(topic: str, kind: str) -> bool:
-    """Whether this is what nodes of this package make of pictures and sound."""
+    """Whether this is what nodes of this package make of images and sound."""
     return kind.startswith(_OURS) or (kind, topic.rsplit("/", 1)[-1]) == _OVERLAY
 
 

@@ -223,7 +223,7 @@ class ImageInputStage:
             self._video.shed(shed.frame_share, shed.max_faces)
         tracks = self._video.push(
             message_content.stamp_ns(message.header.stamp),
-            lambda: message_content.picture(message),
+            lambda: message_content.image(message),
             arrival_ns,
         )
         if tracks is None:

@@ -87,7 +87,7 @@ class Chart:
     about: str
     """What it shows, for those who cannot see it; also the name of the file it is saved to."""
     shots: tuple[Mapping[str, object], ...] = ()
-    """Small pictures along the x axis: of each `at` [s], `width` [pixels] and `src`."""
+    """Small images along the x axis: of each `at` [s], `width` [pixels] and `src`."""
     most_wide: int = 0
     """Width that it does not exceed [pixels]; 0: none."""
     room: int = 0

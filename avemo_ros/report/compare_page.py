@@ -255,7 +255,7 @@ def _bag(
         for result in results
     ]
     everything = [item for run in runs for item in run]
-    # The bag's length counts from the first picture, seconds of labels from the first message.
+    # The bag's length counts from the first image, seconds of labels from the first message.
     last_s = max((end_s for item in everything for end_s in _ends(item)), default=0.0)
     people = []
     for person in dict.fromkeys(item["person"] for item in everything):

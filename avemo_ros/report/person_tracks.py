@@ -63,7 +63,7 @@ def tracks_of(
     Args:
         session: what was said and what is true.
         listed: `segments.list` of all bags.
-        shots: small pictures of the recording; they go with the first person.
+        shots: small images of the recording; they go with the first person.
     """
     judged = match_recording(session)
     people = list(dict.fromkeys(segment.person for segment in session.segments))
@@ -117,7 +117,7 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
     rows.curves("modality", 24, stacked(times, shares, ("face", "voice"), "modality", told))
     if track.shots:
         # An axis without a trace is not drawn.
-        rows.curves("pictures", HEIGHT, [{"x": [None], "y": [None], "hoverinfo": "skip"}])
+        rows.curves("images", HEIGHT, [{"x": [None], "y": [None], "hoverinfo": "skip"}])
     made = figure(rows.traces, rows.height, **rows.layout())
     about = f"Timeline of {track.name or 'the attended person'}"
     return Chart(made, about, track.shots, room=ROOM), max(steps)

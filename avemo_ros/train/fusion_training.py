@@ -94,9 +94,9 @@ def embed_face_views(
             # One view at a time in the layout of the CPU's kernels: several times faster.
             for view in range(views):
                 middle = view == 0
-                pictures = bank.pick(items, _frames(bank, items, frames, lots, middle))
+                images = bank.pick(items, _frames(bank, items, frames, lots, middle))
                 shown = augmentation.degrade_faces(
-                    pictures, chance, _PLAIN if view == 0 else how.face, side
+                    images, chance, _PLAIN if view == 0 else how.face, side
                 )
                 given = standardise(shown.flatten(0, 1))
                 made = branch.cnn(given.contiguous(memory_format=torch.channels_last))
@@ -319,7 +319,7 @@ def _said(listener: EmotionNet, heard: Tensor) -> Tensor:
 
 def mismatched(pairs: Pairs, share: float, chance: torch.Generator) -> Pairs:
     """Some rows show the face of another row, whatever it feels: the faces of people who talk
-    are misread more often than pictures."""
+    are misread more often than images."""
     if share == 0.0:
         return pairs
     count = len(pairs.labels)
@@ -379,7 +379,7 @@ def fusion_outputs(
 def _log_priors(face_counts: Tensor) -> Tensor:
     """(7,) what both branches think of an emotion before they see and hear anything.
 
-    Pairs have all emotions alike often, pictures have not, and calm is a second neutral.
+    Pairs have all emotions alike often, images have not, and calm is a second neutral.
     """
     spoken = torch.zeros(len(EMOTIONS))
     spoken.index_add_(0, torch.tensor(SPEECH_TO_EMOTION), torch.ones(len(SPEECH_TO_EMOTION)))

@@ -2,7 +2,7 @@
 
 Embeddings of faces and the vector of a window of speech can thus be used again.  The parts are:
 
-- of a live model: `face` (pictures to embeddings), `speech` (spectrogram to vector and
+- of a live model: `face` (images to embeddings), `speech` (spectrogram to vector and
   log-probabilities), `face-answer` (embeddings to log-probabilities and weights of the frames)
   and `fusion` (vector and embeddings to log-probabilities, the face's share and weights);
 - of a fusion: `audio` and `visual` (input to vector, log-probabilities and segments, if the
