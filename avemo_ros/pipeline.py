@@ -53,7 +53,7 @@ class Pipeline:
     """All three stages, driven by one thread.
 
     Args:
-        config: of the whole core.
+        config: of the whole engine.
         predictor: the network; None loads the configured one.
         findings: hears of troubles; None: a new one.
         stopwatch: measures the stages.

@@ -105,7 +105,7 @@ def test_it_can_be_gone_through_twice_and_by_kinds(tmp_path: Path) -> None:
         check_session(list(recording.items(RAW)))
 
 
-def test_features_states_and_labels_come_as_the_cores_types(tmp_path: Path) -> None:
+def test_features_states_and_labels_come_as_the_packages_types(tmp_path: Path) -> None:
     rows = [
         made.tracks(START, x=0.5),
         made.chunk(START + MS, columns=3, gap=True),

@@ -1,4 +1,4 @@
-"""BagWriter: the core's types as rosbag2 recordings, whole or clearly not."""
+"""BagWriter: the package's types as rosbag2 recordings, whole or clearly not."""
 
 from __future__ import annotations
 

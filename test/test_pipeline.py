@@ -1,4 +1,4 @@
-"""The whole core on real input: media file in, estimates out, without ROS."""
+"""The whole engine on real input: media file in, estimates out, without ROS."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The gate: accuracy, coverage and steadiness of the released model on a few bags.
 
 Figures and bounds are in data/replay_gate.json; data/README.md says how the bounds were chosen.
-Who changes the core or the released model on purpose runs this file, looks at what has changed
-and why, and writes the new figures there.
+Who changes the engine or the released model on purpose runs this file, looks at what has
+changed and why, and writes the new figures there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A recording through the core: the same answers, however it is played."""
+"""A recording through the engine: the same answers, however it is played."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ class Recorder:
 
 
 class Listener:
-    """Subscribes to what the nodes publish, and hands it on in the core's terms."""
+    """Subscribes to what the nodes publish, and hands it on as the package's types."""
 
     def __init__(self, demo: Demo, source: Source) -> None:
         import rclpy

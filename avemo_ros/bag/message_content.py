@@ -1,4 +1,4 @@
-"""ROS messages as the core's dataclasses.
+"""ROS messages as the package's dataclasses.
 
 It takes the message objects of rclpy and those of rosbags, so live and recorded input are
 read alike: both have the fields of the definition, and arrays with the buffer protocol or

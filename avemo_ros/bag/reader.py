@@ -1,4 +1,4 @@
-"""Reads a rosbag2 recording as the core's types, without ROS.
+"""Reads a rosbag2 recording as the package's types, without ROS.
 
 with Recording("session") as recording:
     for log_ns, item in recording.items(recording.kinds): ...
@@ -122,7 +122,7 @@ class AudioDecoder:
 
 
 class Recording:
-    """The messages of a bag that this package uses, as the core's types.
+    """The messages of a bag that this package uses, as the package's types.
 
     Items carry the stamps of their headers (sensor time); a stamp of zero is replaced by the
     time of recording, as the live nodes replace it by that of arrival.  Iterating again starts

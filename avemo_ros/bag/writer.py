@@ -1,4 +1,4 @@
-"""Writes the core's types as a rosbag2 recording, without ROS."""
+"""Writes the package's types as a rosbag2 recording, without ROS."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _floats(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class BagWriter:
-    """Writes what the core's stages take and give, on the topics of the nodes.
+    """Writes what the engine's stages take and give, on the topics of the nodes.
 
     Messages are logged at their stamp unless told otherwise; the block of sound at its end,
     when a microphone would have published it.

@@ -1,4 +1,4 @@
-"""`avemo predict`: the core on a media file or a bag, without ROS."""
+"""`avemo predict`: the engine on a media file or a bag, without ROS."""
 
 from __future__ import annotations
 

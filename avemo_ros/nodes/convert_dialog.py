@@ -1,4 +1,4 @@
-"""ROS messages of the dialog from and to the core's dataclasses."""
+"""ROS messages of the dialog from and to the package's dataclasses."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class EmotionOutputStage:
 
         Args:
             node: whose topics these are.
-            config: of the core.
+            config: of the engine.
             predictor: the loaded model.
         """
         self._node = node

@@ -44,14 +44,14 @@ def replay(
     progress: Callable[[float], None] | None = None,
     worker: FeatureWorker | None = None,
 ) -> Replayed:
-    """Play a recording through the streaming core by message time.
+    """Play a recording through the streaming engine by message time.
 
     The result depends on the recording and the configuration alone: not on the number of
     processes, the machine's load or the time of day.
 
     Args:
         path: of the bag.
-        config: of the core, as the live nodes'.
+        config: of the engine, as the live nodes'.
         topics: which topic is which; None finds them by their types.
         use: one of USES.
         processes: 2 turns images and audio into features in a process of its own, 1 does all
