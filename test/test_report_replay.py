@@ -179,8 +179,8 @@ def test_a_track_has_the_truth_of_everyone_who_judged(found: BagEvaluation) -> N
     anna, bob = tracks_of(found.recordings[0], listed)
     assert list(anna.annotations) == ["annotated", "by ann", "by ben"]
     assert [mark.label for mark in anna.annotations["by ben"]] == ["neutral", "happy"]
-    assert {item.face_id for item in anna.said} == {"f1"}
-    assert {item.face_id for item in bob.said} == {"f2"}
+    assert {item.face_id for item in anna.estimates} == {"f1"}
+    assert {item.face_id for item in bob.estimates} == {"f2"}
     assert list(bob.annotations) == ["annotated"]
     assert {mark.label for mark in bob.judged} == {"right"}
     (attended,) = tracks_of(found.recordings[1], listed)

@@ -256,13 +256,14 @@ def _ended(text: str, open_keys: Iterable[_Key]) -> list[_Key]:
         told = json.loads(text)
     except (ValueError, RecursionError):
         return list(open_keys)
-    said = told if isinstance(told, list) else [told]
-    if not all(isinstance(item, dict) for item in said):
+    defaults = told if isinstance(told, list) else [told]
+    if not all(isinstance(item, dict) for item in defaults):
         return list(open_keys)
     # With times of its own it has nothing to do with what held.
-    said = [item for item in said if not {"start", "end"} & set(item)]
+    defaults = [item for item in defaults if not {"start", "end"} & set(item)]
     keys = {
-        tuple(str(item.get(k) or "").strip() for k in ("person", "annotator")) for item in said
+        tuple(str(item.get(k) or "").strip() for k in ("person", "annotator"))
+        for item in defaults
     }
     return [key for key in open_keys if key in keys]
 

@@ -49,7 +49,7 @@ class Scan:
         self.lengths: list[int] = []
         self.mouth = MouthAndSound()
         self._bad: Counter[str] = Counter()
-        self._said: dict[str, str] = {}
+        self._errors: dict[str, str] = {}
 
     def take(self, log_ns: int, item: Item) -> None:
         """The next item."""
@@ -70,7 +70,7 @@ class Scan:
     def findings(self, kinds: Mapping[TopicKind, str]) -> list[str]:
         """Images that cannot be decoded."""
         return [
-            f"{kinds[TopicKind.IMAGES]}: {count} image(s) cannot be used: {self._said[kind]}"
+            f"{kinds[TopicKind.IMAGES]}: {count} image(s) cannot be used: {self._errors[kind]}"
             for kind, count in sorted(self._bad.items())
         ]
 
@@ -79,7 +79,7 @@ class Scan:
             _ = image.image
         except ImageError as error:
             self._bad[error.kind] += 1
-            self._said.setdefault(error.kind, str(error))
+            self._errors.setdefault(error.kind, str(error))
 
 
 def _kind_of(item: Item) -> TopicKind:

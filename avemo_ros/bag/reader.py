@@ -141,7 +141,7 @@ class Recording:
         self._bag = Bag(path)
         self._notes: list[str] = []
         self._left_out: Counter[tuple[str, str]] = Counter()
-        self._said: dict[tuple[str, str], str] = {}
+        self._first_problems: dict[tuple[str, str], str] = {}
         self._restarts = Restarts()
         self._given = topics.sound_format
         try:
@@ -205,7 +205,7 @@ class Recording:
     def problems(self) -> list[str]:
         """What is missing, unreadable or odd; complete after iterating."""
         left_out = [
-            f"{topic}: {count} message(s) {self._said[topic, kind]}"
+            f"{topic}: {count} message(s) {self._first_problems[topic, kind]}"
             for (topic, kind), count in sorted(self._left_out.items())
         ]
         turned = [clock_set_back_text(self.turned_back)] if self.turned_back else []
@@ -304,7 +304,7 @@ class Recording:
     def _note(self, topic: str, kind: str, text: str) -> None:
         """Count a problem; of each kind the first text is kept."""
         self._left_out[topic, kind] += 1
-        self._said.setdefault((topic, kind), text)
+        self._first_problems.setdefault((topic, kind), text)
 
     # --- what can be used
 

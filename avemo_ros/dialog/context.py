@@ -31,7 +31,7 @@ ROBOT: Final = "robot"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Utterance:
     """Words of the conversation."""
 
     stamp_ns: int
@@ -61,7 +61,7 @@ class EmotionalContext:
     """Slope of the mood, pleasant (1) to unpleasant (-1) [1/s]."""
     last_change: Change | None = None
     """The change to the present label, if it is recent; None for 'unknown'."""
-    preceding: tuple[Said, ...] = ()
+    preceding: tuple[Utterance, ...] = ()
     """What was said last before that change: the person's words and the robot's answer."""
     turns_ago: int = 0
     """How many turns ago that was: 1 is the last one; 0 where nothing was said."""
@@ -307,7 +307,7 @@ class Observer:
         return self.attention.of(key, self.moment(stamp_ns))
 
     def context(
-        self, person: str, stamp_ns: int | None, words: Tone, said: Sequence[Said]
+        self, person: str, stamp_ns: int | None, words: Tone, conversation: Sequence[Utterance]
     ) -> EmotionalContext:
         """What is known of a person at a moment.
 
@@ -315,7 +315,7 @@ class Observer:
             person: person, face or voice id; "" for the one attended to, or attended to last.
             stamp_ns: the moment, sensor time [ns]; None: that of the newest step.
             words: tone of what the person says now.
-            said: the conversation so far, oldest first.
+            conversation: so far, oldest first.
         """
         now_ns = self.moment(stamp_ns)
         key = self.memory.steady.find(person)
@@ -325,7 +325,9 @@ class Observer:
             return EmotionalContext(now_ns, key, words=words, engagement=engagement)
         trend, mood_per_s, observed_s = self._trend(key)
         change = self._change(key, state.label, now_ns)
-        preceding, turns_ago = ((), 0) if change is None else self._preceding(change, said)
+        preceding, turns_ago = (
+            ((), 0) if change is None else self._preceding(change, conversation)
+        )
         return EmotionalContext(
             stamp_ns=now_ns,
             person=key,
@@ -371,11 +373,13 @@ class Observer:
         recent = now_ns - change.stamp_ns <= to_ns(self._config.change_window_s)
         return change if recent and change.label == label else None
 
-    def _preceding(self, change: Change, said: Sequence[Said]) -> tuple[tuple[Said, ...], int]:
+    def _preceding(
+        self, change: Change, conversation: Sequence[Utterance]
+    ) -> tuple[tuple[Utterance, ...], int]:
         """The turn before a change, and how many turns ago it was."""
         since_ns = change.stamp_ns - to_ns(self._config.change_window_s)
-        stamps = sorted({one.stamp_ns for one in said}, reverse=True)
+        stamps = sorted({one.stamp_ns for one in conversation}, reverse=True)
         for turns_ago, stamp_ns in enumerate(stamps, 1):
             if since_ns <= stamp_ns <= change.stamp_ns:
-                return tuple(one for one in said if one.stamp_ns == stamp_ns), turns_ago
+                return tuple(one for one in conversation if one.stamp_ns == stamp_ns), turns_ago
         return (), 0

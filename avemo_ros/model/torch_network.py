@@ -168,10 +168,10 @@ class TorchNetwork:
         self, heard: NDArray[np.float32], embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """See `NetworkRuntime.fuse`."""
-        said, seen = self._tensor(heard), self._tensor(embeddings)
+        speech, seen = self._tensor(heard), self._tensor(embeddings)
         with torch.inference_mode():
             vector, weights = self._network.face.pool(seen)
-            log, share = self._network.fuse(said, vector)
+            log, share = self._network.fuse(speech, vector)
             return _array(log), _array(share), _array(weights)
 
     def _tensor(

@@ -144,10 +144,12 @@ def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
     matcher = PersonMatcher(recording)
     agreed = majority_vote(recording.segments)
     found = [segment for segment in agreed.segments if matcher.appears(segment)]
-    said = recording.replayed.steps
+    estimated = recording.replayed.steps
     steps = tuple(
-        MatchedStep(said[index].stamp_ns, place, matcher.find(found[place], said[index]))
-        for index, place in covered(said, found)
+        MatchedStep(
+            estimated[index].stamp_ns, place, matcher.find(found[place], estimated[index])
+        )
+        for index, place in covered(estimated, found)
     )
     asked = {step.segment for step in steps}
     notes = [*_never_seen(recording, matcher), *outside(recording, found, asked)]
@@ -301,14 +303,14 @@ def _without_steps(
     before = sum(item.end_ns <= start for item in lacking)
     beyond = sum(item.start_ns > end for item in lacking)
     short = len(lacking) - before - beyond
-    said = []
+    ignored = []
     if before:
-        said.append(f"{_labels(before, 'ends', 'end')} before the first {_first(recording)}")
+        ignored.append(f"{_labels(before, 'ends', 'end')} before the first {_first(recording)}")
     if beyond:
-        said.append(f"{_labels(beyond, 'lies', 'lie')} beyond the recording")
+        ignored.append(f"{_labels(beyond, 'lies', 'lie')} beyond the recording")
     if short:
-        said.append(f"{_labels(short, 'has', 'have')} no estimate within")
-    return [f"{recording.name}: {text}" for text in said]
+        ignored.append(f"{_labels(short, 'has', 'have')} no estimate within")
+    return [f"{recording.name}: {text}" for text in ignored]
 
 
 def _labels(count: int, one: str, many: str) -> str:

@@ -230,8 +230,8 @@ def _emotion_step(record: StatesRecord) -> EmotionStep:
     chosen = attended(people)
     if chosen is None:
         # A state without ids says why there is nobody; an empty array does not.
-        said = record.estimates
-        chosen = said[0] if said else nobody(record.stamp_ns, Status.NOBODY)
+        estimates = record.estimates
+        chosen = estimates[0] if estimates else nobody(record.stamp_ns, Status.NOBODY)
     return EmotionStep(record.stamp_ns, people, chosen, None)
 
 

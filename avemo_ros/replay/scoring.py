@@ -228,9 +228,9 @@ def _asked(matched: MatchedRecording) -> list[int]:
 def _listed(
     matched: Sequence[MatchedRecording], segments: StreamPredictions, step_s: float
 ) -> list[dict[str, Any]]:
-    """What was said of each segment, in the order of `segments`."""
+    """What was predicted for each segment, in the order of `segments`."""
     shares = segments.log_probabilities.exp()
-    said, told = segments.y_pred.tolist(), segments.has_prediction.tolist()
+    predicted, has_prediction = segments.y_pred.tolist(), segments.has_prediction.tolist()
     rows: list[dict[str, Any]] = []
     for one in matched:
         steps: dict[int, list[MatchedStep]] = {}
@@ -243,8 +243,8 @@ def _listed(
                 step.estimate is None or step.estimate.label not in EMOTIONS for step in own
             )
             start_s = to_s(truth.start_ns - zero_ns)
-            answer = "" if said[at] == NO_PREDICTION else EMOTIONS[said[at]]
-            row = shares[at].tolist() if told[at] else None
+            answer = "" if predicted[at] == NO_PREDICTION else EMOTIONS[predicted[at]]
+            row = shares[at].tolist() if has_prediction[at] else None
             rows.append(
                 {
                     "session": one.recording.name,
@@ -314,17 +314,17 @@ def intervals_in_words(overall: Mapping[str, Any]) -> str:
             f"No {level} intervals: {boot['groups']} {units} {verb} {TOO_FEW}; it takes "
             f"{LEAST['segments']} segments, or {LEAST['persons']} persons with names."
         )
-    told = (
+    text = (
         f"Ranges are {level} intervals, bootstrapped over {boot['groups']} {over} in "
         f"{boot['rounds']} rounds."
     )
     if over != "persons":
-        told += " They say nothing of other people: " + (
+        text += " They say nothing of other people: " + (
             "not all have names, so persons cannot be counted."
             if overall["unnamed"]
             else f"for that it takes {LEAST['persons']} persons."
         )
-    return told
+    return text
 
 
 def people_in_words(overall: Mapping[str, Any]) -> str:

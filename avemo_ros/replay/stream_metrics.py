@@ -69,15 +69,17 @@ def classification_metrics(given: StreamPredictions, bootstrap: Bootstrap) -> di
         for what cannot be told: no intervals where the groups are too few, and none of a metric
         that is the same whatever is drawn.
     """
-    said, truth = given.y_pred, given.y_true
+    predicted, truth = given.y_pred, given.y_true
     counts = truth.bincount(minlength=_CLASSES).tolist()
     found: dict[str, Any] = {
         "items": len(given),
-        "unanswered": int((said == NO_PREDICTION).sum()),
+        "unanswered": int((predicted == NO_PREDICTION).sum()),
         **brief_metrics(given),
-        "recalls": dict(zip(EMOTIONS, recalls(said, truth, _CLASSES).tolist(), strict=True)),
+        "recalls": dict(
+            zip(EMOTIONS, recalls(predicted, truth, _CLASSES).tolist(), strict=True)
+        ),
         "truth": dict(zip(EMOTIONS, counts, strict=True)),
-        "confusion": confusion(said, truth, _CLASSES).tolist(),
+        "confusion": confusion(predicted, truth, _CLASSES).tolist(),
         "intervals": None,
     }
     if bootstrap.can(given):
@@ -89,11 +91,11 @@ def brief_metrics(given: StreamPredictions) -> dict[str, float | None]:
     """`accuracy`, `ua` and `macro_f1`; None where there is nothing to judge."""
     if len(given) == 0:
         return dict.fromkeys(_CLASSIFICATION)
-    said, truth = given.y_pred, given.y_true
+    predicted, truth = given.y_pred, given.y_true
     return {
-        "accuracy": accuracy(said, truth),
-        "ua": unweighted_recall(said, truth),
-        "macro_f1": macro_f1(said, truth),
+        "accuracy": accuracy(predicted, truth),
+        "ua": unweighted_recall(predicted, truth),
+        "macro_f1": macro_f1(predicted, truth),
     }
 
 
@@ -101,24 +103,24 @@ def calibration(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any
     """How far the probabilities can be believed, where there are any.
 
     Returns:
-        `items, ece, nll, brier, bins, intervals`; None for what cannot be told.
+        `items, ece, nll, brier, bins, intervals`; None for what cannot be answered.
     """
-    told = given.only(given.has_prediction)
+    answered = given.only(given.has_prediction)
     found: dict[str, Any] = dict.fromkeys(("ece", "nll", "brier", "bins", "intervals"))
-    if len(told):
-        shares = told.log_probabilities.exp()
-        bins = reliability(shares, told.y_true)
-        found["ece"] = calibration_error(shares, told.y_true)
-        found["nll"] = likelihood_loss(told.log_probabilities, told.y_true)
-        found["brier"] = brier_score(shares, told.y_true)
+    if len(answered):
+        shares = answered.log_probabilities.exp()
+        bins = reliability(shares, answered.y_true)
+        found["ece"] = calibration_error(shares, answered.y_true)
+        found["nll"] = likelihood_loss(answered.log_probabilities, answered.y_true)
+        found["brier"] = brier_score(shares, answered.y_true)
         found["bins"] = {
             "counts": bins.counts,
             "confidence": bins.confidence,
             "accuracy": bins.accuracy,
         }
-        if bootstrap.can(told):
-            found["intervals"] = _intervals(told, bootstrap, ("ece", "nll"))
-    return {"items": len(told), **found}
+        if bootstrap.can(answered):
+            found["intervals"] = _intervals(answered, bootstrap, ("ece", "nll"))
+    return {"items": len(answered), **found}
 
 
 def coverage(
@@ -262,7 +264,7 @@ def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[st
 def _labelled(
     recording: EvaluatedRecording, matcher: PersonMatcher
 ) -> list[tuple[EmotionEstimate | None, list[Segment]]]:
-    """What was said at every step with a label of valence or arousal, and the labels."""
+    """What was predicted at every step with a label of valence or arousal, and the labels."""
     found: dict[tuple[str, int], tuple[EmotionEstimate | None, list[Segment]]] = {}
     tracks: dict[tuple[str, bool], list[Segment]] = {}
     for segment in recording.segments:
@@ -284,11 +286,11 @@ def _labelled(
 def _concordance_metrics(pairs: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
     if not pairs:
         return None
-    true, said = np.array(pairs).T
+    true, predicted = np.array(pairs).T
     return {
         "items": len(pairs),
-        "ccc": concordance(true, said),
-        "rmse": float(np.sqrt(((true - said) ** 2).mean())),
+        "ccc": concordance(true, predicted),
+        "rmse": float(np.sqrt(((true - predicted) ** 2).mean())),
     }
 
 

@@ -155,8 +155,8 @@ def emitted_labels(
     """
     found: list[dict[str, Any]] = []
     for step in steps:
-        said = "" if step.estimate is None else step.estimate.label
-        label = said if said in EMOTIONS else ""
+        emitted = "" if step.estimate is None else step.estimate.label
+        label = emitted if emitted in EMOTIONS else ""
         end_s = to_s(step.stamp_ns - zero_ns)
         last = found[-1] if found else None
         if last and last["label"] == label and end_s - last["end_s"] < _APART * step_s:

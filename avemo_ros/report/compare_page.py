@@ -293,7 +293,7 @@ def _rows(
         if _marked(truth) != shown:
             rows.append((f"annotated, {name}" if rows else "annotated", 20.0, truth))
             shown = _marked(truth)
-        rows.append((name, 24.0, [mark for item in run for mark in _said(item)]))
+        rows.append((name, 24.0, [mark for item in run for mark in _predictions(item)]))
         rows.append(("", 8.0, [mark for item in run for mark in _judged(item)]))
     return rows
 
@@ -302,8 +302,8 @@ def _marked(marks: Iterable[Mark]) -> list[tuple[float, float, str]]:
     return [(round(mark.start_s, 2), round(mark.end_s, 2), mark.label) for mark in marks]
 
 
-def _said(item: Mapping[str, Any]) -> list[Mark]:
-    """What was claimed in a segment; of an older file its one answer."""
+def _predictions(item: Mapping[str, Any]) -> list[Mark]:
+    """The predictions in a segment; of an older file its only one."""
     answer = f"predicted for the whole segment: {item['answer'] or 'none'}"
     if item["confidence"] is not None:
         answer += f", {percent(item['confidence'])}"

@@ -46,7 +46,7 @@ class Track:
     name: str
     annotations: Mapping[str, tuple[Mark, ...]]
     """By name of the row: of all, then of each annotator."""
-    said: tuple[EmotionEstimate, ...]
+    estimates: tuple[EmotionEstimate, ...]
     """Oldest first."""
     judged: tuple[Mark, ...] = ()
     """Stretches that were judged: label 'right', 'wrong' or 'blank'."""
@@ -71,7 +71,7 @@ def tracks_of(
         Track(
             person,
             _truth(session, person, listed),
-            _said(session, person),
+            _estimates_of(session, person),
             _right(session, judged, person),
             shots if place == 0 else (),
         )
@@ -88,7 +88,7 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
         most: points of a curve and stretches of a row.
     """
     rows = Rows(timeline.duration_s)
-    own = Person(track.name, list(track.said))
+    own = Person(track.name, list(track.estimates))
     claims = [Mark(run.start_s, run.end_s, run.label, run.text) for run in timeline.runs(own)]
     steps = [0.0]
     for name, height, marks in (
@@ -101,7 +101,7 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
             rows.bars(name, height, kept)
             steps.append(step_s)
     curves = [
-        _curves(timeline, part, max(1, most * len(part) // len(track.said)))
+        _curves(timeline, part, max(1, most * len(part) // len(track.estimates)))
         for part in timeline.stretches(own)
     ]
     # In a gap there is nothing to draw.
@@ -184,8 +184,8 @@ def _truth(
     return rows
 
 
-def _said(session: EvaluatedRecording, person: str) -> tuple[EmotionEstimate, ...]:
-    """What was said of the person, also where nothing is known to be true."""
+def _estimates_of(session: EvaluatedRecording, person: str) -> tuple[EmotionEstimate, ...]:
+    """The estimates of the person, also where there are no labels."""
     own = sorted(
         (segment for segment in session.segments if segment.person == person),
         key=lambda segment: segment.start_ns,
@@ -213,13 +213,13 @@ def _right(
         segment = judged.annotations[step.segment]
         if segment.person != person or not segment.label:
             continue
-        said = UNKNOWN if step.estimate is None else step.estimate.label
-        if said == UNKNOWN:
+        predicted = UNKNOWN if step.estimate is None else step.estimate.label
+        if predicted == UNKNOWN:
             kind, told = "blank", ""
-        elif said == segment.label:
-            kind, told = "right", said
+        elif predicted == segment.label:
+            kind, told = "right", predicted
         else:
-            kind, told = "wrong", f"{said}, truth {segment.label}"
+            kind, told = "wrong", f"{predicted}, truth {segment.label}"
         end = to_s(step.stamp_ns - start_ns)
         last = marks[-1] if marks else None
         same = last is not None and (last.label, last.told) == (kind, told)

@@ -265,7 +265,7 @@ def _timeline(
                 "places": [mark for mark in track.annotations["annotated"] if mark.anchor],
             }
         )
-        seen |= {item.face_id or item.person_id or item.voice_id for item in track.said}
+        seen |= {item.face_id or item.person_id or item.voice_id for item in track.estimates}
     begins_s = to_s(session.replayed.start_ns - session.replayed.zero_ns)
     remarks = [*bag["notes"], *bag["problems"]]
     for source in bag["labels"]:

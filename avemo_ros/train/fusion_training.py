@@ -251,13 +251,13 @@ def fit_face(branch: FaceBranch, parts: Sequence[HeldOutFold]) -> float:
 def fit_speech(parts: Sequence[HeldOutFold]) -> float:
     """Temperature of the speech branch on undegraded and degraded windows alike: the live
     system meets both."""
-    spoken, said = [], []
+    spoken, labels = [], []
     for part in parts:
         vectors = part.voices.vectors.flatten(1, 2)
         with torch.no_grad():
-            spoken.append(_said(part.listener, vectors.flatten(0, 1)))
-        said.append(part.voices.labels.repeat_interleave(vectors.shape[1]))
-    return fit_temperature(torch.cat(spoken), torch.cat(said))
+            spoken.append(_voice_logits(part.listener, vectors.flatten(0, 1)))
+        labels.append(part.voices.labels.repeat_interleave(vectors.shape[1]))
+    return fit_temperature(torch.cat(spoken), torch.cat(labels))
 
 
 def train_fusion(
@@ -308,11 +308,11 @@ def fusion_inputs(
     """Speech and face vectors and calibrated log-probabilities of pairs."""
     with torch.no_grad():
         face, _ = network.face.pool(pairs.faces, pairs.mask)
-        spoken = _said(listener, pairs.speech) / network.speech_temperature
+        spoken = _voice_logits(listener, pairs.speech) / network.speech_temperature
         return pairs.speech, face, torch.log_softmax(spoken, 1), network.face_log(face)
 
 
-def _said(listener: EmotionNet, heard: Tensor) -> Tensor:
+def _voice_logits(listener: EmotionNet, heard: Tensor) -> Tensor:
     """Logits (B, 7), not calibrated, of what its `listen` gave."""
     return to_emotion_logits(listener.speech.classify(heard[:, : listener.speech.width]))
 

@@ -131,14 +131,14 @@ class _Join(nn.Module):
         audio_segments: Tensor | None = None,
         visual_segments: Tensor | None = None,
     ) -> Tensor:
-        said, seen = there[:, :1], there[:, 1:]
+        heard, seen = there[:, :1], there[:, 1:]
         evidence = FusionInput(
-            Encoded(audio * said, there[:, 0], audio_segments),
+            Encoded(audio * heard, there[:, 0], audio_segments),
             Encoded(visual * seen, there[:, 1], visual_segments),
-            audio_log * said,
+            audio_log * heard,
             visual_log * seen,
         )
-        logits: Tensor = self.fusion(evidence).logits * (said | seen)
+        logits: Tensor = self.fusion(evidence).logits * (heard | seen)
         return logits
 
 
