@@ -207,7 +207,7 @@ class BagWriter:
         self._encoder = MessageEncoder(messages.typestore())
         self._added: set[str] = set()
         self._form = (0, 0)
-        self._told_ns = 0
+        self._format_ns = 0
 
     def __enter__(self) -> BagWriter:
         return self
@@ -246,8 +246,8 @@ class BagWriter:
         if log_ns is None:
             log_ns = block.stamp_ns + len(block.samples) * NS_PER_S // block.rate
         form = (block.rate, block.samples.shape[1])
-        if form != self._form or not 0 <= log_ns - self._told_ns < _INFO_NS:
-            self._form, self._told_ns = form, log_ns
+        if form != self._form or not 0 <= log_ns - self._format_ns < _INFO_NS:
+            self._form, self._format_ns = form, log_ns
             message = self._encoder.audio_info(*form)
             offer = OfferedQos(1, latched=True)
             self._write("/audio_info", messages.AUDIO_INFO, message, log_ns, offer)

@@ -87,8 +87,8 @@ def summary(found: Mapping[str, Any]) -> list[str]:
         values = [f"{value_text(value, metric.unit):>{wide}}" for value in item["values"]]
         # The first differs from itself in nothing.
         verdicts = [f"{f' {verdict}':{_VERDICT}}" for verdict in item["verdicts"][1:]]
-        told = map("".join, zip(values[1:], verdicts, strict=True))
-        lines.append(f"{metric.text:32}{values[0]}{''.join(told)}".rstrip())
+        cells = map("".join, zip(values[1:], verdicts, strict=True))
+        lines.append(f"{metric.text:32}{values[0]}{''.join(cells)}".rstrip())
     if len(lines) == before:
         lines[-1] = "no metric differs"
     lines += [

@@ -358,14 +358,14 @@ def evaluation_summary(result: Mapping[str, Any]) -> list[str]:
         )
     for name, part, key in _SHOWN:
         value = value_text(result["figures"][name], METRICS[name].unit)
-        told = interval_text(overall, part, key)
+        interval = interval_text(overall, part, key)
         # Said once below, and not in each line.
-        told = f"  {told}" if told and told != TOO_FEW else ""
-        lines.append(f"{METRICS[name].text:32} {value:>10}{told}")
+        interval = f"  {interval}" if interval and interval != TOO_FEW else ""
+        lines.append(f"{METRICS[name].text:32} {value:>10}{interval}")
     for name in _ALSO_SHOWN:
         value = value_text(result["figures"][name], METRICS[name].unit)
         lines.append(f"{METRICS[name].text:32} {value:>10}")
-    lines += [told for told in [intervals_in_words(overall)] if told]
+    lines += [interval for interval in [intervals_in_words(overall)] if interval]
     lines += [
         f"{'passed' if item['passed'] else 'FAILED'}: {item['figure']} not {item['fails']} "
         f"{item['limit']:g}: it {_value(item['value'])}"

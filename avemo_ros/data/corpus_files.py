@@ -98,8 +98,8 @@ def what_is_wrong(path: Path) -> str:
 
 def _cut_riff(head: bytes, size: int) -> str:
     """For wav and avi: the header says how long the file is."""
-    told = int.from_bytes(head[4:8], "little")
-    if told not in _STREAMED and told + 8 > size * (1 + _TOLERANCE):
+    declared = int.from_bytes(head[4:8], "little")
+    if declared not in _STREAMED and declared + 8 > size * (1 + _TOLERANCE):
         return "truncated: shorter than its header says"
     return ""
 

@@ -94,20 +94,20 @@ class EmotionalContext:
         if self.label == UNKNOWN:
             return ["Nothing is known of how the person feels; assume nothing about it."]
         sure = "clearly" if self.band is Band.HIGH else "probably"
-        told = [
+        lines = [
             f"The person seems {_SEEMS[self.label]}, {sure} so (confidence "
             f"{self.confidence:.2f}), for {self.since_s:.0f} s now."
         ]
         change = self.last_change
         if change is not None:
             if change.previous != UNKNOWN:
-                told.append(
+                lines.append(
                     f"Until {self.change_s:.0f} s ago they seemed {_SEEMS[change.previous]}, "
                     f"for {change.lasted_s:.0f} s."
                 )
             if self.preceding:
-                told.append(f"That came after your answer {_ago(self.turns_ago)}.")
-        return [*told, *_MOVED[self.trend], *_MISMATCHED[self.mismatch]]
+                lines.append(f"That came after your answer {_ago(self.turns_ago)}.")
+        return [*lines, *_MOVED[self.trend], *_MISMATCHED[self.mismatch]]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; the names are stable, times are in seconds."""

@@ -104,8 +104,8 @@ def data_of_dataset(
     notes += chosen.notes
     if collected.unreadable:
         done = "are left out" if request.skip_missing else "count as wrong"
-        told = f"{len(collected.unreadable)} of {len(items)} items have no readable file"
-        notes.append(f"{told} and {done}")
+        unreadable = f"{len(collected.unreadable)} of {len(items)} items have no readable file"
+        notes.append(f"{unreadable} and {done}")
     split = "folds" if request.folds else chosen.split
     if request.subjects:
         people = sorted({item.subject for item in items})
@@ -137,8 +137,8 @@ def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> Eva
         chosen = select_items(DatasetPart(name, request.root(name), modality, split, subjects))
         items = chosen.items
         if kind == "voices":
-            items, told = _of_folds(models, items)
-            notes += told
+            items, more_notes = _of_folds(models, items)
+            notes += more_notes
         made = collect_features(items, reads, _feature_options(request), chosen.lost)
         if made.unreadable:
             notes.append(
@@ -149,8 +149,8 @@ def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> Eva
         corpora[kind] = made.corpus
         splits.append(f"{name} {chosen.split}".strip())
     count = request.limit or request.pairs
-    faces, group, told = _with_their_fold(models, corpora["faces"])
-    notes += told
+    faces, group, more_notes = _with_their_fold(models, corpora["faces"])
+    notes += more_notes
     corpus = label_matched.label_matched(faces, corpora["voices"], count, request.seed, group)
     title = f"{label_matched.TITLE} of {names['faces']} and {names['voices']}"
     return EvaluationData(

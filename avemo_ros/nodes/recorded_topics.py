@@ -191,11 +191,11 @@ def personal_data_text(kinds: Mapping[str, str], further: Collection[str]) -> st
     held = {_HOLDS.get(kind) for kind in kinds.values()}
     raw = [word for word in (_RAW_IMAGES, _RAW_AUDIO) if word in held]
     features = " and ".join(word for word in (_FACES, _SPEECH) if word in held)
-    told = {_RAW_IMAGES, _RAW_AUDIO, _FACES, _SPEECH}
+    named = {_RAW_IMAGES, _RAW_AUDIO, _FACES, _SPEECH}
     unknown = ", ".join(
         topic
         for topic, kind in sorted(kinds.items())
-        if kind not in _HOLDS or (topic in further and _HOLDS[kind] not in told)
+        if kind not in _HOLDS or (topic in further and _HOLDS[kind] not in named)
     )
     also = f"; {unknown} may contain personal data, too" if unknown else ""
     if raw:

@@ -82,15 +82,15 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
 def _first_copies(segments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """For each bag the first with the same segments and answers: copies count once."""
     content: dict[str, list[str]] = {}
-    told: set[str] = set()
+    predicted: set[str] = set()
     for item in segments:
         own = {key: value for key, value in item.items() if key != "session"}
         content.setdefault(item["session"], []).append(repr(sorted(own.items())))
         if any(sure is not None for sure in item["confidences"]):
-            told.add(item["session"])
+            predicted.add(item["session"])
     seen: dict[str, str] = {}
     return {
-        bag: seen.setdefault("".join(rows), bag) if bag in told else bag
+        bag: seen.setdefault("".join(rows), bag) if bag in predicted else bag
         for bag, rows in content.items()
     }
 

@@ -212,15 +212,15 @@ def reliability(
     ]
     lefts, widths = [one[0] for one in bins], [one[1] for one in bins]
     items, sures, rights = ([one[place] for one in bins] for place in (2, 3, 4))
-    told = "confidence %{customdata[0]:.0%}: %{customdata[1]:.0%} of %{customdata[2]} right"
-    told += "<extra></extra>"
+    hover = "confidence %{customdata[0]:.0%}: %{customdata[1]:.0%} of %{customdata[2]} right"
+    hover += "<extra></extra>"
     facts = list(zip(sures, rights, items, strict=True))
     traces = [
-        go.Bar(x=lefts, width=widths, offset=0, y=rights, customdata=facts, hovertemplate=told,
+        go.Bar(x=lefts, width=widths, offset=0, y=rights, customdata=facts, hovertemplate=hover,
                marker={"color": LIGHT["bar"], "line": {"color": LIGHT["card"], "width": 1}}),
         go.Scatter(x=[0, 1], y=[0, 1], mode="lines", hoverinfo="skip",
                    line={"color": LIGHT["soft"], "dash": "dash", "width": 1}),
-        go.Scatter(x=sures, y=rights, mode="markers", customdata=facts, hovertemplate=told,
+        go.Scatter(x=sures, y=rights, mode="markers", customdata=facts, hovertemplate=hover,
                    cliponaxis=False, marker={"color": LIGHT["mark"], "size": 8}),
         go.Bar(x=lefts, width=widths, offset=0, y=items, yaxis="y2",
                hovertemplate="%{y} items<extra></extra>", marker={"color": LIGHT["bar"]}),

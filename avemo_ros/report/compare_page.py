@@ -68,7 +68,7 @@ def render(comparison: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) 
         runs=[run | {"gains": [_gained(run["paired"], name)
                                for name in ("segment_accuracy", "segment_ua")]}
               for run in runs],
-        paired=_paired_told(runs),
+        paired=_paired_summary(runs),
         figures=[_row(item) for item in comparison["figures"]],
         confusions=_confusions(names, results),
         calibrations=_beside(names, results, lambda overall: (
@@ -126,14 +126,14 @@ def _alike(item: Mapping[str, Any]) -> bool:
     )
 
 
-def _paired_told(runs: Sequence[Mapping[str, Any]]) -> str:
+def _paired_summary(runs: Sequence[Mapping[str, Any]]) -> str:
     found = runs[-1]["paired"]
     over, groups = found["over"], found["groups"]
-    told = "Accuracy and UA: differences over the segments that all runs have in common"
+    text = "Accuracy and UA: differences over the segments that all runs have in common"
     if groups < LEAST[over]:
-        return f"{told}; {groups} {over} are too few for intervals."
+        return f"{text}; {groups} {over} are too few for intervals."
     return (
-        f"{told}, with {100 * found['level']:.0f} % intervals; both runs were drawn together, "
+        f"{text}, with {100 * found['level']:.0f} % intervals; both runs were drawn together, "
         f"over {groups} {over} in {found['rounds']} rounds."
     )
 
@@ -144,8 +144,8 @@ def _gained(found: Mapping[str, Any] | None, name: str) -> str:
         return "-"
     ends = found[name]["interval"]
     moved = rounded(found[name]["difference"], SHARE)
-    told = f"{moved:+.1f} points" if moved or ends else "same"
-    return told if ends is None else f"{told} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+    text = f"{moved:+.1f} points" if moved or ends else "same"
+    return text if ends is None else f"{text} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
 
 
 def _confusions(
@@ -161,8 +161,8 @@ def _confusions(
             found = overall[part]
             lost = f", {found['unanswered']} without an answer" if found["unanswered"] else ""
             items = counted(found["items"], part[:-1])
-            told = f"{items}, {percent(found['accuracy'])} right{lost}"
-            return told, charts.confusion(overall["classes"], found["confusion"], part)
+            summary = f"{items}, {percent(found['accuracy'])} right{lost}"
+            return summary, charts.confusion(overall["classes"], found["confusion"], part)
 
         drawn.append({"part": part, "runs": _beside(names, results, of)})
     return drawn
@@ -178,7 +178,7 @@ def _beside(
     made = [(name, *of(result["overall"])) for name, result in zip(names, results, strict=True)]
     if not any(chart for _, _, chart in made):
         return []
-    return [{"name": name, "told": told, "chart": chart} for name, told, chart in made]
+    return [{"name": name, "summary": summary, "chart": chart} for name, summary, chart in made]
 
 
 _ORDER: Final = {"worse": 0, "better": 1, "other": 2, "": 3}
@@ -319,8 +319,8 @@ def _judged(item: Mapping[str, Any]) -> list[Mark]:
         kind = "right" if part["label"] == item["truth"] else "wrong"
         if not part["label"]:
             kind = "blank"
-        told = f"annotated {item['truth']}"
-        marks.append(Mark(part["start_s"], part["end_s"], kind, told=told))
+        hover = f"annotated {item['truth']}"
+        marks.append(Mark(part["start_s"], part["end_s"], kind, hover=hover))
     return marks
 
 

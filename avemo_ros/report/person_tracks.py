@@ -113,8 +113,8 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
     )
     steps += [curve[3] for curve in curves]
     rows.curves("confidence", 52, [confidence_curve(times, sure)], grid=True)
-    told = "%{x:.1f} s: %{fullData.name} %{y:.0%}<extra></extra>"
-    rows.curves("modality", 24, stacked(times, shares, ("face", "voice"), "modality", told))
+    hover = "%{x:.1f} s: %{fullData.name} %{y:.0%}<extra></extra>"
+    rows.curves("modality", 24, stacked(times, shares, ("face", "voice"), "modality", hover))
     if track.shots:
         # An axis without a trace is not drawn.
         rows.curves("images", HEIGHT, [{"x": [None], "y": [None], "hoverinfo": "skip"}])
@@ -215,18 +215,18 @@ def _right(
             continue
         predicted = UNKNOWN if step.estimate is None else step.estimate.label
         if predicted == UNKNOWN:
-            kind, told = "blank", ""
+            kind, hover = "blank", ""
         elif predicted == segment.label:
-            kind, told = "right", predicted
+            kind, hover = "right", predicted
         else:
-            kind, told = "wrong", f"{predicted}, truth {segment.label}"
+            kind, hover = "wrong", f"{predicted}, truth {segment.label}"
         end = to_s(step.stamp_ns - start_ns)
         last = marks[-1] if marks else None
-        same = last is not None and (last.label, last.told) == (kind, told)
+        same = last is not None and (last.label, last.hover) == (kind, hover)
         if last and same and end - last.end_s < 2.5 * step_s:
             marks[-1] = replace(last, end_s=end)
         else:
-            marks.append(Mark(max(0.0, end - step_s), end, kind, told=told))
+            marks.append(Mark(max(0.0, end - step_s), end, kind, hover=hover))
     return tuple(marks)
 
 

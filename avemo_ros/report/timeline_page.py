@@ -205,9 +205,9 @@ def _curves(
 
 def _text(item: EmotionEstimate) -> str:
     """What the pointer tells of a claim."""
-    told = headline(item)
+    text = headline(item)
     status = STATUS_TEXT[item.status]
-    return told if status in told else f"{told}, {status}"
+    return text if status in text else f"{text}, {status}"
 
 
 def _holding(

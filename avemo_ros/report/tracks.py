@@ -66,7 +66,7 @@ class Mark:
     """One of EMOTIONS, 'unknown' or '', or how a claim was judged."""
     text: str = ""
     """What is written on it where there is room."""
-    told: str = ""
+    hover: str = ""
     """What the pointer shows beside the time and the label."""
     anchor: str = ""
     """Name of this place on the page."""
@@ -195,23 +195,23 @@ class Rows:
             else label
         )
         starts = np.array([mark.start_s for mark in some])
-        told = f"{plain(row)} %{{base:.1f}} to %{{x:.1f}} s".lstrip()
+        hover = f"{plain(row)} %{{base:.1f}} to %{{x:.1f}} s".lstrip()
         if label != row:
-            told += f": {shown}"
+            hover += f": {shown}"
         if text and not claimed and text != shown:
-            told += f", {plain(text)}"
-        if any(mark.told for mark in some):
-            told += "; %{customdata}"
+            hover += f", {plain(text)}"
+        if any(mark.hover for mark in some):
+            hover += "; %{customdata}"
         return go.Bar(
             orientation="h",
             base=packed(starts),
             x=packed(np.array([mark.end_s for mark in some]) - starts),
             y=np.full(len(some), middle, np.float32),
             width=height,
-            customdata=[plain(mark.told) for mark in some]
-            if any(mark.told for mark in some)
+            customdata=[plain(mark.hover) for mark in some]
+            if any(mark.hover for mark in some)
             else None,
-            hovertemplate=f"{told}<extra></extra>",
+            hovertemplate=f"{hover}<extra></extra>",
             text=text or None,
             textposition="inside" if text else "none",
             insidetextanchor="middle",
@@ -355,7 +355,7 @@ def stacked(
     shares: NDArray[np.float64],
     names: Sequence[str],
     group: str,
-    told: str,
+    hover: str,
 ) -> list[dict[str, Any]]:
     """Areas on top of one another, the first name lowest.
 
@@ -364,7 +364,7 @@ def stacked(
         shares: a row each time, a column each name, 0 to 1.
         names: keys of LIGHT.
         group: of what is stacked together.
-        told: what the pointer shows after the name, as a template of plotly.
+        hover: what the pointer shows after the name, as a template of plotly.
     """
     return [
         {
@@ -374,7 +374,7 @@ def stacked(
             "stackgroup": group,
             "mode": "lines",
             "hoveron": "points",
-            "hovertemplate": told,
+            "hovertemplate": hover,
             "fillcolor": LIGHT[name],
             "line": {"color": LIGHT["card"], "width": 0.8},
         }
