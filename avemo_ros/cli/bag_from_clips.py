@@ -218,13 +218,13 @@ def _write_label(item: Item, extent: Extent, path: Path, *, force: bool) -> None
     text = labels_text([segment], extent.start_ns)
     if path.exists() and not force and path.read_text(encoding="utf-8") != text:
         raise BagError(f"{path} already exists with other content; --force overwrites it")
-    with replaced(path) as made:
-        made.write_text(text, encoding="utf-8")
+    with replaced(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
-def _summarise(made: int, kept: int, troubles: Sequence[str], out: Path) -> None:
+def _summarise(written: int, kept: int, troubles: Sequence[str], out: Path) -> None:
     there = f", {kept} already existed (--force overwrites them)" if kept else ""
-    _say(f"{made} {'bag' if made == 1 else 'bags'} made in {out}{there}")
+    _say(f"{written} {'bag' if written == 1 else 'bags'} made in {out}{there}")
     for trouble in troubles[:_SHOWN]:
         _say(f"  {trouble}")
     if len(troubles) > _SHOWN:

@@ -90,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([args.report], force=args.force)
     check_report(args.report)
     setup = read_setup(args)
-    senses: _Senses = _Made(args.emotion) if args.states is None else _Recorded(args.states)
+    senses: _Senses = (
+        _Simulated(args.emotion) if args.states is None else _Recorded(args.states)
+    )
     agent = setup.agent(use_emotion=not args.no_emotion)
     width = shutil.get_terminal_size((120, 24)).columns
     table = TurnTable(width, colour=sys.stdout.isatty())
@@ -123,7 +125,7 @@ class _Senses(Protocol):
         """
 
 
-class _Made:
+class _Simulated:
     """What the person says that they feel."""
 
     def __init__(self, emotion: str) -> None:

@@ -119,7 +119,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """
     text = json.dumps(content, indent=1) + "\n"
     try:
-        with replaced(path) as made:
-            made.write_text(text, encoding="utf-8")
+        with replaced(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error

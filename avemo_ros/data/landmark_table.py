@@ -174,8 +174,8 @@ def _check_step(path: Path, step: NDArray[Any]) -> None:
 def _check_start(path: Path, start: NDArray[Any], clips: int, frames: int) -> None:
     if start.shape != (clips + 1,) or start.dtype.kind not in "iu":
         raise DataError(
-            f"'{path}': 'start' is {_type_of(start)}; allowed: integers ({clips + 1},), one more "
-            "than there are clips"
+            f"'{path}': 'start' is {_type_of(start)}; allowed: integers ({clips + 1},), one "
+            "more than there are clips"
         )
     if int(start[0]) != 0 or int(start[-1]) != frames:
         raise DataError(

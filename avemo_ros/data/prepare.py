@@ -277,7 +277,7 @@ class _Preparation:
         for place, item in items.items():
             self._places[sources.of(item)].append(place)
         self._notes: dict[ItemSource, _Note] = {}
-        self._made = 0
+        self._prepared = 0
 
     def results(self) -> Iterator[tuple[list[int], PreparedItem]]:
         """The places of items and what was made of them: first what is in the cache."""
@@ -294,7 +294,7 @@ class _Preparation:
         }
         for source, made in self._make(missing):
             self._note(source, made)
-            self._made += len(self._places[source])
+            self._prepared += len(self._places[source])
             yield self._places[source], made
 
     def report(self) -> PrepareReport:
@@ -306,7 +306,7 @@ class _Preparation:
         ]
         return PrepareReport(
             items=len(found),
-            made=self._made,
+            made=self._prepared,
             faces=sum(note.crops > 0 for _, note in found),
             crops=sum(note.crops for _, note in found),
             speech=sum(note.has_speech for _, note in found),

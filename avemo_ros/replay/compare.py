@@ -260,13 +260,13 @@ def _segments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     by_place = [
         {place_of(item): item for item in run["overall"]["segments"]["list"]} for run in results
     ]
-    made = []
+    compared = []
     for place, first in by_place[0].items():
         items = [run.get(place) for run in by_place]
         judged = [item for item in items if item is not None]
         if len(judged) < len(items):
             continue
-        made.append(
+        compared.append(
             {
                 "session": first["session"],
                 "person": first["person"],
@@ -279,7 +279,7 @@ def _segments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "changes": [_change(first, item) for item in judged],
             }
         )
-    return made
+    return compared
 
 
 def place_of(item: Mapping[str, Any]) -> tuple[object, ...]:

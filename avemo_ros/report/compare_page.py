@@ -175,10 +175,14 @@ def _beside(
 
     `of` gives a sentence and a figure, or None, of the figures of all bags.
     """
-    made = [(name, *of(result["overall"])) for name, result in zip(names, results, strict=True)]
-    if not any(chart for _, _, chart in made):
+    shown = [
+        (name, *of(result["overall"])) for name, result in zip(names, results, strict=True)
+    ]
+    if not any(chart for _, _, chart in shown):
         return []
-    return [{"name": name, "summary": summary, "chart": chart} for name, summary, chart in made]
+    return [
+        {"name": name, "summary": summary, "chart": chart} for name, summary, chart in shown
+    ]
 
 
 _ORDER: Final = {"worse": 0, "better": 1, "other": 2, "": 3}

@@ -118,9 +118,9 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
     if track.shots:
         # An axis without a trace is not drawn.
         rows.curves("images", HEIGHT, [{"x": [None], "y": [None], "hoverinfo": "skip"}])
-    made = figure(rows.traces, rows.height, **rows.layout())
+    drawn = figure(rows.traces, rows.height, **rows.layout())
     about = f"Timeline of {track.name or 'the attended person'}"
-    return Chart(made, about, track.shots, room=ROOM), max(steps)
+    return Chart(drawn, about, track.shots, room=ROOM), max(steps)
 
 
 def _curves(

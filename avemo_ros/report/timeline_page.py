@@ -163,8 +163,8 @@ def _chart(timeline: Timeline, person: Person, most: int, about: str) -> tuple[C
         step_s = max(step_s, joined_s)
     layout = rows.layout()
     layout |= {"hovermode": "x unified", "hoversubplots": "axis"}
-    made = figure(rows.traces, rows.height, **layout)
-    return Chart(made, about, room=ROOM), max(step_s, mean_s)
+    drawn = figure(rows.traces, rows.height, **layout)
+    return Chart(drawn, about, room=ROOM), max(step_s, mean_s)
 
 
 def _curves(

@@ -94,20 +94,20 @@ def joined(marks: Sequence[Mark], most: int, end_s: float) -> tuple[list[Mark], 
             start_s = max(mark.start_s, place * step_s)
             end = min(mark.end_s, (place + 1) * step_s)
             held.setdefault(place, Counter())[kind] += max(end - start_s, 0.0)  # type: ignore[assignment]
-    made: list[Mark] = []
+    kept: list[Mark] = []
     for place in sorted(held):
         kind, seconds = held[place].most_common(1)[0]
         start_s, end = place * step_s, (place + 1) * step_s
         if seconds < step_s / 2 and sum(held[place].values()) < step_s / 2:
             continue
-        last_mark = made[-1] if made else None
+        last_mark = kept[-1] if kept else None
         if last_mark and replace(last_mark, start_s=0.0, end_s=0.0) == kind and (
             start_s - last_mark.end_s < 1e-6
         ):  # fmt: skip
-            made[-1] = replace(last_mark, end_s=end)
+            kept[-1] = replace(last_mark, end_s=end)
         else:
-            made.append(replace(kind, start_s=start_s, end_s=end))
-    return made, step_s
+            kept.append(replace(kind, start_s=start_s, end_s=end))
+    return kept, step_s
 
 
 def meant(
@@ -266,10 +266,10 @@ class Rows:
         self._axes.append((axis, self._top, self._top + height))
         for trace in traces:
             legend = self._grouped(trace["name"]) if "name" in trace else {"showlegend": False}
-            made = go.Scatter({**trace, **legend, "yaxis": f"y{number}"})
-            # What has no name of its own is told first.
+            scatter = go.Scatter({**trace, **legend, "yaxis": f"y{number}"})
+            # What has no name of its own comes first.
             place = len(self._traces) if "name" in trace else 0
-            self._traces.insert(place, made)
+            self._traces.insert(place, scatter)
         self._top += height + _GAP
 
     @property
