@@ -79,6 +79,11 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
     return found
 
 
+def covers_zero(interval: Sequence[float]) -> bool:
+    """Whether an interval of a difference holds 0, so that chance alone may explain it."""
+    return interval[0] <= 0.0 <= interval[1]
+
+
 def _first_copies(segments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """For each bag the first with the same segments and answers: copies count once."""
     content: dict[str, list[str]] = {}

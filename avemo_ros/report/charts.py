@@ -155,6 +155,8 @@ def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) ->
         text=texts,
         customdata=counts,
         texttemplate="%{text}",
+        # Without a size, numbers would shrink to their narrowest cell, in each matrix its own.
+        textfont={"size": 11},
         hovertemplate="%{y} taken for %{x}: %{customdata} (%{z:.1f} % of the row)"
         "<extra></extra>",
         # A full cell is not darker than its number can be read on.
@@ -169,7 +171,13 @@ def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) ->
     drawn = figure(
         [trace],
         height,
-        xaxis={"showgrid": False, "ticks": "", "title": {"text": "predicted"}},
+        # Names stand upright where they do not fit: tilted, they take width from the cells.
+        xaxis={
+            "autotickangles": [0, 90],
+            "showgrid": False,
+            "ticks": "",
+            "title": {"text": "predicted"},
+        },
         yaxis={
             "autorange": "reversed",
             "showgrid": False,

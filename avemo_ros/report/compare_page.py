@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.replay.compare import place_of
+from avemo_ros.replay.compare import covers_zero, place_of
 from avemo_ros.replay.named_metrics import METRICS, SHARE, Metric, rounded, value_text
 from avemo_ros.replay.stream_metrics import LEAST
 from avemo_ros.report import charts
@@ -134,7 +134,8 @@ def _paired_summary(runs: Sequence[Mapping[str, Any]]) -> str:
         return f"{text}; {groups} {over} are too few for intervals."
     return (
         f"{text}, with {100 * found['level']:.0f} % intervals; both runs were drawn together, "
-        f"over {groups} {over} in {found['rounds']} rounds."
+        f"over {groups} {over} in {found['rounds']} rounds. "
+        "If an interval covers 0, the difference may be chance."
     )
 
 
@@ -145,7 +146,10 @@ def _gained(found: Mapping[str, Any] | None, name: str) -> str:
     ends = found[name]["interval"]
     moved = rounded(found[name]["difference"], SHARE)
     text = f"{moved:+.1f} points" if moved or ends else "same"
-    return text if ends is None else f"{text} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+    if ends is None:
+        return text
+    note = ", covers 0" if covers_zero(ends) else ""
+    return f"{text} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f}{note})"
 
 
 def _confusions(
