@@ -27,7 +27,7 @@ _KEPT: Final = 64
 class RobotSpeechMask:
     """Knows when the robot spoke and silences the sound of that time.
 
-    Times and stamps are of one clock.  It may be told on one thread and asked on another.
+    Times and stamps are of one clock.  It may be updated on one thread and asked on another.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class RobotSpeechMask:
 
     @property
     def speaking(self) -> bool:
-        """The robot speaks, by what was told last and the newest time that was seen."""
+        """The robot speaks, by the last message and the newest time that was seen."""
         with self._lock:
             return bool(self._spans) and self._spans[-1][1] is None
 

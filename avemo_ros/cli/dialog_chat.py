@@ -121,7 +121,7 @@ class _Senses(Protocol):
         """Feel something else from a time on [s].
 
         Raises:
-            DialogError: it cannot be told what to feel.
+            DialogError: no such emotion, or the states are recorded ones.
         """
 
 

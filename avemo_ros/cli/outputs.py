@@ -66,7 +66,7 @@ def add_force(parser: argparse._ActionsContainer) -> None:
 
 
 class _Renamed(argparse.Action):
-    """An option that has been renamed: still taken, and the new name is said."""
+    """An option that has been renamed: still taken, and the new name is printed."""
 
     def __call__(
         self,

@@ -28,8 +28,8 @@ _CLAIM: Final = re.compile(
     rf"\byou(?:r\s+\w+)?(?:['\u2019]\w+)?(?:\s+(?!i\b|me\b|we\b|us\b)\w+){{0,4}}?\s+(?:{_WORDS})\b",
     re.IGNORECASE,
 )
-"""'You seem rather sad': an emotion said of the person.  It is not the list by which the agent
-refuses answers, so that the two check one another."""
+"""'You seem rather sad': an emotion ascribed to the person.  It is not the list by which the
+agent refuses answers, so that the two check one another."""
 
 
 def strategy_for(table: Policy, dialog_state: DialogState, truth: str) -> str:

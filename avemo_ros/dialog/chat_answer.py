@@ -22,8 +22,8 @@ _MOST_REASON: Final = 4096
 class GuardedBody(httpx2.AsyncByteStream):
     """The body of a response: of limited size, and always as server-sent events.
 
-    What came is told by its first sign, not by its header: endpoints answer a request for a
-    stream with one object, and the other way round.  One object becomes a single event.
+    What came is recognised by its first sign, not by its header: endpoints answer a request for
+    a stream with one object, and the other way round.  One object becomes a single event.
     """
 
     def __init__(self, response: httpx2.Response, max_bytes: int) -> None:
@@ -125,7 +125,7 @@ _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 
 
 def _is_object(start: bytes) -> bool | None:
-    """Whether a body is one object, and no stream; None while that cannot be told."""
+    """Whether a body is one object, and no stream; None while that is not known."""
     start = start.lstrip(_BLANK)
     if start.startswith(b"<"):
         raise BackendError(
@@ -296,7 +296,7 @@ class Reasons:
 
         Args:
             key: the endpoint's key; "" for none.
-            messages: what was said.
+            messages: of the conversation.
         """
         self._key = key
         self._runs = {run for message in messages for run in _runs(tokens(message.content))}

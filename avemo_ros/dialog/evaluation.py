@@ -73,7 +73,7 @@ class Judged:
     right: str
     """Strategy that the table has for the known emotion; "" where nobody knows it."""
     claimed: bool
-    """The answer told of an emotion that is not sure enough."""
+    """The answer names an emotion of too little confidence."""
     fallback: bool
     latency_ms: float
 

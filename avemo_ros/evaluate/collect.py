@@ -120,7 +120,7 @@ class SelectedItems:
     lost: frozenset[str]
     """Keys of items whose label is known, but whose file is missing or broken."""
     notes: tuple[str, ...]
-    """What is to be said of files that could not be used."""
+    """Notes about files that could not be used."""
 
 
 @dataclass(frozen=True, slots=True)

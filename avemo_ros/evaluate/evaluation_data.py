@@ -184,7 +184,7 @@ def leave_out(data: EvaluationData) -> None:
 def _of_folds(
     models: Sequence[OpenedModel], items: Sequence[Item]
 ) -> tuple[tuple[Item, ...], list[str]]:
-    """The items that some fold held out, and what is to be said of the others."""
+    """The items that some fold held out, and notes about the others."""
     kept = tuple(items)
     for model in models:
         classifier = model.classifier

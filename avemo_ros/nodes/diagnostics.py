@@ -99,7 +99,7 @@ def worst(levels: Iterable[bytes]) -> bytes:
 
 
 _REPEAT_S: Final = 30.0
-"""A trouble that lasts is said again after this time."""
+"""A trouble that lasts is logged again after this time."""
 _FRESH_S: Final = 3.0
 """A trouble counts as present for this long after its last sign."""
 _LINES: Final = 10

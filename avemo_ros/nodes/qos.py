@@ -110,14 +110,14 @@ class AdaptiveSubscription:
         self._parameter = parameter
         self._raw = raw
         self.latched = False
-        """Also asks for what was said before."""
+        """Also asks for what was published before."""
         self._mismatch_logged = False
         self._loss_logged = False
         self.lost = 0
         """Messages that were lost between publisher and node."""
         self._soon: Any = None
         self._past: Any = None
-        """The second subscription, for what was said before."""
+        """The second subscription, for what was published before."""
         self._wants_past = latched
         self._seen: deque[int] = deque(maxlen=_REMEMBERED)
         self._subscription = self._subscribe()

@@ -43,7 +43,7 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
     Returns:
         What was drawn in `over` (as for the metrics of one run), `groups`, `rounds` and
         `level`, and for `segment_accuracy` and `segment_ua` the `difference` and its
-        `interval`; None for what cannot be told.
+        `interval`; None for what is undefined.
     """
     bags = _first_copies(segments)
     over = bootstrap_unit(
@@ -231,7 +231,7 @@ def _less(value: float | None, first: float | None) -> float | None:
 
 
 def verdict(metric: Metric, value: float | None, first: float | None) -> str:
-    """'better', 'worse', 'same', or '' where that cannot be said.
+    """'better', 'worse', 'same', or '' where that is undefined.
 
     Same is what reads the same: less than the digits that are shown is no difference.
     """

@@ -25,7 +25,7 @@ _NAMED: Final = 5
 _ID: Final = re.compile(r"[fv]\d{4,}")
 """What ids of faces and voices look like."""
 _LONGER_NS: Final = NS_PER_S
-"""Labels may begin so long before what is used, or go on after it, before it is said [ns]."""
+"""Labels may begin so long before what is used, or go on after it, without a note [ns]."""
 
 
 class Stamped(Protocol):

@@ -22,7 +22,7 @@ class SeenFaces:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replayed:
-    """Everything that was said of a recording."""
+    """All estimates of a recording, and how they came about."""
 
     steps: tuple[EmotionStep, ...]
     """Oldest first in message time; stamps are sensor time."""
@@ -61,7 +61,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluatedRecording:
-    """What was said and what is true of one recording."""
+    """Estimates and labels of one recording."""
 
     name: str
     """Tells it from the others of the evaluation."""

@@ -66,7 +66,7 @@ def classification_metrics(given: StreamPredictions, bootstrap: Bootstrap) -> di
 
     Returns:
         `items, unanswered, accuracy, ua, macro_f1, recalls, truth, confusion, intervals`; None
-        for what cannot be told: no intervals where the groups are too few, and none of a metric
+        for what is undefined: no intervals where the groups are too few, and none of a metric
         that is the same whatever is drawn.
     """
     predicted, truth = given.y_pred, given.y_true

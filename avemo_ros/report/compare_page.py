@@ -230,7 +230,7 @@ def _share(item: Mapping[str, Any]) -> float:
     return 1.5 if item["truth_probability"] is None else float(item["truth_probability"])
 
 
-# --- what several runs said of each bag, one under the other on one axis of time
+# --- the predictions of several runs for each bag, one under the other on one axis of time
 
 
 def _timelines(

@@ -61,7 +61,7 @@ def tracks_of(
     """One track for each labelled person, in the order of their first segments.
 
     Args:
-        session: what was said and what is true.
+        session: estimates and labels.
         listed: `segments.list` of all bags.
         shots: small images of the recording; they go with the first person.
     """

@@ -222,7 +222,7 @@ def _shots(outcome: BagEvaluation) -> dict[str, tuple[Shot, ...]]:
 def _timelines(
     outcome: BagEvaluation, shots: Mapping[str, Sequence[Shot]] | None
 ) -> list[dict[str, Any]]:
-    """What was said in each bag beside what is true, with its remarks and counters."""
+    """Predictions in each bag beside its labels, with its remarks and counters."""
     listed = outcome.result["overall"]["segments"]["list"]
     found: list[tuple[EvaluatedRecording, list[Track]]] = []
     count = 0

@@ -1,6 +1,6 @@
 """What the live model's fusion is trained from: branches trained before, and data.
 
-Whom the branches know of the data is told, too.
+Which subjects the branches have learned from is recorded, too.
 """
 
 from __future__ import annotations
