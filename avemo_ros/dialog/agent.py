@@ -188,9 +188,7 @@ class Agent:
         # 'Thanks' is polite; it does not say that all is well.
         polite = self._table.small_talk.find(words) is not None
         tone = Tone.NEUTRAL if polite else self._table.lexicon.tone(words)
-        context = self._observer.context(
-            person, stamp_ns, tone, self._conversation.utterances()
-        )
+        context = self._observer.context(person, stamp_ns, tone, self._conversation.lines())
         if not self._use_emotion:
             return EmotionalContext(context.stamp_ns, context.person, words=tone)
         return context

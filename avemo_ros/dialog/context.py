@@ -31,7 +31,7 @@ ROBOT: Final = "robot"
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class SpokenLine:
     """Words of the conversation."""
 
     stamp_ns: int
@@ -61,7 +61,7 @@ class EmotionalContext:
     """Slope of the mood, pleasant (1) to unpleasant (-1) [1/s]."""
     last_change: Change | None = None
     """The change to the present label, if it is recent; None for 'unknown'."""
-    preceding: tuple[Utterance, ...] = ()
+    preceding: tuple[SpokenLine, ...] = ()
     """What was said last before that change: the person's words and the robot's answer."""
     turns_ago: int = 0
     """How many turns ago that was: 1 is the last one; 0 where nothing was said."""
@@ -307,7 +307,7 @@ class Observer:
         return self.attention.of(key, self.moment(stamp_ns))
 
     def context(
-        self, person: str, stamp_ns: int | None, words: Tone, conversation: Sequence[Utterance]
+        self, person: str, stamp_ns: int | None, words: Tone, conversation: Sequence[SpokenLine]
     ) -> EmotionalContext:
         """What is known of a person at a moment.
 
@@ -374,8 +374,8 @@ class Observer:
         return change if recent and change.label == label else None
 
     def _preceding(
-        self, change: Change, conversation: Sequence[Utterance]
-    ) -> tuple[tuple[Utterance, ...], int]:
+        self, change: Change, conversation: Sequence[SpokenLine]
+    ) -> tuple[tuple[SpokenLine, ...], int]:
         """The turn before a change, and how many turns ago it was."""
         since_ns = change.stamp_ns - to_ns(self._config.change_window_s)
         stamps = sorted({one.stamp_ns for one in conversation}, reverse=True)
