@@ -1,7 +1,7 @@
 """Audio-visual emotion sensing for social robots.
 
 Data flows one way, and the folders follow it: `source` (media) -> `vision` and `audio`
-(features) -> `model` (network) -> `state` (who feels what, or why nothing can be said) ->
+(features) -> `model` (network) -> `state` (who feels what, or why there is no prediction) ->
 `sink` (where it goes).  `engine` joins them, and `pipeline`, `replay`, `data` and `nodes` drive
 it; `nodes` are the ROS 2 nodes and the only part that imports rclpy.  Networks that are only
 trained and compared are in `zoo`.

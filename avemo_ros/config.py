@@ -1,4 +1,4 @@
-"""Every setting of the core, with its meaning, unit and range in one place.
+"""Every setting of the engine, with its meaning, unit and range in one place.
 
 The ROS parameters (`vision.max_faces`, `emotion.hop_s`, ...) are declared from these fields, so
 a parameter, its description and its range cannot drift from the code (`settings.py` says how).
@@ -408,7 +408,7 @@ RETIRED: Final = {
 
 
 class PipelineConfig(SettingGroups):
-    """The whole core's configuration."""
+    """The whole engine's configuration."""
 
     retired: ClassVar[Mapping[str, str]] = RETIRED
 

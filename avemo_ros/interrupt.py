@@ -8,7 +8,7 @@ import sys
 from typing import Any, Final
 
 INTERRUPTED: Final = 130
-"""Exit status of the command; that of a node that is told to end is 0."""
+"""Exit status of the command; that of a node that is asked to end is 0."""
 
 _previous: dict[int, Any] = {}
 

@@ -40,7 +40,7 @@ _CONFIRMING: Final = 3
 second: one outlier does not decide it."""
 _LONGEST_NS: Final = to_ns(600.0)
 """A longer silence is a clock that was set, or a robot that was left alone: only its beginning
-is told."""
+is filled with steps."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ class Pipeline:
     """All three stages, driven by one thread.
 
     Args:
-        config: of the whole core.
+        config: of the whole engine.
         predictor: the network; None loads the configured one.
         findings: hears of troubles; None: a new one.
         stopwatch: measures the stages.
@@ -233,7 +233,7 @@ class Pipeline:
         return counted
 
     def reset(self) -> None:
-        """Forget everything seen and heard; what was said stays in `emotion.memory`."""
+        """Forget everything seen and heard; the estimates stay in `emotion.memory`."""
         self.extractor.reset()
         self.audio.reset()
         self.emotion.reset()

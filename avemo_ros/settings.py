@@ -298,9 +298,9 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 def allowed(kind: Any, metadata: Iterable[object] = ()) -> str:
     """The values that a type takes, in words."""
     kind, notes = _plain(kind, metadata)
-    said = _note(notes, "allowed")
-    if said is not None:
-        return str(said)
+    allowed_text = _note(notes, "allowed")
+    if allowed_text is not None:
+        return str(allowed_text)
     choices = _choices(kind, notes)
     if choices is not None:
         return " | ".join(map(str, choices))

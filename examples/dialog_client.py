@@ -66,9 +66,9 @@ class ContextClient(Node):
 
     def on_states(self, states: EmotionStateArray) -> None:
         """Print the context whenever it has changed."""
-        from avemo_ros.nodes.convert_dialog import hop
+        from avemo_ros.nodes.convert_dialog import emotion_step
 
-        for change in self.agent.observe(hop(states)):
+        for change in self.agent.observe(emotion_step(states)):
             context = self.agent.context(person=change.face_id or change.voice_id)
             print(json.dumps(self.shape(context)), flush=True)
 

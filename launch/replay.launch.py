@@ -81,7 +81,7 @@ def start(context: LaunchContext) -> list[Action]:
         given["record_content"] == ("raw" if raw else "features")
     )
     actions: list[Action] = [
-        # Raw pictures through shared memory, unless the user has a profile; the file says why.
+        # Raw images through shared memory, unless the user has a profile; the file says why.
         SetEnvironmentVariable(_PROFILE, EnvironmentVariable(_PROFILE, default_value=profile)),
         node(
             given,
@@ -143,7 +143,7 @@ def inputs_of(given: dict[str, str]) -> dict[str, Channel]:
 
 
 def is_compressed(found: dict[str, Channel]) -> bool:
-    """Whether the pictures of the bag are compressed ones."""
+    """Whether the images of the bag are compressed ones."""
     return "image" in found and found["image"].type.endswith("CompressedImage")
 
 

@@ -51,20 +51,20 @@ class Piece:
 
 
 def cut_bag(path: Path, pieces: Iterable[Piece], every: int = 1) -> Path:
-    """A bag of parts of the sample clip, with every n-th picture only."""
+    """A bag of parts of the sample clip, with every n-th image only."""
     with BagWriter(path, jpeg_quality=95) as bag:
         for piece in pieces:
             stamps_ns = START_NS + to_ns(piece.stamped_s) - to_ns(piece.start_s)
             logs_ns = START_NS + to_ns(piece.logged_s) - to_ns(piece.start_s)
-            pictures = 0
+            images = 0
             for due_ns, item in by_due_time(sample_items(piece.start_s, piece.end_s)):
                 moved = replace(item, stamp_ns=item.stamp_ns + stamps_ns)
                 if isinstance(moved, AudioBlock):
                     bag.write_audio(moved, due_ns + logs_ns)
                     continue
-                if pictures % every == 0:
+                if images % every == 0:
                     bag.write_image(moved, due_ns + logs_ns)
-                pictures += 1
+                images += 1
     return path
 
 

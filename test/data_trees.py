@@ -238,7 +238,7 @@ def ferplus(root: Path, rows: Iterable[str] = PLUS_ROWS) -> Path:
 
 
 def fer2013_folders(root: Path) -> Path:
-    """Folders of pictures whose names tell the part."""
+    """Folders of images whose names tell the part."""
     jpg(root / "train" / "happy" / "Training_1.jpg")
     jpg(root / "train" / "angry" / "Training_1.jpg")  # the same number
     jpg(root / "test" / "sad" / "PublicTest_2.jpg")
@@ -330,7 +330,7 @@ def nemo(root: Path) -> Path:
 
 
 def bags(root: Path) -> Path:
-    """Two recordings: one of pictures and sound, one of features in a folder below."""
+    """Two recordings: one of images and sound, one of features in a folder below."""
     start = tiny_bags.START
     tiny_bags.write(root / "visit", tiny_bags.session(3.0))
     put(
@@ -345,7 +345,7 @@ def bags(root: Path) -> Path:
 
 
 def clips(root: Path) -> Path:
-    """One's own recordings: a voice, a film in two pieces, a picture."""
+    """One's own recordings: a voice, a film in two pieces, an image."""
     wav(root / "sounds" / "one.wav")
     mp4(root / "two.mp4")
     jpg(root / "three.jpg")

@@ -26,7 +26,7 @@ _FER = {"train": "Training", "test": "PrivateTest"}
 
 
 def write_faces(root: Path, count: int = 3) -> Path:
-    """FER2013 as folders: pictures whose stripes tell the class."""
+    """FER2013 as folders: images whose stripes tell the class."""
     place = np.arange(48)
     chance = np.random.default_rng(0)
     for folder, split in _FER.items():
@@ -34,9 +34,9 @@ def write_faces(root: Path, count: int = 3) -> Path:
             (root / folder / emotion).mkdir(parents=True)
             for number in range(count):
                 stripes = 120 + 80 * np.sin(place * (label + 1) * 0.25 + number)
-                picture = stripes[:, None] + chance.normal(0, 10, (48, 48))
+                image = stripes[:, None] + chance.normal(0, 10, (48, 48))
                 path = root / folder / emotion / f"{split}_{number}.jpg"
-                cv2.imwrite(str(path), picture.clip(0, 255).astype(np.uint8))
+                cv2.imwrite(str(path), image.clip(0, 255).astype(np.uint8))
     return root
 
 

@@ -18,17 +18,17 @@ SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 
 
 @lru_cache(maxsize=1)
-def sample_pictures() -> tuple[NDArray[np.uint8], ...]:
+def sample_images() -> tuple[NDArray[np.uint8], ...]:
     """The first 75 images (2.5 s) of the sample clip, (480, 640, 3) BGR: one face."""
     clip = cv2.VideoCapture(str(SAMPLE))
-    pictures = []
+    images = []
     for _ in range(75):
-        read, picture = clip.read()
+        read, image = clip.read()
         assert read, f"cannot read {SAMPLE}"
-        picture.flags.writeable = False
-        pictures.append(picture)
+        image.flags.writeable = False
+        images.append(image)
     clip.release()
-    return tuple(pictures)
+    return tuple(images)
 
 
 def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -40,7 +40,7 @@ def cut(
     sound: bool = True,
     faces: bool = True,
 ) -> Path:
-    """The sample from `start_s` to `end_s` with every n-th picture; grey without faces."""
+    """The sample from `start_s` to `end_s` with every n-th image; grey without faces."""
     with VideoWriter(path, to_ns(start_s), sound=sound, rate=30.0 / every) as writer:
         index = 0
         for item in sample_items(start_s, end_s):

@@ -1,4 +1,4 @@
-"""Hops and back ends for the tests of the dialog."""
+"""Steps and back ends for the tests of the dialog."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from made_hops import estimate, hop
+from made_steps import estimate, step_of
 
 from avemo_ros.dialog.agent import Agent
 from avemo_ros.dialog.backend import BackendError, Message
@@ -44,15 +44,15 @@ class Failing:
 
 
 def feeling(label: str, start: float, end: float, **given) -> list[EmotionStep]:
-    """Hops of one person, ten a second, from after `start` to `end` seconds."""
+    """Steps of one person, ten a second, from after `start` to `end` seconds."""
     steps = range(round(start * 10) + 1, round(end * 10) + 1)
-    return [hop(estimate(label, t=step / 10, **given)) for step in steps]
+    return [step_of(estimate(label, t=step / 10, **given)) for step in steps]
 
 
-def agent(back_end=None, *hops: EmotionStep, use_emotion: bool = True, **config) -> Agent:
-    """An agent that has seen these hops."""
+def agent(back_end=None, *steps: EmotionStep, use_emotion: bool = True, **config) -> Agent:
+    """An agent that has seen these steps."""
     made = Agent(DialogConfig(**config), TABLE, back_end, use_emotion=use_emotion)
-    for one in hops:
+    for one in steps:
         made.observe(one)
     return made
 

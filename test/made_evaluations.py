@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from made_hops import BOX, START_NS, clip
+from made_steps import BOX, START_NS, clip
 
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.writer import BagWriter
@@ -30,8 +30,8 @@ LABELS = "person,start,end,label\n,0,3,neutral\n,3,6,happy\n,6,9,fear\n"
 def states_bag(path: Path, seconds: float = 9.0, labels: str = LABELS) -> Path:
     """A recording of what a robot said; with labels beside it unless they are ""."""
     with BagWriter(path) as bag:
-        for hop in clip(seconds):
-            bag.write_states(hop)
+        for step in clip(seconds):
+            bag.write_states(step)
     if labels:
         path.with_name(f"{path.name}.labels.csv").write_text(labels)
     return path
@@ -52,15 +52,15 @@ def session(
     problems: Sequence[str] = (),
 ) -> EvaluatedRecording:
     """`clip(seconds)` with labels of it; Anna is f1 and Bob f2."""
-    hops = tuple(clip(seconds))
+    steps = tuple(clip(seconds))
     replayed = Replayed(
-        hops=hops,
+        steps=steps,
         start_ns=START_NS,
-        end_ns=hops[-1].stamp_ns,
+        end_ns=steps[-1].stamp_ns,
         source="raw",
         model_id="made-1",
-        frames=tuple(SeenFaces(hop.stamp_ns, (("f1", BOX),)) for hop in hops),
-        counters={"frames": float(len(hops)), "late_frames": 2.0},
+        frames=tuple(SeenFaces(step.stamp_ns, (("f1", BOX),)) for step in steps),
+        counters={"frames": float(len(steps)), "late_frames": 2.0},
         stages_ms={"vision": (5.0, 6.0, 7.5), "audio": (0.2, 0.3)},
         seconds=1.5,
         latencies_s=tuple(latencies_s),
@@ -77,8 +77,8 @@ def claims_turned(given: EvaluatedRecording, before: str, after: str) -> Evaluat
     def turned(label: str) -> str:
         return after if label == before else label
 
-    hops = []
-    for hop in given.replayed.hops:
+    steps = []
+    for step in given.replayed.steps:
         estimates = tuple(
             replace(
                 item,
@@ -87,11 +87,11 @@ def claims_turned(given: EvaluatedRecording, before: str, after: str) -> Evaluat
                 if item.label == before
                 else item.probabilities,
             )
-            for item in hop.estimates
+            for item in step.estimates
         )
-        attended = estimates[0] if estimates else hop.attended
-        hops.append(replace(hop, estimates=estimates, attended=attended))
-    return replace(given, replayed=replace(given.replayed, hops=tuple(hops)))
+        attended = estimates[0] if estimates else step.attended
+        steps.append(replace(step, estimates=estimates, attended=attended))
+    return replace(given, replayed=replace(given.replayed, steps=tuple(steps)))
 
 
 def _swapped(values: tuple[float, ...], before: str, after: str) -> tuple[float, ...]:

@@ -29,8 +29,8 @@ def voice(path: Path, **changes: Any) -> Item:
     return item(path, has_face=False, **changes)
 
 
-def picture(path: Path, **changes: Any) -> Item:
-    """An item that is a picture."""
+def image(path: Path, **changes: Any) -> Item:
+    """An item that is an image."""
     return item(path, has_voice=False, **changes)
 
 
@@ -64,8 +64,8 @@ def noise(seconds: float, seed: int = 0, level: float = 0.1) -> np.ndarray:
     return values.astype(np.int16)
 
 
-def write_picture(path: Path, seed: int = 0, width: int = 48, height: int = 48) -> Path:
-    """A grey picture of noise."""
+def write_image(path: Path, seed: int = 0, width: int = 48, height: int = 48) -> Path:
+    """A grey image of noise."""
     chance = np.random.default_rng(seed)
     image = chance.integers(0, 256, (height, width), np.uint8)
     assert cv2.imwrite(str(path), image)

@@ -29,7 +29,7 @@ Piece = VideoFrame | AudioBlock
 
 
 def sample(first_s: float = 0.0, last_s: float = 10.0) -> list[Piece]:
-    """Pictures and sound of a part of the sample, stamped from START_NS on."""
+    """Images and sound of a part of the sample, stamped from START_NS on."""
     return [
         replace(piece, stamp_ns=START_NS + piece.stamp_ns - to_ns(first_s))
         for piece in sample_items(first_s, last_s)
@@ -44,7 +44,7 @@ def shifted(pieces: Iterable[Piece], seconds: float) -> list[Piece]:
 def write_bag(
     path: Path, pieces: Iterable[Piece], log_ns: Callable[[Piece], int] | None = None
 ) -> Path:
-    """A bag of JPEG pictures and sound.
+    """A bag of JPEG images and sound.
 
     Args:
         path: of the bag.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from made_hops import START_NS, estimate, hop, nobody
+from made_steps import START_NS, estimate, nobody, step_of
 
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.labels import UNKNOWN
@@ -33,25 +33,25 @@ def said(
 
 
 def stream(labels: Sequence[str], *, start: float = 0.0, face: str = "f1") -> list[EmotionStep]:
-    """One person; a label a hop from `start` on, ten a second; '-': nobody is there."""
-    hops = []
+    """One person; a label a step from `start` on, ten a second; '-': nobody is there."""
+    steps = []
     for step, label in enumerate(labels):
         t = start + step / 10
         if label == "-":
             empty = nobody(t)
-            hops.append(EmotionStep(empty.stamp_ns, (), empty, None))
+            steps.append(EmotionStep(empty.stamp_ns, (), empty, None))
         else:
-            hops.append(hop(said(t, label, face)))
-    return hops
+            steps.append(step_of(said(t, label, face)))
+    return steps
 
 
-def replayed(hops: Iterable[EmotionStep], frames: Iterable[SeenFaces] = ()) -> Replayed:
-    """What a replay gives, from START_NS to the last hop."""
-    hops = tuple(hops)
+def replayed(steps: Iterable[EmotionStep], frames: Iterable[SeenFaces] = ()) -> Replayed:
+    """What a replay gives, from START_NS to the last step."""
+    steps = tuple(steps)
     return Replayed(
-        hops=hops,
+        steps=steps,
         start_ns=START_NS,
-        end_ns=max(hop.stamp_ns for hop in hops),
+        end_ns=max(step.stamp_ns for step in steps),
         source="raw",
         model_id="made-1",
         frames=tuple(frames),
@@ -62,15 +62,15 @@ def replayed(hops: Iterable[EmotionStep], frames: Iterable[SeenFaces] = ()) -> R
 
 
 def session(
-    hops: Iterable[EmotionStep],
+    steps: Iterable[EmotionStep],
     *segments: Segment,
     name: str = "one",
     people: Mapping[str, tuple[str, ...]] | None = None,
     frames: Iterable[SeenFaces] = (),
 ) -> EvaluatedRecording:
-    return EvaluatedRecording(name, replayed(hops, frames), segments, people or {})
+    return EvaluatedRecording(name, replayed(steps, frames), segments, people or {})
 
 
 def seen(t: float, **faces: Box) -> SeenFaces:
-    """The faces of a picture by id."""
+    """The faces of an image by id."""
     return SeenFaces(ns(t), tuple(faces.items()))

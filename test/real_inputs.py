@@ -21,10 +21,10 @@ def faces_and_voices(
 ) -> Iterator[tuple[list[NDArray[np.uint8]], NDArray[np.float32]]]:
     """Five times two face crops of FER2013's PublicTest, and columns of an EMO-DB voice."""
     with zipfile.ZipFile(shared_data / "fer2013.zip") as archive:
-        pictures = sorted(n for n in archive.namelist() if "/PublicTest_" in n)[::299]
+        images = sorted(n for n in archive.namelist() if "/PublicTest_" in n)[::299]
         faces = [
             cv2.imdecode(np.frombuffer(archive.read(n), np.uint8), cv2.IMREAD_GRAYSCALE)
-            for n in pictures
+            for n in images
         ]
     assert len(faces) > 10
     with tarfile.open(shared_data / "emodb_16k.tar") as archive:

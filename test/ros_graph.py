@@ -268,7 +268,7 @@ class Feed:
         self.sound = probe.create_publisher(AudioDataStamped, "audio", qos)
         self.info = probe.create_publisher(AudioInfo, "audio_info", qos)
 
-    def wait_for_pictures_to_be_heard(self) -> None:
+    def wait_for_images_to_be_heard(self) -> None:
         assert self.graph.spin(self.images.get_subscription_count)
         self.graph.spin_for(0.3)
 
@@ -289,9 +289,9 @@ class Feed:
         }
         self.info.publish(AudioInfo(**form))
 
-    def picture(self, number: int = 0, stamp_ns: int | None = None, **changes: Any) -> Image:
+    def image(self, number: int = 0, stamp_ns: int | None = None, **changes: Any) -> Image:
         """An image of the sample as a message, with fields changed."""
-        frame = pictures()[number % len(pictures())]
+        frame = images()[number % len(images())]
         stamp = self.graph.now_ns() if stamp_ns is None else stamp_ns
         message = convert.image(frame.image, stamp, "camera")
         for field, value in changes.items():
@@ -300,7 +300,7 @@ class Feed:
 
     def jpeg(self, number: int = 0, stamp_ns: int | None = None) -> CompressedImage:
         """An image of the sample as a JPEG message."""
-        frame = pictures()[number % len(pictures())]
+        frame = images()[number % len(images())]
         stamp = self.graph.now_ns() if stamp_ns is None else stamp_ns
         _, packed = cv2.imencode(".jpg", frame.image)
         message = CompressedImage(header=convert.header(stamp, "camera"), format="jpeg")
@@ -308,7 +308,7 @@ class Feed:
         return message
 
     def _message(self, number: int, stamp_ns: int) -> Image | CompressedImage:
-        make = self.jpeg if self._compressed else self.picture
+        make = self.jpeg if self._compressed else self.image
         return make(number, stamp_ns)
 
     def play(
@@ -335,7 +335,7 @@ class Feed:
             if item.stamp_ns > seconds * NS_PER_S or (until is not None and until()):
                 return
             if isinstance(item, VideoFrame):
-                numbers = [i for i, frame in enumerate(pictures()) if frame is item]
+                numbers = [i for i, frame in enumerate(images()) if frame is item]
                 for number in numbers if faces else ():
                     self.images.publish(self._message(number, start + item.stamp_ns))
                     self.played.add(start + item.stamp_ns)
@@ -380,7 +380,7 @@ def sample() -> tuple[VideoFrame | AudioBlock, ...]:
 
 
 @functools.cache
-def pictures() -> tuple[VideoFrame, ...]:
+def images() -> tuple[VideoFrame, ...]:
     """Every third image of `sample`."""
     frames = [item for item in sample() if isinstance(item, VideoFrame)]
     return tuple(frames[::3])
@@ -398,7 +398,7 @@ def write_clip(path: Path, seconds: float) -> None:
         stream = container.add_stream("mpeg4", rate=20)
         stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
         for number in range(round(seconds * 20)):
-            image = pictures()[number % len(pictures())].image
+            image = images()[number % len(images())].image
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(stream.encode(None))
 

@@ -1,4 +1,4 @@
-"""Scenes of faces and sound for the tests of the state side, without pictures or networks."""
+"""Scenes of faces and sound for the tests of the state side, without images or networks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def face(face_id="f0001", emotion="happy", *, x=0.4, size=0.2, quality=0.9, mout
 
 
 def frame(t: float, *faces: FaceTrack) -> FrameTracks:
-    """A 640x480 picture with these faces at `t` seconds."""
+    """A 640x480 image with these faces at `t` seconds."""
     return FrameTracks(to_ns(t), 640, 480, faces)
 
 
@@ -75,10 +75,10 @@ def sound(t: float, seconds: float, speech: float, emotion="angry") -> Spectrogr
 
 
 def play(stage: EmotionStage, seconds: float, faces=None, speech=None, *, start=0.0):
-    """Feed 30 pictures and 10 chunks of sound a second, in order of time.
+    """Feed 30 images and 10 chunks of sound a second, in order of time.
 
     `faces` is a function of time to the faces then and `speech` one to the speech probability
-    then; None plays no pictures or no sound.
+    then; None plays no images or no sound.
     """
     events = []
     if faces is not None:
@@ -91,7 +91,7 @@ def play(stage: EmotionStage, seconds: float, faces=None, speech=None, *, start=
             chunk = sound(t, 0.1, speech(t))
             due = t + 0.1
             events.append((due, 1, lambda c=chunk, t=due: stage.push_speech(c, to_ns(t))))
-    hops: list[EmotionStep] = []
+    steps: list[EmotionStep] = []
     for _, _, push in sorted(events, key=lambda event: event[:2]):
-        hops += push()
-    return hops
+        steps += push()
+    return steps

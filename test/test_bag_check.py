@@ -48,11 +48,11 @@ def test_a_good_bag_has_no_findings(tmp_path: Path, storage: str) -> None:
     by_topic = {one.topic: one for one in found.topics}
     assert by_topic["/audio_info"].use == "audio info"
     assert {one.definition for one in found.topics} == {"bag"}
-    pictures, sound = by_topic["/image_raw"].timing, by_topic["/audio"].timing
-    assert pictures.rate_hz == pytest.approx(25.0)
+    images, sound = by_topic["/image_raw"].timing, by_topic["/audio"].timing
+    assert images.rate_hz == pytest.approx(25.0)
     assert sound.rate_hz == pytest.approx(50.0)
-    assert pictures.longest_gap_s == pytest.approx(0.04)
-    assert (pictures.delay_s, sound.delay_s) == (0.0, 0.0)
+    assert images.longest_gap_s == pytest.approx(0.04)
+    assert (images.delay_s, sound.delay_s) == (0.0, 0.0)
     assert found.offset_by_stamps.seconds == 0.0
 
 
@@ -87,7 +87,7 @@ def shifted(rows: list[made.Row], topic: str, change: Callable[[int, int], int])
             "evaluation can use only images",
         ),
     ],
-    ids=["pictures", "sound", "format", "no sound"],
+    ids=["images", "sound", "format", "no sound"],
 )
 def test_what_is_missing_is_said(tmp_path: Path, rows: list[made.Row], said: str) -> None:
     found = checked(tmp_path, rows)
@@ -209,7 +209,7 @@ def test_unreadable_messages_are_counted_by_topic(tmp_path: Path) -> None:
 def test_topics_that_cannot_be_told_apart_are_a_finding_and_the_rest_is_looked_at(
     tmp_path: Path,
 ) -> None:
-    rows = [*made.session(1.0), made.picture(0, START, topic="/other/image_raw")]
+    rows = [*made.session(1.0), made.image_row(0, START, topic="/other/image_raw")]
     found = checked(tmp_path, rows)
     assert found.usable.raw == "audio (/audio), but no images"
     assert any("several topics fit image" in text for text in found.findings)
@@ -292,7 +292,7 @@ def test_a_bag_that_was_made_without_ros_names_no_distro(
     assert "ROS" not in capsys.readouterr().out
 
 
-# --- sound against pictures
+# --- sound against images
 
 
 def test_by_stamps_it_is_the_difference_of_the_delays() -> None:
@@ -351,7 +351,7 @@ def talking(path: Path, sound_later_s: float) -> Path:
     return path
 
 
-def test_of_pictures_and_sound_looking_tells_what_delays_do_not(
+def test_of_images_and_sound_looking_tells_what_delays_do_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bags = [talking(tmp_path / f"late{ms}", ms / 1000) for ms in (0, 300)]
@@ -391,7 +391,7 @@ def babble(seed: int, seconds: float) -> np.ndarray:
 
 
 def scene(seconds: float, ahead_ns: int, *, dubbed: bool = False) -> MouthAndSound:
-    """Somebody babbles; the pictures are stamped too early, or the voice is another's."""
+    """Somebody babbles; the images are stamped too early, or the voice is another's."""
     mouth = babble(0, seconds)
     syllables = babble(1, seconds) if dubbed else mouth
     times = range(len(mouth))
@@ -510,7 +510,7 @@ def test_the_command_reads_the_labels_in_the_bag(
     assert "1 segment of 1 person (/labels)" in capsys.readouterr().out
 
 
-def test_what_labels_count_from_is_said_where_pictures_begin_later(
+def test_what_labels_count_from_is_said_where_images_begin_later(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As in a recording of running nodes: their states come before the camera does."""

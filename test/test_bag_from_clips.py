@@ -48,15 +48,15 @@ def test_a_bag_holds_what_a_camera_and_a_microphone_would_have_published(
         given = [item for item in media if item.stamp_ns < NS_PER_S]
     with Recording(path) as recording:
         found = list(recording.items(recording.kinds))
-    pictures = [(log, item) for log, item in found if isinstance(item, BagImage)]
+    images = [(log, item) for log, item in found if isinstance(item, BagImage)]
     sound = [(log, item) for log, item in found if isinstance(item, AudioBlock)]
-    assert len(pictures) + len(sound) == len(given)
+    assert len(images) + len(sound) == len(given)
     assert [log for log, _ in found] == sorted(log for log, _ in found)
     blocks = [item for item in given if isinstance(item, AudioBlock)]
     frames = [item for item in given if not isinstance(item, AudioBlock)]
-    for (log_ns, picture), frame in zip(pictures, frames, strict=True):
-        assert log_ns == picture.stamp_ns == START_NS + frame.stamp_ns
-        assert np.array_equal(picture.image, frame.image)
+    for (log_ns, image), frame in zip(images, frames, strict=True):
+        assert log_ns == image.stamp_ns == START_NS + frame.stamp_ns
+        assert np.array_equal(image.image, frame.image)
     for (log_ns, heard), block in zip(sound, blocks, strict=True):
         assert heard.stamp_ns == START_NS + block.stamp_ns
         assert log_ns == heard.stamp_ns + len(block.samples) * NS_PER_S // block.rate
@@ -151,7 +151,7 @@ def test_force_makes_bags_anew_and_the_same(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in bag.iterdir()} == content
 
 
-def test_features_take_the_place_of_pictures_and_sound(tmp_path: Path) -> None:
+def test_features_take_the_place_of_images_and_sound(tmp_path: Path) -> None:
     path = clip_bags.sample_bag(tmp_path / "bag", 1.0, 2.1, features=PipelineConfig())
     with Recording(path) as recording:
         assert recording.kinds == {TopicKind.TRACKS, TopicKind.SPECTROGRAM}
@@ -162,14 +162,14 @@ def test_features_take_the_place_of_pictures_and_sound(tmp_path: Path) -> None:
     assert 0.8 < sum(len(chunk.speech) for chunk in chunks) / 100 <= 1.0
 
 
-def test_pictures_are_fitted_into_a_size_with_black_borders(tmp_path: Path) -> None:
+def test_images_are_fitted_into_a_size_with_black_borders(tmp_path: Path) -> None:
     path = clip_bags.sample_bag(tmp_path / "bag", 0.1, size=(320, 320))
     with Recording(path) as recording:
-        picture = next(item.image for _, item in recording.items(frozenset({TopicKind.IMAGES})))
-    assert picture.shape == (320, 320, 3)
-    assert not picture[:40].any()
-    assert not picture[280:].any()
-    assert picture[40:280].mean() > 20
+        image = next(item.image for _, item in recording.items(frozenset({TopicKind.IMAGES})))
+    assert image.shape == (320, 320, 3)
+    assert not image[:40].any()
+    assert not image[280:].any()
+    assert image[40:280].mean() > 20
 
 
 def test_clips_that_cannot_be_read_are_named_and_the_rest_is_made(

@@ -61,7 +61,7 @@ def compressed(number: int, log_ns: int) -> made.Row:
 
 
 def coloured(encoding: str, big: int = 0) -> made.Row:
-    row = made.picture(5, START)
+    row = made.image_row(5, START)
     row.message.encoding, row.message.is_bigendian = encoding, big
     row.message.width = {"mono16": 18, "mono8": 36, "yuv422": 18}.get(encoding, 12)
     return row
@@ -70,7 +70,7 @@ def coloured(encoding: str, big: int = 0) -> made.Row:
 @pytest.mark.parametrize(
     "row",
     [
-        made.picture(3, START),
+        made.image_row(3, START),
         coloured("rgb8"),
         coloured("mono8"),
         coloured("mono16", 1),
@@ -79,12 +79,12 @@ def coloured(encoding: str, big: int = 0) -> made.Row:
     ],
     ids=lambda row: str(getattr(row.message, "encoding", "jpeg")),
 )
-def test_pictures(tmp_path: Path, row: made.Row) -> None:
+def test_images(tmp_path: Path, row: made.Row) -> None:
     (item,) = recorded(tmp_path, row)
     message = live(row)
     assert isinstance(item, BagImage)
     assert item.stamp_ns == message_content.stamp_ns(message.header.stamp)
-    check_same(item.image, message_content.picture(message))
+    check_same(item.image, message_content.image(message))
 
 
 def test_face_tracks(tmp_path: Path) -> None:

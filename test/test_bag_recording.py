@@ -36,7 +36,7 @@ def items(path: Path, topics: Topics | None = None) -> list[tuple[int, Any]]:
     return found
 
 
-def pictures_of(found: list[tuple[int, Any]]) -> list[BagImage]:
+def images_of(found: list[tuple[int, Any]]) -> list[BagImage]:
     return [item for _, item in found if isinstance(item, BagImage)]
 
 
@@ -48,12 +48,10 @@ def check_session(found: list[tuple[int, Any]]) -> None:
     """It is `tiny_bags.session()`."""
     times = [log_ns for log_ns, _ in found]
     assert times == sorted(times)
-    pictures, blocks = pictures_of(found), blocks_of(found)
-    assert [picture.stamp_ns for picture in pictures] == [
-        START + i * 40 * MS for i in range(25)
-    ]
-    for number, picture in enumerate(pictures):
-        np.testing.assert_array_equal(picture.image, made.image(number))
+    images, blocks = images_of(found), blocks_of(found)
+    assert [image.stamp_ns for image in images] == [START + i * 40 * MS for i in range(25)]
+    for number, image in enumerate(images):
+        np.testing.assert_array_equal(image.image, made.image(number))
     assert [block.stamp_ns for block in blocks] == [START + i * 20 * MS for i in range(50)]
     for number, block in enumerate(blocks):
         assert block.rate == 16_000
@@ -107,7 +105,7 @@ def test_it_can_be_gone_through_twice_and_by_kinds(tmp_path: Path) -> None:
         check_session(list(recording.items(RAW)))
 
 
-def test_features_states_and_labels_come_as_the_cores_types(tmp_path: Path) -> None:
+def test_features_states_and_labels_come_as_the_packages_types(tmp_path: Path) -> None:
     rows = [
         made.tracks(START, x=0.5),
         made.chunk(START + MS, columns=3, gap=True),
@@ -179,7 +177,11 @@ def test_bare_sound_is_stamped_by_the_times_of_recording(
 
 
 def test_stamps_of_zero_are_replaced_by_the_times_of_recording(tmp_path: Path) -> None:
-    rows = [made.info(START), made.picture(0, START + 5, 0), made.sound(0, START + 20 * MS, 0)]
+    rows = [
+        made.info(START),
+        made.image_row(0, START + 5, 0),
+        made.sound(0, START + 20 * MS, 0),
+    ]
     with Recording(made.write(tmp_path / "bag", rows)) as recording:
         stamps = [item.stamp_ns for _, item in recording.items(RAW)]
         problems = "\n".join(recording.problems)
@@ -205,7 +207,7 @@ def test_sound_whose_format_changes_is_read_by_the_last_one_said(tmp_path: Path)
 
 
 def test_sound_without_any_format_is_left_out_unless_it_is_given(tmp_path: Path) -> None:
-    rows = [made.picture(0, START), made.sound(0, START + 20 * MS)]
+    rows = [made.image_row(0, START), made.sound(0, START + 20 * MS)]
     path = made.write(tmp_path / "bag", rows)
     with Recording(path) as recording:
         assert recording.kinds == {TopicKind.IMAGES}
@@ -215,7 +217,7 @@ def test_sound_without_any_format_is_left_out_unless_it_is_given(tmp_path: Path)
 
 
 def test_compressed_sound_is_left_out_and_said(tmp_path: Path) -> None:
-    rows = [made.info(START, coding="mp3"), made.sound(0, START), made.picture(0, START)]
+    rows = [made.info(START, coding="mp3"), made.sound(0, START), made.image_row(0, START)]
     with Recording(made.write(tmp_path / "bag", rows)) as recording:
         assert recording.kinds == {TopicKind.IMAGES}
         assert "'mp3' is compressed" in recording.problems[0]
@@ -252,10 +254,10 @@ def test_the_robots_voice_is_silenced_in_sound_stamped_since_boot(tmp_path: Path
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
-def test_pictures_of_the_future_cost_few_others(tmp_path: Path, count: int) -> None:
-    rows = [made.picture(i, START + i * 33 * MS) for i in range(60)]
+def test_images_of_the_future_cost_few_others(tmp_path: Path, count: int) -> None:
+    rows = [made.image_row(i, START + i * 33 * MS) for i in range(60)]
     for i in range(10, 10 + count):
-        rows[i] = made.picture(i, START + i * 33 * MS, START + 60 * S + i * 33 * MS)
+        rows[i] = made.image_row(i, START + i * 33 * MS, START + 60 * S + i * 33 * MS)
     path = made.write(tmp_path / "bag", rows)
     stamps = [piece.stamp_ns for piece in bag_pieces(path, faces=True, voice=False)]
     good = [stamp for stamp in stamps if stamp < 2 * S]
@@ -268,7 +270,7 @@ def test_pictures_of_the_future_cost_few_others(tmp_path: Path, count: int) -> N
 
 
 def test_stamps_that_go_back_are_said_in_each_reading_once(tmp_path: Path) -> None:
-    rows = [made.picture(i, START + i * S, START + (i % 4) * S) for i in range(10)]
+    rows = [made.image_row(i, START + i * S, START + (i % 4) * S) for i in range(10)]
     rows += [made.text("person: anna", START + (i + 10) * S) for i in range(10)]
     with Recording(made.write(tmp_path / "bag", rows)) as recording:
         assert recording.problems == []
@@ -279,7 +281,9 @@ def test_stamps_that_go_back_are_said_in_each_reading_once(tmp_path: Path) -> No
 
 
 def test_stamps_that_are_out_of_order_are_no_new_time(tmp_path: Path) -> None:
-    rows = [made.picture(i, START + i * S, START + i * S - i % 2 * 1900 * MS) for i in range(9)]
+    rows = [
+        made.image_row(i, START + i * S, START + i * S - i % 2 * 1900 * MS) for i in range(9)
+    ]
     assert len(items(made.write(tmp_path / "bag", rows))) == 9
 
 
@@ -310,8 +314,8 @@ def test_evaluation_tells_of_clocks_that_were_set(tmp_path: Path) -> None:
 
 def test_of_two_cameras_one_has_to_be_named(tmp_path: Path) -> None:
     rows = [
-        made.picture(0, START, topic="/left/image_raw"),
-        made.picture(1, START + 1, topic="/right/image_raw"),
+        made.image_row(0, START, topic="/left/image_raw"),
+        made.image_row(1, START + 1, topic="/right/image_raw"),
     ]
     path = made.write(tmp_path / "bag", rows)
     with pytest.raises(BagError, match=r"/left/image_raw, /right/image_raw; .*--topic image="):
@@ -322,12 +326,12 @@ def test_of_two_cameras_one_has_to_be_named(tmp_path: Path) -> None:
 
 def test_the_usual_name_tells_the_camera_and_what_we_draw_is_none(tmp_path: Path) -> None:
     rows = [
-        made.picture(0, START, topic="/emotion_overlay"),
-        made.picture(1, START + 1, topic="/camera/image_raw"),
-        made.picture(2, START + 2, topic="/camera/mask"),
+        made.image_row(0, START, topic="/emotion_overlay"),
+        made.image_row(1, START + 1, topic="/camera/image_raw"),
+        made.image_row(2, START + 2, topic="/camera/mask"),
     ]
     found = items(made.write(tmp_path / "bag", rows))
-    assert [picture.topic for picture in pictures_of(found)] == ["/camera/image_raw"]
+    assert [image.topic for image in images_of(found)] == ["/camera/image_raw"]
 
 
 def test_stamped_sound_is_preferred_to_the_same_without(tmp_path: Path) -> None:
@@ -368,15 +372,15 @@ def test_a_bag_with_other_topics_only_is_refused_with_their_names(tmp_path: Path
         Recording(path)
 
 
-# --- pictures
+# --- images
 
 
-def test_a_picture_is_decoded_only_when_it_is_looked_at(tmp_path: Path) -> None:
-    row = made.picture(0, START)
+def test_an_image_is_decoded_only_when_it_is_looked_at(tmp_path: Path) -> None:
+    row = made.image_row(0, START)
     row.message.encoding = "nonsense"
     with Recording(made.write(tmp_path / "bag", [row])) as recording:
-        ((_, picture),) = recording.items(RAW)
-        assert isinstance(picture, BagImage)
-        assert picture.stamp_ns == START
+        ((_, image),) = recording.items(RAW)
+        assert isinstance(image, BagImage)
+        assert image.stamp_ns == START
         with pytest.raises(ImageError, match="nonsense"):
-            _ = picture.image
+            _ = image.image

@@ -1,4 +1,4 @@
-"""BagWriter: the core's types as rosbag2 recordings, whole or clearly not."""
+"""BagWriter: the package's types as rosbag2 recordings, whole or clearly not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ START = 10 * NS_PER_S
 RATE = 16_000
 
 
-def picture(number: int) -> VideoFrame:
+def image(number: int) -> VideoFrame:
     image = np.full((24, 32, 3), number, np.uint8)
     image[:, :, 1] = np.arange(32, dtype=np.uint8)
     return VideoFrame(START + number * NS_PER_S // 10, image)
@@ -71,7 +71,7 @@ def chunk(number: int) -> SpectrogramChunk:
     )
 
 
-def hop(number: int) -> EmotionStep:
+def step_of(number: int) -> EmotionStep:
     stamp_ns = START + number * NS_PER_S // 10
     probabilities = (0.5, 0.25, 0.125, 0.125, *[0.0] * (len(EMOTIONS) - 4))
     estimate = EmotionEstimate(
@@ -83,7 +83,7 @@ def hop(number: int) -> EmotionStep:
 
 def fill(bag: BagWriter, count: int = 30) -> None:
     for number in range(count):
-        bag.write_image(picture(number))
+        bag.write_image(image(number))
         bag.write_audio(block(number))
 
 
@@ -100,14 +100,14 @@ def test_everything_comes_back_as_it_was_written(
     path = tmp_path / "bag"
     with BagWriter(path, storage, compression) as bag:
         for number in range(3):
-            bag.write_image(picture(number))
+            bag.write_image(image(number))
             bag.write_audio(block(number))
             bag.write_tracks(tracks(number))
             bag.write_chunk(chunk(number))
-            bag.write_states(hop(number))
+            bag.write_states(step_of(number))
     for number, item in enumerate(read(path, TopicKind.IMAGES)):
-        assert item.stamp_ns == picture(number).stamp_ns
-        assert np.array_equal(item.image, picture(number).image)
+        assert item.stamp_ns == image(number).stamp_ns
+        assert np.array_equal(item.image, image(number).image)
     for number, item in enumerate(read(path, TopicKind.AUDIO)):
         assert (item.stamp_ns, item.rate) == (block(number).stamp_ns, RATE)
         assert np.abs(item.samples - block(number).samples).max() <= 1 / 32768
@@ -124,8 +124,8 @@ def test_everything_comes_back_as_it_was_written(
         assert np.array_equal(item.power_db, wanted_chunk.power_db)
         assert np.array_equal(item.speech, wanted_chunk.speech)
     for number, item in enumerate(read(path, TopicKind.STATES)):
-        assert item.stamp_ns == hop(number).stamp_ns
-        assert item.estimates == hop(number).estimates
+        assert item.stamp_ns == step_of(number).stamp_ns
+        assert item.estimates == step_of(number).estimates
 
 
 def test_sound_is_logged_at_its_end_with_its_format_before_and_every_second(
@@ -167,14 +167,14 @@ def test_a_bag_in_several_files_is_one_bag(tmp_path: Path) -> None:
     assert len(read(path, TopicKind.IMAGES)) == len(read(path, TopicKind.AUDIO)) == 30
 
 
-def test_compressed_pictures_lie_on_the_topic_of_compressed_pictures(tmp_path: Path) -> None:
+def test_compressed_images_lie_on_the_topic_of_compressed_images(tmp_path: Path) -> None:
     path = tmp_path / "bag"
     with BagWriter(path, jpeg_quality=95) as bag:
-        bag.write_image(picture(1))
+        bag.write_image(image(1))
     with Recording(path) as recording:
         assert recording.topic_of == {TopicKind.IMAGES: "/image_raw/compressed"}
     (item,) = read(path, TopicKind.IMAGES)
-    assert np.abs(item.image.astype(int) - picture(1).image).mean() < 5
+    assert np.abs(item.image.astype(int) - image(1).image).mean() < 5
 
 
 def test_the_same_input_gives_the_same_files(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_killed_process_loses_the_last_second_at_most(tmp_path: Path, storage:
     assert not path.exists()
     left = read(tmp_path / "bag.partial", TopicKind.IMAGES)
     assert 19 <= len(left) <= 30
-    assert np.array_equal(left[-1].image, picture(len(left) - 1).image)
+    assert np.array_equal(left[-1].image, image(len(left) - 1).image)
 
 
 @pytest.mark.parametrize(

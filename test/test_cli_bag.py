@@ -286,7 +286,7 @@ def test_of_labels_that_are_given_those_beside_a_bag_are_no_part(
     assert said in capsys.readouterr().err
 
 
-def test_pages_of_bags_without_pictures_say_so(
+def test_pages_of_bags_without_images_say_so(
     bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "a.html"

@@ -265,8 +265,8 @@ def test_recorded_states_are_used(say: Run, tmp_path: Path) -> None:
     states = tmp_path / "states.jsonl"
     felt = Scenario("sad", "", 20.0, (), (Feeling(0.0, "sad", 0.95, 0.0),))
     with JsonLines(states, START_NS) as lines:
-        for hop in synthetic_estimates(felt):
-            lines.write(hop)
+        for step in synthetic_estimates(felt):
+            lines.write(step)
     _, out, err = say(b"Hello\n/feel happy\nAnd?\n", "--states", states)
     assert out.count("sad") == 2
     assert "simulated" not in out

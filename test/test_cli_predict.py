@@ -171,7 +171,7 @@ def test_a_file_without_sound_is_read_and_said(run: Run, silent: Path) -> None:
     assert {line["voice_share"] for line in read(out)} == {0.0}
 
 
-def test_a_file_without_pictures_is_read_and_said(run: Run, voice: Path) -> None:
+def test_a_file_without_images_is_read_and_said(run: Run, voice: Path) -> None:
     status, out, err = run("predict", voice)
     assert status == 0
     assert "no images" in err
@@ -247,7 +247,7 @@ def test_an_interruption_keeps_what_was_made(
         assert sum(1 for _ in video.decode(video=0)) >= 10
 
 
-def test_the_parameter_file_reaches_the_core(run: Run, short: Path, tmp_path: Path) -> None:
+def test_the_parameter_file_reaches_the_engine(run: Run, short: Path, tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("/**:\n  ros__parameters:\n    emotion:\n      hop_s: 0.5\n")
     status, out, _ = run("predict", short, "--config", path)

@@ -204,7 +204,7 @@ def test_crops_of_another_size_are_refused_with_the_setting_that_takes_them(
     )
 
 
-# --- pictures and sound through the live path
+# --- images and sound through the live path
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def test_a_clip_its_raw_bag_and_its_feature_bag_give_the_same(
         np.testing.assert_array_equal(again.features[0].faces, features.faces)
 
 
-def test_pictures_that_cannot_be_decoded_are_counted_and_the_others_used(
+def test_images_that_cannot_be_decoded_are_counted_and_the_others_used(
     tmp_path: Path,
 ) -> None:
     rows = made.session(1.0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_items import item, noise, picture, voice, write_picture, write_wav
+from made_items import image, item, noise, voice, write_image, write_wav
 
 from avemo_ros.config import AudioConfig, VisionConfig
 from avemo_ros.data import file_reader
@@ -228,13 +228,13 @@ def test_what_is_lacking_is_remembered(tmp_path: Path, reads: list[str]) -> None
 def test_each_configuration_has_a_folder_of_its_own(
     tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = [picture(write_picture(tmp_path / "a.png"))]
+    given = [image(write_image(tmp_path / "a.png"))]
     cache = tmp_path / "cache"
     run(given, cache, FACES)
     before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
     run(given, cache, FACES, min_quality=0.1)
     run(given, cache, FACES, vision=VisionConfig(crop_size=64))
-    run([picture(given[0].path, dataset="other")], cache, FACES)
+    run([image(given[0].path, dataset="other")], cache, FACES)
     monkeypatch.setattr("avemo_ros.data.prepare.VERSION", file_reader.VERSION + 1)
     run(given, cache, FACES)
     assert len(reads) == 5
@@ -268,8 +268,8 @@ def test_a_cache_with_more_parts_will_do(
     assert [one.finding.kind for one in report.troubles] == ["no face"]
 
 
-def test_many_pictures_are_few_files(tmp_path: Path) -> None:
-    given = [picture(write_picture(tmp_path / f"{n}.png", n)) for n in range(40)]
+def test_many_images_are_few_files(tmp_path: Path) -> None:
+    given = [image(write_image(tmp_path / f"{n}.png", n)) for n in range(40)]
     corpus, _ = run(given, tmp_path / "cache", FACES)
     assert len(shards(tmp_path / "cache")) == 1
     kept, report = run(given, tmp_path / "cache", FACES)
@@ -315,7 +315,7 @@ def test_the_folder_is_named_by_all_that_matters(tmp_path: Path) -> None:
     assert again == folder
 
 
-def test_the_robots_picture_rate_does_not_make_what_is_prepared_anew(tmp_path: Path) -> None:
+def test_the_robots_image_rate_does_not_make_what_is_prepared_anew(tmp_path: Path) -> None:
     folders = {
         cache_folder(tmp_path, "ravdess", PrepareConfig(vision=vision), PARTS)[0]
         for vision in (VisionConfig(), VisionConfig(max_rate_hz=30.0))

@@ -34,7 +34,7 @@ def test_the_table_is_read_row_by_row_also_with_spaces_in_its_header(
     assert not any(item.has_voice for item in items)
 
 
-def test_each_picture_is_a_subject_of_its_own(tmp_path: Path) -> None:
+def test_each_image_is_a_subject_of_its_own(tmp_path: Path) -> None:
     items = list_items("fer2013", data_trees.fer2013_csv(tmp_path)).items
     assert len({item.subject for item in items}) == len(items)
 
@@ -60,7 +60,7 @@ def test_a_broken_row_is_left_out_and_the_others_keep_their_numbers(
     assert [what in problem.what for problem in listing.problems] == [True]
 
 
-def test_a_blank_picture_is_used_and_noted(tmp_path: Path) -> None:
+def test_a_blank_image_is_used_and_noted(tmp_path: Path) -> None:
     blank = " ".join(["0"] * 2304)
     data_trees.put(tmp_path / "fer2013.csv", f"emotion,pixels,Usage\n0,{blank},Training\n")
     listing = list_items("fer2013", tmp_path)
@@ -96,14 +96,14 @@ def test_without_such_names_it_is_said_that_the_parts_cannot_be_told(tmp_path: P
     assert "PublicTest or PrivateTest" in listing.problems[0].what
 
 
-def test_a_test_picture_in_the_training_folder_stays_out_of_training(tmp_path: Path) -> None:
+def test_a_test_image_in_the_training_folder_stays_out_of_training(tmp_path: Path) -> None:
     data_trees.jpg(tmp_path / "train" / "sad" / "PrivateTest_9.jpg")
     listing = list_items("fer2013", tmp_path)
     assert [item.split for item in listing.items] == ["test"]
     assert "in the folder 'train'" in listing.problems[0].what
 
 
-def test_pictures_outside_the_class_folders_and_cut_ones_are_problems(tmp_path: Path) -> None:
+def test_images_outside_the_class_folders_and_cut_ones_are_problems(tmp_path: Path) -> None:
     root = _folders(tmp_path)
     data_trees.jpg(root / "train" / "bored" / "Training_5.jpg")
     data_trees.put(root / "train" / "fear" / "Training_6.jpg", b"\xff\xd8")
@@ -200,7 +200,7 @@ def test_a_whole_copy_has_the_official_parts() -> None:
     assert plus.total < published.total
 
 
-def test_the_pictures_at_hand_are_training_and_publictest(
+def test_the_images_at_hand_are_training_and_publictest(
     shared_data: Path, tmp_path: Path
 ) -> None:
     with zipfile.ZipFile(shared_data / "fer2013.zip") as archive:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from made_clips import SAMPLE, cut
-from made_items import item, noise, picture, voice, write_picture, write_wav
+from made_items import image, item, noise, voice, write_image, write_wav
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.high_pass import HighPass
@@ -50,7 +50,7 @@ def troubles(report: PrepareReport) -> dict[str, tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1.2 s of the sample at 10 pictures a second, with sound."""
+    """1.2 s of the sample at 10 images a second, with sound."""
     return cut(tmp_path_factory.mktemp("clips") / "clip.mp4", 3.0, 4.2)
 
 
@@ -227,7 +227,7 @@ def test_a_clip_gives_the_crops_of_the_live_path(clip: Path, clip_features: Feat
     )
 
 
-def test_pictures_are_picked_evenly(clip: Path, clip_features: Features) -> None:
+def test_images_are_picked_evenly(clip: Path, clip_features: Features) -> None:
     made = only_one(item(clip), FACES, fps=5.0, vision=VisionConfig(crop_size=48))
     assert made.faces is not None
     assert made.faces.shape == (6, 48, 48)
@@ -281,7 +281,7 @@ def test_what_lacks_in_clips_is_told(tmp_path: Path) -> None:
 
 
 def tracks(*faces: tuple[str, float, float]) -> FrameTracks:
-    """A picture with faces: id, side, quality; the id's last digit is the crop's grey."""
+    """An image with faces: id, side, quality; the id's last digit is the crop's grey."""
     return FrameTracks(
         0,
         100,
@@ -300,19 +300,19 @@ def tracks(*faces: tuple[str, float, float]) -> FrameTracks:
 
 
 @pytest.mark.parametrize(
-    ("pictures", "main", "count"),
+    ("images", "main", "count"),
     [
         ([tracks(("f1", 0.2, 1), ("f2", 0.5, 1)), tracks(("f1", 0.2, 1))], 1, 2),
         ([tracks(("f1", 0.2, 1), ("f2", 0.5, 1))], 2, 1),
         ([tracks(("f1", 0.2, 1)), tracks(("f1", 0.2, 0.1)), tracks(("f2", 0.5, 1))], 1, 1),
     ],
-    ids=["the longest", "of equals the largest", "unreadable pictures count, but are not kept"],
+    ids=["the longest", "of equals the largest", "unreadable images count, but are not kept"],
 )
-def test_the_main_face_is(pictures: list[FrameTracks], main: int, count: int) -> None:
-    waiting = iter(pictures)
+def test_the_main_face_is(images: list[FrameTracks], main: int, count: int) -> None:
+    waiting = iter(images)
     stage: Any = SimpleNamespace(push=lambda _stamp, _image: next(waiting))
     face = MainFace(stage, 0.3)
-    for number in range(len(pictures)):
+    for number in range(len(images)):
         face.push(number * 100_000_000, np.zeros((1, 1, 3), np.uint8))
     features, reason = face.finish()
     assert features is not None, reason
@@ -332,12 +332,12 @@ def test_a_face_that_cannot_be_read_is_none() -> None:
     assert reason.startswith("a face was found in 1 of 1 images, but it is too small, blurred")
 
 
-# Pictures
+# Images
 
 
-def test_pictures_of_faces_are_taken_as_they_are(tmp_path: Path) -> None:
-    path = write_picture(tmp_path / "a.png")
-    made = only_one(picture(path))
+def test_images_of_faces_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.png")
+    made = only_one(image(path))
     assert made.faces is not None
     assert made.faces.shape == (1, 48, 48)
     np.testing.assert_array_equal(made.faces[0], cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
@@ -346,25 +346,25 @@ def test_pictures_of_faces_are_taken_as_they_are(tmp_path: Path) -> None:
     assert made.spectrogram is None
 
 
-def test_a_picture_that_should_have_sound_is_told(tmp_path: Path) -> None:
-    _, report = prepare([item(write_picture(tmp_path / "a.png"))])
+def test_an_image_that_should_have_sound_is_told(tmp_path: Path) -> None:
+    _, report = prepare([item(write_image(tmp_path / "a.png"))])
     assert troubles(report) == {"a": ("no sound", "it is an image")}
     assert report.faces == 1
 
 
 def test_a_grey_jpeg_is_read_as_opencv_reads_it(tmp_path: Path) -> None:
-    path = write_picture(tmp_path / "a.jpg")
-    made = only_one(picture(path), FACES)
+    path = write_image(tmp_path / "a.jpg")
+    made = only_one(image(path), FACES)
     assert made.faces is not None
     np.testing.assert_array_equal(made.faces[0], cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
 
 
-def test_other_pictures_are_searched_for_a_face(clip: Path, tmp_path: Path) -> None:
+def test_other_images_are_searched_for_a_face(clip: Path, tmp_path: Path) -> None:
     shown = next(piece for piece in MediaFile(clip) if isinstance(piece, VideoFrame))
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), shown.image)
-    blank = write_picture(tmp_path / "blank.png", width=200, height=150)
-    corpus, report = prepare([picture(path), picture(blank)], PrepareConfig(detect=True))
+    blank = write_image(tmp_path / "blank.png", width=200, height=150)
+    corpus, report = prepare([image(path), image(blank)], PrepareConfig(detect=True))
     faces, landmarks = corpus.features[0].faces, corpus.features[0].landmarks
     assert faces is not None
     assert landmarks is not None
@@ -374,14 +374,14 @@ def test_other_pictures_are_searched_for_a_face(clip: Path, tmp_path: Path) -> N
     assert troubles(report) == {"blank": ("no face", "no face was found in 1 images")}
 
 
-def test_rows_of_a_table_are_pictures(tmp_path: Path) -> None:
+def test_rows_of_a_table_are_images(tmp_path: Path) -> None:
     table = tmp_path / "fer2013.csv"
     good = np.random.default_rng(0).integers(0, 256, (2, 48, 48), np.uint8)
     rows = [" ".join(map(str, one.reshape(-1).tolist())) for one in good]
     bad = ["1 2 3", " ".join(["256"] * 2304), " ".join(["x"] * 2304)]
     lines = [f"0,{pixels},Training" for pixels in [rows[0], *bad, rows[1]]]
     table.write_text("\n".join(["emotion,pixels,Usage", *lines]) + "\n")
-    items = [picture(table, key=str(row), row=row) for row in (4, 0, 1, 2, 3, 9)]
+    items = [image(table, key=str(row), row=row) for row in (4, 0, 1, 2, 3, 9)]
     corpus, report = prepare(items, want=FACES)
     for features, expected in zip(corpus.features, good[::-1], strict=False):
         assert features.faces is not None
@@ -407,12 +407,12 @@ def make_cut_off(path: Path) -> None:
 
 
 def make_cut_jpeg(path: Path) -> None:
-    whole = write_picture(path.with_suffix(".jpg"))
+    whole = write_image(path.with_suffix(".jpg"))
     path.write_bytes(whole.read_bytes()[:700])
 
 
 def make_wide(path: Path) -> None:
-    whole = write_picture(path.with_suffix(".png"), width=60, height=40)
+    whole = write_image(path.with_suffix(".png"), width=60, height=40)
     path.write_bytes(whole.read_bytes())
 
 
@@ -460,7 +460,7 @@ def test_items_keep_their_order_and_repeats_are_made_once(tmp_path: Path) -> Non
     paths = [write_wav(tmp_path / f"{seed}.wav", noise(1.0, seed)) for seed in range(3)]
     items = [
         voice(paths[2]),
-        picture(write_picture(tmp_path / "p.png"), dataset="other"),
+        image(write_image(tmp_path / "p.png"), dataset="other"),
         voice(paths[0]),
         voice(paths[2]),
         voice(paths[1]),

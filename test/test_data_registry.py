@@ -91,7 +91,7 @@ def test_every_file_may_be_cut_to_nothing_without_a_crash(name: str, tmp_path: P
         if path.is_file() and path.suffix not in (".csv", ".tsv", ".txt"):
             path.write_bytes(b"")
     if name == "fer2013":
-        assert list_items(name, root).items  # its pictures are in the table
+        assert list_items(name, root).items  # its images are in the table
     else:
         with pytest.raises(DataError, match="an empty file"):
             list_items(name, root)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_items import item, noise, picture, voice, write_picture, write_wav
+from made_items import image, item, noise, voice, write_image, write_wav
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.splits import (
@@ -134,7 +134,7 @@ def test_folds_need_people() -> None:
         balanced_folds(people(2), 1)
 
 
-def test_pictures_of_nobody_in_particular_can_be_dealt() -> None:
+def test_images_of_nobody_in_particular_can_be_dealt() -> None:
     items = [said(f"fer2013-{n}", n) for n in range(60)]
     assert [len(fold) for fold in balanced_folds(items, 5)] == [12] * 5
 
@@ -154,7 +154,7 @@ def test_the_same_row_in_two_parts_is_found(tmp_path: Path) -> None:
     table = tmp_path / "fer2013.csv"
     pixels = [" ".join([value] * 2304) for value in ("7", "8", "7")]
     table.write_text("\n".join(["emotion,pixels,Usage", *(f"0,{p},x" for p in pixels)]))
-    items = [picture(table, key=str(row), row=row) for row in range(3)]
-    file = picture(write_picture(tmp_path / "p.png"))
+    items = [image(table, key=str(row), row=row) for row in range(3)]
+    file = image(write_image(tmp_path / "p.png"))
     found = repeated({"train": items[:2], "validation": [items[2], file]})
     assert [[one.key for one in group] for group in found] == [["0", "2"]]

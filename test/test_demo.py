@@ -112,10 +112,10 @@ def test_a_clip_gives_states_a_video_with_sound_and_a_page(
     assert demo.end() == 0, demo.said
     with Recording(bag) as recording:
         assert recording.kinds == {TopicKind.IMAGES, TopicKind.AUDIO, TopicKind.STATES}
-        pictures = sum(1 for _ in recording.items(frozenset({TopicKind.IMAGES})))
+        images = sum(1 for _ in recording.items(frozenset({TopicKind.IMAGES})))
     # 45 of them, from the first on: the player waits for the recorder.  A busy machine may lose
     # some on the way.
-    assert pictures > 20
+    assert images > 20
     states = demo.states()
     times = [state["t"] for state in states if state["attended"]]
     assert times == sorted(times)

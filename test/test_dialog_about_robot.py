@@ -160,10 +160,10 @@ def test_who_asks_for_it_is_forgotten() -> None:
 def test_silence_ends_the_memory_without_further_words() -> None:
     made = agent(None, *SAD, keep_s=5.0)
     made.answer("my secret")
-    assert made._conversation.said()
+    assert made._conversation.lines()
     for state in feeling("sad", 8, 14):
         made.observe(state)
-    assert not made._conversation.said()
+    assert not made._conversation.lines()
 
 
 @pytest.mark.parametrize("model", ["", "tiny"])

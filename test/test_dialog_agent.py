@@ -37,14 +37,14 @@ def whole(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hops", "strategy"),
+    ("steps", "strategy"),
     [(SAD, "acknowledge"), (ANGRY, "de_escalate"), (HAPPY, "celebrate_with")],
 )
-def test_the_same_words_are_answered_by_how_they_are_meant(hops, strategy: str) -> None:
-    answer = agent(None, *hops).answer("So that is how it went")
+def test_the_same_words_are_answered_by_how_they_are_meant(steps, strategy: str) -> None:
+    answer = agent(None, *steps).answer("So that is how it went")
     whole(answer)
     assert answer.strategy == strategy
-    assert answer.emotion == hops[-1].attended.label
+    assert answer.emotion == steps[-1].attended.label
     assert (answer.back_end, answer.fallback, answer.failure) == ("offline", False, "")
 
 
@@ -166,10 +166,10 @@ def test_an_answer_is_made_printable() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("hops", [[], MAYBE_SAD])
-def test_below_the_limit_no_answer_names_an_emotion(seed: int, hops) -> None:
+@pytest.mark.parametrize("steps", [[], MAYBE_SAD])
+def test_below_the_limit_no_answer_names_an_emotion(seed: int, steps) -> None:
     chance = random.Random(seed)
-    made = agent(None, *hops)
+    made = agent(None, *steps)
     vocabulary = [
         *TABLE.lexicon.weights,
         "my",

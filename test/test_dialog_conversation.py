@@ -17,7 +17,7 @@ def talked(turns: int, **config: float) -> Conversation:
 
 def test_words_and_answers_take_turns() -> None:
     conversation = talked(2)
-    assert [(one.speaker, one.text) for one in conversation.said()] == [
+    assert [(one.speaker, one.text) for one in conversation.lines()] == [
         (PERSON, "words 0"),
         (ROBOT, "answer 0"),
         (PERSON, "words 1"),
@@ -28,8 +28,8 @@ def test_words_and_answers_take_turns() -> None:
 
 
 def test_the_newest_turns_are_kept() -> None:
-    said = talked(100, max_turns=3).said()
-    assert [one.text for one in said if one.speaker == PERSON] == [
+    lines = talked(100, max_turns=3).lines()
+    assert [one.text for one in lines if one.speaker == PERSON] == [
         "words 97",
         "words 98",
         "words 99",
@@ -40,37 +40,37 @@ def test_the_characters_are_bounded() -> None:
     conversation = Conversation(DialogConfig(max_memory=100, max_turns=1000))
     for number in range(50):
         conversation.add(number, "w" * (number % 70), "a" * 20)
-        assert sum(len(one.text) for one in conversation.said()) <= 100
+        assert sum(len(one.text) for one in conversation.lines()) <= 100
 
 
 def test_a_turn_that_is_larger_than_the_memory_is_not_kept() -> None:
     conversation = Conversation(DialogConfig(max_memory=10))
     conversation.add(0, "w" * 50, "a")
-    assert conversation.said() == ()
+    assert conversation.lines() == ()
     assert conversation.last == "a"
 
 
 def test_an_old_conversation_is_forgotten() -> None:
     conversation = talked(3, keep_s=60.0)
     conversation.forget(to_ns(62.0))
-    assert len(conversation.said()) == 6
+    assert len(conversation.lines()) == 6
     conversation.forget(to_ns(62.1))
-    assert conversation.said() == ()
+    assert conversation.lines() == ()
     assert conversation.last == ""
 
 
 def test_words_of_another_clock_are_forgotten_but_not_a_step_back() -> None:
     conversation = talked(3, keep_s=60.0)
     conversation.forget(to_ns(1.0))
-    assert len(conversation.said()) == 6
+    assert len(conversation.lines()) == 6
     conversation.forget(to_ns(1_000_000.0))
-    assert conversation.said() == ()
+    assert conversation.lines() == ()
 
 
 def test_clear_forgets_everything() -> None:
     conversation = talked(3)
     conversation.clear()
-    assert conversation.said() == ()
+    assert conversation.lines() == ()
     assert conversation.messages() == []
     assert conversation.last == ""
 

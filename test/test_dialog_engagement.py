@@ -6,7 +6,7 @@ import math
 
 import pytest
 from made_dialog import feeling
-from made_hops import START_NS, estimate, hop, nobody
+from made_steps import START_NS, estimate, nobody, step_of
 
 from avemo_ros.dialog.context import Presence
 from avemo_ros.dialog.dialog_config import DialogConfig
@@ -19,9 +19,9 @@ def at(t: float) -> int:
     return START_NS + round(t * 1e9)
 
 
-def seen(*hops: EmotionStep) -> Presence:
+def seen(*steps: EmotionStep) -> Presence:
     attention = Presence(DialogConfig())
-    for one in hops:
+    for one in steps:
         attention.push(one)
     return attention
 
@@ -60,7 +60,7 @@ def test_a_look_away_for_a_moment_does_not_count() -> None:
 
 
 def test_who_was_not_seen_for_a_while_is_absent() -> None:
-    gone = [hop(t=3 + step / 10) for step in range(1, 40)]
+    gone = [step_of(t=3 + step / 10) for step in range(1, 40)]
     attention = seen(*feeling("happy", 0, 3), *gone)
     assert attention.of("f1", at(4.9)) is Engagement.ENGAGED
     assert attention.of("f1", at(5.2)) is Engagement.ABSENT
@@ -111,6 +111,6 @@ def test_an_old_pose_does_not_count() -> None:
 
 def test_a_clock_that_jumps_back_makes_everyone_new() -> None:
     attention = seen(*feeling("happy", 10, 13))
-    attention.push(hop(estimate("happy", t=1.0, face="f2")))
+    attention.push(step_of(estimate("happy", t=1.0, face="f2")))
     assert attention.of("f1", at(1.0)) is Engagement.ABSENT
     assert attention.of("f2", at(1.0)) is Engagement.ENGAGED

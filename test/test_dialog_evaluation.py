@@ -202,8 +202,8 @@ def test_words_cannot_choose_the_strategy(repository: Path, setup: Setup) -> Non
 def test_recorded_states_take_the_place_of_the_script(tmp_path: Path, setup: Setup) -> None:
     states = tmp_path / "states.jsonl"
     with JsonLines(states, START_NS) as lines:
-        for hop in synthetic_estimates(sure((0.0, "angry"), seconds=20.0)):
-            lines.write(hop)
+        for step in synthetic_estimates(sure((0.0, "angry"), seconds=20.0)):
+            lines.write(step)
     path = tmp_path / "recorded.yaml"
     path.write_text(
         "title: Recorded\nduration_s: 20\nstates: states.jsonl\n"

@@ -37,12 +37,12 @@ def scenario(tmp_path: Path, text: str = GOOD, name: str = "one") -> Scenario:
     return read_scenario(path)
 
 
-def hops(*feelings: Feeling, seconds: float = 20.0, seed: int = 0) -> list[EmotionStep]:
+def steps(*feelings: Feeling, seconds: float = 20.0, seed: int = 0) -> list[EmotionStep]:
     return list(synthetic_estimates(Scenario("made", "Made", seconds, (), feelings, seed)))
 
 
-def seconds(hop: EmotionStep) -> float:
-    return (hop.stamp_ns - START_NS) / 1e9
+def seconds(step: EmotionStep) -> float:
+    return (step.stamp_ns - START_NS) / 1e9
 
 
 # --- files
@@ -132,12 +132,12 @@ def test_the_scenarios_of_the_package_cover_what_they_should(repository: Path) -
 
 def test_the_same_script_gives_the_same_estimates() -> None:
     sad = Feeling(0.0, "sad")
-    assert hops(sad) == hops(sad)
-    assert hops(sad) != hops(sad, seed=1)
+    assert steps(sad) == steps(sad)
+    assert steps(sad) != steps(sad, seed=1)
 
 
 def test_estimates_come_ten_times_a_second_to_the_end() -> None:
-    times = [seconds(hop) for hop in hops(Feeling(0.0, "sad"), seconds=2.0)]
+    times = [seconds(step) for step in steps(Feeling(0.0, "sad"), seconds=2.0)]
     assert times == pytest.approx([0.1 * step for step in range(1, 21)])
 
 
@@ -167,55 +167,55 @@ def test_more_noise_strays_more() -> None:
 
 
 def test_who_is_new_warms_up_first() -> None:
-    made = hops(Feeling(0.0, "sad", person="f1"), Feeling(10.0, "happy", person="f2"))
-    warming = [seconds(hop) for hop in made if hop.attended.status is Status.WARMING_UP]
+    made = steps(Feeling(0.0, "sad", person="f1"), Feeling(10.0, "happy", person="f2"))
+    warming = [seconds(step) for step in made if step.attended.status is Status.WARMING_UP]
     assert max(time for time in warming if time < 5) < 1.0
     assert [time for time in warming if 9.95 < time < 10.05]
-    assert {hop.attended.face_id for hop in made} == {"f1", "f2"}
+    assert {step.attended.face_id for step in made} == {"f1", "f2"}
 
 
 def test_an_estimate_after_a_change_still_tells_of_the_past() -> None:
-    made = hops(
+    made = steps(
         Feeling(0.0, "sad", 1.0, 0.0),
         Feeling(10.0, "happy", 1.0, 0.0),
         seconds=20.0,
     )
-    labels = {seconds(hop): hop.attended.label for hop in made}
+    labels = {seconds(step): step.attended.label for step in made}
     assert {labels[time] for time in labels if 5 < time <= 10} == {"sad"}
     assert {labels[time] for time in labels if 10 < time < 13} == {"sad", "happy"}
 
 
 def test_a_voice_without_a_face_has_the_voice_only() -> None:
-    made = hops(Feeling(0.0, "sad", by="voice", person="v1"))[-1]
+    made = steps(Feeling(0.0, "sad", by="voice", person="v1"))[-1]
     assert (made.attended.face_id, made.attended.voice_id) == ("", "v1")
     assert made.attended.status is Status.NO_FACE
     assert (made.attended.face_share, made.attended.voice_share) == (0.0, 1.0)
 
 
 def test_a_status_makes_no_claim_and_nobody_is_nobody() -> None:
-    made = hops(
+    made = steps(
         Feeling(0.0, UNKNOWN, status=Status.LOW_QUALITY),
         Feeling(10.0, UNKNOWN, status=Status.NOBODY),
     )
-    assert {hop.attended.label for hop in made} == {UNKNOWN}
-    assert all(len(hop.estimates) == 1 for hop in made if seconds(hop) < 9.9)
-    assert all(hop.estimates == () for hop in made if seconds(hop) > 10.1)
+    assert {step.attended.label for step in made} == {UNKNOWN}
+    assert all(len(step.estimates) == 1 for step in made if seconds(step) < 9.9)
+    assert all(step.estimates == () for step in made if seconds(step) > 10.1)
 
 
 # --- recorded ones
 
 
 def test_what_was_written_by_predict_comes_back(tmp_path: Path) -> None:
-    made = hops(Feeling(0.0, "sad"), Feeling(10.0, UNKNOWN, status=Status.NOBODY))
+    made = steps(Feeling(0.0, "sad"), Feeling(10.0, UNKNOWN, status=Status.NOBODY))
     path = tmp_path / "states.jsonl"
     with JsonLines(path, START_NS) as lines:
-        for hop in made:
-            lines.write(hop)
+        for step in made:
+            lines.write(step)
     read = list(recorded_estimates(path))
-    assert [hop.stamp_ns for hop in read] == [hop.stamp_ns for hop in made]
-    assert [hop.attended.label for hop in read] == [hop.attended.label for hop in made]
-    assert [hop.attended.status for hop in read] == [hop.attended.status for hop in made]
-    assert [len(hop.estimates) for hop in read] == [len(hop.estimates) for hop in made]
+    assert [step.stamp_ns for step in read] == [step.stamp_ns for step in made]
+    assert [step.attended.label for step in read] == [step.attended.label for step in made]
+    assert [step.attended.status for step in read] == [step.attended.status for step in made]
+    assert [len(step.estimates) for step in read] == [len(step.estimates) for step in made]
     for one, other in zip(read, made, strict=True):
         assert one.attended.probabilities == pytest.approx(
             other.attended.probabilities, abs=1e-5
@@ -225,16 +225,16 @@ def test_what_was_written_by_predict_comes_back(tmp_path: Path) -> None:
 def test_older_lines_called_nobody_no_face(tmp_path: Path) -> None:
     path = tmp_path / "states.jsonl"
     with JsonLines(path, START_NS) as lines:
-        for hop in hops(
+        for step in steps(
             Feeling(0.0, "sad", by="voice", person="v1"),
             Feeling(5.0, UNKNOWN, status=Status.NOBODY),
             seconds=9.0,
         ):
-            lines.write(hop)
+            lines.write(step)
     path.write_text(path.read_text().replace('"NOBODY"', '"NO_FACE"'))
     read = list(recorded_estimates(path))
-    assert {hop.attended.status for hop in read if 2 < seconds(hop) < 4} == {Status.NO_FACE}
-    assert {hop.attended.status for hop in read if seconds(hop) > 6} == {Status.NOBODY}
+    assert {step.attended.status for step in read if 2 < seconds(step) < 4} == {Status.NO_FACE}
+    assert {step.attended.status for step in read if seconds(step) > 6} == {Status.NOBODY}
 
 
 @pytest.mark.parametrize(
@@ -253,8 +253,8 @@ def test_a_line_that_is_no_state_is_named(
 ) -> None:
     path = tmp_path / "states.jsonl"
     with JsonLines(path, START_NS) as lines:
-        for hop in hops(Feeling(0.0, "sad"), seconds=0.5):
-            lines.write(hop)
+        for step in steps(Feeling(0.0, "sad"), seconds=0.5):
+            lines.write(step)
     given = path.read_text().splitlines()
     given[place] = given[0] if line is None else line
     path.write_text("\n".join(given))

@@ -110,7 +110,7 @@ def evaluated(bag: Path, found_once: Callable[..., Any]) -> Replayed:
 
 
 def test_the_bag_has_what_it_is_for(evaluated: Replayed) -> None:
-    said = {hop.attended.status for hop in evaluated.hops}
+    said = {step.attended.status for step in evaluated.steps}
     assert said >= {Status.OK, Status.NO_VOICE, Status.WARMING_UP, Status.STALE_INPUT}
     counted = evaluated.counters
     assert counted["resets"] == 1
@@ -120,7 +120,7 @@ def test_the_bag_has_what_it_is_for(evaluated: Replayed) -> None:
 
 
 def test_two_processes(bag: Path, evaluated: Replayed) -> None:
-    assert replay(bag, CONFIG, processes=2).hops == evaluated.hops
+    assert replay(bag, CONFIG, processes=2).steps == evaluated.steps
 
 
 def test_predict(bag: Path, evaluated: Replayed, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_predict(bag: Path, evaluated: Replayed, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     with Recording(bag) as recording:
         zero_ns = recording.start_ns
-    wanted = [one for hop in evaluated.hops for one in records(hop, zero_ns)]
+    wanted = [one for step in evaluated.steps for one in records(step, zero_ns)]
     assert lines == json.loads(json.dumps(wanted))
 
 
@@ -167,12 +167,12 @@ def test_the_live_nodes(
     try:
         node = graph.add(ros.EmotionStack, start=False)
         staged = Staged(monkeypatch, node)
-        hops: list[EmotionStep] = []
+        steps: list[EmotionStep] = []
         as_message = ros.convert.states_message
 
-        def published(hop: EmotionStep, *more: Any) -> Any:
-            hops.append(hop)
-            return as_message(hop, *more)
+        def published(step: EmotionStep, *more: Any) -> Any:
+            steps.append(step)
+            return as_message(step, *more)
 
         monkeypatch.setattr("avemo_ros.nodes.convert.states_message", published)
         assert node.start(), node.last_error
@@ -180,8 +180,8 @@ def test_the_live_nodes(
     finally:
         graph.close()
     # A live node cannot know that no more is to come.
-    assert 0 <= len(evaluated.hops) - len(hops) <= 3
-    assert hops == list(evaluated.hops[: len(hops)])
+    assert 0 <= len(evaluated.steps) - len(steps) <= 3
+    assert steps == list(evaluated.steps[: len(steps)])
 
 
 def play(bag: Path, staged: Staged) -> None:

@@ -46,9 +46,7 @@ def test_every_corruption_acts_on_its_own_modality_only(
             assert not np.array_equal(after.spectrogram, before.spectrogram)
 
 
-def test_a_blurred_picture_gives_a_blurred_face(
-    clean: Corpus, spoilt: dict[str, Corpus]
-) -> None:
+def test_a_blurred_image_gives_a_blurred_face(clean: Corpus, spoilt: dict[str, Corpus]) -> None:
     before, after = clean.features[0].faces, spoilt["blur"].features[0].faces
     assert before is not None
     assert after is not None
@@ -59,7 +57,7 @@ def test_a_blurred_picture_gives_a_blurred_face(
     assert detail(after) < 0.7 * detail(before)
 
 
-def test_lost_pictures_are_lost_before_the_face_is_looked_for(
+def test_lost_images_are_lost_before_the_face_is_looked_for(
     clean: Corpus, spoilt: dict[str, Corpus]
 ) -> None:
     before, after = clean.features[0], spoilt["dropped frames"].features[0]
@@ -105,7 +103,7 @@ def test_a_clip_that_crashes_its_process_is_named(clean: Corpus) -> None:
         corrupt_clips(both, PrepareConfig(), 2)
 
 
-def test_single_pictures_are_spoilt_as_crops(tmp_path: Path) -> None:
+def test_single_images_are_spoilt_as_crops(tmp_path: Path) -> None:
     import cv2
 
     path = tmp_path / "a.png"

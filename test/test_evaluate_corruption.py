@@ -18,14 +18,14 @@ from avemo_ros.evaluate.corruption import (
 )
 
 
-def clip(pictures: int = 10) -> Features:
+def clip(images: int = 10) -> Features:
     chance = np.random.default_rng(0)
     power = np.full((200, 200), -60.0, np.float16)
     power[50:150] = -20 + 5 * chance.standard_normal((100, 200))
     return Features(
-        faces=chance.integers(0, 256, (pictures, 48, 48), dtype=np.uint8),
-        face_times_s=np.arange(pictures, dtype=np.float32) / 30,
-        landmarks=np.zeros((pictures, 468, 2), np.float32),
+        faces=chance.integers(0, 256, (images, 48, 48), dtype=np.uint8),
+        face_times_s=np.arange(images, dtype=np.float32) / 30,
+        landmarks=np.zeros((images, 468, 2), np.float32),
         spectrogram=power,
     )
 
@@ -62,7 +62,7 @@ def test_pink_noise_falls_by_three_decibels_an_octave() -> None:
     assert 10 * np.log10(low / high) == pytest.approx(9.0, abs=0.7)
 
 
-def test_the_patch_hides_a_quarter_of_every_picture_at_the_same_place() -> None:
+def test_the_patch_hides_a_quarter_of_every_image_at_the_same_place() -> None:
     given = clip()
     spoilt = occluded(given, "key")
     assert given.faces is not None
@@ -82,7 +82,7 @@ def test_blur_takes_the_detail_and_keeps_the_light() -> None:
     assert spoilt.faces.mean() == pytest.approx(given.faces.mean(), rel=0.02)
 
 
-def test_half_of_the_pictures_are_lost() -> None:
+def test_half_of_the_images_are_lost() -> None:
     spoilt = thinned(clip(400), "key")
     assert spoilt.faces is not None
     assert spoilt.face_times_s is not None
@@ -92,7 +92,7 @@ def test_half_of_the_pictures_are_lost() -> None:
     assert (np.diff(spoilt.face_times_s) > 0).all()
 
 
-def test_an_item_of_one_picture_may_lose_its_face() -> None:
+def test_an_item_of_one_image_may_lose_its_face() -> None:
     lost = [thinned(clip(1), str(key)).faces is None for key in range(200)]
     assert 70 < sum(lost) < 130
 

@@ -20,7 +20,7 @@ def actor(number: int) -> Item:
     return Item("ravdess", f"k{number}", Path("x"), "happy", f"ravdess-{number:02d}")
 
 
-def picture(split: str) -> Item:
+def image(split: str) -> Item:
     return Item("fer2013", "f1", Path("x"), "happy", "fer2013-f1", split=split)
 
 
@@ -48,8 +48,8 @@ def test_a_model_is_refused_on_those_it_learned_from() -> None:
 
 def test_unlisted_subjects_are_told_by_the_part_of_their_data_set() -> None:
     train = members(part([], ["train"], fer2013=28_709, ravdess=1_200))
-    assert train.has(picture("train"))
-    assert not train.has(picture("validation"))
+    assert train.has(image("train"))
+    assert not train.has(image("validation"))
     # RAVDESS has no parts: any of its actors may have been there, but those of the final test.
     assert train.has(actor(2))
     assert not train.has(actor(4))
@@ -75,8 +75,8 @@ def test_a_model_file_may_say_or_not_say_what_it_was_trained_on() -> None:
     assert told.has(actor(2))
     counted = of_metadata({"trained_on": json.dumps({"fer2013": 28_709, "ravdess": 1_200})})
     assert counted is not None
-    assert counted.has(picture("train"))
-    assert not counted.has(picture("test"))
+    assert counted.has(image("train"))
+    assert not counted.has(image("test"))
     assert counted.has(actor(2))
     assert not counted.has(actor(22))
     with pytest.raises(DataError, match="cannot be read"):
@@ -94,7 +94,7 @@ def test_some_of_a_part_may_be_left_out_by_name() -> None:
     other = Item("fer2013", "f2", Path("x"), "happy", "fer2013-f2", split="validation")
     told = part(["ravdess-02"], ["train", "validation"], fer2013=32_000, ravdess=60)
     train = members({**told, "but": ["fer2013-f2"]})
-    assert train.has(picture("validation"))
+    assert train.has(image("validation"))
     assert not train.has(other)
     assert not joined([train, members(part(["ravdess-03"], ravdess=60))]).has(other)
     assert joined([train, members(told)]).has(other)

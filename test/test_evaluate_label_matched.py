@@ -32,14 +32,14 @@ def voices(labels: list[str]) -> Corpus:
 
 
 def test_face_and_voice_of_a_pair_have_its_label() -> None:
-    pictures = faces(["happy", "sad", "happy", "angry", "neutral"])
+    images = faces(["happy", "sad", "happy", "angry", "neutral"])
     spoken = voices(["calm", "happy", "sad", "sad", "neutral"])
-    pairs = label_matched(pictures, spoken, 60, seed=1)
+    pairs = label_matched(images, spoken, 60, seed=1)
     assert len(pairs) == 60
     for made, features in zip(pairs.items, pairs.features, strict=True):
         assert features.faces is not None
         assert features.spectrogram is not None
-        face = pictures.items[int(features.faces[0, 0, 0])]
+        face = images.items[int(features.faces[0, 0, 0])]
         voice = spoken.items[-int(features.spectrogram[0, 0])]
         assert made.label == face.label
         assert made.emotion_index == voice.emotion_index
@@ -56,10 +56,10 @@ def test_emotions_are_alike_often_and_items_used_in_turn() -> None:
 
 
 def test_the_same_seed_makes_the_same_pairs() -> None:
-    pictures, spoken = faces(["happy", "sad"] * 5), voices(["sad", "happy"] * 7)
+    images, spoken = faces(["happy", "sad"] * 5), voices(["sad", "happy"] * 7)
 
     def keys(seed: int) -> list[str]:
-        return [made.key for made in label_matched(pictures, spoken, 20, seed).items]
+        return [made.key for made in label_matched(images, spoken, 20, seed).items]
 
     assert keys(3) == keys(3)
     assert keys(3) != keys(4)
@@ -71,12 +71,12 @@ def test_corpora_without_a_common_emotion_cannot_be_paired() -> None:
 
 
 def test_a_face_is_only_paired_with_a_voice_of_its_group() -> None:
-    pictures, spoken = faces(["happy", "sad"] * 6), voices(["sad", "happy"] * 9)
+    images, spoken = faces(["happy", "sad"] * 6), voices(["sad", "happy"] * 9)
 
     def group(one: Item) -> int:
         return int(one.key[1:]) // 2 % 3
 
-    pairs = label_matched(pictures, spoken, 30, 0, group)
+    pairs = label_matched(images, spoken, 30, 0, group)
     groups = []
     for made in pairs.items:
         face, voice = made.key.split(":")[1].split("+")
@@ -84,4 +84,4 @@ def test_a_face_is_only_paired_with_a_voice_of_its_group() -> None:
         groups.append(int(face[1:]) // 2 % 3)
     assert [groups.count(one) for one in range(3)] == [10, 10, 10]
     with pytest.raises(DataError, match="no emotion has both"):
-        label_matched(pictures, spoken, 30, 0, lambda one: one.dataset)
+        label_matched(images, spoken, 30, 0, lambda one: one.dataset)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_hops import BOX, estimate, hop
+from made_steps import BOX, estimate, step_of
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 history = pytest.importorskip("test_node_history")
@@ -135,7 +135,7 @@ def test_the_ten_lines_of_the_page_run_as_they_are(
 
 def states_of(graph: Any, out: Any, label: str, start: int, steps: int) -> None:
     for step in range(start, start + steps):
-        moment = hop(estimate(label, t=step / 10, confidence=0.9))
+        moment = step_of(estimate(label, t=step / 10, confidence=0.9))
         out.publish(ros.convert.states_message(moment, "camera", 0.05))
         graph.spin_for(0.01)
 
@@ -217,5 +217,5 @@ def test_a_behaviour_tree_decides_by_the_newest_emotion(start_graph: Start, run:
     node.feel("happy", 4.0, 8.0)
     assert graph.spin(lambda: gestures[-1].data == "smile_wide", LONG_S)
     # Out of sight for longer than a steady state is held.
-    node.say(hop(t=20.0))
+    node.say(step_of(t=20.0))
     assert graph.spin(lambda: gestures[-1].data == "rest", LONG_S)

@@ -131,7 +131,7 @@ def test_the_stack_hears_when_the_recorded_robot_speaks(
 
 
 @pytest.mark.usefixtures("ros_domain")
-def test_recorded_features_need_no_pictures(launch_file: Path, tmp_path: Path) -> None:
+def test_recorded_features_need_no_images(launch_file: Path, tmp_path: Path) -> None:
     bag = clip_bags.sample_bag(tmp_path / "bag", 3.0, 2.0, features=PipelineConfig())
     out = tmp_path / "out"
     text = ended(

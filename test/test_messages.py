@@ -1,4 +1,4 @@
-"""The messages say what the dataclasses of the core say."""
+"""The messages say what the dataclasses of the package say."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def definitions(folder: Path, message: str) -> tuple[dict[str, str], dict[str, i
     return types, constants
 
 
-def test_the_status_constants_are_the_numbers_of_the_core(repository: Path) -> None:
+def test_the_status_constants_are_the_numbers_of_the_enum(repository: Path) -> None:
     _, constants = definitions(repository, "EmotionState")
     assert constants == {status.name: status.value for status in Status}
 

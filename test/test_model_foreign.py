@@ -54,7 +54,7 @@ def vgg(prefix: str = "conv_{}_{}", width: int = 1) -> dict[str, Tensor]:
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])
 @pytest.mark.parametrize("front", ["log", "log+mean+delta"])
 @pytest.mark.parametrize("norm", ["batch", "local"])
-def test_the_speech_network_starts_from_pictures(
+def test_the_speech_network_starts_from_images(
     ending: str, front: str, norm: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"alexnet.{ending}"
@@ -66,8 +66,8 @@ def test_the_speech_network_starts_from_pictures(
     options = {"imagenet": str(path), "front": front, "norm": norm}
     model = BUILDER.build(ModelSpec("speech_fcn", options))
     first, second = model.branch.encoder.convolutions[:2]
-    pictures = state["features.0.weight"]
-    expected = pictures.sum(1, keepdim=True) if front == "log" else pictures
+    images = state["features.0.weight"]
+    expected = images.sum(1, keepdim=True) if front == "log" else images
     assert torch.equal(first.weight, expected)
     assert torch.equal(second.weight, state["features.3.weight"])
     (note,) = init_notes(model)
@@ -89,7 +89,7 @@ def test_what_is_no_alexnet_is_refused_with_what_differs(tmp_path: Path) -> None
     assert "features.3.weight is (5, 64, 5, 5), not (192, 64, 5, 5)" in str(caught.value)
 
 
-def test_pictures_do_not_fit_the_channels_of_the_paper() -> None:
+def test_images_do_not_fit_the_channels_of_the_paper() -> None:
     with pytest.raises(ConfigError, match=r"channels.*torchvision, to start"):
         BUILDER.build(ModelSpec("speech_fcn", {"imagenet": "a.pth", "channels": "paper"}))
 
@@ -127,7 +127,7 @@ def test_dense_layers_are_taken_too_where_the_network_keeps_them(
     assert torch.equal(network.dense["fc7"].weight, state[f"{names[1]}.weight"])
 
 
-def test_the_first_filters_expect_grey_levels_and_get_standardised_pictures(
+def test_the_first_filters_expect_grey_levels_and_get_standardised_images(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "vgg.safetensors"
@@ -135,14 +135,14 @@ def test_the_first_filters_expect_grey_levels_and_get_standardised_pictures(
     save_file(state, path)
     network = VggFace(1, side=32)
     load_published(network, path)
-    picture = torch.randn(1, 1, 32, 32)
+    image = torch.randn(1, 1, 32, 32)
     theirs = nn.functional.conv2d(
-        GREY_LEVELS * picture.expand(-1, 3, -1, -1),
+        GREY_LEVELS * image.expand(-1, 3, -1, -1),
         state["conv_1_1.weight"],
         state["conv_1_1.bias"],
         padding=1,
     )
-    ours = network.convolutions["conv1_1"](picture.expand(-1, 3, -1, -1))
+    ours = network.convolutions["conv1_1"](image.expand(-1, 3, -1, -1))
     assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-2)
 
 

@@ -6,13 +6,13 @@ import torch
 from avemo_ros.model.preprocess import MIN_COLUMNS, face_tensor, relative, spectrogram_tensor
 
 
-def picture(side: int, seed: int = 0) -> np.ndarray:
+def image(side: int, seed: int = 0) -> np.ndarray:
     coarse = np.random.default_rng(seed).integers(40, 200, (12, 12), dtype=np.uint8)
     return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def test_faces_of_any_side_become_standardised_48_pixel_pictures() -> None:
-    tensor = face_tensor([picture(96), picture(48), picture(31)])
+def test_faces_of_any_side_become_standardised_48_pixel_images() -> None:
+    tensor = face_tensor([image(96), image(48), image(31)])
     assert tensor.shape == (3, 1, 48, 48)
     assert tensor.dtype == torch.float32
     assert torch.allclose(tensor.mean(dim=(1, 2, 3)), torch.zeros(3), atol=1e-5)
@@ -20,12 +20,12 @@ def test_faces_of_any_side_become_standardised_48_pixel_pictures() -> None:
 
 
 def test_brightness_and_contrast_of_the_camera_do_not_matter() -> None:
-    face = picture(48)
+    face = image(48)
     darker = (face * 0.5 + 10).astype(np.uint8)
     assert torch.allclose(face_tensor([face]), face_tensor([darker]), atol=0.05)
 
 
-def test_a_flat_picture_becomes_zeros_and_not_noise() -> None:
+def test_a_flat_image_becomes_zeros_and_not_noise() -> None:
     assert float(face_tensor([np.full((96, 96), 77, np.uint8)]).abs().max()) < 1e-4
 
 

@@ -90,7 +90,7 @@ def test_a_flipped_byte_is_found_wherever_it_is(released: Path, place: float) ->
 
 
 def test_something_else_entirely_is_no_weights_file(tmp_path: Path) -> None:
-    path = tmp_path / "picture.safetensors"
+    path = tmp_path / "image.safetensors"
     path.write_bytes(b"\x89PNG\r\n" * 100)
     with pytest.raises(WeightsError, match="not a safetensors file"):
         load_weights(path)

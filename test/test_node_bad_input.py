@@ -34,7 +34,7 @@ def seeing(
     graph = start_graph(*ros.QUICK, *parameters)
     graph.add(ros.EmotionStack)
     feed = ros.Feed(graph, compressed=compressed)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     states = graph.collect(ros.EmotionState, "emotion_state")
     assert graph.spin(lambda: states)
     return graph, feed, states
@@ -70,12 +70,12 @@ def sees_a_face(graph: Any, feed: Any, states: list[Any]) -> bool:
         "wrong step",
     ],
 )
-def test_a_bad_picture_is_said_once_and_good_ones_recover(
+def test_a_bad_image_is_said_once_and_good_ones_recover(
     start_graph: Start, changes: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     graph, feed, states = seeing(start_graph)
     for number in range(6):
-        feed.images.publish(feed.picture(number, **changes))
+        feed.images.publish(feed.image(number, **changes))
         graph.spin_for(0.1)
     assert graph.spin(lambda: graph.said("images", *words))
     assert len(graph.said("images", *words)) == 1
@@ -87,9 +87,9 @@ def test_a_bad_picture_is_said_once_and_good_ones_recover(
     assert graph.spin(lambda: int(rejected(graph)) >= 1)
 
 
-def test_a_bad_picture_shows_in_the_diagnostics(start_graph: Start) -> None:
+def test_a_bad_image_shows_in_the_diagnostics(start_graph: Start) -> None:
     graph, feed, _ = seeing(start_graph)
-    feed.images.publish(feed.picture(encoding="32FC1"))
+    feed.images.publish(feed.image(encoding="32FC1"))
     name = "emotion_stack: images"
     assert graph.spin(
         lambda: name in graph.health and graph.health[name].level == ros.DiagnosticStatus.ERROR
@@ -142,7 +142,7 @@ def test_what_a_driver_calls_its_jpegs_does_not_matter(start_graph: Start) -> No
     graph = start_graph(*ros.QUICK, "image_transport:=compressed")
     graph.add(ros.FaceTracker)
     feed = ros.Feed(graph, compressed=True)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
     for number, name in enumerate(["", "mjpeg", "bgr8; jpeg compressed ", "h264"]):
         message = feed.jpeg(number)
@@ -180,7 +180,7 @@ def test_jpegs_cut_at_many_lengths_are_said_once(
     assert len(graph.said("images", "left out")) == 1
 
 
-def test_pictures_stamped_hours_ago_are_stale_until_the_stamps_are_right(
+def test_images_stamped_hours_ago_are_stale_until_the_stamps_are_right(
     start_graph: Start,
 ) -> None:
     graph, feed, states = seeing(start_graph)
@@ -191,7 +191,7 @@ def test_pictures_stamped_hours_ago_are_stale_until_the_stamps_are_right(
     assert sees_a_face(graph, feed, states)
 
 
-def test_pictures_stamped_hours_ago_can_be_accepted(start_graph: Start) -> None:
+def test_images_stamped_hours_ago_can_be_accepted(start_graph: Start) -> None:
     graph, feed, states = seeing(start_graph, "max_input_age_s:=0.0")
     start = graph.now_ns() - 3 * HOUR_NS
     feed.play(2.0, start_ns=start)
@@ -208,7 +208,7 @@ def test_pictures_stamped_hours_ago_can_be_accepted(start_graph: Start) -> None:
 def test_the_advice_for_stamps_since_boot_helps(start_graph: Start) -> None:
     graph, feed, states = seeing(start_graph, "image_stamps:=arrival")
     for number in range(300):
-        feed.images.publish(feed.picture(number, stamp_ns=54_321 * 10**9 + number * 10**8))
+        feed.images.publish(feed.image(number, stamp_ns=54_321 * 10**9 + number * 10**8))
         graph.spin_for(0.1)
         if any(state.status == ros.EmotionState.NO_VOICE for state in states):
             break
@@ -217,10 +217,10 @@ def test_the_advice_for_stamps_since_boot_helps(start_graph: Start) -> None:
     assert not graph.said("left out")
 
 
-def test_pictures_without_a_stamp_get_the_time_of_arrival(start_graph: Start) -> None:
+def test_images_without_a_stamp_get_the_time_of_arrival(start_graph: Start) -> None:
     graph, feed, states = seeing(start_graph)
     for number in range(300):
-        feed.images.publish(feed.picture(number, stamp_ns=0))
+        feed.images.publish(feed.image(number, stamp_ns=0))
         graph.spin_for(0.1)
         if any(state.status == ros.EmotionState.NO_VOICE for state in states):
             break
@@ -252,7 +252,7 @@ def test_a_looping_bag_with_its_clock_starts_anew_and_says_so_once(start_graph: 
     graph.add(ros.EmotionStack)
     feed = ros.Feed(graph)
     clock = graph.probe.create_publisher(ros.Clock, "/clock", 10)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     arrays = graph.collect(ros.EmotionStateArray, "emotion_states")
     ids: list[set[str]] = []
     for _ in range(2):
@@ -260,7 +260,7 @@ def test_a_looping_bag_with_its_clock_starts_anew_and_says_so_once(start_graph: 
         for number in range(300):
             stamp = 100 * 10**9 + number * 10**8
             # The image comes first: for a moment the node's clock is that of before.
-            feed.images.publish(feed.picture(number, stamp))
+            feed.images.publish(feed.image(number, stamp))
             graph.spin_for(0.025)
             clock.publish(ros.Clock(clock=ros.convert.to_time(stamp)))
             graph.spin_for(0.025)
@@ -280,14 +280,14 @@ def face_ids(arrays: list[Any]) -> set[str]:
     return {state.face_id for item in arrays for state in item.states}
 
 
-def test_unstamped_pictures_get_the_time_of_arrival_and_not_that_of_their_turn(
+def test_unstamped_images_get_the_time_of_arrival_and_not_that_of_their_turn(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Two images that come at once share a turn of the usual rate.
     graph = start_graph("vision.max_rate_hz:=240.0")
     graph.add(ros.FaceTracker)
     feed = ros.Feed(graph)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
     analyse, busy, go_on = FaceAnalyzer.process, threading.Event(), threading.Event()
 
@@ -298,9 +298,9 @@ def test_unstamped_pictures_get_the_time_of_arrival_and_not_that_of_their_turn(
 
     monkeypatch.setattr(FaceAnalyzer, "process", slow)
     try:
-        feed.images.publish(feed.picture(0, stamp_ns=0))
+        feed.images.publish(feed.image(0, stamp_ns=0))
         assert graph.spin(busy.is_set)
-        feed.images.publish(feed.picture(1, stamp_ns=0))
+        feed.images.publish(feed.image(1, stamp_ns=0))
         queue = ("face_tracker: images", "queue")
         assert graph.spin(lambda: graph.figure(*queue) == "1")
         waiting_ns = graph.now_ns()
@@ -589,7 +589,7 @@ def test_bad_sound_leaves_the_face_and_good_sound_brings_the_voice_back(
     graph = start_graph(*ros.QUICK)
     node = graph.add(ros.EmotionStack)
     feed = Spoiled(graph, how)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     states = graph.collect(ros.EmotionState, "emotion_state")
     kind = ros.EmotionState
@@ -623,7 +623,7 @@ def test_the_voice_stays_when_rate_and_channels_change_midway(start_graph: Start
     graph = start_graph(*ros.QUICK)
     graph.add(ros.EmotionStack)
     feed = Resampled(graph)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     states = graph.collect(ros.EmotionState, "emotion_state")
     kind = ros.EmotionState
@@ -817,14 +817,14 @@ def test_a_qos_mismatch_on_an_input_is_said_once_with_what_to_change(
 
 
 @pytest.mark.parametrize("policy", ["RELIABLE", "BEST_EFFORT"])
-def test_by_default_pictures_come_whatever_the_publisher_offers(
+def test_by_default_images_come_whatever_the_publisher_offers(
     start_graph: Start, policy: str
 ) -> None:
     graph = start_graph()
     graph.add(ros.FaceTracker)
     offered = ros.QoSProfile(depth=5, reliability=ros.ReliabilityPolicy[policy])
     feed = ros.Feed(graph, qos=offered)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
 
     def asked() -> set[str]:
         infos = graph.probe.get_subscriptions_info_by_topic("/image_raw")

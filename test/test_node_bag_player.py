@@ -28,12 +28,12 @@ start_graph = ros.start_graph
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(400)]
 
 Start = Callable[..., Any]
-PICTURES = "/image_raw/compressed"
+IMAGES = "/image_raw/compressed"
 
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1.5 s of the sample clip, ten pictures a second."""
+    """1.5 s of the sample clip, ten images a second."""
     path = tmp_path_factory.mktemp("player") / "bag"
     return clip_bags.cut_bag(path, [Piece(0.0, 1.5, 0.0, 0.0)], every=3)
 
@@ -56,12 +56,12 @@ def recorded(bag: Path, topic: str) -> list[bytes]:
 def test_every_message_comes_as_it_was_recorded(start_graph: Start, bag: Path) -> None:
     graph, node = playing(start_graph, bag)
     heard: list[bytes] = []
-    graph.probe.create_subscription(ros.CompressedImage, PICTURES, heard.append, 50, raw=True)
+    graph.probe.create_subscription(ros.CompressedImage, IMAGES, heard.append, 50, raw=True)
     sound = graph.collect(ros.AudioDataStamped, "/audio", 200)
     assert node.start()
     assert graph.spin(lambda: graph.said("the bag has ended"), 60.0)
     assert graph.spin(lambda: len(heard) == 15 and len(sound) == 75, 20.0)
-    assert [bytes(message) for message in heard] == recorded(bag, PICTURES)
+    assert [bytes(message) for message in heard] == recorded(bag, IMAGES)
     steps = {after - before for before, after in itertools.pairwise(stamps(sound))}
     assert steps == {NS_PER_S // 50}
 
@@ -71,9 +71,9 @@ def test_the_clock_tells_the_time_of_recording_and_never_goes_back(
 ) -> None:
     graph, node = playing(start_graph, bag, "loop:=true")
     clocks = graph.collect(ros.Clock, "/clock", 1000)
-    pictures = graph.collect(ros.CompressedImage, PICTURES)
+    images = graph.collect(ros.CompressedImage, IMAGES)
     assert node.start()
-    assert graph.spin(lambda: len(pictures) > 20, 60.0)
+    assert graph.spin(lambda: len(images) > 20, 60.0)
     told = [ros.to_ns(clock.clock) for clock in clocks]
     assert told[0] == START_NS
     assert told == sorted(told)
@@ -82,11 +82,11 @@ def test_the_clock_tells_the_time_of_recording_and_never_goes_back(
 
 def test_with_every_loop_stamps_are_later_by_the_length(start_graph: Start, bag: Path) -> None:
     graph, node = playing(start_graph, bag, "loop:=true")
-    pictures = graph.collect(ros.CompressedImage, PICTURES)
+    images = graph.collect(ros.CompressedImage, IMAGES)
     sound = graph.collect(ros.AudioDataStamped, "/audio", 500)
     assert node.start()
-    assert graph.spin(lambda: len(pictures) > 35 and len(sound) > 160, 60.0)
-    for messages, count in ((pictures, 15), (sound, 75)):
+    assert graph.spin(lambda: len(images) > 35 and len(sound) > 160, 60.0)
+    for messages, count in ((images, 15), (sound, 75)):
         first = stamps(messages)[:count]
         second = stamps(messages)[count : 2 * count]
         later = {after - before for before, after in zip(first, second, strict=True)}
@@ -106,13 +106,13 @@ def test_what_was_latched_is_known_before_sound_comes_and_to_who_subscribes_late
     graph.probe.create_subscription(
         ros.AudioInfo, "/audio_info", lambda _: order.append("form"), 5
     )
-    pictures = graph.collect(ros.CompressedImage, PICTURES)
+    images = graph.collect(ros.CompressedImage, IMAGES)
     assert node.start()
     assert graph.spin(lambda: graph.said("the bag has ended"), 60.0)
     # The log may be read before the last messages are taken.
-    assert graph.spin(lambda: len(pictures) == 10, 20.0)
+    assert graph.spin(lambda: len(images) == 10, 20.0)
     assert order[0] == "form"
-    assert stamps(pictures)[0] >= START_NS + NS_PER_S // 2
+    assert stamps(images)[0] >= START_NS + NS_PER_S // 2
     latched = ros.QoSProfile(depth=1, durability=ros.DurabilityPolicy.TRANSIENT_LOCAL)
     late = graph.collect(ros.AudioInfo, "/audio_info", latched)
     assert graph.spin(lambda: late)
@@ -120,13 +120,13 @@ def test_what_was_latched_is_known_before_sound_comes_and_to_who_subscribes_late
 
 
 def test_a_rate_makes_it_so_much_faster(start_graph: Start, bag: Path) -> None:
-    graph, node = playing(start_graph, bag, "play_rate:=0.25", f"play_topics:={PICTURES}")
+    graph, node = playing(start_graph, bag, "play_rate:=0.25", f"play_topics:={IMAGES}")
     clocks = graph.collect(ros.Clock, "/clock", 1000)
-    pictures = graph.collect(ros.CompressedImage, PICTURES)
+    images = graph.collect(ros.CompressedImage, IMAGES)
     assert node.start()
-    assert graph.spin(lambda: pictures, 60.0)
+    assert graph.spin(lambda: images, 60.0)
     began, told = graph.now_ns(), ros.to_ns(clocks[-1].clock)
-    assert graph.spin(lambda: len(pictures) >= 10, 60.0)
+    assert graph.spin(lambda: len(images) >= 10, 60.0)
     # However slow the machine, the recording cannot have gone faster than asked for.
     passed = ros.to_ns(clocks[-1].clock) - told
     assert passed <= 0.25 * (graph.now_ns() - began) + NS_PER_S / 10
@@ -137,15 +137,15 @@ def test_only_the_topics_that_are_named_are_played(start_graph: Start, bag: Path
     assert node.start()
     names = {name for name, _ in node.get_publisher_names_and_types_by_node("bag_player", "/")}
     assert {"/audio", "/audio_info", "/clock"} <= names
-    assert PICTURES not in names
+    assert IMAGES not in names
 
 
 def test_it_waits_for_somebody_who_listens(start_graph: Start, bag: Path) -> None:
     graph, node = playing(start_graph, bag)
     assert node.start()
     graph.spin_for(1.5)
-    pictures = graph.collect(ros.CompressedImage, PICTURES)
-    assert graph.spin(lambda: len(pictures) == 15, 60.0)
+    images = graph.collect(ros.CompressedImage, IMAGES)
+    assert graph.spin(lambda: len(images) == 15, 60.0)
 
 
 def test_types_that_are_not_installed_are_said_and_left_out(
@@ -182,7 +182,7 @@ def test_what_turns_out_to_be_wrong_while_it_is_played_is_said(
     assert node.start()
     (file,) = damaged.glob("*.mcap")
     os.truncate(file, file.stat().st_size // 2)
-    graph.collect(ros.CompressedImage, PICTURES)
+    graph.collect(ros.CompressedImage, IMAGES)
     assert graph.spin(lambda: graph.said("the bag has ended"), 90.0)
     assert graph.said(str(damaged), "the bag changed while it was read")
 
@@ -320,7 +320,7 @@ def test_where_nothing_else_is_in_the_bag_it_fails_and_says_why(
     [
         (("bag:=''",), ("'bag'", "path of a bag")),
         (("bag:=/none",), ("/none", "does not exist")),
-        (("play_topics:=/nix",), ("'play_topics'", "/nix", PICTURES)),
+        (("play_topics:=/nix",), ("'play_topics'", "/nix", IMAGES)),
         (("play_start_s:=99.0",), ("'play_start_s'", "99.0", "its length")),
     ],
 )

@@ -84,7 +84,7 @@ def test_a_played_bag_is_recorded_message_by_message(
     assert read_offered_qos(tmp_path / "again")["/audio_info"].latched
 
 
-def test_features_are_recorded_without_pictures_or_sound(
+def test_features_are_recorded_without_images_or_sound(
     start_graph: Start, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -93,7 +93,7 @@ def test_features_are_recorded_without_pictures_or_sound(
     assert graph.spin(lambda: graph.said("no images and no audio", "personal data"))
     graph.add(ros.EmotionStack)
     feed = ros.Feed(graph)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     topics = ("face_tracks", "spectrogram", "emotion_states")
     found = (f"/{topic} has appeared" for topic in topics)
@@ -111,13 +111,13 @@ def test_features_are_recorded_without_pictures_or_sound(
     assert set(counts(out)) == {"/face_tracks", "/spectrogram", "/emotion_states"}
 
 
-def test_raw_pictures_and_sound_are_recorded_and_it_says_so(
+def test_raw_images_and_sound_are_recorded_and_it_says_so(
     start_graph: Start, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     graph, node, feed = recording(start_graph, out, "record_storage:=sqlite3")
     assert graph.said("raw images and audio", "personal data")
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     feed.play(1.0, voice=True)
     assert graph.spin(lambda: written(graph) > 40, 20.0)
@@ -143,9 +143,9 @@ def test_what_waits_for_a_slow_disk_is_bounded_and_what_is_left_out_is_counted(
     out = tmp_path / "out"
     graph, node, feed = recording(start_graph, out, "record_queue_mb:=4.0")
     try:
-        feed.wait_for_pictures_to_be_heard()
+        feed.wait_for_images_to_be_heard()
         for number in range(20):
-            feed.images.publish(feed.picture(number))
+            feed.images.publish(feed.image(number))
             graph.spin_for(0.02)
         assert graph.spin(lambda: int(graph.figure("bag_recorder: bag", "dropped")) > 0, 30.0)
         assert graph.health["bag_recorder: bag"].level == ros.DiagnosticStatus.WARN
@@ -171,9 +171,9 @@ def test_a_disk_that_fails_ends_the_recording_and_keeps_what_it_has(
     graph, node, feed = recording(start_graph, tmp_path / "out")
     over: list[bool] = []
     node.finished = lambda: over.append(True)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     for number in range(10):
-        feed.images.publish(feed.picture(number))
+        feed.images.publish(feed.image(number))
         graph.spin_for(0.02)
     assert graph.spin(lambda: over, 30.0)
     assert graph.said("No space left on device", "recording stopped")
@@ -222,7 +222,7 @@ def test_the_first_message_of_who_begins_with_the_first_subscriber_is_recorded(
     graph, node, feed = recording(start_graph, out)
     assert graph.spin(feed.images.get_subscription_count)
     for number in range(3):
-        feed.images.publish(feed.picture(number))
+        feed.images.publish(feed.image(number))
     assert graph.spin(lambda: written(graph) == 3)
     ended(node)
     assert counts(out) == {"/image_raw": 3}
@@ -237,11 +237,11 @@ def test_of_who_offers_best_effort_all_is_recorded_that_comes_and_so_it_is_noted
     node = graph.add(ros.BagRecorder)
     driver = ros.QoSProfile(depth=5, reliability=ros.ReliabilityPolicy.BEST_EFFORT)
     feed = ros.Feed(graph, qos=driver)
-    feed.wait_for_pictures_to_be_heard()
-    # Over best effort large pictures may get lost; that any comes is enough here.
+    feed.wait_for_images_to_be_heard()
+    # Over best effort large images may get lost; that any comes is enough here.
     number = itertools.count()
     assert graph.spin(
-        lambda: feed.images.publish(feed.picture(next(number))) or written(graph) > 3
+        lambda: feed.images.publish(feed.image(next(number))) or written(graph) > 3
     )
     ended(node)
     assert not read_offered_qos(out)["/image_raw"].reliable
@@ -294,8 +294,8 @@ def test_without_a_clock_it_says_so_in_time_and_blames_no_topic(
     monkeypatch.setattr(bag_recorder, "_CLOCK_S", 1000.0)
     out = tmp_path / "out"
     graph, node, feed = recording(start_graph, out, "use_sim_time:=true")
-    feed.wait_for_pictures_to_be_heard()
-    feed.images.publish(feed.picture())
+    feed.wait_for_images_to_be_heard()
+    feed.images.publish(feed.image())
     assert graph.spin(lambda: int(graph.figure("bag_recorder: /image_raw", "received")) > 0)
     assert not graph.said("/clock")
     monkeypatch.setattr(bag_recorder, "_CLOCK_S", 0.0)
@@ -311,13 +311,13 @@ def test_what_came_before_the_clock_is_told_once_the_clock_is_there(
     out = tmp_path / "out"
     graph, node, feed = recording(start_graph, out, "use_sim_time:=true")
     clock = graph.probe.create_publisher(ros.Clock, "/clock", 10)
-    feed.wait_for_pictures_to_be_heard()
-    feed.images.publish(feed.picture())
+    feed.wait_for_images_to_be_heard()
+    feed.images.publish(feed.image())
     assert graph.spin(lambda: int(graph.figure("bag_recorder: /image_raw", "received")) > 0)
     told = ros.Clock()
     told.clock.sec = 10
     assert graph.spin(lambda: clock.publish(told) or node.now_ns() > 0)
-    feed.images.publish(feed.picture())
+    feed.images.publish(feed.image())
     assert graph.spin(lambda: graph.said("before the first message on /clock: 1"))
     ended(node)
     assert counts(out) == {"/image_raw": 1}
@@ -341,7 +341,7 @@ def test_a_recording_that_ends_is_whole_and_one_that_is_killed_is_readable(
         # What came in the last second may still be in the memory of the process.
         assert graph.spin(
             lambda: (
-                feed.images.publish(feed.picture())
+                feed.images.publish(feed.image())
                 or (written in graph.health and int(graph.figure(written, "written")) > 60)
             ),
             60.0,

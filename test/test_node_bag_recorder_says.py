@@ -145,7 +145,7 @@ def test_what_comes_at_times_may_be_silent_once_it_is_published() -> None:
         ("false", True, "/image_raw/compressed exists: add --compressed"),
     ],
 )
-def test_pictures_that_come_in_the_other_form_are_pointed_out(
+def test_images_that_come_in_the_other_form_are_pointed_out(
     start_graph: Start,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -172,13 +172,13 @@ def test_stamps_that_are_far_from_the_clock_are_warned_of_once_a_topic(
     start_graph: Start, tmp_path: Path
 ) -> None:
     graph, node, feed = recording(start_graph, tmp_path / "out")
-    feed.wait_for_pictures_to_be_heard()
-    feed.images.publish(feed.picture(0))
+    feed.wait_for_images_to_be_heard()
+    feed.images.publish(feed.image(0))
     assert graph.spin(lambda: written(graph) == 1)
     assert not graph.said("stamps are")
     for number in (1, 2):
         late = graph.now_ns() - 60 * NS_PER_S
-        feed.images.publish(feed.picture(number, late))
+        feed.images.publish(feed.image(number, late))
     assert graph.spin(lambda: written(graph) == 3)
     told = graph.said("/image_raw: stamps are 60.", "behind", "will ignore", "--use-sim-time")
     assert len(told) == 1

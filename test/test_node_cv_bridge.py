@@ -19,7 +19,7 @@ BYTES = {"bgr8": 3, "rgb8": 3, "bgra8": 4, "rgba8": 4, "mono8": 1} | dict.fromke
 
 
 @pytest.mark.parametrize("encoding", BYTES)
-def test_pictures_come_out_as_cv_bridge_gives_them(encoding):
+def test_images_come_out_as_cv_bridge_gives_them(encoding):
     from sensor_msgs.msg import Image
 
     step = WIDTH * BYTES[encoding]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from bad_endpoint import Behaviour, Server, answer, hang, respond
-from made_hops import estimate, hop, nobody
+from made_steps import estimate, nobody, step_of
 
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.state.estimate import EmotionEstimate
@@ -78,7 +78,7 @@ class Talk:
         steps = round(10 * seconds)
         for _ in range(steps):
             self.sensor_ns += 10**8
-            moment = hop(moved(estimate(label, confidence=0.9), self.sensor_ns))
+            moment = step_of(moved(estimate(label, confidence=0.9), self.sensor_ns))
             self.states.publish(ros.convert.states_message(moment, "camera", 0.05))
             self.graph.spin_for(0.005)
         assert self.graph.spin(lambda: self.taken() >= before + steps, LONG_S)
@@ -189,7 +189,7 @@ def test_of_two_people_the_one_who_speaks_is_answered(start_graph: Start) -> Non
         talks = moved(
             estimate("sad", face="f2", voice="v1", speaking=True, confidence=0.9), stamp_ns
         )
-        talk.states.publish(ros.convert.states_message(hop(near, talks), "camera", 0.05))
+        talk.states.publish(ros.convert.states_message(step_of(near, talks), "camera", 0.05))
         talk.graph.spin_for(0.005)
     assert talk.graph.spin(lambda: talk.taken() >= before + 30, LONG_S)
     reply = talk.answer("Well, that is how it went.")
@@ -307,11 +307,11 @@ def test_bytes_that_are_no_text_do_not_stop_the_node(start_graph: Start) -> None
 
 def test_states_of_other_labels_are_left_out_and_said(start_graph: Start) -> None:
     talk = Talk(start_graph)
-    message = ros.convert.states_message(hop(estimate("happy")), "camera", 0.0)
+    message = ros.convert.states_message(step_of(estimate("happy")), "camera", 0.0)
     message.states[0].labels = list(reversed(message.states[0].labels))
     talk.states.publish(message)
     assert talk.graph.spin(lambda: talk.graph.said("emotion_states: malformed"), LONG_S)
-    message = ros.convert.states_message(hop(nobody()), "camera", 0.0)
+    message = ros.convert.states_message(step_of(nobody()), "camera", 0.0)
     message.states[0].status = 99
     talk.states.publish(message)
     talk.feel("happy")

@@ -61,7 +61,7 @@ def test_a_stack_survives_whatever_it_is_sent_and_works_afterwards(
     given = [*ros.QUICK, "image_transport:=compressed"]
     with running(graph, tmp_path / "log", "emotion_stack", *given) as node:
         feed = ros.Feed(graph, compressed=True)
-        feed.wait_for_pictures_to_be_heard()
+        feed.wait_for_images_to_be_heard()
         states = graph.collect(ros.EmotionState, "emotion_state")
 
         # Transitions that are not possible, by number and by name.

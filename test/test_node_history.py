@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from made_hops import BOX, START_NS, estimate, hop, nobody
+from made_steps import BOX, START_NS, estimate, nobody, step_of
 from state_scene import distribution
 
 from avemo_ros.labels import EMOTIONS
@@ -57,7 +57,7 @@ class Remembering(ManagedNode):
     def feel(self, label: str, begin: float, end: float, **more: Any) -> None:
         """Ten estimates a second say so, with a confidence of 0.9."""
         for step in range(round(10 * begin), round(10 * end)):
-            self.say(hop(person(label, t=step / 10, **more)))
+            self.say(step_of(person(label, t=step / 10, **more)))
 
     def say(self, said: EmotionStep) -> None:
         """One step, as the engine hands it on."""
@@ -186,7 +186,7 @@ def test_what_the_history_cannot_answer_it_says(
 def test_before_anybody_was_seen_the_history_says_so(start_graph: Start) -> None:
     graph = start_graph()
     node = graph.add(Remembering)
-    node.say(hop(t=1.0))
+    node.say(step_of(t=1.0))
     answer = asked(graph)
     assert not answer.success
     assert answer.message == "nobody at all was seen in the last 60 s"
@@ -273,8 +273,8 @@ def test_two_people_and_a_voice_have_steady_states_of_their_own(start_graph: Sta
             person("angry", t=t, face="", voice="v1"),
             probabilities=distribution("angry", 0.9),
         )
-        node.say(hop(one, two, voice))
-    node.say(hop(nobody(4.1), t=4.1))
+        node.say(step_of(one, two, voice))
+    node.say(step_of(nobody(4.1), t=4.1))
     labels = [asked(graph, who).steady_label for who in ("f1", "f2", "v1")]
     assert labels == ["happy", "sad", "angry"]
 
@@ -285,7 +285,7 @@ def test_the_sample_makes_events_and_a_history_while_the_network_computes(
     graph = start_graph(*ros.QUICK, *EAGER)
     graph.add(ros.EmotionStack)
     feed = ros.Feed(graph)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     events = graph.collect(messages.EmotionEvent, "emotion_events")
     arrays = graph.collect(messages.EmotionStateArray, "steady_states")

@@ -62,7 +62,7 @@ def test_a_node_that_is_activated_again_works_as_before(start_graph: Start) -> N
     feed = ros.Feed(graph)
     states = graph.collect(ros.EmotionState, "emotion_state")
     for _ in range(2):
-        feed.wait_for_pictures_to_be_heard()
+        feed.wait_for_images_to_be_heard()
         del states[:]
         assert feed.play_until(
             lambda: any(state.status == ros.EmotionState.NO_VOICE for state in states), 2.0

@@ -56,11 +56,11 @@ def test_a_node_goes_on_whatever_the_detector_does(
     assert node.start()
     tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
     feed = ros.Feed(graph)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
 
     def sends_until(done: Callable[[], object]) -> bool:
         for number in range(200):
-            feed.images.publish(feed.picture(number))
+            feed.images.publish(feed.image(number))
             if graph.spin(done, 0.1):
                 return True
         return False

@@ -227,8 +227,8 @@ def test_kinds_that_never_end_give_few_lines_and_take_little_room(say: str) -> N
         trouble.good()
         clock.now += 0.01
     # What is kept has no other witness.
-    assert len(trouble._said) <= 10  # noqa: SLF001
-    assert len(trouble._told) <= 1000  # noqa: SLF001
+    assert len(trouble._logged) <= 10  # noqa: SLF001
+    assert len(trouble._logged_once) <= 1000  # noqa: SLF001
     said = [text for kind, text in log.lines if kind != "info"]
     assert len(said) == (1000 if say == "once" else 10)
     clock.now += 30.0
@@ -317,7 +317,7 @@ def test_a_malformed_chunk_is_refused() -> None:
 
 
 def test_estimates_survive_the_way_through_a_message() -> None:
-    made = pytest.importorskip("made_hops")
+    made = pytest.importorskip("made_steps")
     estimate = made.estimate(confidence=0.5, speaking=True, voice="v0001")
     message = convert().state_message(estimate, "camera", 0.05)
     back = message_content.estimate(message)

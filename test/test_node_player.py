@@ -30,19 +30,19 @@ def playing(
     start_graph: Start, *parameters: str
 ) -> tuple[Any, list[Any], list[Any], list[Any]]:
     graph = start_graph(f"file:={ros.SAMPLE}", "at_end:=idle", *parameters)
-    pictures = graph.collect(ros.Image, "image_raw")
+    images = graph.collect(ros.Image, "image_raw")
     sound = graph.collect(ros.AudioDataStamped, "audio", 200)
     infos = graph.collect(ros.AudioInfo, "audio_info")
     graph.add(ros.MediaPlayer)
-    return graph, pictures, sound, infos
+    return graph, images, sound, infos
 
 
 def test_a_file_is_played_at_real_time_with_stamps_of_presentation(start_graph: Start) -> None:
-    graph, pictures, sound, infos = playing(start_graph)
-    assert graph.spin(lambda: len(pictures) > 45 and len(sound) > 75)
+    graph, images, sound, infos = playing(start_graph)
+    assert graph.spin(lambda: len(images) > 45 and len(sound) > 75)
     now = graph.now_ns()
-    assert (pictures[0].width, pictures[0].height, pictures[0].encoding) == (640, 480, "bgr8")
-    assert pictures[0].header.frame_id == "camera"
+    assert (images[0].width, images[0].height, images[0].encoding) == (640, 480, "bgr8")
+    assert images[0].header.frame_id == "camera"
     assert sound[0].header.frame_id == "microphone"
     assert (infos[0].sample_format, infos[0].coding_format) == ("S16LE", "wave")
     assert (infos[0].sample_rate, infos[0].channels) == ros.sample_format()
@@ -50,27 +50,27 @@ def test_a_file_is_played_at_real_time_with_stamps_of_presentation(start_graph: 
     steps = [b - a for a, b in itertools.pairwise(stamps(sound)[:50])]
     assert max(steps) - min(steps) <= 1000
     # ... and are those of now: never ahead.
-    assert stamps(pictures)[-1] <= now
+    assert stamps(images)[-1] <= now
     samples = len(sound[0].audio.data) // 2 // infos[0].channels
     assert stamps(sound)[-1] + samples * 10**9 // infos[0].sample_rate <= now
 
 
-def test_it_waits_for_subscribers_of_picture_and_sound(start_graph: Start) -> None:
+def test_it_waits_for_subscribers_of_image_and_sound(start_graph: Start) -> None:
     graph = start_graph(f"file:={ros.SAMPLE}", "at_end:=idle")
     node = graph.add(ros.MediaPlayer)
-    pictures = graph.collect(ros.Image, "image_raw")
+    images = graph.collect(ros.Image, "image_raw")
     graph.spin_for(1.0)
-    assert not pictures
+    assert not images
     sound = graph.collect(ros.AudioDataStamped, "audio")
-    assert graph.spin(lambda: pictures and sound)
-    assert stamps(pictures)[0] - node.zero_ns < 10**9
+    assert graph.spin(lambda: images and sound)
+    assert stamps(images)[0] - node.zero_ns < 10**9
 
 
 def test_with_clock_time_is_that_of_the_file(start_graph: Start) -> None:
-    graph, pictures, _, _ = playing(start_graph, "clock:=true")
+    graph, images, _, _ = playing(start_graph, "clock:=true")
     clocks = graph.collect(ros.Clock, "/clock")
-    assert graph.spin(lambda: len(pictures) > 20)
-    assert stamps(pictures)[0] - 10 * 10**9 < 5 * 10**8
+    assert graph.spin(lambda: len(images) > 20)
+    assert stamps(images)[0] - 10 * 10**9 < 5 * 10**8
     told = [ros.to_ns(clock.clock) for clock in clocks]
     assert told == sorted(told)
     assert told[0] >= 10 * 10**9
@@ -93,12 +93,12 @@ def test_a_stack_on_simulated_time_follows_the_players_clock(start_graph: Start)
 def test_loops_go_on_in_time(start_graph: Start, tmp_path: Path) -> None:
     short = tmp_path / "short.mp4"
     ros.write_clip(short, seconds=1.0)
-    graph, pictures, _, _ = playing(
+    graph, images, _, _ = playing(
         start_graph, f"file:={short}", "loop:=true", "wait_for_subscribers_s:=1.0"
     )
-    assert graph.spin(lambda: len(pictures) > 25)
-    assert stamps(pictures) == sorted(set(stamps(pictures)))
-    assert stamps(pictures)[-1] - stamps(pictures)[0] > 10**9
+    assert graph.spin(lambda: len(images) > 25)
+    assert stamps(images) == sorted(set(stamps(images)))
+    assert stamps(images)[-1] - stamps(images)[0] > 10**9
 
 
 def test_a_file_without_sound_has_no_sound_topics(start_graph: Start, tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_a_file_without_sound_has_no_sound_topics(start_graph: Start, tmp_path: 
     ended: list[bool] = []
     node = graph.add(ros.MediaPlayer, start=False)
     node.finished = lambda: ended.append(True)
-    pictures = graph.collect(ros.Image, "image_raw")
+    images = graph.collect(ros.Image, "image_raw")
     assert node.start()
-    assert graph.spin(lambda: pictures)
+    assert graph.spin(lambda: images)
     assert graph.spin(lambda: graph.said("the file has ended"))
     names = {
         name for name, _ in node.get_publisher_names_and_types_by_node("media_player", "/")
@@ -120,14 +120,14 @@ def test_a_file_without_sound_has_no_sound_topics(start_graph: Start, tmp_path: 
     assert not ended, "at_end is idle"
 
 
-def test_jpeg_pictures_come_on_request(start_graph: Start) -> None:
+def test_jpeg_images_come_on_request(start_graph: Start) -> None:
     graph = start_graph(
         f"file:={ros.SAMPLE}", "compressed:=true", "wait_for_subscribers_s:=1.0"
     )
-    pictures = graph.collect(ros.CompressedImage, "image_raw/compressed")
+    images = graph.collect(ros.CompressedImage, "image_raw/compressed")
     graph.add(ros.MediaPlayer)
-    assert graph.spin(lambda: pictures)
-    assert message_content.picture(pictures[0]).shape == (480, 640, 3)
+    assert graph.spin(lambda: images)
+    assert message_content.image(images[0]).shape == (480, 640, 3)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_settings_are_used_however_much_input_waits(
     graph.add(ros.FaceTracker)
     node = graph.add(ros.Emotion)
     feed = ros.Feed(graph)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     states = graph.collect(ros.EmotionState, "emotion_state")
     kind = ros.EmotionState
     assert feed.play_until(

@@ -23,7 +23,7 @@ def running(start_graph: Start, *parameters: str) -> tuple[Any, Any, Any]:
     node = graph.add(ros.EmotionStack)
     feed = ros.Feed(graph)
     ros.sample()  # read once, before anything counts
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     return graph, node, feed
 
@@ -82,14 +82,14 @@ def test_states_are_stamped_with_the_images_that_they_rest_on(start_graph: Start
         ]
         assert of_input[0] >= start
         assert of_input == sorted(set(of_input))
-        shown = {start + item.stamp_ns for item in ros.pictures()}
+        shown = {start + item.stamp_ns for item in ros.images()}
         if set(of_input) <= shown:
             break
     assert set(of_input) <= shown or (ros.is_busy() and len(shown.intersection(of_input)) >= 3)
 
 
 @pytest.mark.slow
-def test_nobody_hears_of_pictures_and_sound_but_of_tracks_and_spectrogram(
+def test_nobody_hears_of_images_and_sound_but_of_tracks_and_spectrogram(
     start_graph: Start,
 ) -> None:
     graph, node, feed = running(start_graph)
@@ -128,7 +128,7 @@ def test_the_overlay_is_drawn_only_while_somebody_subscribes(start_graph: Start)
     # The first ones may come before the node knows that somebody looks.
     assert feed.play_until(lambda: len(shown) >= 3, 1.5)
     assert (shown[-1].encoding, shown[-1].width, shown[-1].height) == ("bgr8", 640, 480)
-    plain = bytes(feed.picture().data)
+    plain = bytes(feed.image().data)
     assert bytes(shown[-1].data) != plain
 
 
@@ -163,10 +163,8 @@ def test_input_that_stops_is_stale_and_says_so(start_graph: Start) -> None:
 @pytest.mark.slow
 def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
     graph, _, feed = running(start_graph)
-    pictures, sound, states = (
-        f"emotion_stack: {name}" for name in ("images", "audio", "states")
-    )
-    wanted = ((pictures, "processed", 10), (sound, "processed", 100), (states, "steps", 10))
+    images, sound, states = (f"emotion_stack: {name}" for name in ("images", "audio", "states"))
+    wanted = ((images, "processed", 10), (sound, "processed", 100), (states, "steps", 10))
 
     def enough() -> bool:
         return all(
@@ -179,11 +177,11 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
     counted = [int(graph.figure(sound, key)) for key in ("processed", "dropped", "rejected")]
     assert sum(counted) <= int(graph.figure(sound, "received"))
     # Ten images a second are fewer than are looked at.
-    assert int(graph.figure(pictures, "left_out_by_rate")) == 0
+    assert int(graph.figure(images, "left_out_by_rate")) == 0
     assert graph.figure(states, "model")
     assert graph.figure(states, "device") == "cpu"
     for entry, key in (
-        (pictures, "stage_ms.vision_p50"), (pictures, "stage_ms.decode_p95"),
+        (images, "stage_ms.vision_p50"), (images, "stage_ms.decode_p95"),
         (sound, "stage_ms.audio_p50"), (states, "stage_ms.face_network_p50"),
         (states, "latency_ms_p50"), (states, "latency_ms_p95"),
     ):  # fmt: skip
@@ -191,14 +189,14 @@ def test_diagnostics_say_rates_drops_and_times(start_graph: Start) -> None:
 
 
 @pytest.mark.slow
-def test_pictures_beyond_the_rate_are_counted_and_not_as_dropped(start_graph: Start) -> None:
+def test_images_beyond_the_rate_are_counted_and_not_as_dropped(start_graph: Start) -> None:
     graph, _, feed = running(start_graph, "vision.max_rate_hz:=2.0")
     # Ten images a second, so slowly that none has to wait.
     feed.play(2.0, speed=0.5)
-    pictures = "emotion_stack: images"
+    images = "emotion_stack: images"
 
     def figure(key: str) -> int:
-        return int(graph.figure(pictures, key))
+        return int(graph.figure(images, key))
 
     assert graph.spin(lambda: figure("left_out_by_rate") >= 4, 60.0)
     assert figure("processed") <= 5
@@ -226,7 +224,7 @@ def test_the_nodes_one_by_one_do_what_the_stack_does(start_graph: Start) -> None
     for make in (ros.Emotion, ros.SpeechBufferNode, ros.FaceTracker):
         graph.add(make)
     feed = ros.Feed(graph)
-    feed.wait_for_pictures_to_be_heard()
+    feed.wait_for_images_to_be_heard()
     feed.wait_for_sound_to_be_heard()
     states = graph.collect(ros.EmotionState, "emotion_state")
     shown = graph.collect(ros.Image, "emotion_overlay")
@@ -269,7 +267,7 @@ def test_work_that_does_not_fit_the_time_is_left_out_and_taken_up_again(
         for number in range(3000):
             if graph.said(*words):
                 return True
-            feed.images.publish(feed.picture(number))
+            feed.images.publish(feed.image(number))
             graph.spin_for(0.05)
         return False
 

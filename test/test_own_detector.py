@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from face_scene import sample_pictures
+from face_scene import sample_images
 
 from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig, VisionConfig
@@ -69,7 +69,7 @@ def stage(name, findings):
 
 def test_the_documented_detector_finds_the_face_that_blazeface_finds(documented):
     _, name = documented
-    images = sample_pictures()[::8]
+    images = sample_images()[::8]
     found = []
     for config in (VisionConfig(), VisionConfig(detector=name)):
         analyzer = FaceAnalyzer(config)

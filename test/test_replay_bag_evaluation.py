@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from made_evaluations import LABELS, outcome, seg, session, states_bag
-from made_hops import clip
+from made_steps import clip
 from tiny_bags import STATES, STORE, STRING, Row, new, write
 
 from avemo_ros.bag.writer import MessageEncoder
@@ -182,14 +182,14 @@ def test_labels_of_a_topic_and_of_files_are_those_of_several_annotators(
     tmp_path: Path,
 ) -> None:
     encoder = MessageEncoder(STORE)
-    hops = clip(9.0)
-    start = hops[0].stamp_ns
+    steps = clip(9.0)
+    start = steps[0].stamp_ns
     rows = []
-    for hop in hops:
-        message = STORE.deserialize_cdr(bytes(encoder.states(hop)), STATES)
+    for step in steps:
+        message = STORE.deserialize_cdr(bytes(encoder.states(step)), STATES)
         for state in message.states:
             state.latency = 0.25
-        rows.append(Row("/emotion_states", STATES, hop.stamp_ns, message))
+        rows.append(Row("/emotion_states", STATES, step.stamp_ns, message))
     told = new(STRING, '{"label": "neutral", "start": 0, "end": 3, "annotator": "anna"}')
     rows.append(Row("/labels", STRING, start, told))
     write(tmp_path / "bag", sorted(rows, key=lambda row: row.log_ns))
@@ -213,15 +213,15 @@ def test_a_wrong_message_among_labels_does_not_cost_the_bag(
     tmp_path: Path, *, beside: bool
 ) -> None:
     """Beside a file not even where it is the only one."""
-    hops = clip(9.0)
+    steps = clip(9.0)
     texts = ["hello"] if beside else ['{"label": "neutral"}', '{"label": "hapy"}']
     encoder = MessageEncoder(STORE)
     rows = []
-    for hop in hops:
-        message = STORE.deserialize_cdr(bytes(encoder.states(hop)), STATES)
-        rows.append(Row("/emotion_states", STATES, hop.stamp_ns, message))
+    for step in steps:
+        message = STORE.deserialize_cdr(bytes(encoder.states(step)), STATES)
+        rows.append(Row("/emotion_states", STATES, step.stamp_ns, message))
     rows += [
-        Row("/labels", STRING, hops[0].stamp_ns + at * 3 * 10**9, new(STRING, text))
+        Row("/labels", STRING, steps[0].stamp_ns + at * 3 * 10**9, new(STRING, text))
         for at, text in enumerate(texts)
     ]
     write(tmp_path / "bag", sorted(rows, key=lambda row: row.log_ns))

@@ -8,18 +8,18 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from made_hops import BOX, START_NS, clip
+from made_steps import BOX, START_NS, clip
 
 from avemo_ros.replay.replay_cache import read_replayed, write_replayed
 from avemo_ros.replay.replayed import Replayed, SeenFaces
 
 
 def replayed() -> Replayed:
-    hops = tuple(clip(3.0))
+    steps = tuple(clip(3.0))
     return Replayed(
-        hops=hops,
+        steps=steps,
         start_ns=START_NS,
-        end_ns=hops[-1].stamp_ns,
+        end_ns=steps[-1].stamp_ns,
         source="raw",
         model_id="made <1>",
         frames=(SeenFaces(START_NS, (("f1", BOX),)), SeenFaces(START_NS + 1, ())),

@@ -11,7 +11,7 @@ from made_evaluations import outcome, seg, session
 from report_page import without_library
 
 from avemo_ros.cli.bag_compare import summary
-from avemo_ros.replay.compare import compare, paired
+from avemo_ros.replay.compare import compare, covers_zero, paired
 from avemo_ros.report.compare_page import render
 
 
@@ -118,9 +118,20 @@ def test_page_and_summary_tell_the_interval() -> None:
     assert found["runs"][1]["paired"]["over"] == "persons"
     text = without_library(render(found, [before, after]))
     assert "over 6 persons in 1000 rounds" in text
-    assert "-25.0 points (-58.3 to +0.0)" in text
-    assert "accuracy of the same segments -25.0 points (-58.3 to +0.0, over 6 persons)" in (
-        "\n".join(summary(found))
-    )
+    assert "-25.0 points (-58.3 to +0.0, covers 0)" in text
+    assert (
+        "accuracy of the same segments -25.0 points (-58.3 to +0.0, over 6 persons): "
+        "the interval covers 0"
+    ) in "\n".join(summary(found))
     few = compare(["a", "b"], [outcome(sessions[:2]).result] * 2)
     assert "4 segments are too few for intervals" in render(few, [before, before])
+
+
+@pytest.mark.parametrize(
+    ("interval", "covers"),
+    [((-0.1, 0.2), True), ((0.0, 0.2), True), ((0.01, 0.2), False), ((-0.2, -0.01), False)],
+)
+def test_an_interval_that_covers_zero_is_recognised(
+    interval: tuple[float, float], covers: bool
+) -> None:
+    assert covers_zero(interval) == covers

@@ -1,8 +1,8 @@
 """The gate: accuracy, coverage and steadiness of the released model on a few bags.
 
 Figures and bounds are in data/replay_gate.json; data/README.md says how the bounds were chosen.
-Who changes the core or the released model on purpose runs this file, looks at what has changed
-and why, and writes the new figures there.
+Who changes the engine or the released model on purpose runs this file, looks at what has
+changed and why, and writes the new figures there.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ EMOTION = {"01": "neutral", "08": "surprised"}
 """By the third field of a clip's name."""
 LENGTH_S = 10.0
 AGAIN_S = 10.04
-"""From one loop to the next: its last picture has its time, too."""
+"""From one loop to the next: its last image has its time, too."""
 SMALL = (100, 75)
-"""Size of pictures [pixels] in which faces are just good enough to be looked at."""
+"""Size of images [pixels] in which faces are just good enough to be looked at."""
 FIGURES = {
     "accuracy",
     "segment_accuracy",

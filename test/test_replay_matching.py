@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from made_hops import BOX, START_NS, hop
 from made_sessions import said, seg, session, stream
+from made_steps import BOX, START_NS, step_of
 
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.matching import match_recording
@@ -18,7 +18,7 @@ LEFT, RIGHT = Box(0.1, 0.2, 0.2, 0.4), Box(0.6, 0.2, 0.2, 0.4)
 def two(count: int = 10) -> list[EmotionStep]:
     """Somebody happy at the left, who is attended to, and somebody sad at the right."""
     return [
-        hop(
+        step_of(
             said(step / 10, "happy", "f1", box=LEFT, voice_id="v1", person_id="p1"),
             said(step / 10, "sad", "f2", box=RIGHT),
         )
@@ -28,7 +28,8 @@ def two(count: int = 10) -> list[EmotionStep]:
 
 def labels(given: EvaluatedRecording) -> list[str]:
     return [
-        hop.estimate.label if hop.estimate else "absent" for hop in match_recording(given).hops
+        step.estimate.label if step.estimate else "absent"
+        for step in match_recording(given).steps
     ]
 
 
@@ -59,8 +60,8 @@ def test_a_box_that_no_face_overlaps_enough_is_nobody() -> None:
 
 
 def test_a_person_who_is_away_for_a_moment_is_absent() -> None:
-    hops = stream(["sad", "-", "sad"])
-    assert labels(session(hops, seg(0, 1, "sad", "f1"))) == ["sad", "absent", "sad"]
+    steps = stream(["sad", "-", "sad"])
+    assert labels(session(steps, seg(0, 1, "sad", "f1"))) == ["sad", "absent", "sad"]
 
 
 def test_the_only_named_person_is_the_only_one_in_view() -> None:
@@ -72,9 +73,9 @@ def test_the_only_named_person_is_the_only_one_in_view() -> None:
 
 
 def test_a_passer_by_does_not_make_the_only_named_person_unknown() -> None:
-    hops = [*stream(["sad"] * 19), hop(said(1.9, "sad", "f1"), said(1.9, "happy", "f2"))]
-    found = match_recording(session(hops, seg(0, 2, "sad", "Anna")))
-    assert len(found.hops) == 20
+    steps = [*stream(["sad"] * 19), step_of(said(1.9, "sad", "f1"), said(1.9, "happy", "f2"))]
+    found = match_recording(session(steps, seg(0, 2, "sad", "Anna")))
+    assert len(found.steps) == 20
     assert found.notes == (
         "one: the labels of Anna are matched to the attended person, although 5.0% of the "
         "estimates have two faces or more",
@@ -83,7 +84,7 @@ def test_a_passer_by_does_not_make_the_only_named_person_unknown() -> None:
 
 def test_a_name_that_could_be_either_of_two_is_never_guessed() -> None:
     found = match_recording(session(two(), seg(0, 1, "sad", "Anna"), seg(0, 1, "sad")))
-    assert {found.annotations[hop.segment].person for hop in found.hops} == {""}
+    assert {found.annotations[step.segment].person for step in found.steps} == {""}
     assert found.notes == (
         "one: Anna never appears in the stream, 1 label is left out; ids there: f1, f2, p1, "
         "v1 (map names to ids with `people`, or label boxes)",
@@ -99,7 +100,7 @@ def test_labels_beyond_the_recording_and_too_short_ones_are_said() -> None:
         seg(50, 60, "sad"),
     )
     found = match_recording(given)
-    assert len(found.hops) == 5
+    assert len(found.steps) == 5
     assert found.notes == (
         "one: 2 labels lie beyond the recording",
         "one: 1 label has no estimate within",
@@ -145,13 +146,13 @@ def test_both_ranges_count_as_labels_do() -> None:
 def test_where_nothing_was_used_there_is_no_range() -> None:
     for label in (seg(-9, -8, "sad"), seg(-1, 8, "sad")):
         given = session(stream(["sad"]), label)
-        nothing = replace(given, replayed=replace(given.replayed, hops=()))
+        nothing = replace(given, replayed=replace(given.replayed, steps=()))
         with pytest.raises(LabelError, match="none of the images and audio could be used"):
             match_recording(nothing)
 
 
-def test_labels_that_begin_before_the_first_picture_are_said() -> None:
-    """As those do that count from the first picture and not from the bag's first message."""
+def test_labels_that_begin_before_the_first_image_are_said() -> None:
+    """As those do that count from the first image and not from the bag's first message."""
     given = session(stream(["sad"] * 10), seg(-5.3, -2, "sad"), seg(-2, 0.5, "sad"))
     assert match_recording(later(given, 5.3)).notes == (
         "one: 1 label ends before the first image or audio",
@@ -174,7 +175,7 @@ def test_tied_annotators_leave_the_stretch_out() -> None:
         seg(0.4, 1, "happy", annotator="y"),
     )
     found = match_recording(given)
-    assert len(found.hops) == 4
+    assert len(found.steps) == 4
     assert found.tied_ns == 600_000_000
     assert found.notes == ("one: 0.6 s are left out: the annotators' votes are tied",)
 
@@ -186,4 +187,4 @@ def test_names_go_from_session_to_session_and_ids_do_not() -> None:
     found = match_recording(given)
     names = {found.annotations[place].person: found.who(place) for place in range(3)}
     assert names == {"": "one: the attended state", "f1": "one: f1", "A": "A"}
-    assert found.hops[0].stamp_ns == START_NS
+    assert found.steps[0].stamp_ns == START_NS

@@ -49,7 +49,7 @@ def test_live_says_what_evaluation_says_wherever_both_saw_and_heard_the_same(
     start_graph: Callable[..., Any], tmp_path: Path
 ) -> None:
     bag = clip_bags.cut_bag(tmp_path / "bag", [Piece(0.0, 6.0, 0.0, 0.0)], every=2)
-    offline = {hop.stamp_ns: hop.estimates for hop in replay(bag, PipelineConfig()).hops}
+    offline = {step.stamp_ns: step.estimates for step in replay(bag, PipelineConfig()).steps}
     graph = start_graph()
     states = graph.collect(ros.EmotionStateArray, "emotion_states", 2000)
     same: set[int] = set()

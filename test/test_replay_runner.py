@@ -1,4 +1,4 @@
-"""A recording through the core: the same answers, however it is played."""
+"""A recording through the engine: the same answers, however it is played."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def alone(replayed_alone: tuple[Replayed, list[float]]) -> Replayed:
 def told(replayed: Replayed) -> tuple[object, ...]:
     """All that has to be the same in every run."""
     return (
-        replayed.hops,
+        replayed.steps,
         replayed.frames,
         replayed.start_ns,
         replayed.end_ns,
@@ -78,10 +78,10 @@ def told(replayed: Replayed) -> tuple[object, ...]:
 
 
 def assert_alike(
-    hops: tuple[EmotionStep, ...], others: tuple[EmotionStep, ...], tolerance: float
+    steps: tuple[EmotionStep, ...], others: tuple[EmotionStep, ...], tolerance: float
 ) -> None:
-    assert [hop.stamp_ns for hop in hops] == [hop.stamp_ns for hop in others]
-    for one, other in zip(hops, others, strict=True):
+    assert [step.stamp_ns for step in steps] == [step.stamp_ns for step in others]
+    for one, other in zip(steps, others, strict=True):
         assert one.attended.status == other.attended.status
         assert one.attended.label == other.attended.label
         assert len(one.estimates) == len(other.estimates)
@@ -91,16 +91,16 @@ def assert_alike(
 
 
 def test_the_sample_gives_one_person_who_is_seen_and_heard(alone):
-    assert len(alone.hops) == pytest.approx(49, abs=2)
+    assert len(alone.steps) == pytest.approx(49, abs=2)
     assert {face_id for frame in alone.frames for face_id, _ in frame.faces} == {"f0001"}
     assert any(
-        hop.attended.face_share > 0 and hop.attended.voice_share > 0 for hop in alone.hops
+        step.attended.face_share > 0 and step.attended.voice_share > 0 for step in alone.steps
     )
     assert (alone.start_ns, alone.source) == (START_NS, "raw")
     assert alone.problems == ()
 
 
-def test_every_second_picture_of_30_hz_is_left_out_and_counted(alone):
+def test_every_second_image_of_30_hz_is_left_out_and_counted(alone):
     assert alone.counters["frames"] == alone.counters["frames_left_out"] == 75
     assert len(alone.frames) == 75
 
@@ -111,16 +111,16 @@ def test_two_processes_say_the_same_as_one_to_the_last_bit(bag, alone):
 
 def test_the_pipeline_says_the_same_of_the_same_input(bag, alone):
     pipeline = Pipeline(CONFIG)
-    hops: list[EmotionStep] = []
+    steps: list[EmotionStep] = []
     with Recording(bag) as recording:
         for log_ns, item in recording.items(RAW):
             if isinstance(item, AudioBlock):
-                hops += pipeline.push_audio(item, log_ns)
+                steps += pipeline.push_audio(item, log_ns)
             else:
-                hops += pipeline.push_frame(item.stamp_ns, item.image, log_ns)
-    hops += pipeline.flush()
+                steps += pipeline.push_frame(item.stamp_ns, item.image, log_ns)
+    steps += pipeline.flush()
     pipeline.close()
-    assert tuple(hops) == alone.hops
+    assert tuple(steps) == alone.steps
 
 
 def test_progress_is_told_in_seconds_of_the_recording(replayed_alone):
@@ -144,7 +144,7 @@ def test_recorded_features_say_the_same_as_what_they_were_made_of(
 ):
     replayed = replay(features_bag, CONFIG, processes=processes)
     assert replayed.source == "features"
-    assert_alike(replayed.hops, alone.hops, 1e-6)
+    assert_alike(replayed.steps, alone.steps, 1e-6)
     assert [frame.stamp_ns for frame in replayed.frames] == [
         frame.stamp_ns for frame in alone.frames
     ]
@@ -152,13 +152,13 @@ def test_recorded_features_say_the_same_as_what_they_were_made_of(
 
 def test_recorded_states_are_taken_as_they_are(tmp_path, alone):
     with BagWriter(tmp_path / "states") as out:
-        for hop in alone.hops:
-            out.write_states(hop)
+        for step in alone.steps:
+            out.write_states(step)
     replayed = replay(tmp_path / "states", CONFIG)
     assert (replayed.source, replayed.frames) == ("states", ())
     assert replayed.model_id == alone.model_id
-    assert [hop.stamp_ns for hop in replayed.hops] == [hop.stamp_ns for hop in alone.hops]
-    for one, other in zip(replayed.hops, alone.hops, strict=True):
+    assert [step.stamp_ns for step in replayed.steps] == [step.stamp_ns for step in alone.steps]
+    for one, other in zip(replayed.steps, alone.steps, strict=True):
         # Of an empty room an array of states does not say why it is empty.
         if other.estimates:
             assert one.attended.label == other.attended.label
@@ -180,8 +180,8 @@ def test_what_is_not_in_the_bag_cannot_be_asked_for(bag, features_bag):
 
 def test_raw_sound_beside_recorded_faces_is_used(tmp_path, bag, alone):
     with Recording(bag) as recording, BagWriter(tmp_path / "mixed") as out:
-        pictures = frozenset({TopicKind.IMAGES})
-        for log_ns, feature in features_of(recording, pictures, CONFIG):
+        images = frozenset({TopicKind.IMAGES})
+        for log_ns, feature in features_of(recording, images, CONFIG):
             assert isinstance(feature, FrameTracks)
             out.write_tracks(feature, log_ns)
         for _, item in recording.items(frozenset({TopicKind.AUDIO})):
@@ -189,7 +189,7 @@ def test_raw_sound_beside_recorded_faces_is_used(tmp_path, bag, alone):
             out.write_audio(item)
     replayed = replay(tmp_path / "mixed", CONFIG, processes=1)
     assert replayed.source == "features"
-    assert_alike(replayed.hops, alone.hops, 1e-6)
+    assert_alike(replayed.steps, alone.steps, 1e-6)
 
 
 # --- the rules of the live nodes
@@ -235,15 +235,15 @@ def test_a_pause_of_all_input_is_told_as_the_live_nodes_tell_it(tmp_path):
     path = write_bag(tmp_path / "pause", [*pieces, *shifted(pieces, 5.0)])
     replayed = replay(path, CONFIG, processes=1)
     stale = [
-        (hop.stamp_ns - START_NS) / 1e9
-        for hop in replayed.hops
-        if hop.attended.status is Status.STALE_INPUT
+        (step.stamp_ns - START_NS) / 1e9
+        for step in replayed.steps
+        if step.attended.status is Status.STALE_INPUT
     ]
     # From stale_after_s behind the last input until the next.
     assert stale[0] == pytest.approx(3.0, abs=0.15)
     assert stale[-1] == pytest.approx(5.0, abs=0.15)
     assert np.all(np.diff(stale) == pytest.approx(0.1, abs=1e-6))
-    stamps = [hop.stamp_ns for hop in replayed.hops]
+    stamps = [step.stamp_ns for step in replayed.steps]
     assert stamps == sorted(set(stamps))
 
 
@@ -254,13 +254,13 @@ def test_stamps_of_another_clock_are_scored_where_the_labels_mean_them(tmp_path)
     path = write_bag(tmp_path / "sim", pieces, lambda piece: piece.stamp_ns + apart_ns)
     any_age = CONFIG.replace(input=InputConfig(max_input_age_s=0.0))
     replayed = replay(path, any_age, processes=1)
-    assert replayed.hops
+    assert replayed.steps
     assert replayed.zero_ns == pytest.approx(START_NS, abs=to_ns(0.05))
     assert any("another clock" in problem for problem in replayed.problems)
     by_arrival = CONFIG.replace(input=InputConfig(image_stamps="arrival"))
     again = replay(path, by_arrival, processes=1)
-    assert [hop.stamp_ns - again.zero_ns for hop in again.hops] == [
-        hop.stamp_ns - replayed.zero_ns for hop in replayed.hops
+    assert [step.stamp_ns - again.zero_ns for step in again.steps] == [
+        step.stamp_ns - replayed.zero_ns for step in replayed.steps
     ]
 
 
@@ -284,7 +284,7 @@ def test_labels_are_held_against_stamps_of_another_clock(tmp_path):
     assert by_any == by_arrival
 
 
-def test_a_damaged_picture_is_left_out_and_said(tmp_path, bag):
+def test_a_damaged_image_is_left_out_and_said(tmp_path, bag):
     with Recording(bag) as recording:
         messages = [item for _, item in recording.items(frozenset({TopicKind.IMAGES}))][:30]
     wrong = {to_ns(0.4) + START_NS}
@@ -301,17 +301,17 @@ def test_a_damaged_picture_is_left_out_and_said(tmp_path, bag):
     replayed = replay(tmp_path / "bad", CONFIG, processes=1)
     assert replayed.counters["pictures_refused"] == 1
     assert any("at least 1" in problem for problem in replayed.problems)
-    # The next picture of its turn stands in for it.
+    # The next image of its turn stands in for it.
     assert len(replayed.frames) == 15
 
 
-def test_sound_alone_and_pictures_alone_can_be_replayed(tmp_path):
+def test_sound_alone_and_images_alone_can_be_replayed(tmp_path):
     pieces = sample(4.0, 7.0)
     for kind, share in ((AudioBlock, "voice_share"), (VideoFrame, "face_share")):
         some = [piece for piece in pieces if isinstance(piece, kind)]
         path = write_bag(tmp_path / kind.__name__, some)
         replayed = replay(path, CONFIG, processes=1)
-        claims = [hop.attended for hop in replayed.hops if hop.attended.probabilities]
+        claims = [step.attended for step in replayed.steps if step.attended.probabilities]
         assert claims
         assert all(getattr(state, share) == 1.0 for state in claims)
 

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from made_hops import hop
 from made_sessions import said, seg, session, stream
+from made_steps import step_of
 
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.replayed import EvaluatedRecording
@@ -32,8 +32,11 @@ def test_long_segments_weigh_more_in_frames_and_not_in_segments() -> None:
 
 
 def test_a_segments_answer_is_its_mean_distribution() -> None:
-    hops = [hop(said(0.0, "sad", confidence=0.9)), hop(said(0.1, "happy", confidence=0.5))]
-    found = score([session(hops, seg(0, 1, "sad"))], rounds=0)
+    steps = [
+        step_of(said(0.0, "sad", confidence=0.9)),
+        step_of(said(0.1, "happy", confidence=0.5)),
+    ]
+    found = score([session(steps, seg(0, 1, "sad"))], rounds=0)
     # The mean of 0.9 and of what 0.5 leaves for each of six others.
     assert found["segments"]["list"] == [
         {
@@ -69,15 +72,15 @@ def test_claims_of_a_segment_are_told_from_change_to_change() -> None:
 
 
 def test_the_worst_segments_are_the_wrong_ones_least_likely_first() -> None:
-    hops = [
-        hop(said(0.0, "sad", confidence=0.5)),
-        hop(said(0.1, "sad", confidence=0.9)),
-        hop(said(0.2, "sad")),
-        hop(said(0.3, "unknown")),
+    steps = [
+        step_of(said(0.0, "sad", confidence=0.5)),
+        step_of(said(0.1, "sad", confidence=0.9)),
+        step_of(said(0.2, "sad")),
+        step_of(said(0.3, "unknown")),
     ]
     labels = ["happy", "happy", "sad", "happy"]
     given = session(
-        hops, *(seg(at / 10, (at + 1) / 10, label) for at, label in enumerate(labels))
+        steps, *(seg(at / 10, (at + 1) / 10, label) for at, label in enumerate(labels))
     )
     found = score([given], rounds=0)
     assert found["worst"] == [1, 0, 3]
@@ -88,14 +91,14 @@ def test_the_worst_segments_are_the_wrong_ones_least_likely_first() -> None:
 def test_figures_are_split_by_what_a_claim_rests_on() -> None:
     both = replace(said(0.2, "sad"), face_share=0.6, voice_share=0.4, status=Status.OK)
     voice = replace(said(0.3, "sad"), face_share=0.0, voice_share=1.0, status=Status.NO_FACE)
-    hops = [
-        hop(said(0.0, "sad")),
-        hop(said(0.1, "happy")),
-        hop(both),
-        hop(voice),
+    steps = [
+        step_of(said(0.0, "sad")),
+        step_of(said(0.1, "happy")),
+        step_of(both),
+        step_of(voice),
         *stream("-", start=0.4),
     ]
-    found = score([session(hops, seg(0, 1, "sad"))], rounds=0)
+    found = score([session(steps, seg(0, 1, "sad"))], rounds=0)
     used = found["by_modality"]
     assert [used[name]["hops"] for name in ("face", "voice", "both", "none")] == [2, 1, 1, 1]
     assert (used["face"]["accuracy"], used["face"]["share"]) == (0.5, 0.4)
@@ -244,7 +247,7 @@ def test_a_session_without_usable_labels_is_noted_and_the_rest_judged() -> None:
 
 def test_nothing_to_judge_is_an_error_that_says_why() -> None:
     late = session(stream(["sad"] * 3), seg(500, 600, "sad"), name="late")
-    crowd = session([hop(said(0, "sad"), said(0, "sad", "f2"))], seg(0, 1, "sad", "Anna"))
+    crowd = session([step_of(said(0, "sad"), said(0, "sad", "f2"))], seg(0, 1, "sad", "Anna"))
     with pytest.raises(
         LabelError,
         match=r"nothing can be evaluated; late: no label lies .*; one: Anna never appears",
@@ -255,8 +258,8 @@ def test_nothing_to_judge_is_an_error_that_says_why() -> None:
 
 
 def test_valence_alone_can_be_scored() -> None:
-    hops = [hop(said(0, "sad", valence=0.5, valence_arousal_valid=True))]
-    found = score([session(hops, seg(0, 1, "", valence=0.4))])
+    steps = [step_of(said(0, "sad", valence=0.5, valence_arousal_valid=True))]
+    found = score([session(steps, seg(0, 1, "", valence=0.4))])
     assert found["valence_arousal"]["valence"]["rmse"] == pytest.approx(0.1)
     assert (found["frames"]["items"], found["frames"]["accuracy"]) == (0, None)
     assert found["segments"]["list"] == []

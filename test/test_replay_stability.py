@@ -38,9 +38,9 @@ def test_changes_are_counted_where_the_truth_is_known() -> None:
 
 
 def test_what_happens_without_truth_does_not_count() -> None:
-    hops = stream(runs((5, "sad"), (1, "happy"), (1, "fear"), (5, "sad")))
+    steps = stream(runs((5, "sad"), (1, "happy"), (1, "fear"), (5, "sad")))
     found = stability(
-        [match_recording(session(hops, seg(0, 0.5, "sad"), seg(0.7, 2, "sad")))], 0.1
+        [match_recording(session(steps, seg(0, 0.5, "sad"), seg(0.7, 2, "sad")))], 0.1
     )
     assert (found["changes"], found["truth_changes"]) == (0, 0)
 
@@ -89,6 +89,6 @@ def test_median_and_ninth_decile_are_over_all_sessions() -> None:
 
 
 def test_the_same_label_again_is_no_change() -> None:
-    hops = stream(["unknown"] * 20)
-    found = reaction([match_recording(session(hops, seg(0, 1, "sad"), seg(1, 2, "sad")))])
+    steps = stream(["unknown"] * 20)
+    found = reaction([match_recording(session(steps, seg(0, 1, "sad"), seg(1, 2, "sad")))])
     assert found == {"changes": 0, "detected": 0, "missed": 0, "median_s": None, "p90_s": None}

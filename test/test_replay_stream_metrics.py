@@ -29,17 +29,17 @@ REST = (1 - SURE) / 6
 def answers(said: str, truth: str, groups: str = "") -> StreamPredictions:
     """Answers by the first letters of the classes; '-': unknown, and no distribution."""
     words = {name[:2]: name for name in EMOTIONS}
-    hops = stream([words.get(word, "unknown") for word in said.split()])
+    steps = stream([words.get(word, "unknown") for word in said.split()])
     labels = [
         seg(step / 10, (step + 1) / 10, words[word]) for step, word in enumerate(truth.split())
     ]
     count = len(labels)
     return step_predictions(
-        [match_recording(session(hops, *labels))], groups.split() or [""] * count
+        [match_recording(session(steps, *labels))], groups.split() or [""] * count
     )
 
 
-# Eight hops: sad is found 2 of 4 times, happy 2 of 3 times, fear 0 of 1.
+# Eight steps: sad is found 2 of 4 times, happy 2 of 3 times, fear 0 of 1.
 TRUTH = "sa sa sa sa ha ha ha fe"
 SAID = "sa sa ha -- ha ha -- ha"
 
@@ -77,7 +77,7 @@ def test_rates_of_nothing_cannot_be_told() -> None:
     assert coverage(nothing, [], NONE)["share"] is None
 
 
-def test_calibration_is_of_the_hops_with_a_distribution() -> None:
+def test_calibration_is_of_the_steps_with_a_distribution() -> None:
     found = calibration(answers(SAID, TRUTH), NONE)
     # Six answers of confidence 0.7, four of them right.
     assert found["items"] == 6
@@ -111,7 +111,7 @@ def test_the_likeliest_class_counts_though_it_is_not_claimed() -> None:
     assert coverage(unsure, ["UNCERTAIN"] * 2, NONE)["accuracy"] is None
 
 
-def test_the_bootstrap_draws_groups_and_not_hops() -> None:
+def test_the_bootstrap_draws_groups_and_not_steps() -> None:
     # Half of the ten groups are right throughout, the others wrong.
     said, truth = ("sa " * 10 + "ha " * 10) * 5, "sa " * 100
     groups = " ".join(f"g{place // 10}" for place in range(100))
@@ -121,8 +121,8 @@ def test_the_bootstrap_draws_groups_and_not_hops() -> None:
     ]
     # Ten draws of 1 or 0: 95 % of the means are between 0.2 and 0.8.
     assert by_groups == pytest.approx((0.2, 0.8), abs=0.101)
-    hops = answers(said, truth, " ".join(f"h{place}" for place in range(100)))
-    low, high = classification_metrics(hops, Bootstrap("segments", 400))["intervals"][
+    steps = answers(said, truth, " ".join(f"h{place}" for place in range(100)))
+    low, high = classification_metrics(steps, Bootstrap("segments", 400))["intervals"][
         "accuracy"
     ]
     assert high - low < 0.25 < by_groups[1] - by_groups[0]

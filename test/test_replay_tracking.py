@@ -84,12 +84,12 @@ def test_a_person_who_is_never_found_is_mostly_lost() -> None:
 
 
 def test_named_people_are_followed_by_the_ids_of_their_estimates() -> None:
-    hops = [
+    steps = [
         *stream(["sad"] * 3),
         *stream(["-"] * 2, start=0.3),
         *stream(["sad"] * 5, start=0.5, face="f2"),
     ]
-    given = session(hops, seg(0, 1, "sad", "Anna"), people={"Anna": ("f1", "f2")})
+    given = session(steps, seg(0, 1, "sad", "Anna"), people={"Anna": ("f1", "f2")})
     found = tracking([match_recording(given)])
     assert found is not None
     assert found["by"] == "ids"

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from made_hops import hop
 from made_sessions import said, seg, session
+from made_steps import step_of
 
 from avemo_ros.replay.stream_metrics import concordance, valence_arousal_metrics
 
@@ -25,12 +25,12 @@ def test_concordance_of_nothing_or_of_one_value_cannot_be_told() -> None:
 
 def test_only_valid_values_count_and_annotators_are_averaged() -> None:
     values = {0.0: 0.1, 0.1: 0.3, 0.2: 0.5}
-    hops = [
-        hop(said(t, "sad", valence=value, arousal=0.9, valence_arousal_valid=t < 0.2))
+    steps = [
+        step_of(said(t, "sad", valence=value, arousal=0.9, valence_arousal_valid=t < 0.2))
         for t, value in values.items()
     ]
     given = session(
-        hops,
+        steps,
         seg(0, 0.1, "sad", valence=0.0, annotator="x"),
         seg(0, 0.1, "", valence=0.4, annotator="y"),
         seg(0.1, 0.3, "", valence=0.6, annotator="x"),
@@ -47,7 +47,7 @@ def test_only_valid_values_count_and_annotators_are_averaged() -> None:
 
 
 def test_without_labels_of_valence_there_is_no_figure() -> None:
-    given = session([hop(said(0, "sad", valence_arousal_valid=True))], seg(0, 1, "sad"))
+    given = session([step_of(said(0, "sad", valence_arousal_valid=True))], seg(0, 1, "sad"))
     assert valence_arousal_metrics([given]) == {
         "hops": 0,
         "valid": 0,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from browser import show
 from made_evaluations import outcome, seg, session
-from made_hops import START_NS
+from made_steps import START_NS
 from report_page import Page, without_library
 
 from avemo_ros.annotations.segments import Segment
@@ -179,8 +179,8 @@ def test_a_track_has_the_truth_of_everyone_who_judged(found: BagEvaluation) -> N
     anna, bob = tracks_of(found.recordings[0], listed)
     assert list(anna.annotations) == ["annotated", "by ann", "by ben"]
     assert [mark.label for mark in anna.annotations["by ben"]] == ["neutral", "happy"]
-    assert {item.face_id for item in anna.said} == {"f1"}
-    assert {item.face_id for item in bob.said} == {"f2"}
+    assert {item.face_id for item in anna.estimates} == {"f1"}
+    assert {item.face_id for item in bob.estimates} == {"f2"}
     assert list(bob.annotations) == ["annotated"]
     assert {mark.label for mark in bob.judged} == {"right"}
     (attended,) = tracks_of(found.recordings[1], listed)
@@ -188,11 +188,11 @@ def test_a_track_has_the_truth_of_everyone_who_judged(found: BagEvaluation) -> N
     assert {mark.label for mark in attended.judged} == {"wrong", "blank"}
 
 
-def test_pictures_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
-    picture = np.full((48, 64, 3), 90, np.uint8)
+def test_images_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
+    image = np.full((48, 64, 3), 90, np.uint8)
     with BagWriter(tmp_path / "bag") as bag:
-        for step in range(60):
-            bag.write_image(VideoFrame(START_NS + step * 10**8, picture))
+        for number in range(60):
+            bag.write_image(VideoFrame(START_NS + number * 10**8, image))
     one = session("one", [seg(0, 6, "happy")], 6.0)
     shots = shots_of(one, tmp_path / "bag", Topics())
     assert [shot["at"] for shot in shots] == pytest.approx([0, 1, 2, 3, 4, 5])
@@ -206,7 +206,7 @@ def test_pictures_are_in_the_page_only_when_asked_for(tmp_path: Path) -> None:
     assert "contains images of people" in within
 
 
-def test_a_bag_that_can_no_longer_be_read_has_no_pictures(tmp_path: Path) -> None:
+def test_a_bag_that_can_no_longer_be_read_has_no_images(tmp_path: Path) -> None:
     assert shots_of(session("one", []), tmp_path / "gone", Topics()) == ()
 
 
@@ -313,17 +313,17 @@ def test_of_enough_segments_the_ranges_are_shown() -> None:
 
 def test_a_recording_of_many_changes_is_thinned_and_the_page_says_so() -> None:
     one = session("one", [seg(0, 550, "happy", "Anna")], 9.0)
-    hops = [
+    steps = [
         replace(
-            hop,
-            stamp_ns=START_NS + step * 10**8,
+            step,
+            stamp_ns=START_NS + number * 10**8,
             estimates=tuple(
-                replace(item, stamp_ns=START_NS + step * 10**8) for item in hop.estimates
+                replace(item, stamp_ns=START_NS + number * 10**8) for item in step.estimates
             ),
         )
-        for step, hop in enumerate(list(one.replayed.hops)[9:80:7] * 500)
+        for number, step in enumerate(list(one.replayed.steps)[9:80:7] * 500)
     ]
-    replayed = replace(one.replayed, hops=tuple(hops), end_ns=hops[-1].stamp_ns)
+    replayed = replace(one.replayed, steps=tuple(steps), end_ns=steps[-1].stamp_ns)
     text = render(outcome([replace(one, replayed=replayed)]))
     assert len(text.encode()) < 300_000
     parsed = Page(text)
@@ -335,7 +335,7 @@ def test_a_recording_of_many_changes_is_thinned_and_the_page_says_so() -> None:
 def test_what_was_tracked_is_called_what_it_is(page: str) -> None:
     assert "Judged by labelled ids" in page
     assert "of the estimates covered" in page
-    assert '<th scope="col">Pictures</th>' not in page
+    assert '<th scope="col">Images</th>' not in page
 
 
 def test_where_what_was_used_begins_is_told_of_the_bag() -> None:

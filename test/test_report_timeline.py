@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import show
-from made_hops import START_NS, clip, estimate, hop, nobody
+from made_steps import START_NS, clip, estimate, nobody, step_of
 from report_page import Page, without_library
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
@@ -36,10 +36,10 @@ def timeline(seconds: float = 8.0, title: str = "clip.mp4") -> Timeline:
 def test_a_person_out_of_view_for_a_while_has_two_stretches() -> None:
     made = Timeline("x", START_NS)
     for tenth in [*range(10, 20), *range(40, 50)]:
-        made.add(hop(estimate(t=tenth / 10)))
+        made.add(step_of(estimate(t=tenth / 10)))
     (person,) = made.people.values()
     assert [len(stretch) for stretch in made.stretches(person)] == [10, 10]
-    assert made.hop_s == pytest.approx(0.1)
+    assert made.mean_step_s == pytest.approx(0.1)
 
 
 def test_runs_join_equal_claims_and_tell_reasons_apart() -> None:
@@ -47,7 +47,7 @@ def test_runs_join_equal_claims_and_tell_reasons_apart() -> None:
     claims = [(UNKNOWN, Status.WARMING_UP)] * 3 + [("happy", Status.OK)] * 4
     claims += [(UNKNOWN, Status.UNCERTAIN)] * 2
     for index, (label, status) in enumerate(claims):
-        made.add(hop(estimate(label, t=0.1 * (index + 1), status=status)))
+        made.add(step_of(estimate(label, t=0.1 * (index + 1), status=status)))
     (person,) = made.people.values()
     runs = made.runs(person)
     assert [run.text for run in runs] == ["warming up", "happy", "uncertain"]
@@ -55,12 +55,12 @@ def test_runs_join_equal_claims_and_tell_reasons_apart() -> None:
     assert [run.start_s for run in runs] == pytest.approx([0.0, 0.3, 0.7])
 
 
-def test_the_share_of_claims_counts_persons_not_hops() -> None:
+def test_the_share_of_claims_counts_persons_not_steps() -> None:
     made = Timeline("x", START_NS)
-    made.add(hop(estimate(), estimate(UNKNOWN, face="f2", status=Status.LOW_QUALITY)))
+    made.add(step_of(estimate(), estimate(UNKNOWN, face="f2", status=Status.LOW_QUALITY)))
     made.add(EmotionStep(START_NS, (), nobody(), None))
     assert made.claimed_share == pytest.approx(0.5)
-    assert made.hops == 2
+    assert made.steps == 2
 
 
 def test_the_page_nests_and_needs_nothing_from_elsewhere() -> None:
@@ -83,7 +83,7 @@ def test_the_page_tells_model_latency_people_and_unknown_share() -> None:
 
 def test_without_measured_latency_none_is_told() -> None:
     made = Timeline("x", START_NS)
-    made.add(hop(estimate()))
+    made.add(step_of(estimate()))
     assert "<dt>latency</dt>" not in render(made)
 
 
@@ -110,19 +110,19 @@ def test_claims_distribution_and_grounds_are_those_of_the_timeline() -> None:
 
 def test_the_pointer_tells_the_claim_and_why_there_is_none() -> None:
     made = Timeline("x", START_NS)
-    made.add(hop(estimate(UNKNOWN, t=0.1, status=Status.WARMING_UP)))
-    made.add(hop(estimate("happy", t=0.2, confidence=0.8)))
+    made.add(step_of(estimate(UNKNOWN, t=0.1, status=Status.WARMING_UP)))
+    made.add(step_of(estimate("happy", t=0.2, confidence=0.8)))
     (figure,) = Page(render(made)).figures
     (told,) = [one["text"] for one in figure.data if one.get("text") and "stack" not in one
                and one["type"] == "scatter"]  # fmt: skip
     assert told == ["unknown: warming up", "happy 80%, not speaking"]
 
 
-def test_bars_have_no_gaps_where_hops_are_unequal() -> None:
+def test_bars_have_no_gaps_where_steps_are_unequal() -> None:
     made = Timeline("x", START_NS)
     times = [0.1, 0.15, 0.5, 0.55, 0.9, 0.95, 1.3]
     for number, time in enumerate(times):
-        made.add(hop(estimate(t=time, speaking=number != 3)))
+        made.add(step_of(estimate(t=time, speaking=number != 3)))
     (figure,) = Page(render(made)).figures
     assert len(figure.bars(1)) == 2
     assert len(figure.bars(2)) == 1
@@ -131,7 +131,7 @@ def test_bars_have_no_gaps_where_hops_are_unequal() -> None:
 def test_a_person_out_of_view_is_not_drawn_through_the_gap() -> None:
     made = Timeline("x", START_NS)
     for tenth in [*range(10, 20), *range(40, 50)]:
-        made.add(hop(estimate("happy", t=tenth / 10)))
+        made.add(step_of(estimate("happy", t=tenth / 10)))
     (figure,) = Page(render(made)).figures
     assert [(round(bar.start_s, 1), round(bar.end_s, 1)) for bar in figure.bars(0)] == [
         (0.9, 1.9),
@@ -147,7 +147,7 @@ def test_a_person_out_of_view_is_not_drawn_through_the_gap() -> None:
 
 def test_a_name_with_markup_is_shown_and_not_run() -> None:
     made = timeline(1.5, "<script>alert(1)</script>.mp4")
-    made.add(hop(estimate(t=1.6, face="</script><b>")))
+    made.add(step_of(estimate(t=1.6, face="</script><b>")))
     text = render(made)
     parsed = Page(text)
     assert "<script>alert" not in text
@@ -173,7 +173,7 @@ def test_hours_are_thinned_to_means_and_the_page_says_so() -> None:
     for tenth in range(36_000):
         label = "happy" if tenth // 7 % 2 else "sad"
         made.add(
-            hop(estimate(label, t=tenth / 10, confidence=0.6 if label == "happy" else 0.4))
+            step_of(estimate(label, t=tenth / 10, confidence=0.6 if label == "happy" else 0.4))
         )
     text = render(made)
     assert len(text.encode()) < 400_000
@@ -192,7 +192,7 @@ def test_a_crowd_is_drawn_up_to_a_number_and_the_page_says_so() -> None:
     made = Timeline("x", START_NS)
     for tenth in range(300):
         crowd = (estimate(t=tenth / 10, face=f"f{number}") for number in range(50))
-        made.add(hop(*crowd))
+        made.add(step_of(*crowd))
     text = render(made)
     assert len(text.encode()) < 1_100_000
     parsed = Page(text)

@@ -22,7 +22,7 @@ SAMPLE = ROOT / "test" / "data" / "sample.mp4"
 
 @pytest.fixture(scope="module")
 def tracks() -> list[FrameTracks]:
-    """Faces of every second picture."""
+    """Faces of every second image."""
     analyzer = FaceAnalyzer(VisionConfig())
     frames = [item for item in MediaFile(SAMPLE) if isinstance(item, VideoFrame)]
     assert len(frames) == 300
@@ -54,7 +54,7 @@ def test_it_is_small_and_says_that_it_is_synthetic() -> None:
         assert audio.rate == 48_000
 
 
-def test_the_mark_is_in_every_corner_picture() -> None:
+def test_the_mark_is_in_every_corner_image() -> None:
     for item in MediaFile(SAMPLE):
         if isinstance(item, VideoFrame):
             corner = item.image[455:475, 5:85]
@@ -62,7 +62,7 @@ def test_the_mark_is_in_every_corner_picture() -> None:
             assert (corner < 60).all(axis=2).sum() > 30
 
 
-def test_one_face_is_found_in_all_pictures_under_one_id(tracks: list[FrameTracks]) -> None:
+def test_one_face_is_found_in_all_images_under_one_id(tracks: list[FrameTracks]) -> None:
     ids = [tuple(face.face_id for face in frame.faces) for frame in tracks]
     assert len(set(ids)) == 1
     assert len(ids[0]) == 1

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from made_hops import START_NS, clip, estimate, hop, nobody
+from made_steps import START_NS, clip, estimate, nobody, step_of
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.sink.jsonl import JsonLines, records
@@ -25,7 +25,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_each_estimate_has_all_keys_and_plain_values() -> None:
-    (line,) = records(hop(estimate(t=3.5, speaking=True, status=Status.OK)), START_NS)
+    (line,) = records(step_of(estimate(t=3.5, speaking=True, status=Status.OK)), START_NS)
     assert set(line) == KEYS
     assert line["t"] == pytest.approx(3.5)
     assert line["window_start"] == pytest.approx(0.5)
@@ -39,7 +39,7 @@ def test_each_estimate_has_all_keys_and_plain_values() -> None:
 
 
 def test_without_a_claim_probabilities_and_box_are_null() -> None:
-    (line,) = records(hop(estimate(UNKNOWN, box=None, status=Status.LOW_QUALITY)), START_NS)
+    (line,) = records(step_of(estimate(UNKNOWN, box=None, status=Status.LOW_QUALITY)), START_NS)
     assert line["probabilities"] is None
     assert line["box"] is None
     assert line["label"] == "unknown"
@@ -78,7 +78,7 @@ def test_an_interruption_keeps_the_lines_under_a_clear_name(tmp_path: Path) -> N
 
     def interrupted() -> None:
         with JsonLines(out, START_NS) as lines:
-            lines.write(hop(estimate()))
+            lines.write(step_of(estimate()))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -96,7 +96,7 @@ def test_an_interruption_before_the_first_line_leaves_nothing(tmp_path: Path) ->
 
 def test_without_a_file_lines_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     with JsonLines(None, START_NS) as lines:
-        lines.write(hop(estimate("fear")))
+        lines.write(step_of(estimate("fear")))
     assert json.loads(capsys.readouterr().out)["label"] == "fear"
 
 
@@ -113,6 +113,6 @@ def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
 
 def test_the_file_has_the_usual_rights(tmp_path: Path) -> None:
     with JsonLines(tmp_path / "a.jsonl", START_NS) as lines:
-        lines.write(hop(estimate()))
+        lines.write(step_of(estimate()))
     (tmp_path / "b").write_text("b")
     assert (tmp_path / "a.jsonl").stat().st_mode == (tmp_path / "b").stat().st_mode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_hops import estimate, hop, nobody, track, tracks
+from made_steps import estimate, nobody, step_of, track, tracks
 from numpy.typing import NDArray
 
 from avemo_ros.errors import ImageError
@@ -29,35 +29,35 @@ def changed(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray((image != 128).any(axis=2))
 
 
-def test_the_given_picture_is_not_changed() -> None:
+def test_the_given_image_is_not_changed() -> None:
     image = grey()
-    drawn = draw(image, None, hop(estimate()))
+    drawn = draw(image, None, step_of(estimate()))
     assert (image == 128).all()
     assert drawn.shape == image.shape
     assert drawn.dtype == np.uint8
 
 
 def test_box_and_bars_have_the_colour_of_the_claim() -> None:
-    drawn = draw(grey(), None, hop(estimate("sad")))
+    drawn = draw(grey(), None, step_of(estimate("sad")))
     assert has_colour(drawn, "sad")
 
 
 def test_all_seven_emotions_have_a_bar() -> None:
-    drawn = draw(grey(), None, hop(estimate("happy", confidence=0.4)))
+    drawn = draw(grey(), None, step_of(estimate("happy", confidence=0.4)))
     assert all(has_colour(drawn, label, 10) for label in EMOTIONS)
 
 
 def test_without_a_claim_there_are_no_bars() -> None:
     unknown = estimate(UNKNOWN, status=Status.WARMING_UP)
-    drawn = draw(grey(), None, hop(unknown))
+    drawn = draw(grey(), None, step_of(unknown))
     assert has_colour(drawn, UNKNOWN)
     assert not any(has_colour(drawn, label, 1) for label in EMOTIONS)
 
 
-def test_the_box_follows_the_faces_of_the_picture_not_those_of_the_estimate() -> None:
+def test_the_box_follows_the_faces_of_the_image_not_those_of_the_estimate() -> None:
     here = Box(0.1, 0.5, 0.2, 0.3)
     old = estimate(box=Box(0.7, 0.1, 0.2, 0.3))
-    drawn = draw(grey(), tracks(track("f1", here)), hop(old))
+    drawn = draw(grey(), tracks(track("f1", here)), step_of(old))
     column = drawn[int(0.6 * 480) : int(0.7 * 480), int(0.1 * 639)]
     assert (column == INKS["happy"].bgr).all(axis=1).any()
     assert not changed(drawn)[: int(0.3 * 480), int(0.8 * 640) :].any()
@@ -70,8 +70,8 @@ def test_a_face_without_an_estimate_has_its_box_only() -> None:
 
 
 def test_who_speaks_is_marked() -> None:
-    silent = draw(grey(), None, hop(estimate(speaking=False)))
-    speaking = draw(grey(), None, hop(estimate(speaking=True)))
+    silent = draw(grey(), None, step_of(estimate(speaking=False)))
+    speaking = draw(grey(), None, step_of(estimate(speaking=True)))
     mark = (120, 230, 120)
     assert (speaking == mark).all(axis=2).any()
     assert not (silent == mark).all(axis=2).any()
@@ -100,7 +100,7 @@ def test_nobody_in_view_is_said_in_the_corner() -> None:
 
 def test_a_voice_without_a_face_is_said_in_the_corner() -> None:
     voice = estimate("happy", face="", voice="v1", status=Status.NO_FACE)
-    drawn = changed(draw(grey(), tracks(), hop(voice)))
+    drawn = changed(draw(grey(), tracks(), step_of(voice)))
     assert drawn[:40].any()
     assert not drawn[60:].any()
 
@@ -117,7 +117,7 @@ def test_a_voice_without_a_face_is_said_in_the_corner() -> None:
     ],
 )
 def test_faces_at_and_beyond_the_rim_are_drawn(height: int, width: int, box: Box) -> None:
-    drawn = draw(grey(height, width), tracks(track("f1", box)), hop(estimate(box=box)))
+    drawn = draw(grey(height, width), tracks(track("f1", box)), step_of(estimate(box=box)))
     assert drawn.shape == (height, width, 3)
     assert changed(drawn).any()
 
@@ -130,7 +130,7 @@ def test_four_faces_have_headlines_that_are_not_covered_by_bars() -> None:
             zip(("angry", "fear", "sad", "happy"), boxes, strict=True)
         )
     ]
-    drawn = draw(grey(), None, hop(*people))
+    drawn = draw(grey(), None, step_of(*people))
     for person, box in zip(people, boxes, strict=True):
         # The strip above the box belongs to its headline: white words on dark.
         strip = drawn[int(0.3 * 480) - 22 : int(0.3 * 480) - 4, int(box.x * 640) :][:, :60]
@@ -146,6 +146,6 @@ def test_four_faces_have_headlines_that_are_not_covered_by_bars() -> None:
         np.zeros((0, 64, 3), np.uint8),
     ],
 )
-def test_what_is_no_bgr_picture_is_refused(image: NDArray[np.uint8]) -> None:
+def test_what_is_no_bgr_image_is_refused(image: NDArray[np.uint8]) -> None:
     with pytest.raises(ImageError, match="needed"):
         draw(image, None, None)

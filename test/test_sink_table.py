@@ -7,7 +7,7 @@ import os
 import re
 
 import pytest
-from made_hops import START_NS, clip, estimate, hop, nobody
+from made_steps import START_NS, clip, estimate, nobody, step_of
 
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.sink import table
@@ -69,10 +69,10 @@ def test_the_table_stays_in_place_and_shrinks_with_the_people(
     sized(monkeypatch, 100)
     out = Terminal()
     shown = LiveTable(START_NS, out)
-    shown.show(hop(estimate("happy", face="f1"), estimate("sad", face="f2")))
+    shown.show(step_of(estimate("happy", face="f1"), estimate("sad", face="f2")))
     both = out.screen
     assert sum(line.startswith((">f", " f")) for line in both) == 2
-    shown.show(hop(estimate("fear", t=3.1, face="f1")))
+    shown.show(step_of(estimate("fear", t=3.1, face="f1")))
     one = [line for line in out.screen if line]
     assert len(one) == 3
     assert "fear" in one[2]
@@ -83,7 +83,7 @@ def test_a_row_tells_who_what_why_and_who_speaks(monkeypatch: pytest.MonkeyPatch
     sized(monkeypatch, 120)
     out = Terminal()
     speaking = estimate("happy", confidence=0.82, speaking=True, status=Status.OK)
-    LiveTable(START_NS, out).show(hop(speaking), 0.042)
+    LiveTable(START_NS, out).show(step_of(speaking), 0.042)
     facts, _, row = [line for line in out.screen if line]
     assert "t 3.0 s" in facts
     assert "latency 42 ms" in facts
@@ -95,7 +95,7 @@ def test_a_row_tells_who_what_why_and_who_speaks(monkeypatch: pytest.MonkeyPatch
 def test_the_reason_stands_where_no_claim_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     sized(monkeypatch, 80)
     out = Terminal()
-    LiveTable(START_NS, out).show(hop(estimate(UNKNOWN, status=Status.LOW_QUALITY)))
+    LiveTable(START_NS, out).show(step_of(estimate(UNKNOWN, status=Status.LOW_QUALITY)))
     assert "face not readable" in out.getvalue()
     assert "0%" not in out.screen[2]
 
@@ -111,7 +111,7 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     sized(monkeypatch, 120)
     monkeypatch.setenv("NO_COLOR", "1")
     out = Terminal()
-    LiveTable(START_NS, out).show(hop(estimate()))
+    LiveTable(START_NS, out).show(step_of(estimate()))
     assert "\x1b[38" not in out.getvalue()
 
 
@@ -121,7 +121,7 @@ def test_a_terminal_without_block_characters_gets_plain_ones(
     sized(monkeypatch, 120)
     out = Terminal()
     out.encoding = "ascii"  # type: ignore[misc]
-    LiveTable(START_NS, out).show(hop(estimate(speaking=True)))
+    LiveTable(START_NS, out).show(step_of(estimate(speaking=True)))
     assert out.getvalue().isascii()
 
 

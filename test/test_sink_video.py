@@ -18,7 +18,7 @@ FRAME_NS = 33_333_333
 MS = 1_000_000
 
 
-def picture(index: int, height: int = 96, width: int = 128) -> NDArray[np.uint8]:
+def image(index: int, height: int = 96, width: int = 128) -> NDArray[np.uint8]:
     image = np.zeros((height, width, 3), np.uint8)
     image[:, : 4 * index] = (0, 200, 200)
     return image
@@ -48,19 +48,19 @@ def levels(path: Path, step_ms: int = 100) -> list[float]:
     ]
 
 
-def test_pictures_lie_at_their_stamps_however_uneven(tmp_path: Path) -> None:
+def test_images_lie_at_their_stamps_however_uneven(tmp_path: Path) -> None:
     stamps_ms = [0, 33, 70, 100, 300, 350]
     with VideoWriter(tmp_path / "a.mp4", START_NS, sound=False) as writer:
         for index, ms in enumerate(stamps_ms):
-            writer.push_frame(START_NS + ms * MS, picture(index))
+            writer.push_frame(START_NS + ms * MS, image(index))
     times = frame_times(tmp_path / "a.mp4")
     assert times == pytest.approx([ms / 1000 for ms in stamps_ms], abs=0.001)
 
 
-def test_a_picture_that_is_not_newer_is_left_out(tmp_path: Path) -> None:
+def test_an_image_that_is_not_newer_is_left_out(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", START_NS, sound=False) as writer:
         for index, ms in enumerate((0, 50, 50, 20, 80)):
-            writer.push_frame(START_NS + ms * MS, picture(index))
+            writer.push_frame(START_NS + ms * MS, image(index))
     assert frame_times(tmp_path / "a.mp4") == pytest.approx([0, 0.05, 0.08], abs=0.001)
 
 
@@ -69,7 +69,7 @@ def test_sound_of_any_form_is_kept(tmp_path: Path, rate: int, channels: int) -> 
     with VideoWriter(tmp_path / "a.mp4", START_NS, sound=True) as writer:
         for index in range(10):
             writer.push_audio(tone(100 * index, rate, channels))
-            writer.push_frame(START_NS + index * 100 * MS, picture(index))
+            writer.push_frame(START_NS + index * 100 * MS, image(index))
     found = levels(tmp_path / "a.mp4")
     assert len(found) == pytest.approx(10, abs=1)
     assert found[2:8] == pytest.approx([0.5 / np.sqrt(2)] * 6, rel=0.1)
@@ -78,7 +78,7 @@ def test_sound_of_any_form_is_kept(tmp_path: Path, rate: int, channels: int) -> 
 def test_a_hole_in_the_sound_stays_a_hole(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", START_NS, sound=True) as writer:
         for index in range(10):
-            writer.push_frame(START_NS + index * 100 * MS, picture(index))
+            writer.push_frame(START_NS + index * 100 * MS, image(index))
             if index not in (4, 5):
                 writer.push_audio(tone(100 * index))
     found = levels(tmp_path / "a.mp4")
@@ -87,26 +87,26 @@ def test_a_hole_in_the_sound_stays_a_hole(tmp_path: Path) -> None:
     assert min(found[4:6]) < 0.02
 
 
-def test_sound_before_the_first_picture_is_not_lost(tmp_path: Path) -> None:
+def test_sound_before_the_first_image_is_not_lost(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", START_NS, sound=True) as writer:
         for index in range(5):
             writer.push_audio(tone(100 * index))
         for index in range(10):
-            writer.push_frame(START_NS + index * 50 * MS, picture(index))
+            writer.push_frame(START_NS + index * 50 * MS, image(index))
     assert levels(tmp_path / "a.mp4")[1] > 0.3
 
 
 def test_announced_sound_that_never_comes_leaves_a_file_that_plays(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", START_NS, sound=True) as writer:
         for index in range(5):
-            writer.push_frame(START_NS + index * FRAME_NS, picture(index))
+            writer.push_frame(START_NS + index * FRAME_NS, image(index))
     assert len(frame_times(tmp_path / "a.mp4")) == 5
 
 
 def test_odd_sizes_lose_a_line_and_later_sizes_are_fitted(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", START_NS, sound=False) as writer:
-        writer.push_frame(START_NS, picture(0, 97, 129))
-        writer.push_frame(START_NS + FRAME_NS, picture(1, 240, 320))
+        writer.push_frame(START_NS, image(0, 97, 129))
+        writer.push_frame(START_NS + FRAME_NS, image(1, 240, 320))
     with av.open(str(tmp_path / "a.mp4")) as file:
         sizes = {(frame.width, frame.height) for frame in file.decode(video=0)}
     assert sizes == {(128, 96)}
@@ -119,7 +119,7 @@ def test_an_interruption_leaves_a_partial_file_that_plays(tmp_path: Path) -> Non
         with VideoWriter(out, START_NS, sound=True) as writer:
             for index in range(20):
                 writer.push_audio(tone(33 * index, ms=33))
-                writer.push_frame(START_NS + index * FRAME_NS, picture(index))
+                writer.push_frame(START_NS + index * FRAME_NS, image(index))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -128,7 +128,7 @@ def test_an_interruption_leaves_a_partial_file_that_plays(tmp_path: Path) -> Non
     assert len(frame_times(tmp_path / "a.partial.mp4")) == 20
 
 
-def test_without_a_picture_there_is_no_file_but_an_error(tmp_path: Path) -> None:
+def test_without_an_image_there_is_no_file_but_an_error(tmp_path: Path) -> None:
     out = tmp_path / "a.mp4"
     with (
         pytest.raises(OutputError, match="no image"),
@@ -147,7 +147,7 @@ def test_without_h264_it_writes_mpeg4(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx264"})
     with VideoWriter(tmp_path / "a.mp4", START_NS, sound=False) as writer:
         for index in range(5):
-            writer.push_frame(START_NS + index * FRAME_NS, picture(index))
+            writer.push_frame(START_NS + index * FRAME_NS, image(index))
     with av.open(str(tmp_path / "a.mp4")) as file:
         assert file.streams.video[0].codec_context.name == "mpeg4"
     assert len(frame_times(tmp_path / "a.mp4")) == 5

@@ -23,7 +23,7 @@ from soak_checks import (
     SLOPE_LIMIT,
     Invariants,
     Recovery,
-    Said,
+    SeenState,
     findings,
     slope_per_minute,
 )
@@ -39,7 +39,7 @@ EVIL = "<script>alert(1)</script>\"'&"
 SHORT = ("wrong encoding", "images unstamped", "subscribers")
 
 
-def said(**changes: Any) -> Said:
+def seen_state(**changes: Any) -> SeenState:
     """A state about which there is nothing to complain."""
     fields: dict[str, Any] = {
         "stamp_ns": NOW_NS,
@@ -49,7 +49,7 @@ def said(**changes: Any) -> Said:
         "probabilities": (0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1),
         "numbers": {"confidence": 0.4},
     }
-    return Said(**{**fields, **changes})
+    return SeenState(**{**fields, **changes})
 
 
 # --- invariants
@@ -71,14 +71,16 @@ def said(**changes: Any) -> Said:
 )
 def test_a_state_that_is_not_true_is_told(changes: dict[str, Any], kind: str) -> None:
     checks = Invariants(fault="loop")
-    checks.state("emotion_state", 1.0, said(**changes))
+    checks.state("emotion_state", 1.0, seen_state(**changes))
     assert [item.kind for item in checks.found.values()] == [kind]
 
 
 def test_good_states_and_those_of_nobody_without_a_claim_are_fine() -> None:
     checks = Invariants()
-    checks.state("emotion_state", 1.0, said())
-    checks.state("emotion_state", 1.1, said(label=UNKNOWN, ids=("", "", ""), probabilities=()))
+    checks.state("emotion_state", 1.0, seen_state())
+    checks.state(
+        "emotion_state", 1.1, seen_state(label=UNKNOWN, ids=("", "", ""), probabilities=())
+    )
     assert not checks.found
 
 

@@ -14,7 +14,7 @@ from avemo_ros.source.camera_device import Camera
 from avemo_ros.source.media_file import MediaFile, VideoFrame
 
 
-def test_pictures_are_bgr_of_the_announced_size() -> None:
+def test_images_are_bgr_of_the_announced_size() -> None:
     media = MediaFile(SAMPLE)
     with Camera(str(SAMPLE)) as camera:
         assert (camera.width, camera.height) == (media.width, media.height)
@@ -31,8 +31,8 @@ def test_a_camera_that_stops_is_told_and_can_be_opened_again() -> None:
     camera = Camera(str(SAMPLE))
     camera.open()
     first = camera.read()
-    pictures = sum(isinstance(item, VideoFrame) for item in MediaFile(SAMPLE))
-    for _ in range(pictures - 1):
+    images = sum(isinstance(item, VideoFrame) for item in MediaFile(SAMPLE))
+    for _ in range(images - 1):
         camera.read()
     with pytest.raises(SourceError, match="no longer delivers images"):
         list(camera.frames())

@@ -37,18 +37,18 @@ def write_media(
 ) -> Path:
     """A clip whose images get brighter with time and whose sound is a 440 Hz tone."""
     with av.open(str(path), "w", options=options or {}) as container:
-        pictures = speech = None
+        images = speech = None
         if video:
-            pictures = container.add_stream(video, rate=FPS)
-            pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+            images = container.add_stream(video, rate=FPS)
+            images.width, images.height, images.pix_fmt = 64, 48, "yuv420p"
             tick = Fraction(1, 1000) if frame_ms else Fraction(1, FPS)
-            pictures.codec_context.time_base = tick
+            images.codec_context.time_base = tick
             if rotation:
-                pictures.set_display_rotation(rotation)
+                images.set_display_rotation(rotation)
         if audio:
             speech = container.add_stream(audio, rate=rate)
             speech.layout = "mono" if channels == 1 else "stereo"
-        if pictures is not None:
+        if images is not None:
             times = frame_ms or list(range(round(seconds * FPS)))
             for number, at in enumerate(times):
                 image = np.full((48, 64, 3), 20 + 200 * number // len(times), np.uint8)
@@ -56,8 +56,8 @@ def write_media(
                 image[:16, :16] = (0, 0, 255)
                 frame = av.VideoFrame.from_ndarray(image, format="bgr24")
                 frame.pts, frame.time_base = at, tick
-                container.mux(pictures.encode(frame))
-            container.mux(pictures.encode())
+                container.mux(images.encode(frame))
+            container.mux(images.encode())
         if speech is not None:
             samples = tone(rate, seconds) if sound is None else sound
             samples = np.repeat(samples, channels, axis=1)
@@ -75,9 +75,9 @@ def write_media(
 def read(path: Path, **settings) -> tuple[list[VideoFrame], list[AudioBlock], MediaFile]:
     with MediaFile(path, **settings) as media:
         items = list(media)
-    pictures = [item for item in items if isinstance(item, VideoFrame)]
+    images = [item for item in items if isinstance(item, VideoFrame)]
     sounds = [item for item in items if isinstance(item, AudioBlock)]
-    return pictures, sounds, media
+    return images, sounds, media
 
 
 def end_s(block: AudioBlock) -> float:
@@ -85,7 +85,7 @@ def end_s(block: AudioBlock) -> float:
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.mov", "clip.avi"])
-def test_pictures_and_sound_come_in_order_with_their_times(tmp_path, name: str) -> None:
+def test_images_and_sound_come_in_order_with_their_times(tmp_path, name: str) -> None:
     path = write_media(tmp_path / name)
     media = MediaFile(path)
     assert (media.has_video, media.has_audio) == (True, True)
@@ -96,23 +96,23 @@ def test_pictures_and_sound_come_in_order_with_their_times(tmp_path, name: str) 
     stamps = [item.stamp_ns for item in items]
     assert stamps == sorted(stamps)
     assert stamps[0] == 0
-    pictures = [item for item in items if isinstance(item, VideoFrame)]
+    images = [item for item in items if isinstance(item, VideoFrame)]
     # Containers and encoder delay may shift both streams against each other by some ms.
-    times = np.array([p.stamp_ns for p in pictures]) / NS_PER_S
+    times = np.array([p.stamp_ns for p in images]) / NS_PER_S
     np.testing.assert_allclose(times, np.arange(FPS) / FPS, atol=0.05)
     assert not media.truncated
     assert media.damaged == 0
 
 
-def test_pictures_are_bgr_and_change_with_time(tmp_path) -> None:
-    pictures, _, _ = read(write_media(tmp_path / "clip.mp4"))
-    for picture in pictures:
-        assert picture.image.shape == (48, 64, 3)
-        assert picture.image.dtype == np.uint8
-        blue, green, red = picture.image[4:12, 4:12].reshape(-1, 3).mean(axis=0)
+def test_images_are_bgr_and_change_with_time(tmp_path) -> None:
+    images, _, _ = read(write_media(tmp_path / "clip.mp4"))
+    for image in images:
+        assert image.image.shape == (48, 64, 3)
+        assert image.image.dtype == np.uint8
+        blue, green, red = image.image[4:12, 4:12].reshape(-1, 3).mean(axis=0)
         assert red > 180
         assert max(blue, green) < 60
-    brightness = [picture.image[30:, 40:].mean() for picture in pictures]
+    brightness = [image.image[30:, 40:].mean() for image in images]
     assert np.all(np.diff(brightness) > 0)
 
 
@@ -136,8 +136,8 @@ def test_sound_of_any_codec_is_float_in_blocks_of_20_ms(
     tmp_path, name: str, codec: str, rate: int, channels: int
 ) -> None:
     path = write_media(tmp_path / name, video=None, audio=codec, rate=rate, channels=channels)
-    pictures, sounds, media = read(path)
-    assert pictures == []
+    images, sounds, media = read(path)
+    assert images == []
     assert not media.has_video
     assert {block.rate for block in sounds} == {rate}
     assert {block.samples.shape for block in sounds[:-1]} == {(rate // 50, channels)}
@@ -152,18 +152,18 @@ def test_sound_of_any_codec_is_float_in_blocks_of_20_ms(
     assert np.abs(middle).max() == pytest.approx(0.5, abs=0.06)
 
 
-def test_the_offset_between_picture_and_sound_is_kept(tmp_path) -> None:
+def test_the_offset_between_image_and_sound_is_kept(tmp_path) -> None:
     late = write_media(tmp_path / "late.mkv", audio="pcm_s16le", audio_starts_s=0.3)
-    pictures, sounds, _ = read(late)
-    assert pictures[0].stamp_ns == 0
+    images, sounds, _ = read(late)
+    assert images[0].stamp_ns == 0
     assert sounds[0].stamp_ns == to_ns(0.3)
 
 
 def test_a_variable_frame_rate_keeps_its_times(tmp_path) -> None:
     times = [0, 33, 50, 400, 410, 900, 1000]
     path = write_media(tmp_path / "vfr.mkv", audio=None, frame_ms=times)
-    pictures, _, media = read(path)
-    assert [p.stamp_ns for p in pictures] == [t * 1_000_000 for t in times]
+    images, _, media = read(path)
+    assert [p.stamp_ns for p in images] == [t * 1_000_000 for t in times]
     assert not media.has_audio
 
 
@@ -191,8 +191,8 @@ def test_a_hole_in_the_sound_is_a_jump_of_the_stamps(tmp_path) -> None:
 )
 def test_a_phones_rotation_mark_is_honoured(tmp_path, rotation: int, size) -> None:
     path = write_media(tmp_path / "turned.mp4", audio=None, rotation=rotation)
-    pictures, _, media = read(path)
-    image = pictures[0].image
+    images, _, media = read(path)
+    image = images[0].image
     assert image.shape[:2] == (media.height, media.width) == size
     # The red corner, at the top left as encoded, is turned counterclockwise.
     rows = {0: 0, 90: 1, 180: 1, -90: 0}[rotation]
@@ -247,14 +247,14 @@ def test_what_is_not_media_is_refused(tmp_path, name: str, content: bytes) -> No
         MediaFile(path)
 
 
-def test_a_file_with_subtitles_only_has_neither_picture_nor_sound(tmp_path) -> None:
+def test_a_file_with_subtitles_only_has_neither_image_nor_sound(tmp_path) -> None:
     path = tmp_path / "words.srt"
     path.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n\n")
     with pytest.raises(SourceError, match="neither video nor audio"):
         MediaFile(path)
 
 
-def test_the_cover_picture_of_a_song_is_not_a_video(tmp_path) -> None:
+def test_the_cover_image_of_a_song_is_not_a_video(tmp_path) -> None:
     plain = write_media(tmp_path / "song.mp3", video=None, audio="libmp3lame", rate=44100)
     with_cover = tmp_path / "cover.mp3"
     with av.open(str(plain)) as source, av.open(str(with_cover), "w") as target:
@@ -268,9 +268,9 @@ def test_the_cover_picture_of_a_song_is_not_a_video(tmp_path) -> None:
                 target.mux(packet)
         target.mux(cover.encode(av.VideoFrame(16, 16, "rgb24")))
         target.mux(cover.encode())
-    pictures, sounds, media = read(with_cover)
+    images, sounds, media = read(with_cover)
     assert not media.has_video
-    assert pictures == []
+    assert images == []
     assert sounds
 
 
@@ -280,8 +280,8 @@ def test_a_truncated_file_gives_what_is_there_and_says_so(tmp_path, caplog) -> N
     data = whole.read_bytes()
     cut.write_bytes(data[: len(data) // 2])
     with caplog.at_level(logging.WARNING):
-        pictures, _, media = read(cut)
-    assert 10 < len(pictures) < 90
+        images, _, media = read(cut)
+    assert 10 < len(images) < 90
     assert media.truncated
     assert "is truncated" in caplog.text
     assert not read(whole)[2].truncated
@@ -303,8 +303,8 @@ def test_damage_within_a_file_is_left_out_and_counted(tmp_path) -> None:
     start = len(data) // 3
     data[start : start + 6000] = rng.integers(0, 256, 6000, np.uint8).tobytes()
     path.write_bytes(data)
-    pictures, sounds, _ = read(path)
-    assert len(pictures) > 20
+    images, sounds, _ = read(path)
+    assert len(images) > 20
     assert len(sounds) > 20
     stamps = [item.stamp_ns for item in MediaFile(path)]
     assert stamps == sorted(stamps)
@@ -323,16 +323,16 @@ def test_nan_in_a_file_is_passed_on_to_be_counted(tmp_path) -> None:
 
 def test_a_stream_that_ends_early_does_not_hold_up_the_other(tmp_path) -> None:
     path = write_media(tmp_path / "short.mkv", seconds=8.0, sound=tone(48000, 0.5))
-    pictures, sounds, media = read(path)
-    assert len(pictures) == 8 * FPS
+    images, sounds, media = read(path)
+    assert len(images) == 8 * FPS
     assert end_s(sounds[-1]) == pytest.approx(0.5, abs=0.05)
     assert not media.truncated
 
 
 def test_the_sample_clip_of_the_repository_can_be_read() -> None:
-    pictures, sounds, media = read(SAMPLE)
+    images, sounds, media = read(SAMPLE)
     assert (media.has_video, media.has_audio) == (True, True)
-    assert len(pictures) == pytest.approx(media.duration_s * media.fps, abs=1)
+    assert len(images) == pytest.approx(media.duration_s * media.fps, abs=1)
     assert end_s(sounds[-1]) == pytest.approx(media.duration_s, abs=0.1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from made_hops import estimate
+from made_steps import estimate
 
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import Status, attended, nobody

@@ -28,8 +28,8 @@ def talking_mouth(t: float) -> float:
 
 
 def test_a_face_alone_is_read_after_the_warm_up():
-    hops = play(estimator(), 3, lambda t: [face()])
-    states = [(to_s(hop.stamp_ns), hop.attended) for hop in hops]
+    steps = play(estimator(), 3, lambda t: [face()])
+    states = [(to_s(step.stamp_ns), step.attended) for step in steps]
     assert {s.status for t, s in states if t < 0.99} == {Status.WARMING_UP}
     later = [s for t, s in states if t >= 1.0]
     assert {(s.status, s.label, s.face_id, s.voice_id) for s in later} == {
@@ -61,33 +61,33 @@ def test_a_camera_slower_than_the_hop_is_helped_by_the_sound():
 
 
 def test_face_and_voice_together_share_the_decision():
-    hops = play(estimator(), 3, lambda t: [face(mouth=talking_mouth(t))], lambda t: 0.9)
-    last = hops[-1].attended
+    steps = play(estimator(), 3, lambda t: [face(mouth=talking_mouth(t))], lambda t: 0.9)
+    last = steps[-1].attended
     assert (last.status, last.face_id, last.voice_id) == (Status.OK, "f0001", "v0001")
     assert last.speaking
     assert last.face_share == last.voice_share == 0.5
 
 
 def test_a_voice_without_a_face_is_a_person_of_its_own():
-    hops = play(estimator(), 3, lambda t: [], lambda t: 0.9)
-    (state,) = hops[-1].estimates
+    steps = play(estimator(), 3, lambda t: [], lambda t: 0.9)
+    (state,) = steps[-1].estimates
     assert (state.status, state.label) == (Status.NO_FACE, "angry")
     assert (state.face_id, state.voice_id, state.box) == ("", "v0001", None)
-    assert hops[-1].attended == state
+    assert steps[-1].attended == state
 
 
 def test_a_still_mouth_does_not_get_the_voice():
-    hops = play(estimator(), 3, lambda t: [face(mouth=0.05)], lambda t: 0.9)
-    seen, heard = hops[-1].estimates
+    steps = play(estimator(), 3, lambda t: [face(mouth=0.05)], lambda t: 0.9)
+    seen, heard = steps[-1].estimates
     assert (seen.status, seen.label, seen.voice_id) == (Status.NO_VOICE, "happy", "")
     assert (heard.status, heard.label, heard.face_id) == (Status.NO_FACE, "angry", "")
-    assert hops[-1].attended == seen
+    assert steps[-1].attended == seen
 
 
 def test_attribution_single_gives_the_voice_to_the_only_face():
     scene = estimator(attribution="single")
-    hops = play(scene, 3, lambda t: [face(mouth=0.05)], lambda t: 0.9)
-    (state,) = hops[-1].estimates
+    steps = play(scene, 3, lambda t: [face(mouth=0.05)], lambda t: 0.9)
+    (state,) = steps[-1].estimates
     assert (state.status, state.face_id, state.voice_id) == (Status.OK, "f0001", "v0001")
 
 
@@ -98,11 +98,11 @@ def test_of_two_faces_the_one_whose_mouth_moves_speaks_and_is_attended():
             face("f0002", "sad", x=0.6, size=0.2, mouth=talking_mouth(t)),
         ]
 
-    hops = play(estimator(), 3, faces, lambda t: 0.9)
-    large, small = hops[-1].estimates
+    steps = play(estimator(), 3, faces, lambda t: 0.9)
+    large, small = steps[-1].estimates
     assert (large.face_id, large.status, large.voice_id) == ("f0001", Status.NO_VOICE, "")
     assert (small.face_id, small.status, small.voice_id) == ("f0002", Status.OK, "v0001")
-    assert hops[-1].attended == small
+    assert steps[-1].attended == small
 
 
 def test_the_floor_changes_hands_within_a_window():
@@ -110,21 +110,21 @@ def test_the_floor_changes_hands_within_a_window():
         first, second = (talking_mouth(t), 0.05) if t < 3 else (0.05, talking_mouth(t))
         return [face("f0001", mouth=first, size=0.3), face("f0002", x=0.7, mouth=second)]
 
-    hops = play(estimator(), 6, faces, lambda t: 0.9)
-    speakers = {round(to_s(hop.stamp_ns), 1): hop.attended.face_id for hop in hops}
+    steps = play(estimator(), 6, faces, lambda t: 0.9)
+    speakers = {round(to_s(step.stamp_ns), 1): step.attended.face_id for step in steps}
     assert speakers[2.9] == "f0001"
     assert speakers[4.7] == "f0002"
 
 
 def test_without_speech_the_largest_face_is_attended():
-    hops = play(estimator(), 2, lambda t: [face("f0001", size=0.1), face("f0002", size=0.3)])
-    assert [state.face_id for state in hops[-1].estimates] == ["f0002", "f0001"]
-    assert hops[-1].attended.face_id == "f0002"
+    steps = play(estimator(), 2, lambda t: [face("f0001", size=0.1), face("f0002", size=0.3)])
+    assert [state.face_id for state in steps[-1].estimates] == ["f0002", "f0001"]
+    assert steps[-1].attended.face_id == "f0002"
 
 
 def test_an_unusable_face_makes_no_claim():
-    hops = play(estimator(), 3, lambda t: [face(quality=0.1)], lambda t: 0.0)
-    state = hops[-1].attended
+    steps = play(estimator(), 3, lambda t: [face(quality=0.1)], lambda t: 0.0)
+    state = steps[-1].attended
     assert (state.status, state.label, state.probabilities) == (
         Status.LOW_QUALITY,
         "unknown",
@@ -133,50 +133,50 @@ def test_an_unusable_face_makes_no_claim():
 
 
 def test_an_unusable_face_that_speaks_is_heard():
-    hops = play(estimator(), 3, lambda t: [face(quality=0.1)], lambda t: 0.9)
-    state = hops[-1].attended
+    steps = play(estimator(), 3, lambda t: [face(quality=0.1)], lambda t: 0.9)
+    state = steps[-1].attended
     assert (state.status, state.label, state.face_id) == (Status.NO_FACE, "angry", "f0001")
     assert state.voice_share == 1.0
 
 
 def test_a_low_confidence_gives_the_distribution_but_no_label():
-    hops = play(estimator(SceneReader(confidence=0.3)), 2, lambda t: [face()])
-    state = hops[-1].attended
+    steps = play(estimator(SceneReader(confidence=0.3)), 2, lambda t: [face()])
+    state = steps[-1].attended
     assert (state.status, state.label) == (Status.UNCERTAIN, "unknown")
     assert state.confidence == pytest.approx(0.3)
     assert sum(state.probabilities) == pytest.approx(1.0)
 
 
 def test_nobody_in_view_is_said_and_no_one_is_listed():
-    hops = play(estimator(), 3, lambda t: [], lambda t: 0.0)
-    assert hops[-1].estimates == ()
-    assert (hops[-1].attended.status, hops[-1].attended.label) == (Status.NOBODY, "unknown")
+    steps = play(estimator(), 3, lambda t: [], lambda t: 0.0)
+    assert steps[-1].estimates == ()
+    assert (steps[-1].attended.status, steps[-1].attended.label) == (Status.NOBODY, "unknown")
 
 
 def test_short_noise_taken_for_speech_is_no_voice():
-    hops = play(
+    steps = play(
         estimator(),
         3,
         lambda t: [face(mouth=talking_mouth(t))],
         lambda t: 0.9 if 2.0 <= t < 2.3 else 0.0,
     )
-    assert {hop.attended.status for hop in hops if to_s(hop.stamp_ns) >= 1.0} == {
+    assert {step.attended.status for step in steps if to_s(step.stamp_ns) >= 1.0} == {
         Status.NO_VOICE
     }
 
 
 def test_a_face_that_left_is_not_listed_any_more():
     scene = estimator(track_timeout_s=0.5)
-    hops = play(scene, 4, lambda t: [face()] if t < 2 else [], lambda t: 0.0)
-    listed = {round(to_s(hop.stamp_ns), 1): len(hop.estimates) for hop in hops}
+    steps = play(scene, 4, lambda t: [face()] if t < 2 else [], lambda t: 0.0)
+    listed = {round(to_s(step.stamp_ns), 1): len(step.estimates) for step in steps}
     assert listed[2.4] == 1
     assert listed[2.6] == 0
 
 
 def test_a_new_voice_after_silence_has_a_new_id():
     scene = estimator()
-    hops = play(scene, 9, lambda t: [], lambda t: 0.9 if t < 2 or t > 6 else 0.0)
-    ids = [hop.attended.voice_id for hop in hops if hop.attended.voice_id]
+    steps = play(scene, 9, lambda t: [], lambda t: 0.9 if t < 2 or t > 6 else 0.0)
+    ids = [step.attended.voice_id for step in steps if step.attended.voice_id]
     assert sorted(set(ids)) == ["v0001", "v0002"]
 
 
@@ -189,19 +189,19 @@ def test_the_face_network_looks_at_most_as_often_as_configured():
 def test_the_speech_network_runs_no_more_than_once_a_hop_however_many_faces():
     reader = SceneReader()
     scene = estimator(reader)
-    hops = play(scene, 3, lambda t: [face(f"f{k:04d}") for k in range(4)], lambda t: 0.9)
-    assert 0 < reader.calls.count("speech") <= len(hops)
+    steps = play(scene, 3, lambda t: [face(f"f{k:04d}") for k in range(4)], lambda t: 0.9)
+    assert 0 < reader.calls.count("speech") <= len(steps)
 
 
 @pytest.mark.parametrize(("rate_hz", "heard"), [(5.0, 24), (2.5, 12), (50.0, 48)])
 def test_the_speech_network_hears_as_often_as_configured(rate_hz, heard):
     reader = SceneReader()
-    hops = play(estimator(reader, voice_rate_hz=rate_hz), 6, None, lambda t: 0.9)
-    with_voice = [hop for hop in hops if hop.attended.voice_id]
+    steps = play(estimator(reader, voice_rate_hz=rate_hz), 6, None, lambda t: 0.9)
+    with_voice = [step for step in steps if step.attended.voice_id]
     assert reader.calls.count("speech") == pytest.approx(heard * len(with_voice) / 48, abs=1.5)
 
 
-def test_between_two_hearings_a_hop_uses_the_newest():
+def test_between_two_hearings_a_step_uses_the_newest():
     class Hearing(SceneReader):
         """Hears something new whenever it is asked, and tells it on."""
 
@@ -209,16 +209,18 @@ def test_between_two_hearings_a_hop_uses_the_newest():
             super().speech_evidence(power_db)
             return -60.0 + self.calls.count("speech") % 7
 
-    hops = play(estimator(Hearing(), voice_rate_hz=5.0), 6, None, lambda t: 0.9)
-    labels = [hop.attended.label for hop in hops if hop.attended.probabilities]
+    steps = play(estimator(Hearing(), voice_rate_hz=5.0), 6, None, lambda t: 0.9)
+    labels = [step.attended.label for step in steps if step.attended.probabilities]
     pairs = [len(list(same)) for _, same in itertools.groupby(labels)]
     assert set(pairs[1:-1]) == {2}
 
 
 def test_when_a_voice_begins_it_is_heard_at_once():
     def first(begin: float) -> float:
-        hops = play(estimator(voice_rate_hz=0.5), 9, None, lambda t: 0.9 if t >= begin else 0.0)
-        return next(to_s(hop.stamp_ns) for hop in hops if hop.attended.voice_id) - begin
+        steps = play(
+            estimator(voice_rate_hz=0.5), 9, None, lambda t: 0.9 if t >= begin else 0.0
+        )
+        return next(to_s(step.stamp_ns) for step in steps if step.attended.voice_id) - begin
 
     # 0.6 s of speech are needed, wherever that lies within two seconds.
     assert first(3.0) == pytest.approx(first(4.1), abs=0.11)
@@ -240,8 +242,10 @@ def test_when_the_network_hears_depends_on_the_time_and_not_on_the_beginning():
 
     def labels(begin: int) -> dict[int, str]:
         scene = estimator(Hearing(), voice_rate_hz=2.0)
-        hops = [hop for k in range(begin, 80) for hop in scene.push_speech(chunk(k))]
-        return {hop.stamp_ns: hop.attended.label for hop in hops if hop.attended.probabilities}
+        steps = [step for k in range(begin, 80) for step in scene.push_speech(chunk(k))]
+        return {
+            step.stamp_ns: step.attended.label for step in steps if step.attended.probabilities
+        }
 
     whole, late = labels(0), labels(7)
     common = sorted(set(whole) & set(late))[5:]
@@ -262,8 +266,8 @@ def test_the_order_of_arrival_does_not_change_the_estimates():
             (k / 10 + 0.1 + delay, lambda k=k: scene.push_speech(sound(k / 10, 0.1, 0.9)))
             for k in range(40)
         ]
-        hops = [hop for _, push in sorted(events, key=lambda e: e[0]) for hop in push()]
-        return hops + scene.flush()
+        steps = [step for _, push in sorted(events, key=lambda e: e[0]) for step in push()]
+        return steps + scene.flush()
 
     assert run(0.0) == run(0.08)
 
@@ -271,36 +275,36 @@ def test_the_order_of_arrival_does_not_change_the_estimates():
 def test_an_estimate_does_not_wait_for_sound_longer_than_allowed():
     scene = estimator(max_wait_s=0.2)
     play(scene, 2, lambda t: [face()], lambda t: 0.0)
-    hops = play(scene, 0.5, lambda t: [face()], start=2.0)  # the microphone hangs
-    assert to_s(hops[-1].stamp_ns) == pytest.approx(2.5 - 0.2, abs=0.11)
+    steps = play(scene, 0.5, lambda t: [face()], start=2.0)  # the microphone hangs
+    assert to_s(steps[-1].stamp_ns) == pytest.approx(2.5 - 0.2, abs=0.11)
 
 
 def test_a_dead_microphone_is_not_waited_for():
     scene = estimator(stale_after_s=1.0)
     play(scene, 2, lambda t: [face()], lambda t: 0.0)
-    hops = play(scene, 2, lambda t: [face()], start=2.0)
-    assert to_s(hops[-1].stamp_ns) == pytest.approx(3.9, abs=0.11)
-    assert hops[-1].attended.status == Status.NO_VOICE
+    steps = play(scene, 2, lambda t: [face()], start=2.0)
+    assert to_s(steps[-1].stamp_ns) == pytest.approx(3.9, abs=0.11)
+    assert steps[-1].attended.status == Status.NO_VOICE
 
 
 def test_a_dead_camera_leaves_the_voice():
     scene = estimator()
     play(scene, 2, lambda t: [face()], lambda t: 0.9)
-    hops = play(scene, 4, None, lambda t: 0.9, start=2.0)
-    state = hops[-1].attended
+    steps = play(scene, 4, None, lambda t: 0.9, start=2.0)
+    state = steps[-1].attended
     assert (state.status, state.face_id, state.label) == (Status.NO_FACE, "", "angry")
 
 
 def test_a_dead_camera_is_not_an_empty_room():
     scene = estimator()
     play(scene, 2, lambda t: [face()], lambda t: 0.0)
-    hops = play(scene, 4, None, lambda t: 0.0, start=2.0)
-    assert (hops[-1].attended.status, hops[-1].estimates) == (Status.STALE_INPUT, ())
+    steps = play(scene, 4, None, lambda t: 0.0, start=2.0)
+    assert (steps[-1].attended.status, steps[-1].estimates) == (Status.STALE_INPUT, ())
 
 
 def test_sound_alone_from_the_start_is_no_stale_input():
-    hops = play(estimator(), 3, None, lambda t: 0.0)
-    assert hops[-1].attended.status == Status.NOBODY
+    steps = play(estimator(), 3, None, lambda t: 0.0)
+    assert steps[-1].attended.status == Status.NOBODY
 
 
 def test_stopped_input_is_said_until_it_comes_back():
@@ -341,12 +345,12 @@ def test_a_looping_bag_resets_once_and_leftovers_are_ignored():
     play(scene, 5, lambda t: [face()], lambda t: 0.0)
     scene.push_tracks(frame(0.0, face("f0009")))
     assert scene.push_speech(sound(5.0, 0.1, 0.0)) == []  # was under way at the jump
-    hops = play(scene, 3, lambda t: [face("f0009")] if t else [], lambda t: 0.0)
+    steps = play(scene, 3, lambda t: [face("f0009")] if t else [], lambda t: 0.0)
     assert scene.counters.resets == 1
     assert scene.counters.late_chunks == 1
     assert "back by" in scene.last_reset
-    assert hops[-1].attended.face_id == "f0009"
-    assert to_s(hops[-1].stamp_ns) < 3.01
+    assert steps[-1].attended.face_id == "f0009"
+    assert to_s(steps[-1].stamp_ns) < 3.01
 
 
 def test_a_frame_out_of_order_is_left_out():
@@ -378,10 +382,10 @@ def test_different_clocks_of_camera_and_microphone_do_not_reset_for_ever():
 def test_lost_sound_empties_the_window_of_the_voice():
     scene = estimator()
     play(scene, 2, lambda t: [], lambda t: 0.9)
-    hops = play(scene, 0.5, lambda t: [], lambda t: 0.9, start=3.0)
-    after = [hop for hop in hops if hop.stamp_ns > to_ns(3.1)]
+    steps = play(scene, 0.5, lambda t: [], lambda t: 0.9, start=3.0)
+    after = [step for step in steps if step.stamp_ns > to_ns(3.1)]
     assert after
-    assert all(not hop.estimates for hop in after)
+    assert all(not step.estimates for step in after)
 
 
 def test_an_empty_chunk_is_nothing():
@@ -392,6 +396,6 @@ def test_an_empty_chunk_is_nothing():
 
 def test_flush_gives_the_states_that_wait():
     scene = estimator(max_wait_s=0.2)
-    hops = play(scene, 2, lambda t: [face()])
-    hops += scene.flush()
-    assert to_s(hops[-1].stamp_ns) == pytest.approx(1.9, abs=0.01)
+    steps = play(scene, 2, lambda t: [face()])
+    steps += scene.flush()
+    assert to_s(steps[-1].stamp_ns) == pytest.approx(1.9, abs=0.01)

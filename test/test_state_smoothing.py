@@ -8,7 +8,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from made_hops import START_NS, estimate, hop, nobody
+from made_steps import START_NS, estimate, nobody, step_of
 
 from avemo_ros.config import PipelineConfig, SteadyConfig
 from avemo_ros.errors import ConfigError
@@ -22,8 +22,8 @@ AT_ONCE = SteadyConfig(time_constant_s=0.0, debounce_s=0.0, leave_s=0.0)
 """No smoothing, no debounce: hysteresis alone."""
 
 
-def played(states: StateSmoother, *hops: EmotionStep) -> list[Change]:
-    return [change for one in hops for change in states.push(one)]
+def played(states: StateSmoother, *steps: EmotionStep) -> list[Change]:
+    return [change for one in steps for change in states.push(one)]
 
 
 def spoken(changes: list[Change]) -> list[tuple[str, str]]:
@@ -33,9 +33,9 @@ def spoken(changes: list[Change]) -> list[tuple[str, str]]:
 def of_one(
     label: str, start: float, end: float, *, rate: float = 10.0, **given
 ) -> list[EmotionStep]:
-    """Hops of one person from after `start` to `end` seconds."""
+    """Steps of one person from after `start` to `end` seconds."""
     steps = range(round(start * rate) + 1, round(end * rate) + 1)
-    return [hop(estimate(label, t=step / rate, **given)) for step in steps]
+    return [step_of(estimate(label, t=step / rate, **given)) for step in steps]
 
 
 # --- smoothing
@@ -43,8 +43,8 @@ def of_one(
 
 def test_log_probabilities_are_averaged_with_fading_weights() -> None:
     states = StateSmoother(SteadyConfig(time_constant_s=1.0))
-    states.push(hop(estimate("happy", t=1.0, confidence=0.7)))
-    states.push(hop(estimate("sad", t=1.5, confidence=0.7)))
+    states.push(step_of(estimate("happy", t=1.0, confidence=0.7)))
+    states.push(step_of(estimate("sad", t=1.5, confidence=0.7)))
     # 0.7 and six times 0.05: the odds of 14 count with exp(-0.5) = 0.6065 and with 0.3935.
     happy, sad = 14**0.6065306597, 14**0.3934693403
     total = happy + sad + 5.0
@@ -57,11 +57,11 @@ def test_log_probabilities_are_averaged_with_fading_weights() -> None:
 
 
 @pytest.mark.parametrize("rate", [5.0, 20.0, 30.0])
-def test_the_hop_rate_does_not_matter(rate: float) -> None:
+def test_the_step_rate_does_not_matter(rate: float) -> None:
     def result(hertz: float) -> tuple[list[tuple[str, str]], tuple[float, ...]]:
         states = StateSmoother(BRISK)
-        hops = of_one("happy", 0.0, 4.0, rate=hertz) + of_one("sad", 4.0, 5.0, rate=hertz)
-        changes = played(states, hop(estimate("happy", t=0.0)), *hops)
+        steps = of_one("happy", 0.0, 4.0, rate=hertz) + of_one("sad", 4.0, 5.0, rate=hertz)
+        changes = played(states, step_of(estimate("happy", t=0.0)), *steps)
         state = states.of()
         assert state is not None
         return spoken(changes), state.probabilities
@@ -75,7 +75,7 @@ def test_the_hop_rate_does_not_matter(rate: float) -> None:
 def test_one_estimate_after_a_hole_does_not_outweigh_the_time_before() -> None:
     states = StateSmoother(SteadyConfig(time_constant_s=2.0, forget_s=10.0))
     played(states, *of_one("happy", 0.0, 3.0))
-    assert states.push(hop(estimate("sad", t=9.0, confidence=0.9))) == ()
+    assert states.push(step_of(estimate("sad", t=9.0, confidence=0.9))) == ()
     state = states.of()
     assert state is not None
     assert state.label == "happy"
@@ -85,7 +85,7 @@ def test_one_estimate_after_a_hole_does_not_outweigh_the_time_before() -> None:
 def test_one_dead_sure_estimate_does_not_outweigh_seconds() -> None:
     states = StateSmoother(BRISK)
     played(states, *of_one("happy", 0.0, 3.0))
-    states.push(hop(estimate("sad", t=3.1, confidence=1.0)))
+    states.push(step_of(estimate("sad", t=3.1, confidence=1.0)))
     state = states.of()
     assert state is not None
     assert state.label == "happy"
@@ -98,7 +98,7 @@ def test_a_distribution_that_is_none_changes_nothing(bad: tuple[float, ...]) -> 
     played(states, *of_one("happy", 0.0, 2.0))
     before = states.of()
     broken = dataclasses.replace(estimate("sad", t=2.1), probabilities=bad)
-    assert states.push(hop(broken)) == ()
+    assert states.push(step_of(broken)) == ()
     assert states.of() == before
 
 
@@ -110,7 +110,7 @@ def test_a_label_needs_more_to_become_steady_than_to_stay_so() -> None:
     heights = [0.45, 0.55, 0.45, 0.40, 0.36, 0.30, 0.45, 0.60]
     labels = []
     for step, height in enumerate(heights):
-        states.push(hop(estimate("happy", t=step / 10, confidence=height)))
+        states.push(step_of(estimate("happy", t=step / 10, confidence=height)))
         state = states.of()
         assert state is not None
         labels.append(state.label)
@@ -126,16 +126,16 @@ def test_a_label_that_leads_by_too_little_is_not_taken() -> None:
     clear[EMOTIONS.index("happy")], clear[EMOTIONS.index("surprise")] = 0.6, 0.4
     one = dataclasses.replace(estimate("happy", t=1.0), probabilities=tuple(close))
     two = dataclasses.replace(estimate("happy", t=1.1), probabilities=tuple(clear))
-    assert states.push(hop(one)) == ()
-    assert spoken(list(states.push(hop(two)))) == [(UNKNOWN, "happy")]
+    assert states.push(step_of(one)) == ()
+    assert spoken(list(states.push(step_of(two)))) == [(UNKNOWN, "happy")]
 
 
 def test_a_change_tells_who_what_and_how_long_the_former_lasted() -> None:
     states = StateSmoother(BRISK)
-    hops = of_one("neutral", 0.0, 6.0, confidence=0.85) + of_one(
+    steps = of_one("neutral", 0.0, 6.0, confidence=0.85) + of_one(
         "angry", 6.0, 9.0, confidence=0.85
     )
-    first, second = played(states, *hops)
+    first, second = played(states, *steps)
     assert (first.previous, first.label, first.face_id) == (UNKNOWN, "neutral", "f1")
     assert first.stamp_ns == START_NS + 600_000_000  # seen at 0.1 s, held for 0.5 s
     assert first.lasted_s == pytest.approx(0.5)
@@ -171,13 +171,13 @@ def test_a_label_that_nothing_follows_is_given_up() -> None:
     assert 7.0 <= (change.stamp_ns - START_NS) / 1e9 <= 8.5
 
 
-def test_labels_that_flicker_from_hop_to_hop_give_no_change() -> None:
+def test_labels_that_flicker_from_step_to_step_give_no_change() -> None:
     states = StateSmoother(BRISK)
-    hops = [
-        hop(estimate(("angry", "sad", "fear")[step % 3], t=step / 10, confidence=0.8))
+    steps = [
+        step_of(estimate(("angry", "sad", "fear")[step % 3], t=step / 10, confidence=0.8))
         for step in range(1, 300)
     ]
-    assert played(states, *hops) == []
+    assert played(states, *steps) == []
 
 
 # --- holding and forgetting
@@ -196,12 +196,12 @@ def test_without_a_distribution_a_state_is_held_and_then_unknown(status: Status)
 def test_who_has_left_is_held_then_unknown_and_still_asked_for() -> None:
     states = StateSmoother(BRISK.replace(forget_s=2.0))
     played(states, *of_one("happy", 0.0, 3.0))
-    assert played(states, *[hop(t=3.0 + step / 10) for step in range(1, 20)]) == []
+    assert played(states, *[step_of(t=3.0 + step / 10) for step in range(1, 20)]) == []
     for name in ("f1", "p1", ""):
         state = states.of(name)
         assert state is not None
         assert state.label == "happy"
-    (change,) = played(states, *[hop(t=5.0 + step / 10) for step in range(1, 20)])
+    (change,) = played(states, *[step_of(t=5.0 + step / 10) for step in range(1, 20)])
     assert (change.face_id, change.label) == ("f1", UNKNOWN)
     state = states.of("f1")
     assert state is not None
@@ -212,7 +212,7 @@ def test_after_it_was_forgotten_a_state_starts_from_nothing() -> None:
     states = StateSmoother(SteadyConfig(forget_s=1.0, time_constant_s=5.0))
     played(states, *of_one("happy", 0.0, 5.0))
     played(states, *of_one(UNKNOWN, 5.0, 7.0, status=Status.LOW_QUALITY))
-    states.push(hop(estimate("sad", t=7.1, confidence=0.8)))
+    states.push(step_of(estimate("sad", t=7.1, confidence=0.8)))
     state = states.of()
     assert state is not None
     assert state.probabilities[EMOTIONS.index("sad")] == pytest.approx(0.8)
@@ -224,7 +224,7 @@ def test_after_it_was_forgotten_a_state_starts_from_nothing() -> None:
 def test_a_new_face_starts_from_nothing() -> None:
     states = StateSmoother(SteadyConfig(time_constant_s=5.0))
     played(states, *of_one("happy", 0.0, 5.0))
-    states.push(hop(estimate("sad", t=5.1, face="f2", confidence=0.8)))
+    states.push(step_of(estimate("sad", t=5.1, face="f2", confidence=0.8)))
     new, old = states.of("f2"), states.of("f1")
     assert new is not None
     assert old is not None
@@ -238,7 +238,7 @@ def test_a_voice_without_a_face_is_somebody_of_its_own() -> None:
     state = states.of("v1")
     assert state is not None
     assert (state.key, state.label) == ("v1", "angry")
-    states.push(hop(estimate("happy", t=2.1, face="f1", voice="v1", speaking=True)))
+    states.push(step_of(estimate("happy", t=2.1, face="f1", voice="v1", speaking=True)))
     face = states.of("f1")
     assert face is not None
     assert (face.key, face.label) == ("f1", UNKNOWN)
@@ -246,14 +246,14 @@ def test_a_voice_without_a_face_is_somebody_of_its_own() -> None:
 
 def test_several_people_do_not_mix() -> None:
     states = StateSmoother(BRISK)
-    hops = [
-        hop(
+    steps = [
+        step_of(
             estimate("happy", t=step / 10, face="f1"),
             estimate("sad", t=step / 10, face="f2"),
         )
         for step in range(1, 20)
     ]
-    changes = played(states, *hops)
+    changes = played(states, *steps)
     assert [(one.face_id, one.label) for one in changes] == [("f1", "happy"), ("f2", "sad")]
 
 
@@ -269,7 +269,7 @@ def test_the_attended_one_is_latched_when_nobody_is_there() -> None:
     states = StateSmoother(BRISK)
     one, other = estimate("happy", t=1.0), estimate("sad", t=1.0, face="f2")
     states.push(EmotionStep(one.stamp_ns, (one, other), other, None))
-    states.push(hop(t=1.1))
+    states.push(step_of(t=1.1))
     state = states.of()
     assert state is not None
     assert state.key == "f2"
@@ -278,7 +278,7 @@ def test_the_attended_one_is_latched_when_nobody_is_there() -> None:
 def test_a_clock_that_jumps_back_makes_everyone_new() -> None:
     states = StateSmoother(BRISK)
     played(states, *of_one("happy", 10.0, 12.0))
-    back = hop(estimate("sad", t=1.0, confidence=0.8))
+    back = step_of(estimate("sad", t=1.0, confidence=0.8))
     (change,) = states.push(back)
     assert (change.previous, change.label, change.stamp_ns) == ("happy", UNKNOWN, back.stamp_ns)
     assert change.lasted_s == pytest.approx(12.0 - 10.6)
@@ -315,7 +315,7 @@ def test_the_changes_of_any_stream_join_without_a_break(seed: int) -> None:
     chance = random.Random(seed)
 
     def stream() -> list[EmotionStep]:
-        hops, t = [], 0.0
+        steps, t = [], 0.0
         for _ in range(400):
             t += chance.choice([0.1, 0.1, 0.1, 0.3, 2.0])
             people = [
@@ -329,13 +329,13 @@ def test_the_changes_of_any_stream_join_without_a_break(seed: int) -> None:
                 for face in ("f1", "f2")
                 if chance.random() < 0.8
             ]
-            hops.append(hop(*people, t=t))
-        return hops
+            steps.append(step_of(*people, t=t))
+        return steps
 
-    hops = stream()
+    steps = stream()
     config = SteadyConfig(debounce_s=0.1, leave_s=0.2, time_constant_s=0.3)
-    changes = played(StateSmoother(config), *hops)
-    assert changes == played(StateSmoother(config), *hops)
+    changes = played(StateSmoother(config), *steps)
+    assert changes == played(StateSmoother(config), *steps)
     assert len(changes) > 10
     for face in ("f1", "f2"):
         own = [one for one in changes if one.face_id == face]

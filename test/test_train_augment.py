@@ -86,7 +86,7 @@ def test_the_share_of_rows_that_are_changed_is_the_probability() -> None:
     assert 0.17 < float(changed[:, 0].float().mean()) < 0.33
 
 
-def test_frames_of_a_clip_move_alike_and_views_of_a_picture_do_not() -> None:
+def test_frames_of_a_clip_move_alike_and_views_of_an_image_do_not() -> None:
     one = faces(16)
     clips = one.expand(-1, 2, -1, -1)
     how = FaceAugment(**{**STILL, "move": 1.0, "flip": 0.5}, jitter=0.0)

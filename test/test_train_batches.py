@@ -177,7 +177,7 @@ def test_one_frame_of_each_part_of_a_clip_is_picked() -> None:
     assert one_of_each_part(4, 5, rng.random(3)).tolist() == [4, 4, 4]
 
 
-def test_pictures_alone_are_shown_once_and_clips_as_often_as_asked() -> None:
+def test_images_alone_are_shown_once_and_clips_as_often_as_asked() -> None:
     corpus = Corpus((item("fer2013", "sad"),), (faces(1, 50),))
     settings = config({"fer2013": 1}, data={"frames": 5})
     assert lessons(sampler(corpus, settings, "face"))[0].batch.faces.shape == (8, 1, 1, 48, 48)
@@ -197,7 +197,7 @@ def test_some_frames_can_be_hidden_but_one() -> None:
     assert set(masks.sum(1).tolist()) <= {1, 2, 3}
 
 
-def test_smaller_pictures_are_shown_in_the_first_part_of_a_run() -> None:
+def test_smaller_images_are_shown_in_the_first_part_of_a_run() -> None:
     corpus = Corpus((item("fer2013", "sad"),), (faces(1, 50),))
     settings = config({"fer2013": 1}, training={"small_side": 40, "epochs": 10})
     made = sampler(corpus, settings, "face")
@@ -286,7 +286,7 @@ def test_pairs_share_a_label_and_say_whose_classes_are_known_to_both(
 
     monkeypatch.setattr(FaceBank, "pick", remember)
     for lesson in lessons(made):
-        assert lesson.batch.faces.shape[1] == 3, "a picture in several views"
+        assert lesson.batch.faces.shape[1] == 3, "an image in several views"
         assert bool(lesson.batch.speech_mask.all())
         labels = lesson.targets.argmax(1).tolist()
         assert [items[i].emotion_index for i in seen[-8:]] == labels

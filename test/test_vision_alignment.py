@@ -23,15 +23,15 @@ from avemo_ros.vision.pose import head_pose
 
 def _dots(eyes: Eyes) -> np.ndarray:
     """A dark image with a soft bright dot on each eye."""
-    picture = np.zeros((480, 640, 3), np.float32)
+    image = np.zeros((480, 640, 3), np.float32)
     down, across = np.mgrid[:480, :640] + 0.5
     for side in (-0.5, 0.5):
         x = eyes.x + side * eyes.distance * math.cos(eyes.roll)
         y = eyes.y + side * eyes.distance * math.sin(eyes.roll)
         spread = eyes.distance / 12
         dot = np.exp(-((across - x) ** 2 + (down - y) ** 2) / (2 * spread**2))
-        picture += 220 * dot[:, :, None]
-    return np.clip(picture, 0, 255).astype(np.uint8)
+        image += 220 * dot[:, :, None]
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("side", [48, 96, 200])
@@ -67,27 +67,27 @@ def test_a_fine_pattern_is_averaged_when_it_shrinks() -> None:
 
 
 def test_a_crop_over_the_rim_repeats_the_rim() -> None:
-    picture = np.full((100, 100, 3), 80, np.uint8)
-    crop = align(picture, Eyes(0, 0, 60, 0.3), 96)
+    image = np.full((100, 100, 3), 80, np.uint8)
+    crop = align(image, Eyes(0, 0, 60, 0.3), 96)
     assert np.unique(crop).tolist() == [80]
 
 
-def test_a_face_outside_the_picture_gives_a_crop_and_no_error() -> None:
-    picture = np.full((100, 100, 3), 80, np.uint8)
-    assert align(picture, Eyes(-500, 900, 30, 0.0), 96).shape == (96, 96)
+def test_a_face_outside_the_image_gives_a_crop_and_no_error() -> None:
+    image = np.full((100, 100, 3), 80, np.uint8)
+    assert align(image, Eyes(-500, 900, 30, 0.0), 96).shape == (96, 96)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (2, 3)])
-def test_tiny_pictures_give_a_crop(size: tuple[int, int]) -> None:
-    picture = np.full((*size, 3), 80, np.uint8)
+def test_tiny_images_give_a_crop(size: tuple[int, int]) -> None:
+    image = np.full((*size, 3), 80, np.uint8)
     for distance in (0.0, 0.5, 300.0):
-        assert align(picture, Eyes(0.5, 0.5, distance, 0.0), 48).shape == (48, 48)
+        assert align(image, Eyes(0.5, 0.5, distance, 0.0), 48).shape == (48, 48)
 
 
 def test_grey_is_the_weighted_grey_of_colour() -> None:
-    picture = np.full((200, 200, 3), (200, 100, 50), np.uint8)
-    wanted = int(cv2.cvtColor(picture[:1, :1], cv2.COLOR_BGR2GRAY)[0, 0])
-    assert np.unique(align(picture, Eyes(100, 80, 40, 0.0), 96)).tolist() == [wanted]
+    image = np.full((200, 200, 3), (200, 100, 50), np.uint8)
+    wanted = int(cv2.cvtColor(image[:1, :1], cv2.COLOR_BGR2GRAY)[0, 0])
+    assert np.unique(align(image, Eyes(100, 80, 40, 0.0), 96)).tolist() == [wanted]
 
 
 @pytest.mark.parametrize("yaw", [-80, -40, 0, 60])

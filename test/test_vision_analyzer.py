@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from face_scene import sample_pictures, side_by_side
+from face_scene import sample_images, side_by_side
 
 from avemo_ros.clock import to_ns
 from avemo_ros.config import VisionConfig
@@ -35,12 +35,12 @@ def analyzer() -> Iterator[FaceAnalyzer]:
 
 
 def play(
-    analyzer: FaceAnalyzer, pictures: list[np.ndarray], start_s: float = 0.0
+    analyzer: FaceAnalyzer, images: list[np.ndarray], start_s: float = 0.0
 ) -> list[FrameTracks]:
     """The images at 30 per second."""
     return [
-        analyzer.process(to_ns(start_s + index * FRAME_S), picture)
-        for index, picture in enumerate(pictures)
+        analyzer.process(to_ns(start_s + index * FRAME_S), image)
+        for index, image in enumerate(images)
     ]
 
 
@@ -64,14 +64,14 @@ def same(one: FaceTrack, other: FaceTrack) -> bool:
 
 
 def test_the_face_of_the_sample_is_followed_under_one_id(analyzer: FaceAnalyzer) -> None:
-    frames = play(analyzer, list(sample_pictures()))
+    frames = play(analyzer, list(sample_images()))
     assert [len(frame.faces) for frame in frames] == [1] * len(frames)
     assert {frame.faces[0].face_id for frame in frames} == {"f0001"}
 
 
 def test_a_face_track_holds_what_it_promises(analyzer: FaceAnalyzer) -> None:
-    picture = sample_pictures()[0]
-    frame = analyzer.process(123, picture)
+    image = sample_images()[0]
+    frame = analyzer.process(123, image)
     assert (frame.stamp_ns, frame.width, frame.height) == (123, 640, 480)
     (face,) = frame.faces
     assert 0.5 <= face.confidence <= 1
@@ -92,7 +92,7 @@ def test_a_face_track_holds_what_it_promises(analyzer: FaceAnalyzer) -> None:
 
 
 def test_the_crop_shows_the_eyes_where_training_has_them(analyzer: FaceAnalyzer) -> None:
-    (face,) = analyzer.process(0, sample_pictures()[0]).faces
+    (face,) = analyzer.process(0, sample_images()[0]).faces
     crop = cv2.GaussianBlur(face.crop, (0, 0), 2).astype(float)
     row = round(EYE_HEIGHT * 96)
     # An eye is the darkest spot of its neighbourhood.
@@ -109,7 +109,7 @@ def test_two_fresh_analyzers_give_identical_tracks(reach: str) -> None:
     runs = []
     for _ in range(2):
         analyzer = FaceAnalyzer(VisionConfig(detector_range=reach))
-        runs.append(play(analyzer, list(sample_pictures()[:20])))
+        runs.append(play(analyzer, list(sample_images()[:20])))
         analyzer.close()
     for one, other in zip(*runs, strict=True):
         assert len(one.faces) == len(other.faces) == 1
@@ -119,10 +119,10 @@ def test_two_fresh_analyzers_give_identical_tracks(reach: str) -> None:
 def test_after_a_reset_an_analyzer_gives_what_a_fresh_one_gives_under_a_new_id(
     analyzer: FaceAnalyzer,
 ) -> None:
-    pictures = list(sample_pictures()[:8])
-    first = play(analyzer, pictures, start_s=1000.0)
+    images = list(sample_images()[:8])
+    first = play(analyzer, images, start_s=1000.0)
     analyzer.reset()
-    second = play(analyzer, pictures, start_s=1.0)
+    second = play(analyzer, images, start_s=1.0)
     assert {frame.faces[0].face_id for frame in second} == {"f0002"}
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.faces[0].crop, other.faces[0].crop)
@@ -130,9 +130,9 @@ def test_after_a_reset_an_analyzer_gives_what_a_fresh_one_gives_under_a_new_id(
 
 
 def test_two_people_keep_their_ids_side_by_side(analyzer: FaceAnalyzer) -> None:
-    clip = sample_pictures()
-    pictures = [side_by_side(clip[index], clip[index + 20][:, ::-1]) for index in range(30)]
-    frames = play(analyzer, pictures)
+    clip = sample_images()
+    images = [side_by_side(clip[index], clip[index + 20][:, ::-1]) for index in range(30)]
+    frames = play(analyzer, images)
     assert all(len(frame.faces) == 2 for frame in frames)
     for frame in frames:
         places = {face.face_id: face.box.x < 0.5 for face in frame.faces}
@@ -142,7 +142,7 @@ def test_two_people_keep_their_ids_side_by_side(analyzer: FaceAnalyzer) -> None:
 def test_a_second_person_who_comes_in_is_found_within_a_quarter_second(
     analyzer: FaceAnalyzer,
 ) -> None:
-    clip = sample_pictures()
+    clip = sample_images()
     alone = side_by_side(clip[0], np.full_like(clip[0], 120))
     both = side_by_side(clip[0], clip[10])
     frames = play(analyzer, [alone] * 10 + [both] * 8)
@@ -153,7 +153,7 @@ def test_a_second_person_who_comes_in_is_found_within_a_quarter_second(
 
 def test_max_faces_is_kept() -> None:
     analyzer = FaceAnalyzer(VisionConfig(max_faces=1))
-    clip = sample_pictures()
+    clip = sample_images()
     frames = play(analyzer, [side_by_side(clip[0], clip[10])] * 10)
     analyzer.close()
     assert all(len(frame.faces) == 1 for frame in frames)
@@ -161,7 +161,7 @@ def test_max_faces_is_kept() -> None:
 
 
 def test_a_face_covered_for_a_moment_comes_back_with_its_id(analyzer: FaceAnalyzer) -> None:
-    shown = list(sample_pictures()[:24])
+    shown = list(sample_images()[:24])
     covered = [np.full_like(shown[0], 120)] * 12
     frames = play(analyzer, shown[:10] + covered + shown[10:])
     assert all(not frame.faces for frame in frames[10:22])
@@ -169,7 +169,7 @@ def test_a_face_covered_for_a_moment_comes_back_with_its_id(analyzer: FaceAnalyz
 
 
 def test_a_face_away_for_longer_than_the_timeout_gets_a_new_id(analyzer: FaceAnalyzer) -> None:
-    shown = list(sample_pictures()[:10])
+    shown = list(sample_images()[:10])
     covered = [np.full_like(shown[0], 120)] * 22
     frames = play(analyzer, shown[:5] + covered + shown[5:])
     assert frames[4].faces[0].face_id == "f0001"
@@ -192,24 +192,24 @@ def test_where_there_is_no_face_none_is_found(
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (300, 2), (7, 5)])
-def test_pictures_too_small_for_a_face_are_survived(
+def test_images_too_small_for_a_face_are_survived(
     analyzer: FaceAnalyzer, shape: tuple[int, int]
 ) -> None:
     assert not analyzer.process(0, np.full((*shape, 3), 90, np.uint8)).faces
 
 
-def test_a_picture_of_another_size_midway_is_survived(analyzer: FaceAnalyzer) -> None:
-    picture = sample_pictures()[0]
+def test_an_image_of_another_size_midway_is_survived(analyzer: FaceAnalyzer) -> None:
+    image = sample_images()[0]
     sizes = [(640, 480), (320, 240), (1280, 960), (640, 480)]
-    pictures = [cv2.resize(picture, size) for size in sizes]
-    frames = play(analyzer, pictures)
+    images = [cv2.resize(image, size) for size in sizes]
+    frames = play(analyzer, images)
     assert [frame.width for frame in frames] == [640, 320, 1280, 640]
     assert {frame.faces[0].face_id for frame in frames} == {"f0001"}
 
 
 def test_equal_and_falling_stamps_are_survived(analyzer: FaceAnalyzer) -> None:
     for stamp_s in (10.0, 10.0, 9.9, 2.0, 2.1):
-        frame = analyzer.process(to_ns(stamp_s), sample_pictures()[0])
+        frame = analyzer.process(to_ns(stamp_s), sample_images()[0])
         assert frame.faces[0].face_id == "f0001"
 
 
@@ -221,33 +221,33 @@ def test_equal_and_falling_stamps_are_survived(analyzer: FaceAnalyzer) -> None:
         np.zeros((0, 0, 3), np.uint8),
     ],
 )
-def test_a_wrong_picture_is_refused_and_the_next_good_one_is_read(
+def test_a_wrong_image_is_refused_and_the_next_good_one_is_read(
     analyzer: FaceAnalyzer, wrong: np.ndarray
 ) -> None:
-    analyzer.process(0, sample_pictures()[0])
+    analyzer.process(0, sample_images()[0])
     with pytest.raises(ImageError):
         analyzer.process(to_ns(FRAME_S), wrong)
-    frame = analyzer.process(to_ns(2 * FRAME_S), sample_pictures()[1])
+    frame = analyzer.process(to_ns(2 * FRAME_S), sample_images()[1])
     assert frame.faces[0].face_id == "f0001"
 
 
-def test_a_grey_picture_and_a_read_only_one_are_read(analyzer: FaceAnalyzer) -> None:
-    grey = cv2.cvtColor(sample_pictures()[0], cv2.COLOR_BGR2GRAY)
+def test_a_grey_image_and_a_read_only_one_are_read(analyzer: FaceAnalyzer) -> None:
+    grey = cv2.cvtColor(sample_images()[0], cv2.COLOR_BGR2GRAY)
     assert len(analyzer.process(0, grey).faces) == 1
-    assert not sample_pictures()[1].flags.writeable
-    assert len(analyzer.process(to_ns(FRAME_S), sample_pictures()[1]).faces) == 1
+    assert not sample_images()[1].flags.writeable
+    assert len(analyzer.process(to_ns(FRAME_S), sample_images()[1]).faces) == 1
 
 
-def test_the_picture_is_left_as_it_was(analyzer: FaceAnalyzer) -> None:
-    picture = sample_pictures()[0].copy()
-    analyzer.process(0, picture)
-    assert picture.flags.writeable
-    assert np.array_equal(picture, sample_pictures()[0])
+def test_the_image_is_left_as_it_was(analyzer: FaceAnalyzer) -> None:
+    image = sample_images()[0].copy()
+    analyzer.process(0, image)
+    assert image.flags.writeable
+    assert np.array_equal(image, sample_images()[0])
 
 
-def test_a_mirrored_picture_mirrors_the_pose(analyzer: FaceAnalyzer) -> None:
+def test_a_mirrored_image_mirrors_the_pose(analyzer: FaceAnalyzer) -> None:
     turned = cv2.warpAffine(
-        sample_pictures()[0],
+        sample_images()[0],
         cv2.getRotationMatrix2D((320, 200), -20, 1),  # OpenCV's positive is counterclockwise
         (640, 480),
         borderMode=cv2.BORDER_REPLICATE,
@@ -264,12 +264,12 @@ def test_a_mirrored_picture_mirrors_the_pose(analyzer: FaceAnalyzer) -> None:
 
 
 def test_a_tilted_face_gives_the_same_crop_as_an_upright_one(analyzer: FaceAnalyzer) -> None:
-    picture = sample_pictures()[0]
-    upright = analyzer.process(0, picture).faces[0].crop.astype(float)
+    image = sample_images()[0]
+    upright = analyzer.process(0, image).faces[0].crop.astype(float)
     turn = cv2.getRotationMatrix2D((316, 200), 35, 1)
-    tilted_picture = cv2.warpAffine(picture, turn, (640, 480), borderMode=cv2.BORDER_REPLICATE)
+    tilted_image = cv2.warpAffine(image, turn, (640, 480), borderMode=cv2.BORDER_REPLICATE)
     analyzer.reset()
-    tilted = analyzer.process(0, tilted_picture).faces[0].crop.astype(float)
+    tilted = analyzer.process(0, tilted_image).faces[0].crop.astype(float)
     inner = slice(20, 76)
     assert np.corrcoef(upright[inner, inner].ravel(), tilted[inner, inner].ravel())[0, 1] > 0.9
 
@@ -278,7 +278,7 @@ def test_a_tilted_face_gives_the_same_crop_as_an_upright_one(analyzer: FaceAnaly
 @pytest.mark.parametrize("height", [240, 300, 420])
 def test_a_close_face_is_found_by_either_detector(reach: str, height: int) -> None:
     # The face is 160 pixels high, so up to two thirds of the image.
-    part = sample_pictures()[0][220 - height // 2 : 220 + height // 2, 140:500]
+    part = sample_images()[0][220 - height // 2 : 220 + height // 2, 140:500]
     analyzer = FaceAnalyzer(VisionConfig(detector_range=reach))
     faces = analyzer.process(0, np.ascontiguousarray(part)).faces
     analyzer.close()
@@ -287,11 +287,11 @@ def test_a_close_face_is_found_by_either_detector(reach: str, height: int) -> No
 
 
 def test_the_same_face_further_away_has_less_quality(analyzer: FaceAnalyzer) -> None:
-    picture = sample_pictures()[0]
+    image = sample_images()[0]
     qualities = []
     for scale in (0.5, 0.2, 0.14):
         far = np.full((240, 320, 3), 120, np.uint8)
-        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         far[: small.shape[0], : small.shape[1]] = small
         analyzer.reset()
         (face,) = analyzer.process(0, far).faces
@@ -303,12 +303,12 @@ def test_the_same_face_further_away_has_less_quality(analyzer: FaceAnalyzer) -> 
 
 @pytest.mark.parametrize("scale", [0.3, 0.22])
 @pytest.mark.parametrize("place", [(200, 300), (700, 250)])
-def test_a_far_face_in_a_large_picture_has_a_mesh_at_its_place(
+def test_a_far_face_in_a_large_image_has_a_mesh_at_its_place(
     analyzer: FaceAnalyzer, scale: float, place: tuple[int, int]
 ) -> None:
     # 50 and 36 pixels high: in the network's 192 pixels across 7 and 5.
     small = cv2.resize(
-        sample_pictures()[0], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+        sample_images()[0], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
     )
     far = np.full((720, 1280, 3), 120, np.uint8)
     left, top = place
@@ -326,14 +326,14 @@ def test_faces_are_followed_through_a_real_clip_of_speech(
     analyzer: FaceAnalyzer, shared_data: Path
 ) -> None:
     clip = cv2.VideoCapture(str(shared_data / "clips" / "01-01-01-01-01-02-01.mp4"))
-    pictures = []
+    images = []
     while True:
-        read, picture = clip.read()
+        read, image = clip.read()
         if not read:
             break
-        pictures.append(picture)
+        images.append(image)
     clip.release()
-    frames = play(analyzer, pictures)
+    frames = play(analyzer, images)
     assert len(frames) > 90
     assert all(len(frame.faces) == 1 for frame in frames)
     assert {frame.faces[0].face_id for frame in frames} == {"f0001"}
@@ -346,7 +346,7 @@ def test_faces_are_followed_through_a_real_clip_of_speech(
 
 def test_an_analyzer_made_in_one_thread_works_in_another(analyzer: FaceAnalyzer) -> None:
     with ThreadPoolExecutor(1) as worker:
-        frame = worker.submit(analyzer.process, 0, sample_pictures()[0]).result(timeout=240)
+        frame = worker.submit(analyzer.process, 0, sample_images()[0]).result(timeout=240)
     assert len(frame.faces) == 1
 
 

@@ -20,7 +20,7 @@ def test_a_head_that_looks_into_the_camera_has_no_turn() -> None:
     assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx((0, 0, 0), abs=1e-6)
 
 
-def test_positive_yaw_looks_to_the_right_of_the_picture() -> None:
+def test_positive_yaw_looks_to_the_right_of_the_image() -> None:
     assert (rotation_of(degrees(yaw=30)) @ FORWARD)[0] == pytest.approx(0.5)
 
 
@@ -28,7 +28,7 @@ def test_positive_pitch_looks_up() -> None:
     assert (rotation_of(degrees(pitch=30)) @ FORWARD)[1] == pytest.approx(-0.5)
 
 
-def test_positive_roll_turns_clockwise_in_the_picture() -> None:
+def test_positive_roll_turns_clockwise_in_the_image() -> None:
     # The side that is on the right goes down, where y grows.
     assert (rotation_of(degrees(roll=30)) @ RIGHT)[1] == pytest.approx(0.5)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from face_scene import degrees, sample_pictures
+from face_scene import degrees, sample_images
 
 from avemo_ros.vision.alignment import Eyes, align
 from avemo_ros.vision.face import HeadPose
@@ -17,7 +17,7 @@ AHEAD = degrees()
 @pytest.fixture(scope="module")
 def crop() -> np.ndarray:
     """A clear face of the sample, (96, 96)."""
-    return align(sample_pictures()[0], Eyes(316, 176, 92, 0.0), 96)
+    return align(sample_images()[0], Eyes(316, 176, 92, 0.0), 96)
 
 
 def test_a_large_sharp_face_that_looks_ahead_is_perfect(crop: np.ndarray) -> None:

@@ -259,7 +259,7 @@ def test_after_a_reset_the_old_clock_may_come_back_but_no_old_id(tracker: Tracke
     assert tracker.update(to_ns(1), scene)[0][0] == "f0002"
 
 
-def test_the_same_pictures_give_the_same_ids() -> None:
+def test_the_same_images_give_the_same_ids() -> None:
     def run() -> list[dict[str, str]]:
         noise = np.random.default_rng(3)
         tracker = Tracker(max_faces=3, timeout_s=0.3)

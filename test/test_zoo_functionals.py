@@ -179,7 +179,7 @@ def test_the_sound_of_a_bag_is_read_between_its_labels(tmp_path: Path) -> None:
     labels = {"start_s": 2.0, "end_s": 3.5}
     of_bag, of_clip = (read_sound(path, **labels) for path in (bag / "metadata.yaml", SAMPLE))
     assert len(of_bag) == pytest.approx(1.5 * RATE, abs=RATE // 50)
-    # Both are cut at pictures and blocks of their own: alike, not equal.
+    # Both are cut at images and blocks of their own: alike, not equal.
     loud = [20 * np.log10(np.std(sound)) for sound in (of_bag, of_clip)]
     assert loud[0] == pytest.approx(loud[1], abs=1.0)
     item = Item("bags", "bag@2", bag / "metadata.yaml", "happy", "p1", **labels)

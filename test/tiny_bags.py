@@ -86,12 +86,12 @@ def header(stamp_ns: int, frame: str = "sensor", store: Typestore = STORE) -> An
 
 
 def image(number: int, height: int = 8, width: int = 12) -> NDArray[np.uint8]:
-    """A picture that tells its number."""
+    """An image that tells its number."""
     noise = np.random.default_rng(number)
     return noise.integers(0, 256, (height, width, 3), np.uint8)
 
 
-def picture(
+def image_row(
     number: int, log_ns: int, stamp_ns: int | None = None, topic: str = "/image_raw"
 ) -> Row:
     pixels = image(number)
@@ -221,9 +221,9 @@ def states(
 
 
 def session(seconds: float = 1.0, start_ns: int = START) -> list[Row]:
-    """Pictures at 25 Hz, sound in blocks of 20 ms, and its format; as a recorder gets them."""
+    """Images at 25 Hz, sound in blocks of 20 ms, and its format; as a recorder gets them."""
     rows = [info(start_ns)]
-    rows += [picture(i, start_ns + i * 40 * MS) for i in range(round(25 * seconds))]
+    rows += [image_row(i, start_ns + i * 40 * MS) for i in range(round(25 * seconds))]
     rows += [sound(i, start_ns + (i + 1) * 20 * MS) for i in range(round(50 * seconds))]
     return sorted(rows, key=lambda row: row.log_ns)
 

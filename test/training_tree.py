@@ -24,9 +24,9 @@ def write_faces(folder: Path, count: int = 6) -> None:
             (folder / split / emotion).mkdir(parents=True)
             for number in range(count):
                 wave_ = 80 * np.sin(place * (label + 1) * 0.25 + chance.uniform(0, 3))
-                picture = 120 + wave_[:, None] + chance.normal(0, 10, (48, 48))
+                image = 120 + wave_[:, None] + chance.normal(0, 10, (48, 48))
                 path = folder / split / emotion / f"{name}_{label}{number}.jpg"
-                cv2.imwrite(str(path), picture.clip(0, 255).astype(np.uint8))
+                cv2.imwrite(str(path), image.clip(0, 255).astype(np.uint8))
 
 
 def write_sound(path: Path, pitch: float, seconds: float = 1.2) -> None:

@@ -1,10 +1,10 @@
 """Measures what the package costs on this machine: `make bench`.
 
-- Start-up: from the start of the `emotion_stack` process, with pictures and sound there
+- Start-up: from the start of the `emotion_stack` process, with images and sound there
   already, to its line `active`, to the first state of somebody and to the first claim.
 - Live: for one face and for four, a 640x480 video at 30 Hz with sound is played by the
   `media_player` node to the `emotion_stack` node over DDS on this host.  Latency is that of the
-  node's own diagnostics: from the stamp of the newest picture in a window to the publication
+  node's own diagnostics: from the stamp of the newest image in a window to the publication
   of the state.  Processor time and memory are those of the stack's process alone.
 - Offline: `avemo bag evaluate` of a bag of the one face, a minute long, and `avemo predict` of
   a clip of four seconds, each as a whole process from start to end; of the evaluation also
@@ -58,7 +58,7 @@ HOP_NS = to_ns(0.1)
 """`emotion.hop_s` as it is by default."""
 GAP_NS = round(2.5 * HOP_NS)
 """Stamps of two states further apart than this have lost states between them; less is the
-unevenness of looked-at pictures."""
+unevenness of looked-at images."""
 SETTLE_S = 5.0
 """Played before measuring, so that loading and the first window do not count."""
 LEAST_S = 32.0
@@ -87,7 +87,7 @@ def make_clip(path: Path, faces: int, seconds: float = float("inf")) -> None:
 
 
 def tile(image: NDArray[np.uint8], faces: int) -> NDArray[np.uint8]:
-    """The picture itself, or four of it in the same size."""
+    """The image itself, or four of it in the same size."""
     if faces == 1:
         return image
     small = image[::2, ::2]
@@ -95,7 +95,7 @@ def tile(image: NDArray[np.uint8], faces: int) -> NDArray[np.uint8]:
 
 
 def make_bag(path: Path, clip: Path) -> None:
-    """The clip, some times over, as raw pictures and sound."""
+    """The clip, some times over, as raw images and sound."""
     begin_ns = time_ns = to_ns(1.0)
     with BagWriter(path) as bag:
         for _ in range(BAG_LOOPS):
@@ -306,7 +306,7 @@ def live(watcher: Watcher, clip: Path, seconds: float, bar: tqdm[Any]) -> dict[s
         if stack.ended or player.ended:
             raise RuntimeError("a node ended while it was measured")
         stamps = np.array(watcher.stamps[before:])
-        states, pictures = watcher.health["states"], watcher.health["images"]
+        states, images = watcher.health["states"], watcher.health["images"]
         return {
             "seconds": round(wall, 1),
             "latency_ms": {
@@ -318,8 +318,8 @@ def live(watcher: Watcher, clip: Path, seconds: float, bar: tqdm[Any]) -> dict[s
             "dropped_frames": counted(watcher, LOST) - lost,
             "dropped_steps": steps_in_gaps(stamps) + counted(watcher, SKIPPED) - skipped,
             "states_hz": round((len(stamps) - 1) / ((stamps[-1] - stamps[0]) / 1e9), 2),
-            "frames_hz": float(pictures["rate_hz"]),
-            "faces": int(pictures["faces"]),
+            "frames_hz": float(images["rate_hz"]),
+            "faces": int(images["faces"]),
             "stages_ms": stages(watcher.health),
         }
 

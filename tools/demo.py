@@ -227,7 +227,7 @@ class Recorder:
 
 
 class Listener:
-    """Subscribes to what the nodes publish, and hands it on in the core's terms."""
+    """Subscribes to what the nodes publish, and hands it on as the package's types."""
 
     def __init__(self, demo: Demo, source: Source) -> None:
         import rclpy
@@ -301,7 +301,7 @@ class Listener:
         self._pair(stamp_ns)
 
     def _pair(self, stamp_ns: int) -> None:
-        """Both topics of one moment make a hop."""
+        """Both topics of one moment make a step."""
         from avemo_ros.state.estimate import EmotionStep as Together
 
         if stamp_ns not in self._states or stamp_ns not in self._attended:
@@ -312,12 +312,12 @@ class Listener:
             for old in [stamp for stamp in waiting if stamp < stamp_ns]:
                 del waiting[old]
         estimates = tuple(self._content.estimate(state) for state in everyone.states)
-        hop = Together(stamp_ns, estimates, self._content.estimate(one), None)
-        self._demo.take_hop(hop, float(one.latency))
+        step = Together(stamp_ns, estimates, self._content.estimate(one), None)
+        self._demo.take_step(step, float(one.latency))
 
     def _take_overlay(self, message: Any) -> None:
         stamp_ns = self._content.stamp_ns(message.header.stamp)
-        self._demo.take_media(stamp_ns, self._content.picture(message))
+        self._demo.take_media(stamp_ns, self._content.image(message))
 
     def _take_info(self, message: Any) -> None:
         self._info = message
@@ -352,7 +352,7 @@ class Demo:
         self._interrupted = False
         self._start_ns: int | None = None
         self._recorder: Recorder | None = None
-        self._hops: list[tuple[EmotionStep, float]] = []
+        self._steps: list[tuple[EmotionStep, float]] = []
         self._table: Any = None
         self._lines: Any = None
         self._timeline: Any = None
@@ -388,18 +388,18 @@ class Demo:
         if self._recorder is not None:
             self._recorder.push(stamp_ns, item)
 
-    def take_hop(self, hop: EmotionStep, latency_s: float) -> None:
+    def take_step(self, step: EmotionStep, latency_s: float) -> None:
         """The states of one moment came."""
         # Before the source begins and after a clip's end the nodes say that nothing comes.
         length_s = self._source.duration_s
-        if self._start_ns is None or hop.stamp_ns <= self._start_ns:
+        if self._start_ns is None or step.stamp_ns <= self._start_ns:
             return
-        if length_s is not None and hop.stamp_ns > self._start_ns + (length_s + 0.05) * 1e9:
+        if length_s is not None and step.stamp_ns > self._start_ns + (length_s + 0.05) * 1e9:
             return
-        self._last_ns = hop.stamp_ns
-        self._timeline.add(hop, latency_s)
-        self._table.show(hop, latency_s)
-        self._lines.write(hop)
+        self._last_ns = step.stamp_ns
+        self._timeline.add(step, latency_s)
+        self._table.show(step, latency_s)
+        self._lines.write(step)
 
     def _begin(self, stamp_ns: int) -> None:
         """The first stamp is time zero of everything that is shown and written."""
@@ -504,7 +504,7 @@ class Demo:
     def _conclude(self, nodes: Sequence[Node]) -> int:
         """Say what came out."""
         timeline = self._timeline
-        if timeline is None or timeline.hops == 0:
+        if timeline is None or timeline.steps == 0:
             if self._interrupted:
                 print("demo: interrupted before the first state")
                 return INTERRUPTED
@@ -518,14 +518,14 @@ class Demo:
         people = len(timeline.people)
         delays = sorted(timeline.latencies_s)
         print(
-            f"\n{timeline.hops} states in {timeline.duration_s:.1f} s; {people} "
+            f"\n{timeline.steps} states in {timeline.duration_s:.1f} s; {people} "
             f"{'person' if people == 1 else 'people'}, a claim in "
             f"{timeline.claimed_share:.0%} of their estimates; latency "
             f"{1e3 * delays[len(delays) // 2]:.0f} ms (median)"
         )
-        expected = int(timeline.duration_s / timeline.hop_s)
-        if timeline.hops < 0.95 * expected:
-            print(f"  {expected - timeline.hops} states are missing: this machine is too busy")
+        expected = int(timeline.duration_s / timeline.mean_step_s)
+        if timeline.steps < 0.95 * expected:
+            print(f"  {expected - timeline.steps} states are missing: this machine is too busy")
         results = [("states", self._jsonl)]
         if self._page.exists():
             results.append(("timeline", self._page))

@@ -258,7 +258,7 @@ class Demo:
         self._domain = domain
         self._interrupted = False
         self._page = out / "index.html"
-        self._said: list[float] = []
+        self._spoken_s: list[float] = []
         """When each of the words was said, in the clip's time [s]."""
         self._asked_s = 0.0
         self._turns: list[Any] = []
@@ -308,13 +308,13 @@ class Demo:
             self._check(talker, nodes, player)
             self._take(talker)
             # Who talks waits for the answer, as people do.
-            if len(self._said) == len(self._turns) and talker.clip_s is not None:
+            if len(self._spoken_s) == len(self._turns) and talker.clip_s is not None:
                 ended = player.status is not None
                 text = self._words.due(math.inf if ended else talker.clip_s)
                 if text is not None:
                     self._say(talker, text)
             self._check_answer(nodes[1])
-        while len(self._turns) < len(self._said) and not self._interrupted:
+        while len(self._turns) < len(self._spoken_s) and not self._interrupted:
             talker.spin(0.05)
             self._take(talker)
             self._check_answer(nodes[1])
@@ -329,12 +329,12 @@ class Demo:
 
     def _check_answer(self, dialog: Node) -> None:
         dialog.check()
-        waits = len(self._said) > len(self._turns)
+        waits = len(self._spoken_s) > len(self._turns)
         if waits and time.monotonic() - self._asked_s > ANSWER_LIMIT_S:
             raise DemoError(f"an answer did not come{dialog.tail()}")
 
     def _say(self, talker: Talker, text: str) -> None:
-        self._said.append(talker.clip_s or 0.0)
+        self._spoken_s.append(talker.clip_s or 0.0)
         self._asked_s = time.monotonic()
         talker.say(text)
 
@@ -345,7 +345,7 @@ class Demo:
         while talker.replies:
             reply = talker.replies.pop(0)
             turn = Turn(
-                t=self._said[len(self._turns)],
+                t=self._spoken_s[len(self._turns)],
                 words=reply.utterance,
                 emotion=reply.emotion,
                 confidence=reply.confidence,

@@ -47,7 +47,7 @@ from soak_checks import (
     IN_A_ROW,
     Invariants,
     Recovery,
-    Said,
+    SeenState,
     findings,
     slope_per_minute,
 )
@@ -309,9 +309,9 @@ class Run:
         checks.stamp(topic, at_s, stamp_ns, now_ns, may_repeat=topic == "emotion_events")
         if topic in ("emotion_states", "steady_states"):
             for state in message.states:
-                checks.state(topic, at_s, _said(state))
+                checks.state(topic, at_s, _seen_state(state))
         elif topic == "emotion_state":
-            checks.state(topic, at_s, _said(message))
+            checks.state(topic, at_s, _seen_state(message))
             self._judge(message, to_s(now_ns - stamp_ns))
         elif topic == "emotion_events":
             numbers = {"confidence": message.confidence, "lasted": message.lasted}
@@ -406,7 +406,7 @@ class Run:
         }
 
 
-def _said(state: Any) -> Said:
+def _seen_state(state: Any) -> SeenState:
     numbers = {
         "latency": state.latency,
         "confidence": state.confidence,
@@ -417,7 +417,7 @@ def _said(state: Any) -> Said:
         numbers |= {"valence": state.valence, "arousal": state.arousal}
     if state.box_valid:
         numbers |= _box(state.box)
-    return Said(
+    return SeenState(
         stamp_ns=state.header.stamp.sec * 10**9 + state.header.stamp.nanosec,
         label=state.label,
         ids=(state.person_id, state.face_id, state.voice_id),

@@ -30,7 +30,7 @@ SLOPE_LEAST_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SeenState:
     """One state, as it was published."""
 
     stamp_ns: int
@@ -98,18 +98,18 @@ class Invariants:
             back_s = to_s(last_ns - stamp_ns)
             self.broken("stamp fell", topic, at_s, f"{back_s:.3f} s before the last")
 
-    def state(self, topic: str, at_s: float, said: Said) -> None:
+    def state(self, topic: str, at_s: float, state: SeenState) -> None:
         """Look at what a state claims."""
-        if said.label != UNKNOWN:
-            if not any(said.ids):
-                self.broken("about nobody", topic, at_s, f"'{said.label}' of nobody")
-            if said.label not in said.labels:
-                self.broken("no such label", topic, at_s, f"'{said.label}'")
-        self.numbers(topic, at_s, said.numbers)
-        shares = said.probabilities
+        if state.label != UNKNOWN:
+            if not any(state.ids):
+                self.broken("about nobody", topic, at_s, f"'{state.label}' of nobody")
+            if state.label not in state.labels:
+                self.broken("no such label", topic, at_s, f"'{state.label}'")
+        self.numbers(topic, at_s, state.numbers)
+        shares = state.probabilities
         if not shares:
-            if said.label != UNKNOWN:
-                self.broken("no distribution", topic, at_s, f"'{said.label}' without one")
+            if state.label != UNKNOWN:
+                self.broken("no distribution", topic, at_s, f"'{state.label}' without one")
             return
         total = math.fsum(shares)
         # `not <=` holds for NaN, too.
@@ -117,9 +117,9 @@ class Invariants:
             self.broken("no probability", topic, at_s, f"{[round(s, 4) for s in shares]}")
         elif not abs(total - 1.0) <= SUM_TOLERANCE:
             self.broken("sum is not 1", topic, at_s, f"probabilities sum to {total:.4f}")
-        if len(shares) != len(said.labels):
+        if len(shares) != len(state.labels):
             self.broken(
-                "no such label", topic, at_s, f"{len(shares)} for {len(said.labels)} labels"
+                "no such label", topic, at_s, f"{len(shares)} for {len(state.labels)} labels"
             )
 
     def numbers(self, topic: str, at_s: float, numbers: Mapping[str, float]) -> None:

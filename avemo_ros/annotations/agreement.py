@@ -80,8 +80,8 @@ def fleiss_by_class(counts: Counts) -> NDArray[np.float64]:
     raters, shares = counts.sum(1, keepdims=True), _shares(counts)
     differing = (counts * (raters - counts) / (raters * (raters - 1))).mean(0)
     chance = shares * (1 - shares)
-    told = (counts.sum(0) > 0) & (counts < raters).any(0)
-    kappas[told] = 1 - differing[told] / chance[told]
+    defined = (counts.sum(0) > 0) & (counts < raters).any(0)
+    kappas[defined] = 1 - differing[defined] / chance[defined]
     return kappas
 
 

@@ -115,7 +115,7 @@ class _Document:
         """The annotations of a tier as entries.
 
         Raises:
-            LabelError: a time cannot be told.
+            LabelError: a time cannot be read.
         """
         for item in tier.annotations:
             place = self._place(item.line, tier, item)

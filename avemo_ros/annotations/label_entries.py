@@ -291,15 +291,15 @@ class LabelCollector:
             taken, self._placed = self._placed, []
         else:
             return []
-        told = []
+        messages = []
         for one in taken:
             try:
                 check_overlaps([*self._placed, one])
             except LabelError as error:
-                told.append(str(error))
+                messages.append(str(error))
             else:
                 self._placed.append(one)
-        return told
+        return messages
 
     def file(self) -> LabelFile:
         """All of it.

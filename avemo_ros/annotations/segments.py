@@ -34,7 +34,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class MajorityVote:
-    """What holds, and what cannot be told."""
+    """What holds, and what is undecided."""
 
     segments: tuple[Segment, ...]
     """With labels, in order of time; of one person they do not overlap, and name no annotator

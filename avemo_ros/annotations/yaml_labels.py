@@ -25,7 +25,7 @@ from avemo_ros.errors import LabelError
 
 _KEYS: Final = ("time", "people", "segments")
 _NULL: Final = "tag:yaml.org,2002:null"
-_MOST_TOLD: Final = 20
+_MOST_LISTED: Final = 20
 """Messages that are left out and named one by one."""
 _Key = tuple[str, str]
 """Person and annotator."""
@@ -216,15 +216,15 @@ def _collected(
 ) -> LabelFile:
     for _, entry in sorted(held, key=lambda item: item[0]):
         collector.take(entry)
-    wrong += [f"left out: {told}" for told in collector.drop_overlaps()]
-    told = wrong[:_MOST_TOLD]
-    if len(wrong) > _MOST_TOLD:
-        told.append(f"left out: {len(wrong) - _MOST_TOLD} more invalid labels")
-    collector.notes += told
+    wrong += [f"left out: {text}" for text in collector.drop_overlaps()]
+    listed = wrong[:_MOST_LISTED]
+    if len(wrong) > _MOST_LISTED:
+        listed.append(f"left out: {len(wrong) - _MOST_LISTED} more invalid labels")
+    collector.notes += listed
     try:
         return collector.file()
     except LabelError as error:
-        raise LabelError("; ".join([str(error), *told])) from error
+        raise LabelError("; ".join([str(error), *listed])) from error
 
 
 def _message_entries(text: str, place: str, zero_ns: int) -> list[LabelEntry]:
@@ -253,16 +253,17 @@ def _read(text: str, place: str) -> Iterator[LabelEntry]:
 def _ended(text: str, open_keys: Iterable[_Key]) -> list[_Key]:
     """Whose labels a wrong message ends."""
     try:
-        told = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError):
         return list(open_keys)
-    said = told if isinstance(told, list) else [told]
-    if not all(isinstance(item, dict) for item in said):
+    defaults = content if isinstance(content, list) else [content]
+    if not all(isinstance(item, dict) for item in defaults):
         return list(open_keys)
     # With times of its own it has nothing to do with what held.
-    said = [item for item in said if not {"start", "end"} & set(item)]
+    defaults = [item for item in defaults if not {"start", "end"} & set(item)]
     keys = {
-        tuple(str(item.get(k) or "").strip() for k in ("person", "annotator")) for item in said
+        tuple(str(item.get(k) or "").strip() for k in ("person", "annotator"))
+        for item in defaults
     }
     return [key for key in open_keys if key in keys]
 

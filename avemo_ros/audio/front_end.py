@@ -86,7 +86,7 @@ class AudioFrontEnd:
         """Stamp [ns] and samples (n, channels) of each block that the clock holds."""
         self._pieces: list[MonoPiece] = []
         self._count = 0
-        self._made = 0
+        self._samples = 0
         self.counters = SpeechCounters()
         """Live counters; they go on over `reset`."""
         self.reset()
@@ -239,7 +239,7 @@ class AudioFrontEnd:
         self._mixer = Mixer(rate, channels, self._config.channel)
         self._clock = SampleClock(rate, stamp_ns, self._tolerance_ns, self._max_gap_ns)
         self._count = 0
-        self._made = 0
+        self._samples = 0
         self._begins = True
 
     def _end(self, reason: str) -> None:
@@ -265,14 +265,14 @@ class AudioFrontEnd:
         rate = self._form[0]
         wanted = -(-self._count * SAMPLE_RATE // rate)
         tail = np.zeros(math.ceil(self._resampler.delay_s * rate) + 1, np.float32)
-        lacking = wanted - self._made - self._high_pass.pending
+        lacking = wanted - self._samples - self._high_pass.pending
         rest = self._resampler.push(tail)[: max(0, lacking)]
         self._emit(self._high_pass.push(rest))
         self._emit(self._high_pass.drain())
 
     def _emit(self, samples: NDArray[np.float32]) -> None:
         assert self._clock is not None
-        self._made += len(samples)
+        self._samples += len(samples)
         self._pieces.append(MonoPiece(samples, self._clock.origin_ns, self._begins, self._gap))
         self._begins = self._gap = False
 

@@ -27,7 +27,7 @@ _KEPT: Final = 64
 class RobotSpeechMask:
     """Knows when the robot spoke and silences the sound of that time.
 
-    Times and stamps are of one clock.  It may be told on one thread and asked on another.
+    Times and stamps are of one clock.  It may be updated on one thread and asked on another.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class RobotSpeechMask:
         self._offset = OffsetMeter()
         self._silence: NDArray[np.float32] = np.zeros(1, np.float32)
         self._inside = False
-        self._told_ns = 0
+        self._message_ns = 0
         self._muted_ns = 0
         self._timeouts = 0
 
@@ -59,7 +59,7 @@ class RobotSpeechMask:
 
     @property
     def speaking(self) -> bool:
-        """The robot speaks, by what was told last and the newest time that was seen."""
+        """The robot speaks, by the last message and the newest time that was seen."""
         with self._lock:
             return bool(self._spans) and self._spans[-1][1] is None
 
@@ -75,7 +75,7 @@ class RobotSpeechMask:
             last = self._spans[-1] if self._spans else None
             if speaking:
                 self._begin(last, at_ns)
-                self._told_ns = at_ns
+                self._message_ns = at_ns
             elif last is not None and last[1] is None:
                 self._spans[-1] = (last[0], at_ns + TAIL_NS)
 
@@ -114,7 +114,7 @@ class RobotSpeechMask:
     def _time_out(self, now_ns: int) -> None:
         if not self._spans or self._spans[-1][1] is not None:
             return
-        over_ns = self._told_ns + LONGEST_NS + TAIL_NS
+        over_ns = self._message_ns + LONGEST_NS + TAIL_NS
         if now_ns > over_ns:
             self._spans[-1] = (self._spans[-1][0], over_ns)
             self._timeouts += 1

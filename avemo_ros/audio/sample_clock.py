@@ -93,7 +93,7 @@ class RateMeter:
             times_s = (stamps[first:] - stamps[first]) / NS_PER_S
             sound_s = (counts[first:] - counts[first]) / self._rate
             speed = float(sound_s[-1] / times_s[-1])
-            # What was told before holds until the difference is clearly gone.
+            # What was reported before holds until the difference is clearly gone.
             if abs(speed - 1.0) > (least if self._speed == 1.0 else 0.6 * least) and _is_steady(
                 times_s, sound_s, speed
             ):

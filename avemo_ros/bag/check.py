@@ -35,7 +35,7 @@ _FAR_S: Final = 5.0
 """Stamps further than this from the node's clock are left out by the live nodes, unless
 `max_input_age_s` says otherwise."""
 Look = Callable[[Recording], Offset]
-"""Estimates by the mouth from the pictures and the sound of a recording."""
+"""Estimates by the mouth from the images and the sound of a recording."""
 _RAW: Final = (TopicKind.IMAGES, TopicKind.AUDIO)
 _FEATURES: Final = (TopicKind.TRACKS, TopicKind.SPECTROGRAM)
 
@@ -49,7 +49,7 @@ class Scan:
         self.lengths: list[int] = []
         self.mouth = MouthAndSound()
         self._bad: Counter[str] = Counter()
-        self._said: dict[str, str] = {}
+        self._errors: dict[str, str] = {}
 
     def take(self, log_ns: int, item: Item) -> None:
         """The next item."""
@@ -68,18 +68,18 @@ class Scan:
         self.stamps[kind].append(item.stamp_ns)
 
     def findings(self, kinds: Mapping[TopicKind, str]) -> list[str]:
-        """Pictures that cannot be decoded."""
+        """Images that cannot be decoded."""
         return [
-            f"{kinds[TopicKind.IMAGES]}: {count} image(s) cannot be used: {self._said[kind]}"
+            f"{kinds[TopicKind.IMAGES]}: {count} image(s) cannot be used: {self._errors[kind]}"
             for kind, count in sorted(self._bad.items())
         ]
 
-    def _look_at(self, picture: BagImage) -> None:
+    def _look_at(self, image: BagImage) -> None:
         try:
-            _ = picture.image
+            _ = image.image
         except ImageError as error:
             self._bad[error.kind] += 1
-            self._said.setdefault(error.kind, str(error))
+            self._errors.setdefault(error.kind, str(error))
 
 
 def _kind_of(item: Item) -> TopicKind:
@@ -153,7 +153,7 @@ def definition_findings(topics: Sequence[TopicCheck], distro: str) -> list[str]:
 
 
 def offset_findings(estimates: Sequence[Offset]) -> list[str]:
-    """Pictures and sound that are too far apart."""
+    """Images and sound that are too far apart."""
     found = []
     for one in estimates:
         if one.seconds is not None and abs(one.seconds) > _OFFSET_S:
@@ -168,7 +168,7 @@ def check(path: str | Path, topics: Topics | None = None, look: Look | None = No
     Args:
         path: a bag's folder, or one file of it.
         topics: which topic is which.
-        look: asked for the estimate by the mouth where there are pictures and sound; None: it
+        look: asked for the estimate by the mouth where there are images and sound; None: it
             is made of recorded face tracks and spectrogram alone.
 
     Raises:
@@ -288,10 +288,10 @@ def _topics(
 
 def _by_stamps(topics: Sequence[TopicCheck], *, turned_back: int) -> Offset:
     """A single delay means nothing if the two clocks of a topic jumped."""
-    pictures, sound = (_used_as(kind, topics) for kind in _RAW)
-    if pictures is None or sound is None:
+    images, sound = (_used_as(kind, topics) for kind in _RAW)
+    if images is None or sound is None:
         return by_stamps(None, None)
-    moved = [one for one in (pictures, sound) if one.timing.restarts or one.timing.jumps]
+    moved = [one for one in (images, sound) if one.timing.restarts or one.timing.jumps]
     if moved:
         names = " and ".join(one.topic for one in moved)
         return Offset(
@@ -300,7 +300,7 @@ def _by_stamps(topics: Sequence[TopicCheck], *, turned_back: int) -> Offset:
         )
     if turned_back:
         return Offset(None, "unknown: the recorder's clock was set back")
-    return by_stamps(pictures.timing.delay_s, sound.timing.delay_s)
+    return by_stamps(images.timing.delay_s, sound.timing.delay_s)
 
 
 def _by_mouth(topics: Sequence[TopicCheck], looked: Scan, seen: Offset | None) -> Offset:

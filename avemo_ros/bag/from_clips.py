@@ -36,12 +36,12 @@ class ClipFormat:
     storage: str = "mcap"
     compression: str = "none"
     jpeg_quality: int = 0
-    """1 to 100: compressed pictures; 0: raw ones."""
+    """1 to 100: compressed images; 0: raw ones."""
     size: tuple[int, int] | None = None
-    """Width and height into which pictures are fitted, with black borders; None: as they
+    """Width and height into which images are fitted, with black borders; None: as they
     are."""
     features: PipelineConfig | None = None
-    """Faces and spectrogram by these settings, instead of pictures and sound."""
+    """Faces and spectrogram by these settings, instead of images and sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Clip:
     """Where it begins in the file [s]."""
     end_s: float | None = None
     """Where it ends in the file [s]; None: at the file's end."""
-    pictures: bool = True
+    images: bool = True
     sound: bool = True
     """Whether these are wanted, where the file has them."""
 
@@ -65,8 +65,8 @@ class Extent:
     start_ns: int = 0
     """Log time of the first message [ns]."""
     end_ns: int = 0
-    """End of the last picture or block of sound [ns]."""
-    pictures: int = 0
+    """End of the last image or block of sound [ns]."""
+    images: int = 0
     blocks: int = 0
     trouble: str = ""
     """What was wrong with the file; "" if nothing was."""
@@ -128,7 +128,7 @@ class ClipBag:
                     extent.end_ns = max(extent.end_ns, log_ns)
                     (taker.hear if taker else self._writer.write_audio)(item, log_ns)
                 else:
-                    extent.pictures += 1
+                    extent.images += 1
                     extent.end_ns = max(extent.end_ns, item.stamp_ns + frame_ns)
                     item = VideoFrame(item.stamp_ns, _fitted(item.image, self._form.size))
                     (taker.see if taker else self._writer.write_image)(item, log_ns)
@@ -155,7 +155,7 @@ class _Features:
         config = form.features
         self._writer = writer
         findings = InputIssues()
-        # Every picture: what reads the bag has its own limits.
+        # Every image: what reads the bag has its own limits.
         vision = config.vision.replace(max_rate_hz=_EVERY_HZ)
         self._video = VideoStage(vision, config.input, findings.of("images"))
         self._audio = AudioStage(config.audio, config.input, findings.of("sound"))
@@ -182,7 +182,7 @@ def _span(media: MediaFile, clip: Clip) -> Iterator[VideoFrame | AudioBlock]:
     for item in media:
         if end_ns is not None and item.stamp_ns >= end_ns:
             return
-        wanted = clip.sound if isinstance(item, AudioBlock) else clip.pictures
+        wanted = clip.sound if isinstance(item, AudioBlock) else clip.images
         if not wanted or item.stamp_ns < start_ns:
             continue
         stamp_ns = START_NS + item.stamp_ns - start_ns
@@ -192,17 +192,17 @@ def _span(media: MediaFile, clip: Clip) -> Iterator[VideoFrame | AudioBlock]:
             yield VideoFrame(stamp_ns, item.image)
 
 
-def _fitted(picture: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+def _fitted(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """The image scaled to fit, centred on black."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if size is None or size == (width, height):
-        return picture
+        return image
     scale = min(size[0] / width, size[1] / height)
     inner = max(1, round(width * scale)), max(1, round(height * scale))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     fitted = np.zeros((size[1], size[0], 3), np.uint8)
     left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     fitted[top : top + inner[1], left : left + inner[0]] = cv2.resize(
-        picture, inner, interpolation=way
+        image, inner, interpolation=way
     )
     return fitted

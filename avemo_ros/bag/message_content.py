@@ -1,4 +1,4 @@
-"""ROS messages as the core's dataclasses.
+"""ROS messages as the package's dataclasses.
 
 It takes the message objects of rclpy and those of rosbags, so live and recorded input are
 read alike: both have the fields of the definition, and arrays with the buffer protocol or
@@ -47,8 +47,8 @@ def stamp_ns(stamp: Any) -> int:
     return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
 
 
-def picture(message: Any) -> NDArray[np.uint8]:
-    """The picture of a sensor_msgs Image or CompressedImage as (H, W, 3) uint8 BGR.
+def image(message: Any) -> NDArray[np.uint8]:
+    """The image of a sensor_msgs Image or CompressedImage as (H, W, 3) uint8 BGR.
 
     Raises:
         ImageError: encoding, size or data cannot be used.
@@ -66,7 +66,7 @@ def picture(message: Any) -> NDArray[np.uint8]:
 
 
 def tracks(message: Any) -> FrameTracks:
-    """The faces of one picture from a FaceTrackArray.
+    """The faces of one image from a FaceTrackArray.
 
     Raises:
         ValueError: something is not finite, out of its range, of another size than it says or

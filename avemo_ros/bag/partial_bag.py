@@ -442,8 +442,8 @@ class PartialBag:
         if self._split is None and not self._finished:
             self._split_for(0)
         self._end_split()
-        told = {**_merged(self._finished), "custom_data": self._notes or None}
-        text = yaml.safe_dump({_INFORMATION: told}, sort_keys=False)
+        information = {**_merged(self._finished), "custom_data": self._notes or None}
+        text = yaml.safe_dump({_INFORMATION: information}, sort_keys=False)
         (self.partial / _METADATA).write_text(text, encoding="utf-8")
 
 

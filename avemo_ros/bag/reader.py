@@ -1,4 +1,4 @@
-"""Reads a rosbag2 recording as the core's types, without ROS.
+"""Reads a rosbag2 recording as the package's types, without ROS.
 
 with Recording("session") as recording:
     for log_ns, item in recording.items(recording.kinds): ...
@@ -122,7 +122,7 @@ class AudioDecoder:
 
 
 class Recording:
-    """The messages of a bag that this package uses, as the core's types.
+    """The messages of a bag that this package uses, as the package's types.
 
     Items carry the stamps of their headers (sensor time); a stamp of zero is replaced by the
     time of recording, as the live nodes replace it by that of arrival.  Iterating again starts
@@ -141,7 +141,7 @@ class Recording:
         self._bag = Bag(path)
         self._notes: list[str] = []
         self._left_out: Counter[tuple[str, str]] = Counter()
-        self._said: dict[tuple[str, str], str] = {}
+        self._first_problems: dict[tuple[str, str], str] = {}
         self._restarts = Restarts()
         self._given = topics.sound_format
         try:
@@ -205,7 +205,7 @@ class Recording:
     def problems(self) -> list[str]:
         """What is missing, unreadable or odd; complete after iterating."""
         left_out = [
-            f"{topic}: {count} message(s) {self._said[topic, kind]}"
+            f"{topic}: {count} message(s) {self._first_problems[topic, kind]}"
             for (topic, kind), count in sorted(self._left_out.items())
         ]
         turned = [clock_set_back_text(self.turned_back)] if self.turned_back else []
@@ -220,7 +220,7 @@ class Recording:
     def items(self, kinds: frozenset[TopicKind]) -> Iterator[tuple[int, Item]]:
         """What was recorded, with the times of recording [ns] and by them.
 
-        Images come as `BagPicture` and are decoded when looked at; sound as `AudioBlock`;
+        Images come as `BagImage` and are decoded when looked at; sound as `AudioBlock`;
         `RobotSpeech` says where the robot began or ended to speak; face tracks come as
         `FrameTracks`, spectrograms as `SpectrogramChunk`, states as `StatesRecord`, labels as
         `LabelRecord`.  Messages that cannot be read are left out and counted among the
@@ -262,7 +262,7 @@ class Recording:
         """The message as an item; None if it only describes others."""
         if name == "image":
             stamp_ns = self._stamp(topic, message, log_ns)
-            return BagImage(stamp_ns, topic, lambda: message_content.picture(message))
+            return BagImage(stamp_ns, topic, lambda: message_content.image(message))
         if name == "audio":
             return sound.block(topic, message, log_ns)
         if name == "audio_info":
@@ -304,7 +304,7 @@ class Recording:
     def _note(self, topic: str, kind: str, text: str) -> None:
         """Count a problem; of each kind the first text is kept."""
         self._left_out[topic, kind] += 1
-        self._said.setdefault((topic, kind), text)
+        self._first_problems.setdefault((topic, kind), text)
 
     # --- what can be used
 

@@ -163,26 +163,26 @@ class Offset:
     """How it was estimated, or why it could not be."""
 
 
-def by_stamps(pictures_delay_s: float | None, sound_delay_s: float | None) -> Offset:
+def by_stamps(images_delay_s: float | None, sound_delay_s: float | None) -> Offset:
     """By the delays between stamps and times of recording."""
-    if pictures_delay_s is None or sound_delay_s is None:
+    if images_delay_s is None or sound_delay_s is None:
         return Offset(None, "unknown: needs stamped images and stamped audio")
-    return Offset(pictures_delay_s - sound_delay_s, BY_STAMPS)
+    return Offset(images_delay_s - sound_delay_s, BY_STAMPS)
 
 
 @dataclass(slots=True)
 class MouthAndSound:
     """Collects mouth openings and sound levels, and finds the offset between them."""
 
-    _pictures: int = 0
+    _images: int = 0
     _mouths: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     _times: list[NDArray[np.int64]] = field(default_factory=list)
     _levels: list[NDArray[np.float32]] = field(default_factory=list)
     _speech: list[NDArray[np.float32]] = field(default_factory=list)
 
     def take_tracks(self, tracks: FrameTracks) -> None:
-        """The faces of the next picture."""
-        self._pictures += 1
+        """The faces of the next image."""
+        self._images += 1
         for face in tracks.faces:
             if np.isfinite(face.mouth_opening):
                 self._mouths.setdefault(face.face_id, []).append(
@@ -197,7 +197,7 @@ class MouthAndSound:
 
     def offset(self) -> Offset:
         """By the mouth of the face that is seen most, and the level of the sound."""
-        if not self._pictures and not self._times:
+        if not self._images and not self._times:
             return Offset(None, NOTHING_RECORDED)
         if not self._mouths:
             return Offset(None, "unknown: no face with a mesh was seen")

@@ -16,7 +16,7 @@ NOT_USED: Final = "-"
 
 
 _AUDIO: Final = "audio_common_msgs/msg/"
-_OWN_PICTURES: Final = "emotion_overlay"
+_OWN_IMAGES: Final = "emotion_overlay"
 """Images that this package draws are not from a camera."""
 
 
@@ -122,7 +122,7 @@ def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel
         channel
         for channel in fitting
         if channel.count
-        and not _ends(channel.topic, _OWN_PICTURES)
+        and not _ends(channel.topic, _OWN_IMAGES)
         and (not usual.only_named or any(_ends(channel.topic, name) for name in usual.names))
     ]
     if field == "audio" and any("Stamped" in channel.type for channel in fitting):

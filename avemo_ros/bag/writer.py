@@ -1,4 +1,4 @@
-"""Writes the core's types as a rosbag2 recording, without ROS."""
+"""Writes the package's types as a rosbag2 recording, without ROS."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class MessageEncoder:
         self._store = store
         self._types = store.types
 
-    def image(self, stamp_ns: int, picture: NDArray[np.uint8]) -> memoryview:
+    def image(self, stamp_ns: int, image: NDArray[np.uint8]) -> memoryview:
         """A sensor_msgs/Image of (H, W, 3) uint8 BGR."""
-        height, width, channels = picture.shape
+        height, width, channels = image.shape
         message = self._types[messages.IMAGE](
             header=self._header(stamp_ns, _CAMERA),
             height=height,
@@ -51,13 +51,13 @@ class MessageEncoder:
             encoding="bgr8",
             is_bigendian=0,
             step=width * channels,
-            data=np.ascontiguousarray(picture).reshape(-1),
+            data=np.ascontiguousarray(image).reshape(-1),
         )
         return self._store.serialize_cdr(message, messages.IMAGE)
 
-    def compressed(self, stamp_ns: int, picture: NDArray[np.uint8], quality: int) -> memoryview:
+    def compressed(self, stamp_ns: int, image: NDArray[np.uint8], quality: int) -> memoryview:
         """A sensor_msgs/CompressedImage, JPEG of quality 1 to 100, of (H, W, 3) uint8 BGR."""
-        _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
         message = self._types[messages.COMPRESSED_IMAGE](
             header=self._header(stamp_ns, _CAMERA),
             format="bgr8; jpeg compressed bgr8",
@@ -111,11 +111,11 @@ class MessageEncoder:
         )
         return self._store.serialize_cdr(message, messages.SPECTROGRAM)
 
-    def states(self, hop: EmotionStep) -> memoryview:
+    def states(self, step: EmotionStep) -> memoryview:
         """An EmotionStateArray; nothing is known of its latency, which is 0."""
         message = self._types[messages.EMOTION_STATES](
-            header=self._header(hop.stamp_ns, _CAMERA),
-            states=[self._state(estimate) for estimate in hop.estimates],
+            header=self._header(step.stamp_ns, _CAMERA),
+            states=[self._state(estimate) for estimate in step.estimates],
         )
         return self._store.serialize_cdr(message, messages.EMOTION_STATES)
 
@@ -166,7 +166,7 @@ def _floats(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class BagWriter:
-    """Writes what the core's stages take and give, on the topics of the nodes.
+    """Writes what the engine's stages take and give, on the topics of the nodes.
 
     Messages are logged at their stamp unless told otherwise; the block of sound at its end,
     when a microphone would have published it.
@@ -189,7 +189,7 @@ class BagWriter:
             path: of the bag, a folder; it appears when the bag is whole.
             storage: 'mcap' or 'sqlite3'.
             compression: 'none' or 'zstd'.
-            jpeg_quality: 1 to 100: compressed pictures; 0: raw ones.
+            jpeg_quality: 1 to 100: compressed images; 0: raw ones.
             split_s: begin a new file after so many seconds of messages [s]; 0: one file.
             force: replace a bag of that name, and what an interrupted run left.
             notes: for metadata.yaml, as its `custom_data`.
@@ -207,7 +207,7 @@ class BagWriter:
         self._encoder = MessageEncoder(messages.typestore())
         self._added: set[str] = set()
         self._form = (0, 0)
-        self._told_ns = 0
+        self._format_ns = 0
 
     def __enter__(self) -> BagWriter:
         return self
@@ -231,13 +231,13 @@ class BagWriter:
         Raises:
             BagError: the disk does not take it; the same holds for what follows.
         """
-        stamp_ns, picture = frame.stamp_ns, frame.image
+        stamp_ns, image = frame.stamp_ns, frame.image
         log_ns = stamp_ns if log_ns is None else log_ns
         if self._quality:
-            message = self._encoder.compressed(stamp_ns, picture, self._quality)
+            message = self._encoder.compressed(stamp_ns, image, self._quality)
             kind, topic = messages.COMPRESSED_IMAGE, "/image_raw/compressed"
         else:
-            message = self._encoder.image(stamp_ns, picture)
+            message = self._encoder.image(stamp_ns, image)
             kind, topic = messages.IMAGE, "/image_raw"
         self._write(topic, kind, message, log_ns, OfferedQos(5))
 
@@ -246,8 +246,8 @@ class BagWriter:
         if log_ns is None:
             log_ns = block.stamp_ns + len(block.samples) * NS_PER_S // block.rate
         form = (block.rate, block.samples.shape[1])
-        if form != self._form or not 0 <= log_ns - self._told_ns < _INFO_NS:
-            self._form, self._told_ns = form, log_ns
+        if form != self._form or not 0 <= log_ns - self._format_ns < _INFO_NS:
+            self._form, self._format_ns = form, log_ns
             message = self._encoder.audio_info(*form)
             offer = OfferedQos(1, latched=True)
             self._write("/audio_info", messages.AUDIO_INFO, message, log_ns, offer)
@@ -255,7 +255,7 @@ class BagWriter:
         self._write("/audio", messages.AUDIO_DATA, message, log_ns, OfferedQos(100))
 
     def write_tracks(self, tracks: FrameTracks, log_ns: int | None = None) -> None:
-        """The faces of one picture."""
+        """The faces of one image."""
         log_ns = tracks.stamp_ns if log_ns is None else log_ns
         message = self._encoder.tracks(tracks)
         self._write("/face_tracks", messages.FACE_TRACKS, message, log_ns, OfferedQos(10))
@@ -266,10 +266,10 @@ class BagWriter:
         message = self._encoder.chunk(chunk)
         self._write("/spectrogram", messages.SPECTROGRAM, message, log_ns, OfferedQos(50))
 
-    def write_states(self, hop: EmotionStep, log_ns: int | None = None) -> None:
+    def write_states(self, step: EmotionStep, log_ns: int | None = None) -> None:
         """Everyone's emotion at one moment."""
-        log_ns = hop.stamp_ns if log_ns is None else log_ns
-        message = self._encoder.states(hop)
+        log_ns = step.stamp_ns if log_ns is None else log_ns
+        message = self._encoder.states(step)
         self._write("/emotion_states", messages.EMOTION_STATES, message, log_ns, OfferedQos(10))
 
     def _write(

@@ -133,8 +133,8 @@ def with_labels(checked: BagCheck) -> BagCheck:
     text = f"{counted(len(spans), 'segment')} of {counted(people, 'person', 'people')} ({what})"
     left_out = len(labels.segments) - len(spans)
     are = "is" if left_out == 1 else "are"
-    said = f"{counted(left_out, 'label')} in {what} {are} outside the bag's time"
-    return _with(checked, text, said if left_out else "", _early(checked, spans, what))
+    message = f"{counted(left_out, 'label')} in {what} {are} outside the bag's time"
+    return _with(checked, text, message if left_out else "", _early(checked, spans, what))
 
 
 def _early(checked: BagCheck, spans: Sequence[Segment], what: str) -> str:

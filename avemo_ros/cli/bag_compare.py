@@ -17,7 +17,7 @@ from avemo_ros.cli.outputs import (
     write_json,
 )
 from avemo_ros.errors import ConfigError
-from avemo_ros.replay.compare import compare, read_result
+from avemo_ros.replay.compare import compare, covers_zero, read_result
 from avemo_ros.replay.named_metrics import METRICS, value_text
 from avemo_ros.sink.presentation import counted
 
@@ -87,8 +87,8 @@ def summary(found: Mapping[str, Any]) -> list[str]:
         values = [f"{value_text(value, metric.unit):>{wide}}" for value in item["values"]]
         # The first differs from itself in nothing.
         verdicts = [f"{f' {verdict}':{_VERDICT}}" for verdict in item["verdicts"][1:]]
-        told = map("".join, zip(values[1:], verdicts, strict=True))
-        lines.append(f"{metric.text:32}{values[0]}{''.join(told)}".rstrip())
+        cells = map("".join, zip(values[1:], verdicts, strict=True))
+        lines.append(f"{metric.text:32}{values[0]}{''.join(cells)}".rstrip())
     if len(lines) == before:
         lines[-1] = "no metric differs"
     lines += [
@@ -107,9 +107,10 @@ def _gained(found: Mapping[str, Any]) -> str:
     if rate["interval"] is None:
         return ""
     low, high = (f"{100 * end:+.1f}" for end in rate["interval"])
+    chance = ": the interval covers 0" if covers_zero(rate["interval"]) else ""
     return (
         f"; accuracy of the same segments {100 * rate['difference']:+.1f} points "
-        f"({low} to {high}, over {found['groups']} {found['over']})"
+        f"({low} to {high}, over {found['groups']} {found['over']}){chance}"
     )
 
 

@@ -214,8 +214,8 @@ def run(args: argparse.Namespace) -> int:
             if path.exists():
                 print(f"avemo: {path} is from an earlier run", file=sys.stderr)
         raise
-    pictured = _write(args, evaluation)
-    if args.thumbnails and not pictured:
+    has_images = _write(args, evaluation)
+    if args.thumbnails and not has_images:
         print("avemo: no thumbnails: no bag contains images", file=sys.stderr)
     if args.cache is None:
         shutil.rmtree(_own_cache(args.json), ignore_errors=True)
@@ -274,7 +274,7 @@ def _own_cache(out: Path) -> Path:
 
 
 def _write(args: argparse.Namespace, evaluation: BagEvaluation) -> bool:
-    """Write all that was asked for; returns whether there are pictures on the page."""
+    """Write all that was asked for; returns whether there are images on the page."""
     write_json(args.json, evaluation.result)
     if args.timings is not None:
         write_json(args.timings, evaluation.timings)
@@ -358,14 +358,14 @@ def evaluation_summary(result: Mapping[str, Any]) -> list[str]:
         )
     for name, part, key in _SHOWN:
         value = value_text(result["figures"][name], METRICS[name].unit)
-        told = interval_text(overall, part, key)
+        interval = interval_text(overall, part, key)
         # Said once below, and not in each line.
-        told = f"  {told}" if told and told != TOO_FEW else ""
-        lines.append(f"{METRICS[name].text:32} {value:>10}{told}")
+        interval = f"  {interval}" if interval and interval != TOO_FEW else ""
+        lines.append(f"{METRICS[name].text:32} {value:>10}{interval}")
     for name in _ALSO_SHOWN:
         value = value_text(result["figures"][name], METRICS[name].unit)
         lines.append(f"{METRICS[name].text:32} {value:>10}")
-    lines += [told for told in [intervals_in_words(overall)] if told]
+    lines += [interval for interval in [intervals_in_words(overall)] if interval]
     lines += [
         f"{'passed' if item['passed'] else 'FAILED'}: {item['figure']} not {item['fails']} "
         f"{item['limit']:g}: it {_value(item['value'])}"

@@ -17,7 +17,7 @@ from avemo_ros.bag.from_clips import Clip, ClipBag, ClipFormat, Extent
 from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.clip_names import MARK, mark_of, marks_in, names_by_key, names_of
-from avemo_ros.data.corpus_files import PICTURES
+from avemo_ros.data.corpus_files import IMAGES
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError, SourceError
@@ -161,7 +161,7 @@ def _items(args: argparse.Namespace) -> tuple[list[Item], list[str]]:
     clips = [
         item
         for item in listing.items
-        if item.row is None and item.path.suffix.lower() not in PICTURES
+        if item.row is None and item.path.suffix.lower() not in IMAGES
     ]
     if not clips:
         raise ConfigError("data set", listing.dataset, "one with clips, not only images")
@@ -218,13 +218,13 @@ def _write_label(item: Item, extent: Extent, path: Path, *, force: bool) -> None
     text = labels_text([segment], extent.start_ns)
     if path.exists() and not force and path.read_text(encoding="utf-8") != text:
         raise BagError(f"{path} already exists with other content; --force overwrites it")
-    with replaced(path) as made:
-        made.write_text(text, encoding="utf-8")
+    with replaced(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
-def _summarise(made: int, kept: int, troubles: Sequence[str], out: Path) -> None:
+def _summarise(written: int, kept: int, troubles: Sequence[str], out: Path) -> None:
     there = f", {kept} already existed (--force overwrites them)" if kept else ""
-    _say(f"{made} {'bag' if made == 1 else 'bags'} made in {out}{there}")
+    _say(f"{written} {'bag' if written == 1 else 'bags'} made in {out}{there}")
     for trouble in troubles[:_SHOWN]:
         _say(f"  {trouble}")
     if len(troubles) > _SHOWN:

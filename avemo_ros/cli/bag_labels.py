@@ -191,7 +191,7 @@ def _write(path: Path, labels: LabelFile) -> None:
     """Raises OutputError where the file cannot be written."""
     text = labels_text(labels.segments, people=labels.people, unix=labels.unix)
     try:
-        with replaced(path) as made:
-            made.write_text(text, encoding="utf-8", newline="")
+        with replaced(path) as partial:
+            partial.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error

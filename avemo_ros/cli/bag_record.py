@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     nothing = not (args.raw or args.features or args.states or args.topics)
     content = "features" if args.features else "raw" if args.raw or nothing else "nothing"
     if args.compressed and content != "raw":
-        # Silence would leave the user with a bag without pictures.
+        # Silence would leave the user with a bag without images.
         why = "remove it: --features records no images" if args.features else "add --raw"
         raise ConfigError("--compressed", "given", f"only with --raw; {why}")
     return run_node(

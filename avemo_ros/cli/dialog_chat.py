@@ -90,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([args.report], force=args.force)
     check_report(args.report)
     setup = read_setup(args)
-    senses: _Senses = _Made(args.emotion) if args.states is None else _Recorded(args.states)
+    senses: _Senses = (
+        _Simulated(args.emotion) if args.states is None else _Recorded(args.states)
+    )
     agent = setup.agent(use_emotion=not args.no_emotion)
     width = shutil.get_terminal_size((120, 24)).columns
     table = TurnTable(width, colour=sys.stdout.isatty())
@@ -113,17 +115,17 @@ class _Senses(Protocol):
     """Where the states come from."""
 
     def until(self, t_s: float) -> Iterator[EmotionStep]:
-        """The hops up to a time since the start [s] that were not given before."""
+        """The steps up to a time since the start [s] that were not given before."""
 
     def feel(self, emotion: str, t_s: float) -> None:
         """Feel something else from a time on [s].
 
         Raises:
-            DialogError: it cannot be told what to feel.
+            DialogError: no such emotion, or the states are recorded ones.
         """
 
 
-class _Made:
+class _Simulated:
     """What the person says that they feel."""
 
     def __init__(self, emotion: str) -> None:
@@ -133,9 +135,9 @@ class _Made:
     def until(self, t_s: float) -> Iterator[EmotionStep]:
         # Made anew each time: what is felt may have changed, what was felt has not.
         script = Scenario("chat", "", t_s, (), tuple(self._feelings))
-        hops = list(synthetic_estimates(script))[self._given :]
-        self._given += len(hops)
-        yield from hops
+        steps = list(synthetic_estimates(script))[self._given :]
+        self._given += len(steps)
+        yield from steps
 
     def feel(self, emotion: str, t_s: float) -> None:
         if emotion not in EMOTIONS:
@@ -183,8 +185,8 @@ def _talk(
             continue
         t_s += every_s
         stamp_ns = START_NS + to_ns(t_s)
-        for hop in senses.until(t_s):
-            agent.observe(hop)
+        for step in senses.until(t_s):
+            agent.observe(step)
         turn = turn_of(agent.answer(words, "", stamp_ns), to_s(stamp_ns - START_NS))
         turns.append(turn)
         print(table.row(turn) + "\n", flush=True)

@@ -24,7 +24,7 @@ from avemo_ros.errors import ConfigError
 
 DONE: Final = 0
 BELOW: Final = 1
-"""Done, but an answer told of an emotion that was not sure enough for it."""
+"""Done, but an answer named an emotion of too little confidence."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from avemo_ros.dialog.chat_client import ChatClient
 
 _QUIET_S: Final = 1.5
-"""A model that is there answers within this; longer waits are said."""
+"""A model that is there answers within this; longer waits are announced."""
 
 
 class DialogSettings(SettingGroups):

@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--landmarks",
         type=Path,
         metavar="FILE.npz",
-        help="landmark sequences; default: those of the face meshes of pictures",
+        help="landmark sequences; default: those of the face meshes of images",
     )
     part.add_argument(
         "--personal-neutral",

@@ -66,7 +66,7 @@ def add_force(parser: argparse._ActionsContainer) -> None:
 
 
 class _Renamed(argparse.Action):
-    """An option that has been renamed: still taken, and the new name is said."""
+    """An option that has been renamed: still taken, and the new name is printed."""
 
     def __call__(
         self,
@@ -119,7 +119,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """
     text = json.dumps(content, indent=1) + "\n"
     try:
-        with replaced(path) as made:
-            made.write_text(text, encoding="utf-8")
+        with replaced(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error

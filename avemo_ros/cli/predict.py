@@ -1,4 +1,4 @@
-"""`avemo predict`: the core on a media file or a bag, without ROS."""
+"""`avemo predict`: the engine on a media file or a bag, without ROS."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 DONE: Final = 0
 NOTHING: Final = 1
-"""The file was read, but nothing could be said about anyone in it."""
+"""The file was read, but there is no prediction for anyone in it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ class SoundTrack:
         self._end_ns = end_ns
         self._front_end = AudioFrontEnd(config)
         self._parts: list[NDArray[np.float32]] = []
-        self._made = 0
+        self._samples = 0
         self._reached_ns: int | None = None
 
     @property
@@ -94,10 +94,10 @@ class SoundTrack:
                     lost_ns = min(piece.origin_ns - self._reached_ns, _LONGEST_SILENCE_NS)
                     silent = max(0, round(lost_ns * SAMPLE_RATE / NS_PER_S))
                     self._parts.append(np.zeros(silent, np.float32))
-                self._made = 0
+                self._samples = 0
             self._parts.append(piece.samples)
-            self._made += len(piece.samples)
-            self._reached_ns = piece.origin_ns + self._made * NS_PER_S // SAMPLE_RATE
+            self._samples += len(piece.samples)
+            self._reached_ns = piece.origin_ns + self._samples * NS_PER_S // SAMPLE_RATE
 
 
 class ColumnTrack:

@@ -35,7 +35,7 @@ _LEAP_NS: Final = to_ns(1.0)
 
 
 def kinds_of(recording: Recording, *, faces: bool, voice: bool) -> frozenset[TopicKind]:
-    """What is read of a bag: pictures and sound where they are there, else what was made of
+    """What is read of a bag: images and sound where they are there, else what was made of
     them."""
     wanted = set()
     for asked, raw, made in (
@@ -57,7 +57,7 @@ def bag_pieces(
 
     Args:
         path: a bag's folder, its metadata.yaml, or a single file.
-        faces: pictures are wanted, or face tracks where none were recorded.
+        faces: images are wanted, or face tracks where none were recorded.
         voice: sound is wanted, or the spectrogram where none was recorded.
 
     Raises:

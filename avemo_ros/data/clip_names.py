@@ -24,8 +24,8 @@ def mark_of(item: Item) -> str:
 
     A digest, as a table may name files by paths that are nobody else's business.
     """
-    told = "\n".join(map(str, (item.dataset, item.key, item.start_s, item.end_s)))
-    return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    identity = "\n".join(map(str, (item.dataset, item.key, item.start_s, item.end_s)))
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
 def marks_in(folder: Path) -> dict[Path, str]:

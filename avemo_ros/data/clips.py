@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.corpus_files import PICTURES, SOUND, VIDEO, read_table
+from avemo_ros.data.corpus_files import IMAGES, SOUND, VIDEO, read_table
 from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, label_of
 from avemo_ros.errors import DataError
 from avemo_ros.labels import SPEECH_CLASSES, WORDS
@@ -47,9 +47,9 @@ def _item(table: Path, number: int, row: dict[str, str]) -> Item | str:
     """The row as an item; the word of its label if that is left out."""
     file, word = row["file"], row["label"].casefold()
     suffix = Path(file).suffix.lower()
-    if suffix not in SOUND + VIDEO + PICTURES:
+    if suffix not in SOUND + VIDEO + IMAGES:
         raise _not_allowed(
-            table, number, "file", file, f"names in {' '.join(SOUND + VIDEO + PICTURES)}"
+            table, number, "file", file, f"names in {' '.join(SOUND + VIDEO + IMAGES)}"
         )
     if word not in WORDS:
         raise _not_allowed(
@@ -83,7 +83,7 @@ def _item(table: Path, number: int, row: dict[str, str]) -> Item | str:
         sex=_SEXES[sex],
         split=split,
         has_face=suffix not in SOUND,
-        has_voice=suffix not in PICTURES,
+        has_voice=suffix not in IMAGES,
         start_s=start,
         end_s=end,
     )

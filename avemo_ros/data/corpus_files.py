@@ -14,13 +14,13 @@ from avemo_ros.errors import DataError
 
 SOUND: Final = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".m4a", ".aac")
 VIDEO: Final = (".mp4", ".avi", ".flv", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
-PICTURES: Final = (".jpg", ".jpeg", ".png")
+IMAGES: Final = (".jpg", ".jpeg", ".png")
 
 _NO_FOLDERS: Final = ("__MACOSX", "$RECYCLE.BIN", "System Volume Information")
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _SMALLEST: Final = 1000
 """Bytes; no recording of any use is smaller."""
-_SMALLEST_PICTURE: Final = 100
+_SMALLEST_IMAGE: Final = 100
 _STREAMED: Final = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 """RIFF sizes of writers that could not go back to fill them in."""
 _TOLERANCE: Final = 0.01
@@ -80,9 +80,9 @@ def what_is_wrong(path: Path) -> str:
                 return "an empty file"
             if head.startswith(_LFS):
                 return "a git LFS pointer, not the recording: run `git lfs pull`"
-            picture = path.suffix.lower() in PICTURES
-            if size < (_SMALLEST_PICTURE if picture else _SMALLEST):
-                return "too small for an image" if picture else "too small for a recording"
+            image = path.suffix.lower() in IMAGES
+            if size < (_SMALLEST_IMAGE if image else _SMALLEST):
+                return "too small for an image" if image else "too small for a recording"
             if not any(head):
                 return "begins with zeros: not copied completely"
             if head[:4] == b"RIFF":
@@ -98,8 +98,8 @@ def what_is_wrong(path: Path) -> str:
 
 def _cut_riff(head: bytes, size: int) -> str:
     """For wav and avi: the header says how long the file is."""
-    told = int.from_bytes(head[4:8], "little")
-    if told not in _STREAMED and told + 8 > size * (1 + _TOLERANCE):
+    declared = int.from_bytes(head[4:8], "little")
+    if declared not in _STREAMED and declared + 8 > size * (1 + _TOLERANCE):
         return "truncated: shorter than its header says"
     return ""
 

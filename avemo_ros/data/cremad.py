@@ -42,7 +42,7 @@ _TAKEN_FROM: Final = {
 
 _BAD: Final = {
     "1076_MTI_NEU_XX": (_FILM, _MP3),  # very short, without sound
-    "1076_MTI_SAD_XX": (_FILM, _WAV, _MP3),  # an error picture, without sound
+    "1076_MTI_SAD_XX": (_FILM, _WAV, _MP3),  # an error image, without sound
     "1064_TIE_SAD_XX": (_FILM, _MP3),  # no duration
     "1064_IEO_DIS_MD": (_FILM, _MP3),  # a minute with all emotions
 }
@@ -67,7 +67,7 @@ def read(root: Path, *, labels: str = "intended", modality: str = "av") -> Listi
     Args:
         root: the folder; its folders and tables may be at any depth below.
         labels: 'intended', what the actor was asked for; or 'perceived', the most frequent
-            answer of those who rated the same (voice for an item without pictures, face for
+            answer of those who rated the same (voice for an item without images, face for
             one without sound, else both).  Ties are left out.
         modality: 'av' takes the film, else the sound; 'audio' the wav, else mp3 or film;
             'video' the film.

@@ -1,7 +1,7 @@
 """Data sets, their labelled items, and how a loader lists them.
 
-Every loader turns its codes into one of `labels.WORDS`; what a word counts as is said there and
-nowhere else.  Items of a word that is none of the classes are left out, and counted.
+Every loader turns its codes into one of `labels.WORDS`; what a word counts as is defined
+there and nowhere else.  Items of a word that is none of the classes are left out, and counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from avemo_ros.vision.face import Box
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A picture, an utterance or a clip with its label."""
+    """An image, an utterance or a clip with its label."""
 
     dataset: str
     """Name of the data set, e.g. 'ravdess'."""
@@ -37,7 +37,7 @@ class Item:
     split: str = ""
     """The data set's own part: 'train', 'validation', 'test' or ''."""
     has_face: bool = True
-    """The file has pictures."""
+    """The file has images."""
     has_voice: bool = True
     """The file has sound."""
     start_s: float | None = None
@@ -47,9 +47,9 @@ class Item:
     row: int | None = None
     """Row of a table that holds it (FER2013's csv), from 0."""
     ids: tuple[str, ...] = ()
-    """Ids that recorded face tracks give its person, where that is told."""
+    """Ids that recorded face tracks give its person, where that is known."""
     box: Box | None = None
-    """Where its person's face is, normalised to the picture; None: the face that is seen
+    """Where its person's face is, normalised to the image; None: the face that is seen
     most."""
     votes: tuple[float, ...] | None = field(default=None, repr=False)
     """Votes of raters in the order of SPEECH_CLASSES, where the data set has them."""
@@ -196,7 +196,7 @@ def nothing_published(**_options: str) -> Published | None:
 
 
 def none_missing(_items: tuple[Item, ...]) -> tuple[str, ...]:
-    """For data sets whose names cannot be told beforehand."""
+    """For data sets whose names are not known beforehand."""
     return ()
 
 

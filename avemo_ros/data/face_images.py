@@ -34,13 +34,13 @@ _PNM: Final = re.compile(
     rb"P[56](?:\s+(?:#[^\n]*\n\s*)*)(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s"
 )
 _HEADER: Final = 1024
-"""Bytes within which the size of an uncompressed picture stands."""
+"""Bytes within which the size of an uncompressed image stands."""
 _TABLE_SIDE: Final = 48
-"""Side of FER2013's pictures."""
+"""Side of FER2013's images."""
 
 
 def is_image_file(path: Path) -> bool:
-    """A picture file, by its first bytes, whatever it is called.
+    """An image file, by its first bytes, whatever it is called.
 
     Raises:
         DataError: the file is empty.
@@ -54,32 +54,32 @@ def is_image_file(path: Path) -> bool:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """(height, width, 3) BGR of a picture file.
+    """(height, width, 3) BGR of an image file.
 
     Raises:
-        ImageError: it is no picture, a damaged one, or larger than allowed.
+        ImageError: it is no image, a damaged one, or larger than allowed.
         OSError: it cannot be read.
     """
     content = path.read_bytes()
     try:
         if kind_of(content[:16]):
-            return decode(content, "picture")
+            return decode(content, "image")
         return _plain(content)
     except ImageError as error:
         raise ImageError(f"'{path}': {error}", kind=error.kind) from error
 
 
 def _plain(content: bytes) -> NDArray[np.uint8]:
-    """(height, width, 3) BGR of an uncompressed picture.
+    """(height, width, 3) BGR of an uncompressed image.
 
     Raises:
-        ImageError: it is no picture, a damaged one, or larger than allowed.
+        ImageError: it is no image, a damaged one, or larger than allowed.
     """
     wrong = ImageError("not a readable image", kind="corrupt")
     if not _format(content[:16]):
         raise wrong
     width, height = _plain_size(content[:_HEADER])
-    check_size(height, width, "picture")
+    check_size(height, width, "image")
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -90,7 +90,7 @@ def _plain(content: bytes) -> NDArray[np.uint8]:
 
 
 def _plain_size(head: bytes) -> tuple[int, int]:
-    """Width and height by the header of an uncompressed picture; 0 where there is none."""
+    """Width and height by the header of an uncompressed image; 0 where there is none."""
     if head.startswith(b"BM"):
         if len(head) < 26:
             return 0, 0
@@ -102,19 +102,19 @@ def _plain_size(head: bytes) -> tuple[int, int]:
 
 
 def _format(head: bytes) -> str:
-    """Which kind of picture file begins with these bytes; '' for none."""
+    """Which kind of image file begins with these bytes; '' for none."""
     plain = (name for mark, name in _PLAIN.items() if head.startswith(mark))
     return kind_of(head) or next(plain, "")
 
 
 def aligned_face(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(side, side) grey of a picture that is an aligned face as it stands.
+    """(side, side) grey of an image that is an aligned face as it stands.
 
     Args:
         image: (H, W, 3) BGR or (H, W) grey.
 
     Raises:
-        ImageError: the picture is not square.
+        ImageError: the image is not square.
     """
     height, width = image.shape[:2]
     if height != width:
@@ -131,14 +131,14 @@ def aligned_face(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def table_images(
     path: Path, rows: Collection[int]
 ) -> Iterator[tuple[int, NDArray[np.uint8] | str]]:
-    """Pictures of FER2013's table.
+    """Images of FER2013's table.
 
     Args:
         path: the table.
         rows: which, as the loader counts them (`Item.row`).
 
     Yields:
-        Row and (48, 48) grey picture, or what is wrong with it.
+        Row and (48, 48) grey image, or what is wrong with it.
 
     Raises:
         DataError: the table cannot be read or has no such column.
@@ -209,7 +209,7 @@ class VideoStages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _View:
-    """A face in one picture."""
+    """A face in one image."""
 
     time_s: float
     crop: NDArray[np.uint8]
@@ -232,9 +232,9 @@ class Whose:
 class MainFace:
     """Follows all faces of a recording and keeps those of one person.
 
-    That is the one whose track has the most pictures; of several as long, the one that is
+    That is the one whose track has the most images; of several as long, the one that is
     largest on average.  A face that is lost for longer than `vision.track_timeout_s` comes back
-    as another track.  Pictures whose quality is below `min_quality` are followed but not kept,
+    as another track.  Images whose quality is below `min_quality` are followed but not kept,
     as the live path does not look at them.
 
     Args:
@@ -247,18 +247,18 @@ class MainFace:
         self.stage = stage
         self._min_quality = min_quality
         self._tracks: defaultdict[str, list[_View]] = defaultdict(list)
-        self.pictures = 0
-        """Pictures looked at."""
+        self.images = 0
+        """Images looked at."""
 
     def push(self, elapsed_ns: int, image: NDArray[np.uint8]) -> None:
-        """Look at the next picture.
+        """Look at the next image.
 
         Args:
             elapsed_ns: its time since the start of the item [ns].
             image: (height, width, 3) BGR.
 
         Raises:
-            ImageError: the picture has another shape or type.
+            ImageError: the image has another shape or type.
         """
         assert self.stage is not None
         tracks = self.stage.push(elapsed_ns, image)
@@ -268,8 +268,8 @@ class MainFace:
             raise ImageError(self.stage.trouble)
 
     def take(self, elapsed_ns: int, tracks: FrameTracks) -> None:
-        """Take what was found in the next picture; its time as for `push`."""
-        self.pictures += 1
+        """Take what was found in the next image; its time as for `push`."""
+        self.images += 1
         for face in tracks.faces:
             self._tracks[face.face_id].append(
                 _View(
@@ -287,10 +287,10 @@ class MainFace:
         Args:
             whose: which face; None: the main one.
         """
-        if self.pictures == 0:
+        if self.images == 0:
             return None, "it contains no image"
         if not self._tracks:
-            return None, f"no face was found in {self.pictures} images"
+            return None, f"no face was found in {self.images} images"
         tracks = self._meant(whose or Whose())
         if not tracks:
             return None, "faces were found, but none with the box or id of the label"
@@ -300,7 +300,7 @@ class MainFace:
         views = [view for view in longest if view.readable]
         if not views:
             return None, (
-                f"a face was found in {len(longest)} of {self.pictures} images, but it is too "
+                f"a face was found in {len(longest)} of {self.images} images, but it is too "
                 "small, blurred or turned away"
             )
         return _features(views), ""
@@ -312,7 +312,7 @@ class MainFace:
             return [[view for name in whose.ids for view in tracks.get(name, [])]]
         box = whose.box
         if box is None:
-            # Ids are of one run only; pictures that are looked at anew give others.
+            # Ids are of one run only; images that are looked at anew give others.
             return list(tracks.values()) if not whose.ids or self.stage else []
         return [
             views

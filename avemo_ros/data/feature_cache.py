@@ -64,15 +64,15 @@ class MemoryCache:
     """Keeps what was made for as long as it lives."""
 
     def __init__(self) -> None:
-        self._made: dict[ItemSource, PreparedItem] = {}
+        self._items: dict[ItemSource, PreparedItem] = {}
 
     def write(self, made: Sequence[tuple[ItemSource, PreparedItem]]) -> None:
         """Keep these."""
-        self._made.update(made)
+        self._items.update(made)
 
     def read(self, wanted: Collection[ItemSource]) -> Iterator[tuple[ItemSource, PreparedItem]]:
         """Those of the wanted that are there."""
-        yield from ((source, self._made[source]) for source in wanted if source in self._made)
+        yield from ((source, self._items[source]) for source in wanted if source in self._items)
 
 
 class DiskCache:

@@ -32,11 +32,11 @@ class Features:
 
     faces: NDArray[np.uint8] | None = None
     """(n, side, side) grey aligned crops as the live path makes them, oldest first, n at least
-    1; FER2013's pictures are (1, 48, 48)."""
+    1; FER2013's images are (1, 48, 48)."""
     face_times_s: NDArray[np.float32] | None = None
     """(n,) time of each crop since the item's start [s]."""
     landmarks: NDArray[np.float32] | None = None
-    """(n, 468, 2) face mesh of each crop, in pixels of the picture; NaN without a mesh."""
+    """(n, 468, 2) face mesh of each crop, in pixels of the image; NaN without a mesh."""
     spectrogram: NDArray[np.float16] | None = None
     """(T, 200) log spectrogram of the whole item [dB of a full-scale sine], columns of 10 ms,
     63 to 1000 columns."""
@@ -104,13 +104,13 @@ class PreparedItem:
     features: Features = field(default_factory=Features)
     findings: tuple[Finding, ...] = ()
     length_s: float = 0.0
-    """How long the item is; 0 for a picture or where that is not known [s]."""
+    """How long the item is; 0 for an image or where that is not known [s]."""
 
 
 _KEY: Final = "clip"
 _PAIRING: Final = 6
 """Fields at the end of a RAVDESS name that the takes of one performance share; the first says
-which of picture and sound are in the file."""
+which of image and sound are in the file."""
 
 
 def pairing_key(name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.corpus_files import PICTURES, files_below, read_table, tables_below
+from avemo_ros.data.corpus_files import IMAGES, files_below, read_table, tables_below
 from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 from avemo_ros.errors import DataError
 from avemo_ros.labels import SPEECH_CLASSES
@@ -39,9 +39,9 @@ _PLUS_COLUMNS: Final = (*_PLUS_WORDS[:-1], "nf")
 
 
 def read(root: Path, *, labels: str = "fer") -> Listing:
-    """FER2013 from its table or from folders of pictures.
+    """FER2013 from its table or from folders of images.
 
-    The number of a row is its place in the table (Item.row); nobody knows who is on a picture,
+    The number of a row is its place in the table (Item.row); nobody knows who is on an image,
     so each is a subject of its own.
 
     Args:
@@ -79,7 +79,7 @@ def _find(root: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _rows(table: Path, found: ListingBuilder) -> Iterator[tuple[int, str, str, bool]]:
-    """Row, split and word of each row of the table that has them, and whether its picture can
+    """Row, split and word of each row of the table that has them, and whether its image can
     be used."""
     for row, (_, values) in enumerate(read_table(table, ("emotion", "pixels", "usage"))):
         code, usage, pixels = values["emotion"], values["usage"], values["pixels"]
@@ -157,7 +157,7 @@ def majority(votes: dict[str, int]) -> str:
 
 
 def _read_folders(root: Path, found: ListingBuilder) -> None:
-    for path in files_below(root, PICTURES):
+    for path in files_below(root, IMAGES):
         word = path.parent.name.lower()
         if word not in _EMOTIONS:
             found.leave_out(

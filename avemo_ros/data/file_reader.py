@@ -49,7 +49,7 @@ from avemo_ros.vision.face import FrameTracks
 from avemo_ros.vision.image import as_bgr
 
 Seen: TypeAlias = VideoFrame | BagImage | FrameTracks
-"""A picture, or what was found in it."""
+"""An image, or what was found in it."""
 Heard: TypeAlias = AudioBlock | SpectrogramChunk
 """Sound, or what was made of it."""
 
@@ -58,11 +58,11 @@ _SILENT_PEAK: Final = 1e-3
 
 
 class FaceCollector:
-    """Picks the pictures of an item and follows the faces in them.
+    """Picks the images of an item and follows the faces in them.
 
     Args:
         stages: those that are free.
-        config: which pictures, and how faces are cut out.
+        config: which images, and how faces are cut out.
         whose: the face that is meant.
     """
 
@@ -71,16 +71,16 @@ class FaceCollector:
         self._config = config
         self._whose = whose
         self.damaged = 0
-        """Pictures that cannot be used."""
+        """Images that cannot be used."""
         self.trouble = ""
         """Why the first of them cannot."""
         self._face: MainFace | None = None
         self._slot = -1
 
     def push(self, elapsed_ns: int, piece: Seen) -> None:
-        """Look at the next picture, or at what was found in it."""
+        """Look at the next image, or at what was found in it."""
         if self._config.fps:
-            # One picture in each slot of 1 / fps; a nanosecond, as stamps are rounded.
+            # One image in each slot of 1 / fps; a nanosecond, as stamps are rounded.
             slot = int((elapsed_ns + 1) * self._config.fps / NS_PER_S)
             if slot <= self._slot:
                 return
@@ -96,7 +96,7 @@ class FaceCollector:
         if self._face is None:
             return None, self.trouble or "it contains no images"
         self._stages.give_back(self._face.stage)
-        if self.trouble and not self._face.pictures:
+        if self.trouble and not self._face.images:
             return None, self.trouble
         return self._face.finish(self._whose)
 
@@ -117,7 +117,7 @@ class ItemSpan:
 
     Args:
         item: which part it is.
-        faces: what looks at its pictures; None where nobody asks for them.
+        faces: what looks at its images; None where nobody asks for them.
         listens: its sound is asked for.
         config: how its sound is heard.
     """
@@ -303,14 +303,14 @@ class FileReader:
             elif is_bag(path):
                 made = self._bag(path, items)
             elif is_image_file(path):
-                made = self._picture(path, items)
+                made = self._image(path, items)
             else:
                 made = self._clip(path, items)
         except (AvemoError, OSError) as error:
             return [PreparedItem(findings=(Finding(BROKEN, str(error)),))] * len(items)
         return [only(one, self._want) for one in made]
 
-    def _picture(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
+    def _image(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
         made = self._face_of(read_image(path))
         silent = (*made.findings, Finding(NO_SOUND, "it is an image"))
         return [replace(made, findings=silent) if item.has_voice else made for item in items]
@@ -318,21 +318,21 @@ class FileReader:
     def _table(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
         rows = [-1 if item.row is None else item.row for item in items]
         found: dict[int, PreparedItem] = {}
-        for row, picture in table_images(path, rows):
-            if isinstance(picture, str):
-                reason = f"'{path}', row {row}: {picture}"
+        for row, image in table_images(path, rows):
+            if isinstance(image, str):
+                reason = f"'{path}', row {row}: {image}"
                 found[row] = PreparedItem(findings=(Finding(BROKEN, reason),))
             else:
-                found[row] = self._face_of(picture)
+                found[row] = self._face_of(image)
         return [found[row] for row in rows]
 
-    def _face_of(self, picture: NDArray[np.uint8]) -> PreparedItem:
-        """Of a picture that shows a face somewhere, or is an aligned one."""
+    def _face_of(self, image: NDArray[np.uint8]) -> PreparedItem:
+        """Of an image that shows a face somewhere, or is an aligned one."""
         if not self._config.detect:
             times = np.zeros(1, np.float32)
-            return PreparedItem(Features(faces=aligned_face(picture)[None], face_times_s=times))
+            return PreparedItem(Features(faces=aligned_face(image)[None], face_times_s=times))
         face = MainFace(self._stages.take(), self._config.min_quality)
-        face.push(0, as_bgr(picture))
+        face.push(0, as_bgr(image))
         features, reason = face.finish()
         self._stages.give_back(face.stage)
         if features is None:

@@ -45,7 +45,7 @@ def read(root: Path, *, part: str = "all", modality: str = "audio") -> Listing:
         root: the folder; the sessions may be at any depth below.
         part: 'all', 'impro' or 'scripted'.
         modality: 'audio' takes the cut utterances; 'av' the films of the dialogues, with start
-            and end of the utterance.  Both actors are in one picture there.
+            and end of the utterance.  Both actors are in one image there.
 
     Raises:
         DataError: there are no label files, or one cannot be read.

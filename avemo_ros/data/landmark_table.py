@@ -142,7 +142,9 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 def _clips(path: Path, arrays: dict[str, NDArray[Any]]) -> list[str]:
     given = arrays["clip"]
     if given.ndim != 1 or given.dtype.kind != "U" or len(given) == 0:
-        raise DataError(f"'{path}': 'clip' is {_told(given)}; allowed: names (K,), one or more")
+        raise DataError(
+            f"'{path}': 'clip' is {_type_of(given)}; allowed: names (K,), one or more"
+        )
     names = [str(name).strip() for name in given]
     if not all(names):
         raise DataError(f"'{path}': 'clip' has a clip without a name")
@@ -154,7 +156,7 @@ def _fps(path: Path, arrays: dict[str, NDArray[Any]]) -> float:
     if given is None:
         return _USUAL_FPS
     if given.size != 1 or given.dtype.kind not in "iuf":
-        raise DataError(f"'{path}': 'fps' is {_told(given)}; allowed: one number")
+        raise DataError(f"'{path}': 'fps' is {_type_of(given)}; allowed: one number")
     value = float(given.reshape(-1)[0])
     if not _SLOWEST <= value <= _FASTEST:
         raise DataError(f"'{path}': 'fps' is {value}; allowed: {_SLOWEST:g} to {_FASTEST:g}")
@@ -165,15 +167,15 @@ def _check_step(path: Path, step: NDArray[Any]) -> None:
     fits = step.ndim == 3 and step.shape[:2] == (POINTS, 2) and step.shape[2] > 0
     if not fits or step.dtype.kind not in "iuf":
         raise DataError(
-            f"'{path}': 'step' is {_told(step)}; allowed: numbers ({POINTS}, 2, frames)"
+            f"'{path}': 'step' is {_type_of(step)}; allowed: numbers ({POINTS}, 2, frames)"
         )
 
 
 def _check_start(path: Path, start: NDArray[Any], clips: int, frames: int) -> None:
     if start.shape != (clips + 1,) or start.dtype.kind not in "iu":
         raise DataError(
-            f"'{path}': 'start' is {_told(start)}; allowed: integers ({clips + 1},), one more "
-            "than there are clips"
+            f"'{path}': 'start' is {_type_of(start)}; allowed: integers ({clips + 1},), one "
+            "more than there are clips"
         )
     if int(start[0]) != 0 or int(start[-1]) != frames:
         raise DataError(
@@ -184,5 +186,5 @@ def _check_start(path: Path, start: NDArray[Any], clips: int, frames: int) -> No
         raise DataError(f"'{path}': 'start' does not rise; each clip needs a frame or more")
 
 
-def _told(given: NDArray[Any]) -> str:
+def _type_of(given: NDArray[Any]) -> str:
     return f"{given.dtype} {given.shape}"

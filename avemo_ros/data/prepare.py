@@ -3,7 +3,7 @@
     items = list_items("ravdess", root).items
     corpus, report = prepare(items, cache=Path("~/.cache/avemo").expanduser(), workers=4)
 
-Pictures and sound go through the code that runs on the robot.  See docs/preparation.md.
+Images and sound go through the code that runs on the robot.  See docs/preparation.md.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.workers import ReadJob, read_files
 from avemo_ros.errors import ConfigError
 
-_PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm")
-_PICTURE_FILES: Final = 2048
+_IMAGES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm")
+_IMAGE_FILES: Final = 2048
 _SOUND_FILES: Final = 32
 """Files of a job, which becomes one shard of the cache: about a second of work."""
 
@@ -65,7 +65,7 @@ class PrepareReport:
     speech: int = 0
     """Items with a spectrogram."""
     length_s: float = 0.0
-    """Length of all items together, pictures and broken files apart [s]."""
+    """Length of all items together, images and broken files apart [s]."""
     took_s: float = 0.0
     """Time the preparation took [s]."""
     troubles: tuple[PreparationProblem, ...] = ()
@@ -200,7 +200,7 @@ def cache_folder(
 def _about(config: PrepareConfig, parts: Sequence[str]) -> dict[str, Any]:
     """What features depend on."""
     about = config.plain()
-    # Pictures are picked by `fps` here, not by the robot's rate; a spectrogram is not cut into
+    # Images are picked by `fps` here, not by the robot's rate; a spectrogram is not cut into
     # chunks, and nobody asks where it is speech.
     del about["vision"]["max_rate_hz"], about["audio"]["chunk_s"]
     del about["audio"]["level_floor_dbfs"]
@@ -277,7 +277,7 @@ class _Preparation:
         for place, item in items.items():
             self._places[sources.of(item)].append(place)
         self._notes: dict[ItemSource, _Note] = {}
-        self._made = 0
+        self._prepared = 0
 
     def results(self) -> Iterator[tuple[list[int], PreparedItem]]:
         """The places of items and what was made of them: first what is in the cache."""
@@ -294,7 +294,7 @@ class _Preparation:
         }
         for source, made in self._make(missing):
             self._note(source, made)
-            self._made += len(self._places[source])
+            self._prepared += len(self._places[source])
             yield self._places[source], made
 
     def report(self) -> PrepareReport:
@@ -306,7 +306,7 @@ class _Preparation:
         ]
         return PrepareReport(
             items=len(found),
-            made=self._made,
+            made=self._prepared,
             faces=sum(note.crops > 0 for _, note in found),
             crops=sum(note.crops for _, note in found),
             speech=sum(note.has_speech for _, note in found),
@@ -377,7 +377,7 @@ def _job_size(item: Item, config: PrepareConfig, want: frozenset[str]) -> int:
     """Files like that of this item in a job."""
     if item.row is not None:
         return 1
-    if item.path.suffix.lower() in _PICTURES:
-        return _SOUND_FILES if config.detect else _PICTURE_FILES
+    if item.path.suffix.lower() in _IMAGES:
+        return _SOUND_FILES if config.detect else _IMAGE_FILES
     looks = item.has_face and not want.isdisjoint(("faces", "landmarks"))
     return 1 if looks else _SOUND_FILES

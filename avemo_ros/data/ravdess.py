@@ -41,12 +41,12 @@ _NAME: Final = re.compile(
     r"(0[1-3])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])"
 )
 _FOLDER: Final = re.compile(r"actor_(\d{2})", re.IGNORECASE)
-_BOTH, _PICTURES, _SOUND = "01", "02", "03"
+_BOTH, _VIDEO, _SOUND = "01", "02", "03"
 _SPEECH: Final = "01"
 _TAKEN_FROM: Final = {
-    "av": (_BOTH, _SOUND, _PICTURES),
+    "av": (_BOTH, _SOUND, _VIDEO),
     "audio": (_SOUND, _BOTH),
-    "video": (_PICTURES, _BOTH),
+    "video": (_VIDEO, _BOTH),
 }
 """For each modality the kinds of file that have it, the best first."""
 
@@ -58,7 +58,7 @@ def read(root: Path, *, modality: str = "av") -> Listing:
         root: the folder; the actors' folders may be at any depth below.
         modality: 'av' takes the audio-visual file (01-), else the sound (03-), else the
             silent film (02-); 'audio' the sound, else that of the audio-visual file; 'video'
-            the silent film, else the pictures of the audio-visual file.
+            the silent film, else the images of the audio-visual file.
     """
     found = ListingBuilder("ravdess")
     takes: dict[str, dict[str, Path]] = {}
@@ -111,7 +111,7 @@ def _item(files: Mapping[str, Path], modality: str) -> Item:
         raw_label=word,
         sex="male" if int(actor) % 2 else "female",
         has_face=kind != _SOUND and modality != "audio",
-        has_voice=kind != _PICTURES and modality != "video",
+        has_voice=kind != _VIDEO and modality != "video",
     )
 
 

@@ -168,9 +168,9 @@ def repeated(parts: Mapping[str, Sequence[Item]]) -> tuple[tuple[Item, ...], ...
             if item.row is not None:
                 tables[item.path].add(item.row)
     rows = {
-        (path, row): _digest(picture if isinstance(picture, str) else picture.tobytes())
+        (path, row): _digest(image if isinstance(image, str) else image.tobytes())
         for path, wanted in tables.items()
-        for row, picture in table_images(path, wanted)
+        for row, image in table_images(path, wanted)
     }
     files: dict[Path, str] = {}
     groups: defaultdict[str, list[tuple[str, Item]]] = defaultdict(list)

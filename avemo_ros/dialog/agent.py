@@ -116,12 +116,12 @@ class Agent:
         """Counts how often the conversation was cleared: an answer that was asked for before
         does not come into the one after."""
 
-    def observe(self, hop: EmotionStep) -> tuple[Change, ...]:
+    def observe(self, step: EmotionStep) -> tuple[Change, ...]:
         """Take the states of one moment; returns the changes that became certain with it."""
         with self._lock:
             # Not only with the next words, which may never come.
-            self._conversation.forget(hop.stamp_ns)
-            return self._observer.push(hop)
+            self._conversation.forget(step.stamp_ns)
+            return self._observer.push(step)
 
     def look(self, face_id: str, stamp_ns: int, yaw: float, pitch: float) -> None:
         """Take a head pose, where there is one: it tells better who faces the robot.
@@ -162,7 +162,7 @@ class Agent:
         Args:
             text: the words, whatever they hold.
             person: person, face or voice id; "" for the one attended to.
-            stamp_ns: when they came, sensor time [ns]; None: at the newest hop.
+            stamp_ns: when they came, sensor time [ns]; None: at the newest step.
         """
         turn = self._begin(text, person, stamp_ns)
         if turn.choice.strategy == HAND_OVER:
@@ -173,10 +173,10 @@ class Agent:
             return self._end(turn, "", failure="the words are empty")
         if self._back_end is None:
             return self._end(turn, "", failure=turn.note)
-        said, failure = self._ask(self._back_end, turn)
+        answer, failure = self._ask(self._back_end, turn)
         failure = "; ".join(part for part in (turn.note, failure) if part)
-        if said:
-            return self._end(turn, said, back_end=self._back_end.name, failure=failure)
+        if answer:
+            return self._end(turn, answer, back_end=self._back_end.name, failure=failure)
         return self._end(turn, "", fallback=True, failure=failure)
 
     def _clear(self) -> None:
@@ -188,7 +188,7 @@ class Agent:
         # 'Thanks' is polite; it does not say that all is well.
         polite = self._table.small_talk.find(words) is not None
         tone = Tone.NEUTRAL if polite else self._table.lexicon.tone(words)
-        context = self._observer.context(person, stamp_ns, tone, self._conversation.said())
+        context = self._observer.context(person, stamp_ns, tone, self._conversation.lines())
         if not self._use_emotion:
             return EmotionalContext(context.stamp_ns, context.person, words=tone)
         return context
@@ -260,16 +260,16 @@ class Agent:
     def _ask(self, back_end: Backend, turn: _Turn) -> tuple[str, str]:
         """The back end's answer or "", and why there is none."""
         try:
-            said = speech_of(back_end.complete(turn.messages)).text
+            answer = speech_of(back_end.complete(turn.messages)).text
         except (DialogError, OSError, ValueError) as error:
             return "", printable(str(error)) or type(error).__name__
         refusal = self._table.guardrail.refusal(
-            said,
+            answer,
             may_name=turn.context.label if turn.moment.feeling else "",
             most=self._config.max_answer,
             secret=turn.secret,
         )
-        return ("", f"{back_end.name}: {refusal}") if refusal else (said, "")
+        return ("", f"{back_end.name}: {refusal}") if refusal else (answer, "")
 
     def _offline(self, turn: _Turn, last: str) -> str:
         number = turn.number - 1

@@ -28,8 +28,8 @@ _CLAIM: Final = re.compile(
     rf"\byou(?:r\s+\w+)?(?:['\u2019]\w+)?(?:\s+(?!i\b|me\b|we\b|us\b)\w+){{0,4}}?\s+(?:{_WORDS})\b",
     re.IGNORECASE,
 )
-"""'You seem rather sad': an emotion said of the person.  It is not the list by which the agent
-refuses answers, so that the two check one another."""
+"""'You seem rather sad': an emotion ascribed to the person.  It is not the list by which the
+agent refuses answers, so that the two check one another."""
 
 
 def strategy_for(table: Policy, dialog_state: DialogState, truth: str) -> str:
@@ -180,10 +180,10 @@ def false_reactions(
 
 def probes(agent: Agent, table: Policy, script: Scenario) -> Iterator[Probe]:
     """What the agent would do at each estimate of a script."""
-    for hop in synthetic_estimates(script):
-        agent.observe(hop)
-        dialog_state = agent.context("", "", hop.stamp_ns).dialog_state
-        t_s = to_s(hop.stamp_ns - START_NS)
+    for step in synthetic_estimates(script):
+        agent.observe(step)
+        dialog_state = agent.context("", "", step.stamp_ns).dialog_state
+        t_s = to_s(step.stamp_ns - START_NS)
         feeling = script.feeling_at(t_s)
         truth = feeling.emotion if feeling is not None else UNKNOWN
         yield Probe(

@@ -22,8 +22,8 @@ _MOST_REASON: Final = 4096
 class GuardedBody(httpx2.AsyncByteStream):
     """The body of a response: of limited size, and always as server-sent events.
 
-    What came is told by its first sign, not by its header: endpoints answer a request for a
-    stream with one object, and the other way round.  One object becomes a single event.
+    What came is recognised by its first sign, not by its header: endpoints answer a request for
+    a stream with one object, and the other way round.  One object becomes a single event.
     """
 
     def __init__(self, response: httpx2.Response, max_bytes: int) -> None:
@@ -125,7 +125,7 @@ _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 
 
 def _is_object(start: bytes) -> bool | None:
-    """Whether a body is one object, and no stream; None while that cannot be told."""
+    """Whether a body is one object, and no stream; None while that is not known."""
     start = start.lstrip(_BLANK)
     if start.startswith(b"<"):
         raise BackendError(
@@ -178,9 +178,9 @@ class ChatAnswer:
         for choice in _first_choice(content):
             self._choices = True
             for part in ("delta", "message"):
-                said = choice.get(part)
-                if isinstance(said, dict):
-                    self._take(said)
+                message = choice.get(part)
+                if isinstance(message, dict):
+                    self._take(message)
             if isinstance(choice.get("text"), str):
                 self._pieces.append(choice["text"])
             why = choice.get("finish_reason")
@@ -188,14 +188,14 @@ class ChatAnswer:
             if isinstance(why, str) and why.strip().lower() not in ("", "null", "none"):
                 self.why_ended = why
 
-    def _take(self, said: dict[str, Any]) -> None:
-        self._pieces.extend(self._texts(said.get("content")))
+    def _take(self, message: dict[str, Any]) -> None:
+        self._pieces.extend(self._texts(message.get("content")))
         for name in ("reasoning_content", "reasoning", "thinking", "thought"):
-            self._thoughts = self._thoughts or bool(said.get(name))
+            self._thoughts = self._thoughts or bool(message.get(name))
         self._tool_call = self._tool_call or bool(
-            said.get("tool_calls") or said.get("function_call")
+            message.get("tool_calls") or message.get("function_call")
         )
-        self._refusal = self._refusal or bool(said.get("refusal"))
+        self._refusal = self._refusal or bool(message.get("refusal"))
 
     def _texts(self, content: Any) -> Iterator[str]:
         """The text of a content: a string, or a list of parts, of which some are thoughts."""
@@ -296,7 +296,7 @@ class Reasons:
 
         Args:
             key: the endpoint's key; "" for none.
-            messages: what was said.
+            messages: of the conversation.
         """
         self._key = key
         self._runs = {run for message in messages for run in _runs(tokens(message.content))}
@@ -311,14 +311,14 @@ class Reasons:
             "" where there is none, or where it repeats the conversation.
         """
         error = content.get("error", content) if isinstance(content, dict) else content
-        said = error.get("message") if isinstance(error, dict) else error
-        if not isinstance(said, str):
+        message = error.get("message") if isinstance(error, dict) else error
+        if not isinstance(message, str):
             return ""
         if self._key:
-            said = said.replace(self._key, "(not shown)")
-        if not self._runs.isdisjoint(_runs(tokens(said), shorter=True)):
+            message = message.replace(self._key, "(not shown)")
+        if not self._runs.isdisjoint(_runs(tokens(message), shorter=True)):
             return ""
-        return printable(said)[:_LONGEST]
+        return printable(message)[:_LONGEST]
 
 
 def _runs(words: Sequence[str], *, shorter: bool = False) -> Iterator[tuple[str, ...]]:

@@ -262,8 +262,8 @@ class ChatClient:
         except openai.APIConnectionError as error:
             raise self._broken(error.__cause__ or error) from None
         except openai.APIError as error:
-            said = asked.reasons.of(error.body) or "an error"
-            raise BackendError(f"the endpoint reports: {said}", kind="error") from None
+            reason = asked.reasons.of(error.body) or "an error"
+            raise BackendError(f"the endpoint reports: {reason}", kind="error") from None
         except httpx2.HTTPError as error:
             raise self._broken(error) from None
         except UnicodeDecodeError:
@@ -333,7 +333,7 @@ class ChatClient:
             return BackendError(
                 f"{config.host}: HTTP {code}: {text} as endpoint.base_url", kind="redirect"
             )
-        said = asked.reasons.of(error.body)
+        reason = asked.reasons.of(error.body)
         key = f"${config.key_variable or 'a variable'} (endpoint.key_variable)"
         known = {
             401: f"it needs a valid key in {key}",
@@ -341,7 +341,7 @@ class ChatClient:
             404: f"wrong endpoint.base_url, or no model '{config.model}' (endpoint.model)",
             429: "too many requests",
         }
-        parts = (known.get(code, ""), said, _setting_for(said))
+        parts = (known.get(code, ""), reason, _setting_for(reason))
         text = "; ".join(filter(None, parts)) or "failed"
         refused = BackendError(f"{config.host}: HTTP {code}: {text}", kind=f"http {code}")
         if code in _AGAIN:
@@ -361,10 +361,10 @@ _SETTINGS: Final = (
 )  # fmt: skip
 
 
-def _setting_for(said: str) -> str:
+def _setting_for(reason: str) -> str:
     """The setting that helps against what an endpoint says."""
     for pattern, advice in _SETTINGS:
-        if re.search(pattern, said, re.IGNORECASE):
+        if re.search(pattern, reason, re.IGNORECASE):
             return advice
     return ""
 

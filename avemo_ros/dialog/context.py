@@ -31,7 +31,7 @@ ROBOT: Final = "robot"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SpokenLine:
     """Words of the conversation."""
 
     stamp_ns: int
@@ -61,7 +61,7 @@ class EmotionalContext:
     """Slope of the mood, pleasant (1) to unpleasant (-1) [1/s]."""
     last_change: Change | None = None
     """The change to the present label, if it is recent; None for 'unknown'."""
-    preceding: tuple[Said, ...] = ()
+    preceding: tuple[SpokenLine, ...] = ()
     """What was said last before that change: the person's words and the robot's answer."""
     turns_ago: int = 0
     """How many turns ago that was: 1 is the last one; 0 where nothing was said."""
@@ -94,20 +94,20 @@ class EmotionalContext:
         if self.label == UNKNOWN:
             return ["Nothing is known of how the person feels; assume nothing about it."]
         sure = "clearly" if self.band is Band.HIGH else "probably"
-        told = [
+        lines = [
             f"The person seems {_SEEMS[self.label]}, {sure} so (confidence "
             f"{self.confidence:.2f}), for {self.since_s:.0f} s now."
         ]
         change = self.last_change
         if change is not None:
             if change.previous != UNKNOWN:
-                told.append(
+                lines.append(
                     f"Until {self.change_s:.0f} s ago they seemed {_SEEMS[change.previous]}, "
                     f"for {change.lasted_s:.0f} s."
                 )
             if self.preceding:
-                told.append(f"That came after your answer {_ago(self.turns_ago)}.")
-        return [*told, *_MOVED[self.trend], *_MISMATCHED[self.mismatch]]
+                lines.append(f"That came after your answer {_ago(self.turns_ago)}.")
+        return [*lines, *_MOVED[self.trend], *_MISMATCHED[self.mismatch]]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; the names are stable, times are in seconds."""
@@ -177,9 +177,9 @@ YAW: Final = math.radians(25.0)
 PITCH: Final = math.radians(20.0)
 """Largest turn of a head that faces the robot, whose camera is near its face."""
 _POSE_HOLDS_NS: Final = to_ns(0.5)
-"""A pose says something of the hops up to this much later."""
+"""A pose says something of the steps up to this much later."""
 _MOST_PEOPLE: Final = 32
-_MOST_HOPS: Final = 2000
+_MOST_STEPS: Final = 2000
 
 
 class Presence:
@@ -210,14 +210,14 @@ class Presence:
         seen.posed_ns = stamp_ns
         seen.faces = abs(yaw) <= YAW and abs(pitch) <= PITCH
 
-    def push(self, hop: EmotionStep) -> None:
+    def push(self, step: EmotionStep) -> None:
         """Take one moment; with a stamp that goes back everyone is new."""
-        if self._now_ns is not None and hop.stamp_ns < self._now_ns:
+        if self._now_ns is not None and step.stamp_ns < self._now_ns:
             self.clear()
-        if hop.attended.status is Status.STALE_INPUT and not hop.estimates:
+        if step.attended.status is Status.STALE_INPUT and not step.estimates:
             return
-        self._now_ns = hop.stamp_ns
-        for estimate in hop.estimates:
+        self._now_ns = step.stamp_ns
+        for estimate in step.estimates:
             key = key_of(estimate)
             if not key:
                 continue
@@ -225,10 +225,10 @@ class Presence:
             # Recordings hold no boxes.
             has_face = bool(estimate.face_id)
             faces = has_face and estimate.status is not Status.LOW_QUALITY
-            if seen.posed_ns is not None and hop.stamp_ns - seen.posed_ns <= _POSE_HOLDS_NS:
+            if seen.posed_ns is not None and step.stamp_ns - seen.posed_ns <= _POSE_HOLDS_NS:
                 faces = seen.faces
             speaks = estimate.speaking or not has_face
-            seen.moments.append(_Moment(hop.stamp_ns, speaks, faces))
+            seen.moments.append(_Moment(step.stamp_ns, speaks, faces))
 
     def of(self, key: str, stamp_ns: int) -> Engagement:
         """A person's engagement.
@@ -270,7 +270,7 @@ class _Moment:
 
 @dataclass(slots=True)
 class _Seen:
-    moments: deque[_Moment] = field(default_factory=lambda: deque(maxlen=_MOST_HOPS))
+    moments: deque[_Moment] = field(default_factory=lambda: deque(maxlen=_MOST_STEPS))
     posed_ns: int | None = None
     faces: bool = False
 
@@ -292,13 +292,13 @@ class Observer:
         self.memory.clear()
         self.attention.clear()
 
-    def push(self, hop: EmotionStep) -> tuple[Change, ...]:
+    def push(self, step: EmotionStep) -> tuple[Change, ...]:
         """Take one moment; returns the changes that became certain with it."""
-        self.attention.push(hop)
-        return self.memory.push(hop)
+        self.attention.push(step)
+        return self.memory.push(step)
 
     def moment(self, stamp_ns: int | None) -> int:
-        """A stamp [ns]; None: that of the newest hop, 0 before the first."""
+        """A stamp [ns]; None: that of the newest step, 0 before the first."""
         return stamp_ns if stamp_ns is not None else self.memory.now_ns or 0
 
     def engagement(self, person: str, stamp_ns: int | None) -> Engagement:
@@ -307,15 +307,15 @@ class Observer:
         return self.attention.of(key, self.moment(stamp_ns))
 
     def context(
-        self, person: str, stamp_ns: int | None, words: Tone, said: Sequence[Said]
+        self, person: str, stamp_ns: int | None, words: Tone, conversation: Sequence[SpokenLine]
     ) -> EmotionalContext:
         """What is known of a person at a moment.
 
         Args:
             person: person, face or voice id; "" for the one attended to, or attended to last.
-            stamp_ns: the moment, sensor time [ns]; None: that of the newest hop.
+            stamp_ns: the moment, sensor time [ns]; None: that of the newest step.
             words: tone of what the person says now.
-            said: the conversation so far, oldest first.
+            conversation: so far, oldest first.
         """
         now_ns = self.moment(stamp_ns)
         key = self.memory.steady.find(person)
@@ -325,7 +325,9 @@ class Observer:
             return EmotionalContext(now_ns, key, words=words, engagement=engagement)
         trend, mood_per_s, observed_s = self._trend(key)
         change = self._change(key, state.label, now_ns)
-        preceding, turns_ago = ((), 0) if change is None else self._preceding(change, said)
+        preceding, turns_ago = (
+            ((), 0) if change is None else self._preceding(change, conversation)
+        )
         return EmotionalContext(
             stamp_ns=now_ns,
             person=key,
@@ -371,11 +373,13 @@ class Observer:
         recent = now_ns - change.stamp_ns <= to_ns(self._config.change_window_s)
         return change if recent and change.label == label else None
 
-    def _preceding(self, change: Change, said: Sequence[Said]) -> tuple[tuple[Said, ...], int]:
+    def _preceding(
+        self, change: Change, conversation: Sequence[SpokenLine]
+    ) -> tuple[tuple[SpokenLine, ...], int]:
         """The turn before a change, and how many turns ago it was."""
         since_ns = change.stamp_ns - to_ns(self._config.change_window_s)
-        stamps = sorted({one.stamp_ns for one in said}, reverse=True)
+        stamps = sorted({one.stamp_ns for one in conversation}, reverse=True)
         for turns_ago, stamp_ns in enumerate(stamps, 1):
             if since_ns <= stamp_ns <= change.stamp_ns:
-                return tuple(one for one in said if one.stamp_ns == stamp_ns), turns_ago
+                return tuple(one for one in conversation if one.stamp_ns == stamp_ns), turns_ago
         return (), 0

@@ -12,7 +12,7 @@ from typing import Final
 
 from avemo_ros.clock import to_ns
 from avemo_ros.dialog.backend import Message
-from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, Said
+from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, SpokenLine
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.policy import Choice, Strategy
 from avemo_ros.dialog.tokenizer import without_marks
@@ -63,14 +63,14 @@ class Conversation:
             if away_ns > to_ns(self._config.keep_s):
                 self.clear()
 
-    def said(self) -> tuple[Said, ...]:
+    def lines(self) -> tuple[SpokenLine, ...]:
         """Everything, oldest first."""
         return tuple(
-            said
+            line
             for turn in self._turns
-            for said in (
-                Said(turn.stamp_ns, PERSON, turn.words),
-                Said(turn.stamp_ns, ROBOT, turn.answer),
+            for line in (
+                SpokenLine(turn.stamp_ns, PERSON, turn.words),
+                SpokenLine(turn.stamp_ns, ROBOT, turn.answer),
             )
         )
 
@@ -80,7 +80,7 @@ class Conversation:
             Message("user", without_marks(one.text))
             if one.speaker == PERSON
             else Message("assistant", one.text)
-            for one in self.said()
+            for one in self.lines()
         ]
 
     def _fits(self) -> bool:

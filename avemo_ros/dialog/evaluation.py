@@ -73,7 +73,7 @@ class Judged:
     right: str
     """Strategy that the table has for the known emotion; "" where nobody knows it."""
     claimed: bool
-    """The answer told of an emotion that is not sure enough."""
+    """The answer names an emotion of too little confidence."""
     fallback: bool
     latency_ms: float
 
@@ -161,19 +161,19 @@ def evaluate(
 def _spoken(scenario: Scenario, agents: Iterable[Agent]) -> Iterator[Line]:
     """The lines of a scenario, each when its time has come for the agents."""
     waiting = list(scenario.lines)
-    for hop in _hops(scenario):
-        while waiting and START_NS + to_ns(waiting[0].at_s) < hop.stamp_ns:
+    for step in _steps(scenario):
+        while waiting and START_NS + to_ns(waiting[0].at_s) < step.stamp_ns:
             yield waiting.pop(0)
         # As the node has it with use_head_pose; recordings hold no poses.
-        turned = None if scenario.states is not None else synthetic_yaw(scenario, hop.stamp_ns)
+        turned = None if scenario.states is not None else synthetic_yaw(scenario, step.stamp_ns)
         for agent in agents:
             if turned is not None:
-                agent.look(turned[0], hop.stamp_ns, turned[1], 0.0)
-            agent.observe(hop)
+                agent.look(turned[0], step.stamp_ns, turned[1], 0.0)
+            agent.observe(step)
     yield from waiting
 
 
-def _hops(scenario: Scenario) -> Iterator[EmotionStep]:
+def _steps(scenario: Scenario) -> Iterator[EmotionStep]:
     return (
         synthetic_estimates(scenario)
         if scenario.states is None

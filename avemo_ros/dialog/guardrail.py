@@ -81,16 +81,16 @@ class Guardrail:
 
     def named_in(self, text: str) -> str:
         """The first emotion that a text names, to whomever; "" if none."""
-        said = tokens(text)
+        words = tokens(text)
         for label, phrases in self.names.items():
-            if any(find(phrase, said) >= 0 for phrase in phrases):
+            if any(find(phrase, words) >= 0 for phrase in phrases):
                 return label
         return ""
 
     def is_clinical(self, text: str) -> bool:
         """Whether a text has a word of diagnoses, of whomever."""
-        said = tokens(text)
-        return any(find(phrase, said) >= 0 for phrase in self.clinical)
+        words = tokens(text)
+        return any(find(phrase, words) >= 0 for phrase in self.clinical)
 
     def _diagnoses(self, sentence: tuple[str, ...]) -> bool:
         if (_YOU | _SHOWS | _POINTS).isdisjoint(sentence):
@@ -123,8 +123,8 @@ def _of_others(sentence: tuple[str, ...], start: int, width: int) -> bool:
 
 
 def _repeats(answer: str, secret: str) -> bool:
-    said, kept = tokens(answer), tokens(secret)
+    words, kept = tokens(answer), tokens(secret)
     runs = {kept[start : start + _LEAKED] for start in range(len(kept) - _LEAKED + 1)}
     return any(
-        said[start : start + _LEAKED] in runs for start in range(len(said) - _LEAKED + 1)
+        words[start : start + _LEAKED] in runs for start in range(len(words) - _LEAKED + 1)
     )

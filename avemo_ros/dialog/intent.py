@@ -282,8 +282,8 @@ class Crisis(Settings):
     def found_in(self, text: str) -> bool:
         """Whether a person's words hold one of the phrases; the first 100,000 characters
         count."""
-        said = f" {' '.join(tokens(text[:_LOOKED_AT]))} "
-        return any(_sought(phrase) in said for phrase in self.phrases)
+        words = f" {' '.join(tokens(text[:_LOOKED_AT]))} "
+        return any(_sought(phrase) in words for phrase in self.phrases)
 
 
 def _sought(phrase: tuple[str, ...]) -> str:

@@ -41,13 +41,13 @@ class ForeignWords(Settings):
 
         Nothing is found where the file gives no list.
         """
-        said = tokens(text)
-        if not self.tokens or not said:
+        words = tokens(text)
+        if not self.tokens or not words:
             return False
-        known = [word for word in said if word in self.tokens]
-        if len(known) >= _LEAST or len(known) == len(said):
+        known = [word for word in words if word in self.tokens]
+        if len(known) >= _LEAST or len(known) == len(words):
             return True
-        letters = [sign for word in said for sign in word if sign.isalpha()]
+        letters = [sign for word in words for sign in word if sign.isalpha()]
         return bool(letters) and not any(sign.isascii() for sign in letters)
 
 

@@ -68,8 +68,8 @@ class OfflineResponder:
             "" unless a plain word follows my, our, the or this; judging words, words that name
             emotions and words of diagnoses are never spoken back.
         """
-        said = tokens(words)
-        for owner, word in pairwise(said):
+        tokenised = tokens(words)
+        for owner, word in pairwise(tokenised):
             if owner in _OWNERS and self._is_thing(word):
                 return f"{_OWNERS[owner]} {word}"
         return ""

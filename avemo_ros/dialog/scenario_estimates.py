@@ -35,7 +35,7 @@ _VOICE_SHARE: Final = 0.4
 
 
 def synthetic_yaw(scenario: Scenario, stamp_ns: int) -> tuple[str, float] | None:
-    """Whose head is seen at the moment of a hop, and how far it is turned [rad].
+    """Whose head is seen at the moment of a step, and how far it is turned [rad].
 
     Returns:
         None where no face is seen.
@@ -54,7 +54,7 @@ def synthetic_estimates(scenario: Scenario) -> Iterator[EmotionStep]:
     source = _Source(scenario)
     steps = math.floor(scenario.duration_s / _EMOTION.hop_s + 1e-9)
     for step in range(1, steps + 1):
-        yield source.hop(step * _EMOTION.hop_s)
+        yield source.step(step * _EMOTION.hop_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class _Source:
             for line in scenario.lines
         ]
 
-    def hop(self, t_s: float) -> EmotionStep:
+    def step(self, t_s: float) -> EmotionStep:
         feeling = self._scenario.feeling_at(t_s)
         assert feeling is not None  # scripts begin at 0
         there = feeling.status not in _GONE
@@ -205,7 +205,7 @@ def _no_claim(stamp_ns: int, person: str, by: str, status: Status) -> EmotionEst
 
 
 def recorded_estimates(path: Path) -> Iterator[EmotionStep]:
-    """The hops of a JSON Lines file, oldest first; `t` = 0 becomes START_NS.
+    """The steps of a JSON Lines file, oldest first; `t` = 0 becomes START_NS.
 
     Raises:
         DialogError: the file cannot be read, or a line is not as `avemo predict` writes it.

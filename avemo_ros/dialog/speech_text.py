@@ -168,7 +168,7 @@ _CALL: Final = re.compile(
     r"|<\uff5ctool\u2581calls\u2581begin\uff5c>.*",
     re.DOTALL,
 )
-_NOT_SAID: Final = re.compile(
+_UNSPOKEN: Final = re.compile(
     r"<(?P<tag>script|style|svg|head)\b[^<>]*>.*?(?:</(?P=tag)\s*>|\Z)|<!--.*?(?:-->|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
@@ -242,10 +242,10 @@ def _own_turn(text: str) -> str:
                 ours, place = close >= 0, close + len("[/INST]") if close >= 0 else place
         if ours:
             parts.append(turn[place:])
-        said = _MARK.sub(" ", "".join(parts))
-        if said.strip():
-            said = _SPEAKER.sub("", said, count=1)
-            return _NEXT_SPEAKER.split("\n" + said.strip(), maxsplit=1)[0]
+        text = _MARK.sub(" ", "".join(parts))
+        if text.strip():
+            text = _SPEAKER.sub("", text, count=1)
+            return _NEXT_SPEAKER.split("\n" + text.strip(), maxsplit=1)[0]
     return ""
 
 
@@ -329,7 +329,7 @@ def _spoken(text: str, *, end: bool) -> str:
     text = re.sub(r"(?:\\r)?\\n(?![a-z])", "\n", text)
     text = re.sub(r"([^\w\s])\1{40,}", r"\1\1\1", text)
     text = re.sub(r"\n{3,}", "\n\n", re.sub(r"[^\S\n]{9,}", " " * 8, text))
-    text = _NOT_SAID.sub(" ", text)
+    text = _UNSPOKEN.sub(" ", text)
     text = _without_stage_directions(text)
     text = _HEART.sub(r"\g<who> love", text)
     text = _EMOTICON.sub(" ", text)
@@ -435,24 +435,24 @@ def _without_stage_directions(text: str) -> str:
 def _is_direction(match: re.Match[str], text: str) -> bool:
     """'*smiles warmly*', '(pauses)', '[laughs]', but not '*well*' or '(two minutes)'."""
     what = match["what"]
-    said = _WORDS.findall(what.lower())
+    words = _WORDS.findall(what.lower())
     bracket = match["mark"] in "(["
     alone = _stands_alone(match, text)
-    if len(said) == 1 and said[0] in _SOUNDS:
+    if len(words) == 1 and words[0] in _SOUNDS:
         # 'a *smile*' is a word of the sentence.
         return bracket or alone
-    if alone and (_MANNERS.issuperset(said) or _WITH.fullmatch(" ".join(said))):
-        return bool(said)
-    while said and _MANNER.fullmatch(said[0]):
-        said = said[1:]
-    if not said:
+    if alone and (_MANNERS.issuperset(words) or _WITH.fullmatch(" ".join(words))):
+        return bool(words)
+    while words and _MANNER.fullmatch(words[0]):
+        words = words[1:]
+    if not words:
         return False
-    if _stem(said[0]):
-        return len(said) > 1 or bracket or alone
+    if _stem(words[0]):
+        return len(words) > 1 or bracket or alone
     # Any other verb, where it can hardly be emphasis: '*wags its tail*'.
-    is_verb = said[0].endswith("s") and said[0] not in _NO_ACTS
+    is_verb = words[0].endswith("s") and words[0] not in _NO_ACTS
     single = match["mark"] in "*_~"
-    return alone and single and is_verb and len(said) > 1 and what[0].islower()
+    return alone and single and is_verb and len(words) > 1 and what[0].islower()
 
 
 def _stands_alone(match: re.Match[str], text: str) -> bool:
@@ -533,13 +533,13 @@ _LATEX_BARE: Final = re.compile(
 
 
 def _math(text: str) -> str:
-    def said(match: re.Match[str]) -> str:
+    def spoken(match: re.Match[str]) -> str:
         formula = next(part for part in match.groups() if part is not None)
         if match["d"] is not None and not _IS_FORMULA.search(formula):
             return match[0]
         return f" {_formula(formula)} "
 
-    text = _FORMULA.sub(said, text)
+    text = _FORMULA.sub(spoken, text)
     return _formula(text) if _LATEX_BARE.search(text) else text
 
 

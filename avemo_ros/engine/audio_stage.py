@@ -46,7 +46,7 @@ class AudioGate:
         )
         self._by_arrival = inputs.audio_stamps == "arrival"
         self.mute = RobotSpeechMask()
-        """Told when the robot speaks; may be told on another thread."""
+        """Notified when the robot speaks; may be called on another thread."""
 
     @property
     def refused(self) -> int:
@@ -77,7 +77,7 @@ class AudioGate:
                 # A driver that stamps a block when it is full means its end.
                 stamp_ns = max(stamp_ns - lasts_ns, min(stamp_ns, arrival_ns - lasts_ns))
         age_ns = arrival_ns - stamp_ns
-        # That the robot speaks is told by the clock of the arrivals.
+        # Messages that the robot speaks are timed by the clock of the arrivals.
         apart_ns = age_ns if arrival_ns > 0 and abs(age_ns) > _OTHER_CLOCK_NS else 0
         heard = self.mute.mask(replace(block, stamp_ns=stamp_ns + apart_ns))
         return replace(heard, stamp_ns=stamp_ns)
@@ -125,7 +125,7 @@ class AudioStage:
 
     @property
     def mute(self) -> RobotSpeechMask:
-        """Told when the robot speaks; may be told on another thread."""
+        """Notified when the robot speaks; may be called on another thread."""
         return self._gate.mute
 
     @property

@@ -22,7 +22,7 @@ from avemo_ros.vision.face import FrameTracks
 TICK_S: Final = 0.1
 """How often `tick` is to be called [s]."""
 _BEHIND_NS: Final = to_ns(0.5)
-"""Images that are older than one that waits by more are left out, so that what is said is about
+"""Images that are older than one that waits by more are left out, so that estimates are about
 now."""
 _LEAP_NS: Final = to_ns(1.0)
 """A clock that moves by more from one call to the next was set, or the process slept."""
@@ -42,7 +42,7 @@ class EmotionCounters:
 
 
 class EmotionStage:
-    """Estimates everyone whenever a step is due, and remembers what was said.
+    """Estimates everyone whenever a step is due, and remembers the estimates.
 
     Not for several threads at once.
 
@@ -69,7 +69,7 @@ class EmotionStage:
             config.emotion, config.vision.track_timeout_s, predictor, stopwatch, executor
         )
         self.memory = EmotionMemory(config.steady) if memory is None else memory
-        """What was said of everyone over the last seconds."""
+        """Everyone's estimates over the last seconds."""
         self.counters = EmotionCounters()
         self.last_reset = ""
         """Why everything last started anew; empty if it never did."""
@@ -188,7 +188,7 @@ class EmotionStage:
         return self._estimates(self._scheduler.due(all_input=True))
 
     def reset(self, reason: str = "asked to") -> None:
-        """Forget every face, all sound and the time, but not what was said (`memory`)."""
+        """Forget every face, all sound and the time, but not the estimates (`memory`)."""
         self.counters.resets += 1
         self.last_reset = reason
         self._scheduler.clear()

@@ -117,7 +117,7 @@ class FeatureExtractor:
     passes.  Runs in a process of its own where speed counts.
 
     Args:
-        config: of the whole core.
+        config: of the whole engine.
         findings: hears of troubles.
         stopwatch: measures the stages.
     """

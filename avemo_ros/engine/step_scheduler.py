@@ -21,7 +21,7 @@ _GRID_NS: Final = to_ns(0.05)
 _UNDER_WAY_NS: Final = to_ns(0.5)
 """What comes so long after a jump was not under way when it was made."""
 _OTHER_CLOCK_NS: Final = to_ns(6.0)
-"""Input that is stamped so far before what was said of a silence is of another clock."""
+"""Input that is stamped so far before the last step of a silence is of another clock."""
 
 
 class Stream(Enum):
@@ -245,7 +245,7 @@ class StepScheduler:
         if newest_ns is not None and stamp_ns <= newest_ns:
             if not self._by_clock or stamp_ns > newest_ns - _OTHER_CLOCK_NS:
                 return
-            # What was said of the silence went by a clock that is not the sensor's.
+            # The steps of the silence went by a clock that is not the sensor's.
             self._limiter.reset()
         if self._limiter.is_due(stamp_ns):
             self._limiter.take(stamp_ns)

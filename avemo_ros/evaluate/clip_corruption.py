@@ -145,7 +145,7 @@ class _Worker:
             if looks
             else {}
         )
-        spoiler = _PictureSpoiler(item.key, clean)
+        spoiler = _ImageSpoiler(item.key, clean)
         slot = -1
         try:
             with MediaFile(item.path) as media:
@@ -225,7 +225,7 @@ def with_noise(sound: NDArray[np.float32], ratio_db: float, key: str) -> NDArray
     return np.asarray(sound + np.float32(gain) * noise, np.float32)
 
 
-class _PictureSpoiler:
+class _ImageSpoiler:
     """Spoils the images of a clip, where its face is known to be."""
 
     def __init__(self, key: str, clean: Features) -> None:

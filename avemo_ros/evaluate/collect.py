@@ -120,7 +120,7 @@ class SelectedItems:
     lost: frozenset[str]
     """Keys of items whose label is known, but whose file is missing or broken."""
     notes: tuple[str, ...]
-    """What is to be said of files that could not be used."""
+    """Notes about files that could not be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class FeatureOptions:
     units: Path | None = None
     """Table of action units."""
     landmarks: Path | None = None
-    """File of landmark sequences; None: points are made of the face meshes of pictures."""
+    """File of landmark sequences; None: points are made of the face meshes of images."""
     progress: bool = True
 
 
@@ -206,7 +206,7 @@ def collect_features(
 
     Raises:
         ConfigError: action units are needed and no table is given; or landmark sequences, and
-            there is neither a file of them nor a picture.
+            there is neither a file of them nor an image.
         DataError: the table or file has none of the items, none has a file that can be read,
             or the cache cannot be written.
     """
@@ -219,7 +219,7 @@ def collect_features(
             raise ConfigError(
                 "--landmarks",
                 "",
-                "a file of landmark sequences: the items have no picture",
+                "a file of landmark sequences: the items have no image",
             )
         reads |= {LANDMARKS}
     of_files = reads - {UNITS, POINTS}

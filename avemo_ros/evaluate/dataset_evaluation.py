@@ -199,13 +199,13 @@ def _check_seen(
 ) -> bool | None:
     """Whether the first model has seen items; refuses what is not allowed."""
     items = [*(data.voices or data.corpus.items), *data.faces]
-    told = []
+    seen = []
     for model in models:
         if isinstance(model.classifier, FoldClassifier) and not request.allow_seen:
             own = data.voices or data.corpus.items
             model.classifier.refuse_seen(own, data.faces)
-        told.append(model.check(items, allow_seen=request.allow_seen))
-    return told[0]
+        seen.append(model.check(items, allow_seen=request.allow_seen))
+    return seen[0]
 
 
 def _spoilt(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from avemo_ros.data.corpus_files import PICTURES
+from avemo_ros.data.corpus_files import IMAGES
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
 from avemo_ros.data.registry import find_dataset
@@ -83,7 +83,7 @@ def data_of_dataset(
         voice=any(item.has_voice for item in items),
     )
     clips = any(
-        item.row is None and item.has_face and item.path.suffix.lower() not in PICTURES
+        item.row is None and item.has_face and item.path.suffix.lower() not in IMAGES
         for item in items
     )
     if request.corruptions and FACES in reads and clips:
@@ -104,8 +104,8 @@ def data_of_dataset(
     notes += chosen.notes
     if collected.unreadable:
         done = "are left out" if request.skip_missing else "count as wrong"
-        told = f"{len(collected.unreadable)} of {len(items)} items have no readable file"
-        notes.append(f"{told} and {done}")
+        unreadable = f"{len(collected.unreadable)} of {len(items)} items have no readable file"
+        notes.append(f"{unreadable} and {done}")
     split = "folds" if request.folds else chosen.split
     if request.subjects:
         people = sorted({item.subject for item in items})
@@ -137,8 +137,8 @@ def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> Eva
         chosen = select_items(DatasetPart(name, request.root(name), modality, split, subjects))
         items = chosen.items
         if kind == "voices":
-            items, told = _of_folds(models, items)
-            notes += told
+            items, more_notes = _of_folds(models, items)
+            notes += more_notes
         made = collect_features(items, reads, _feature_options(request), chosen.lost)
         if made.unreadable:
             notes.append(
@@ -149,8 +149,8 @@ def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> Eva
         corpora[kind] = made.corpus
         splits.append(f"{name} {chosen.split}".strip())
     count = request.limit or request.pairs
-    faces, group, told = _with_their_fold(models, corpora["faces"])
-    notes += told
+    faces, group, more_notes = _with_their_fold(models, corpora["faces"])
+    notes += more_notes
     corpus = label_matched.label_matched(faces, corpora["voices"], count, request.seed, group)
     title = f"{label_matched.TITLE} of {names['faces']} and {names['voices']}"
     return EvaluationData(
@@ -184,7 +184,7 @@ def leave_out(data: EvaluationData) -> None:
 def _of_folds(
     models: Sequence[OpenedModel], items: Sequence[Item]
 ) -> tuple[tuple[Item, ...], list[str]]:
-    """The items that some fold held out, and what is to be said of the others."""
+    """The items that some fold held out, and notes about the others."""
     kept = tuple(items)
     for model in models:
         classifier = model.classifier

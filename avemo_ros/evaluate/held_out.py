@@ -37,7 +37,7 @@ class Members:
     """False: of some it is not known who they are."""
 
     def has(self, item: Item) -> bool:
-        """The item, or another one of its subject, is in it, as far as is told."""
+        """The item, or another one of its subject, is in it, as far as is known."""
         if item.subject in self.subjects:
             return True
         if item.dataset not in self.datasets or item.subject in self.but:
@@ -137,7 +137,7 @@ def joined(parts: Sequence[Members]) -> Members:
 
 
 def seen(train: Members | None, items: Sequence[Item]) -> tuple[Item, ...]:
-    """The items whose subjects a model has learned from, as far as is told."""
+    """The items whose subjects a model has learned from, as far as is known."""
     return () if train is None else tuple(item for item in items if train.has(item))
 
 

@@ -75,9 +75,9 @@ def label_matched(
         count = _share(n, len(shared), place)
         for part, (seen, heard) in enumerate(cells[emotion]):
             of_group = _share(count, len(cells[emotion]), part)
-            pictures = _in_turn(seen, of_group, chance)
+            images = _in_turn(seen, of_group, chance)
             voiced = _in_turn(heard, of_group, chance)
-            for face, voice in zip(pictures, voiced, strict=True):
+            for face, voice in zip(images, voiced, strict=True):
                 items.append(
                     _pair(faces.items[face], voices.items[voice], EMOTIONS[emotion], len(items))
                 )

@@ -59,20 +59,20 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
     """
     if len(given) == 0:
         raise DataError("there are no items to evaluate")
-    log, labels, said = given.log_probabilities, given.labels, given.y_pred
+    log, labels, predicted = given.log_probabilities, given.labels, given.y_pred
     count = len(given.classes)
     shares = log.exp()
     groups, over = groups_of(given)
     scaled, temperatures = cross_scaled(log, labels, groups) or (None, None)
-    found = recalls(said, labels, count).tolist()
+    found = recalls(predicted, labels, count).tolist()
     metrics: dict[str, Any] = {
         "items": len(given),
         "subjects": len(set(given.subjects)),
         "classes": list(given.classes),
-        "unanswered": int((said == NO_PREDICTION).sum()),
-        "accuracy": accuracy(said, labels),
-        "ua": unweighted_recall(said, labels),
-        "macro_f1": macro_f1(said, labels),
+        "unanswered": int((predicted == NO_PREDICTION).sum()),
+        "accuracy": accuracy(predicted, labels),
+        "ua": unweighted_recall(predicted, labels),
+        "macro_f1": macro_f1(predicted, labels),
         "nll": likelihood_loss(log, labels),
         "nll_scaled": None if scaled is None else likelihood_loss(scaled, labels),
         "ece": calibration_error(shares, labels),
@@ -83,7 +83,7 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
         "intervals_over": over,
         "rounds": rounds,
         "recalls": dict(zip(given.classes, found, strict=True)),
-        "confusion": confusion(said, labels, count).tolist(),
+        "confusion": confusion(predicted, labels, count).tolist(),
         "by_sex": _by(given, given.sexes),
         "by_subject": _by_subject(given),
         "reliability": _bins(given, scaled),

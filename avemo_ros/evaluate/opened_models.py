@@ -33,7 +33,7 @@ from avemo_ros.zoo.classical import ReadingOptions, is_classical, load_classical
 from avemo_ros.zoo.classifier import WINDOW_S, Classifier, NetworkClassifier
 from avemo_ros.zoo.model_file import find_model, load_model
 
-_TOLD: Final = ("config", "data", "pairing", "note", "notes", "licence")
+_KEPT: Final = ("config", "data", "pairing", "note", "notes", "licence")
 """Notes of a model file that a report repeats."""
 SAMPLES: Final = 40
 """Items that are timed, spread over the corpus."""
@@ -128,7 +128,7 @@ def open_model(
         facts["kind"] = loaded.spec.kind
         facts["parameters"] = sum(value.numel() for value in loaded.model.parameters())
     kinds.add(facts["kind"])
-    told = {key: about[key] for key in _TOLD if about.get(key)}
+    kept = {key: about[key] for key in _KEPT if about.get(key)}
     facts = {
         "name": classifier.name,
         "modality": classifier.modality,
@@ -136,7 +136,7 @@ def open_model(
         "file": path.name,
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
-        **told,
+        **kept,
     }
     parts = read_split(path.parent) if (path.parent / SPLIT).is_file() else None
     train = of_metadata(about)

@@ -172,13 +172,15 @@ def write_predictions(path: Path, given: Predictions) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    said = given.y_pred.tolist()
+    predicted = given.y_pred.tolist()
     with replaced(path) as made, made.open("w", encoding="utf-8", newline="") as table:
         writer = csv.writer(table)
         writer.writerow((*_FIXED, *(f"p_{name}" for name in given.classes)))
         rows = given.log_probabilities.exp().tolist()
         for index, row in enumerate(rows):
-            answer = "" if said[index] == NO_PREDICTION else given.classes[said[index]]
+            answer = (
+                "" if predicted[index] == NO_PREDICTION else given.classes[predicted[index]]
+            )
             writer.writerow(
                 (
                     given.keys[index],

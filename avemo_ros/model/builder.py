@@ -144,7 +144,7 @@ def make_live(values: Values) -> EmotionModel:
 
 
 def face_model(cnn: FrameCNN, values: Values) -> FaceModel:
-    """A CNN of single pictures, and what joins the frames by the options."""
+    """A CNN of single images, and what joins the frames by the options."""
     attention = _frame_attention(cnn.width, values["attention"], values)
     return FaceModel(cnn, attention, values["dropout"], values["classes"])
 

@@ -84,7 +84,7 @@ class EmotionModel(nn.Module, ABC):
     classes: tuple[str, ...]
     """Names of the logits: EMOTIONS or SPEECH_CLASSES."""
     face_side: int = 48
-    """Side of the face pictures it takes [pixels]."""
+    """Side of the face images it takes [pixels]."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> ModelOutput:

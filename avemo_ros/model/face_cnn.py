@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
 class FaceCNN(nn.Module):
     """ResNet-18-like: a 3x3 stem halved by pooling, then residual stages.
 
-    Any picture side from 16 works, since the last step is a mean over places.
+    Any image side from 16 works, since the last step is a mean over places.
     """
 
     side = 48
@@ -86,21 +86,21 @@ class FaceCNN(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(N, 1, 48, 48), standardised (`preprocess.face_tensor`), to (N, width)."""
-        features: Tensor = self.stages(self.stem(pictures))
+        features: Tensor = self.stages(self.stem(images))
         return features.mean(dim=(2, 3))
 
 
 class FrameCNN(Protocol):
-    """A network (an `nn.Module`) for single pictures."""
+    """A network (an `nn.Module`) for single images."""
 
     width: int
     """Length of its embedding."""
     side: int
-    """Side of the pictures it is made for [pixels]."""
+    """Side of the images it is made for [pixels]."""
 
-    def __call__(self, pictures: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """(N, 1, side, side), standardised, to (N, width)."""
 
 
@@ -131,7 +131,7 @@ class FaceBranch(nn.Module):
 
         Args:
             dropout: before the head.
-            cnn: of single pictures; None: the light one as released.
+            cnn: of single images; None: the light one as released.
             attention: over its embeddings; None: softmax attention.
             classes: number of logits.
         """
@@ -152,9 +152,9 @@ class FaceBranch(nn.Module):
         logits: Tensor = self.head(self.dropout(vector))
         return logits
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Single faces (N, 1, side, side) to logits (N, classes): to train on pictures."""
-        vector = self.cnn(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        """Single faces (N, 1, side, side) to logits (N, classes): to train on images."""
+        vector = self.cnn(images)
         # One frame's weighted mean is the frame, unless its relation to the mean joins it.
         if self.width != self.cnn.width:
             vector = self.pool(vector.unsqueeze(1))[0]
@@ -196,7 +196,7 @@ class InceptionFace(nn.Module):
             widths: channels of each group, multiples of 8.
             blocks: number in each group.
             stem: channels of the first convolution.
-            side: of the pictures [pixels].
+            side: of the images [pixels].
         """
         super().__init__()
         self.side = side
@@ -213,9 +213,9 @@ class InceptionFace(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(N, 1, side, side), standardised, to (N, width)."""
-        cells: Tensor = self.layers(pictures)
+        cells: Tensor = self.layers(images)
         return cells.mean(dim=(2, 3))
 
 
@@ -228,12 +228,12 @@ def _step(given: int, made: int, kernel: int) -> nn.Sequential:
 
 
 CHUNK_PIXELS: Final = 1 << 21
-"""Pictures that go through a CNN at once when nothing is learned, by their pixels: bounds the
+"""Images that go through a CNN at once when nothing is learned, by their pixels: bounds the
 memory that a long clip takes."""
 
 
 class FaceModel(Unimodal):
-    """CNN, attention over frames, head; one picture is a sequence of one."""
+    """CNN, attention over frames, head; one image is a sequence of one."""
 
     modality = "face"
     part = "face"
@@ -244,7 +244,7 @@ class FaceModel(Unimodal):
         """Set up.
 
         Args:
-            cnn: picture to embedding.
+            cnn: image to embedding.
             attention: embeddings to one vector.
             dropout: before the head.
             classes: 'emotions' (7) or 'speech' (8).
@@ -291,7 +291,7 @@ def embed_frames(cnn: FrameCNN, faces: Tensor, mask: Tensor) -> Tensor:
     """Embeddings of the frames that are there.
 
     Args:
-        cnn: picture to embedding.
+        cnn: image to embedding.
         faces: (B, n, 1, side, side).
         mask: (B, n) bool; one at least is True.
 
@@ -299,12 +299,12 @@ def embed_frames(cnn: FrameCNN, faces: Tensor, mask: Tensor) -> Tensor:
         (B, n, width), zeros elsewhere.
     """
     # What is missing must not enter the statistics of batch norm, nor cost anything.
-    pictures = faces[mask]
+    images = faces[mask]
     if torch.is_grad_enabled():
-        made = cnn(pictures)
+        made = cnn(images)
     else:
-        at_once = max(1, CHUNK_PIXELS // (pictures.shape[-1] * pictures.shape[-2]))
-        made = torch.cat([cnn(some) for some in torch.split(pictures, at_once)])
+        at_once = max(1, CHUNK_PIXELS // (images.shape[-1] * images.shape[-2]))
+        made = torch.cat([cnn(some) for some in torch.split(images, at_once)])
     if len(made) == mask.numel():
         return made.view(*mask.shape, -1)
     frames = made.new_zeros(*mask.shape, made.shape[1])

@@ -1,7 +1,7 @@
 """68 points of a face (iBUG 300-W): their order, how a mesh gives them, what networks see.
 
 Sagonas et al. 2013, "300 Faces in-the-Wild Challenge"; dlib's predictor has the same order:
-0-16 jaw, 17-26 brows, 27-35 nose, 36-47 eyes, 48-67 mouth, from the left of the picture to the
+0-16 jaw, 17-26 brows, 27-35 nose, 36-47 eyes, 48-67 mouth, from the left of the image to the
 right.
 
 Every frame is turned, scaled and shifted so that the eyes lie at one place; how the head itself
@@ -33,7 +33,7 @@ _BLUR_S: Final = 1 / 15
 depend on the camera's rate."""
 _BLUR_STEPS: Final = 5
 _EYES: Final = ((36, 39), (42, 45))
-"""Corners of the eyes, left and right in the picture: their middle stays in a blink."""
+"""Corners of the eyes, left and right in the image: their middle stays in a blink."""
 _SMALLEST: Final = 1e-6
 """Eyes that are nearer than this are no face [units of the points]."""
 
@@ -71,7 +71,7 @@ FROM_MESH: Final[tuple[tuple[int, ...], ...]] = (
 The usual correspondence, as in P. Yan 2024, "Mediapipe_2_Dlib_Landmarks"
 (github.com/PeizhiYan/Mediapipe_2_Dlib_Landmarks), made the same for both sides.  Points of the
 jaw are the nearest in a frontal face: those of the mesh stay with the skin, and those of the 68
-follow the outline in the picture."""
+follow the outline in the image."""
 
 
 def points_of_mesh(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ _ERRORS_ONLY: Final = 3
 class OnnxNetwork:
     """See `NetworkRuntime`.
 
-    On one machine the answer to a picture does not depend on the others of its batch, to the
+    On one machine the answer to an image does not depend on the others of its batch, to the
     last bit.
     """
 
@@ -54,9 +54,9 @@ class OnnxNetwork:
         self.face_side = int(self._face.get_inputs()[0].shape[2])
         self.face_width = int(self._face.get_outputs()[0].shape[1])
 
-    def embed(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `NetworkRuntime.embed`."""
-        (embeddings,) = self._face.run(None, {"pictures": pictures})
+        (embeddings,) = self._face.run(None, {"pictures": images})
         return embeddings  # type: ignore[no-any-return]
 
     def encode_audio(

@@ -80,9 +80,9 @@ class OwnModel:
         """
         return np.zeros((len(spectrogram), len(EMOTIONS)), np.float32)
 
-    def embed(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `NetworkRuntime.embed`: here the log-probabilities of each face."""
-        return _log_softmax(self.score_faces(pictures))
+        return _log_softmax(self.score_faces(images))
 
     def encode_audio(
         self, spectrogram: NDArray[np.float32]
@@ -283,9 +283,9 @@ class _Checked:
         self.device, self.precision = str(model.device), str(model.precision)
         self.face_side, self.face_width = int(model.face_side), int(model.face_width)
 
-    def embed(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `NetworkRuntime.embed`."""
-        (values,) = self._asked("embed", (pictures,), ((len(pictures), self.face_width),))
+        (values,) = self._asked("embed", (images,), ((len(images), self.face_width),))
         return values
 
     def encode_audio(

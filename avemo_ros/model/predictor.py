@@ -58,11 +58,11 @@ class NetworkRuntime(Protocol):
     precision: str
     """Arithmetic of the convolutions: 'float32' or 'bfloat16'."""
     face_side: int
-    """Of the pictures [pixels]."""
+    """Of the images [pixels]."""
     face_width: int
     """Length of a face embedding."""
 
-    def embed(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 1, side, side), N at least 1, as `face_array` makes them, to (N, face width)."""
 
     def encode_audio(
@@ -155,7 +155,7 @@ class Predictor:
         return self._network.face_width
 
     def embed_faces(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Embed faces, once for each picture; windows reuse the result.
+        """Embed faces, once for each image; windows reuse the result.
 
         Args:
             crops: N grey (side, side) crops, aligned, of any side.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FACE_SIDE: Final = 48
-"""Side of the face picture that the network sees [pixels] (that of FER2013)."""
+"""Side of the face image that the network sees [pixels] (that of FER2013)."""
 MIN_COLUMNS: Final = 63
 """Shortest spectrogram the speech network can read [columns of 10 ms]."""
 MAX_COLUMNS: Final = 1000
@@ -37,15 +37,15 @@ def face_array(
 ) -> NDArray[np.float32]:
     """Face crops as the face network takes them.
 
-    Each picture is brought to zero mean and unit deviation, so brightness and contrast of the
+    Each image is brought to zero mean and unit deviation, so brightness and contrast of the
     camera do not matter.
 
     Args:
-        crops: grey square pictures, each (s, s) uint8 of any s.
-        side: of the pictures that the network takes [pixels].
+        crops: grey square images, each (s, s) uint8 of any s.
+        side: of the images that the network takes [pixels].
 
     Returns:
-        (N, 1, side, side) float32; each picture by itself, whatever others come with it.
+        (N, 1, side, side) float32; each image by itself, whatever others come with it.
 
     Raises:
         ValueError: a crop is not a grey square of bytes.
@@ -65,7 +65,7 @@ def face_array(
             much = side > max(FACE_SIDE, crop.shape[0])
             way = cv2.INTER_LINEAR if much else cv2.INTER_AREA
             fitting[index] = cv2.resize(crop, (side, side), interpolation=way)
-    # Rows, so that a sum does not depend on how many pictures there are.
+    # Rows, so that a sum does not depend on how many images there are.
     flat = fitting.reshape(len(crops), side * side).astype(np.float32) / np.float32(255.0)
     flat -= flat.mean(1, keepdims=True)
     flat /= np.maximum(np.sqrt(np.square(flat).mean(1, keepdims=True)), _LEAST_CONTRAST)
@@ -81,19 +81,19 @@ def face_tensor(
     return torch.from_numpy(face_array(crops, side))
 
 
-def standardise(pictures: Tensor) -> Tensor:
-    """Zero mean and unit deviation for each picture.
+def standardise(images: Tensor) -> Tensor:
+    """Zero mean and unit deviation for each image.
 
     Args:
-        pictures: (N, 1, H, W) float32, 0 to 1.
+        images: (N, 1, H, W) float32, 0 to 1.
 
     Returns:
-        The same shape; a flat picture becomes zeros.
+        The same shape; a flat image becomes zeros.
     """
     import torch
 
-    variance, mean = torch.var_mean(pictures, dim=(2, 3), correction=0, keepdim=True)
-    return (pictures - mean) / variance.sqrt().clamp_min(_LEAST_CONTRAST)
+    variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
+    return (images - mean) / variance.sqrt().clamp_min(_LEAST_CONTRAST)
 
 
 def spectrogram_array(power_db: NDArray[np.float32]) -> NDArray[np.float32]:

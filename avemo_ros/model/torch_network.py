@@ -62,7 +62,7 @@ def _fold(module: nn.Module) -> None:
 def to_bfloat16(network: nn.Module) -> bool:
     """Let the convolutions of a folded network compute in bfloat16.
 
-    They are the picture network (to its embedding) and the layers of the speech network (to
+    They are the image network (to its embedding) and the layers of the speech network (to
     the cells); each takes and gives float32 as before.  What comes after (attention, heads,
     fusion, temperatures) stays float32: it costs little, and rounds more visibly.
 
@@ -140,9 +140,9 @@ class TorchNetwork:
             to_bfloat16(ready)
         self._network = ready.to(self._device)
 
-    def embed(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `NetworkRuntime.embed`."""
-        given = self._tensor(pictures, torch.channels_last)
+        given = self._tensor(images, torch.channels_last)
         with torch.inference_mode():
             return _array(self._network.face.cnn(given))
 
@@ -168,10 +168,10 @@ class TorchNetwork:
         self, heard: NDArray[np.float32], embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """See `NetworkRuntime.fuse`."""
-        said, seen = self._tensor(heard), self._tensor(embeddings)
+        speech, seen = self._tensor(heard), self._tensor(embeddings)
         with torch.inference_mode():
             vector, weights = self._network.face.pool(seen)
-            log, share = self._network.fuse(said, vector)
+            log, share = self._network.fuse(speech, vector)
             return _array(log), _array(share), _array(weights)
 
     def _tensor(

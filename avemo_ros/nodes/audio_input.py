@@ -66,7 +66,7 @@ class AudioInputSettings(Settings):
 
 
 GROUPS: Final = ("audio", "max_input_age_s", "audio_stamps")
-"""Settings of the core that the stage follows."""
+"""Settings of the engine that the stage follows."""
 
 
 def message_types(kind: str) -> tuple[Any, Any]:
@@ -153,7 +153,7 @@ class AudioInputStage:
 
         Args:
             node: whose topics these are.
-            config: of the core.
+            config: of the engine.
             passed_on: called on the thread with the chunks, the microphone's frame id and when
                 the sound came [ns].
 

@@ -38,7 +38,7 @@ _LOOK_S: Final = 1.0
 
 
 def is_result(topic: str, kind: str) -> bool:
-    """Whether this is what nodes of this package make of pictures and sound."""
+    """Whether this is what nodes of this package make of images and sound."""
     return kind.startswith(_OURS) or (kind, topic.rsplit("/", 1)[-1]) == _OVERLAY
 
 
@@ -54,7 +54,7 @@ class LiveDuplicates:
         """
         self._node = node
         self._left = set(topics)
-        self._unsaid: dict[str, str] = {}
+        self._unreported: dict[str, str] = {}
 
     def __bool__(self) -> bool:
         """Whether any of the topics is still played."""
@@ -65,16 +65,16 @@ class LiveDuplicates:
         live = {topic: self._publisher(topic) for topic in self._left}
         new = {topic: name for topic, name in live.items() if name}
         self._left -= set(new)
-        self._unsaid.update(new)
+        self._unreported.update(new)
         return set(new)
 
     def take_text(self) -> str:
         """A sentence about what was found since the last call; mostly empty."""
-        if not self._unsaid:
+        if not self._unreported:
             return ""
-        topics = ", ".join(sorted(self._unsaid))
-        names = ", ".join(sorted(set(self._unsaid.values())))
-        self._unsaid = {}
+        topics = ", ".join(sorted(self._unreported))
+        names = ", ".join(sorted(set(self._unreported.values())))
+        self._unreported = {}
         return (
             f"not playing recorded results that {names} publishes live: {topics} (to play "
             "them anyway, list all topics to play with --topics or play_topics:=)"
@@ -144,7 +144,7 @@ class BagPlayer(Player):
         self._outs: dict[tuple[str, str], Any] = {}
         self._stamps: dict[tuple[str, str], StampShifter] = {}
         self._loops = 0
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._live: LiveDuplicates | None = None
         self._looked_s = 0.0
 
@@ -175,7 +175,7 @@ class BagPlayer(Player):
             raise BagError(f"nothing of {path} can be played")
         names = ", ".join(sorted(channel.topic for channel in self._channels.values()))
         self.get_logger().info(f"{path}: {length_s:.1f} s of {names}")
-        self._told = set()
+        self._reported = set()
         self._say_problems()
 
     def open(self) -> None:
@@ -270,8 +270,8 @@ class BagPlayer(Player):
         """What is wrong with the bag, as far as it has been met and not been said."""
         assert self._bag is not None
         for problem in self._bag.problems:
-            if problem not in self._told:
-                self._told.add(problem)
+            if problem not in self._reported:
+                self._reported.add(problem)
                 self.get_logger().warning(f"{self._given.bag}: {problem}")
 
     def _leave_out(self, channel: Channel, reason: str) -> None:

@@ -194,7 +194,7 @@ class BagRecorder(ManagedNode):
             self._put_early(worker, item.log_ns)
             worker.put(item)
         elif source.offer.latched:
-            # It is said once, perhaps before simulated time begins.
+            # It is logged once, perhaps before simulated time begins.
             self._early.append(item)
         else:
             self._too_early += 1
@@ -262,7 +262,7 @@ class BagRecorder(ManagedNode):
             self._say_missing()
 
     def _say_missing(self) -> None:
-        """What was said while it was recorded has scrolled away."""
+        """What was logged while it was recorded has scrolled away."""
         missing = [source for source in self._sources if source.missing()]
         advice = "".join(f"; {source.advice()}" for source in missing if source.advice())
         if missing:

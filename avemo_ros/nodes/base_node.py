@@ -66,7 +66,7 @@ class ManagedNode(LifecycleNode):
     """
 
     live_groups: tuple[str, ...] = ()
-    """Groups of core settings that may be changed while the node is configured."""
+    """Groups of settings of the engine that may be changed while the node is configured."""
 
     def __init__(
         self, name: str, own: Sequence[type[Settings]] = (), groups: Sequence[str] = ()
@@ -76,7 +76,7 @@ class ManagedNode(LifecycleNode):
         Args:
             name: of the node, unless remapped.
             own: parameters of this node.
-            groups: of core settings it has as parameters, too.
+            groups: of the settings of the engine that it has as parameters, too.
 
         Raises:
             ConfigError: a given parameter is not allowed.
@@ -88,7 +88,7 @@ class ManagedNode(LifecycleNode):
         self._service_change_state.callback = self._guarded(
             ChangeState, "change_state", self._change_state
         )
-        self._core = parameters.core(groups)
+        self._pipeline_settings = parameters.pipeline_settings(groups)
         kinds: list[type[Settings]] = [NodeSettings, *own]
         self._own = [setting for kind in kinds for setting in kind.settings()]
         self._configured = False
@@ -99,7 +99,7 @@ class ManagedNode(LifecycleNode):
         """What a node calls that has nothing more to do; ends the process that `run` made."""
         self.failed = False
         """The node could not do its work; `run` tells it by the exit status."""
-        parameters.declare(self, [*self._own, *self._core])
+        parameters.declare(self, [*self._own, *self._pipeline_settings])
         for given, closest in parameters.unknown(self, self._own).items():
             hint = f"; did you mean '{closest}'?" if closest else ""
             if given in RETIRED:
@@ -146,12 +146,12 @@ class ManagedNode(LifecycleNode):
         return parameters.read(self, kind)
 
     def config(self) -> PipelineConfig:
-        """The core's configuration by the present parameters.
+        """The configuration of the engine by the present parameters.
 
         Raises:
             ConfigError: values do not go together.
         """
-        return PipelineConfig.from_flat(parameters.values(self, self._core))
+        return PipelineConfig.from_flat(parameters.values(self, self._pipeline_settings))
 
     def now_ns(self) -> int:
         """The node's clock [ns]; 0 while use_sim_time waits for /clock."""
@@ -348,7 +348,7 @@ class ManagedNode(LifecycleNode):
 
     def _fixed(self, changes: list[Any]) -> str:
         """Why these values cannot change now; empty if they can."""
-        ours = {setting.name for setting in (*self._own, *self._core)}
+        ours = {setting.name for setting in (*self._own, *self._pipeline_settings)}
         fixed = [
             change.name
             for change in changes
@@ -366,7 +366,7 @@ class ManagedNode(LifecycleNode):
 
     def _accept(self, changes: list[Any]) -> None:
         own = {setting.name: setting for setting in self._own}
-        settings = parameters.values(self, self._core)
+        settings = parameters.values(self, self._pipeline_settings)
         for change in changes:
             if change.name not in own and change.name not in settings:
                 continue

@@ -1,4 +1,4 @@
-"""ROS messages from the core's dataclasses; `bag.message_content` converts back."""
+"""ROS messages from the package's dataclasses; `bag.message_content` converts back."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def state_message(estimate: EmotionEstimate, frame_id: str, latency_s: float) ->
     """One person's emotion as a message.
 
     Args:
-        estimate: of the core.
+        estimate: of the engine.
         frame_id: of the camera.
         latency_s: from the window's end to publication [s].
     """

@@ -1,4 +1,4 @@
-"""ROS messages of the dialog from and to the core's dataclasses."""
+"""ROS messages of the dialog from and to the package's dataclasses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def reply_message(answer: Answer, stamp_ns: int, latency_s: float) -> DialogRepl
     )
 
 
-def hop(message: EmotionStateArray) -> EmotionStep:
+def emotion_step(message: EmotionStateArray) -> EmotionStep:
     """Everyone's states at one moment.
 
     Raises:

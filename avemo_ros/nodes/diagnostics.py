@@ -99,14 +99,14 @@ def worst(levels: Iterable[bytes]) -> bytes:
 
 
 _REPEAT_S: Final = 30.0
-"""A trouble that lasts is said again after this time."""
+"""A trouble that lasts is logged again after this time."""
 _FRESH_S: Final = 3.0
 """A trouble counts as present for this long after its last sign."""
 _LINES: Final = 10
-"""Different kinds that are said within the time of a repeat; what kinds there are may depend on
-what comes from outside."""
-_TOLD: Final = 1000
-"""Kinds that are said once, of one input."""
+"""Different kinds that are logged within the time of a repeat; which kinds there are may depend
+on what comes from outside."""
+_MOST_ONCE: Final = 1000
+"""Kinds that are logged once, of one input."""
 
 
 class ThrottledLog:
@@ -114,7 +114,7 @@ class ThrottledLog:
 
     An image stream of 30 Hz with a wrong encoding gives one line, then one every 30 s with
     the count, and one line when images are good again.  However kinds and good items follow
-    one another, no kind is said more often, and all of them together give few lines.
+    one another, no kind is logged more often, and all of them together give few lines.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ class ThrottledLog:
         self._what = what
         self._now = now
         self._lock = threading.Lock()
-        self._said: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
         self._open: set[str] = set()
-        self._told: set[str] = set()
+        self._logged_once: set[str] = set()
         self._since = 0
         self.count = 0
         """Bad items since the start."""
@@ -172,9 +172,9 @@ class ThrottledLog:
             return
         with self._lock:
             bad, self._since = self._since, 0
-            said = bool(self._open)
+            reported = bool(self._open)
             self._open.clear()
-        if said:
+        if reported:
             self._logger.info(f"{self._what}: working again after {bad} failures")  # noqa: G004
 
     def note(self, kind: str, text: str) -> None:
@@ -186,17 +186,17 @@ class ThrottledLog:
         self._logger.warning(f"{self._what}: {text}")  # noqa: G004
 
     def once(self, kind: str, text: str) -> None:
-        """Warn of something that is usable all the same; every kind is said once."""
+        """Warn of something that is usable all the same; every kind is logged once."""
         with self._lock:
-            if kind in self._told or len(self._told) >= _TOLD:
+            if kind in self._logged_once or len(self._logged_once) >= _MOST_ONCE:
                 return
-            self._told.add(kind)
+            self._logged_once.add(kind)
         self._logger.warning(f"{self._what}: {text}")  # noqa: G004
 
     def _may_say(self, kind: str, now: float) -> bool:
-        """Whether a line of this kind is due; it counts as said then."""
-        self._said = {one: at for one, at in self._said.items() if now - at < _REPEAT_S}
-        if kind in self._said or len(self._said) >= _LINES:
+        """Whether a line of this kind is due; it counts as logged then."""
+        self._logged = {one: at for one, at in self._logged.items() if now - at < _REPEAT_S}
+        if kind in self._logged or len(self._logged) >= _LINES:
             return False
-        self._said[kind] = now
+        self._logged[kind] = now
         return True

@@ -143,12 +143,12 @@ class Dialog(ManagedNode):
         if self._stage is None:
             return
         try:
-            hop = convert_dialog.hop(message)
+            step = convert_dialog.emotion_step(message)
         except ValueError as error:
             self._states_trouble.report("malformed", f"malformed: {error}; left out")
             return
         self._states_trouble.good()
-        self._stage.observe(hop)
+        self._stage.observe(step)
 
     def _take_tracks(self, message: FaceTrackArray) -> None:
         if self._stage is None:

@@ -144,11 +144,11 @@ class DialogStage:
             self._dropped_before += self._worker.dropped
             self._worker = None
 
-    def observe(self, hop: EmotionStep) -> None:
+    def observe(self, step: EmotionStep) -> None:
         """Take everyone's states of one moment."""
         self._states.add()
-        self._newest = (hop.stamp_ns, self._node.now_ns())
-        self._agent.observe(hop)
+        self._newest = (step.stamp_ns, self._node.now_ns())
+        self._agent.observe(step)
 
     def look(self, face_id: str, stamp_ns: int, yaw: float, pitch: float) -> None:
         """Take a head pose [rad]."""

@@ -116,10 +116,10 @@ class Voice:
     def _speak(self, ssml: str) -> None:
         self._tell(True)
         try:
-            said = self._run(ssml)
+            spoken = self._run(ssml)
         finally:
             self._tell(False)
-        if said:
+        if spoken:
             self._spoken += 1
             self._trouble.good()
 

@@ -35,7 +35,7 @@ class EmotionHistoryStage:
         self._memory = memory
         self._frame_id = ""
         self._events = 0
-        self._said_ns: int | None = None
+        self._published_ns: int | None = None
         self._publishers: list[Any] = []
         self._services: list[Any] = []
 
@@ -69,7 +69,7 @@ class EmotionHistoryStage:
 
     def clear(self) -> None:
         """The memory is another one."""
-        self._said_ns = None
+        self._published_ns = None
 
     def push(self, step: EmotionStep, frame_id: str, latency_s: float) -> None:
         """Take the step that was remembered last; publishes what follows from it."""
@@ -83,7 +83,7 @@ class EmotionHistoryStage:
             for change in changes:
                 events.publish(convert.event_message(change, frame_id))
             if changes or self._is_due(step.stamp_ns):
-                self._said_ns = step.stamp_ns
+                self._published_ns = step.stamp_ns
                 states.publish(self._steady_states(step, latency_s))
 
     def _steady_states(self, step: EmotionStep, latency_s: float) -> EmotionStateArray:
@@ -103,7 +103,7 @@ class EmotionHistoryStage:
         return {"events": self._events, "people_remembered": self._memory().people}
 
     def _is_due(self, stamp_ns: int) -> bool:
-        return self._said_ns is None or not 0 <= stamp_ns - self._said_ns < _PERIOD_NS
+        return self._published_ns is None or not 0 <= stamp_ns - self._published_ns < _PERIOD_NS
 
     def _answer(
         self, request: GetEmotionHistory.Request, response: GetEmotionHistory.Response
@@ -135,7 +135,7 @@ class EmotionHistoryStage:
             people = memory.people
             memory.clear()
             # A latched state would tell the next subscriber of who was forgotten.
-            self._said_ns = None
+            self._published_ns = None
             nobody = convert.header(self._node.now_ns(), self._frame_id)
             self._publishers[1].publish(EmotionStateArray(header=nobody))
         response.success = True

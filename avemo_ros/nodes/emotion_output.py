@@ -57,7 +57,7 @@ class EmotionOutputStage:
 
         Args:
             node: whose topics these are.
-            config: of the core.
+            config: of the engine.
             predictor: the loaded model.
         """
         self._node = node
@@ -71,7 +71,7 @@ class EmotionOutputStage:
         # Beside the queue, which forgets what is oldest: settings must not get lost.
         self._config = self._used = config
         self._voice = ThreadPoolExecutor(1, "voice")
-        self._emotion = self._made(config, None)
+        self._emotion = self._new_stage(config, None)
         self._load = LoadShedder(config)
         self._history = EmotionHistoryStage(node, lambda: self._emotion.memory)
         self._published = diagnostics.Meter()
@@ -150,13 +150,13 @@ class EmotionOutputStage:
         if memory is None:
             self._history.clear()
         self._used = config
-        self._emotion = self._made(config, memory)
+        self._emotion = self._new_stage(config, memory)
         self._load = LoadShedder(config, frames=self.shed is not None)
         if self.shed is not None:
             self.shed(self._load.shed)
         self._resets = 0
 
-    def _made(self, config: PipelineConfig, memory: EmotionMemory | None) -> EmotionStage:
+    def _new_stage(self, config: PipelineConfig, memory: EmotionMemory | None) -> EmotionStage:
         return EmotionStage(
             config, self._predictor, self._stopwatch, memory=memory, executor=self._voice
         )

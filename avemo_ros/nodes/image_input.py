@@ -58,7 +58,7 @@ class ImageInputSettings(Settings):
 
 
 GROUPS: Final = ("vision", "max_input_age_s", "image_stamps")
-"""Settings of the core that the stage follows."""
+"""Settings of the engine that the stage follows."""
 
 _WAITING: Final = 2
 """Images that may wait while one is worked on: enough for jitter, little delay."""
@@ -80,7 +80,7 @@ class ImageInputStage:
 
         Args:
             node: whose topics these are.
-            config: of the core.
+            config: of the engine.
             passed_on: called on the thread with the tracks, the camera's frame id and when the
                 image came [ns].
         """
@@ -223,7 +223,7 @@ class ImageInputStage:
             self._video.shed(shed.frame_share, shed.max_faces)
         tracks = self._video.push(
             message_content.stamp_ns(message.header.stamp),
-            lambda: message_content.picture(message),
+            lambda: message_content.image(message),
             arrival_ns,
         )
         if tracks is None:

@@ -17,8 +17,8 @@ from avemo_ros.settings import Setting, Settings
 _Kind = TypeVar("_Kind", bound=Settings)
 
 
-def core(groups: Sequence[str]) -> list[Setting]:
-    """The settings of the core's `groups` ("vision", "audio", ...), or of single names."""
+def pipeline_settings(groups: Sequence[str]) -> list[Setting]:
+    """The settings of the `groups` ("vision", "audio", ...), or of single names."""
     return [
         setting
         for setting in PipelineConfig.settings()
@@ -46,9 +46,9 @@ def declare(node: Node, settings: Iterable[Setting]) -> None:
 
 
 def unknown(node: Node, own: Iterable[Setting] = ()) -> dict[str, str]:
-    """Given parameters of the core's groups, and of the groups of the node's `own`, that are
-    none of their settings, from the command line and parameter files, each with the setting of
-    the closest name or "".
+    """Given parameters, from the command line and parameter files, that are in a group of
+    PipelineConfig or of the node's `own` and are none of their settings, each with the setting
+    of the closest name or "".
 
     Settings of groups that this node does not have are known: one parameter file serves all
     nodes.

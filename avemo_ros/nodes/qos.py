@@ -110,14 +110,14 @@ class AdaptiveSubscription:
         self._parameter = parameter
         self._raw = raw
         self.latched = False
-        """Also asks for what was said before."""
-        self._mismatch_said = False
-        self._loss_said = False
+        """Also asks for what was published before."""
+        self._mismatch_logged = False
+        self._loss_logged = False
         self.lost = 0
         """Messages that were lost between publisher and node."""
         self._soon: Any = None
         self._past: Any = None
-        """The second subscription, for what was said before."""
+        """The second subscription, for what was published before."""
         self._wants_past = latched
         self._seen: deque[int] = deque(maxlen=_REMEMBERED)
         self._subscription = self._subscribe()
@@ -191,11 +191,11 @@ class AdaptiveSubscription:
             self._past = None
 
     def _take_once(self, message: Any, info: Mapping[str, int]) -> None:
-        """Of both subscriptions, told apart by when the publisher said it."""
-        said_ns = info["source_timestamp"]
-        if said_ns and said_ns in self._seen:
+        """Of both subscriptions, told apart by when it was published."""
+        published_ns = info["source_timestamp"]
+        if published_ns and published_ns in self._seen:
             return
-        self._seen.append(said_ns)
+        self._seen.append(published_ns)
         self._take(message)
 
     def _subscribe(self) -> Any:
@@ -228,9 +228,9 @@ class AdaptiveSubscription:
             # A publisher with another offer has come: ask for less.
             self._adapt_soon()
             return
-        if self._mismatch_said:
+        if self._mismatch_logged:
             return
-        self._mismatch_said = True
+        self._mismatch_logged = True
         advice = (
             f"set the parameter {self._parameter} to 'best_effort' or 'auto'"
             if self._parameter
@@ -244,9 +244,9 @@ class AdaptiveSubscription:
 
     def _lost(self, event: QoSMessageLostInfo) -> None:
         self.lost += int(event.total_count_change)
-        if self._loss_said or self._reliable or self.lost < _LOSSES:
+        if self._loss_logged or self._reliable or self.lost < _LOSSES:
             return
-        self._loss_said = True
+        self._loss_logged = True
         advice = f"set {self._parameter} to 'reliable' or " if self._parameter else ""
         self._node.get_logger().warning(
             f"{self.name}: messages to this node are lost (best effort); {advice}give the "
@@ -256,12 +256,12 @@ class AdaptiveSubscription:
 
 def mismatch_warnings(node: Node, topic: str) -> PublisherEventCallbacks:
     """Events of a publisher whose subscribers may ask for more than it offers."""
-    said: list[str] = []
+    logged: list[str] = []
 
     def mismatch(event: Any) -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
-        if policy not in said:
-            said.append(policy)
+        if policy not in logged:
+            logged.append(policy)
             node.get_logger().warning(
                 f"{topic}: a subscriber requests a {policy} that this node does not offer, so "
                 "it receives nothing; subscribe with reliable or best effort, and volatile"

@@ -73,7 +73,7 @@ _KINDS: Final = {
     "spectrogram": messages.SPECTROGRAM,
     "emotion_states": messages.EMOTION_STATES,
 }
-_PICTURES: Final = {
+_IMAGES: Final = {
     False: ("image_raw", "image_raw/compressed", "add --compressed (record_compressed:=true)"),
     True: (
         "image_raw/compressed",
@@ -143,9 +143,9 @@ def topics_of(node: ManagedNode) -> dict[str, TopicRequest]:
         ConfigError: a name cannot be that of a topic.
     """
     wanted: dict[str, Cadence] = {}
-    picture, other, advice = _PICTURES[bool(node.read(RecordSettings).record_compressed)]
+    image, other, advice = _IMAGES[bool(node.read(RecordSettings).record_compressed)]
     if node.read(RecordSettings).record_content == "raw":
-        wanted = {picture: Cadence.CONTINUOUS, **_SOUND}
+        wanted = {image: Cadence.CONTINUOUS, **_SOUND}
     elif node.read(RecordSettings).record_content == "features":
         wanted = dict(_FEATURES)
     if node.read(RecordSettings).record_states:
@@ -154,9 +154,9 @@ def topics_of(node: ManagedNode) -> dict[str, TopicRequest]:
         node.resolve_topic_name(name): TopicRequest(comes, _KINDS[name])
         for name, comes in wanted.items()
     }
-    if picture in wanted:
-        topics[node.resolve_topic_name(picture)] = TopicRequest(
-            Cadence.CONTINUOUS, _KINDS[picture], node.resolve_topic_name(other), advice
+    if image in wanted:
+        topics[node.resolve_topic_name(image)] = TopicRequest(
+            Cadence.CONTINUOUS, _KINDS[image], node.resolve_topic_name(other), advice
         )
     kinds = {node.resolve_topic_name(name): kind for name, kind in _KINDS.items()}
     for name in further_of(node):
@@ -191,11 +191,11 @@ def personal_data_text(kinds: Mapping[str, str], further: Collection[str]) -> st
     held = {_HOLDS.get(kind) for kind in kinds.values()}
     raw = [word for word in (_RAW_IMAGES, _RAW_AUDIO) if word in held]
     features = " and ".join(word for word in (_FACES, _SPEECH) if word in held)
-    told = {_RAW_IMAGES, _RAW_AUDIO, _FACES, _SPEECH}
+    named = {_RAW_IMAGES, _RAW_AUDIO, _FACES, _SPEECH}
     unknown = ", ".join(
         topic
         for topic, kind in sorted(kinds.items())
-        if kind not in _HOLDS or (topic in further and _HOLDS[kind] not in told)
+        if kind not in _HOLDS or (topic in further and _HOLDS[kind] not in named)
     )
     also = f"; {unknown} may contain personal data, too" if unknown else ""
     if raw:

@@ -155,7 +155,7 @@ class StampWatch:
         self._far_since: float | None = None
 
     def complaint(self, data: bytes, log_ns: int) -> str:
-        """What is wrong with the stamp of a message; empty if nothing is, or it was said.
+        """What is wrong with the stamp of a message; empty if nothing is or it was reported.
 
         Args:
             data: the message as CDR.

@@ -1,1 +1,1 @@
-"""Recordings through the live core, scored against their labels."""
+"""Recordings through the live engine, scored against their labels."""

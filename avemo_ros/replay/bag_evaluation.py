@@ -242,7 +242,7 @@ def evaluate_bags(request: BagRequest, watch: ProgressWatcher | None = None) -> 
 
     Args:
         request: what to do.
-        watch: is told of the progress.
+        watch: called with the progress.
 
     Raises:
         LabelError: a file of labels is missing or belongs to no bag.

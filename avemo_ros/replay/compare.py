@@ -43,7 +43,7 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
     Returns:
         What was drawn in `over` (as for the metrics of one run), `groups`, `rounds` and
         `level`, and for `segment_accuracy` and `segment_ua` the `difference` and its
-        `interval`; None for what cannot be told.
+        `interval`; None for what is undefined.
     """
     bags = _first_copies(segments)
     over = bootstrap_unit(
@@ -79,18 +79,23 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
     return found
 
 
+def covers_zero(interval: Sequence[float]) -> bool:
+    """Whether an interval of a difference holds 0, so that chance alone may explain it."""
+    return interval[0] <= 0.0 <= interval[1]
+
+
 def _first_copies(segments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """For each bag the first with the same segments and answers: copies count once."""
     content: dict[str, list[str]] = {}
-    told: set[str] = set()
+    predicted: set[str] = set()
     for item in segments:
         own = {key: value for key, value in item.items() if key != "session"}
         content.setdefault(item["session"], []).append(repr(sorted(own.items())))
         if any(sure is not None for sure in item["confidences"]):
-            told.add(item["session"])
+            predicted.add(item["session"])
     seen: dict[str, str] = {}
     return {
-        bag: seen.setdefault("".join(rows), bag) if bag in told else bag
+        bag: seen.setdefault("".join(rows), bag) if bag in predicted else bag
         for bag, rows in content.items()
     }
 
@@ -226,7 +231,7 @@ def _less(value: float | None, first: float | None) -> float | None:
 
 
 def verdict(metric: Metric, value: float | None, first: float | None) -> str:
-    """'better', 'worse', 'same', or '' where that cannot be said.
+    """'better', 'worse', 'same', or '' where that is undefined.
 
     Same is what reads the same: less than the digits that are shown is no difference.
     """
@@ -260,13 +265,13 @@ def _segments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     by_place = [
         {place_of(item): item for item in run["overall"]["segments"]["list"]} for run in results
     ]
-    made = []
+    compared = []
     for place, first in by_place[0].items():
         items = [run.get(place) for run in by_place]
         judged = [item for item in items if item is not None]
         if len(judged) < len(items):
             continue
-        made.append(
+        compared.append(
             {
                 "session": first["session"],
                 "person": first["person"],
@@ -279,7 +284,7 @@ def _segments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "changes": [_change(first, item) for item in judged],
             }
         )
-    return made
+    return compared
 
 
 def place_of(item: Mapping[str, Any]) -> tuple[object, ...]:

@@ -104,7 +104,7 @@ class FeatureWorker:
         """
         while True:
             try:
-                said = self._connection.recv()
+                message = self._connection.recv()
             except (EOFError, ConnectionError) as error:
                 self._process.join(_PATIENCE_S)
                 raise BagError(
@@ -112,12 +112,12 @@ class FeatureWorker:
                     f"{self._process.exitcode}); is there enough memory?  In a script, call "
                     "this below `if __name__ == '__main__':`, or use 1 process"
                 ) from error
-            if isinstance(said, FeatureSummary):
-                self.summary = said
+            if isinstance(message, FeatureSummary):
+                self.summary = message
                 return
-            if isinstance(said, _Failed):
-                raise _error_of(said)
-            yield from said
+            if isinstance(message, _Failed):
+                raise _error_of(message)
+            yield from message
 
     def close(self) -> None:
         """End the process, whatever it does; doing so twice is harmless."""
@@ -184,13 +184,13 @@ def _run(parent: Connection) -> None:
                         batch = []
                 sender.put(batch)
                 problems = recording.problems + findings.sentences()
-                told = (
+                values = (
                     extractor.counters(),
                     problems,
                     stopwatch.stages_ms(),
                     extractor.reached_ns,
                 )
-                sender.put(FeatureSummary(*told))
+                sender.put(FeatureSummary(*values))
     except AvemoError as error:
         sender.put(_Failed(str(error), expected=True))
     except Exception:  # noqa: BLE001  told to the parent, with its place
@@ -240,9 +240,9 @@ class _Sender:
         self._thread = threading.Thread(target=self._send, name="sender", daemon=True)
         self._thread.start()
 
-    def put(self, said: object) -> None:
+    def put(self, message: object) -> None:
         """Send this; waits while too much waits."""
-        self._waiting.put(said)
+        self._waiting.put(message)
 
     def finish(self) -> None:
         """Return when all is sent."""
@@ -250,9 +250,9 @@ class _Sender:
         self._thread.join()
 
     def _send(self) -> None:
-        while (said := self._waiting.get()) is not None:
+        while (message := self._waiting.get()) is not None:
             try:
-                self._out.send(said)
+                self._out.send(message)
             except OSError:
                 # Nobody reads any more, so there is nothing left to do or to tidy up.
                 os._exit(0)

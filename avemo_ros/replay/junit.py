@@ -26,8 +26,8 @@ def write_junit(path: Path, result: Mapping[str, Any]) -> None:
         OutputError: it cannot be written.
     """
     try:
-        with replaced(path) as made:
-            made.write_bytes(render(result))
+        with replaced(path) as partial:
+            partial.write_bytes(render(result))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 

@@ -19,13 +19,13 @@ LEAST_OVERLAP: Final = 0.3
 """From this intersection over union on a labelled box and a face are the same."""
 ATTENDED: Final = "the attended state"
 MOST_CROWDED: Final = 0.1
-"""Up to this share of hops with two faces or more, the only labelled person is the attended."""
+"""Up to this share of steps with two faces or more, the only labelled person is attended."""
 _NAMED: Final = 5
 """Ids that a note names."""
 _ID: Final = re.compile(r"[fv]\d{4,}")
 """What ids of faces and voices look like."""
 _LONGER_NS: Final = NS_PER_S
-"""Labels may begin so long before what is used, or go on after it, before it is said [ns]."""
+"""Labels may begin so long before what is used, or go on after it, without a note [ns]."""
 
 
 class Stamped(Protocol):
@@ -56,7 +56,7 @@ class MatchedRecording:
     matcher: PersonMatcher
     annotations: tuple[Segment, ...]
     """With labels, one a moment and person, of people who can be found in the stream."""
-    hops: tuple[MatchedStep, ...]
+    steps: tuple[MatchedStep, ...]
     """Person after person, each in order of the replay."""
     notes: tuple[str, ...]
     """What could not be judged, in sentences."""
@@ -91,17 +91,17 @@ class PersonMatcher:
 
     def __init__(self, recording: EvaluatedRecording) -> None:
         self._recording = recording
-        estimates = [item for hop in recording.replayed.hops for item in hop.estimates]
+        estimates = [item for step in recording.replayed.steps for item in step.estimates]
         ids = {name for item in estimates for name in _ids(item)}
         self.ids: frozenset[str] = frozenset(ids)
         """Every id of the stream."""
         names = {segment.person for segment in recording.segments}
         crowded = [
-            sum(bool(item.face_id) for item in hop.estimates) > 1
-            for hop in recording.replayed.hops
+            sum(bool(item.face_id) for item in step.estimates) > 1
+            for step in recording.replayed.steps
         ]
         self.crowded = sum(crowded) / max(len(crowded), 1)
-        """Share of the hops with two faces or more, 0 to 1."""
+        """Share of the steps with two faces or more, 0 to 1."""
         self._alone = len(names) == 1 and self.crowded <= MOST_CROWDED
 
     def ids_of(self, person: str) -> frozenset[str]:
@@ -118,20 +118,20 @@ class PersonMatcher:
         known = self.ids_of(segment.person) or segment.box is not None
         return bool(known) or self.attended(segment)
 
-    def find(self, segment: Segment, hop: EmotionStep) -> EmotionEstimate | None:
+    def find(self, segment: Segment, step: EmotionStep) -> EmotionEstimate | None:
         """The estimate of the segment's person at a step; None if the person is not in it."""
         ids = self.ids_of(segment.person)
         if ids:
-            return next((item for item in hop.estimates if ids & _ids(item)), None)
+            return next((item for item in step.estimates if ids & _ids(item)), None)
         if segment.box is not None:
             shares = [
                 (overlap(segment.box, item.box)[0], item)
-                for item in hop.estimates
+                for item in step.estimates
                 if item.box is not None
             ]
             share, best = max(shares, key=lambda pair: pair[0], default=(0.0, None))
             return best if share >= LEAST_OVERLAP else None
-        return hop.attended if self.attended(segment) else None
+        return step.attended if self.attended(segment) else None
 
 
 def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
@@ -144,12 +144,14 @@ def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
     matcher = PersonMatcher(recording)
     agreed = majority_vote(recording.segments)
     found = [segment for segment in agreed.segments if matcher.appears(segment)]
-    said = recording.replayed.hops
-    hops = tuple(
-        MatchedStep(said[index].stamp_ns, place, matcher.find(found[place], said[index]))
-        for index, place in covered(said, found)
+    estimated = recording.replayed.steps
+    steps = tuple(
+        MatchedStep(
+            estimated[index].stamp_ns, place, matcher.find(found[place], estimated[index])
+        )
+        for index, place in covered(estimated, found)
     )
-    asked = {hop.segment for hop in hops}
+    asked = {step.segment for step in steps}
     notes = [*_never_seen(recording, matcher), *outside(recording, found, asked)]
     taken = {item.person for item in found if item.person and matcher.attended(item)}
     notes += [
@@ -171,7 +173,7 @@ def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
             "votes are tied"
         )
     return MatchedRecording(
-        recording, matcher, tuple(found), hops, tuple(notes), agreed.tied_ns
+        recording, matcher, tuple(found), steps, tuple(notes), agreed.tied_ns
     )
 
 
@@ -181,7 +183,7 @@ def covered(
     """Places of every moment that lies in a segment and of the segment, person after person.
 
     Args:
-        moments: hops or images, in the order of the replay.
+        moments: steps or images, in the order of the replay.
         segments: those of one person do not overlap.
     """
     people: dict[str, list[int]] = {}
@@ -229,7 +231,7 @@ def check_ranges(recording: EvaluatedRecording) -> None:
     replayed = recording.replayed
     start, end, zero = replayed.start_ns, replayed.end_ns, replayed.zero_ns
     common = any(item.start_ns <= end and item.end_ns > start for item in recording.segments)
-    nothing = end <= start and not replayed.hops
+    nothing = end <= start and not replayed.steps
     if common and not nothing:
         return
     if not recording.segments:
@@ -258,7 +260,7 @@ def outside(
         found: annotations of people who appear.
         asked: places of those at which the stream was asked.
     """
-    return [*_without_hops(recording, found, asked), *_across(recording, found)]
+    return [*_without_steps(recording, found, asked), *_across(recording, found)]
 
 
 def _inputs(recording: EvaluatedRecording) -> str:
@@ -292,7 +294,7 @@ def _across(recording: EvaluatedRecording, found: Sequence[Segment]) -> list[str
     return notes
 
 
-def _without_hops(
+def _without_steps(
     recording: EvaluatedRecording, found: Sequence[Segment], asked: set[int]
 ) -> list[str]:
     """Of labels at which nothing was asked."""
@@ -301,14 +303,14 @@ def _without_hops(
     before = sum(item.end_ns <= start for item in lacking)
     beyond = sum(item.start_ns > end for item in lacking)
     short = len(lacking) - before - beyond
-    said = []
+    ignored = []
     if before:
-        said.append(f"{_labels(before, 'ends', 'end')} before the first {_first(recording)}")
+        ignored.append(f"{_labels(before, 'ends', 'end')} before the first {_first(recording)}")
     if beyond:
-        said.append(f"{_labels(beyond, 'lies', 'lie')} beyond the recording")
+        ignored.append(f"{_labels(beyond, 'lies', 'lie')} beyond the recording")
     if short:
-        said.append(f"{_labels(short, 'has', 'have')} no estimate within")
-    return [f"{recording.name}: {text}" for text in said]
+        ignored.append(f"{_labels(short, 'has', 'have')} no estimate within")
+    return [f"{recording.name}: {text}" for text in ignored]
 
 
 def _labels(count: int, one: str, many: str) -> str:
@@ -347,7 +349,9 @@ def copies(matched: Sequence[MatchedRecording], first: Sequence[int]) -> list[st
 
 
 def _has_predictions(matched: MatchedRecording) -> bool:
-    return any(hop.estimate is not None and hop.estimate.probabilities for hop in matched.hops)
+    return any(
+        step.estimate is not None and step.estimate.probabilities for step in matched.steps
+    )
 
 
 def _content(matched: MatchedRecording) -> tuple[object, ...]:
@@ -358,8 +362,12 @@ def _content(matched: MatchedRecording) -> tuple[object, ...]:
             for item in matched.annotations
         ),
         tuple(
-            (hop.stamp_ns - zero_ns, hop.segment)
-            + (() if hop.estimate is None else (hop.estimate.label, hop.estimate.probabilities))
-            for hop in matched.hops
+            (step.stamp_ns - zero_ns, step.segment)
+            + (
+                ()
+                if step.estimate is None
+                else (step.estimate.label, step.estimate.probabilities)
+            )
+            for step in matched.steps
         ),
     )

@@ -32,14 +32,14 @@ class Metric:
 
 
 def _metrics() -> tuple[Metric, ...]:
-    made = []
+    metrics = []
     for prefix, part, text in (("", "frames", "frames"), ("segment_", "segments", "segments")):
-        made += [
+        metrics += [
             Metric(f"{prefix}accuracy", f"accuracy, {text}", (part, "accuracy"), "high"),
             Metric(f"{prefix}ua", f"UA, {text}", (part, "ua"), "high"),
             Metric(f"{prefix}macro_f1", f"macro F1, {text}", (part, "macro_f1"), "high"),
         ]
-    made += [
+    metrics += [
         Metric("coverage", "coverage", ("coverage", "share"), "high"),
         Metric("claim_accuracy", "accuracy of predictions", ("coverage", "accuracy"), "high"),
         Metric("ece", "ECE", ("calibration", "ece"), "low"),
@@ -53,8 +53,8 @@ def _metrics() -> tuple[Metric, ...]:
     ):
         key = f"{name}_per_minute"
         better = "" if name == "changes" else "low"
-        made.append(Metric(key, text, ("stability", key), better, "/min"))
-    made += [
+        metrics.append(Metric(key, text, ("stability", key), better, "/min"))
+    metrics += [
         Metric("reaction_median", "time to detect a change, median", ("reaction", "median_s"),
                "low", "s"),
         Metric("reaction_p90", "time to detect a change, 90 %", ("reaction", "p90_s"),
@@ -73,13 +73,13 @@ def _metrics() -> tuple[Metric, ...]:
         Metric("kappa", "agreement of annotators, kappa", ("agreement", "kappa", "value"),
                "", ""),
     ]  # fmt: skip
-    made += [
+    metrics += [
         Metric(
             f"recall_{name}", f"recall of {name}, frames", ("frames", "recalls", name), "high"
         )
         for name in EMOTIONS
     ]
-    return tuple(made)
+    return tuple(metrics)
 
 
 METRICS: Final = {metric.name: metric for metric in _metrics()}
@@ -142,9 +142,9 @@ def read_thresholds(below: Sequence[str], above: Sequence[str]) -> tuple[Thresho
     Raises:
         ConfigError: one is no `NAME=NUMBER`, or no metric has that name.
     """
-    made = [_read("--fail-below", text, fails_below=True) for text in below]
-    made += [_read("--fail-above", text, fails_below=False) for text in above]
-    return tuple(made)
+    limits = [_read("--fail-below", text, fails_below=True) for text in below]
+    limits += [_read("--fail-above", text, fails_below=False) for text in above]
+    return tuple(limits)
 
 
 def _read(argument: str, text: str, *, fails_below: bool) -> Threshold:

@@ -40,18 +40,18 @@ def write_replayed(path: Path, replayed: Replayed) -> None:
         OutputError: it cannot be written.
     """
     text = json.dumps(_plain(replayed), separators=(",", ":"))
-    with replaced(path) as made:
-        made.write_bytes(gzip.compress(text.encode(), 5, mtime=0))
+    with replaced(path) as partial:
+        partial.write_bytes(gzip.compress(text.encode(), 5, mtime=0))
 
 
 def read_replayed(path: Path) -> Replayed | None:
     """The replay of the file; None where there is no whole file of this layout."""
     try:
         content = json.loads(gzip.decompress(path.read_bytes()))
-        made = _made(content)
+        parsed = _parsed(content)
     except (OSError, EOFError, ValueError, TypeError, KeyError):
         return None
-    return made if isinstance(made, Replayed) else None
+    return parsed if isinstance(parsed, Replayed) else None
 
 
 def _plain(value: Any) -> Any:
@@ -68,13 +68,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _made(value: Any) -> Any:
+def _parsed(value: Any) -> Any:
     if isinstance(value, dict):
         if _KIND in value:
-            return _KINDS[value[_KIND]](*map(_made, value[_VALUES]))
-        return {name: _made(item) for name, item in value.items()}
+            return _KINDS[value[_KIND]](*map(_parsed, value[_VALUES]))
+        return {name: _parsed(item) for name, item in value.items()}
     if isinstance(value, list):
-        return tuple(map(_made, value))
+        return tuple(map(_parsed, value))
     return value
 
 

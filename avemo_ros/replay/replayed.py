@@ -22,16 +22,16 @@ class SeenFaces:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replayed:
-    """Everything that was said of a recording."""
+    """All estimates of a recording, and how they came about."""
 
-    hops: tuple[EmotionStep, ...]
+    steps: tuple[EmotionStep, ...]
     """Oldest first in message time; stamps are sensor time."""
     start_ns: int
     """Stamp of the first input that was used [ns]."""
     end_ns: int
     """Stamp of the last input that was used [ns]."""
     source: str
-    """What the hops rest on: 'raw' images and audio, recorded 'features' (of a mixture of
+    """What the steps rest on: 'raw' images and audio, recorded 'features' (of a mixture of
     both, too), or recorded 'states'."""
     model_id: str
     """Name of the model; of recorded states the one that they name."""
@@ -61,7 +61,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluatedRecording:
-    """What was said and what is true of one recording."""
+    """Estimates and labels of one recording."""
 
     name: str
     """Tells it from the others of the evaluation."""

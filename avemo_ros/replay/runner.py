@@ -44,14 +44,14 @@ def replay(
     progress: Callable[[float], None] | None = None,
     worker: FeatureWorker | None = None,
 ) -> Replayed:
-    """Play a recording through the streaming core by message time.
+    """Play a recording through the streaming engine by message time.
 
     The result depends on the recording and the configuration alone: not on the number of
     processes, the machine's load or the time of day.
 
     Args:
         path: of the bag.
-        config: of the core, as the live nodes'.
+        config: of the engine, as the live nodes'.
         topics: which topic is which; None finds them by their types.
         use: one of USES.
         processes: 2 turns images and audio into features in a process of its own, 1 does all
@@ -93,21 +93,21 @@ def _played(
 
         with closing(Pipeline(config, stopwatch=Stopwatch(WHOLE))) as pipeline:
             seen = worker or _seen(recording, kinds, pipeline.extractor)
-            hops: list[EmotionStep] = []
+            steps: list[EmotionStep] = []
             frames: list[SeenFaces] = []
             for log_ns, item in seen:
                 if isinstance(item, FrameTracks):
                     faces = tuple((face.face_id, face.box) for face in item.faces)
                     frames.append(SeenFaces(item.stamp_ns, faces))
-                hops += pipeline.push_extracted(log_ns, item)
+                steps += pipeline.push_extracted(log_ns, item)
                 report(to_s(log_ns - recording.start_ns))
             summary = None if worker is None else worker.summary
             # What was left out at the end let time pass, too.
             reached_ns = summary.reached_ns if summary else pipeline.extractor.reached_ns
-            hops += pipeline.advance(reached_ns) + pipeline.flush()
+            steps += pipeline.advance(reached_ns) + pipeline.flush()
             zero_ns, notes = _zero(recording.start_ns, pipeline.usual_age_ns)
             return Replayed(
-                hops=tuple(hops),
+                steps=tuple(steps),
                 start_ns=pipeline.start_ns or zero_ns,
                 end_ns=pipeline.end_ns or zero_ns,
                 source="features" if kinds & RECORDED else "raw",
@@ -201,22 +201,22 @@ def _choose(recording: Recording, use: str) -> frozenset[TopicKind]:
 
 def _states(recording: Recording, began: float, report: Progress) -> Replayed:
     """Recorded states as they are."""
-    hops: list[EmotionStep] = []
+    steps: list[EmotionStep] = []
     latencies: list[float] = []
     for log_ns, item in recording.items(frozenset({TopicKind.STATES})):
         if isinstance(item, StatesRecord):
-            hops.append(_hop(item))
+            steps.append(_emotion_step(item))
             latencies += item.latencies_s
             report(to_s(log_ns - recording.start_ns))
-    stamps = [hop.stamp_ns for hop in hops]
+    stamps = [step.stamp_ns for step in steps]
     return Replayed(
-        hops=tuple(hops),
+        steps=tuple(steps),
         start_ns=min(stamps, default=recording.start_ns),
         end_ns=max(stamps, default=recording.end_ns),
         source="states",
-        model_id=_model_id(hop.attended.model_id for hop in hops),
+        model_id=_model_id(step.attended.model_id for step in steps),
         frames=(),
-        counters={"hops": float(len(hops))},
+        counters={"hops": float(len(steps))},
         stages_ms={},
         seconds=time.perf_counter() - began,
         problems=tuple(recording.problems),
@@ -225,13 +225,13 @@ def _states(recording: Recording, began: float, report: Progress) -> Replayed:
     )
 
 
-def _hop(record: StatesRecord) -> EmotionStep:
+def _emotion_step(record: StatesRecord) -> EmotionStep:
     people = tuple(one for one in record.estimates if one.face_id or one.voice_id)
     chosen = attended(people)
     if chosen is None:
         # A state without ids says why there is nobody; an empty array does not.
-        said = record.estimates
-        chosen = said[0] if said else nobody(record.stamp_ns, Status.NOBODY)
+        estimates = record.estimates
+        chosen = estimates[0] if estimates else nobody(record.stamp_ns, Status.NOBODY)
     return EmotionStep(record.stamp_ns, people, chosen, None)
 
 

@@ -114,7 +114,7 @@ def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> 
     matched, notes = _match_all(recordings)
     kept = [one.recording for one in matched]
     people = [[one.who(place) for place in range(len(one.annotations))] for one in matched]
-    hops = [(at, hop) for at, one in enumerate(matched) for hop in one.hops]
+    steps = [(at, step) for at, one in enumerate(matched) for step in one.steps]
     asked = [(at, place) for at, one in enumerate(matched) for place in _asked(one)]
     persons = {people[at][place] for at, place in asked if matched[at].named(place)}
     unnamed = sum(not matched[at].named(place) for at, place in asked)
@@ -127,21 +127,21 @@ def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> 
         bag = str(first[at])
         return {"persons": people[at][place], "bags": bag}.get(over, f"{bag} {place}")
 
-    frames = step_predictions(matched, (group(at, hop.segment) for at, hop in hops))
+    frames = step_predictions(matched, (group(at, step.segment) for at, step in steps))
     segments = segment_predictions(matched, (group(at, place) for at, place in asked))
-    estimates = [hop.estimate for _, hop in hops]
-    hop_s = mean_step_s(
-        *([hop.stamp_ns for hop in recording.replayed.hops] for recording in kept)
+    estimates = [step.estimate for _, step in steps]
+    step_s = mean_step_s(
+        *([step.stamp_ns for step in recording.replayed.steps] for recording in kept)
     )
-    listed = _listed(matched, segments, hop_s)
+    listed = _listed(matched, segments, step_s)
     return as_json(
         {
             "classes": EMOTIONS,
             "sessions": len(kept),
             "persons": len(persons),
             "unnamed": unnamed,
-            "hop_s": hop_s,
-            "labelled_s": len(hops) * hop_s,
+            "hop_s": step_s,
+            "labelled_s": len(steps) * step_s,
             "bootstrap": {
                 "over": over,
                 "groups": len(set(segments.groups)),
@@ -154,7 +154,7 @@ def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> 
             "worst": _worst(listed),
             "calibration": calibration(frames, bootstrap),
             "coverage": coverage(frames, [status_of(item) for item in estimates], bootstrap),
-            "stability": stability(matched, hop_s),
+            "stability": stability(matched, step_s),
             "reaction": reaction(matched),
             "tracking": tracking(matched),
             "valence_arousal": valence_arousal_metrics(kept),
@@ -163,13 +163,13 @@ def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> 
             "by_session": by_part(
                 frames,
                 segments,
-                [matched[at].recording.name for at, _ in hops],
+                [matched[at].recording.name for at, _ in steps],
                 [matched[at].recording.name for at, _ in asked],
             ),
             "by_person": by_part(
                 frames,
                 segments,
-                [people[at][hop.segment] for at, hop in hops],
+                [people[at][step.segment] for at, step in steps],
                 [people[at][place] for at, place in asked],
             ),
             "agreement": _agreement(matched),
@@ -209,7 +209,7 @@ def _match_all(
         notes += found.notes
         matched.append(found)
     if (
-        not any(one.hops for one in matched)
+        not any(one.steps for one in matched)
         and not valence_arousal_metrics([one.recording for one in matched])["hops"]
     ):
         # What was left out may well be why.
@@ -221,30 +221,30 @@ def _match_all(
 
 
 def _asked(matched: MatchedRecording) -> list[int]:
-    """Places of the annotations that have hops."""
-    return sorted({hop.segment for hop in matched.hops})
+    """Places of the annotations that have steps."""
+    return sorted({step.segment for step in matched.steps})
 
 
 def _listed(
-    matched: Sequence[MatchedRecording], segments: StreamPredictions, hop_s: float
+    matched: Sequence[MatchedRecording], segments: StreamPredictions, step_s: float
 ) -> list[dict[str, Any]]:
-    """What was said of each segment, in the order of `segments`."""
+    """What was predicted for each segment, in the order of `segments`."""
     shares = segments.log_probabilities.exp()
-    said, told = segments.y_pred.tolist(), segments.has_prediction.tolist()
+    predicted, has_prediction = segments.y_pred.tolist(), segments.has_prediction.tolist()
     rows: list[dict[str, Any]] = []
     for one in matched:
-        hops: dict[int, list[MatchedStep]] = {}
-        for hop in one.hops:
-            hops.setdefault(hop.segment, []).append(hop)
+        steps: dict[int, list[MatchedStep]] = {}
+        for step in one.steps:
+            steps.setdefault(step.segment, []).append(step)
         zero_ns = one.recording.replayed.zero_ns
         for place in _asked(one):
-            at, truth, own = len(rows), one.annotations[place], hops[place]
+            at, truth, own = len(rows), one.annotations[place], steps[place]
             silent = sum(
-                hop.estimate is None or hop.estimate.label not in EMOTIONS for hop in own
+                step.estimate is None or step.estimate.label not in EMOTIONS for step in own
             )
             start_s = to_s(truth.start_ns - zero_ns)
-            answer = "" if said[at] == NO_PREDICTION else EMOTIONS[said[at]]
-            row = shares[at].tolist() if told[at] else None
+            answer = "" if predicted[at] == NO_PREDICTION else EMOTIONS[predicted[at]]
+            row = shares[at].tolist() if has_prediction[at] else None
             rows.append(
                 {
                     "session": one.recording.name,
@@ -258,7 +258,7 @@ def _listed(
                     "confidence": max(row) if row else None,
                     "hops": len(own),
                     "unknown": silent / len(own),
-                    "claims": emitted_labels(own, zero_ns, start_s, hop_s),
+                    "claims": emitted_labels(own, zero_ns, start_s, step_s),
                 }
             )
     return rows
@@ -314,17 +314,17 @@ def intervals_in_words(overall: Mapping[str, Any]) -> str:
             f"No {level} intervals: {boot['groups']} {units} {verb} {TOO_FEW}; it takes "
             f"{LEAST['segments']} segments, or {LEAST['persons']} persons with names."
         )
-    told = (
+    text = (
         f"Ranges are {level} intervals, bootstrapped over {boot['groups']} {over} in "
         f"{boot['rounds']} rounds."
     )
     if over != "persons":
-        told += " They say nothing of other people: " + (
+        text += " They say nothing of other people: " + (
             "not all have names, so persons cannot be counted."
             if overall["unnamed"]
             else f"for that it takes {LEAST['persons']} persons."
         )
-    return told
+    return text
 
 
 def people_in_words(overall: Mapping[str, Any]) -> str:

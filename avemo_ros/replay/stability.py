@@ -25,23 +25,23 @@ class _LabelChanges:
     false_changes: int = 0
     lost: int = 0
 
-    def follow(self, hops: Sequence[MatchedStep], truth: Sequence[Segment]) -> None:
-        """Count along one person's hops."""
+    def follow(self, steps: Sequence[MatchedStep], truth: Sequence[Segment]) -> None:
+        """Count along one person's steps."""
         held = ""
         silent = True
-        for hop in hops:
-            label = _emitted_label(hop)
+        for step in steps:
+            label = _emitted_label(step)
             if not label:
                 self.lost += not silent
                 silent = True
                 continue
             if held and label != held:
                 self.changes += 1
-                self.false_changes += label != truth[hop.segment].label
+                self.false_changes += label != truth[step.segment].label
             held, silent = label, False
 
 
-def stability(matched: Sequence[MatchedRecording], hop_s: float) -> dict[str, Any]:
+def stability(matched: Sequence[MatchedRecording], step_s: float) -> dict[str, Any]:
     """Changes of the emitted label within labelled segments, against those of the labels.
 
     A change is an emitted label that differs from the last one, even if nothing was emitted in
@@ -50,20 +50,20 @@ def stability(matched: Sequence[MatchedRecording], hop_s: float) -> dict[str, An
 
     Args:
         matched: recordings.
-        hop_s: time that a hop stands for [s].
+        step_s: time that a step stands for [s].
 
     Returns:
         `minutes` and the counts `changes, truth_changes, false_changes, lost_claims`, each also
-        `_per_minute`, None without any hop.
+        `_per_minute`, None without any step.
     """
     claims = _LabelChanges()
-    true_changes = hops = 0
+    true_changes = steps = 0
     for one in matched:
         for track in _tracks(one):
             claims.follow(track, one.annotations)
             true_changes += len(list(_true_changes(one, track)))
-            hops += len(track)
-    minutes = hops * hop_s / _S_PER_MIN
+            steps += len(track)
+    minutes = steps * step_s / _S_PER_MIN
     counts = {
         "changes": claims.changes,
         "truth_changes": true_changes,
@@ -81,8 +81,8 @@ def reaction(matched: Sequence[MatchedRecording]) -> dict[str, Any]:
     """How long after a true change the new label is emitted.
 
     A change is a segment whose label is not that of the person's segment before.  It is missed
-    if its label is emitted at no hop within.  A label that is emitted already by the first hop
-    is detected at this hop.
+    if its label is emitted at no step within.  A label that the first step emits already is
+    detected at this step.
 
     Returns:
         `changes, detected, missed`, and `median_s` and `p90_s` of those detected, or None.
@@ -108,31 +108,31 @@ def reaction(matched: Sequence[MatchedRecording]) -> dict[str, Any]:
 def _first_right(matched: MatchedRecording, track: Sequence[MatchedStep]) -> dict[int, int]:
     """When the label of each truth is first emitted within it [ns]."""
     seen: dict[int, int] = {}
-    for hop in track:
-        if _emitted_label(hop) == matched.annotations[hop.segment].label:
-            seen[hop.segment] = min(hop.stamp_ns, seen.get(hop.segment, hop.stamp_ns))
+    for step in track:
+        if _emitted_label(step) == matched.annotations[step.segment].label:
+            seen[step.segment] = min(step.stamp_ns, seen.get(step.segment, step.stamp_ns))
     return seen
 
 
 def _tracks(matched: MatchedRecording) -> list[list[MatchedStep]]:
-    """The hops of each person."""
+    """The steps of each person."""
     people: dict[str, list[MatchedStep]] = {}
-    for hop in matched.hops:
-        people.setdefault(matched.annotations[hop.segment].person, []).append(hop)
+    for step in matched.steps:
+        people.setdefault(matched.annotations[step.segment].person, []).append(step)
     return list(people.values())
 
 
 def _true_changes(matched: MatchedRecording, track: Sequence[MatchedStep]) -> Iterator[int]:
-    """Places of the annotations that differ from the one before, of those that have hops."""
+    """Places of the annotations that differ from the one before, of those that have steps."""
     places = sorted(
-        {hop.segment for hop in track}, key=lambda at: matched.annotations[at].start_ns
+        {step.segment for step in track}, key=lambda at: matched.annotations[at].start_ns
     )
     for before, after in pairwise(places):
         if matched.annotations[before].label != matched.annotations[after].label:
             yield after
 
 
-def _emitted_label(hop: MatchedStep) -> str:
+def _emitted_label(step: MatchedStep) -> str:
     """The emitted label; '' for none."""
-    label = "" if hop.estimate is None else hop.estimate.label
+    label = "" if step.estimate is None else step.estimate.label
     return "" if label == UNKNOWN else label

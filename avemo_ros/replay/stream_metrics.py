@@ -49,7 +49,7 @@ USED: Final = ("face", "voice", "both", "none")
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """How intervals are made: hops follow each other closely, so whole groups are drawn."""
+    """How intervals are made: steps follow each other closely, so whole groups are drawn."""
 
     over: str
     """What the groups are, one of LEAST."""
@@ -66,18 +66,20 @@ def classification_metrics(given: StreamPredictions, bootstrap: Bootstrap) -> di
 
     Returns:
         `items, unanswered, accuracy, ua, macro_f1, recalls, truth, confusion, intervals`; None
-        for what cannot be told: no intervals where the groups are too few, and none of a metric
+        for what is undefined: no intervals where the groups are too few, and none of a metric
         that is the same whatever is drawn.
     """
-    said, truth = given.y_pred, given.y_true
+    predicted, truth = given.y_pred, given.y_true
     counts = truth.bincount(minlength=_CLASSES).tolist()
     found: dict[str, Any] = {
         "items": len(given),
-        "unanswered": int((said == NO_PREDICTION).sum()),
+        "unanswered": int((predicted == NO_PREDICTION).sum()),
         **brief_metrics(given),
-        "recalls": dict(zip(EMOTIONS, recalls(said, truth, _CLASSES).tolist(), strict=True)),
+        "recalls": dict(
+            zip(EMOTIONS, recalls(predicted, truth, _CLASSES).tolist(), strict=True)
+        ),
         "truth": dict(zip(EMOTIONS, counts, strict=True)),
-        "confusion": confusion(said, truth, _CLASSES).tolist(),
+        "confusion": confusion(predicted, truth, _CLASSES).tolist(),
         "intervals": None,
     }
     if bootstrap.can(given):
@@ -89,11 +91,11 @@ def brief_metrics(given: StreamPredictions) -> dict[str, float | None]:
     """`accuracy`, `ua` and `macro_f1`; None where there is nothing to judge."""
     if len(given) == 0:
         return dict.fromkeys(_CLASSIFICATION)
-    said, truth = given.y_pred, given.y_true
+    predicted, truth = given.y_pred, given.y_true
     return {
-        "accuracy": accuracy(said, truth),
-        "ua": unweighted_recall(said, truth),
-        "macro_f1": macro_f1(said, truth),
+        "accuracy": accuracy(predicted, truth),
+        "ua": unweighted_recall(predicted, truth),
+        "macro_f1": macro_f1(predicted, truth),
     }
 
 
@@ -101,24 +103,24 @@ def calibration(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any
     """How far the probabilities can be believed, where there are any.
 
     Returns:
-        `items, ece, nll, brier, bins, intervals`; None for what cannot be told.
+        `items, ece, nll, brier, bins, intervals`; None for what cannot be answered.
     """
-    told = given.only(given.has_prediction)
+    answered = given.only(given.has_prediction)
     found: dict[str, Any] = dict.fromkeys(("ece", "nll", "brier", "bins", "intervals"))
-    if len(told):
-        shares = told.log_probabilities.exp()
-        bins = reliability(shares, told.y_true)
-        found["ece"] = calibration_error(shares, told.y_true)
-        found["nll"] = likelihood_loss(told.log_probabilities, told.y_true)
-        found["brier"] = brier_score(shares, told.y_true)
+    if len(answered):
+        shares = answered.log_probabilities.exp()
+        bins = reliability(shares, answered.y_true)
+        found["ece"] = calibration_error(shares, answered.y_true)
+        found["nll"] = likelihood_loss(answered.log_probabilities, answered.y_true)
+        found["brier"] = brier_score(shares, answered.y_true)
         found["bins"] = {
             "counts": bins.counts,
             "confidence": bins.confidence,
             "accuracy": bins.accuracy,
         }
-        if bootstrap.can(told):
-            found["intervals"] = _intervals(told, bootstrap, ("ece", "nll"))
-    return {"items": len(told), **found}
+        if bootstrap.can(answered):
+            found["intervals"] = _intervals(answered, bootstrap, ("ece", "nll"))
+    return {"items": len(answered), **found}
 
 
 def coverage(
@@ -190,10 +192,10 @@ def _coverage_intervals(given: StreamPredictions, bootstrap: Bootstrap) -> dict[
         axis=1,
     )
     drawn = np.concatenate([counts @ sums for counts in draws(len(names), bootstrap.rounds)])
-    hops, claimed, correct = drawn.T
+    steps, claimed, correct = drawn.T
     some = claimed > 0
     return {
-        "share": percentiles(claimed / hops),
+        "share": percentiles(claimed / steps),
         "accuracy": percentiles(correct[some] / claimed[some]) if some.any() else None,
     }
 
@@ -229,7 +231,7 @@ def concordance(first: Values, second: Values) -> float:
 
 
 def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any]:
-    """Valence and arousal at every hop where they are labelled and estimated.
+    """Valence and arousal at every step where they are labelled and estimated.
 
     Of several annotators the mean is true.
 
@@ -262,7 +264,7 @@ def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[st
 def _labelled(
     recording: EvaluatedRecording, matcher: PersonMatcher
 ) -> list[tuple[EmotionEstimate | None, list[Segment]]]:
-    """What was said at every hop with a label of valence or arousal, and the labels."""
+    """What was predicted at every step with a label of valence or arousal, and the labels."""
     found: dict[tuple[str, int], tuple[EmotionEstimate | None, list[Segment]]] = {}
     tracks: dict[tuple[str, bool], list[Segment]] = {}
     for segment in recording.segments:
@@ -270,25 +272,25 @@ def _labelled(
         if judged and matcher.appears(segment):
             key = (segment.annotator, bool(segment.label))
             tracks.setdefault(key, []).append(segment)
-    hops = recording.replayed.hops
+    steps = recording.replayed.steps
     for segments in tracks.values():
-        for index, place in covered(hops, segments):
+        for index, place in covered(steps, segments):
             segment = segments[place]
-            hop = (segment.person, index)
-            if hop not in found:
-                found[hop] = (matcher.find(segment, hops[index]), [])
-            found[hop][1].append(segment)
-    return [found[hop] for hop in sorted(found)]
+            step = (segment.person, index)
+            if step not in found:
+                found[step] = (matcher.find(segment, steps[index]), [])
+            found[step][1].append(segment)
+    return [found[step] for step in sorted(found)]
 
 
 def _concordance_metrics(pairs: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
     if not pairs:
         return None
-    true, said = np.array(pairs).T
+    true, predicted = np.array(pairs).T
     return {
         "items": len(pairs),
-        "ccc": concordance(true, said),
-        "rmse": float(np.sqrt(((true - said) ** 2).mean())),
+        "ccc": concordance(true, predicted),
+        "rmse": float(np.sqrt(((true - predicted) ** 2).mean())),
     }
 
 
@@ -304,11 +306,11 @@ def modality_used(estimate: EmotionEstimate | None) -> str:
 def by_name(
     frames: StreamPredictions, names: Sequence[str], all_names: Iterable[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Metrics of the hops of each name.
+    """Metrics of the steps of each name.
 
     Args:
-        frames: one question a hop.
-        names: (N,) of each hop.
+        frames: one question a step.
+        names: (N,) of each step.
         all_names: those to tell of, in order; default: all that occur.
 
     Returns:
@@ -330,30 +332,30 @@ def by_name(
 def by_part(
     frames: StreamPredictions,
     segments: StreamPredictions,
-    names_of_hops: Sequence[str],
+    names_of_steps: Sequence[str],
     names_of_segments: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
     """Metrics of each recording or person.
 
     Args:
-        frames: one question a hop.
+        frames: one question a step.
         segments: one question a segment.
-        names_of_hops: (N,) of each hop.
+        names_of_steps: (N,) of each step.
         names_of_segments: (M,) of each segment.
 
     Returns:
         For each `hops, segments, accuracy, ua, macro_f1, segment_accuracy, coverage`.
     """
     parts: dict[str, dict[str, Any]] = {}
-    of_frames, of_wholes = _places(names_of_hops), _places(names_of_segments)
+    of_frames, of_wholes = _places(names_of_steps), _places(names_of_segments)
     for name in sorted(of_frames):
-        hops, whole = frames.at(of_frames[name]), segments.at(of_wholes[name])
+        steps, whole = frames.at(of_frames[name]), segments.at(of_wholes[name])
         parts[name] = {
-            "hops": len(hops),
+            "hops": len(steps),
             "segments": len(whole),
-            **brief_metrics(hops),
+            **brief_metrics(steps),
             "segment_accuracy": brief_metrics(whole)["accuracy"],
-            "coverage": int((hops.y_emitted >= 0).sum()) / len(hops),
+            "coverage": int((steps.y_emitted >= 0).sum()) / len(steps),
         }
     return parts
 

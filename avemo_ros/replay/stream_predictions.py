@@ -73,13 +73,13 @@ def step_predictions(
 
     Args:
         matched: recordings.
-        groups: of each hop, recording after recording.
+        groups: of each step, recording after recording.
     """
-    hops = [(one, hop) for one in matched for hop in one.hops]
+    steps = [(one, step) for one in matched for step in one.steps]
     return _stream_predictions(
-        [one.annotations[hop.segment].label for one, hop in hops],
-        [distribution(hop.estimate) for _, hop in hops],
-        [hop.estimate.label if hop.estimate is not None else "" for _, hop in hops],
+        [one.annotations[step.segment].label for one, step in steps],
+        [distribution(step.estimate) for _, step in steps],
+        [step.estimate.label if step.estimate is not None else "" for _, step in steps],
         groups,
     )
 
@@ -91,13 +91,13 @@ def segment_predictions(
 
     Args:
         matched: recordings.
-        groups: of each segment that has hops, recording after recording.
+        groups: of each segment that has steps, recording after recording.
     """
     labels, means = [], []
     for one in matched:
         distributions: dict[int, list[tuple[float, ...]]] = {}
-        for hop in one.hops:
-            distributions.setdefault(hop.segment, []).append(distribution(hop.estimate))
+        for step in one.steps:
+            distributions.setdefault(step.segment, []).append(distribution(step.estimate))
         for place in sorted(distributions):
             given = [row for row in distributions[place] if row]
             labels.append(one.annotations[place].label)
@@ -143,28 +143,28 @@ def _stream_predictions(
 
 
 def emitted_labels(
-    hops: Iterable[MatchedStep], zero_ns: int, start_s: float, hop_s: float
+    steps: Iterable[MatchedStep], zero_ns: int, start_s: float, step_s: float
 ) -> list[dict[str, Any]]:
     """Stretches of one emitted label, or of none, for JSON: `start_s`, `end_s`, `label`.
 
     Args:
-        hops: of one labelled stretch, oldest first.
+        steps: of one labelled stretch, oldest first.
         zero_ns: from which seconds count [ns].
         start_s: of the labelled stretch.
-        hop_s: usual time from one hop to the next; a hop tells of what was before it.
+        step_s: usual time from one step to the next; a step tells of what was before it.
     """
     found: list[dict[str, Any]] = []
-    for hop in hops:
-        said = "" if hop.estimate is None else hop.estimate.label
-        label = said if said in EMOTIONS else ""
-        end_s = to_s(hop.stamp_ns - zero_ns)
+    for step in steps:
+        emitted = "" if step.estimate is None else step.estimate.label
+        label = emitted if emitted in EMOTIONS else ""
+        end_s = to_s(step.stamp_ns - zero_ns)
         last = found[-1] if found else None
-        if last and last["label"] == label and end_s - last["end_s"] < _APART * hop_s:
+        if last and last["label"] == label and end_s - last["end_s"] < _APART * step_s:
             last["end_s"] = end_s
             continue
         # Steps vary a little: what follows at once leaves no gap.
-        begin_s = max(end_s - hop_s, start_s)
-        if last and end_s - last["end_s"] < _APART * hop_s:
+        begin_s = max(end_s - step_s, start_s)
+        if last and end_s - last["end_s"] < _APART * step_s:
             begin_s = last["end_s"]
         found.append({"start_s": begin_s, "end_s": end_s, "label": label})
     return found

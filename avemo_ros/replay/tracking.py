@@ -58,7 +58,7 @@ def tracking(matched: Sequence[MatchedRecording]) -> dict[str, Any] | None:
     """How well labelled people are followed.
 
     Where boxes are labelled, in every image that was looked at; a face is the person whose
-    box it overlaps by LEAST_OVERLAP.  Else at every hop of the people whose ids are known.
+    box it overlaps by LEAST_OVERLAP.  Else at every step of the people whose ids are known.
 
     Returns:
         `by` ('boxes' or 'ids'), sums and `persons`; None where neither is labelled.
@@ -106,12 +106,12 @@ def tracking(matched: Sequence[MatchedRecording]) -> dict[str, Any] | None:
 
 
 def by_ids(matched: MatchedRecording) -> dict[str, TrackedPerson]:
-    """The labelled people whose ids in the stream are known, at the hops with truth."""
+    """The labelled people whose ids in the stream are known, at the steps with truth."""
     people: dict[str, TrackedPerson] = {}
-    for hop in matched.hops:
-        person = matched.annotations[hop.segment].person
+    for step in matched.steps:
+        person = matched.annotations[step.segment].person
         if person:
-            face_id = "" if hop.estimate is None else hop.estimate.face_id
+            face_id = "" if step.estimate is None else step.estimate.face_id
             people.setdefault(person, TrackedPerson()).see(face_id)
     return people
 

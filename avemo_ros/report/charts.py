@@ -87,7 +87,7 @@ class Chart:
     about: str
     """What it shows, for those who cannot see it; also the name of the file it is saved to."""
     shots: tuple[Mapping[str, object], ...] = ()
-    """Small pictures along the x axis: of each `at` [s], `width` [pixels] and `src`."""
+    """Small images along the x axis: of each `at` [s], `width` [pixels] and `src`."""
     most_wide: int = 0
     """Width that it does not exceed [pixels]; 0: none."""
     room: int = 0
@@ -155,6 +155,8 @@ def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) ->
         text=texts,
         customdata=counts,
         texttemplate="%{text}",
+        # Without a size, numbers would shrink to their narrowest cell, in each matrix its own.
+        textfont={"size": 11},
         hovertemplate="%{y} taken for %{x}: %{customdata} (%{z:.1f} % of the row)"
         "<extra></extra>",
         # A full cell is not darker than its number can be read on.
@@ -166,10 +168,16 @@ def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) ->
         ygap=1,
     )
     height = 70 + 42 * len(names)
-    made = figure(
+    drawn = figure(
         [trace],
         height,
-        xaxis={"showgrid": False, "ticks": "", "title": {"text": "predicted"}},
+        # Names stand upright where they do not fit: tilted, they take width from the cells.
+        xaxis={
+            "autotickangles": [0, 90],
+            "showgrid": False,
+            "ticks": "",
+            "title": {"text": "predicted"},
+        },
         yaxis={
             "autorange": "reversed",
             "showgrid": False,
@@ -177,7 +185,7 @@ def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) ->
             "title": {"text": "true label"},
         },
     )
-    return Chart(made, f"Confusion of {what}", most_wide=620)
+    return Chart(drawn, f"Confusion of {what}", most_wide=620)
 
 
 def _cell(share: float, count: int, *, hit: bool) -> str:
@@ -212,20 +220,20 @@ def reliability(
     ]
     lefts, widths = [one[0] for one in bins], [one[1] for one in bins]
     items, sures, rights = ([one[place] for one in bins] for place in (2, 3, 4))
-    told = "confidence %{customdata[0]:.0%}: %{customdata[1]:.0%} of %{customdata[2]} right"
-    told += "<extra></extra>"
+    hover = "confidence %{customdata[0]:.0%}: %{customdata[1]:.0%} of %{customdata[2]} right"
+    hover += "<extra></extra>"
     facts = list(zip(sures, rights, items, strict=True))
     traces = [
-        go.Bar(x=lefts, width=widths, offset=0, y=rights, customdata=facts, hovertemplate=told,
+        go.Bar(x=lefts, width=widths, offset=0, y=rights, customdata=facts, hovertemplate=hover,
                marker={"color": LIGHT["bar"], "line": {"color": LIGHT["card"], "width": 1}}),
         go.Scatter(x=[0, 1], y=[0, 1], mode="lines", hoverinfo="skip",
                    line={"color": LIGHT["soft"], "dash": "dash", "width": 1}),
-        go.Scatter(x=sures, y=rights, mode="markers", customdata=facts, hovertemplate=told,
+        go.Scatter(x=sures, y=rights, mode="markers", customdata=facts, hovertemplate=hover,
                    cliponaxis=False, marker={"color": LIGHT["mark"], "size": 8}),
         go.Bar(x=lefts, width=widths, offset=0, y=items, yaxis="y2",
                hovertemplate="%{y} items<extra></extra>", marker={"color": LIGHT["bar"]}),
     ]  # fmt: skip
-    made = figure(
+    drawn = figure(
         traces,
         330,
         showlegend=False,
@@ -234,7 +242,7 @@ def reliability(
         yaxis2={"domain": [0, 0.2], "nticks": 3, "rangemode": "tozero",
                 "title": {"text": "items"}},
     )  # fmt: skip
-    return Chart(made, about, most_wide=520)
+    return Chart(drawn, about, most_wide=520)
 
 
 def coverage_curve(
@@ -269,14 +277,14 @@ def coverage_curve(
                 marker={"color": LIGHT["ink"], "size": 10},
             )
         )
-    made = figure(
+    drawn = figure(
         traces,
         330,
         xaxis=share_axis("coverage", range=[0, 1.02]),
         yaxis=share_axis("accuracy", range=[0, 1.03]),
         margin={"b": 60},
     )
-    return Chart(made, "Accuracy over coverage", most_wide=520)
+    return Chart(drawn, "Accuracy over coverage", most_wide=520)
 
 
 def histogram(values: Sequence[float], unit: str, what: str) -> Chart:
@@ -317,14 +325,14 @@ def histogram(values: Sequence[float], unit: str, what: str) -> Chart:
                 line={"color": LIGHT["soft"], "dash": "dash", "width": 1.5},
             )
         )
-    made = figure(
+    drawn = figure(
         [bars, *lines],
         210,
         showlegend=False,
         xaxis={"title": {"text": unit}, "range": [0, cells * step]},
         yaxis={"showticklabels": False, "rangemode": "tozero"},
     )
-    return Chart(made, what, most_wide=520)
+    return Chart(drawn, what, most_wide=520)
 
 
 def _round_up(value: float) -> float:
@@ -347,13 +355,13 @@ def recall_bars(recalls: Mapping[str, float | None]) -> Chart:
         marker={"color": LIGHT["bar"]},
         textfont={"color": LIGHT["ink"]},
     )
-    made = figure(
+    drawn = figure(
         [bars],
         80 + 28 * len(recalls),
         xaxis=share_axis(range=[0, 1.12]),
         yaxis={"autorange": "reversed", "showgrid": False},
     )
-    return Chart(made, "Recall of each class", most_wide=620)
+    return Chart(drawn, "Recall of each class", most_wide=620)
 
 
 def subject_bars(
@@ -383,7 +391,7 @@ def subject_bars(
         across["tickangle"] = turned
     else:
         across |= {"showticklabels": False, "title": {"text": f"{len(names)} subjects"}}
-    made = figure(
+    drawn = figure(
         [bars],
         290,
         xaxis=across,
@@ -396,7 +404,7 @@ def subject_bars(
              "line": {"color": LIGHT["mark"], "width": 1.5}},
         ],
     )  # fmt: skip
-    return Chart(made, "Accuracy of each subject")
+    return Chart(drawn, "Accuracy of each subject")
 
 
 def corruption_bars(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Chart:
@@ -424,7 +432,7 @@ def corruption_bars(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str])
                 marker={"color": colours[part]},
             )
         )
-    made = figure(
+    drawn = figure(
         traces,
         110 + (16 + 18 * len(parts)) * len(rows),
         xaxis=share_axis("UA", range=[0, 1.08]),
@@ -435,7 +443,7 @@ def corruption_bars(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str])
         legend={"traceorder": "normal"},
         margin={"b": 66},
     )
-    return Chart(made, "Figures under corruption", most_wide=860)
+    return Chart(drawn, "Figures under corruption", most_wide=860)
 
 
 def lines_over(
@@ -471,14 +479,14 @@ def lines_over(
             names.items(), ("mark", "bar"), ("solid", "dot"), strict=True
         )
     ]
-    made = figure(
+    drawn = figure(
         traces,
         250,
         xaxis={"title": {"text": key}},
         yaxis={"title": {"text": unit}, "rangemode": "tozero"},
         margin={"b": 60},
     )
-    return Chart(made, about, most_wide=520)
+    return Chart(drawn, about, most_wide=520)
 
 
 def packed(values: Sequence[float] | NDArray[Any]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.replay.compare import place_of
+from avemo_ros.replay.compare import covers_zero, place_of
 from avemo_ros.replay.named_metrics import METRICS, SHARE, Metric, rounded, value_text
 from avemo_ros.replay.stream_metrics import LEAST
 from avemo_ros.report import charts
@@ -68,7 +68,7 @@ def render(comparison: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) 
         runs=[run | {"gains": [_gained(run["paired"], name)
                                for name in ("segment_accuracy", "segment_ua")]}
               for run in runs],
-        paired=_paired_told(runs),
+        paired=_paired_summary(runs),
         figures=[_row(item) for item in comparison["figures"]],
         confusions=_confusions(names, results),
         calibrations=_beside(names, results, lambda overall: (
@@ -126,15 +126,16 @@ def _alike(item: Mapping[str, Any]) -> bool:
     )
 
 
-def _paired_told(runs: Sequence[Mapping[str, Any]]) -> str:
+def _paired_summary(runs: Sequence[Mapping[str, Any]]) -> str:
     found = runs[-1]["paired"]
     over, groups = found["over"], found["groups"]
-    told = "Accuracy and UA: differences over the segments that all runs have in common"
+    text = "Accuracy and UA: differences over the segments that all runs have in common"
     if groups < LEAST[over]:
-        return f"{told}; {groups} {over} are too few for intervals."
+        return f"{text}; {groups} {over} are too few for intervals."
     return (
-        f"{told}, with {100 * found['level']:.0f} % intervals; both runs were drawn together, "
-        f"over {groups} {over} in {found['rounds']} rounds."
+        f"{text}, with {100 * found['level']:.0f} % intervals; both runs were drawn together, "
+        f"over {groups} {over} in {found['rounds']} rounds. "
+        "If an interval covers 0, the difference may be chance."
     )
 
 
@@ -144,8 +145,11 @@ def _gained(found: Mapping[str, Any] | None, name: str) -> str:
         return "-"
     ends = found[name]["interval"]
     moved = rounded(found[name]["difference"], SHARE)
-    told = f"{moved:+.1f} points" if moved or ends else "same"
-    return told if ends is None else f"{told} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+    text = f"{moved:+.1f} points" if moved or ends else "same"
+    if ends is None:
+        return text
+    note = ", covers 0" if covers_zero(ends) else ""
+    return f"{text} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f}{note})"
 
 
 def _confusions(
@@ -161,8 +165,8 @@ def _confusions(
             found = overall[part]
             lost = f", {found['unanswered']} without an answer" if found["unanswered"] else ""
             items = counted(found["items"], part[:-1])
-            told = f"{items}, {percent(found['accuracy'])} right{lost}"
-            return told, charts.confusion(overall["classes"], found["confusion"], part)
+            summary = f"{items}, {percent(found['accuracy'])} right{lost}"
+            return summary, charts.confusion(overall["classes"], found["confusion"], part)
 
         drawn.append({"part": part, "runs": _beside(names, results, of)})
     return drawn
@@ -175,10 +179,14 @@ def _beside(
 
     `of` gives a sentence and a figure, or None, of the figures of all bags.
     """
-    made = [(name, *of(result["overall"])) for name, result in zip(names, results, strict=True)]
-    if not any(chart for _, _, chart in made):
+    shown = [
+        (name, *of(result["overall"])) for name, result in zip(names, results, strict=True)
+    ]
+    if not any(chart for _, _, chart in shown):
         return []
-    return [{"name": name, "told": told, "chart": chart} for name, told, chart in made]
+    return [
+        {"name": name, "summary": summary, "chart": chart} for name, summary, chart in shown
+    ]
 
 
 _ORDER: Final = {"worse": 0, "better": 1, "other": 2, "": 3}
@@ -222,7 +230,7 @@ def _share(item: Mapping[str, Any]) -> float:
     return 1.5 if item["truth_probability"] is None else float(item["truth_probability"])
 
 
-# --- what several runs said of each bag, one under the other on one axis of time
+# --- the predictions of several runs for each bag, one under the other on one axis of time
 
 
 def _timelines(
@@ -255,7 +263,7 @@ def _bag(
         for result in results
     ]
     everything = [item for run in runs for item in run]
-    # The bag's length counts from the first picture, seconds of labels from the first message.
+    # The bag's length counts from the first image, seconds of labels from the first message.
     last_s = max((end_s for item in everything for end_s in _ends(item)), default=0.0)
     people = []
     for person in dict.fromkeys(item["person"] for item in everything):
@@ -293,7 +301,7 @@ def _rows(
         if _marked(truth) != shown:
             rows.append((f"annotated, {name}" if rows else "annotated", 20.0, truth))
             shown = _marked(truth)
-        rows.append((name, 24.0, [mark for item in run for mark in _said(item)]))
+        rows.append((name, 24.0, [mark for item in run for mark in _predictions(item)]))
         rows.append(("", 8.0, [mark for item in run for mark in _judged(item)]))
     return rows
 
@@ -302,8 +310,8 @@ def _marked(marks: Iterable[Mark]) -> list[tuple[float, float, str]]:
     return [(round(mark.start_s, 2), round(mark.end_s, 2), mark.label) for mark in marks]
 
 
-def _said(item: Mapping[str, Any]) -> list[Mark]:
-    """What was claimed in a segment; of an older file its one answer."""
+def _predictions(item: Mapping[str, Any]) -> list[Mark]:
+    """The predictions in a segment; of an older file its only one."""
     answer = f"predicted for the whole segment: {item['answer'] or 'none'}"
     if item["confidence"] is not None:
         answer += f", {percent(item['confidence'])}"
@@ -319,8 +327,8 @@ def _judged(item: Mapping[str, Any]) -> list[Mark]:
         kind = "right" if part["label"] == item["truth"] else "wrong"
         if not part["label"]:
             kind = "blank"
-        told = f"annotated {item['truth']}"
-        marks.append(Mark(part["start_s"], part["end_s"], kind, told=told))
+        hover = f"annotated {item['truth']}"
+        marks.append(Mark(part["start_s"], part["end_s"], kind, hover=hover))
     return marks
 
 

@@ -56,10 +56,10 @@ def render_transcript(
 
 
 def _subtitle(turns: Sequence[Turn], simulated: bool) -> str:
-    told = sum(turn.emotion != UNKNOWN for turn in turns)
+    sensed_turns = sum(turn.emotion != UNKNOWN for turn in turns)
     count = f"{len(turns)} turn{'' if len(turns) == 1 else 's'}"
     sensed = "a simulated" if simulated else "a sensed"
-    return f"{count}, {told} of them with {sensed} emotion"
+    return f"{count}, {sensed_turns} of them with {sensed} emotion"
 
 
 def write_dialog_evaluation(

@@ -46,7 +46,7 @@ class Track:
     name: str
     annotations: Mapping[str, tuple[Mark, ...]]
     """By name of the row: of all, then of each annotator."""
-    said: tuple[EmotionEstimate, ...]
+    estimates: tuple[EmotionEstimate, ...]
     """Oldest first."""
     judged: tuple[Mark, ...] = ()
     """Stretches that were judged: label 'right', 'wrong' or 'blank'."""
@@ -61,9 +61,9 @@ def tracks_of(
     """One track for each labelled person, in the order of their first segments.
 
     Args:
-        session: what was said and what is true.
+        session: estimates and labels.
         listed: `segments.list` of all bags.
-        shots: small pictures of the recording; they go with the first person.
+        shots: small images of the recording; they go with the first person.
     """
     judged = match_recording(session)
     people = list(dict.fromkeys(segment.person for segment in session.segments))
@@ -71,7 +71,7 @@ def tracks_of(
         Track(
             person,
             _truth(session, person, listed),
-            _said(session, person),
+            _estimates_of(session, person),
             _right(session, judged, person),
             shots if place == 0 else (),
         )
@@ -84,11 +84,11 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
 
     Args:
         track: of the person.
-        timeline: of all hops of the recording.
+        timeline: of all steps of the recording.
         most: points of a curve and stretches of a row.
     """
     rows = Rows(timeline.duration_s)
-    own = Person(track.name, list(track.said))
+    own = Person(track.name, list(track.estimates))
     claims = [Mark(run.start_s, run.end_s, run.label, run.text) for run in timeline.runs(own)]
     steps = [0.0]
     for name, height, marks in (
@@ -101,7 +101,7 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
             rows.bars(name, height, kept)
             steps.append(step_s)
     curves = [
-        _curves(timeline, part, max(1, most * len(part) // len(track.said)))
+        _curves(timeline, part, max(1, most * len(part) // len(track.estimates)))
         for part in timeline.stretches(own)
     ]
     # In a gap there is nothing to draw.
@@ -113,14 +113,14 @@ def chart_of(track: Track, timeline: Timeline, most: int) -> tuple[Chart, float]
     )
     steps += [curve[3] for curve in curves]
     rows.curves("confidence", 52, [confidence_curve(times, sure)], grid=True)
-    told = "%{x:.1f} s: %{fullData.name} %{y:.0%}<extra></extra>"
-    rows.curves("modality", 24, stacked(times, shares, ("face", "voice"), "modality", told))
+    hover = "%{x:.1f} s: %{fullData.name} %{y:.0%}<extra></extra>"
+    rows.curves("modality", 24, stacked(times, shares, ("face", "voice"), "modality", hover))
     if track.shots:
         # An axis without a trace is not drawn.
-        rows.curves("pictures", HEIGHT, [{"x": [None], "y": [None], "hoverinfo": "skip"}])
-    made = figure(rows.traces, rows.height, **rows.layout())
+        rows.curves("images", HEIGHT, [{"x": [None], "y": [None], "hoverinfo": "skip"}])
+    drawn = figure(rows.traces, rows.height, **rows.layout())
     about = f"Timeline of {track.name or 'the attended person'}"
-    return Chart(made, about, track.shots, room=ROOM), max(steps)
+    return Chart(drawn, about, track.shots, room=ROOM), max(steps)
 
 
 def _curves(
@@ -142,7 +142,7 @@ def _curves(
         ]
     )
     times, values, step_s = meant(at, values, most)
-    times, values = with_edges(times, values, max(0.0, at[0] - timeline.hop_s), at[-1])
+    times, values = with_edges(times, values, max(0.0, at[0] - timeline.mean_step_s), at[-1])
     sure = values[:, 0]
     sure[[0, -1]] = np.nan
     return times, sure, values[:, 1:], step_s
@@ -184,8 +184,8 @@ def _truth(
     return rows
 
 
-def _said(session: EvaluatedRecording, person: str) -> tuple[EmotionEstimate, ...]:
-    """What was said of the person, also where nothing is known to be true."""
+def _estimates_of(session: EvaluatedRecording, person: str) -> tuple[EmotionEstimate, ...]:
+    """The estimates of the person, also where there are no labels."""
     own = sorted(
         (segment for segment in session.segments if segment.person == person),
         key=lambda segment: segment.start_ns,
@@ -193,10 +193,10 @@ def _said(session: EvaluatedRecording, person: str) -> tuple[EmotionEstimate, ..
     starts = [segment.start_ns for segment in own]
     finder = PersonMatcher(session)
     found = []
-    for hop in session.replayed.hops:
+    for step in session.replayed.steps:
         # Where a box is marked, the newest mark says which face it is.
-        segment = own[max(0, bisect_right(starts, hop.stamp_ns) - 1)]
-        estimate = finder.find(segment, hop)
+        segment = own[max(0, bisect_right(starts, step.stamp_ns) - 1)]
+        estimate = finder.find(segment, step)
         if estimate is not None:
             found.append(estimate)
     return tuple(found)
@@ -209,27 +209,27 @@ def _right(
     start_ns = session.replayed.zero_ns
     step_s = _step_s(session)
     marks: list[Mark] = []
-    for hop in judged.hops:
-        segment = judged.annotations[hop.segment]
+    for step in judged.steps:
+        segment = judged.annotations[step.segment]
         if segment.person != person or not segment.label:
             continue
-        said = UNKNOWN if hop.estimate is None else hop.estimate.label
-        if said == UNKNOWN:
-            kind, told = "blank", ""
-        elif said == segment.label:
-            kind, told = "right", said
+        predicted = UNKNOWN if step.estimate is None else step.estimate.label
+        if predicted == UNKNOWN:
+            kind, hover = "blank", ""
+        elif predicted == segment.label:
+            kind, hover = "right", predicted
         else:
-            kind, told = "wrong", f"{said}, truth {segment.label}"
-        end = to_s(hop.stamp_ns - start_ns)
+            kind, hover = "wrong", f"{predicted}, truth {segment.label}"
+        end = to_s(step.stamp_ns - start_ns)
         last = marks[-1] if marks else None
-        same = last is not None and (last.label, last.told) == (kind, told)
+        same = last is not None and (last.label, last.hover) == (kind, hover)
         if last and same and end - last.end_s < 2.5 * step_s:
             marks[-1] = replace(last, end_s=end)
         else:
-            marks.append(Mark(max(0.0, end - step_s), end, kind, told=told))
+            marks.append(Mark(max(0.0, end - step_s), end, kind, hover=hover))
     return tuple(marks)
 
 
 def _step_s(session: EvaluatedRecording) -> float:
-    """Mean time from one hop to the next [s]."""
-    return mean_step_s([hop.stamp_ns for hop in session.replayed.hops])
+    """Mean time from one step to the next [s]."""
+    return mean_step_s([step.stamp_ns for step in session.replayed.steps])

@@ -46,8 +46,8 @@ def write(path: Path, text: str) -> None:
         OutputError: the file cannot be written.
     """
     try:
-        with replaced(path) as made:
-            made.write_text(text, encoding="utf-8")
+        with replaced(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
@@ -123,14 +123,14 @@ def breakable(name: str) -> Markup:
 
 @cache
 def _environment(folder: Path) -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(folder), FileSystemLoader(TEMPLATES)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    environment.filters |= {
         "breakable": breakable,
         "counted": counted,
         "embedded": embedded,
@@ -138,11 +138,11 @@ def _environment(folder: Path) -> Environment:
         "number": number,
         "percent": percent,
     }
-    made.globals |= {
+    environment.globals |= {
         "COLOURS": COLOURS,
         "DARK_OF_LIGHT": DARK_OF_LIGHT,
         "EMOTIONS": EMOTIONS,
         "HOUSE": HOUSE,
         "INKS": INKS,
     }
-    return made
+    return environment

@@ -32,7 +32,7 @@ _MOST_POINTS: Final = 1200
 _ALL_POINTS: Final = 12_000
 """Points of a curve of one person, and of all together."""
 _ALL_SHOTS: Final = 120
-"""Small pictures of all bags together."""
+"""Small images of all bags together."""
 _SOON_S: Final = 0.5
 """What begins sooner after the bag's first message begins with it, for who labels [s]."""
 _SOURCES: Final = {
@@ -55,10 +55,10 @@ def write_report(path: Path, outcome: BagEvaluation, *, thumbnails: bool = False
     Args:
         path: of the file.
         outcome: of the evaluation.
-        thumbnails: with small pictures from the bags; without, the page holds none.
+        thumbnails: with small images from the bags; without, the page holds none.
 
     Returns:
-        Whether the page holds pictures; bags of features, say, have none to show.
+        Whether the page holds images; bags of features, say, have none to show.
 
     Raises:
         OutputError: the file cannot be written.
@@ -73,13 +73,13 @@ def render(outcome: BagEvaluation, shots: Mapping[str, Sequence[Shot]] | None = 
 
     Args:
         outcome: of the evaluation.
-        shots: pictures of each bag by its name; None where none were asked for.
+        shots: images of each bag by its name; None where none were asked for.
     """
     result, overall = outcome.result, outcome.result["overall"]
     common = {
         "result": result,
         "overall": overall,
-        "pictures": any((shots or {}).values()),
+        "images": any((shots or {}).values()),
         "facts": _facts(result),
         "settings": {name: str(value) for name, value in result["settings"].items()},
     }
@@ -210,7 +210,7 @@ def _bags(result: Mapping[str, Any], drawn: int) -> list[dict[str, Any]]:
 
 
 def _shots(outcome: BagEvaluation) -> dict[str, tuple[Shot, ...]]:
-    """Pictures of every bag whose timeline is drawn, by its name."""
+    """Images of every bag whose timeline is drawn, by its name."""
     sessions = outcome.recordings[:_MOST_DRAWN]
     most = min(MOST, max(1, _ALL_SHOTS // len(sessions)))
     return {
@@ -222,7 +222,7 @@ def _shots(outcome: BagEvaluation) -> dict[str, tuple[Shot, ...]]:
 def _timelines(
     outcome: BagEvaluation, shots: Mapping[str, Sequence[Shot]] | None
 ) -> list[dict[str, Any]]:
-    """What was said in each bag beside what is true, with its remarks and counters."""
+    """Predictions in each bag beside its labels, with its remarks and counters."""
     listed = outcome.result["overall"]["segments"]["list"]
     found: list[tuple[EvaluatedRecording, list[Track]]] = []
     count = 0
@@ -248,8 +248,8 @@ def _timeline(
     asked: bool,
 ) -> dict[str, Any]:
     timeline = Timeline(session.name, session.replayed.zero_ns)
-    for hop in session.replayed.hops:
-        timeline.add(hop)
+    for step in session.replayed.steps:
+        timeline.add(step)
     timeline.duration_s = max(
         timeline.duration_s, to_s(session.replayed.end_ns - session.replayed.zero_ns)
     )
@@ -265,7 +265,7 @@ def _timeline(
                 "places": [mark for mark in track.annotations["annotated"] if mark.anchor],
             }
         )
-        seen |= {item.face_id or item.person_id or item.voice_id for item in track.said}
+        seen |= {item.face_id or item.person_id or item.voice_id for item in track.estimates}
     begins_s = to_s(session.replayed.start_ns - session.replayed.zero_ns)
     remarks = [*bag["notes"], *bag["problems"]]
     for source in bag["labels"]:
@@ -276,7 +276,7 @@ def _timeline(
         "source": _SOURCES.get(bag["source"], bag["source"]),
         "labels": bag["labels"],
         "begins_s": begins_s if begins_s >= _SOON_S else None,
-        "lacks_pictures": asked and not any(track.shots for track in tracks),
+        "lacks_images": asked and not any(track.shots for track in tracks),
         "others": [name for name in timeline.people if name not in seen],
         "tracks": drawn,
         "remarks": remarks,

@@ -1,4 +1,4 @@
-"""Small pictures of the people of a bag, for a report that asks for them."""
+"""Small images of the people of a bag, for a report that asks for them."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from avemo_ros.errors import AvemoError, ImageError
 from avemo_ros.replay.replayed import EvaluatedRecording
 
 HEIGHT: Final = 64
-"""Of a picture [pixels]."""
+"""Of an image [pixels]."""
 MOST: Final = 40
-"""Pictures of one bag."""
+"""Images of one bag."""
 _WIDEST: Final = 160
 _LEAST_APART_S: Final = 1.0
-"""Pictures are no nearer to one another [s]."""
+"""Images are no nearer to one another [s]."""
 _QUALITY: Final = 70
 
 Shot = Mapping[str, object]
-"""A picture for `charts.Chart`: `at` [s], `width` [pixels] and `src`, a `data:` address."""
+"""An image for `charts.Chart`: `at` [s], `width` [pixels] and `src`, a `data:` address."""
 
 
 def shots_of(
     session: EvaluatedRecording, path: Path, topics: Topics, most: int = MOST
 ) -> tuple[Shot, ...]:
-    """Pictures spread over the recording; none where it holds none that can be decoded.
+    """Images spread over the recording; none where it holds none that can be decoded.
 
     Args:
         session: of the bag.
         path: of the bag.
         topics: which topic is which.
-        most: pictures.
+        most: images.
     """
     start_ns, end_ns = session.replayed.start_ns, session.replayed.end_ns
     apart_ns = max(round(1e9 * _LEAST_APART_S), (end_ns - start_ns) // most)
@@ -62,9 +62,9 @@ def shots_of(
     return tuple(shots)
 
 
-def _shot(picture: BagImage, at_s: float) -> Shot | None:
+def _shot(frame: BagImage, at_s: float) -> Shot | None:
     try:
-        image = picture.image
+        image = frame.image
     except ImageError:
         return None
     height, width = image.shape[:2]

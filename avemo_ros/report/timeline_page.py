@@ -44,7 +44,7 @@ def render(timeline: Timeline) -> str:
     names = {person.name for person in often}
     shown = [person for person in everyone if person.name in names]
     most = min(_MOST_POINTS, _ALL_POINTS // max(len(shown), 1))
-    seconds = sum(len(person.estimates) for person in shown) * timeline.hop_s
+    seconds = sum(len(person.estimates) for person in shown) * timeline.mean_step_s
     each_s = max(1, -(-int(seconds) // _ALL_LINES))
     return rendered(
         "timeline.html",
@@ -64,7 +64,7 @@ def _tiles(timeline: Timeline) -> list[tuple[str, str, str]]:
     tiles = [
         ("length", f"{timeline.duration_s:.1f} s", ""),
         ("people", f"{len(timeline.people)}", "one for each id"),
-        ("estimates", f"{estimates}", f"every {timeline.hop_s:.2g} s for each person"),
+        ("estimates", f"{estimates}", f"every {timeline.mean_step_s:.2g} s for each person"),
         ("unknown", f"{1 - timeline.claimed_share:.0%}" if estimates else "-", "no label"),
     ]
     if timeline.latencies_s:
@@ -77,7 +77,7 @@ def _tiles(timeline: Timeline) -> list[tuple[str, str, str]]:
 def _nobody(timeline: Timeline) -> str:
     """Why nobody was seen or heard, with the shares of the reasons."""
     return ", ".join(
-        f"{STATUS_TEXT[Status[name]]} ({count / timeline.hops:.0%})"
+        f"{STATUS_TEXT[Status[name]]} ({count / timeline.steps:.0%})"
         for name, count in timeline.nobody.most_common()
         if name != Status.NOBODY.name
     )
@@ -88,7 +88,7 @@ def _person(timeline: Timeline, person: Person, most: int, each_s: int) -> Mappi
     total = len(person.estimates)
     counts = Counter(item.label for item in person.estimates)
     shares = ", ".join(f"{name} {count / total:.0%}" for name, count in counts.most_common(4))
-    spoken = sum(item.speaking for item in person.estimates) * timeline.hop_s
+    spoken = sum(item.speaking for item in person.estimates) * timeline.mean_step_s
     first, last = person.estimates[0], person.estimates[-1]
     facts = (
         f"{timeline.t(first.stamp_ns):.1f} to {timeline.t(last.stamp_ns):.1f} s; {shares}; "
@@ -163,8 +163,8 @@ def _chart(timeline: Timeline, person: Person, most: int, about: str) -> tuple[C
         step_s = max(step_s, joined_s)
     layout = rows.layout()
     layout |= {"hovermode": "x unified", "hoversubplots": "axis"}
-    made = figure(rows.traces, rows.height, **layout)
-    return Chart(made, about, room=ROOM), max(step_s, mean_s)
+    drawn = figure(rows.traces, rows.height, **layout)
+    return Chart(drawn, about, room=ROOM), max(step_s, mean_s)
 
 
 def _curves(
@@ -184,7 +184,7 @@ def _curves(
     times: list[NDArray[np.float64]] = []
     rows: list[NDArray[np.float64]] = []
     step_s = ended_s = 0.0
-    hop_s = timeline.hop_s
+    mean_step_s = timeline.mean_step_s
     for part in parts:
         at = [timeline.t(item.stamp_ns) for item in part]
         values = np.array(
@@ -192,7 +192,7 @@ def _curves(
         )
         own = most if total <= most else max(1, most * len(part) // total)
         kept, values, found_s = meant(at, values, own)
-        kept, values = with_edges(kept, values, max(ended_s, at[0] - hop_s), at[-1])
+        kept, values = with_edges(kept, values, max(ended_s, at[0] - mean_step_s), at[-1])
         step_s, ended_s = max(step_s, found_s), kept[-1] + 0.01
         times.append(kept)
         rows.append(values)
@@ -205,9 +205,9 @@ def _curves(
 
 def _text(item: EmotionEstimate) -> str:
     """What the pointer tells of a claim."""
-    told = headline(item)
+    text = headline(item)
     status = STATUS_TEXT[item.status]
-    return told if status in told else f"{told}, {status}"
+    return text if status in text else f"{text}, {status}"
 
 
 def _holding(
@@ -218,8 +218,8 @@ def _holding(
 ) -> Sequence[Mark]:
     """Stretches of time in which something holds."""
     marks: list[Mark] = []
-    hop_s = timeline.hop_s
-    # Hops are unequal: neighbours in a stretch are one bar, whatever lies between them.
+    mean_step_s = timeline.mean_step_s
+    # Steps are unequal: neighbours in a stretch are one bar, whatever lies between them.
     for stretch in timeline.stretches(person):
         is_open = False
         for item in stretch:
@@ -227,7 +227,7 @@ def _holding(
                 is_open = False
                 continue
             end_s = timeline.t(item.stamp_ns)
-            start_s = max(0.0, end_s - hop_s)
+            start_s = max(0.0, end_s - mean_step_s)
             if is_open:
                 start_s = marks.pop().start_s
             marks.append(Mark(start_s, end_s, name))

@@ -66,7 +66,7 @@ class Mark:
     """One of EMOTIONS, 'unknown' or '', or how a claim was judged."""
     text: str = ""
     """What is written on it where there is room."""
-    told: str = ""
+    hover: str = ""
     """What the pointer shows beside the time and the label."""
     anchor: str = ""
     """Name of this place on the page."""
@@ -94,20 +94,20 @@ def joined(marks: Sequence[Mark], most: int, end_s: float) -> tuple[list[Mark], 
             start_s = max(mark.start_s, place * step_s)
             end = min(mark.end_s, (place + 1) * step_s)
             held.setdefault(place, Counter())[kind] += max(end - start_s, 0.0)  # type: ignore[assignment]
-    made: list[Mark] = []
+    kept: list[Mark] = []
     for place in sorted(held):
         kind, seconds = held[place].most_common(1)[0]
         start_s, end = place * step_s, (place + 1) * step_s
         if seconds < step_s / 2 and sum(held[place].values()) < step_s / 2:
             continue
-        last_mark = made[-1] if made else None
+        last_mark = kept[-1] if kept else None
         if last_mark and replace(last_mark, start_s=0.0, end_s=0.0) == kind and (
             start_s - last_mark.end_s < 1e-6
         ):  # fmt: skip
-            made[-1] = replace(last_mark, end_s=end)
+            kept[-1] = replace(last_mark, end_s=end)
         else:
-            made.append(replace(kind, start_s=start_s, end_s=end))
-    return made, step_s
+            kept.append(replace(kind, start_s=start_s, end_s=end))
+    return kept, step_s
 
 
 def meant(
@@ -195,23 +195,23 @@ class Rows:
             else label
         )
         starts = np.array([mark.start_s for mark in some])
-        told = f"{plain(row)} %{{base:.1f}} to %{{x:.1f}} s".lstrip()
+        hover = f"{plain(row)} %{{base:.1f}} to %{{x:.1f}} s".lstrip()
         if label != row:
-            told += f": {shown}"
+            hover += f": {shown}"
         if text and not claimed and text != shown:
-            told += f", {plain(text)}"
-        if any(mark.told for mark in some):
-            told += "; %{customdata}"
+            hover += f", {plain(text)}"
+        if any(mark.hover for mark in some):
+            hover += "; %{customdata}"
         return go.Bar(
             orientation="h",
             base=packed(starts),
             x=packed(np.array([mark.end_s for mark in some]) - starts),
             y=np.full(len(some), middle, np.float32),
             width=height,
-            customdata=[plain(mark.told) for mark in some]
-            if any(mark.told for mark in some)
+            customdata=[plain(mark.hover) for mark in some]
+            if any(mark.hover for mark in some)
             else None,
-            hovertemplate=f"{told}<extra></extra>",
+            hovertemplate=f"{hover}<extra></extra>",
             text=text or None,
             textposition="inside" if text else "none",
             insidetextanchor="middle",
@@ -266,10 +266,10 @@ class Rows:
         self._axes.append((axis, self._top, self._top + height))
         for trace in traces:
             legend = self._grouped(trace["name"]) if "name" in trace else {"showlegend": False}
-            made = go.Scatter({**trace, **legend, "yaxis": f"y{number}"})
-            # What has no name of its own is told first.
+            scatter = go.Scatter({**trace, **legend, "yaxis": f"y{number}"})
+            # What has no name of its own comes first.
             place = len(self._traces) if "name" in trace else 0
-            self._traces.insert(place, made)
+            self._traces.insert(place, scatter)
         self._top += height + _GAP
 
     @property
@@ -355,7 +355,7 @@ def stacked(
     shares: NDArray[np.float64],
     names: Sequence[str],
     group: str,
-    told: str,
+    hover: str,
 ) -> list[dict[str, Any]]:
     """Areas on top of one another, the first name lowest.
 
@@ -364,7 +364,7 @@ def stacked(
         shares: a row each time, a column each name, 0 to 1.
         names: keys of LIGHT.
         group: of what is stacked together.
-        told: what the pointer shows after the name, as a template of plotly.
+        hover: what the pointer shows after the name, as a template of plotly.
     """
     return [
         {
@@ -374,7 +374,7 @@ def stacked(
             "stackgroup": group,
             "mode": "lines",
             "hoveron": "points",
-            "hovertemplate": told,
+            "hovertemplate": hover,
             "fillcolor": LIGHT[name],
             "line": {"color": LIGHT["card"], "width": 0.8},
         }

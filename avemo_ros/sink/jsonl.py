@@ -77,8 +77,8 @@ class JsonLines:
     def __enter__(self) -> JsonLines:
         """Raises OutputError when the file cannot be written."""
         if self._path is not None:
-            made = self._stack.enter_context(replaced(self._path))
-            self._out = self._stack.enter_context(made.open("w", encoding="utf-8"))
+            partial = self._stack.enter_context(replaced(self._path))
+            self._out = self._stack.enter_context(partial.open("w", encoding="utf-8"))
         return self
 
     def write(self, step: EmotionStep) -> None:

@@ -58,11 +58,11 @@ def replaced(path: Path) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: it is a folder")
     if is_stream(path):
         with tempfile.TemporaryDirectory() as folder:
-            made = Path(folder) / path.name
-            made.touch()
-            yield made
+            partial = Path(folder) / path.name
+            partial.touch()
+            yield partial
             try:
-                with made.open("rb") as content, _opened(path) as stream:
+                with partial.open("rb") as content, _opened(path) as stream:
                     shutil.copyfileobj(content, stream)
             except OSError as error:
                 raise OutputError(f"cannot write {path}: {error.strerror}") from error
@@ -75,18 +75,18 @@ def replaced(path: Path) -> Iterator[Path]:
         os.close(handle)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    made = Path(name)
+    partial = Path(name)
     try:
-        yield made
+        yield partial
     except BaseException:
-        if made.stat().st_size:
-            made.chmod(_mode())
-            made.replace(partial_name(path))
+        if partial.stat().st_size:
+            partial.chmod(_mode())
+            partial.replace(partial_name(path))
         else:
-            made.unlink()
+            partial.unlink()
         raise
-    made.chmod(_mode())
-    made.replace(path)
+    partial.chmod(_mode())
+    partial.replace(path)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -19,7 +19,7 @@ _ESCAPE: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class LiveTable:
-    """Shows hops as they come.
+    """Shows steps as they come.
 
     On a terminal the table is redrawn in place; elsewhere (a pipe, a log) each second of
     stream time gives one line per person.  Colours are left out with NO_COLOR or off a
@@ -45,22 +45,22 @@ class LiveTable:
         self._drawn = 0
         self._second = -1
 
-    def show(self, hop: EmotionStep, latency_s: float | None = None) -> None:
+    def show(self, step: EmotionStep, latency_s: float | None = None) -> None:
         """Show the states of one moment.
 
         Args:
-            hop: the newest.
+            step: the newest.
             latency_s: from the window's end to publication [s], where it is known.
         """
-        seconds = (hop.stamp_ns - self._start_ns) / 1e9
+        seconds = (step.stamp_ns - self._start_ns) / 1e9
         if self._live:
             width = shutil.get_terminal_size((80, 24)).columns
-            lines = self._lines(hop, latency_s, width)
+            lines = self._lines(step, latency_s, width)
             self._redraw([self._cut(line, width - 1) for line in lines])
         elif int(seconds) != self._second:
             self._second = int(seconds)
-            for estimate in hop.estimates or (hop.attended,):
-                self._out.write(_line(seconds, estimate, estimate == hop.attended) + "\n")
+            for estimate in step.estimates or (step.attended,):
+                self._out.write(_line(seconds, estimate, estimate == step.attended) + "\n")
             self._out.flush()
 
     def close(self) -> None:
@@ -75,17 +75,17 @@ class LiveTable:
         self._out.flush()
         self._drawn = len(lines)
 
-    def _lines(self, hop: EmotionStep, latency_s: float | None, width: int) -> list[str]:
-        seconds = (hop.stamp_ns - self._start_ns) / 1e9
+    def _lines(self, step: EmotionStep, latency_s: float | None, width: int) -> list[str]:
+        seconds = (step.stamp_ns - self._start_ns) / 1e9
         facts = [f"t {seconds:.1f} s"]
         if latency_s is not None:
             facts.append(f"latency {1e3 * latency_s:.0f} ms")
-        facts.append(f"model {hop.attended.model_id or '-'}")
+        facts.append(f"model {step.attended.model_id or '-'}")
         columns = _columns(width)
         head = "".join(_fit(name, room) for name, room in columns)
         lines = ["   ".join(facts), self._dim(head)]
-        for estimate in hop.estimates or (hop.attended,):
-            attended = bool(hop.estimates) and estimate == hop.attended
+        for estimate in step.estimates or (step.attended,):
+            attended = bool(step.estimates) and estimate == step.attended
             lines.append(self._row(estimate, attended, columns))
         return lines
 

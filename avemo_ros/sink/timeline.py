@@ -36,41 +36,41 @@ class Person:
 
 @dataclass(slots=True)
 class Timeline:
-    """Collects hops; times are counted from `start_ns`."""
+    """Collects steps; times are counted from `start_ns`."""
 
     title: str
     start_ns: int
     duration_s: float = 0.0
-    """Of the recording; grows with the hops."""
-    hops: int = 0
+    """Of the recording; grows with the steps."""
+    steps: int = 0
     model_id: str = ""
     people: dict[str, Person] = field(default_factory=dict)
     """By id, in the order of appearance."""
     nobody: Counter[str] = field(default_factory=Counter)
-    """Hops with nobody in view, by status name."""
+    """Steps with nobody in view, by status name."""
     latencies_s: list[float] = field(default_factory=list)
     """From the window's end to publication, where it was measured."""
     _stamps: list[int] = field(default_factory=list)
 
-    def add(self, hop: EmotionStep, latency_s: float | None = None) -> None:
-        """Take one hop, and how late it was published if that is known [s]."""
-        self.hops += 1
-        self.model_id = hop.attended.model_id or self.model_id
-        self.duration_s = max(self.duration_s, to_s(hop.stamp_ns - self.start_ns))
-        self._stamps.append(hop.stamp_ns)
+    def add(self, step: EmotionStep, latency_s: float | None = None) -> None:
+        """Take one step, and how late it was published if that is known [s]."""
+        self.steps += 1
+        self.model_id = step.attended.model_id or self.model_id
+        self.duration_s = max(self.duration_s, to_s(step.stamp_ns - self.start_ns))
+        self._stamps.append(step.stamp_ns)
         if latency_s is not None:
             self.latencies_s.append(latency_s)
-        if not hop.estimates:
-            self.nobody[hop.attended.status.name] += 1
-        for estimate in hop.estimates:
+        if not step.estimates:
+            self.nobody[step.attended.status.name] += 1
+        for estimate in step.estimates:
             person = self.people.setdefault(name_of(estimate), Person(name_of(estimate)))
             person.estimates.append(estimate)
-            if estimate == hop.attended:
+            if estimate == step.attended:
                 person.attended_ns.add(estimate.stamp_ns)
 
     @property
-    def hop_s(self) -> float:
-        """Mean time from one hop to the next [s]."""
+    def mean_step_s(self) -> float:
+        """Mean time from one step to the next [s]."""
         return mean_step_s(self._stamps)
 
     @property
@@ -85,7 +85,7 @@ class Timeline:
 
     def stretches(self, person: Person) -> list[list[EmotionEstimate]]:
         """The person's estimates, cut where they were out of view."""
-        apart = 2.5 * self.hop_s * 1e9
+        apart = 2.5 * self.mean_step_s * 1e9
         cut: list[list[EmotionEstimate]] = []
         for item in person.estimates:
             if not cut or item.stamp_ns - cut[-1][-1].stamp_ns > apart:
@@ -96,7 +96,7 @@ class Timeline:
     def runs(self, person: Person) -> list[Run]:
         """The person's claims without repetitions."""
         runs: list[Run] = []
-        hop_s = self.hop_s
+        mean_step_s = self.mean_step_s
         for stretch in self.stretches(person):
             open_run: Run | None = None
             for item in stretch:
@@ -110,7 +110,7 @@ class Timeline:
                     open_run = Run(open_run.start_s, end, item.label, text)
                     runs[-1] = open_run
                 else:
-                    start = open_run.end_s if open_run else max(0.0, end - hop_s)
+                    start = open_run.end_s if open_run else max(0.0, end - mean_step_s)
                     open_run = Run(start, end, item.label, text)
                     runs.append(open_run)
         return runs

@@ -66,9 +66,9 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         """Raises OutputError when the file cannot be written."""
-        made = self._stack.enter_context(replaced(self._path))
+        partial = self._stack.enter_context(replaced(self._path))
         self._stack.callback(self._finish)
-        self._file = av.open(str(made), "w", format="mp4")
+        self._file = av.open(str(partial), "w", format="mp4")
         return self
 
     def push_frame(self, stamp_ns: int, image: NDArray[np.uint8]) -> None:
@@ -121,8 +121,8 @@ class VideoWriter:
             self._source_rate = block.rate
         frame = av.AudioFrame.from_ndarray(mono[None], format="fltp", layout="mono")
         frame.sample_rate = block.rate
-        for made in self._resampler.resample(frame):
-            self._encode_sound(made.to_ndarray()[0])
+        for resampled in self._resampler.resample(frame):
+            self._encode_sound(resampled.to_ndarray()[0])
 
     def _open_streams(self, image: NDArray[np.uint8]) -> None:
         name, options = next(
@@ -149,8 +149,8 @@ class VideoWriter:
 
     def _drain_resampler(self) -> None:
         if self._resampler is not None:
-            for made in self._resampler.resample(None):
-                self._encode_sound(made.to_ndarray()[0])
+            for resampled in self._resampler.resample(None):
+                self._encode_sound(resampled.to_ndarray()[0])
 
     def _mux(self, stream: Any, frame: Any) -> None:
         try:

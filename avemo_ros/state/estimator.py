@@ -59,7 +59,7 @@ class EmotionEstimator:
         face_timeout_s: a face that was not found for longer is no longer in view [s].
         predictor: the network.
         stopwatch: measures the networks.
-        executor: hears the voice beside the steps; None: in between.  What is said is the same.
+        executor: hears the voice beside the steps; None: in between, with the same result.
     """
 
     def __init__(

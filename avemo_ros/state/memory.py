@@ -58,7 +58,7 @@ class EmotionHistory:
 
 
 class EmotionMemory:
-    """The recent past of everyone; may be told on one thread and asked on another.
+    """The recent past of everyone; may be updated on one thread and asked on another.
 
     Keeps the steady states, too: one `push` serves both.
     """

@@ -63,7 +63,7 @@ class StateSmoother:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everyone; no changes are told of it."""
+        """Forget everyone; no changes are reported."""
         self._people: dict[str, _Person] = {}
         """By key; who was seen longest ago first."""
         self._attended = ""
@@ -200,7 +200,7 @@ class _Person:
 
         Args:
             end_ns: until when the label was steady [ns].
-            stamp_ns: when this is told [ns]; None: at `end_ns`.
+            stamp_ns: when this is reported [ns]; None: at `end_ns`.
         """
         self._logs = ()
         self._next, self._held_ns = UNKNOWN, 0

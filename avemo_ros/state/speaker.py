@@ -56,7 +56,7 @@ def find_speaker(motions: Mapping[str, float | None], least: float, rule: str) -
         rule: "mouth" or "single" (EmotionConfig.attribution).
 
     Returns:
-        The speaker's face id; None when nobody in view can be told to speak.  With one face
+        The speaker's face id; None when nobody in view can be seen to speak.  With one face
         in view whose mouth cannot be seen (too far for a mesh) the voice is that face's: the
         alternative, a second person out of view, is the less likely one.
     """

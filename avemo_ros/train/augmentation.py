@@ -30,7 +30,7 @@ def degrade_faces(
         chance: source of chance, on the device of `faces`.
         how: probabilities and strengths.
         side: of the result [pixels]; smaller trains faster.
-        repeated: (B,) bool, True for a row whose frames are one picture; None: none is.
+        repeated: (B,) bool, True for a row whose frames are one image; None: none is.
 
     Returns:
         (B, n, 1, side, side) float32, 0 to 1, not standardised.
@@ -131,7 +131,7 @@ def _relight(views: Tensor, draw: _Draw, how: FaceAugment) -> Tensor:
     shape = (-1, 1, 1, 1)
     does = draw.chosen(how.light).float().view(shape)
     gamma = torch.exp(draw.uniform(-how.gamma, how.gamma).view(shape) * does)
-    # A light from one side: a ramp over the picture.
+    # A light from one side: a ramp over the image.
     ramp = torch.linspace(-1, 1, views.shape[-1], device=views.device)
     beside = draw.uniform(-how.side_light, how.side_light).view(shape) * does
     above = draw.uniform(-how.top_light, how.top_light).view(shape) * does

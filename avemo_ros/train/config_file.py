@@ -28,7 +28,7 @@ def config_path(name: str) -> Path:
     """The file of a configuration: a path, or the name of one in config/models.
 
     Raises:
-        ConfigError: there is none; the names that exist are said.
+        ConfigError: there is none; the message lists those that exist.
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.is_file():

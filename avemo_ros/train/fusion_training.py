@@ -94,9 +94,9 @@ def embed_face_views(
             # One view at a time in the layout of the CPU's kernels: several times faster.
             for view in range(views):
                 middle = view == 0
-                pictures = bank.pick(items, _frames(bank, items, frames, lots, middle))
+                images = bank.pick(items, _frames(bank, items, frames, lots, middle))
                 shown = augmentation.degrade_faces(
-                    pictures, chance, _PLAIN if view == 0 else how.face, side
+                    images, chance, _PLAIN if view == 0 else how.face, side
                 )
                 given = standardise(shown.flatten(0, 1))
                 made = branch.cnn(given.contiguous(memory_format=torch.channels_last))
@@ -251,13 +251,13 @@ def fit_face(branch: FaceBranch, parts: Sequence[HeldOutFold]) -> float:
 def fit_speech(parts: Sequence[HeldOutFold]) -> float:
     """Temperature of the speech branch on undegraded and degraded windows alike: the live
     system meets both."""
-    spoken, said = [], []
+    spoken, labels = [], []
     for part in parts:
         vectors = part.voices.vectors.flatten(1, 2)
         with torch.no_grad():
-            spoken.append(_said(part.listener, vectors.flatten(0, 1)))
-        said.append(part.voices.labels.repeat_interleave(vectors.shape[1]))
-    return fit_temperature(torch.cat(spoken), torch.cat(said))
+            spoken.append(_voice_logits(part.listener, vectors.flatten(0, 1)))
+        labels.append(part.voices.labels.repeat_interleave(vectors.shape[1]))
+    return fit_temperature(torch.cat(spoken), torch.cat(labels))
 
 
 def train_fusion(
@@ -308,18 +308,18 @@ def fusion_inputs(
     """Speech and face vectors and calibrated log-probabilities of pairs."""
     with torch.no_grad():
         face, _ = network.face.pool(pairs.faces, pairs.mask)
-        spoken = _said(listener, pairs.speech) / network.speech_temperature
+        spoken = _voice_logits(listener, pairs.speech) / network.speech_temperature
         return pairs.speech, face, torch.log_softmax(spoken, 1), network.face_log(face)
 
 
-def _said(listener: EmotionNet, heard: Tensor) -> Tensor:
+def _voice_logits(listener: EmotionNet, heard: Tensor) -> Tensor:
     """Logits (B, 7), not calibrated, of what its `listen` gave."""
     return to_emotion_logits(listener.speech.classify(heard[:, : listener.speech.width]))
 
 
 def mismatched(pairs: Pairs, share: float, chance: torch.Generator) -> Pairs:
     """Some rows show the face of another row, whatever it feels: the faces of people who talk
-    are misread more often than pictures."""
+    are misread more often than images."""
     if share == 0.0:
         return pairs
     count = len(pairs.labels)
@@ -379,7 +379,7 @@ def fusion_outputs(
 def _log_priors(face_counts: Tensor) -> Tensor:
     """(7,) what both branches think of an emotion before they see and hear anything.
 
-    Pairs have all emotions alike often, pictures have not, and calm is a second neutral.
+    Pairs have all emotions alike often, images have not, and calm is a second neutral.
     """
     spoken = torch.zeros(len(EMOTIONS))
     spoken.index_add_(0, torch.tensor(SPEECH_TO_EMOTION), torch.ones(len(SPEECH_TO_EMOTION)))

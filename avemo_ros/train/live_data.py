@@ -1,6 +1,6 @@
 """What the live model's fusion is trained from: branches trained before, and data.
 
-Whom the branches know of the data is told, too.
+Which subjects the branches have learned from is recorded, too.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def whom_they_saw(
         DataError: on faces or voices that are held out from them.
     """
     path = find_model(config.live.face_run)
-    told = [whom_it_saw(path, faces, "face") for faces in data.faces]
+    parts = [whom_it_saw(path, faces, "face") for faces in data.faces]
     spoken = [
         whom_it_saw(find_model(folder), voices)
         for (_, folder), voices in zip(branches.folds, data.voices, strict=True)
@@ -208,6 +208,6 @@ def whom_they_saw(
     final = Path(config.live.speech_run).expanduser() / FINAL
     spoken.append(whom_it_saw(find_model(final)))
     return [
-        {name: one for name, one in (("face", told[0]), ("speech", heard)) if one is not None}
+        {name: one for name, one in (("face", parts[0]), ("speech", heard)) if one is not None}
         for heard in spoken
     ]

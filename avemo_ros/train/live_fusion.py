@@ -62,7 +62,7 @@ _ATTENTION_VIEWS: Final = 6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Judged:
-    """A fold's model and what it said of label-matched pairs of its fold."""
+    """A fold's model and its predictions for label-matched pairs of its fold."""
 
     network: EmotionNet
     labels: Tensor

@@ -70,10 +70,10 @@ def check_units(config: TrainConfig) -> None:
 
 
 def check_landmarks(config: TrainConfig, items: Sequence[Item]) -> None:
-    """Make sure that landmarks come from somewhere: a file, or the items' pictures.
+    """Make sure that landmarks come from somewhere: a file, or the items' images.
 
     Raises:
-        ConfigError: no file is named, and no item has a picture.
+        ConfigError: no file is named, and no item has an image.
         DataError: the file cannot be read.
     """
     if config.data.landmarks:
@@ -82,7 +82,7 @@ def check_landmarks(config: TrainConfig, items: Sequence[Item]) -> None:
         raise ConfigError(
             "data.landmarks",
             "",
-            "a file of landmark sequences (--landmarks FILE.npz): the items have no pictures",
+            "a file of landmark sequences (--landmarks FILE.npz): the items have no images",
         )
 
 

@@ -328,5 +328,7 @@ def distillation_loss(
     """
     least = -1e4
     wanted = torch.softmax(teacher.masked_fill(~allowed, least) / temperature, 1)
-    said = torch.log_softmax(student.float().masked_fill(~allowed, least) / temperature, 1)
-    return -(wanted * said).sum(1).mean() * temperature**2
+    log_student = torch.log_softmax(
+        student.float().masked_fill(~allowed, least) / temperature, 1
+    )
+    return -(wanted * log_student).sum(1).mean() * temperature**2

@@ -307,10 +307,10 @@ class Sampler:
         device = self._processes.device
         items = seen.tolist()
         counts = np.array([self._faces.count(item) for item in items])
-        pictures = self._faces.pick(items, numbers).to(device, non_blocking=True)
+        images = self._faces.pick(items, numbers).to(device, non_blocking=True)
         repeated = torch.from_numpy(counts == 1).to(device)
         shown = augmentation.degrade_faces(
-            pictures, own, self._config.augment.face, side, repeated
+            images, own, self._config.augment.face, side, repeated
         )
         there = np.repeat(counts[:, None] > 0, self._frames, axis=1)
         fewer = self._config.data.fewer_frames

@@ -25,7 +25,7 @@ from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.train.training_config import FINAL, DataConfig, PartConfig, TrainConfig
 
 _LISTED: Final = 500
-"""More subjects of a data set are counted, not listed (FER2013: each picture is one)."""
+"""More subjects of a data set are counted, not listed (FER2013: each image is one)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,10 +38,10 @@ def metrics_of(classifier: Classifier, corpus: Corpus) -> Figures:
     """`ua`, `wa` and `nll` of what a classifier says of items."""
     scores = classifier.scores(corpus)
     labels = labels_of(corpus, classifier.classes)
-    said = predicted_classes(scores)
+    predicted = predicted_classes(scores)
     return {
-        "ua": unweighted_recall(said, labels),
-        "wa": accuracy(said, labels),
+        "ua": unweighted_recall(predicted, labels),
+        "wa": accuracy(predicted, labels),
         "nll": likelihood_loss(scores, labels),
     }
 

@@ -348,7 +348,7 @@ class DataConfig(Settings, group="data"):
         "",
         description=(
             "File (npz) of landmark sequences, matched to the items by name; empty: those of "
-            "the face meshes of pictures."
+            "the face meshes of images."
         ),
     )
     frames: int = Field(

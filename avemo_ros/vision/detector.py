@@ -97,7 +97,7 @@ class LoadedDetector:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._detector: Any = _made(name)
+        self._detector: Any = _create(name)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces in a BGR image (H, W, 3), most certain first, each with keypoints.
@@ -168,7 +168,7 @@ class LoadedDetector:
         return DetectorError(f"face detector {self._name} gave {shown}; allowed: {allowed}")
 
 
-def _made(name: str) -> Any:
+def _create(name: str) -> Any:
     """An object of the class 'module:Class'."""
 
     def refused(why: str) -> ConfigError:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from avemo_ros.errors import ImageError
 from avemo_ros.vision import compressed_image
 
-Picture = NDArray[np.uint8]
+BgrImage = NDArray[np.uint8]
 
 # Bytes per pixel and the OpenCV conversion to BGR (None: it is BGR already).  ROS names a Bayer
 # pattern by its first row, OpenCV by the second row from the second column.
@@ -55,7 +55,7 @@ _SHOWN: Final = 60
 """Characters of a text from outside that go into a message."""
 
 
-def as_bgr(image: NDArray[Any]) -> Picture:
+def as_bgr(image: NDArray[Any]) -> BgrImage:
     """Check an image that is an array already.
 
     Args:
@@ -90,7 +90,7 @@ def to_bgr(
     encoding: str,
     *,
     is_bigendian: bool = False,
-) -> Picture:
+) -> BgrImage:
     """A raw image, laid out as in sensor_msgs/Image, as 8-bit BGR.
 
     Args:
@@ -155,7 +155,7 @@ def to_bgr(
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), code), np.uint8)
 
 
-def decode_compressed(data: Any, encoding: str) -> Picture:
+def decode_compressed(data: Any, encoding: str) -> BgrImage:
     """A compressed image, as in sensor_msgs/CompressedImage, as 8-bit BGR.
 
     What it is, its first bytes say and not the message's `format`, which drivers fill with
@@ -172,7 +172,7 @@ def decode_compressed(data: Any, encoding: str) -> Picture:
         ImageError: it holds depths and no image ('compressedDepth'); or it is none of
             COMPRESSIONS, larger than allowed, ends early or is damaged.  (A JPEG has no
             checksum: damage after which its codes happen to fall into step again, or that
-            follows stray bytes before a marker, cannot be told.)
+            follows stray bytes before a marker, cannot be recognised.)
     """
     what = f"compressed image with format '{encoding[:_SHOWN]}'"
     if "compresseddepth" in encoding.lower():

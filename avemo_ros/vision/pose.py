@@ -103,8 +103,8 @@ def rough_pose(eyes: NDArray[np.floating[Any]], nose: NDArray[np.floating[Any]])
 def rotation_of(pose: HeadPose) -> NDArray[np.float64]:
     """The rotation (3, 3) of a pose: the inverse of what `head_pose` reads off."""
     cos, sin = math.cos(pose.roll), math.sin(pose.roll)
-    in_picture = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    return np.asarray(_about_y(pose.yaw) @ _about_x(pose.pitch) @ in_picture, np.float64)
+    in_image = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    return np.asarray(_about_y(pose.yaw) @ _about_x(pose.pitch) @ in_image, np.float64)
 
 
 def _about_y(yaw: float) -> NDArray[np.float64]:

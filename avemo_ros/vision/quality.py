@@ -45,10 +45,10 @@ def face_quality(crop: NDArray[np.uint8], eye_distance: float, pose: HeadPose) -
         pose: roll does not count, the crop is turned upright.
     """
     turned = _ramp(abs(pose.yaw), YAW), _ramp(abs(pose.pitch), PITCH)
-    return min(_ramp(eye_distance, SIZE), *_picture_terms(crop), *turned)
+    return min(_ramp(eye_distance, SIZE), *_image_terms(crop), *turned)
 
 
-def _picture_terms(crop: NDArray[np.uint8]) -> tuple[float, float]:
+def _image_terms(crop: NDArray[np.uint8]) -> tuple[float, float]:
     """Sharpness and contrast at a size of its own, so that `crop_size` changes neither."""
     small = crop
     if crop.shape[0] != _SIDE:

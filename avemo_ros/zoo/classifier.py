@@ -68,7 +68,7 @@ def collate(
         corpus: items with features.
         rows: which of them; spectrograms among them are equally long (see `equal_rows`).
         modality: what the model reads; the rest is left out.
-        face_side: side of the pictures that it takes [pixels].
+        face_side: side of the images that it takes [pixels].
         frames: of a clip with more faces as many, evenly spaced; 0: all.
 
     Returns:
@@ -110,7 +110,7 @@ def equal_rows(
         corpus: items with features.
         modality: what the model reads.
         batch: most items in a group.
-        face_side: side of the pictures that the model takes [pixels].
+        face_side: side of the images that the model takes [pixels].
         frames: as in `collate`.
 
     Returns:
@@ -128,21 +128,21 @@ def equal_rows(
             return 0
         return round(float(times[-1] - times[0]) * RATE_HZ)
 
-    def pictures(row: int) -> int:
+    def images(row: int) -> int:
         faces = corpus.features[row].faces
         if "faces" not in reads or faces is None:
             return 0
         return min(len(faces), frames) if frames else len(faces)
 
     def size(row: int) -> tuple[int, int, int, int]:
-        return columns(row), pictures(row), frames_of_points(row), row
+        return columns(row), images(row), frames_of_points(row), row
 
     order = sorted(range(len(corpus)), key=size)
     groups: list[list[int]] = []
     for row in order:
         last = groups[-1] if groups else []
-        # Sorted by pictures, so the newest row has the most: it sets the padded size.
-        pixels = (len(last) + 1) * pictures(row) * face_side**2
+        # Sorted by images, so the newest row has the most: it sets the padded size.
+        pixels = (len(last) + 1) * images(row) * face_side**2
         fits = len(last) < batch and pixels <= _PIXELS
         if last and fits and columns(last[0]) == columns(row):
             last.append(row)

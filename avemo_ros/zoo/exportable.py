@@ -2,7 +2,7 @@
 
 Embeddings of faces and the vector of a window of speech can thus be used again.  The parts are:
 
-- of a live model: `face` (pictures to embeddings), `speech` (spectrogram to vector and
+- of a live model: `face` (images to embeddings), `speech` (spectrogram to vector and
   log-probabilities), `face-answer` (embeddings to log-probabilities and weights of the frames)
   and `fusion` (vector and embeddings to log-probabilities, the face's share and weights);
 - of a fusion: `audio` and `visual` (input to vector, log-probabilities and segments, if the
@@ -131,14 +131,14 @@ class _Join(nn.Module):
         audio_segments: Tensor | None = None,
         visual_segments: Tensor | None = None,
     ) -> Tensor:
-        said, seen = there[:, :1], there[:, 1:]
+        heard, seen = there[:, :1], there[:, 1:]
         evidence = FusionInput(
-            Encoded(audio * said, there[:, 0], audio_segments),
+            Encoded(audio * heard, there[:, 0], audio_segments),
             Encoded(visual * seen, there[:, 1], visual_segments),
-            audio_log * said,
+            audio_log * heard,
             visual_log * seen,
         )
-        logits: Tensor = self.fusion(evidence).logits * (said | seen)
+        logits: Tensor = self.fusion(evidence).logits * (heard | seen)
         return logits
 
 

@@ -32,8 +32,8 @@ _TORCHVISION: Final = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 """Places of the convolutions in torchvision's `vgg16().features`."""
 FULL: Final = ("none", "fc6", "fc7")
 GREY_LEVELS: Final = 64.0
-"""Published filters expect pictures less their mean, in grey levels; ours have a deviation of
-1, so the first filters are multiplied by about the deviation of a face picture."""
+"""Published filters expect images less their mean, in grey levels; ours have a deviation of
+1, so the first filters are multiplied by about the deviation of a face image."""
 
 
 class VggFace(nn.Module):
@@ -49,7 +49,7 @@ class VggFace(nn.Module):
             full: 'none' ends in the mean over places of the last map (8 width values), 'fc6'
                 and 'fc7' in the dense layer of that name (64 width values).
             normalised: batch norm after each convolution, to train from random weights.
-            side: of the pictures [pixels], a multiple of 32.
+            side: of the images [pixels], a multiple of 32.
         """
         super().__init__()
         self.side = side
@@ -77,9 +77,9 @@ class VggFace(nn.Module):
             cells = self.width = 64 * width
         self.dropout = nn.Dropout(0.5)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(N, 1, side, side), standardised, to (N, width)."""
-        x = pictures.expand(-1, 3, -1, -1)
+        x = images.expand(-1, 3, -1, -1)
         block = 1
         for name, layer in self.convolutions.items():
             if int(name[4]) != block:
@@ -193,7 +193,7 @@ class FrameLSTM(Unimodal):
         """Set up.
 
         Args:
-            cnn: picture to embedding.
+            cnn: image to embedding.
             hidden: width of the LSTM.
             layers: of the LSTM.
             dropout: before the LSTM and before the head.

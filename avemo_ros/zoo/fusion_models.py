@@ -325,16 +325,16 @@ class FusedModel(EmotionModel):
         # Roots and norms lose too much in bfloat16, and cost nothing here.
         with torch.autocast(audio.vector.device.type, enabled=False):
             audio, visual = _precise(audio), _precise(visual)
-            said, seen = self._logits(self.audio, audio), self._logits(self.visual, visual)
+            heard, seen = self._logits(self.audio, audio), self._logits(self.visual, visual)
             evidence = FusionInput(
                 audio,
                 visual,
-                torch.log_softmax(said, 1) * audio.there.unsqueeze(1),
+                torch.log_softmax(heard, 1) * audio.there.unsqueeze(1),
                 torch.log_softmax(seen, 1) * visual.there.unsqueeze(1),
             )
             joined: FusionOutput = self.fusion(evidence)
             either = evidence.there.any(1, keepdim=True)
-            parts = {self.audio.part: said, self.visual.part: seen}
+            parts = {self.audio.part: heard, self.visual.part: seen}
             return ModelOutput(joined.logits * either, parts, joined.visual_share)
 
     def _logits(self, part: Unimodal, encoded: Encoded) -> Tensor:

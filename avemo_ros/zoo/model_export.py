@@ -423,7 +423,7 @@ def _benchmark_submodule(
     write_torchscript(submodule, script)
     write_onnx(submodule, onnx)
     runs: dict[str, Callable[[], Any]] = {"float32": partial(submodule.answers, given)}
-    # Pictures and spectrograms are what goes through convolutions.
+    # Images and spectrograms are what goes through convolutions.
     if any(len(shape) >= 4 for shape in submodule.inputs.values()):
         runs["bfloat16"] = partial(lowered.answers, given)
     runs["torchscript"] = partial(runner(script, "torchscript"), *given)

@@ -262,7 +262,7 @@ SIZE: Final = DISTANCES * len(STATISTICS)
 def distances(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Distances between the points of faces, in distances of their eyes.
 
-    They do not change when the face is moved, turned in the picture's plane or scaled.
+    They do not change when the face is moved, turned in the image's plane or scaled.
 
     Args:
         mesh: (n, 468, 2) points [pixels]; NaN in a frame without a mesh.

@@ -60,17 +60,17 @@ function draw(place) {
   done.then(() => sizes.observe(place));
   if (made.shots.length) {
     done.then(() => {
-      showPictures(place, made.shots);
+      showImages(place, made.shots);
       place.on("plotly_relayout", change => {
-        if (!("images" in change)) showPictures(place, made.shots);
+        if (!("images" in change)) showImages(place, made.shots);
       });
     });
   }
   return done;
 }
 
-// Those pictures that fit beside one another, at their own size whatever the zoom.
-function showPictures(place, shots) {
+// Those images that fit beside one another, at their own size whatever the zoom.
+function showImages(place, shots) {
   const [start, end] = place.layout.xaxis.range.map(Number);
   const perPixel = (end - start) / Math.max(place._fullLayout._size.w, 1);
   const images = [];
@@ -102,7 +102,7 @@ dark.addEventListener("change", () => {
     const layout = shownLayout(place, made);
     layout.xaxis = {...layout.xaxis, range: place.layout.xaxis.range};
     Plotly.react(place, painted(made.data), layout, config)
-      .then(() => made.shots.length && showPictures(place, made.shots));
+      .then(() => made.shots.length && showImages(place, made.shots));
   }
 });
 

@@ -54,26 +54,26 @@ def nobody(t: float = 0.1, status: Status = Status.NOBODY) -> EmotionEstimate:
     return estimate(UNKNOWN, t=t, face="", status=status)
 
 
-def hop(*estimates: EmotionEstimate, t: float = 3.0) -> EmotionStep:
-    """A hop whose attended person is the first one, or nobody."""
+def step_of(*estimates: EmotionEstimate, t: float = 3.0) -> EmotionStep:
+    """A step whose attended person is the first one, or nobody."""
     stamp = estimates[0].stamp_ns if estimates else START_NS + round(t * 1e9)
     attended = estimates[0] if estimates else nobody(t)
     return EmotionStep(stamp, estimates, attended, stamp)
 
 
 def track(face: str, box: Box) -> FaceTrack:
-    """A face in a picture."""
+    """A face in an image."""
     return FaceTrack(face, box, 0.9, None, None, 0.8, math.nan, np.zeros((96, 96), np.uint8))
 
 
 def tracks(*faces: FaceTrack, width: int = 640, height: int = 480) -> FrameTracks:
-    """The faces of one picture."""
+    """The faces of one image."""
     return FrameTracks(START_NS, width, height, faces)
 
 
 def clip(seconds: float = 8.0) -> list[EmotionStep]:
     """A stream of estimates ten times a second: warming up, then neutral, happy, surprise."""
-    hops = [hop(t=0.1)]
+    steps = [step_of(t=0.1)]
     for step in range(2, round(10 * seconds) + 1):
         t = step / 10
         if t < 1.0:
@@ -96,5 +96,5 @@ def clip(seconds: float = 8.0) -> list[EmotionStep]:
             people.append(
                 estimate("sad", t=t, face="f2", confidence=0.5, box=Box(0.7, 0.3, 0.2, 0.3))
             )
-        hops.append(hop(*people))
-    return hops
+        steps.append(step_of(*people))
+    return steps

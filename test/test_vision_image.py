@@ -38,7 +38,7 @@ def _photo() -> np.ndarray:
         ("rgba8", cv2.COLOR_BGR2RGBA),
     ],
 )
-def test_colour_encodings_give_the_same_bgr_picture(
+def test_colour_encodings_give_the_same_bgr_image(
     colours: np.ndarray, encoding: str, code: int | None
 ) -> None:
     coded = colours if code is None else cv2.cvtColor(colours, code)
@@ -49,22 +49,22 @@ def test_colour_encodings_give_the_same_bgr_picture(
 @pytest.mark.parametrize("encoding", ["mono8", "8UC1"])
 def test_grey_becomes_three_equal_channels(encoding: str) -> None:
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    picture = to_bgr(grey.tobytes(), 3, 4, 4, encoding)
-    assert np.array_equal(picture, np.dstack([grey] * 3))
+    image = to_bgr(grey.tobytes(), 3, 4, 4, encoding)
+    assert np.array_equal(image, np.dstack([grey] * 3))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_sixteen_bit_grey_keeps_its_high_byte_in_either_byte_order(order: str) -> None:
     values = np.array([[0x0000, 0x12FF], [0x8000, 0xFFFF]], f"{order}u2")
-    picture = to_bgr(values.tobytes(), 2, 2, 4, "mono16", is_bigendian=order == ">")
-    assert picture[:, :, 0].tolist() == [[0x00, 0x12], [0x80, 0xFF]]
+    image = to_bgr(values.tobytes(), 2, 2, 4, "mono16", is_bigendian=order == ">")
+    assert image[:, :, 0].tolist() == [[0x00, 0x12], [0x80, 0xFF]]
 
 
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize(
     "encoding", [name for name in ENCODINGS if name.endswith("16") and name != "mono16"]
 )
-def test_sixteen_bit_colour_is_the_eight_bit_picture_of_its_high_bytes(
+def test_sixteen_bit_colour_is_the_eight_bit_image_of_its_high_bytes(
     encoding: str, big: bool
 ) -> None:
     eight = encoding.replace("16", "8")
@@ -72,8 +72,8 @@ def test_sixteen_bit_colour_is_the_eight_bit_picture_of_its_high_bytes(
     values = np.random.default_rng(1).integers(0, 2**16, (6, 8 * channels), np.uint16)
     high = (values >> 8).astype(np.uint8)
     data = values.astype(">u2" if big else "<u2").tobytes()
-    picture = to_bgr(data, 6, 8, 16 * channels, encoding, is_bigendian=big)
-    assert np.array_equal(picture, to_bgr(high.tobytes(), 6, 8, 8 * channels, eight))
+    image = to_bgr(data, 6, 8, 16 * channels, encoding, is_bigendian=big)
+    assert np.array_equal(image, to_bgr(high.tobytes(), 6, 8, 8 * channels, eight))
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_yuv_pairs_are_read_in_their_order(
     red = 128 + np.rint((first[:, :, 2] - 128) * 224 / 255 * 0.5 / 0.615)
     planes = {"uyvy": (blue, luma[0], red, luma[1]), "yuyv": (luma[0], blue, luma[1], red)}
     data = np.clip(np.dstack(planes[order]), 0, 255).astype(np.uint8).tobytes()
-    picture = to_bgr(data, 2, 4, 8, encoding)
-    strongest = [picture[0, 0].argmax(), picture[0, 2].argmax(), picture[1, 0].argmax()]
+    image = to_bgr(data, 2, 4, 8, encoding)
+    strongest = [image[0, 0].argmax(), image[0, 2].argmax(), image[1, 0].argmax()]
     assert strongest == [0, 1, 2]
-    assert picture[1, 2].min() > 230
+    assert image[1, 2].min() > 230
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_bayer_patterns_put_red_where_their_name_says(
 ) -> None:
     mosaic = np.zeros((8, 8), np.uint8)
     mosaic[red[0] :: 2, red[1] :: 2] = 200
-    picture = to_bgr(mosaic.tobytes(), 8, 8, 8, encoding)[2:6, 2:6].reshape(-1, 3).mean(axis=0)
-    assert picture[2] > 150
-    assert picture[:2].max() < 20
+    image = to_bgr(mosaic.tobytes(), 8, 8, 8, encoding)[2:6, 2:6].reshape(-1, 3).mean(axis=0)
+    assert image[2] > 150
+    assert image[:2].max() < 20
 
 
 def test_padding_at_the_end_of_rows_is_left_out(colours: np.ndarray) -> None:
@@ -126,9 +126,9 @@ def test_padding_at_the_end_of_rows_is_left_out(colours: np.ndarray) -> None:
 
 def test_bgr_is_a_view_of_the_message_and_not_a_copy(colours: np.ndarray) -> None:
     data = array.array("B", colours.tobytes())
-    picture = to_bgr(data, 2, 4, 12, "bgr8")
+    image = to_bgr(data, 2, 4, 12, "bgr8")
     data[0] = 7
-    assert picture[0, 0, 0] == 7
+    assert image[0, 0, 0] == 7
 
 
 @pytest.mark.parametrize("encoding", ["", "BGR8", "32FC1", "nv12"])
@@ -139,13 +139,13 @@ def test_a_missing_or_unknown_encoding_is_refused_with_the_allowed_ones(encoding
 
 
 @pytest.mark.parametrize(("height", "width"), [(0, 10), (10, 0), (0, 0)])
-def test_a_picture_without_pixels_is_refused(height: int, width: int) -> None:
+def test_an_image_without_pixels_is_refused(height: int, width: int) -> None:
     with pytest.raises(ImageError, match=f"{width}x{height}.*no pixels"):
         to_bgr(b"", height, width, width * 3, "bgr8")
 
 
 @pytest.mark.parametrize("missing", [1, 150, 300])
-def test_a_truncated_picture_is_refused(missing: int) -> None:
+def test_a_truncated_image_is_refused(missing: int) -> None:
     with pytest.raises(ImageError, match=r"truncated.*300"):
         to_bgr(bytes(300 - missing), 10, 10, 30, "rgb8")
 
@@ -161,7 +161,7 @@ def test_pairs_of_pixels_need_an_even_width() -> None:
 
 
 @pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name.startswith("bayer")])
-def test_a_picture_smaller_than_its_bayer_pattern_is_refused(encoding: str) -> None:
+def test_an_image_smaller_than_its_bayer_pattern_is_refused(encoding: str) -> None:
     with pytest.raises(ImageError, match="at least 2x2"):
         to_bgr(bytes(8), 1, 8, 8, encoding)
 
@@ -180,7 +180,7 @@ def test_data_that_is_no_buffer_is_refused() -> None:
         (".webp", "webp"),
     ],
 )
-def test_compressed_pictures_are_decoded(suffix: str, encoding: str) -> None:
+def test_compressed_images_are_decoded(suffix: str, encoding: str) -> None:
     photo = _photo()
     data = cv2.imencode(suffix, photo)[1].tobytes()
     decoded = decode_compressed(array.array("B", data), encoding)
@@ -188,14 +188,14 @@ def test_compressed_pictures_are_decoded(suffix: str, encoding: str) -> None:
     assert np.abs(decoded.astype(int) - photo).mean() < 6
 
 
-def test_a_compressed_grey_picture_becomes_bgr() -> None:
+def test_a_compressed_grey_image_becomes_bgr() -> None:
     data = cv2.imencode(".png", _photo()[:, :, 0])[1].tobytes()
     assert decode_compressed(data, "mono8; png compressed").shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.95])
-def test_a_truncated_compressed_picture_is_refused(suffix: str, share: float) -> None:
+def test_a_truncated_compressed_image_is_refused(suffix: str, share: float) -> None:
     data = cv2.imencode(suffix, _photo())[1].tobytes()
     with pytest.raises(ImageError):
         decode_compressed(data[: int(share * len(data))], suffix[1:])
@@ -219,9 +219,9 @@ def test_sound_jpegs_of_every_kind_come_out_as_opencv_reads_them(
     grey: bool, progressive: int, restart: int
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
-    picture = image[..., 0] if grey else image
+    given = image[..., 0] if grey else image
     how = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_RST_INTERVAL, restart]
-    data = cv2.imencode(".jpg", picture, how)[1]
+    data = cv2.imencode(".jpg", given, how)[1]
     assert np.array_equal(
         decode_compressed(data.tobytes(), "jpeg"), cv2.imdecode(data, cv2.IMREAD_COLOR)
     )
@@ -235,26 +235,26 @@ def test_a_corrupt_jpeg_is_refused() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["", "mjpeg", "JPEG", "h264", "image/jpg", "x" * 9999])
-def test_a_good_picture_is_read_whatever_its_message_calls_it(encoding: str) -> None:
+def test_a_good_image_is_read_whatever_its_message_calls_it(encoding: str) -> None:
     for suffix in (".jpg", ".png", ".webp"):
         data = cv2.imencode(suffix, _photo())[1].tobytes()
         assert decode_compressed(data, encoding).shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("encoding", ["16UC1; compressedDepth png", "32FC1; compressedDepth"])
-def test_depths_are_no_picture(encoding: str) -> None:
+def test_depths_are_no_image(encoding: str) -> None:
     data = cv2.imencode(".png", _photo())[1].tobytes()
     with pytest.raises(ImageError, match="is a depth image; allowed: images as jpeg"):
         decode_compressed(data, encoding)
 
 
 @pytest.mark.parametrize(("height", "width"), [(8001, 8000), (2**32 - 1, 2**32 - 1)])
-def test_a_raw_picture_may_not_be_larger_than_the_limit(height: int, width: int) -> None:
+def test_a_raw_image_may_not_be_larger_than_the_limit(height: int, width: int) -> None:
     with pytest.raises(ImageError, match="allowed: 64 megapixels"):
         to_bgr(bytes(100), height, width, 3 * width, "bgr8")
 
 
-def test_sizes_of_a_raw_picture_do_not_overflow() -> None:
+def test_sizes_of_a_raw_image_do_not_overflow() -> None:
     size = np.uint32(70_000)
     with pytest.raises(ImageError, match="truncated") as caught:
         to_bgr(bytes(100), np.uint32(900), size, np.uint32(2**32 - 1), "bgr8")
