@@ -627,7 +627,7 @@ def test_the_voice_stays_when_rate_and_channels_change_midway(start_graph: Start
     feed.wait_for_sound_to_be_heard()
     states = graph.collect(ros.EmotionState, "emotion_state")
     kind = ros.EmotionState
-    # On a busy machine the first stream may have ended before the second begins: once more then.
+    # On a busy machine the first stream may end before the second begins: once more then.
     for halved in (False, True) * 3:
         feed.halved = halved
         del states[:]
