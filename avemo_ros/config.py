@@ -249,6 +249,15 @@ class EmotionConfig(Settings, group="emotion"):
             "Shortest time of speech within the window for which the voice is used [s]."
         ),
     )
+    pause_s: float = Field(
+        0.0,
+        ge=0.0,
+        le=10.0,
+        description=(
+            "A pause of this length [s] ends an utterance: as soon as enough of the next one "
+            "was heard, the voice's window begins with it. 0: the window is always whole."
+        ),
+    )
     face_rate_hz: float = Field(
         15.0,
         ge=1.0,

@@ -12,6 +12,7 @@ ACTIONS: Final = {
     "bag": {
         "record": "record ROS topics to a bag: raw data, or only features for privacy",
         "from-clips": "make labelled bags from a data set or a table of clips",
+        "streams": "make labelled streams: each person's utterances one after the other",
         "check": "show what a bag contains and what evaluation can use",
         "evaluate": "replay bags without ROS and score the predictions against labels",
         "compare": "compare several evaluations",

@@ -76,6 +76,7 @@ class EmotionEstimator:
         self._stopwatch = stopwatch if stopwatch is not None else Stopwatch()
         self._face_limiter = RateLimiter(config.face_rate_hz)
         self._min_speech_ns = to_ns(config.min_speech_s)
+        self._pause_ns = to_ns(config.pause_s)
         self.limit_voice(config.voice_rate_hz)
         self._window_ns = to_ns(config.window_s)
         self._stale_ns = to_ns(config.stale_after_s)
@@ -251,7 +252,7 @@ class EmotionEstimator:
 
     def _listen(self, end_ns: int, sound: SpeechWindow) -> _Heard:
         self._voice_limiter.take(end_ns)
-        power_db = sound.power_db
+        power_db = self._utterance(sound).power_db
         if self._executor is None:
             future: Future[SpeechEvidence] = Future()
             try:
@@ -264,6 +265,14 @@ class EmotionEstimator:
         while self._heard[0].end_ns < end_ns - self._window_ns - APART_NS:
             self._heard.popleft()
         return self._heard[-1]
+
+    def _utterance(self, sound: SpeechWindow) -> SpeechWindow:
+        """What the network hears of a window."""
+        if not self._pause_ns:
+            return sound
+        return sound.newest_utterance(
+            self._config.speech_threshold, self._pause_ns, self._min_speech_ns
+        )
 
     def _read_voice(self, power_db: NDArray[np.float32]) -> SpeechEvidence:
         with self._stopwatch.measure("speech_network"):

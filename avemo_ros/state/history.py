@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
+from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.vision.face import Box, FaceTrack
 
+_EDGE: Final = 20
+"""An utterance is shown to the network with so much silence before it [columns]."""
 LONGEST_FRAME_NS: Final = 200_000_000
 """A frame stands for at most this time, so that missed frames do not count as seen."""
 
@@ -78,6 +81,26 @@ class SpeechWindow:
     def stamps_ns(self) -> NDArray[np.int64]:
         """(columns,), when each column's window ends [ns]."""
         return self.start_ns + HOP_NS * np.arange(len(self.speech), dtype=np.int64)
+
+    def newest_utterance(self, threshold: float, pause_ns: int, least_ns: int) -> SpeechWindow:
+        """What was said since the last pause, so that it is not mixed with what was said before.
+
+        Args:
+            threshold: speech probability from which a column counts as speech.
+            pause_ns: shortest pause [ns].
+            least_ns: speech that must follow the pause [ns]; with less an earlier one counts.
+
+        Returns:
+            A little before the utterance and the rest; the whole window without such a pause.
+        """
+        spoken = np.flatnonzero(self.speech >= threshold)
+        begins = spoken[1:][np.diff(spoken) * HOP_NS > pause_ns]
+        for begin in begins[::-1]:
+            if np.count_nonzero(spoken >= begin) * HOP_NS >= least_ns:
+                first = max(0, min(int(begin) - _EDGE, len(self.speech) - MIN_COLUMNS))
+                start_ns = self.start_ns + first * HOP_NS
+                return SpeechWindow(start_ns, self.power_db[first:], self.speech[first:])
+        return self
 
 
 class SpeechHistory:

@@ -1,0 +1,129 @@
+"""Makes a stream of a person's utterances: one after the other, as a robot would hear them.
+
+The emotion changes from utterance to utterance and is known, so a stream tells how soon a
+change is noticed and how often one is noticed that was none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.annotations.segments import Segment
+from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.bag.from_clips import START_NS
+from avemo_ros.bag.writer import BagWriter
+from avemo_ros.clock import NS_PER_S
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.audio_stage import AudioStage
+from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.errors import SourceError
+from avemo_ros.source.media_file import MediaFile
+from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
+
+_FRAME_NS: Final = NS_PER_S // 15
+_WIDTH, _HEIGHT = 640, 480
+_BOX: Final = Box(0.375, 0.3, 0.25, 0.33)
+_SPEECH: Final = 0.5
+"""Speech probability from which the mouth moves."""
+_SYLLABLES_HZ: Final = 4.0
+_OPEN: Final = 0.15
+"""Opening of a mouth that moves [distances of the eyes]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One part of a stream."""
+
+    path: Path
+    """File with its sound."""
+    emotion: str
+    """One of EMOTIONS."""
+    crop: NDArray[np.uint8] | None = None
+    """(side, side) grey face that is shown meanwhile; None: nobody is seen."""
+
+
+def write_stream(
+    path: Path,
+    utterances: Sequence[Utterance],
+    config: PipelineConfig,
+    person: str,
+    *,
+    force: bool = False,
+) -> list[Segment]:
+    """Write a bag of features: spectrogram and face tracks.
+
+    The sound goes through the engine's own stage.  The faces are still images whose mouth is
+    said to move while speech is heard.
+
+    Args:
+        path: of the bag.
+        utterances: in their order; each begins where the one before ends.
+        config: settings of the sound.
+        person: who is heard, for the labels.
+        force: overwrite.
+
+    Returns:
+        The labels: what is felt from when to when.
+
+    Raises:
+        BagError: the bag exists already or cannot be written.
+        SourceError: a file has no sound or cannot be read.
+    """
+    stage = AudioStage(config.audio, config.input, InputIssues().of("sound"))
+    chunks: list[SpectrogramChunk] = []
+    segments: list[Segment] = []
+    now_ns = START_NS
+    for one in utterances:
+        begin_ns = now_ns
+        with MediaFile(one.path) as media:
+            for block in media:
+                if isinstance(block, AudioBlock):
+                    chunks += stage.push(AudioBlock(now_ns, block.rate, block.samples), now_ns)
+                    now_ns += round(len(block.samples) * NS_PER_S / block.rate)
+        if now_ns == begin_ns:
+            raise SourceError(f"{one.path} has no sound")
+        segments.append(Segment(begin_ns, now_ns, one.emotion, person=person))
+    chunks += stage.flush()
+    frames = _frames(utterances, segments, chunks)
+    with BagWriter(path, force=force) as bag:
+        # By the times at which they would have been known.
+        items = [*((chunk.end_ns, chunk) for chunk in chunks), *frames]
+        for stamp_ns, item in sorted(items, key=lambda pair: pair[0]):
+            if isinstance(item, FrameTracks):
+                bag.write_tracks(item, stamp_ns)
+            else:
+                bag.write_chunk(item, stamp_ns)
+    return segments
+
+
+def _frames(
+    utterances: Sequence[Utterance],
+    segments: Sequence[Segment],
+    chunks: Sequence[SpectrogramChunk],
+) -> list[tuple[int, FrameTracks | SpectrogramChunk]]:
+    """Face tracks of the whole stream, 15 a second."""
+    ends = np.array([chunk.end_ns for chunk in chunks], np.int64)
+    spoken = np.array([chunk.speech.max(initial=0.0) >= _SPEECH for chunk in chunks], bool)
+    found: list[tuple[int, FrameTracks | SpectrogramChunk]] = []
+    part = 0
+    for stamp_ns in range(segments[0].start_ns, segments[-1].end_ns, _FRAME_NS):
+        while stamp_ns >= segments[part].end_ns:
+            part += 1
+        crop = utterances[part].crop
+        heard = min(int(np.searchsorted(ends, stamp_ns)), len(ends) - 1)
+        faces = () if crop is None else (_face(crop, stamp_ns, speaks=bool(spoken[heard])),)
+        found.append((stamp_ns, FrameTracks(stamp_ns, _WIDTH, _HEIGHT, faces)))
+    return found
+
+
+def _face(crop: NDArray[np.uint8], stamp_ns: int, *, speaks: bool) -> FaceTrack:
+    phase = math.sin(2 * math.pi * _SYLLABLES_HZ * stamp_ns / NS_PER_S)
+    opening = _OPEN * (1 + phase) / 2 if speaks else 0.0
+    return FaceTrack("f0001", _BOX, 1.0, None, None, 1.0, opening, crop)

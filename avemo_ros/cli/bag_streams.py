@@ -1,0 +1,163 @@
+"""`avemo bag streams`: the utterances of each person of a data set, one after the other."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from avemo_ros.annotations.label_tables import labels_text
+from avemo_ros.bag.from_clips import START_NS
+from avemo_ros.bag.streams import Utterance, write_stream
+from avemo_ros.cli.train import read_roots
+from avemo_ros.config import PipelineConfig
+from avemo_ros.data.dataset import Item
+from avemo_ros.data.prepare import prepare
+from avemo_ros.data.registry import DATASETS, list_items
+from avemo_ros.data.splits import of_subjects
+from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.settings import read_options
+from avemo_ros.sink.output_file import OutputError, replaced
+
+_FACES: Final = "fer2013"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "Each bag gets its labels in a file NAME.labels.csv next to it.  Faces and voices are\n"
+        "of different people, matched by their label only.\n"
+        "\n"
+        "exit status: 0 done, 2 an argument or a file cannot be used, 130 interrupted\n"
+        "(finished bags are kept; the same command continues)"
+    )
+    parser.add_argument(
+        "--dataset", choices=sorted(DATASETS), default="ravdess", help="default: ravdess"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the data set's loader (see `avemo data list`)",
+    )
+    parser.add_argument(
+        "--root",
+        action="append",
+        required=True,
+        metavar="[NAME=]DIR",
+        help="folder of the data set NAME, or the folder with ravdess/, fer2013/, ... in it",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the bags"
+    )
+    parser.add_argument(
+        "--people", nargs="+", metavar="NAME", help="only these people; default: everybody"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N utterances a person")
+    parser.add_argument(
+        "--faces",
+        choices=("none", "train", "validation", "test"),
+        default="validation",
+        help=f"part of {_FACES} that the faces are from (default: validation); none: no faces",
+    )
+    parser.add_argument(
+        "--part",
+        default="0/1",
+        metavar="K/N",
+        help="only every Nth of these faces, from K on: of a live model's fold K of N, those "
+        "that it was not trained on",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the order (default: 0)")
+    parser.add_argument(
+        "--config", type=Path, metavar="YAML", help="parameter file, for the sound's settings"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite existing bags")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command.
+
+    Raises:
+        KeyboardInterrupt: the user interrupted; bags that are whole are kept.
+        AvemoError: an argument is not allowed, or a file cannot be used.
+    """
+    if args.limit is not None and args.limit < 1:
+        raise ConfigError("--limit", args.limit, "1 or more")
+    roots = read_roots(args.root)
+    listing = list_items(
+        args.dataset, _folder(roots, args.dataset), **read_options(args.option)
+    )
+    items: Sequence[Item] = [item for item in listing.items if item.has_voice]
+    if args.people:
+        items = of_subjects(items, args.people)
+    people = sorted({item.subject for item in items})
+    if not people:
+        raise DataError(f"{args.dataset} has no voices")
+    faces = {} if args.faces == "none" else _faces(roots, args.faces, args.part)
+    config = PipelineConfig.read(args.config) if args.config else PipelineConfig()
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
+    made = 0
+    for person in tqdm(people, unit="person", disable=not sys.stderr.isatty()):
+        path, labels = args.out / person, args.out / f"{person}.labels.csv"
+        whole = path.exists() and labels.exists()
+        if whole and not args.force:
+            continue
+        theirs = [item for item in items if item.subject == person]
+        lots = random.Random(f"{args.seed} {person}")  # noqa: S311  not for secrets
+        lots.shuffle(theirs)
+        utterances = [
+            Utterance(item.path, emotion, lots.choice(faces[emotion]) if faces else None)
+            for item in theirs[: args.limit]
+            for emotion in (EMOTIONS[item.emotion_index],)
+        ]
+        # A bag without labels is the rest of an interrupted run.
+        segments = write_stream(path, utterances, config, person, force=True)
+        with replaced(labels) as partial:
+            partial.write_text(labels_text(segments, START_NS), encoding="utf-8")
+        made += 1
+    kept = len(people) - made
+    there = f", {kept} already existed (--force overwrites them)" if kept else ""
+    print(f"avemo: {made} streams made in {args.out}{there}", file=sys.stderr)
+    return 0
+
+
+def _folder(roots: Mapping[str, Path], name: str) -> Path:
+    """Where a data set is."""
+    if name in roots:
+        return roots[name]
+    root = roots.get("")
+    if root is None:
+        raise ConfigError("--root", name, f"{name}=DIR, or a folder with {name}/ in it")
+    return root / name if (root / name).is_dir() else root
+
+
+def _faces(
+    roots: Mapping[str, Path], split: str, part: str
+) -> dict[str, list[NDArray[np.uint8]]]:
+    """Face crops of each emotion."""
+    first, _, step = part.partition("/")
+    if not (first.isdigit() and step.isdigit() and int(first) < int(step)):
+        raise ConfigError("--part", part, "K/N with K from 0 to N - 1, e.g. 0/4")
+    listing = list_items(_FACES, _folder(roots, _FACES))
+    items = [item for item in listing.items if item.split == split][int(first) :: int(step)]
+    corpus, _ = prepare(items, want=frozenset({"faces"}))
+    found: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in EMOTIONS}
+    for item, features in zip(corpus.items, corpus.features, strict=True):
+        if features.faces is not None:
+            found[EMOTIONS[item.emotion_index]].append(features.faces[0])
+    lacking = [name for name, crops in found.items() if not crops]
+    if lacking:
+        raise DataError(f"{_FACES}, part {part} of {split}, has no face: {', '.join(lacking)}")
+    return found
