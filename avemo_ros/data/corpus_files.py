@@ -8,9 +8,10 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, Final
+from typing import IO, Final
 
 from avemo_ros.errors import DataError
+from avemo_ros.source.whole_file import cut_off
 
 SOUND: Final = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".m4a", ".aac")
 VIDEO: Final = (".mp4", ".avi", ".flv", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
@@ -21,10 +22,6 @@ _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _SMALLEST: Final = 1000
 """Bytes; no recording of any use is smaller."""
 _SMALLEST_PICTURE: Final = 100
-_STREAMED: Final = (0, 0x7FFFFFFF, 0xFFFFFFFF)
-"""RIFF sizes of writers that could not go back to fill them in."""
-_TOLERANCE: Final = 0.01
-"""Part of a RIFF file that may be missing: some writers count wrongly by a few bytes."""
 
 
 def files_below(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
@@ -85,41 +82,12 @@ def what_is_wrong(path: Path) -> str:
                 return "too small for an image" if picture else "too small for a recording"
             if not any(head):
                 return "begins with zeros: not copied completely"
-            if head[:4] == b"RIFF":
-                return _cut_riff(head, size)
-            if head[4:8] == b"ftyp":
-                return _cut_mp4(file, size)
+        return "" if picture else cut_off(path)
     except FileNotFoundError:
         return "a broken link (git-annex: run `git annex get`)"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return ""
-
-
-def _cut_riff(head: bytes, size: int) -> str:
-    """For wav and avi: the header says how long the file is."""
-    told = int.from_bytes(head[4:8], "little")
-    if told not in _STREAMED and told + 8 > size * (1 + _TOLERANCE):
-        return "truncated: shorter than its header says"
-    return ""
-
-
-def _cut_mp4(file: BinaryIO, size: int) -> str:
-    """For mp4: top-level boxes must end with the file, and one of them is the index."""
-    at, index = 0, False
-    while at + 8 <= size:
-        file.seek(at)
-        box = file.read(16)
-        length = int.from_bytes(box[:4], "big")
-        if length == 1:
-            length = int.from_bytes(box[8:16], "big")
-        elif length == 0:  # to the end
-            length = size - at
-        index = index or box[4:8] == b"moov"
-        if length < 8 or at + length > size:
-            return "truncated: shorter than its header says"
-        at += length
-    return "" if index else "truncated: without its index (moov)"
 
 
 _LFS_TEXT: Final = b"version https://git-lfs"
