@@ -31,6 +31,8 @@ Number = TypeVar("Number", np.uint8, np.float32)
 
 _JUMP_NS: Final = 25_000_000
 """Audio stamps of a container may be rounded or wander this far from the count of samples."""
+_OVERLAP_NS: Final = 100_000_000
+"""Where recordings were joined, stamps may be this far behind the sound that is there."""
 _AHEAD: Final = 1024
 _AHEAD_BYTES: Final = 64 << 20
 """Decoded items that wait for the other track; a track that has ended, or has a hole, is not
@@ -163,7 +165,8 @@ class MediaFile:
         if self.truncated:
             self._note(f"it is truncated: its end is missing after {to_s(length_ns):.1f} s")
         if self.damaged:
-            self._note(f"{self.damaged} damaged packets were left out")
+            were = "packet was" if self.damaged == 1 else "packets were"
+            self._note(f"{self.damaged} damaged {were} left out")
         if order.restarts:
             times = "once" if order.restarts == 1 else f"{order.restarts} times"
             self._note(
@@ -287,7 +290,8 @@ class _BlockCutter:
         blocks: list[AudioBlock] = []
         end_ns = self._time(self._count + len(self._kept))
         changed = (rate, samples.shape[1]) != (self._rate, self._kept.shape[1])
-        if changed or (stamp_ns is not None and abs(stamp_ns - end_ns) > _JUMP_NS):
+        ahead_ns = 0 if stamp_ns is None else stamp_ns - end_ns
+        if changed or not -_OVERLAP_NS <= ahead_ns <= _JUMP_NS:
             blocks += self.flush()
             self._rate, self._count = rate, 0
             self._start_ns = end_ns if stamp_ns is None else stamp_ns

@@ -84,9 +84,8 @@ class PacketOrder:
 
     def _push(self, packet: Any) -> None:
         track = self._tracks[packet.stream.index]
-        stamp = packet.pts if packet.dts is None else packet.dts
-        if stamp is not None:
-            time_ns = _ns(stamp, packet)
+        if packet.dts is not None:  # pts go back and forth, where images are reordered
+            time_ns = _ns(packet.dts, packet)
             if track.expected is not None and self._jumps(time_ns, *track.expected):
                 track.lines.append(deque())
             track.expected = (time_ns, time_ns + _ns(packet.duration or 0, packet))

@@ -58,6 +58,8 @@ def second_recording(path: Path) -> int:
             file.seek(at)
             after = file.read(12)
             return at if after[:4] == b"RIFF" and after[8:12] == head[8:12] else 0
+        if head[:4] == b"FLV\1":
+            return _after_tags(file, int.from_bytes(head[5:9], "big"))
     return 0
 
 
@@ -75,6 +77,16 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
         end = at + length if length >= 8 else size + 1
         yield box[4:8], at, end
         at = end
+
+
+def _after_tags(file: BinaryIO, at: int) -> int:
+    """Where another FLV begins behind the tags of the first one; 0 if none does."""
+    while True:
+        file.seek(at + 4)  # the length of the tag before
+        tag = file.read(4)
+        if len(tag) < 4 or tag[0] not in (8, 9, 18):
+            return at + 4 if tag == b"FLV\1" else 0
+        at += 4 + 11 + int.from_bytes(tag[1:], "big")
 
 
 def _segment_end(head: bytes) -> int:
