@@ -422,7 +422,7 @@ def make_wide(path: Path) -> None:
         (lambda path: None, "No such file"),
         (lambda path: path.touch(), "is empty"),
         (make_text, "not a media file"),
-        (make_cut_off, "is shorter than its header says"),
+        (make_cut_off, "it is truncated: its end is missing"),
         (make_cut_jpeg, "truncated"),
         (make_wide, "60x40 pixels is not an aligned face"),
         (Path.mkdir, "Is a directory"),

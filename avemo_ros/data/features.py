@@ -83,7 +83,17 @@ SILENT: Final = "silent"
 DAMAGED: Final = "damaged"
 SHORTENED: Final = "shortened"
 FILLED: Final = "filled up"
-FINDING_KINDS: Final = (NO_FACE, NO_SOUND, BROKEN, SILENT, DAMAGED, SHORTENED, FILLED)
+UNUSUAL: Final = "unusual"
+FINDING_KINDS: Final = (
+    NO_FACE,
+    NO_SOUND,
+    BROKEN,
+    SILENT,
+    DAMAGED,
+    UNUSUAL,
+    SHORTENED,
+    FILLED,
+)
 """Kinds of findings.  The first three say that a part is missing; the others are remarks on
 a part that is there."""
 

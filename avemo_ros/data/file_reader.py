@@ -38,6 +38,7 @@ from avemo_ros.data.features import (
     NO_SOUND,
     SHORTENED,
     SILENT,
+    UNUSUAL,
     Features,
     Finding,
     PreparedItem,
@@ -165,11 +166,12 @@ class ItemSpan:
         """Nothing of the item comes after this time."""
         return self._end_ns is not None and stamp_ns >= self._end_ns
 
-    def finish(self, trouble: str) -> PreparedItem:
+    def finish(self, trouble: str, notes: Sequence[str] = ()) -> PreparedItem:
         """What could be made of the item.
 
         Args:
             trouble: what was wrong with the file as a whole; empty: nothing.
+            notes: what is unusual about it, but harmless.
         """
         if trouble and not self._taken:
             return PreparedItem(findings=(Finding(BROKEN, trouble),))
@@ -192,6 +194,7 @@ class ItemSpan:
             length_s = max(length_s, heard_s)
         if trouble:
             findings.append(Finding(DAMAGED, trouble))
+        findings += [Finding(UNUSUAL, note) for note in notes]
         return PreparedItem(features, tuple(findings), length_s)
 
     def _heard(self, findings: list[Finding]) -> tuple[NDArray[np.float16] | None, float]:
@@ -247,7 +250,7 @@ def _checked(tracks: FrameTracks, side: int) -> FrameTracks:
     return tracks
 
 
-VERSION: Final = 3
+VERSION: Final = 4
 """To be raised by whoever changes what is made of a file: what was cached is then made anew."""
 
 PARTS: Final = frozenset({"faces", "landmarks", "speech"})
@@ -351,11 +354,10 @@ class FileReader:
                         break
             except AvemoError as error:
                 trouble = str(error)
-            if not trouble and media.truncated:
-                trouble = f"'{path}' is shorter than its header says"
-            if not trouble and media.damaged:
-                trouble = f"{media.damaged} packets of '{path}' could not be decoded"
-        return [span.finish(trouble) for span in spans]
+            notes = media.notes
+            if not trouble and (media.truncated or media.damaged):
+                trouble, notes = f"'{path}': {'; '.join(notes)}", []
+        return [span.finish(trouble, notes) for span in spans]
 
     def _bag(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
         spans = self._spans(items)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import heapq
 import itertools
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,8 +23,6 @@ from avemo_ros.source.media_tracks import choose_tracks, ffmpeg_name
 from avemo_ros.source.packet_order import PacketOrder
 from avemo_ros.source.whole_file import cut_off, second_recording
 
-_LOG = logging.getLogger(__name__)
-
 Number = TypeVar("Number", np.uint8, np.float32)
 
 _JUMP_NS: Final = 25_000_000
@@ -45,12 +41,6 @@ _MISSING_NS: Final = 500_000_000
 """Such a file that ends this much before its announced length is truncated."""
 
 
-@functools.lru_cache(maxsize=1024)
-def _warn_once(text: str) -> None:
-    """A file may be read several times in one run."""
-    _LOG.warning("%s", text)
-
-
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
     """An image of a video."""
@@ -67,8 +57,7 @@ class MediaFile:
     Iterating gives `VideoFrame` and `AudioBlock` in the order of their stamps.  Stamps start
     at 0 with the earliest of both streams and keep the offset between them.  Where stamps start
     anew, as in joined recordings, time goes on.  Iterating again starts from the beginning.
-    Damaged parts are left out; `truncated`, `damaged` and `notes` tell afterwards, and it is
-    all logged once.
+    Damaged parts are left out; `truncated`, `damaged` and `notes` tell afterwards.
     """
 
     def __init__(self, path: str | Path, block_s: float = 0.02) -> None:
@@ -92,8 +81,8 @@ class MediaFile:
         """Packets that could not be decoded (known after iterating)."""
         self._tracks = choose_tracks(self._open)
         self.notes: list[str] = [*self._tracks.notes]
-        """What is left out and what was repaired, in sentences (all of it known after
-        iterating)."""
+        """What is left out, missing or repaired, in sentences about the file, for whoever reads
+        it to pass on (all known after iterating)."""
         with self._open() as container:
             video, audio = self._streams(container)
             if video is None and audio is None:
@@ -130,9 +119,7 @@ class MediaFile:
         self.close()
         self.truncated = False
         self.damaged = 0
-        self.notes = []
-        for note in self._tracks.notes:
-            self._note(note)
+        self.notes = [*self._tracks.notes]
         container = self._open()
         self._open_container = container
         streams = [stream for stream in self._streams(container) if stream is not None]
@@ -163,24 +150,22 @@ class MediaFile:
         if cut_off(self.path) or (counted and missing_ns > _MISSING_NS):
             self.truncated = True
         if self.truncated:
-            self._note(f"it is truncated: its end is missing after {to_s(length_ns):.1f} s")
+            self.notes.append(
+                f"it is truncated: its end is missing after {to_s(length_ns):.1f} s"
+            )
         if self.damaged:
             were = "packet was" if self.damaged == 1 else "packets were"
-            self._note(f"{self.damaged} damaged {were} left out")
+            self.notes.append(f"{self.damaged} damaged {were} left out")
         if order.restarts:
             times = "once" if order.restarts == 1 else f"{order.restarts} times"
-            self._note(
+            self.notes.append(
                 f"its time stamps start anew {times}, as in joined recordings; time goes on"
             )
         if behind := second_recording(self.path):
-            self._note(
+            self.notes.append(
                 f"a second recording is appended at byte {behind} and is not read; join "
                 "recordings with FFmpeg"
             )
-
-    def _note(self, note: str) -> None:
-        self.notes.append(note)
-        _warn_once(f"'{self.path}': {note}")
 
     def _streams(self, container: Any) -> tuple[Any, Any]:
         """Video and audio; None: there is none."""
