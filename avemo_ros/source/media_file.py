@@ -267,6 +267,9 @@ class _BlockCutter:
         self._rate = 0
         self._start_ns = 0
         self._count = 0
+        self._lead_ns = 0
+        """To be added to stamps, since sound without a stamp that they do not count."""
+        self._is_stamped = True
         self._kept: NDArray[np.float32] = np.zeros((0, 0), np.float32)
 
     def push(
@@ -275,11 +278,15 @@ class _BlockCutter:
         blocks: list[AudioBlock] = []
         end_ns = self._time(self._count + len(self._kept))
         changed = (rate, samples.shape[1]) != (self._rate, self._kept.shape[1])
-        ahead_ns = 0 if stamp_ns is None else stamp_ns - end_ns
+        ahead_ns = 0 if stamp_ns is None else stamp_ns + self._lead_ns - end_ns
+        if ahead_ns < -_OVERLAP_NS and not self._is_stamped:
+            self._lead_ns -= ahead_ns
+            ahead_ns = 0
+        self._is_stamped = stamp_ns is not None
         if changed or not -_OVERLAP_NS <= ahead_ns <= _JUMP_NS:
             blocks += self.flush()
             self._rate, self._count = rate, 0
-            self._start_ns = end_ns if stamp_ns is None else stamp_ns
+            self._start_ns = end_ns + ahead_ns
             self._kept = np.zeros((0, samples.shape[1]), np.float32)
         self._kept = np.concatenate((self._kept, samples))
         length = max(1, round(self._block_s * self._rate))
