@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import codecs
 import csv
+import functools
+import itertools
+import math
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
+from avemo_ros.annotations.label_tables import delimiter_of
 from avemo_ros.errors import DataError
 from avemo_ros.source.whole_file import cut_off
 
 SOUND: Final = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".m4a", ".aac")
 VIDEO: Final = (".mp4", ".avi", ".flv", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 PICTURES: Final = (".jpg", ".jpeg", ".png")
+OWN_SOUND: Final = (*SOUND, ".oga", ".mka", ".wma", ".aif", ".aiff", ".amr", ".caf")
+OWN_VIDEO: Final = (*VIDEO, ".ts", ".mts", ".m2ts", ".vob", ".3gp", ".wmv", ".ogv", ".gif")
+"""Of one's own recordings, which are named one by one; a folder may hold other files so."""
 
 _NO_FOLDERS: Final = ("__MACOSX", "$RECYCLE.BIN", "System Volume Information")
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
@@ -120,53 +128,143 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path} is not a text file: {error}") from error
 
 
-def read_table(
-    path: Path, columns: tuple[str, ...], *, delimiter: str = ",", quotes: bool = True
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row of a table with the number of its line, from 1 for the header.
+def read_rows(
+    path: Path, *, delimiter: str = "", quotes: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    """Each row of a table, the header first, with the number of its line, from 1.
 
-    A row is a dict by the names in the header, in small letters; spaces around names and values
-    are dropped, empty lines skipped.
+    Spaces around values are dropped, empty rows skipped.
 
     Args:
         path: the table.
-        columns: names that must be there, in small letters.
-        delimiter: what is between two values.
+        delimiter: what is between two values; "": a comma, semicolon or tab, as the header has
+            it or as a first line `sep=;` says.
         quotes: values may be in double quotes.
 
     Raises:
-        DataError: it cannot be read, a column is missing, or a row has too few values.
+        DataError: it cannot be read.
     """
-    line = 0
+    line = before = 0
     try:
         with _open(path) as file:
+            head = ""
+            for head in file:
+                if head.strip():
+                    break
+                before += 1
+            if head.lower().startswith("sep=") and not delimiter:
+                delimiter, head = head.rstrip("\r\n")[4:5], ""
+                before += 1
             rows = csv.reader(
-                file,
-                delimiter=delimiter,
+                itertools.chain([head] if head else [], file),
+                delimiter=delimiter or delimiter_of(head),
                 quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
             )
-            header = [name.strip().lower() for name in next(rows, [])]
-            lacking = [name for name in columns if name not in header]
-            if lacking:
-                raise DataError(
-                    f"{path} has no column {', '.join(map(repr, lacking))}; "
-                    f"its header is: {', '.join(header) or 'empty'}"
-                )
-            for values in rows:
-                line = rows.line_num
-                if not any(values):
-                    continue
-                if len(values) < len(header):
-                    raise DataError(
-                        f"{path}, line {line}: {len(values)} values for {len(header)} columns "
-                        f"({', '.join(header)})"
-                    )
-                pairs = zip(header, values, strict=False)
-                yield line, {name: value.strip() for name, value in pairs}
+            for row in rows:
+                line = before + rows.line_num
+                values = [value.strip() for value in row]
+                if any(values):
+                    yield line, values
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
     except (csv.Error, UnicodeError) as error:
         raise DataError(f"{path}, after line {line}: {error}") from error
+
+
+def read_table(
+    path: Path, columns: tuple[str, ...], *, delimiter: str = "", quotes: bool = True
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row of a table with the number of its line, see `read_rows`.
+
+    A row is a dict by the names in the header, in small letters.
+
+    Args:
+        path: the table.
+        columns: names that must be there, in small letters.
+        delimiter: what is between two values; "": as the header has it.
+        quotes: values may be in double quotes.
+
+    Raises:
+        DataError: it cannot be read, a column is missing or there twice, or a row has too few
+            or too many values.
+    """
+    rows = read_rows(path, delimiter=delimiter, quotes=quotes)
+    _, names = next(rows, (0, []))
+    header = [name.lower() for name in names]
+    lacking = [name for name in columns if name not in header]
+    if lacking:
+        raise DataError(
+            f"{path} has no column {', '.join(map(repr, lacking))}; "
+            f"its header is: {', '.join(header) or 'empty'}"
+        )
+    twice = [name for name in columns if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: the column {twice[0]!r} occurs twice; allowed: once")
+    for line, values in rows:
+        if len(values) < len(header) or any(values[len(header) :]):
+            raise DataError(
+                f"{path}, line {line}: {len(values)} values for {len(header)} columns "
+                f"({', '.join(header)}); a value with the separator in it needs double quotes"
+            )
+        yield line, dict(zip(header, values, strict=False))
+
+
+def number_of(text: str) -> float:
+    """A number with a point or, as in half of Europe, a comma before its decimals; NaN where it
+    is none."""
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return math.nan
+
+
+def is_utf_8(path: Path) -> bool:
+    """Whether a table needs no guess at its letters.
+
+    Raises:
+        DataError: it cannot be read or is no text.
+    """
+    try:
+        with _open(path) as file:
+            if file.encoding == "utf-16":
+                return True
+        path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    except UnicodeError:
+        return False
+    return True
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """The file that a table names, as the table's own system spells it.
+
+    Windows has backslashes between folders, and a Mac writes letters with accents as two.
+
+    Returns:
+        The path, which need not exist.
+    """
+    exact = folder / name
+    if exact.exists():
+        return exact
+    at = folder
+    for part in PurePosixPath(plain_name(name)).parts:
+        if not (at / part).exists() and at.is_dir():
+            at = _spelled(at, at.stat().st_mtime_ns).get(part, at / part)
+        else:
+            at = at / part
+    return at
+
+
+def plain_name(name: str) -> str:
+    """A file's name as it is the same on every system: composed letters, / between folders."""
+    return str(PurePosixPath(unicodedata.normalize("NFC", name.replace("\\", "/"))))
+
+
+@functools.lru_cache(maxsize=64)
+def _spelled(folder: Path, _changed_ns: int) -> dict[str, Path]:
+    """What is in a folder by its name in composed letters."""
+    return {unicodedata.normalize("NFC", path.name): path for path in folder.iterdir()}
 
 
 def _open(path: Path) -> IO[str]:
