@@ -10,6 +10,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from avemo_ros.replay.junit import write_junit
 from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text
 from avemo_ros.replay.runner import USES
 from avemo_ros.replay.scoring import TOO_FEW, interval_text, intervals_in_words, people_in_words
+from avemo_ros.sink.folder_lock import FolderLock, locked
 from avemo_ros.sink.output_file import OutputError, is_stream
 from avemo_ros.sink.presentation import counted, lasting
 
@@ -194,7 +196,8 @@ def run(args: argparse.Namespace) -> int:
         rounds=args.rounds,
     )
     try:
-        with ProgressBar(shown=not args.quiet and sys.stderr.isatty()) as bar:
+        lock = nullcontext() if request.cache is None or args.cache else locked(request.cache)
+        with lock, ProgressBar(shown=not args.quiet and sys.stderr.isatty()) as bar:
             evaluation = evaluate_bags(request, bar)
     except KeyboardInterrupt:
         _say_kept(args, "finished replays", "goes on with")
@@ -236,11 +239,14 @@ def _cache(args: argparse.Namespace) -> Path:
     """Folder of finished replays: the user's, or one beside the metrics until they are there.
 
     Raises:
-        OutputError: an interrupted run left one, and nothing says what to do with it.
+        OutputError: an interrupted run left one, and nothing says what to do with it, or
+            another run uses it now.
     """
     if args.cache is not None:
         return Path(args.cache)
     folder = _own_cache(args.json)
+    if folder.exists():
+        FolderLock(folder).release()  # another run may be at work there
     if folder.exists() and not args.resume:
         if not args.force:
             raise OutputError(

@@ -224,7 +224,8 @@ def _write_label(item: Item, extent: Extent, path: Path, *, force: bool) -> None
 
 def _summarise(made: int, kept: int, troubles: Sequence[str], out: Path) -> None:
     there = f", {kept} already existed (--force overwrites them)" if kept else ""
-    _say(f"{made} {'bag' if made == 1 else 'bags'} made in {out}{there}")
+    new = "" if made else "; there is nothing new"
+    _say(f"{made} {'bag' if made == 1 else 'bags'} made in {out}{there}{new}")
     for trouble in troubles[:_SHOWN]:
         _say(f"  {trouble}")
     if len(troubles) > _SHOWN:
