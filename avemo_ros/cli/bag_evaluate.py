@@ -10,7 +10,6 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +30,7 @@ from avemo_ros.replay.junit import write_junit
 from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text
 from avemo_ros.replay.runner import USES
 from avemo_ros.replay.scoring import TOO_FEW, interval_text, intervals_in_words, people_in_words
-from avemo_ros.sink.folder_lock import FolderLock, locked
+from avemo_ros.sink.folder_lock import FolderLock
 from avemo_ros.sink.output_file import OutputError, is_stream
 from avemo_ros.sink.presentation import counted, lasting
 
@@ -196,8 +195,7 @@ def run(args: argparse.Namespace) -> int:
         rounds=args.rounds,
     )
     try:
-        lock = nullcontext() if request.cache is None or args.cache else locked(request.cache)
-        with lock, ProgressBar(shown=not args.quiet and sys.stderr.isatty()) as bar:
+        with ProgressBar(shown=not args.quiet and sys.stderr.isatty()) as bar:
             evaluation = evaluate_bags(request, bar)
     except KeyboardInterrupt:
         _say_kept(args, "finished replays", "goes on with")
