@@ -236,8 +236,8 @@ class _Run:
             notes.append(f"{media.path} has no images: the estimates rest on the voice alone")
         elif self._faces == 0:
             notes.append(f"no face was found in {media.path}")
-        if isinstance(media, MediaFile):
-            notes += [f"{media.path}: {note}" for note in media.notes]
+        if isinstance(media, MediaFile) and media.notes:
+            notes.append(f"{media.path}: {'; '.join(media.notes)}")
         if timeline.claimed_share == 0:
             notes.append("no emotion could be predicted; the status of each estimate says why")
         if not self._quiet:

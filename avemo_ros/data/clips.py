@@ -12,7 +12,7 @@ from avemo_ros.data.corpus_files import (
     OWN_VIDEO,
     PICTURES,
     find_file,
-    is_utf_8,
+    is_unicode,
     number_of,
     plain_name,
     read_table,
@@ -40,7 +40,7 @@ def read(root: Path) -> Listing:
     table = root / _TABLE if root.is_dir() else root
     found = ListingBuilder("clips")
     listed: dict[tuple[Path, float, float | None], tuple[int, Item]] = {}
-    if not is_utf_8(table):
+    if not is_unicode(table):
         found.note(table, "not UTF-8, read as Latin-1: save it as UTF-8 if letters look wrong")
     for number, row in read_table(table, ("file", "label", "subject")):
         clip = _item(table, number, row)

@@ -95,9 +95,9 @@ def what_is_wrong(path: Path) -> str:
         return "a broken link (git-annex: run `git annex get`)"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return ""
 
 
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LFS_TEXT: Final = b"version https://git-lfs"
 _START: Final = 1 << 16
 """Bytes that are looked at to tell what a file is."""
@@ -218,17 +218,16 @@ def number_of(text: str) -> float:
         return math.nan
 
 
-def is_utf_8(path: Path) -> bool:
-    """Whether a table needs no guess at its letters.
+def is_unicode(path: Path) -> bool:
+    """Whether the letters of a table need no guess: it is in UTF-8 or UTF-16.
 
     Raises:
-        DataError: it cannot be read or is no text.
+        DataError: it cannot be read.
     """
     try:
-        with _open(path) as file:
-            if file.encoding == "utf-16":
-                return True
-        path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        if data[:2] not in _UTF_16:
+            data.decode()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
     except UnicodeError:
@@ -278,7 +277,7 @@ def _open(path: Path) -> IO[str]:
         start = file.read(_START)
     if start.startswith(_LFS_TEXT):
         raise DataError(f"{path} is a git LFS pointer, not the table: run `git lfs pull`")
-    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+    if start[:2] in _UTF_16:
         return path.open(encoding="utf-16", newline="")
     if b"\0" in start:
         raise DataError(f"{path} is not a text file: it contains zero bytes")

@@ -85,7 +85,7 @@ class MediaPlayer(Player):
         if media.has_audio:
             parts.append(f"audio of {media.rate} Hz, {media.channels} channel(s)")
         self.get_logger().info(f"{path}: {', '.join(parts)}, {media.duration_s:.1f} s")
-        self._report(media.notes)
+        self._log_notes(media.notes)
 
     def open(self) -> None:
         """Make the topics and play."""
@@ -124,13 +124,13 @@ class MediaPlayer(Player):
             self.zero_ns = self.now_ns()
         length_ns = self._play_once()
         if self._media is not None:
-            self._report(self._media.notes)
+            self._log_notes(self._media.notes)
         while self.read(PlayerSettings).loop and length_ns and not self.stopping.is_set():
             self.zero_ns += length_ns
             self.playback_clock.rewind(length_ns)
             length_ns = self._play_once()
 
-    def _report(self, notes: Sequence[str]) -> None:
+    def _log_notes(self, notes: Sequence[str]) -> None:
         """Log what was not logged of this file before."""
         for note in notes:
             if note not in self._reported:

@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 _STREAMED: Final = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 """RIFF sizes of writers that could not go back to fill them in."""
 _TOLERANCE: Final = 0.01
-"""Part of a RIFF file that may be missing: some writers count wrongly by a few bytes."""
+"""Part of a file that may be missing: some writers count wrongly by a few bytes."""
 _HEAD: Final = 4096
 _XING: Final = (b"Xing", b"Info")
 SHORT: Final = "truncated: shorter than its header says"
@@ -22,20 +22,21 @@ def cut_off(path: Path) -> str:
         OSError: the file cannot be read.
     """
     size = path.stat().st_size
+    enough = size * (1 + _TOLERANCE)
     with path.open("rb") as file:
         head = file.read(_HEAD)
         if head[:4] == b"RIFF":
             counted = int.from_bytes(head[4:8], "little")
-            whole = counted in _STREAMED or counted + 8 <= size * (1 + _TOLERANCE)
+            whole = counted in _STREAMED or counted + 8 <= enough
         elif head[4:8] == b"ftyp":
             boxes = list(_boxes(file, size))
             whole = all(end <= size for _, _, end in boxes)
             if whole and not any(name == b"moov" for name, _, _ in boxes):
                 return "truncated: without its index (moov)"
         elif head[:4] == b"\x1a\x45\xdf\xa3":
-            whole = _segment_end(head) <= size
+            whole = _segment_end(head) <= enough
         else:
-            whole = _mp3_end(file, head) <= size
+            whole = _mp3_end(file, head) <= enough
     return "" if whole else SHORT
 
 
