@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from made_clips import SAMPLE, cut
 from made_items import item, noise, picture, voice, write_picture, write_wav
+from made_media import write_media
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.high_pass import HighPass
@@ -546,3 +547,17 @@ def test_a_real_clip_has_face_and_voice(shared_data: Path) -> None:
     assert made.faces.shape == (10, 96, 96)
     np.testing.assert_allclose(np.diff(made.face_times_s), 1 / 3, atol=0.04)
     assert len(made.spectrogram) > 300
+
+
+def test_what_is_unusual_about_a_file_is_a_finding(tmp_path: Path) -> None:
+    part = write_media(tmp_path / "a.ts", video=None, audio="mp2")
+    day = tmp_path / "day.ts"
+    day.write_bytes(part.read_bytes() * 2)
+    corpus, report = prepare([voice(day)])
+    kind, reason = troubles(report)["day"]
+    assert kind == "unusual"
+    assert "time stamps start anew once" in reason
+    spectrogram = corpus.features[0].spectrogram
+    assert spectrogram is not None
+    assert len(spectrogram) == pytest.approx(200, abs=10)
+    assert report.unusable == ()

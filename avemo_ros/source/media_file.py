@@ -79,11 +79,11 @@ class MediaFile:
         """The file ended early (known after iterating)."""
         self.damaged = 0
         """Packets that could not be decoded (known after iterating)."""
-        self._tracks = choose_tracks(self._open)
-        self.notes: list[str] = [*self._tracks.notes]
-        """What is left out, missing or repaired, in sentences about the file, for whoever reads
-        it to pass on (all known after iterating)."""
         with self._open() as container:
+            self._tracks = choose_tracks(container, self._open)
+            self.notes: list[str] = [*self._tracks.notes]
+            """What is left out, missing or repaired, in sentences about the file, for whoever
+            reads it to pass on (all known after iterating)."""
             video, audio = self._streams(container)
             if video is None and audio is None:
                 raise SourceError(

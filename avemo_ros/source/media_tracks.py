@@ -46,39 +46,42 @@ def ffmpeg_name(path: Path) -> str:
     return f"file:{path}"
 
 
-def choose_tracks(opened: Callable[[], Any]) -> ChosenTracks:
+def choose_tracks(container: Any, opened: Callable[[], Any]) -> ChosenTracks:
     """Choose one track of each kind.
 
     Args:
-        opened: gives the file anew, as a container at its beginning.
+        container: the file; nothing is read of it.
+        opened: gives the file anew, to try what can be decoded where there is a choice.
     """
     notes: list[str] = []
-    video, audio = (_choose(opened, kind, notes) for kind in ("video", "audio"))
+    video, audio = (_choose(container, opened, kind, notes) for kind in ("video", "audio"))
     return ChosenTracks(video, audio, tuple(notes))
 
 
-def _choose(opened: Callable[[], Any], kind: str, notes: list[str]) -> int | None:
-    with opened() as container:
-        tracks = [
-            stream
-            for stream in container.streams
-            if stream.type == kind and not stream.disposition & _STILLS
-        ]
-        # Of equals the first: sorting is stable.
-        ranked = sorted(
-            tracks, key=lambda stream: (_is_beside(stream), not _is_default(stream))
-        )
-        known = [stream for stream in ranked if stream.codec_context is not None]
-        usable = _usable(container, known) if len(known) > 1 else known
-        taken = usable[0] if usable else None
-        for number, stream in enumerate(tracks, start=1):
-            if stream is not taken:
-                used = "" if taken is None else f"; track {tracks.index(taken) + 1} is used"
-                notes.append(
-                    f"{kind} track {number} of {len(tracks)} is left out: "
-                    f"{_reason(stream, taken, usable)}{used}"
-                )
-        return None if taken is None else int(taken.index)
+def _choose(
+    container: Any, opened: Callable[[], Any], kind: str, notes: list[str]
+) -> int | None:
+    tracks = [
+        stream
+        for stream in container.streams
+        if stream.type == kind and not stream.disposition & _STILLS
+    ]
+    # Of equals the first: sorting is stable.
+    ranked = sorted(tracks, key=lambda one: (_is_beside(one), not _is_default(one)))
+    usable = [stream for stream in ranked if stream.codec_context is not None]
+    if len(usable) > 1:
+        with opened() as tried:
+            good = _usable(tried, [tried.streams[stream.index] for stream in usable])
+        usable = [stream for stream in usable if stream.index in good]
+    taken = usable[0] if usable else None
+    for number, stream in enumerate(tracks, start=1):
+        if stream is not taken:
+            used = "" if taken is None else f"; track {tracks.index(taken) + 1} is used"
+            notes.append(
+                f"{kind} track {number} of {len(tracks)} is left out: "
+                f"{_reason(stream, taken, usable)}{used}"
+            )
+    return None if taken is None else int(taken.index)
 
 
 def _reason(stream: Any, taken: Any, usable: list[Any]) -> str:
@@ -102,22 +105,23 @@ def _is_beside(stream: Any) -> bool:
     return bool(stream.disposition & _BESIDE) or _COMMENTARY.search(title) is not None
 
 
-def _usable(container: Any, ranked: list[Any]) -> list[Any]:
-    """Those of which something can be decoded, as far as needs be known to take the first."""
+def _usable(container: Any, ranked: list[Any]) -> set[int]:
+    """Indices of those of which something can be decoded, as far as needs be known to take the
+    first."""
     good: set[int] = set()
     tried: Counter[int] = Counter()
-
-    def fails(stream: Any) -> bool:
-        return stream.index not in good and tried[stream.index] >= _TRIES
-
-    for number, (index, frames) in enumerate(_decoded(container, ranked)):
+    for number, (index, gave) in enumerate(_decoded(container, ranked)):
         tried[index] += 1
-        if frames:
+        if gave:
             good.add(index)
-        first = next((stream for stream in ranked if not fails(stream)), None)
-        if first is None or first.index in good or number >= _MOST_PACKETS:
-            return [stream for stream in ranked if not fails(stream)]
-    return [stream for stream in ranked if stream.index in good]
+        left = [
+            stream.index
+            for stream in ranked
+            if stream.index in good or tried[stream.index] < _TRIES
+        ]
+        if not left or left[0] in good or number >= _MOST_PACKETS:
+            return set(left)
+    return good
 
 
 def _decoded(container: Any, streams: list[Any]) -> Iterator[tuple[int, bool]]:
