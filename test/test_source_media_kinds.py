@@ -361,7 +361,8 @@ class Packet:
         self, stream: Stream, time_ms: int, duration: int = 40, size: int = 100
     ) -> None:
         self.stream, self.size, self.duration = stream, size, duration
-        self.pts = self.dts = time_ms
+        self.pts = time_ms
+        self.dts: int | None = time_ms
 
 
 class Stream:
@@ -389,6 +390,23 @@ def test_both_tracks_go_on_with_one_offset_wherever_the_second_part_starts(start
     sounds = [time for track, time in found if track is AUDIO]
     assert images == list(range(20_000, 20_800, 40))
     assert sounds == [*range(20_000, 20_400, 40), *range(20_480, 20_880, 40)]
+    assert restarts == 1
+
+
+def test_reordered_images_whose_decoding_times_are_unknown_are_no_jump() -> None:
+    order = PacketOrder([VIDEO], may_leap=True)
+    packets = [Packet(VIDEO, time) for time in (0, 160, 80, 40, 120)]
+    for packet in packets[:3]:
+        packet.dts = None
+    packets[3].dts, packets[4].dts = 0, 40
+    assert [packet.pts for packet in order.sorted(packets)] == [0, 160, 80, 40, 120]
+    assert order.restarts == 0
+
+
+def test_a_second_part_without_sound_goes_on() -> None:
+    times = [(track, t) for t in range(0, 400, 40) for track in (VIDEO, AUDIO)]
+    found, restarts = ordered([*times, *((VIDEO, t) for t in range(0, 400, 40))])
+    assert [time for track, time in found if track is VIDEO] == list(range(0, 800, 40))
     assert restarts == 1
 
 

@@ -20,6 +20,7 @@ _BESIDE: Final = (
     Disposition.comment
     | Disposition.descriptions
     | Disposition.visual_impaired
+    | Disposition.hearing_impaired
     | Disposition.karaoke
     | Disposition.clean_effects
 )
