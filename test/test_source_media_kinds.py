@@ -352,6 +352,17 @@ def test_a_second_recording_that_formats_forget_is_reported(
     assert f"a second recording is appended at byte {part.stat().st_size}" in media.notes[-1]
 
 
+@pytest.mark.parametrize(("suffix", "audio"), [(".aiff", "pcm_s16be"), (".wma", "wmav2")])
+def test_an_unread_rest_of_a_file_is_reported(suffix: str, audio: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (10 * 44100, 1)).astype(np.float32)
+    part = write_media(
+        tmp_path / f"a{suffix}", video=None, audio=audio, rate=44100, sound=noise
+    )
+    assert read(part)[2].notes == []
+    (note,) = read(joined(tmp_path / f"day{suffix}", part, part))[2].notes
+    assert "nothing of these tracks is read after byte" in note
+
+
 class Packet:
     """What `PacketOrder` sees of a packet, in milliseconds."""
 

@@ -37,6 +37,11 @@ _MAX_FPS: Final = 240
 _COUNTED: Final = ("flac", "flv")
 """Formats whose headers count what is there, without which a missing end would not be seen.
 Other announced lengths are guessed from the bit rate, or those of a longer track."""
+_INDEXED: Final = ("mov", "matroska", "avi", "wav")
+"""Formats that end with more than packets: an index, tags, other tracks."""
+_MOST_REST: Final = 100_000
+_REST_SHARE: Final = 0.1
+"""More bytes than both of other files, after the last packet, are worth a note."""
 _MISSING_NS: Final = 500_000_000
 """Such a file that ends this much before its announced length is truncated."""
 
@@ -75,6 +80,7 @@ class MediaFile:
         self.path = Path(path)
         self._block_s = block_s
         self._open_container: Any = None
+        self._read_to = 0
         self.truncated = False
         """The file ended early (known after iterating)."""
         self.damaged = 0
@@ -118,7 +124,7 @@ class MediaFile:
     def __iter__(self) -> Iterator[VideoFrame | AudioBlock]:
         self.close()
         self.truncated = False
-        self.damaged = 0
+        self.damaged = self._read_to = 0
         self.notes = [*self._tracks.notes]
         container = self._open()
         self._open_container = container
@@ -161,7 +167,15 @@ class MediaFile:
             self.notes.append(
                 f"its time stamps start anew {times}, as in joined recordings; time goes on"
             )
-        if behind := second_recording(self.path):
+        size = self.path.stat().st_size
+        rest = size - self._read_to
+        ends_in_index = container.format.name.partition(",")[0] in _INDEXED
+        if not ends_in_index and self._read_to and rest > max(_MOST_REST, size * _REST_SHARE):
+            self.notes.append(
+                f"nothing of these tracks is read after byte {self._read_to} of {size}, as "
+                "where other recordings were appended"
+            )
+        elif behind := second_recording(self.path):
             self.notes.append(
                 f"a second recording is appended at byte {behind} and is not read; join "
                 "recordings with FFmpeg"
@@ -256,6 +270,7 @@ class MediaFile:
             except av.FFmpegError:
                 self.truncated = True
                 return
+            self._read_to = max(self._read_to, (packet.pos or 0) + packet.size)
             yield packet
 
 
