@@ -68,7 +68,9 @@ def _choose(
         if stream.type == kind and not stream.disposition & _STILLS
     ]
     # Of equals the first: sorting is stable.
-    ranked = sorted(tracks, key=lambda one: (_is_beside(one), not _is_default(one)))
+    ranked = sorted(
+        tracks, key=lambda one: (_is_beside(one), one.frames == 1, not _is_default(one))
+    )
     usable = [stream for stream in ranked if stream.codec_context is not None]
     if len(usable) > 1:
         with opened() as tried:
@@ -92,6 +94,8 @@ def _reason(stream: Any, taken: Any, usable: list[Any]) -> str:
         return "none of its packets can be decoded"
     if _is_beside(stream) and not _is_beside(taken):
         return "it is a commentary or the like"
+    if stream.frames == 1 and taken.frames != 1:
+        return "it has a single image"
     if _is_default(taken) and not _is_default(stream):
         return "it is not the default"
     return "it is not the first"
