@@ -112,7 +112,7 @@ def test_a_table_in_latin_1_finds_its_files(tmp_path: Path) -> None:
     assert [item.key for item in list_items("clips", tmp_path).items] == ["Zoë.wav"]
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_table_of_any_spreadsheet_is_read(
@@ -126,7 +126,7 @@ def test_a_table_of_any_spreadsheet_is_read(
         [],
     ]
     text = newline.join(separator.join(row) for row in rows) + newline
-    data_trees.put(tmp_path / "clips.csv", text.encode(encoding))
+    (tmp_path / "clips.csv").write_bytes(text.encode(encoding))
     listing = list_items("clips", tmp_path)
     assert [(item.key, item.subject, item.start_s) for item in listing.items] == [
         ("a;b,c.wav@0,5", "clips-Zoë, the 2nd; or so", 0.5)
@@ -191,3 +191,12 @@ def test_a_table_that_is_not_utf_8_is_read_and_reported(tmp_path: Path) -> None:
     (problem,) = list_items("clips", table).problems
     assert "not UTF-8, read as Latin-1: save it as UTF-8" in problem.what
     assert not problem.left_out
+
+
+def test_people_whose_names_differ_in_capitals_only_are_reported(tmp_path: Path) -> None:
+    for name in "abc":
+        data_trees.wav(tmp_path / f"{name}.wav")
+    table = _table(tmp_path, "a.wav,sad,Eve,,,,", "b.wav,sad,Bob,,,,", "c.wav,sad,eve,,,,")
+    assert [(p.what, p.left_out) for p in list_items("clips", table).problems] == [
+        ("'Eve' and 'eve' count as two people", False)
+    ]

@@ -62,6 +62,13 @@ def read(root: Path) -> Listing:
             found.lose(clip, f"in {table.name}, but missing")
         else:
             found.take(clip)
+    spelled: dict[str, str] = {}
+    for subject in dict.fromkeys(
+        clip.subject.removeprefix("clips-") for _, clip in listed.values()
+    ):
+        other = spelled.setdefault(subject.casefold(), subject)
+        if other != subject:
+            found.note(table, f"'{other}' and '{subject}' count as two people")
     return found.listing()
 
 

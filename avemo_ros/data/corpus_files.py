@@ -278,7 +278,7 @@ def _open(path: Path) -> IO[str]:
     if start.startswith(_LFS_TEXT):
         raise DataError(f"{path} is a git LFS pointer, not the table: run `git lfs pull`")
     if start[:2] in _UTF_16:
-        return path.open(encoding="utf-16", newline="")
+        return path.open(encoding="utf-16")
     if b"\0" in start:
         raise DataError(f"{path} is not a text file: it contains zero bytes")
-    return path.open(encoding="utf-8-sig", errors="avemo_latin_1", newline="")
+    return path.open(encoding="utf-8-sig", errors="avemo_latin_1")
