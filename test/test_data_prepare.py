@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from made_clips import SAMPLE, cut
 from made_items import item, noise, picture, voice, write_picture, write_wav
-from made_media import write_media
+from media_files import write_media
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.high_pass import HighPass

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 from made_clips import SAMPLE
-from made_media import FPS, end_s, read, write_media
+from media_files import FPS, end_s, read, write_media
 from sounds import tone
 
 from avemo_ros.clock import NS_PER_S, to_ns

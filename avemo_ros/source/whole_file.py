@@ -12,7 +12,7 @@ _TOLERANCE: Final = 0.01
 """Part of a file that may be missing: some writers count wrongly by a few bytes."""
 _HEAD: Final = 4096
 _XING: Final = (b"Xing", b"Info")
-SHORT: Final = "truncated: shorter than its header says"
+_SHORT: Final = "truncated: shorter than its header says"
 
 
 def cut_off(path: Path) -> str:
@@ -37,7 +37,7 @@ def cut_off(path: Path) -> str:
             whole = _segment_end(head) <= enough
         else:
             whole = _mp3_end(file, head) <= enough
-    return "" if whole else SHORT
+    return "" if whole else _SHORT
 
 
 def second_recording(path: Path) -> int:
