@@ -489,3 +489,12 @@ def test_decoded_images_that_wait_for_sound_are_bounded_in_bytes(
             most = max(most, decoded - shown)
     assert shown == 4 * FPS
     assert most <= 10
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "seconds"),
+    [("a.gif", slow_gif, 4.0), ("a.mp4", one_frame, 1 / FPS), ("a.mkv", long_subtitles, 1.0)],
+)
+def test_the_length_is_measured(name: str, make, seconds: float, tmp_path: Path) -> None:
+    media = read(make(tmp_path / name))[2]
+    assert media.length_ns / NS_PER_S == pytest.approx(seconds, abs=0.03)

@@ -166,12 +166,16 @@ class ItemSpan:
         """Nothing of the item comes after this time."""
         return self._end_ns is not None and stamp_ns >= self._end_ns
 
-    def finish(self, trouble: str, notes: Sequence[str] = ()) -> PreparedItem:
+    def finish(
+        self, trouble: str, notes: Sequence[str] = (), length_ns: int = 0
+    ) -> PreparedItem:
         """What could be made of the item.
 
         Args:
             trouble: what was wrong with the file as a whole; empty: nothing.
             notes: what is unusual about it, but harmless.
+            length_ns: of the file, with the time for which its last image is shown [ns]; 0: not
+                known.
         """
         if trouble and not self._taken:
             return PreparedItem(findings=(Finding(BROKEN, trouble),))
@@ -187,7 +191,8 @@ class ItemSpan:
         if faces is not None and faces.damaged and features.faces is not None:
             damaged = f"{faces.damaged} images cannot be used: {faces.trouble}"
             findings.append(Finding(DAMAGED, damaged))
-        length_s = to_s(self._reached_ns - self._start_ns)
+        end_ns = max(self._reached_ns, min(length_ns, self._end_ns or length_ns))
+        length_s = to_s(end_ns - self._start_ns)
         if self._listens:
             spectrogram, heard_s = self._heard(findings)
             features = replace(features, spectrogram=spectrogram)
@@ -357,7 +362,7 @@ class FileReader:
             notes = media.notes
             if not trouble and (media.truncated or media.damaged):
                 trouble, notes = f"'{path}': {'; '.join(notes)}", []
-        return [span.finish(trouble, notes) for span in spans]
+        return [span.finish(trouble, notes, media.length_ns) for span in spans]
 
     def _bag(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
         spans = self._spans(items)

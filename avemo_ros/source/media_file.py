@@ -85,6 +85,9 @@ class MediaFile:
         """The file ended early (known after iterating)."""
         self.damaged = 0
         """Packets that could not be decoded (known after iterating)."""
+        self.length_ns = 0
+        """End of the last image or sound, as read and not as announced [ns] (known after
+        iterating)."""
         with self._open() as container:
             self._tracks = choose_tracks(container, self._open)
             self.notes: list[str] = [*self._tracks.notes]
@@ -151,6 +154,7 @@ class MediaFile:
 
     def _conclude(self, container: Any, order: PacketOrder, length_ns: int) -> None:
         """Take down what was wrong with the file, at its end."""
+        self.length_ns = length_ns
         missing_ns = to_ns(self.duration_s) - length_ns
         counted = container.format.name in _COUNTED
         if cut_off(self.path) or (counted and missing_ns > _MISSING_NS):
