@@ -16,6 +16,7 @@ from made_evaluations import LABELS, states_bag
 
 from avemo_ros.cli.main import main
 from avemo_ros.replay.bag_evaluation import BagRequest
+from avemo_ros.sink.folder_lock import locked
 
 
 @pytest.fixture(scope="module")
@@ -372,3 +373,15 @@ def test_one_file_or_a_wrong_one_cannot_be_compared(
     assert main(["bag", "compare", str(wrong)]) == 2
     assert main(["bag", "compare", str(wrong), str(wrong)]) == 2
     assert "is not a result of `avemo bag evaluate" in capsys.readouterr().err
+
+
+def test_the_replays_of_a_run_under_way_are_left_alone(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replays = tmp_path / "out.replays"
+    with locked(replays, shared=True):
+        (replays / "one.json.gz").touch()
+        for option in ("--resume", "--force"):
+            assert evaluate(bag, tmp_path / "out.json", option) == 2
+            assert f"another process is writing {replays}" in capsys.readouterr().err
+        assert (replays / "one.json.gz").exists()

@@ -17,6 +17,7 @@ from made_clips import SAMPLE, cut
 from avemo_ros.bag.reader import BagImage, Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.cli.main import main
+from avemo_ros.cli.predict import _KeptImage
 from avemo_ros.config import PipelineConfig
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.pipeline import Pipeline
@@ -254,3 +255,14 @@ def test_the_parameter_file_reaches_the_engine(run: Run, short: Path, tmp_path: 
     assert status == 0
     # At an image, which may come a quarter of a hop early.
     assert [line["t"] for line in read(out)][:3] == pytest.approx([0.5, 1.0, 1.5], abs=0.13)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_image_that_waits_to_be_drawn_is_as_it_was_and_small_where_it_is_packed(
+    packed: bool,
+) -> None:
+    image = np.zeros((270, 480, 3), np.uint8)
+    image[:, 240:] = (10, 120, 230)
+    kept = _KeptImage(image, packed=packed)
+    assert np.abs(kept.image().astype(int) - image).mean() < 1.0
+    assert (kept.size < image.nbytes / 10) == packed

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import data_trees
 import pytest
@@ -108,3 +110,93 @@ def test_a_table_in_latin_1_finds_its_files(tmp_path: Path) -> None:
         tmp_path / "clips.csv", "file,label,subject\nZoë.wav,sad,Zoë\n".encode("latin-1")
     )
     assert [item.key for item in list_items("clips", tmp_path).items] == ["Zoë.wav"]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_of_any_spreadsheet_is_read(
+    separator: str, encoding: str, newline: str, tmp_path: Path
+) -> None:
+    data_trees.wav(tmp_path / "a;b,c.wav")
+    rows = [
+        ["FILE", "Label ", '"Subject"', "start_s"],
+        ['"a;b,c.wav"', "sad", '"Zoë, the 2nd; or so"', '"0,5"'],
+        ["", "", " ", ""],
+        [],
+    ]
+    text = newline.join(separator.join(row) for row in rows) + newline
+    (tmp_path / "clips.csv").write_bytes(text.encode(encoding))
+    listing = list_items("clips", tmp_path)
+    assert [(item.key, item.subject, item.start_s) for item in listing.items] == [
+        ("a;b,c.wav@0,5", "clips-Zoë, the 2nd; or so", 0.5)
+    ]
+    assert listing.problems == ()
+
+
+def test_a_first_line_of_excel_names_the_separator(tmp_path: Path) -> None:
+    data_trees.wav(tmp_path / "a.wav")
+    text = "sep=;\r\nfile;label;subject\r\na.wav;sad;Eve\r\na.wav;happy;Eve\r\n"
+    table = data_trees.put(tmp_path / "clips.csv", text)
+    with pytest.raises(DataError, match=r"line 4: file is 'a\.wav'"):
+        list_items("clips", table)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("other", ["NFC", "NFD"])
+@pytest.mark.parametrize("named", ["Zoë/é.wav", "./Zoë/é.wav", "Zoë\\é.wav", ".\\Zoë//é.wav"])
+def test_names_of_other_systems_find_their_files(
+    named: str, form: Literal["NFC", "NFD"], other: Literal["NFC", "NFD"], tmp_path: Path
+) -> None:
+    data_trees.wav(tmp_path / unicodedata.normalize(form, "Zoë/é.wav"))
+    row = unicodedata.normalize(other, f"{named},sad,Zoë")
+    data_trees.put(tmp_path / "clips.csv", f"file,label,subject\n{row}\n")
+    listing = list_items("clips", tmp_path)
+    assert [(item.key, item.subject) for item in listing.items] == [("Zoë/é.wav", "clips-Zoë")]
+    assert listing.items[0].path.exists()
+
+
+def test_a_name_that_is_there_as_it_is_written_is_taken(tmp_path: Path) -> None:
+    for name in ("a\\b.wav", "12:30:05.wav", "-y.wav", "file:c.wav", "50%25?.wav"):
+        data_trees.wav(tmp_path / name)
+        data_trees.put(tmp_path / "clips.csv", f"file,label,subject\n{name},sad,Eve\n")
+        assert list_items("clips", tmp_path).items[0].path == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "again", ["a.wav,sad,Eve,,,0,2", "./a.wav,Sadness,Eve,,,0.0,2", '"a.wav",sad,Eve,,,0,2.0']
+)
+def test_a_row_that_is_there_twice_counts_once_and_is_reported(
+    again: str, tmp_path: Path
+) -> None:
+    listing = list_items("clips", _table(tmp_path, "a.wav,sad,Eve,,,0,2", again))
+    assert len(listing.items) == 1
+    assert [(p.what, p.by_design) for p in listing.problems] == [
+        ("line 3 of clips.csv repeats line 2", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "again", ["a.wav,happy,Eve,,,0,2", "./a.wav,happy,Eve,,,0.0,2", "a.wav,sad,Bob,,,0,2.00"]
+)
+def test_a_clip_with_two_labels_or_people_is_an_error(again: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="only once; line 2 says sad of Eve"):
+        list_items("clips", _table(tmp_path, "a.wav,sad,Eve,,,0,2", again))
+
+
+def test_a_table_that_is_not_utf_8_is_read_and_reported(tmp_path: Path) -> None:
+    data_trees.wav(tmp_path / "Zoë.wav")
+    text = "file,label,subject\nZoë.wav,sad,Zoë\n"
+    table = data_trees.put(tmp_path / "clips.csv", text.encode("latin-1"))
+    (problem,) = list_items("clips", table).problems
+    assert "not UTF-8, read as Latin-1: save it as UTF-8" in problem.what
+    assert not problem.left_out
+
+
+def test_people_whose_names_differ_in_capitals_only_are_reported(tmp_path: Path) -> None:
+    for name in "abc":
+        data_trees.wav(tmp_path / f"{name}.wav")
+    table = _table(tmp_path, "a.wav,sad,Eve,,,,", "b.wav,sad,Bob,,,,", "c.wav,sad,eve,,,,")
+    assert [(p.what, p.left_out) for p in list_items("clips", table).problems] == [
+        ("'Eve' and 'eve' count as two people", False)
+    ]

@@ -95,9 +95,9 @@ def test_a_row_with_too_many_pixels_keeps_its_label(tmp_path: Path) -> None:
     assert len(listing.items) == 2
 
 
-def test_a_clip_that_is_named_twice_is_refused_though_it_is_lost(tmp_path: Path) -> None:
+def test_a_clip_with_two_labels_is_refused_though_it_is_lost(tmp_path: Path) -> None:
     root = data_trees.clips(tmp_path)
     with (root / "clips.csv").open("a") as table:
-        table.write("\ngone.wav,sad,Eve,,,,\ngone.wav,sad,Eve,,,,\n")
+        table.write("\ngone.wav,sad,Eve,,,,\ngone.wav,happy,Eve,,,,\n")
     with pytest.raises(DataError, match="each part of a file only once"):
         list_items("clips", root)

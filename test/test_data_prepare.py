@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from made_clips import SAMPLE, cut
 from made_items import image, item, noise, voice, write_image, write_wav
+from media_files import write_media
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.high_pass import HighPass
@@ -422,7 +423,7 @@ def make_wide(path: Path) -> None:
         (lambda path: None, "No such file"),
         (lambda path: path.touch(), "is empty"),
         (make_text, "not a media file"),
-        (make_cut_off, "is shorter than its header says"),
+        (make_cut_off, "it is truncated: its end is missing"),
         (make_cut_jpeg, "truncated"),
         (make_wide, "60x40 pixels is not an aligned face"),
         (Path.mkdir, "Is a directory"),
@@ -546,3 +547,17 @@ def test_a_real_clip_has_face_and_voice(shared_data: Path) -> None:
     assert made.faces.shape == (10, 96, 96)
     np.testing.assert_allclose(np.diff(made.face_times_s), 1 / 3, atol=0.04)
     assert len(made.spectrogram) > 300
+
+
+def test_what_is_unusual_about_a_file_is_a_finding(tmp_path: Path) -> None:
+    part = write_media(tmp_path / "a.ts", video=None, audio="mp2")
+    day = tmp_path / "day.ts"
+    day.write_bytes(part.read_bytes() * 2)
+    corpus, report = prepare([voice(day)])
+    kind, reason = troubles(report)["day"]
+    assert kind == "unusual"
+    assert "time stamps start anew once" in reason
+    spectrogram = corpus.features[0].spectrogram
+    assert spectrogram is not None
+    assert len(spectrogram) == pytest.approx(200, abs=10)
+    assert report.unusable == ()

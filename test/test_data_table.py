@@ -37,6 +37,8 @@ def test_quotes_are_letters_where_the_table_has_none(tmp_path: Path) -> None:
     ("content", "what"),
     [
         (b"a,b\n1\n", "line 2: 1 values for 2 columns"),
+        (b"a,b\n1,2,3\n", "line 2: 3 values for 2 columns"),
+        (b"a,b,a\n1,2,3\n", "the column 'a' occurs twice"),
         (b"a,c\n1,2\n", "no column 'b'; its header is: a, c"),
         (b"", "header is: empty"),
         (b"\x00\x01\x02", "not a text file"),

@@ -93,6 +93,16 @@ def test_a_broken_table_is_refused_by_line(
         read_units(table(tmp_path / "a.csv", *lines))
 
 
+def test_a_table_of_excel_is_read(tmp_path: Path) -> None:
+    plain = read_units(table(tmp_path / "a.csv", HEADER, row("a", "0.25")))
+    text = f"{HEADER}\n{row('a', '0,25').replace(',', ';').replace('0;25', '0,25')}\n;;\n"
+    text = text.replace(HEADER, HEADER.replace(",", ";").replace("clip", "Clip"))
+    path = tmp_path / "b.csv"
+    path.write_text(text, encoding="utf-16")
+    (found,) = read_units(path).values()
+    assert found.tolist() == plain["a"].tolist()
+
+
 def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_units(tmp_path / "nowhere.csv")

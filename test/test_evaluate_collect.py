@@ -1,10 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
+import data_trees
 import pytest
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.collect import in_split, random_items
+from avemo_ros.evaluate.collect import (
+    SPEECH,
+    FeatureOptions,
+    collect_features,
+    in_split,
+    random_items,
+)
 
 
 def items(*splits: str) -> list[Item]:
@@ -47,3 +55,16 @@ def test_a_limit_picks_items_of_the_whole_set_and_always_the_same() -> None:
     assert chosen == sorted(chosen) == keys(random_items(given, 6))
     assert chosen[-1] > "10" > chosen[0]
     assert len(random_items(given, 0)) == 20
+
+
+def test_silence_is_used_and_noted(tmp_path: Path) -> None:
+    voices = [replace(item, has_face=False) for item in actors("a", "b", "c", "d", "e")]
+    given = [replace(one, path=data_trees.wav(tmp_path / f"{one.key}.wav")) for one in voices]
+    made = collect_features(given, frozenset({SPEECH}), FeatureOptions())
+    silent = "its audio is never louder than -60 dB of full scale"
+    assert made.notes == (
+        f"a: {silent}",
+        f"b: {silent}",
+        f"c: {silent}",
+        "2 more are silent or unusual: `avemo data prepare`",
+    )

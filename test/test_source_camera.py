@@ -27,6 +27,16 @@ def test_images_are_bgr_of_the_announced_size() -> None:
     assert not camera.is_open
 
 
+@pytest.mark.parametrize("name", ["12:30.mp4", "file:a.mp4", "a%03d.mp4", "who?.mp4"])
+def test_a_file_may_have_any_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).symlink_to(SAMPLE)
+    with Camera(name) as camera:
+        assert camera.read().std() > 10
+
+
 def test_a_camera_that_stops_is_told_and_can_be_opened_again() -> None:
     camera = Camera(str(SAMPLE))
     camera.open()

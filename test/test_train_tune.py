@@ -9,6 +9,8 @@ from made_units import make_tree
 
 from avemo_ros.cli.main import main
 from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.sink.folder_lock import locked
+from avemo_ros.sink.output_file import OutputError
 from avemo_ros.train.config_file import dump, load_config
 from avemo_ros.train.search_space import Choices, Figures, Range, TrialError, Watch, read_tune
 from avemo_ros.train.training_config import TrainConfig
@@ -273,3 +275,20 @@ def test_a_trial_that_cannot_begin_ends_the_search_with_what_it_said(
     assert "subject" in said
     assert "train.log" in said
     assert len(list((out / "trials").iterdir())) == 1, "the next trial would do no better"
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ConfigError, match=r"holds other files: thesis\.tex"):
+        search(plan(1), tmp_path, Curves(tmp_path))
+
+
+def test_two_searches_in_one_folder_are_kept_apart(tmp_path: Path) -> None:
+    with locked(tmp_path / "s"), pytest.raises(OutputError, match="another process is writing"):
+        search(plan(1), tmp_path / "s", Curves(tmp_path))
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    out = tmp_path / "50% of a?b#c:d"
+    assert search(plan(1), out, Curves(out)).trials == 1
+    assert (out / "study.db").is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -44,7 +45,8 @@ def read_text(path: Path) -> str:
     else:
         encoding = "utf-8-sig"
     try:
-        return data.decode(encoding)
+        # A Mac and Linux write the same name with an accent in two ways.
+        return unicodedata.normalize("NFC", data.decode(encoding))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise LabelError(

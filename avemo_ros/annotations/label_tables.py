@@ -73,7 +73,7 @@ def _entries(path: Path, lines: list[str], notes: list[str]) -> Iterator[LabelEn
     head = next((line for line in lines if line.strip()), "")
     if not head:
         raise LabelError(f"{path} is empty; its header must be {','.join(NEEDED)},...")
-    delimiter = max(_DELIMITERS, key=head.count)
+    delimiter = delimiter_of(head)
     entries = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] = []
     try:
@@ -94,6 +94,11 @@ def _entries(path: Path, lines: list[str], notes: list[str]) -> Iterator[LabelEn
             yield LabelEntry(place, dict(zip(header, values, strict=True)))
     except csv.Error as error:
         raise LabelError(f"{path}, line {entries.line_num}: {error}") from error
+
+
+def delimiter_of(head: str) -> str:
+    """What is between the columns of a table with this header."""
+    return max(_DELIMITERS, key=head.count)
 
 
 def _header(path: Path, line: int, values: list[str], notes: list[str]) -> list[str]:

@@ -135,10 +135,8 @@ class ClipBag:
             if taker is not None:
                 taker.finish(extent.end_ns)
             reached_s = clip.start_s + to_s(extent.end_ns - START_NS)
-            if media.truncated:
-                extent.trouble = "is shorter than its header says"
-            elif media.damaged:
-                extent.trouble = f"{media.damaged} packets could not be decoded"
+            if media.notes:
+                extent.trouble = "; ".join(media.notes)
             elif extent.end_ns and clip.end_s is not None and clip.end_s - reached_s > _SHORT_S:
                 extent.trouble = f"ends at {reached_s:.1f} s, before its end_s {clip.end_s:g}"
         if self._writer.start_ns is None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +27,7 @@ from avemo_ros.bag import messages
 from avemo_ros.bag.storage import OfferedQos
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.errors import BagError, ConfigError
-
-_FRESH_S: Final = 30.0
-"""If folders cannot be locked, one that changed this recently counts as locked."""
-
+from avemo_ros.sink.folder_lock import FolderLock, in_use, is_locked
 
 _OF_A_BAG: Final = {".mcap", ".db3", ".db3-journal", ".db3-wal", ".db3-shm", ".zstd", ".yaml"}
 """Suffixes of a bag's files."""
@@ -45,63 +39,6 @@ _TROUBLES: Final = (OSError, sqlite3.Error, WriterError)
 _OFFER: Final = OfferedQos()
 _MARK_NS: Final = NS_PER_S
 """At most this much of a recording is lost when its process is killed."""
-
-
-class FolderLock:
-    """Marks a folder as being written, until `release` or the end of the process.
-
-    It is an advisory lock on the folder itself: it leaves no file, survives renaming, and ends
-    with the process, even after a crash.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Lock an existing folder; does nothing if the file system has no locks.
-
-        Raises:
-            OSError: it cannot be opened.
-        """
-        self._handle: int | None = os.open(folder, os.O_RDONLY)
-        _lock(self._handle)
-
-    def release(self) -> None:
-        """Unlock; may be called twice."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a process is writing into a folder, as far as can be known."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        free = _lock(handle)
-    finally:
-        os.close(handle)
-    return _is_fresh(folder) if free is None else not free
-
-
-def _lock(handle: int) -> bool | None:
-    """Whether it could be locked; None if the file system has no locks."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def _is_fresh(folder: Path) -> bool:
-    times = []
-    for path in (folder, *folder.iterdir()):
-        try:
-            times.append(path.stat().st_mtime)
-        except OSError:  # it has just gone
-            continue
-    return bool(times) and time.time() - max(times) < _FRESH_S
 
 
 def make_folder(path: Path, partial: Path, *, force: bool) -> FolderLock:
@@ -118,10 +55,7 @@ def make_folder(path: Path, partial: Path, *, force: bool) -> FolderLock:
         OSError: the disk does not take it.
     """
     if is_locked(partial):
-        raise BagError(
-            f"another process is writing {partial}; choose another name, or wait until it has "
-            "finished"
-        )
+        raise BagError(f"{in_use(partial)}; choose another name, or wait until it has finished")
     if not force and path.exists():
         raise BagError(f"{path} already exists; choose another name, or remove it first")
     if not force and partial.exists():

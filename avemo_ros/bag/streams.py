@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.annotations.segments import Segment
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.bag.from_clips import START_NS
 from avemo_ros.bag.writer import BagWriter
@@ -43,8 +42,6 @@ class Utterance:
 
     path: Path
     """File with its sound."""
-    emotion: str
-    """One of EMOTIONS."""
     crop: NDArray[np.uint8] | None = None
     """(side, side) grey face that is shown meanwhile; None: nobody is seen."""
 
@@ -53,10 +50,9 @@ def write_stream(
     path: Path,
     utterances: Sequence[Utterance],
     config: PipelineConfig,
-    person: str,
     *,
     force: bool = False,
-) -> list[Segment]:
+) -> list[tuple[int, int]]:
     """Write a bag of features: spectrogram and face tracks.
 
     The sound goes through the engine's own stage.  The faces are still images whose mouth is
@@ -66,11 +62,10 @@ def write_stream(
         path: of the bag.
         utterances: in their order; each begins where the one before ends.
         config: settings of the sound.
-        person: who is heard, for the labels.
         force: overwrite.
 
     Returns:
-        The labels: what is felt from when to when.
+        When each begins and ends [ns].
 
     Raises:
         BagError: the bag exists already or cannot be written.
@@ -78,7 +73,7 @@ def write_stream(
     """
     stage = AudioStage(config.audio, config.input, InputIssues().of("sound"))
     chunks: list[SpectrogramChunk] = []
-    segments: list[Segment] = []
+    spans: list[tuple[int, int]] = []
     now_ns = START_NS
     for one in utterances:
         begin_ns = now_ns
@@ -89,9 +84,9 @@ def write_stream(
                     now_ns += round(len(block.samples) * NS_PER_S / block.rate)
         if now_ns == begin_ns:
             raise SourceError(f"{one.path} has no sound")
-        segments.append(Segment(begin_ns, now_ns, one.emotion, person=person))
+        spans.append((begin_ns, now_ns))
     chunks += stage.flush()
-    frames = _frames(utterances, segments, chunks)
+    frames = _frames(utterances, spans, chunks)
     with BagWriter(path, force=force) as bag:
         # By the times at which they would have been known.
         items = [*((chunk.end_ns, chunk) for chunk in chunks), *frames]
@@ -100,12 +95,12 @@ def write_stream(
                 bag.write_tracks(item, stamp_ns)
             else:
                 bag.write_chunk(item, stamp_ns)
-    return segments
+    return spans
 
 
 def _frames(
     utterances: Sequence[Utterance],
-    segments: Sequence[Segment],
+    spans: Sequence[tuple[int, int]],
     chunks: Sequence[SpectrogramChunk],
 ) -> list[tuple[int, FrameTracks | SpectrogramChunk]]:
     """Face tracks of the whole stream, 15 a second."""
@@ -113,8 +108,8 @@ def _frames(
     spoken = np.array([chunk.speech.max(initial=0.0) >= _SPEECH for chunk in chunks], bool)
     found: list[tuple[int, FrameTracks | SpectrogramChunk]] = []
     part = 0
-    for stamp_ns in range(segments[0].start_ns, segments[-1].end_ns, _FRAME_NS):
-        while stamp_ns >= segments[part].end_ns:
+    for stamp_ns in range(spans[0][0], spans[-1][1], _FRAME_NS):
+        while stamp_ns >= spans[part][1]:
             part += 1
         crop = utterances[part].crop
         heard = min(int(np.searchsorted(ends, stamp_ns)), len(ends) - 1)

@@ -30,6 +30,7 @@ from avemo_ros.replay.junit import write_junit
 from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text
 from avemo_ros.replay.runner import USES
 from avemo_ros.replay.scoring import TOO_FEW, interval_text, intervals_in_words, people_in_words
+from avemo_ros.sink.folder_lock import FolderLock
 from avemo_ros.sink.output_file import OutputError, is_stream
 from avemo_ros.sink.presentation import counted, lasting
 
@@ -236,11 +237,14 @@ def _cache(args: argparse.Namespace) -> Path:
     """Folder of finished replays: the user's, or one beside the metrics until they are there.
 
     Raises:
-        OutputError: an interrupted run left one, and nothing says what to do with it.
+        OutputError: an interrupted run left one, and nothing says what to do with it, or
+            another run uses it now.
     """
     if args.cache is not None:
         return Path(args.cache)
     folder = _own_cache(args.json)
+    if folder.exists():
+        FolderLock(folder).release()  # another run may be at work there
     if folder.exists() and not args.resume:
         if not args.force:
             raise OutputError(

@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
-    kept, troubles = 0, list(unread)
+    kept, troubles, left_out = 0, list(unread), len(unread)
     items = items[: args.limit]
     todo = list(zip(items, places, strict=True))
     try:
@@ -129,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
                 trouble = _make(item, path, form, force=args.force)
             except (SourceError, ImageError, AudioFormatError) as error:
                 trouble = f"left out: {error}"
+                left_out += 1
             if trouble:
                 troubles.append(f"{item.key}: {trouble}")
     except KeyboardInterrupt:
@@ -136,7 +137,6 @@ def run(args: argparse.Namespace) -> int:
         same = "the same command without --force" if args.force else "the same command"
         _say(f"{there} of {len(places)} bags are in {args.out}; {same} continues")
         raise
-    left_out = sum("left out" in trouble for trouble in troubles)
     _summarise(len(items) - kept - left_out + len(unread), kept, troubles, args.out)
     return LACKING if left_out else DONE
 
@@ -224,7 +224,8 @@ def _write_label(item: Item, extent: Extent, path: Path, *, force: bool) -> None
 
 def _summarise(written: int, kept: int, troubles: Sequence[str], out: Path) -> None:
     there = f", {kept} already existed (--force overwrites them)" if kept else ""
-    _say(f"{written} {'bag' if written == 1 else 'bags'} made in {out}{there}")
+    new = "" if written else "; there is nothing new"
+    _say(f"{written} {'bag' if written == 1 else 'bags'} made in {out}{there}{new}")
     for trouble in troubles[:_SHOWN]:
         _say(f"  {trouble}")
     if len(troubles) > _SHOWN:

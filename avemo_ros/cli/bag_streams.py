@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros.annotations.label_tables import labels_text
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.from_clips import START_NS
 from avemo_ros.bag.streams import Utterance, write_stream
 from avemo_ros.cli.train import read_roots
@@ -117,13 +118,17 @@ def run(args: argparse.Namespace) -> int:
         theirs = [item for item in items if item.subject == person]
         lots = random.Random(f"{args.seed} {person}")  # noqa: S311  not for secrets
         lots.shuffle(theirs)
+        felt = [EMOTIONS[item.emotion_index] for item in theirs[: args.limit]]
         utterances = [
-            Utterance(item.path, emotion, lots.choice(faces[emotion]) if faces else None)
-            for item in theirs[: args.limit]
-            for emotion in (EMOTIONS[item.emotion_index],)
+            Utterance(item.path, lots.choice(faces[emotion]) if faces else None)
+            for item, emotion in zip(theirs, felt, strict=False)
         ]
         # A bag without labels is the rest of an interrupted run.
-        segments = write_stream(path, utterances, config, person, force=True)
+        spans = write_stream(path, utterances, config, force=True)
+        segments = [
+            Segment(*span, emotion, person=person)
+            for span, emotion in zip(spans, felt, strict=True)
+        ]
         with replaced(labels) as partial:
             partial.write_text(labels_text(segments, START_NS), encoding="utf-8")
         made += 1

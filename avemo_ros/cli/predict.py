@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 DONE: Final = 0
 NOTHING: Final = 1
 """The file was read, but there is no prediction for anyone in it."""
+_KEPT_BYTES: Final = 64 << 20
+"""Images that wait to be drawn beyond this are packed [bytes]."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -233,6 +236,8 @@ class _Run:
             notes.append(f"{media.path} has no images: the estimates rest on the voice alone")
         elif self._faces == 0:
             notes.append(f"no face was found in {media.path}")
+        if isinstance(media, MediaFile) and media.notes:
+            notes.append(f"{media.path}: {'; '.join(media.notes)}")
         if timeline.claimed_share == 0:
             notes.append("no emotion could be predicted; the status of each estimate says why")
         if not self._quiet:
@@ -267,6 +272,25 @@ def _decoded(item: ImageItem) -> ImageItem:
         return item
 
 
+class _KeptImage:
+    """An image that waits to be drawn; packed it takes a tenth, as 4K images are 24 MB each.
+
+    Packing loses less than the video's own compression afterwards.
+    """
+
+    def __init__(self, image: NDArray[np.uint8], *, packed: bool) -> None:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+        self._packed = packed
+        self._data = cv2.imencode(".jpg", image, quality)[1] if packed else image
+        self.size: int = self._data.nbytes
+
+    def image(self) -> NDArray[np.uint8]:
+        """(height, width, 3) BGR."""
+        if self._packed:
+            return np.asarray(cv2.imdecode(self._data, cv2.IMREAD_COLOR), np.uint8)
+        return self._data
+
+
 class _AnnotatedVideo:
     """Draws each image with the estimate of its own time.
 
@@ -278,11 +302,14 @@ class _AnnotatedVideo:
         self._writer = writer
         self._zero_ns = zero_ns
         self._shown = shown
-        self._waiting: deque[tuple[int, NDArray[np.uint8], FrameTracks | None]] = deque()
+        self._waiting: deque[tuple[int, _KeptImage, FrameTracks | None]] = deque()
+        self._kept_bytes = 0
         self._step: EmotionStep | None = None
 
     def push_frame(self, frame: VideoFrame, tracks: FrameTracks | None) -> None:
-        self._waiting.append((frame.stamp_ns, frame.image, tracks))
+        kept = _KeptImage(frame.image, packed=self._kept_bytes > _KEPT_BYTES)
+        self._kept_bytes += kept.size
+        self._waiting.append((frame.stamp_ns, kept, tracks))
 
     def push_audio(self, block: AudioBlock) -> None:
         self._writer.push_audio(block)
@@ -301,7 +328,9 @@ class _AnnotatedVideo:
             self._draw_next()
 
     def _draw_next(self) -> None:
-        stamp_ns, image, tracks = self._waiting.popleft()
+        stamp_ns, kept, tracks = self._waiting.popleft()
+        self._kept_bytes -= kept.size
+        image = kept.image()
         note = f"{to_s(stamp_ns - self._zero_ns):.1f} s" if self._shown.seconds else ""
         if self._shown.plain:
             drawn = draw_note(image, note)

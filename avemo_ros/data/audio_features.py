@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from avemo_ros.data.bags import bag_pieces
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.errors import DataError
 from avemo_ros.source.media_file import MediaFile
+
+_LOG = logging.getLogger(__name__)
 
 ACTIVE_DB: Final = 35.0
 """Columns this far below the loudest still belong to the speech [dB]."""
@@ -170,6 +173,8 @@ def _blocks_of(path: Path) -> Iterator[AudioBlock]:
         for item in media:
             if isinstance(item, AudioBlock):
                 yield item
+        if media.notes:
+            _LOG.warning("'%s': %s", path, "; ".join(media.notes))
 
 
 def log_spectrogram(sound: NDArray[np.float32]) -> NDArray[np.float32]:

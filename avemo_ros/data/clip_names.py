@@ -11,12 +11,12 @@ from typing import Final
 
 from avemo_ros.bag.folder import read_custom_data
 from avemo_ros.bag.names import METADATA
-from avemo_ros.data.corpus_files import SOUND, VIDEO
+from avemo_ros.data.corpus_files import OWN_SOUND, OWN_VIDEO
 from avemo_ros.data.dataset import Item
 
 MARK: Final = "avemo_clip"
 """Under this name metadata.yaml tells of which clip a bag was made."""
-_SUFFIXES: Final = "|".join(re.escape(suffix) for suffix in SOUND + VIDEO)
+_SUFFIXES: Final = "|".join(re.escape(suffix) for suffix in OWN_SOUND + OWN_VIDEO)
 
 
 def mark_of(item: Item) -> str:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.corpus_files import IMAGES, SOUND, VIDEO, read_table
+from avemo_ros.data.corpus_files import (
+    IMAGES,
+    OWN_SOUND,
+    OWN_VIDEO,
+    find_file,
+    is_unicode,
+    number_of,
+    plain_name,
+    read_table,
+)
 from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, label_of
 from avemo_ros.errors import DataError
 from avemo_ros.labels import SPEECH_CLASSES, WORDS
 
 _TABLE: Final = "clips.csv"
+_FILES: Final = OWN_SOUND + OWN_VIDEO + IMAGES
 _SPLITS: Final = ("", "train", "validation", "test")
 _SEXES: Final = {"": "", "male": "male", "m": "male", "female": "female", "f": "female"}
 
@@ -28,18 +39,36 @@ def read(root: Path) -> Listing:
     """
     table = root / _TABLE if root.is_dir() else root
     found = ListingBuilder("clips")
+    listed: dict[tuple[Path, float, float | None], tuple[int, Item]] = {}
+    if not is_unicode(table):
+        found.note(table, "not UTF-8, read as Latin-1: save it as UTF-8 if letters look wrong")
     for number, row in read_table(table, ("file", "label", "subject")):
         clip = _item(table, number, row)
         if isinstance(clip, str):
             found.no_class(table.parent / row["file"], clip)
-        elif clip.key in found:
+            continue
+        part = (clip.path, clip.start_s or 0.0, clip.end_s)
+        line, before = listed.setdefault(part, (number, clip))
+        if before is not clip and (before.label, before.subject) == (clip.label, clip.subject):
+            what = f"line {number} of {table.name} repeats line {line}"
+            found.leave_out(clip.path, what, by_design=True)
+        elif before is not clip or clip.key in found:
+            other = "" if before is clip else f"; line {line} says {before.raw_label} of "
+            other += "" if before is clip else before.subject.removeprefix("clips-")
             raise _not_allowed(
-                table, number, "file", row["file"], "each part of a file only once"
+                table, number, "file", row["file"], f"each part of a file only once{other}"
             )
         elif not clip.path.exists():
             found.lose(clip, f"in {table.name}, but missing")
         else:
             found.take(clip)
+    spelled: dict[str, str] = {}
+    for subject in dict.fromkeys(
+        clip.subject.removeprefix("clips-") for _, clip in listed.values()
+    ):
+        other = spelled.setdefault(subject.casefold(), subject)
+        if other != subject:
+            found.note(table, f"'{other}' and '{subject}' count as two people")
     return found.listing()
 
 
@@ -47,10 +76,8 @@ def _item(table: Path, number: int, row: dict[str, str]) -> Item | str:
     """The row as an item; the word of its label if that is left out."""
     file, word = row["file"], row["label"].casefold()
     suffix = Path(file).suffix.lower()
-    if suffix not in SOUND + VIDEO + IMAGES:
-        raise _not_allowed(
-            table, number, "file", file, f"names in {' '.join(SOUND + VIDEO + IMAGES)}"
-        )
+    if suffix not in _FILES:
+        raise _not_allowed(table, number, "file", file, f"names in {' '.join(_FILES)}")
     if word not in WORDS:
         raise _not_allowed(
             table,
@@ -72,17 +99,18 @@ def _item(table: Path, number: int, row: dict[str, str]) -> Item | str:
     label = label_of(word)
     if label is None:
         return word
-    key = file if start is None and end is None else f"{file}@{row.get('start_s') or 0}"
+    plain = plain_name(file)
+    key = plain if start is None and end is None else f"{plain}@{row.get('start_s') or 0}"
     return Item(
         dataset="clips",
         key=key,
-        path=table.parent / file,
+        path=find_file(table.parent, file),
         label=label,
-        subject=f"clips-{row['subject']}",
+        subject=f"clips-{unicodedata.normalize('NFC', row['subject'])}",
         raw_label=row["label"],
         sex=_SEXES[sex],
         split=split,
-        has_face=suffix not in SOUND,
+        has_face=suffix not in OWN_SOUND,
         has_voice=suffix not in IMAGES,
         start_s=start,
         end_s=end,
@@ -93,11 +121,8 @@ def _seconds(table: Path, number: int, row: dict[str, str], column: str) -> floa
     text = row.get(column, "")
     if not text:
         return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not (0.0 <= seconds < math.inf):
+    seconds = number_of(text)
+    if not 0.0 <= seconds < math.inf:
         raise _not_allowed(table, number, column, text, "seconds from 0, or nothing")
     return seconds
 

@@ -6,7 +6,6 @@ sequences come from a file too (`landmark_table.py`), or from face meshes.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros.data.corpus_files import number_of, read_rows
 from avemo_ros.data.dataset import Item
 from avemo_ros.errors import DataError
 
@@ -83,7 +83,17 @@ SILENT: Final = "silent"
 DAMAGED: Final = "damaged"
 SHORTENED: Final = "shortened"
 FILLED: Final = "filled up"
-FINDING_KINDS: Final = (NO_FACE, NO_SOUND, BROKEN, SILENT, DAMAGED, SHORTENED, FILLED)
+UNUSUAL: Final = "unusual"
+FINDING_KINDS: Final = (
+    NO_FACE,
+    NO_SOUND,
+    BROKEN,
+    SILENT,
+    DAMAGED,
+    UNUSUAL,
+    SHORTENED,
+    FILLED,
+)
 """Kinds of findings.  The first three say that a part is missing; the others are remarks on
 a part that is there."""
 
@@ -176,24 +186,16 @@ def read_units(path: Path) -> dict[str, NDArray[np.float32]]:
     """
     found: dict[str, NDArray[np.float32]] = {}
     lines: dict[str, int] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            table = csv.reader(text)
-            names = [name.strip() for name in next(table, [])]
-            at = _key_column(path, names)
-            for cells in table:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                line = table.line_num
-                key, values = _row(f"'{path}', line {line}", names, cells, at)
-                if key in found:
-                    raise DataError(
-                        f"'{path}', line {line}: clip '{cells[at].strip()}' is already in "
-                        f"line {lines[key]}"
-                    )
-                found[key], lines[key] = values, line
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"'{path}' cannot be read as a table: {error}") from error
+    rows = read_rows(path)
+    _, names = next(rows, (0, []))
+    at = _key_column(path, names)
+    for line, cells in rows:
+        key, values = _row(f"'{path}', line {line}", names, cells, at)
+        if key in found:
+            raise DataError(
+                f"'{path}', line {line}: clip '{cells[at]}' is already in line {lines[key]}"
+            )
+        found[key], lines[key] = values, line
     if not found:
         raise DataError(f"'{path}' has no rows")
     return found
@@ -221,15 +223,16 @@ def join_units(corpus: Corpus, path: Path) -> tuple[Corpus, tuple[str, ...]]:
 
 
 def _key_column(path: Path, names: list[str]) -> int:
-    if _KEY not in names:
+    lower = [name.lower() for name in names]
+    if _KEY not in lower:
         raise DataError(f"'{path}', line 1: there is no column '{_KEY}'")
-    if len(set(names)) != len(names):
+    if len(set(lower)) != len(names):
         raise DataError(f"'{path}', line 1: a column is named twice")
     if len(names) - 1 != UNITS:
         raise DataError(
             f"'{path}', line 1: {len(names) - 1} columns beside '{_KEY}'; allowed: {UNITS}"
         )
-    return names.index(_KEY)
+    return lower.index(_KEY)
 
 
 def _row(
@@ -244,13 +247,10 @@ def _row(
         if index != at
     ]
     for index, (name, cell) in enumerate(others):
-        try:
-            values[index] = float(cell)
-        except ValueError:
-            values[index] = np.nan
+        values[index] = number_of(cell)
         if not np.isfinite(values[index]):
-            raise DataError(f"{place}: {name} is {cell.strip()!r}; allowed: a finite number")
-    clip = cells[at].strip()
+            raise DataError(f"{place}: {name} is {cell!r}; allowed: a finite number")
+    clip = cells[at]
     if not clip:
         raise DataError(f"{place}: the clip has no name")
     return pairing_key(clip), values

@@ -38,6 +38,7 @@ from avemo_ros.data.features import (
     NO_SOUND,
     SHORTENED,
     SILENT,
+    UNUSUAL,
     Features,
     Finding,
     PreparedItem,
@@ -165,11 +166,16 @@ class ItemSpan:
         """Nothing of the item comes after this time."""
         return self._end_ns is not None and stamp_ns >= self._end_ns
 
-    def finish(self, trouble: str) -> PreparedItem:
+    def finish(
+        self, trouble: str, notes: Sequence[str] = (), length_ns: int = 0
+    ) -> PreparedItem:
         """What could be made of the item.
 
         Args:
             trouble: what was wrong with the file as a whole; empty: nothing.
+            notes: what is unusual about it, but harmless.
+            length_ns: of the file, with the time for which its last image is shown [ns]; 0: not
+                known.
         """
         if trouble and not self._taken:
             return PreparedItem(findings=(Finding(BROKEN, trouble),))
@@ -185,13 +191,15 @@ class ItemSpan:
         if faces is not None and faces.damaged and features.faces is not None:
             damaged = f"{faces.damaged} images cannot be used: {faces.trouble}"
             findings.append(Finding(DAMAGED, damaged))
-        length_s = to_s(self._reached_ns - self._start_ns)
+        end_ns = max(self._reached_ns, min(length_ns, self._end_ns or length_ns))
+        length_s = to_s(end_ns - self._start_ns)
         if self._listens:
             spectrogram, heard_s = self._heard(findings)
             features = replace(features, spectrogram=spectrogram)
             length_s = max(length_s, heard_s)
         if trouble:
             findings.append(Finding(DAMAGED, trouble))
+        findings += [Finding(UNUSUAL, note) for note in notes]
         return PreparedItem(features, tuple(findings), length_s)
 
     def _heard(self, findings: list[Finding]) -> tuple[NDArray[np.float16] | None, float]:
@@ -247,7 +255,7 @@ def _checked(tracks: FrameTracks, side: int) -> FrameTracks:
     return tracks
 
 
-VERSION: Final = 3
+VERSION: Final = 4
 """To be raised by whoever changes what is made of a file: what was cached is then made anew."""
 
 PARTS: Final = frozenset({"faces", "landmarks", "speech"})
@@ -351,11 +359,10 @@ class FileReader:
                         break
             except AvemoError as error:
                 trouble = str(error)
-            if not trouble and media.truncated:
-                trouble = f"'{path}' is shorter than its header says"
-            if not trouble and media.damaged:
-                trouble = f"{media.damaged} packets of '{path}' could not be decoded"
-        return [span.finish(trouble) for span in spans]
+            notes = media.notes
+            if not trouble and (media.truncated or media.damaged):
+                trouble, notes = f"'{path}': {'; '.join(notes)}", []
+        return [span.finish(trouble, notes, media.length_ns) for span in spans]
 
     def _bag(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
         spans = self._spans(items)

@@ -11,7 +11,15 @@ from typing import Final
 import numpy as np
 
 from avemo_ros.data.dataset import Item, Problem
-from avemo_ros.data.features import BROKEN, DAMAGED, Corpus, Features, join_units
+from avemo_ros.data.features import (
+    BROKEN,
+    DAMAGED,
+    SILENT,
+    UNUSUAL,
+    Corpus,
+    Features,
+    join_units,
+)
 from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import PrepareReport, prepare
 from avemo_ros.data.prepare_config import PrepareConfig
@@ -49,7 +57,7 @@ _FILES: Final = {
 }
 """Which files a data set with files for each modality is asked for."""
 _SHOWN: Final = 3
-"""Kinds of trouble that a note names."""
+"""Kinds of trouble that a note names, and items that are odd."""
 
 
 def in_split(items: Sequence[Item], split: str) -> tuple[tuple[Item, ...], str]:
@@ -146,6 +154,8 @@ class CollectedItems:
     """Keys of items whose file is broken; they have no features."""
     damaged: tuple[str, ...]
     """Keys of items whose file could be read in part; they are judged on that."""
+    notes: tuple[str, ...]
+    """What else is odd about items, in sentences: silence, tracks that are left out, ..."""
     ms_prepare: float | None
     """Time of preparation for each item [ms]; None if some came from the cache."""
 
@@ -225,6 +235,7 @@ def collect_features(
     of_files = reads - {UNITS, POINTS}
     broken: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    notes: list[str] = []
     if of_files:
         made, report = prepare(
             [item for item in items if item.key not in lost],
@@ -240,6 +251,12 @@ def collect_features(
         unread = lost.union(trouble.item.key for trouble in report.of_kind(BROKEN))
         broken = tuple(item.key for item in items if item.key in unread)
         damaged = tuple(dict.fromkeys(one.item.key for one in report.of_kind(DAMAGED)))
+        odd = [one for kind in (SILENT, UNUSUAL) for one in report.of_kind(kind)]
+        notes = [f"{one.item.key}: {one.finding.reason}" for one in odd[:_SHOWN]]
+        if len(odd) > _SHOWN:
+            notes.append(
+                f"{len(odd) - _SHOWN} more are silent or unusual: `avemo data prepare`"
+            )
         if items and len(broken) == len(items):
             reasons = [trouble.finding.reason for trouble in report.of_kind(BROKEN)]
             reasons += [f"'{item.path}'" for item in items if item.key in lost]
@@ -251,7 +268,7 @@ def collect_features(
         corpus, _ = add_points(corpus, options.landmarks)
     fresh = report.made == report.items > 0
     took = 1e3 * report.took_s / report.items if fresh else None
-    return CollectedItems(corpus, broken, damaged, took)
+    return CollectedItems(corpus, broken, damaged, tuple(notes), took)
 
 
 def missing_keys(corpus: Corpus, reads: frozenset[str]) -> tuple[list[str], list[str]]:

@@ -164,7 +164,11 @@ def _evaluate(
         },
         "ms_per_item": round(ms_per_item(model.classifier, timed), 3),
         "ms_prepare": _sum(took),
-        "notes": [*data.notes, *_seen_notes(result, seen)],
+        "notes": [
+            *data.notes,
+            *(note for part in data.collected for note in part.notes),
+            *_seen_notes(result, seen),
+        ],
         "versions": {
             "avemo_ros": __version__,
             "python": platform.python_version(),

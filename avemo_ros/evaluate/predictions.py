@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from avemo_ros.data.corpus_files import number_of, read_rows
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import ConfigError, DataError
@@ -199,13 +200,10 @@ def read_predictions(path: Path) -> Predictions:
     Raises:
         DataError: the file is missing, or is not such a table.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as table:
-            reader = csv.reader(table)
-            head = next(reader)
-            rows = list(reader)
-    except (OSError, StopIteration, UnicodeDecodeError) as error:
-        raise DataError(f"predictions {path} cannot be read ({error})") from error
+    rows = list(read_rows(path))
+    if not rows:
+        raise DataError(f"predictions {path} cannot be read (it is empty)")
+    head = [name.lower() for name in rows.pop(0)[1]]
     classes = tuple(name.removeprefix("p_") for name in head[len(_FIXED) :])
     if tuple(head[: len(_FIXED)]) != _FIXED or classes not in {EMOTIONS, SPEECH_CLASSES}:
         raise DataError(
@@ -215,19 +213,21 @@ def read_predictions(path: Path) -> Predictions:
     if not rows:
         raise DataError(f"predictions {path} has no rows")
     shares, labels = [], []
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         try:
             labels.append(classes.index(row[3]))
-            shares.append([float(value) for value in row[len(_FIXED) :]])
+            shares.append([number_of(value) for value in row[len(_FIXED) :]])
             if len(row) != len(head):
                 raise ValueError(f"{len(row)} fields instead of {len(head)}")
+            if not np.isfinite(shares[-1]).all():
+                raise ValueError("a probability is not a number")
         except (ValueError, IndexError) as error:
             raise DataError(f"{path}, line {number}: {error}") from error
     probabilities = torch.tensor(shares, dtype=torch.float64).clamp_min(_LEAST)
     return Predictions(
-        tuple(row[0] for row in rows),
-        tuple(row[1] for row in rows),
-        tuple(row[2] for row in rows),
+        tuple(row[0] for _, row in rows),
+        tuple(row[1] for _, row in rows),
+        tuple(row[2] for _, row in rows),
         torch.tensor(labels),
         probabilities.div(probabilities.sum(1, keepdim=True)).log(),
         classes,

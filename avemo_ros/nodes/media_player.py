@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import Field
@@ -45,6 +46,7 @@ class MediaPlayerSettings(Settings):
 _SIM_START_NS: Final = 10 * NS_PER_S
 """Time zero means "no time" in ROS, so simulated time starts later."""
 _AHEAD: Final = 32
+_AHEAD_BYTES: Final = 128 << 20
 """Decoded images and blocks of sound that wait for their time."""
 
 
@@ -65,6 +67,7 @@ class MediaPlayer(Player):
         self._media: MediaFile | None = None
         self._images: ImagePublisher | None = None
         self._audio: AudioPublisher | None = None
+        self._reported: set[str] = set()
 
     @property
     def _given(self) -> MediaPlayerSettings:
@@ -82,6 +85,7 @@ class MediaPlayer(Player):
         if media.has_audio:
             parts.append(f"audio of {media.rate} Hz, {media.channels} channel(s)")
         self.get_logger().info(f"{path}: {', '.join(parts)}, {media.duration_s:.1f} s")
+        self._log_notes(media.notes)
 
     def open(self) -> None:
         """Make the topics and play."""
@@ -104,6 +108,7 @@ class MediaPlayer(Player):
     def release(self) -> None:
         """Let the file go."""
         self._media = None
+        self._reported.clear()
 
     def figures(self) -> dict[str, object]:
         """For /diagnostics."""
@@ -118,10 +123,19 @@ class MediaPlayer(Player):
         if not self._given.clock:
             self.zero_ns = self.now_ns()
         length_ns = self._play_once()
+        if self._media is not None:
+            self._log_notes(self._media.notes)
         while self.read(PlayerSettings).loop and length_ns and not self.stopping.is_set():
             self.zero_ns += length_ns
             self.playback_clock.rewind(length_ns)
             length_ns = self._play_once()
+
+    def _log_notes(self, notes: Sequence[str]) -> None:
+        """Log what was not logged of this file before."""
+        for note in notes:
+            if note not in self._reported:
+                self.get_logger().warning(f"{self._given.file}: {note}")
+        self._reported.update(notes)
 
     def _listening(self) -> int:
         counts = [
@@ -135,7 +149,8 @@ class MediaPlayer(Player):
         assert media is not None
         frame_ns = round(NS_PER_S / media.fps) if media.fps > 0 else 0
         end_ns = 0
-        ahead = prefetch(lambda: media, _AHEAD, self.stopping)
+        fitting = _AHEAD_BYTES // max(1, 3 * media.width * media.height)
+        ahead = prefetch(lambda: media, min(_AHEAD, max(1, fitting)), self.stopping)
         for due_ns, item in by_due_time(ahead):
             late_ns = self.wait_until(due_ns)
             if late_ns is None:

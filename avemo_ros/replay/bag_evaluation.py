@@ -7,7 +7,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +33,7 @@ from avemo_ros.replay.named_metrics import (
 )
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.scoring import recorded_latency, score, stage_times
+from avemo_ros.sink.folder_lock import locked
 
 _LIBRARIES: Final = ("numpy", "torch", "mediapipe", "opencv-contrib-python", "rosbags")
 """Whose versions the metrics may depend on."""
@@ -248,6 +249,7 @@ def evaluate_bags(request: BagRequest, watch: ProgressWatcher | None = None) -> 
         LabelError: a file of labels is missing or belongs to no bag.
         NothingScoredError: no bag at all can be evaluated.
         WeightsError: the configured model is missing or damaged, or is no live one.
+        OutputError: the cache cannot be made, or another run has it for itself.
     """
     names = _names(request.bags)
     files = labels_of_bags(request.bags, request.labels)
@@ -256,8 +258,6 @@ def evaluate_bags(request: BagRequest, watch: ProgressWatcher | None = None) -> 
         file = live_weights(request.config.model.weights)
         weights = ModelFile(file.name, sha256(file))
     at_once, processes = split_workers(len(request.bags), request.workers)
-    if request.cache is not None:
-        request.cache.mkdir(parents=True, exist_ok=True)
     jobs = [
         BagJob(
             name,
@@ -273,7 +273,10 @@ def evaluate_bags(request: BagRequest, watch: ProgressWatcher | None = None) -> 
         )
         for name, path, labels in zip(names, request.bags, files, strict=True)
     ]
-    scored, failed, took = _run(jobs, at_once, watch)
+    # Runs may share a cache; who wants to empty it must wait.
+    cache = request.cache
+    with nullcontext() if cache is None else locked(cache, shared=True):
+        scored, failed, took = _run(jobs, at_once, watch)
     paths = dict(zip(names, request.bags, strict=True))
     evaluation = summarise(request, scored, failed, weights, took, paths)
     if not scored:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.sink.output_file import OutputError, replaced
+from avemo_ros.source.media_tracks import ffmpeg_name
 
 _TICKS: Final = 90_000
 """Time base of the images [1/s]; frames need not be evenly spaced."""
@@ -28,6 +29,9 @@ _CODECS: Final = (
     ("libx264", {"preset": "veryfast", "crf": "21"}),
     ("mpeg4", {"q:v": "4"}),
 )
+_LARGE: Final = 4_000_000
+"""For images of more pixels the encoder looks less ahead, which takes half of the memory."""
+_FRUGAL: Final = {"rc-lookahead": "1", "bf": "0", "refs": "1"}
 
 
 class VideoWriter:
@@ -68,7 +72,7 @@ class VideoWriter:
         """Raises OutputError when the file cannot be written."""
         partial = self._stack.enter_context(replaced(self._path))
         self._stack.callback(self._finish)
-        self._file = av.open(str(partial), "w", format="mp4")
+        self._file = av.open(ffmpeg_name(partial), "w", format="mp4")
         return self
 
     def push_frame(self, stamp_ns: int, image: NDArray[np.uint8]) -> None:
@@ -128,6 +132,8 @@ class VideoWriter:
         name, options = next(
             (codec for codec in _CODECS if codec[0] in av.codecs_available), _CODECS[-1]
         )
+        if name == "libx264" and image.shape[0] * image.shape[1] > _LARGE:
+            options = options | _FRUGAL
         video = self._file.add_stream(name, rate=self._fps, options=options)
         video.width, video.height = image.shape[1] // 2 * 2, image.shape[0] // 2 * 2
         video.pix_fmt = "yuv420p"

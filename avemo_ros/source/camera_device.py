@@ -141,6 +141,9 @@ class Camera:
             )
         if self.name.startswith("/dev/"):
             return cv2.VideoCapture(self._device, cv2.CAP_V4L2)
+        if isinstance(self._device, str):
+            # OpenCV hands the name to FFmpeg: '12:30.mp4' would be a protocol.
+            return cv2.VideoCapture(str(Path(self._device).absolute()))
         return cv2.VideoCapture(self._device)
 
     def _check_device_file(self) -> None:

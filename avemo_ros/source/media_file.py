@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,22 +17,33 @@ from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.pcm import scale_to_float
-from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.errors import SourceError
-
-_LOG = logging.getLogger(__name__)
+from avemo_ros.source.media_tracks import choose_tracks, ffmpeg_name
+from avemo_ros.source.packet_order import PacketOrder
+from avemo_ros.source.whole_file import cut_off, second_recording
 
 Number = TypeVar("Number", np.uint8, np.float32)
 
 _JUMP_NS: Final = 25_000_000
 """Audio stamps of a container may be rounded or wander this far from the count of samples."""
-_AHEAD_VIDEO: Final = 128
-_AHEAD_AUDIO: Final = 1024
-"""Decoded items that wait for the other stream; a stream that is silent for longer than that
-is not waited for."""
+_OVERLAP_NS: Final = 100_000_000
+"""Where recordings were joined, stamps may be this far behind the sound that is there."""
+_AHEAD: Final = 1024
+_AHEAD_BYTES: Final = 64 << 20
+"""Decoded items that wait for the other track; a track that has ended, or has a hole, is not
+waited for any longer."""
 _MAX_FPS: Final = 240
+_COUNTED: Final = ("flac", "flv")
+"""Formats whose headers count what is there, without which a missing end would not be seen.
+Other announced lengths are guessed from the bit rate, or those of a longer track."""
+_INDEXED: Final = ("mov", "matroska", "avi", "wav")
+"""Formats that end with more than packets: an index, tags, other tracks."""
+_MOST_REST: Final = 100_000
+_REST_SHARE: Final = 0.1
+"""More bytes than both of other files, after the last packet, are worth a note."""
 _MISSING_NS: Final = 500_000_000
-"""A file that ends this much before its announced duration counts as truncated."""
+"""Such a file that ends this much before its announced length is truncated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +60,9 @@ class MediaFile:
     """Reads video, audio or both from any container and codec that FFmpeg knows.
 
     Iterating gives `VideoFrame` and `AudioBlock` in the order of their stamps.  Stamps start
-    at 0 with the earliest of both streams and keep the offset between them.  Iterating again
-    starts from the beginning.  Damaged parts are left out; `truncated` and `damaged` say so
-    afterwards.
+    at 0 with the earliest of both streams and keep the offset between them.  Where stamps start
+    anew, as in joined recordings, time goes on.  Iterating again starts from the beginning.
+    Damaged parts are left out; `truncated`, `damaged` and `notes` tell afterwards.
     """
 
     def __init__(self, path: str | Path, block_s: float = 0.02) -> None:
@@ -64,23 +74,36 @@ class MediaFile:
                 shorter.
 
         Raises:
-            SourceError: the file is missing, is not media, or has neither image nor sound.
+            SourceError: the file is missing, is not media, or has neither images nor sound that
+                can be decoded.
         """
         self.path = Path(path)
         self._block_s = block_s
         self._open_container: Any = None
+        self._read_to = 0
         self.truncated = False
         """The file ended early (known after iterating)."""
         self.damaged = 0
         """Packets that could not be decoded (known after iterating)."""
+        self.length_ns = 0
+        """End of the last image or sound, as read and not as announced [ns] (known after
+        iterating)."""
         with self._open() as container:
-            video, audio = _video(container), _audio(container)
+            self._tracks = choose_tracks(container, self._open)
+            self.notes: list[str] = [*self._tracks.notes]
+            """What is left out, missing or repaired, in sentences about the file, for whoever
+            reads it to pass on (all known after iterating)."""
+            video, audio = self._streams(container)
             if video is None and audio is None:
-                raise SourceError(f"media file '{self.path}' has neither video nor audio")
+                raise SourceError(
+                    f"media file '{self.path}' has neither video nor audio"
+                    + "".join(f"; {note}" for note in self.notes)
+                )
             self.has_video = video is not None
             self.has_audio = audio is not None
             self.duration_s = _duration_s(container)
-            """Announced duration [s]; 0 if the file does not say."""
+            """Announced duration [s], which may be far from the real one; 0 if the file does
+            not say."""
             self.fps = _fps(video, self.duration_s) if video is not None else 0.0
             """Mean images per second; 0 without video or if the file does not say."""
             self.rate = int(audio.rate or 0) if audio is not None else 0
@@ -104,37 +127,69 @@ class MediaFile:
     def __iter__(self) -> Iterator[VideoFrame | AudioBlock]:
         self.close()
         self.truncated = False
-        self.damaged = 0
+        self.damaged = self._read_to = 0
+        self.notes = [*self._tracks.notes]
         container = self._open()
         self._open_container = container
+        streams = [stream for stream in self._streams(container) if stream is not None]
+        may_leap = bool(container.format.flags & av.format.Flags.ts_discont.value)
+        order = PacketOrder(streams, may_leap=may_leap)
         origin: int | None = None
-        end = 0
         try:
-            for stamp, item in _merged(self._decoded(container)):
+            decoded = self._decoded(container, streams, order)
+            for stamp, item in decoded if len(streams) == 1 else _merged(decoded):
                 if origin is None:
                     origin = stamp
                 stamp = max(0, stamp - origin)
                 if isinstance(item, AudioBlock):
-                    end = max(end, stamp + len(item.samples) * NS_PER_S // item.rate)
                     yield AudioBlock(stamp, item.rate, item.samples)
                 else:
-                    end = max(end, stamp)
                     yield VideoFrame(stamp, self._converted(_upright, item))
                 if self._open_container is not container:
                     return
+            self._conclude(container, order, order.end_ns - (origin or 0))
         finally:
             if self._open_container is container:
                 self.close()
-        self.truncated = self.truncated or end < to_ns(self.duration_s) - _MISSING_NS
+
+    def _conclude(self, container: Any, order: PacketOrder, length_ns: int) -> None:
+        """Take down what was wrong with the file, at its end."""
+        self.length_ns = length_ns
+        missing_ns = to_ns(self.duration_s) - length_ns
+        counted = container.format.name in _COUNTED
+        if cut_off(self.path) or (counted and missing_ns > _MISSING_NS):
+            self.truncated = True
         if self.truncated:
-            _LOG.warning(
-                "'%s' is truncated: %.1f s of %.1f s could be read",
-                self.path,
-                end / NS_PER_S,
-                self.duration_s,
+            self.notes.append(
+                f"it is truncated: its end is missing after {to_s(length_ns):.1f} s"
             )
         if self.damaged:
-            _LOG.warning("'%s': %d damaged packets were left out", self.path, self.damaged)
+            were = "packet was" if self.damaged == 1 else "packets were"
+            self.notes.append(f"{self.damaged} damaged {were} left out")
+        if order.restarts:
+            times = "once" if order.restarts == 1 else f"{order.restarts} times"
+            self.notes.append(
+                f"its time stamps start anew {times}, as in joined recordings; time goes on"
+            )
+        size = self.path.stat().st_size
+        rest = size - self._read_to
+        ends_in_index = container.format.name.partition(",")[0] in _INDEXED
+        if not ends_in_index and self._read_to and rest > max(_MOST_REST, size * _REST_SHARE):
+            self.notes.append(
+                f"nothing of these tracks is read after byte {self._read_to} of {size}, as "
+                "where other recordings were appended"
+            )
+        elif behind := second_recording(self.path):
+            self.notes.append(
+                f"a second recording is appended at byte {behind} and is not read; join "
+                "recordings with FFmpeg"
+            )
+
+    def _streams(self, container: Any) -> tuple[Any, Any]:
+        """Video and audio; None: there is none."""
+        chosen = (self._tracks.video, self._tracks.audio)
+        video, audio = (None if at is None else container.streams[at] for at in chosen)
+        return video, audio
 
     def _open(self) -> Any:
         if not self.path.exists():
@@ -142,7 +197,12 @@ class MediaFile:
         if not self.path.is_file():
             raise SourceError(f"'{self.path}' is not a file")
         try:
-            container = av.open(str(self.path), metadata_errors="replace")
+            container = av.open(
+                ffmpeg_name(self.path),
+                metadata_errors="replace",
+                # A single image is no series, whatever '%' or '?' is in its name.
+                options={"pattern_type": "none"},
+            )
         except PermissionError as error:
             raise SourceError(f"media file '{self.path}' may not be read: {error}") from error
         except (av.FFmpegError, ValueError) as error:
@@ -156,30 +216,42 @@ class MediaFile:
             raise SourceError(f"'{self.path}' is a text file, not a media file")
         return container
 
-    def _decoded(self, container: Any) -> Iterator[tuple[int, Any]]:
+    def _decoded(
+        self, container: Any, streams: list[Any], order: PacketOrder
+    ) -> Iterator[tuple[int, Any]]:
         """(stamp, AudioBlock or av.VideoFrame), each kind in order."""
-        video, audio = _video(container), _audio(container)
-        streams = [stream for stream in (video, audio) if stream is not None]
         cutter = _BlockCutter(self._block_s)
         frame_ns = round(NS_PER_S / self.fps) if self.fps > 0 else NS_PER_S // 25
         newest = -frame_ns
-        for packet in self._packets(container, streams):
+        for stream, frame in self._frames(container, streams, order):
+            stamp = _stamp_ns(frame)
+            if stream.type == "video":
+                newest = newest + frame_ns if stamp is None else stamp
+                yield newest, frame
+            else:
+                samples = self._converted(_samples, frame)
+                for block in cutter.push(stamp, int(frame.sample_rate), samples):
+                    yield block.stamp_ns, block
+        for block in cutter.flush():
+            yield block.stamp_ns, block
+
+    def _frames(
+        self, container: Any, streams: list[Any], order: PacketOrder
+    ) -> Iterator[tuple[Any, Any]]:
+        """(stream, frame), as they come out of the decoders."""
+        for packet in order.sorted(self._packets(container, streams)):
             try:
                 frames = packet.decode()
             except av.FFmpegError:
                 self.damaged += 1
                 continue
-            for frame in frames:
-                stamp = _stamp_ns(frame)
-                if packet.stream is video:
-                    newest = newest + frame_ns if stamp is None else stamp
-                    yield newest, frame
-                else:
-                    samples = self._converted(_samples, frame)
-                    for block in cutter.push(stamp, int(frame.sample_rate), samples):
-                        yield block.stamp_ns, block
-        for block in cutter.flush():
-            yield block.stamp_ns, block
+            yield from ((packet.stream, frame) for frame in frames)
+        for stream in streams:
+            try:
+                frames = stream.codec_context.decode(None)  # what it still holds
+            except av.FFmpegError:
+                continue
+            yield from ((stream, frame) for frame in frames)
 
     def _converted(
         self, convert: Callable[[Any], NDArray[Number]], frame: Any
@@ -200,9 +272,9 @@ class MediaFile:
             except StopIteration:
                 return
             except av.FFmpegError:
-                # What the decoders still hold is lost with the rest of the file.
                 self.truncated = True
                 return
+            self._read_to = max(self._read_to, (packet.pos or 0) + packet.size)
             yield packet
 
 
@@ -214,6 +286,9 @@ class _BlockCutter:
         self._rate = 0
         self._start_ns = 0
         self._count = 0
+        self._lead_ns = 0
+        """To be added to stamps, since sound without a stamp that they do not count."""
+        self._is_stamped = True
         self._kept: NDArray[np.float32] = np.zeros((0, 0), np.float32)
 
     def push(
@@ -222,10 +297,15 @@ class _BlockCutter:
         blocks: list[AudioBlock] = []
         end_ns = self._time(self._count + len(self._kept))
         changed = (rate, samples.shape[1]) != (self._rate, self._kept.shape[1])
-        if changed or (stamp_ns is not None and abs(stamp_ns - end_ns) > _JUMP_NS):
+        ahead_ns = 0 if stamp_ns is None else stamp_ns + self._lead_ns - end_ns
+        if ahead_ns < -_OVERLAP_NS and not self._is_stamped:
+            self._lead_ns -= ahead_ns
+            ahead_ns = 0
+        self._is_stamped = stamp_ns is not None
+        if changed or not -_OVERLAP_NS <= ahead_ns <= _JUMP_NS:
             blocks += self.flush()
             self._rate, self._count = rate, 0
-            self._start_ns = end_ns if stamp_ns is None else stamp_ns
+            self._start_ns = end_ns + ahead_ns
             self._kept = np.zeros((0, samples.shape[1]), np.float32)
         self._kept = np.concatenate((self._kept, samples))
         length = max(1, round(self._block_s * self._rate))
@@ -255,28 +335,25 @@ def _merged(items: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
     """Images and sound, each in order, as one stream in order."""
     images: deque[tuple[int, Any]] = deque()
     sounds: deque[tuple[int, Any]] = deque()
+    waiting = 0
     for item in items:
         (sounds if isinstance(item[1], AudioBlock) else images).append(item)
-        while images and sounds:
-            yield (images if images[0][0] <= sounds[0][0] else sounds).popleft()
-        if len(images) > _AHEAD_VIDEO:
-            yield images.popleft()
-        if len(sounds) > _AHEAD_AUDIO:
-            yield sounds.popleft()
+        waiting += _bytes(item[1])
+        while (
+            (images and sounds) or waiting > _AHEAD_BYTES or len(images) + len(sounds) > _AHEAD
+        ):
+            earlier = not sounds or (images and images[0][0] <= sounds[0][0])
+            ready = (images if earlier else sounds).popleft()
+            waiting -= _bytes(ready[1])
+            yield ready
     yield from images or sounds
 
 
-def _video(container: Any) -> Any:
-    """The first video stream that is not the cover image of a sound file."""
-    cover = av.stream.Disposition.attached_pic
-    for stream in container.streams.video:
-        if not stream.disposition & cover:
-            return stream
-    return None
-
-
-def _audio(container: Any) -> Any:
-    return next(iter(container.streams.audio), None)
+def _bytes(item: Any) -> int:
+    """What a decoded item takes [bytes]."""
+    if isinstance(item, AudioBlock):
+        return item.samples.nbytes
+    return sum(plane.buffer_size for plane in item.planes)
 
 
 def _duration_s(container: Any) -> float:

@@ -83,7 +83,7 @@ class SpeechWindow:
         return self.start_ns + HOP_NS * np.arange(len(self.speech), dtype=np.int64)
 
     def newest_utterance(self, threshold: float, pause_ns: int, least_ns: int) -> SpeechWindow:
-        """What was said since the last pause, so that it is not mixed with what was said before.
+        """What was spoken since the last pause, not mixed with what came before it.
 
         Args:
             threshold: speech probability from which a column counts as speech.

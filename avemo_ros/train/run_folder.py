@@ -16,10 +16,13 @@ from avemo_ros.sink.output_file import OutputError
 from avemo_ros.train.config_file import differences, dump
 from avemo_ros.train.training_config import TrainConfig
 
+_NAMED: Final = 5
 CONFIG: Final = "config.yaml"
 SPLIT: Final = "split.json"
 CHECKPOINT: Final = "checkpoint.pt"
 LOG: Final = "log.jsonl"
+TRAIN_LOG: Final = "train.log"
+"""What `avemo tune` keeps of a trial's messages, before the run begins."""
 
 
 def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume: bool) -> None:
@@ -63,6 +66,28 @@ def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume
                 f"the data that the run started with, but '{name}' in {SPLIT} differs: "
                 f"{_short(before.get(name))} then, {_short(value)} now",
             )
+
+
+def refuse_foreign(out: Path, *known: str) -> None:
+    """Make sure that a folder is not one of something else, among whose files a run would get
+    lost.
+
+    Args:
+        out: where something is to begin, or to go on; need not exist.
+        known: patterns of what there may be, at least one of which makes it a folder to go on
+            with.
+
+    Raises:
+        ConfigError: there are other files, and none of the known.
+    """
+    if not out.is_dir() or any(next(out.glob(name), None) for name in known):
+        return
+    foreign = sorted(path.name for path in out.iterdir() if path.name != TRAIN_LOG)
+    if foreign:
+        named = ", ".join(foreign[:_NAMED]) + (", ..." if len(foreign) > _NAMED else "")
+        raise ConfigError(
+            "--out", str(out), f"a new folder; this one holds other files: {named}"
+        )
 
 
 def save_checkpoint(out: Path, state: dict[str, Any]) -> None:

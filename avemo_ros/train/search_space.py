@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Protocol
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.config_file import load_config
-from avemo_ros.train.run_folder import read_log
+from avemo_ros.train.run_folder import TRAIN_LOG, read_log
 from avemo_ros.train.training_config import TrainConfig
 from avemo_ros.zoo.classical import ensemble_options, svm_options
 from avemo_ros.zoo.model_file import MODEL_FILE
@@ -175,8 +175,6 @@ def _tune_path(name: str) -> Path:
         raise ConfigError("CONFIG", name, f"a YAML file that exists, or one of {names}")
     return known[name]
 
-
-TRAIN_LOG: Final = "train.log"
 
 _LOOK_S: Final = 0.5
 """Time between looks at the figures of a run."""

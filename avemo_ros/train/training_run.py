@@ -6,6 +6,7 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from avemo_ros.data.features import Corpus, Features, join_units
+from avemo_ros.data.features import DAMAGED, SILENT, UNUSUAL, Corpus, Features, join_units
 from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import prepare
 from avemo_ros.errors import ConfigError
@@ -22,8 +23,9 @@ from avemo_ros.evaluate.held_out import TRAINED_ON
 from avemo_ros.model.builder import init_notes
 from avemo_ros.model.emotion_model import EmotionModel
 from avemo_ros.model.spec import ModelSpec
+from avemo_ros.sink.folder_lock import locked
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
-from avemo_ros.train.parallel import Processes, joined
+from avemo_ros.train.parallel import Processes, is_first, joined
 from avemo_ros.train.precheck import (
     check_folders,
     check_jobs,
@@ -35,9 +37,12 @@ from avemo_ros.train.precheck import (
 from avemo_ros.train.pretrained import Teacher, load_pretrained, merged, whom_it_saw
 from avemo_ros.train.run_folder import (
     CHECKPOINT,
+    CONFIG,
+    SPLIT,
     open_run,
     read_json,
     read_log,
+    refuse_foreign,
     write_text,
     writing,
 )
@@ -162,6 +167,14 @@ def read_corpus(
                 processes,
                 f"{len(report.unusable)} of {report.items} items lack a face or a voice that "
                 "the model needs; see `avemo data prepare`",
+            )
+        kinds = (DAMAGED, SILENT, UNUSUAL)
+        odd = {one.item.key for one in report.troubles if one.finding.kind in kinds}
+        if odd:
+            _say(
+                processes,
+                f"{len(odd)} of {report.items} items are damaged, silent or unusual, and used; "
+                "see `avemo data prepare`",
             )
     if reads.units:
         corpus, lacking = join_units(corpus, Path(config.data.units).expanduser())
@@ -332,8 +345,23 @@ def run_task(
         What came out, in lines.
 
     Raises:
+        ConfigError: `place.out` holds other files.
+        OutputError: another process trains there.
         AvemoError: see `train`, `train_classical` and `train_live`.
     """
+    refuse_foreign(place.out, CONFIG, SPLIT, CHECKPOINT, "fold*", FINAL)
+    with ExitStack() as locks:
+        if is_first():
+            # Folds may be trained side by side.
+            alone = not config.data.folds or fold in ("", "all")
+            locks.enter_context(locked(place.out, shared=not alone))
+            if not alone:
+                name = FINAL if fold == FINAL else f"fold{fold}"
+                locks.enter_context(locked(place.out / name))
+        return _carry_out(config, place, fold, resume=resume)
+
+
+def _carry_out(config: TrainConfig, place: Place, fold: str, *, resume: bool) -> list[str]:
     if config.task == "live_fusion":
         from avemo_ros.train.live_fusion import train_live
 

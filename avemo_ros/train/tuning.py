@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.sink.folder_lock import locked
 from avemo_ros.train.config_file import dump, load_config
-from avemo_ros.train.run_folder import CHECKPOINT, write_text, writing
+from avemo_ros.train.run_folder import CHECKPOINT, refuse_foreign, write_text
 from avemo_ros.train.search_space import (
     Choices,
     Figures,
@@ -96,19 +97,25 @@ def search(plan: Plan, out: Path, run_trial: RunTrial) -> Result:
         run_trial: trains one trial.
 
     Raises:
-        ConfigError: `out` holds another study, or a range is not allowed.
+        ConfigError: `out` holds another study or other files, or a range is not allowed.
+        OutputError: another process searches there.
         TrialError: a trial could not begin, or several in a row failed.
         KeyboardInterrupt: the user interrupted; table, plot and best.yaml are written.
     """
     optuna = _optuna()
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+    refuse_foreign(out, STUDY, BASE)
+    with locked(out):
+        return _search(plan, out, run_trial, optuna)
+
+
+def _search(plan: Plan, out: Path, run_trial: RunTrial, optuna: Any) -> Result:
     base = out / BASE
     if not base.exists():
         write_text(base, plan.config)
     check_space(base, plan.space)
     study = optuna.create_study(
-        storage=f"sqlite:///{(out / STUDY).resolve()}",
+        # As a URI, in which '?' and '%' of a folder's name are no signs.
+        storage=f"sqlite:///{(out / STUDY).resolve().as_uri()}?uri=true",
         study_name=_NAME,
         direction=OBJECTIVES[plan.objective],
         load_if_exists=True,
