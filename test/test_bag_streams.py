@@ -1,0 +1,153 @@
+"""avemo bag streams: a person's utterances one after the other, as a labelled bag."""
+
+from __future__ import annotations
+
+import wave
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from avemo_ros.annotations.label_files import find_labels, read_labels
+from avemo_ros.audio.chunk import SpectrogramChunk
+from avemo_ros.bag.from_clips import START_NS
+from avemo_ros.bag.reader import Recording
+from avemo_ros.cli.main import ERROR, main
+from avemo_ros.clock import NS_PER_S
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.state.history import SpeechWindow
+from avemo_ros.vision.face import FrameTracks
+
+RATE = 16_000
+LEVELS = {name: 30 + 30 * place for place, name in enumerate(EMOTIONS)}
+"""Mean of the images of each emotion, by which a face is known again."""
+
+
+def write_voice(root: Path, actor: int, emotion: int, seconds: float) -> None:
+    path = (
+        root
+        / "ravdess"
+        / f"Actor_{actor:02d}"
+        / f"03-01-{emotion:02d}-01-01-01-{actor:02d}.wav"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tone = np.sin(2 * np.pi * 200 * np.arange(round(seconds * RATE)) / RATE)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((9000 * tone).astype("<i2").tobytes())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Voices of two people: neutral, sad, angry; faces of every emotion, two of each."""
+    folder = tmp_path / "data"
+    for actor in (2, 3):
+        for place, emotion in enumerate((1, 4, 5)):
+            write_voice(folder, actor, emotion, 1.0 + 0.5 * place)
+    for name, level in LEVELS.items():
+        for number in range(2):
+            path = folder / "fer2013" / "test" / name / f"PublicTest_{level}{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = np.random.default_rng(number).integers(-9, 9, (48, 48))
+            cv2.imwrite(str(path), (level + noise).astype(np.uint8))
+    return folder
+
+
+def streams(*words: object) -> int:
+    return main(["bag", "streams", *map(str, words)])
+
+
+def test_each_person_has_a_stream_whose_labels_and_faces_follow_the_voice(
+    root: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert streams("--root", root, "--out", out) == 0
+    bags = sorted(path for path in out.iterdir() if path.is_dir())
+    assert [bag.name for bag in bags] == ["ravdess-02", "ravdess-03"]
+    bag = bags[0]
+    with Recording(bag) as recording:
+        found = [item for _, item in recording.items(recording.kinds)]
+    labels = read_labels(find_labels(bag), START_NS).segments
+    assert sorted(one.label for one in labels) == ["angry", "neutral", "sad"]
+    assert labels[0].start_ns == START_NS
+    assert labels[-1].end_ns == START_NS + round(4.5 * NS_PER_S)
+    assert all(one.end_ns == two.start_ns for one, two in pairwise(labels))
+    for one in labels:
+        length_s = {"neutral": 1.0, "sad": 1.5, "angry": 2.0}[one.label]
+        assert one.end_ns - one.start_ns == round(length_s * NS_PER_S)
+    frames = [item for item in found if isinstance(item, FrameTracks)]
+    assert len(frames) == pytest.approx(4.5 * 15, abs=1)
+    for frame in frames:
+        (label,) = [one.label for one in labels if one.start_ns <= frame.stamp_ns < one.end_ns]
+        assert frame.faces[0].crop.mean() == pytest.approx(LEVELS[label], abs=6)
+    columns = sum(len(item.power_db) for item in found if isinstance(item, SpectrogramChunk))
+    assert columns == pytest.approx(450, abs=8)
+
+
+def test_finished_streams_are_kept_and_unfinished_ones_made_again(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ("--root", root, "--out", out, "--faces", "none")
+    assert streams(*words, "--people", "2") == 0
+    text = (out / "ravdess-02.labels.csv").read_text()
+    (out / "ravdess-02.labels.csv").unlink()
+    assert streams(*words) == 0
+    assert "2 streams made" in capsys.readouterr().err
+    assert (out / "ravdess-02.labels.csv").read_text() == text
+    assert streams(*words) == 0
+    assert "0 streams made" in (shown := capsys.readouterr().err)
+    assert "2 already existed" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--part", "4/4"), "K/N"),
+        (("--limit", "0"), "--limit"),
+        (("--people", "77"), "77"),
+        (("--faces", "train"), "no face"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    root: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert streams("--root", root, "--out", tmp_path / "out", *words) == ERROR
+    assert expected in capsys.readouterr().err
+
+
+def window(*parts: tuple[bool, int]) -> SpeechWindow:
+    """Speech or not, and for how many columns; columns are told apart by their power."""
+    speech = np.concatenate([np.full(count, float(on), np.float32) for on, count in parts])
+    power = np.repeat(np.arange(len(speech), dtype=np.float32)[:, None], 200, axis=1)
+    return SpeechWindow(5 * NS_PER_S, power, speech)
+
+
+def cut(given: SpeechWindow, pause_s: float = 0.5, least_s: float = 0.6) -> int:
+    """First column of the newest utterance."""
+    found = given.newest_utterance(0.5, round(pause_s * NS_PER_S), round(least_s * NS_PER_S))
+    assert found.start_ns == given.start_ns + 10_000_000 * int(found.power_db[0, 0])
+    assert len(found.power_db) == len(found.speech)
+    assert np.array_equal(found.power_db[-1], given.power_db[-1])
+    return int(found.power_db[0, 0])
+
+
+def test_an_utterance_begins_after_the_last_pause() -> None:
+    assert cut(window((True, 100), (False, 60), (True, 100))) == 140
+    # A pause that is too short; too little after it; none at all.
+    assert cut(window((True, 100), (False, 40), (True, 100))) == 0
+    assert cut(window((True, 100), (False, 60), (True, 50), (False, 20))) == 0
+    assert cut(window((True, 200))) == 0
+    # Of two pauses the last one after which enough was heard.
+    two = window((True, 60), (False, 60), (True, 70), (False, 60), (True, 30))
+    assert cut(two) == 100
+    # The network needs 63 columns.
+    assert cut(window((True, 100), (False, 60), (True, 30)), least_s=0.3) == 190 - 63
