@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_clips import SAMPLE
 from training_tree import write_faces, write_speech
 
 from avemo_ros.cli import evaluate, train
@@ -182,6 +183,60 @@ def test_a_face_branch_that_learned_from_the_held_out_faces_is_refused(
     (tmp_path / "speech").symlink_to(branches / "speech")
     with pytest.raises(DataError, match="was trained on"):
         call(data, tmp_path, tmp_path / "live")
+
+
+def test_recordings_with_face_and_voice_are_pairs_of_their_own(tmp_path: Path) -> None:
+    table = tmp_path / "clips.csv"
+    rows = ["file,label,subject,start_s,end_s"]
+    labels = ("happy", "neutral", "sad")
+    for person in range(4):
+        for place, label in enumerate(labels):
+            start = 0.5 * person + 2 * place
+            rows.append(f"{SAMPLE},{label},p{person},{start},{start + 2}")
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    people = [f"clips-p{person}" for person in range(4)]
+    write_run(tmp_path / "face", FACE, part({"fer2013": 42}, (), ["train"]), part({}, ()))
+    for name, held in (("fold0", people[:2]), ("fold1", people[2:]), ("final", [])):
+        learned = [one for one in people if one not in held]
+        both = [
+            {"items": {"clips": 3}, "subjects": who, "splits": []} for who in (learned, held)
+        ]
+        write_run(tmp_path / "speech" / name, SPEECH, *both)
+    out = tmp_path / "live"
+    more = (
+        "data={train: [{name: clips}], validation: {name: ''}, pairing: none}",
+        "prepare.fps=5",
+    )
+    assert call(table, tmp_path, out, *more) == 0
+    figures = json.loads((out / "figures.json").read_text())
+    assert figures["data"] == "face and voice of the same recordings"
+    for name, held in (("fold0", people[:2]), ("fold1", people[2:])):
+        split = json.loads((out / name / "split.json").read_text())
+        assert split["validation"]["subjects"] == held
+        told = load_model(out / name / "model.safetensors").about
+        assert told["pairing"] == "none"
+        seen = json.loads(told["trained_on"])["subjects"]
+        assert not set(held) & set(seen)
+    live = load_model(out / "final" / "model.safetensors").model
+    assert isinstance(live, LiveModel)
+    assert isinstance(live.network.fusion, EvidenceFusion)
+    # Emotions that no recording shows are not thought impossible.
+    moved = live.network.fusion.bias.detach().abs()
+    absent = [EMOTIONS.index(name) for name in EMOTIONS if name not in labels]
+    assert float(moved[absent].max()) < 0.1
+
+
+def test_pairs_of_one_item_are_drawn_together() -> None:
+    labels = torch.tensor([0, 0, 3, 5, 5, 5])
+    number = torch.arange(6.0)[:, None, None, None]
+    bank = EmbeddingBank(number.expand(-1, 2, 3, 1), labels)
+    chance = torch.Generator().manual_seed(0)
+    pairs = draw_pairs(bank, bank, 300, chance, together=True)
+    assert torch.equal(pairs.faces[:, 0, 0], pairs.speech[:, 0])
+    assert torch.equal(labels[pairs.speech[:, 0].long()], pairs.labels)
+    assert set(pairs.labels.tolist()) == {0, 3, 5}
+    shares = torch.bincount(pairs.labels)[[0, 3, 5]] / 300
+    assert float((shares - 1 / 3).abs().max()) < 0.1
 
 
 def test_an_unknown_fusion_is_refused(data: Path, branches: Path, tmp_path: Path) -> None:

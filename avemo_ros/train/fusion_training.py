@@ -1,7 +1,7 @@
 """Trains what joins the branches of the live network: frame attention, temperatures, fusion.
 
-Pairs of faces and voices are matched by their label.  The fusion must not learn from voices
-that the speech branch was trained on: of those it is too sure.  So it learns from out-of-fold
+Faces and voices are those of one recording, or of different people with the same label.  The
+speech branch is too sure of voices that it was trained on.  So the fusion learns from out-of-fold
 vectors: of each fold's speakers, by the network that never heard them.
 """
 
@@ -35,6 +35,8 @@ from avemo_ros.train.training_config import AugmentConfig, DataConfig, FaceAugme
 _FACES: Final = 128
 _VOICES: Final = 64
 _PLAIN: Final = FaceAugment(probability=0.0)
+_NEVER: Final = -1e4
+"""Logit of an emotion that does not occur."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +148,36 @@ def embed_speech_windows(
 
 
 def draw_pairs(
-    faces: EmbeddingBank, speech: EmbeddingBank, size: int, chance: torch.Generator
+    faces: EmbeddingBank,
+    speech: EmbeddingBank,
+    size: int,
+    chance: torch.Generator,
+    *,
+    together: bool = False,
 ) -> Pairs:
     """Random pairs: emotions alike frequent, some frames of any view of a face, and any view of
     a voice.
 
+    Args:
+        faces: of N items.
+        speech: of M items; with `together` of the same ones, in the same order.
+        size: number of pairs.
+        chance: source of chance.
+        together: face and voice of a pair are of one item; else they are matched by label.
+
     Raises:
-        DataError: an emotion has no face or no voice.
+        DataError: an emotion has no face or no voice (not with `together`: data sets lack
+            some).
     """
-    labels = torch.randint(0, len(EMOTIONS), (size,), generator=chance)
-    which_face = _pick(faces.labels, labels, "face", chance)
-    which_speech = _pick(speech.labels, labels, "voice", chance)
+    if together:
+        known = torch.unique(speech.labels)
+        labels = known[torch.randint(0, len(known), (size,), generator=chance)]
+        which_speech = _pick(speech.labels, labels, "voice", chance)
+        which_face = which_speech
+    else:
+        labels = torch.randint(0, len(EMOTIONS), (size,), generator=chance)
+        which_face = _pick(faces.labels, labels, "face", chance)
+        which_speech = _pick(speech.labels, labels, "voice", chance)
     views, frames = faces.vectors.shape[1:3]
     view = torch.randint(0, views, (size, 1), generator=chance)
     order = torch.rand(size, frames, generator=chance).argsort(1)
@@ -238,6 +259,12 @@ class HeldOutFold:
     """Its speech branch never heard these voices."""
     faces: EmbeddingBank
     voices: EmbeddingBank
+    together: bool = False
+    """Faces and voices are of the same items, in the same order."""
+
+    def draw(self, size: int, chance: torch.Generator) -> Pairs:
+        """Random pairs of this fold, see `draw_pairs`."""
+        return draw_pairs(self.faces, self.voices, size, chance, together=self.together)
 
 
 def fit_face(branch: FaceBranch, parts: Sequence[HeldOutFold]) -> float:
@@ -280,15 +307,18 @@ def train_fusion(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.rate, total_steps=settings.steps
     )
+    labels = torch.cat([part.voices.labels for part in parts])
+    # What no recording shows is not learned to be impossible.
+    absent = torch.bincount(labels, minlength=len(EMOTIONS)) == 0
     for step in range(settings.steps):
         part = parts[step % len(parts)]
-        pairs = draw_pairs(part.faces, part.voices, settings.batch, chance)
+        pairs = part.draw(settings.batch, chance)
         pairs = mismatched(pairs, settings.mismatch, chance)
         given = _temper(
             fusion_inputs(network, part.listener, pairs), settings.tempering, chance
         )
         logits = fusion(*_drop(given, settings.modality_dropout, chance)).logits
-        loss = functional.cross_entropy(logits, pairs.labels)
+        loss = functional.cross_entropy(logits.masked_fill(absent, _NEVER), pairs.labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(fusion.parameters(), 1.0)

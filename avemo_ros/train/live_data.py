@@ -123,11 +123,13 @@ class LiveData:
 
     source: TrainingItems
     learned: Corpus
-    """Faces that the face branch was trained on."""
+    """Faces that the face branch was trained on; none with `together`."""
     faces: tuple[Corpus, ...]
     """Faces that it was not trained on: the share of each fold."""
     voices: tuple[Corpus, ...]
     """Of each fold's speakers."""
+    together: bool = False
+    """Faces and voices of a fold are those of the same recordings, in the same order."""
 
 
 def read_live_data(
@@ -145,6 +147,8 @@ def read_live_data(
         ConfigError: no faces are held out.
         DataError: there are no faces or voices, or nobody whom a fold held out is there.
     """
+    if config.data.pairing == "none":
+        return _recordings(config, source, branches, place)
     corpora = []
     for part, rows in (("faces", "face"), ("speech", "voice")):
         items = [
@@ -180,14 +184,36 @@ def read_live_data(
         kept.only([row % len(branches.folds) == fold for row in range(len(kept))])
         for fold in range(len(branches.folds))
     ]
-    unheard = []
+    learned = faces.only([not one for one in held])
+    return LiveData(source, learned, tuple(shares), _unheard(branches, voices))
+
+
+def _recordings(
+    config: TrainConfig, source: TrainingItems, branches: Branches, place: Place
+) -> LiveData:
+    """Recordings that have a face and a voice, dealt to the folds of the speech run."""
+    items = [item for item in source.items if item.has_face and item.has_voice]
+    parts = frozenset({"faces", "speech"})
+    corpus, _ = prepare(items, config.prepare, place.cache, place.workers, parts)
+    both = [one.faces is not None and one.spectrogram is not None for one in corpus.features]
+    if not any(both):
+        raise DataError(
+            "data.train has no recording in which a face is seen and a voice is heard; "
+            "data.pairing=label takes them from different data sets"
+        )
+    folds = _unheard(branches, corpus.only(both))
+    return LiveData(source, Corpus((), ()), folds, folds, together=True)
+
+
+def _unheard(branches: Branches, voices: Corpus) -> tuple[Corpus, ...]:
+    """The items of the people whom each fold of the speech run has left out."""
+    found = []
     for _, folder in branches.folds:
         inside = {item.subject for item in read_split(folder).held_out(voices.items)}
         if not inside:
             raise DataError(f"none of the people held out by {folder} is among the voices")
-        unheard.append(voices.only([item.subject in inside for item in voices.items]))
-    learned = faces.only([not one for one in held])
-    return LiveData(source, learned, tuple(shares), tuple(unheard))
+        found.append(voices.only([item.subject in inside for item in voices.items]))
+    return tuple(found)
 
 
 def whom_they_saw(

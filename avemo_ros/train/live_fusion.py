@@ -1,11 +1,14 @@
 """The task `live_fusion`: a trained face branch and a trained speech branch become the model
 that the robot runs.
 
-What is paired are the faces held out from the face run's training (`data.validation`) and the
-voices of the speech run's folds, each voice by the network that never heard its speaker.  Each
-fold has a share of these faces of its own.  Its live model joins the speech network of the fold
-by a fusion that learned from the other folds, whose speech networks are other ones: as the
-fusion of the final model meets a speech network that it was not trained with.
+With `data.pairing: none`, face and voice are of one recording.  With `data.pairing: label`, the
+faces held out from the face run's training (`data.validation`) are paired with the voices, and
+each fold has a share of these faces of its own.
+
+Either way, each voice is heard by the network of the fold that left out its speaker.  The live
+model of a fold joins the speech network of the fold by a fusion that learned from the other
+folds, whose speech networks are other ones: as the fusion of the final model meets a speech
+network that it was not trained with.
 """
 
 from __future__ import annotations
@@ -32,7 +35,6 @@ from avemo_ros.model.temperature import fit_temperature
 from avemo_ros.train.fusion_training import (
     HeldOutFold,
     begin_anew,
-    draw_pairs,
     embed_face_views,
     embed_speech_windows,
     fit_face,
@@ -74,8 +76,9 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
     """Train frame attention, temperatures and fusion, and write the live model.
 
     Args:
-        config: with the group `live`; `data.train` names the data set of the faces and that of
-            the voices, `data.validation` the faces that the fusion learns from.
+        config: with the group `live`; `data.train` names the data set of recordings with face
+            and voice, or with `pairing: label` that of the faces and that of the voices;
+            `data.validation` then names the faces that the fusion learns from.
         place: where it reads and writes; computes on the CPU (it takes minutes).
         resume: a finished run is read back instead of refused.
 
@@ -100,7 +103,8 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
     loss = _attend(final, data.learned, config)
     _say(f"frame attention: loss {loss:.3f}")
     parts = _parts(branches, data, config)
-    counts = torch.bincount(_labels(data.learned), minlength=len(EMOTIONS)).float()
+    seen_faces = data.learned if len(data.learned) else data.faces[0]
+    counts = torch.bincount(_labels(seen_faces), minlength=len(EMOTIONS)).float().clamp_min(1)
     judged = []
     for index, part in enumerate(parts):
         network = branches.network(index)
@@ -110,12 +114,12 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
         # The temperature, too, is fitted on the other folds.
         temperature = _temperature([other for other in judged if other is not one])
         one.network.fused_temperature.fill_(temperature)
-        figures_of_fold = _report([one], temperature)
+        figures_of_fold = _report([one], temperature, together=data.together)
         _write(one.network, branches, data, index, seen[index], figures_of_fold, config, place)
     _learn(final, untrained, parts, config)
     temperature = _temperature(judged)
     final.fused_temperature.fill_(temperature)
-    report = _report(judged, temperature)
+    report = _report(judged, temperature, together=data.together)
     report["temperatures"] |= {
         "face": float(final.face_temperature),
         "speech": float(final.speech_temperature),
@@ -127,7 +131,10 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
 
 
 def _attend(network: EmotionNet, learned: Corpus, config: TrainConfig) -> float:
-    """Train the frame attention on views of some of the faces."""
+    """Train the frame attention on views of some of the faces; without any that the face
+    branch was trained on, it stays as it is."""
+    if not len(learned):
+        return float("nan")
     seed, settings = config.training.seed, config.live
     chance = torch.Generator().manual_seed(seed)
     some = torch.zeros(len(learned), dtype=torch.bool)
@@ -160,7 +167,7 @@ def _parts(branches: Branches, data: LiveData, config: TrainConfig) -> list[Held
             config.data,
             config.augment,
         )
-        parts.append(HeldOutFold(network, shown, heard))
+        parts.append(HeldOutFold(network, shown, heard, together=data.together))
     return parts
 
 
@@ -179,7 +186,7 @@ def _judge(
 ) -> _Judged:
     """What a fold's model says of pairs that it has learned nothing from."""
     chance = torch.Generator().manual_seed(100 + index + config.training.seed)
-    pairs = draw_pairs(part.faces, part.voices, config.live.pairs, chance)
+    pairs = part.draw(config.live.pairs, chance)
     return _Judged(network, pairs.labels, fusion_outputs(network, part.listener, pairs, counts))
 
 
@@ -191,7 +198,7 @@ def _temperature(judged: Sequence[_Judged]) -> float:
     )
 
 
-def _report(judged: Sequence[_Judged], temperature: float) -> dict[str, Any]:
+def _report(judged: Sequence[_Judged], temperature: float, *, together: bool) -> dict[str, Any]:
     """Figures of some folds together, of each way to answer."""
     labels = torch.cat([one.labels for one in judged])
     joined = {
@@ -202,7 +209,11 @@ def _report(judged: Sequence[_Judged], temperature: float) -> dict[str, Any]:
     report: dict[str, Any] = {
         name: fusion_metrics(value, labels) for name, value in joined.items()
     }
-    report["data"] = "label-matched pairs: face and voice are of different people"
+    report["data"] = (
+        "face and voice of the same recordings"
+        if together
+        else "label-matched pairs: face and voice are of different people"
+    )
     report["temperatures"] = {"fused": temperature}
     report["face share"] = {
         "mean": round(float(share.mean()), 3),
@@ -236,7 +247,11 @@ def _write(
             "fusion": branches.fusion,
         },
     )
-    about = {"config": config.name, "pairing": "label", TRAINED_ON: json.dumps(trained_on)}
+    about = {
+        "config": config.name,
+        "pairing": config.data.pairing,
+        TRAINED_ON: json.dumps(trained_on),
+    }
     save_model(LiveModel(network.eval()), spec, out / MODEL_FILE, config.name, about)
 
 
