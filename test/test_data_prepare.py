@@ -136,12 +136,32 @@ def test_what_is_no_number_becomes_silence(tmp_path: Path) -> None:
     )
 
 
-def test_digital_silence_is_told(tmp_path: Path) -> None:
-    path = write_wav(tmp_path / "a.wav", np.zeros(16000, np.int16))
+def _hum(amplitude: float, offset: float = 0.0) -> np.ndarray:
+    wave = amplitude * np.sin(np.arange(16000) * 2 * np.pi * 200 / 16000) + offset
+    return np.round(wave * 32768).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("samples", "kind"),
+    [
+        (np.zeros(16000, np.int16), "silent"),
+        (_hum(0.0012), "silent"),  # -61.4 dB
+        (_hum(0.0, 0.25), "silent"),
+        (np.full(16000, np.nan, np.float32), "damaged silent"),
+        (np.zeros(0, np.int16), "no sound"),
+        (_hum(0.0017), ""),  # -58.4 dB
+    ],
+)
+def test_silence_is_no_voice(tmp_path: Path, samples: np.ndarray, kind: str) -> None:
+    path = write_wav(tmp_path / "a.wav", samples)
     corpus, report = prepare([voice(path)], want=SPEECH)
-    assert corpus.features[0].spectrogram is not None
-    assert troubles(report)["a"][0] == "silent"
-    assert report.speech == 1
+    assert (corpus.features[0].spectrogram is None) == bool(kind)
+    assert " ".join(one.finding.kind for one in report.troubles) == kind
+    assert report.speech == (not kind)
+    if kind:
+        assert [item.key for item in report.unusable] == ["a"]
+        with pytest.raises(DataError, match="silent|has no sound"):
+            read_sound(path)
 
 
 def test_an_utterance_may_be_a_part_of_its_file(tmp_path: Path) -> None:
@@ -525,12 +545,12 @@ def test_the_command_prepares_and_reports(
     report = tmp_path / "report.json"
     arguments = ["data", "prepare", "clips", str(root), "--cache", str(tmp_path / "cache")]
     arguments += ["--want", "speech", "--workers", "0"]
-    assert main([*arguments, "--json", str(report)]) == 0
+    assert main([*arguments, "--json", str(report)]) == 1
     said = capsys.readouterr().out
     assert "2 items (0 from the cache)" in said
     assert "1 silent:" in said
     assert '"silent": 1' in report.read_text()
-    assert main(arguments) == 0
+    assert main(arguments) == 1
     assert "2 items (2 from the cache)" in capsys.readouterr().out
     (root / "a.wav").write_bytes(bytes(range(1, 256)) * 20)
     assert main(arguments) == 1

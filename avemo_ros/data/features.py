@@ -84,7 +84,7 @@ DAMAGED: Final = "damaged"
 SHORTENED: Final = "shortened"
 FILLED: Final = "filled up"
 FINDING_KINDS: Final = (NO_FACE, NO_SOUND, BROKEN, SILENT, DAMAGED, SHORTENED, FILLED)
-"""Kinds of findings.  The first three say that a part is missing; the others are remarks on
+"""Kinds of findings.  The first four say that a part is missing; the others are remarks on
 a part that is there."""
 
 

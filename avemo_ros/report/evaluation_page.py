@@ -77,6 +77,10 @@ def _tiles(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if scaled is not None:
             under += f"; {shown(scaled)} after scaling"
         tiles.append((name, shown(result[key]), under))
+    answered = result["items"] - result["unanswered"]
+    tiles.append(
+        ("Coverage", percent(result["coverage"]), f"{answered} of {result['items']} items")
+    )
     if result.get("ms_per_item") is not None:
         note = "an item, model only, 1 thread"
         tiles.append(("Time", f"{result['ms_per_item']:.1f} ms", note))
@@ -173,7 +177,7 @@ def _facts(result: Mapping[str, Any]) -> dict[str, object]:
         **result["model"],
         **result.get("data", {}),
         "missing": f"{len(missing['unreadable'])} items could not be read, "
-        f"{len(missing['no_face'])} have no face, {len(missing['no_voice'])} no sound; "
+        f"{len(missing['no_face'])} have no face, {len(missing['no_voice'])} no voice; "
         f"{missing['treatment']}",
         "seen in training": "yes" if result["seen"] else "no",
         "versions": ", ".join(f"{name} {value}" for name, value in result["versions"].items()),
