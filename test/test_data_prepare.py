@@ -160,7 +160,7 @@ def test_silence_is_no_voice(tmp_path: Path, samples: np.ndarray, kind: str) -> 
     assert report.speech == (not kind)
     if kind:
         assert [item.key for item in report.unusable] == ["a"]
-        with pytest.raises(DataError, match="silent|has no sound"):
+        with pytest.raises(DataError, match=r"silent|has no sound"):
             read_sound(path)
 
 

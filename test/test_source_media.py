@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def write_media(
     audio_starts_s: float = 0.0,
     frame_ms: list[int] | None = None,
     rotation: int = 0,
+    matrix: list[int] | None = None,
+    aspect: tuple[int, int] | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
     """A clip whose images get brighter with time and whose sound is a 440 Hz tone."""
@@ -43,8 +46,12 @@ def write_media(
             pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
             tick = Fraction(1, 1000) if frame_ms else Fraction(1, FPS)
             pictures.codec_context.time_base = tick
+            if aspect:
+                pictures.codec_context.sample_aspect_ratio = Fraction(*aspect)
             if rotation:
                 pictures.set_display_rotation(rotation)
+            if matrix:
+                pictures.set_display_matrix(matrix)
         if audio:
             speech = container.add_stream(audio, rate=rate)
             speech.layout = "mono" if channels == 1 else "stereo"
@@ -201,6 +208,79 @@ def test_a_phones_rotation_mark_is_honoured(tmp_path, rotation: int, size) -> No
     corner = corner[:, -12:] if columns else corner[:, :12]
     assert corner[..., 2].mean() > 180
     assert corner[..., 0].mean() < 60
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+@pytest.mark.parametrize("sideways", [False, True])
+def test_a_mirrored_image_is_shown_as_players_show_it(tmp_path, signs, sideways: bool) -> None:
+    matrix = np.zeros((3, 3), np.int32)
+    places = ((0, 1), (1, 0)) if sideways else ((0, 0), (1, 1))
+    for place, sign in zip(places, signs, strict=True):
+        matrix[place] = sign << 16
+    matrix[2, 2] = 1 << 30
+    path = write_media(
+        tmp_path / "mirrored.mp4", audio=None, seconds=0.1, matrix=matrix.flatten().tolist()
+    )
+    pictures, _, media = read(path)
+    image = pictures[0].image
+    assert (
+        image.shape[:2] == (media.height, media.width) == ((64, 48) if sideways else (48, 64))
+    )
+    # A point (x, y) is shown at (x, y) @ matrix: that is where the red corner comes to lie.
+    x, y, _ = np.array([-1, -1, 0]) @ matrix
+    corner = image[:12] if y < 0 else image[-12:]
+    corner = corner[:, :12] if x < 0 else corner[:, -12:]
+    assert corner[..., 2].mean() > 180
+    assert corner[..., 0].mean() < 60
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"),
+    [((64, 45), (48, 91)), ((6, 11), (88, 64)), ((1, 1), (48, 64)), ((8, 1), (48, 64))],
+)
+def test_pixels_become_square_and_that_is_logged_once(
+    tmp_path, caplog: pytest.LogCaptureFixture, aspect: tuple[int, int], size: tuple[int, int]
+) -> None:
+    media = MediaFile(
+        write_media(tmp_path / "film.mp4", video="libx264", audio=None, aspect=aspect)
+    )
+    images = [item.image for item in (*media, *media) if isinstance(item, VideoFrame)]
+    assert {image.shape[:2] for image in images} == {size} == {(media.height, media.width)}
+    red = (images[0][..., 2] > 180) & (images[0][..., 0] < 60)
+    assert red.any(axis=0).sum() == pytest.approx(size[1] / 4, abs=1.5)
+    assert red.any(axis=1).sum() == pytest.approx(size[0] / 3, abs=1.5)
+    noted = {
+        (64, 45): ["pixels are not square (64:45); the images are stretched, as players do"],
+        (6, 11): ["pixels are not square (6:11); the images are stretched, as players do"],
+        (1, 1): [],
+        (8, 1): ["pixels are not square (8:1); this is not believed, they are taken as square"],
+    }[aspect]
+    assert [record.message.split(": ", 1)[1] for record in caplog.records] == noted
+
+
+def test_pixels_may_change_within_a_film(tmp_path) -> None:
+    parts = [
+        write_media(
+            tmp_path / f"{n}.ts", video="libx264", audio=None, seconds=0.4, aspect=ratio
+        )
+        for n, ratio in enumerate([(1, 1), (64, 45), (1, 1)])
+    ]
+    (tmp_path / "all.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    widths = [image.image.shape[1] for image in read(tmp_path / "all.ts")[0]]
+    assert widths == [64] * 10 + [91] * 10 + [64] * 10
+
+
+@pytest.mark.parametrize(
+    ("container", "size"),
+    [((2, 1), (48, 128)), ((1, 1), (48, 64)), ((0, 1), (48, 91)), ((0, 0), (48, 91))],
+)
+def test_the_container_knows_better_unless_it_says_nothing(tmp_path, container, size) -> None:
+    path = write_media(tmp_path / "film.mp4", video="libx264", audio=None, aspect=(64, 45))
+    data = path.read_bytes()
+    assert data.count(b"pasp" + struct.pack(">II", 64, 45)) == 1
+    packed = b"pasp" + struct.pack(">II", *container)
+    path.write_bytes(data.replace(b"pasp" + struct.pack(">II", 64, 45), packed))
+    assert {image.image.shape[:2] for image in read(path)[0]} == {size}
 
 
 def test_iterating_again_starts_from_the_beginning(tmp_path) -> None:

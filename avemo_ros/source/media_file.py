@@ -32,6 +32,10 @@ _AHEAD_AUDIO: Final = 1024
 """Decoded items that wait for the other stream; a stream that is silent for longer than that
 is not waited for."""
 _MAX_FPS: Final = 240
+_LEAST_ASPECT: Final = 0.25
+"""Pixels whose sides differ by more than this ratio are a mistake: CCTV's 2CIF has 6:11, wide
+PAL at half its width 128:45."""
+_DISPLAY_MATRIX: Final = av.sidedata.sidedata.Type.DISPLAYMATRIX
 _MISSING_NS: Final = 500_000_000
 """A file that ends this much before its announced duration counts as truncated."""
 
@@ -43,7 +47,7 @@ class VideoFrame:
     stamp_ns: int
     """Presentation time from the start of the file [ns]."""
     image: NDArray[np.uint8]
-    """(height, width, 3) BGR, upright."""
+    """(height, width, 3) BGR, as players show it: upright, with square pixels."""
 
 
 class MediaFile:
@@ -52,7 +56,8 @@ class MediaFile:
     Iterating gives `VideoFrame` and `AudioBlock` in the order of their stamps.  Stamps start
     at 0 with the earliest of both streams and keep the offset between them.  Iterating again
     starts from the beginning.  Damaged parts are left out; `truncated` and `damaged` say so
-    afterwards.
+    afterwards.  Images are as players show them: marks to turn or mirror them are followed,
+    and pixels that are not square become so, which is logged once.
     """
 
     def __init__(self, path: str | Path, block_s: float = 0.02) -> None:
@@ -86,8 +91,9 @@ class MediaFile:
             self.rate = int(audio.rate or 0) if audio is not None else 0
             """Audio samples per second [Hz]; 0 without audio."""
             self.channels = int(audio.channels) if audio is not None else 0
+            self._logged = False
             self.width, self.height = _size(container, video)
-            """Size of the upright image [pixels]; 0 without video."""
+            """Size of the first image as players show it [pixels]; 0 without video."""
 
     def __enter__(self) -> MediaFile:
         return self
@@ -107,10 +113,12 @@ class MediaFile:
         self.damaged = 0
         container = self._open()
         self._open_container = container
+        video = _video(container)
+        shape = None if video is None else _PixelShape(video)
         origin: int | None = None
         end = 0
         try:
-            for stamp, item in _merged(self._decoded(container)):
+            for stamp, item in _merged(self._decoded(container, shape)):
                 if origin is None:
                     origin = stamp
                 stamp = max(0, stamp - origin)
@@ -119,7 +127,8 @@ class MediaFile:
                     yield AudioBlock(stamp, item.rate, item.samples)
                 else:
                     end = max(end, stamp)
-                    yield VideoFrame(stamp, self._converted(_upright, item))
+                    assert shape is not None
+                    yield VideoFrame(stamp, self._shown(item, shape))
                 if self._open_container is not container:
                     return
         finally:
@@ -156,7 +165,7 @@ class MediaFile:
             raise SourceError(f"'{self.path}' is a text file, not a media file")
         return container
 
-    def _decoded(self, container: Any) -> Iterator[tuple[int, Any]]:
+    def _decoded(self, container: Any, shape: _PixelShape | None) -> Iterator[tuple[int, Any]]:
         """(stamp, AudioBlock or av.VideoFrame), each kind in order."""
         video, audio = _video(container), _audio(container)
         streams = [stream for stream in (video, audio) if stream is not None]
@@ -169,6 +178,8 @@ class MediaFile:
             except av.FFmpegError:
                 self.damaged += 1
                 continue
+            if shape is not None and packet.stream is video:
+                shape.watch()
             for frame in frames:
                 stamp = _stamp_ns(frame)
                 if packet.stream is video:
@@ -180,6 +191,14 @@ class MediaFile:
                         yield block.stamp_ns, block
         for block in cutter.flush():
             yield block.stamp_ns, block
+
+    def _shown(self, frame: Any, shape: _PixelShape) -> NDArray[np.uint8]:
+        """An image as players show it."""
+        image = self._converted(lambda one: _upright(shape.squared(one), one), frame)
+        if shape.remark and not self._logged:
+            self._logged = True
+            _LOG.warning("'%s': %s", self.path, shape.remark)
+        return image
 
     def _converted(
         self, convert: Callable[[Any], NDArray[Number]], frame: Any
@@ -302,15 +321,16 @@ def _size(container: Any, video: Any) -> tuple[int, int]:
     if video is None:
         return 0, 0
     width, height = int(video.codec_context.width), int(video.codec_context.height)
+    shape = _PixelShape(video)
     try:
-        # The rotation is known from the first image on only.
-        first = next(container.decode(video), None)
-    except av.FFmpegError:
-        first = None
-    if first is None:
-        return width, height
-    sideways = round(first.rotation / 90) % 2 == 1
-    return (first.height, first.width) if sideways else (first.width, first.height)
+        # How it is shown is known from the first image on only.
+        for first in container.decode(video):
+            shape.watch()
+            height, width = _upright(shape.squared(first), first).shape[:2]
+            break
+    except (av.FFmpegError, ValueError):
+        pass  # said when it is read
+    return width, height
 
 
 def _stamp_ns(frame: Any) -> int | None:
@@ -320,11 +340,80 @@ def _stamp_ns(frame: Any) -> int | None:
     return stamp
 
 
-def _upright(frame: Any) -> NDArray[np.uint8]:
-    image: NDArray[np.uint8] = frame.to_ndarray(format="bgr24")
-    # The rotation is counterclockwise, as NumPy's.
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+class _PixelShape:
+    """Makes the pixels of a stream square, as players do.
+
+    FFmpeg's `scale` filter knows the shape that each frame was encoded with, which may change
+    within a film and which PyAV does not tell.
+
+    Args:
+        video: the stream; nothing of it has been decoded yet.
+    """
+
+    def __init__(self, video: Any) -> None:
+        self._codec = video.codec_context
+        fixed = video.sample_aspect_ratio
+        self._fixed = None if fixed == self._codec.sample_aspect_ratio else fixed
+        """What the container says, where the stream says something else: it holds for the
+        whole film."""
+        self._form: tuple[Any, ...] = ()
+        self._graph: Any = None
+        self._needed = False
+        self.remark = ""
+        """What is done about pixels that are not square; empty: all are."""
+
+    def watch(self) -> None:
+        """Look at the shape that the decoder is at; to be called after each packet."""
+        ratio = self._fixed or self._codec.sample_aspect_ratio
+        if self._needed or not ratio or ratio == 1:
+            return
+        self._needed = _LEAST_ASPECT <= ratio <= 1 / _LEAST_ASPECT
+        done = (
+            "the images are stretched, as players do"
+            if self._needed
+            else "this is not believed, they are taken as square"
+        )
+        self.remark = f"pixels are not square ({ratio.numerator}:{ratio.denominator}); {done}"
+
+    def squared(self, frame: Any) -> Any:
+        """The frame with square pixels: one side is stretched, neither is shrunk."""
+        if not self._needed:
+            return frame
+        form = (frame.width, frame.height, frame.format.name)
+        if form != self._form:
+            self._form, self._graph = form, self._made(frame)
+        self._graph.push(frame)
+        return self._graph.pull()
+
+    def _made(self, frame: Any) -> Any:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=frame.width,
+            height=frame.height,
+            format=frame.format,
+            time_base=frame.time_base or Fraction(1, NS_PER_S),
+        )
+        ratio = f"if(between(sar,{_LEAST_ASPECT},{1 / _LEAST_ASPECT}),sar,1)"
+        size = f"w='round(iw*max(1,{ratio}))':h='round(ih/min(1,{ratio}))'"
+        nodes = [source, graph.add("scale", f"{size}:eval=frame"), graph.add("buffersink")]
+        if self._fixed:
+            fixed = graph.add("setsar", f"{self._fixed.numerator}/{self._fixed.denominator}")
+            nodes.insert(1, fixed)
+        graph.link_nodes(*nodes).configure()
+        return graph
+
+
+def _upright(shown: Any, frame: Any) -> NDArray[np.uint8]:
+    """The pixels of a frame, turned and mirrored as the decoded frame is marked."""
+    image: NDArray[np.uint8] = shown.to_ndarray(format="bgr24")
+    marks = frame.side_data.get(_DISPLAY_MATRIX)
+    if marks is None:
+        return image
+    # A point at (x, y) is shown at (a x + c y, b x + d y); y grows downwards.
+    a, b, _, c, d = np.frombuffer(marks, np.int32)[:5].tolist()
+    if abs(b) > abs(a):
+        image, a, d = image.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _samples(frame: Any) -> NDArray[np.float32]:
