@@ -68,6 +68,9 @@ class EmotionEstimate:
     arousal: float = 0.0
     """-1 to 1; to be read only when valid."""
     valence_arousal_valid: bool = False
+    valence_arousal_source: str = ""
+    """How the two were obtained: 'distribution' (`state/circumplex.py`), '' where they are not
+    valid, or in recordings that do not tell."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -162,6 +165,7 @@ def plain_fields(estimate: EmotionEstimate) -> dict[str, Any]:
         "valence": float(estimate.valence),
         "arousal": float(estimate.arousal),
         "valence_arousal_valid": estimate.valence_arousal_valid,
+        "valence_arousal_source": estimate.valence_arousal_source,
         "status": int(estimate.status),
         "face_share": float(estimate.face_share),
         "voice_share": float(estimate.voice_share),
