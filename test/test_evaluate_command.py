@@ -266,6 +266,7 @@ def test_silence_and_empty_sound_are_no_voice_and_get_no_answer(
     )
     assert "6 of 8 items" in page.read_text()
     assert "2 no voice" in page.read_text()
+    assert f"{silent.stem}, {empty.stem}" in page.read_text()
 
 
 def _clips(root: Path) -> tuple[Path, list[str]]:

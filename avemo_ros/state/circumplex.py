@@ -3,8 +3,8 @@
 Each emotion stands for the mean pleasure and arousal that people gave its adjective in Russell
 and Mehrabian 1977, "Evidence for a three-factor theory of emotions", Journal of Research in
 Personality 11 (3), 273-294, https://doi.org/10.1016/0092-6566(77)90037-X: of their table of 151
-terms those for angry, disgusted, fearful, happy, sad and surprised, on scales from -1 to 1.  The
-scales' middle stands for neutral.
+terms those for angry, disgusted, fearful, happy, sad and surprised, on scales from -1 to 1.
+The scales' middle stands for neutral.
 """
 
 from __future__ import annotations
