@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideData
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import AudioBlock
@@ -35,7 +36,7 @@ _MAX_FPS: Final = 240
 _LEAST_ASPECT: Final = 0.25
 """Pixels whose sides differ by more than this ratio are a mistake: CCTV's 2CIF has 6:11, wide
 PAL at half its width 128:45."""
-_DISPLAY_MATRIX: Final = av.sidedata.sidedata.Type.DISPLAYMATRIX
+_DISPLAY_MATRIX: Final = SideData.DISPLAYMATRIX
 _MISSING_NS: Final = 500_000_000
 """A file that ends this much before its announced duration counts as truncated."""
 
