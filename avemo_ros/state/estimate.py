@@ -23,7 +23,8 @@ class Status(IntEnum):
     NO_VOICE = 3
     """The label comes from the face alone: the person did not speak."""
     LOW_QUALITY = 4
-    """The face is there but too small, blurred or turned away, and no voice helps; no label."""
+    """The face is there but too small, blurred, turned away or hidden, and no voice helps; no
+    label."""
     UNCERTAIN = 5
     """The confidence is below the limit; the distribution is given, but no label."""
     STALE_INPUT = 6
