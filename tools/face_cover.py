@@ -216,6 +216,15 @@ def views(
             yield name, turned(image)
 
 
+def is_astray(face: FaceTrack, clean: FaceTrack) -> bool:
+    """Whether the mesh of a face turned by 90 degrees does not fit; else the crop is upright,
+    and there is nothing to see in it."""
+    if face.pose is None or clean.pose is None:
+        return True
+    off = face.pose.roll - (clean.pose.roll - np.pi / 2)
+    return bool(np.cos(off) < np.cos(np.radians(30)))
+
+
 def degraded(crop: Image, chance: Any) -> Image:
     """The crop as a far or dim camera would see it."""
     side = crop.shape[0]
@@ -255,11 +264,10 @@ def fit(folders: list[Path], ordinary: list[Path], limit: int, out: Path) -> Non
                 continue
             for what, view in views(image, clean, 3, chance):
                 face = face_in(analyzer, view)
-                # A face on its side is turned upright: there is nothing to see in its crop.
-                if face is not None and what != "90 degrees":
+                if face is not None and (what != "90 degrees" or is_astray(face, clean)):
                     add(face.crop, COVERS.get(what, "mouth"))
     given, scaler = np.array(rows), StandardScaler()
-    network = MLPClassifier((HIDDEN,), alpha=3.0, early_stopping=True, random_state=0)
+    network = MLPClassifier((HIDDEN,), alpha=1.0, max_iter=15, random_state=0)
     network.fit(scaler.fit_transform(given), labels)
     (first, second), (bias1, bias2) = network.coefs_, network.intercepts_
     w1 = first.T / scaler.scale_

@@ -39,9 +39,9 @@ ROLL: Final = (math.radians(80.0), math.radians(60.0))
 """Turn in the image: the crop is turned upright, but detector and mesh learned from heads that
 are, and of faces on their side they find one in ten."""
 
-COVER: Final = (1.2, 0.2)
+COVER: Final = (1.0, 0.0)
 """Log-odds that the mouth or the eyes are hidden."""
-MOUTH_HIDDEN: Final = 0.9
+MOUTH_HIDDEN: Final = 0.7
 """Log-odds from which the mouth counts as not seen: what moves is the mesh's guess."""
 
 
