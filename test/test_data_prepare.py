@@ -14,7 +14,7 @@ import pytest
 from made_clips import SAMPLE, cut
 from made_items import item, noise, picture, voice, write_picture, write_wav
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.audio.high_pass import HighPass
 from avemo_ros.audio.spectrogram import FLOOR_DB, LogSpectrogram
 from avemo_ros.audio.speech import SpeechBuffer
@@ -24,7 +24,7 @@ from avemo_ros.data.audio_features import SoundTrack, read_sound
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.face_images import MainFace
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features
-from avemo_ros.data.file_reader import PARTS
+from avemo_ros.data.file_reader import PARTS, ItemSpan
 from avemo_ros.data.prepare import PrepareReport, prepare
 from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import ConfigError, DataError, SourceError
@@ -566,3 +566,18 @@ def test_a_real_clip_has_face_and_voice(shared_data: Path) -> None:
     assert made.faces.shape == (10, 96, 96)
     np.testing.assert_allclose(np.diff(made.face_times_s), 1 / 3, atol=0.04)
     assert len(made.spectrogram) > 300
+
+
+@pytest.mark.parametrize(("level_db", "kind"), [(-70.0, "silent"), (-50.0, "")])
+def test_recorded_columns_below_the_speech_level_are_no_voice(
+    tmp_path: Path, level_db: float, kind: str
+) -> None:
+    span = ItemSpan(voice(tmp_path / "a"), None, listens=True)
+    power_db = np.full((100, 200), -80, np.float32)
+    level = np.full(100, level_db, np.float32)
+    span.push(
+        SpectrogramChunk(40_000_000, power_db, np.ones(100, np.float32), level, gap=False)
+    )
+    made = span.finish("")
+    assert (made.features.spectrogram is None) == bool(kind)
+    assert [one.kind for one in made.findings] == [kind] * bool(kind)
