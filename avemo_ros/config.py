@@ -230,7 +230,7 @@ class EmotionConfig(Settings, group="emotion"):
         0.3,
         ge=0.0,
         le=1.0,
-        description=("Ignore frames with a face quality (size, blur, pose) below this."),
+        description=("Ignore frames with a face quality (size, blur, pose, cover) below this."),
     )
     min_face_s: float = Field(
         0.3,

@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import AudioBlock, RobotSpeech
+from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.audio.spectrogram import FLOOR_DB, silence
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
@@ -84,6 +85,7 @@ class Pipeline:
             config, self.predictor, self.stopwatch, executor=self._voice
         )
         self._chunks = 0
+        self._loudest_dbfs: float | None = None
         self._arrival_ns = 0
         self._leaps = 0
         self._ages: deque[int] = deque(maxlen=_AGES)
@@ -143,12 +145,17 @@ class Pipeline:
             steps = self.emotion.push_tracks(feature, arrival_ns)
         else:
             reached_ns = feature.end_ns
+            self._measure_level(feature)
             steps = self.emotion.push_speech(feature, arrival_ns)
         first_ns = feature.stamp_ns if self.start_ns is None else self.start_ns
         self.start_ns = min(first_ns, feature.stamp_ns)
         self.end_ns = max(self.end_ns or reached_ns, reached_ns)
         self._ages.append(arrival_ns - reached_ns)
         return steps
+
+    def _measure_level(self, chunk: SpectrogramChunk) -> None:
+        before = FLOOR_DB if self._loudest_dbfs is None else self._loudest_dbfs
+        self._loudest_dbfs = float(chunk.level_dbfs.max(initial=before))
 
     def push_frame(
         self, stamp_ns: int, image: NDArray[Any], arrival_ns: int | None = None
@@ -210,9 +217,13 @@ class Pipeline:
 
     def flush(self) -> list[EmotionStep]:
         """The estimates that still wait for input, at the end of a recording."""
-        steps = [
-            step for chunk in self.audio.flush() for step in self.emotion.push_speech(chunk)
-        ]
+        steps = []
+        for chunk in self.audio.flush():
+            self._measure_level(chunk)
+            steps += self.emotion.push_speech(chunk)
+        floor_dbfs = self._config.audio.level_floor_dbfs
+        if self._loudest_dbfs is not None and self._loudest_dbfs < floor_dbfs:
+            self.findings.note("sound", "silence", f"no voice: {silence(floor_dbfs)}")
         return steps + self.emotion.flush()
 
     def counters(self) -> Counter[str]:
@@ -240,7 +251,7 @@ class Pipeline:
         self._tick_ns = None
         self._arrival_ns = self._leaps = 0
         self._ages.clear()
-        self.start_ns = self.end_ns = None
+        self.start_ns = self.end_ns = self._loudest_dbfs = None
         self.tracks = None
 
     def close(self) -> None:

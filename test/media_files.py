@@ -28,6 +28,8 @@ def write_media(
     audio_starts_s: float = 0.0,
     frame_ms: list[int] | None = None,
     rotation: int = 0,
+    matrix: list[int] | None = None,
+    aspect: tuple[int, int] | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
     """A clip whose images get brighter with time and whose sound is a 440 Hz tone."""
@@ -38,8 +40,12 @@ def write_media(
             images.width, images.height, images.pix_fmt = 64, 48, "yuv420p"
             tick = Fraction(1, 1000) if frame_ms else Fraction(1, FPS)
             images.codec_context.time_base = tick
+            if aspect:
+                images.codec_context.sample_aspect_ratio = Fraction(*aspect)
             if rotation:
                 images.set_display_rotation(rotation)
+            if matrix:
+                images.set_display_matrix(matrix)
         if audio:
             speech = container.add_stream(audio, rate=rate)
             speech.layout = "mono" if channels == 1 else "stereo"

@@ -15,7 +15,7 @@ from made_clips import SAMPLE, cut
 from made_items import image, item, noise, voice, write_image, write_wav
 from media_files import write_media
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.audio.high_pass import HighPass
 from avemo_ros.audio.spectrogram import FLOOR_DB, LogSpectrogram
 from avemo_ros.audio.speech import SpeechBuffer
@@ -25,7 +25,7 @@ from avemo_ros.data.audio_features import SoundTrack, read_sound
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.face_images import MainFace
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features
-from avemo_ros.data.file_reader import PARTS
+from avemo_ros.data.file_reader import PARTS, ItemSpan
 from avemo_ros.data.prepare import PrepareReport, prepare
 from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import ConfigError, DataError, SourceError
@@ -137,12 +137,32 @@ def test_what_is_no_number_becomes_silence(tmp_path: Path) -> None:
     )
 
 
-def test_digital_silence_is_told(tmp_path: Path) -> None:
-    path = write_wav(tmp_path / "a.wav", np.zeros(16000, np.int16))
+def _hum(amplitude: float, offset: float = 0.0) -> np.ndarray:
+    wave = amplitude * np.sin(np.arange(16000) * 2 * np.pi * 200 / 16000) + offset
+    return np.round(wave * 32768).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("samples", "kind"),
+    [
+        (np.zeros(16000, np.int16), "silent"),
+        (_hum(0.0012), "silent"),  # -61.4 dB
+        (_hum(0.0, 0.25), "silent"),
+        (np.full(16000, np.nan, np.float32), "damaged silent"),
+        (np.zeros(0, np.int16), "no sound"),
+        (_hum(0.0017), ""),  # -58.4 dB
+    ],
+)
+def test_silence_is_no_voice(tmp_path: Path, samples: np.ndarray, kind: str) -> None:
+    path = write_wav(tmp_path / "a.wav", samples)
     corpus, report = prepare([voice(path)], want=SPEECH)
-    assert corpus.features[0].spectrogram is not None
-    assert troubles(report)["a"][0] == "silent"
-    assert report.speech == 1
+    assert (corpus.features[0].spectrogram is None) == bool(kind)
+    assert " ".join(one.finding.kind for one in report.troubles) == kind
+    assert report.speech == (not kind)
+    if kind:
+        assert [item.key for item in report.unusable] == ["a"]
+        with pytest.raises(DataError, match=r"silent|has no sound"):
+            read_sound(path)
 
 
 def test_an_utterance_may_be_a_part_of_its_file(tmp_path: Path) -> None:
@@ -526,12 +546,12 @@ def test_the_command_prepares_and_reports(
     report = tmp_path / "report.json"
     arguments = ["data", "prepare", "clips", str(root), "--cache", str(tmp_path / "cache")]
     arguments += ["--want", "speech", "--workers", "0"]
-    assert main([*arguments, "--json", str(report)]) == 0
+    assert main([*arguments, "--json", str(report)]) == 1
     said = capsys.readouterr().out
     assert "2 items (0 from the cache)" in said
     assert "1 silent:" in said
     assert '"silent": 1' in report.read_text()
-    assert main(arguments) == 0
+    assert main(arguments) == 1
     assert "2 items (2 from the cache)" in capsys.readouterr().out
     (root / "a.wav").write_bytes(bytes(range(1, 256)) * 20)
     assert main(arguments) == 1
@@ -561,3 +581,18 @@ def test_what_is_unusual_about_a_file_is_a_finding(tmp_path: Path) -> None:
     assert spectrogram is not None
     assert len(spectrogram) == pytest.approx(200, abs=10)
     assert report.unusable == ()
+
+
+@pytest.mark.parametrize(("level_db", "kind"), [(-70.0, "silent"), (-50.0, "")])
+def test_recorded_columns_below_the_speech_level_are_no_voice(
+    tmp_path: Path, level_db: float, kind: str
+) -> None:
+    span = ItemSpan(voice(tmp_path / "a"), None, listens=True)
+    power_db = np.full((100, 200), -80, np.float32)
+    level = np.full(100, level_db, np.float32)
+    span.push(
+        SpectrogramChunk(40_000_000, power_db, np.ones(100, np.float32), level, gap=False)
+    )
+    made = span.finish("")
+    assert (made.features.spectrogram is None) == bool(kind)
+    assert [one.kind for one in made.findings] == [kind] * bool(kind)

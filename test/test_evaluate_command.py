@@ -17,6 +17,7 @@ from evaluation_tree import (
     write_units,
     write_voices,
 )
+from made_items import write_wav
 from made_landmarks import write_landmarks
 
 from avemo_ros.cli.main import main
@@ -34,6 +35,7 @@ KEYS = {
     "nll",
     "nll_scaled",
     "intervals",
+    "coverage",
     "ms_per_item",
     "brier",
     "recalls",
@@ -242,6 +244,31 @@ def test_a_file_that_cannot_be_read_counts_as_wrong_or_is_left_out(tmp_path: Pat
     assert "left out" in less["missing"]["treatment"]
 
 
+def test_silence_and_empty_sound_are_no_voice_and_get_no_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_voices(tmp_path / "ravdess", actors=[2])
+    silent = root / "Actor_02" / "03-01-01-01-01-01-02.wav"
+    empty = root / "Actor_02" / "03-01-03-01-01-01-02.wav"
+    write_wav(silent, np.zeros(16_000, np.int16))
+    write_wav(empty, np.zeros(0, np.int16))
+    model = write_model(tmp_path / "m.safetensors", SPEECH, says="neutral")
+    page = tmp_path / "page.html"
+    arguments = ("ravdess", "--root", root, "--model", model, "--report", page)
+    result = judged(tmp_path, *arguments)
+    assert result["missing"]["no_voice"] == [silent.stem, empty.stem]
+    assert (result["items"], result["unanswered"], result["coverage"]) == (8, 2, 0.75)
+    assert result["recalls"]["neutral"] == 0
+    assert capsys.readouterr().err == (
+        f"avemo: warning: 1 item has no readable file: {empty.stem}\n"
+        "avemo: warning: 1 item has no voice (no sound, or it is silent or cannot be read): "
+        f"{silent.stem}\n"
+    )
+    assert "6 of 8 items" in page.read_text()
+    assert "2 no voice" in page.read_text()
+    assert f"{silent.stem}, {empty.stem}" in page.read_text()
+
+
 def _clips(root: Path) -> tuple[Path, list[str]]:
     """A table of one good clip, two that are cut off and two that are not there."""
     voice = write_voices(root, actors=[2]) / "Actor_02" / "03-01-03-01-01-01-02.wav"
@@ -353,7 +380,8 @@ def test_a_modality_that_no_item_has_is_refused_and_one_that_some_lack_is_counte
     words = ["evaluate", "ravdess", "--root", str(root), "--model", str(speech)]
     assert main([*words, "--rounds", "100"]) == 0
     out = capsys.readouterr().out
-    assert "missing    sound 1, readable file 1" in out
+    assert "missing    voice 1, readable file 1" in out
+    assert "coverage    87.5 %  (7 of 8 items have an answer)" in out
     assert "8 items, 1 subject, " in out
 
 

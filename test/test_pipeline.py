@@ -199,3 +199,18 @@ def test_surprise_is_likelier_in_the_surprised_clips_than_in_the_neutral_ones(cl
     surprised = [surprise(name) for name in CLIPS["surprise"]]
     neutral = [surprise(name) for name in CLIPS["neutral"]]
     assert np.mean(surprised) > np.mean(neutral)
+
+
+def test_a_recording_that_is_silent_has_no_voice_and_it_is_noted(predictor: Predictor) -> None:
+    pipeline = Pipeline(PipelineConfig(), predictor)
+    steps = []
+    for number in range(50):
+        samples = np.full((800, 1), 5e-4, np.float32) * (-1) ** np.arange(800)[:, None]
+        block = AudioBlock(to_ns(10 + 0.05 * number), 16_000, samples.astype(np.float32))
+        steps += pipeline.push_audio(block)
+    steps += pipeline.flush()
+    pipeline.close()
+    assert {one.status for step in steps for one in step.estimates} <= {Status.NOBODY}
+    assert pipeline.findings.sentences() == [
+        "sound: no voice: its sound is never louder than -60 dB of full scale"
+    ]

@@ -16,7 +16,8 @@ from avemo_ros.state.estimate import EmotionStep, Status
 KEYS = {
     "t", "window_start", "person_id", "face_id", "voice_id", "label", "confidence",
     "probabilities", "status", "face_share", "voice_share", "box", "speaking", "attended",
-    "valence", "arousal", "valence_arousal_valid", "model_id",
+    "valence", "arousal", "valence_arousal_valid", "valence_arousal_source",
+    "model_id",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 
 import av
@@ -134,6 +135,83 @@ def test_a_phones_rotation_mark_is_honoured(tmp_path, rotation: int, size) -> No
     corner = corner[:, -12:] if columns else corner[:, :12]
     assert corner[..., 2].mean() > 180
     assert corner[..., 0].mean() < 60
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+@pytest.mark.parametrize("sideways", [False, True])
+def test_a_mirrored_image_is_shown_as_players_show_it(tmp_path, signs, sideways: bool) -> None:
+    matrix = np.zeros((3, 3), np.int32)
+    places = ((0, 1), (1, 0)) if sideways else ((0, 0), (1, 1))
+    for place, sign in zip(places, signs, strict=True):
+        matrix[place] = sign << 16
+    matrix[2, 2] = 1 << 30
+    path = write_media(
+        tmp_path / "mirrored.mp4", audio=None, seconds=0.1, matrix=matrix.flatten().tolist()
+    )
+    pictures, _, media = read(path)
+    image = pictures[0].image
+    assert (
+        image.shape[:2] == (media.height, media.width) == ((64, 48) if sideways else (48, 64))
+    )
+    # A point (x, y) is shown at (x, y) @ matrix: that is where the red corner comes to lie.
+    x, y, _ = np.array([-1, -1, 0]) @ matrix
+    corner = image[:12] if y < 0 else image[-12:]
+    corner = corner[:, :12] if x < 0 else corner[:, -12:]
+    assert corner[..., 2].mean() > 180
+    assert corner[..., 0].mean() < 60
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"),
+    [((64, 45), (48, 91)), ((6, 11), (88, 64)), ((1, 1), (48, 64)), ((8, 1), (48, 64))],
+)
+def test_pixels_become_square_and_that_is_noted_once(
+    tmp_path, aspect: tuple[int, int], size: tuple[int, int]
+) -> None:
+    media = MediaFile(
+        write_media(tmp_path / "film.mp4", video="libx264", audio=None, aspect=aspect)
+    )
+    images = [item.image for item in (*media, *media) if isinstance(item, VideoFrame)]
+    assert {image.shape[:2] for image in images} == {size} == {(media.height, media.width)}
+    red = (images[0][..., 2] > 180) & (images[0][..., 0] < 60)
+    assert red.any(axis=0).sum() == pytest.approx(size[1] / 4, abs=1.5)
+    assert red.any(axis=1).sum() == pytest.approx(size[0] / 3, abs=1.5)
+    noted = {
+        (64, 45): [
+            "its pixels are not square (64:45); its images are stretched, as players do"
+        ],
+        (6, 11): ["its pixels are not square (6:11); its images are stretched, as players do"],
+        (1, 1): [],
+        (8, 1): [
+            "its pixels are not square (8:1); this is not believed, they are taken as square"
+        ],
+    }[aspect]
+    assert media.notes == noted
+
+
+def test_pixels_may_change_within_a_film(tmp_path) -> None:
+    parts = [
+        write_media(
+            tmp_path / f"{n}.ts", video="libx264", audio=None, seconds=0.4, aspect=ratio
+        )
+        for n, ratio in enumerate([(1, 1), (64, 45), (1, 1)])
+    ]
+    (tmp_path / "all.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    widths = [image.image.shape[1] for image in read(tmp_path / "all.ts")[0]]
+    assert widths == [64] * 10 + [91] * 10 + [64] * 10
+
+
+@pytest.mark.parametrize(
+    ("container", "size"),
+    [((2, 1), (48, 128)), ((1, 1), (48, 64)), ((0, 1), (48, 91)), ((0, 0), (48, 91))],
+)
+def test_the_container_knows_better_unless_it_says_nothing(tmp_path, container, size) -> None:
+    path = write_media(tmp_path / "film.mp4", video="libx264", audio=None, aspect=(64, 45))
+    data = path.read_bytes()
+    assert data.count(b"pasp" + struct.pack(">II", 64, 45)) == 1
+    packed = b"pasp" + struct.pack(">II", *container)
+    path.write_bytes(data.replace(b"pasp" + struct.pack(">II", 64, 45), packed))
+    assert {image.image.shape[:2] for image in read(path)[0]} == {size}
 
 
 def test_iterating_again_starts_from_the_beginning(tmp_path) -> None:

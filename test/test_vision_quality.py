@@ -8,10 +8,12 @@ import pytest
 from face_scene import degrees, sample_images
 
 from avemo_ros.vision.alignment import Eyes, align
+from avemo_ros.vision.cover import Cover
 from avemo_ros.vision.face import HeadPose
 from avemo_ros.vision.quality import face_quality
 
 AHEAD = degrees()
+SEEN = Cover(-5.0, -5.0)
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +23,13 @@ def crop() -> np.ndarray:
 
 
 def test_a_large_sharp_face_that_looks_ahead_is_perfect(crop: np.ndarray) -> None:
-    assert face_quality(crop, 60.0, degrees(yaw=5, pitch=-5)) == 1.0
+    assert face_quality(crop, 60.0, degrees(yaw=5, pitch=-5), SEEN) == 1.0
 
 
 def test_small_faces_are_worse_down_to_nothing(crop: np.ndarray) -> None:
-    qualities = [face_quality(crop, distance, AHEAD) for distance in (5, 8, 11, 14, 17, 20, 90)]
+    qualities = [
+        face_quality(crop, distance, AHEAD, SEEN) for distance in (5, 8, 11, 14, 17, 20, 90)
+    ]
     assert qualities == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1, 1])
 
 
@@ -33,7 +37,7 @@ def test_small_faces_are_worse_down_to_nothing(crop: np.ndarray) -> None:
 def test_blur_lowers_quality_whatever_the_size_of_the_crop(crop: np.ndarray, side: int) -> None:
     scaled = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
     qualities = [
-        face_quality(cv2.GaussianBlur(scaled, (0, 0), sigma * side / 48), 60.0, AHEAD)
+        face_quality(cv2.GaussianBlur(scaled, (0, 0), sigma * side / 48), 60.0, AHEAD, SEEN)
         for sigma in (0.3, 1.5, 2.0, 2.5, 4.0)
     ]
     assert qualities == sorted(qualities, reverse=True)
@@ -44,7 +48,7 @@ def test_blur_lowers_quality_whatever_the_size_of_the_crop(crop: np.ndarray, sid
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_face_without_contrast_cannot_be_read(crop: np.ndarray, level: int) -> None:
     faint = np.clip(level + (crop.astype(float) - 128) / 40, 0, 255).astype(np.uint8)
-    assert face_quality(faint, 60.0, AHEAD) == 0.0
+    assert face_quality(faint, 60.0, AHEAD, SEEN) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -57,15 +61,24 @@ def test_a_face_without_contrast_cannot_be_read(crop: np.ndarray, level: int) ->
         (degrees(pitch=35), 0.5),
         (degrees(pitch=-50), 0.0),
         (degrees(yaw=45, pitch=44), 0.2),
-        (degrees(roll=120), 1.0),
+        (degrees(roll=45), 1.0),
+        (degrees(roll=-70), 0.5),
+        (degrees(roll=180), 0.0),
     ],
 )
-def test_a_face_turned_away_is_worse_but_a_tilted_one_is_not(
+def test_a_face_turned_away_or_on_its_side_is_worse_but_a_tilted_one_is_not(
     crop: np.ndarray, pose: HeadPose, wanted: float
 ) -> None:
-    assert face_quality(crop, 60.0, pose) == pytest.approx(wanted)
+    assert face_quality(crop, 60.0, pose, SEEN) == pytest.approx(wanted)
 
 
 def test_the_worst_term_decides(crop: np.ndarray) -> None:
-    assert face_quality(crop, 11.0, degrees(yaw=45)) == pytest.approx(0.25)
-    assert face_quality(crop, 14.0, degrees(yaw=55)) == pytest.approx(0.25)
+    assert face_quality(crop, 11.0, degrees(yaw=45), SEEN) == pytest.approx(0.25)
+    assert face_quality(crop, 14.0, degrees(yaw=55), SEEN) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("odds", "wanted"), [(-2.0, 1.0), (0.0, 1.0), (0.5, 0.5), (2.0, 0.0)])
+def test_a_face_that_is_probably_hidden_cannot_be_read(
+    crop: np.ndarray, odds: float, wanted: float
+) -> None:
+    assert face_quality(crop, 60.0, AHEAD, Cover(odds, -5.0)) == pytest.approx(wanted)

@@ -90,6 +90,18 @@ def to_db(amplitude: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(level, np.float32(FLOOR_DB)), np.float32)
 
 
+def loudest_dbfs(sound: NDArray[np.float32]) -> float:
+    """Level of the loudest 10 ms of (n,) sound at 16 kHz [dB of full scale], -100 where there
+    are none: what the live path holds against `audio.level_floor_dbfs`."""
+    steps = sound[: len(sound) // HOP * HOP].reshape(-1, HOP)
+    return max(to_db(np.sqrt(np.mean(np.square(steps), axis=1))).tolist(), default=FLOOR_DB)
+
+
+def silence(floor_dbfs: float) -> str:
+    """Why sound that stays below this level [dB of full scale] is no voice."""
+    return f"its sound is never louder than {floor_dbfs:g} dB of full scale"
+
+
 _ACTIVE_DB: Final = 35.0
 """Columns this far below the loudest still belong to the speech [dB]."""
 

@@ -146,6 +146,8 @@ def estimate(message: Any) -> EmotionEstimate:
         valence=message.valence if valid else 0.0,
         arousal=message.arousal if valid else 0.0,
         valence_arousal_valid=valid,
+        # Older recordings lack it.
+        valence_arousal_source=getattr(message, "valence_arousal_source", ""),
     )
 
 

@@ -260,19 +260,26 @@ def run(args: argparse.Namespace) -> int:
         from avemo_ros.report.evaluation_page import write_evaluation
 
         write_evaluation(args.report, result)
-    unreadable = result["missing"]["unreadable"]
-    if unreadable:
-        named = ", ".join(unreadable[:_NAMED]) + (", ..." if len(unreadable) > _NAMED else "")
-        print(
-            f"avemo: warning: {len(unreadable)} items have no readable file: {named}",
-            file=sys.stderr,
-        )
+    unreadable, no_voice = result["missing"]["unreadable"], result["missing"]["no_voice"]
+    _warn(unreadable, "no readable file")
+    _warn(
+        [key for key in no_voice if key not in unreadable],
+        "no voice (no sound, or it is silent or cannot be read)",
+    )
     if not args.quiet:
         print("\n".join(dataset_summary(result)))
         for path in (args.json, args.report, args.predictions):
             if path is not None:
                 print(f"avemo: wrote {path}", file=sys.stderr)
     return DONE
+
+
+def _warn(keys: Sequence[str], lacking: str) -> None:
+    """Count the items that lack something, and name the first of them."""
+    if keys:
+        items = "1 item has" if len(keys) == 1 else f"{len(keys)} items have"
+        named = ", ".join(keys[:_NAMED]) + (", ..." if len(keys) > _NAMED else "")
+        print(f"avemo: warning: {items} {lacking}: {named}", file=sys.stderr)
 
 
 def _request(args: argparse.Namespace) -> DatasetRequest:
@@ -403,7 +410,7 @@ def dataset_summary(result: Mapping[str, Any]) -> list[str]:
     lines += [f"note: {note}" for note in result["notes"]]
     lacking = {
         "face": result["missing"]["no_face"],
-        "sound": result["missing"]["no_voice"],
+        "voice": result["missing"]["no_voice"],
         "readable file": result["missing"]["unreadable"],
     }
     if any(lacking.values()):
@@ -411,6 +418,10 @@ def dataset_summary(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"{'missing':10} {counts}")
     if result["missing"]["damaged"]:
         lines.append(f"{'damaged':10} {len(result['missing']['damaged'])}, read in part")
+    lines.append(
+        f"{'coverage':10} {_percent(result['coverage'])} %  "
+        f"({result['items'] - result['unanswered']} of {result['items']} items have an answer)"
+    )
     for name, key in (("accuracy", "accuracy"), ("UA", "ua"), ("macro F1", "macro_f1")):
         low, high = result["intervals"][key]
         lines.append(

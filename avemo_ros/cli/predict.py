@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.bag.names import is_bag
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
 from avemo_ros.clock import to_s
@@ -147,6 +147,7 @@ class _Run:
         self._timeline = Timeline(media.path.name, self._zero_ns)
         self._findings = InputIssues()
         self._faces = 0
+        self._heard = False
         self._lines: JsonLines | None = None
         self._annotated: _AnnotatedVideo | None = None
 
@@ -205,6 +206,7 @@ class _Run:
             # It is drawn, too, and need not be decoded twice.
             item = _decoded(item)
         steps = pipeline.push(arrival_ns, item)
+        self._heard |= isinstance(item, AudioBlock | SpectrogramChunk)
         if isinstance(item, AudioBlock):
             if self._annotated is not None:
                 self._annotated.push_audio(item)
@@ -232,6 +234,8 @@ class _Run:
         notes += [f"{media.path}: {finding}" for finding in self._findings.sentences()]
         if not media.has_audio:
             notes.append(f"{media.path} has no sound: the estimates rest on the face alone")
+        elif not self._heard:
+            notes.append(f"the sound of {media.path} cannot be read: nobody has a voice")
         if not media.has_video:
             notes.append(f"{media.path} has no images: the estimates rest on the voice alone")
         elif self._faces == 0:

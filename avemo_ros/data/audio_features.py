@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import BINS, HOP_NS, SAMPLE_RATE, AudioBlock, SpectrogramChunk
 from avemo_ros.audio.front_end import AudioFrontEnd, MonoPiece, SpeechCounters
 from avemo_ros.audio.pcm import check_stream
-from avemo_ros.audio.spectrogram import FLOOR_DB, WINDOW, LogSpectrogram
+from avemo_ros.audio.spectrogram import (
+    FLOOR_DB,
+    WINDOW,
+    LogSpectrogram,
+    loudest_dbfs,
+    silence,
+)
 from avemo_ros.bag.names import is_bag
 from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig
@@ -116,6 +122,8 @@ class ColumnTrack:
         self._first_ns = start_ns + WINDOW * NS_PER_S // SAMPLE_RATE
         self._end_ns = end_ns
         self._columns: dict[int, NDArray[np.float32]] = {}
+        self.loudest_dbfs = FLOOR_DB
+        """Level of the loudest column [dB of full scale]."""
 
     def push(self, chunk: SpectrogramChunk) -> None:
         """Take the next columns of the recording."""
@@ -124,6 +132,7 @@ class ColumnTrack:
             place = round((stamp_ns - self._first_ns) / HOP_NS)
             if place >= 0 and (self._end_ns is None or stamp_ns <= self._end_ns):
                 self._columns[place] = column
+                self.loudest_dbfs = max(self.loudest_dbfs, float(chunk.level_dbfs[number]))
 
     def finish(self) -> NDArray[np.float32] | None:
         """(n, 200) all of it [dB of a full-scale sine]; None where there was none."""
@@ -148,15 +157,18 @@ def read_sound(
     Raises:
         SourceError: the file cannot be read.
         BagError: the bag cannot be read.
-        DataError: there is no sound in it, or none between the two times.
+        DataError: there is no sound in it or none between the two times, or it is silent.
     """
-    track = SoundTrack(to_ns(start_s or 0.0), None if end_s is None else to_ns(end_s))
+    config = AudioConfig()
+    track = SoundTrack(to_ns(start_s or 0.0), None if end_s is None else to_ns(end_s), config)
     for block in _blocks_of(path):
         track.push(block)
     sound = track.finish()
     if sound is None or len(sound) == 0:
         end = "its end" if end_s is None else f"{end_s:g} s"
         raise DataError(f"'{path}' has no sound between {start_s or 0.0:g} s and {end}")
+    if loudest_dbfs(sound) < config.level_floor_dbfs:
+        raise DataError(f"'{path}' is silent: {silence(config.level_floor_dbfs)}")
     return sound
 
 

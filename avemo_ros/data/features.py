@@ -94,7 +94,7 @@ FINDING_KINDS: Final = (
     SHORTENED,
     FILLED,
 )
-"""Kinds of findings.  The first three say that a part is missing; the others are remarks on
+"""Kinds of findings.  The first four say that a part is missing; the others are remarks on
 a part that is there."""
 
 

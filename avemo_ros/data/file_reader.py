@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock, SpectrogramChunk
-from avemo_ros.audio.spectrogram import HOP, WINDOW
+from avemo_ros.audio.spectrogram import HOP, WINDOW, loudest_dbfs, silence
 from avemo_ros.bag.names import is_bag
 from avemo_ros.bag.reader import BagImage
 from avemo_ros.clock import NS_PER_S, to_ns, to_s
@@ -53,9 +53,6 @@ Seen: TypeAlias = VideoFrame | BagImage | FrameTracks
 """An image, or what was found in it."""
 Heard: TypeAlias = AudioBlock | SpectrogramChunk
 """Sound, or what was made of it."""
-
-_SILENT_PEAK: Final = 1e-3
-"""Sound that never goes beyond this (-60 dB of full scale) counts as silent."""
 
 
 class FaceCollector:
@@ -137,6 +134,7 @@ class ItemSpan:
         self._listens = listens
         self._track = SoundTrack(self._start_ns, self._end_ns, config)
         self._columns = ColumnTrack(self._start_ns, self._end_ns)
+        self._floor_dbfs = config.level_floor_dbfs
         self._reached_ns = self._start_ns
         self._taken = 0
         self._found: tuple[Features | None, str] | None = None
@@ -203,14 +201,25 @@ class ItemSpan:
         return PreparedItem(features, tuple(findings), length_s)
 
     def _heard(self, findings: list[Finding]) -> tuple[NDArray[np.float16] | None, float]:
-        """The spectrogram and how long it was heard [s]; notes what is odd about it."""
+        """The spectrogram, None where nothing can be a voice, and how long it was heard [s];
+        notes what is odd about it."""
         sound = self._track.finish()
-        if sound is not None:
-            findings += _remarks(sound, self._track.counters.sanitised)
-            return log_spectrogram(sound).astype(np.float16), len(sound) / SAMPLE_RATE
+        if sound is not None and len(sound):
+            length_s = len(sound) / SAMPLE_RATE
+            if sanitised := self._track.counters.sanitised:
+                reason = f"{sanitised} samples were not numbers and were replaced by silence"
+                findings.append(Finding(DAMAGED, reason))
+            if loudest_dbfs(sound) < self._floor_dbfs:
+                findings.append(Finding(SILENT, silence(self._floor_dbfs)))
+                return None, length_s
+            findings += _lengths(max(0, (len(sound) - WINDOW) // HOP + 1), length_s)
+            return log_spectrogram(sound).astype(np.float16), length_s
         columns = self._columns.finish()
         if columns is not None:
             length_s = (WINDOW + HOP * (len(columns) - 1)) / SAMPLE_RATE
+            if self._columns.loudest_dbfs < self._floor_dbfs:
+                findings.append(Finding(SILENT, silence(self._floor_dbfs)))
+                return None, length_s
             findings += _lengths(len(columns), length_s)
             return fitted(columns).astype(np.float16), length_s
         findings.append(Finding(NO_SOUND, "it contains no audio"))
@@ -219,18 +228,6 @@ class ItemSpan:
     def _close_faces(self) -> None:
         if self._faces is not None:
             self._found, self._faces = self._faces.finish(), None
-
-
-def _remarks(sound: NDArray[np.float32], sanitised: int) -> Iterator[Finding]:
-    """What is odd about the sound of an item."""
-    columns = max(0, (len(sound) - WINDOW) // HOP + 1)
-    if sanitised:
-        yield Finding(
-            DAMAGED, f"{sanitised} samples were not numbers and were replaced by silence"
-        )
-    if not np.any(np.abs(sound) > _SILENT_PEAK):
-        yield Finding(SILENT, "its audio is never louder than -60 dB of full scale")
-    yield from _lengths(columns, len(sound) / SAMPLE_RATE)
 
 
 def _lengths(columns: int, length_s: float) -> Iterator[Finding]:

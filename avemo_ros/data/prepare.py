@@ -27,6 +27,7 @@ from avemo_ros.data.features import (
     FINDING_KINDS,
     NO_FACE,
     NO_SOUND,
+    SILENT,
     Corpus,
     Features,
     Finding,
@@ -76,11 +77,11 @@ class PrepareReport:
 
     @property
     def unusable(self) -> tuple[Item, ...]:
-        """Items that lack a part: without a face, without sound, broken."""
+        """Items that lack a part: without a face, without sound, silent, broken."""
         found = {
             (trouble.item.dataset, trouble.item.key): trouble.item
             for trouble in self.troubles
-            if trouble.finding.kind in (NO_FACE, NO_SOUND, BROKEN)
+            if trouble.finding.kind in (NO_FACE, NO_SOUND, SILENT, BROKEN)
         }
         return tuple(found.values())
 

@@ -20,7 +20,7 @@ from avemo_ros.vision.face import Box
 if TYPE_CHECKING:
     from avemo_ros.replay.bag_job import BagJob
 
-_LAYOUT: Final = 5
+_LAYOUT: Final = 6
 """Of stored replays; another layout gets another number."""
 _PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
 """Endings of the files that make a bag; labels may lie among them."""

@@ -77,6 +77,10 @@ def _tiles(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if scaled is not None:
             under += f"; {shown(scaled)} after scaling"
         tiles.append((name, shown(result[key]), under))
+    answered = result["items"] - result["unanswered"]
+    tiles.append(
+        ("Coverage", percent(result["coverage"]), f"{answered} of {result['items']} items")
+    )
     if result.get("ms_per_item") is not None:
         note = "an item, model only, 1 thread"
         tiles.append(("Time", f"{result['ms_per_item']:.1f} ms", note))
@@ -167,14 +171,21 @@ def _compared(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+_NAMED: Final = 20
+"""Items without a voice that are named."""
+
+
 def _facts(result: Mapping[str, Any]) -> dict[str, object]:
     missing = result["missing"]
+    silent = missing["no_voice"]
+    named = ", ".join(silent[:_NAMED]) + (", ..." if len(silent) > _NAMED else "")
     return {
         **result["model"],
         **result.get("data", {}),
         "missing": f"{len(missing['unreadable'])} items could not be read, "
-        f"{len(missing['no_face'])} have no face, {len(missing['no_voice'])} no sound; "
+        f"{len(missing['no_face'])} have no face, {len(missing['no_voice'])} no voice; "
         f"{missing['treatment']}",
+        **({"no voice": named} if silent else {}),
         "seen in training": "yes" if result["seen"] else "no",
         "versions": ", ".join(f"{name} {value}" for name, value in result["versions"].items()),
         "command": result["command"],

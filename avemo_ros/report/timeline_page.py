@@ -117,6 +117,10 @@ def _lines(timeline: Timeline, person: Person, each_s: int) -> Iterable[list[str
             headline(item),
             STATUS_TEXT[item.status],
             *([f"{share:.2f}" for share in item.probabilities] or ["-"] * len(EMOTIONS)),
+            *(
+                f"{value:+.2f}" if item.valence_arousal_valid else "-"
+                for value in (item.valence, item.arousal)
+            ),
             f"{item.face_share:.2f}",
             f"{item.voice_share:.2f}",
             "yes" if item.speaking else "no",

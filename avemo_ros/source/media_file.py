@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideData
 from numpy.typing import NDArray
 
 from avemo_ros.audio.chunk import AudioBlock
@@ -42,6 +43,10 @@ _INDEXED: Final = ("mov", "matroska", "avi", "wav")
 _MOST_REST: Final = 100_000
 _REST_SHARE: Final = 0.1
 """More bytes than both of other files, after the last packet, are worth a note."""
+_LEAST_ASPECT: Final = 0.25
+"""Pixels whose sides differ by more than this ratio are a mistake: CCTV's 2CIF has 6:11, wide
+PAL at half its width 128:45."""
+_DISPLAY_MATRIX: Final = SideData.DISPLAYMATRIX
 _MISSING_NS: Final = 500_000_000
 """Such a file that ends this much before its announced length is truncated."""
 
@@ -53,7 +58,7 @@ class VideoFrame:
     stamp_ns: int
     """Presentation time from the start of the file [ns]."""
     image: NDArray[np.uint8]
-    """(height, width, 3) BGR, upright."""
+    """(height, width, 3) BGR, as players show it: upright, with square pixels."""
 
 
 class MediaFile:
@@ -62,7 +67,9 @@ class MediaFile:
     Iterating gives `VideoFrame` and `AudioBlock` in the order of their stamps.  Stamps start
     at 0 with the earliest of both streams and keep the offset between them.  Where stamps start
     anew, as in joined recordings, time goes on.  Iterating again starts from the beginning.
-    Damaged parts are left out; `truncated`, `damaged` and `notes` tell afterwards.
+    Damaged parts are left out; `truncated`, `damaged` and `notes` tell afterwards.  Images are as
+    players show them: marks to turn or mirror them are followed, and pixels that are not square
+    become so.
     """
 
     def __init__(self, path: str | Path, block_s: float = 0.02) -> None:
@@ -110,7 +117,7 @@ class MediaFile:
             """Audio samples per second [Hz]; 0 without audio."""
             self.channels = int(audio.channels) if audio is not None else 0
             self.width, self.height = _size(container, video)
-            """Size of the upright image [pixels]; 0 without video."""
+            """Size of the first image as players show it [pixels]; 0 without video."""
 
     def __enter__(self) -> MediaFile:
         return self
@@ -134,9 +141,11 @@ class MediaFile:
         streams = [stream for stream in self._streams(container) if stream is not None]
         may_leap = bool(container.format.flags & av.format.Flags.ts_discont.value)
         order = PacketOrder(streams, may_leap=may_leap)
+        video = self._streams(container)[0]
+        shape = None if video is None else _PixelShape(video)
         origin: int | None = None
         try:
-            decoded = self._decoded(container, streams, order)
+            decoded = self._decoded(container, streams, order, shape)
             for stamp, item in decoded if len(streams) == 1 else _merged(decoded):
                 if origin is None:
                     origin = stamp
@@ -144,7 +153,8 @@ class MediaFile:
                 if isinstance(item, AudioBlock):
                     yield AudioBlock(stamp, item.rate, item.samples)
                 else:
-                    yield VideoFrame(stamp, self._converted(_upright, item))
+                    assert shape is not None
+                    yield VideoFrame(stamp, self._shown(item, shape))
                 if self._open_container is not container:
                     return
             self._conclude(container, order, order.end_ns - (origin or 0))
@@ -217,13 +227,13 @@ class MediaFile:
         return container
 
     def _decoded(
-        self, container: Any, streams: list[Any], order: PacketOrder
+        self, container: Any, streams: list[Any], order: PacketOrder, shape: _PixelShape | None
     ) -> Iterator[tuple[int, Any]]:
         """(stamp, AudioBlock or av.VideoFrame), each kind in order."""
         cutter = _BlockCutter(self._block_s)
         frame_ns = round(NS_PER_S / self.fps) if self.fps > 0 else NS_PER_S // 25
         newest = -frame_ns
-        for stream, frame in self._frames(container, streams, order):
+        for stream, frame in self._frames(container, streams, order, shape):
             stamp = _stamp_ns(frame)
             if stream.type == "video":
                 newest = newest + frame_ns if stamp is None else stamp
@@ -236,7 +246,7 @@ class MediaFile:
             yield block.stamp_ns, block
 
     def _frames(
-        self, container: Any, streams: list[Any], order: PacketOrder
+        self, container: Any, streams: list[Any], order: PacketOrder, shape: _PixelShape | None
     ) -> Iterator[tuple[Any, Any]]:
         """(stream, frame), as they come out of the decoders."""
         for packet in order.sorted(self._packets(container, streams)):
@@ -245,6 +255,8 @@ class MediaFile:
             except av.FFmpegError:
                 self.damaged += 1
                 continue
+            if shape is not None and packet.stream.type == "video":
+                shape.watch()
             yield from ((packet.stream, frame) for frame in frames)
         for stream in streams:
             try:
@@ -252,6 +264,13 @@ class MediaFile:
             except av.FFmpegError:
                 continue
             yield from ((stream, frame) for frame in frames)
+
+    def _shown(self, frame: Any, shape: _PixelShape) -> NDArray[np.uint8]:
+        """An image as players show it."""
+        image = self._converted(lambda one: _upright(shape.squared(one), one), frame)
+        if shape.remark and shape.remark not in self.notes:
+            self.notes.append(shape.remark)
+        return image
 
     def _converted(
         self, convert: Callable[[Any], NDArray[Number]], frame: Any
@@ -379,15 +398,16 @@ def _size(container: Any, video: Any) -> tuple[int, int]:
     if video is None:
         return 0, 0
     width, height = int(video.codec_context.width), int(video.codec_context.height)
+    shape = _PixelShape(video)
     try:
-        # The rotation is known from the first image on only.
-        first = next(container.decode(video), None)
-    except av.FFmpegError:
-        first = None
-    if first is None:
-        return width, height
-    sideways = round(first.rotation / 90) % 2 == 1
-    return (first.height, first.width) if sideways else (first.width, first.height)
+        # How it is shown is known from the first image on only.
+        for first in container.decode(video):
+            shape.watch()
+            height, width = _upright(shape.squared(first), first).shape[:2]
+            break
+    except (av.FFmpegError, ValueError):
+        pass  # said when it is read
+    return width, height
 
 
 def _stamp_ns(frame: Any) -> int | None:
@@ -397,11 +417,82 @@ def _stamp_ns(frame: Any) -> int | None:
     return stamp
 
 
-def _upright(frame: Any) -> NDArray[np.uint8]:
-    image: NDArray[np.uint8] = frame.to_ndarray(format="bgr24")
-    # The rotation is counterclockwise, as NumPy's.
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+class _PixelShape:
+    """Makes the pixels of a stream square, as players do.
+
+    FFmpeg's `scale` filter knows the shape that each frame was encoded with, which may change
+    within a film and which PyAV does not tell.
+
+    Args:
+        video: the stream; nothing of it has been decoded yet.
+    """
+
+    def __init__(self, video: Any) -> None:
+        self._codec = video.codec_context
+        fixed = video.sample_aspect_ratio
+        self._fixed = None if fixed == self._codec.sample_aspect_ratio else fixed
+        """What the container says, where the stream says something else: it holds for the
+        whole film."""
+        self._form: tuple[Any, ...] = ()
+        self._graph: Any = None
+        self._needed = False
+        self.remark = ""
+        """What is done about pixels that are not square; empty: all are."""
+
+    def watch(self) -> None:
+        """Look at the shape that the decoder is at; to be called after each packet."""
+        ratio = self._fixed or self._codec.sample_aspect_ratio
+        if self._needed or not ratio or ratio == 1:
+            return
+        self._needed = _LEAST_ASPECT <= ratio <= 1 / _LEAST_ASPECT
+        done = (
+            "its images are stretched, as players do"
+            if self._needed
+            else "this is not believed, they are taken as square"
+        )
+        self.remark = (
+            f"its pixels are not square ({ratio.numerator}:{ratio.denominator}); {done}"
+        )
+
+    def squared(self, frame: Any) -> Any:
+        """The frame with square pixels: one side is stretched, neither is shrunk."""
+        if not self._needed:
+            return frame
+        form = (frame.width, frame.height, frame.format.name)
+        if form != self._form:
+            self._form, self._graph = form, self._built(frame)
+        self._graph.push(frame)
+        return self._graph.pull()
+
+    def _built(self, frame: Any) -> Any:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=frame.width,
+            height=frame.height,
+            format=frame.format,
+            time_base=frame.time_base or Fraction(1, NS_PER_S),
+        )
+        ratio = f"if(between(sar,{_LEAST_ASPECT},{1 / _LEAST_ASPECT}),sar,1)"
+        size = f"w='round(iw*max(1,{ratio}))':h='round(ih/min(1,{ratio}))'"
+        nodes = [source, graph.add("scale", f"{size}:eval=frame"), graph.add("buffersink")]
+        if self._fixed:
+            fixed = graph.add("setsar", f"{self._fixed.numerator}/{self._fixed.denominator}")
+            nodes.insert(1, fixed)
+        graph.link_nodes(*nodes).configure()
+        return graph
+
+
+def _upright(shown: Any, frame: Any) -> NDArray[np.uint8]:
+    """The pixels of a frame, turned and mirrored as the decoded frame is marked."""
+    image: NDArray[np.uint8] = shown.to_ndarray(format="bgr24")
+    marks = frame.side_data.get(_DISPLAY_MATRIX)
+    if marks is None:
+        return image
+    # A point at (x, y) is shown at (a x + c y, b x + d y); y grows downwards.
+    a, b, _, c, d = np.frombuffer(marks, np.int32)[:5].tolist()
+    if abs(b) > abs(a):
+        image, a, d = image.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _samples(frame: Any) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.model.predictor import Prediction
+from avemo_ros.state.circumplex import FROM_DISTRIBUTION, valence_arousal
 from avemo_ros.state.estimate import EmotionEstimate, Status
 from avemo_ros.vision.face import Box
 
@@ -57,6 +58,7 @@ def _estimate(
     shares: tuple[float, float],
     status: Status,
 ) -> EmotionEstimate:
+    valence, arousal = valence_arousal(probabilities) if probabilities else (0.0, 0.0)
     return EmotionEstimate(
         stamp_ns=person.stamp_ns,
         window_start_ns=person.window_start_ns,
@@ -72,4 +74,8 @@ def _estimate(
         box=person.box,
         speaking=person.speaking,
         model_id=person.model_id,
+        valence=valence,
+        arousal=arousal,
+        valence_arousal_valid=bool(probabilities),
+        valence_arousal_source=FROM_DISTRIBUTION if probabilities else "",
     )

@@ -23,7 +23,8 @@ class Status(IntEnum):
     NO_VOICE = 3
     """The label comes from the face alone: the person did not speak."""
     LOW_QUALITY = 4
-    """The face is there but too small, blurred or turned away, and no voice helps; no label."""
+    """The face is there but too small, blurred, turned away or hidden, and no voice helps; no
+    label."""
     UNCERTAIN = 5
     """The confidence is below the limit; the distribution is given, but no label."""
     STALE_INPUT = 6
@@ -68,6 +69,9 @@ class EmotionEstimate:
     arousal: float = 0.0
     """-1 to 1; to be read only when valid."""
     valence_arousal_valid: bool = False
+    valence_arousal_source: str = ""
+    """How the two were obtained: 'distribution' (`state/circumplex.py`), '' where they are not
+    valid, or in recordings that do not tell."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -162,6 +166,7 @@ def plain_fields(estimate: EmotionEstimate) -> dict[str, Any]:
         "valence": float(estimate.valence),
         "arousal": float(estimate.arousal),
         "valence_arousal_valid": estimate.valence_arousal_valid,
+        "valence_arousal_source": estimate.valence_arousal_source,
         "status": int(estimate.status),
         "face_share": float(estimate.face_share),
         "voice_share": float(estimate.voice_share),

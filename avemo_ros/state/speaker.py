@@ -29,7 +29,7 @@ def mouth_motion(
 
     Returns:
         Standard deviation of the mouth opening over the frames of the newest 1.5 s with
-        speech, in eye distances; None when the mouth was not seen in enough of them.
+        speech, in eye distances; None when the mouth was not seen in five and half of them.
     """
     if len(speech.speech) == 0:
         return None
@@ -37,14 +37,15 @@ def mouth_motion(
     openings = np.array([sample.mouth_opening for sample in samples])
     columns = np.searchsorted(speech.stamps_ns(), stamps)
     inside = columns < len(speech.speech)
-    heard = speech.speech[np.where(inside, columns, 0)] >= threshold
-    spoken = inside & heard & ~np.isnan(openings)
-    if not spoken.any():
+    heard = inside & (speech.speech[np.where(inside, columns, 0)] >= threshold)
+    if not heard.any():
         return None
-    recent = spoken & (stamps > stamps[spoken][-1] - _RECENT_NS)
-    if np.count_nonzero(recent) < _LEAST_SAMPLES:
+    recent = heard & (stamps > stamps[heard][-1] - _RECENT_NS)
+    seen = recent & ~np.isnan(openings)
+    # Of a mouth behind a hand the few frames that seem to show it prove no silence.
+    if np.count_nonzero(seen) < max(_LEAST_SAMPLES, np.count_nonzero(recent) / 2):
         return None
-    return float(np.std(openings[recent]))
+    return float(np.std(openings[seen]))
 
 
 def find_speaker(motions: Mapping[str, float | None], least: float, rule: str) -> str | None:
@@ -56,9 +57,9 @@ def find_speaker(motions: Mapping[str, float | None], least: float, rule: str) -
         rule: "mouth" or "single" (EmotionConfig.attribution).
 
     Returns:
-        The speaker's face id; None when nobody in view can be seen to speak.  With one face
-        in view whose mouth cannot be seen (too far for a mesh) the voice is that face's: the
-        alternative, a second person out of view, is the less likely one.
+        The speaker's face id; None when nobody in view can be told to speak.  With one face
+        in view whose mouth cannot be seen (covered, or too far for a mesh) the voice is that
+        face's: the alternative, a second person out of view, is the less likely one.
     """
     if len(motions) == 1:
         face_id, motion = next(iter(motions.items()))

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from avemo_ros.clock import to_ns
 from avemo_ros.config import VisionConfig
 from avemo_ros.vision.alignment import align, eyes_of_keypoints, eyes_of_mesh, mouth_opening
+from avemo_ros.vision.cover import cover_of
 from avemo_ros.vision.detector import Detection, make_detector
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 from avemo_ros.vision.image import as_bgr
 from avemo_ros.vision.mesh import FaceMesh, Region
 from avemo_ros.vision.pose import head_pose, rough_pose
-from avemo_ros.vision.quality import face_quality
+from avemo_ros.vision.quality import MOUTH_HIDDEN, face_quality
 from avemo_ros.vision.tracker import Tracker, assign, overlap
 
 _DETECT_NS: Final = to_ns(0.2)
@@ -243,13 +244,16 @@ class FaceAnalyzer:
             opening = mouth_opening(points, eyes)
             landmarks = points / np.array([width, height, width], np.float32)
         crop = align(frame, eyes, self._config.crop_size)
+        cover = cover_of(crop)
+        if cover.mouth > MOUTH_HIDDEN:
+            opening = math.nan
         return FaceTrack(
             face_id=face_id,
             box=face.box,
             confidence=face.score,
             landmarks=landmarks,
             pose=pose,
-            quality=face_quality(crop, eyes.distance, turn),
+            quality=face_quality(crop, eyes.distance, turn, cover),
             mouth_opening=opening,
             crop=crop,
         )

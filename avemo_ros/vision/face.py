@@ -57,9 +57,11 @@ class FaceTrack:
     """(468, 3): x and y normalised to the image, z on x's scale; None without a mesh."""
     pose: HeadPose | None
     quality: float
-    """How well the face can be read, 0 to 1: the least of size, sharpness and pose terms."""
+    """How well the face can be read, 0 to 1: the least of size, sharpness, pose and cover
+    terms."""
     mouth_opening: float
-    """Gap between the inner lips over the distance of the eyes, 0 and up; NaN: no mesh."""
+    """Gap between the inner lips over the distance of the eyes, 0 and up; NaN: no mesh, or
+    something hides the mouth."""
     crop: NDArray[np.uint8]
     """(side, side) grey, aligned by the eyes: what the face network sees."""
 

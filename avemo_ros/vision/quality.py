@@ -1,4 +1,5 @@
-"""How well a face can be read: the least of what its size, sharpness, light and pose allow.
+"""How well a face can be read: the least of what its size, sharpness, light, pose and what
+hides it allow.
 
 Every term rises in a straight line from 0 to 1 between the two values given here.
 """
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros.vision.cover import Cover, at_side
 from avemo_ros.vision.face import HeadPose
 
 SIZE: Final = (8.0, 20.0)
@@ -33,28 +35,39 @@ YAW: Final = (math.radians(65.0), math.radians(25.0))
 PITCH: Final = (math.radians(50.0), math.radians(20.0))
 """Turn up or down: at 50 degrees the brows or the mouth are hidden."""
 
-_SIDE: Final = 48
+ROLL: Final = (math.radians(80.0), math.radians(60.0))
+"""Turn in the image: the crop is turned upright, but detector and mesh learned from heads that
+are, and of faces on their side they find one in ten."""
+
+COVER: Final = (1.0, 0.0)
+"""Log-odds that the mouth or the eyes are hidden."""
+MOUTH_HIDDEN: Final = 0.7
+"""Log-odds from which the mouth counts as not seen: what moves is the mesh's guess."""
 
 
-def face_quality(crop: NDArray[np.uint8], eye_distance: float, pose: HeadPose) -> float:
+def face_quality(
+    crop: NDArray[np.uint8], eye_distance: float, pose: HeadPose, cover: Cover
+) -> float:
     """The least of the terms, 0 to 1.
 
     Args:
         crop: (side, side) grey, aligned.
         eye_distance: in the image that the crop was cut from, turn taken out [pixels].
-        pose: roll does not count, the crop is turned upright.
+        pose: of the head.
+        cover: of the crop.
     """
-    turned = _ramp(abs(pose.yaw), YAW), _ramp(abs(pose.pitch), PITCH)
-    return min(_ramp(eye_distance, SIZE), *_image_terms(crop), *turned)
+    turned = (
+        _ramp(abs(pose.yaw), YAW),
+        _ramp(abs(pose.pitch), PITCH),
+        _ramp(abs(pose.roll), ROLL),
+    )
+    seen = _ramp(cover.face, COVER)
+    return min(_ramp(eye_distance, SIZE), *_image_terms(crop), *turned, seen)
 
 
 def _image_terms(crop: NDArray[np.uint8]) -> tuple[float, float]:
     """Sharpness and contrast at a size of its own, so that `crop_size` changes neither."""
-    small = crop
-    if crop.shape[0] != _SIDE:
-        small = np.asarray(
-            cv2.resize(crop, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8
-        )
+    small = at_side(crop)
     edges = cv2.Laplacian(small, cv2.CV_32F, borderType=cv2.BORDER_REPLICATE)
     spread = float(small.std())
     sharpness = float(edges.var()) / max(spread * spread, 1.0)

@@ -36,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 
 FEATURE_SETS: Final[dict[str, int]] = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
 """Name of each set and the number of its values."""
-_LAYOUT: Final = "1"
+_LAYOUT: Final = "2"
 """Part of every key of the cache; another way to compute gets another number."""
 
 
