@@ -22,6 +22,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 from avemo_ros.config import EmotionConfig, VisionConfig
 from avemo_ros.source.media_file import MediaFile, VideoFrame
@@ -272,7 +273,8 @@ def fit(folders: list[Path], ordinary: list[Path], limit: int, out: Path) -> Non
     (first, second), (bias1, bias2) = network.coefs_, network.intercepts_
     w1 = first.T / scaler.scale_
     weights = {"w1": w1, "b1": bias1 - w1 @ scaler.mean_, "w2": second.T, "b2": bias2}
-    np.savez_compressed(out, **{name: np.float16(value) for name, value in weights.items()})
+    halves = {name: np.ascontiguousarray(one, np.float16) for name, one in weights.items()}
+    save_file(halves, out)
     print(f"{len(labels)} crops, accuracy {network.score(scaler.transform(given), labels):.3f}")
 
 
@@ -328,7 +330,9 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--limit", type=int, default=1500, help="pictures of a folder drawn on")
     parser.add_argument("--ordinary", type=Path, nargs="*", default=[], help="videos")
-    parser.add_argument("--out", type=Path, default=Path("avemo_ros/vision/face_cover.npz"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("avemo_ros/vision/face_cover.safetensors")
+    )
     args = parser.parse_args()
     if args.what == "fit":
         fit(args.folders, args.ordinary, args.limit, args.out)

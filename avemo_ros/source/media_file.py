@@ -67,9 +67,10 @@ class MediaFile:
     Iterating gives `VideoFrame` and `AudioBlock` in the order of their stamps.  Stamps start
     at 0 with the earliest of both streams and keep the offset between them.  Where stamps start
     anew, as in joined recordings, time goes on.  Iterating again starts from the beginning.
-    Damaged parts are left out; `truncated`, `damaged` and `notes` tell afterwards.  Images are as
-    players show them: marks to turn or mirror them are followed, and pixels that are not square
-    become so.
+    Damaged parts are left out; `truncated`, `damaged` and `notes` tell afterwards.
+
+    Images are as players show them: marks to turn or mirror them are followed, and pixels that
+    are not square become so.
     """
 
     def __init__(self, path: str | Path, block_s: float = 0.02) -> None:

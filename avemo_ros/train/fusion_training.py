@@ -1,8 +1,8 @@
 """Trains what joins the branches of the live network: frame attention, temperatures, fusion.
 
 Faces and voices are those of one recording, or of different people with the same label.  The
-speech branch is too sure of voices that it was trained on.  So the fusion learns from out-of-fold
-vectors: of each fold's speakers, by the network that never heard them.
+speech branch is too sure of voices that it was trained on.  So the fusion learns from
+out-of-fold vectors: of each fold's speakers, by the network that never heard them.
 """
 
 from __future__ import annotations

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import as_file, files
+from importlib.resources import files
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load
 
 SIDE: Final = 48
 CLASSES: Final = ("ordinary", "mouth", "eyes")
 """What the network tells apart: nothing hidden; the mouth hidden or the face upside down; the
 eyes hidden."""
-WEIGHTS: Final = "face_cover.npz"
+WEIGHTS: Final = "face_cover.safetensors"
 
 _HOG: Final = cv2.HOGDescriptor((SIDE, SIDE), (16, 16), (8, 8), (8, 8), 9)
 
@@ -81,5 +82,5 @@ def _areas(image: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 
 @cache
 def _network() -> dict[str, NDArray[np.float32]]:
-    with as_file(files(__package__) / WEIGHTS) as path, np.load(path) as stored:
-        return {name: stored[name].astype(np.float32) for name in stored.files}
+    stored = load((files(__package__) / WEIGHTS).read_bytes())
+    return {name: values.astype(np.float32) for name, values in stored.items()}
