@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from face_cover import COVERS, TURNS, occluded
-from face_scene import sample_pictures
+from face_scene import sample_images
 
 from avemo_ros.config import EmotionConfig, VisionConfig
 from avemo_ros.vision.analyzer import FaceAnalyzer
@@ -32,7 +32,7 @@ def face_in(analyzer: FaceAnalyzer, image: np.ndarray) -> FaceTrack | None:
 
 
 def test_ordinary_faces_are_believed(analyzer: FaceAnalyzer) -> None:
-    for image in sample_pictures()[:20:4]:
+    for image in sample_images()[:20:4]:
         face = face_in(analyzer, image)
         assert face is not None
         assert face.quality > 0.9
@@ -43,7 +43,7 @@ def test_ordinary_faces_are_believed(analyzer: FaceAnalyzer) -> None:
 def test_what_hides_the_mouth_or_the_eyes_lowers_the_quality(
     analyzer: FaceAnalyzer, what: str
 ) -> None:
-    image = sample_pictures()[0]
+    image = sample_images()[0]
     clean = face_in(analyzer, image)
     assert clean is not None
     assert clean.landmarks is not None
@@ -61,14 +61,14 @@ def test_what_hides_the_mouth_or_the_eyes_lowers_the_quality(
 
 @pytest.mark.parametrize("turn", TURNS)
 def test_a_face_that_is_turned_over_is_not_believed(analyzer: FaceAnalyzer, turn: str) -> None:
-    images = [TURNS[turn](image) for image in sample_pictures()[:20:4]]
+    images = [TURNS[turn](image) for image in sample_images()[:20:4]]
     faces = [face for image in images if (face := face_in(analyzer, image)) is not None]
     assert all(face.quality < LEAST for face in faces)
 
 
 @pytest.mark.parametrize("side", [48, 192])
 def test_the_size_of_the_crop_changes_little(analyzer: FaceAnalyzer, side: int) -> None:
-    face = face_in(analyzer, sample_pictures()[0])
+    face = face_in(analyzer, sample_images()[0])
     assert face is not None
     crop = np.asarray(cv2.resize(face.crop, (side, side), interpolation=cv2.INTER_AREA))
     assert cover_of(crop).face == pytest.approx(cover_of(face.crop).face, abs=2.0)

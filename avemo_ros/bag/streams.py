@@ -37,7 +37,7 @@ _OPEN: Final = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class StreamPart:
     """One part of a stream."""
 
     path: Path
@@ -48,7 +48,7 @@ class Utterance:
 
 def write_stream(
     path: Path,
-    utterances: Sequence[Utterance],
+    parts: Sequence[StreamPart],
     config: PipelineConfig,
     *,
     force: bool = False,
@@ -60,7 +60,7 @@ def write_stream(
 
     Args:
         path: of the bag.
-        utterances: in their order; each begins where the one before ends.
+        parts: in their order; each begins where the one before ends.
         config: settings of the sound.
         force: overwrite.
 
@@ -75,7 +75,7 @@ def write_stream(
     chunks: list[SpectrogramChunk] = []
     spans: list[tuple[int, int]] = []
     now_ns = START_NS
-    for one in utterances:
+    for one in parts:
         begin_ns = now_ns
         with MediaFile(one.path) as media:
             for block in media:
@@ -86,7 +86,7 @@ def write_stream(
             raise SourceError(f"{one.path} has no sound")
         spans.append((begin_ns, now_ns))
     chunks += stage.flush()
-    frames = _frames(utterances, spans, chunks)
+    frames = _frames(parts, spans, chunks)
     with BagWriter(path, force=force) as bag:
         # By the times at which they would have been known.
         items = [*((chunk.end_ns, chunk) for chunk in chunks), *frames]
@@ -99,7 +99,7 @@ def write_stream(
 
 
 def _frames(
-    utterances: Sequence[Utterance],
+    parts: Sequence[StreamPart],
     spans: Sequence[tuple[int, int]],
     chunks: Sequence[SpectrogramChunk],
 ) -> list[tuple[int, FrameTracks | SpectrogramChunk]]:
@@ -107,11 +107,11 @@ def _frames(
     ends = np.array([chunk.end_ns for chunk in chunks], np.int64)
     spoken = np.array([chunk.speech.max(initial=0.0) >= _SPEECH for chunk in chunks], bool)
     found: list[tuple[int, FrameTracks | SpectrogramChunk]] = []
-    part = 0
+    place = 0
     for stamp_ns in range(spans[0][0], spans[-1][1], _FRAME_NS):
-        while stamp_ns >= spans[part][1]:
-            part += 1
-        crop = utterances[part].crop
+        while stamp_ns >= spans[place][1]:
+            place += 1
+        crop = parts[place].crop
         heard = min(int(np.searchsorted(ends, stamp_ns)), len(ends) - 1)
         faces = () if crop is None else (_face(crop, stamp_ns, speaks=bool(spoken[heard])),)
         found.append((stamp_ns, FrameTracks(stamp_ns, _WIDTH, _HEIGHT, faces)))

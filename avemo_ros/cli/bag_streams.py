@@ -16,7 +16,7 @@ from tqdm import tqdm
 from avemo_ros.annotations.label_tables import labels_text
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.from_clips import START_NS
-from avemo_ros.bag.streams import Utterance, write_stream
+from avemo_ros.bag.streams import StreamPart, write_stream
 from avemo_ros.cli.train import read_roots
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.dataset import Item
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         lots.shuffle(theirs)
         felt = [EMOTIONS[item.emotion_index] for item in theirs[: args.limit]]
         utterances = [
-            Utterance(item.path, lots.choice(faces[emotion]) if faces else None)
+            StreamPart(item.path, lots.choice(faces[emotion]) if faces else None)
             for item, emotion in zip(theirs, felt, strict=False)
         ]
         # A bag without labels is the rest of an interrupted run.
