@@ -71,14 +71,16 @@ def write_run(
     (run / "split.json").write_text(json.dumps({"train": learned, "validation": held}))
 
 
-def call(data: Path, branches: Path, out: Path, *more: str) -> int:
+def call(
+    data: Path, branches: Path, out: Path, *more: str, configuration: str = "live"
+) -> int:
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
     settings = (
         f"live={{face_run: {branches / 'face'}, speech_run: {branches / 'speech'}, views: 2, "
         "attention_steps: 2, steps: 4, pairs: 60, batch: 16}"
     )
-    arguments = ["live", "--root", data, "--out", out, "--set", settings]
+    arguments = [configuration, "--root", data, "--out", out, "--set", settings]
     for setting in more:
         arguments += ["--set", setting]
     return train.run(parser.parse_args([str(one) for one in arguments]))
@@ -203,11 +205,8 @@ def test_recordings_with_face_and_voice_are_pairs_of_their_own(tmp_path: Path) -
         ]
         write_run(tmp_path / "speech" / name, SPEECH, *both)
     out = tmp_path / "live"
-    more = (
-        "data={train: [{name: clips}], validation: {name: ''}, pairing: none}",
-        "prepare.fps=5",
-    )
-    assert call(table, tmp_path, out, *more) == 0
+    more = ("data.train.0.name=clips", "prepare.fps=5")
+    assert call(table, tmp_path, out, *more, configuration="live-recordings") == 0
     figures = json.loads((out / "figures.json").read_text())
     assert figures["data"] == "face and voice of the same recordings"
     for name, held in (("fold0", people[:2]), ("fold1", people[2:])):
