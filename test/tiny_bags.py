@@ -216,6 +216,7 @@ def states(
         True,
         new("avemo_ros/msg/NormalizedBox", 0.25, 0.25, 0.5, 0.5),
         "model",
+        "",
     )
     return Row("/emotion_states", STATES, log_ns, new(STATES, header(log_ns), [state]))
 

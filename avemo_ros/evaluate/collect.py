@@ -14,7 +14,6 @@ from avemo_ros.data.dataset import Item, Problem
 from avemo_ros.data.features import (
     BROKEN,
     DAMAGED,
-    SILENT,
     UNUSUAL,
     Corpus,
     Features,
@@ -251,12 +250,10 @@ def collect_features(
         unread = lost.union(trouble.item.key for trouble in report.of_kind(BROKEN))
         broken = tuple(item.key for item in items if item.key in unread)
         damaged = tuple(dict.fromkeys(one.item.key for one in report.of_kind(DAMAGED)))
-        odd = [one for kind in (SILENT, UNUSUAL) for one in report.of_kind(kind)]
+        odd = report.of_kind(UNUSUAL)
         notes = [f"{one.item.key}: {one.finding.reason}" for one in odd[:_SHOWN]]
         if len(odd) > _SHOWN:
-            notes.append(
-                f"{len(odd) - _SHOWN} more are silent or unusual: `avemo data prepare`"
-            )
+            notes.append(f"{len(odd) - _SHOWN} more are unusual: `avemo data prepare`")
         if items and len(broken) == len(items):
             reasons = [trouble.finding.reason for trouble in report.of_kind(BROKEN)]
             reasons += [f"'{item.path}'" for item in items if item.key in lost]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from avemo_ros.data.features import DAMAGED, SILENT, UNUSUAL, Corpus, Features, join_units
+from avemo_ros.data.features import DAMAGED, UNUSUAL, Corpus, Features, join_units
 from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import prepare
 from avemo_ros.errors import ConfigError
@@ -168,12 +168,12 @@ def read_corpus(
                 f"{len(report.unusable)} of {report.items} items lack a face or a voice that "
                 "the model needs; see `avemo data prepare`",
             )
-        kinds = (DAMAGED, SILENT, UNUSUAL)
+        kinds = (DAMAGED, UNUSUAL)
         odd = {one.item.key for one in report.troubles if one.finding.kind in kinds}
         if odd:
             _say(
                 processes,
-                f"{len(odd)} of {report.items} items are damaged, silent or unusual, and used; "
+                f"{len(odd)} of {report.items} items are damaged or unusual, and used; "
                 "see `avemo data prepare`",
             )
     if reads.units:
