@@ -71,9 +71,7 @@ def write_run(
     (run / "split.json").write_text(json.dumps({"train": learned, "validation": held}))
 
 
-def call(
-    data: Path, branches: Path, out: Path, *more: str, configuration: str = "live"
-) -> int:
+def call(data: Path, branches: Path, out: Path, *more: str, configuration: str = "live") -> int:
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
     settings = (

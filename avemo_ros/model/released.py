@@ -21,7 +21,12 @@ LIVE: Final = "live"
 """Task of a model that the robot can run; others are named by their modality."""
 ONNX_PARTS: Final = ("face", "speech", "face-answer", "fusion")
 """Parts of a live model that are ONNX files of their own; see `exportable.py`."""
-_REPLACED: Final = {"avemo-0.1": "avemo-0.3", "avemo-0.2": "avemo-0.3"}
+_REPLACED: Final = {
+    "avemo-0.1": "avemo-0.4",
+    "avemo-0.2": "avemo-0.4",
+    "avemo-0.3": "avemo-0.4",
+    "avemo-speech-0.2": "avemo-speech-0.4",
+}
 """Older releases, which no longer come with the package, and what took their place."""
 
 

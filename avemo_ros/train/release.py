@@ -1,10 +1,14 @@
-"""Put a trained model among the released ones.
+r"""Put a trained model among the released ones.
 
     python -m avemo_ros.train.release runs/live/final --name avemo-1.0 --default --data "..."
 
 Writes `models/NAME.safetensors`, of a live model its ONNX files, too, and lists them in
-`models/index.json`.  The card `models/NAME.md`
-is written by hand, from the figures of `avemo evaluate`.
+`models/index.json`.  The members of an ensemble are released before:
+
+    python -m avemo_ros.train.release runs/ensemble/final --name avemo-both-1.0 \\
+        --members avemo-speech-1.0 avemo-landmarks-1.0
+
+The card `models/NAME.md` is written by hand, from the figures of `avemo evaluate`.
 """
 
 from __future__ import annotations
@@ -12,18 +16,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.model.network import LiveModel
 from avemo_ros.model.released import LIVE, list_in_index
-from avemo_ros.zoo.classical import is_classical
+from avemo_ros.zoo.classical import copy_classical, is_classical, open_classifier
 from avemo_ros.zoo.model_export import export_beside
 from avemo_ros.zoo.model_file import find_model, load_model, save_model
 
-LARGEST: Final = 25_000_000
-"""Bytes that a released file may have."""
+LARGEST: Final = 30_000_000
+"""Bytes that a released file may have: face network and three layers of Whisper take 28 MB."""
 _NOTES: Final = ("config", "pairing", "trained_on")
 DATA_NOTE: Final = (
     "FER2013, EmoDB and URDU are for research use, RAVDESS and nEMO are CC BY-NC-SA 4.0: for "
@@ -39,29 +44,40 @@ def release(
     default: bool = False,
     temperature: float = 0.0,
     data: str = DATA_NOTE,
+    members: Sequence[str] = (),
 ) -> Path:
     """Copy a model into the folder of released ones and list it there.
 
     Of a live model the ONNX files are made, too, which the robot runs.
 
     Args:
-        run: run folder or model file of a network.
+        run: run folder or model file.
         name: of the released model, with version.
         models: folder of the released models.
         default: make it the default of its task ('live', or the modality that it reads).
         temperature: of the calibration, fitted on out-of-fold answers; 0 keeps the file's.
         data: on what it was trained and under which licences.
+        members: of an ensemble: the released names of its members, in their order.
 
     Returns:
         The written file.
 
     Raises:
-        ConfigError: it is no network, or too large, or a package for ONNX is not installed.
+        ConfigError: it is too large, a package for ONNX is not installed, or an option does
+            not go with this kind of model.
         WeightsError: it is missing or damaged.
     """
     source = find_model(run)
+    path = models / f"{name}.safetensors"
     if is_classical(source):
-        raise ConfigError("RUN", run, "a network; other models are copied as they are")
+        if temperature:
+            raise ConfigError("--temperature", temperature, "no value: this is no network")
+        copy_classical(source, path, name, members, {"data": data})
+        task = open_classifier(path).modality
+        list_in_index(path, name, default=default, task=task)
+        return path
+    if members:
+        raise ConfigError("--members", list(members), "nothing: this is no ensemble")
     loaded = load_model(source)
     live = isinstance(loaded.model, LiveModel)
     if live and temperature:
@@ -69,7 +85,6 @@ def release(
             "--temperature", temperature, "no value: a live model has three of its own"
         )
     notes = {key: loaded.about[key] for key in _NOTES if key in loaded.about}
-    path = models / f"{name}.safetensors"
     save_model(
         loaded.model,
         loaded.spec,
@@ -102,6 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--temperature", type=float, default=0.0, help=("temperature of the calibration")
     )
+    parser.add_argument(
+        "--members", nargs="+", default=[], metavar="NAME", help="of an ensemble, as released"
+    )
     parser.add_argument("--data", default=DATA_NOTE, help="data and licences")
     given = parser.parse_args(arguments)
     try:
@@ -112,6 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
             default=given.default,
             temperature=given.temperature,
             data=given.data,
+            members=given.members,
         )
     except AvemoError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -283,6 +283,37 @@ def load_classical(
     return made
 
 
+def copy_classical(
+    source: Path, path: Path, name: str, members: Sequence[str], notes: Mapping[str, str]
+) -> None:
+    """Write a support vector machine or an ensemble under another name.
+
+    Args:
+        source: its file.
+        path: of the new one; written in one atomic step.
+        name: new name and version.
+        members: of an ensemble: released names that take the place of its members, in their
+            order.
+        notes: more metadata, for the reader; what the file had is kept.
+
+    Raises:
+        ConfigError: the number of members is another.
+        WeightsError: the file is missing, damaged or of another format.
+    """
+    content = read_tensors(source, (FORMAT,))
+    about = dict(content.about)
+    spec = ModelSpec.from_mapping(json.loads(about["spec"]))
+    there = len(ensemble_options(spec).members) if spec.kind == ENSEMBLE else 0
+    if len(members) != there:
+        wanted = f"{there} released names" if there else "nothing: this is no ensemble"
+        raise ConfigError("--members", list(members), wanted)
+    if there:
+        kept = [{"model": member} for member in members]
+        spec = ModelSpec(spec.kind, {**spec.options, "members": kept})
+    classes = tuple(json.loads(about["classes"]))
+    _write(path, name, spec, classes, content.tensors, {**about, **notes})
+
+
 def _located(model: str, folder: Path) -> str:
     beside = folder / model
     return str(beside) if beside.exists() else model
