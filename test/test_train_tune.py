@@ -228,7 +228,7 @@ def test_a_configuration_without_a_space_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_not_there_is_told_with_those_that_can_be_tuned() -> None:
-    with pytest.raises(ConfigError, match=r"or one of functionals-svm, speech-fcn$"):
+    with pytest.raises(ConfigError, match=r"or one of functionals-svm, landmarks, speech-fcn$"):
         read_tune("speech-fnc")
 
 

@@ -91,7 +91,11 @@ def data_of_dataset(
     collected = collect_features(items, reads, _feature_options(request), chosen.lost)
     corpus = collected.corpus
     if request.personal_neutral:
-        if POINTS not in reads or any("landmark_statistics_svm" in m.kinds for m in models):
+        # Statistics for support vector machines stay those of the face as it is.
+        unable = {"landmark_statistics_svm"}
+        if POINTS not in reads or any(
+            unable <= m.kinds and "landmark_sequence" not in m.kinds for m in models
+        ):
             raise ConfigError(
                 "--personal-neutral", request.personal_neutral, "0, or networks of landmarks"
             )

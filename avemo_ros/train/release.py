@@ -5,7 +5,7 @@ r"""Put a trained model among the released ones.
 Writes `models/NAME.safetensors`, of a live model its ONNX files, too, and lists them in
 `models/index.json`.  The members of an ensemble are released before:
 
-    python -m avemo_ros.train.release runs/ensemble/final --name avemo-both-1.0 \\
+    python -m avemo_ros.train.release runs/ensemble/final --name avemo-both-1.0 \
         --members avemo-speech-1.0 avemo-landmarks-1.0
 
 The card `models/NAME.md` is written by hand, from the figures of `avemo evaluate`.
