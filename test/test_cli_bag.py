@@ -300,7 +300,7 @@ def test_pages_of_bags_without_images_say_so(
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("avemo-speech-0.2", "model 'avemo-speech-0.2' is for audio only"),
+        ("avemo-speech-0.4", "model 'avemo-speech-0.4' is for audio only"),
         ("nonsense", "no released model is called 'nonsense'"),
     ],
 )

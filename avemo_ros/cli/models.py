@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             state, size, status = str(error), "-", DAMAGED
         task = str(entry.get("task", LIVE))
         mark = _default_of(index, name)
-        print(f"{name:24} {entry['file']:36} {size:>8}  {task:9} {mark:8} {state}")
+        print(f"{name:26} {entry['file']:38} {size:>8}  {task:15} {mark:19} {state}")
     return status
 
 
