@@ -38,9 +38,9 @@ def test_models_of_every_task_are_listed_and_verified(
 ) -> None:
     assert models.run(parsed(models, "--verify")) == 0
     _, light, robot = capsys.readouterr().out.splitlines()
-    assert "face      for face" in light
+    assert "face            for face" in light
     assert "loads (face)" in light
-    assert "live      default" in robot
+    assert "live            default" in robot
     assert "loads (av)" in robot
 
 

@@ -186,7 +186,7 @@ def test_files_that_are_missing_damaged_or_of_another_model_are_refused(copied: 
             Predictor(config)
 
     small.unlink()
-    refused(r"needs avemo-0\.3-face-answer\.onnx beside")
+    refused(r"needs avemo-0\.4-face-answer\.onnx beside")
     small.write_bytes(paths["fusion"].read_bytes())
     refused("'fusion' of format")
     for keep in (0, 7, len(whole) // 2, len(whole) - 1):
