@@ -134,7 +134,8 @@ def test_what_is_being_recorded_is_not_called_left_over(tmp_path: Path) -> None:
         first.kill()
         first.communicate()
     assert second.returncode == 1
-    assert "out.partial; choose another name, or wait until it has finished" in second.stderr
+    assert f"another process is writing {tmp_path / 'out.partial'} (process" in second.stderr
+    assert "; choose another name, or wait until it has finished" in second.stderr
     assert "remove" not in second.stderr
 
 

@@ -79,7 +79,9 @@ def test_a_bag_is_read_as_its_clip_is(run: Run, tmp_path: Path, short: Path) -> 
     said_of = [json.loads(line) for line in out.splitlines()]
     assert said_of[0]["t"] == pytest.approx(0.1, abs=0.05)
     assert {one["face_id"] for one in said_of} == {"f0001"}
-    assert said_of[-1]["label"] == "happy"
+    of_clip = read(run("predict", short)[1])
+    assert said_of[-1]["label"] == of_clip[-1]["label"] != "unknown"
+    assert {one["label"] for one in said_of} >= {"happy"}
     with av.open(str(video)) as made:
         assert sum(1 for _ in made.decode(video=0)) == pytest.approx(66, abs=2)
 

@@ -151,7 +151,7 @@ def test_a_bag_of_the_sample_keeps_its_figures(
 @pytest.mark.parametrize(
     ("setting", "name", "figure"),
     [
-        ("emotion.min_confidence=0.1", "loop", "coverage"),
+        ("emotion.min_confidence=0.7", "loop", "coverage"),
         ("emotion.min_face_quality=0.8", "small", "coverage"),
         ("emotion.window_s=1.5", "features", "false_changes_per_minute"),
     ],
