@@ -347,6 +347,8 @@ def test_landmarks_and_voice_are_judged_together_and_apart(
     for asked in ("av", "landmarks+audio"):
         again = judged(tmp_path, *given, "--model", both, "--modality", asked)
         assert (again["ua"], again["modality"]) == (result["ua"], "landmarks+audio")
+    released = judged(tmp_path, *given, "--modality", "av", "--allow-seen", "--limit", "4")
+    assert released["model"]["name"] == "avemo-landmarks-speech-0.4"
     seen = judged(tmp_path, *given, "--model", alone, "--modality", "landmarks")
     assert seen["ua"] == result["difference"]["points"]["other"]["ua"]
     heard = judged(tmp_path, *given, "--model", both, "--modality", "audio")

@@ -90,6 +90,10 @@ def asked_modality(request: DatasetRequest) -> str:
     if request.modality:
         if request.modality not in MODALITIES:
             raise ConfigError("--modality", request.modality, " | ".join(MODALITIES))
+        unseen = request.modality == "av" and request.landmarks is not None
+        if unseen and not request.model and _what_lies_there(request) == "audio":
+            # Without films the landmarks are what is seen.
+            return "landmarks+audio"
         return request.modality
     if request.dataset == label_matched.NAME:
         return "av"
@@ -99,7 +103,11 @@ def asked_modality(request: DatasetRequest) -> str:
             return f"{name}+audio" if "voices" in contents else name
     if contents != "faces and voices":
         return {"faces": "face", "voices": "audio"}[contents]
-    # What lies there: RAVDESS may be its audio only.
+    return _what_lies_there(request)
+
+
+def _what_lies_there(request: DatasetRequest) -> str:
+    """What the files of a data set have: RAVDESS may be its audio only."""
     part = DatasetPart(
         request.dataset, request.root(request.dataset), "av", options=request.options
     )
