@@ -30,13 +30,12 @@ from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.model.temperature import fit_temperature
 from avemo_ros.train import augmentation
 from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, FaceBank, SpeechBank
+from avemo_ros.train.training_batch import NEVER
 from avemo_ros.train.training_config import AugmentConfig, DataConfig, FaceAugment, LiveConfig
 
 _FACES: Final = 128
 _VOICES: Final = 64
 _PLAIN: Final = FaceAugment(probability=0.0)
-_NEVER: Final = -1e4
-"""Logit of an emotion that does not occur."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +317,7 @@ def train_fusion(
             fusion_inputs(network, part.listener, pairs), settings.tempering, chance
         )
         logits = fusion(*_drop(given, settings.modality_dropout, chance)).logits
-        loss = functional.cross_entropy(logits.masked_fill(absent, _NEVER), pairs.labels)
+        loss = functional.cross_entropy(logits.masked_fill(absent, NEVER), pairs.labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(fusion.parameters(), 1.0)

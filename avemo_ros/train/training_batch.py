@@ -97,7 +97,7 @@ def mix_rows(rows: TrainingBatch, config: TrainConfig, own: torch.Generator) -> 
     )
 
 
-_NEVER: Final = -1e4
+NEVER: Final = -1e4
 """Logit of a class that cannot be."""
 
 
@@ -149,7 +149,7 @@ def soft_cross_entropy(
         smoothing: share of the target that all allowed classes have alike.
         there: (B,) bool; rows without do not count.
     """
-    logits = logits.float().masked_fill(~rows.allowed, _NEVER)
+    logits = logits.float().masked_fill(~rows.allowed, NEVER)
     allowed = rows.allowed.float()
     targets = rows.targets * allowed
     targets = targets / targets.sum(1, keepdim=True).clamp_min(1e-6)
