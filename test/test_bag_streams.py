@@ -14,7 +14,8 @@ from avemo_ros.annotations.label_files import find_labels, read_labels
 from avemo_ros.audio.chunk import SpectrogramChunk
 from avemo_ros.bag.from_clips import START_NS
 from avemo_ros.bag.reader import Recording
-from avemo_ros.cli.main import ERROR, main
+from avemo_ros.cli import bag_streams
+from avemo_ros.cli.main import ERROR, INTERRUPTED, main
 from avemo_ros.clock import NS_PER_S
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.state.history import SpeechWindow
@@ -89,25 +90,80 @@ def test_each_person_has_a_stream_whose_labels_and_faces_follow_the_voice(
 
 
 def test_finished_streams_are_kept_and_unfinished_ones_made_again(
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    words = ("--root", root, "--out", out, "--faces", "none", "--people", "2")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for more in ((), ("--force", "--seed", "5", "--limit", "1")):
+        with monkeypatch.context() as change:
+            change.setattr(bag_streams, "write_stream", interrupted)
+            assert streams(*words, *more) == INTERRUPTED
+        # The labels are never those of another stream.
+        assert not (out / "ravdess-02").exists()
+        (out / "ravdess-02.labels.csv").unlink()
+        assert streams(*words) == 0
+        assert "1 streams made" in capsys.readouterr().err
+    text = (out / "ravdess-02.labels.csv").read_text()
+    assert streams(*words) == 0
+    assert "0 streams made" in (shown := capsys.readouterr().err)
+    assert "1 already existed" in shown
+    assert (out / "ravdess-02.labels.csv").read_text() == text
+
+
+def test_what_is_there_is_replaced_with_force_only(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    words = ("--root", root, "--out", out, "--faces", "none")
-    assert streams(*words, "--people", "2") == 0
-    text = (out / "ravdess-02.labels.csv").read_text()
-    (out / "ravdess-02.labels.csv").unlink()
-    assert streams(*words) == 0
-    assert "2 streams made" in capsys.readouterr().err
-    assert (out / "ravdess-02.labels.csv").read_text() == text
-    assert streams(*words) == 0
-    assert "0 streams made" in (shown := capsys.readouterr().err)
-    assert "2 already existed" in shown
+    out.mkdir()
+    words = ("--root", root, "--out", out, "--faces", "none", "--people", "2")
+    mine = out / "ravdess-02.labels.csv"
+    mine.write_text("my own labels")
+    assert streams(*words) == ERROR
+    assert "other content; --force" in capsys.readouterr().err
+    assert mine.read_text() == "my own labels"
+    assert streams(*words, "--force") == 0
+    mine.unlink()
+    assert streams(*words) == ERROR
+    assert "has no labels beside it" in capsys.readouterr().err
+
+
+def test_parts_of_files_are_cut_out_and_names_stay_in_the_folder(
+    root: Path, tmp_path: Path
+) -> None:
+    voice = next(root.rglob("03-01-05-*-02.wav"))  # 2 s
+    table = tmp_path / "clips.csv"
+    rows = [f"{voice},happy,../../x y,0,0.5", f"{voice},sad,../../x y,0.5,1.5"]
+    table.write_text("\n".join(["file,label,subject,start_s,end_s", *rows]) + "\n")
+    out = tmp_path / "deep" / "out"
+    given = ("--dataset", "clips", "--root", f"clips={table}", "--faces", "none", "--out", out)
+    assert streams(*given) == 0
+    (bag,) = (path for path in out.iterdir() if path.is_dir())
+    assert bag.name == "clips-.._.._x_y"
+    labels = read_labels(find_labels(bag), START_NS).segments
+    lengths = {one.label: (one.end_ns - one.start_ns) / NS_PER_S for one in labels}
+    assert lengths == {
+        "happy": pytest.approx(0.5, abs=0.02),
+        "sad": pytest.approx(1.0, abs=0.02),
+    }
+    with Recording(bag) as recording:
+        chunks = [item for _, item in recording.items(recording.kinds)]
+    assert isinstance(chunks[-1], SpectrogramChunk)
+    # A column's stamp is the end of its window, and the last one ends with the sound.
+    assert chunks[-1].end_ns == pytest.approx(START_NS + 1.5 * NS_PER_S, abs=15_000_000)
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (("--part", "4/4"), "K/N"),
+        (("--part", "²/4"), "K/N"),
         (("--limit", "0"), "--limit"),
         (("--people", "77"), "77"),
         (("--faces", "train"), "no face"),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.bag.from_clips import START_NS
 from avemo_ros.bag.writer import BagWriter
-from avemo_ros.clock import NS_PER_S
+from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.engine.input_issues import InputIssues
@@ -42,34 +42,36 @@ class StreamPart:
 
     path: Path
     """File with its sound."""
+    start_s: float = 0.0
+    """Where it begins in the file [s]."""
+    end_s: float | None = None
+    """Where it ends in the file [s]; None: at the file's end."""
     crop: NDArray[np.uint8] | None = None
     """(side, side) grey face that is shown meanwhile; None: nobody is seen."""
 
 
-def write_stream(
-    path: Path,
-    parts: Sequence[StreamPart],
-    config: PipelineConfig,
-    *,
-    force: bool = False,
-) -> list[tuple[int, int]]:
-    """Write a bag of features: spectrogram and face tracks.
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The features of a stream."""
 
-    The sound goes through the engine's own stage.  The faces are still images whose mouth is
-    said to move while speech is heard.
+    items: tuple[tuple[int, FrameTracks | SpectrogramChunk], ...]
+    """When each would have been known [ns], in that order."""
+    spans: tuple[tuple[int, int], ...]
+    """When each part begins and ends [ns]."""
+
+
+def make_stream(parts: Sequence[StreamPart], config: PipelineConfig) -> Stream:
+    """Spectrogram and face tracks of parts, each of which begins where the one before ends.
+
+    The sound goes through the engine's own stage.  The faces are still images whose mouth
+    moves, by `mouth_opening`, while speech is heard.
 
     Args:
-        path: of the bag.
-        parts: in their order; each begins where the one before ends.
+        parts: in their order.
         config: settings of the sound.
-        force: overwrite.
-
-    Returns:
-        When each begins and ends [ns].
 
     Raises:
-        BagError: the bag exists already or cannot be written.
-        SourceError: a file has no sound or cannot be read.
+        SourceError: a file cannot be read, or has no sound in that part.
     """
     stage = AudioStage(config.audio, config.input, InputIssues().of("sound"))
     chunks: list[SpectrogramChunk] = []
@@ -79,23 +81,32 @@ def write_stream(
         begin_ns = now_ns
         with MediaFile(one.path) as media:
             for block in media:
-                if isinstance(block, AudioBlock):
-                    chunks += stage.push(AudioBlock(now_ns, block.rate, block.samples), now_ns)
+                if one.end_s is not None and block.stamp_ns >= to_ns(one.end_s):
+                    break
+                if isinstance(block, AudioBlock) and block.stamp_ns >= to_ns(one.start_s):
+                    moved = AudioBlock(now_ns, block.rate, block.samples)
                     now_ns += round(len(block.samples) * NS_PER_S / block.rate)
+                    chunks += stage.push(moved, now_ns)
         if now_ns == begin_ns:
-            raise SourceError(f"{one.path} has no sound")
+            raise SourceError(f"{one.path} has no sound where its part is")
         spans.append((begin_ns, now_ns))
     chunks += stage.flush()
-    frames = _frames(parts, spans, chunks)
+    items = [*((chunk.end_ns, chunk) for chunk in chunks), *_frames(parts, spans, chunks)]
+    return Stream(tuple(sorted(items, key=lambda pair: pair[0])), tuple(spans))
+
+
+def write_stream(path: Path, stream: Stream, *, force: bool = False) -> None:
+    """Write a bag of features.
+
+    Raises:
+        BagError: the bag exists already and is not to be replaced, or cannot be written.
+    """
     with BagWriter(path, force=force) as bag:
-        # By the times at which they would have been known.
-        items = [*((chunk.end_ns, chunk) for chunk in chunks), *frames]
-        for stamp_ns, item in sorted(items, key=lambda pair: pair[0]):
+        for stamp_ns, item in stream.items:
             if isinstance(item, FrameTracks):
                 bag.write_tracks(item, stamp_ns)
             else:
                 bag.write_chunk(item, stamp_ns)
-    return spans
 
 
 def _frames(
@@ -113,7 +124,8 @@ def _frames(
             place += 1
         crop = parts[place].crop
         heard = min(int(np.searchsorted(ends, stamp_ns)), len(ends) - 1)
-        faces = () if crop is None else (_face(crop, stamp_ns, speaks=bool(spoken[heard])),)
+        speaks = heard >= 0 and bool(spoken[heard])
+        faces = () if crop is None else (_face(crop, stamp_ns, speaks=speaks),)
         found.append((stamp_ns, FrameTracks(stamp_ns, _WIDTH, _HEIGHT, faces)))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,14 +17,15 @@ from tqdm import tqdm
 from avemo_ros.annotations.label_tables import labels_text
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.from_clips import START_NS
-from avemo_ros.bag.streams import StreamPart, write_stream
+from avemo_ros.bag.partial_bag import remove_bag
+from avemo_ros.bag.streams import StreamPart, make_stream, write_stream
 from avemo_ros.cli.train import read_roots
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.prepare import prepare
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.data.splits import of_subjects
-from avemo_ros.errors import ConfigError, DataError
+from avemo_ros.errors import BagError, ConfigError, DataError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.settings import read_options
 from avemo_ros.sink.output_file import OutputError, replaced
@@ -111,31 +113,50 @@ def run(args: argparse.Namespace) -> int:
         raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
     made = 0
     for person in tqdm(people, unit="person", disable=not sys.stderr.isatty()):
-        path, labels = args.out / person, args.out / f"{person}.labels.csv"
-        whole = path.exists() and labels.exists()
-        if whole and not args.force:
+        name = re.sub(r"[^\w.-]+", "_", person).lstrip(".") or "_"
+        path, labels = args.out / name, args.out / f"{name}.labels.csv"
+        if path.exists() and not args.force:
+            if not labels.exists():
+                raise BagError(f"{path} has no labels beside it; --force overwrites it")
             continue
         theirs = [item for item in items if item.subject == person]
         lots = random.Random(f"{args.seed} {person}")  # noqa: S311  not for secrets
         lots.shuffle(theirs)
-        felt = [EMOTIONS[item.emotion_index] for item in theirs[: args.limit]]
-        utterances = [
-            StreamPart(item.path, lots.choice(faces[emotion]) if faces else None)
-            for item, emotion in zip(theirs, felt, strict=False)
-        ]
-        # A bag without labels is the rest of an interrupted run.
-        spans = write_stream(path, utterances, config, force=True)
+        theirs = theirs[: args.limit]
+        felt = [EMOTIONS[item.emotion_index] for item in theirs]
+        stream = make_stream(
+            [
+                StreamPart(
+                    item.path,
+                    item.start_s or 0.0,
+                    item.end_s,
+                    lots.choice(faces[emotion]) if faces else None,
+                )
+                for item, emotion in zip(theirs, felt, strict=True)
+            ],
+            config,
+        )
         segments = [
             Segment(*span, emotion, person=person)
-            for span, emotion in zip(spans, felt, strict=True)
+            for span, emotion in zip(stream.spans, felt, strict=True)
         ]
-        with replaced(labels) as partial:
-            partial.write_text(labels_text(segments, START_NS), encoding="utf-8")
+        if path.exists():
+            remove_bag(path)
+        # The labels come first: a bag that is whole has its own.
+        _write_labels(labels, labels_text(segments, START_NS), force=args.force)
+        write_stream(path, stream)
         made += 1
     kept = len(people) - made
     there = f", {kept} already existed (--force overwrites them)" if kept else ""
     print(f"avemo: {made} streams made in {args.out}{there}", file=sys.stderr)
     return 0
+
+
+def _write_labels(path: Path, text: str, *, force: bool) -> None:
+    if path.exists() and not force and path.read_text(encoding="utf-8") != text:
+        raise BagError(f"{path} already exists with other content; --force overwrites it")
+    with replaced(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _folder(roots: Mapping[str, Path], name: str) -> Path:
@@ -153,7 +174,7 @@ def _faces(
 ) -> dict[str, list[NDArray[np.uint8]]]:
     """Face crops of each emotion."""
     first, _, step = part.partition("/")
-    if not (first.isdigit() and step.isdigit() and int(first) < int(step)):
+    if not (re.fullmatch("[0-9]+/[0-9]+", part) and int(first) < int(step)):
         raise ConfigError("--part", part, "K/N with K from 0 to N - 1, e.g. 0/4")
     listing = list_items(_FACES, _folder(roots, _FACES))
     items = [item for item in listing.items if item.split == split][int(first) :: int(step)]

@@ -70,10 +70,10 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        if is_new:
+        lock.release()
+        if is_new and not is_locked(folder):
             with suppress(OSError):
                 folder.rmdir()
-        lock.release()
 
 
 def is_locked(folder: Path) -> bool:
@@ -103,7 +103,8 @@ def _lock(handle: int, *, shared: bool = False) -> bool | None:
 
 def _is_fresh(folder: Path) -> bool:
     times = []
-    for path in (folder, *folder.iterdir()):
+    inside = folder.iterdir() if folder.is_dir() else ()
+    for path in (folder, *inside):
         try:
             times.append(path.stat().st_mtime)
         except OSError:  # it has just gone

@@ -166,6 +166,8 @@ class MediaFile:
     def _conclude(self, container: Any, order: PacketOrder, length_ns: int) -> None:
         """Take down what was wrong with the file, at its end."""
         self.length_ns = length_ns
+        if not self.path.exists():
+            return  # removed meanwhile; what was read stays right
         missing_ns = to_ns(self.duration_s) - length_ns
         counted = container.format.name in _COUNTED
         if cut_off(self.path) or (counted and missing_ns > _MISSING_NS):
@@ -203,9 +205,15 @@ class MediaFile:
         return video, audio
 
     def _open(self) -> Any:
-        if not self.path.exists():
+        try:
+            there, is_file = self.path.exists(), self.path.is_file()
+        except OSError as error:  # such as a name that is too long
+            raise SourceError(
+                f"media file '{self.path}' cannot be read: {error.strerror}"
+            ) from error
+        if not there:
             raise SourceError(f"media file '{self.path}' does not exist")
-        if not self.path.is_file():
+        if not is_file:
             raise SourceError(f"'{self.path}' is not a file")
         try:
             container = av.open(

@@ -8,6 +8,7 @@ out-of-fold vectors: of each fold's speakers, by the network that never heard th
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -268,10 +269,12 @@ class HeldOutFold:
 
 def fit_face(branch: FaceBranch, parts: Sequence[HeldOutFold]) -> float:
     """Temperature of the face branch on single faces as they are."""
-    plain = torch.cat([part.faces.vectors[:, 0, :1] for part in parts])
+    plain = torch.cat([part.faces.vectors[:, 0] for part in parts])
+    frames = plain.shape[1]
     with torch.no_grad():
-        logits = branch.classify(branch.pool(plain)[0])
-    return fit_temperature(logits, torch.cat([part.faces.labels for part in parts]))
+        logits = branch.classify(branch.pool(plain.flatten(0, 1).unsqueeze(1))[0])
+    labels = torch.cat([part.faces.labels for part in parts])
+    return fit_temperature(logits, labels.repeat_interleave(frames))
 
 
 def fit_speech(parts: Sequence[HeldOutFold]) -> float:
@@ -385,22 +388,28 @@ def _drop(
 
 
 def fusion_outputs(
-    network: EmotionNet, listener: EmotionNet, pairs: Pairs, face_counts: Tensor
+    network: EmotionNet, listener: EmotionNet, pairs: Pairs, face_counts: Tensor | None
 ) -> dict[str, Tensor]:
     """Logits (B, 7) of each way to answer, and the shares of the face (B,).
 
-    `face_counts` (7,) is how often each emotion is in the face data.
+    `face_counts` (7,) is how often each emotion is in the data that the face branch was trained
+    on; None: not known, and the way without the priors is left out.
     """
     given = fusion_inputs(network, listener, pairs)
     with torch.no_grad():
         fused = network.fusion(*given)
     total = given[2] + given[3]
+    without_priors = (
+        {}
+        if face_counts is None
+        else {"the same without the priors": total - _log_priors(face_counts)}
+    )
     return {
         "fused": fused.logits,
         "face": given[3],
         "voice": given[2],
         "sum of log-probabilities": total,
-        "the same without the priors": total - _log_priors(face_counts),
+        **without_priors,
         "face share": fused.face_share,
     }
 
@@ -424,5 +433,8 @@ def fusion_metrics(logits: Tensor, labels: Tensor) -> dict[str, object]:
         "ua": round(unweighted_recall(guessed, labels), 4),
         "nll": round(float(functional.cross_entropy(logits, labels)), 4),
         "ece": round(calibration_error(torch.softmax(logits, 1), labels), 4),
-        "recall": {name: round(value, 3) for name, value in zip(EMOTIONS, found, strict=True)},
+        "recall": {
+            name: None if math.isnan(value) else round(value, 3)
+            for name, value in zip(EMOTIONS, found, strict=True)
+        },
     }

@@ -103,8 +103,9 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
     loss = _attend(final, data.learned, config)
     _say(f"frame attention: loss {loss:.3f}")
     parts = _parts(branches, data, config)
-    seen_faces = data.learned if len(data.learned) else data.faces[0]
-    counts = torch.bincount(_labels(seen_faces), minlength=len(EMOTIONS)).float().clamp_min(1)
+    counts = None
+    if not data.together:
+        counts = torch.bincount(_labels(data.learned), minlength=len(EMOTIONS)).float()
     judged = []
     for index, part in enumerate(parts):
         network = branches.network(index)
@@ -182,7 +183,11 @@ def _learn(
 
 
 def _judge(
-    network: EmotionNet, part: HeldOutFold, counts: Tensor, index: int, config: TrainConfig
+    network: EmotionNet,
+    part: HeldOutFold,
+    counts: Tensor | None,
+    index: int,
+    config: TrainConfig,
 ) -> _Judged:
     """What a fold's model says of pairs that it has learned nothing from."""
     chance = torch.Generator().manual_seed(100 + index + config.training.seed)
@@ -266,7 +271,7 @@ def _describe(
     if fold is None:
         split = describe(data.source, SplitJob(FINAL, _rows(items, None), ~_rows(items, None)))
         return split, {**merged([split["train"], *seen.values()]), PARTS: dict(seen)}
-    faces = sorted(item.subject for item in data.faces[fold].items)
+    faces = sorted({item.subject for item in data.faces[fold].items})
     people = {item.subject for item in data.voices[fold].items}.union(faces)
     held = _rows(items, people)
     split = describe(data.source, SplitJob(f"fold{fold}", ~held, held))

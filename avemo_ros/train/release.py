@@ -63,17 +63,23 @@ def release(
         The written file.
 
     Raises:
-        ConfigError: it is too large, a package for ONNX is not installed, or an option does
-            not go with this kind of model.
+        ConfigError: there is a model of that name, it is too large, a package for ONNX is not
+            installed, or an option does not go with this kind of model.
         WeightsError: it is missing or damaged.
     """
     source = find_model(run)
     path = models / f"{name}.safetensors"
+    if path.exists():
+        raise ConfigError("--name", name, "a new name: released models are not replaced")
     if is_classical(source):
         if temperature:
             raise ConfigError("--temperature", temperature, "no value: this is no network")
         copy_classical(source, path, name, members, {"data": data})
-        task = open_classifier(path).modality
+        try:
+            task = open_classifier(path).modality
+        except AvemoError:
+            path.unlink()
+            raise
         list_in_index(path, name, default=default, task=task)
         return path
     if members:

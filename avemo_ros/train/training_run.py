@@ -370,7 +370,7 @@ def _carry_out(config: TrainConfig, place: Place, fold: str, *, resume: bool) ->
         report = train_live(config, place, resume=resume)
         names = ("fused, calibrated", "face", "voice", "sum of log-probabilities")
         return [
-            f"{place.out}: {name}: {_shown(report[name])} (label-matched pairs)"
+            f"{place.out}: {name}: {_shown(report[name])} ({report['data'].split(':')[0]})"
             for name in names
         ]
     if config.model.get("kind") in (*MACHINES, ENSEMBLE):
