@@ -84,7 +84,9 @@ def run_list(args: argparse.Namespace) -> int:
             words = ", ".join(word for word, counts_as in WORDS.items() if counts_as == label)
             print(f"  {label:9} {words}")
         print(f"  left out  {', '.join(word for word in WORDS if WORDS[word] is None)}")
-        print("Only the speech model has the class calm; the robot counts it as neutral.")
+        print(
+            "Models of the voice and of landmarks have the class calm; the robot counts it as neutral."
+        )
     return DONE
 
 
