@@ -51,8 +51,8 @@ class StreamPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """The features of a stream."""
+class FeatureStream:
+    """Spectrogram and face tracks of a stream."""
 
     items: tuple[tuple[int, FrameTracks | SpectrogramChunk], ...]
     """When each would have been known [ns], in that order."""
@@ -60,7 +60,7 @@ class Stream:
     """When each part begins and ends [ns]."""
 
 
-def make_stream(parts: Sequence[StreamPart], config: PipelineConfig) -> Stream:
+def make_stream(parts: Sequence[StreamPart], config: PipelineConfig) -> FeatureStream:
     """Spectrogram and face tracks of parts, each of which begins where the one before ends.
 
     The sound goes through the engine's own stage.  The faces are still images whose mouth
@@ -92,10 +92,10 @@ def make_stream(parts: Sequence[StreamPart], config: PipelineConfig) -> Stream:
         spans.append((begin_ns, now_ns))
     chunks += stage.flush()
     items = [*((chunk.end_ns, chunk) for chunk in chunks), *_frames(parts, spans, chunks)]
-    return Stream(tuple(sorted(items, key=lambda pair: pair[0])), tuple(spans))
+    return FeatureStream(tuple(sorted(items, key=lambda pair: pair[0])), tuple(spans))
 
 
-def write_stream(path: Path, stream: Stream, *, force: bool = False) -> None:
+def write_stream(path: Path, stream: FeatureStream, *, force: bool = False) -> None:
     """Write a bag of features.
 
     Raises:
