@@ -85,7 +85,7 @@ def run_list(args: argparse.Namespace) -> int:
             print(f"  {label:9} {words}")
         print(f"  left out  {', '.join(word for word in WORDS if WORDS[word] is None)}")
         print(
-            "Models of the voice and of landmarks have the class calm; the robot counts it as neutral."
+            "Models of voice and landmarks have the class calm; the robot counts it as neutral."
         )
     return DONE
 
