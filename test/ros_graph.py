@@ -326,7 +326,9 @@ class Feed:
         if voice:
             self.say_format()
         start = (
-            self.graph.now_ns() - round(seconds * max(0.0, 1.0 - 1.0 / speed) * NS_PER_S)
+            # An item is sent up to one image before it is due.
+            self.graph.now_ns()
+            - round((seconds * max(0.0, 1.0 - 1.0 / speed) + 0.05) * NS_PER_S)
             if start_ns is None
             else start_ns
         )
