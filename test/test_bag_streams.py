@@ -207,3 +207,18 @@ def test_an_utterance_begins_after_the_last_pause() -> None:
     assert cut(two) == 100
     # The network needs 63 columns.
     assert cut(window((True, 100), (False, 60), (True, 30)), least_s=0.3) == 190 - 63
+
+
+def test_two_people_never_share_a_bag(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voice = next(root.rglob("03-01-05-*-02.wav"))
+    table = tmp_path / "clips.csv"
+    other = voice.with_name("03-01-05-01-01-01-99.wav")
+    other.write_bytes(voice.read_bytes())
+    table.write_text(f"file,label,subject\n{voice},happy,a b\n{other},happy,a/b\n")
+    out = tmp_path / "out"
+    given = ("--dataset", "clips", "--root", f"clips={table}", "--faces", "none", "--out", out)
+    assert streams(*given) == ERROR
+    assert "would share names" in capsys.readouterr().err
+    assert not out.exists()

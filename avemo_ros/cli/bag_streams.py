@@ -29,6 +29,7 @@ from avemo_ros.errors import BagError, ConfigError, DataError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.settings import read_options
 from avemo_ros.sink.output_file import OutputError, replaced
+from avemo_ros.train.subject_split import find_root
 
 _FACES: Final = "fer2013"
 
@@ -96,15 +97,18 @@ def run(args: argparse.Namespace) -> int:
     if args.limit is not None and args.limit < 1:
         raise ConfigError("--limit", args.limit, "1 or more")
     roots = read_roots(args.root)
-    listing = list_items(
-        args.dataset, _folder(roots, args.dataset), **read_options(args.option)
-    )
+    root = find_root(args.dataset, roots, only=args.faces == "none")
+    listing = list_items(args.dataset, root, **read_options(args.option))
     items: Sequence[Item] = [item for item in listing.items if item.has_voice]
     if args.people:
         items = of_subjects(items, args.people)
     people = sorted({item.subject for item in items})
     if not people:
         raise DataError(f"{args.dataset} has no voices")
+    names = {person: re.sub(r"[^\w.-]+", "_", person).lstrip(".") or "_" for person in people}
+    if len(set(names.values())) < len(people):
+        shared = ", ".join(sorted(names.values()))
+        raise DataError(f"bags of {len(people)} people would share names: {shared}")
     faces = {} if args.faces == "none" else _faces(roots, args.faces, args.part)
     config = PipelineConfig.read(args.config) if args.config else PipelineConfig()
     try:
@@ -113,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
     made = 0
     for person in tqdm(people, unit="person", disable=not sys.stderr.isatty()):
-        name = re.sub(r"[^\w.-]+", "_", person).lstrip(".") or "_"
+        name = names[person]
         path, labels = args.out / name, args.out / f"{name}.labels.csv"
         if path.exists() and not args.force:
             if not labels.exists():
@@ -159,16 +163,6 @@ def _write_labels(path: Path, text: str, *, force: bool) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def _folder(roots: Mapping[str, Path], name: str) -> Path:
-    """Where a data set is."""
-    if name in roots:
-        return roots[name]
-    root = roots.get("")
-    if root is None:
-        raise ConfigError("--root", name, f"{name}=DIR, or a folder with {name}/ in it")
-    return root / name if (root / name).is_dir() else root
-
-
 def _faces(
     roots: Mapping[str, Path], split: str, part: str
 ) -> dict[str, list[NDArray[np.uint8]]]:
@@ -176,7 +170,7 @@ def _faces(
     first, _, step = part.partition("/")
     if not (re.fullmatch("[0-9]+/[0-9]+", part) and int(first) < int(step)):
         raise ConfigError("--part", part, "K/N with K from 0 to N - 1, e.g. 0/4")
-    listing = list_items(_FACES, _folder(roots, _FACES))
+    listing = list_items(_FACES, find_root(_FACES, roots, only=False))
     items = [item for item in listing.items if item.split == split][int(first) :: int(step)]
     corpus, _ = prepare(items, want=frozenset({"faces"}))
     found: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in EMOTIONS}
