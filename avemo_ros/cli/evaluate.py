@@ -14,10 +14,9 @@ from avemo_ros.config import AudioConfig
 from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.registry import DATASETS, find_dataset
 from avemo_ros.errors import ConfigError
-from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.bootstrap import ROUNDS
 from avemo_ros.evaluate.dataset_evaluation import evaluate_dataset
-from avemo_ros.evaluate.dataset_request import DatasetRequest
+from avemo_ros.evaluate.dataset_request import PAIRS, PAIRS_TITLE, DatasetRequest
 from avemo_ros.evaluate.metric_tables import compare_predictions, measure
 from avemo_ros.evaluate.opened_models import InputLength
 from avemo_ros.evaluate.predictions import (
@@ -39,13 +38,13 @@ _NAMED: Final = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    names = ", ".join([*DATASETS, label_matched.NAME])
+    names = ", ".join([*DATASETS, PAIRS])
     parser.add_argument(
         "dataset",
         metavar="NAME",
         nargs="?",
         help=f"data set: {names} "
-        f"({label_matched.NAME}: {label_matched.TITLE} of faces and voices), or module:NAME of "
+        f"({PAIRS}: {PAIRS_TITLE} of faces and voices), or module:NAME of "
         "your own (docs/extending.md)",
     )
     parser.add_argument(
@@ -284,10 +283,8 @@ def _warn(keys: Sequence[str], lacking: str) -> None:
 
 def _request(args: argparse.Namespace) -> DatasetRequest:
     if args.dataset is None:
-        raise ConfigError(
-            "NAME", "", f"a data set: {', '.join([*DATASETS, label_matched.NAME])}"
-        )
-    if args.dataset != label_matched.NAME:
+        raise ConfigError("NAME", "", f"a data set: {', '.join([*DATASETS, PAIRS])}")
+    if args.dataset != PAIRS:
         find_dataset(args.dataset)
     roots = _roots(args.root)
     if args.csv is not None:

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from avemo_ros import __version__
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import ConfigError
-from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.clip_corruption import corrupt_clips
 from avemo_ros.evaluate.collect import FACES, POINTS, SPEECH, UNITS, VISUAL, missing_keys
 from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES, corrupted
 from avemo_ros.evaluate.dataset_request import (
+    PAIRS,
     DatasetRequest,
     asked_modality,
     modality_of,
@@ -86,7 +86,7 @@ def evaluate_dataset(request: DatasetRequest) -> DatasetEvaluation:
     models = [opener(name, modality, reading, request.input_length) for name in names]
     modality = narrowed_modality(request, modality, models[0])
     wanted = [reads_of(model, modality) for model in models]
-    data = data_of_pairs(request, models) if request.dataset == label_matched.NAME else None
+    data = data_of_pairs(request, models) if request.dataset == PAIRS else None
     if data is None:
         data = data_of_dataset(request, modality, models, wanted)
     if request.skip_missing:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError
-from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.bootstrap import ROUNDS
 from avemo_ros.evaluate.collect import (
     FACES,
@@ -21,6 +21,10 @@ from avemo_ros.evaluate.collect import (
 from avemo_ros.evaluate.opened_models import InputLength, OpenedModel
 from avemo_ros.model.emotion_model import MODALITIES
 from avemo_ros.zoo.classifier import READS
+
+PAIRS: Final = "pairs"
+"""Name of the made-up data set."""
+PAIRS_TITLE: Final = "label-matched pairs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class DatasetRequest:
         if "" not in self.roots:
             raise ConfigError("--root", ", ".join(self.roots), f"{name}=DIR, or one DIR")
         inside = self.roots[""] / find_dataset(name).name
-        if inside.is_dir() or self.dataset == label_matched.NAME:
+        if inside.is_dir() or self.dataset == PAIRS:
             return inside
         return self.roots[""]
 
@@ -95,7 +99,7 @@ def asked_modality(request: DatasetRequest) -> str:
             # Without films the landmarks are what is seen.
             return "landmarks+audio"
         return request.modality
-    if request.dataset == label_matched.NAME:
+    if request.dataset == PAIRS:
         return "av"
     contents = find_dataset(request.dataset).contents
     for table, name in ((request.units, "au"), (request.landmarks, "landmarks")):

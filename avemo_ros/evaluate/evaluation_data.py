@@ -11,7 +11,6 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
 from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.evaluate import label_matched
 from avemo_ros.evaluate.collect import (
     FACES,
     LANDMARKS,
@@ -27,7 +26,8 @@ from avemo_ros.evaluate.collect import (
     random_items,
     select_items,
 )
-from avemo_ros.evaluate.dataset_request import DatasetRequest, modality_of
+from avemo_ros.evaluate.dataset_request import PAIRS_TITLE, DatasetRequest, modality_of
+from avemo_ros.evaluate.label_matched import label_matched
 from avemo_ros.evaluate.opened_models import FoldClassifier, OpenedModel
 from avemo_ros.evaluate.personal_neutral import with_personal_neutral
 from avemo_ros.zoo.classifier import READS
@@ -127,7 +127,7 @@ def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> Eva
     """
     names = {kind: _name_for(request, kind) for kind in ("faces", "voices")}
     notes = [
-        f"{label_matched.TITLE}: face and voice are of different people, and independent "
+        f"{PAIRS_TITLE}: face and voice are of different people, and independent "
         "given the label"
     ]
     corpora, collected, splits = {}, [], []
@@ -155,8 +155,8 @@ def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> Eva
     count = request.limit or request.pairs
     faces, group, more_notes = _with_their_fold(models, corpora["faces"])
     notes += more_notes
-    corpus = label_matched.label_matched(faces, corpora["voices"], count, request.seed, group)
-    title = f"{label_matched.TITLE} of {names['faces']} and {names['voices']}"
+    corpus = label_matched(faces, corpora["voices"], count, request.seed, group)
+    title = f"{PAIRS_TITLE} of {names['faces']} and {names['voices']}"
     return EvaluationData(
         corpus,
         ", ".join(splits),

@@ -8,18 +8,14 @@ output names these metrics 'label-matched pairs'.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Final
 
 import numpy as np
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.errors import DataError
+from avemo_ros.evaluate.dataset_request import PAIRS, PAIRS_TITLE
 from avemo_ros.labels import EMOTIONS
-
-NAME: Final = "pairs"
-"""Name of the made-up data set."""
-TITLE: Final = "label-matched pairs"
 
 
 def _together(_item: Item) -> Hashable:
@@ -53,7 +49,7 @@ def label_matched(
         DataError: n is below 1, or no emotion has both a face and a voice (of one group).
     """
     if n < 1:
-        raise DataError(f"{n} {TITLE} requested; allowed: 1 or more")
+        raise DataError(f"{n} {PAIRS_TITLE} requested; allowed: 1 or more")
     shown = [features.faces is not None for features in faces.features]
     spoken = [features.spectrogram is not None for features in voices.features]
     cells = [
@@ -65,7 +61,7 @@ def label_matched(
     shared = [index for index in range(len(EMOTIONS)) if cells[index]]
     if not shared:
         raise DataError(
-            f"no {TITLE} can be made: no emotion has both a face (of {len(faces)} items) and "
+            f"no {PAIRS_TITLE} can be made: no emotion has both a face (of {len(faces)} items) and "
             f"a voice (of {len(voices)} items)"
         )
     chance = np.random.default_rng(seed)
@@ -118,7 +114,7 @@ def _in_turn(places: list[int], count: int, chance: np.random.Generator) -> list
 
 def _pair(face: Item, voice: Item, label: str, number: int) -> Item:
     return Item(
-        dataset=NAME,
+        dataset=PAIRS,
         key=f"{number:05d}:{face.key}+{voice.key}",
         path=voice.path,
         label=label,
