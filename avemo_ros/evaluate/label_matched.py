@@ -61,8 +61,8 @@ def label_matched(
     shared = [index for index in range(len(EMOTIONS)) if cells[index]]
     if not shared:
         raise DataError(
-            f"no {PAIRS_TITLE} can be made: no emotion has both a face (of {len(faces)} items) and "
-            f"a voice (of {len(voices)} items)"
+            f"no {PAIRS_TITLE} can be made: no emotion has both a face (of {len(faces)} items) "
+            f"and a voice (of {len(voices)} items)"
         )
     chance = np.random.default_rng(seed)
     items: list[Item] = []

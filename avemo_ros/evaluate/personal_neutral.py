@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
-from avemo_ros.model.face_points import POINTS, normalise_points
+from avemo_ros.model.face_points import POINTS as N_POINTS
+from avemo_ros.model.face_points import normalise_points
 
 PRIOR_S: Final = 5.0
 """The mean face of everybody counts as much as this long of the person's own [s]."""
@@ -50,7 +51,7 @@ def with_personal_neutral(corpus: Corpus, seconds: float) -> Corpus:
                 features[row] = replace(made, neutral=neutral, neutral_weight=weight)
             if made.points is None or made.point_times_s is None:
                 continue
-            shapes = normalise_points(made.points)[:, : 2 * POINTS]
+            shapes = normalise_points(made.points)[:, : 2 * N_POINTS]
             there = np.isfinite(shapes).all(axis=1)
             if there.any():
                 span = float(made.point_times_s[-1] - made.point_times_s[0])
@@ -62,7 +63,7 @@ def _mean_of(
     seen: Sequence[tuple[NDArray[np.float64], float]], seconds: float
 ) -> tuple[NDArray[np.float32] | None, float]:
     """Mean shape of the newest clips, and how long they are [s]."""
-    total, length = np.zeros(2 * POINTS), 0.0
+    total, length = np.zeros(2 * N_POINTS), 0.0
     for shape, span in reversed(seen):
         used = min(span, seconds - length)
         if used <= 0:

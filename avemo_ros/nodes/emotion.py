@@ -7,7 +7,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from avemo_ros.bag import message_content
 from avemo_ros.engine.feature_extractor import FeatureGate
 from avemo_ros.model.predictor import Predictor
-from avemo_ros.msg import FaceTrackArray, SpectrogramChunk
+from avemo_ros.msg import FaceTrackArray
+from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.nodes import qos
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
@@ -53,7 +54,7 @@ class Emotion(ManagedNode):
                 self, FaceTrackArray, "face_tracks", self._take_tracks, depth=10
             ),
             qos.AdaptiveSubscription(
-                self, SpectrogramChunk, "spectrogram", self._take_speech, depth=100
+                self, SpectrogramChunkMessage, "spectrogram", self._take_speech, depth=100
             ),
         ]
 
@@ -96,7 +97,7 @@ class Emotion(ManagedNode):
             self._tracks_trouble.good()
             self._states.push_tracks(tracks, message.header.frame_id, arrival_ns)
 
-    def _take_speech(self, message: SpectrogramChunk) -> None:
+    def _take_speech(self, message: SpectrogramChunkMessage) -> None:
         if self._states is None:
             return
         arrival_ns = self.now_ns()
