@@ -19,9 +19,13 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
-from avemo_ros.audio.spectrogram import FLOOR_DB, silence
-from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.audio.spectrogram import (
+    FLOOR_DB,
+    AudioBlock,
+    RobotSpeech,
+    SpectrogramChunk,
+    silence,
+)
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.engine.emotion_stage import TICK_S, EmotionStage
@@ -29,7 +33,7 @@ from avemo_ros.engine.feature_extractor import Extracted, Feature, FeatureExtrac
 from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.state.estimate import EmotionStep
-from avemo_ros.timing import JUMP_NS, Stopwatch
+from avemo_ros.timing import JUMP_NS, NS_PER_S, Stopwatch, to_ns
 from avemo_ros.vision.face import FrameTracks
 
 _TICK_NS: Final = to_ns(TICK_S)

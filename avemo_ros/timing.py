@@ -1,7 +1,8 @@
 """Sensor time: how often something is due, which stamps are believed, how fast a stream comes.
 
-All but `Stopwatch`, on which no result depends, is a function of stamps and arrival times
-alone, so that a live stream and its recording are treated alike.
+Times are whole nanoseconds, as in ROS, so that equal times compare equal.  All but `Stopwatch`,
+on which no result depends, is a function of stamps and arrival times alone, so that a live
+stream and its recording are treated alike.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
+NS_PER_S: Final = 1_000_000_000
+
+
+def to_ns(seconds: float) -> int:
+    """Seconds as whole nanoseconds, rounded to the nearest."""
+    return round(seconds * NS_PER_S)
+
+
+def to_s(nanoseconds: int) -> float:
+    """Nanoseconds as seconds (exact to about a microsecond for today's dates)."""
+    return nanoseconds / NS_PER_S
+
 
 _EXACT: Final = 1_000_000
 """Rates are counted in millionths of a hertz, so that periods are whole numbers."""

@@ -66,7 +66,7 @@ class ContextClient(Node):
 
     def on_states(self, states: EmotionStateArray) -> None:
         """Print the context whenever it has changed."""
-        from avemo_ros.nodes.convert_dialog import emotion_step
+        from avemo_ros.nodes.convert import emotion_step
 
         for change in self.agent.observe(emotion_step(states)):
             context = self.agent.context(person=change.face_id or change.voice_id)

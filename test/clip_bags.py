@@ -11,11 +11,11 @@ from made_clips import SAMPLE, sample_items
 
 from avemo_ros.annotations.label_tables import labels_text
 from avemo_ros.annotations.segments import Segment
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, ClipFormat, Extent
 from avemo_ros.bag.writer import BagWriter
-from avemo_ros.clock import to_ns
 from avemo_ros.source.media_file import by_due_time
+from avemo_ros.timing import to_ns
 
 TRUTH = (
     (0.0, 1.7, "neutral"),

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros.vision.alignment import canonical_head, rotation_of
 from avemo_ros.vision.face import LANDMARKS, HeadPose
 from avemo_ros.vision.mesh import LOWER_LIP, UPPER_LIP
-from avemo_ros.vision.pose import canonical_head, rotation_of
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 

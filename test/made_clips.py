@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import to_ns
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.sink.video_file import VideoWriter
 from avemo_ros.source.media_file import MediaFile, VideoFrame
+from avemo_ros.timing import to_ns
 
 SAMPLE = Path(__file__).resolve().parent / "data" / "sample.mp4"
 

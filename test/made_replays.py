@@ -9,11 +9,10 @@ from pathlib import Path
 
 from made_clips import sample_items
 
-from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.audio.spectrogram import AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.bag.writer import BagWriter
-from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.engine.feature_extractor import FeatureExtractor
@@ -21,6 +20,7 @@ from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.replay.feature_worker import recorded
 from avemo_ros.replay.runner import RAW
 from avemo_ros.source.media_file import VideoFrame
+from avemo_ros.timing import to_ns
 from avemo_ros.vision.face import FrameTracks
 
 START_NS = to_ns(1_700_000_000.0)

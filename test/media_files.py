@@ -9,9 +9,9 @@ import av
 import numpy as np
 from sounds import tone
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import NS_PER_S
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.source.media_file import MediaFile, VideoFrame
+from avemo_ros.timing import NS_PER_S
 
 FPS = 25
 

@@ -30,9 +30,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.bag.message_content import stamp_ns as to_ns
-from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import ConfigError, SourceError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.released import find_weights
@@ -51,6 +50,7 @@ from avemo_ros.nodes.media_player import MediaPlayer
 from avemo_ros.nodes.microphone import MicrophoneNode
 from avemo_ros.nodes.speech_buffer import SpeechBufferNode
 from avemo_ros.source.media_file import MediaFile, VideoFrame
+from avemo_ros.timing import NS_PER_S
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 __all__ = [

@@ -7,8 +7,8 @@ import functools
 import numpy as np
 from made_clips import sample_items
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.audio.resampler import Resampler
+from avemo_ros.audio.filters import Resampler
+from avemo_ros.audio.spectrogram import AudioBlock
 
 
 @functools.cache

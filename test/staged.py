@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.emotion_stage import TICK_S
 
@@ -66,11 +66,11 @@ def heard_blocks(
     monkeypatch: pytest.MonkeyPatch, node: Any, messages: Iterable[tuple[str, Any, int]]
 ) -> list[AudioBlock]:
     """What the stage of sound of a node makes of messages: topic, message, time [ns]."""
-    from avemo_ros.nodes import audio_input
+    from avemo_ros.nodes import speech_buffer
 
     staged, ears = Staged(monkeypatch, node), Ears()
-    monkeypatch.setattr(audio_input, "AudioStage", lambda *_, **more: ears)
-    stage = audio_input.AudioInputStage(node, PipelineConfig())
+    monkeypatch.setattr(speech_buffer, "AudioStage", lambda *_, **more: ears)
+    stage = speech_buffer.AudioInputStage(node, PipelineConfig())
     stage.open()
     try:
         for topic, message, now_ns in messages:

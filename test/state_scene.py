@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
-from avemo_ros.clock import to_ns
+from avemo_ros.audio.spectrogram import BINS, HOP_NS, SpectrogramChunk
 from avemo_ros.engine.emotion_stage import EmotionStage
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.predictor import Prediction
 from avemo_ros.state.estimate import EmotionStep
+from avemo_ros.timing import to_ns
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 FRAME_NS = to_ns(1 / 30)

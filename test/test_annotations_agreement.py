@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from avemo_ros.annotations.agreement import (
+from avemo_ros.annotations.segments import (
+    Segment,
     agreement,
     cohen_kappa,
     fleiss_by_class,
     fleiss_kappa,
 )
-from avemo_ros.annotations.segments import Segment
 
 # Fleiss 1971, table 1: 30 patients, 6 psychiatrists each; depression, personality disorder,
 # schizophrenia, neurosis, other.

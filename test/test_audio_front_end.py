@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sounds import blocks_of, sample_sound, tone
 
-from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.front_end import AudioFrontEnd
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.audio.speech import SpeechBuffer
-from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.audio_features import SoundTrack, log_spectrogram
 from avemo_ros.errors import AudioFormatError
+from avemo_ros.timing import NS_PER_S, to_ns
 
 START = 1_700_000_000 * NS_PER_S
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
-from avemo_ros.audio.high_pass import CORNER_HZ, ORDER, HighPass
+from avemo_ros.audio.filters import CORNER_HZ, ORDER, HighPass
 
 RNG = np.random.default_rng(11)
 

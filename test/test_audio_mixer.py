@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sounds import sample_sound
 
-from avemo_ros.audio.channels import Mixer
+from avemo_ros.audio.pcm import Mixer
 
 RATE = 16000
 RNG = np.random.default_rng(12)

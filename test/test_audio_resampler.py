@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soxr
 
-from avemo_ros.audio.resampler import Resampler
+from avemo_ros.audio.filters import Resampler
 
 RATES = [4000, 8000, 11025, 22050, 44100, 44099, 48000, 96000, 192000, 384000]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avemo_ros.audio.sample_clock import SampleClock
-from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.timing import NS_PER_S, to_ns
 
 START = 1_700_000_000 * NS_PER_S
 BLOCK = 0.1

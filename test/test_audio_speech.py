@@ -12,16 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import blocks_of, loud_and_silent, sample_blocks, sample_sound, tone
 
-from avemo_ros.audio.chunk import BINS, HOP_NS, AudioBlock, SpectrogramChunk
-from avemo_ros.audio.high_pass import HighPass
-from avemo_ros.audio.spectrogram import LogSpectrogram
-from avemo_ros.audio.speech import SpeechBuffer
-from avemo_ros.audio.vad import SpeechDetector
-from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.audio.filters import HighPass
+from avemo_ros.audio.spectrogram import (
+    BINS,
+    HOP_NS,
+    AudioBlock,
+    LogSpectrogram,
+    SpectrogramChunk,
+)
+from avemo_ros.audio.speech import SpeechBuffer, SpeechDetector
 from avemo_ros.config import AudioConfig, InputConfig
 from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.errors import AudioFormatError
+from avemo_ros.timing import NS_PER_S, to_ns
 
 START = 1_700_000_000 * NS_PER_S
 

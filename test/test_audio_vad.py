@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from sounds import loud_and_silent, sample_sound
 
-from avemo_ros.audio import vad
-from avemo_ros.audio.vad import SpeechDetector
+from avemo_ros.audio import speech
+from avemo_ros.audio.speech import SpeechDetector
 from avemo_ros.errors import WeightsError
 
 RNG = np.random.default_rng(4)
@@ -26,9 +26,9 @@ def spoken() -> np.ndarray:
 def probabilities(sound: np.ndarray, detector: SpeechDetector | None = None) -> np.ndarray:
     detector = detector or SpeechDetector()
     sound = sound.astype(np.float32)
-    steps = len(sound) // vad.STEP
+    steps = len(sound) // speech.STEP
     return np.array(
-        [detector.push(sound[i * vad.STEP : (i + 1) * vad.STEP]) for i in range(steps)]
+        [detector.push(sound[i * speech.STEP : (i + 1) * speech.STEP]) for i in range(steps)]
     )
 
 
@@ -50,7 +50,7 @@ def test_what_is_not_speech_is_not_taken_for_it(sound: np.ndarray) -> None:
 
 def test_speech_is_found_where_it_is(spoken) -> None:
     found = probabilities(spoken)
-    loud, silent = loud_and_silent(spoken, vad.STEP)
+    loud, silent = loud_and_silent(spoken, speech.STEP)
     assert loud.sum() > 50
     assert silent.sum() > 50
     assert (found[loud] > 0.5).mean() > 0.9
@@ -98,7 +98,7 @@ def test_it_is_the_packages_own_detector(spoken, tmp_path) -> None:
 FIGURES = """
 import hashlib, os, sys
 import numpy as np
-from avemo_ros.audio.vad import SpeechDetector
+from avemo_ros.audio.speech import SpeechDetector
 before = len(os.listdir("/proc/self/task"))
 detector = SpeechDetector()
 rng = np.random.default_rng(1)
@@ -137,7 +137,7 @@ def test_two_detectors_do_not_hear_each_other(spoken) -> None:
 
 def test_torch_is_not_loaded_nor_its_threads_changed() -> None:
     code = (
-        "import sys; from avemo_ros.audio.vad import SpeechDetector; SpeechDetector(); "
+        "import sys; from avemo_ros.audio.speech import SpeechDetector; SpeechDetector(); "
         "print([name for name in ('torch', 'silero_vad') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -146,9 +146,9 @@ def test_torch_is_not_loaded_nor_its_threads_changed() -> None:
 
 @pytest.fixture
 def not_loaded():
-    vad._load.cache_clear()  # noqa: SLF001  a cache of the whole process
+    speech._load.cache_clear()  # noqa: SLF001  a cache of the whole process
     yield
-    vad._load.cache_clear()  # noqa: SLF001  a cache of the whole process
+    speech._load.cache_clear()  # noqa: SLF001  a cache of the whole process
 
 
 @pytest.mark.usefixtures("not_loaded")

@@ -18,7 +18,7 @@ from mcap.opcode import Opcode
 from mcap.writer import CompressionType, IndexType
 from tiny_bags import MS, START
 
-from avemo_ros.audio.chunk import BINS, AudioBlock, SpectrogramChunk
+from avemo_ros.audio.spectrogram import BINS, AudioBlock, SpectrogramChunk
 from avemo_ros.bag.check import check
 from avemo_ros.bag.check_report import BagCheck
 from avemo_ros.bag.mcap_file import MAGIC
@@ -27,7 +27,7 @@ from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.timing_statistics import MouthAndSound, by_stamps
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.cli.main import main
-from avemo_ros.clock import to_ns
+from avemo_ros.timing import to_ns
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 S = 10**9

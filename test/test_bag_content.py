@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avemo_ros.audio.chunk import BINS
+from avemo_ros.audio.spectrogram import BINS
 from avemo_ros.bag import message_content
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.limits import MAX_COLUMNS, MAX_CROP_SIDE, MAX_FACES

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from avemo_ros.annotations.label_files import find_labels, read_labels
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.bag.from_clips import START_NS, Clip, ClipBag, Extent
 from avemo_ros.bag.reader import BagImage, Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.cli.main import ERROR, INTERRUPTED, main
-from avemo_ros.clock import NS_PER_S
 from avemo_ros.config import PipelineConfig
-from avemo_ros.data.clip_names import names_of
+from avemo_ros.data.clips import names_of
 from avemo_ros.data.dataset import Item
 from avemo_ros.errors import SourceError
 from avemo_ros.source.media_file import MediaFile
+from avemo_ros.timing import NS_PER_S
 
 SAMPLE = clip_bags.SAMPLE
 

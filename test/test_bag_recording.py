@@ -11,7 +11,7 @@ import tiny_bags as made
 from mcap.writer import CompressionType
 from tiny_bags import MS, START
 
-from avemo_ros.audio.chunk import AudioBlock, RobotSpeech
+from avemo_ros.audio.spectrogram import AudioBlock, RobotSpeech
 from avemo_ros.bag.message_content import AudioFormat
 from avemo_ros.bag.reader import BagImage, LabelRecord, Recording, StatesRecord
 from avemo_ros.bag.topics import TopicKind, Topics

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from avemo_ros.annotations.label_files import find_labels, read_labels
-from avemo_ros.audio.chunk import SpectrogramChunk
+from avemo_ros.audio.spectrogram import SpectrogramChunk
 from avemo_ros.bag.from_clips import START_NS
 from avemo_ros.bag.reader import Recording
 from avemo_ros.cli import bag_streams
 from avemo_ros.cli.main import ERROR, INTERRUPTED, main
-from avemo_ros.clock import NS_PER_S
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.state.history import SpeechWindow
+from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.face import FrameTracks
 
 RATE = 16_000

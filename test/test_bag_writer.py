@@ -18,16 +18,16 @@ import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability
 
-from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.spectrogram import AudioBlock, SpectrogramChunk
 from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.bag.writer import BagWriter
-from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.source.media_file import VideoFrame
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status
+from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 
 START = 10 * NS_PER_S

@@ -16,7 +16,7 @@ from made_evaluations import LABELS, states_bag
 
 from avemo_ros.cli.main import main
 from avemo_ros.replay.bag_evaluation import BagRequest
-from avemo_ros.sink.folder_lock import locked
+from avemo_ros.sink.output_file import locked
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import types
 from pathlib import Path
 
 import data_trees
@@ -111,26 +109,3 @@ def test_a_result_that_cannot_be_written_is_found_out_before_the_work(
 def test_an_option_without_a_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'--option' is '=fer'; allowed: NAME=VALUE"):
         _run("check", "clips", data_trees.clips(tmp_path), "--option", "=fer")
-
-
-def test_prepare_is_loaded_only_when_it_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    used = []
-    prepare = types.ModuleType("avemo_ros.cli.data_prepare")
-
-    def add_arguments(parser: argparse.ArgumentParser) -> None:
-        used.append("declared")
-        parser.add_argument("name")
-
-    def run(args: argparse.Namespace) -> int:
-        used.append(args.name)
-        return 7
-
-    prepare.add_arguments = add_arguments  # type: ignore[attr-defined]
-    prepare.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "avemo_ros.cli.data_prepare", prepare)
-    _run("list", "savee")
-    assert used == []
-    assert _run("prepare", "ravdess") == 7
-    assert used == ["declared", "ravdess"]

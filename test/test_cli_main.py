@@ -103,9 +103,9 @@ def test_an_interrupt_while_libraries_are_loaded_is_one_line(
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt
 
-    for module, arguments in (("main", ["models"]), ("subcommands", ["bag", "check", "x"])):
+    for arguments in (["models"], ["bag", "check", "x"]):
         with monkeypatch.context() as patched:
-            patched.setattr(f"avemo_ros.cli.{module}.import_module", interrupted)
+            patched.setattr("avemo_ros.cli.subcommands.import_module", interrupted)
             assert main(arguments) == 130
         assert capsys.readouterr().err == "avemo: interrupted\n"
 

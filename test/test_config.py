@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from avemo_ros.config import PipelineConfig, VisionConfig
-from avemo_ros.data.prepare_config import PrepareConfig
+from avemo_ros.data.features import PrepareConfig
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.errors import ConfigError

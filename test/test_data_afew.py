@@ -6,8 +6,8 @@ from pathlib import Path
 import data_trees
 import pytest
 
-from avemo_ros.data.afew import AFEW
 from avemo_ros.data.registry import list_items
+from avemo_ros.data.video_corpora import AFEW
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from avemo_ros.bag.from_clips import Clip, ClipBag, ClipFormat
 from avemo_ros.cli.main import main
 from avemo_ros.config import PipelineConfig, VisionConfig
 from avemo_ros.data.bags import OTHERS
+from avemo_ros.data.features import PrepareConfig
 from avemo_ros.data.prepare import prepare
-from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.errors import DataError
 from avemo_ros.labels import EMOTIONS

@@ -16,10 +16,9 @@ from avemo_ros.config import AudioConfig, VisionConfig
 from avemo_ros.data import file_reader
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.feature_cache import DiskCache, ItemSource
-from avemo_ros.data.features import Corpus, Features, Finding, PreparedItem
+from avemo_ros.data.features import Corpus, Features, Finding, PrepareConfig, PreparedItem
 from avemo_ros.data.file_reader import PARTS, FileReader
 from avemo_ros.data.prepare import PrepareReport, cache_folder, fill_cache, prepare
-from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import DataError
 
 SPEECH = frozenset({"speech"})

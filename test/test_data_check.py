@@ -10,9 +10,8 @@ import pytest
 
 from avemo_ros.data.corpus_check import as_json, check, report
 from avemo_ros.data.dataset import DataSet, Published
-from avemo_ros.data.enterface import ENTERFACE
 from avemo_ros.data.registry import DATASETS
-from avemo_ros.data.savee import SAVEE
+from avemo_ros.data.video_corpora import ENTERFACE, SAVEE
 
 
 def _whole_savee(root: Path) -> Path:

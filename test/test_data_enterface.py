@@ -6,8 +6,8 @@ import data_trees
 import pytest
 
 from avemo_ros.data.dataset import Item
-from avemo_ros.data.enterface import ENTERFACE
 from avemo_ros.data.registry import list_items
+from avemo_ros.data.video_corpora import ENTERFACE
 
 
 @pytest.fixture

@@ -15,19 +15,17 @@ from made_clips import SAMPLE, cut
 from made_items import image, item, noise, voice, write_image, write_wav
 from media_files import write_media
 
-from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
-from avemo_ros.audio.high_pass import HighPass
-from avemo_ros.audio.spectrogram import FLOOR_DB, LogSpectrogram
+from avemo_ros.audio.filters import HighPass
+from avemo_ros.audio.spectrogram import FLOOR_DB, AudioBlock, LogSpectrogram, SpectrogramChunk
 from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.cli.main import main
 from avemo_ros.config import AudioConfig, VisionConfig
 from avemo_ros.data.audio_features import SoundTrack, read_sound
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.face_images import MainFace
-from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features
+from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS, Features, PrepareConfig
 from avemo_ros.data.file_reader import PARTS, ItemSpan
 from avemo_ros.data.prepare import PrepareReport, prepare
-from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import ConfigError, DataError, SourceError
 from avemo_ros.model import preprocess
 from avemo_ros.source.media_file import MediaFile, VideoFrame

@@ -7,7 +7,7 @@ import data_trees
 import pytest
 
 from avemo_ros.data.registry import list_items
-from avemo_ros.data.savee import SAVEE
+from avemo_ros.data.video_corpora import SAVEE
 
 
 @pytest.fixture

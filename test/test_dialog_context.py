@@ -8,7 +8,6 @@ import pytest
 from made_dialog import TABLE, feeling
 from made_steps import START_NS, estimate, step_of
 
-from avemo_ros.clock import to_ns
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, Observer, SpokenLine
 from avemo_ros.dialog.context_formats import TOOL, rasa, tool_call, tool_definition
@@ -17,6 +16,7 @@ from avemo_ros.dialog.dialog_state import Band, Engagement, Mismatch, Tone, Tren
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import EmotionStep, Status
+from avemo_ros.timing import to_ns
 
 SURE = {"confidence": 0.85}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from avemo_ros.clock import to_ns
 from avemo_ros.dialog.context import PERSON, ROBOT
 from avemo_ros.dialog.conversation import Conversation
 from avemo_ros.dialog.dialog_config import DialogConfig
+from avemo_ros.timing import to_ns
 
 
 def talked(turns: int, **config: float) -> Conversation:

@@ -20,21 +20,21 @@ from made_clips import sample_items
 from made_replays import features_of
 from staged import Staged
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.cli.main import main
-from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.dataset import Item
+from avemo_ros.data.features import PrepareConfig
 from avemo_ros.data.file_reader import FileReader
-from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.engine.emotion_stage import TICK_S
 from avemo_ros.replay.replayed import Replayed
 from avemo_ros.replay.runner import replay
 from avemo_ros.sink.jsonl import records
 from avemo_ros.state.estimate import EmotionStep, Status
+from avemo_ros.timing import to_ns
 
 CONFIG = PipelineConfig()
 pytestmark = pytest.mark.timeout(400)

@@ -16,8 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from state_scene import SceneReader, face, frame, sound
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import to_ns, to_s
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.config import AudioConfig, InputConfig, PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.engine.emotion_stage import EmotionStage
@@ -26,6 +25,7 @@ from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.engine.load_shedding import LoadShedder
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import EmotionStep, Status
+from avemo_ros.timing import to_ns, to_s
 
 ZERO_S = 1_000_000.0
 """Where the tests' time begins [s]."""

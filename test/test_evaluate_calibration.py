@@ -5,10 +5,10 @@ from avemo_ros.evaluate.metrics import (
     brier_score,
     calibration_error,
     cross_scaled,
+    fit_temperature,
     likelihood_loss,
     reliability,
 )
-from avemo_ros.model.temperature import fit_temperature
 
 
 def overconfident(factor: float, count: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,12 +7,10 @@ import pytest
 from made_clips import cut
 
 from avemo_ros.data.dataset import Item
-from avemo_ros.data.features import Corpus
+from avemo_ros.data.features import Corpus, PrepareConfig
 from avemo_ros.data.prepare import prepare
-from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.clip_corruption import corrupt_clips
-from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES
+from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES, corrupt_clips
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ import pytest
 
 from avemo_ros.audio.spectrogram import FLOOR_DB
 from avemo_ros.data.features import Features
-from avemo_ros.evaluate.clip_corruption import spoilt_sound, with_noise
 from avemo_ros.evaluate.corruption import (
     ON_FEATURES,
     active_power,
@@ -12,7 +11,9 @@ from avemo_ros.evaluate.corruption import (
     noisy,
     occluded,
     pink_noise,
+    spoilt_sound,
     thinned,
+    with_noise,
     without_face,
     without_voice,
 )

@@ -6,7 +6,7 @@ import pytest
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.label_matched import label_matched
+from avemo_ros.evaluate.evaluation_data import label_matched
 
 
 def item(dataset: str, key: str, label: str) -> Item:

@@ -13,7 +13,7 @@ from made_landmarks import sequence
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.evaluate.personal_neutral import PRIOR_S, with_personal_neutral
+from avemo_ros.evaluate.evaluation_data import PRIOR_S, with_personal_neutral
 from avemo_ros.model.face_points import POINTS, normalise_points
 from avemo_ros.zoo.classifier import collate
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo_ros.audio.chunk import SpectrogramChunk
+from avemo_ros.audio.spectrogram import SpectrogramChunk
 from avemo_ros.dialog.agent import Answer
 from avemo_ros.state.estimate import Change, EmotionEstimate, Status
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks

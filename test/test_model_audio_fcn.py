@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from avemo_ros.model.speech_fcn import CHANNELS, AudioFCN, LocalNorm, add_mean_and_delta
+from avemo_ros.model.speech_encoder import CHANNELS, AudioFCN, LocalNorm, add_mean_and_delta
 
 
 def test_the_three_views_are_the_spectrogram_less_its_mean_and_its_slope() -> None:

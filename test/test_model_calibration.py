@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from avemo_ros.model.temperature import fit_temperature
+from avemo_ros.evaluate.metrics import fit_temperature
 
 
 def overconfident(factor: float) -> tuple[torch.Tensor, torch.Tensor]:

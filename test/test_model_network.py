@@ -5,8 +5,7 @@ from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.emotion_model import to_emotion_logits
 from avemo_ros.model.face_cnn import FaceCNN
 from avemo_ros.model.network import EmotionNet
-from avemo_ros.model.speech_encoder import SpeechBranch
-from avemo_ros.model.speech_fcn import AudioFCN
+from avemo_ros.model.speech_encoder import AudioFCN, SpeechBranch
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 import tiny_models as tiny
 from real_inputs import faces_and_voices
 
-from avemo_ros.cli import export, models
+from avemo_ros.cli import models
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, PredictionError, WeightsError
 from avemo_ros.model.predictor import Predictor, SpeechEvidence, arithmetic_of
@@ -254,10 +254,13 @@ def test_one_command_makes_the_files_of_a_trained_model_and_lists_them(
     save_model(tiny.made(tiny.LIVE), tiny.spec(tiny.LIVE), path, "robot-1")
     list_in_index(path, "robot", default=True)
     parsers = {}
-    for module in (export, models):
-        parsers[module] = argparse.ArgumentParser()
-        module.add_arguments(parsers[module])
-    assert export.run(parsers[export].parse_args(["--beside"])) == 0
+    for name, declare in (
+        ("export", models.add_export_arguments),
+        ("models", models.add_arguments),
+    ):
+        parsers[name] = argparse.ArgumentParser()
+        declare(parsers[name])
+    assert models.run_export(parsers["export"].parse_args(["--beside"])) == 0
     assert capsys.readouterr().out.count("differs by at most") == 4
     index = json.loads((tmp_path / "index.json").read_text())
     assert sorted(index["models"]["robot"]["onnx"]) == sorted(
@@ -273,7 +276,7 @@ def test_one_command_makes_the_files_of_a_trained_model_and_lists_them(
     )
     for file in tmp_path.glob("*.onnx"):
         assert b"site-packages" not in file.read_bytes(), "the exporter's notes of its source"
-    assert models.run(parsers[models].parse_args(["--verify"])) == 0
+    assert models.run(parsers["models"].parse_args(["--verify"])) == 0
     assert "ONNX gives the same results" in capsys.readouterr().out
 
 
@@ -288,15 +291,15 @@ def test_files_beside_the_weights_are_onnx_and_have_their_names(
     arguments: list[str], message: str
 ) -> None:
     parser = argparse.ArgumentParser()
-    export.add_arguments(parser)
+    models.add_export_arguments(parser)
     with pytest.raises(ConfigError, match=message):
-        export.run(parser.parse_args([NAME, "--beside", *arguments]))
+        models.run_export(parser.parse_args([NAME, "--beside", *arguments]))
 
 
 def test_only_a_live_model_has_files_for_the_robot(tmp_path: Path) -> None:
     path = tmp_path / "units.safetensors"
     save_model(tiny.made(tiny.UNITS), tiny.spec(tiny.UNITS), path, "units")
     parser = argparse.ArgumentParser()
-    export.add_arguments(parser)
+    models.add_export_arguments(parser)
     with pytest.raises(ConfigError, match="a live model with --beside"):
-        export.run(parser.parse_args([str(path), "--beside"]))
+        models.run_export(parser.parse_args([str(path), "--beside"]))

@@ -161,7 +161,7 @@ def rejected(graph: Any, entry: str = "emotion_stack: images") -> str:
 def test_jpegs_cut_at_many_lengths_are_said_once(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image_input = pytest.importorskip("avemo_ros.nodes.image_input")
+    image_input = pytest.importorskip("avemo_ros.nodes.face_tracker")
     graph = start_graph("image_transport:=compressed")
     node = graph.add(ros.FaceTracker, start=False)
     staged = Staged(monkeypatch, node)
@@ -446,7 +446,7 @@ def test_sound_of_many_odd_lengths_is_said_once(start_graph: Start) -> None:
 def test_unstamped_sound_that_comes_in_bursts_is_one_stream(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    audio_input = pytest.importorskip("avemo_ros.nodes.audio_input")
+    audio_input = pytest.importorskip("avemo_ros.nodes.speech_buffer")
     graph = start_graph("audio_rate:=16000", f"audio_type:={kind}")
     node = graph.add(ros.SpeechBufferNode, start=False)
     staged = Staged(monkeypatch, node)

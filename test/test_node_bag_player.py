@@ -17,7 +17,7 @@ from clip_bags import Piece
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.from_clips import START_NS
 from avemo_ros.bag.partial_bag import PartialBag
-from avemo_ros.clock import NS_PER_S
+from avemo_ros.timing import NS_PER_S
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 serialized_stamps = pytest.importorskip("avemo_ros.nodes.serialized_stamps")

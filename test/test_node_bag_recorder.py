@@ -21,8 +21,8 @@ from avemo_ros.bag.partial_bag import PartialBag
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.storage import read_offered_qos
 from avemo_ros.bag.topics import TopicKind
-from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import BagError
+from avemo_ros.timing import NS_PER_S
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 bag_recorder = pytest.importorskip("avemo_ros.nodes.bag_recorder")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from avemo_ros.clock import NS_PER_S
+from avemo_ros.timing import NS_PER_S
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 serialized_stamps = pytest.importorskip("avemo_ros.nodes.serialized_stamps")

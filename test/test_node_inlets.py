@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from state_scene import face, frame
 
-from avemo_ros.audio.chunk import BINS, SpectrogramChunk
+from avemo_ros.audio.spectrogram import BINS, SpectrogramChunk
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 start_graph = ros.start_graph

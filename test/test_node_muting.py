@@ -24,7 +24,7 @@ def test_sound_is_silent_while_robot_speaking_says_so_and_a_moment_longer(
     start_graph: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bool_type = pytest.importorskip("std_msgs.msg").Bool
-    audio_input = pytest.importorskip("avemo_ros.nodes.audio_input")
+    audio_input = pytest.importorskip("avemo_ros.nodes.speech_buffer")
     node = start_graph("audio_rate:=16000").add(ros.SpeechBufferNode, start=False)
     staged = Staged(monkeypatch, node)
     took: list[Any] = []

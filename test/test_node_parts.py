@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from staged import heard_blocks
 
-from avemo_ros.audio.chunk import BINS, SpectrogramChunk
+from avemo_ros.audio.spectrogram import BINS, SpectrogramChunk
 from avemo_ros.bag import message_content
 from avemo_ros.nodes.diagnostics import ThrottledLog
-from avemo_ros.nodes.worker import Worker
+from avemo_ros.nodes.executor import Worker
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 
 
@@ -332,7 +332,7 @@ def test_estimates_survive_the_way_through_a_message() -> None:
 
 def test_the_types_of_the_installed_dialect_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = pytest.importorskip(
-        "avemo_ros.nodes.audio_input", reason="no rclpy or messages: run `make setup`"
+        "avemo_ros.nodes.speech_buffer", reason="no rclpy or messages: run `make setup`"
     )
     audio, info = settings.message_types("stamped")
     assert (audio.__name__, info.__name__) == ("AudioDataStamped", "AudioInfo")

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from avemo_ros.clock import NS_PER_S
-from avemo_ros.timing import StampFilter
+from avemo_ros.timing import NS_PER_S, StampFilter
 
 stamps = pytest.importorskip("avemo_ros.nodes.stamps", reason="no rclpy: run `make setup`")
 trouble = pytest.importorskip("avemo_ros.nodes.diagnostics")

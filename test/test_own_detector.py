@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from face_scene import sample_images
 
-from avemo_ros.clock import to_ns
 from avemo_ros.config import PipelineConfig, VisionConfig
 from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.engine.video_stage import VideoStage
 from avemo_ros.errors import ConfigError
+from avemo_ros.timing import to_ns
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.detector import Detection, LoadedDetector
 from avemo_ros.vision.face import Box

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from made_clips import SAMPLE, sample_items
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import to_ns
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.config import ModelConfig, PipelineConfig
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.pipeline import Pipeline
 from avemo_ros.source.media_file import MediaFile
 from avemo_ros.state.estimate import EmotionStep, Status
+from avemo_ros.timing import to_ns
 
 # RAVDESS names: the third field is the emotion; all of Actor 01, who is in no training set.
 CLIPS = {

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from made_steps import BOX, START_NS, clip
 
-from avemo_ros.replay.replay_cache import read_replayed, write_replayed
-from avemo_ros.replay.replayed import Replayed, SeenFaces
+from avemo_ros.replay.replayed import Replayed, SeenFaces, read_replayed, write_replayed
 
 
 def replayed() -> Replayed:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from avemo_ros.replay.junit import render, write_junit
+from avemo_ros.replay.named_metrics import render, write_junit
 from avemo_ros.sink.output_file import OutputError
 
 

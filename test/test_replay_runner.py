@@ -19,12 +19,11 @@ import psutil
 import pytest
 from made_replays import START_NS, features_of, sample, shifted, write_bag, write_features
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.cli.main import main
-from avemo_ros.clock import to_ns
 from avemo_ros.config import InputConfig, PipelineConfig
 from avemo_ros.errors import BagError
 from avemo_ros.pipeline import Pipeline
@@ -33,6 +32,7 @@ from avemo_ros.replay.replayed import Replayed
 from avemo_ros.replay.runner import RAW, replay
 from avemo_ros.source.media_file import VideoFrame
 from avemo_ros.state.estimate import EmotionStep, Status
+from avemo_ros.timing import to_ns
 from avemo_ros.vision.face import FrameTracks
 
 pytestmark = pytest.mark.timeout(400)

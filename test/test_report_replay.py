@@ -21,10 +21,9 @@ from avemo_ros.replay.bag_evaluation import BagEvaluation, FailedBag
 from avemo_ros.replay.named_metrics import read_thresholds
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.report.charts import Chart, coverage_curve, histogram, reliability
-from avemo_ros.report.person_tracks import tracks_of
+from avemo_ros.report.person_tracks import shots_of, tracks_of
 from avemo_ros.report.replay_page import render as rendered
 from avemo_ros.report.replay_page import write_report
-from avemo_ros.report.thumbnails import shots_of
 from avemo_ros.source.media_file import VideoFrame
 
 EVIL = "<script>alert(1)</script>\"'&"

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.audio.speech import SpeechBuffer
 from avemo_ros.config import AudioConfig, VisionConfig
 from avemo_ros.source.media_file import MediaFile, VideoFrame

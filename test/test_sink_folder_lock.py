@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo_ros.sink.folder_lock import FolderLock, is_locked, locked
-from avemo_ros.sink.output_file import OutputError
+from avemo_ros.sink.output_file import FolderLock, OutputError, is_locked, locked
 
 HOLD = """
 import fcntl, os, sys

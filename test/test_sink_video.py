@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.sink.output_file import OutputError
 from avemo_ros.sink.video_file import VideoWriter
 

@@ -30,8 +30,8 @@ from soak_checks import (
 from soak_faults import FAULTS, KINDS, chosen
 from soak_page import render as rendered
 
-from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.timing import NS_PER_S, to_ns
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW_NS = 100 * NS_PER_S

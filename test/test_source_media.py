@@ -12,10 +12,10 @@ from made_clips import SAMPLE
 from media_files import FPS, end_s, read, write_media
 from sounds import tone
 
-from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.errors import SourceError
 from avemo_ros.source import media_file as media_module
 from avemo_ros.source.media_file import MediaFile, VideoFrame
+from avemo_ros.timing import NS_PER_S, to_ns
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.mov", "clip.avi"])

@@ -14,12 +14,12 @@ from av.stream import Disposition
 from media_files import FPS, end_s, read, write_media
 from sounds import tone
 
-from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import SourceError
 from avemo_ros.sink.video_file import VideoWriter
 from avemo_ros.source import media_file as media_module
 from avemo_ros.source.media_file import MediaFile
-from avemo_ros.source.packet_order import PacketOrder
+from avemo_ros.source.media_tracks import PacketOrder
+from avemo_ros.timing import NS_PER_S
 
 NAMES = [
     "12:30:05.mkv",

@@ -9,8 +9,7 @@ import pytest
 from avemo_ros.bag import message_content
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.predictor import Prediction
-from avemo_ros.state.circumplex import valence_arousal
-from avemo_ros.state.decision import PersonWindow, abstain, decide
+from avemo_ros.state.decision import PersonWindow, abstain, decide, valence_arousal
 from avemo_ros.state.estimate import Status, plain_fields
 
 SOMEBODY = PersonWindow(2_000_000_000, 1_000_000_000, "m", face_id="f1")

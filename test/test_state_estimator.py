@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from state_scene import SceneReader, face, frame, play, sound
 
-from avemo_ros.audio.chunk import SpectrogramChunk
-from avemo_ros.clock import to_ns, to_s
+from avemo_ros.audio.spectrogram import SpectrogramChunk
 from avemo_ros.config import EmotionConfig, PipelineConfig, VisionConfig
 from avemo_ros.engine.emotion_stage import EmotionStage
 from avemo_ros.state.estimate import Status
+from avemo_ros.timing import to_ns, to_s
 
 
 def estimator(reader=None, track_timeout_s=0.7, **settings) -> EmotionStage:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avemo_ros.clock import to_ns
-from avemo_ros.timing import Interval, RateLimiter, StampFilter, Verdict, mean_step_s
+from avemo_ros.timing import Interval, RateLimiter, StampFilter, Verdict, mean_step_s, to_ns
 
 DAY_NS = to_ns(1_700_000_000.0)
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.sink.folder_lock import locked
-from avemo_ros.sink.output_file import OutputError
+from avemo_ros.sink.output_file import OutputError, locked
 from avemo_ros.train.config_file import load_config
 from avemo_ros.train.run_folder import refuse_foreign
 from avemo_ros.train.training_run import Place, run_task

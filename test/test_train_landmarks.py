@@ -13,10 +13,10 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.model.emotion_model import Batch
 from avemo_ros.model.face_points import POINTS, RATE_HZ, VALUES, normalise_points
-from avemo_ros.train.landmark_augmentation import degrade_points, mirror_points
-from avemo_ros.train.landmark_bank import PointBank
+from avemo_ros.train.augmentation import degrade_points, mirror_points
 from avemo_ros.train.loop import EpochRng
 from avemo_ros.train.parallel import Processes
+from avemo_ros.train.sample_bank import PointBank
 from avemo_ros.train.sampler import Sampler, heard_span
 from avemo_ros.train.training_batch import TrainingBatch, drop_modality, mix_rows
 from avemo_ros.train.training_config import LandmarkAugment, TrainConfig

@@ -9,8 +9,7 @@ from made_units import make_tree
 
 from avemo_ros.cli.main import main
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.sink.folder_lock import locked
-from avemo_ros.sink.output_file import OutputError
+from avemo_ros.sink.output_file import OutputError, locked
 from avemo_ros.train.config_file import dump, load_config
 from avemo_ros.train.search_space import Choices, Figures, Range, TrialError, Watch, read_tune
 from avemo_ros.train.training_config import TrainConfig

@@ -16,9 +16,9 @@ from avemo_ros.vision.alignment import (
     align,
     eyes_of_keypoints,
     eyes_of_mesh,
+    head_pose,
     mouth_opening,
 )
-from avemo_ros.vision.pose import head_pose
 
 
 def _dots(eyes: Eyes) -> np.ndarray:

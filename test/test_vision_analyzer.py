@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from face_scene import sample_images, side_by_side
 
-from avemo_ros.clock import to_ns
 from avemo_ros.config import VisionConfig
 from avemo_ros.errors import ImageError
+from avemo_ros.timing import to_ns
 from avemo_ros.vision.alignment import EYE_DISTANCE, EYE_HEIGHT
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import LANDMARKS, FaceTrack, FrameTracks

@@ -13,8 +13,8 @@ from face_scene import sample_images
 
 from avemo_ros.config import EmotionConfig, VisionConfig
 from avemo_ros.vision.analyzer import FaceAnalyzer
-from avemo_ros.vision.cover import cover_of
 from avemo_ros.vision.face import FaceTrack
+from avemo_ros.vision.quality import cover_of
 
 LEAST = EmotionConfig().min_face_quality
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from face_scene import degrees, made_mesh
 
+from avemo_ros.vision.alignment import head_pose, rotation_of, rough_pose
 from avemo_ros.vision.face import HeadPose
-from avemo_ros.vision.pose import head_pose, rotation_of, rough_pose
 
 FORWARD = np.array([0.0, 0.0, -1.0])
 RIGHT = np.array([1.0, 0.0, 0.0])

@@ -8,9 +8,8 @@ import pytest
 from face_scene import degrees, sample_images
 
 from avemo_ros.vision.alignment import Eyes, align
-from avemo_ros.vision.cover import Cover
 from avemo_ros.vision.face import HeadPose
-from avemo_ros.vision.quality import face_quality
+from avemo_ros.vision.quality import Cover, face_quality
 
 AHEAD = degrees()
 SEEN = Cover(-5.0, -5.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from avemo_ros.clock import to_ns
+from avemo_ros.timing import to_ns
 from avemo_ros.vision.face import Box
 from avemo_ros.vision.tracker import Tracker
 

@@ -20,8 +20,8 @@ from avemo_ros.train.svm_training import train_svm
 from avemo_ros.zoo.classical import open_classifier, reads_of
 from avemo_ros.zoo.classifier import NetworkClassifier, collate
 from avemo_ros.zoo.landmark_models import LandmarkSequence, frame_inputs, standardise_points
-from avemo_ros.zoo.landmark_statistics import SIZE, LandmarkStatisticsReader, statistics_of
 from avemo_ros.zoo.model_file import LoadedModel
+from avemo_ros.zoo.svm_features import SEQUENCE_SIZE, LandmarkStatisticsReader, statistics_of
 
 SHAPE = 2 * POINTS
 
@@ -121,7 +121,7 @@ def test_statistics_are_those_of_the_frames() -> None:
 
 def test_an_item_without_landmarks_has_no_statistics() -> None:
     values = LandmarkStatisticsReader().read(corpus(40, 0))
-    assert values.shape == (2, SIZE)
+    assert values.shape == (2, SEQUENCE_SIZE)
     assert np.isfinite(values[0]).all()
     assert np.isnan(values[1]).all()
 

@@ -15,7 +15,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
-from avemo_ros.audio.chunk import BINS
+from avemo_ros.audio.spectrogram import BINS
 from avemo_ros.bag.messages import typestore
 from avemo_ros.labels import EMOTIONS
 

@@ -42,14 +42,14 @@ from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.bag.writer import BagWriter
-from avemo_ros.clock import to_ns
 from avemo_ros.msg import EmotionState, EmotionStateArray
 from avemo_ros.nodes.qos import result
 from avemo_ros.sink.output_file import replaced
 from avemo_ros.sink.video_file import VideoWriter
 from avemo_ros.source.media_file import MediaFile
+from avemo_ros.timing import to_ns
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "test" / "data" / "sample.mp4"

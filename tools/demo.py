@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from avemo_ros.audio.chunk import AudioBlock
+    from avemo_ros.audio.spectrogram import AudioBlock
     from avemo_ros.state.estimate import EmotionStep
 
 SILENCE_LIMIT_S: Final = 30.0
@@ -211,7 +211,7 @@ class Recorder:
         self._thread.join()
 
     def _run(self) -> None:
-        from avemo_ros.audio.chunk import AudioBlock
+        from avemo_ros.audio.spectrogram import AudioBlock
         from avemo_ros.errors import AvemoError
 
         try:
@@ -323,8 +323,8 @@ class Listener:
         self._info = message
 
     def _take_audio(self, message: Any) -> None:
-        from avemo_ros.audio.chunk import AudioBlock
         from avemo_ros.audio.pcm import decode_pcm
+        from avemo_ros.audio.spectrogram import AudioBlock
 
         if self._info is None:
             return

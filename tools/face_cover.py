@@ -27,8 +27,8 @@ from safetensors.numpy import save_file
 from avemo_ros.config import EmotionConfig, VisionConfig
 from avemo_ros.source.media_file import MediaFile, VideoFrame
 from avemo_ros.vision.analyzer import FaceAnalyzer
-from avemo_ros.vision.cover import CLASSES, cover_features
 from avemo_ros.vision.face import FaceTrack
+from avemo_ros.vision.quality import CLASSES, cover_features
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
@@ -312,8 +312,8 @@ def _without_cover(face: FaceTrack, image: Image) -> float:
     """The quality that the face has but for what hides it and how it is turned."""
     from avemo_ros.vision import quality
     from avemo_ros.vision.alignment import eyes_of_mesh
-    from avemo_ros.vision.cover import Cover
     from avemo_ros.vision.face import HeadPose
+    from avemo_ros.vision.quality import Cover
 
     if face.landmarks is None or face.pose is None:
         return face.quality

@@ -55,8 +55,8 @@ from soak_faults import FAULTS, Fault, chosen
 from soak_page import render
 from tqdm import tqdm
 
-from avemo_ros.clock import to_s
 from avemo_ros.sink.output_file import OutputError, replaced
+from avemo_ros.timing import to_s
 
 REST_S: Final = 1.5
 """Good input between a recovery and the next fault [s]."""

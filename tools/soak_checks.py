@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from avemo_ros.clock import to_s
 from avemo_ros.labels import UNKNOWN
+from avemo_ros.timing import to_s
 
 FUTURE_S: Final = 0.1
 """No stamp may be further ahead of the clock [s]."""

@@ -13,7 +13,7 @@ from soak_checks import MEMORY_LIMIT_MB
 from avemo_ros.report import rendering
 from avemo_ros.report.charts import Chart, figure, packed, plain
 from avemo_ros.report.rendering import number
-from avemo_ros.report.style import LIGHT
+from avemo_ros.sink.presentation import LIGHT
 
 _COLOURS: Final = {
     "images": "happy",

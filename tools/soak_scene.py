@@ -30,11 +30,11 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import to_ns, to_s
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.msg import FaceTrackArray, SpectrogramChunk
 from avemo_ros.nodes import convert, qos
 from avemo_ros.source.media_file import MediaFile
+from avemo_ros.timing import to_ns, to_s
 
 NODE: Final = "emotion_stack"
 _STALL_NS: Final = to_ns(0.3)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.annotations.segments import Segment
-from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.errors import LabelError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION, WORDS
+from avemo_ros.timing import NS_PER_S, to_s
 from avemo_ros.vision.face import Box
 
 _MOST_BYTES: Final = 64 << 20

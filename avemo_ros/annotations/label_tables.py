@@ -22,8 +22,8 @@ from avemo_ros.annotations.label_entries import (
     wrong,
 )
 from avemo_ros.annotations.segments import Segment
-from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import LabelError
+from avemo_ros.timing import NS_PER_S
 
 TIMES: Final = ("bag", "unix")
 """What seconds count from: the bag's first message, or 1970."""

@@ -1,12 +1,20 @@
-"""Labelled segments, and the majority vote of several annotators."""
+"""Labelled segments, the majority vote of several annotators, and how far they agree."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import reduce
+from itertools import combinations, pairwise
+from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.timing import to_s
 from avemo_ros.vision.face import Box
 
 
@@ -100,3 +108,208 @@ def _winner(judged: list[Segment]) -> str:
     if not votes or (len(votes) == 2 and votes[0][1] == votes[1][1]):
         return ""
     return votes[0][0]
+
+
+# How far people who label the same recording agree, beyond what chance would give.
+
+GRID_NS: Final = 100_000_000
+"""Annotators are compared at moments this far apart [ns], the hop of the estimates."""
+
+Counts = NDArray[np.int64]
+_NONE: Final[Counts] = np.zeros((0, len(EMOTIONS)), np.int64)
+Track = tuple[Counts, Counts]
+"""(N,) moments [GRID_NS], rising, and (N,) the class that somebody gave each."""
+
+
+def cohen_kappa(table: Counts) -> float:
+    """Agreement of two annotators (Cohen 1960, Educational and Psychological Measurement 20).
+
+    kappa = (p_o - p_e) / (1 - p_e): p_o the share on which both agree, p_e the share on which
+    they would by chance, each with the shares of classes that they gave.
+
+    Args:
+        table: (C, C) items by the class of the first and of the second.
+
+    Returns:
+        1 for full agreement, 0 for chance; NaN without items or where both gave one class only.
+    """
+    count = table.sum()
+    if count == 0:
+        return math.nan
+    observed = np.trace(table) / count
+    expected = float(table.sum(1) @ table.sum(0)) / count**2
+    return math.nan if expected == 1 else float((observed - expected) / (1 - expected))
+
+
+def fleiss_kappa(counts: Counts) -> float:
+    """Agreement of several annotators (Fleiss 1971, Psychological Bulletin 76).
+
+    Who judged an item need not have judged another.  Where not as many have judged each, every
+    item weighs the same (Gwet 2014, Handbook of Inter-Rater Reliability, 4th edition); where as
+    many have, this is Fleiss's own metric.
+
+    Args:
+        counts: (N, C) how many annotators gave item n class c; two at least for every item.
+
+    Returns:
+        1 for full agreement, 0 for chance; NaN without items or where all gave one class only.
+    """
+    if len(counts) == 0:
+        return math.nan
+    expected = float((_shares(counts) ** 2).sum())
+    observed = _pairs_alike(counts)
+    # Shares of items that differ in how many judged them need not add up to 1 to the last bit.
+    return math.nan if math.isclose(expected, 1) else (observed - expected) / (1 - expected)
+
+
+def fleiss_by_class(counts: Counts) -> NDArray[np.float64]:
+    """(C,) agreement on each class alone (Fleiss 1971).
+
+    Args:
+        counts: as for `fleiss_kappa`.
+
+    Returns:
+        NaN for a class that nobody gave or everybody gave always.
+    """
+    kappas = np.full(counts.shape[1], np.nan)
+    if len(counts) == 0:
+        return kappas
+    raters, shares = counts.sum(1, keepdims=True), _shares(counts)
+    differing = (counts * (raters - counts) / (raters * (raters - 1))).mean(0)
+    chance = shares * (1 - shares)
+    defined = (counts.sum(0) > 0) & (counts < raters).any(0)
+    kappas[defined] = 1 - differing[defined] / chance[defined]
+    return kappas
+
+
+def _shares(counts: Counts) -> NDArray[np.float64]:
+    """(C,) how large a part of the answers each class is."""
+    shares: NDArray[np.float64] = (counts / counts.sum(1, keepdims=True)).mean(0)
+    return shares
+
+
+def _pairs_alike(counts: Counts) -> float:
+    """Share of the pairs of annotators of an item that agree, over all items; NaN without."""
+    if len(counts) == 0:
+        return math.nan
+    raters = counts.sum(1)
+    alike = (counts * (counts - 1)).sum(1)
+    return float((alike / (raters * (raters - 1))).mean())
+
+
+def agreement(recordings: Sequence[Iterable[Segment]]) -> dict[str, Any] | None:
+    """Agreement of the annotators of some recordings, on a grid of 100 ms.
+
+    Two annotators are compared by Cohen's kappa where both have judged.  More than two are by
+    Fleiss' kappa: of each person of each recording where all have judged who label that person
+    there, so that not everybody needs to label every recording.  A class alone is compared as
+    if it were the question whether it is this class.
+
+    Args:
+        recordings: the segments of each.
+
+    Returns:
+        The metrics by name, some NaN: `annotators`, `seconds` that were compared, `observed`
+        (share of pairs that agree), `kappa` with its `name`, `value` and `why` there is none,
+        `labels` (kappa of each class) and `pairs` (the same for each two).  None where there is
+        one annotator only.
+    """
+    units = [unit for segments in recordings for unit in _annotator_tracks(segments)]
+    names = sorted({name for unit in units for name in unit})
+    if len(names) < 2:
+        return None
+    pairs = [_pair(units, first, second) for first, second in combinations(names, 2)]
+    counts = np.concatenate([_NONE, *map(_votes, units)])
+    if len(names) == 2:
+        name, kappa, labels = "cohen", pairs[0]["kappa"], pairs[0]["labels"]
+    else:
+        name, kappa = "fleiss", fleiss_kappa(counts)
+        labels = _by_label(fleiss_by_class(counts))
+    why = ""
+    if math.isnan(kappa):
+        why = (
+            "all annotators used only one class"
+            if len(counts)
+            else ("no stretch was labelled by two annotators")
+        )
+    return {
+        "annotators": names,
+        "seconds": _seconds(len(counts)),
+        "observed": _pairs_alike(counts),
+        "kappa": {"name": name, "value": kappa, "why": why},
+        "labels": labels,
+        "pairs": pairs,
+    }
+
+
+def _annotator_tracks(segments: Iterable[Segment]) -> list[dict[str, Track]]:
+    """For each person what each annotator has judged."""
+    people: dict[str, dict[str, list[Segment]]] = {}
+    for segment in segments:
+        if segment.label:
+            judged = people.setdefault(segment.person, {})
+            judged.setdefault(segment.annotator, []).append(segment)
+    return [
+        {name: _track(judged) for name, judged in annotators.items()}
+        for annotators in people.values()
+    ]
+
+
+def _track(segments: list[Segment]) -> Track:
+    moments, classes = [], []
+    for segment in sorted(segments, key=lambda segment: segment.start_ns):
+        span = np.arange(-(-segment.start_ns // GRID_NS), -(-segment.end_ns // GRID_NS))
+        moments.append(span)
+        classes.append(np.full(len(span), EMOTIONS.index(segment.label)))
+    return np.concatenate(moments), np.concatenate(classes)
+
+
+def _pair(units: list[dict[str, Track]], first: str, second: str) -> dict[str, Any]:
+    count = len(EMOTIONS)
+    table = np.zeros((count, count), np.int64)
+    for unit in units:
+        if first in unit and second in unit:
+            (one, ours), (other, theirs) = unit[first], unit[second]
+            _, at, there = np.intersect1d(one, other, assume_unique=True, return_indices=True)
+            np.add.at(table, (ours[at], theirs[there]), 1)
+    items = int(table.sum())
+    return {
+        "first": first,
+        "second": second,
+        "seconds": _seconds(items),
+        "observed": float(np.trace(table) / items) if items else math.nan,
+        "kappa": cohen_kappa(table),
+        "labels": _by_label([cohen_kappa(_one_class(table, place)) for place in range(count)]),
+    }
+
+
+def _one_class(table: Counts, place: int) -> Counts:
+    """(2, 2) table of whether it is this class."""
+    both = table[place, place]
+    ours, theirs = table[place].sum() - both, table[:, place].sum() - both
+    return np.array([[both, ours], [theirs, table.sum() - both - ours - theirs]])
+
+
+def _votes(unit: Mapping[str, Track]) -> Counts:
+    """(N, C) how many gave each class at every moment that all of the unit have judged; none
+    where it is one annotator's."""
+    if len(unit) < 2:
+        return _NONE
+    tracks = list(unit.values())
+    common = reduce(
+        lambda some, more: np.intersect1d(some, more, assume_unique=True),
+        (moments for moments, _ in tracks),
+    )
+    votes = np.zeros((len(common), len(EMOTIONS)), np.int64)
+    for moments, classes in tracks:
+        given = classes[np.searchsorted(moments, common)]
+        votes[np.arange(len(common)), given] += 1
+    return votes
+
+
+def _by_label(kappas: Iterable[float]) -> Mapping[str, float]:
+    return {name: float(kappa) for name, kappa in zip(EMOTIONS, kappas, strict=True)}
+
+
+def _seconds(moments: int) -> float:
+    return to_s(moments * GRID_NS)

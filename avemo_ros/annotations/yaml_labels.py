@@ -20,8 +20,8 @@ from avemo_ros.annotations.label_entries import (
     wrong,
 )
 from avemo_ros.annotations.label_tables import TIMES, seconds_text
-from avemo_ros.clock import to_s
 from avemo_ros.errors import LabelError
+from avemo_ros.timing import to_s
 
 _KEYS: Final = ("time", "people", "segments")
 _NULL: Final = "tag:yaml.org,2002:null"

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.channels import Mixer, OffsetMeter
-from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock
-from avemo_ros.audio.high_pass import HighPass
-from avemo_ros.audio.pcm import check_stream, sanitise
-from avemo_ros.audio.resampler import Resampler
+from avemo_ros.audio.filters import HighPass, Resampler
+from avemo_ros.audio.pcm import Mixer, OffsetMeter, check_stream, sanitise
 from avemo_ros.audio.sample_clock import ClockDecision, RateMeter, SampleClock
-from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.audio.spectrogram import SAMPLE_RATE, AudioBlock
 from avemo_ros.config import AudioConfig
 from avemo_ros.errors import AudioFormatError
+from avemo_ros.timing import NS_PER_S, to_ns
 
 
 @dataclass(slots=True)

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.channels import OffsetMeter
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import NS_PER_S, to_ns
+from avemo_ros.audio.pcm import OffsetMeter
+from avemo_ros.audio.spectrogram import AudioBlock
+from avemo_ros.timing import NS_PER_S, to_ns
 
 TAIL_NS: Final = to_ns(0.3)
 """The room still sounds, and the loudspeaker's buffer plays, this long after the robot's last

@@ -15,8 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
-from avemo_ros.timing import JUMP_NS
+from avemo_ros.timing import JUMP_NS, NS_PER_S, to_ns, to_s
 
 _SPANS: Final = ((to_ns(3.0), 0.25), (to_ns(8.0), 0.05))
 """A great difference shows within 3 s; a small one (44.1 kHz for 48) takes 8 s to be told from

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.audio.spectrogram import AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.bag.check_report import BagCheck, TopicCheck, Usable
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.messages import Decoder, differs_in
@@ -23,8 +23,8 @@ from avemo_ros.bag.timing_statistics import (
     restarts_text,
 )
 from avemo_ros.bag.topics import FIELDS, NOT_USED, TopicKind, Topics, choose
-from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.errors import BagError, ImageError
+from avemo_ros.timing import NS_PER_S, to_s
 from avemo_ros.vision.face import FrameTracks
 
 _DEFINED_BY: Final = "jazzy"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from avemo_ros.bag.timing_statistics import Offset, TimingStatistics
 from avemo_ros.bag.topics import TopicKind
-from avemo_ros.clock import to_s
+from avemo_ros.timing import to_s
 
 _INPUTS: Final = (
     frozenset({TopicKind.IMAGES.value, TopicKind.AUDIO.value}),

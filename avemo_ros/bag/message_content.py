@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import BINS, SpectrogramChunk
 from avemo_ros.audio.pcm import (
     PORTAUDIO_FIELDS,
     check_coding,
@@ -22,7 +21,7 @@ from avemo_ros.audio.pcm import (
     decode_pcm,
     decode_portaudio,
 )
-from avemo_ros.clock import NS_PER_S
+from avemo_ros.audio.spectrogram import BINS, SpectrogramChunk
 from avemo_ros.labels import EMOTIONS, WORDS
 from avemo_ros.limits import (
     LEVELS_DB,
@@ -36,6 +35,7 @@ from avemo_ros.limits import (
     MIN_CROP_SIDE,
 )
 from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
+from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks, HeadPose
 from avemo_ros.vision.image import decode_compressed, to_bgr
 

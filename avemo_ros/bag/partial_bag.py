@@ -25,9 +25,9 @@ from rosbags.typesys.store import Typestore
 
 from avemo_ros.bag import messages
 from avemo_ros.bag.storage import OfferedQos
-from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.errors import BagError, ConfigError
-from avemo_ros.sink.folder_lock import FolderLock, in_use, is_locked
+from avemo_ros.sink.output_file import FolderLock, in_use, is_locked
+from avemo_ros.timing import NS_PER_S, to_ns
 
 _OF_A_BAG: Final = {".mcap", ".db3", ".db3-journal", ".db3-wal", ".db3-shm", ".zstd", ".yaml"}
 """Suffixes of a bag's files."""

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.audio.spectrogram import AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.bag import message_content
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.message_content import (
@@ -29,9 +29,9 @@ from avemo_ros.bag.messages import Decoder
 from avemo_ros.bag.storage import clock_set_back_text
 from avemo_ros.bag.timing_statistics import Restarts
 from avemo_ros.bag.topics import KIND_OF, TopicKind, Topics, choose_all
-from avemo_ros.clock import NS_PER_S
 from avemo_ros.errors import AudioFormatError, BagError
 from avemo_ros.state.estimate import EmotionEstimate
+from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.face import FrameTracks
 
 _BESIDE_SOUND: Final = ("audio_info", "robot_speaking")

@@ -23,7 +23,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2.errors import ReaderError
 from rosbags.rosbag2.metadata import parse_qos
 
-from avemo_ros.clock import to_ns
+from avemo_ros.timing import to_ns
 
 TURN_NS: Final = to_ns(1.0)
 """A message earlier than the one before it by more than this: the clock was set back."""

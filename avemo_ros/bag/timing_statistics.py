@@ -10,9 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import HOP_NS, SpectrogramChunk
-from avemo_ros.clock import NS_PER_S, to_ns
-from avemo_ros.timing import JUMP_NS
+from avemo_ros.audio.spectrogram import HOP_NS, SpectrogramChunk
+from avemo_ros.timing import JUMP_NS, NS_PER_S, to_ns
 from avemo_ros.vision.face import FrameTracks
 
 _GAP_NS: Final = to_ns(0.5)

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys.store import Typestore
 
-from avemo_ros.audio.chunk import BINS, HOP_NS, AudioBlock, SpectrogramChunk
+from avemo_ros.audio.spectrogram import BINS, HOP_NS, AudioBlock, SpectrogramChunk
 from avemo_ros.bag import messages
 from avemo_ros.bag.partial_bag import PartialBag
 from avemo_ros.bag.storage import OfferedQos
-from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.errors import ConfigError
 from avemo_ros.source.media_file import VideoFrame
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, plain_fields
+from avemo_ros.timing import NS_PER_S, to_s
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
 MAX_FREQUENCY: Final = 20.0 * BINS

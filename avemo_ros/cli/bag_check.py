@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,15 +21,77 @@ from avemo_ros.annotations.label_files import (
     read_labels,
 )
 from avemo_ros.annotations.segments import Segment
+from avemo_ros.audio.pcm import decode_pcm
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.bag.check import Look, check
 from avemo_ros.bag.check_report import BagCheck, as_json, report
+from avemo_ros.bag.message_content import AudioFormat
 from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.timing_statistics import MouthAndSound, Offset
 from avemo_ros.bag.topics import FIELDS, NOT_USED, Topics
-from avemo_ros.cli.bag_topics import add_topic_options, read_topics
 from avemo_ros.cli.outputs import add_force, check_outputs, write_json
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
-from avemo_ros.errors import BagError, ConfigError, LabelError
+from avemo_ros.config import InputConfig, PipelineConfig
+from avemo_ros.errors import AudioFormatError, BagError, ConfigError, LabelError
 from avemo_ros.sink.presentation import counted
+from avemo_ros.timing import NS_PER_S, to_ns, to_s
+from avemo_ros.vision.face import FrameTracks
+
+_FIELDS: Final = ", ".join(FIELDS)
+
+
+def add_topic_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `--topic` and `--sound-format`."""
+    parser.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="WHAT=NAME",
+        help="set the topic for WHAT, if it is not found by its type and usual name; WHAT is "
+        f"one of {_FIELDS}; use the name {NOT_USED} to leave it out",
+    )
+    parser.add_argument(
+        "--sound-format",
+        metavar="RATE,CHANNELS,FORMAT",
+        help="format of audio that was recorded without audio_info, e.g. 16000,1,S16LE",
+    )
+
+
+def read_topics(args: argparse.Namespace) -> Topics:
+    """The topics that were named, and the format of sound that was given.
+
+    Raises:
+        ConfigError: an option is not WHAT=NAME, WHAT is unknown or given twice, or sound cannot
+            have that format.
+    """
+    named: dict[str, Any] = {}
+    for text in args.topic:
+        what, equals, name = text.partition("=")
+        if not equals or not name or what not in FIELDS:
+            raise ConfigError("--topic", text, f"WHAT=NAME, where WHAT is one of {_FIELDS}")
+        if what in named:
+            raise ConfigError("--topic", text, f"{what} once")
+        named[what] = name
+    topics = Topics(**named)
+    if args.sound_format is None:
+        return topics
+    return replace(topics, sound_format=_sound_format(args.sound_format))
+
+
+def _sound_format(text: str) -> AudioFormat:
+    parts = text.split(",")
+    try:
+        form = AudioFormat(int(parts[0]), int(parts[1]), parts[2])
+        form.check()
+        decode_pcm(b"", form.sample_format, form.channels)
+    except AudioFormatError as error:
+        raise ConfigError(
+            "--sound-format", text, f"a format that can be read ({error})"
+        ) from error
+    except (ValueError, IndexError) as error:
+        allowed = "RATE,CHANNELS,FORMAT such as 16000,1,S16LE"
+        raise ConfigError("--sound-format", text, allowed) from error
+    return form
+
 
 CLEAN: Final = 0
 FINDINGS: Final = 1
@@ -78,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
     looking: Look | None = None
     if args.look is not None:
         # Loads what looks at faces, which takes as long as checking a small bag.
-        from avemo_ros.cli.bag_look import look
+        from avemo_ros.cli.bag_check import look
 
         looking = partial(look, seconds=_seconds(args.look))
     status = CLEAN
@@ -170,3 +233,50 @@ def _with(checked: BagCheck, labels: str, *findings: str) -> BagCheck:
         usable=replace(checked.usable, labels=labels),
         findings=(*checked.findings, *filter(None, findings)),
     )
+
+
+# How far a bag's images are ahead of its sound, by looking and listening.
+
+
+def look(recording: Recording, seconds: float) -> Offset:
+    """Make face tracks and spectrogram as the live nodes do, and compare mouth and sound.
+
+    Args:
+        recording: with images and sound.
+        seconds: how much of it, from its first image or sound on [s]; 0: all.
+
+    Raises:
+        WeightsError: a model that it takes is not installed.
+    """
+    # Only here: they load MediaPipe, which the check itself does not need.
+    from avemo_ros.engine.audio_stage import AudioStage
+    from avemo_ros.engine.feature_extractor import FeatureExtractor
+    from avemo_ros.engine.input_issues import InputIssues
+    from avemo_ros.replay.feature_worker import recorded
+    from avemo_ros.replay.runner import RAW
+
+    # Stamps that are far from the times of recording are what is looked for, too.
+    config = PipelineConfig(input=InputConfig(max_input_age_s=0.0))
+    findings = InputIssues()
+    audio = AudioStage(config.audio, config.input, findings.of("sound"))
+    gathered = MouthAndSound()
+    first_ns, cut = None, False
+    with closing(FeatureExtractor(config, findings)) as extractor:
+        for log_ns, item in recorded(recording, RAW):
+            first_ns = log_ns if first_ns is None else first_ns
+            if seconds and log_ns - first_ns >= to_ns(seconds):
+                cut = True
+                break
+            seen = extractor.push(log_ns, item)
+            if isinstance(seen, FrameTracks):
+                gathered.take_tracks(seen)
+            elif isinstance(seen, AudioBlock):
+                for chunk in audio.push(seen, log_ns):
+                    gathered.take_chunk(chunk)
+        for chunk in () if cut else audio.flush():
+            gathered.take_chunk(chunk)
+    offset = gathered.offset()
+    if offset.seconds is None and cut:
+        how = f"{offset.how} (in the first {seconds:g} s; use --look 0 for the whole bag)"
+        return replace(offset, how=how)
+    return offset

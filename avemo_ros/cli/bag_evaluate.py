@@ -16,7 +16,7 @@ from typing import Any, Final
 from tqdm import tqdm
 
 from avemo_ros.annotations.label_files import find_bags
-from avemo_ros.cli.bag_topics import add_topic_options, read_topics
+from avemo_ros.cli.bag_check import add_topic_options, read_topics
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
@@ -26,12 +26,10 @@ from avemo_ros.replay.bag_evaluation import (
     NothingScoredError,
     evaluate_bags,
 )
-from avemo_ros.replay.junit import write_junit
-from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text
+from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text, write_junit
 from avemo_ros.replay.runner import USES
 from avemo_ros.replay.scoring import TOO_FEW, interval_text, intervals_in_words, people_in_words
-from avemo_ros.sink.folder_lock import FolderLock
-from avemo_ros.sink.output_file import OutputError, is_stream
+from avemo_ros.sink.output_file import FolderLock, OutputError, is_stream
 from avemo_ros.sink.presentation import counted, lasting
 
 _SHOWN: Final = (

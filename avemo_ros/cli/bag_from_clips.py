@@ -16,7 +16,7 @@ from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.from_clips import Clip, ClipBag, ClipFormat, Extent
 from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
 from avemo_ros.config import PipelineConfig
-from avemo_ros.data.clip_names import MARK, mark_of, marks_in, names_by_key, names_of
+from avemo_ros.data.clips import MARK, mark_of, marks_in, names_by_key, names_of
 from avemo_ros.data.corpus_files import IMAGES
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.registry import DATASETS, list_items

@@ -11,17 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.annotations.agreement import agreement
 from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import READERS, merge_files, read_labels
 from avemo_ros.annotations.label_tables import labels_text
-from avemo_ros.annotations.segments import Segment
+from avemo_ros.annotations.segments import Segment, agreement
 from avemo_ros.cli.outputs import add_force, check_outputs
-from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import ConfigError, LabelError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.sink.output_file import OutputError, is_stream, replaced
 from avemo_ros.sink.presentation import counted
+from avemo_ros.timing import to_ns, to_s
 
 DONE: Final = 0
 LEFT_OUT: Final = 1

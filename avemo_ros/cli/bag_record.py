@@ -1,13 +1,47 @@
-"""`avemo bag record`: ROS topics as a bag, raw or as features only."""
+"""`avemo bag record` and `avemo bag play`: the commands that run a node in this process."""
 
 from __future__ import annotations
 
 import argparse
+import json
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
-from avemo_ros.cli.node import run_node
-from avemo_ros.errors import ConfigError
+from avemo_ros.errors import AvemoError, ConfigError
+
+
+class RosMissingError(AvemoError):
+    """A command needs ROS and the messages of this package, and they are not there."""
+
+
+def run_node(name: str, **parameters: bool | int | float | str) -> int:
+    """Run a node with these parameters until it has finished; returns its exit status.
+
+    Args:
+        name: of its module below `avemo_ros.nodes`.
+        parameters: values by name.
+
+    Raises:
+        RosMissingError: ROS, or the package's messages, are not there.
+    """
+    if find_spec("rclpy") is None or find_spec("avemo_ros.msg") is None:
+        raise RosMissingError(
+            "this needs ROS 2 and the messages of this package: source "
+            "/opt/ros/jazzy/setup.bash and the workspace's install/setup.bash; in a checkout "
+            "after `make setup`: . tools/env.sh"
+        )
+    arguments = ["--ros-args"]
+    for parameter, value in parameters.items():
+        # JSON is YAML, and keeps a text "0" apart from a number.
+        arguments += ["-p", f"{parameter}:={json.dumps(value)}"]
+    # Only here: ROS is not there where the rest of the command line runs.
+    module = import_module(f"avemo_ros.nodes.{name}")
+    return int(module.main(arguments))
+
+
+# `avemo bag record`: ROS topics as a bag, raw or as features only.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,4 +125,75 @@ def run(args: argparse.Namespace) -> int:
         record_compression=args.compression,
         record_split_s=args.split_s,
         use_sim_time=args.use_sim_time,
+    )
+
+
+# `avemo bag play`: a bag on ROS topics, with /clock, rate, loop and start offset.
+
+
+def add_play_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "Start the nodes that listen with use_sim_time, e.g.\n"
+        "  ros2 launch avemo_ros emotion.launch.py use_sim_time:=true\n"
+        "or start player and nodes together:\n"
+        "  ros2 launch avemo_ros replay.launch.py bag:=BAG\n"
+        "\n"
+        "If a running node publishes the same results as the bag (emotion_states,\n"
+        "face_tracks, ...), the recorded ones are not played, so that nobody receives both.\n"
+        "Topics that you name with --topics are always played.\n"
+        "\n"
+        "exit status: 0 played, or stopped with Ctrl-C; 1 the bag cannot be played, or not\n"
+        "to its end, or a value is not allowed; 2 ROS is missing or the usage is wrong; 130\n"
+        "interrupted before it started"
+    )
+    parser.add_argument(
+        "bag", type=Path, metavar="BAG", help=("folder of a bag, or one of its files")
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=1.0,
+        metavar="R",
+        help=("playback speed as a multiple of real time (default: 1)"),
+    )
+    parser.add_argument(
+        "--loop", action="store_true", help="play repeatedly; stamps and /clock keep rising"
+    )
+    parser.add_argument(
+        "--start", type=float, default=0.0, metavar="S", help="skip the first S seconds"
+    )
+    parser.add_argument(
+        "--clock",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="publish the recorded time on /clock (default: yes)",
+    )
+    parser.add_argument(
+        "--topics", nargs="+", default=[], metavar="TOPIC", help=("play only these topics")
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="wait at most S seconds for subscribers (default: 10)",
+    )
+
+
+def run_play(args: argparse.Namespace) -> int:
+    """Play; returns the exit status of the node.
+
+    Raises:
+        RosMissingError: ROS is not there.
+    """
+    return run_node(
+        "bag_player",
+        bag=str(args.bag),
+        play_rate=args.rate,
+        loop=args.loop,
+        play_start_s=args.start,
+        play_clock=args.clock,
+        play_topics=" ".join(args.topics),
+        wait_for_subscribers_s=args.wait,
     )

@@ -16,9 +16,8 @@ from tqdm import tqdm
 
 from avemo_ros.annotations.label_tables import labels_text
 from avemo_ros.annotations.segments import Segment
-from avemo_ros.bag.from_clips import START_NS
+from avemo_ros.bag.from_clips import START_NS, StreamPart, make_stream, write_stream
 from avemo_ros.bag.partial_bag import remove_bag
-from avemo_ros.bag.streams import StreamPart, make_stream, write_stream
 from avemo_ros.cli.train import read_roots
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.dataset import Item

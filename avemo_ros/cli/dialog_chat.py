@@ -1,20 +1,32 @@
-"""`avemo dialog chat`: a typed conversation in the terminal, without ROS."""
+"""`avemo dialog chat` and `avemo dialog evaluate`: typed conversations, and scripted ones."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from avemo_ros.cli.dialog_settings import add_dialog_options, read_setup
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
-from avemo_ros.clock import to_ns, to_s
+from avemo_ros import __version__
+from avemo_ros.cli.outputs import (
+    add_force,
+    add_former,
+    add_report,
+    check_outputs,
+    check_report,
+    write_json,
+)
+from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.agent import Agent
-from avemo_ros.dialog.evaluation import turn_of
-from avemo_ros.dialog.scenario import Feeling, Scenario
+from avemo_ros.dialog.backend import Backend, BackendError
+from avemo_ros.dialog.dialog_config import DialogConfig
+from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.evaluation import Setup, evaluate, turn_of
+from avemo_ros.dialog.policy import Policy, default_path
+from avemo_ros.dialog.scenario import Feeling, Scenario, read_scenarios
 from avemo_ros.dialog.scenario_estimates import (
     START_NS,
     recorded_estimates,
@@ -24,7 +36,120 @@ from avemo_ros.dialog.terminal import TurnTable, wrapped
 from avemo_ros.dialog.transcript import Turn
 from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.settings import SettingGroups, read_values
 from avemo_ros.state.estimate import EmotionStep
+from avemo_ros.timing import to_ns, to_s
+
+if TYPE_CHECKING:
+    from avemo_ros.dialog.chat_client import ChatClient
+
+_QUIET_S: Final = 1.5
+"""A model that is there answers within this; longer waits are announced."""
+
+
+class DialogSettings(SettingGroups):
+    """The parameters of the dialog by group, as the node has them."""
+
+    dialog: DialogConfig = DialogConfig()
+    steady: SteadyConfig = SteadyConfig()
+    endpoint: EndpointConfig = EndpointConfig()
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, object]) -> DialogSettings:
+        """As for all groups, but the value of an unknown name is not shown.
+
+        It may be a key, given by mistake.
+
+        Raises:
+            ConfigError: a name is unknown or a value is not allowed.
+        """
+        known = {setting.name for setting in cls.settings()}
+        shown = {name: value if name in known else "..." for name, value in values.items()}
+        return super().from_flat(shown)
+
+
+def add_dialog_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that all actions share."""
+    options = parser.add_argument_group("dialog")
+    options.add_argument(
+        "--table",
+        type=Path,
+        metavar="YAML",
+        help="file of response strategies and rules; default: config/dialog.yaml",
+    )
+    options.add_argument(
+        "--config", type=Path, metavar="YAML", help="parameter file, as for the node"
+    )
+    add_former(options, "config", "--params")
+    options.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="set one parameter, e.g. dialog.min_confidence=0.5 or endpoint.deadline_s=20; may "
+        "be given several times",
+    )
+    options.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="OpenAI-compatible chat endpoint, e.g. http://localhost:11434/v1; default: "
+        "none, the offline responder answers. Put its key into the environment variable "
+        "that the parameter endpoint.key_variable names",
+    )
+    options.add_argument("--model", metavar="NAME", help="name of the model at the endpoint")
+
+
+def read_setup(args: argparse.Namespace) -> Setup:
+    """What the shared options ask for.
+
+    Raises:
+        AvemoError: a file, a parameter or the endpoint's settings cannot be used.
+    """
+    values = read_values(args.config, args.settings, ("dialog", "steady", "endpoint"))
+    for name, value in (
+        ("dialog.strategies", args.table),
+        ("endpoint.base_url", args.endpoint),
+        ("endpoint.model", args.model),
+    ):
+        if value is not None:
+            values[name] = str(value)
+    settings = DialogSettings.from_flat(values)
+    table = Policy.read(settings.dialog.strategies)
+    asked = args.endpoint is not None or bool(settings.endpoint.model)
+    back_end = _back_end(settings.endpoint) if asked else None
+    return Setup(table, settings.dialog, settings.steady, back_end)
+
+
+def _back_end(config: EndpointConfig) -> Backend:
+    # Who talks offline need not load it.
+    from avemo_ros.dialog.chat_client import ChatClient
+
+    endpoint = ChatClient(config)
+    _wait_until_loaded(endpoint, config)
+    return endpoint
+
+
+def _wait_until_loaded(endpoint: ChatClient, config: EndpointConfig) -> None:
+    """Wait for the model, and say so if it takes long; without it answers are made offline."""
+    loading = endpoint.load()
+    if loading is None:
+        return
+    try:
+        try:
+            loading.result(_QUIET_S)
+        except FutureTimeoutError:
+            print(
+                f"avemo: waiting for {config.host} to load '{config.model}', at most "
+                f"{config.load_timeout_s:g} s (endpoint.load_timeout_s)",
+                file=sys.stderr,
+            )
+            loading.result()
+    except BackendError as error:
+        print(f"avemo: {error}; answers are made offline", file=sys.stderr)
+
+
+# `avemo dialog chat`: a typed conversation in the terminal, without ROS.
 
 DONE: Final = 0
 _LONGEST_LINE: Final = 1_000_000
@@ -202,3 +327,148 @@ def _lines(typed: bool) -> Iterator[str]:
         if not line or (typed and not text):
             return
         yield text
+
+
+# `avemo dialog evaluate`: scripted conversations with known emotions, and what is measured.
+
+BELOW: Final = 1
+"""Done, but an answer named an emotion of too little confidence."""
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "exit status: 0 done, 1 done but an answer named an emotion below the confidence\n"
+        "limit, 2 an argument or a file cannot be used, 130 interrupted"
+    )
+    parser.add_argument(
+        "--scenarios",
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help="folder of scripted conversations, or one file; may be given several times; "
+        "default: config/scenarios",
+    )
+    parser.add_argument(
+        "--json", type=Path, required=True, metavar="OUT", help="write all metrics as JSON"
+    )
+    add_report(
+        parser,
+        "write an HTML report with the metrics and the transcripts, with and without "
+        "emotion cues",
+    )
+    add_force(parser)
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=2,
+        metavar="N",
+        help=(
+            "simulate N times 42 changes of emotion at each confidence level (default: 2; "
+            "0: none)"
+        ),
+    )
+    parser.add_argument(
+        "--hours",
+        type=float,
+        default=0.5,
+        metavar="H",
+        help=(
+            "simulate H hours without a change at each confidence level (default: 0.5; 0: none)"
+        ),
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help=("do not print a summary, only errors")
+    )
+    add_dialog_options(parser)
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        AvemoError: an input, a setting or an output cannot be used.
+    """
+    if not 0 <= args.rounds <= 1000:
+        raise ConfigError("--rounds", args.rounds, "0 to 1000")
+    if not 0.0 <= args.hours <= 1000.0:
+        raise ConfigError("--hours", args.hours, "0 to 1000")
+    check_outputs([args.json, args.report], force=args.force)
+    check_report(args.report)
+    setup = read_setup(args)
+    folder = default_path().parent / "scenarios"
+    scenarios = read_scenarios(args.scenarios or [folder])
+    quiet = args.quiet or not sys.stderr.isatty()
+    result, conversations = evaluate(
+        scenarios,
+        setup,
+        rounds=args.rounds,
+        hours=args.hours,
+        progress=(lambda _: None) if quiet else _tell,
+    )
+    result = {
+        "version": __version__,
+        "back_end": "offline" if setup.back_end is None else setup.back_end.name,
+        **result,
+    }
+    write_json(args.json, result)
+    if args.report is not None:
+        from avemo_ros.report.dialog_pages import write_dialog_evaluation
+
+        write_dialog_evaluation(args.report, result, conversations)
+    if not args.quiet:
+        print(summary(result))
+        for path in filter(None, (args.json, args.report)):
+            print(f"avemo: wrote {path}", file=sys.stderr)
+    return BELOW if result["claims_below_limit"]["answers"] else DONE
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """The figures as lines of text."""
+    lines = [
+        f"scenarios            {len(result['scenarios'])}, {result['turns']} turns, "
+        f"{result['judged_turns']} of them with a known truth; back end {result['back_end']}",
+        f"strategy accuracy    {_percent(result['strategy_accuracy'])} "
+        f"(without cues {_percent(result['strategy_accuracy_without_cues'])}); "
+        f"emotion {_percent(result['emotion_accuracy'])}",
+        f"named while unsure   {result['claims_below_limit']['answers']} answers",
+        f"fallbacks            {result['fallbacks']} answers",
+        *_rows("reaction", result["reaction"], _reaction),
+        *_rows("steady feelings", result["steady"], _steady),
+    ]
+    latency = result["latency_ms"]
+    if latency["median"] is not None:
+        lines.append(
+            f"latency              {latency['median']:.1f} ms median, "
+            f"{latency['p90']:.1f} ms p90, {latency['largest']:.1f} ms at most"
+        )
+    return "\n".join(lines)
+
+
+def _rows(name: str, rows: Sequence[Mapping[str, Any]], text: Any) -> list[str]:
+    return [
+        f"{name if number == 0 else '':20} confidence {row['confidence']:.2f}: {text(row)}"
+        for number, row in enumerate(rows)
+    ]
+
+
+def _reaction(row: Mapping[str, Any]) -> str:
+    missed = f"{row['missed']} of {row['changes']} missed"
+    if row["median_s"] is None:
+        return missed
+    return f"{row['median_s']:.1f} s median, {row['p90_s']:.1f} s p90, {missed}"
+
+
+def _steady(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['false_per_hour']:.1f} false and {row['lost_per_hour']:.1f} lost an hour, right "
+        f"for {_percent(row['right_share'])} of {row['hours']:.2f} h"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _tell(what: str) -> None:
+    print(f"avemo: {what}", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
 from avemo_ros.config import AudioConfig
-from avemo_ros.data.prepare_config import PrepareConfig
+from avemo_ros.data.features import PrepareConfig
 from avemo_ros.data.registry import DATASETS, find_dataset
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate.bootstrap import ROUNDS

@@ -8,12 +8,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from types import FrameType
 from typing import Final
 
 from avemo_ros import __version__
-from avemo_ros.cli.subcommands import ACTIONS, add_actions, run_action
+from avemo_ros.cli.subcommands import ACTIONS, add_actions, load_command, run_action
 from avemo_ros.errors import AvemoError
 from avemo_ros.interrupt import INTERRUPTED, started, until_started
 
@@ -48,8 +47,7 @@ _COMMANDS: Final = {
     "bag": "record, check, play and evaluate bags (rosbag2)",
     "dialog": "chat with the empathic dialog, and evaluate it",
 }
-"""What each command does.  Its module below `avemo_ros.cli` has its name; commands with actions
-have a module for each action (`subcommands.ACTIONS`)."""
+"""What each command does.  `subcommands.load_command` finds its module."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,9 +107,9 @@ def _parsed(given: list[str]) -> argparse.Namespace:
                 add_actions(command, name)
                 command.set_defaults(run=run_action)
                 continue
-            loaded = import_module(f"avemo_ros.cli.{name}")
-            loaded.add_arguments(command)
-            command.set_defaults(run=loaded.run)
+            add_arguments, run = load_command(name)
+            add_arguments(command)
+            command.set_defaults(run=run)
     return parser.parse_args(given)
 
 

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
+from avemo_ros.audio.spectrogram import AudioBlock, SpectrogramChunk
 from avemo_ros.bag.names import is_bag
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
-from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.feature_extractor import Extracted, ImageItem, InputItem
 from avemo_ros.engine.input_issues import InputIssues
@@ -33,6 +32,7 @@ from avemo_ros.sink.timeline import Timeline
 from avemo_ros.sink.video_file import VideoWriter
 from avemo_ros.source.media_file import ORIGIN_NS, MediaFile, VideoFrame, from_origin
 from avemo_ros.state.estimate import EmotionStep
+from avemo_ros.timing import to_s
 from avemo_ros.vision.face import FrameTracks
 
 if TYPE_CHECKING:

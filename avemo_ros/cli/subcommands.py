@@ -24,13 +24,23 @@ ACTIONS: Final = {
         "evaluate": "run scripted conversations with known emotions and score the answers",
     },
 }
-"""What each action does, by command; its module is `COMMAND_ACTION` below `avemo_ros.cli`."""
+"""What each action does, by command."""
+_SHARED: Final = {
+    "bag_play": "bag_record",
+    "dialog_evaluate": "dialog_chat",
+    "export": "models",
+    "tune": "train",
+}
+"""Commands and actions that have no module of their own, and whose it is instead."""
+
+Declare = Callable[[argparse.ArgumentParser], None]
+Run = Callable[[argparse.Namespace], int]
 
 
 class LateParser(argparse.ArgumentParser):
     """Declares its arguments only when its command is used: that may load much."""
 
-    declare: Callable[[argparse.ArgumentParser], None] | None = None
+    declare: Declare | None = None
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -67,7 +77,23 @@ def run_action(args: argparse.Namespace) -> int:
     return int(args.run_action(args))
 
 
-def _declare(module: str, parser: argparse.ArgumentParser) -> None:
-    loaded = import_module(f"avemo_ros.cli.{module}")
-    loaded.add_arguments(parser)
-    parser.set_defaults(run_action=loaded.run)
+def load_command(name: str) -> tuple[Declare, Run]:
+    """What declares the arguments of a command or an action, and what carries it out.
+
+    They are `add_arguments` and `run` of the module below `avemo_ros.cli` that has its name.
+    In a module that it shares they carry the name themselves: `add_tune_arguments`, `run_tune`.
+
+    Args:
+        name: COMMAND or COMMAND_ACTION.
+    """
+    module = import_module(f"avemo_ros.cli.{_SHARED.get(name, name)}")
+    if name not in _SHARED:
+        return module.add_arguments, module.run
+    last = name.rpartition("_")[2]
+    return getattr(module, f"add_{last}_arguments"), getattr(module, f"run_{last}")
+
+
+def _declare(name: str, parser: argparse.ArgumentParser) -> None:
+    add_arguments, run = load_command(name)
+    add_arguments(parser)
+    parser.set_defaults(run_action=run)

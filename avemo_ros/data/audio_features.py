@@ -10,23 +10,27 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import BINS, HOP_NS, SAMPLE_RATE, AudioBlock, SpectrogramChunk
 from avemo_ros.audio.front_end import AudioFrontEnd, MonoPiece, SpeechCounters
 from avemo_ros.audio.pcm import check_stream
 from avemo_ros.audio.spectrogram import (
+    BINS,
     FLOOR_DB,
+    HOP_NS,
+    SAMPLE_RATE,
     WINDOW,
+    AudioBlock,
     LogSpectrogram,
+    SpectrogramChunk,
     loudest_dbfs,
     silence,
 )
 from avemo_ros.bag.names import is_bag
-from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.bags import bag_pieces
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.errors import DataError
 from avemo_ros.source.media_file import MediaFile
+from avemo_ros.timing import NS_PER_S, to_ns
 
 _LOG = logging.getLogger(__name__)
 

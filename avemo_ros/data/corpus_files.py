@@ -16,7 +16,7 @@ from typing import IO, Final
 
 from avemo_ros.annotations.label_tables import delimiter_of
 from avemo_ros.errors import DataError
-from avemo_ros.source.whole_file import cut_off
+from avemo_ros.source.media_tracks import cut_off
 
 SOUND: Final = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".m4a", ".aac")
 VIDEO: Final = (".mp4", ".avi", ".flv", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.clock import to_s
 from avemo_ros.config import InputConfig, VisionConfig
 from avemo_ros.data.corpus_files import read_table
 from avemo_ros.data.features import Features
 from avemo_ros.errors import DataError, ImageError
+from avemo_ros.timing import to_s
 from avemo_ros.vision.compressed_image import check_size, decode, kind_of
 from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import BINS
+from avemo_ros.audio.spectrogram import BINS
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Features, Finding, PreparedItem
 from avemo_ros.errors import DataError

@@ -1,8 +1,4 @@
-"""Features of items, the input of every model before the network's own preprocessing.
-
-Action units come from a table, one row a clip (OpenFace, averaged over the clip); landmark
-sequences come from a file too (`landmark_table.py`), or from face meshes.
-"""
+"""The features of items, and how they are made."""
 
 from __future__ import annotations
 
@@ -13,10 +9,47 @@ from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from avemo_ros.config import AudioConfig, EmotionConfig, VisionConfig
 from avemo_ros.data.corpus_files import number_of, read_rows
 from avemo_ros.data.dataset import Item
 from avemo_ros.errors import DataError
+from avemo_ros.settings import Settings
+
+
+class PrepareConfig(Settings, group="prepare"):
+    """How features are made."""
+
+    fps: float = Field(
+        0.0,
+        ge=0.0,
+        le=240.0,
+        description="Images to use per second, evenly spaced [Hz]; 0 uses all of them.",
+    )
+    min_quality: float = Field(
+        EmotionConfig().min_face_quality,
+        ge=0.0,
+        le=1.0,
+        description=("Leave out images with a face quality below this, as live."),
+    )
+    detect: bool = Field(
+        False,
+        description=(
+            "Detect and align the face in single images; if false, they must be aligned "
+            "faces already."
+        ),
+    )
+    vision: VisionConfig = VisionConfig()
+    """How faces are found and cut out; `crop_size` is the side of the crops."""
+    audio: AudioConfig = AudioConfig()
+    """How sound is heard."""
+
+
+# Features of items, the input of every model before the network's own preprocessing.
+#
+# Action units come from a table, one row a clip (OpenFace, averaged over the clip); landmark
+# sequences come from a file too (`landmark_table.py`), or from face meshes.
 
 MIN_COLUMNS: Final = 63
 """Shortest spectrogram of an item [columns of 10 ms]; less is filled up with silence."""

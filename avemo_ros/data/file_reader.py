@@ -10,11 +10,17 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import SAMPLE_RATE, AudioBlock, SpectrogramChunk
-from avemo_ros.audio.spectrogram import HOP, WINDOW, loudest_dbfs, silence
+from avemo_ros.audio.spectrogram import (
+    HOP,
+    SAMPLE_RATE,
+    WINDOW,
+    AudioBlock,
+    SpectrogramChunk,
+    loudest_dbfs,
+    silence,
+)
 from avemo_ros.bag.names import is_bag
 from avemo_ros.bag.reader import BagImage
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.audio_features import ColumnTrack, SoundTrack, fitted, log_spectrogram
 from avemo_ros.data.bags import bag_pieces
@@ -41,11 +47,12 @@ from avemo_ros.data.features import (
     UNUSUAL,
     Features,
     Finding,
+    PrepareConfig,
     PreparedItem,
 )
-from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.errors import AvemoError, DataError, ImageError
 from avemo_ros.source.media_file import MediaFile, VideoFrame
+from avemo_ros.timing import NS_PER_S, to_ns, to_s
 from avemo_ros.vision.face import FrameTracks
 from avemo_ros.vision.image import as_bgr
 

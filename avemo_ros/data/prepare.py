@@ -31,10 +31,10 @@ from avemo_ros.data.features import (
     Corpus,
     Features,
     Finding,
+    PrepareConfig,
     PreparedItem,
 )
 from avemo_ros.data.file_reader import PARTS, VERSION, only
-from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.workers import ReadJob, read_files
 from avemo_ros.errors import ConfigError
 

@@ -7,19 +7,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.afew import AFEW
 from avemo_ros.data.bags import BAGS
 from avemo_ros.data.clips import CLIPS
 from avemo_ros.data.cremad import CREMAD
 from avemo_ros.data.dataset import DataSet, Listing
-from avemo_ros.data.emodb import EMODB
-from avemo_ros.data.enterface import ENTERFACE
 from avemo_ros.data.fer2013 import FER2013
 from avemo_ros.data.iemocap import IEMOCAP
-from avemo_ros.data.nemo import NEMO
 from avemo_ros.data.ravdess import RAVDESS
-from avemo_ros.data.savee import SAVEE
-from avemo_ros.data.urdu import URDU
+from avemo_ros.data.speech_corpora import EMODB, NEMO, URDU
+from avemo_ros.data.video_corpora import AFEW, ENTERFACE, SAVEE
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.extension import is_named, load_named
 

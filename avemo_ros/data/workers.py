@@ -9,9 +9,8 @@ from pathlib import Path
 
 from avemo_ros import process_pool
 from avemo_ros.data.dataset import Item
-from avemo_ros.data.features import BROKEN, Finding, PreparedItem
+from avemo_ros.data.features import BROKEN, Finding, PrepareConfig, PreparedItem
 from avemo_ros.data.file_reader import FileReader
-from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.process_pool import Done, Failed
 
 

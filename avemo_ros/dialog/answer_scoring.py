@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from avemo_ros.clock import to_s
 from avemo_ros.dialog.agent import Agent, Answer
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.dialog_state import Band, DialogState, Trend
@@ -18,6 +17,7 @@ from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import Feeling, Scenario
 from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates
 from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.timing import to_s
 
 _WORDS: Final = (
     "angry|mad|furious|annoyed|irritated|disgusted|afraid|scared|frightened|anxious|worried|"

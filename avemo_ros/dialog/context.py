@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.dialog_state import (
@@ -24,6 +23,7 @@ from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import Change, EmotionStep, Status
 from avemo_ros.state.memory import EmotionMemory
 from avemo_ros.state.smoothing import SmoothedState, key_of
+from avemo_ros.timing import to_ns, to_s
 
 PERSON: Final = "person"
 ROBOT: Final = "robot"

@@ -10,12 +10,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.clock import to_ns
 from avemo_ros.dialog.backend import Message
 from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, SpokenLine
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.policy import Choice, Strategy
 from avemo_ros.dialog.tokenizer import without_marks
+from avemo_ros.timing import to_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from avemo_ros.clock import to_ns
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.agent import Agent, Answer
 from avemo_ros.dialog.answer_scoring import (
@@ -35,6 +34,7 @@ from avemo_ros.dialog.scenario_estimates import (
 )
 from avemo_ros.dialog.transcript import Turn
 from avemo_ros.state.estimate import EmotionStep
+from avemo_ros.timing import to_ns
 
 
 @dataclass(frozen=True, slots=True)

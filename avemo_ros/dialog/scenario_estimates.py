@@ -13,13 +13,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import EmotionConfig
 from avemo_ros.dialog.context import YAW
 from avemo_ros.dialog.scenario import Feeling, Scenario
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status, recorded_status
+from avemo_ros.timing import to_ns, to_s
 
 START_NS: Final = to_ns(1_000.0)
 """Sensor time at which every conversation begins."""

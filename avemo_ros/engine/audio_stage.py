@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from avemo_ros.audio.chunk import AudioBlock, SpectrogramChunk
 from avemo_ros.audio.front_end import SpeechCounters
 from avemo_ros.audio.robot_speech import RobotSpeechMask
+from avemo_ros.audio.spectrogram import AudioBlock, SpectrogramChunk
 from avemo_ros.audio.speech import SpeechBuffer
-from avemo_ros.clock import NS_PER_S, to_ns
 from avemo_ros.config import AudioConfig, InputConfig
 from avemo_ros.errors import AudioFormatError
-from avemo_ros.timing import Reporter, StampFilter, Stopwatch
+from avemo_ros.timing import NS_PER_S, Reporter, StampFilter, Stopwatch, to_ns
 
 _OTHER_CLOCK_NS: Final = to_ns(5.0)
 """Stamps that are so far from their arrival are of another clock."""

@@ -7,8 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from avemo_ros.audio.chunk import SpectrogramChunk
-from avemo_ros.clock import to_ns, to_s
+from avemo_ros.audio.spectrogram import SpectrogramChunk
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.load_shedding import Workload
 from avemo_ros.engine.step_scheduler import Order, Step, StepScheduler, Stream
@@ -16,7 +15,7 @@ from avemo_ros.model.predictor import Predictor
 from avemo_ros.state.estimate import EmotionStep, Status, nobody
 from avemo_ros.state.estimator import EmotionEstimator
 from avemo_ros.state.memory import EmotionMemory
-from avemo_ros.timing import Stopwatch
+from avemo_ros.timing import Stopwatch, to_ns, to_s
 from avemo_ros.vision.face import FrameTracks
 
 TICK_S: Final = 0.1

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import HOP_NS, AudioBlock, RobotSpeech, SpectrogramChunk
+from avemo_ros.audio.spectrogram import HOP_NS, AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.config import InputConfig, PipelineConfig
 from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.engine.video_stage import VideoStage

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
-from avemo_ros.clock import to_ns
 from avemo_ros.config import EmotionConfig
-from avemo_ros.timing import APART_NS, JUMP_NS, MOST_PATIENCE_NS, Interval, RateLimiter
+from avemo_ros.timing import APART_NS, JUMP_NS, MOST_PATIENCE_NS, Interval, RateLimiter, to_ns
 
 _SPAN_NS: Final = to_ns(5.0)
 """Usual ages of both streams at their arrival are taken from this long."""

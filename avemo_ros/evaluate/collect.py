@@ -17,11 +17,11 @@ from avemo_ros.data.features import (
     UNUSUAL,
     Corpus,
     Features,
+    PrepareConfig,
     join_units,
 )
 from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import PrepareReport, prepare
-from avemo_ros.data.prepare_config import PrepareConfig
 from avemo_ros.data.registry import find_dataset, list_items
 from avemo_ros.data.splits import of_subjects
 from avemo_ros.errors import ConfigError, DataError

@@ -14,9 +14,8 @@ from tqdm import tqdm
 from avemo_ros import __version__
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import ConfigError
-from avemo_ros.evaluate.clip_corruption import corrupt_clips
 from avemo_ros.evaluate.collect import FACES, POINTS, SPEECH, UNITS, VISUAL, missing_keys
-from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES, corrupted
+from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES, corrupt_clips, corrupted
 from avemo_ros.evaluate.dataset_request import (
     PAIRS,
     DatasetRequest,

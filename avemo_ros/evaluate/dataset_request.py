@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from avemo_ros.data.prepare_config import PrepareConfig
+from avemo_ros.data.features import PrepareConfig
 from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate.bootstrap import ROUNDS

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from avemo_ros.data.corpus_files import IMAGES
 from avemo_ros.data.dataset import Item
-from avemo_ros.data.features import Corpus
+from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.collect import (
@@ -26,10 +31,11 @@ from avemo_ros.evaluate.collect import (
     random_items,
     select_items,
 )
-from avemo_ros.evaluate.dataset_request import PAIRS_TITLE, DatasetRequest, modality_of
-from avemo_ros.evaluate.label_matched import label_matched
+from avemo_ros.evaluate.dataset_request import PAIRS, PAIRS_TITLE, DatasetRequest, modality_of
 from avemo_ros.evaluate.opened_models import FoldClassifier, OpenedModel
-from avemo_ros.evaluate.personal_neutral import with_personal_neutral
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.face_points import POINTS as N_POINTS
+from avemo_ros.model.face_points import normalise_points
 from avemo_ros.zoo.classifier import READS
 
 
@@ -256,3 +262,183 @@ def _feature_options(request: DatasetRequest) -> FeatureOptions:
         request.landmarks,
         request.progress,
     )
+
+
+# Label-matched pairs: a face of one person and a voice of another, with the same label.
+#
+# Where no recordings of face and voice together exist, such pairs show whether a fusion makes
+# use of both. Given the label, face and voice are independent, which a person's are not:
+# every output names these metrics 'label-matched pairs'.
+
+
+def _together(_item: Item) -> Hashable:
+    return None
+
+
+def label_matched(
+    faces: Corpus,
+    voices: Corpus,
+    n: int,
+    seed: int,
+    group: Callable[[Item], Hashable] = _together,
+) -> Corpus:
+    """Pairs of a face and a voice with the same emotion, all emotions alike often.
+
+    Within an emotion every face is used once before one is used again, and every voice too.
+
+    Args:
+        faces: items with face crops; others are left out.
+        voices: items with a spectrogram; others are left out.
+        n: how many pairs.
+        seed: of the draw.
+        group: a face is only paired with a voice of the same group, such as the fold that
+            held both out; within an emotion all groups are alike often.
+
+    Returns:
+        n items: face crops of the one and spectrogram of the other, label in EMOTIONS, subject
+        and sex of the voice.
+
+    Raises:
+        DataError: n is below 1, or no emotion has both a face and a voice (of one group).
+    """
+    if n < 1:
+        raise DataError(f"{n} {PAIRS_TITLE} requested; allowed: 1 or more")
+    shown = [features.faces is not None for features in faces.features]
+    spoken = [features.spectrogram is not None for features in voices.features]
+    cells = [
+        [(seen[name], heard[name]) for name in seen if name in heard]
+        for seen, heard in zip(
+            _places(faces, shown, group), _places(voices, spoken, group), strict=True
+        )
+    ]
+    shared = [index for index in range(len(EMOTIONS)) if cells[index]]
+    if not shared:
+        raise DataError(
+            f"no {PAIRS_TITLE} can be made: no emotion has both a face (of {len(faces)} items) "
+            f"and a voice (of {len(voices)} items)"
+        )
+    chance = np.random.default_rng(seed)
+    items: list[Item] = []
+    features: list[Features] = []
+    for place, emotion in enumerate(shared):
+        count = _share(n, len(shared), place)
+        for part, (seen, heard) in enumerate(cells[emotion]):
+            of_group = _share(count, len(cells[emotion]), part)
+            images = _in_turn(seen, of_group, chance)
+            voiced = _in_turn(heard, of_group, chance)
+            for face, voice in zip(images, voiced, strict=True):
+                items.append(
+                    _pair(faces.items[face], voices.items[voice], EMOTIONS[emotion], len(items))
+                )
+                features.append(
+                    Features(
+                        faces=faces.features[face].faces,
+                        face_times_s=faces.features[face].face_times_s,
+                        landmarks=faces.features[face].landmarks,
+                        spectrogram=voices.features[voice].spectrogram,
+                    )
+                )
+    return Corpus(tuple(items), tuple(features))
+
+
+def _share(count: int, parts: int, place: int) -> int:
+    """How many of `count` one of several parts has, all alike as far as it goes."""
+    return count // parts + (place < count % parts)
+
+
+def _places(
+    corpus: Corpus, usable: list[bool], group: Callable[[Item], Hashable]
+) -> list[dict[Hashable, list[int]]]:
+    """For each emotion the usable items of each group."""
+    places: list[dict[Hashable, list[int]]] = [{} for _ in EMOTIONS]
+    for index, item in enumerate(corpus.items):
+        if usable[index]:
+            places[item.emotion_index].setdefault(group(item), []).append(index)
+    return places
+
+
+def _in_turn(places: list[int], count: int, chance: np.random.Generator) -> list[int]:
+    """`count` of `places`: all of them in random order, then again in another."""
+    drawn: list[int] = []
+    while len(drawn) < count:
+        drawn += chance.permutation(places).tolist()
+    return drawn[:count]
+
+
+def _pair(face: Item, voice: Item, label: str, number: int) -> Item:
+    return Item(
+        dataset=PAIRS,
+        key=f"{number:05d}:{face.key}+{voice.key}",
+        path=voice.path,
+        label=label,
+        subject=voice.subject,
+        raw_label=f"{face.raw_label}+{voice.raw_label}",
+        sex=voice.sex,
+    )
+
+
+# The resting face of a person, from what was seen of them before, without any label.
+#
+# A face says more by how it differs from its own usual shape than by the shape itself. Items
+# of a person are taken one after the other; each gets the mean shape over those before it.
+
+PRIOR_S: Final = 5.0
+"""The mean face of everybody counts as much as this long of the person's own [s]."""
+
+
+def with_personal_neutral(corpus: Corpus, seconds: float) -> Corpus:
+    """The corpus in which items have the resting face of their person.
+
+    Data sets do not say in which order their clips were recorded; a random one is taken.
+
+    Args:
+        corpus: items with points, in any order.
+        seconds: the newest clips before an item that are as long as this together count, and
+            no older ones; infinite: all of them; 0: none.
+
+    Returns:
+        The same items in the same order.  The first of a person has no resting face.
+    """
+    features = list(corpus.features)
+    people: dict[str, list[int]] = {}
+    for row, item in enumerate(corpus.items):
+        people.setdefault(item.subject, []).append(row)
+    for rows in people.values():
+        ordered = sorted(rows, key=lambda row: _order(corpus.items[row]))
+        seen: list[tuple[NDArray[np.float64], float]] = []
+        for row in ordered:
+            made = features[row]
+            neutral, length = _mean_of(seen, seconds)
+            if neutral is not None:
+                weight = length / (length + PRIOR_S)
+                features[row] = replace(made, neutral=neutral, neutral_weight=weight)
+            if made.points is None or made.point_times_s is None:
+                continue
+            shapes = normalise_points(made.points)[:, : 2 * N_POINTS]
+            there = np.isfinite(shapes).all(axis=1)
+            if there.any():
+                span = float(made.point_times_s[-1] - made.point_times_s[0])
+                seen.append((shapes[there].mean(axis=0, dtype=np.float64), span))
+    return Corpus(corpus.items, tuple(features))
+
+
+def _mean_of(
+    seen: Sequence[tuple[NDArray[np.float64], float]], seconds: float
+) -> tuple[NDArray[np.float32] | None, float]:
+    """Mean shape of the newest clips, and how long they are [s]."""
+    total, length = np.zeros(2 * N_POINTS), 0.0
+    for shape, span in reversed(seen):
+        used = min(span, seconds - length)
+        if used <= 0:
+            break
+        total += used * shape
+        length += used
+    if length == 0:
+        return None, 0.0
+    return (total / length).astype(np.float32), length
+
+
+def _order(item: Item) -> bytes:
+    """Random, and the same every time.  Names begin with the emotion, so in their order what
+    was seen before would say something about what comes."""
+    return hashlib.sha256(f"{item.dataset} {item.key}".encode()).digest()

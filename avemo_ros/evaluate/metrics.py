@@ -1,4 +1,4 @@
-"""Classification metrics (accuracy, UA, macro F1) and calibration (ECE, NLL, Brier score)."""
+"""Metrics of predictions, and their calibration."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-from avemo_ros.model.temperature import fit_temperature
 
 NO_PREDICTION: Final = -1
 """The class of an item for which a model has no preference; it counts as wrong."""
@@ -170,3 +168,32 @@ def cross_scaled(
         scaled[part] = torch.log_softmax(log_probabilities[part] / temperature, 1)
         temperatures.append(temperature)
     return scaled, (temperatures[0], temperatures[1])
+
+
+# Calibration: a prediction with confidence 0.7 should be right in 70 % (Guo et al. 2017).
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature that makes `softmax(logits / temperature)` most likely (LBFGS on NLL).
+
+    Args:
+        logits: (N, C) of data that the network was not trained on.
+        labels: (N,) true classes.
+
+    Returns:
+        Above 0; over 1 for a network that is too sure of itself.
+    """
+    given = logits.detach().double()
+    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [log_temperature], max_iter=200, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = functional.cross_entropy(given / log_temperature.exp(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return float(log_temperature.detach().exp())

@@ -25,8 +25,15 @@ from avemo_ros.model.emotion_model import EmotionModel, Unimodal
 from avemo_ros.model.face_cnn import FaceCNN, FaceModel, FrameCNN, FramePooling, InceptionFace
 from avemo_ros.model.network import FUSIONS, EmotionNet, LiveModel
 from avemo_ros.model.spec import ModelSpec, Part, Start, parts_of, starts_of
-from avemo_ros.model.speech_encoder import POOLS, SpeechModel
-from avemo_ros.model.speech_fcn import CHANNELS, FRONTS, NORMS, AudioFCN, init_from_imagenet
+from avemo_ros.model.speech_encoder import (
+    CHANNELS,
+    FRONTS,
+    NORMS,
+    POOLS,
+    AudioFCN,
+    SpeechModel,
+    init_from_imagenet,
+)
 from avemo_ros.model.whisper_encoder import WhisperEncoder, init_from_whisper
 from avemo_ros.settings import ListOf, Named, OneOf, Settings, did_you_mean
 

@@ -36,8 +36,7 @@ from avemo_ros.model.emotion_model import (
     to_emotion_logits,
 )
 from avemo_ros.model.face_cnn import FaceBranch, embed_frames, face_mask
-from avemo_ros.model.speech_encoder import SpeechBranch
-from avemo_ros.model.speech_fcn import AudioFCN
+from avemo_ros.model.speech_encoder import AudioFCN, SpeechBranch
 
 SNR_FEATURES: Final = 4
 

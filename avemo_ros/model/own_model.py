@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import BINS
+from avemo_ros.audio.spectrogram import BINS
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, PredictionError, WeightsError
 from avemo_ros.extension import is_named, load_named

@@ -20,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.network import EmotionNet
-from avemo_ros.model.speech_fcn import AudioFCN
+from avemo_ros.model.speech_encoder import AudioFCN
 from avemo_ros.model.tensor_file import check_finite
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avemo_ros.audio.chunk import BINS, SAMPLE_RATE
-from avemo_ros.audio.spectrogram import DFT
+from avemo_ros.audio.spectrogram import BINS, DFT, SAMPLE_RATE
 from avemo_ros.errors import WeightsError
 from avemo_ros.model.attention import SHARPNESS
 from avemo_ros.model.preprocess import MAX_COLUMNS, RANGE_DB

@@ -11,13 +11,13 @@ from rclpy.node import Node
 
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.storage import Channel, OfferedQos, RawMessage, read_offered_qos
-from avemo_ros.clock import to_ns, to_s
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.nodes import qos
 from avemo_ros.nodes.base_node import run
 from avemo_ros.nodes.playback import Player, PlayerSettings, prefetch
 from avemo_ros.nodes.serialized_stamps import StampShifter, message_class
 from avemo_ros.settings import Settings
+from avemo_ros.timing import to_ns, to_s
 
 _OURS: Final = "avemo_ros/msg/"
 _NAMELESS: Final = "_NODE_NAME_UNKNOWN_"

@@ -13,11 +13,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.bag.messages import definition_of
 from avemo_ros.bag.partial_bag import PartialBag
-from avemo_ros.clock import to_s
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.nodes import diagnostics
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.recorded_topics import (
     RecordedTopic,
     RecordSettings,
@@ -25,7 +25,7 @@ from avemo_ros.nodes.recorded_topics import (
     personal_data_text,
     topics_of,
 )
-from avemo_ros.nodes.worker import Worker
+from avemo_ros.timing import to_s
 
 _LOOK_S: Final = 0.2
 """How often publishers are looked for."""

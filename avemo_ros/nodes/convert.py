@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import json
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
-from avemo_ros.clock import NS_PER_S, to_s
+from avemo_ros.audio.spectrogram import BINS, HOP_NS, SpectrogramChunk
+from avemo_ros.bag import message_content
+from avemo_ros.dialog.agent import Answer
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.msg import (
+    DialogReply,
     EmotionEvent,
     EmotionState,
     EmotionStateArray,
@@ -25,9 +28,18 @@ from avemo_ros.msg import (
 from avemo_ros.msg import FaceTrack as FaceTrackMessage
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.srv import GetEmotionHistory
-from avemo_ros.state.estimate import Change, EmotionEstimate, EmotionStep, plain_fields
+from avemo_ros.state.estimate import (
+    Change,
+    EmotionEstimate,
+    EmotionStep,
+    Status,
+    attended,
+    nobody,
+    plain_fields,
+)
 from avemo_ros.state.memory import EmotionHistory
 from avemo_ros.state.smoothing import SmoothedState
+from avemo_ros.timing import NS_PER_S, to_s
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 
 MAX_FREQUENCY: Final = 4000.0
@@ -225,3 +237,51 @@ def _labels(history: EmotionHistory) -> list[str]:
     if not history.changes:
         return [history.steady.label] if history.steady is not None else []
     return [history.changes[0].previous, *(change.label for change in history.changes)]
+
+
+# ROS messages of the dialog from and to the package's dataclasses.
+
+
+def reply_message(answer: Answer, stamp_ns: int, latency_s: float) -> DialogReply:
+    """An answer as a message.
+
+    Args:
+        answer: of the agent.
+        stamp_ns: when it was made [ns].
+        latency_s: from the words' arrival to the answer [s].
+    """
+    return DialogReply(
+        header=header(stamp_ns, ""),
+        utterance=answer.utterance,
+        person=answer.person,
+        text=answer.text,
+        ssml=answer.ssml,
+        strategy=answer.strategy,
+        intensity=float(answer.intensity),
+        rate=float(answer.rate),
+        pitch=float(answer.pitch),
+        volume=float(answer.volume),
+        gesture=answer.gesture,
+        emotion=answer.emotion,
+        confidence=float(answer.confidence),
+        context=json.dumps({**answer.context.as_dict(), "summary": answer.context.paragraph()}),
+        back_end=answer.back_end,
+        fallback=answer.fallback,
+        failure=answer.failure,
+        latency=latency_s,
+    )
+
+
+def emotion_step(message: EmotionStateArray) -> EmotionStep:
+    """Everyone's states at one moment.
+
+    Raises:
+        ValueError: a status is not one of the constants, or probabilities are of other labels.
+    """
+    for state in message.states:
+        if state.probabilities and tuple(state.labels) != EMOTIONS:
+            raise ValueError(f"the labels are {', '.join(state.labels)}")
+    stamp_ns = message_content.stamp_ns(message.header.stamp)
+    estimates = tuple(message_content.estimate(state) for state in message.states)
+    one = attended(estimates) or nobody(stamp_ns, Status.NOBODY)
+    return EmotionStep(stamp_ns, estimates, one, None)

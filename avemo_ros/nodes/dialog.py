@@ -17,7 +17,7 @@ from avemo_ros.dialog.agent import Answer
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray
-from avemo_ros.nodes import convert_dialog, qos
+from avemo_ros.nodes import convert, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.dialog_stage import (
@@ -143,7 +143,7 @@ class Dialog(ManagedNode):
         if self._stage is None:
             return
         try:
-            step = convert_dialog.emotion_step(message)
+            step = convert.emotion_step(message)
         except ValueError as error:
             self._states_trouble.report("malformed", f"malformed: {error}; left out")
             return
@@ -174,7 +174,7 @@ class Dialog(ManagedNode):
     def _publish(self, answer: Answer, took_s: float) -> None:
         """On the stage's thread, which ends before the publishers go."""
         reply, text, ssml = self._outputs
-        reply.publish(convert_dialog.reply_message(answer, self.now_ns(), took_s))
+        reply.publish(convert.reply_message(answer, self.now_ns(), took_s))
         text.publish(String(data=answer.text))
         ssml.publish(String(data=answer.ssml))
         if self._voice is not None:

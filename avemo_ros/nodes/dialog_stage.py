@@ -17,10 +17,10 @@ from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.endpoint_config import EndpointConfig
 from avemo_ros.dialog.policy import Policy
-from avemo_ros.nodes import convert_dialog, diagnostics
+from avemo_ros.nodes import convert, diagnostics
 from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.nodes.diagnostics import ThrottledLog
-from avemo_ros.nodes.worker import Worker
+from avemo_ros.nodes.executor import Worker
 from avemo_ros.srv import Respond
 from avemo_ros.state.estimate import EmotionStep
 
@@ -318,7 +318,7 @@ class RespondService:
         return response
 
     def _reply(self, answer: Answer, took_s: float) -> Any:
-        return convert_dialog.reply_message(answer, self._node.now_ns(), took_s)
+        return convert.reply_message(answer, self._node.now_ns(), took_s)
 
     def _wake(self) -> None:
         executor = self._node.executor

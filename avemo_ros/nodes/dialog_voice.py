@@ -15,7 +15,7 @@ from std_msgs.msg import Bool
 from avemo_ros.nodes import diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.nodes.diagnostics import ThrottledLog
-from avemo_ros.nodes.worker import Worker
+from avemo_ros.nodes.executor import Worker
 from avemo_ros.settings import Settings
 
 

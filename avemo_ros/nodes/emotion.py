@@ -1,19 +1,306 @@
-"""Face tracks and spectrogram chunks in, emotion states out."""
+"""Face tracks and spectrogram chunks in, emotion states out.
+
+The stage is that of `emotion_stack` too.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from avemo_ros.audio.spectrogram import SpectrogramChunk
 from avemo_ros.bag import message_content
+from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.emotion_stage import TICK_S, EmotionStage
 from avemo_ros.engine.feature_extractor import FeatureGate
+from avemo_ros.engine.load_shedding import LoadShedder, Workload
 from avemo_ros.model.predictor import Predictor
-from avemo_ros.msg import FaceTrackArray
+from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
-from avemo_ros.nodes import qos
+from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
-from avemo_ros.nodes.emotion_output import EmotionOutputStage
+from avemo_ros.nodes.emotion_history import EmotionHistoryStage
+from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.stamps import StampAdvice, StampReporter
+from avemo_ros.state.estimate import EmotionStep, Status
+from avemo_ros.state.memory import EmotionMemory
+from avemo_ros.timing import APART_NS, Stopwatch, span, to_s
+from avemo_ros.vision.face import FrameTracks
+
+_WAITING: Final = 200
+"""Tracks and chunks that may wait: about three seconds of both."""
+_OTHER_CLOCK_S: Final = 3600.0
+"""What seems to be so late is stamped by another clock: its latency is not known."""
+_QUIET_S: Final = 4.0
+"""Steps are at most a hop of 2 s apart; without any for this long nothing comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """Features that wait."""
+
+    feature: FrameTracks | SpectrogramChunk
+    arrival_ns: int
+    """When what they were made of came [ns]."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """Time to look whether input still comes."""
+
+
+class EmotionOutputStage:
+    """An `EmotionStage` behind a thread of its own."""
+
+    def __init__(self, node: ManagedNode, config: PipelineConfig, predictor: Predictor) -> None:
+        """Set up.
+
+        Args:
+            node: whose topics these are.
+            config: of the engine.
+            predictor: the loaded model.
+        """
+        self._node = node
+        self._predictor = predictor
+        self.shown: Callable[[EmotionStep], None] | None = None
+        """Called on the thread with every step that was published."""
+        self.shed: Callable[[Workload], None] | None = None
+        """Called on the thread when work is shed or taken up again."""
+        self._stopwatch = Stopwatch()
+        self._trouble = ThrottledLog(node.get_logger(), "states")
+        # Beside the queue, which forgets what is oldest: settings must not get lost.
+        self._config = self._used = config
+        self._voice = ThreadPoolExecutor(1, "voice")
+        self._emotion = self._new_stage(config, None)
+        self._load = LoadShedder(config)
+        self._history = EmotionHistoryStage(node, lambda: self._emotion.memory)
+        self._published = diagnostics.Meter()
+        self._latency_ms = diagnostics.Samples()
+        self._frame_latency_ms = diagnostics.Samples()
+        self._dropped_before = 0
+        self._status = ""
+        self._resets = 0
+        self._newest_ns = 0
+        self._camera_frame = ""
+        self._microphone_frame = ""
+        self._worker: Worker[_Arrived | _Tick] | None = None
+        self._timer: Any = None
+        self._all_out: Any = None
+        self._one_out: Any = None
+
+    def open(self) -> None:
+        """Make the topics and begin."""
+        node = self._node
+        self._start(self._config, keep_memory=False)
+        self._all_out = node.create_publisher(
+            EmotionStateArray,
+            "emotion_states",
+            qos.result(10),
+            event_callbacks=qos.mismatch_warnings(node, "emotion_states"),
+        )
+        # Who subscribes later gets the last state at once.
+        self._one_out = node.create_publisher(
+            EmotionState, "emotion_state", qos.result(1, latched=True)
+        )
+        self._history.open()
+        self._worker = Worker("states", self._work, self._failed, limit=_WAITING)
+        self._worker.start()
+        self._timer = node.create_timer(TICK_S, self._tick, clock=node.steady)
+
+    def close(self) -> None:
+        """Stop and remove the topics; may be called twice."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._dropped_before += self._worker.dropped
+            self._worker = None
+        self._history.close()
+        for out in (self._all_out, self._one_out):
+            if out is not None:
+                self._node.destroy_publisher(out)
+        self._all_out = self._one_out = None
+
+    def push_tracks(self, tracks: FrameTracks, frame_id: str, arrival_ns: int) -> None:
+        """Take the faces of an image that came at `arrival_ns` [ns]; returns at once.  From any
+        thread."""
+        self._camera_frame = frame_id
+        self._newest_ns = arrival_ns
+        self._put(_Arrived(tracks, arrival_ns))
+
+    def push_speech(self, chunk: SpectrogramChunk, frame_id: str, arrival_ns: int) -> None:
+        """Take spectrogram columns; as `push_tracks`."""
+        self._microphone_frame = frame_id
+        self._put(_Arrived(chunk, arrival_ns))
+
+    def _put(self, item: _Arrived | _Tick) -> None:
+        worker = self._worker
+        if worker is not None:
+            worker.put(item)
+
+    def use(self, config: PipelineConfig) -> None:
+        """Start anew what has other settings; the model stays."""
+        self._config = config
+        self._put(_Tick())
+
+    def _start(self, config: PipelineConfig, *, keep_memory: bool) -> None:
+        same = keep_memory and config.steady == self._used.steady
+        memory = self._emotion.memory if same else None
+        if memory is None:
+            self._history.clear()
+        self._used = config
+        self._emotion = self._new_stage(config, memory)
+        self._load = LoadShedder(config, frames=self.shed is not None)
+        if self.shed is not None:
+            self.shed(self._load.shed)
+        self._resets = 0
+
+    def _new_stage(self, config: PipelineConfig, memory: EmotionMemory | None) -> EmotionStage:
+        return EmotionStage(
+            config, self._predictor, self._stopwatch, memory=memory, executor=self._voice
+        )
+
+    def release(self) -> None:
+        """End the thread that hears the voice, and let go of the other stages."""
+        self._voice.shutdown(wait=False)
+        self.shown = self.shed = None
+
+    def status(self) -> DiagnosticStatus:
+        """For /diagnostics."""
+        emotion, load = self._emotion, self._load
+        counters, lead = emotion.counters, emotion.audio_lead_ns
+        values: dict[str, object] = {
+            "rate_hz": f"{self._published.rate_hz:.1f}",
+            "steps": self._published.count,
+            "dropped": self._dropped_before + (self._worker.dropped if self._worker else 0),
+            "behind": counters.behind,
+            "late_frames": counters.late_frames,
+            "late_chunks": counters.late_chunks,
+            "unanswered": emotion.unanswered[0],
+            "last_failure": emotion.unanswered[1],
+            "resets": counters.resets,
+            "last_reset": emotion.last_reset,
+            "audio_lead_s": "" if lead is None else f"{to_s(lead):.2f}",
+            "audio_lag_s": f"{emotion.audio_lag_s:.2f}",
+            "load_level": load.level,
+            "left_out": load.shed.what,
+            "queue": len(self._worker) if self._worker is not None else 0,
+            "status": self._status,
+            "model": self._predictor.model_id,
+            "device": self._predictor.device,
+            "runtime": self._predictor.runtime,
+            "precision": self._predictor.precision,
+            "last_error": self._trouble.last,
+            **self._history.values(),
+            **diagnostics.percentiles("latency_ms", self._latency_ms.values()),
+            **diagnostics.percentiles("frame_latency_ms", self._frame_latency_ms.values()),
+            **diagnostics.stages(self._stopwatch.stages_ms()),
+        }
+        if self._trouble.present:
+            return diagnostics.status("states", diagnostics.ERROR, self._trouble.last, values)
+        if self._published.quiet_s > _QUIET_S or self._status == Status.STALE_INPUT.name:
+            return diagnostics.status(
+                "states", diagnostics.STALE, "no images and no audio", values
+            )
+        if lead is not None and abs(lead) > APART_NS:
+            message = (
+                f"audio is stamped {span(abs(to_s(lead)))} "
+                f"{'after' if lead > 0 else 'before'} the images: they cannot be combined; "
+                "set image_stamps:=arrival or audio_stamps:=arrival for the one with the "
+                "wrong clock"
+            )
+            return diagnostics.status("states", diagnostics.WARN, message, values)
+        if load.level:
+            message = f"this computer is too slow; reduced: {load.shed.what}"
+            return diagnostics.status("states", diagnostics.WARN, message, values)
+        return diagnostics.status("states", diagnostics.OK, f"status {self._status}", values)
+
+    def _tick(self) -> None:
+        worker = self._worker
+        if worker is not None and len(worker) == 0:
+            worker.put(_Tick())
+
+    def _work(self, item: _Arrived | _Tick) -> None:
+        now_ns = self._node.now_ns()
+        if self._config is not self._used:
+            self._start(self._config, keep_memory=True)
+        emotion = self._emotion
+        if isinstance(item, _Tick):
+            steps = emotion.tick(now_ns)
+        elif isinstance(item.feature, SpectrogramChunk):
+            steps = emotion.push_speech(item.feature, item.arrival_ns)
+        else:
+            steps = emotion.push_tracks(
+                item.feature, item.arrival_ns, newest_ns=self._newest_ns
+            )
+        self._say_reset()
+        for step in steps:
+            self._publish(step)
+        if isinstance(item, _Arrived) and isinstance(item.feature, FrameTracks):
+            self._watch_load(item.arrival_ns)
+
+    def _watch_load(self, arrival_ns: int) -> None:
+        """Whether the work still fits the time."""
+        now_ns = self._node.now_ns()
+        if arrival_ns <= 0 or now_ns < arrival_ns:
+            return
+        load, before = self._load, self._load.shed
+        if not load.observe(to_s(now_ns - arrival_ns), time.monotonic()):
+            return
+        shed = load.shed
+        self._emotion.shed(shed)
+        if self.shed is not None:
+            self.shed(shed)
+        if not before.what:
+            self._trouble.note(
+                "load", f"processing is too slow; reducing from now on: {shed.what}"
+            )
+        elif not shed.what:
+            self._trouble.note(
+                "load over", "processing is fast enough again; nothing is reduced any more"
+            )
+
+    def _say_reset(self) -> None:
+        resets = self._emotion.counters.resets
+        if resets > self._resets:
+            self._trouble.note("reset", f"{self._emotion.last_reset}; restarted")
+        self._resets = resets
+
+    def _publish(self, step: EmotionStep) -> None:
+        if self._all_out is None or self._one_out is None:
+            return
+        now_ns = self._node.now_ns()
+        latency_s = max(0.0, to_s(now_ns - step.stamp_ns)) if now_ns > 0 else 0.0
+        known = now_ns > 0 and latency_s <= _OTHER_CLOCK_S
+        if not known:
+            latency_s = 0.0
+        frame_id = self._camera_frame or self._microphone_frame
+        with self._stopwatch.measure("publish"):
+            everyone = convert.states_message(step, frame_id, latency_s)
+            self._all_out.publish(everyone)
+            self._one_out.publish(convert.attended_message(step, everyone, latency_s))
+            self._history.push(step, frame_id, latency_s)
+        self._published.add()
+        self._status = step.attended.status.name
+        if known and step.attended.status is not Status.STALE_INPUT:
+            self._latency_ms.add(1e3 * latency_s)
+            if step.frame_ns is not None:
+                self._frame_latency_ms.add(1e3 * to_s(now_ns - step.frame_ns))
+        self._trouble.good()
+        if self.shown is not None:
+            self.shown(step)
+
+    def _failed(self, error: Exception) -> None:
+        self._trouble.report(
+            type(error).__name__, f"unexpected {type(error).__name__}: {error}"
+        )
 
 
 class Emotion(ManagedNode):

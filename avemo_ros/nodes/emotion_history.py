@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from std_srvs.srv import Trigger
 
-from avemo_ros.clock import to_ns
 from avemo_ros.msg import EmotionEvent, EmotionStateArray
 from avemo_ros.nodes import convert, qos
 from avemo_ros.nodes.base_node import ManagedNode
@@ -16,6 +15,7 @@ from avemo_ros.srv import GetEmotionHistory
 from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.state.memory import EmotionMemory
 from avemo_ros.state.smoothing import key_of
+from avemo_ros.timing import to_ns
 
 _PERIOD_NS: Final = to_ns(0.5)
 """Steady states without a change come this far apart: they move slowly."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from avemo_ros.model.predictor import Predictor
-from avemo_ros.nodes import audio_input, image_input
-from avemo_ros.nodes.audio_input import AudioInputSettings, AudioInputStage
+from avemo_ros.nodes import face_tracker, speech_buffer
 from avemo_ros.nodes.base_node import ManagedNode, run
-from avemo_ros.nodes.emotion_output import EmotionOutputStage
-from avemo_ros.nodes.image_input import ImageInputSettings, ImageInputStage
+from avemo_ros.nodes.emotion import EmotionOutputStage
+from avemo_ros.nodes.face_tracker import ImageInputSettings, ImageInputStage
+from avemo_ros.nodes.speech_buffer import AudioInputSettings, AudioInputStage
 
 
 class EmotionStack(ManagedNode):
@@ -23,7 +23,7 @@ class EmotionStack(ManagedNode):
     live_groups = ("emotion", "steady")
 
     def __init__(self) -> None:
-        groups = dict.fromkeys((*image_input.GROUPS, *audio_input.GROUPS))
+        groups = dict.fromkeys((*face_tracker.GROUPS, *speech_buffer.GROUPS))
         super().__init__(
             "emotion_stack",
             [ImageInputSettings, AudioInputSettings],

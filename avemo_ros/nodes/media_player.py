@@ -7,8 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import NS_PER_S
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.errors import ConfigError
 from avemo_ros.nodes.base_node import run
 from avemo_ros.nodes.capture import (
@@ -20,6 +19,7 @@ from avemo_ros.nodes.capture import (
 from avemo_ros.nodes.playback import Player, PlayerSettings, prefetch
 from avemo_ros.settings import Settings
 from avemo_ros.source.media_file import MediaFile, VideoFrame, by_due_time
+from avemo_ros.timing import NS_PER_S
 
 
 class MediaPlayerSettings(Settings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from pydantic import Field
 
-from avemo_ros.audio.chunk import AudioBlock
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.capture import AudioPublisher, AudioPublisherSettings, Capture
 from avemo_ros.settings import Settings

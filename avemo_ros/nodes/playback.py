@@ -12,12 +12,12 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from pydantic import Field
 from rosgraph_msgs.msg import Clock
 
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.errors import AvemoError
 from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.settings import Settings
+from avemo_ros.timing import NS_PER_S, to_ns, to_s
 
 _TICK_S: Final = 0.01
 """How often /clock is published while waiting."""

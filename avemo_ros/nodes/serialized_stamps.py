@@ -13,9 +13,9 @@ from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 
 from avemo_ros.bag import message_content, messages
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.config import InputConfig
 from avemo_ros.nodes import convert
+from avemo_ros.timing import NS_PER_S, to_ns, to_s
 
 _TIME: Final = "builtin_interfaces/Time"
 _HEADER: Final = "std_msgs/Header"

@@ -17,7 +17,6 @@ from avemo_ros import __version__
 from avemo_ros.annotations.label_files import bag_name, labels_of_bags
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import Topics
-from avemo_ros.clock import to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, BagError, LabelError
 from avemo_ros.evaluate.metric_tables import as_json
@@ -33,7 +32,8 @@ from avemo_ros.replay.named_metrics import (
 )
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.scoring import recorded_latency, score, stage_times
-from avemo_ros.sink.folder_lock import locked
+from avemo_ros.sink.output_file import locked
+from avemo_ros.timing import to_s
 
 _LIBRARIES: Final = ("numpy", "torch", "mediapipe", "opencv-contrib-python", "rosbags")
 """Whose versions the metrics may depend on."""

@@ -19,8 +19,12 @@ from avemo_ros.errors import LabelError, WeightsError
 from avemo_ros.model.own_model import files_of, is_own
 from avemo_ros.model.released import LIVE, find_weights, models_dir, read_index
 from avemo_ros.replay.feature_worker import FeatureWorker
-from avemo_ros.replay.replay_cache import cache_key, read_replayed, write_replayed
-from avemo_ros.replay.replayed import EvaluatedRecording
+from avemo_ros.replay.replayed import (
+    EvaluatedRecording,
+    cache_key,
+    read_replayed,
+    write_replayed,
+)
 from avemo_ros.replay.runner import replay
 
 

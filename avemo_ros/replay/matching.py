@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from avemo_ros.annotations.segments import Segment, majority_vote
-from avemo_ros.clock import NS_PER_S, to_s
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
+from avemo_ros.timing import NS_PER_S, to_s
 from avemo_ros.vision.tracker import overlap
 
 LEAST_OVERLAP: Final = 0.3

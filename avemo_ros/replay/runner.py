@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from avemo_ros.bag.reader import Recording, StatesRecord
 from avemo_ros.bag.topics import TopicKind, Topics
-from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.feature_extractor import Extracted, FeatureExtractor
 from avemo_ros.errors import BagError
 from avemo_ros.replay.feature_worker import FeatureJob, FeatureSummary, FeatureWorker, recorded
 from avemo_ros.replay.replayed import Replayed, SeenFaces
 from avemo_ros.state.estimate import EmotionStep, Status, attended, nobody
-from avemo_ros.timing import WHOLE, Stopwatch, span
+from avemo_ros.timing import WHOLE, Stopwatch, span, to_ns, to_s
 from avemo_ros.vision.face import FrameTracks
 
 if TYPE_CHECKING:

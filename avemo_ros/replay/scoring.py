@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from avemo_ros.annotations.agreement import agreement
-from avemo_ros.clock import to_s
+from avemo_ros.annotations.segments import agreement
 from avemo_ros.errors import LabelError
 from avemo_ros.evaluate.metric_tables import as_json
 from avemo_ros.evaluate.metrics import NO_PREDICTION
@@ -44,7 +43,7 @@ from avemo_ros.replay.stream_predictions import (
 )
 from avemo_ros.replay.tracking import tracking
 from avemo_ros.sink.presentation import counted
-from avemo_ros.timing import mean_step_s
+from avemo_ros.timing import mean_step_s, to_s
 
 ROUNDS: Final = 1000
 WORST: Final = 20

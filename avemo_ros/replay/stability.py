@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from avemo_ros.annotations.segments import Segment
-from avemo_ros.clock import to_s
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.replay.matching import MatchedRecording, MatchedStep
+from avemo_ros.timing import to_s
 
 _S_PER_MIN = 60
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avemo_ros.clock import to_s
 from avemo_ros.evaluate.metrics import NO_PREDICTION, predicted_classes
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.matching import MatchedRecording, MatchedStep
 from avemo_ros.state.estimate import EmotionEstimate
+from avemo_ros.timing import to_s
 
 ABSENT: Final = "ABSENT"
 """In place of a status where the stream does not know the person."""

@@ -19,7 +19,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from avemo_ros.report.style import LIGHT
+from avemo_ros.sink.presentation import LIGHT
 
 _MOST_CELLS: Final = 30
 """Cells of a histogram."""

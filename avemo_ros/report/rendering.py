@@ -21,9 +21,8 @@ from plotly.offline import get_plotlyjs
 
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.report.charts import HOUSE, Chart
-from avemo_ros.report.style import COLOURS, DARK_OF_LIGHT
 from avemo_ros.sink.output_file import OutputError, replaced
-from avemo_ros.sink.presentation import INKS, counted, lasting
+from avemo_ros.sink.presentation import COLOURS, DARK_OF_LIGHT, INKS, counted, lasting
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 

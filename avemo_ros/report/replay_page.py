@@ -8,19 +8,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from avemo_ros.clock import to_s
 from avemo_ros.replay.bag_evaluation import BagEvaluation
 from avemo_ros.replay.named_metrics import METRICS, value_text
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.scoring import interval_text, intervals_in_words, people_in_words
 from avemo_ros.report import charts
 from avemo_ros.report.charts import Chart
-from avemo_ros.report.person_tracks import Track, chart_of, tracks_of
+from avemo_ros.report.person_tracks import MOST, Shot, Track, chart_of, shots_of, tracks_of
 from avemo_ros.report.rendering import number, percent, write
 from avemo_ros.report.rendering import render as rendered
-from avemo_ros.report.thumbnails import MOST, Shot, shots_of
 from avemo_ros.sink.presentation import counted, lasting
 from avemo_ros.sink.timeline import Timeline
+from avemo_ros.timing import to_s
 
 _MOST_NOTES: Final = 8
 """Remarks at the top of the page."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.report.charts import packed, plain
-from avemo_ros.report.style import LIGHT
+from avemo_ros.sink.presentation import LIGHT
 
 _GAP: Final = 6
 """Between two rows [pixels]."""

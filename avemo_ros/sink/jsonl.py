@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from avemo_ros.clock import to_s
 from avemo_ros.sink.output_file import OutputError, replaced
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, plain_fields
+from avemo_ros.timing import to_s
 
 
 def record(estimate: EmotionEstimate, *, attended: bool, start_ns: int) -> dict[str, object]:

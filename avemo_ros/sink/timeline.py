@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from avemo_ros.clock import to_s
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.sink.presentation import STATUS_TEXT, name_of
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
-from avemo_ros.timing import mean_step_s
+from avemo_ros.timing import mean_step_s, to_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import NS_PER_S
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.sink.output_file import OutputError, replaced
 from avemo_ros.source.media_tracks import ffmpeg_name
+from avemo_ros.timing import NS_PER_S
 
 _TICKS: Final = 90_000
 """Time base of the images [1/s]; frames need not be evenly spaced."""

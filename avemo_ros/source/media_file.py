@@ -16,13 +16,17 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideData
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import AudioBlock
 from avemo_ros.audio.pcm import scale_to_float
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.errors import SourceError
-from avemo_ros.source.media_tracks import choose_tracks, ffmpeg_name
-from avemo_ros.source.packet_order import PacketOrder
-from avemo_ros.source.whole_file import cut_off, second_recording
+from avemo_ros.source.media_tracks import (
+    PacketOrder,
+    choose_tracks,
+    cut_off,
+    ffmpeg_name,
+    second_recording,
+)
+from avemo_ros.timing import NS_PER_S, to_ns, to_s
 
 Number = TypeVar("Number", np.uint8, np.float32)
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from avemo_ros.audio.chunk import AudioBlock
-from avemo_ros.clock import to_ns
+from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.errors import SourceError
+from avemo_ros.timing import to_ns
 
 _RATES: Final = (16_000, 48_000, 44_100, 32_000, 8_000)
 """Tried in this order when no rate is asked for: 16 kHz needs no resampling."""

@@ -70,7 +70,7 @@ class EmotionEstimate:
     """-1 to 1; to be read only when valid."""
     valence_arousal_valid: bool = False
     valence_arousal_source: str = ""
-    """How the two were obtained: 'distribution' (`state/circumplex.py`), '' where they are not
+    """How the two were obtained: 'distribution' (`state/decision.py`), '' where they are not
     valid, or in recordings that do not tell."""
 
     @property

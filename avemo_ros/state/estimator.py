@@ -15,8 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import HOP_NS, SpectrogramChunk
-from avemo_ros.clock import to_ns
+from avemo_ros.audio.spectrogram import HOP_NS, SpectrogramChunk
 from avemo_ros.config import EmotionConfig
 from avemo_ros.errors import PredictionError
 from avemo_ros.model.predictor import Predictor, SpeechEvidence
@@ -31,7 +30,7 @@ from avemo_ros.state.history import (
     SpeechWindow,
 )
 from avemo_ros.state.speaker import find_speaker, mouth_motion
-from avemo_ros.timing import APART_NS, MOST_PATIENCE_NS, Interval, RateLimiter, Stopwatch
+from avemo_ros.timing import APART_NS, MOST_PATIENCE_NS, Interval, RateLimiter, Stopwatch, to_ns
 from avemo_ros.vision.face import FaceTrack, FrameTracks
 
 _SPEAKING_NS: Final = to_ns(0.3)

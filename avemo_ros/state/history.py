@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.audio.chunk import BINS, HOP_NS, SpectrogramChunk
+from avemo_ros.audio.spectrogram import BINS, HOP_NS, SpectrogramChunk
 from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.vision.face import Box, FaceTrack
 

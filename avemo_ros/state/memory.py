@@ -12,7 +12,6 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.clock import NS_PER_S, to_ns, to_s
 from avemo_ros.config import SteadyConfig
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
@@ -24,6 +23,7 @@ from avemo_ros.state.smoothing import (
     has_distribution,
     key_of,
 )
+from avemo_ros.timing import NS_PER_S, to_ns, to_s
 
 _MOST: Final = 20_000
 """Distributions kept of one person, however fast they come: ten minutes at 33 a second."""

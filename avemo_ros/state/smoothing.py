@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.clock import to_ns, to_s
 from avemo_ros.config import SteadyConfig
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import Change, EmotionEstimate, EmotionStep
+from avemo_ros.timing import to_ns, to_s
 
 LONGEST_STEP_NS: Final = to_ns(0.5)
 """An estimate stands for at most this time: after lost steps one of them does not outweigh all

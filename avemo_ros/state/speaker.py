@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from avemo_ros.clock import to_ns
 from avemo_ros.state.history import FaceSample, SpeechWindow
+from avemo_ros.timing import to_ns
 
 _LEAST_SAMPLES: Final = 5
 _RECENT_NS: Final = to_ns(1.5)

@@ -22,13 +22,18 @@ from tqdm import tqdm
 
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.metrics import accuracy, calibration_error, recalls, unweighted_recall
+from avemo_ros.evaluate.metrics import (
+    accuracy,
+    calibration_error,
+    fit_temperature,
+    recalls,
+    unweighted_recall,
+)
 from avemo_ros.labels import EMOTIONS, SPEECH_TO_EMOTION
 from avemo_ros.model.emotion_model import to_emotion_logits
 from avemo_ros.model.face_cnn import FaceBranch
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import relative, standardise
-from avemo_ros.model.temperature import fit_temperature
 from avemo_ros.train import augmentation
 from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, FaceBank, SpeechBank
 from avemo_ros.train.training_batch import NEVER

@@ -19,13 +19,13 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.emotion_model import Batch
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augmentation
-from avemo_ros.train.landmark_augmentation import degrade_points
-from avemo_ros.train.landmark_bank import PointBank
+from avemo_ros.train.augmentation import degrade_points
 from avemo_ros.train.loop import EpochRng
 from avemo_ros.train.parallel import Processes
 from avemo_ros.train.sample_bank import (
     COLUMNS_A_SECOND,
     FaceBank,
+    PointBank,
     SpeechBank,
     allowed_of,
     one_of_each_part,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from avemo_ros.data.prepare_config import PrepareConfig
+from avemo_ros.data.features import PrepareConfig
 from avemo_ros.errors import ConfigError
 from avemo_ros.settings import Allowed, ListOf, Settings
 
@@ -198,7 +198,7 @@ class SpeechAugment(Settings, group="augment.speech"):
 
 
 class LandmarkAugment(Settings, group="augment.landmarks"):
-    """What people, cameras and predictors do to landmarks (`landmark_augmentation.py`)."""
+    """What people, cameras and predictors do to landmarks (`augmentation.py`)."""
 
     mirror: float = Field(0.5, ge=0, le=1, description="Probability of the mirror image.")
     person: float = Field(

@@ -23,7 +23,7 @@ from avemo_ros.evaluate.held_out import TRAINED_ON
 from avemo_ros.model.builder import init_notes
 from avemo_ros.model.emotion_model import EmotionModel
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.sink.folder_lock import locked
+from avemo_ros.sink.output_file import locked
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
 from avemo_ros.train.parallel import Processes, is_first, joined
 from avemo_ros.train.precheck import (

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.sink.folder_lock import locked
+from avemo_ros.sink.output_file import locked
 from avemo_ros.train.config_file import dump, load_config
 from avemo_ros.train.run_folder import CHECKPOINT, refuse_foreign, write_text
 from avemo_ros.train.search_space import (

@@ -10,16 +10,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.clock import to_ns
 from avemo_ros.config import VisionConfig
-from avemo_ros.vision.alignment import align, eyes_of_keypoints, eyes_of_mesh, mouth_opening
-from avemo_ros.vision.cover import cover_of
+from avemo_ros.timing import to_ns
+from avemo_ros.vision.alignment import (
+    align,
+    eyes_of_keypoints,
+    eyes_of_mesh,
+    head_pose,
+    mouth_opening,
+    rough_pose,
+)
 from avemo_ros.vision.detector import Detection, make_detector
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 from avemo_ros.vision.image import as_bgr
 from avemo_ros.vision.mesh import FaceMesh, Region
-from avemo_ros.vision.pose import head_pose, rough_pose
-from avemo_ros.vision.quality import MOUTH_HIDDEN, face_quality
+from avemo_ros.vision.quality import MOUTH_HIDDEN, cover_of, face_quality
 from avemo_ros.vision.tracker import Tracker, assign, overlap
 
 _DETECT_NS: Final = to_ns(0.2)

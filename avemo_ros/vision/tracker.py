@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from avemo_ros.clock import to_ns, to_s
-from avemo_ros.timing import MOST_PATIENCE_NS, Interval
+from avemo_ros.timing import MOST_PATIENCE_NS, Interval, to_ns, to_s
 from avemo_ros.vision.face import Box
 
 

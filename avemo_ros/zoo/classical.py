@@ -26,11 +26,15 @@ from avemo_ros.model.tensor_file import read_tensors, write_tensors
 from avemo_ros.settings import Allowed, OneOf, Settings
 from avemo_ros.zoo.classifier import READS, Classifier, NetworkClassifier
 from avemo_ros.zoo.ensemble import SUMS, Ensemble, Member
-from avemo_ros.zoo.landmark_statistics import LandmarkStatisticsReader
 from avemo_ros.zoo.model_file import find_model, load_model
 from avemo_ros.zoo.model_registry import ENSEMBLE, MACHINES
 from avemo_ros.zoo.svm import FeatureReader, Machine, SvmClassifier, SvmOptions, UnitReader
-from avemo_ros.zoo.svm_features import FEATURE_SETS, FunctionalReader, LandmarkReader
+from avemo_ros.zoo.svm_features import (
+    FEATURE_SETS,
+    FunctionalReader,
+    LandmarkReader,
+    LandmarkStatisticsReader,
+)
 
 FORMAT: Final = "avemo-classical-1"
 """Layout of the file; another layout gets another name."""

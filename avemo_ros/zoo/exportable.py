@@ -22,7 +22,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from avemo_ros.audio.chunk import BINS
+from avemo_ros.audio.spectrogram import BINS
 from avemo_ros.data.features import UNITS
 from avemo_ros.model.emotion_model import EmotionModel, Encoded, Unimodal, to_emotion_logits
 from avemo_ros.model.face_points import VALUES

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avemo_ros.audio.chunk import BINS
+from avemo_ros.audio.spectrogram import BINS
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS

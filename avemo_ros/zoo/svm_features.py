@@ -1,11 +1,12 @@
-"""What support vector machines read: openSMILE functionals of a sound, landmark distances.
+"""What support vector machines read: functionals of a sound, statistics of landmarks.
 
 eGeMAPS: Eyben et al. 2016, "The Geneva Minimalistic Acoustic Parameter Set" (88 values);
 ComParE 2016: Schuller et al. 2016 (6373 values).
 
-Liu et al. 2018 (ICMI, "Multi-feature based emotion recognition for video clips") take distances
-between landmarks and their greatest, mean and spread over the frames; the statistics over
-frames with the least value too are those of Knyazev et al. 2017 (arXiv:1711.04598).
+Liu et al. 2018 (ICMI, "Multi-feature based emotion recognition for video clips") take
+distances between landmarks and their greatest, mean and spread over the frames; the
+statistics over frames with the least value too are those of Knyazev et al. 2017
+(arXiv:1711.04598).
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros import process_pool
-from avemo_ros.audio.chunk import SAMPLE_RATE
+from avemo_ros.audio.spectrogram import SAMPLE_RATE
 from avemo_ros.data.audio_features import read_sound
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import BagError, ConfigError, DataError, SourceError
+from avemo_ros.model.face_points import RATE_HZ, VALUES, normalise_points, resample
 from avemo_ros.process_pool import Done, Failed
 
 _LOG = logging.getLogger(__name__)
@@ -309,4 +311,55 @@ class LandmarkReader:
         for row, features in zip(result, corpus.features, strict=True):
             if features.landmarks is not None:
                 row[:] = over_frames(distances(features.landmarks))
+        return result
+
+
+# Statistics of landmark sequences over time, for support vector machines.
+
+SEQUENCE_STATISTICS: Final = ("mean", "deviation", "range", "speed", "change")
+"""Over the frames, of each of their values.  The range goes from percentile 10 to 90, the speed
+is the mean size of changes, the change is the mean less that of the first half second."""
+SEQUENCE_SIZE: Final = len(SEQUENCE_STATISTICS) * VALUES
+"""Values of an item."""
+_BEGINNING: Final = round(RATE_HZ / 2)
+
+
+def statistics_of(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """STATISTICS of a sequence, one after the other.
+
+    Args:
+        frames: (n, VALUES) at RATE_HZ, only those that are there.
+
+    Returns:
+        (SIZE,); NaN without a frame.
+    """
+    if len(frames) == 0:
+        return np.full(SEQUENCE_SIZE, np.nan, np.float32)
+    low, high = np.percentile(frames, (10, 90), axis=0)
+    mean = frames.mean(axis=0)
+    moved = np.abs(np.diff(frames, axis=0)) if len(frames) > 1 else np.zeros_like(frames)
+    parts = (
+        mean,
+        frames.std(axis=0),
+        high - low,
+        moved.mean(axis=0) * RATE_HZ,
+        mean - frames[:_BEGINNING].mean(axis=0),
+    )
+    result: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
+    return result
+
+
+class LandmarkStatisticsReader:
+    """Reads the landmark sequences of a corpus; implements `svm.FeatureReader`."""
+
+    modality = "landmarks"
+    parts = frozenset({"points"})
+
+    def read(self, corpus: Corpus) -> NDArray[np.float32]:
+        """(N, SIZE) float32; a row of NaN for an item without landmarks."""
+        result = np.full((len(corpus), SEQUENCE_SIZE), np.nan, np.float32)
+        for row, made in zip(result, corpus.features, strict=True):
+            if made.points is not None and made.point_times_s is not None:
+                frames, there = resample(normalise_points(made.points), made.point_times_s)
+                row[:] = statistics_of(frames[there])
         return result
