@@ -15,7 +15,7 @@ from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.emotion_stage import TICK_S
 
-STAGES = ("image_input", "audio_input", "emotion_output")
+STAGES = ("face_tracker", "speech_buffer", "emotion")
 
 
 class AtOnce:
