@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -227,27 +228,32 @@ def sanitise(
 # From the channels of a source to one: constant offsets, choice of a channel, mix.
 
 _MEMORY_S: Final = 0.5
+_SUM_S: Final = 0.01
 _LEAST: Final = 1e-3
 """A smaller offset (-60 dB of full scale) is none."""
 
 
 class OffsetMeter:
-    """Knows the mean of each channel over the last half second.
+    """Knows the mean of each channel over the last half second, of which it keeps no sound.
 
     Silence of zeros in sound that has an offset would begin and end with a bang, which no high
     pass takes away.
     """
 
     def __init__(self) -> None:
-        self._recent: NDArray[np.float32] = np.zeros((0, 1), np.float32)
+        self._sums: deque[tuple[NDArray[np.float64], int]] = deque()
+        """(channels,) sum over 10 ms, and of how many samples."""
+        self._part: NDArray[np.float64] = np.zeros(1)
+        self._in_part = 0
 
     @property
     def value(self) -> NDArray[np.float32]:
         """(channels,), full scale -1 to 1; exactly 0 where there is hardly any; (1,) before any
         sound."""
-        if len(self._recent) == 0:
+        count = self._in_part + sum(count for _, count in self._sums)
+        if count == 0:
             return np.zeros(1, np.float32)
-        mean = self._recent.mean(axis=0, dtype=np.float64)
+        mean = sum((one for one, _ in self._sums), self._part) / count
         # What is no number, or beyond full scale, is no offset either.
         real = (np.abs(mean) >= _LEAST) & (np.abs(mean) <= 1.0)
         return np.where(real, mean, 0.0).astype(np.float32)
@@ -256,10 +262,22 @@ class OffsetMeter:
         """Take the next (n, channels) samples; another channel count starts anew."""
         if samples.ndim != 2:
             return  # refused elsewhere
-        before = self._recent
-        if before.shape[1] != samples.shape[1]:
-            before = before[:0, :1].repeat(samples.shape[1], axis=1)
-        self._recent = np.concatenate((before, samples))[-round(_MEMORY_S * rate) :]
+        if samples.shape[1] != len(self._part):
+            self._sums.clear()
+            self._part, self._in_part = np.zeros(samples.shape[1]), 0
+        size = max(1, round(_SUM_S * rate))
+        while len(samples):
+            taken = samples[: max(1, size - self._in_part)]
+            samples = samples[len(taken) :]
+            # One sample after the other, so that how the sound is cut leaves no trace.
+            self._part = np.cumsum(np.vstack((self._part, taken)), axis=0)[-1]
+            self._in_part += len(taken)
+            if self._in_part >= size:
+                self._sums.append((self._part, self._in_part))
+                self._part, self._in_part = np.zeros(taken.shape[1]), 0
+        most = round(_MEMORY_S * rate) // size
+        while len(self._sums) > most:
+            self._sums.popleft()
 
 
 _SLICES_PER_S: Final = 50
