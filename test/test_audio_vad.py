@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from sounds import loud_and_silent, sample_sound
 
 from avemo_ros.audio import speech
 from avemo_ros.audio.speech import SpeechDetector
-from avemo_ros.errors import WeightsError
 
 RNG = np.random.default_rng(4)
 
@@ -144,28 +144,34 @@ def test_torch_is_not_loaded_nor_its_threads_changed() -> None:
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-@pytest.fixture
-def not_loaded():
-    speech._load.cache_clear()  # noqa: SLF001  a cache of the whole process
-    yield
-    speech._load.cache_clear()  # noqa: SLF001  a cache of the whole process
+PACKAGE_AT = """
+import importlib.util, sys, types
+where = sys.argv[1:]
+spec = types.SimpleNamespace(submodule_search_locations=where) if where else None
+importlib.util.find_spec = lambda name: spec
+from avemo_ros.audio.speech import SpeechDetector
+SpeechDetector()
+"""
+"""The detector in a process of its own, which has not loaded the package yet."""
 
 
-@pytest.mark.usefixtures("not_loaded")
-def test_a_missing_package_is_named(monkeypatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match="pip install --no-deps silero-vad"):
-        SpeechDetector()
+def complaint(*where: Path) -> str:
+    """Of a detector whose package lies there, or nowhere."""
+    words = [sys.executable, "-c", PACKAGE_AT, *map(str, where)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr.splitlines()[-1]
 
 
-@pytest.mark.usefixtures("not_loaded")
-def test_damaged_weights_are_named(monkeypatch, tmp_path) -> None:
+def test_a_missing_package_is_named() -> None:
+    said = complaint()
+    assert said.startswith("avemo_ros.errors.WeightsError: ")
+    assert "pip install --no-deps silero-vad" in said
+
+
+def test_damaged_weights_are_named(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "silero_vad_16k_op15.onnx").write_bytes(b"not weights at all")
-
-    class Spec:
-        submodule_search_locations = (str(tmp_path),)
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: Spec)
-    with pytest.raises(WeightsError, match=r"silero_vad_16k_op15\.onnx .* cannot be read"):
-        SpeechDetector()
+    said = complaint(tmp_path)
+    assert said.startswith("avemo_ros.errors.WeightsError: ")
+    assert re.search(r"silero_vad_16k_op15\.onnx .* cannot be read", said)

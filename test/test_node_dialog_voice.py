@@ -56,7 +56,7 @@ class Listening:
 
     def say(self, ssml: str) -> None:
         """Have it said as an answer is; no answer of the dialog is as long."""
-        self.node._voice.say(ssml)  # noqa: SLF001
+        self.node.say(ssml)
 
     def told(self) -> list[bool]:
         """What was told, repetitions left out."""

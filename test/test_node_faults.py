@@ -152,9 +152,7 @@ def test_a_clock_that_makes_no_sense_is_said_and_a_sound_one_followed(
         assert graph.spin(out.get_subscription_count)
         wrong = Clock()
         wrong.clock.sec = -5
-        began = time.monotonic()
         while not node.said("/clock raised ValueError", "goes on"):
-            assert time.monotonic() < began + 30
             out.publish(wrong)
             graph.spin_for(0.02)
         huge = Clock()
@@ -247,7 +245,6 @@ def test_every_kind_of_callback_may_raise_and_is_said_once(start_graph: Start) -
 def test_a_message_that_cannot_be_taken_does_not_block_what_comes_after(
     start_graph: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rclpy.executors import SingleThreadedExecutor
     from std_msgs.msg import Bool
 
     from avemo_ros.nodes.executor import SturdyExecutor
@@ -259,20 +256,19 @@ def test_a_message_that_cannot_be_taken_does_not_block_what_comes_after(
     executor.add_node(node)
     heard: list[Any] = []
     node.create_subscription(Bool, "word", heard.append, 10)
-    out = graph.probe.create_publisher(Bool, "word", 10)
-    # rclpy has no other place at which taking a message can fail.
-    take, bad = SingleThreadedExecutor._take_subscription, [True]  # noqa: SLF001
+    out, word = graph.probe.create_publisher(Bool, "word", 10), Bool()
+    # rclpy makes a message of what has come before any callback gets it.
+    construct, bad = Bool.__init__, [True]
 
-    def taken(self: Any, subscription: Any) -> Any:
-        work = take(self, subscription)
-        if self is executor and bad:
+    def constructed(self: Any, **fields: Any) -> None:
+        if bad:
             bad.clear()
-            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "made up")
-        return work
+            raise RuntimeError("made up")
+        construct(self, **fields)
 
-    monkeypatch.setattr(SingleThreadedExecutor, "_take_subscription", taken)
-    assert graph.spin(lambda: out.publish(Bool()) or executor.spin_once(0.01) or heard)
-    assert graph.spin(lambda: graph.said("a message on /word raised UnicodeDecodeError"))
+    monkeypatch.setattr(Bool, "__init__", constructed)
+    assert graph.spin(lambda: out.publish(word) or executor.spin_once(0.01) or heard)
+    assert graph.spin(lambda: graph.said("a message on /word raised RuntimeError", "goes on"))
     executor.shutdown()
 
 

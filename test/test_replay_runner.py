@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -367,16 +368,25 @@ def test_who_stops_early_leaves_no_process_behind(bag):
     ]
 
 
-def test_a_process_that_gets_nothing_to_read_ends_by_itself():
-    worker = FeatureWorker()
-    (child,) = [
-        one for one in multiprocessing.active_children() if one.name == "avemo-features"
-    ]
-    # As if this process had died.
-    worker._connection.close()  # noqa: SLF001
-    child.join(30)
-    assert child.exitcode == 0
-    worker.close()
+def test_a_process_that_gets_nothing_to_read_ends_by_itself(tmp_path: Path):
+    # The process that started it is killed.
+    code = (
+        "import multiprocessing, os\n"
+        "from avemo_ros.replay.feature_worker import FeatureWorker\n"
+        "if __name__ == '__main__':\n"
+        "    worker = FeatureWorker()\n"
+        "    (child,) = multiprocessing.active_children()\n"
+        "    print(child.pid, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    script = tmp_path / "starts.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(done.stdout)).wait(60)
 
 
 def test_an_error_of_the_other_process_comes_with_its_place(bag):

@@ -475,15 +475,16 @@ def test_decoded_images_that_wait_for_sound_are_bounded_in_bytes(
     decoded = shown = most = 0
     with MediaFile(path) as media:
         order = iter(media)
-        frames = MediaFile._frames  # noqa: SLF001
+        in_order = PacketOrder.sorted
 
         def counted(*given):
             nonlocal decoded
-            for stream, frame in frames(*given):
-                decoded += stream.type == "video"
-                yield stream, frame
+            for packet in in_order(*given):
+                # Here every packet of the video is one image, and is decoded next.
+                decoded += packet.stream.type == "video" and packet.size > 0
+                yield packet
 
-        monkeypatch.setattr(MediaFile, "_frames", counted)
+        monkeypatch.setattr(PacketOrder, "sorted", counted)
         for item in order:
             shown += not hasattr(item, "samples")
             most = max(most, decoded - shown)

@@ -14,7 +14,7 @@ from avemo_ros.train.loop import EpochRng
 from avemo_ros.train.parallel import Processes
 from avemo_ros.train.pretrained import distillation_loss
 from avemo_ros.train.sample_bank import FaceBank, SpeechBank, one_of_each_part
-from avemo_ros.train.sampler import Sampler
+from avemo_ros.train.sampler import Sampler, heard_span
 from avemo_ros.train.training_batch import TrainingBatch, drop_modality, soft_cross_entropy
 from avemo_ros.train.training_config import TrainConfig
 
@@ -251,19 +251,55 @@ def test_a_row_with_face_and_voice_shows_frames_of_the_time_that_is_heard(
     assert max(spans) <= 10
 
 
-def test_face_and_voice_of_a_clip_can_be_shifted_against_each_other() -> None:
-    corpus = Corpus((item("afew", "sad"),), (both(faces(40, 10), voice(400)),))
+@pytest.mark.parametrize(
+    ("shift", "lot", "span"),
+    [(0.0, 0.0, (1.0, 2.0)), (0.5, 0.0, (0.5, 1.5)), (0.5, 1.0, (1.5, 2.5))],
+)
+def test_the_face_is_shown_up_to_a_shift_before_or_after_the_voice(
+    shift: float, lot: float, span: tuple[float, float]
+) -> None:
+    assert heard_span(100, 100, shift, lot) == pytest.approx(span)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_face_and_voice_of_a_clip_can_be_shifted_against_each_other(
+    shift: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = tuple(item("afew", "sad", n) for n in range(8))
+    corpus = Corpus(items, (both(faces(40, 10), voice(400)),) * 8)
     data = {"window_low_s": 1.0, "window_high_s": 1.0, "frames": 2}
-    lots = np.zeros((1, 6))
-    firsts = []
-    for shift, lot in ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0)):
-        made = sampler(corpus, config({"afew": 1}, data=data, augment={"shift_s": shift}), "av")
-        lots[0, 1] = lot
-        # The lots are given: they are not drawn.
-        pick = made._pick_frames  # noqa: SLF001
-        numbers = pick(np.array([0]), [100], 100, lots)
-        firsts.append(int(numbers[0, 0]))
-    assert firsts == [10, 5, 15], "ten faces a second, the window begins at 1 s"
+    made = sampler(corpus, config({"afew": 1}, data=data, augment={"shift_s": shift}), "av")
+    begun, starts, shown = [], [], []
+    start, within, pick = SpeechBank.start, FaceBank.within, FaceBank.pick
+
+    def note_start(*given: Any) -> int:
+        starts.append(start(*given))
+        return starts[-1]
+
+    def note_span(bank: FaceBank, row: int, begin: float, end: float) -> tuple[int, int]:
+        begun.append(begin)
+        return within(bank, row, begin, end)
+
+    def note_faces(bank: FaceBank, rows: Any, numbers: Any) -> Any:
+        shown.extend(numbers.tolist())
+        return pick(bank, rows, numbers)
+
+    monkeypatch.setattr(SpeechBank, "start", note_start)
+    monkeypatch.setattr(FaceBank, "within", note_span)
+    monkeypatch.setattr(FaceBank, "pick", note_faces)
+    for epoch in range(8):
+        lessons(made, epoch)
+    shifts = np.array(begun) - np.array(starts) / 100
+    assert len(shifts) == 64
+    assert np.abs(shifts).max() <= shift + 1e-9
+    if shift:
+        assert shifts.min() < -0.3
+        assert shifts.max() > 0.3
+    # Ten faces a second.
+    first = np.clip(np.array(begun) * 10, 0, 40)
+    numbers = np.array(shown)
+    assert (numbers >= np.floor(first)[:, None] - 1).all()
+    assert (numbers <= np.ceil(first + 10)[:, None]).all()
 
 
 def test_pairs_share_a_label_and_say_whose_classes_are_known_to_both(

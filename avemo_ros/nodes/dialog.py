@@ -102,7 +102,7 @@ class Dialog(ManagedNode):
             inputs.append((FaceTrackArray, "face_tracks", self._take_tracks))
         live_speech = _live_speech()
         if live_speech is not None:
-            inputs.append((live_speech, "live_speech", self._take_speech))
+            inputs.append((live_speech, "live_speech", self.take_speech))
         # Lost words would get no answer: reliable, unless a publisher offers less.
         self._inputs = [
             qos.AdaptiveSubscription(self, kind, topic, take, depth=10, begin_reliable=True)
@@ -139,6 +139,19 @@ class Dialog(ManagedNode):
         voice = [] if self._voice is None else [self._voice.status()]
         return [self._stage.status(), *voice]
 
+    def take_speech(self, message: Any) -> None:
+        """Answer recognised speech, a LiveSpeech of ROS4HRI.
+
+        Only its final words: what is recognised so far may still change.
+        """
+        if message.final:
+            self._take(message.final)
+
+    def say(self, ssml: str) -> None:
+        """Say an SSML document as answers are said; nothing is heard if `speak` is false."""
+        if self._voice is not None:
+            self._voice.say(ssml)
+
     def _take_states(self, message: EmotionStateArray) -> None:
         if self._stage is None:
             return
@@ -161,11 +174,6 @@ class Dialog(ManagedNode):
     def _take_text(self, message: String) -> None:
         self._take(message.data)
 
-    def _take_speech(self, message: Any) -> None:
-        # What is recognised so far changes; only the final words are answered.
-        if message.final:
-            self._take(message.final)
-
     def _take(self, text: str) -> None:
         if self._stage is not None:
             words = Utterance(text, "", time.monotonic(), self._publish, lambda _: None)
@@ -177,8 +185,7 @@ class Dialog(ManagedNode):
         reply.publish(convert.reply_message(answer, self.now_ns(), took_s))
         text.publish(String(data=answer.text))
         ssml.publish(String(data=answer.ssml))
-        if self._voice is not None:
-            self._voice.say(answer.ssml)
+        self.say(answer.ssml)
 
     def _clear(
         self,

@@ -184,6 +184,7 @@ class DialogStage:
             "failed": endpoint.failed if endpoint is not None else 0,
             "fallbacks": self._fallbacks,
             "last_failure": failure,
+            "states": self._states.count,
             "states_hz": f"{self._states.rate_hz:.1f}",
             "use_emotion": self._settings.use_emotion,
             "last_error": self._trouble.last,

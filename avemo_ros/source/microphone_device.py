@@ -7,7 +7,7 @@ import ctypes
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -178,6 +178,31 @@ class Microphone:
         while True:
             yield self.read()
 
+    def receive(
+        self, data: bytes | None, frames: int, times: dict[str, float], flags: int
+    ) -> tuple[None, int]:
+        """The `stream_callback` of PortAudio, on its thread for each block; does not wait.
+
+        Args:
+            data: float32 samples, channel by channel.
+            frames: samples of each channel.
+            times: of PortAudio's clock, see `age_of`.
+            flags: what the sound system has to tell; lost samples are counted.
+        """
+        import pyaudio
+
+        now = self._now_ns()
+        age_s = age_of(times, frames / self.rate + self._latency_s)
+        if flags & pyaudio.paInputOverflow:
+            self.overflows += 1
+        while data:
+            try:
+                self._blocks.put_nowait((now - to_ns(age_s), data))
+                break
+            except queue.Full:
+                self._drop_oldest()
+        return None, pyaudio.paContinue
+
     def _open_stream(self) -> None:
         import pyaudio
 
@@ -194,7 +219,7 @@ class Microphone:
                 input=True,
                 input_device_index=device.index,
                 frames_per_buffer=max(1, round(self._block_s * self.rate)),
-                stream_callback=self._receive,
+                stream_callback=self.receive,
                 start=False,
             )
         except (OSError, ValueError) as error:
@@ -254,33 +279,24 @@ class Microphone:
             f"Hz, and it has {device.channels} channel(s)"
         )
 
-    def _receive(
-        self, data: bytes | None, frames: int, times: dict[str, float], flags: int
-    ) -> tuple[None, int]:
-        """Called by PortAudio's thread for each block; must not wait."""
-        import pyaudio
-
-        now = self._now_ns()
-        age_s = times["current_time"] - times["input_buffer_adc_time"]
-        # Some drivers give no capture time, or one from another clock.
-        if times["input_buffer_adc_time"] <= 0 or not 0 <= age_s <= _MAX_AGE_S:
-            age_s = frames / self.rate + self._latency_s
-        if flags & pyaudio.paInputOverflow:
-            self.overflows += 1
-        while data:
-            try:
-                self._blocks.put_nowait((now - to_ns(age_s), data))
-                break
-            except queue.Full:
-                self._drop_oldest()
-        return None, pyaudio.paContinue
-
     def _drop_oldest(self) -> None:
         try:
             self._blocks.get_nowait()
         except queue.Empty:
             return
         self.dropped += 1
+
+
+def age_of(times: Mapping[str, float], usual_s: float) -> float:
+    """How long ago the first sample of a block was recorded [s].
+
+    Args:
+        times: `current_time` and `input_buffer_adc_time` of PortAudio's clock [s].
+        usual_s: taken where the driver gives no capture time, or one from another clock [s].
+    """
+    age_s = times["current_time"] - times["input_buffer_adc_time"]
+    sane = times["input_buffer_adc_time"] > 0 and 0 <= age_s <= _MAX_AGE_S
+    return age_s if sane else usual_s
 
 
 def _inputs(portaudio: Any) -> list[InputDevice]:
