@@ -258,6 +258,14 @@ class EmotionConfig(Settings, group="emotion"):
             "was heard, the voice's window begins with it. 0: the window is always whole."
         ),
     )
+    personal_neutral: Literal["off", "cautious", "on"] = Field(
+        "cautious",
+        description=(
+            "Compare a face with how it usually looks: its mean shape over the last minute. "
+            "After 30 s (cautious) or 5 s (on) that counts as much as the mean face of "
+            "everybody. Only for models that read landmarks."
+        ),
+    )
     face_rate_hz: float = Field(
         15.0,
         ge=1.0,

@@ -45,7 +45,7 @@ def test_only_a_fusion_that_reads_the_clarity_is_given_it(fusion: str, extra: in
     given = torch.randn(2, 1, 100, 200)
     with torch.inference_mode():
         heard = network.encode_audio(given)
-        log, _ = network.fuse(heard, torch.randn(2, network.face.width))
+        log, _ = network.fuse(heard, network.face_log(torch.randn(2, network.face.width)))
         vectors = heard[:, : network.speech.width]
         assert torch.equal(network.speech_log(heard), network.speech_log(vectors))
     assert heard.shape == (2, network.speech.width + extra) == (2, network.audio_width)
@@ -60,6 +60,6 @@ def test_the_gate_acts_upon_the_clarity() -> None:
     muddy = heard.clone()
     muddy[:, -4:] = 0.0
     with torch.inference_mode():
-        _, share = network.fuse(heard, face)
-        _, other = network.fuse(muddy, face)
+        _, share = network.fuse(heard, network.face_log(face))
+        _, other = network.fuse(muddy, network.face_log(face))
     assert not torch.allclose(share, other)

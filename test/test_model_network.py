@@ -63,7 +63,7 @@ def test_temperatures_soften_the_answers_without_changing_their_order() -> None:
 
 def test_fused_log_probabilities_sum_to_one(network: EmotionNet) -> None:
     with torch.inference_mode():
-        log, share = network.fuse(torch.randn(3, 256), torch.randn(3, 256))
+        log, share = network.fuse(torch.randn(3, 256), network.face_log(torch.randn(3, 256)))
     assert torch.allclose(log.exp().sum(1), torch.ones(3), atol=1e-5)
     assert bool(((share >= 0) & (share <= 1)).all())
 

@@ -249,7 +249,7 @@ def test_the_fusion_of_evidence_begins_as_the_sum_of_log_probabilities() -> None
     made = EvidenceFusion()
     voice, face = (torch.randn(5, len(EMOTIONS)).log_softmax(1) for _ in range(2))
     nothing = torch.zeros(5, 0)
-    fused = made(nothing, nothing, voice, face)
+    fused = made(nothing, voice, face)
     torch.testing.assert_close(fused.logits, voice + face)
     torch.testing.assert_close(fused.face_share, torch.full((5,), 0.5))
 

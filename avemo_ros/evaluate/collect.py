@@ -274,7 +274,7 @@ def missing_keys(corpus: Corpus, reads: frozenset[str]) -> tuple[list[str], list
     no_face, no_voice = [], []
     for item, made in zip(corpus.items, corpus.features, strict=True):
         visual = made.units if UNITS in reads else made.faces
-        if POINTS in reads:
+        if POINTS in reads and (visual is None or FACES not in reads):
             visual = made.points
         if visual is None and reads & VISUAL:
             no_face.append(item.key)

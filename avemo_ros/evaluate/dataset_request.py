@@ -15,6 +15,7 @@ from avemo_ros.evaluate.collect import (
     FACES,
     LANDMARKS,
     POINTS,
+    SPEECH,
     DatasetPart,
     select_items,
 )
@@ -145,9 +146,11 @@ def narrowed_modality(request: DatasetRequest, modality: str, model: OpenedModel
 
 
 def _as_seen(reads: frozenset[str], of_model: str) -> frozenset[str]:
-    """What is read, with landmarks for the face where that is how a model sees it."""
-    sees_points = POINTS in READS[of_model] and FACES not in READS[of_model]
-    return reads - {FACES} | {POINTS} if sees_points and FACES in reads else reads
+    """What is read, with landmarks for the face, or beside it, where that is how a model sees
+    it."""
+    if FACES not in reads or POINTS not in READS[of_model]:
+        return reads
+    return (reads | {POINTS}) & (READS[of_model] | {SPEECH})
 
 
 def reads_of(model: OpenedModel, modality: str) -> frozenset[str]:

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +34,7 @@ from avemo_ros.evaluate.dataset_request import PAIRS, PAIRS_TITLE, DatasetReques
 from avemo_ros.evaluate.opened_models import FoldClassifier, OpenedModel
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.face_points import POINTS as N_POINTS
-from avemo_ros.model.face_points import normalise_points
+from avemo_ros.model.face_points import PRIOR_S, normalise_points
 from avemo_ros.zoo.classifier import READS
 
 
@@ -381,9 +380,6 @@ def _pair(face: Item, voice: Item, label: str, number: int) -> Item:
 #
 # A face says more by how it differs from its own usual shape than by the shape itself. Items
 # of a person are taken one after the other; each gets the mean shape over those before it.
-
-PRIOR_S: Final = 5.0
-"""The mean face of everybody counts as much as this long of the person's own [s]."""
 
 
 def with_personal_neutral(corpus: Corpus, seconds: float) -> Corpus:

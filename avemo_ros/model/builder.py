@@ -23,6 +23,7 @@ from avemo_ros.model.attention import (
 )
 from avemo_ros.model.emotion_model import EmotionModel, Unimodal
 from avemo_ros.model.face_cnn import FaceCNN, FaceModel, FrameCNN, FramePooling, InceptionFace
+from avemo_ros.model.landmark_network import LandmarkSequence
 from avemo_ros.model.network import FUSIONS, EmotionNet, LiveModel
 from avemo_ros.model.spec import ModelSpec, Part, Start, parts_of, starts_of
 from avemo_ros.model.speech_encoder import (
@@ -135,6 +136,11 @@ def make_inception(values: Values) -> EmotionModel:
     return face_model(cnn, values)
 
 
+def make_landmark_sequence(values: Values) -> EmotionModel:
+    """Temporal layers over landmark sequences."""
+    return LandmarkSequence(**{name: values[name] for name in LandmarkSequenceOptions.names()})
+
+
 def make_live(values: Values) -> EmotionModel:
     """What the robot runs, of a face model and a voice model."""
     face, speech = part_of(values, "face"), part_of(values, "speech")
@@ -147,7 +153,9 @@ def make_live(values: Values) -> EmotionModel:
     for name, classes, count, word in wanted:
         if len(classes) != count:
             raise ConfigError(f"{name}", f"{len(classes)} classes", word)
-    return LiveModel(EmotionNet(face.branch, speech.branch, values["fusion"]))
+    landmarks = values["landmarks"]
+    assert landmarks is None or isinstance(landmarks, LandmarkSequence)
+    return LiveModel(EmotionNet(face.branch, speech.branch, values["fusion"], landmarks))
 
 
 def face_model(cnn: FrameCNN, values: Values) -> FaceModel:
@@ -206,6 +214,8 @@ class Builder:
         for name, part in parts_of(kind.options).items():
             over = {inherited: values[inherited] for inherited in part.inherits}
             own = values[name]
+            if own is None:
+                continue
             inner = ModelSpec(own.kind, {**over, **own.options})
             values[name] = self.check(inner, f"{where}.{name}")
         return ModelSpec(spec.kind, values)
@@ -350,6 +360,31 @@ class InceptionOptions(FaceOptions):
     stem: _Stem = 32
 
 
+class LandmarkSequenceOptions(Settings):
+    """Options of landmark_sequence."""
+
+    width: int = Field(96, ge=1, le=4096, description="Width of a frame's embedding.")
+    blocks: int = Field(2, ge=0, le=6, description="Number of temporal convolutions.")
+    kernel: Literal[3, 5, 7, 9] = Field(5, description="Frames that a convolution reads.")
+    lstm: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Width of an LSTM after them; 0: none.  With one there is no ONNX file.",
+    )
+    attention: Literal["mean", "softmax", "self", "relation"] = Field(
+        "mean", description="Over frames."
+    )
+    statistics: bool = Field(
+        True, description="Pool the standard deviation over the frames beside the mean."
+    )
+    dropout: Dropout = Field(
+        0.4, description="Dropout before each temporal layer and before the head."
+    )
+    input_dropout: Dropout = Field(0.1, description="Dropout of a frame's values.")
+    classes: Classes = "speech"
+
+
 class LiveOptions(Settings):
     """Options of live."""
 
@@ -358,6 +393,9 @@ class LiveOptions(Settings):
     )
     speech: Annotated[ModelSpec, Part(SPEECH_KINDS)] = Field(
         ModelSpec("speech_fcn"), description="Network of the voice."
+    )
+    landmarks: Annotated[ModelSpec | None, Part(("landmark_sequence",), optional=True)] = Field(
+        None, description="Network of the landmarks of the face; null: they are not read."
     )
     fusion: Annotated[str, OneOf(FUSIONS)] = Field(
         "clarity",
@@ -392,6 +430,12 @@ _ALL: Final = (
         "Inception-style light CNN on 48 px faces, frames joined by attention.",
         InceptionOptions,
         make_inception,
+    ),
+    ModelKind(
+        "landmark_sequence",
+        "Temporal convolutions or an LSTM over 68 landmarks, frames joined by attention.",
+        LandmarkSequenceOptions,
+        make_landmark_sequence,
     ),
     ModelKind(
         "live",

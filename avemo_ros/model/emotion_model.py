@@ -23,9 +23,11 @@ MODALITIES: Final = (
     "au+audio",
     "landmarks",
     "landmarks+audio",
+    "face+landmarks",
+    "face+landmarks+audio",
 )
 """What a model reads: face crops, sound, both, action units, action units and sound, landmark
-sequences, landmark sequences and sound."""
+sequences, landmark sequences and sound, face crops and landmark sequences, all three."""
 
 
 @dataclass(frozen=True, slots=True)

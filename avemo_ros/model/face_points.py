@@ -5,15 +5,18 @@ Sagonas et al. 2013, "300 Faces in-the-Wild Challenge"; dlib's predictor has the
 right.
 
 Every frame is turned, scaled and shifted so that the eyes lie at one place; how the head itself
-moves is kept beside the points.  NumPy alone.
+moves is kept beside the points.  PyTorch is not needed.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.resources import files
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load
 
 POINTS: Final = 68
 """Points of a frame."""
@@ -23,8 +26,17 @@ VALUES: Final = 2 * POINTS + HEAD
 """Values of a frame: x and y of each aligned point, then the head's."""
 RATE_HZ: Final = 15.0
 """Frames a second of a sequence, whatever the camera gave."""
+LEAST_FRAMES: Final = 15
+"""Fewer frames of a sequence do not show how a face moves."""
 LONGEST_S: Final = 20.0
 """Of a longer sequence the first part counts [s]."""
+
+PRIOR_S: Final = 5.0
+"""The mean face of everybody counts as much as this long of the person's own [s], when a
+sequence is compared with how the person usually looks."""
+
+MESH_WEIGHTS: Final = "mesh_points.safetensors"
+"""File beside this module: how dlib's points differ from those of the mesh."""
 
 _GAP_S: Final = 0.5
 """Frames farther apart than this have nothing between them [s]; 5 Hz is 0.2 s."""
@@ -75,7 +87,10 @@ follow the outline in the image."""
 
 
 def points_of_mesh(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The 68 points of face meshes.
+    """The 68 points of face meshes, where dlib's predictor would see them.
+
+    The chosen points of the mesh are moved by a linear function of all of them, learned from
+    photographs of faces (`tools/mesh_points.py`).
 
     Args:
         mesh: (n, 468, 2) pixels; NaN in a frame without a mesh.
@@ -83,10 +98,43 @@ def points_of_mesh(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     Returns:
         (n, 68, 2) pixels; NaN in a frame without a mesh.
     """
+    chosen = chosen_of_mesh(mesh)
+    shape, turn, size = _aligned(chosen.astype(np.float64))
+    flat = shape.reshape(len(shape), -1)
+    moved = (flat @ _correction()["weights"].T + _correction()["bias"]).reshape(shape.shape)
+    x = moved[..., 0] * turn[:, :1] - moved[..., 1] * turn[:, 1:]
+    y = moved[..., 0] * turn[:, 1:] + moved[..., 1] * turn[:, :1]
+    return (chosen + size[:, None, None] * np.stack((x, y), axis=2)).astype(np.float32)
+
+
+@cache
+def _correction() -> dict[str, NDArray[np.float64]]:
+    stored = load((files(__package__) / MESH_WEIGHTS).read_bytes())
+    return {name: values.astype(np.float64) for name, values in stored.items()}
+
+
+def chosen_of_mesh(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """As `points_of_mesh`, but the points of the mesh itself (`FROM_MESH`)."""
     values = np.asarray(mesh, np.float32)
     first = [one[0] for one in FROM_MESH]
     last = [one[-1] for one in FROM_MESH]
     return (values[:, first] + values[:, last]) / 2
+
+
+def _aligned(
+    points: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Points (n, 68, 2) with level eyes at one place; cosine and sine of the roll (n, 2); the
+    distance of the eyes (n,), NaN where they are at one place."""
+    left, right = (points[:, corners].mean(axis=1) for corners in _EYES)
+    middle, line = (left + right) / 2, right - left
+    size = np.hypot(line[:, 0], line[:, 1])
+    size = np.where(size > _SMALLEST, size, np.nan)
+    turn = line / size[:, None]
+    apart = (points - middle[:, None]) / size[:, None, None]
+    x = (apart * turn[:, None]).sum(axis=2)
+    y = apart[..., 1] * turn[:, :1] - apart[..., 0] * turn[:, 1:]
+    return np.stack((x, y), axis=2), turn, size
 
 
 def normalise_points(points: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -106,26 +154,37 @@ def normalise_points(points: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         frame without a face, or whose eyes are at one place.
     """
     given = np.asarray(points, np.float64)
-    left, right = (given[:, corners].mean(axis=1) for corners in _EYES)
-    middle, line = (left + right) / 2, right - left
-    size = np.hypot(line[:, 0], line[:, 1])
-    size = np.where(size > _SMALLEST, size, np.nan)
+    shape, turn, size = _aligned(given)
     there = np.isfinite(size) & np.isfinite(given).all(axis=(1, 2))
     result = np.full((len(given), VALUES), np.nan, np.float32)
     if not there.any():
         return result
-    roll = np.arctan2(line[there, 1], line[there, 0])
-    turn = np.stack((np.cos(roll), np.sin(roll)), 1)[:, None]
-    apart = (given[there] - middle[there, None]) / size[there, None, None]
-    x = (apart * turn).sum(axis=2)
-    y = apart[..., 1] * turn[..., 0] - apart[..., 0] * turn[..., 1]
+    middle = given[there][:, [corner for pair in _EYES for corner in pair]].mean(axis=1)
     usual = np.median(size[there])
-    place = middle[there] / usual
-    result[there, : 2 * POINTS] = np.stack((x, y), axis=2).reshape(len(x), -1)
-    result[there, 2 * POINTS] = roll
+    place = middle / usual
+    result[there, : 2 * POINTS] = shape[there].reshape(int(there.sum()), -1)
+    result[there, 2 * POINTS] = np.arctan2(turn[there, 1], turn[there, 0])
     result[there, 2 * POINTS + 1 : -1] = place - np.median(place, axis=0)
     result[there, -1] = np.log(size[there] / usual)
     return result
+
+
+def newest_frames(
+    points: NDArray[np.floating[Any]], times_s: NDArray[np.floating[Any]]
+) -> NDArray[np.float32] | None:
+    """What a network reads of the newest movement: the frames after the last gap.
+
+    Args:
+        points: (n, 68, 2) of one person, as for `normalise_points`.
+        times_s: (n,) time of each, ascending [s].
+
+    Returns:
+        (m, VALUES) at RATE_HZ; None with fewer than LEAST_FRAMES.
+    """
+    values, there = resample(normalise_points(points), times_s)
+    gaps = np.flatnonzero(~there)
+    newest = values[gaps[-1] + 1 :] if len(gaps) else values
+    return newest if len(newest) >= LEAST_FRAMES else None
 
 
 def resample(

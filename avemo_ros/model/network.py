@@ -8,6 +8,10 @@ counts (`EvidenceFusion`):
 where s are the calibrated log-probabilities of the unimodal heads.  With an even gate and A, B
 and c zero this is the sum of the log-probabilities, and training starts there.
 
+The face branch may have a second part that reads how 68 points of the face move
+(`landmark_network.py`).  What images and points say is joined first (`VisualSum`), and the
+outcome takes the place of s_v.
+
 A network that hears noise may be sure of nonsense, so its own certainty does not say when to
 trust it.  The gate therefore also reads SNR features of the spectrogram: noise fills the gaps
 of speech, between words, between harmonics, above the voice.
@@ -36,6 +40,8 @@ from avemo_ros.model.emotion_model import (
     to_emotion_logits,
 )
 from avemo_ros.model.face_cnn import FaceBranch, embed_frames, face_mask
+from avemo_ros.model.face_points import LEAST_FRAMES
+from avemo_ros.model.landmark_network import LandmarkSequence
 from avemo_ros.model.speech_encoder import AudioFCN, SpeechBranch
 
 SNR_FEATURES: Final = 4
@@ -114,9 +120,7 @@ class EvidenceFusion(nn.Module):
         self.face_confusion = nn.Parameter(torch.zeros(emotions, emotions))
         self.bias = nn.Parameter(torch.zeros(emotions))
 
-    def forward(
-        self, speech: Tensor, _face: Tensor, speech_log: Tensor, face_log: Tensor
-    ) -> Fused:
+    def forward(self, speech: Tensor, speech_log: Tensor, face_log: Tensor) -> Fused:
         """Join B pairs.
 
         Args:
@@ -135,6 +139,27 @@ class EvidenceFusion(nn.Module):
         return Fused(of_speech * voice + of_face * face + self.bias, shares[:, 1])
 
 
+class VisualSum(nn.Module):
+    """What images and landmarks of one face say together.
+
+        logits = u s_v + w s_l + c
+
+    where s are the calibrated log-probabilities of both.  It starts as their sum.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(2))
+        self.bias = nn.Parameter(torch.zeros(len(EMOTIONS)))
+
+    def forward(self, face_log: Tensor, landmark_log: Tensor) -> Tensor:
+        """Log-probabilities (B, 7) of both to those of the face; zeros in a row of
+        `landmark_log` mean that there are none, and the row of `face_log` stays as it is."""
+        joined = self.weights[0] * face_log + self.weights[1] * landmark_log + self.bias
+        there = (landmark_log != 0).any(1, keepdim=True)
+        return torch.where(there, torch.log_softmax(joined, 1), face_log)
+
+
 def _evidence(log: Tensor) -> Tensor:
     """(B, 7) log-probabilities to (B, 9): these, minus entropy, and the largest."""
     probabilities = log.exp()
@@ -149,12 +174,14 @@ class EmotionNet(nn.Module):
     speech_temperature: Tensor
     face_temperature: Tensor
     fused_temperature: Tensor
+    landmark_temperature: Tensor
 
     def __init__(
         self,
         face: FaceBranch | None = None,
         speech: SpeechBranch | None = None,
         fusion: str = "clarity",
+        landmarks: LandmarkSequence | None = None,
     ) -> None:
         """Set up.
 
@@ -162,6 +189,7 @@ class EmotionNet(nn.Module):
             face: logits over EMOTIONS; None: `FaceBranch()`.
             speech: logits over SPEECH_CLASSES; None: `SpeechBranch(AudioFCN())`.
             fusion: one of FUSIONS.
+            landmarks: logits over SPEECH_CLASSES or EMOTIONS; None: points are not read.
 
         Raises:
             ValueError: the fusion is not known.
@@ -174,12 +202,43 @@ class EmotionNet(nn.Module):
         self.snr_width = SNR_FEATURES if fusion == "clarity" else 0
         """SNR features at the end of what `encode_audio` gives."""
         self.fusion = EvidenceFusion(snr_width=self.snr_width)
-        for name in ("speech", "face", "fused"):
+        self.landmarks = landmarks
+        self.visual = VisualSum() if landmarks is not None else None
+        parts = ("speech", "face", "fused", *(("landmark",) if landmarks is not None else ()))
+        for name in parts:
             self.register_buffer(f"{name}_temperature", torch.ones(()))
 
-    def face_log(self, vector: Tensor) -> Tensor:
-        """Face vectors (B, width) to calibrated log-probabilities (B, 7)."""
-        return torch.log_softmax(self.face.classify(vector) / self.face_temperature, 1)
+    def face_log(self, vector: Tensor, landmark_log: Tensor | None = None) -> Tensor:
+        """Face vectors (B, width) to calibrated log-probabilities (B, 7).
+
+        Args:
+            vector: of the images.
+            landmark_log: (B, 7) as `landmark_log` gives it, zeros in a row without; None:
+                there are none.
+        """
+        log = torch.log_softmax(self.face.classify(vector) / self.face_temperature, 1)
+        if landmark_log is None or self.visual is None:
+            return log
+        joined: Tensor = self.visual(log, landmark_log)
+        return joined
+
+    def landmark_log(self, logits: Tensor) -> Tensor:
+        """Logits (B, classes) of `landmarks` to calibrated log-probabilities (B, 7)."""
+        if logits.shape[1] != len(EMOTIONS):
+            logits = to_emotion_logits(logits)
+        return torch.log_softmax(logits / self.landmark_temperature, 1)
+
+    def read_landmarks(self, points: Tensor, neutral: Tensor, weight: Tensor) -> Tensor:
+        """Frames without gaps to calibrated log-probabilities (B, 7).
+
+        Args:
+            points: (B, n, VALUES), see `face_points`.
+            neutral: (B, 2 POINTS) the resting face of each person; zeros where not known.
+            weight: (B,) how far each is trusted, 0 to 1.
+        """
+        assert self.landmarks is not None
+        points = self.landmarks.standardisation.at_rest(points, neutral, weight)
+        return self.landmark_log(self.landmarks.classify(self.landmarks.read(points)[0]))
 
     @property
     def audio_width(self) -> int:
@@ -200,20 +259,15 @@ class EmotionNet(nn.Module):
         logits = to_emotion_logits(self.speech.classify(heard[:, : self.speech.width]))
         return torch.log_softmax(logits / self.speech_temperature, 1)
 
-    def fuse(
-        self, speech: Tensor, face: Tensor, speech_log: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """What `encode_audio` gives and face vectors to calibrated log-probabilities (B, 7)
-        and face shares (B,).
+    def fuse(self, speech: Tensor, face_log: Tensor) -> tuple[Tensor, Tensor]:
+        """What `encode_audio` gives and what `face_log` gives to calibrated log-probabilities
+        (B, 7) and face shares (B,).
 
         Args:
             speech: (B, audio width).
-            face: (B, face width).
-            speech_log: what `speech_log` makes of `speech`, where that is known already.
+            face_log: (B, 7).
         """
-        if speech_log is None:
-            speech_log = self.speech_log(speech)
-        fused = self.fusion(speech, face, speech_log, self.face_log(face))
+        fused = self.fusion(speech, self.speech_log(speech), face_log)
         return torch.log_softmax(fused.logits / self.fused_temperature, 1), fused.face_share
 
 
@@ -223,42 +277,60 @@ class LiveModel(EmotionModel):
     With both modalities the fusion answers, with one of them that one's own head.
     """
 
-    modality = "av"
     classes = EMOTIONS
 
     def __init__(self, network: EmotionNet) -> None:
         """Set up; the network is not copied."""
         super().__init__()
         self.network = network
+        self.modality = "av" if network.landmarks is None else "face+landmarks+audio"
         self.face_side = network.face.cnn.side
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Calibrated log-probabilities as logits; zeros for a row with neither."""
         net = self.network
         nobody = none_present(batch)
-        seen, heard = face_mask(batch).any(1), nobody
+        heard = nobody
         if batch.speech is not None:
             heard = ~nobody if batch.speech_mask is None else batch.speech_mask
-        face_log = net.face.head.weight.new_zeros(len(nobody), len(EMOTIONS))
-        speech_log, fused = face_log, face_log
-        faces = torch.zeros(len(nobody), net.face.width, device=face_log.device)
+        face_log, seen = self._face(batch)
+        speech_log, fused = torch.zeros_like(face_log), torch.zeros_like(face_log)
         speech = torch.zeros(len(nobody), net.audio_width, device=face_log.device)
-        if batch.faces is not None and bool(seen.any()):
-            mask = face_mask(batch)
-            frames = embed_frames(net.face.cnn, batch.faces, mask)
-            faces = net.face.pool(frames, mask)[0]
-            face_log = _only(net.face_log(faces), seen)
         if batch.speech is not None and bool(heard.any()):
             speech = scatter_rows(net.encode_audio(batch.speech[heard]), heard)
             speech_log = _only(net.speech_log(speech), heard)
         share = seen.float()
         both = seen & heard
         if bool(both.any()):
-            fused, fused_share = net.fuse(speech[both], faces[both])
+            fused, fused_share = net.fuse(speech[both], face_log[both])
             fused = scatter_rows(fused.float(), both)
             share = torch.where(both, scatter_rows(fused_share.float(), both), share)
         logits = torch.where(both.unsqueeze(1), fused, face_log + speech_log)
         return ModelOutput(logits, {"face": face_log, "audio": speech_log}, share)
+
+    def _face(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (B, 7) of images, landmarks or both, and (B,) bool, where any are
+        there; zeros elsewhere."""
+        net = self.network
+        seen = face_mask(batch).any(1)
+        image_log = net.face.head.weight.new_zeros(len(seen), len(EMOTIONS))
+        landmark_log, followed = image_log, torch.zeros_like(seen)
+        vector = torch.zeros(len(seen), net.face.width, device=image_log.device)
+        if batch.faces is not None and bool(seen.any()):
+            mask = face_mask(batch)
+            frames = embed_frames(net.face.cnn, batch.faces, mask)
+            vector = net.face.pool(frames, mask)[0]
+        if net.landmarks is not None and batch.points is not None:
+            encoded = net.landmarks.encode(batch)
+            frames_there = batch.points_mask
+            if frames_there is None:
+                frames_there = torch.ones(batch.points.shape[:2], dtype=torch.bool)
+            followed = encoded.there & (frames_there.sum(1) >= LEAST_FRAMES)
+            logits = net.landmarks.classify(encoded.vector)
+            landmark_log = _only(net.landmark_log(logits), followed)
+        log = net.face_log(vector, landmark_log if bool(followed.any()) else None)
+        image_log = _only(log, seen)
+        return torch.where(seen.unsqueeze(1), image_log, landmark_log), seen | followed
 
 
 def _only(values: Tensor, there: Tensor) -> Tensor:

@@ -13,13 +13,22 @@ from numpy.typing import NDArray
 
 from avemo_ros.errors import WeightsError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.released import check_listed, onnx_files, remedy, sha256
+from avemo_ros.model.released import (
+    LANDMARKS_PART,
+    ONNX_PARTS,
+    check_listed,
+    onnx_file,
+    remedy,
+    sha256,
+)
 
 FORMAT: Final = "avemo-onnx-1"
 """Layout of the files of a live model; another layout gets another name."""
 NO_DIGEST: Final = "0" * 64
 """Stands in the metadata of a file for its digest until it is `sealed`."""
 _ERRORS_ONLY: Final = 3
+_LANDMARKS: Final = "landmark_log"
+"""Input of a model that reads landmarks."""
 
 
 class OnnxNetwork:
@@ -44,12 +53,13 @@ class OnnxNetwork:
             WeightsError: a file is missing, damaged, or made from other weights.
         """
         source = sha256(weights)
-        sessions = {
-            part: _open(weights, path, part, source, threads)
-            for part, path in onnx_files(weights).items()
-        }
-        self._face, self._speech = sessions["face"], sessions["speech"]
-        self._face_answer, self._fusion = sessions["face-answer"], sessions["fusion"]
+        self._face, self._speech, self._face_answer, self._fusion = (
+            _open(weights, part, source, threads) for part in ONNX_PARTS
+        )
+        self.reads_landmarks = _LANDMARKS in {one.name for one in self._fusion.get_inputs()}
+        self._landmarks = (
+            _open(weights, LANDMARKS_PART, source, threads) if self.reads_landmarks else None
+        )
         self.model_id = str(self._face.get_modelmeta().custom_metadata_map["model_id"])
         self.face_side = int(self._face.get_inputs()[0].shape[2])
         self.face_width = int(self._face.get_outputs()[0].shape[1])
@@ -66,20 +76,43 @@ class OnnxNetwork:
         heard, log = self._speech.run(None, {"spectrogram": spectrogram})
         return heard, log
 
+    def read_landmarks(
+        self,
+        points: NDArray[np.float32],
+        neutral: NDArray[np.float32],
+        weight: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """See `LandmarkRuntime.read_landmarks`."""
+        assert self._landmarks is not None
+        given = {"points": points, "neutral": neutral, "neutral_weight": weight}
+        (log,) = self._landmarks.run(None, given)
+        return log  # type: ignore[no-any-return]
+
     def classify_faces(
-        self, embeddings: NDArray[np.float32]
+        self, embeddings: NDArray[np.float32], landmark_log: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.classify_faces`."""
-        log, weights = self._face_answer.run(None, {"embeddings": embeddings})
+        """See `LandmarkRuntime.classify_faces`."""
+        given = {"embeddings": embeddings} | self._with(landmark_log)
+        log, weights = self._face_answer.run(None, given)
         return log, weights
 
     def fuse(
-        self, heard: NDArray[np.float32], embeddings: NDArray[np.float32]
+        self,
+        heard: NDArray[np.float32],
+        embeddings: NDArray[np.float32],
+        landmark_log: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.fuse`."""
-        given = {"speech_vector": heard, "embeddings": embeddings}
+        """See `LandmarkRuntime.fuse`."""
+        given = {"speech_vector": heard, "embeddings": embeddings} | self._with(landmark_log)
         log, share, weights = self._fusion.run(None, given)
         return log, share, weights
+
+    def _with(self, landmark_log: NDArray[np.float32] | None) -> dict[str, NDArray[np.float32]]:
+        if not self.reads_landmarks:
+            return {}
+        if landmark_log is None:
+            landmark_log = np.zeros((1, len(EMOTIONS)), np.float32)
+        return {_LANDMARKS: landmark_log}
 
 
 def open_session(path: Path, threads: int = 1) -> Any:
@@ -111,8 +144,8 @@ def _is_whole(content: bytes, digest: bytes) -> bool:
     )
 
 
-def _open(weights: Path, path: Path, part: str, source: str, threads: int) -> Any:
-    again = remedy(weights)
+def _open(weights: Path, part: str, source: str, threads: int) -> Any:
+    path, again = onnx_file(weights, part), remedy(weights)
     try:
         listed = check_listed(weights, path)
         session = open_session(path, threads)

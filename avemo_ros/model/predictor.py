@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, PredictionError, WeightsError
+from avemo_ros.model.face_points import POINTS
 from avemo_ros.model.own_model import is_own, open_own
 from avemo_ros.model.preprocess import face_array, spectrogram_array
 from avemo_ros.model.released import find_weights, onnx_files, remedy
@@ -41,6 +43,18 @@ class Prediction:
     """Shares of the two in the decision; they sum to 1."""
     frame_weights: NDArray[np.float32] | None
     """(n,) attention to each face given, sums to 1; None without faces."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LandmarkWindow:
+    """How the points of one face moved in a window."""
+
+    frames: NDArray[np.float32]
+    """(n, VALUES) without gaps, RATE_HZ a second, n from LEAST_FRAMES; see `face_points`."""
+    neutral: NDArray[np.float32] | None = None
+    """(2 POINTS,) the person's resting face; None: not known."""
+    neutral_weight: float = 0.0
+    """How far it is trusted, 0 to 1."""
 
 
 class NetworkRuntime(Protocol):
@@ -83,6 +97,35 @@ class NetworkRuntime(Protocol):
         (1, 7), share of the face (1,) and weights (1, n)."""
 
 
+class LandmarkRuntime(NetworkRuntime, Protocol):
+    """A `NetworkRuntime` that may read landmarks, too."""
+
+    reads_landmarks: bool
+    """Whether it does; else `landmark_log` is None in all calls."""
+
+    def read_landmarks(
+        self,
+        points: NDArray[np.float32],
+        neutral: NDArray[np.float32],
+        weight: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Frames (1, n, VALUES) without gaps, a resting face (1, 2 POINTS) and its weight (1,)
+        to log-probabilities (1, 7)."""
+
+    def classify_faces(
+        self, embeddings: NDArray[np.float32], landmark_log: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `NetworkRuntime.classify_faces`; with what `read_landmarks` gave."""
+
+    def fuse(
+        self,
+        heard: NDArray[np.float32],
+        embeddings: NDArray[np.float32],
+        landmark_log: NDArray[np.float32] | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """See `NetworkRuntime.fuse`; with what `read_landmarks` gave."""
+
+
 class Predictor:
     """Faces and sound in, calibrated probabilities out.
 
@@ -101,6 +144,7 @@ class Predictor:
                 class of your own cannot be used.
         """
         self._network: NetworkRuntime
+        self._landmarks: LandmarkRuntime | None = None
         own = open_own(config.weights, config)
         if own is not None:
             self._network = own
@@ -109,13 +153,17 @@ class Predictor:
         if _takes_onnx(config, weights):
             from avemo_ros.model.onnx_network import OnnxNetwork
 
-            self._network = OnnxNetwork(weights, config.threads)
+            self._take(OnnxNetwork(weights, config.threads))
         else:
             from avemo_ros.model.torch_network import TorchNetwork
             from avemo_ros.model.weights import load_weights
 
             loaded = load_weights(weights)
-            self._network = TorchNetwork(loaded.network, loaded.model_id, config)
+            self._take(TorchNetwork(loaded.network, loaded.model_id, config))
+
+    def _take(self, network: LandmarkRuntime) -> None:
+        self._network = network
+        self._landmarks = network if network.reads_landmarks else None
 
     @classmethod
     def from_network(
@@ -125,9 +173,9 @@ class Predictor:
         changed."""
         from avemo_ros.model.torch_network import TorchNetwork
 
-        made = cls.__new__(cls)
-        made._network = TorchNetwork(network, model_id, config or ModelConfig())  # noqa: SLF001 - of its own
-        return made
+        predictor = cls.__new__(cls)
+        predictor._take(TorchNetwork(network, model_id, config or ModelConfig()))  # noqa: SLF001 - of its own
+        return predictor
 
     @property
     def model_id(self) -> str:
@@ -153,6 +201,11 @@ class Predictor:
     def face_width(self) -> int:
         """Length of a face embedding."""
         return self._network.face_width
+
+    @property
+    def reads_landmarks(self) -> bool:
+        """Whether `predict` takes notice of landmarks."""
+        return self._landmarks is not None
 
     def embed_faces(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embed faces, once for each image; windows reuse the result.
@@ -185,7 +238,10 @@ class Predictor:
         return SpeechEvidence(*self._network.encode_audio(spectrogram_array(power_db)))
 
     def predict(
-        self, face_embeddings: NDArray[np.float32] | None, speech: SpeechEvidence | None
+        self,
+        face_embeddings: NDArray[np.float32] | None,
+        speech: SpeechEvidence | None,
+        landmarks: LandmarkWindow | None = None,
     ) -> Prediction:
         """Answer for one person.
 
@@ -193,6 +249,8 @@ class Predictor:
             face_embeddings: (n, face width) of the person's faces in the window, oldest
                 first, n at least 1; None without a face.
             speech: the person's voice; None without one.
+            landmarks: how the face moved, where that is known and `reads_landmarks`; counts
+                beside `face_embeddings` only.
 
         Raises:
             ValueError: neither is given, or the embeddings have another shape.
@@ -208,11 +266,27 @@ class Predictor:
                 f"allowed: (n, {self.face_width}), n at least 1"
             )
         frames = face_embeddings[None]
+        classify, fuse = self._network.classify_faces, self._network.fuse
+        if landmarks is not None and self._landmarks is not None:
+            moved = self._read(landmarks)
+            classify = partial(self._landmarks.classify_faces, landmark_log=moved)
+            fuse = partial(self._landmarks.fuse, landmark_log=moved)
         if speech is None:
-            log, weights = self._network.classify_faces(frames)
+            log, weights = classify(frames)
             return _prediction(log, 1.0, weights[0])
-        log, share, weights = self._network.fuse(speech.vector, frames)
+        log, share, weights = fuse(speech.vector, frames)
         return _prediction(log, float(share[0]), weights[0])
+
+    def _read(self, window: LandmarkWindow) -> NDArray[np.float32]:
+        """Log-probabilities (1, 7) of how a face moved."""
+        assert self._landmarks is not None
+        neutral = window.neutral
+        if neutral is None:
+            neutral = np.zeros(2 * POINTS, np.float32)
+        weight = np.array([window.neutral_weight], np.float32)
+        log = self._landmarks.read_landmarks(window.frames[None], neutral[None], weight)
+        _check_finite("what the landmarks show", log)
+        return log
 
 
 def arithmetic_of(config: ModelConfig) -> str:

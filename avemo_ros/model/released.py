@@ -20,7 +20,9 @@ INDEX: Final = "index.json"
 LIVE: Final = "live"
 """Task of a model that the robot can run; others are named by their modality."""
 ONNX_PARTS: Final = ("face", "speech", "face-answer", "fusion")
-"""Parts of a live model that are ONNX files of their own; see `exportable.py`."""
+"""Parts of every live model that are ONNX files of their own; see `exportable.py`."""
+LANDMARKS_PART: Final = "landmarks"
+"""Part of a live model that reads landmarks, too."""
 _REPLACED: Final = {
     "avemo-0.1": "avemo-0.4",
     "avemo-0.2": "avemo-0.4",
@@ -126,9 +128,17 @@ def onnx_files(weights: Path) -> dict[str, Path]:
         weights: its .safetensors file.
 
     Returns:
-        For each of `ONNX_PARTS`; the files need not be there.
+        For each of `ONNX_PARTS`, where the files need not be there, and for `LANDMARKS_PART`
+        where there is such a file.
     """
-    return {part: weights.with_name(f"{weights.stem}-{part}.onnx") for part in ONNX_PARTS}
+    found = {part: onnx_file(weights, part) for part in ONNX_PARTS}
+    landmarks = onnx_file(weights, LANDMARKS_PART)
+    return found | {LANDMARKS_PART: landmarks} if landmarks.is_file() else found
+
+
+def onnx_file(weights: Path, part: str) -> Path:
+    """Where one part of a live model lies for ONNX Runtime."""
+    return weights.with_name(f"{weights.stem}-{part}.onnx")
 
 
 def check_listed(weights: Path, path: Path) -> bool:

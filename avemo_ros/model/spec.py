@@ -70,18 +70,24 @@ class Part:
     kinds: tuple[str, ...]
     inherits: tuple[str, ...] = ()
     """Options that it takes over from the whole unless it has its own."""
+    optional: bool = False
+    """None is allowed: the whole has no such part."""
 
     @property
     def allowed(self) -> str:
         """What messages say is allowed."""
-        return f"a mapping with kind {' | '.join(self.kinds)} and the options of that kind"
+        none = ", or null" if self.optional else ""
+        kinds = " | ".join(self.kinds)
+        return f"a mapping with kind {kinds} and the options of that kind{none}"
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._read)
 
-    def _read(self, value: Any) -> ModelSpec:
+    def _read(self, value: Any) -> ModelSpec | None:
+        if value is None and self.optional:
+            return None
         kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
         if kind not in self.kinds:
             raise ValueError(value)

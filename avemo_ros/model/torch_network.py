@@ -133,6 +133,7 @@ class TorchNetwork:
         self.precision = chosen_precision(config.precision, self._device)
         self.face_side = network.face.cnn.side
         self.face_width = network.face.cnn.width
+        self.reads_landmarks = network.landmarks is not None
         ready = bn_folded(network)
         # After folding, which may divide by what a file holds.
         check_finite(f"model '{model_id}'", ready.state_dict())
@@ -155,23 +156,39 @@ class TorchNetwork:
             heard = self._network.encode_audio(given)
             return _array(heard), _array(self._network.speech_log(heard))
 
+    def read_landmarks(
+        self,
+        points: NDArray[np.float32],
+        neutral: NDArray[np.float32],
+        weight: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """See `LandmarkRuntime.read_landmarks`."""
+        given = (self._tensor(values) for values in (points, neutral, weight))
+        with torch.inference_mode():
+            return _array(self._network.read_landmarks(*given))
+
     def classify_faces(
-        self, embeddings: NDArray[np.float32]
+        self, embeddings: NDArray[np.float32], landmark_log: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.classify_faces`."""
+        """See `LandmarkRuntime.classify_faces`."""
         given = self._tensor(embeddings)
+        beside = None if landmark_log is None else self._tensor(landmark_log)
         with torch.inference_mode():
             vector, weights = self._network.face.pool(given)
-            return _array(self._network.face_log(vector)), _array(weights)
+            return _array(self._network.face_log(vector, beside)), _array(weights)
 
     def fuse(
-        self, heard: NDArray[np.float32], embeddings: NDArray[np.float32]
+        self,
+        heard: NDArray[np.float32],
+        embeddings: NDArray[np.float32],
+        landmark_log: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """See `NetworkRuntime.fuse`."""
+        """See `LandmarkRuntime.fuse`."""
         speech, seen = self._tensor(heard), self._tensor(embeddings)
+        beside = None if landmark_log is None else self._tensor(landmark_log)
         with torch.inference_mode():
             vector, weights = self._network.face.pool(seen)
-            log, share = self._network.fuse(speech, vector)
+            log, share = self._network.fuse(speech, self._network.face_log(vector, beside))
             return _array(log), _array(share), _array(weights)
 
     def _tensor(

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from avemo_ros.audio.spectrogram import HOP_NS, SpectrogramChunk
 from avemo_ros.config import EmotionConfig
 from avemo_ros.errors import PredictionError
-from avemo_ros.model.predictor import Predictor, SpeechEvidence
+from avemo_ros.model.face_points import PRIOR_S, newest_frames, points_of_mesh
+from avemo_ros.model.predictor import LandmarkWindow, Predictor, SpeechEvidence
 from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.state.decision import PersonWindow, abstain, decide
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status, attended, nobody
@@ -29,7 +30,7 @@ from avemo_ros.state.history import (
     SpeechHistory,
     SpeechWindow,
 )
-from avemo_ros.state.speaker import find_speaker, mouth_motion
+from avemo_ros.state.speaker import find_speaker, mouth_motion, recent_motion
 from avemo_ros.timing import APART_NS, MOST_PATIENCE_NS, Interval, RateLimiter, Stopwatch, to_ns
 from avemo_ros.vision.face import FaceTrack, FrameTracks
 
@@ -37,6 +38,10 @@ _SPEAKING_NS: Final = to_ns(0.3)
 """Who was heard within this time before the window's end is speaking."""
 _LATE_NS: Final = to_ns(0.1)
 """A hearing may be so much older than the period: chunks do not lie on its grid."""
+_PRIOR_S: Final = {"cautious": 30.0, "on": PRIOR_S}
+"""The mean face of everybody counts as much as so long of the person's own [s]."""
+_LEAST_POINTS: Final = 5
+"""Images with landmarks, from which on these can be a sequence."""
 _GHOST_NS: Final = to_ns(2.0)
 """A voice of nobody in view has to last so long before it is a second person."""
 
@@ -128,7 +133,8 @@ class EmotionEstimator:
                 history = FaceHistory(face.face_id, tracks.stamp_ns)
                 self._faces[face.face_id] = history
             good = face.quality >= self._config.min_face_quality
-            history.add(tracks.stamp_ns, face, good, looked.get(face.face_id))
+            points = self._points(tracks, face) if good else None
+            history.add(tracks.stamp_ns, face, good, looked.get(face.face_id), points)
         # Also where no step is made, as while the sound is of another time.
         self._forget(tracks.stamp_ns - self._window_ns - APART_NS)
 
@@ -141,6 +147,14 @@ class EmotionEstimator:
         if self._sound_since_ns is None or not joined:
             self._sound_since_ns = chunk.stamp_ns
         self._hear(chunk.end_ns)
+
+    def _points(self, tracks: FrameTracks, face: FaceTrack) -> NDArray[np.float32] | None:
+        """(68, 2) pixels of a face, where the network reads them."""
+        if not self._predictor.reads_landmarks or face.landmarks is None:
+            return None
+        pixels = face.landmarks[:, :2] * np.array((tracks.width, tracks.height), np.float32)
+        points: NDArray[np.float32] = points_of_mesh(pixels[None])[0]
+        return points
 
     def _due(self, tracks: FrameTracks) -> list[FaceTrack]:
         """The faces that go through the network: those that can be read, each at most once in
@@ -354,7 +368,31 @@ class EmotionEstimator:
             return abstain(person, Status.WARMING_UP)
         if not has_face and evidence is None:
             return abstain(person, Status.LOW_QUALITY)
-        return self._claim(person, np.stack(embeddings) if has_face else None, evidence)
+        if not has_face:
+            return self._claim(person, None, evidence)
+        landmarks = self._landmarks(samples, self._faces[face_id])
+        return self._claim(person, np.stack(embeddings), evidence, landmarks)
+
+    def _landmarks(
+        self, samples: list[FaceSample], history: FaceHistory
+    ) -> LandmarkWindow | None:
+        """How a face that talks moves: the network has learned from people who talk."""
+        seen = [sample for sample in samples if sample.points is not None]
+        if len(seen) < _LEAST_POINTS or not self._is_talking(samples):
+            return None
+        points = np.stack([sample.points for sample in seen if sample.points is not None])
+        times_s = np.array([sample.stamp_ns - seen[0].stamp_ns for sample in seen]) / 1e9
+        frames = newest_frames(points, times_s)
+        if frames is None:
+            return None
+        prior_s = _PRIOR_S.get(self._config.personal_neutral)
+        if prior_s is None:
+            return LandmarkWindow(frames)
+        return LandmarkWindow(frames, *history.resting.mean(prior_s))
+
+    def _is_talking(self, samples: list[FaceSample]) -> bool:
+        motion = recent_motion(samples)
+        return motion is not None and motion >= self._config.min_mouth_motion
 
     def _least_face_ns(self) -> int:
         """Time of usable face that is asked for: no more than a slow camera can give."""
@@ -381,11 +419,12 @@ class EmotionEstimator:
         person: PersonWindow,
         faces: NDArray[np.float32] | None,
         evidence: SpeechEvidence | None,
+        landmarks: LandmarkWindow | None = None,
     ) -> EmotionEstimate:
         """What the network says of a person; nothing where that is no number."""
         try:
             with self._stopwatch.measure("fusion"):
-                prediction = self._predictor.predict(faces, evidence)
+                prediction = self._predictor.predict(faces, evidence, landmarks)
         except PredictionError as error:
             self._fail(error)
             return abstain(person, Status.LOW_QUALITY)

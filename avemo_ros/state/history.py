@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.spectrogram import BINS, HOP_NS, SpectrogramChunk
+from avemo_ros.model.face_points import POINTS, normalise_points
 from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.vision.face import Box, FaceTrack
 
 _EDGE: Final = 20
 """An utterance is shown to the network with so much silence before it [columns]."""
+REMEMBERED_S: Final = 60.0
+"""What was seen of a resting face fades with this time constant [s]."""
 LONGEST_FRAME_NS: Final = 200_000_000
 """A frame stands for at most this time, so that missed frames do not count as seen."""
 
@@ -33,14 +36,54 @@ class FaceSample:
     """Time since the face's sample before."""
     embedding: NDArray[np.float32] | None
     """(D,); None where the face network did not look (quality, rate limit)."""
+    points: NDArray[np.float32] | None = None
+    """(68, 2) pixels (`model.face_points`); None without a mesh, below the limit of quality,
+    or where the model does not read them."""
+
+
+class RestingFace:
+    """The mean shape of a face over the last minute or so, whatever it felt: how a person
+    looks at rest, from what was seen of them and without any label."""
+
+    def __init__(self) -> None:
+        self._total = np.zeros(2 * POINTS)
+        self._seen_s = 0.0
+
+    def add(self, sample: FaceSample) -> None:
+        """Take a sample; one without points says nothing."""
+        if sample.points is None:
+            return
+        shape = normalise_points(sample.points[None])[0, : 2 * POINTS]
+        if not np.isfinite(shape).all():
+            return
+        lasted_s = sample.lasted_ns / 1e9
+        kept = np.exp(-lasted_s / REMEMBERED_S)
+        self._total = kept * self._total + lasted_s * shape
+        self._seen_s = kept * self._seen_s + lasted_s
+
+    def mean(self, prior_s: float) -> tuple[NDArray[np.float32] | None, float]:
+        """The resting face, and how far to trust it.
+
+        Args:
+            prior_s: the mean face of everybody counts as much as so long of this one [s].
+
+        Returns:
+            (2 POINTS,), None where nothing was seen; weight from 0 to 1.
+        """
+        if self._seen_s <= 0:
+            return None, 0.0
+        weight = self._seen_s / (self._seen_s + prior_s)
+        return (self._total / self._seen_s).astype(np.float32), weight
 
 
 class FaceHistory:
-    """One face's samples, oldest first, as long as the window."""
+    """One face's samples, oldest first, as long as the window; and its resting shape."""
 
     def __init__(self, face_id: str, first_ns: int) -> None:
         self.face_id = face_id
         self.first_ns = first_ns
+        self.resting = RestingFace()
+        """Of what was seen before the window."""
         self._samples: deque[FaceSample] = deque()
 
     def add(
@@ -49,18 +92,21 @@ class FaceHistory:
         face: FaceTrack,
         usable: bool,
         embedding: NDArray[np.float32] | None,
+        points: NDArray[np.float32] | None = None,
     ) -> None:
         """Append the face's newest sample; stamps only rise."""
         before = self._samples[-1].stamp_ns if self._samples else stamp_ns
         lasted = min(stamp_ns - before, LONGEST_FRAME_NS)
         self._samples.append(
-            FaceSample(stamp_ns, face.box, face.mouth_opening, usable, lasted, embedding)
+            FaceSample(
+                stamp_ns, face.box, face.mouth_opening, usable, lasted, embedding, points
+            )
         )
 
     def forget(self, before_ns: int) -> None:
-        """Drop what is older."""
+        """Drop what is older; it counts for the resting shape from now on."""
         while self._samples and self._samples[0].stamp_ns < before_ns:
-            self._samples.popleft()
+            self.resting.add(self._samples.popleft())
 
     def between(self, start_ns: int, end_ns: int) -> list[FaceSample]:
         """Samples of start < stamp <= end."""

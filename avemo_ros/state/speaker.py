@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avemo_ros.state.history import FaceSample, SpeechWindow
 from avemo_ros.timing import to_ns
@@ -40,12 +41,30 @@ def mouth_motion(
     heard = inside & (speech.speech[np.where(inside, columns, 0)] >= threshold)
     if not heard.any():
         return None
-    recent = heard & (stamps > stamps[heard][-1] - _RECENT_NS)
-    seen = recent & ~np.isnan(openings)
+    return _deviation(openings[heard & (stamps > stamps[heard][-1] - _RECENT_NS)])
+
+
+def _deviation(openings: NDArray[np.float64]) -> float | None:
+    """Of mouth openings, NaN where the mouth was not seen."""
+    seen = openings[~np.isnan(openings)]
     # Of a mouth behind a hand the few frames that seem to show it prove no silence.
-    if np.count_nonzero(seen) < max(_LEAST_SAMPLES, np.count_nonzero(recent) / 2):
+    if len(seen) < max(_LEAST_SAMPLES, len(openings) / 2):
         return None
-    return float(np.std(openings[seen]))
+    return float(np.std(seen))
+
+
+def recent_motion(samples: Sequence[FaceSample]) -> float | None:
+    """How much a mouth has moved of late, whatever is heard.
+
+    Args:
+        samples: the face's samples of the window.
+
+    Returns:
+        As `mouth_motion`, over all frames of the newest 1.5 s.
+    """
+    recent = [s for s in samples if s.stamp_ns > samples[-1].stamp_ns - _RECENT_NS]
+    openings = np.array([sample.mouth_opening for sample in recent])
+    return _deviation(openings)
 
 
 def find_speaker(motions: Mapping[str, float | None], least: float, rule: str) -> str | None:

@@ -387,7 +387,7 @@ def degrade_points(
     bend = torch.eye(2, device=points.device) + how.stretch * normal(rows, 2, 2)
     shape = torch.einsum("bnpc,bcd->bnpd", shape, bend)
     shape = shape + how.noise * even(rows, 1, 1, 1) * normal(rows, frames, POINTS, 2)
-    shape = shape + how.noise * even(rows, 1, 1, 1) * normal(rows, 1, POINTS, 2)
+    shape = shape + how.offset * even(rows, 1, 1, 1) * normal(rows, 1, POINTS, 2)
     changed = torch.cat((shape.flatten(2), points[..., _SHAPE:]), 2)
     turned = (even(rows) < how.mirror).view(-1, 1, 1)
     changed = torch.where(turned, mirror_points(changed), changed)

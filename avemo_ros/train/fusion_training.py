@@ -30,14 +30,21 @@ from avemo_ros.evaluate.metrics import (
     unweighted_recall,
 )
 from avemo_ros.labels import EMOTIONS, SPEECH_TO_EMOTION
-from avemo_ros.model.emotion_model import to_emotion_logits
+from avemo_ros.model.emotion_model import Batch, to_emotion_logits
 from avemo_ros.model.face_cnn import FaceBranch
+from avemo_ros.model.face_points import LEAST_FRAMES
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augmentation
-from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, FaceBank, SpeechBank
+from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, FaceBank, PointBank, SpeechBank
 from avemo_ros.train.training_batch import NEVER
-from avemo_ros.train.training_config import AugmentConfig, DataConfig, FaceAugment, LiveConfig
+from avemo_ros.train.training_config import (
+    AugmentConfig,
+    DataConfig,
+    FaceAugment,
+    LandmarkAugment,
+    LiveConfig,
+)
 
 _FACES: Final = 128
 _VOICES: Final = 64
@@ -78,6 +85,8 @@ class Pairs:
     """(B, speech width)."""
     labels: Tensor
     """(B,) index in EMOTIONS."""
+    landmarks: Tensor | None = None
+    """(B, 7) logits of the landmarks of the one who speaks, not calibrated; zeros: none."""
 
 
 def embed_face_views(
@@ -119,20 +128,25 @@ def embed_speech_windows(
     seed: int,
     data: DataConfig,
     how: AugmentConfig,
-) -> EmbeddingBank:
-    """The window in the middle of each utterance, and `views - 1` degraded ones."""
+) -> tuple[EmbeddingBank, NDArray[np.float64]]:
+    """The window in the middle of each utterance, and `views - 1` degraded ones.
+
+    Returns:
+        Vectors, and from when to when each window is (N, views, 2) [s].
+    """
     chance = torch.Generator().manual_seed(seed)
     bank = SpeechBank(corpus.features)
     shortest, longest, middle = (
         round(seconds * COLUMNS_A_SECOND)
         for seconds in (data.window_low_s, data.window_high_s, data.window_s)
     )
-    rows = []
+    rows, spans = [], []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for start in _starts(len(corpus), _VOICES, "speech views"):
             items = list(range(start, min(start + _VOICES, len(corpus))))
             places = [bank.middle(item, middle) for item in items]
             shown = [bank.windows(items, places, middle)]
+            when = [_spans(places, middle)]
             for _ in range(views - 1):
                 columns = int(torch.randint(shortest, longest + 1, (1,), generator=chance))
                 lots = torch.rand(len(items), generator=chance).tolist()
@@ -141,6 +155,7 @@ def embed_speech_windows(
                     for item, lot in zip(items, lots, strict=True)
                 ]
                 cut = bank.windows(items, places, columns)
+                when.append(_spans(places, columns))
                 shown.append(augmentation.degrade_speech(cut, chance, how.speech))
             vectors = [
                 network.encode_audio(
@@ -149,7 +164,57 @@ def embed_speech_windows(
                 for view in shown
             ]
             rows.append(torch.stack(vectors, 1).unsqueeze(2).float())
-    return EmbeddingBank(torch.cat(rows).clone(), _emotions(corpus))
+            spans.append(np.stack(when, 1))
+    bank_of_vectors = EmbeddingBank(torch.cat(rows).clone(), _emotions(corpus))
+    return bank_of_vectors, np.concatenate(spans)
+
+
+def _spans(places: Sequence[int], columns: int) -> NDArray[np.float64]:
+    """(N, 2) from when to when windows of speech are [s]."""
+    begin = np.array(places, np.float64) / COLUMNS_A_SECOND
+    return np.stack((begin, begin + columns / COLUMNS_A_SECOND), 1)
+
+
+def landmark_views(
+    network: EmotionNet,
+    corpus: Corpus,
+    spans: NDArray[np.float64],
+    seed: int,
+    how: LandmarkAugment,
+) -> Tensor:
+    """What the landmarks show while windows of speech are heard.
+
+    Args:
+        network: with the landmark network that has not seen these people.
+        corpus: N items with points, or some without.
+        spans: (N, views, 2) [s].
+        seed: of all chance.
+        how: what changes the sequences of all views but the first.
+
+    Returns:
+        (N, views, 7) logits, not calibrated; zeros where there are too few frames.
+    """
+    landmarks = network.landmarks
+    assert landmarks is not None
+    chance, numbers = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
+    bank = PointBank(corpus)
+    plain = LandmarkAugment(tempo=0, thin=0)
+    logits = []
+    for view in range(spans.shape[1]):
+        rows = list(range(len(corpus)))
+        lots = numbers.random((len(rows), PointBank.LOTS))
+        when = [(float(begin), float(end)) for begin, end in spans[:, view]]
+        points, mask = bank.pick(rows, when, lots, plain if view == 0 else how)
+        batch = Batch(points=points, points_mask=mask)
+        if view:
+            shifts = bank.person_shifts(rows, lots, how)
+            batch = Batch(**augmentation.degrade_points(points, mask, shifts, chance, how))
+        with torch.inference_mode():
+            given = landmarks(batch).logits
+            given = given if given.shape[1] == len(EMOTIONS) else to_emotion_logits(given)
+        few = mask.sum(1, keepdim=True) < LEAST_FRAMES
+        logits.append(given.masked_fill(few, 0.0))
+    return torch.stack(logits, 1).clone()
 
 
 def draw_pairs(
@@ -159,6 +224,7 @@ def draw_pairs(
     chance: torch.Generator,
     *,
     together: bool = False,
+    landmarks: Tensor | None = None,
 ) -> Pairs:
     """Random pairs: emotions alike frequent, some frames of any view of a face, and any view of
     a voice.
@@ -169,6 +235,7 @@ def draw_pairs(
         size: number of pairs.
         chance: source of chance.
         together: face and voice of a pair are of one item; else they are matched by label.
+        landmarks: (M, views, 7) of those who speak, see `landmark_views`.
 
     Raises:
         DataError: an emotion has no face or no voice (not with `together`: data sets lack
@@ -193,6 +260,7 @@ def draw_pairs(
         torch.arange(frames) < present,
         speech.vectors[which_speech, window, 0],
         labels,
+        None if landmarks is None else landmarks[which_speech, window],
     )
 
 
@@ -266,10 +334,19 @@ class HeldOutFold:
     voices: EmbeddingBank
     together: bool = False
     """Faces and voices are of the same items, in the same order."""
+    landmarks: Tensor | None = None
+    """(M, views, 7) of the voices' people, see `landmark_views`."""
 
     def draw(self, size: int, chance: torch.Generator) -> Pairs:
         """Random pairs of this fold, see `draw_pairs`."""
-        return draw_pairs(self.faces, self.voices, size, chance, together=self.together)
+        return draw_pairs(
+            self.faces,
+            self.voices,
+            size,
+            chance,
+            together=self.together,
+            landmarks=self.landmarks,
+        )
 
 
 def fit_face(branch: FaceBranch, parts: Sequence[HeldOutFold]) -> float:
@@ -292,6 +369,54 @@ def fit_speech(parts: Sequence[HeldOutFold]) -> float:
             spoken.append(_voice_logits(part.listener, vectors.flatten(0, 1)))
         labels.append(part.voices.labels.repeat_interleave(vectors.shape[1]))
     return fit_temperature(torch.cat(spoken), torch.cat(labels))
+
+
+def fit_landmarks(parts: Sequence[HeldOutFold]) -> float:
+    """Temperature of the landmark network on all views alike."""
+    given, labels = [], []
+    for part in parts:
+        assert part.landmarks is not None
+        logits = part.landmarks.flatten(0, 1)
+        there = (logits != 0).any(1)
+        given.append(logits[there])
+        owners = part.voices.labels.repeat_interleave(part.landmarks.shape[1])
+        labels.append(owners[there])
+    return fit_temperature(torch.cat(given), torch.cat(labels))
+
+
+def train_visual(
+    network: EmotionNet, parts: Sequence[HeldOutFold], settings: LiveConfig, seed: int
+) -> None:
+    """Train how images and landmarks of a face are joined, in place; temperatures come first.
+
+    Args:
+        network: with landmarks.
+        parts: what it learns from.
+        settings: steps, mismatch, tempering.
+        seed: of all chance.
+    """
+    visual = network.visual
+    assert visual is not None
+    chance = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.AdamW(visual.parameters(), lr=1e-2, weight_decay=1e-2)
+    for step in range(settings.steps):
+        pairs = parts[step % len(parts)].draw(settings.batch, chance)
+        pairs = mismatched(pairs, settings.mismatch, chance)
+        assert pairs.landmarks is not None
+        with torch.no_grad():
+            vector, _ = network.face.pool(pairs.faces, pairs.mask)
+            images = _tempered(network.face_log(vector), settings.tempering, chance)
+            moved = _landmark_log(network, pairs.landmarks)
+        loss = functional.cross_entropy(visual(images, moved), pairs.labels)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+
+def _landmark_log(network: EmotionNet, logits: Tensor) -> Tensor:
+    """Calibrated log-probabilities (B, 7); zeros where there are none."""
+    there = (logits != 0).any(1, keepdim=True)
+    return network.landmark_log(logits) * there
 
 
 def train_fusion(
@@ -321,10 +446,14 @@ def train_fusion(
         part = parts[step % len(parts)]
         pairs = part.draw(settings.batch, chance)
         pairs = mismatched(pairs, settings.mismatch, chance)
-        given = _temper(
-            fusion_inputs(network, part.listener, pairs), settings.tempering, chance
-        )
-        logits = fusion(*_drop(given, settings.modality_dropout, chance)).logits
+        if pairs.landmarks is not None:
+            lot = torch.rand(len(pairs.labels), 1, generator=chance)
+            kept = pairs.landmarks * (lot >= settings.landmark_dropout)
+            pairs = replace(pairs, landmarks=kept)
+        speech, speech_log, face_log = fusion_inputs(network, part.listener, pairs)
+        face_log = _tempered(face_log, settings.tempering, chance)
+        given = _drop((speech, speech_log, face_log), settings.modality_dropout, chance)
+        logits = fusion(*given).logits
         loss = functional.cross_entropy(logits.masked_fill(absent, NEVER), pairs.labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -334,19 +463,20 @@ def train_fusion(
     fusion.eval()
 
 
-def begin_anew(network: EmotionNet, untrained: nn.Module) -> None:
-    """Give the fusion its first weights again."""
-    network.fusion.load_state_dict(copy.deepcopy(untrained.state_dict()))
+def begin_anew(network: nn.Module, untrained: nn.Module) -> None:
+    """Give a part its first weights again."""
+    network.load_state_dict(copy.deepcopy(untrained.state_dict()))
 
 
 def fusion_inputs(
     network: EmotionNet, listener: EmotionNet, pairs: Pairs
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Speech and face vectors and calibrated log-probabilities of pairs."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Speech vectors, and calibrated log-probabilities of voices and faces of pairs."""
     with torch.no_grad():
         face, _ = network.face.pool(pairs.faces, pairs.mask)
         spoken = _voice_logits(listener, pairs.speech) / network.speech_temperature
-        return pairs.speech, face, torch.log_softmax(spoken, 1), network.face_log(face)
+        moved = None if pairs.landmarks is None else _landmark_log(network, pairs.landmarks)
+        return pairs.speech, torch.log_softmax(spoken, 1), network.face_log(face, moved)
 
 
 def _voice_logits(listener: EmotionNet, heard: Tensor) -> Tensor:
@@ -366,27 +496,22 @@ def mismatched(pairs: Pairs, share: float, chance: torch.Generator) -> Pairs:
     return replace(pairs, faces=pairs.faces[rows], mask=pairs.mask[rows])
 
 
-def _temper(
-    given: tuple[Tensor, Tensor, Tensor, Tensor], deviation: float, chance: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _tempered(face_log: Tensor, deviation: float, chance: torch.Generator) -> Tensor:
     """The face is more or less sure of the same than it was."""
-    speech, face, speech_log, face_log = given
     lot = torch.randn(len(face_log), 1, generator=chance)
-    tempered = torch.log_softmax(face_log * torch.exp(deviation * lot), 1)
-    return speech, face, speech_log, tempered
+    return torch.log_softmax(face_log * torch.exp(deviation * lot), 1)
 
 
 def _drop(
-    given: tuple[Tensor, Tensor, Tensor, Tensor], share: float, chance: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    given: tuple[Tensor, Tensor, Tensor], share: float, chance: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Modality dropout: zeros for the vector, no preference among the classes."""
-    speech, face, speech_log, face_log = given
+    speech, speech_log, face_log = given
     lot = torch.rand(len(speech), 1, generator=chance)
     mute, hidden = lot < share, lot > 1 - share
     nothing = torch.full_like(face_log, 1 / len(EMOTIONS)).log()
     return (
         speech.masked_fill(mute, 0.0),
-        face.masked_fill(hidden, 0.0),
         torch.where(mute, nothing, speech_log),
         torch.where(hidden, nothing, face_log),
     )
@@ -403,7 +528,8 @@ def fusion_outputs(
     given = fusion_inputs(network, listener, pairs)
     with torch.no_grad():
         fused = network.fusion(*given)
-    total = given[2] + given[3]
+    _, speech_log, face_log = given
+    total = speech_log + face_log
     without_priors = (
         {}
         if face_counts is None
@@ -411,8 +537,8 @@ def fusion_outputs(
     )
     return {
         "fused": fused.logits,
-        "face": given[3],
-        "voice": given[2],
+        "face": face_log,
+        "voice": speech_log,
         "sum of log-probabilities": total,
         **without_priors,
         "face share": fused.face_share,

@@ -5,7 +5,7 @@ Which subjects the branches have learned from is recorded, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 import torch
 
 from avemo_ros.data.features import Corpus
+from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import prepare
 from avemo_ros.errors import ConfigError, DataError, WeightsError
 from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.builder import SPEECH_KINDS
 from avemo_ros.model.face_cnn import FaceModel
+from avemo_ros.model.landmark_network import LandmarkSequence
 from avemo_ros.model.network import FUSIONS, EmotionNet, LiveModel
 from avemo_ros.model.speech_encoder import SpeechModel
 from avemo_ros.train.pretrained import whom_it_saw
@@ -40,6 +42,9 @@ class Branches:
     """Those that left out a fold of speakers each, with their run folders."""
     fusion: str
     """One of `network.FUSIONS`."""
+    landmarks: tuple[tuple[LoadedModel, Path], ...] = ()
+    """Of each fold, then the one that is released, with their files; none: landmarks are not
+    read."""
 
     def network(self, fold: int | None) -> EmotionNet:
         """The live network of a fold, None for the final one, with an untrained fusion."""
@@ -47,8 +52,15 @@ class Branches:
         assert isinstance(face, FaceModel)
         assert isinstance(speech, SpeechModel)
         # The layout of the CPU's kernels: several times faster.
-        made = EmotionNet(face.branch, speech.branch, self.fusion).eval()
+        made = EmotionNet(face.branch, speech.branch, self.fusion, self._of_points(fold)).eval()
         return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _of_points(self, fold: int | None) -> LandmarkSequence | None:
+        if not self.landmarks:
+            return None
+        model = self.landmarks[-1 if fold is None else fold][0].model
+        assert isinstance(model, LandmarkSequence)
+        return model
 
     def of(self, fold: int | None) -> LoadedModel:
         """The speech model of a fold, or the released one."""
@@ -92,7 +104,25 @@ def read_branches(config: TrainConfig) -> Branches:
         )
     speech = _speech(run / FINAL)
     parts = tuple((_speech(path), path) for path in folders)
-    return Branches(face, speech, parts, fusion)
+    return Branches(face, speech, parts, fusion, _landmark_networks(config, folders))
+
+
+def _landmark_networks(
+    config: TrainConfig, speech_folds: Sequence[Path]
+) -> tuple[tuple[LoadedModel, Path], ...]:
+    """The landmark network of each fold of the speech run, and the released one."""
+    if not config.live.landmark_run:
+        return ()
+    run = Path(config.live.landmark_run).expanduser()
+    found = []
+    for folder in (*(run / path.name for path in speech_folds), run / FINAL):
+        loaded = load_model(find_model(folder))
+        if not isinstance(loaded.model, LandmarkSequence):
+            raise WeightsError(
+                f"{folder} is '{loaded.spec.kind}'; live.landmark_run takes landmark_sequence"
+            )
+        found.append((loaded, find_model(folder)))
+    return tuple(found)
 
 
 def _face(name: str) -> LoadedModel:
@@ -167,6 +197,12 @@ def read_live_data(
             raise DataError(f"data.train has no data set that gives a {rows}")
         corpora.append(corpus.only(there))
     faces, voices = corpora
+    if branches.landmarks:
+        if not config.data.landmarks:
+            raise ConfigError(
+                "data.landmarks", "", "a file of landmark sequences (--landmarks FILE.npz)"
+            )
+        voices, _ = add_points(voices, Path(config.data.landmarks).expanduser())
     held_keys = {
         (item.dataset, item.key)
         for item, held in zip(source.items, source.held, strict=True)
@@ -193,8 +229,12 @@ def _recordings(
 ) -> LiveData:
     """Recordings that have a face and a voice, dealt to the folds of the speech run."""
     items = [item for item in source.items if item.has_face and item.has_voice]
-    parts = frozenset({"faces", "speech"})
+    file = Path(config.data.landmarks).expanduser() if config.data.landmarks else None
+    meshes = {"landmarks"} if branches.landmarks and file is None else set()
+    parts = frozenset({"faces", "speech", *meshes})
     corpus, _ = prepare(items, config.prepare, place.cache, place.workers, parts)
+    if branches.landmarks:
+        corpus, _ = add_points(corpus, file)
     both = [one.faces is not None and one.spectrogram is not None for one in corpus.features]
     if not any(both):
         raise DataError(
@@ -219,8 +259,8 @@ def _unheard(branches: Branches, voices: Corpus) -> tuple[Corpus, ...]:
 def whom_they_saw(
     config: TrainConfig, branches: Branches, data: LiveData
 ) -> list[dict[str, Mapping[str, Any]]]:
-    """Whom the branches 'face' and 'speech' of each fold, and of the final model, say that they
-    were trained on.
+    """Whom the branches 'face', 'speech' and 'landmarks' of each fold, and of the final model,
+    say that they were trained on.
 
     Raises:
         DataError: on faces or voices that are held out from them.
@@ -233,7 +273,16 @@ def whom_they_saw(
     ]
     final = Path(config.live.speech_run).expanduser() / FINAL
     spoken.append(whom_it_saw(find_model(final)))
+    held = (*data.voices, None)
+    moved = [
+        whom_it_saw(path, voices)
+        for (_, path), voices in zip(branches.landmarks, held, strict=False)
+    ] or [None] * len(held)
     return [
-        {name: one for name, one in (("face", parts[0]), ("speech", heard)) if one is not None}
-        for heard in spoken
+        {
+            name: one
+            for name, one in (("face", parts[0]), ("speech", heard), ("landmarks", followed))
+            if one is not None
+        }
+        for heard, followed in zip(spoken, moved, strict=True)
     ]

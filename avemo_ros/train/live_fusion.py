@@ -38,11 +38,14 @@ from avemo_ros.train.fusion_training import (
     embed_face_views,
     embed_speech_windows,
     fit_face,
+    fit_landmarks,
     fit_speech,
     fusion_metrics,
     fusion_outputs,
+    landmark_views,
     train_attention,
     train_fusion,
+    train_visual,
 )
 from avemo_ros.train.live_data import (
     Branches,
@@ -99,7 +102,7 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
     seen = whom_they_saw(config, branches, data)
     torch.manual_seed(config.training.seed)
     final = branches.network(None)
-    untrained = copy.deepcopy(final.fusion)
+    untrained = copy.deepcopy(final.fusion), copy.deepcopy(final.visual)
     loss = _attend(final, data.learned, config)
     _say(f"frame attention: loss {loss:.3f}")
     parts = _parts(branches, data, config)
@@ -160,7 +163,7 @@ def _parts(branches: Branches, data: LiveData, config: TrainConfig) -> list[Held
             config.augment,
             settings.frames,
         )
-        heard = embed_speech_windows(
+        heard, spans = embed_speech_windows(
             network,
             voices,
             settings.views,
@@ -168,17 +171,29 @@ def _parts(branches: Branches, data: LiveData, config: TrainConfig) -> list[Held
             config.data,
             config.augment,
         )
-        parts.append(HeldOutFold(network, shown, heard, together=data.together))
+        moved = None
+        if network.landmarks is not None:
+            how = config.augment.landmarks
+            moved = landmark_views(network, voices, spans, 40 + seed + index, how)
+        parts.append(HeldOutFold(network, shown, heard, data.together, moved))
     return parts
 
 
 def _learn(
-    network: EmotionNet, untrained: nn.Module, parts: Sequence[HeldOutFold], config: TrainConfig
+    network: EmotionNet,
+    untrained: tuple[nn.Module, nn.Module | None],
+    parts: Sequence[HeldOutFold],
+    config: TrainConfig,
 ) -> None:
-    """Fit the temperatures of both branches and train the fusion."""
+    """Fit the temperatures of the branches and train what joins them."""
     network.face_temperature.fill_(fit_face(network.face, parts))
     network.speech_temperature.fill_(fit_speech(parts))
-    begin_anew(network, untrained)
+    fusion, visual = untrained
+    begin_anew(network.fusion, fusion)
+    if network.visual is not None and visual is not None:
+        network.landmark_temperature.fill_(fit_landmarks(parts))
+        begin_anew(network.visual, visual)
+        train_visual(network, parts, config.live, config.training.seed)
     train_fusion(network, parts, config.live, config.training.seed)
 
 
@@ -250,6 +265,7 @@ def _write(
             "face": branches.face.spec,
             "speech": branches.of(fold).spec,
             "fusion": branches.fusion,
+            "landmarks": branches.landmarks[-1][0].spec if branches.landmarks else None,
         },
     )
     about = {

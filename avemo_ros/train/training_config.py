@@ -242,8 +242,16 @@ class LandmarkAugment(Settings, group="augment.landmarks"):
         ge=0,
         le=0.5,
         description=(
-            "Largest standard deviation of the points' noise [distances of the eyes]; as much "
-            "again stays the same over a sequence."
+            "Largest standard deviation of the points' noise [distances of the eyes]."
+        ),
+    )
+    offset: float = Field(
+        0.01,
+        ge=0,
+        le=0.5,
+        description=(
+            "Largest standard deviation of an offset of each point that stays the same over a "
+            "sequence, as between two predictors of landmarks [distances of the eyes]."
         ),
     )
     stretch: float = Field(
@@ -550,6 +558,14 @@ class LiveConfig(Settings, group="live"):
     speech_run: str = Field(
         "", description="Run folder of the speech branch with fold0/, fold1/, ... and final/."
     )
+    landmark_run: str = Field(
+        "",
+        description=(
+            "Run folder of a landmark network (kind landmark_sequence) with the same folds as "
+            "the speech run; '': the model does not read landmarks. They come from "
+            "data.landmarks, or from the images of recordings."
+        ),
+    )
     attention_steps: int = Field(
         300, ge=0, le=100_000, description="Steps of the frame attention."
     )
@@ -597,6 +613,12 @@ class LiveConfig(Settings, group="live"):
             "Share of training pairs of the fusion that get the face of another pair, with "
             "any emotion: faces of people who talk are misread more often than images."
         ),
+    )
+    landmark_dropout: float = Field(
+        0.3,
+        ge=0,
+        le=0.9,
+        description="Share of pairs without landmarks, as of a face that does not talk.",
     )
     tempering: float = Field(
         0.0,

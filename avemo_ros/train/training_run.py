@@ -22,6 +22,7 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate.held_out import TRAINED_ON
 from avemo_ros.model.builder import init_notes
 from avemo_ros.model.emotion_model import EmotionModel
+from avemo_ros.model.landmark_network import standardise_points
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.sink.output_file import locked
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
@@ -60,7 +61,6 @@ from avemo_ros.train.training_config import FINAL, TrainConfig
 from avemo_ros.train.validation import HeldOutSet
 from avemo_ros.zoo.classifier import READS, collate
 from avemo_ros.zoo.face_models import standardise_units
-from avemo_ros.zoo.landmark_models import standardise_points
 from avemo_ros.zoo.model_file import MODEL_FILE, find_model, save_model
 from avemo_ros.zoo.model_registry import BUILDER, ENSEMBLE, MACHINES
 

@@ -50,6 +50,8 @@ READS: Final[dict[str, frozenset[str]]] = {
     "au+audio": frozenset({"units", "speech"}),
     "landmarks": frozenset({"points"}),
     "landmarks+audio": frozenset({"points", "speech"}),
+    "face+landmarks": frozenset({"faces", "points"}),
+    "face+landmarks+audio": frozenset({"faces", "points", "speech"}),
 }
 """What a model of a modality reads."""
 WINDOW_S: Final = 3.0

@@ -4,7 +4,9 @@ Embeddings of faces and the vector of a window of speech can thus be used again.
 
 - of a live model: `face` (images to embeddings), `speech` (spectrogram to vector and
   log-probabilities), `face-answer` (embeddings to log-probabilities and weights of the frames)
-  and `fusion` (vector and embeddings to log-probabilities, the face's share and weights);
+  and `fusion` (vector and embeddings to log-probabilities, the face's share and weights); if it
+  reads landmarks, also `landmarks` (points and the resting face to log-probabilities), which
+  `face-answer` and `fusion` then take as well, zeros where there are none;
 - of a fusion: `audio` and `visual` (input to vector, log-probabilities and segments, if the
   fusion has them) and `fusion` (both of these, and which is there, to logits);
 - of a model of one modality: one part, input to logits.
@@ -24,9 +26,11 @@ from torch import Tensor, nn
 
 from avemo_ros.audio.spectrogram import BINS
 from avemo_ros.data.features import UNITS
+from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.emotion_model import EmotionModel, Encoded, Unimodal, to_emotion_logits
-from avemo_ros.model.face_points import VALUES
+from avemo_ros.model.face_points import POINTS, VALUES
 from avemo_ros.model.network import EmotionNet, LiveModel
+from avemo_ros.model.released import LANDMARKS_PART
 from avemo_ros.model.torch_network import bn_folded
 from avemo_ros.zoo.fusion_models import FusedModel, FusionInput
 
@@ -161,9 +165,22 @@ class _LiveFace(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, embeddings: Tensor, landmark_log: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         vector, weights = self.network.face.pool(embeddings)
-        return self.network.face_log(vector), weights
+        return self.network.face_log(vector, landmark_log), weights
+
+
+class _LiveLandmarks(nn.Module):
+    """Points and the resting face to log-probabilities."""
+
+    def __init__(self, network: EmotionNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, points: Tensor, neutral: Tensor, neutral_weight: Tensor) -> Tensor:
+        return self.network.read_landmarks(points, neutral, neutral_weight)
 
 
 class _LiveFusion(nn.Module):
@@ -173,9 +190,11 @@ class _LiveFusion(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, speech: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, speech: Tensor, embeddings: Tensor, landmark_log: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         vector, weights = self.network.face.pool(embeddings)
-        log, share = self.network.fuse(speech, vector)
+        log, share = self.network.fuse(speech, self.network.face_log(vector, landmark_log))
         return log, share, weights
 
 
@@ -185,6 +204,16 @@ def _live_pieces(network: EmotionNet) -> tuple[Submodule, ...]:
     embeddings = ("batch", "frames", network.face.cnn.width)
     spectrogram = ("batch", 1, "columns", BINS)
     log = "log_probabilities"
+    beside: dict[str, tuple[int | str, ...]] = {}
+    landmarks: tuple[Submodule, ...] = ()
+    if network.landmarks is not None:
+        beside = {"landmark_log": ("batch", len(EMOTIONS))}
+        points: dict[str, tuple[int | str, ...]] = {
+            "points": ("batch", "frames", VALUES),
+            "neutral": ("batch", 2 * POINTS),
+            "neutral_weight": ("batch",),
+        }
+        landmarks = (Submodule(LANDMARKS_PART, _LiveLandmarks(network), points, (log,)),)
     return (
         Submodule("face", cnn, {"pictures": ("batch", 1, cnn.side, cnn.side)}, ("embeddings",)),
         Submodule(
@@ -193,15 +222,20 @@ def _live_pieces(network: EmotionNet) -> tuple[Submodule, ...]:
         Submodule(
             "face-answer",
             _LiveFace(network),
-            {"embeddings": embeddings},
+            {"embeddings": embeddings, **beside},
             (log, "frame_weights"),
         ),
         Submodule(
             "fusion",
             _LiveFusion(network),
-            {"speech_vector": ("batch", network.audio_width), "embeddings": embeddings},
+            {
+                "speech_vector": ("batch", network.audio_width),
+                "embeddings": embeddings,
+                **beside,
+            },
             (log, "face_share", "frame_weights"),
         ),
+        *landmarks,
     )
 
 

@@ -29,7 +29,7 @@ from avemo_ros.model.network import EmotionNet, LiveModel
 from avemo_ros.model.onnx_network import FORMAT, NO_DIGEST, OnnxNetwork, open_session, sealed
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import MAX_COLUMNS, MIN_COLUMNS
-from avemo_ros.model.released import list_onnx, onnx_files, remedy, sha256
+from avemo_ros.model.released import list_onnx, onnx_file, remedy, sha256
 from avemo_ros.model.torch_network import bn_folded, to_bfloat16
 from avemo_ros.sink.output_file import is_stream
 from avemo_ros.zoo.exportable import Submodule, as_tuple, folded_submodules, submodules_of
@@ -95,7 +95,7 @@ def verify_beside(loaded: LoadedModel, weights: Path) -> float:
     OnnxNetwork(weights)
     worst = 0.0
     for submodule in folded_submodules(loaded.model):
-        path = onnx_files(weights)[submodule.name]
+        path = onnx_file(weights, submodule.name)
         gap = difference(submodule, runner(path, "onnx"))
         if not gap < TOLERANCE:
             raise WeightsError(

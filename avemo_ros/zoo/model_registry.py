@@ -35,7 +35,6 @@ from avemo_ros.zoo.fusion_models import (
     Decision,
     FusedModel,
 )
-from avemo_ros.zoo.landmark_models import LandmarkSequence
 
 
 def make_vgg_face(values: Values) -> EmotionModel:
@@ -80,11 +79,6 @@ def make_units(values: Values) -> EmotionModel:
     return ActionUnitMLP(
         values["hidden"], values["dropout"], values["input_dropout"], values["classes"]
     )
-
-
-def make_landmark_sequence(values: Values) -> EmotionModel:
-    """Temporal layers over landmark sequences."""
-    return LandmarkSequence(**{name: values[name] for name in LandmarkSequenceOptions.names()})
 
 
 def make_decision(values: Values) -> EmotionModel:
@@ -205,31 +199,6 @@ class UnitsOptions(Settings):
     classes: Classes = "speech"
 
 
-class LandmarkSequenceOptions(Settings):
-    """Options of landmark_sequence."""
-
-    width: int = Field(96, ge=1, le=4096, description="Width of a frame's embedding.")
-    blocks: int = Field(2, ge=0, le=6, description="Number of temporal convolutions.")
-    kernel: Literal[3, 5, 7, 9] = Field(5, description="Frames that a convolution reads.")
-    lstm: int = Field(
-        0,
-        ge=0,
-        le=1024,
-        description="Width of an LSTM after them; 0: none.  With one there is no ONNX file.",
-    )
-    attention: Literal["mean", "softmax", "self", "relation"] = Field(
-        "mean", description="Over frames."
-    )
-    statistics: bool = Field(
-        True, description="Pool the standard deviation over the frames beside the mean."
-    )
-    dropout: Dropout = Field(
-        0.4, description="Dropout before each temporal layer and before the head."
-    )
-    input_dropout: Dropout = Field(0.1, description="Dropout of a frame's values.")
-    classes: Classes = "speech"
-
-
 class TwoPartOptions(Settings):
     """Options of every fusion of two parts."""
 
@@ -310,12 +279,6 @@ _RESEARCH: Final = (
         make_face_attention,
     ),
     ModelKind("units", "Dense layers over 35 facial action units.", UnitsOptions, make_units),
-    ModelKind(
-        "landmark_sequence",
-        "Temporal convolutions or an LSTM over 68 landmarks, frames joined by attention.",
-        LandmarkSequenceOptions,
-        make_landmark_sequence,
-    ),
     ModelKind(
         "concat",
         "Both vectors side by side through dense layers.",
