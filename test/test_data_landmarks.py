@@ -13,7 +13,7 @@ from made_landmarks import sequence, write_sequences
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.landmark_table import join_points, points_from_meshes, read_points
 from avemo_ros.errors import DataError
-from avemo_ros.model.face_points import FROM_MESH
+from avemo_ros.model.face_points import points_of_mesh
 
 CLIPS = {"02-01-03-01-01-01-02": sequence(7), "own": sequence(4, opens=9.0)}
 
@@ -137,7 +137,7 @@ def test_meshes_give_points_where_there_are_some() -> None:
     )
     made, lacking = points_from_meshes(Corpus(given.items, features))
     assert lacking == ("b", "c")
-    assert np.array_equal(made.features[0].points[:, 8], mesh[:, FROM_MESH[8][0]])
+    assert np.array_equal(made.features[0].points, points_of_mesh(mesh))
     assert np.array_equal(made.features[0].point_times_s, times)
 
 

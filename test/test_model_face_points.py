@@ -12,6 +12,8 @@ from avemo_ros.model.face_points import (
     POINTS,
     RATE_HZ,
     VALUES,
+    chosen_of_mesh,
+    newest_frames,
     normalise_points,
     points_of_mesh,
     resample,
@@ -38,11 +40,39 @@ def test_the_mesh_has_each_point_once_on_both_sides() -> None:
 def test_points_of_a_mesh_are_means_of_its_points() -> None:
     mesh = np.random.default_rng(0).random((3, 468, 2)).astype(np.float32)
     mesh[1] = np.nan
-    points = points_of_mesh(mesh)
+    points = chosen_of_mesh(mesh)
     assert points.shape == (3, POINTS, 2)
     assert np.isnan(points[1]).all()
     assert np.allclose(points[0, 3], (mesh[0, 132] + mesh[0, 58]) / 2)
     assert np.array_equal(points[0, 36], mesh[0, 33])
+
+
+def test_the_correction_of_a_mesh_turns_and_grows_with_the_face() -> None:
+    mesh = np.random.default_rng(1).random((2, 468, 2)).astype(np.float32)
+    mesh[:, [33, 133]], mesh[:, [362, 263]] = (-2.0, 0.0), (2.0, 0.5)
+    angle = 0.7
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    moved = (3 * mesh.astype(np.float64) @ turn + (200, 90)).astype(np.float32)
+    wanted = 3 * points_of_mesh(mesh).astype(np.float64) @ turn + (200, 90)
+    assert np.allclose(points_of_mesh(moved), wanted, atol=1e-2)
+    assert not np.allclose(points_of_mesh(mesh), chosen_of_mesh(mesh), atol=1e-2)
+    mesh[0] = np.nan
+    assert np.isnan(points_of_mesh(mesh)[0]).all()
+    assert np.isfinite(points_of_mesh(mesh)[1]).all()
+
+
+def test_the_newest_frames_begin_after_the_last_gap() -> None:
+    points, when = sequence(90), times(90)
+    assert newest_frames(points[:20], when[:20]) is None
+    whole = newest_frames(points, when)
+    assert whole is not None
+    assert len(whole) == 45
+    when = when + 2.0 * (np.arange(90) >= 40)
+    newest = newest_frames(points, when)
+    assert newest is not None
+    assert len(newest) == 25
+    assert np.isfinite(newest).all()
+    assert newest_frames(np.full_like(points, np.nan), when) is None
 
 
 def test_place_size_and_tilt_of_the_head_make_no_difference_to_the_points() -> None:
