@@ -261,9 +261,9 @@ class EmotionConfig(Settings, group="emotion"):
     personal_neutral: Literal["off", "cautious", "on"] = Field(
         "cautious",
         description=(
-            "Compare a face with how it usually looks: its mean shape over the last minute. "
-            "After 30 s (cautious) or 5 s (on) that counts as much as the mean face of "
-            "everybody. Only for models that read landmarks."
+            "Compare how a face moves with how it usually looks: its mean shape over the last "
+            "minute, which counts half after 30 s (cautious) or 5 s (on). off: landmarks are "
+            "not used. Only for models that read landmarks."
         ),
     )
     face_rate_hz: float = Field(

@@ -30,8 +30,11 @@ class SceneReader:
     level of the spectrogram, so that a test can say who feels what."""
 
     model_id: str = "scene-reader"
+    reads_landmarks: bool = False
     confidence: float = 0.9
     calls: list[str] = field(default_factory=list)
+    landmarks: list = field(default_factory=list)
+    """What each question had of them."""
 
     def embed_faces(self, crops):
         self.calls += ["face"] * len(crops)
@@ -41,7 +44,8 @@ class SceneReader:
         self.calls.append("speech")
         return float(power_db.max())
 
-    def predict(self, faces, speech):
+    def predict(self, faces, speech, landmarks=None):
+        self.landmarks.append(landmarks)
         if faces is None and speech is None:
             raise ValueError("nothing to predict from")
         face_share = 0.0 if faces is None else 1.0 if speech is None else 0.5

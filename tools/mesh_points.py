@@ -5,8 +5,8 @@
 
 FOLDER holds images (.jpg) with one face each; PREDICTOR is dlib's shape predictor.  What is
 learned is a ridge regression from the eye-aligned points of the mesh to the difference,
-refitted twice without the tenth of the faces that fits worst.  A tenth of the faces is held out and the
-mean difference on them printed, before and after.
+refitted twice without the tenth of the faces that fits worst.  A tenth of the faces is held
+out, and the mean difference on them printed, before and after.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ where s are the calibrated log-probabilities of the unimodal heads.  With an eve
 and c zero this is the sum of the log-probabilities, and training starts there.
 
 The face branch may have a second part that reads how 68 points of the face move
-(`landmark_network.py`).  What images and points say is joined first (`VisualSum`), and the
-outcome takes the place of s_v.
+(`landmark_network.py`).  Then s_v + w r s_l takes the place of s_v, where r, from 0 to 1, is
+how well the person's resting face is known: a stranger's shape does not tell what they feel.
 
 A network that hears noise may be sure of nonsense, so its own certainty does not say when to
 trust it.  The gate therefore also reads SNR features of the spectrogram: noise fills the gaps
@@ -139,27 +139,6 @@ class EvidenceFusion(nn.Module):
         return Fused(of_speech * voice + of_face * face + self.bias, shares[:, 1])
 
 
-class VisualSum(nn.Module):
-    """What images and landmarks of one face say together.
-
-        logits = u s_v + w s_l + c
-
-    where s are the calibrated log-probabilities of both.  It starts as their sum.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weights = nn.Parameter(torch.ones(2))
-        self.bias = nn.Parameter(torch.zeros(len(EMOTIONS)))
-
-    def forward(self, face_log: Tensor, landmark_log: Tensor) -> Tensor:
-        """Log-probabilities (B, 7) of both to those of the face; zeros in a row of
-        `landmark_log` mean that there are none, and the row of `face_log` stays as it is."""
-        joined = self.weights[0] * face_log + self.weights[1] * landmark_log + self.bias
-        there = (landmark_log != 0).any(1, keepdim=True)
-        return torch.where(there, torch.log_softmax(joined, 1), face_log)
-
-
 def _evidence(log: Tensor) -> Tensor:
     """(B, 7) log-probabilities to (B, 9): these, minus entropy, and the largest."""
     probabilities = log.exp()
@@ -203,7 +182,8 @@ class EmotionNet(nn.Module):
         """SNR features at the end of what `encode_audio` gives."""
         self.fusion = EvidenceFusion(snr_width=self.snr_width)
         self.landmarks = landmarks
-        self.visual = VisualSum() if landmarks is not None else None
+        if landmarks is not None:
+            self.landmark_weight = nn.Parameter(torch.ones(()))
         parts = ("speech", "face", "fused", *(("landmark",) if landmarks is not None else ()))
         for name in parts:
             self.register_buffer(f"{name}_temperature", torch.ones(()))
@@ -213,14 +193,15 @@ class EmotionNet(nn.Module):
 
         Args:
             vector: of the images.
-            landmark_log: (B, 7) as `landmark_log` gives it, zeros in a row without; None:
+            landmark_log: (B, 7) as `read_landmarks` gives it, zeros in a row without; None:
                 there are none.
         """
         log = torch.log_softmax(self.face.classify(vector) / self.face_temperature, 1)
-        if landmark_log is None or self.visual is None:
-            return log
-        joined: Tensor = self.visual(log, landmark_log)
-        return joined
+        return log if landmark_log is None else self.with_landmarks(log, landmark_log)
+
+    def with_landmarks(self, face_log: Tensor, landmark_log: Tensor) -> Tensor:
+        """What images and landmarks of a face say together: log-probabilities (B, 7)."""
+        return torch.log_softmax(face_log + self.landmark_weight * landmark_log, 1)
 
     def landmark_log(self, logits: Tensor) -> Tensor:
         """Logits (B, classes) of `landmarks` to calibrated log-probabilities (B, 7)."""
@@ -229,7 +210,7 @@ class EmotionNet(nn.Module):
         return torch.log_softmax(logits / self.landmark_temperature, 1)
 
     def read_landmarks(self, points: Tensor, neutral: Tensor, weight: Tensor) -> Tensor:
-        """Frames without gaps to calibrated log-probabilities (B, 7).
+        """Frames without gaps to calibrated log-probabilities times `weight` (B, 7).
 
         Args:
             points: (B, n, VALUES), see `face_points`.
@@ -238,7 +219,8 @@ class EmotionNet(nn.Module):
         """
         assert self.landmarks is not None
         points = self.landmarks.standardisation.at_rest(points, neutral, weight)
-        return self.landmark_log(self.landmarks.classify(self.landmarks.read(points)[0]))
+        logits = self.landmarks.classify(self.landmarks.read(points)[0])
+        return self.landmark_log(logits) * weight.unsqueeze(1)
 
     @property
     def audio_width(self) -> int:
@@ -311,26 +293,29 @@ class LiveModel(EmotionModel):
     def _face(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log-probabilities (B, 7) of images, landmarks or both, and (B,) bool, where any are
         there; zeros elsewhere."""
-        net = self.network
-        seen = face_mask(batch).any(1)
-        image_log = net.face.head.weight.new_zeros(len(seen), len(EMOTIONS))
-        landmark_log, followed = image_log, torch.zeros_like(seen)
-        vector = torch.zeros(len(seen), net.face.width, device=image_log.device)
+        net, mask = self.network, face_mask(batch)
+        seen = mask.any(1)
+        log = net.face.head.weight.new_zeros(len(seen), len(EMOTIONS))
         if batch.faces is not None and bool(seen.any()):
-            mask = face_mask(batch)
-            frames = embed_frames(net.face.cnn, batch.faces, mask)
-            vector = net.face.pool(frames, mask)[0]
-        if net.landmarks is not None and batch.points is not None:
-            encoded = net.landmarks.encode(batch)
-            frames_there = batch.points_mask
-            if frames_there is None:
-                frames_there = torch.ones(batch.points.shape[:2], dtype=torch.bool)
-            followed = encoded.there & (frames_there.sum(1) >= LEAST_FRAMES)
-            logits = net.landmarks.classify(encoded.vector)
-            landmark_log = _only(net.landmark_log(logits), followed)
-        log = net.face_log(vector, landmark_log if bool(followed.any()) else None)
-        image_log = _only(log, seen)
-        return torch.where(seen.unsqueeze(1), image_log, landmark_log), seen | followed
+            vector = net.face.pool(embed_frames(net.face.cnn, batch.faces, mask), mask)[0]
+            log = _only(net.face_log(vector), seen)
+        landmark_log = self._landmarks(batch)
+        if landmark_log is not None:
+            log, seen = net.with_landmarks(log, landmark_log), seen | (landmark_log != 0).any(1)
+            log = _only(log, seen)
+        return log, seen
+
+    def _landmarks(self, batch: Batch) -> Tensor | None:
+        """As `EmotionNet.read_landmarks`, zeros for rows with too few frames; None: no row has
+        points and a resting face."""
+        net, weight = self.network, batch.neutral_weight
+        if net.landmarks is None or batch.points is None or weight is None:
+            return None
+        encoded = net.landmarks.encode(batch)
+        mask = batch.points_mask
+        frames = batch.points.shape[1] if mask is None else mask.sum(1)
+        counts = weight * encoded.there * (frames >= LEAST_FRAMES)
+        return net.landmark_log(net.landmarks.classify(encoded.vector)) * counts.unsqueeze(1)
 
 
 def _only(values: Tensor, there: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, PredictionError, WeightsError
-from avemo_ros.model.face_points import POINTS
 from avemo_ros.model.own_model import is_own, open_own
 from avemo_ros.model.preprocess import face_array, spectrogram_array
 from avemo_ros.model.released import find_weights, onnx_files, remedy
@@ -51,10 +50,10 @@ class LandmarkWindow:
 
     frames: NDArray[np.float32]
     """(n, VALUES) without gaps, RATE_HZ a second, n from LEAST_FRAMES; see `face_points`."""
-    neutral: NDArray[np.float32] | None = None
-    """(2 POINTS,) the person's resting face; None: not known."""
-    neutral_weight: float = 0.0
-    """How far it is trusted, 0 to 1."""
+    neutral: NDArray[np.float32]
+    """(2 POINTS,) the person's resting face."""
+    neutral_weight: float
+    """How far it is trusted, 0 to 1; the landmarks count as far."""
 
 
 class NetworkRuntime(Protocol):
@@ -280,11 +279,9 @@ class Predictor:
     def _read(self, window: LandmarkWindow) -> NDArray[np.float32]:
         """Log-probabilities (1, 7) of how a face moved."""
         assert self._landmarks is not None
-        neutral = window.neutral
-        if neutral is None:
-            neutral = np.zeros(2 * POINTS, np.float32)
         weight = np.array([window.neutral_weight], np.float32)
-        log = self._landmarks.read_landmarks(window.frames[None], neutral[None], weight)
+        given = window.frames[None], window.neutral[None], weight
+        log = self._landmarks.read_landmarks(*given)
         _check_finite("what the landmarks show", log)
         return log
 

@@ -377,18 +377,17 @@ class EmotionEstimator:
         self, samples: list[FaceSample], history: FaceHistory
     ) -> LandmarkWindow | None:
         """How a face that talks moves: the network has learned from people who talk."""
+        prior_s = _PRIOR_S.get(self._config.personal_neutral)
         seen = [sample for sample in samples if sample.points is not None]
-        if len(seen) < _LEAST_POINTS or not self._is_talking(samples):
+        if prior_s is None or len(seen) < _LEAST_POINTS or not self._is_talking(samples):
             return None
         points = np.stack([sample.points for sample in seen if sample.points is not None])
         times_s = np.array([sample.stamp_ns - seen[0].stamp_ns for sample in seen]) / 1e9
         frames = newest_frames(points, times_s)
-        if frames is None:
+        neutral, weight = history.resting.mean(prior_s)
+        if frames is None or neutral is None:
             return None
-        prior_s = _PRIOR_S.get(self._config.personal_neutral)
-        if prior_s is None:
-            return LandmarkWindow(frames)
-        return LandmarkWindow(frames, *history.resting.mean(prior_s))
+        return LandmarkWindow(frames, neutral, weight)
 
     def _is_talking(self, samples: list[FaceSample]) -> bool:
         motion = recent_motion(samples)

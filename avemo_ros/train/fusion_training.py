@@ -48,6 +48,7 @@ from avemo_ros.train.training_config import (
 
 _FACES: Final = 128
 _VOICES: Final = 64
+_PAIRS: Final = 3000
 _PLAIN: Final = FaceAugment(probability=0.0)
 
 
@@ -85,8 +86,8 @@ class Pairs:
     """(B, speech width)."""
     labels: Tensor
     """(B,) index in EMOTIONS."""
-    landmarks: Tensor | None = None
-    """(B, 7) logits of the landmarks of the one who speaks, not calibrated; zeros: none."""
+    landmarks: LandmarkViews | None = None
+    """Of (B,), of the one who speaks."""
 
 
 def embed_face_views(
@@ -175,14 +176,26 @@ def _spans(places: Sequence[int], columns: int) -> NDArray[np.float64]:
     return np.stack((begin, begin + columns / COLUMNS_A_SECOND), 1)
 
 
+@dataclass(frozen=True, slots=True)
+class LandmarkViews:
+    """What the landmarks show while windows of speech are heard."""
+
+    logits: Tensor
+    """(..., 7) over EMOTIONS, not calibrated."""
+    trust: Tensor
+    """(...) how well the resting face of the person is known, 0 to 1; 0 where there are too
+    few frames."""
+
+
 def landmark_views(
     network: EmotionNet,
     corpus: Corpus,
     spans: NDArray[np.float64],
     seed: int,
     how: LandmarkAugment,
-) -> Tensor:
-    """What the landmarks show while windows of speech are heard.
+) -> LandmarkViews:
+    """What the landmarks show: of the first view with the resting face, of the others with
+    more or less of it.
 
     Args:
         network: with the landmark network that has not seen these people.
@@ -192,29 +205,29 @@ def landmark_views(
         how: what changes the sequences of all views but the first.
 
     Returns:
-        (N, views, 7) logits, not calibrated; zeros where there are too few frames.
+        Of (N, views).
     """
     landmarks = network.landmarks
     assert landmarks is not None
     chance, numbers = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-    bank = PointBank(corpus)
-    plain = LandmarkAugment(tempo=0, thin=0)
-    logits = []
+    bank, rows = PointBank(corpus), list(range(len(corpus)))
+    resting, plain = bank.resting(rows), LandmarkAugment(tempo=0, thin=0)
+    logits, trusts = [], []
     for view in range(spans.shape[1]):
-        rows = list(range(len(corpus)))
         lots = numbers.random((len(rows), PointBank.LOTS))
         when = [(float(begin), float(end)) for begin, end in spans[:, view]]
-        points, mask = bank.pick(rows, when, lots, plain if view == 0 else how)
-        batch = Batch(points=points, points_mask=mask)
+        points, mask = bank.pick(rows, when, lots, how if view else plain)
+        trust = torch.from_numpy(lots[:, 5] if view else np.ones(len(rows))).float()
+        points = landmarks.standardisation.at_rest(points, resting, trust)
+        given = {"points": points, "points_mask": mask}
         if view:
-            shifts = bank.person_shifts(rows, lots, how)
-            batch = Batch(**augmentation.degrade_points(points, mask, shifts, chance, how))
+            still = torch.zeros_like(resting)
+            given = augmentation.degrade_points(points, mask, still, chance, how)
         with torch.inference_mode():
-            given = landmarks(batch).logits
-            given = given if given.shape[1] == len(EMOTIONS) else to_emotion_logits(given)
-        few = mask.sum(1, keepdim=True) < LEAST_FRAMES
-        logits.append(given.masked_fill(few, 0.0))
-    return torch.stack(logits, 1).clone()
+            shown = landmarks(Batch(**given)).logits
+        logits.append(shown if shown.shape[1] == len(EMOTIONS) else to_emotion_logits(shown))
+        trusts.append(trust * (mask.sum(1) >= LEAST_FRAMES))
+    return LandmarkViews(torch.stack(logits, 1).clone(), torch.stack(trusts, 1).clone())
 
 
 def draw_pairs(
@@ -224,7 +237,7 @@ def draw_pairs(
     chance: torch.Generator,
     *,
     together: bool = False,
-    landmarks: Tensor | None = None,
+    landmarks: LandmarkViews | None = None,
 ) -> Pairs:
     """Random pairs: emotions alike frequent, some frames of any view of a face, and any view of
     a voice.
@@ -235,7 +248,7 @@ def draw_pairs(
         size: number of pairs.
         chance: source of chance.
         together: face and voice of a pair are of one item; else they are matched by label.
-        landmarks: (M, views, 7) of those who speak, see `landmark_views`.
+        landmarks: of (M, views), of those who speak.
 
     Raises:
         DataError: an emotion has no face or no voice (not with `together`: data sets lack
@@ -260,7 +273,11 @@ def draw_pairs(
         torch.arange(frames) < present,
         speech.vectors[which_speech, window, 0],
         labels,
-        None if landmarks is None else landmarks[which_speech, window],
+        None
+        if landmarks is None
+        else LandmarkViews(
+            landmarks.logits[which_speech, window], landmarks.trust[which_speech, window]
+        ),
     )
 
 
@@ -334,8 +351,8 @@ class HeldOutFold:
     voices: EmbeddingBank
     together: bool = False
     """Faces and voices are of the same items, in the same order."""
-    landmarks: Tensor | None = None
-    """(M, views, 7) of the voices' people, see `landmark_views`."""
+    landmarks: LandmarkViews | None = None
+    """Of (M, views), of the voices' people."""
 
     def draw(self, size: int, chance: torch.Generator) -> Pairs:
         """Random pairs of this fold, see `draw_pairs`."""
@@ -376,47 +393,44 @@ def fit_landmarks(parts: Sequence[HeldOutFold]) -> float:
     given, labels = [], []
     for part in parts:
         assert part.landmarks is not None
-        logits = part.landmarks.flatten(0, 1)
-        there = (logits != 0).any(1)
-        given.append(logits[there])
-        owners = part.voices.labels.repeat_interleave(part.landmarks.shape[1])
-        labels.append(owners[there])
+        there = part.landmarks.trust > 0
+        given.append(part.landmarks.logits[there])
+        labels.append(part.voices.labels.unsqueeze(1).expand_as(there)[there])
     return fit_temperature(torch.cat(given), torch.cat(labels))
 
 
-def train_visual(
-    network: EmotionNet, parts: Sequence[HeldOutFold], settings: LiveConfig, seed: int
-) -> None:
-    """Train how images and landmarks of a face are joined, in place; temperatures come first.
+def fit_landmark_weight(network: EmotionNet, parts: Sequence[HeldOutFold]) -> float:
+    """How much the landmarks count beside single images of other faces with the same label;
+    the temperatures come first.
 
     Args:
         network: with landmarks.
-        parts: what it learns from.
-        settings: steps, mismatch, tempering.
-        seed: of all chance.
+        parts: what is learned from.
+
+    Returns:
+        The weight, 0 or more, of a grid with the least mean negative log-likelihood.
     """
-    visual = network.visual
-    assert visual is not None
-    chance = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.AdamW(visual.parameters(), lr=1e-2, weight_decay=1e-2)
-    for step in range(settings.steps):
-        pairs = parts[step % len(parts)].draw(settings.batch, chance)
-        pairs = mismatched(pairs, settings.mismatch, chance)
+    chance = torch.Generator().manual_seed(0)
+    images, moved, labels = [], [], []
+    for part in parts:
+        pairs = part.draw(_PAIRS, chance)
         assert pairs.landmarks is not None
         with torch.no_grad():
-            vector, _ = network.face.pool(pairs.faces, pairs.mask)
-            images = _tempered(network.face_log(vector), settings.tempering, chance)
-            moved = _landmark_log(network, pairs.landmarks)
-        loss = functional.cross_entropy(visual(images, moved), pairs.labels)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+            images.append(network.face_log(network.face.pool(pairs.faces, pairs.mask)[0]))
+            moved.append(_landmark_log(network, pairs.landmarks))
+        labels.append(pairs.labels)
+    face, landmarks, wanted = torch.cat(images), torch.cat(moved), torch.cat(labels)
+    losses = {
+        weight: float(functional.cross_entropy(face + weight * landmarks, wanted))
+        for weight in np.linspace(0.0, 2.0, 41).tolist()
+    }
+    return min(losses, key=losses.__getitem__)
 
 
-def _landmark_log(network: EmotionNet, logits: Tensor) -> Tensor:
-    """Calibrated log-probabilities (B, 7); zeros where there are none."""
-    there = (logits != 0).any(1, keepdim=True)
-    return network.landmark_log(logits) * there
+def _landmark_log(network: EmotionNet, landmarks: LandmarkViews) -> Tensor:
+    """Calibrated log-probabilities (B, 7) times how far each is trusted."""
+    log = network.landmark_log(landmarks.logits)
+    return (log * landmarks.trust.unsqueeze(-1)).detach()
 
 
 def train_fusion(
@@ -447,9 +461,9 @@ def train_fusion(
         pairs = part.draw(settings.batch, chance)
         pairs = mismatched(pairs, settings.mismatch, chance)
         if pairs.landmarks is not None:
-            lot = torch.rand(len(pairs.labels), 1, generator=chance)
-            kept = pairs.landmarks * (lot >= settings.landmark_dropout)
-            pairs = replace(pairs, landmarks=kept)
+            lot = torch.rand(len(pairs.labels), generator=chance)
+            trust = pairs.landmarks.trust * (lot >= settings.landmark_dropout)
+            pairs = replace(pairs, landmarks=replace(pairs.landmarks, trust=trust))
         speech, speech_log, face_log = fusion_inputs(network, part.listener, pairs)
         face_log = _tempered(face_log, settings.tempering, chance)
         given = _drop((speech, speech_log, face_log), settings.modality_dropout, chance)
@@ -463,9 +477,9 @@ def train_fusion(
     fusion.eval()
 
 
-def begin_anew(network: nn.Module, untrained: nn.Module) -> None:
-    """Give a part its first weights again."""
-    network.load_state_dict(copy.deepcopy(untrained.state_dict()))
+def begin_anew(network: EmotionNet, untrained: nn.Module) -> None:
+    """Give the fusion its first weights again."""
+    network.fusion.load_state_dict(copy.deepcopy(untrained.state_dict()))
 
 
 def fusion_inputs(

@@ -38,6 +38,7 @@ from avemo_ros.train.fusion_training import (
     embed_face_views,
     embed_speech_windows,
     fit_face,
+    fit_landmark_weight,
     fit_landmarks,
     fit_speech,
     fusion_metrics,
@@ -45,7 +46,6 @@ from avemo_ros.train.fusion_training import (
     landmark_views,
     train_attention,
     train_fusion,
-    train_visual,
 )
 from avemo_ros.train.live_data import (
     Branches,
@@ -102,7 +102,7 @@ def train_live(config: TrainConfig, place: Place, *, resume: bool = False) -> di
     seen = whom_they_saw(config, branches, data)
     torch.manual_seed(config.training.seed)
     final = branches.network(None)
-    untrained = copy.deepcopy(final.fusion), copy.deepcopy(final.visual)
+    untrained = copy.deepcopy(final.fusion)
     loss = _attend(final, data.learned, config)
     _say(f"frame attention: loss {loss:.3f}")
     parts = _parts(branches, data, config)
@@ -181,19 +181,17 @@ def _parts(branches: Branches, data: LiveData, config: TrainConfig) -> list[Held
 
 def _learn(
     network: EmotionNet,
-    untrained: tuple[nn.Module, nn.Module | None],
+    untrained: nn.Module,
     parts: Sequence[HeldOutFold],
     config: TrainConfig,
 ) -> None:
     """Fit the temperatures of the branches and train what joins them."""
     network.face_temperature.fill_(fit_face(network.face, parts))
     network.speech_temperature.fill_(fit_speech(parts))
-    fusion, visual = untrained
-    begin_anew(network.fusion, fusion)
-    if network.visual is not None and visual is not None:
+    if network.landmarks is not None:
         network.landmark_temperature.fill_(fit_landmarks(parts))
-        begin_anew(network.visual, visual)
-        train_visual(network, parts, config.live, config.training.seed)
+        network.landmark_weight.data.fill_(fit_landmark_weight(network, parts))
+    begin_anew(network, untrained)
     train_fusion(network, parts, config.live, config.training.seed)
 
 

@@ -227,6 +227,12 @@ class PointBank:
             points[row, : len(frames)], mask[row, : len(frames)] = frames, there
         return torch.from_numpy(points), torch.from_numpy(mask)
 
+    def resting(self, items: Sequence[int]) -> Tensor:
+        """(B, 2 POINTS) mean shape of the person of each item; zeros without any."""
+        rest = [self._shapes.get(self._people[item]) for item in items]
+        unknown = np.zeros(2 * POINTS, np.float32)
+        return torch.from_numpy(np.stack([unknown if one is None else one for one in rest]))
+
     def person_shifts(
         self, items: Sequence[int], lots: NDArray[np.float64], how: LandmarkAugment
     ) -> Tensor:

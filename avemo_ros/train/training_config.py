@@ -241,9 +241,7 @@ class LandmarkAugment(Settings, group="augment.landmarks"):
         0.01,
         ge=0,
         le=0.5,
-        description=(
-            "Largest standard deviation of the points' noise [distances of the eyes]."
-        ),
+        description="Largest standard deviation of the points' noise [distances of the eyes].",
     )
     offset: float = Field(
         0.01,
