@@ -53,6 +53,8 @@ _FILES: Final = {
     "au+audio": "audio",
     "landmarks": "av",
     "landmarks+audio": "av",
+    "face+landmarks": "av",
+    "face+landmarks+audio": "av",
 }
 """Which files a data set with files for each modality is asked for."""
 _SHOWN: Final = 3
