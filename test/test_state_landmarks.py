@@ -11,6 +11,7 @@ from state_scene import SceneReader, face, frame, play
 from avemo_ros.config import EmotionConfig, PipelineConfig
 from avemo_ros.engine.emotion_stage import EmotionStage
 from avemo_ros.model.face_points import LEAST_FRAMES, POINTS, RATE_HZ, VALUES
+from avemo_ros.state.history import RestingFace
 from avemo_ros.timing import to_ns
 from avemo_ros.vision.face import FaceTrack
 
@@ -25,9 +26,11 @@ def mesh(wide: float) -> np.ndarray:
     return points
 
 
-def talker(t: float, face_id: str = "f0001", *, wide: float = 0.0, moves: bool = True, x=0.4):
+def talker(
+    t: float, face_id: str = "f0001", *, wide: float = 0.0, moves: bool = True, x=0.4, size=0.2
+):
     opening = 0.1 + 0.1 * np.sin(14 * t) if moves else 0.1
-    return replace(face(face_id, mouth=opening, x=x), landmarks=mesh(wide))
+    return replace(face(face_id, mouth=opening, x=x, size=size), landmarks=mesh(wide))
 
 
 def stage_of(neutral: str = "on", **settings) -> tuple[EmotionStage, SceneReader]:
@@ -119,3 +122,40 @@ def test_after_a_gap_only_the_frames_behind_it_count() -> None:
     stage, reader = stage_of()
     play(stage, 6.0, lambda t: [] if 3.0 < t < 3.6 else [talker(t)])
     assert LEAST_FRAMES <= len(reader.landmarks[-1].frames) <= 2.5 * RATE_HZ
+
+
+def resting_of(stage: EmotionStage) -> RestingFace:
+    (resting,) = stage.resting_faces().values()
+    return resting
+
+
+def test_a_look_on_request_is_the_resting_face_until_it_is_undone() -> None:
+    stage, reader = stage_of()
+    play(stage, 6.0, lambda t: [talker(t)])
+    before = reader.landmarks[-1]
+    assert 0 < before.neutral_weight < 1
+    resting_of(stage).look(2.0)
+    play(stage, 1.5, lambda t: [talker(t, wide=0.1)], start=6.0)
+    assert not resting_of(stage).is_calibrated
+    play(stage, 1.5, lambda t: [talker(t, wide=0.1)], start=7.5)
+    assert resting_of(stage).is_calibrated
+    play(stage, 1.5, lambda t: [talker(t)], start=9.0)
+    looked = reader.landmarks[-1]
+    assert looked.neutral_weight == 1.0
+    assert np.abs(looked.neutral - before.neutral).max() > 0.1
+    assert resting_of(stage).undo()
+    assert not resting_of(stage).undo()
+    play(stage, 0.5, lambda t: [talker(t)], start=10.5)
+    assert reader.landmarks[-1].neutral_weight < 1.0
+
+
+def test_a_look_that_is_not_over_can_be_undone_and_all_is_forgotten_on_request() -> None:
+    stage, _ = stage_of()
+    play(stage, 6.0, lambda t: [talker(t)])
+    resting_of(stage).look(1.0)
+    assert resting_of(stage).undo()
+    play(stage, 2.0, lambda t: [talker(t)], start=6.0)
+    assert not resting_of(stage).is_calibrated
+    resting_of(stage).forget()
+    play(stage, 0.1, lambda t: [talker(t)], start=8.0)
+    assert resting_of(stage).mean(5.0)[1] < 0.1

@@ -14,6 +14,7 @@ from avemo_ros.engine.step_scheduler import Order, Step, StepScheduler, Stream
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.state.estimate import EmotionStep, Status, nobody
 from avemo_ros.state.estimator import EmotionEstimator
+from avemo_ros.state.history import RestingFace
 from avemo_ros.state.memory import EmotionMemory
 from avemo_ros.timing import Stopwatch, to_ns, to_s
 from avemo_ros.vision.face import FrameTracks
@@ -86,6 +87,15 @@ class EmotionStage:
     def unanswered(self) -> tuple[int, str]:
         """Questions to the network without an answer that is a number, and why the last one."""
         return self._estimator.unanswered, self._estimator.last_failure
+
+    @property
+    def reads_landmarks(self) -> bool:
+        """Whether resting faces are of any use to the model."""
+        return self._estimator.reads_landmarks
+
+    def resting_faces(self) -> dict[str, RestingFace]:
+        """See `EmotionEstimator.resting_faces`."""
+        return self._estimator.resting_faces()
 
     @property
     def audio_lead_ns(self) -> int | None:

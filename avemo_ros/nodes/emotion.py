@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as AnswerTimeoutError
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.emotion_history import EmotionHistoryStage
 from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.stamps import StampAdvice, StampReporter
+from avemo_ros.srv import CalibrateNeutral
 from avemo_ros.state.estimate import EmotionStep, Status
 from avemo_ros.state.memory import EmotionMemory
 from avemo_ros.timing import APART_NS, Stopwatch, span, to_s
@@ -37,6 +39,10 @@ _WAITING: Final = 200
 """Tracks and chunks that may wait: about three seconds of both."""
 _OTHER_CLOCK_S: Final = 3600.0
 """What seems to be so late is stamped by another clock: its latency is not known."""
+_ANSWER_S: Final = 2.0
+"""How long a call may wait for the thread of the states [s]."""
+_LOOK_S: Final = 5.0
+_SHORTEST_LOOK_S, _LONGEST_LOOK_S = 1.0, 60.0
 _QUIET_S: Final = 4.0
 """Steps are at most a hop of 2 s apart; without any for this long nothing comes."""
 
@@ -53,6 +59,14 @@ class _Arrived:
 @dataclass(frozen=True, slots=True)
 class _Tick:
     """Time to look whether input still comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a service asks of the thread that owns the faces, and waits for."""
+
+    ask: Callable[[EmotionStage], tuple[bool, str]]
+    answer: Future[tuple[bool, str]]
 
 
 class EmotionOutputStage:
@@ -79,7 +93,9 @@ class EmotionOutputStage:
         self._voice = ThreadPoolExecutor(1, "voice")
         self._emotion = self._new_stage(config, None)
         self._load = LoadShedder(config)
-        self._history = EmotionHistoryStage(node, lambda: self._emotion.memory)
+        self._history = EmotionHistoryStage(
+            node, lambda: self._emotion.memory, self._forget_faces
+        )
         self._published = diagnostics.Meter()
         self._latency_ms = diagnostics.Samples()
         self._frame_latency_ms = diagnostics.Samples()
@@ -89,7 +105,9 @@ class EmotionOutputStage:
         self._newest_ns = 0
         self._camera_frame = ""
         self._microphone_frame = ""
-        self._worker: Worker[_Arrived | _Tick] | None = None
+        self._calibrate: Any = None
+        self._calibrated = ""
+        self._worker: Worker[_Arrived | _Tick | _Request] | None = None
         self._timer: Any = None
         self._all_out: Any = None
         self._one_out: Any = None
@@ -112,12 +130,16 @@ class EmotionOutputStage:
         self._worker = Worker("states", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         self._timer = node.create_timer(TICK_S, self._tick, clock=node.steady)
+        self._calibrate = node.create_service(
+            CalibrateNeutral, "calibrate", self._answer_calibration
+        )
 
     def close(self) -> None:
         """Stop and remove the topics; may be called twice."""
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
-            self._timer = None
+            self._node.destroy_service(self._calibrate)
+            self._timer = self._calibrate = None
         if self._worker is not None:
             self._worker.stop()
             self._dropped_before += self._worker.dropped
@@ -140,7 +162,23 @@ class EmotionOutputStage:
         self._microphone_frame = frame_id
         self._put(_Arrived(chunk, arrival_ns))
 
-    def _put(self, item: _Arrived | _Tick) -> None:
+    def _answer_calibration(
+        self, request: CalibrateNeutral.Request, response: CalibrateNeutral.Response
+    ) -> CalibrateNeutral.Response:
+        """The callback: the thread of the states, which owns the faces, answers at once."""
+        waiting = _Request(lambda stage: calibrate(stage, request), Future())
+        self._put(waiting)
+        try:
+            response.success, response.message = waiting.answer.result(_ANSWER_S)
+        except AnswerTimeoutError:
+            response.message = "the node is busy; try again"
+        return response
+
+    def _forget_faces(self) -> None:
+        """Everyone in view is a stranger from now on; from any thread."""
+        self._put(_Request(forget_faces, Future()))
+
+    def _put(self, item: _Arrived | _Tick | _Request) -> None:
         worker = self._worker
         if worker is not None:
             worker.put(item)
@@ -197,6 +235,7 @@ class EmotionOutputStage:
             "device": self._predictor.device,
             "runtime": self._predictor.runtime,
             "precision": self._predictor.precision,
+            "calibrated": self._calibrated,
             "last_error": self._trouble.last,
             **self._history.values(),
             **diagnostics.percentiles("latency_ms", self._latency_ms.values()),
@@ -227,7 +266,15 @@ class EmotionOutputStage:
         if worker is not None and len(worker) == 0:
             worker.put(_Tick())
 
-    def _work(self, item: _Arrived | _Tick) -> None:
+    def _work(self, item: _Arrived | _Tick | _Request) -> None:
+        if isinstance(item, _Request):
+            item.answer.set_result(item.ask(self._emotion))
+            self._calibrated = ", ".join(
+                face_id
+                for face_id, face in self._emotion.resting_faces().items()
+                if face.is_calibrated
+            )
+            return
         now_ns = self._node.now_ns()
         if self._config is not self._used:
             self._start(self._config, keep_memory=True)
@@ -301,6 +348,46 @@ class EmotionOutputStage:
         self._trouble.report(
             type(error).__name__, f"unexpected {type(error).__name__}: {error}"
         )
+
+
+def forget_faces(stage: EmotionStage) -> tuple[bool, str]:
+    """Forget how everyone in view usually looks."""
+    for resting in stage.resting_faces().values():
+        resting.forget()
+    return True, ""
+
+
+def calibrate(stage: EmotionStage, request: CalibrateNeutral.Request) -> tuple[bool, str]:
+    """Do what a call of `calibrate` asks for: whether it could be done, and what happens."""
+    duration_s = request.duration or _LOOK_S
+    if not stage.reads_landmarks:
+        return (
+            False,
+            f"model {stage.model_id} does not compare faces with how they usually look",
+        )
+    if not _SHORTEST_LOOK_S <= duration_s <= _LONGEST_LOOK_S:
+        least, most = _SHORTEST_LOOK_S, _LONGEST_LOOK_S
+        return (
+            False,
+            f"duration is {duration_s:g} s; allowed: {least:g} to {most:g}, or 0 for 5",
+        )
+    faces = stage.resting_faces()
+    face_id = request.person or next(reversed(faces), "")
+    if face_id not in faces:
+        seen = ", ".join(sorted(faces)) or "nobody"
+        return False, f"nobody with id '{face_id}' is in view; in view: {seen}"
+    resting = faces[face_id]
+    if request.action == CalibrateNeutral.Request.START:
+        resting.look(duration_s)
+        return True, f"the resting face of {face_id} is taken over the next {duration_s:g} s"
+    if request.action == CalibrateNeutral.Request.UNDO:
+        if resting.undo():
+            return True, f"{face_id} has the resting face of before"
+        return False, f"the resting face of {face_id} was not calibrated"
+    if request.action == CalibrateNeutral.Request.FORGET:
+        resting.forget()
+        return True, f"the resting face of {face_id} is forgotten"
+    return False, f"action is {request.action}; allowed: 0 (START), 1 (UNDO), 2 (FORGET)"
 
 
 class Emotion(ManagedNode):

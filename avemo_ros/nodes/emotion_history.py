@@ -27,10 +27,17 @@ class EmotionHistoryStage:
     Args:
         node: whose topics these are.
         memory: gives the present memory; steps come on one thread, questions on another.
+        forget: called when people are to be forgotten, for what else is known of them.
     """
 
-    def __init__(self, node: ManagedNode, memory: Callable[[], EmotionMemory]) -> None:
+    def __init__(
+        self,
+        node: ManagedNode,
+        memory: Callable[[], EmotionMemory],
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
         self._node = node
+        self._forget = forget
         self._lock = threading.Lock()
         self._memory = memory
         self._frame_id = ""
@@ -134,6 +141,7 @@ class EmotionHistoryStage:
             memory = self._memory()
             people = memory.people
             memory.clear()
+            self._forget()
             # A latched state would tell the next subscriber of who was forgotten.
             self._published_ns = None
             nobody = convert.header(self._node.now_ns(), self._frame_id)

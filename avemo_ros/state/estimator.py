@@ -27,6 +27,7 @@ from avemo_ros.state.history import (
     LONGEST_FRAME_NS,
     FaceHistory,
     FaceSample,
+    RestingFace,
     SpeechHistory,
     SpeechWindow,
 )
@@ -112,6 +113,17 @@ class EmotionEstimator:
         self._interval = Interval()
         self._first_ns: int | None = None
         self._seen_ns: int | None = None
+
+    @property
+    def reads_landmarks(self) -> bool:
+        """Whether resting faces are of any use to the model."""
+        return self._predictor.reads_landmarks
+
+    def resting_faces(self) -> dict[str, RestingFace]:
+        """By face id, of everyone in the window, the largest face last."""
+        newest = {face_id: history.newest for face_id, history in self._faces.items()}
+        seen = sorted(newest, key=lambda face_id: newest[face_id].box.area)
+        return {face_id: self._faces[face_id].resting for face_id in seen}
 
     def limit_voice(self, rate_hz: float) -> None:
         """The speech network hears at most so often from now on [Hz]."""

@@ -42,19 +42,60 @@ class FaceSample:
 
 
 class RestingFace:
-    """The mean shape of a face over the last minute or so, whatever it felt: how a person
-    looks at rest, from what was seen of them and without any label."""
+    """How a person looks at rest: the mean shape of the face over the last minute or so,
+    whatever it felt, or what was looked at on request."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """The face is a stranger's again."""
         self._total = np.zeros(2 * POINTS)
         self._seen_s = 0.0
+        self._fixed: list[NDArray[np.float32]] = []
+        self._stop_looking()
 
-    def add(self, sample: FaceSample) -> None:
-        """Take a sample; one without points says nothing."""
-        if sample.points is None:
+    def _stop_looking(self) -> None:
+        self._looked = np.zeros(2 * POINTS)
+        self._looked_s = 0.0
+        self._wanted_s = 0.0
+
+    def look(self, seconds: float) -> None:
+        """Take the mean shape of the coming seconds [s] as the resting face."""
+        self._stop_looking()
+        self._wanted_s = seconds
+
+    def undo(self) -> bool:
+        """Go back to what was before the last `look`; False: there was none."""
+        if self._wanted_s > 0:
+            self._stop_looking()
+            return True
+        if not self._fixed:
+            return False
+        self._fixed.pop()
+        return True
+
+    @property
+    def is_calibrated(self) -> bool:
+        """It was looked at on request."""
+        return bool(self._fixed)
+
+    def add_new(self, sample: FaceSample) -> None:
+        """Take the newest sample, which counts while `look` lasts."""
+        shape = _shape_of(sample) if self._wanted_s > 0 else None
+        if shape is None:
             return
-        shape = normalise_points(sample.points[None])[0, : 2 * POINTS]
-        if not np.isfinite(shape).all():
+        lasted_s = sample.lasted_ns / 1e9
+        self._looked += lasted_s * shape
+        self._looked_s += lasted_s
+        if self._looked_s >= self._wanted_s:
+            self._fixed.append((self._looked / self._looked_s).astype(np.float32))
+            self._stop_looking()
+
+    def add_old(self, sample: FaceSample) -> None:
+        """Take a sample that has left the window."""
+        shape = _shape_of(sample)
+        if shape is None:
             return
         lasted_s = sample.lasted_ns / 1e9
         kept = np.exp(-lasted_s / REMEMBERED_S)
@@ -68,12 +109,23 @@ class RestingFace:
             prior_s: the mean face of everybody counts as much as so long of this one [s].
 
         Returns:
-            (2 POINTS,), None where nothing was seen; weight from 0 to 1.
+            (2 POINTS,), None where nothing was seen; weight from 0 to 1, 1 if it was looked at
+            on request.
         """
+        if self._fixed:
+            return self._fixed[-1], 1.0
         if self._seen_s <= 0:
             return None, 0.0
         weight = self._seen_s / (self._seen_s + prior_s)
         return (self._total / self._seen_s).astype(np.float32), weight
+
+
+def _shape_of(sample: FaceSample) -> NDArray[np.float32] | None:
+    """(2 POINTS,); None without points."""
+    if sample.points is None:
+        return None
+    shape = normalise_points(sample.points[None])[0, : 2 * POINTS]
+    return shape if np.isfinite(shape).all() else None
 
 
 class FaceHistory:
@@ -83,7 +135,7 @@ class FaceHistory:
         self.face_id = face_id
         self.first_ns = first_ns
         self.resting = RestingFace()
-        """Of what was seen before the window."""
+        """Of what was seen before the window, or on request."""
         self._samples: deque[FaceSample] = deque()
 
     def add(
@@ -97,16 +149,21 @@ class FaceHistory:
         """Append the face's newest sample; stamps only rise."""
         before = self._samples[-1].stamp_ns if self._samples else stamp_ns
         lasted = min(stamp_ns - before, LONGEST_FRAME_NS)
-        self._samples.append(
-            FaceSample(
-                stamp_ns, face.box, face.mouth_opening, usable, lasted, embedding, points
-            )
+        sample = FaceSample(
+            stamp_ns, face.box, face.mouth_opening, usable, lasted, embedding, points
         )
+        self._samples.append(sample)
+        self.resting.add_new(sample)
 
     def forget(self, before_ns: int) -> None:
         """Drop what is older; it counts for the resting shape from now on."""
         while self._samples and self._samples[0].stamp_ns < before_ns:
-            self.resting.add(self._samples.popleft())
+            self.resting.add_old(self._samples.popleft())
+
+    @property
+    def newest(self) -> FaceSample:
+        """The last sample; there is always one outside of `add` and `forget`."""
+        return self._samples[-1]
 
     def between(self, start_ns: int, end_ns: int) -> list[FaceSample]:
         """Samples of start < stamp <= end."""
