@@ -173,8 +173,36 @@ class EmotionConfig(Settings, group="emotion"):
         ge=1.0,
         le=10.0,
         description=(
-            "Use face and voice from this long before the estimate [s]; longer is steadier "
-            "but slower."
+            "Look this far back for who is there and who speaks [s].  While there is no new "
+            "evidence of a person's emotion, the estimate fades with this time constant."
+        ),
+    )
+    face_s: float = Field(
+        0.5,
+        ge=0.1,
+        le=10.0,
+        description=(
+            "The network reads a face from the images of this last part of the window [s]; "
+            "at most emotion.window_s."
+        ),
+    )
+    voice_s: float = Field(
+        1.5,
+        ge=0.7,
+        le=10.0,
+        description=(
+            "The network hears the voice of this last part of the window [s]; at most "
+            "emotion.window_s."
+        ),
+    )
+    filter_s: float = Field(
+        0.5,
+        ge=0.0,
+        le=30.0,
+        description=(
+            "Time constant of the filter that follows a person's emotion from one of these "
+            "short parts to the next [s]; longer is steadier but slower.  0: each estimate is "
+            "of its short parts alone."
         ),
     )
     audio_lag_s: float = Field(
@@ -246,16 +274,7 @@ class EmotionConfig(Settings, group="emotion"):
         ge=0.0,
         le=10.0,
         description=(
-            "Shortest time of speech within the window for which the voice is used [s]."
-        ),
-    )
-    pause_s: float = Field(
-        0.0,
-        ge=0.0,
-        le=10.0,
-        description=(
-            "A pause of this length [s] ends an utterance: as soon as enough of the next one "
-            "was heard, the voice's window begins with it. 0: the window is always whole."
+            "Shortest time of speech within emotion.voice_s for which the voice is used [s]."
         ),
     )
     personal_neutral: Literal["off", "cautious", "on"] = Field(
@@ -420,6 +439,8 @@ class SteadyConfig(Settings, group="steady"):
 RETIRED: Final = {
     "emotion.face_hold_s": "no value any more: vision.track_timeout_s says how long a face "
     "may be missed; remove it",
+    "emotion.pause_s": "no value any more: the network hears short parts of the window, see "
+    "emotion.voice_s and emotion.filter_s; remove it",
 }
 """Parameters of earlier versions, and what to write instead."""
 
@@ -444,7 +465,9 @@ class PipelineConfig(SettingGroups):
         for name, at_most, other in (
             ("emotion.warm_up_s", emotion.window_s, "emotion.window_s"),
             ("emotion.hop_s", emotion.window_s, "emotion.window_s"),
-            ("emotion.min_speech_s", emotion.window_s, "emotion.window_s"),
+            ("emotion.face_s", emotion.window_s, "emotion.window_s"),
+            ("emotion.voice_s", emotion.window_s, "emotion.window_s"),
+            ("emotion.min_speech_s", emotion.voice_s, "emotion.voice_s"),
             ("emotion.min_face_s", watched_s, "what emotion.window_s and vision.max_rate_hz"),
             ("emotion.max_wait_s", emotion.stale_after_s, "emotion.stale_after_s"),
             ("steady.leave_confidence", steady.enter_confidence, "steady.enter_confidence"),

@@ -17,7 +17,6 @@ from avemo_ros.bag.reader import Recording
 from avemo_ros.cli import bag_streams
 from avemo_ros.cli.main import ERROR, INTERRUPTED, main
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.state.history import SpeechWindow
 from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.face import FrameTracks
 
@@ -178,35 +177,6 @@ def test_what_cannot_be_used_is_named(
 ) -> None:
     assert streams("--root", root, "--out", tmp_path / "out", *words) == ERROR
     assert expected in capsys.readouterr().err
-
-
-def window(*parts: tuple[bool, int]) -> SpeechWindow:
-    """Speech or not, and for how many columns; columns are told apart by their power."""
-    speech = np.concatenate([np.full(count, float(on), np.float32) for on, count in parts])
-    power = np.repeat(np.arange(len(speech), dtype=np.float32)[:, None], 200, axis=1)
-    return SpeechWindow(5 * NS_PER_S, power, speech)
-
-
-def cut(given: SpeechWindow, pause_s: float = 0.5, least_s: float = 0.6) -> int:
-    """First column of the newest utterance."""
-    found = given.newest_utterance(0.5, round(pause_s * NS_PER_S), round(least_s * NS_PER_S))
-    assert found.start_ns == given.start_ns + 10_000_000 * int(found.power_db[0, 0])
-    assert len(found.power_db) == len(found.speech)
-    assert np.array_equal(found.power_db[-1], given.power_db[-1])
-    return int(found.power_db[0, 0])
-
-
-def test_an_utterance_begins_after_the_last_pause() -> None:
-    assert cut(window((True, 100), (False, 60), (True, 100))) == 140
-    # A pause that is too short; too little after it; none at all.
-    assert cut(window((True, 100), (False, 40), (True, 100))) == 0
-    assert cut(window((True, 100), (False, 60), (True, 50), (False, 20))) == 0
-    assert cut(window((True, 200))) == 0
-    # Of two pauses the last one after which enough was heard.
-    two = window((True, 60), (False, 60), (True, 70), (False, 60), (True, 30))
-    assert cut(two) == 100
-    # The network needs 63 columns.
-    assert cut(window((True, 100), (False, 60), (True, 30)), least_s=0.3) == 190 - 63
 
 
 def test_two_people_never_share_a_bag(

@@ -1,8 +1,9 @@
 """From face tracks and spectrogram chunks to the emotion of everyone at a moment.
 
-An estimate at time t rests on the images of the window that ends at t and on the sound of one
-that ends a little earlier, and on nothing else.  All times are sensor times, so a live stream
-and its replay give the same estimates.
+Who is there and who speaks at time t is told by the images of the window that ends at t and by
+the sound of one that ends a little earlier.  The network reads the newest parts of both, and
+what it says goes into a filter for each person (`emotion_filter.py`).  All times are sensor
+times, so a live stream and its replay give the same estimates.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from avemo_ros.audio.spectrogram import HOP_NS, SpectrogramChunk
 from avemo_ros.config import EmotionConfig
 from avemo_ros.errors import PredictionError
 from avemo_ros.model.face_points import PRIOR_S, newest_frames, points_of_mesh
-from avemo_ros.model.predictor import LandmarkWindow, Predictor, SpeechEvidence
+from avemo_ros.model.predictor import LandmarkWindow, Prediction, Predictor, SpeechEvidence
 from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.state.decision import PersonWindow, abstain, decide
+from avemo_ros.state.emotion_filter import EmotionFilter
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status, attended, nobody
 from avemo_ros.state.history import (
     LONGEST_FRAME_NS,
@@ -54,6 +56,15 @@ class _Heard(NamedTuple):
     evidence: Future[SpeechEvidence]
 
 
+class _Voice(NamedTuple):
+    """A voice that is heard."""
+
+    start_ns: int
+    evidence: SpeechEvidence | None
+    """Of its newest part; None where that has too little speech."""
+    talking: bool
+
+
 class EmotionEstimator:
     """Keeps the window of every face and of the voice, and estimates everyone at a moment.
 
@@ -81,9 +92,10 @@ class EmotionEstimator:
         self._stopwatch = stopwatch if stopwatch is not None else Stopwatch()
         self._face_limiter = RateLimiter(config.face_rate_hz)
         self._min_speech_ns = to_ns(config.min_speech_s)
-        self._pause_ns = to_ns(config.pause_s)
         self.limit_voice(config.voice_rate_hz)
         self._window_ns = to_ns(config.window_s)
+        self._face_ns = min(to_ns(config.face_s), self._window_ns)
+        self._voice_ns = min(to_ns(config.voice_s), self._window_ns)
         self._stale_ns = to_ns(config.stale_after_s)
         self._timeout_ns = to_ns(face_timeout_s)
         self._warm_up_ns = to_ns(config.warm_up_s)
@@ -104,6 +116,8 @@ class EmotionEstimator:
         self._looked: set[str] = set()
         self._heard: deque[_Heard] = deque()
         self._faces: dict[str, FaceHistory] = {}
+        self._filters: dict[str, EmotionFilter] = {}
+        """By face id, or by the id of a voice without a face."""
         self._sound = SpeechHistory(self._window_ns + APART_NS)
         self._sound_since_ns: int | None = None
         self._voice_id = ""
@@ -205,13 +219,12 @@ class EmotionEstimator:
         self._forget(start)
         frame_ns = seen[-1] if seen and seen[-1] > start else None
         sound = self._sound.between(sound_end_ns - self._window_ns, sound_end_ns)
-        evidence = self._speech_evidence(sound_end_ns, sound)
-        talking = evidence is not None and self._talking(sound, sound_end_ns)
+        voice = self._voice(sound_end_ns, sound)
         views = self._in_view(start, now_ns)
         if views:
             self._in_view_ns = now_ns
         speaker, unseen = None, False
-        if evidence is not None:
+        if voice is not None:
             motions = {
                 face_id: mouth_motion(samples, sound, self._config.speech_threshold)
                 for face_id, samples in views.items()
@@ -220,21 +233,15 @@ class EmotionEstimator:
                 motions, self._config.min_mouth_motion, self._config.attribution
             )
             unseen = speaker is None and self._is_unseen(now_ns, motions)
-        if speaker is not None or evidence is None:
+        if speaker is not None or voice is None:
             self._unseen_since_ns = None
         estimates = [
-            self._of_face(
-                now_ns,
-                face_id,
-                samples,
-                evidence if face_id == speaker else None,
-                talking,
-                sound,
-            )
+            self._of_face(now_ns, face_id, samples, voice if face_id == speaker else None)
             for face_id, samples in views.items()
         ]
-        if evidence is not None and unseen:
-            estimates.append(self._of_voice(now_ns, evidence, talking, sound))
+        known = voice is not None and (voice.evidence or self._voice_id in self._filters)
+        if voice is not None and unseen and known:
+            estimates.append(self._of_voice(now_ns, voice))
         return EmotionStep(
             now_ns, tuple(estimates), self._attended(now_ns, estimates), frame_ns
         )
@@ -263,6 +270,8 @@ class EmotionEstimator:
             history.forget(start_ns)
             if not history.between(start_ns, np.iinfo(np.int64).max):
                 del self._faces[face_id]
+        there = {*self._faces, self._voice_id}
+        self._filters = {key: one for key, one in self._filters.items() if key in there}
 
     def _hear(self, end_ns: int) -> None:
         """Let the network hear the newest window, ahead of the steps that need it."""
@@ -271,33 +280,24 @@ class EmotionEstimator:
         begins = newest_ns is None or newest_ns < end_ns - 2 * self._voice_period_ns
         if not begins and not self._voice_limiter.is_due(end_ns):
             return
-        sound = self._sound.between(end_ns - self._window_ns, end_ns)
+        sound = self._sound.between(end_ns - self._voice_ns, end_ns)
         if self._is_enough(sound):
             self._listen(end_ns, sound)
 
     def _listen(self, end_ns: int, sound: SpeechWindow) -> _Heard:
         self._voice_limiter.take(end_ns)
-        power_db = self._utterance(sound).power_db
         if self._executor is None:
             future: Future[SpeechEvidence] = Future()
             try:
-                future.set_result(self._read_voice(power_db))
+                future.set_result(self._read_voice(sound.power_db))
             except Exception as error:  # noqa: BLE001  met by who asks for the result
                 future.set_exception(error)
         else:
-            future = self._executor.submit(self._read_voice, power_db)
+            future = self._executor.submit(self._read_voice, sound.power_db)
         self._heard.append(_Heard(end_ns, future))
         while self._heard[0].end_ns < end_ns - self._window_ns - APART_NS:
             self._heard.popleft()
         return self._heard[-1]
-
-    def _utterance(self, sound: SpeechWindow) -> SpeechWindow:
-        """What the network hears of a window."""
-        if not self._pause_ns:
-            return sound
-        return sound.newest_utterance(
-            self._config.speech_threshold, self._pause_ns, self._min_speech_ns
-        )
 
     def _read_voice(self, power_db: NDArray[np.float32]) -> SpeechEvidence:
         with self._stopwatch.measure("speech_network"):
@@ -311,8 +311,11 @@ class EmotionEstimator:
     def _spoken(self, sound: SpeechWindow) -> int:
         return int(np.count_nonzero(sound.speech >= self._config.speech_threshold))
 
-    def _speech_evidence(self, end_ns: int, sound: SpeechWindow) -> SpeechEvidence | None:
-        """What the network has heard of the voice, if the window holds enough speech."""
+    def _voice(self, end_ns: int, sound: SpeechWindow) -> _Voice | None:
+        """The voice of a window; None where it holds too little speech.
+
+        It stays the same voice until a window holds none.
+        """
         if not self._is_enough(sound):
             if self._spoken(sound) == 0:
                 self._voice_id = ""
@@ -320,6 +323,16 @@ class EmotionEstimator:
         if not self._voice_id:
             self._voices += 1
             self._voice_id = f"v{self._voices:04d}"
+        newest = sound.speech[sound.stamps_ns() > end_ns - _SPEAKING_NS]
+        talking = bool(np.any(newest >= self._config.speech_threshold))
+        return _Voice(sound.start_ns, self._speech_evidence(end_ns), talking)
+
+    def _speech_evidence(self, end_ns: int) -> SpeechEvidence | None:
+        """What the network has heard of the newest part of the voice, if that has enough
+        speech."""
+        sound = self._sound.between(end_ns - self._voice_ns, end_ns)
+        if not self._is_enough(sound):
+            return None
         oldest_ns = end_ns - min(self._voice_period_ns + _LATE_NS, self._window_ns // 2)
         fitting = (one for one in reversed(self._heard) if oldest_ns < one.end_ns <= end_ns)
         heard = next(fitting, None) or self._listen(end_ns, sound)
@@ -332,10 +345,6 @@ class EmotionEstimator:
     def _fail(self, error: Exception) -> None:
         self.unanswered += 1
         self.last_failure = f"{type(error).__name__}: {error}"
-
-    def _talking(self, sound: SpeechWindow, end_ns: int) -> bool:
-        newest = sound.speech[sound.stamps_ns() > end_ns - _SPEAKING_NS]
-        return bool(np.any(newest >= self._config.speech_threshold))
 
     def _in_view(self, start_ns: int, now_ns: int) -> dict[str, list[FaceSample]]:
         """Samples within the window of every face that is in view, largest face first."""
@@ -353,37 +362,39 @@ class EmotionEstimator:
         return dict(ordered)
 
     def _of_face(
-        self,
-        now_ns: int,
-        face_id: str,
-        samples: list[FaceSample],
-        evidence: SpeechEvidence | None,
-        talking: bool,
-        sound: SpeechWindow,
+        self, now_ns: int, face_id: str, samples: list[FaceSample], voice: _Voice | None
     ) -> EmotionEstimate:
         seen_ns = sum(sample.lasted_ns for sample in samples if sample.usable)
-        embeddings = [sample.embedding for sample in samples if sample.embedding is not None]
+        embeddings = [
+            (sample.stamp_ns, sample.embedding)
+            for sample in samples
+            if sample.embedding is not None
+        ]
         has_face = bool(embeddings) and seen_ns >= self._least_face_ns()
         window_start = samples[0].stamp_ns
-        if evidence is not None:
-            window_start = min(window_start, sound.start_ns)
+        if voice is not None:
+            window_start = min(window_start, voice.start_ns)
         person = PersonWindow(
             stamp_ns=now_ns,
             window_start_ns=window_start,
             model_id=self.model_id,
             face_id=face_id,
-            voice_id=self._voice_id if evidence is not None else "",
+            voice_id=self._voice_id if voice is not None else "",
             box=samples[-1].box,
-            speaking=evidence is not None and talking,
+            speaking=voice is not None and voice.talking,
         )
         if now_ns - self._faces[face_id].first_ns < self._warm_up_ns:
             return abstain(person, Status.WARMING_UP)
-        if not has_face and evidence is None:
+        if not has_face and voice is None:
             return abstain(person, Status.LOW_QUALITY)
-        if not has_face:
-            return self._claim(person, None, evidence)
-        landmarks = self._landmarks(samples, self._faces[face_id])
-        return self._claim(person, np.stack(embeddings), evidence, landmarks)
+        start_ns = now_ns - self._interval.patience_ns(self._face_ns, self._window_ns)
+        newest = [embedding for stamp_ns, embedding in embeddings if stamp_ns > start_ns]
+        faces, landmarks = None, None
+        if has_face and newest:
+            faces = np.stack(newest)
+            landmarks = self._landmarks(samples, self._faces[face_id])
+        heard = None if voice is None else voice.evidence
+        return self._claim(face_id, person, faces, heard, landmarks)
 
     def _landmarks(
         self, samples: list[FaceSample], history: FaceHistory
@@ -410,36 +421,43 @@ class EmotionEstimator:
         images = max(1, self._window_ns // max(1, self._interval.usual_ns))
         return min(to_ns(self._config.min_face_s), images * LONGEST_FRAME_NS)
 
-    def _of_voice(
-        self, now_ns: int, evidence: SpeechEvidence, talking: bool, sound: SpeechWindow
-    ) -> EmotionEstimate:
+    def _of_voice(self, now_ns: int, voice: _Voice) -> EmotionEstimate:
         person = PersonWindow(
             stamp_ns=now_ns,
-            window_start_ns=sound.start_ns,
+            window_start_ns=voice.start_ns,
             model_id=self.model_id,
             voice_id=self._voice_id,
-            speaking=talking,
+            speaking=voice.talking,
         )
-        assert self._sound_since_ns is not None  # there is evidence, so there was sound
+        assert self._sound_since_ns is not None  # there is a voice, so there was sound
         if now_ns - self._sound_since_ns < self._warm_up_ns:
             return abstain(person, Status.WARMING_UP)
-        return self._claim(person, None, evidence)
+        return self._claim(self._voice_id, person, None, voice.evidence)
 
     def _claim(
         self,
+        key: str,
         person: PersonWindow,
         faces: NDArray[np.float32] | None,
         evidence: SpeechEvidence | None,
         landmarks: LandmarkWindow | None = None,
     ) -> EmotionEstimate:
-        """What the network says of a person; nothing where that is no number."""
-        try:
-            with self._stopwatch.measure("fusion"):
-                prediction = self._predictor.predict(faces, evidence, landmarks)
-        except PredictionError as error:
-            self._fail(error)
+        """What is known of a person with what the network says now; nothing where that is no
+        number."""
+        said: Prediction | None = None
+        if faces is not None or evidence is not None:
+            try:
+                with self._stopwatch.measure("fusion"):
+                    said = self._predictor.predict(faces, evidence, landmarks)
+            except PredictionError as error:
+                self._fail(error)
+                return abstain(person, Status.LOW_QUALITY)
+        if key not in self._filters:
+            self._filters[key] = EmotionFilter(self._config.filter_s, self._config.window_s)
+        known = self._filters[key].push(person.stamp_ns, said)
+        if known is None:
             return abstain(person, Status.LOW_QUALITY)
-        return decide(person, prediction, self._config.min_confidence)
+        return decide(person, known, self._config.min_confidence)
 
     def _attended(self, now_ns: int, estimates: list[EmotionEstimate]) -> EmotionEstimate:
         """Who speaks, else the largest face, else the voice without a face, else nobody."""

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 
 from avemo_ros.audio.spectrogram import BINS, HOP_NS, SpectrogramChunk
 from avemo_ros.model.face_points import POINTS, normalise_points
-from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.vision.face import Box, FaceTrack
 
-_EDGE: Final = 20
-"""An utterance is shown to the network with so much silence before it [columns]."""
 REMEMBERED_S: Final = 60.0
 """What was seen of a resting face fades with this time constant [s]."""
 LONGEST_FRAME_NS: Final = 200_000_000
@@ -184,26 +181,6 @@ class SpeechWindow:
     def stamps_ns(self) -> NDArray[np.int64]:
         """(columns,), when each column's window ends [ns]."""
         return self.start_ns + HOP_NS * np.arange(len(self.speech), dtype=np.int64)
-
-    def newest_utterance(self, threshold: float, pause_ns: int, least_ns: int) -> SpeechWindow:
-        """What was spoken since the last pause, not mixed with what came before it.
-
-        Args:
-            threshold: speech probability from which a column counts as speech.
-            pause_ns: shortest pause [ns].
-            least_ns: speech that must follow the pause [ns]; with less an earlier one counts.
-
-        Returns:
-            A little before the utterance and the rest; the whole window without such a pause.
-        """
-        spoken = np.flatnonzero(self.speech >= threshold)
-        begins = spoken[1:][np.diff(spoken) * HOP_NS > pause_ns]
-        for begin in begins[::-1]:
-            if np.count_nonzero(spoken >= begin) * HOP_NS >= least_ns:
-                first = max(0, min(int(begin) - _EDGE, len(self.speech) - MIN_COLUMNS))
-                start_ns = self.start_ns + first * HOP_NS
-                return SpeechWindow(start_ns, self.power_db[first:], self.speech[first:])
-        return self
 
 
 class SpeechHistory:
