@@ -21,9 +21,9 @@ from typing import Final
 
 import numpy as np
 
-from avemo_ros.clock import to_ns, to_s
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.predictor import Prediction
+from avemo_ros.timing import to_ns, to_s
 
 _LONGEST_NS: Final = to_ns(0.5)
 """One answer stands for at most this time, however long ago the one before was."""
