@@ -20,7 +20,7 @@ from avemo_ros.replay.matching import (
     match_recording,
 )
 from avemo_ros.replay.replayed import EvaluatedRecording
-from avemo_ros.replay.stability import reaction, stability
+from avemo_ros.replay.stability import reaction, stability, steady
 from avemo_ros.replay.stream_metrics import (
     LEAST,
     LEVEL,
@@ -155,6 +155,7 @@ def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> 
             "coverage": coverage(frames, [status_of(item) for item in estimates], bootstrap),
             "stability": stability(matched, step_s),
             "reaction": reaction(matched),
+            "steady": steady(matched, step_s),
             "tracking": tracking(matched),
             "valence_arousal": valence_arousal_metrics(kept),
             "by_modality": by_name(frames, [modality_used(item) for item in estimates], USED),

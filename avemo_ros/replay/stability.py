@@ -1,9 +1,12 @@
-"""How steady the predicted labels are, and how soon they follow the annotated ones."""
+"""How steady the predicted labels are, and how soon they follow the annotated ones.
+
+Both for the labels of the estimates and for the steady ones.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +15,7 @@ import numpy as np
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.replay.matching import MatchedRecording, MatchedStep
+from avemo_ros.state.smoothing import key_of
 from avemo_ros.timing import to_s
 
 _S_PER_MIN = 60
@@ -103,6 +107,61 @@ def reaction(matched: Sequence[MatchedRecording]) -> dict[str, Any]:
         "median_s": float(np.median(delays)) if delays else None,
         "p90_s": float(np.percentile(delays, 90)) if delays else None,
     }
+
+
+def steady(matched: Sequence[MatchedRecording], step_s: float) -> dict[str, Any] | None:
+    """The steady labels of the same people at the same steps.
+
+    Args:
+        matched: recordings.
+        step_s: time that a step stands for [s].
+
+    Returns:
+        `steps`, `claimed` (steps with a steady label), `share` of these, `accuracy` over all
+        steps, `stability` and `reaction`; None without recordings that were replayed: recorded
+        states have no steady ones.
+    """
+    relabelled = [_steady(one) for one in matched if one.recording.replayed.source != "states"]
+    if not relabelled:
+        return None
+    pairs = [
+        (_emitted_label(step), one.annotations[step.segment].label)
+        for one in relabelled
+        for step in one.steps
+    ]
+    claimed = sum(bool(label) for label, _ in pairs)
+    return {
+        "steps": len(pairs),
+        "claimed": claimed,
+        "share": claimed / len(pairs) if pairs else None,
+        "accuracy": sum(a == b for a, b in pairs) / len(pairs) if pairs else None,
+        "stability": stability(relabelled, step_s),
+        "reaction": reaction(relabelled),
+    }
+
+
+def _steady(matched: MatchedRecording) -> MatchedRecording:
+    """With everyone's steady label in place of the estimate's."""
+    labels: dict[str, str] = {}
+    held: dict[tuple[int, str], str] = {}
+    for moment in matched.recording.replayed.steps:
+        for change in moment.changes:
+            labels[change.face_id or change.voice_id] = change.label
+        for one in moment.estimates:
+            held[moment.stamp_ns, key_of(one)] = labels.get(key_of(one), UNKNOWN)
+    steps = tuple(
+        step
+        if step.estimate is None
+        else replace(
+            step,
+            estimate=replace(
+                step.estimate,
+                label=held.get((step.stamp_ns, key_of(step.estimate)), UNKNOWN),
+            ),
+        )
+        for step in matched.steps
+    )
+    return replace(matched, steps=steps)
 
 
 def _first_right(matched: MatchedRecording, track: Sequence[MatchedStep]) -> dict[int, int]:

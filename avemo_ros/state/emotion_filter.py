@@ -69,7 +69,8 @@ class EmotionFilter:
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
             self.clear()
         # The first answer is about a time before it, too.
-        passed_ns = _LONGEST_NS if self._stamp_ns is None else stamp_ns - self._stamp_ns
+        first = self._newest is None
+        passed_ns = _LONGEST_NS if first else stamp_ns - (self._stamp_ns or 0)
         self._stamp_ns = stamp_ns
         lasting_s = self._hold_s if evidence is None else self._time_constant_s
         stay = math.exp(-to_s(passed_ns) / lasting_s) if lasting_s else 0.0
@@ -78,7 +79,7 @@ class EmotionFilter:
             stands_s = to_s(min(passed_ns, _LONGEST_NS))
             power = stands_s / self._time_constant_s if self._time_constant_s else 1.0
             belief *= np.maximum(evidence.probabilities, _FLOOR) ** power
-            old = stay if self._newest is not None else 0.0
+            old = 0.0 if first else stay
             self._face_share = old * self._face_share + (1.0 - old) * evidence.face_share
             self._newest = evidence
         self._belief = belief / belief.sum()
