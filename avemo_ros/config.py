@@ -439,8 +439,6 @@ class SteadyConfig(Settings, group="steady"):
 RETIRED: Final = {
     "emotion.face_hold_s": "no value any more: vision.track_timeout_s says how long a face "
     "may be missed; remove it",
-    "emotion.pause_s": "no value any more: the network hears short parts of the window, see "
-    "emotion.voice_s and emotion.filter_s; remove it",
 }
 """Parameters of earlier versions, and what to write instead."""
 

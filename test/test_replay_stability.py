@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from made_sessions import seg, session, stream
 
+from avemo_ros.config import SteadyConfig
 from avemo_ros.replay.matching import match_recording
 from avemo_ros.replay.replayed import EvaluatedRecording
-from avemo_ros.replay.stability import reaction, stability
+from avemo_ros.replay.stability import reaction, stability, steady
+from avemo_ros.state.smoothing import StateSmoother
 
 
 def runs(*parts: tuple[int, str]) -> list[str]:
@@ -92,3 +96,35 @@ def test_the_same_label_again_is_no_change() -> None:
     steps = stream(["unknown"] * 20)
     found = reaction([match_recording(session(steps, seg(0, 1, "sad"), seg(1, 2, "sad")))])
     assert found == {"changes": 0, "detected": 0, "missed": 0, "median_s": None, "p90_s": None}
+
+
+# --- the steady labels
+
+
+def remembered(labels: list[str]) -> EvaluatedRecording:
+    """Sad for 3 s and then happy, with the steady labels that the engine gives to it."""
+    memory = StateSmoother(SteadyConfig(time_constant_s=0.0, debounce_s=0.5))
+    steps = [replace(step, changes=memory.push(step)) for step in stream(labels)]
+    return session(steps, seg(0, 3, "sad"), seg(3, 6, "happy"))
+
+
+def test_steady_labels_are_scored_as_those_of_the_estimates() -> None:
+    # Two errors are too short to become steady; the true change becomes so after 0.5 s.
+    labels = runs(
+        (15, "sad"), (2, "fear"), (13, "sad"), (10, "happy"), (2, "fear"), (18, "happy")
+    )
+    matched = [match_recording(remembered(labels))]
+    assert stability(matched, 0.1)["false_changes"] == 2
+    found = steady(matched, 0.1)
+    assert found is not None
+    assert (found["stability"]["changes"], found["stability"]["false_changes"]) == (1, 0)
+    assert found["reaction"]["median_s"] == pytest.approx(0.5)
+    # Nothing is steady in the first half second, and "sad" for that long after the change.
+    assert (found["steps"], found["claimed"]) == (60, 55)
+    assert found["accuracy"] == pytest.approx(50 / 60)
+
+
+def test_recorded_states_have_no_steady_labels() -> None:
+    one = remembered(runs((60, "sad")))
+    states = replace(one, replayed=replace(one.replayed, source="states"))
+    assert steady([match_recording(states)], 0.1) is None

@@ -140,7 +140,7 @@ def test_an_unusable_face_that_speaks_is_heard():
 
 
 def test_a_low_confidence_gives_the_distribution_but_no_label():
-    steps = play(estimator(SceneReader(confidence=0.3)), 2, lambda t: [face()])
+    steps = play(estimator(SceneReader(confidence=0.3), filter_s=0.0), 2, lambda t: [face()])
     state = steps[-1].attended
     assert (state.status, state.label) == (Status.UNCERTAIN, "unknown")
     assert state.confidence == pytest.approx(0.3)
@@ -209,7 +209,8 @@ def test_between_two_hearings_a_step_uses_the_newest():
             super().speech_evidence(power_db)
             return -60.0 + self.calls.count("speech") % 7
 
-    steps = play(estimator(Hearing(), voice_rate_hz=5.0), 6, None, lambda t: 0.9)
+    scene = estimator(Hearing(), voice_rate_hz=5.0, filter_s=0.0)
+    steps = play(scene, 6, None, lambda t: 0.9)
     labels = [step.attended.label for step in steps if step.attended.probabilities]
     pairs = [len(list(same)) for _, same in itertools.groupby(labels)]
     assert set(pairs[1:-1]) == {2}
@@ -241,7 +242,7 @@ def test_when_the_network_hears_depends_on_the_time_and_not_on_the_beginning():
         return made
 
     def labels(begin: int) -> dict[int, str]:
-        scene = estimator(Hearing(), voice_rate_hz=2.0)
+        scene = estimator(Hearing(), voice_rate_hz=2.0, filter_s=0.0)
         steps = [step for k in range(begin, 80) for step in scene.push_speech(chunk(k))]
         return {
             step.stamp_ns: step.attended.label for step in steps if step.attended.probabilities
@@ -399,3 +400,86 @@ def test_flush_gives_the_states_that_wait():
     steps = play(scene, 2, lambda t: [face()])
     steps += scene.flush()
     assert to_s(steps[-1].stamp_ns) == pytest.approx(1.9, abs=0.01)
+
+
+# --- one moment after the other
+
+
+def labels(steps, start, end, key="f0001"):
+    """What is claimed of a person from `start` to `end` [s], in order, without repeats."""
+    found = [
+        state.label
+        for step in steps
+        for state in step.estimates
+        if start <= to_s(step.stamp_ns) < end and key in (state.face_id, state.voice_id)
+    ]
+    return [label for label, _ in itertools.groupby(found)]
+
+
+def test_a_face_that_changes_is_followed_and_stays_followed():
+    steps = play(estimator(), 8, lambda t: [face(emotion="happy" if t < 4 else "neutral")])
+    assert labels(steps, 1.0, 4.0) == ["happy"]
+    assert labels(steps, 4.0, 5.0) == ["happy", "neutral"]
+    assert labels(steps, 5.0, 8.0) == ["neutral"]
+
+
+def test_a_face_that_is_misread_for_a_moment_is_not_followed():
+    def faces(t):
+        return [face(emotion="neutral" if 3.0 <= t < 3.2 else "happy")]
+
+    assert labels(play(estimator(), 6, faces), 1.0, 6.0) == ["happy"]
+
+
+def test_of_two_people_each_keeps_their_own():
+    def faces(t):
+        first, second = ("happy", "neutral") if t < 4 else ("neutral", "happy")
+        return [face("f0001", first, x=0.1), face("f0002", second, x=0.6)]
+
+    steps = play(estimator(), 7, faces)
+    assert labels(steps, 1.0, 7.0, "f0001") == ["happy", "neutral"]
+    assert labels(steps, 1.0, 7.0, "f0002") == ["neutral", "happy"]
+    # The one is what the other would be: nothing passes over.
+    alone = play(estimator(), 7, lambda t: faces(t)[:1])
+    of_first = [
+        [state.probabilities for step in run for state in step.estimates[:1]]
+        for run in (steps, alone)
+    ]
+    assert of_first[0] == of_first[1]
+
+
+def test_who_comes_after_somebody_starts_from_nothing():
+    def faces(t):
+        return [face("f0001", "happy")] if t < 3 else [face("f0002", quality=0.1)]
+
+    steps = play(estimator(track_timeout_s=0.3), 6, faces)
+    later = [state for step in steps for state in step.estimates if state.face_id == "f0002"]
+    assert later
+    assert not any(state.probabilities for state in later)
+
+
+def test_a_face_that_turns_away_is_remembered_for_a_while_and_less_and_less():
+    steps = play(estimator(), 8, lambda t: [face(quality=0.9 if t < 3 else 0.1)])
+    away = [step.attended for step in steps if to_s(step.stamp_ns) >= 3.6]
+    known = [state.confidence for state in away if state.probabilities]
+    assert known == sorted(known, reverse=True)
+    assert len(known) == pytest.approx(24, abs=6)  # as long as the window holds enough of it
+    assert {state.label for state in away[:10]} == {"happy"}
+    assert away[-1].status == Status.LOW_QUALITY
+
+
+def test_a_voice_that_pauses_is_remembered_for_a_while_and_less_and_less():
+    steps = play(estimator(), 7, None, lambda t: 0.9 if t < 3 else 0.0)
+    silent = [step.attended for step in steps if to_s(step.stamp_ns) >= 4.2]
+    known = [state.confidence for state in silent if state.probabilities]
+    assert known == sorted(known, reverse=True)
+    assert len(known) >= 8
+    assert {state.label for state in silent[:5]} == {"angry"}
+    assert silent[-1].status == Status.NOBODY
+
+
+def test_nothing_is_remembered_over_a_clock_that_is_set_back():
+    scene = estimator()
+    play(scene, 5, lambda t: [face()], lambda t: 0.0)
+    steps = play(scene, 3, lambda t: [face(quality=0.1)], lambda t: 0.0)
+    assert scene.counters.resets == 1
+    assert not any(state.probabilities for step in steps for state in step.estimates)
