@@ -153,7 +153,7 @@ def test_a_bag_of_the_sample_keeps_its_figures(
     [
         ("emotion.min_confidence=0.7", "loop", "coverage"),
         ("emotion.min_face_quality=0.8", "small", "coverage"),
-        ("emotion.window_s=1.5", "features", "false_changes_per_minute"),
+        ("emotion.filter_s=0.0", "features", "false_changes_per_minute"),
     ],
 )
 def test_worse_settings_do_not_pass(
