@@ -66,6 +66,8 @@ def test_a_value_that_is_not_allowed_is_refused_by_name(
     [
         {"emotion.warm_up_s": 4.0, "emotion.window_s": 3.0},
         {"emotion.hop_s": 2.0, "emotion.window_s": 1.0},
+        {"emotion.face_s": 4.0},
+        {"emotion.window_s": 1.0},  # emotion.voice_s is longer
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(values: dict[str, object]) -> None:
