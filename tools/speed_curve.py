@@ -82,7 +82,7 @@ def draw(points: list[Point], curve: list[Point], title: str, out: Path) -> None
         axes.set_xlim(0, 1.25 * max(one.median_s for one in [*points, *curve]))
         axes.set_ylim(0, 1.15 * max(one.false_changes for one in [*points, *curve]))
         axes.grid(alpha=0.25)
-        axes.legend(loc="upper right", frameon=False)
+        axes.legend(loc="center right", frameon=False)
         figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
 
 
