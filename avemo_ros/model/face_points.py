@@ -104,7 +104,8 @@ def points_of_mesh(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     moved = (flat @ _correction()["weights"].T + _correction()["bias"]).reshape(shape.shape)
     x = moved[..., 0] * turn[:, :1] - moved[..., 1] * turn[:, 1:]
     y = moved[..., 0] * turn[:, 1:] + moved[..., 1] * turn[:, :1]
-    return (chosen + size[:, None, None] * np.stack((x, y), axis=2)).astype(np.float32)
+    points = chosen + size[:, None, None] * np.stack((x, y), axis=2)
+    return np.asarray(points, np.float32)
 
 
 @cache

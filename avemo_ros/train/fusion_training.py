@@ -421,11 +421,10 @@ def fit_landmark_weight(network: EmotionNet, parts: Sequence[HeldOutFold]) -> fl
             moved.append(_landmark_log(network, pairs.landmarks))
         labels.append(pairs.labels)
     face, landmarks, wanted = torch.cat(images), torch.cat(moved), torch.cat(labels)
-    losses = {
-        weight: float(functional.cross_entropy(face + weight * landmarks, wanted))
-        for weight in np.linspace(0.0, 1.0, 21).tolist()
-    }
-    return min(losses, key=losses.__getitem__)
+    return min(
+        (step / 20 for step in range(21)),
+        key=lambda weight: float(functional.cross_entropy(face + weight * landmarks, wanted)),
+    )
 
 
 def _landmark_log(network: EmotionNet, landmarks: LandmarkViews) -> Tensor:
