@@ -102,8 +102,8 @@ class FaceCNN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, 1, 48, 48), standardised (`preprocess.face_tensor`), to (N, width)."""
         if self.mirrored and not self.training:
-            ways = torch.stack((images, images.flip(-1)))
-            return self._embed(ways.flatten(0, 1)).unflatten(0, (2, -1)).mean(0)
+            both = self._embed(torch.cat((images, images.flip(-1))))
+            return both.view(2, -1, self.width).mean(0)
         return self._embed(images)
 
     def _embed(self, images: Tensor) -> Tensor:
