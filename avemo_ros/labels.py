@@ -18,6 +18,12 @@ EMOTIONS: Final[tuple[str, ...]] = (
 SPEECH_CLASSES: Final[tuple[str, ...]] = (*EMOTIONS, "calm")
 """Classes of the speech branch: RAVDESS tells calm from neutral, the robot does not."""
 
+FACE_CLASSES: Final[tuple[str, ...]] = (*EMOTIONS, "contempt")
+"""Classes of FER+, which has contempt besides; the robot does not tell it."""
+
+LABELS: Final[tuple[str, ...]] = (*SPEECH_CLASSES, "contempt")
+"""Everything that an item can be labelled."""
+
 UNKNOWN: Final = "unknown"
 """The label where no claim can be made."""
 

@@ -10,7 +10,7 @@ import pytest
 from avemo_ros.data.fer2013 import FER2013, majority
 from avemo_ros.data.registry import list_items
 from avemo_ros.errors import DataError
-from avemo_ros.labels import SPEECH_CLASSES
+from avemo_ros.labels import EMOTIONS, FACE_CLASSES, LABELS
 
 
 @pytest.mark.parametrize("make", ["fer2013_csv", "fer2013_icml"])
@@ -133,9 +133,54 @@ def test_ferplus_votes_come_in_the_order_of_our_classes(tmp_path: Path) -> None:
     root = data_trees.ferplus(data_trees.fer2013_csv(tmp_path))
     votes = list_items("fer2013", root, labels="ferplus").items[0].votes
     assert votes is not None
-    by_class = dict(zip(SPEECH_CLASSES, votes, strict=True))
+    by_class = dict(zip(LABELS, votes, strict=True))
     assert (by_class["angry"], by_class["disgust"], by_class["neutral"]) == (8, 1, 1)
     assert by_class["calm"] == 0
+
+
+def test_contempt_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
+    root = data_trees.ferplus(data_trees.fer2013_csv(tmp_path))
+    items = list_items("fer2013", root, labels="ferplus8").items
+    assert [(item.row, item.label) for item in items] == [
+        (0, "angry"),
+        (2, "contempt"),
+        (4, "surprise"),
+        (6, "disgust"),
+    ]
+    assert dict(zip(LABELS, items[1].votes or (), strict=True))["contempt"] == 8
+    assert items[1].index_in(FACE_CLASSES) == 7
+    with pytest.raises(
+        DataError, match=r"labelled contempt, which is none of .*labels=ferplus"
+    ):
+        items[1].index_in(EMOTIONS)
+
+
+@pytest.mark.parametrize("made", ["table", "folders"])
+def test_items_with_fers_own_labels_have_the_votes_that_are_there(
+    made: str, tmp_path: Path
+) -> None:
+    if made == "table":
+        root = data_trees.ferplus(data_trees.fer2013_csv(tmp_path))
+        key = "00000"
+    else:
+        root = data_trees.ferplus_files(_folders(tmp_path))
+        key = "train/angry/Training_1"
+    items = {item.key: item for item in list_items("fer2013", root).items}
+    assert items[key].label == "angry"
+    assert dict(zip(LABELS, items[key].votes or (), strict=True))["neutral"] == 1
+
+
+def test_votes_of_folders_are_joined_by_the_files_names(tmp_path: Path) -> None:
+    root = data_trees.ferplus_files(_folders(tmp_path))
+    listing = list_items("fer2013", root, labels="ferplus8")
+    assert {(item.key, item.label, item.split) for item in listing.items} == {
+        ("train/angry/Training_1", "angry", "train"),
+        ("test/sad/PublicTest_2", "contempt", "validation"),
+    }
+    assert Counter(problem.what for problem in listing.problems) == {
+        "no agreement: not one of the classes": 1,
+        "no votes: not one of the classes": 1,
+    }
 
 
 def test_ferplus_with_another_number_of_rows_is_refused(tmp_path: Path) -> None:
@@ -155,7 +200,7 @@ def test_ferplus_with_another_usage_is_refused(tmp_path: Path) -> None:
 
 def test_ferplus_without_one_of_its_tables_is_refused(tmp_path: Path) -> None:
     data_trees.ferplus(_folders(tmp_path))
-    with pytest.raises(DataError, match=r"no fer2013\.csv .* have lost the row order"):
+    with pytest.raises(DataError, match=r"no ferplus\.csv .* have lost the row order"):
         list_items("fer2013", tmp_path, labels="ferplus")
     data_trees.fer2013_csv(tmp_path)
     (tmp_path / "fer2013new.csv").unlink()

@@ -13,7 +13,7 @@ from avemo_ros.evaluate.predictions import (
     read_predictions,
     write_predictions,
 )
-from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
+from avemo_ros.labels import EMOTIONS, FACE_CLASSES, SPEECH_CLASSES
 
 
 def items(*labels: str) -> list[Item]:
@@ -67,6 +67,30 @@ def test_classes_are_those_of_the_model_and_seven_where_the_data_know_no_calm() 
     assert judged_classes(None, EMOTIONS, calm) == EMOTIONS
     with pytest.raises(ConfigError, match="does not predict calm"):
         judged_classes(8, EMOTIONS, calm)
+
+
+def test_items_of_contempt_are_judged_by_models_that_know_it() -> None:
+    contempt, none = items("contempt", "sad"), items("happy", "sad")
+    assert judged_classes(None, FACE_CLASSES, contempt) == FACE_CLASSES
+    assert judged_classes(8, FACE_CLASSES, none) == FACE_CLASSES
+    assert judged_classes(None, FACE_CLASSES, none) == EMOTIONS
+    for wanted, known in ((None, EMOTIONS), (8, SPEECH_CLASSES), (7, FACE_CLASSES)):
+        with pytest.raises(ConfigError, match="contempt"):
+            judged_classes(wanted, known, contempt)
+    with pytest.raises(ConfigError, match="does not predict calm"):
+        judged_classes(8, FACE_CLASSES, items("calm"))
+
+
+def test_contempt_is_left_out_when_judged_in_seven_classes() -> None:
+    given = predictions(items("calm", "sad"), scores(CALM, SAD), EMOTIONS, FACE_CLASSES)
+    assert given.labels.tolist() == [4, 5]
+    assert given.log_probabilities.exp()[0].tolist() == pytest.approx(
+        [share / 0.75 for share in CALM[:7]]
+    )
+    fine = predictions(items("contempt"), scores(CALM), FACE_CLASSES, FACE_CLASSES)
+    assert fine.labels.tolist() == fine.y_pred.tolist() == [7]
+    with pytest.raises(ConfigError, match=r"those of the model: .*contempt"):
+        predictions(items("calm"), scores(CALM), SPEECH_CLASSES, FACE_CLASSES)
 
 
 def test_predictions_are_matched_by_key_and_to_the_coarser_classes() -> None:

@@ -37,6 +37,17 @@ def test_faces_of_training_and_live_size_become_embeddings(side: int) -> None:
     assert FaceCNN().eval()(torch.randn(3, 1, side, side)).shape == (3, 256)
 
 
+def test_a_mirrored_face_and_its_mirror_image_have_one_embedding() -> None:
+    torch.manual_seed(0)
+    cnn = FaceCNN((8, 8), (1, 1), 8).eval()
+    faces = torch.randn(3, 1, 48, 48)
+    wanted = (cnn(faces) + cnn(faces.flip(-1))) / 2
+    cnn.mirrored = True
+    torch.testing.assert_close(cnn(faces), wanted)
+    torch.testing.assert_close(cnn(faces.flip(-1)), wanted)
+    assert not torch.allclose(wanted, wanted[:1]), "faces stay apart"
+
+
 def test_collapsing_adds_the_probabilities_of_calm_to_neutral() -> None:
     torch.manual_seed(1)
     logits = 3 * torch.randn(5, len(SPEECH_CLASSES))

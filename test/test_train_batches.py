@@ -9,14 +9,21 @@ import torch
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.errors import DataError
-from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
+from avemo_ros.labels import EMOTIONS, FACE_CLASSES, SPEECH_CLASSES
+from avemo_ros.model.attention import FrameMean
+from avemo_ros.model.face_cnn import FaceCNN, FaceModel
 from avemo_ros.train.loop import EpochRng
 from avemo_ros.train.parallel import Processes
 from avemo_ros.train.pretrained import distillation_loss
 from avemo_ros.train.sample_bank import FaceBank, SpeechBank, one_of_each_part
 from avemo_ros.train.sampler import Sampler, heard_span
-from avemo_ros.train.training_batch import TrainingBatch, drop_modality, soft_cross_entropy
-from avemo_ros.train.training_config import TrainConfig
+from avemo_ros.train.training_batch import (
+    TrainingBatch,
+    batch_loss,
+    drop_modality,
+    soft_cross_entropy,
+)
+from avemo_ros.train.training_config import TrainConfig, TrainingConfig
 
 CPU = torch.device("cpu")
 PLAIN = {"face": {"probability": 0}, "speech": {"probability": 0, "masks": 0}}
@@ -167,6 +174,53 @@ def test_votes_of_raters_make_soft_targets() -> None:
     for weight, wanted in ((0.0, 1.0), (1.0, 0.6), (0.5, 0.8)):
         made = sampler(corpus, config({"fer2013": 1}, data={"votes": weight}), "face")
         assert float(lessons(made)[0].targets[0, 0]) == pytest.approx(wanted)
+
+
+VOTES = (6.0, 0, 0, 0, 2.0, 0, 0, 0, 2.0)
+"""Angry, neutral and contempt, in the order of LABELS."""
+
+
+def voted(model: FaceModel, share: float) -> tuple[TrainingBatch, TrainingConfig]:
+    """A batch of one face with VOTES and one without."""
+    corpus = Corpus(
+        (item("fer2013", "angry", votes=VOTES), item("fer2013", "sad", 1)),
+        (faces(1, 50), faces(1, 90)),
+    )
+    settings = config({"fer2013": 1}, training={"auxiliary": share, "balance": "none"})
+    made = Sampler(corpus, settings, "face", model.classes, 48, Processes(CPU))
+    return lessons(made)[0], settings.training
+
+
+def test_votes_are_learned_by_a_head_of_their_own_beside_the_labels() -> None:
+    torch.manual_seed(0)
+    cnn = FaceCNN((8,), (1,), 8)
+    model = FaceModel(cnn, FrameMean(8), 0.0, "emotions", votes=True)
+    rows, settings = voted(model, 0.5)
+    assert rows.votes is not None
+    for target, votes in zip(rows.targets, rows.votes, strict=True):
+        if target.argmax() == EMOTIONS.index("angry"):
+            assert votes.tolist() == pytest.approx([0.6, 0, 0, 0, 0.2, 0, 0, 0.2])
+        else:
+            assert not votes.any()
+    model.train()
+    answer = model(rows.batch)
+    log = torch.log_softmax(answer.votes, 1)
+    wanted = soft_cross_entropy(answer.logits, rows) - 0.5 * (rows.votes * log).sum(1).mean()
+    # Twice the same: batch norm uses the statistics of the batch.
+    assert torch.allclose(batch_loss(model, rows, settings), wanted, atol=1e-5)
+    model.eval()
+    assert model(rows.batch).votes is None, "the robot needs no votes"
+
+
+def test_contempt_is_a_class_of_models_that_have_it() -> None:
+    corpus = Corpus((item("fer2013", "contempt", votes=VOTES),), (faces(1, 50),))
+    settings = config({"fer2013": 1}, data={"votes": 1.0})
+    made = Sampler(corpus, settings, "face", FACE_CLASSES, 48, Processes(CPU))
+    lesson = lessons(made)[0]
+    assert lesson.targets[0].tolist() == pytest.approx([0.6, 0, 0, 0, 0.2, 0, 0, 0.2])
+    assert bool(lesson.allowed.all())
+    with pytest.raises(DataError, match="is labelled contempt"):
+        sampler(corpus, settings, "face")
 
 
 def test_one_frame_of_each_part_of_a_clip_is_picked() -> None:

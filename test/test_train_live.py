@@ -143,6 +143,21 @@ def test_a_live_model_gives_its_face_branch(
         torch.testing.assert_close(value, wanted[key])
 
 
+def test_the_face_branch_may_read_mirror_images_and_loses_its_head_of_votes(
+    data: Path, branches: Path, tmp_path: Path
+) -> None:
+    face = ModelSpec("face_cnn", {**FACE.options, "votes": True})
+    write_run(tmp_path / "face", face, part({"fer2013": 42}, (), ["train"]), part({}, ()))
+    settings = ("live.mirrored=true", f"live.face_run={tmp_path / 'face'}")
+    assert call(data, branches, tmp_path / "live", *settings) == 0
+    loaded = load_model(tmp_path / "live" / "final" / "model.safetensors")
+    assert isinstance(loaded.model, LiveModel)
+    assert loaded.spec.options["face"].options["votes"] is False
+    cnn = loaded.model.network.face.cnn.eval()
+    faces = torch.randn(2, 1, 48, 48)
+    torch.testing.assert_close(cnn(faces), cnn(faces.flip(-1)))
+
+
 def test_pairs_are_judged_by_the_fold_that_held_out_both(
     data: Path, run: Path, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def test_torchscript_answers_as_the_network_for_every_kind_and_size(
     [
         {**tiny.SPEECH, "front": "log+mean+delta", "norm": "local", "attention": "time"},
         tiny.WHISPER,
+        {**tiny.FACE, "mirrored": True, "votes": True, "classes": "face"},
         tiny.LSTM,
         tiny.RELATION,
         tiny.UNITS,

@@ -10,7 +10,7 @@ from typing import Final
 
 from avemo_ros.data.dataset import DataSet, Listing, Problem, Published
 from avemo_ros.data.registry import list_items
-from avemo_ros.labels import SPEECH_CLASSES
+from avemo_ros.labels import LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _class_counts(
     expected = published.classes if published else {}
     parts = [*expected, *sorted({part for part, _ in found} - set(expected))]
     for part in parts:
-        for label in SPEECH_CLASSES:
+        for label in LABELS:
             known = expected.get(part, {}).get(label, 0) if published else None
             if found[part, label] or known:
                 yield CountComparison(part, label, found[part, label], known)

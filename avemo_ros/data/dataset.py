@@ -6,12 +6,13 @@ there and nowhere else.  Items of a word that is none of the classes are left ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from avemo_ros.data.corpus_files import what_is_wrong
-from avemo_ros.labels import SPEECH_CLASSES, SPEECH_TO_EMOTION, WORDS
+from avemo_ros.errors import DataError
+from avemo_ros.labels import EMOTIONS, LABELS, SPEECH_CLASSES, SPEECH_TO_EMOTION, WORDS
 from avemo_ros.vision.face import Box
 
 
@@ -26,7 +27,7 @@ class Item:
     path: Path
     """Its media file."""
     label: str
-    """One of SPEECH_CLASSES."""
+    """One of LABELS."""
     subject: str
     """Who it is, told apart across data sets, e.g. 'ravdess-02'; where the data set does not
     say (FER2013), one name an item."""
@@ -52,16 +53,37 @@ class Item:
     """Where its person's face is, normalised to the image; None: the face that is seen
     most."""
     votes: tuple[float, ...] | None = field(default=None, repr=False)
-    """Votes of raters in the order of SPEECH_CLASSES, where the data set has them."""
+    """Votes of raters in the order of LABELS, where the data set has them; the last ones may be
+    left out."""
 
     @property
     def class_index(self) -> int:
-        """Index in SPEECH_CLASSES."""
-        return SPEECH_CLASSES.index(self.label)
+        """Index in LABELS; of all but contempt also in SPEECH_CLASSES."""
+        return LABELS.index(self.label)
 
     @property
     def emotion_index(self) -> int:
-        """Index in EMOTIONS (calm counts as neutral)."""
+        """Index in EMOTIONS (calm counts as neutral).
+
+        Raises:
+            DataError: contempt is none of them.
+        """
+        return self.index_in(EMOTIONS)
+
+    def index_in(self, classes: Sequence[str]) -> int:
+        """Index in EMOTIONS, SPEECH_CLASSES or FACE_CLASSES (calm counts as neutral in those
+        without it).
+
+        Raises:
+            DataError: contempt is none of them.
+        """
+        if self.label in classes:
+            return classes.index(self.label)
+        if self.class_index >= len(SPEECH_TO_EMOTION):
+            raise DataError(
+                f"item '{self.key}' of {self.dataset} is labelled {self.label}, which is none "
+                f"of {', '.join(classes)}; leave such items out (FER+: labels=ferplus)"
+            )
         return SPEECH_TO_EMOTION[self.class_index]
 
 

@@ -5,14 +5,21 @@ Goodfellow et al., ICONIP 2013; Barsoum et al., ICMI 2016 (FER+).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-from avemo_ros.data.corpus_files import IMAGES, files_below, read_table, tables_below
+from avemo_ros.data.corpus_files import (
+    IMAGES,
+    files_below,
+    plain_name,
+    read_table,
+    tables_below,
+)
 from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder, Published, label_of
 from avemo_ros.errors import DataError
-from avemo_ros.labels import SPEECH_CLASSES
+from avemo_ros.labels import EMOTIONS, FACE_CLASSES, LABELS
 
 _PIXELS: Final = 48 * 48
 _VALUES: Final = frozenset(map(str, range(256)))
@@ -21,6 +28,7 @@ _EMOTIONS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neu
 _SPLITS: Final = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 _TABLES: Final = ("fer2013.csv", "icml_face_data.csv")
 _PLUS: Final = "fer2013new.csv"
+_PLUS_FILES: Final = "ferplus.csv"
 _NOT_A_FACE: Final = "not a face"
 _PLUS_WORDS: Final = (
     "neutral",
@@ -36,51 +44,60 @@ _PLUS_WORDS: Final = (
 )
 """The ten answers of a rater of FER+."""
 _PLUS_COLUMNS: Final = (*_PLUS_WORDS[:-1], "nf")
+_PLUS_CLASSES: Final = {
+    "ferplus": tuple(word for word in _PLUS_WORDS if label_of(word) in EMOTIONS),
+    "ferplus8": tuple(word for word in _PLUS_WORDS if (label_of(word) or word) in FACE_CLASSES),
+}
+"""Which majorities are kept, by the option."""
+_Votes = Mapping[str, int]
+"""Raters who gave each of the ten answers."""
 
 
 def read(root: Path, *, labels: str = "fer") -> Listing:
-    """FER2013 from its table or from folders of images.
+    """FER2013 from its table or from folders of images, with FER+'s votes where they are there.
 
     The number of a row is its place in the table (Item.row); nobody knows who is on an image,
     so each is a subject of its own.
 
     Args:
-        root: the folder; the table, or the folders of the classes, may be at any depth below.
+        root: the folder; tables and the folders of the classes may be at any depth below.
         labels: 'fer', or 'ferplus' for the majority of FER+'s votes: the answer of more than
             half of the raters, those who are alone with theirs not counted (FERPlusReader of
-            its authors).  Contempt, unknown, no majority and not a face are left out.
+            its authors).  Unknown, no majority and not a face are left out, and contempt
+            without 'ferplus8'.
 
     Raises:
         DataError: a table cannot be read, or FER+ does not fit to it row by row.
     """
     found = ListingBuilder("fer2013")
-    table = _find(root, _TABLES)
-    if labels == "ferplus":
-        votes_table = _find(root, (_PLUS,))
-        if table is None or votes_table is None:
-            lacking = _PLUS if table is not None else _TABLES[0]
-            raise DataError(
-                f"no {lacking} in {root}: labels 'ferplus' need both {_TABLES[0]} and "
-                f"{_PLUS}, which match row by row (folders of images have lost the row order)"
-            )
-        _read_plus(table, votes_table, found)
-    elif table is not None:
-        for row, split, word, usable in _rows(table, found):
-            item = _item(f"{row:05d}", table, word, split, row=row)
-            (found.add if usable else found.lose)(item)
-    else:
-        _read_folders(root, found)
+    tables = tables_below(root)
+    table = next((tables[name] for name in _TABLES if name in tables), None)
+    given = tables.get(_PLUS if table is not None else _PLUS_FILES)
+    if labels != "fer" and given is None:
+        raise DataError(
+            f"no {_PLUS_FILES if table is None else _PLUS} in {root}: labels '{labels}' need "
+            f"{_TABLES[0]} and {_PLUS}, which match row by row, or folders of images (which "
+            f"have lost the row order) and {_PLUS_FILES}"
+        )
+    votes: dict[str, _Votes] = {}
+    if given is not None:
+        votes = _votes_of_files(given) if table is None else _votes_of_rows(given, table)
+    listed = _folders(root, found) if table is None else _rows(table, found)
+    for item, usable in listed:
+        if labels != "fer":
+            word = majority(votes[item.key]) if item.key in votes else "no votes"
+            if word not in _PLUS_CLASSES[labels]:
+                found.no_class(item.path, word)
+                continue
+            item = replace(item, label=label_of(word) or word, raw_label=word)
+        if item.key in votes:
+            item = replace(item, votes=_by_label(votes[item.key]))
+        (found.add if usable else found.lose)(item)
     return found.listing()
 
 
-def _find(root: Path, names: tuple[str, ...]) -> Path | None:
-    tables = tables_below(root)
-    return next((tables[name] for name in names if name in tables), None)
-
-
-def _rows(table: Path, found: ListingBuilder) -> Iterator[tuple[int, str, str, bool]]:
-    """Row, split and word of each row of the table that has them, and whether its image can
-    be used."""
+def _rows(table: Path, found: ListingBuilder) -> Iterator[tuple[Item, bool]]:
+    """The item of each row of the table, and whether its image can be used."""
     for row, (_, values) in enumerate(read_table(table, ("emotion", "pixels", "usage"))):
         code, usage, pixels = values["emotion"], values["usage"], values["pixels"]
         if code not in map(str, range(len(_EMOTIONS))):
@@ -100,53 +117,70 @@ def _rows(table: Path, found: ListingBuilder) -> Iterator[tuple[int, str, str, b
                 found.note(table, f"row {row}: all pixels are the same", by_design=True)
             if wrong:
                 found.leave_out(table, wrong)
-            yield row, _SPLITS[usage], _EMOTIONS[int(code)], not wrong
+            word = _EMOTIONS[int(code)]
+            yield _item(_key(row), table, word, _SPLITS[usage], row), not wrong
 
 
-def _read_plus(table: Path, votes_table: Path, found: ListingBuilder) -> None:
-    columns = ("usage", "image name", *_PLUS_COLUMNS)
-    votes_rows = [row for _, row in read_table(votes_table, columns)]
+def _key(row: int) -> str:
+    return f"{row:05d}"
+
+
+def _votes_of_rows(votes_table: Path, table: Path) -> dict[str, _Votes]:
+    """FER+'s votes by the keys of the table's items.
+
+    Raises:
+        DataError: the two do not match row by row.
+    """
+    rows = [row for _, row in read_table(votes_table, ("usage", "image name", *_PLUS_COLUMNS))]
     usages = [row["usage"] for _, row in read_table(table, ("usage",))]
-    if len(votes_rows) != len(usages):
+    if len(rows) != len(usages):
         raise DataError(
-            f"{votes_table} has {len(votes_rows)} rows, {table} {len(usages)}: they do not "
+            f"{votes_table} has {len(rows)} rows, {table} {len(usages)}: they do not "
             "match row by row"
         )
-    for row, (votes_row, usage) in enumerate(zip(votes_rows, usages, strict=True)):
-        if votes_row["usage"] != usage:
+    votes = {}
+    for row, (values, usage) in enumerate(zip(rows, usages, strict=True)):
+        if values["usage"] != usage:
             raise DataError(
-                f"row {row} is {votes_row['usage']!r} in {votes_table.name}, {usage!r} in "
+                f"row {row} is {values['usage']!r} in {votes_table.name}, {usage!r} in "
                 f"{table.name}: they do not match row by row"
             )
-    for row, split, _, usable in _rows(table, found):
-        votes_row = votes_rows[row]
-        if not votes_row["image name"]:
-            found.no_class(table, _NOT_A_FACE)
-            continue
-        try:
-            votes = {
-                word: int(votes_row[column])
-                for word, column in zip(_PLUS_WORDS, _PLUS_COLUMNS, strict=True)
-            }
-        except ValueError as error:
-            raise DataError(f"{votes_table}, row {row}: votes are numbers ({error})") from error
-        word = majority(votes)
-        if label_of(word) is None:
-            found.no_class(table, word)
-        else:
-            counts = {label_of(word): count for word, count in votes.items()}
-            item = _item(
-                f"{row:05d}",
-                table,
-                word,
-                split,
-                row=row,
-                votes=tuple(float(counts.get(label, 0)) for label in SPEECH_CLASSES),
-            )
-            (found.add if usable else found.lose)(item)
+        # Its authors took away the names of images without a face.
+        named = bool(values["image name"])
+        votes[_key(row)] = (
+            _votes(values, votes_table, row) if named else {_NOT_A_FACE: len(_PLUS_WORDS)}
+        )
+    return votes
 
 
-def majority(votes: dict[str, int]) -> str:
+def _votes_of_files(votes_table: Path) -> dict[str, _Votes]:
+    """FER+'s votes by the keys of the items of folders."""
+    rows = enumerate(read_table(votes_table, ("file", *_PLUS_COLUMNS)))
+    return {
+        "/".join(PurePosixPath(plain_name(values["file"])).with_suffix("").parts[-3:]): _votes(
+            values, votes_table, row
+        )
+        for row, (_, values) in rows
+    }
+
+
+def _votes(values: Mapping[str, str], votes_table: Path, row: int) -> _Votes:
+    try:
+        return {
+            word: int(values[column])
+            for word, column in zip(_PLUS_WORDS, _PLUS_COLUMNS, strict=True)
+        }
+    except ValueError as error:
+        raise DataError(f"{votes_table}, row {row}: votes are numbers ({error})") from error
+
+
+def _by_label(votes: _Votes) -> tuple[float, ...]:
+    """Votes for each of LABELS."""
+    counts = {label_of(word) or word: count for word, count in votes.items()}
+    return tuple(float(counts.get(label, 0)) for label in LABELS)
+
+
+def majority(votes: Mapping[str, int]) -> str:
     """The answer of more than half of the raters, those alone with theirs not counted; 'no
     agreement' without one."""
     counted = {word: count for word, count in votes.items() if count > 1}
@@ -156,7 +190,8 @@ def majority(votes: dict[str, int]) -> str:
     return best
 
 
-def _read_folders(root: Path, found: ListingBuilder) -> None:
+def _folders(root: Path, found: ListingBuilder) -> Iterator[tuple[Item, bool]]:
+    """The item of each image, and whether it can be used."""
     for path in files_below(root, IMAGES):
         word = path.parent.name.lower()
         if word not in _EMOTIONS:
@@ -177,18 +212,10 @@ def _read_folders(root: Path, found: ListingBuilder) -> None:
         elif part in ("train", "test") and (split == "train") != (part == "train"):
             found.note(path, f"{split} by its name, but in the folder {part!r}")
         # A few numbers occur in two classes: the folder is part of the key.
-        found.take(_item(f"{part}/{word}/{path.stem}", path, word, split))
+        yield _item(f"{part}/{word}/{path.stem}", path, word, split), found.usable(path)
 
 
-def _item(
-    key: str,
-    path: Path,
-    word: str,
-    split: str,
-    *,
-    row: int | None = None,
-    votes: tuple[float, ...] | None = None,
-) -> Item:
+def _item(key: str, path: Path, word: str, split: str, row: int | None = None) -> Item:
     label = label_of(word)
     assert label is not None
     return Item(
@@ -201,11 +228,12 @@ def _item(
         split=split,
         has_voice=False,
         row=row,
-        votes=votes,
     )
 
 
-def _published(*, labels: str = "fer") -> Published:
+def _published(*, labels: str = "fer") -> Published | None:
+    if labels == "ferplus8":
+        return None
     if labels == "ferplus":
         # Counted in the authors' table, with `majority`.
         order = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -244,8 +272,9 @@ fer2013.csv         columns emotion, pixels, Usage (icml_face_data.csv: with spa
 fer2013new.csv      FER+ votes, for labels=ferplus
 or, without fer2013.csv:
 {train,test}/{angry,disgust,fear,happy,neutral,sad,surprise}/<Split>_<number>.jpg
-  Split Training, PublicTest or PrivateTest""",
+  Split Training, PublicTest or PrivateTest
+ferplus.csv         FER+ votes with the column file, for labels=ferplus with folders""",
     read=read,
-    options={"labels": ("fer", "ferplus")},
+    options={"labels": ("fer", "ferplus", "ferplus8")},
     published=_published,
 )

@@ -14,7 +14,7 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.face_images import table_images
 from avemo_ros.data.ravdess import KEPT_APART
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.labels import SPEECH_CLASSES
+from avemo_ros.labels import LABELS
 
 FINAL_TEST: Final = frozenset(f"ravdess-{actor:02d}" for actor in KEPT_APART)
 """Subjects of the final test, by their full names."""
@@ -132,12 +132,12 @@ def balanced_folds(
         raise DataError(f"{len(subjects)} subjects cannot be divided into {count} folds")
     row = {subject: index for index, subject in enumerate(subjects)}
     # What a subject brings: items of each class and of each sex, and itself.
-    brings = np.zeros((len(subjects), len(SPEECH_CLASSES) + len(_SEXES) + 1))
+    brings = np.zeros((len(subjects), len(LABELS) + len(_SEXES) + 1))
     for item in items:
         brings[row[item.subject], item.class_index] += 1
-        brings[row[item.subject], len(SPEECH_CLASSES) + _SEXES.index(item.sex)] += 1
+        brings[row[item.subject], len(LABELS) + _SEXES.index(item.sex)] += 1
     brings[:, -1] = 1
-    sizes = brings[:, : len(SPEECH_CLASSES)].sum(axis=1)
+    sizes = brings[:, : len(LABELS)].sum(axis=1)
     brings /= np.maximum(brings.sum(axis=0), 1)
     shuffled = np.random.default_rng(seed).permutation(len(subjects))
     has = np.zeros((count, brings.shape[1]))

@@ -18,8 +18,8 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.evaluate.metrics import NO_PREDICTION, predicted_classes
-from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
-from avemo_ros.model.emotion_model import to_emotion_logits
+from avemo_ros.labels import EMOTIONS, FACE_CLASSES, SPEECH_CLASSES, SPEECH_TO_EMOTION
+from avemo_ros.model.emotion_model import CLASSES, as_emotions
 from avemo_ros.sink.output_file import replaced
 from avemo_ros.zoo.classifier import Classifier
 
@@ -69,31 +69,38 @@ class Predictions:
         return replace(self, log_probabilities=log_probabilities.double())
 
 
-def predictions(items: Sequence[Item], scores: Tensor, classes: Sequence[str]) -> Predictions:
+def predictions(
+    items: Sequence[Item],
+    scores: Tensor,
+    classes: Sequence[str],
+    of_model: Sequence[str] = SPEECH_CLASSES,
+) -> Predictions:
     """Items with their scores.
 
     Args:
         items: N items.
         scores: (N, C) log-probabilities, C classes of the model.
-        classes: EMOTIONS or SPEECH_CLASSES, those that the items are judged in.
+        classes: one of `emotion_model.CLASSES`, those that the items are judged in.
+        of_model: classes of a model with 8.
 
     Raises:
-        ConfigError: the model has 7 classes, 8 are wanted.
+        ConfigError: the model does not know the classes that are wanted.
         DataError: a score is not finite.
     """
     unread = predicted_classes(scores) == NO_PREDICTION
     if not bool(torch.isfinite(scores).all()):
         place = int(torch.nonzero(~torch.isfinite(scores).all(1)).flatten()[0])
         raise DataError(f"the model's scores of item '{items[place].key}' are not finite")
-    coarse = tuple(classes) == EMOTIONS
+    wanted = tuple(classes)
+    given = EMOTIONS if scores.shape[1] == len(EMOTIONS) else tuple(of_model)
     log = scores.double()
-    if coarse and scores.shape[1] == len(SPEECH_CLASSES):
-        log = to_emotion_logits(log)
-    elif scores.shape[1] != len(classes):
-        raise ConfigError("classes", len(classes), f"{scores.shape[1]}, those of the model")
+    if wanted == EMOTIONS:
+        log = as_emotions(log, given)
+    elif given != wanted:
+        raise ConfigError("classes", len(wanted), f"those of the model: {', '.join(given)}")
     # Summed classes make even scores uneven: a pair of classes looks likelier than one.
     log = torch.log_softmax(log.masked_fill(unread[:, None], 0.0), 1)
-    truth = [item.emotion_index if coarse else item.class_index for item in items]
+    truth = [item.index_in(wanted) for item in items]
     return Predictions(
         tuple(item.key for item in items),
         tuple(item.subject for item in items),
@@ -110,20 +117,26 @@ def judged_classes(
     """In which classes items are judged.
 
     Args:
-        wanted: 7, 8, or None: those of the model, but 7 where the data know no calm.
+        wanted: 7, 8, or None: those of the model, but 7 where the data know neither calm nor
+            contempt.
         of_model: classes of the model.
         items: what is judged.
 
     Raises:
-        ConfigError: 8 are wanted of a model that knows 7.
+        ConfigError: 8 are wanted of a model that knows 7, or the data know contempt and the
+            model does not.
     """
-    if wanted == len(SPEECH_CLASSES) and len(of_model) != len(SPEECH_CLASSES):
-        raise ConfigError(
-            "classes", wanted, f"{len(of_model)}: the model does not predict calm"
-        )
-    calm = any(item.label == "calm" for item in items)
-    fine = len(of_model) == len(SPEECH_CLASSES) and (calm or wanted == len(SPEECH_CLASSES))
-    return SPEECH_CLASSES if fine and wanted != len(EMOTIONS) else EMOTIONS
+    known, labels = tuple(of_model), {item.label for item in items}
+    eighth = "contempt" if known == FACE_CLASSES else "calm"
+    if "contempt" in labels and (known != FACE_CLASSES or wanted == len(EMOTIONS)):
+        why = "the model does not predict" if known != FACE_CLASSES else "7 classes lack"
+        raise ConfigError("labels", "ferplus8", f"ferplus: {why} contempt")
+    if wanted == len(SPEECH_CLASSES) and len(known) < wanted:
+        raise ConfigError("classes", wanted, f"{len(known)}: the model does not predict calm")
+    fine = len(known) > len(EMOTIONS) and (eighth in labels or wanted == len(known))
+    if fine and known == FACE_CLASSES and "calm" in labels:
+        raise ConfigError("classes", wanted, "7: the model does not predict calm")
+    return known if fine and wanted != len(EMOTIONS) else EMOTIONS
 
 
 def match_predictions(first: Predictions, second: Predictions) -> Predictions:
@@ -158,10 +171,15 @@ def _as_classes(given: Predictions, classes: tuple[str, ...]) -> Predictions:
             "evaluate both with 7 (--classes 7)"
         )
     unread = given.y_pred == NO_PREDICTION
-    log = to_emotion_logits(given.log_probabilities).masked_fill(unread[:, None], 0.0)
+    log = as_emotions(given.log_probabilities, given.classes).masked_fill(unread[:, None], 0.0)
+    labels = given.labels
+    if given.classes == SPEECH_CLASSES:
+        labels = torch.tensor(SPEECH_TO_EMOTION)[labels]
+    elif bool((labels >= len(EMOTIONS)).any()):
+        raise DataError("the two predictions do not agree on the true labels: one has contempt")
     return replace(
         given,
-        labels=torch.tensor(SPEECH_TO_EMOTION)[given.labels],
+        labels=labels,
         log_probabilities=torch.log_softmax(log, 1),
         classes=classes,
     )
@@ -205,7 +223,7 @@ def read_predictions(path: Path) -> Predictions:
         raise DataError(f"predictions {path} cannot be read (it is empty)")
     head = [name.lower() for name in rows.pop(0)[1]]
     classes = tuple(name.removeprefix("p_") for name in head[len(_FIXED) :])
-    if tuple(head[: len(_FIXED)]) != _FIXED or classes not in {EMOTIONS, SPEECH_CLASSES}:
+    if tuple(head[: len(_FIXED)]) != _FIXED or classes not in CLASSES.values():
         raise DataError(
             f"{path} is not a table of predictions: its columns are {', '.join(head[:8])}; "
             "made with `avemo evaluate ... --predictions`, they begin with " + ", ".join(_FIXED)
@@ -267,4 +285,5 @@ def predict_items(
     Raises:
         ConfigError: the classifier knows fewer classes.
     """
-    return predictions(corpus.items, scores(classifier, corpus, progress=progress), classes)
+    found = scores(classifier, corpus, progress=progress)
+    return predictions(corpus.items, found, classes, classifier.classes)

@@ -80,7 +80,22 @@ class FaceOptions(Settings):
     )
     sharpness: Sharpness = 0.3
     dropout: Dropout = Field(0.2, description="Dropout before the head.")
-    classes: Classes = "emotions"
+    classes: Annotated[
+        Literal["emotions", "speech", "face"],
+        Field(
+            description=(
+                "Classes: emotions (7), speech (8, with calm apart from neutral), or face (8, "
+                "with contempt); a part of a larger model has emotions or speech."
+            )
+        ),
+    ] = "emotions"
+    votes: bool = Field(
+        False,
+        description=(
+            "A second head learns the raters' votes (FER+, 8 classes), by "
+            "`training.auxiliary`; it is not used afterwards."
+        ),
+    )
 
 
 def make_speech_fcn(values: Values) -> EmotionModel:
@@ -124,7 +139,9 @@ def make_face_cnn(values: Values) -> EmotionModel:
     """A light residual CNN and attention over frames."""
     if len(values["widths"]) != len(values["blocks"]):
         raise ConfigError("blocks", values["blocks"], "as many numbers as widths has")
-    cnn = FaceCNN(values["widths"], values["blocks"], values["stem"])
+    cnn = FaceCNN(
+        values["widths"], values["blocks"], values["stem"], mirrored=values["mirrored"]
+    )
     return face_model(cnn, values)
 
 
@@ -161,7 +178,9 @@ def make_live(values: Values) -> EmotionModel:
 def face_model(cnn: FrameCNN, values: Values) -> FaceModel:
     """A CNN of single images, and what joins the frames by the options."""
     attention = _frame_attention(cnn.width, values["attention"], values)
-    return FaceModel(cnn, attention, values["dropout"], values["classes"])
+    return FaceModel(
+        cnn, attention, values["dropout"], values["classes"], votes=values.get("votes", False)
+    )
 
 
 def _frame_attention(width: int, name: str, values: Values) -> FramePooling:
@@ -348,6 +367,13 @@ class FaceCnnOptions(FaceOptions):
     )
     blocks: _Blocks = Field((2, 2, 2, 1), description="Number of blocks in each stage.")
     stem: _Stem = 32
+    mirrored: bool = Field(
+        False,
+        description=(
+            "Read each face and its mirror image, but not in training, and take the mean of "
+            "the embeddings; twice the time."
+        ),
+    )
 
 
 class InceptionOptions(FaceOptions):

@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
+from avemo_ros.labels import EMOTIONS, FACE_CLASSES, SPEECH_CLASSES, SPEECH_TO_EMOTION
 
 MODALITIES: Final = (
     "face",
@@ -76,6 +76,9 @@ class ModelOutput:
     'landmarks'): for auxiliary losses and for comparison."""
     face_share: Tensor | None = None
     """(B,) weight of the face in the decision, 0 to 1, where the network has such a weight."""
+    votes: Tensor | None = None
+    """(B, 8) logits of what raters would answer, over FACE_CLASSES, where the network has a
+    head for it: to learn from FER+, beside the labels."""
 
 
 class EmotionModel(nn.Module, ABC):
@@ -84,7 +87,7 @@ class EmotionModel(nn.Module, ABC):
     modality: str
     """One of MODALITIES."""
     classes: tuple[str, ...]
-    """Names of the logits: EMOTIONS or SPEECH_CLASSES."""
+    """Names of the logits: EMOTIONS, SPEECH_CLASSES or FACE_CLASSES."""
     face_side: int = 48
     """Side of the face images it takes [pixels]."""
 
@@ -97,8 +100,12 @@ class EmotionModel(nn.Module, ABC):
         """
 
 
-CLASSES: Final[dict[str, tuple[str, ...]]] = {"emotions": EMOTIONS, "speech": SPEECH_CLASSES}
-"""Names that a specification gives to the two sets of classes."""
+CLASSES: Final[dict[str, tuple[str, ...]]] = {
+    "emotions": EMOTIONS,
+    "speech": SPEECH_CLASSES,
+    "face": FACE_CLASSES,
+}
+"""Names that a specification gives to the sets of classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +222,14 @@ def scatter_rows(values: Tensor, there: Tensor) -> Tensor:
     whole = values.new_zeros(len(there), *values.shape[1:])
     whole[there] = values
     return whole
+
+
+def as_emotions(logits: Tensor, classes: tuple[str, ...]) -> Tensor:
+    """Logits (B, C) over one of CLASSES to (B, 7) over EMOTIONS: calm counts as neutral,
+    contempt is left out."""
+    if classes == FACE_CLASSES:
+        return logits[:, : len(EMOTIONS)]
+    return to_emotion_logits(logits) if classes == SPEECH_CLASSES else logits
 
 
 def to_emotion_logits(logits: Tensor) -> Tensor:

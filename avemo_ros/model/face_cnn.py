@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avemo_ros.labels import EMOTIONS
+from avemo_ros.labels import EMOTIONS, FACE_CLASSES
 from avemo_ros.model.attention import FrameAttention
 from avemo_ros.model.emotion_model import (
     CLASSES,
     Batch,
     Encoded,
+    ModelOutput,
     Unimodal,
     mean_segments,
     missing_encoding,
@@ -65,8 +66,20 @@ class FaceCNN(nn.Module):
         widths: tuple[int, ...] = (48, 96, 192, FACE_WIDTH),
         blocks: tuple[int, ...] = (2, 2, 2, 1),
         stem: int = 32,
+        *,
+        mirrored: bool = False,
     ) -> None:
+        """Set up.
+
+        Args:
+            widths: channels of each stage.
+            blocks: number in each stage.
+            stem: channels of the first convolution.
+            mirrored: embed each face and its mirror image, but not in training, and take the
+                mean: twice the time.
+        """
         super().__init__()
+        self.mirrored = mirrored
         self.stem = nn.Sequential(
             nn.Conv2d(1, stem, 3, 1, 1, bias=False),
             nn.BatchNorm2d(stem),
@@ -88,6 +101,12 @@ class FaceCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 1, 48, 48), standardised (`preprocess.face_tensor`), to (N, width)."""
+        if self.mirrored and not self.training:
+            both = self._embed(torch.cat((images, images.flip(-1))))
+            return both.view(2, -1, self.width).mean(0)
+        return self._embed(images)
+
+    def _embed(self, images: Tensor) -> Tensor:
         features: Tensor = self.stages(self.stem(images))
         return features.mean(dim=(2, 3))
 
@@ -239,7 +258,13 @@ class FaceModel(Unimodal):
     part = "face"
 
     def __init__(
-        self, cnn: FrameCNN, attention: FramePooling, dropout: float, classes: str
+        self,
+        cnn: FrameCNN,
+        attention: FramePooling,
+        dropout: float,
+        classes: str,
+        *,
+        votes: bool = False,
     ) -> None:
         """Set up.
 
@@ -247,13 +272,24 @@ class FaceModel(Unimodal):
             cnn: image to embedding.
             attention: embeddings to one vector.
             dropout: before the head.
-            classes: 'emotions' (7) or 'speech' (8).
+            classes: 'emotions' (7), 'speech' (8) or 'face' (8).
+            votes: a second head, `ModelOutput.votes`, for training only.
         """
         super().__init__()
         self.classes = CLASSES[classes]
         self.branch = FaceBranch(dropout, cnn, attention, len(self.classes))
         self.width, self.segment_width = self.branch.width, cnn.width
         self.face_side = cnn.side
+        self.votes = nn.Linear(self.width, len(FACE_CLASSES)) if votes else None
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        """See `Unimodal.forward`; in training with votes, where there is a head for them."""
+        if self.votes is None or not self.training:
+            return super().forward(batch)
+        encoded = self.encode(batch)
+        there = encoded.there.unsqueeze(1)
+        votes = self.votes(self.branch.dropout(encoded.vector)) * there
+        return ModelOutput(self.classify(encoded.vector) * there, votes=votes)
 
     def encode(self, batch: Batch, segments: int = 0) -> Encoded:
         """See `Unimodal.encode`; segments are means of embeddings."""

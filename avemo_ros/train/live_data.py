@@ -19,9 +19,10 @@ from avemo_ros.errors import ConfigError, DataError, WeightsError
 from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.builder import SPEECH_KINDS
-from avemo_ros.model.face_cnn import FaceModel
+from avemo_ros.model.face_cnn import FaceCNN, FaceModel
 from avemo_ros.model.landmark_network import LandmarkSequence
 from avemo_ros.model.network import FUSIONS, EmotionNet, LiveModel
+from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.speech_encoder import SpeechModel
 from avemo_ros.train.pretrained import whom_it_saw
 from avemo_ros.train.subject_split import TrainingItems
@@ -95,6 +96,7 @@ def read_branches(config: TrainConfig) -> Branches:
             f"{settings.face_run} is '{face.spec.kind}' with {len(face.model.classes)} "
             "classes; the live model takes a face_cnn or inception with 7"
         )
+    face = _as_branch(face, settings.face_run, mirrored=settings.mirrored)
     run = Path(settings.speech_run).expanduser()
     folders = sorted(path for path in run.glob("fold*") if path.is_dir())
     if len(folders) < 2:
@@ -135,6 +137,17 @@ def _face(name: str) -> LoadedModel:
     assert isinstance(model, FaceModel)
     model.branch.load_state_dict(loaded.model.network.face.state_dict())
     return replace(loaded, model=model, spec=spec)
+
+
+def _as_branch(face: LoadedModel, name: str, *, mirrored: bool) -> LoadedModel:
+    """The face model without its head of votes, which stays behind."""
+    assert isinstance(face.model, FaceModel)
+    options = {key: value for key, value in face.spec.options.items() if key != "votes"}
+    if mirrored:
+        if not isinstance(face.model.branch.cnn, FaceCNN):
+            raise ConfigError("live.mirrored", True, f"false: {name} is '{face.spec.kind}'")
+        face.model.branch.cnn.mirrored = options["mirrored"] = True
+    return replace(face, spec=ModelSpec(face.spec.kind, options))
 
 
 def _speech(run: Path) -> LoadedModel:

@@ -20,7 +20,7 @@ from avemo_ros.data.features import Corpus
 from avemo_ros.errors import ConfigError, DataError, WeightsError
 from avemo_ros.evaluate.held_out import TRAINED_ON, Members, of_metadata, seen
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.emotion_model import CLASSES, Batch, EmotionModel, to_emotion_logits
+from avemo_ros.model.emotion_model import CLASSES, Batch, EmotionModel, as_emotions
 from avemo_ros.model.tensor_file import read_state_dict
 from avemo_ros.zoo.model_file import find_model, load_model
 
@@ -291,9 +291,9 @@ class Teacher:
                 str(path),
                 f"a model of '{student.modality}', as the student",
             )
-        if len(model.classes) < len(student.classes):
+        if student.classes not in (EMOTIONS, model.classes):
             raise ConfigError(
-                "training.teacher", str(path), f"a model of {len(student.classes)} classes"
+                "training.teacher", str(path), f"a model of {', '.join(student.classes)}"
             )
         self._model = model.to(device).requires_grad_(False)
         self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -312,7 +312,7 @@ class Teacher:
         with torch.no_grad():
             logits = self._model(batch).logits.float()
         logits = logits / self._temperature
-        return to_emotion_logits(logits) if self._collapses else logits
+        return as_emotions(logits, self._model.classes) if self._collapses else logits
 
 
 def distillation_loss(

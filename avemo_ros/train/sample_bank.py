@@ -19,7 +19,7 @@ from avemo_ros.audio.spectrogram import BINS, FLOOR_DB, cut_columns, speech_span
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.registry import find_dataset
-from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
+from avemo_ros.labels import EMOTIONS, LABELS, SPEECH_TO_EMOTION
 from avemo_ros.model.face_points import LONGEST_S, POINTS, VALUES, normalise_points, resample
 from avemo_ros.train.training_config import LandmarkAugment
 
@@ -130,30 +130,47 @@ class SpeechBank:
 
 
 def _to_classes(classes: tuple[str, ...]) -> Tensor:
-    """(8, classes) 1 where a class of SPEECH_CLASSES counts as one of `classes`."""
-    if classes == SPEECH_CLASSES:
-        return torch.eye(len(classes))
-    return functional.one_hot(torch.tensor(SPEECH_TO_EMOTION), len(EMOTIONS)).float()
+    """(9, classes) 1 where one of LABELS counts as one of `classes`; zeros: as none."""
+    to = torch.zeros(len(LABELS), len(classes))
+    for row, label in enumerate(LABELS):
+        emotion = EMOTIONS[SPEECH_TO_EMOTION[row]] if row < len(SPEECH_TO_EMOTION) else ""
+        counts_as = label if label in classes else emotion
+        if counts_as:
+            to[row, classes.index(counts_as)] = 1.0
+    return to
 
 
 def targets_of(items: Sequence[Item], classes: tuple[str, ...], votes: float) -> Tensor:
     """(N, classes); `votes` is the weight of the raters' votes, where there are any."""
-    labels = torch.tensor([item.class_index for item in items])
-    rows = functional.one_hot(labels, len(SPEECH_CLASSES)).float()
+    labels = torch.tensor([item.index_in(classes) for item in items])
+    rows = functional.one_hot(labels, len(classes)).float()
     if votes > 0.0:
-        for row, item in zip(rows, items, strict=True):
-            if item.votes is not None and sum(item.votes) > 0:
-                counts = torch.tensor(item.votes)
-                row.mul_(1 - votes).add_(counts / counts.sum(), alpha=votes)
-    return rows @ _to_classes(classes)
+        shares = votes_of(items, classes)
+        voted = shares.sum(1) > 0
+        rows[voted] = (1 - votes) * rows[voted] + votes * shares[voted]
+    return rows
+
+
+def votes_of(items: Sequence[Item], classes: tuple[str, ...]) -> Tensor:
+    """(N, classes) shares of the raters' votes for each class; zeros without votes for any."""
+    counts = torch.zeros(len(items), len(LABELS))
+    for row, item in zip(counts, items, strict=True):
+        if item.votes is not None:
+            row[: len(item.votes)] = torch.tensor(item.votes)
+    counts = counts @ _to_classes(classes)
+    return counts / counts.sum(1, keepdim=True).clamp_min(1e-6)
 
 
 def allowed_of(items: Sequence[Item], classes: tuple[str, ...]) -> Tensor:
     """(N, classes) bool: the classes that occur in the item's data set."""
     to, rows = _to_classes(classes), {}
+    labels = {(item.dataset, item.label) for item in items}
     for name in {item.dataset for item in items}:
         known = find_dataset(name).classes
-        there = torch.tensor([float(label in known) for label in SPEECH_CLASSES])
+        # Contempt is a class of FER2013 with some of its labels only.
+        there = torch.tensor(
+            [float(label in known or (name, label) in labels) for label in LABELS]
+        )
         rows[name] = (there @ to) > 0
     return torch.stack([rows[item.dataset] for item in items])
 

@@ -15,7 +15,7 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import UNITS, Corpus, Features
 from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import DataError
-from avemo_ros.labels import EMOTIONS
+from avemo_ros.labels import EMOTIONS, FACE_CLASSES
 from avemo_ros.model.emotion_model import Batch
 from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augmentation
@@ -30,6 +30,7 @@ from avemo_ros.train.sample_bank import (
     allowed_of,
     one_of_each_part,
     targets_of,
+    votes_of,
 )
 from avemo_ros.train.training_batch import TrainingBatch, drop_modality, mix_rows
 from avemo_ros.train.training_config import TrainConfig
@@ -150,6 +151,7 @@ class Sampler:
         self._speech = SpeechBank(corpus.features if self._reads.speech else ())
         self._points = PointBank(corpus if self._reads.points else Corpus((), ()))
         self._targets = targets_of(corpus.items, classes, config.data.votes)
+        self._votes = votes_of(corpus.items, FACE_CLASSES)
         self._allowed = allowed_of(corpus.items, classes)
         shares = {find_dataset(part.name).name: part.share for part in config.data.train}
         usable = np.array([_usable(self._reads, made) for made in corpus.features], bool)
@@ -269,6 +271,7 @@ class Sampler:
             self._targets[index].to(device),
             allowed.to(device),
             self._weights[index].to(device),
+            self._votes[index].to(device),
         )
         drawn = mix_rows(drawn, self._config, chance.own)
         dropped = self._config.training.modality_dropout

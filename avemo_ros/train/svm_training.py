@@ -21,7 +21,6 @@ from avemo_ros.evaluate.metrics import (
     predicted_classes,
     unweighted_recall,
 )
-from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.emotion_model import CLASSES
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.run_folder import LOG, write_text, writing
@@ -48,10 +47,7 @@ def metrics_of(classifier: Classifier, corpus: Corpus) -> Figures:
 
 def labels_of(corpus: Corpus, classes: tuple[str, ...]) -> Tensor:
     """(N,) index of each item's label among the classes."""
-    coarse = classes == EMOTIONS
-    return torch.tensor(
-        [item.emotion_index if coarse else item.class_index for item in corpus.items]
-    )
+    return torch.tensor([item.index_in(classes) for item in corpus.items])
 
 
 _INNER: Final = 5

@@ -24,6 +24,8 @@ class TrainingBatch:
     """(B, classes) bool: classes that occur in the data sets of the row."""
     weights: Tensor
     """(B,) of the rows in the loss, 1 on average."""
+    votes: Tensor | None = None
+    """(B, 8) shares of the raters' votes over FACE_CLASSES; zeros for a row without."""
 
 
 def drop_modality(batch: Batch, share: float, own: torch.Generator) -> Batch:
@@ -94,6 +96,7 @@ def mix_rows(rows: TrainingBatch, config: TrainConfig, own: torch.Generator) -> 
         targets,
         rows.allowed | (rows.allowed[other] & mixed[:, None]),
         (1 - share) * rows.weights + share * rows.weights[other],
+        mix(rows.votes),
     )
 
 
@@ -107,7 +110,7 @@ def batch_loss(
     settings: TrainingConfig,
     teacher: Teacher | None = None,
 ) -> Tensor:
-    """Cross-entropy of a batch, with the losses of the parts' own heads.
+    """Cross-entropy of a batch, with the losses of the parts' own heads and that of votes.
 
     Args:
         network: an EmotionModel, or one wrapped for several processes.
@@ -133,6 +136,9 @@ def batch_loss(
             there = _there(rows, name)
             losses.append(soft_cross_entropy(logits, rows, smoothing, there))
         loss = loss + auxiliary * torch.stack(losses).mean()
+    if auxiliary > 0.0 and answer.votes is not None and rows.votes is not None:
+        agreed = rows.votes * torch.log_softmax(answer.votes.float(), 1)
+        loss = loss - auxiliary * agreed.sum(1).mean()
     return loss
 
 

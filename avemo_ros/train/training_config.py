@@ -498,7 +498,10 @@ class TrainingConfig(Settings, group="training"):
         ),
     )
     auxiliary: float = Field(
-        0.0, ge=0, le=10, description="Weight of the losses of the parts' own heads."
+        0.0,
+        ge=0,
+        le=10,
+        description="Weight of the losses of the parts' own heads, and of the head of votes.",
     )
     teacher: str = Field(
         "",
@@ -562,6 +565,13 @@ class LiveConfig(Settings, group="live"):
             "Run folder of a landmark network (kind landmark_sequence) with the same folds as "
             "the speech run; '': the model does not read landmarks. They come from "
             "data.landmarks, or from the images of recordings."
+        ),
+    )
+    mirrored: bool = Field(
+        False,
+        description=(
+            "Have the face branch (kind face_cnn) read the mirror image of each face, too, as "
+            "with its option `mirrored`; twice the time."
         ),
     )
     attention_steps: int = Field(

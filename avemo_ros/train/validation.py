@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from avemo_ros.data.features import Corpus
 from avemo_ros.evaluate.metrics import accuracy, unweighted_recall
-from avemo_ros.labels import SPEECH_CLASSES
 from avemo_ros.model.emotion_model import Batch, ModelOutput, to_device
 from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, SpeechBank
 from avemo_ros.zoo.classifier import collate, equal_rows
@@ -48,10 +47,7 @@ class HeldOutSet:
         """
         self._modality, self._side = modality, face_side
         self._corpus = _in_windows(corpus, round(window_s * COLUMNS_A_SECOND))
-        fine = classes == SPEECH_CLASSES
-        self.labels = torch.tensor(
-            [item.class_index if fine else item.emotion_index for item in corpus.items]
-        )
+        self.labels = torch.tensor([item.index_in(classes) for item in corpus.items])
 
     def __len__(self) -> int:
         return len(self._corpus)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION
+from avemo_ros.labels import EMOTIONS, FACE_CLASSES, SPEECH_TO_EMOTION
 from avemo_ros.zoo.classifier import Classifier
 
 SUMS: Final = ("log", "linear")
@@ -74,8 +74,8 @@ class Ensemble:
 
 
 def joint_classes(sets: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """EMOTIONS if one of the class sets is that; else SPEECH_CLASSES."""
-    return EMOTIONS if EMOTIONS in sets else SPEECH_CLASSES
+    """The class set that all have; EMOTIONS if they have several."""
+    return sets[0] if len(set(sets)) == 1 else EMOTIONS
 
 
 def joint_modality(modalities: Sequence[str]) -> str:
@@ -102,23 +102,26 @@ def joint_modality(modalities: Sequence[str]) -> str:
 
 
 def reconcile(scores: Tensor, given: tuple[str, ...], wanted: tuple[str, ...]) -> Tensor:
-    """Log-probabilities of one class set as those of another: calm counts as neutral.
+    """Log-probabilities of one class set as those of another: calm counts as neutral, contempt
+    is left out.
 
     Args:
         scores: (N, given classes) log-probabilities.
-        given: EMOTIONS or SPEECH_CLASSES.
+        given: one of `emotion_model.CLASSES`.
         wanted: the same as `given`, or EMOTIONS.
 
     Returns:
         (N, wanted classes); a row that says nothing still says nothing.
 
     Raises:
-        ConfigError: neutral would have to be parted into neutral and calm.
+        ConfigError: neutral would have to be parted into neutral and calm, or contempt be told.
     """
     if given == wanted:
         return scores
-    if (given, wanted) != (SPEECH_CLASSES, EMOTIONS):
+    if wanted != EMOTIONS:
         raise ConfigError("classes", ", ".join(wanted), ", ".join(given))
+    if given == FACE_CLASSES:
+        return torch.log_softmax(scores[:, : len(EMOTIONS)], 1)
     shares = scores.new_zeros(len(scores), len(EMOTIONS))
     index = torch.tensor(SPEECH_TO_EMOTION).expand(len(scores), -1)
     result = shares.scatter_add(1, index, scores.exp()).clamp_min(1e-30).log()

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from avemo_ros.errors import ConfigError
+from avemo_ros.labels import FACE_CLASSES
 from avemo_ros.model.builder import (
     LIVE_KINDS,
     SPEECH_KINDS,
@@ -132,6 +133,8 @@ def _fused(
 ) -> EmotionModel:
     audio, visual = part_of(values, "audio"), part_of(values, "visual")
     for name, part in (("audio", audio), ("visual", visual)):
+        if part.classes == FACE_CLASSES:
+            raise ConfigError(f"{name}.classes", "face", "emotions or speech")
         if values["classes"] == "speech" and len(part.classes) == 7:
             raise ConfigError(
                 f"{name}.classes", "emotions", "speech, as those of the fusion are"
