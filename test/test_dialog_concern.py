@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from made_dialog import TABLE, Failing, Saying, agent, changed, feeling
 
+from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.concern import Concerns
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.evaluation import Setup, check_sayings
 from avemo_ros.dialog.intent import Moment
 from avemo_ros.dialog.policy import Policy
@@ -52,9 +54,6 @@ def test_no_saying_stands_in_the_table_twice() -> None:
 
 @pytest.fixture(scope="module")
 def setup() -> Setup:
-    from avemo_ros.config import SteadyConfig
-    from avemo_ros.dialog.dialog_config import DialogConfig
-
     return Setup(TABLE, DialogConfig(), SteadyConfig())
 
 
@@ -86,6 +85,16 @@ def test_who_hands_over_is_said_and_why() -> None:
     assert answer.concern == "danger_to_self"
     assert "want to disappear" in answer.reason
     assert answer.text == TABLE.crisis.message
+
+
+def test_a_hand_over_is_said_again_rather_than_passed_over(tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["crisis"]["again"] = ["Who could you call?"]
+
+    table = Policy.read(changed(tmp_path, change))
+    made = Setup(table, DialogConfig(), SteadyConfig()).agent()
+    said = [made.answer("I want to die").text for _ in range(3)]
+    assert said == [table.crisis.message, "Who could you call?", table.crisis.message]
 
 
 def test_somebody_else_in_danger_is_handed_over_with_another_sentence() -> None:

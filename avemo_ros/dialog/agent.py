@@ -312,11 +312,14 @@ class Agent:
         texts: Sequence[str]
         if turn.found is not None:
             found, concern = turn.found, turn.found.concern
-            texts = concern.texts
-            if concern.hand_over:
-                message = concern.message or table.crisis.message
-                texts = (message,) if message not in recent else table.crisis.again
-            return say(texts, number, recent), f"{found.name}: '{found.words}' ({found.phrase})"
+            reason = f"{found.name}: '{found.words}' ({found.phrase})"
+            if not concern.hand_over:
+                return say(concern.texts, number, recent), reason
+            message = concern.message or table.crisis.message
+            fresh = [text for text in table.crisis.again if text not in recent]
+            # Said again rather than passed over with a quiet word.
+            again = message in recent and fresh
+            return say(fresh, number, recent) if again else message, reason
         if not tokens(turn.utterance):
             return say(table.unheard, number, recent), "no words"
         if turn.choice.strategy == INFORM and turn.intent is not None:
