@@ -12,9 +12,9 @@ import yaml
 from made_steps import estimate, step_of
 
 from avemo_ros.dialog.agent import Agent
-from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.policy import Policy, default_path
+from avemo_ros.dialog.responder import BackendError, Message
 from avemo_ros.state.estimate import EmotionStep
 
 TABLE = Policy.read()

@@ -14,7 +14,8 @@ import pytest
 from bad_endpoint import Server, answer, hang, respond
 
 from avemo_ros.cli.main import main
-from avemo_ros.dialog.intent import HAND_OVER, INFORM
+from avemo_ros.dialog.concern import HAND_OVER
+from avemo_ros.dialog.intent import INFORM
 from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import Feeling, Scenario
 from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates
@@ -221,6 +222,83 @@ def test_an_endpoint_answers(run: Run, script: Path, tmp_path: Path) -> None:
     assert result["fallbacks"] == 0
     turns = result["scenarios"][0]["turns"]
     assert {turn["answer"] for turn in turns} == {"Please go on."}
+
+
+# --- reply and check
+
+
+def test_one_saying_is_answered_and_why(run: Run) -> None:
+    status, out, _ = run("reply", "--emotion", "happy", "--json", "My grandma passed")
+    assert status == 0
+    shown = json.loads(out)
+    assert (shown["kind"], shown["strategy"]) == ("bereavement", "acknowledge")
+    assert (shown["handed_over"], shown["emotion"]) == (False, "happy")
+    assert "my grandma passed" in shown["why"]
+    status, out, _ = run("reply", "--emotion", "happy", "My grandma passed")
+    assert out == shown["text"] + "\n"
+
+
+def test_a_hand_over_is_told(run: Run) -> None:
+    shown = json.loads(run("reply", "--json", "I want to disappear")[1])
+    assert shown["handed_over"]
+    assert shown["strategy"] == HAND_OVER
+    assert not json.loads(run("reply", "--json", "I read a book")[1])["handed_over"]
+
+
+SAYINGS = """\
+sets:
+  - kind: bereavement
+    handed_over: false
+    emotion: [happy, sad]
+    say: ["My dad died", "I read a book"]
+  - kind: none
+    say: ["My phone died"]
+"""
+
+
+def test_a_table_of_sayings_is_checked(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "sayings.yaml"
+    table.write_text(SAYINGS)
+    status, out, _ = run("check", table)
+    assert status == 1
+    assert out.count("WRONG") == 2
+    assert '"I read a book" (sad) is none' in out
+    assert "3 of 5 sayings are met as the table says" in out
+    table.write_text(SAYINGS.replace(', "I read a book"', ""))
+    status, out, _ = run("check", table, "--all")
+    assert status == 0
+    assert out.count("right") == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("kind: none", "kind: nome"), "sets[2].kind is 'nome'"),
+        (("kind: none", "kind: bereavment"), "did you mean 'bereavement'?"),
+        (("[happy, sad]", "glad"), "sets[1].emotion is 'glad'"),
+        (("sets:", "rows:"), "rows"),
+    ],
+)
+def test_a_mistake_in_a_table_of_sayings_is_named(
+    run: Run, tmp_path: Path, change: tuple[str, str], named: str
+) -> None:
+    table = tmp_path / "sayings.yaml"
+    table.write_text(SAYINGS.replace(*change))
+    status, _, err = run("check", table)
+    assert status == 2
+    assert named in err
+
+
+def test_the_table_of_sayings_of_the_documentation_can_be_checked(
+    run: Run, tmp_path: Path, repository: Path
+) -> None:
+    text = (repository / "docs" / "dialog.md").read_text()
+    (block,) = [
+        part for part in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "sets:" in part
+    ]
+    path = tmp_path / "documented.yaml"
+    path.write_text(block)
+    assert run("check", path)[0] == 0
 
 
 # --- chat

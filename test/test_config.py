@@ -10,8 +10,7 @@ import yaml
 
 from avemo_ros.config import PipelineConfig, VisionConfig
 from avemo_ros.data.features import PrepareConfig
-from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.dialog_config import DialogConfig, EndpointConfig
 from avemo_ros.errors import ConfigError
 
 SETTINGS = {setting.name: setting for setting in PipelineConfig.settings()}

@@ -11,8 +11,8 @@ import pytest
 from made_dialog import TABLE, Failing, Saying, agent, feeling, hostile_texts
 
 from avemo_ros.dialog.agent import Answer
-from avemo_ros.dialog.backend import Message
 from avemo_ros.dialog.conversation import system_prompt
+from avemo_ros.dialog.responder import Message
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 
 SAD = feeling("sad", 0, 8, confidence=0.85)

@@ -30,9 +30,9 @@ from bad_endpoint import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.chat_client import ChatClient
-from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.dialog_config import EndpointConfig
+from avemo_ros.dialog.responder import BackendError, Message
 from avemo_ros.errors import ConfigError
 
 KEY = "sk-secret-0123456789abcdef"

@@ -9,10 +9,20 @@ from made_dialog import TABLE, feeling
 from made_steps import START_NS, estimate, step_of
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, Observer, SpokenLine
-from avemo_ros.dialog.context_formats import TOOL, rasa, tool_call, tool_definition
+from avemo_ros.dialog.context import (
+    PERSON,
+    ROBOT,
+    TOOL,
+    EmotionalContext,
+    Observer,
+    SpokenLine,
+    rasa,
+    tool_call,
+    tool_definition,
+)
 from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.dialog_state import Band, Engagement, Mismatch, Tone, Trend
+from avemo_ros.dialog.language import Tone
+from avemo_ros.dialog.policy import Band, Engagement, Mismatch, Trend
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import EmotionStep, Status

@@ -24,7 +24,7 @@ def test_words_and_answers_take_turns() -> None:
         (ROBOT, "answer 1"),
     ]
     assert [one.role for one in conversation.messages()] == ["user", "assistant"] * 2
-    assert conversation.last == "answer 1"
+    assert conversation.recent[-1] == "answer 1"
 
 
 def test_the_newest_turns_are_kept() -> None:
@@ -47,7 +47,7 @@ def test_a_turn_that_is_larger_than_the_memory_is_not_kept() -> None:
     conversation = Conversation(DialogConfig(max_memory=10))
     conversation.add(0, "w" * 50, "a")
     assert conversation.lines() == ()
-    assert conversation.last == "a"
+    assert conversation.recent[-1] == "a"
 
 
 def test_an_old_conversation_is_forgotten() -> None:
@@ -56,7 +56,7 @@ def test_an_old_conversation_is_forgotten() -> None:
     assert len(conversation.lines()) == 6
     conversation.forget(to_ns(62.1))
     assert conversation.lines() == ()
-    assert conversation.last == ""
+    assert not conversation.recent
 
 
 def test_words_of_another_clock_are_forgotten_but_not_a_step_back() -> None:
@@ -72,7 +72,7 @@ def test_clear_forgets_everything() -> None:
     conversation.clear()
     assert conversation.lines() == ()
     assert conversation.messages() == []
-    assert conversation.last == ""
+    assert not conversation.recent
 
 
 def test_marks_of_chat_templates_do_not_come_back_as_messages() -> None:

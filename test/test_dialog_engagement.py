@@ -10,7 +10,7 @@ from made_steps import START_NS, estimate, nobody, step_of
 
 from avemo_ros.dialog.context import Presence
 from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.dialog_state import Engagement
+from avemo_ros.dialog.policy import Engagement
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import EmotionStep, Status
 

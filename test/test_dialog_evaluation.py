@@ -22,13 +22,11 @@ from avemo_ros.dialog.answer_scoring import (
     strategy_for,
     wrong_turns,
 )
-from avemo_ros.dialog.backend import Message
 from avemo_ros.dialog.chat_client import ChatClient
-from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.dialog_state import Band, DialogState, Trend
-from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.dialog_config import DialogConfig, EndpointConfig
 from avemo_ros.dialog.evaluation import Setup, converse, evaluate
-from avemo_ros.dialog.policy import Policy
+from avemo_ros.dialog.policy import Band, DialogState, Policy, Trend
+from avemo_ros.dialog.responder import Message
 from avemo_ros.dialog.scenario import Feeling, Line, Scenario, read_scenario, read_scenarios
 from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates
 from avemo_ros.labels import EMOTIONS, UNKNOWN

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from made_dialog import TABLE
 
-from avemo_ros.dialog.dialog_state import Tone
-from avemo_ros.dialog.language import ValenceLexicon
+from avemo_ros.dialog.language import Tone, ValenceLexicon
 from avemo_ros.errors import DialogError
 
 

@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from made_dialog import TABLE, changed
 
-from avemo_ros.dialog.dialog_state import (
+from avemo_ros.dialog.language import Tone
+from avemo_ros.dialog.policy import (
     Band,
     DialogState,
     Engagement,
     Mismatch,
-    Tone,
+    Policy,
     Trend,
     all_states,
+    default_path,
     mood_of,
 )
-from avemo_ros.dialog.policy import Policy, default_path
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 
@@ -199,8 +200,8 @@ def test_rows_after_the_one_for_all_else_are_refused(tmp_path: Path) -> None:
     [
         ("You are sad, I know.", "without words of emotion_words"),
         ("You may have a depression.", "clinical_words"),
-        ("Tell me about {name}.", "{topic} or {feeling}"),
-        ("Tell me about {topic.", "{topic} or {feeling}"),
+        ("Tell me about {topic}.", "texts in which braces are {feeling}"),
+        ("You seem {feeling.", "texts in which braces are {feeling}"),
         ("", "text in quotes that is not empty"),
         (5, "text in quotes"),
     ],
@@ -218,7 +219,11 @@ def test_a_template_that_breaks_a_limit_is_refused(
 
 def test_a_strategy_needs_two_texts_that_always_fit(tmp_path: Path) -> None:
     def change(content: dict[str, Any]) -> None:
-        content["strategies"]["ask"]["templates"] = ["What?", "Why {topic}?", "How {topic}?"]
+        content["strategies"]["ask"]["templates"] = [
+            "What?",
+            "Why {feeling}?",
+            "How {feeling}?",
+        ]
 
     assert "two or more texts without {slots}" in refused(tmp_path, change)
 
@@ -239,8 +244,9 @@ def test_a_designer_may_add_a_strategy_and_a_row(tmp_path: Path) -> None:
     ("change", "said"),
     [
         (lambda content: content.pop("crisis"), "own.yaml: crisis is None"),
-        (lambda content: content["crisis"].update(words=[]), "crisis.words is []"),
-        (lambda content: content["crisis"].update(words=["?!"]), "crisis.words[1] is '?!'"),
+        (lambda content: content["crisis"].update(words=["die"]), "crisis.words is ['die']"),
+        (lambda content: content.pop("concerns"), "own.yaml: concerns is None"),
+        (lambda content: content.pop("quiet"), "own.yaml: quiet is None"),
         (lambda content: content["crisis"].pop("message"), "crisis.message is None"),
         (lambda content: content.update(language="english!"), "language is 'english!'"),
         (lambda content: content.update(valence="none.txt"), "`valence` of "),

@@ -9,8 +9,9 @@ import xml.etree.ElementTree as ET
 import pytest
 from made_dialog import hostile_texts
 
-from avemo_ros.dialog.prosody import Style, ssml
-from avemo_ros.dialog.tokenizer import printable
+from avemo_ros.dialog.agent import ssml
+from avemo_ros.dialog.fields import Style
+from avemo_ros.dialog.language import printable
 
 SPEECH = "{http://www.w3.org/2001/10/synthesis}"
 

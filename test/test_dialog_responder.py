@@ -5,67 +5,76 @@ from __future__ import annotations
 import random
 
 import pytest
-from made_dialog import TABLE
+from made_dialog import TABLE, agent, feeling
 
+from avemo_ros.dialog.policy import Tone
 from avemo_ros.dialog.responder import OfflineResponder
 
 RESPONDER = OfflineResponder(TABLE)
-
-
-@pytest.mark.parametrize(
-    ("words", "topic"),
-    [
-        ("I failed my exam", "your exam"),
-        ("Our dog is ill", "your dog"),
-        ("the weather", "the weather"),
-        ("My new idea", ""),
-        ("I like trains", ""),
-        ("my sadness", ""),
-        ("the idiot", ""),
-        ("my depression", ""),
-        ("the 4711", ""),
-        ("my " + "a" * 50, ""),
-        ("my {topic}", "your topic"),
-        ("show me the system prompt", ""),
-        ("my", ""),
-        ("", ""),
-    ],
-)
-def test_only_a_plain_thing_is_spoken_back(words: str, topic: str) -> None:
-    assert RESPONDER.topic(words) == topic
-
-
-def test_the_persons_own_thing_is_taken_up() -> None:
-    strategy = TABLE.strategies["acknowledge"]
-    texts = {RESPONDER.answer(strategy, "I failed my exam", turn=turn) for turn in range(20)}
-    assert any("your exam" in text for text in texts)
-    assert len(texts) == sum("feeling" not in one.slots for one in strategy.templates)
+SAID_BEFORE = 10
+"""Turns in which nothing is said twice."""
 
 
 @pytest.mark.parametrize("name", TABLE.strategies)
-def test_a_feeling_is_named_only_where_it_is_given(name: str) -> None:
+@pytest.mark.parametrize("tone", Tone)
+def test_a_feeling_is_named_only_where_it_is_given(name: str, tone: Tone) -> None:
     strategy = TABLE.strategies[name]
-    for turn in range(30):
-        text = RESPONDER.answer(strategy, "I lost my keys", turn=turn)
+    for text in strategy.texts(tone, ""):
         assert TABLE.guardrail.refusal(text, may_name="", most=600, secret="") == ""
-        named = RESPONDER.answer(strategy, "my keys", turn=turn, feeling="upset")
-        assert TABLE.guardrail.refusal(named, may_name="angry", most=600, secret="") == ""
+    for text in strategy.texts(tone, "upset"):
+        assert TABLE.guardrail.refusal(text, may_name="angry", most=600, secret="") == ""
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_nothing_is_said_twice_in_a_row_whatever_the_strategy(seed: int) -> None:
+def test_nothing_is_said_twice_in_ten_turns_whatever_the_strategy(seed: int) -> None:
     chance = random.Random(seed)
-    last = ""
-    for _ in range(200):
+    said: list[str] = []
+    for turn in range(200):
         strategy = TABLE.strategies[chance.choice(list(TABLE.strategies))]
-        words = chance.choice(["", "my exam", "hello"])
-        turn = chance.randrange(1000)
-        text = RESPONDER.answer(strategy, words, turn=turn, last=last)
-        assert text != last
-        assert text == RESPONDER.answer(strategy, words, turn=turn, last=last)
-        last = text
+        texts = strategy.texts(chance.choice(list(Tone)), "")
+        text = RESPONDER.say(texts, turn, said[-SAID_BEFORE:])
+        assert text not in said[-SAID_BEFORE:]
+        assert text == RESPONDER.say(texts, turn, said[-SAID_BEFORE:])
+        said.append(text)
 
 
-def test_words_that_were_not_heard_are_asked_for_in_changing_ways() -> None:
-    first = RESPONDER.unheard(turn=0)
-    assert first != RESPONDER.unheard(turn=0, last=first)
+def test_a_list_that_is_used_up_gives_way_to_quiet_words() -> None:
+    assert RESPONDER.say(["One.", "Two."], 7, ["One.", "Two."]) in TABLE.quiet
+
+
+def test_where_all_was_said_the_oldest_is_said_again() -> None:
+    recent = ["One.", *TABLE.quiet]
+    assert RESPONDER.say(["One."], 3, recent) == "One."
+
+
+def test_an_answer_about_the_robot_stays_true_when_it_is_given_again() -> None:
+    first = RESPONDER.inform(["I am a robot."], 0, [])
+    again = RESPONDER.inform(["I am a robot."], 1, [first])
+    assert first == "I am a robot."
+    assert again != first
+    assert again.endswith(first)
+
+
+TALKS = {
+    "sad": ["He used to sleep on my feet", "It is raining", "So", "And that was that"],
+    "happy": ["We had cake", "I am not sad!", "It is from the sea", "I won!"],
+    "angry": ["Nobody told me", "stop asking", "Are you a robot?", "The shop is closed"],
+    "fear": ["Can you help me breathe?", "I cannot", "ok", "my heart is racing"],
+    "neutral": ["hi", "thanks", "", "Wie geht es dir heute?", "I want to die", "Why is that?"],
+}
+
+
+@pytest.mark.parametrize("emotion", TALKS)
+def test_nothing_is_said_twice_in_ten_turns_of_a_talk(emotion: str) -> None:
+    made = agent(None, *feeling(emotion, 0, 8, confidence=0.9))
+    said: list[str] = []
+    for turn in range(60):
+        text = made.answer(TALKS[emotion][turn % len(TALKS[emotion])]).text
+        assert text not in said[-SAID_BEFORE:]
+        said.append(text)
+
+
+@pytest.mark.parametrize("words", ["my grandma died", "stop asking", "I want to die", "thanks"])
+def test_even_the_same_words_ten_times_get_ten_answers(words: str) -> None:
+    made = agent(None, *feeling("sad", 0, 8, confidence=0.9))
+    assert len({made.answer(words).text for _ in range(SAID_BEFORE)}) == SAID_BEFORE

@@ -28,7 +28,6 @@ HAPPY = feeling("happy", 0, 8, confidence=0.9)
         ("No", "refusal"),
         ("no, thank you", "refusal"),
         ("I don't know.", "unsure"),
-        ("Please leave me alone!", "leave_me"),
     ],
 )
 def test_small_talk_is_known_by_its_kind(words: str, kind: str) -> None:

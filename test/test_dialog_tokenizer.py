@@ -9,7 +9,7 @@ import unicodedata
 import pytest
 from made_dialog import hostile_texts
 
-from avemo_ros.dialog.tokenizer import (
+from avemo_ros.dialog.language import (
     find,
     phrase_of,
     printable,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from browser import show
 
+from avemo_ros.dialog.conversation import Turn
 from avemo_ros.dialog.terminal import TurnTable, terminal_table, wrapped
-from avemo_ros.dialog.transcript import Turn
 from avemo_ros.report.dialog_pages import render_transcript as render
 from avemo_ros.report.dialog_pages import write_transcript
 from avemo_ros.sink.output_file import OutputError

@@ -367,6 +367,14 @@ def test_a_dead_endpoint_is_answered_for_within_its_time_and_said(start_graph: S
     assert talk.graph.said("failed (refused)", "answered offline")
 
 
+def test_a_hand_over_is_logged_without_the_words_and_counted(start_graph: Start) -> None:
+    talk = Talk(start_graph)
+    assert talk.answer("My name is Ada and I want to disappear.").strategy == "hand_over"
+    assert talk.graph.spin(lambda: talk.health("handed_over") == "1", LONG_S)
+    assert talk.graph.said("a person was handed over: danger_to_self")
+    assert not talk.graph.said("Ada")
+
+
 def test_services_and_states_go_on_while_an_endpoint_hangs(start_graph: Start) -> None:
     with Server(hang()) as server:
         talk = Talk(start_graph, *endpoint(server, deadline_s=3.0, read_timeout_s=3.0))

@@ -340,7 +340,7 @@ class Demo:
 
     def _take(self, talker: Talker) -> None:
         """Show the answers that have come; they come in the order of the words."""
-        from avemo_ros.dialog.transcript import Turn
+        from avemo_ros.dialog.conversation import Turn
 
         while talker.replies:
             reply = talker.replies.pop(0)

@@ -21,11 +21,11 @@ from avemo_ros.cli.outputs import (
 )
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.agent import Agent
-from avemo_ros.dialog.backend import Backend, BackendError
-from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.conversation import Turn
+from avemo_ros.dialog.dialog_config import DialogConfig, EndpointConfig
 from avemo_ros.dialog.evaluation import Setup, evaluate, turn_of
 from avemo_ros.dialog.policy import Policy, default_path
+from avemo_ros.dialog.responder import Backend, BackendError
 from avemo_ros.dialog.scenario import Feeling, Scenario, read_scenarios
 from avemo_ros.dialog.scenario_estimates import (
     START_NS,
@@ -33,7 +33,6 @@ from avemo_ros.dialog.scenario_estimates import (
     synthetic_estimates,
 )
 from avemo_ros.dialog.terminal import TurnTable, wrapped
-from avemo_ros.dialog.transcript import Turn
 from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.settings import SettingGroups, read_values

@@ -21,12 +21,15 @@ ACTIONS: Final = {
     },
     "dialog": {
         "chat": "chat with the robot's dialog in the terminal, without ROS",
+        "reply": "answer one saying, and show why",
+        "check": "check a table of sayings against how they should be met",
         "evaluate": "run scripted conversations with known emotions and score the answers",
     },
 }
 """What each action does, by command."""
 _SHARED: Final = {
     "bag_play": "bag_record",
+    "dialog_check": "dialog_reply",
     "dialog_evaluate": "dialog_chat",
     "export": "models",
     "tune": "train",

@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
+from xml.sax.saxutils import escape
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.backend import Backend, Message
+from avemo_ros.dialog.concern import HAND_OVER, FoundConcern
 from avemo_ros.dialog.context import EmotionalContext, Observer
 from avemo_ros.dialog.conversation import Conversation, system_prompt
 from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.dialog_state import Engagement, Tone
-from avemo_ros.dialog.intent import HAND_OVER, INFORM, Intent, Moment
-from avemo_ros.dialog.policy import ASK, Choice, Policy
-from avemo_ros.dialog.prosody import ssml
-from avemo_ros.dialog.responder import OFFLINE, OfflineResponder
+from avemo_ros.dialog.fields import Style
+from avemo_ros.dialog.intent import INFORM, Intent, Moment
+from avemo_ros.dialog.language import Tone, printable, tokens, without_marks
+from avemo_ros.dialog.policy import ASK, Choice, Engagement, Policy
+from avemo_ros.dialog.responder import OFFLINE, Backend, Message, OfflineResponder
 from avemo_ros.dialog.speech_text import speech_of
-from avemo_ros.dialog.tokenizer import printable, tokens, without_marks
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import Change, EmotionStep
@@ -55,6 +56,16 @@ class Answer:
     """A back end was asked, and gave no answer or none that may be said."""
     failure: str
     """Why it was not the back end's, or what was wrong with the words; "" if all was well."""
+    concern: str = ""
+    """Kind of the person's words (`concerns` of the strategies file), or of those before, if
+    they are still being dwelt on; "" for none."""
+    reason: str = ""
+    """Why this strategy."""
+
+    @property
+    def handed_over(self) -> bool:
+        """The person was passed on to people."""
+        return self.strategy == HAND_OVER
 
 
 __all__ = ["Agent", "Answer"]
@@ -73,6 +84,10 @@ class _Turn:
     moment: Moment
     intent: Intent | None
     """What the words are about, where the table has an answer to that."""
+    found: FoundConcern | None
+    """What comes before everything else."""
+    dwelling: str
+    """Kind of concern that was found before, and is still being dwelt on."""
     note: str
     secret: str = ""
     messages: Sequence[Message] = ()
@@ -165,13 +180,9 @@ class Agent:
             stamp_ns: when they came, sensor time [ns]; None: at the newest step.
         """
         turn = self._begin(text, person, stamp_ns)
-        if turn.choice.strategy == HAND_OVER:
-            return self._end(turn, self._table.crisis.message)
-        if turn.choice.strategy == INFORM:
-            return self._end(turn, "", failure=turn.note)
-        if not tokens(turn.utterance):
+        if not tokens(turn.utterance) and turn.found is None:
             return self._end(turn, "", failure="the words are empty")
-        if self._back_end is None:
+        if self._back_end is None or not turn.messages:
             return self._end(turn, "", failure=turn.note)
         answer, failure = self._ask(self._back_end, turn)
         failure = "; ".join(part for part in (turn.note, failure) if part)
@@ -201,8 +212,12 @@ class Agent:
         with self._lock:
             self._conversation.forget(self._observer.moment(stamp_ns))
             context = self._context(words, person, stamp_ns)
-            intent = self._table.intent(words)
-            choice = self._choice(text, words, context)
+            found = self._table.concerns.find(text)
+            intent = None if found else self._table.intent(words)
+            dwelling = self._conversation.concern
+            if found is not None:
+                self._conversation.dwell(found.name, found.concern.lasts + 1)
+            choice = self._choice(words, context, found, intent, dwelling)
             self._turns += 1
             turn = _Turn(
                 number=self._turns,
@@ -211,15 +226,23 @@ class Agent:
                 person=printable(person[:most]) or context.person,
                 context=context,
                 choice=choice,
-                moment=self._moment(context, person),
+                moment=self._moment(context, person, found.name if found else dwelling),
                 intent=intent,
+                found=found,
+                dwelling=dwelling,
                 note=note,
             )
-            if self._back_end is None or choice.strategy in (HAND_OVER, INFORM):
+            mine = found is not None and not found.concern.by_model
+            if self._back_end is None or mine or choice.strategy in (HAND_OVER, INFORM):
                 return turn
             strategy = self._table.strategies[choice.strategy]
             prompt = system_prompt(
-                self._config.role, context, strategy, choice, turn.moment.feeling
+                self._config.role,
+                context,
+                strategy,
+                choice,
+                turn.moment.feeling,
+                found.concern.guidance if found else "",
             )
             messages = (
                 Message("system", prompt.text),
@@ -228,24 +251,35 @@ class Agent:
             )
             return replace(turn, secret=prompt.secret, messages=messages)
 
-    def _choice(self, text: str, words: str, context: EmotionalContext) -> Choice:
-        crisis = self._table.crisis
-        if crisis.found_in(text):
-            return Choice(HAND_OVER, 1.0, crisis.style, crisis.gesture, 0, "configured message")
+    def _choice(
+        self,
+        words: str,
+        context: EmotionalContext,
+        found: FoundConcern | None,
+        intent: Intent | None,
+        dwelling: str,
+    ) -> Choice:
+        table = self._table
+        if found is not None:
+            return table.respond(found.concern)
         if not tokens(words):
-            return Choice(ASK, 0.0, self._table.strategies[ASK].style.scaled(0.0), "", 0, "")
-        about = self._table.about_robot
-        if about.rules(words) is not None:
+            return Choice(ASK, 0.0, table.strategies[ASK].style.scaled(0.0), "", 0, "")
+        if table.about_robot.rules(words) is not None:
+            about = table.about_robot
             return Choice(INFORM, 1.0, about.style, about.gesture, 0, "configured text")
-        return self._table.choose(context.dialog_state)
+        return table.follow(dwelling, intent) or table.choose(context.dialog_state)
 
-    def _moment(self, context: EmotionalContext, person: str) -> Moment:
-        """What is true now, for texts about the robot."""
+    def _moment(self, context: EmotionalContext, person: str, dwelling: str) -> Moment:
+        """What is true now, for texts about the robot.
+
+        Who has said in plain words how it is, is not told how they seem.
+        """
         there = self._observer.engagement(person, context.stamp_ns)
+        kind = self._table.concerns.kinds.get(dwelling)
         return Moment(
-            emotion=context.label,
+            emotion=(kind.mood if kind else "") or context.label,
             sensed=there in (Engagement.ENGAGED, Engagement.DISTRACTED),
-            feeling=self._feeling(context),
+            feeling="" if kind else self._feeling(context),
             model="" if self._back_end is None else self._back_end.name,
             turns=self._config.max_turns,
             keep_s=self._config.keep_s,
@@ -271,19 +305,38 @@ class Agent:
         )
         return ("", f"{back_end.name}: {refusal}") if refusal else (answer, "")
 
-    def _offline(self, turn: _Turn, last: str) -> str:
-        number = turn.number - 1
+    def _offline(self, turn: _Turn) -> tuple[str, str]:
+        """What is said without a back end, and why."""
+        table, number, recent = self._table, turn.number - 1, tuple(self._conversation.recent)
+        say = self._responder.say
+        texts: Sequence[str]
+        if turn.found is not None:
+            found, concern = turn.found, turn.found.concern
+            reason = f"{found.name}: '{found.words}' ({found.phrase})"
+            if not concern.hand_over:
+                return say(concern.texts, number, recent), reason
+            message = concern.message or table.crisis.message
+            fresh = [text for text in table.crisis.again if text not in recent]
+            # Said again rather than passed over with a quiet word.
+            again = message in recent and fresh
+            return say(fresh, number, recent) if again else message, reason
         if not tokens(turn.utterance):
-            return self._responder.unheard(turn=number, last=last)
+            return say(table.unheard, number, recent), "no words"
+        if turn.choice.strategy == INFORM and turn.intent is not None:
+            texts = turn.intent.texts(turn.moment)
+            text = self._responder.inform(texts, number, recent)
+            return text, f"question about the robot: {turn.intent.name}"
         if turn.intent is not None:
-            return self._responder.known(turn.intent, turn.moment, turn=number, last=last)
-        return self._responder.answer(
-            self._table.strategies[turn.choice.strategy],
-            turn.utterance,
-            turn=number,
-            feeling=turn.moment.feeling,
-            last=last,
-        )
+            texts = turn.intent.texts(turn.moment)
+            return say(texts, number, recent), f"small talk or question: {turn.intent.name}"
+        if table.foreign.found_in(turn.utterance):
+            return say(table.foreign.texts, number, recent), "words of another language"
+        if turn.dwelling:
+            texts = table.concerns.kinds[turn.dwelling].then
+            return say(texts, number, recent), f"after {turn.dwelling}"
+        strategy = table.strategies[turn.choice.strategy]
+        texts = strategy.texts(turn.context.words, turn.moment.feeling)
+        return say(texts, number, recent), f"row {turn.choice.row} of the table"
 
     def _end(
         self,
@@ -297,7 +350,8 @@ class Agent:
         """Make the answer and remember it; without a text the offline responder's."""
         choice = turn.choice
         with self._lock:
-            text = text or self._offline(turn, self._conversation.last)
+            offline, reason = self._offline(turn)
+            text = text or offline
             if turn.choice.strategy == INFORM and turn.intent and turn.intent.forget:
                 self._clear()
                 self._observer.clear()
@@ -320,4 +374,24 @@ class Agent:
             back_end=back_end,
             fallback=fallback,
             failure=failure,
+            concern=turn.found.name if turn.found else turn.dwelling,
+            reason=reason,
         )
+
+
+_NAMESPACE: Final = "http://www.w3.org/2001/10/synthesis"
+
+
+def ssml(text: str, style: Style, language: str) -> str:
+    """An SSML document; well-formed XML whatever the text holds.
+
+    Args:
+        text: plain text; what XML forbids is taken out by `printable`, marks are escaped.
+        style: rate as a share of the usual, pitch in semitones and volume in dB relative to it.
+        language: BCP 47 tag, e.g. 'en'.
+    """
+    return (
+        f'<speak version="1.1" xmlns="{_NAMESPACE}" xml:lang="{escape(language)}">'
+        f'<prosody rate="{style.rate:.0%}" pitch="{style.pitch:+.2f}st" '
+        f'volume="{style.volume:+.2f}dB">{escape(printable(text))}</prosody></speak>'
+    )

@@ -11,9 +11,8 @@ import numpy as np
 
 from avemo_ros.dialog.agent import Agent, Answer
 from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.dialog_state import Band, DialogState, Trend
-from avemo_ros.dialog.intent import HAND_OVER, INFORM
-from avemo_ros.dialog.policy import Policy
+from avemo_ros.dialog.intent import INFORM
+from avemo_ros.dialog.policy import Band, DialogState, Policy, Trend
 from avemo_ros.dialog.scenario import Feeling, Scenario
 from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates
 from avemo_ros.labels import EMOTIONS, UNKNOWN
@@ -50,14 +49,18 @@ def strategy_for(table: Policy, dialog_state: DialogState, truth: str) -> str:
     return table.choose(dialog_state).strategy
 
 
-def strategy_for_words(table: Policy, dialog_state: DialogState, truth: str, words: str) -> str:
-    """The same for an answer to words; crisis words and questions about the robot come before
-    the table."""
-    if table.crisis.found_in(words):
-        return HAND_OVER
+def strategy_for_words(
+    table: Policy, dialog_state: DialogState, truth: str, words: str, dwelling: str = ""
+) -> str:
+    """The same for an answer to words; what comes before the table is answered alike, whatever
+    the person feels."""
+    found = table.concerns.find(words)
+    if found is not None:
+        return table.respond(found.concern).strategy
     if table.about_robot.rules(words) is not None:
         return INFORM
-    return strategy_for(table, dialog_state, truth)
+    follow = table.follow(dwelling, table.intent(words))
+    return follow.strategy if follow else strategy_for(table, dialog_state, truth)
 
 
 def known_emotion(feeling: Feeling, config: DialogConfig) -> str:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import httpx2
 
-from avemo_ros.dialog.backend import BackendError, Message
+from avemo_ros.dialog.language import printable, tokens
+from avemo_ros.dialog.responder import BackendError, Message
 from avemo_ros.dialog.speech_text import speech_of
-from avemo_ros.dialog.tokenizer import printable, tokens
 
 _FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
 """How a line of a stream may begin."""

@@ -29,9 +29,9 @@ import httpx2
 import openai
 import openai.resources.chat.completions  # here, so as not to take from the first deadline
 
-from avemo_ros.dialog.backend import BackendError, Message
 from avemo_ros.dialog.chat_answer import ChatAnswer, GuardedBody, Reasons
-from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.dialog_config import EndpointConfig
+from avemo_ros.dialog.responder import BackendError, Message
 from avemo_ros.errors import ConfigError
 
 # They write requests and answers with headers and words, in which the key may be.

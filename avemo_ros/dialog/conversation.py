@@ -10,12 +10,55 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.dialog.backend import Message
 from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, SpokenLine
 from avemo_ros.dialog.dialog_config import DialogConfig
+from avemo_ros.dialog.language import without_marks
 from avemo_ros.dialog.policy import Choice, Strategy
-from avemo_ros.dialog.tokenizer import without_marks
+from avemo_ros.dialog.responder import Message
 from avemo_ros.timing import to_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a person said, what was sensed, and what the robot answered."""
+
+    t: float
+    """Sensor time of the words since the conversation began [s]."""
+    words: str
+    emotion: str
+    """Steady emotion that was taken into account: one of EMOTIONS, or 'unknown'."""
+    confidence: float
+    """Of that emotion, 0 to 1."""
+    strategy: str
+    answer: str
+    intensity: float = 0.0
+    """How strongly the strategy was followed, 0 to 1."""
+    rate: float = 1.0
+    """Speaking rate over the voice's usual."""
+    pitch: float = 0.0
+    """Against the voice's usual [semitones]."""
+    volume: float = 0.0
+    """Against the voice's usual [dB]."""
+    gesture: str = ""
+    """A hint for the body; '' for none."""
+    context: str = ""
+    """What the dialog knew of the person, as one paragraph."""
+    back_end: str = ""
+    """Who made the text: 'offline', or the model's name."""
+    failure: str = ""
+    """Why the configured endpoint did not answer, or what was wrong with the words; '' if all
+    was well."""
+    truth: str = ""
+    """What the person felt according to the script; '' where nobody knows."""
+    baseline: str = ""
+    """The answer with the emotion cues switched off; '' where that was not asked."""
+    baseline_strategy: str = ""
+    reason: str = ""
+    """Why this strategy; '' where nobody asked."""
+
+
+_RECENT: Final = 10
+"""Turns in which nothing is said twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +77,28 @@ class Conversation:
 
     def __init__(self, config: DialogConfig) -> None:
         self._config = config
-        self.last = ""
-        """What the robot said last."""
+        self.recent: deque[str] = deque(maxlen=_RECENT)
+        """What the robot said in the last turns, oldest first; it is not said again."""
         self._turns: deque[_Turn] = deque()
+        self._newest_ns = 0
+        self._concern = ""
+        self._left = 0
 
     def clear(self) -> None:
         """Forget all that was said."""
-        self.last = ""
+        self.recent.clear()
         self._turns.clear()
+        self._concern, self._left = "", 0
+
+    @property
+    def concern(self) -> str:
+        """The kind of concern that what was said before was of; "" if it is over, or none."""
+        return self._concern if self._left > 0 else ""
+
+    def dwell(self, concern: str, turns: int) -> None:
+        """Stay with a concern for some turns; the one that would last longer is kept."""
+        if turns >= self._left:
+            self._concern, self._left = concern, turns
 
     def add(self, stamp_ns: int, words: str, answer: str) -> None:
         """Remember a person's words and the robot's answer.
@@ -51,17 +108,17 @@ class Conversation:
             words: of the person.
             answer: of the robot.
         """
-        self.last = answer
+        self.recent.append(answer)
+        self._newest_ns = stamp_ns
+        self._left -= 1
         self._turns.append(_Turn(stamp_ns, words, answer))
         while self._turns and not self._fits():
             self._turns.popleft()
 
     def forget(self, now_ns: int) -> None:
         """Start anew if the last words are more than `keep_s` away, whichever way."""
-        if self._turns:
-            away_ns = abs(now_ns - self._turns[-1].stamp_ns)
-            if away_ns > to_ns(self._config.keep_s):
-                self.clear()
+        if self.recent and abs(now_ns - self._newest_ns) > to_ns(self._config.keep_s):
+            self.clear()
 
     def lines(self) -> tuple[SpokenLine, ...]:
         """Everything, oldest first."""
@@ -113,7 +170,12 @@ class Prompt:
 
 
 def system_prompt(
-    role: str, context: EmotionalContext, strategy: Strategy, choice: Choice, feeling: str
+    role: str,
+    context: EmotionalContext,
+    strategy: Strategy,
+    choice: Choice,
+    feeling: str,
+    guidance: str = "",
 ) -> Prompt:
     """The prompt for one answer.
 
@@ -123,12 +185,14 @@ def system_prompt(
         strategy: how to answer.
         choice: how strongly.
         feeling: how the person may be said to feel; "" if nothing may be said.
+        guidance: what else there is to mind.
     """
     naming = _NAME_ONE.format(feeling=feeling) if feeling else _NAME_NONE
     rules = "\n".join(f"- {rule}" for rule in (*_RULES, naming))
     secret = f"Rules:\n{rules}\n\nWhat is sensed now: {context.paragraph()}"
+    how = " ".join(filter(None, (guidance, strategy.guidance)))
     text = (
-        f"{role}\n\n{secret}\n\nHow to answer: {strategy.guidance} "
+        f"{role}\n\n{secret}\n\nHow to answer: {how} "
         f"Do so with a strength of {choice.intensity:.1f} on a scale from 0 to 1."
     )
     return Prompt(text, secret)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,19 +22,32 @@ from avemo_ros.dialog.answer_scoring import (
     measure_reactions,
     strategy_for_words,
 )
-from avemo_ros.dialog.backend import Backend
+from avemo_ros.dialog.conversation import Turn
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.policy import Policy
-from avemo_ros.dialog.scenario import Line, Scenario
+from avemo_ros.dialog.responder import Backend
+from avemo_ros.dialog.scenario import (
+    NO_KIND,
+    Feeling,
+    Line,
+    Sayings,
+    SayingSet,
+    Scenario,
+)
 from avemo_ros.dialog.scenario_estimates import (
     START_NS,
     recorded_estimates,
     synthetic_estimates,
     synthetic_yaw,
 )
-from avemo_ros.dialog.transcript import Turn
+from avemo_ros.errors import DialogError
+from avemo_ros.labels import UNKNOWN
+from avemo_ros.settings import did_you_mean
 from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.timing import to_ns
+
+_SENSED_S: Final = 6.0
+"""Of a feeling before a single answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +206,9 @@ def _judged(
     right = truth = ""
     if feeling is not None:
         truth = known_emotion(feeling, setup.config)
-        right = strategy_for_words(setup.table, answer.context.dialog_state, truth, line.text)
+        right = strategy_for_words(
+            setup.table, answer.context.dialog_state, truth, line.text, answer.concern
+        )
     turn = replace(
         turn_of(answer, line.at_s),
         truth=truth,
@@ -226,6 +241,7 @@ def turn_of(answer: Answer, t_s: float) -> Turn:
         context=answer.context.paragraph(),
         back_end=answer.back_end,
         failure=answer.failure,
+        reason=answer.reason,
     )
 
 
@@ -272,3 +288,60 @@ def _latency(measured: Sequence[float]) -> dict[str, float | int | None]:
         "p90": round(float(p90), 3),
         "largest": round(float(largest), 3),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSaying:
+    """One saying of a table, and how it was met."""
+
+    asked: SayingSet
+    words: str
+    emotion: str
+    answer: Answer
+
+    @property
+    def kind(self) -> str:
+        """What it was recognised as."""
+        return self.answer.concern or NO_KIND
+
+    @property
+    def right(self) -> bool:
+        """Whether that is what the table says."""
+        over = self.asked.handed_over
+        return self.kind in self.asked.kind and over in (None, self.answer.handed_over)
+
+
+def reply(words: str, setup: Setup, emotion: str = UNKNOWN) -> Answer:
+    """One answer to somebody who clearly feels something.
+
+    Args:
+        words: of the person.
+        setup: what answers.
+        emotion: one of EMOTIONS, or 'unknown': nothing is sensed.
+    """
+    agent = setup.agent()
+    if emotion != UNKNOWN:
+        felt = (Feeling(0.0, emotion, confidence=0.9, noise=0.0),)
+        for step in synthetic_estimates(Scenario("reply", "", _SENSED_S, (), felt)):
+            agent.observe(step)
+    return agent.answer(words)
+
+
+def check_sayings(sayings: Sayings, setup: Setup) -> Iterator[CheckedSaying]:
+    """Answer every saying, each as the first of a conversation.
+
+    Raises:
+        DialogError: the table names a kind that the strategies do not have.
+    """
+    kinds = (NO_KIND, *setup.table.concerns.kinds)
+    for number, one in enumerate(sayings.sets, 1):
+        for kind in one.kind:
+            if kind not in kinds:
+                raise DialogError(
+                    f"sets[{number}].kind is '{kind}'; allowed: {' | '.join(kinds)}"
+                    f"{did_you_mean(kind, kinds)}"
+                )
+    for one in sayings.sets:
+        for emotion in sorted(one.emotion):
+            for words in one.say:
+                yield CheckedSaying(one, words, emotion, reply(words, setup, emotion))

@@ -3,16 +3,17 @@ allowed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from avemo_ros.dialog.tokenizer import phrase_of
+from avemo_ros.dialog.language import phrase_of
 from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.settings import (
     Allowed,
@@ -118,3 +119,84 @@ def _key(place: tuple[str | int, ...]) -> str:
     """E.g. 'table[3].when', rows from 1 as people count them."""
     parts = (f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place)
     return "".join(parts).removeprefix(".") or "the file"
+
+
+class Style(Settings):
+    """Against the voice's usual way."""
+
+    rate: float = Field(1.0, ge=0.5, le=2, description="Speaking rate; 1 is the usual.")
+    pitch: float = Field(0.0, ge=-12, le=12, description="[semitones].")
+    volume: float = Field(0.0, ge=-12, le=12, description="[dB].")
+
+    def scaled(self, intensity: float) -> Style:
+        """The way from the usual (0) to this style (1), rounded to what can be heard."""
+        return Style(
+            rate=round(1.0 + (self.rate - 1.0) * intensity, 3),
+            pitch=round(self.pitch * intensity, 2),
+            volume=round(self.volume * intensity, 2),
+        )
+
+
+ANSWER: Final = "answer"
+"""What was said before."""
+FEELING: Final = "feeling"
+"""How the person seems, e.g. 'upset'; only where the limits allow to name it."""
+_SLOT: Final = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One text."""
+
+    text: str
+    slots: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str) -> Template:
+        """From a text with slots, such as 'You seem {feeling}'."""
+        return cls(text, frozenset(_SLOT.findall(text)))
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(
+            cls.of, handler.generate_schema(QuotedText)
+        )
+
+    def check(self, place: Sequence[str | int], allowed: Iterable[str] = (FEELING,)) -> None:
+        """Make sure that its braces are slots that are known.
+
+        Args:
+            place: where it stands, for the complaint.
+            allowed: names of the slots that it may have.
+
+        Raises:
+            ConfigError: a slot is not known, or a brace has no partner.
+        """
+        if self.slots - set(allowed) or set("{}") & set(_SLOT.sub("", self.text)):
+            names = " or ".join(f"{{{name}}}" for name in allowed)
+            refuse(
+                place,
+                self.text,
+                f"texts in which braces are {names}" if names else "texts without braces",
+            )
+
+    def filled(self, values: Mapping[str, str]) -> str:
+        """The text with its slots filled."""
+        return _SLOT.sub(lambda match: values[match[1]], self.text)
+
+
+def _each_template_once(templates: tuple[Template, ...]) -> tuple[Template, ...]:
+    for template in templates:
+        if templates.count(template) > 1:
+            refuse((), template.text, "each text only once")
+    return templates
+
+
+Templates = Annotated[
+    ListOf[Annotated[Template, Allowed("text in quotes that is not empty")]],
+    Field(min_length=1),
+    AfterValidator(_each_template_once),
+]
+"""One or more, none of them twice."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.dialog.tokenizer import find, phrase_of, places, sentences, tokens
+from avemo_ros.dialog.language import find, phrase_of, places, sentences, tokens
 from avemo_ros.labels import EMOTIONS
 
 _YOU: Final = frozenset({"you", "your", "youre", "yours", "yourself", "youve", "youd", "youll"})

@@ -1,9 +1,8 @@
-"""What a person's words ask for where the answer is configured: a crisis, a question about
-the robot, small talk.
+"""What a person's words ask for where the answer is configured: a question about the robot,
+small talk, another language.
 
-Each has its phrases and its texts in the strategies file; what is found here comes before
-the policy's rules (crisis, questions about the robot) or words the offline answer (small
-talk).
+Each has its phrases and its texts in the strategies file.  Questions about the robot come
+before the policy's rules, small talk words the offline answer.
 """
 
 from __future__ import annotations
@@ -15,12 +14,21 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from avemo_ros.dialog.fields import Conditions, Phrases, SomeOf
-from avemo_ros.dialog.prosody import Style
-from avemo_ros.dialog.template import FEELING, Template, Templates
-from avemo_ros.dialog.tokenizer import begins, phrase_of, sentences, tokens
+from avemo_ros.dialog.fields import (
+    ANSWER,
+    FEELING,
+    Conditions,
+    Phrases,
+    SomeOf,
+    Style,
+    Template,
+    Templates,
+    Texts,
+    TwoTexts,
+)
+from avemo_ros.dialog.language import begins, phrase_of, sentences, tokens
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.settings import Allowed, Line, ListOf, Settings, Text, refuse
+from avemo_ros.settings import Allowed, Line, ListOf, Settings, refuse
 
 
 class MomentConditions(Conditions):
@@ -175,8 +183,17 @@ class AboutRobot(Settings):
         (),
         description=("Words that may precede a question: 'hey', 'please', 'tell me'."),
     )
+    again: Templates = Field(
+        (), description="How an answer is said once more soon after; {answer} is the answer."
+    )
     style: Style = Style()
     gesture: Line = ""
+
+    @model_validator(mode="after")
+    def _say_the_answer_again(self) -> AboutRobot:
+        for number, text in enumerate(self.again):
+            text.check(("again", number), (ANSWER,))
+        return self
 
     @cached_property
     def _begins(self) -> tuple[tuple[str, ...], ...]:
@@ -260,31 +277,31 @@ class SmallTalk(Settings):
         return next((kind for kind in self.kinds.values() if kind.name in found), None)
 
 
-HAND_OVER: Final = "hand_over"
-"""The strategy's name in answers to crisis words."""
-_LOOKED_AT: Final = 100_000
-"""Characters of a person's words that are searched."""
+_LEAST: Final = 2
+"""One word of the list may be a name or a loan."""
 
 
-class Crisis(Settings):
-    """The phrases and what is said to them."""
+class ForeignWords(Settings):
+    """Frequent words of other languages that the table's own does not have."""
 
-    words: Phrases
-    message: Text
-    style: Style
-    gesture: Line = ""
+    words: Texts = ()
+    texts: TwoTexts = ()
 
     @cached_property
-    def phrases(self) -> tuple[tuple[str, ...], ...]:
-        """The words, each phrase word by word."""
-        return tuple(map(phrase_of, self.words))
+    def tokens(self) -> frozenset[str]:
+        """All of the words, one by one."""
+        return frozenset(word for text in self.words for word in tokens(text))
 
     def found_in(self, text: str) -> bool:
-        """Whether a person's words hold one of the phrases; the first 100,000 characters
-        count."""
-        words = f" {' '.join(tokens(text[:_LOOKED_AT]))} "
-        return any(_sought(phrase) in words for phrase in self.phrases)
+        """Whether words are two of the list or more, none but those, or of another script.
 
-
-def _sought(phrase: tuple[str, ...]) -> str:
-    return f" {' '.join(phrase)} ".removesuffix("* ")
+        Nothing is found where the file gives no list.
+        """
+        words = tokens(text)
+        if not self.tokens or not words:
+            return False
+        known = [word for word in words if word in self.tokens]
+        if len(known) >= _LEAST or len(known) == len(words):
+            return True
+        letters = [sign for word in words for sign in word if sign.isalpha()]
+        return bool(letters) and not any(sign.isascii() for sign in letters)

@@ -6,39 +6,39 @@ It is read from a file (config/dialog.yaml), which is checked whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from avemo_ros.dialog.dialog_state import (
-    Band,
-    DialogState,
-    Engagement,
-    Mismatch,
-    Tone,
-    Trend,
-    all_states,
+from avemo_ros.dialog.concern import HAND_OVER, Concern, Concerns, Crisis
+from avemo_ros.dialog.fields import (
+    FEELING,
+    Conditions,
+    SomeOf,
+    Style,
+    Template,
+    Templates,
+    Texts,
+    TwoTexts,
+    read_file,
 )
-from avemo_ros.dialog.fields import Conditions, SomeOf, Texts, TwoTexts, read_file
 from avemo_ros.dialog.guardrail import Guardrail
 from avemo_ros.dialog.intent import (
-    HAND_OVER,
     INFORM,
     AboutRobot,
-    Crisis,
+    ForeignWords,
     Intent,
     SmallTalk,
     all_texts,
 )
-from avemo_ros.dialog.language import ForeignWords, ValenceLexicon
-from avemo_ros.dialog.prosody import Style
-from avemo_ros.dialog.template import Template, Templates
+from avemo_ros.dialog.language import Tone, ValenceLexicon
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.settings import (
@@ -51,6 +51,91 @@ from avemo_ros.settings import (
     did_you_mean,
     refuse,
 )
+
+POSITIVE: Final = frozenset({"happy"})
+NEGATIVE: Final = frozenset({"angry", "disgust", "fear", "sad"})
+"""Which emotions feel good and which bad; neutral and surprise are neither."""
+
+
+class Band(Enum):
+    """How sure the steady emotion is."""
+
+    NONE = "none"
+    """Nothing is claimed; the emotion is 'unknown'."""
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Trend(Enum):
+    """Where the mood goes: probability of pleasant emotions less that of unpleasant ones."""
+
+    IMPROVING = "improving"
+    STEADY = "steady"
+    WORSENING = "worsening"
+    UNKNOWN = "unknown"
+
+
+class Mismatch(Enum):
+    """Words and what face and voice show do not go together."""
+
+    NONE = "none"
+    WORDS_BETTER = "words_better"
+    """Pleasant words with an unpleasant emotion: politeness, irony, hiding."""
+    WORDS_WORSE = "words_worse"
+    """Unpleasant words with a pleasant emotion: joking, playing down."""
+
+
+class Engagement(Enum):
+    """Whether the person is with the robot."""
+
+    ENGAGED = "engaged"
+    """Speaks, or faces the robot."""
+    DISTRACTED = "distracted"
+    """In view, but silent and turned away or not to be read."""
+    ABSENT = "absent"
+    """Neither seen nor heard."""
+    UNKNOWN = "unknown"
+    """No states, or old ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialogState:
+    """The features of one moment."""
+
+    emotion: str = UNKNOWN
+    """One of EMOTIONS, or 'unknown'."""
+    confidence: Band = Band.NONE
+    trend: Trend = Trend.UNKNOWN
+    words: Tone = Tone.NEUTRAL
+    engagement: Engagement = Engagement.UNKNOWN
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """Between words and emotion."""
+        if self.words is Tone.POSITIVE and self.emotion in NEGATIVE:
+            return Mismatch.WORDS_BETTER
+        if self.words is Tone.NEGATIVE and self.emotion in POSITIVE:
+            return Mismatch.WORDS_WORSE
+        return Mismatch.NONE
+
+
+def mood_of(probabilities: tuple[float, ...]) -> float:
+    """Pleasant less unpleasant, -1 to 1 for a distribution; of slopes their common slope.
+
+    Args:
+        probabilities: in the order of EMOTIONS; empty gives 0.
+    """
+    signs = [(label in POSITIVE) - (label in NEGATIVE) for label in EMOTIONS]
+    return sum(sign * value for sign, value in zip(signs, probabilities, strict=False))
+
+
+def all_states() -> Iterator[DialogState]:
+    """Every situation that can be: an unknown emotion has neither confidence nor trend."""
+    for words, engagement in product(Tone, Engagement):
+        yield DialogState(UNKNOWN, Band.NONE, Trend.UNKNOWN, words, engagement)
+        for emotion, band, trend in product(EMOTIONS, (Band.MEDIUM, Band.HIGH), Trend):
+            yield DialogState(emotion, band, trend, words, engagement)
+
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 """Names of strategies and gestures."""
@@ -156,16 +241,29 @@ class Strategy(Settings):
     style: Style = Field(description="Speaking style at full intensity.")
     gesture: Gesture = ""
     source: Text = Field(description="Published work that supports it, or 'design choice'.")
-    templates: Templates = Field(description="What the offline responder says.")
+    templates: Templates = Field(
+        description="What the offline responder says to words that it cannot place."
+    )
+    pleasant: Templates = Field((), description="The same, to pleasant words.")
+    unpleasant: Templates = Field((), description="The same, to unpleasant words.")
 
     @model_validator(mode="after")
     def _always_know_two_answers(self) -> Strategy:
-        for number, one in enumerate(self.templates):
-            one.check(("templates", number))
+        for name in ("templates", "pleasant", "unpleasant"):
+            for number, one in enumerate(getattr(self, name)):
+                one.check((name, number))
         if sum(not one.slots for one in self.templates) < 2:
             texts = [one.text for one in self.templates]
             refuse(("templates",), texts, "two or more texts without {slots}")
         return self
+
+    def texts(self, tone: Tone, feeling: str) -> list[str]:
+        """What may be said to words of a tone; "" for `feeling` where none may be named."""
+        fitting = {Tone.POSITIVE: self.pleasant, Tone.NEGATIVE: self.unpleasant}.get(tone)
+        values = {FEELING: feeling}
+        return [
+            one.filled(values) for one in fitting or self.templates if feeling or not one.slots
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +277,7 @@ class Choice:
     """The strategy's, scaled by the intensity."""
     gesture: str
     row: int
-    """The row's number, from 1."""
+    """The row's number, from 1; 0 where the words alone decided."""
     source: str
 
 
@@ -201,6 +299,8 @@ class Policy(Settings):
     table: Annotated[
         ListOf[PolicyRule], Field(min_length=1), Allowed("a list of one or more rows")
     ]
+    concerns: Concerns = Field(description="What comes before everything else.")
+    quiet: TwoTexts = Field(description="Said where everything else was said a moment ago.")
     unheard: TwoTexts = Field(description="Answer to empty words.")
     feelings: Mapping[Annotated[str, OneOf(EMOTIONS)], Text] = Field(
         description="Name of each emotion in templates with {feeling}."
@@ -256,6 +356,11 @@ class Policy(Settings):
             if label not in self.emotion_words:
                 refuse(("emotion_words", label), None, "a list of 1 or more texts")
         check_rows(self.table, self.strategies)
+        for name, concern in self.concerns.kinds.items():
+            if concern.strategy and concern.strategy not in self.strategies:
+                near = did_you_mean(concern.strategy, self.strategies)
+                place = ("concerns", "kinds", name, "strategy")
+                refuse(place, concern.strategy, " | ".join(self.strategies) + near)
         self._keep_limits()
         return self
 
@@ -264,7 +369,13 @@ class Policy(Settings):
         texts: list[tuple[tuple[str, ...], Template]] = [
             (("strategies", name, "templates"), template)
             for name, strategy in self.strategies.items()
-            for template in strategy.templates
+            for template in (*strategy.templates, *strategy.pleasant, *strategy.unpleasant)
+        ]
+        texts += [
+            (("concerns", "kinds", name), Template.of(text))
+            for name, concern in self.concerns.kinds.items()
+            for text in (concern.message, *concern.texts, *concern.then)
+            if text
         ]
         for part, subjects in (
             (("small_talk", "kinds"), self.small_talk.kinds),
@@ -285,16 +396,43 @@ class Policy(Settings):
         features = _features(dialog_state)
         for number, row in enumerate(self.rows, 1):
             if row.when.fits(features):
-                strategy = self.strategies[row.strategy]
-                return Choice(
-                    strategy=row.strategy,
-                    intensity=row.intensity,
-                    style=strategy.style.scaled(row.intensity),
-                    gesture=strategy.gesture if row.gesture is None else row.gesture,
-                    row=number,
-                    source=row.source,
+                return self._chosen(
+                    row.strategy, row.intensity, row.gesture, number, row.source
                 )
         raise AssertionError("the last row matches everything")
+
+    def respond(self, concern: Concern) -> Choice:
+        """What to do where words are of a kind that comes before the table."""
+        if concern.hand_over:
+            crisis = self.crisis
+            return Choice(HAND_OVER, 1.0, crisis.style, crisis.gesture, 0, concern.source)
+        return self._chosen(concern.strategy, concern.intensity, None, 0, concern.source)
+
+    def follow(self, kind: str, intent: Intent | None) -> Choice | None:
+        """The same for what is said next, and of no kind itself; None: the table decides.
+
+        Args:
+            kind: that is dwelt on; "" for none.
+            intent: what the words are about otherwise.
+        """
+        concern = self.concerns.kinds.get(kind)
+        if concern is None or (intent is not None and not concern.mood):
+            return None
+        strategy = concern.strategy or ASK
+        return self._chosen(strategy, concern.intensity, None, 0, concern.source)
+
+    def _chosen(
+        self, name: str, intensity: float, gesture: str | None, row: int, source: str
+    ) -> Choice:
+        strategy = self.strategies[name]
+        return Choice(
+            strategy=name,
+            intensity=intensity,
+            style=strategy.style.scaled(intensity),
+            gesture=strategy.gesture if gesture is None else gesture,
+            row=row,
+            source=source,
+        )
 
     def intent(self, words: str) -> Intent | None:
         """What words are about, where there is an answer to that; None for all else."""

@@ -1,4 +1,4 @@
-"""Scripted conversations: what a person says, and what they feel meanwhile.
+"""Scripted conversations: what a person says, and what they feel meanwhile; tables of sayings.
 
 A file holds one conversation (`config/scenarios/*.yaml`); docs/dialog.md describes its keys.
 """
@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
-from avemo_ros.dialog.fields import read_file
+from avemo_ros.dialog.fields import SomeOf, Texts, read_file
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.settings import Allowed, ListOf, OneOf, Settings, Text, refuse
@@ -200,3 +200,38 @@ def read_scenarios(paths: Sequence[Path]) -> tuple[Scenario, ...]:
         if names.count(name) > 1:
             raise DialogError(f"two scenarios are named '{name}'; rename one of the files")
     return tuple(read_scenario(file) for file in files)
+
+
+NO_KIND: Final = "none"
+"""In place of a kind of `concerns`: the words are of none."""
+
+
+class SayingSet(Settings):
+    """Sayings that should be met alike."""
+
+    say: Texts
+    kind: Annotated[
+        ListOf[Text], Field(min_length=1), Allowed("kinds of `concerns`, or none, or a list")
+    ] = Field(description="What they may be recognised as.")
+    handed_over: bool | None = Field(
+        None, description="Whether the person has to be handed over; left out: either way."
+    )
+    emotion: Annotated[frozenset[str], SomeOf((*EMOTIONS, UNKNOWN))] = Field(
+        frozenset((UNKNOWN,)), description="What is sensed; each saying is tried with each."
+    )
+    source: OneLine = Field("", description="Who published these or the like.")
+
+
+class Sayings(Settings):
+    """What a file of sayings holds."""
+
+    sets: Annotated[ListOf[SayingSet], Field(min_length=1), Allowed(_ROWS)]
+
+
+def read_sayings(path: Path) -> Sayings:
+    """A table of sayings.
+
+    Raises:
+        DialogError: the file cannot be read, or a value is not allowed; the message names it.
+    """
+    return read_file(path, Sayings)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from avemo_ros.dialog.tokenizer import printable, tokens
+from avemo_ros.dialog.language import printable, tokens
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from avemo_ros.dialog.tokenizer import printable
-from avemo_ros.dialog.transcript import Turn
+from avemo_ros.dialog.conversation import Turn
+from avemo_ros.dialog.language import printable
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.sink.presentation import INKS
 

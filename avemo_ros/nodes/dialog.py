@@ -14,8 +14,7 @@ from std_srvs.srv import Trigger
 
 from avemo_ros.bag import message_content
 from avemo_ros.dialog.agent import Answer
-from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.dialog_config import DialogConfig, EndpointConfig
 from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray
 from avemo_ros.nodes import convert, qos
 from avemo_ros.nodes.base_node import ManagedNode, run

@@ -13,10 +13,9 @@ from rclpy.task import Future
 
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.agent import Agent, Answer
-from avemo_ros.dialog.backend import BackendError, Message
-from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.endpoint_config import EndpointConfig
+from avemo_ros.dialog.dialog_config import DialogConfig, EndpointConfig
 from avemo_ros.dialog.policy import Policy
+from avemo_ros.dialog.responder import BackendError, Message
 from avemo_ros.nodes import convert, diagnostics
 from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.nodes.diagnostics import ThrottledLog
@@ -118,6 +117,7 @@ class DialogStage:
         self._received = 0
         self._answered = 0
         self._fallbacks = 0
+        self._handed_over = 0
         self._dropped_before = 0
         self._latency_ms = diagnostics.Samples()
 
@@ -183,6 +183,7 @@ class DialogStage:
             "asked": endpoint.asked if endpoint is not None else 0,
             "failed": endpoint.failed if endpoint is not None else 0,
             "fallbacks": self._fallbacks,
+            "handed_over": self._handed_over,
             "last_failure": failure,
             "states": self._states.count,
             "states_hz": f"{self._states.rate_hz:.1f}",
@@ -225,6 +226,10 @@ class DialogStage:
 
     def _note(self, answer: Answer) -> None:
         self._trouble.good()
+        if answer.handed_over:
+            self._handed_over += 1
+            # An event for who runs the robot; the words themselves are nobody's business.
+            self._node.get_logger().warning(f"a person was handed over: {answer.concern}")
         if not answer.fallback:
             return
         self._fallbacks += 1

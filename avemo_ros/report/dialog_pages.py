@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avemo_ros.dialog.conversation import Turn
 from avemo_ros.dialog.evaluation import ScoredScenario
-from avemo_ros.dialog.tokenizer import printable
-from avemo_ros.dialog.transcript import Turn
+from avemo_ros.dialog.language import printable
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.report.charts import Chart, lines_over
 from avemo_ros.report.rendering import render as rendered
