@@ -16,6 +16,7 @@ from typing import Any, Final
 from tqdm import tqdm
 
 from avemo_ros.annotations.label_files import find_bags
+from avemo_ros.annotations.segments import TruthRule
 from avemo_ros.cli.bag_check import add_topic_options, read_topics
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
 from avemo_ros.config import PipelineConfig
@@ -37,6 +38,8 @@ _SHOWN: Final = (
     ("segment_ua", "segments", "ua"),
     ("accuracy", "frames", "accuracy"),
     ("ua", "frames", "ua"),
+    ("accuracy_after_warm_up", "frames_after_warm_up", "accuracy"),
+    ("ua_after_warm_up", "frames_after_warm_up", "ua"),
     ("coverage", "coverage", "share"),
     ("claim_accuracy", "coverage", "accuracy"),
     ("ece", "calibration", "ece"),
@@ -77,6 +80,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="label files (.csv, .yaml, .eaf, .txt), or a folder of them; with several bags, "
         "start each file's name with the name of its bag; default: the files next to "
         "each bag",
+    )
+    truth = parser.add_argument_group("several annotators")
+    truth.add_argument(
+        "--lead",
+        default="",
+        metavar="NAME",
+        help="where as many annotators say one thing as another, this one decides; default: "
+        "such moments are left out, and the result says how many",
+    )
+    truth.add_argument(
+        "--adjudicated",
+        default="",
+        metavar="NAME",
+        help="labels of this annotator are true wherever there are any; they are no vote, and "
+        "not part of the agreement",
+    )
+    truth.add_argument(
+        "--soft-labels",
+        action="store_true",
+        help="count each label as far as annotators gave it, instead of the majority's",
     )
     add_topic_options(parser)
     out = parser.add_argument_group("results")
@@ -180,6 +203,8 @@ def run(args: argparse.Namespace) -> int:
     settings = list(args.settings)
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
+    if args.soft_labels and args.lead:
+        raise ConfigError("--lead", args.lead, "left out with --soft-labels: nobody decides")
     config = PipelineConfig.read(args.config, settings)
     request = BagRequest(
         bags=tuple(find_bags(args.bags)),
@@ -191,6 +216,7 @@ def run(args: argparse.Namespace) -> int:
         cache=_cache(args),
         thresholds=read_thresholds(args.fail_below, args.fail_above),
         rounds=args.rounds,
+        truth=TruthRule(args.lead, args.adjudicated, args.soft_labels),
     )
     try:
         with ProgressBar(shown=not args.quiet and sys.stderr.isatty()) as bar:

@@ -10,12 +10,19 @@ from importlib import import_module
 from pathlib import Path
 
 from avemo_ros.annotations.label_entries import LabelFile
-from avemo_ros.annotations.label_files import bag_name, labels_of, merge_files
+from avemo_ros.annotations.label_files import (
+    bag_name,
+    find_labels,
+    labels_of,
+    merge_files,
+    read_labels,
+)
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.messages import typestore
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
-from avemo_ros.errors import LabelError, WeightsError
+from avemo_ros.errors import AvemoError, LabelError, WeightsError
 from avemo_ros.model.own_model import files_of, is_own
 from avemo_ros.model.released import LIVE, find_weights, models_dir, read_index
 from avemo_ros.replay.feature_worker import FeatureWorker
@@ -176,6 +183,23 @@ def _labels(job: BagJob) -> tuple[list[LabelFile], int]:
         )
         raise LabelError(f"no labels: {where}, and the bag has no label topic")
     return found, start_ns
+
+
+def labels_alone(job: BagJob) -> tuple[Segment, ...]:
+    """What was labelled of a bag that cannot be replayed, as far as it can be read.
+
+    Without the bag's beginning, seconds count from 0.
+    """
+    try:
+        return merge_files(_labels(job)[0]).segments
+    except (AvemoError, OSError):
+        pass
+    try:
+        beside = find_labels(job.path) if job.beside else None
+        files = job.labels or (() if beside is None else (beside,))
+        return merge_files([read_labels(path) for path in files]).segments if files else ()
+    except (AvemoError, OSError):
+        return ()
 
 
 def _source(file: LabelFile) -> LabelSource:

@@ -37,14 +37,24 @@ class Metric:
 
 def _metrics() -> tuple[Metric, ...]:
     metrics = []
-    for prefix, part, text in (("", "frames", "frames"), ("segment_", "segments", "segments")):
+    warm = "frames after warm-up"
+    for name, part, text in (
+        ("{}", "frames", "frames"),
+        ("{}_after_warm_up", "frames_after_warm_up", warm),
+        ("segment_{}", "segments", "segments"),
+    ):
         metrics += [
-            Metric(f"{prefix}accuracy", f"accuracy, {text}", (part, "accuracy"), "high"),
-            Metric(f"{prefix}ua", f"UA, {text}", (part, "ua"), "high"),
-            Metric(f"{prefix}macro_f1", f"macro F1, {text}", (part, "macro_f1"), "high"),
+            Metric(name.format(key), f"{said}, {text}", (part, key), "high")
+            for key, said in (("accuracy", "accuracy"), ("ua", "UA"), ("macro_f1", "macro F1"))
         ]
     metrics += [
         Metric("coverage", "coverage", ("coverage", "share"), "high"),
+        Metric(
+            "coverage_after_warm_up",
+            "coverage after warm-up",
+            ("frames_after_warm_up", "coverage"),
+            "high",
+        ),
         Metric("claim_accuracy", "accuracy of predictions", ("coverage", "accuracy"), "high"),
         Metric("ece", "ECE", ("calibration", "ece"), "low"),
         Metric("nll", "NLL", ("calibration", "nll"), "low", "nat"),

@@ -132,16 +132,19 @@ def share_axis(title: str = "", **more: Any) -> dict[str, Any]:
     }
 
 
-def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) -> Chart:
+def confusion(names: Sequence[str], rows: Sequence[Sequence[float]], what: str) -> Chart:
     """A confusion matrix in % of the row.
 
     Args:
         names: of the classes.
-        rows: counts; rows are the truth, columns the answer.
+        rows: counts, of soft labels with fractions; rows are the truth, columns the answer.
         what: is counted, e.g. 'segments'.
     """
-    counts = np.array(rows, dtype=np.int64).reshape(len(names), len(names))
-    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    counts = np.round(np.array(rows, dtype=np.float64).reshape(len(names), len(names)), 1)
+    if (counts == counts.astype(np.int64)).all():
+        counts = counts.astype(np.int64)
+    whole = counts.sum(1, keepdims=True)
+    shares = 100 * counts / np.where(whole > 0, whole, 1)
     texts = [
         [_cell(share, count, hit=row == column)
          for column, (share, count) in enumerate(zip(*pair, strict=True))]
@@ -188,7 +191,7 @@ def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) ->
     return Chart(drawn, f"Confusion of {what}", most_wide=620)
 
 
-def _cell(share: float, count: int, *, hit: bool) -> str:
+def _cell(share: float, count: float, *, hit: bool) -> str:
     if not count:
         return ""
     text = f"{share:.0f}<br>{count}"

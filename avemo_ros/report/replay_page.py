@@ -175,6 +175,7 @@ def _tiles(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             ("segment_accuracy", "segments", "accuracy"),
             ("ua", "frames", "ua"),
             ("accuracy", "frames", "accuracy"),
+            ("accuracy_after_warm_up", "frames_after_warm_up", "accuracy"),
             ("coverage", "coverage", "share"),
             ("claim_accuracy", "coverage", "accuracy"),
             ("ece", "calibration", "ece"),
@@ -226,7 +227,9 @@ def _timelines(
     found: list[tuple[EvaluatedRecording, list[Track]]] = []
     count = 0
     for session in outcome.recordings[:_MOST_DRAWN]:
-        tracks = tracks_of(session, listed, tuple((shots or {}).get(session.name, ())))
+        tracks = tracks_of(
+            session, listed, tuple((shots or {}).get(session.name, ())), outcome.truth
+        )
         count += len(tracks)
         if found and count > _MOST_TRACKS:
             break
