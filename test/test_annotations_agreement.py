@@ -160,7 +160,18 @@ def test_one_class_only_is_why_there_is_no_kappa() -> None:
 
 def test_where_nobody_agrees_counts_as_well() -> None:
     """Ten clips of two annotators: in three they never agree, in one they rarely do."""
-    first = ["happy", "neutral", "fear", "fear", "neutral", "fear", "fear", "happy", "angry", "happy"]
+    first = [
+        "happy",
+        "neutral",
+        "fear",
+        "fear",
+        "neutral",
+        "fear",
+        "fear",
+        "happy",
+        "angry",
+        "happy",
+    ]
     second = [*first[:7], "neutral", "happy", "disgust"]
     clips = []
     moments: list[tuple[str, str]] = []

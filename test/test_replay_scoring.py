@@ -319,7 +319,10 @@ def test_ties_are_decided_by_the_lead_or_count_as_soft_labels() -> None:
     assert soft["frames"]["ua"] == 0.5
     assert (soft["segments"]["items"], soft["segments"]["accuracy"]) == (2, 0.75)
     assert (soft["coverage"]["hops"], soft["coverage"]["share"]) == (20, 1.0)
-    assert (soft["worst"], soft["stability"]["minutes"]) == ([], pytest.approx(10 / 600, abs=1e-6))
+    assert (soft["worst"], soft["stability"]["minutes"]) == (
+        [],
+        pytest.approx(10 / 600, abs=1e-6),
+    )
     assert [row["share"] for row in soft["segments"]["list"]] == [1, 0.5, 0.5]
 
 

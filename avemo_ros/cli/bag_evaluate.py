@@ -21,6 +21,7 @@ from avemo_ros.cli.bag_check import add_topic_options, read_topics
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
+from avemo_ros.evaluate.bootstrap import TOO_FEW
 from avemo_ros.replay.bag_evaluation import (
     BagEvaluation,
     BagRequest,
@@ -29,7 +30,7 @@ from avemo_ros.replay.bag_evaluation import (
 )
 from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text, write_junit
 from avemo_ros.replay.runner import USES
-from avemo_ros.replay.scoring import TOO_FEW, interval_text, intervals_in_words, people_in_words
+from avemo_ros.replay.scoring import interval_text, intervals_in_words, people_in_words
 from avemo_ros.sink.output_file import FolderLock, OutputError, is_stream
 from avemo_ros.sink.presentation import counted, lasting
 

@@ -17,7 +17,12 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate.bootstrap import ROUNDS
 from avemo_ros.evaluate.dataset_evaluation import evaluate_dataset
 from avemo_ros.evaluate.dataset_request import PAIRS, PAIRS_TITLE, DatasetRequest
-from avemo_ros.evaluate.metric_tables import compare_predictions, measure
+from avemo_ros.evaluate.metric_tables import (
+    compare_predictions,
+    measure,
+    never_true_in_words,
+    ranges_in_words,
+)
 from avemo_ros.evaluate.opened_models import InputLength
 from avemo_ros.evaluate.predictions import (
     match_predictions,
@@ -402,9 +407,10 @@ def dataset_summary(result: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{result['model']['name']} on {result['title']}{split}: {result['items']} items, "
         f"{result['subjects']} subject{'' if result['subjects'] == 1 else 's'}, "
-        f"{len(result['classes'])} classes; 95 % intervals over {result['intervals_over']}"
+        f"{len(result['classes'])} classes"
     ]
-    lines += [f"note: {note}" for note in result["notes"]]
+    notes = [*result["notes"], never_true_in_words(result)]
+    lines += [f"note: {note}" for note in notes if note]
     lacking = {
         "face": result["missing"]["no_face"],
         "voice": result["missing"]["no_voice"],
@@ -420,10 +426,9 @@ def dataset_summary(result: Mapping[str, Any]) -> list[str]:
         f"({result['items'] - result['unanswered']} of {result['items']} items have an answer)"
     )
     for name, key in (("accuracy", "accuracy"), ("UA", "ua"), ("macro F1", "macro_f1")):
-        low, high = result["intervals"][key]
-        lines.append(
-            f"{name:10} {_percent(result[key])} %  [{_percent(low)}, {_percent(high)}]"
-        )
+        ends = None if result["intervals"] is None else result["intervals"][key]
+        lines.append(f"{name:10} {_percent(result[key])} %{_ends(ends)}")
+    lines.append(ranges_in_words(result))
     scaled = result["ece_scaled"]
     after = "" if scaled is None else f"  ({_percent(scaled).strip()} % after scaling)"
     lines.append(f"{'ECE':10} {_percent(result['ece'])} %{after}")
@@ -469,6 +474,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:5.1f}"
 
 
+def _ends(ends: Sequence[float] | None) -> str:
+    return "" if ends is None else f"  [{_percent(ends[0])}, {_percent(ends[1])}]"
+
+
 def _signed(found: Mapping[str, Any]) -> str:
-    low, high = found["interval"]
-    return f"{100 * found['value']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    ends = found["interval"]
+    shown = "" if ends is None else f" [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}]"
+    return f"{100 * found['value']:+.1f}{shown}"

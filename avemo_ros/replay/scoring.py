@@ -17,7 +17,7 @@ from avemo_ros.annotations.segments import (
     majority_vote,
 )
 from avemo_ros.errors import LabelError
-from avemo_ros.evaluate.bootstrap import LEAST, LEVEL
+from avemo_ros.evaluate.bootstrap import LEAST, LEVEL, NO_SPREAD, TOO_FEW
 from avemo_ros.evaluate.metric_tables import as_json
 from avemo_ros.evaluate.metrics import NO_PREDICTION, macro_f1, macro_f1_all, never_true
 from avemo_ros.labels import EMOTIONS
@@ -57,9 +57,6 @@ from avemo_ros.timing import mean_step_s, to_s
 ROUNDS: Final = 1000
 WORST: Final = 20
 """Segments that are listed as worst."""
-TOO_FEW: Final = "too few to tell"
-_NO_SPREAD: Final = "no range: no spread"
-"""Whatever is drawn, the metric is the same: of some class all are right, or all wrong."""
 
 
 def recorded_latency(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any] | None:
@@ -438,7 +435,7 @@ def interval_text(overall: Mapping[str, Any], part: str, key: str) -> str:
     if found["intervals"] is None:
         return TOO_FEW
     ends = found["intervals"][key]
-    return _NO_SPREAD if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+    return NO_SPREAD if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
 
 def intervals_in_words(overall: Mapping[str, Any]) -> str:

@@ -368,14 +368,16 @@ def recall_bars(recalls: Mapping[str, float | None]) -> Chart:
 
 
 def subject_bars(
-    by_subject: Mapping[str, Mapping[str, float]], mean: float, interval: Sequence[float]
+    by_subject: Mapping[str, Mapping[str, float]],
+    mean: float,
+    interval: Sequence[float] | None,
 ) -> Chart:
     """Accuracy of each subject, with the one of all and its interval.
 
     Args:
         by_subject: of each subject's name the figures, with 'accuracy'.
         mean: over items.
-        interval: its two ends.
+        interval: its two ends; None: none is drawn.
     """
     names = sorted(by_subject, key=lambda name: by_subject[name]["accuracy"])
     labels = [plain(name.split("-", 1)[-1]) for name in names]
@@ -400,9 +402,9 @@ def subject_bars(
         xaxis=across,
         yaxis=share_axis("accuracy"),
         shapes=[
-            {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": interval[0],
-             "y1": interval[1], "fillcolor": LIGHT["soft"], "opacity": 0.2,
-             "line": {"width": 0}},
+            *({"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": low, "y1": high,
+               "fillcolor": LIGHT["soft"], "opacity": 0.2, "line": {"width": 0}}
+              for low, high in ([] if interval is None else [interval])),
             {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": mean, "y1": mean,
              "line": {"color": LIGHT["mark"], "width": 1.5}},
         ],
