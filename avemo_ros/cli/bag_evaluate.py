@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -28,10 +29,18 @@ from avemo_ros.replay.bag_evaluation import (
     NothingScoredError,
     evaluate_bags,
 )
-from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text, write_junit
+from avemo_ros.replay.named_metrics import (
+    METRICS,
+    NOTHING,
+    SCHEMA,
+    has_no_bag,
+    read_thresholds,
+    value_text,
+    write_junit,
+)
 from avemo_ros.replay.runner import USES
 from avemo_ros.replay.scoring import interval_text, intervals_in_words, people_in_words
-from avemo_ros.sink.output_file import FolderLock, OutputError, is_stream
+from avemo_ros.sink.output_file import FolderLock, is_stream
 from avemo_ros.sink.presentation import counted, lasting
 
 _SHOWN: Final = (
@@ -47,6 +56,8 @@ _SHOWN: Final = (
 )
 """Metrics of the summary, each with the place of its interval."""
 _MOST_NOTES: Final = 10
+_HEAD: Final = 4096
+"""Letters of a page within which its title is."""
 _ALSO_SHOWN: Final = ("changes_per_minute", "reaction_median")
 DONE: Final = 0
 FAILED: Final = 1
@@ -60,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit status: 0 done, 1 done but a limit was missed or a bag could not be "
         "evaluated,\n"
         "2 an argument is wrong, or no bag could be evaluated (the result files say why),\n"
-        "130 interrupted (add --resume to continue)\n\n"
+        "130 interrupted (the same command continues)\n\n"
         "metrics for --fail-below and --fail-above:\n"
         f"  {_wrapped(list(METRICS))}"
     )
@@ -193,7 +204,7 @@ def run(args: argparse.Namespace) -> int:
         KeyboardInterrupt: the user interrupted; finished replays are kept.
     """
     outputs = [args.json, args.report, args.junit, args.timings]
-    check_outputs(outputs, force=args.force)
+    check_outputs(outputs, force=args.force, left_over=_without_metrics)
     check_report(args.report)
     if args.thumbnails and args.report is None:
         raise ConfigError("--thumbnails", True, "with --report OUT.html")
@@ -258,25 +269,44 @@ def run(args: argparse.Namespace) -> int:
     return DONE if evaluation.passed else FAILED
 
 
+def _without_metrics(path: Path) -> bool:
+    """Whether a file is one that this command writes if no bag could be evaluated."""
+    if path.suffix.lower() == ".xml":
+        return has_no_bag(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() in (".html", ".htm"):
+            return f"<title>{NOTHING}" in text[:_HEAD]
+        content = json.loads(text)
+    except (OSError, ValueError):
+        return False
+    if not isinstance(content, dict):
+        return False
+    is_result = content.get("schema") == SCHEMA and content.get("overall", "") is None
+    return is_result or (content.get("bags") == {} and content.get("stages_ms") == {})
+
+
 def _cache(args: argparse.Namespace) -> Path:
     """Folder of finished replays: the user's, or one beside the metrics until they are there.
 
+    A run that failed or was interrupted left one; its replays are those of the same bags, model
+    and settings only, so they are taken, unless everything is to be done again.
+
     Raises:
-        OutputError: an interrupted run left one, and nothing says what to do with it, or
-            another run uses it now.
+        OutputError: another run uses it now.
     """
     if args.cache is not None:
         return Path(args.cache)
     folder = _own_cache(args.json)
     if folder.exists():
         FolderLock(folder).release()  # another run may be at work there
-    if folder.exists() and not args.resume:
-        if not args.force:
-            raise OutputError(
-                f"{folder} holds replays of an unfinished run; --resume continues it, --force "
-                "starts again"
+        if args.force and not args.resume:
+            shutil.rmtree(folder)
+        elif any(folder.glob("[!.]*")):
+            print(
+                f"avemo: takes what an unfinished run left in {folder}; --force starts again",
+                file=sys.stderr,
             )
-        shutil.rmtree(folder)
     return folder
 
 
@@ -287,10 +317,7 @@ def _say_kept(args: argparse.Namespace, what: str, does: str) -> None:
         return
     # What was just being written has a name that begins with a dot.
     if any(folder.glob("[!.]*")):
-        # Files that were written without metrics are replaced with --force alone.
-        there = args.json.exists() and not is_stream(args.json)
-        resume = "--resume --force" if there else "--resume"
-        again = "the same command" if args.cache is not None else resume
+        again = "the same command, with --resume," if args.force else "the same command"
         print(f"avemo: {what} are kept in {folder}; {again} {does} them", file=sys.stderr)
     elif args.cache is None:
         shutil.rmtree(folder, ignore_errors=True)

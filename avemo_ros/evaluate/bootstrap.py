@@ -25,7 +25,7 @@ LEAST: Final = {"persons": 5, "subjects": 5, "bags": 10, "segments": 10, "items"
 is right or wrong, so of a few all are easily right, and drawing among them shows no spread:
 where 80 % are right, an interval "of 95 %" over 3 segments holds that in half of all cases,
 over 5 in two of three, over 10 in nine of ten.  A person's share is a mean of many answers:
-over 5 persons it is five of six.  A bag may hold a single segment, so of bags it takes as many."""
+over 5 persons it is five of six.  A bag may hold a single segment, so it takes as many bags."""
 TOO_FEW: Final = "too few to tell"
 NO_SPREAD: Final = "no range: no spread"
 """Whatever is drawn, the metric is the same: of some class all are right, or all wrong."""

@@ -16,6 +16,8 @@ from avemo_ros.sink.output_file import OutputError, replaced
 
 SCHEMA: Final = "avemo-replay-1"
 """Layout of the JSON of an evaluation; another layout gets another name."""
+NOTHING: Final = "No bag could be evaluated"
+"""Title of the page then."""
 SHARE: Final = "share"
 """A rate, 0 to 1, that is shown in percent."""
 
@@ -213,6 +215,9 @@ def _check(threshold: Threshold, value: float | None) -> dict[str, Any]:
 # What passed and what failed, as the JUnit XML that CI systems read.
 
 _SUITE: Final = "avemo bag evaluate"
+_OF_BAGS: Final = "avemo.bags"
+_EVALUATED: Final = re.compile(rf'<testcase classname="{re.escape(_OF_BAGS)}"[^>]*/>')
+"""The case of a bag that was evaluated: it holds no error."""
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot hold, not even escaped."""
 
@@ -232,6 +237,15 @@ def write_junit(path: Path, result: Mapping[str, Any]) -> None:
             partial.write_bytes(render(result))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def has_no_bag(path: Path) -> bool:
+    """Whether a file is such XML of a run that could evaluate no bag."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return f'<testsuite name="{_SUITE}"' in text and not _EVALUATED.search(text)
 
 
 def render(result: Mapping[str, Any]) -> bytes:
@@ -257,9 +271,9 @@ def render(result: Mapping[str, Any]) -> bytes:
             reason = _text(item["reason"])
             ET.SubElement(case, "failure", type="limit", message=reason).text = reason
     for bag in bags:
-        ET.SubElement(suite, "testcase", classname="avemo.bags", name=_text(bag["name"]))
+        ET.SubElement(suite, "testcase", classname=_OF_BAGS, name=_text(bag["name"]))
     for bag in lost:
-        case = ET.SubElement(suite, "testcase", classname="avemo.bags", name=_text(bag["name"]))
+        case = ET.SubElement(suite, "testcase", classname=_OF_BAGS, name=_text(bag["name"]))
         reason = _text(bag["reason"])
         ET.SubElement(case, "error", type="bag", message=reason).text = reason
     root = ET.Element("testsuites")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from avemo_ros.replay.bag_evaluation import BagEvaluation
-from avemo_ros.replay.named_metrics import METRICS, value_text
+from avemo_ros.replay.named_metrics import METRICS, NOTHING, value_text
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.scoring import interval_text, intervals_in_words, people_in_words
 from avemo_ros.report import charts
@@ -85,7 +85,7 @@ def render(outcome: BagEvaluation, shots: Mapping[str, Sequence[Shot]] | None = 
     if overall is None:
         return rendered(
             "replay.html",
-            title="No bag could be evaluated",
+            title=NOTHING,
             subtitle=f"{counted(len(result['failed']), 'bag')} tried",
             **common,
         )
