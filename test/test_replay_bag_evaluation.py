@@ -207,7 +207,7 @@ def test_labels_of_a_topic_and_of_files_are_those_of_several_annotators(
         ("bag.ben.csv", 3),
         ("labels", 1),
     ]
-    assert bag["agreement"]["annotators"] == ["anna", "bag"]
+    assert bag["agreement"]["annotators"] == ["anna", "ben"]
     assert 0 < bag["agreement"]["observed"] < 1
     assert bag["figures"]["latency_p95"] == pytest.approx(0.25)
 
@@ -338,3 +338,16 @@ def test_a_lead_makes_disputed_bags_count_and_must_be_an_annotator(tmp_path: Pat
     assert led["settings"]["lead"] == "ann"
     with pytest.raises(ConfigError, match=r"'--lead' is 'anne'.*ann, ben; did you mean ann"):
         evaluate_bags(BagRequest(bags, use="states", truth=TruthRule(lead="anne")))
+
+
+def test_files_of_several_annotators_are_named_after_them(tmp_path: Path) -> None:
+    bag = states_bag(tmp_path / "day1", labels="")
+    for name, label in (("ann", "happy"), ("ben", "sad")):
+        (tmp_path / f"day1.{name}.csv").write_text(f"person,start,end,label\n,3,6,{label}\n")
+    labels = tuple(tmp_path / f"day1.{name}.csv" for name in ("ann", "ben"))
+    rule = TruthRule(lead="ann")
+    result = evaluate_bags(
+        BagRequest((bag,), labels, use="states", rounds=100, truth=rule)
+    ).result
+    assert result["agreement"]["annotators"] == ["ann", "ben"]
+    assert result["figures"]["segment_accuracy"] == 1

@@ -332,10 +332,11 @@ def _votes(unit: Mapping[str, Track]) -> Counts:
     """(N, C) how many gave each class at every moment that two or more have judged."""
     moments = np.concatenate([moments for moments, _ in unit.values()])
     classes = np.concatenate([classes for _, classes in unit.values()])
-    common, places = np.unique(moments, return_inverse=True)
-    votes = np.zeros((len(common), len(EMOTIONS)), np.int64)
+    distinct, places = np.unique(moments, return_inverse=True)
+    votes = np.zeros((len(distinct), len(EMOTIONS)), np.int64)
     np.add.at(votes, (places, classes), 1)
-    return votes[votes.sum(1) > 1]
+    common_votes: Counts = votes[votes.sum(1) > 1]
+    return common_votes
 
 
 def _by_label(kappas: Iterable[float]) -> Mapping[str, float]:

@@ -156,7 +156,7 @@ def _done(
         )
         if place is not None:
             write_replayed(place, replayed)
-    merged = merge_files(found)
+    merged = merge_files(found, bag_name(job.path))
     # Labels are read by the clock of the recording; the stamps may be of another.
     moved_ns = replayed.zero_ns - start_ns
     segments = tuple(
@@ -190,14 +190,15 @@ def labels_alone(job: BagJob) -> tuple[Segment, ...]:
 
     Without the bag's beginning, seconds count from 0.
     """
+    name = bag_name(job.path)
     try:
-        return merge_files(_labels(job)[0]).segments
+        return merge_files(_labels(job)[0], name).segments
     except (AvemoError, OSError):
         pass
     try:
         beside = find_labels(job.path) if job.beside else None
         files = job.labels or (() if beside is None else (beside,))
-        return merge_files([read_labels(path) for path in files]).segments if files else ()
+        return merge_files(list(map(read_labels, files)), name).segments if files else ()
     except (AvemoError, OSError):
         return ()
 

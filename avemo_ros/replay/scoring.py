@@ -190,7 +190,7 @@ def score(
             "reaction": reaction(undisputed),
             "steady": steady(undisputed, step_s),
             "tracking": tracking(matched),
-            "valence_arousal": valence_arousal_metrics(kept),
+            "valence_arousal": valence_arousal_metrics(kept, rule.adjudicated),
             "by_modality": by_name(frames, [modality_used(item) for item in estimates], USED),
             "by_status": by_name(frames, statuses),
             "by_session": by_part(

@@ -228,10 +228,16 @@ def concordance(first: Values, second: Values) -> float:
     return float(2 * common / apart) if apart > 0 else float("nan")
 
 
-def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any]:
+def valence_arousal_metrics(
+    recordings: Sequence[EvaluatedRecording], adjudicated: str = ""
+) -> dict[str, Any]:
     """Valence and arousal at every step where they are labelled and estimated.
 
     Of several annotators the mean is true.
+
+    Args:
+        recordings: with their labels.
+        adjudicated: annotator whose values are true wherever there are any.
 
     Returns:
         `hops` that are labelled, `valid` those of them at which the stream gives values, and
@@ -248,8 +254,10 @@ def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[st
                 continue
             valid += 1
             for name, found in pairs.items():
-                given = [getattr(segment, name) for segment in segments]
-                true = [value for value in given if value is not None]
+                values = [(one.annotator, getattr(one, name)) for one in segments]
+                given = [(who, value) for who, value in values if value is not None]
+                final = [value for who, value in given if adjudicated and who == adjudicated]
+                true = final or [value for _, value in given]
                 if true:
                     found.append((float(np.mean(true)), getattr(estimate, name)))
     return {
