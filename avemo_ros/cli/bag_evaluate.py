@@ -191,7 +191,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "OUT that is deleted when the run is complete",
     )
     how.add_argument(
-        "--resume", action="store_true", help="continue an interrupted run of this command"
+        "--resume",
+        action="store_true",
+        help="with --force: keep the finished replays of an unfinished run of this command",
     )
     how.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
