@@ -197,6 +197,13 @@ def test_a_run_that_could_evaluate_nothing_is_not_in_the_way_of_its_retry(
         assert evaluate(bag, tmp_path / "new.json", *output) == 2
 
 
+def test_a_result_that_cannot_be_written_leaves_no_other(bag: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.json"
+    assert evaluate(bag, out, "--junit", "/dev/full") == 2
+    assert not out.exists()
+    assert evaluate(bag, out) == 0
+
+
 def test_nothing_is_replaced_without_force(
     bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

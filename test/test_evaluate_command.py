@@ -500,6 +500,15 @@ def test_of_two_subjects_with_few_items_no_interval_is_drawn(
     assert few in page.read_text()
 
 
+def test_a_result_that_cannot_be_written_leaves_no_other(tmp_path: Path, faces: Path) -> None:
+    model = write_model(tmp_path / "m.safetensors", FACE, says="happy")
+    words = ["evaluate", "fer2013", "--root", str(faces), "--model", str(model), "--quiet"]
+    words += ["--predictions", str(tmp_path / "a.csv"), "--rounds", "100"]
+    assert main([*words, "--json", "/dev/full"]) == 2
+    assert not (tmp_path / "a.csv").exists()
+    assert main([*words, "--json", str(tmp_path / "a.json")]) == 0
+
+
 def test_an_interrupted_run_leaves_nothing_half_written(
     tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

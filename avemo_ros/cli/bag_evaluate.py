@@ -19,7 +19,14 @@ from tqdm import tqdm
 from avemo_ros.annotations.label_files import find_bags
 from avemo_ros.annotations.segments import TruthRule
 from avemo_ros.cli.bag_check import add_topic_options, read_topics
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
+from avemo_ros.cli.outputs import (
+    add_force,
+    add_report,
+    all_or_none,
+    check_outputs,
+    check_report,
+    write_json,
+)
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.evaluate.bootstrap import TOO_FEW
@@ -333,16 +340,17 @@ def _own_cache(out: Path) -> Path:
 
 def _write(args: argparse.Namespace, evaluation: BagEvaluation) -> bool:
     """Write all that was asked for; returns whether there are images on the page."""
-    write_json(args.json, evaluation.result)
-    if args.timings is not None:
-        write_json(args.timings, evaluation.timings)
-    if args.junit is not None:
-        write_junit(args.junit, evaluation.result)
-    if args.report is None:
-        return False
-    from avemo_ros.report.replay_page import write_report
+    with all_or_none([args.json, args.timings, args.junit, args.report]):
+        write_json(args.json, evaluation.result)
+        if args.timings is not None:
+            write_json(args.timings, evaluation.timings)
+        if args.junit is not None:
+            write_junit(args.junit, evaluation.result)
+        if args.report is None:
+            return False
+        from avemo_ros.report.replay_page import write_report
 
-    return write_report(args.report, evaluation, thumbnails=args.thumbnails)
+        return write_report(args.report, evaluation, thumbnails=args.thumbnails)
 
 
 def _wrapped(names: Sequence[str]) -> str:

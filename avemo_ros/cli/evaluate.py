@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
+from avemo_ros.cli.outputs import (
+    add_force,
+    add_report,
+    all_or_none,
+    check_outputs,
+    check_report,
+    write_json,
+)
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.features import PrepareConfig
 from avemo_ros.data.registry import DATASETS, find_dataset
@@ -250,20 +257,22 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--personal-neutral", args.personal_neutral, "0 or more")
     check_outputs([args.json, args.report, args.predictions], force=args.force)
     check_report(args.report)
+    outcome = None
     if args.from_predictions:
         result = _from_tables(args)
     else:
         outcome = evaluate_dataset(_request(args))
         result = outcome.result
-        if args.predictions is not None:
-            write_predictions(args.predictions, outcome.predictions)
     result["command"] = _command(args)
-    if args.json is not None:
-        write_json(args.json, result)
-    if args.report is not None:
-        from avemo_ros.report.evaluation_page import write_evaluation
+    with all_or_none([args.predictions, args.json, args.report]):
+        if outcome is not None and args.predictions is not None:
+            write_predictions(args.predictions, outcome.predictions)
+        if args.json is not None:
+            write_json(args.json, result)
+        if args.report is not None:
+            from avemo_ros.report.evaluation_page import write_evaluation
 
-        write_evaluation(args.report, result)
+            write_evaluation(args.report, result)
     unreadable, no_voice = result["missing"]["unreadable"], result["missing"]["no_voice"]
     _warn(unreadable, "no readable file")
     _warn(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -115,6 +116,23 @@ def check_outputs(
             raise OutputError(f"cannot write {path}: it is a folder")
         if not force and path.exists() and not (left_over and left_over(path)):
             raise OutputError(f"{path} already exists; --force overwrites it")
+
+
+@contextmanager
+def all_or_none(paths: Sequence[Path | None]) -> Iterator[None]:
+    """Around what writes the result files of a command: if one of them fails, none that is new
+    stays, as it would be in the way of the next try.
+
+    Args:
+        paths: of the files; None: not asked for.
+    """
+    new = [path for path in paths if path is not None and not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
