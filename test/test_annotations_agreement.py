@@ -90,7 +90,7 @@ def test_two_are_compared_where_both_have_judged() -> None:
     assert found["pairs"][0]["kappa"] == found["kappa"]["value"]
 
 
-def test_three_are_compared_where_all_have_judged_and_two_by_two() -> None:
+def test_three_are_compared_where_two_or_more_have_judged_and_two_by_two() -> None:
     found = agreement(
         [
             [seg(0, 2, "happy", "x"), seg(0, 2, "happy", "y"), seg(0, 1, "happy", "z")],
@@ -98,11 +98,12 @@ def test_three_are_compared_where_all_have_judged_and_two_by_two() -> None:
         ]
     )
     assert found is not None
-    assert found["seconds"] == 2.0
-    # Ten moments (3, 0), ten (1, 2): P = (1 + 1/3) / 2, shares 2/3 and 1/3, P_e = 5/9.
+    assert found["seconds"] == 3.0
+    # Ten moments each (3, 0), (2, 0), (1, 2): P = (1 + 1 + 1/3) / 3, and the share of happy is
+    # 7/9, too, that of sad 2/9, so by chance they agree in 49/81 + 4/81 of all.
     assert found["kappa"]["name"] == "fleiss"
-    assert found["kappa"]["value"] == pytest.approx((2 / 3 - 5 / 9) / (4 / 9))
-    assert found["observed"] == pytest.approx(2 / 3)
+    assert found["kappa"]["value"] == pytest.approx((63 - 53) / (81 - 53))
+    assert found["observed"] == pytest.approx(7 / 9)
     pairs = {(pair["first"], pair["second"]): pair for pair in found["pairs"]}
     assert pairs["x", "y"]["kappa"] == 1.0
     assert pairs["x", "y"]["seconds"] == 3.0
@@ -155,3 +156,47 @@ def test_one_class_only_is_why_there_is_no_kappa() -> None:
     assert math.isnan(found["kappa"]["value"])
     assert found["kappa"]["why"] == "all annotators used only one class"
     assert found["observed"] == 1
+
+
+def test_where_nobody_agrees_counts_as_well() -> None:
+    """Ten clips of two annotators: in three they never agree, in one they rarely do."""
+    first = [
+        "happy",
+        "neutral",
+        "fear",
+        "fear",
+        "neutral",
+        "fear",
+        "fear",
+        "happy",
+        "angry",
+        "happy",
+    ]
+    second = [*first[:7], "neutral", "happy", "disgust"]
+    clips = []
+    moments: list[tuple[str, str]] = []
+    for at, (one, other) in enumerate(zip(first, second, strict=True)):
+        if at == 6:
+            labels = [seg(0, 0.9, one, "y"), seg(0.9, 9, "happy", "y")]
+            moments += [(one, one)] * 9 + [(one, "happy")] * 81
+        else:
+            labels = [seg(0, 9, other, "y")]
+            moments += [(one, other)] * 90
+        clips.append([seg(0, 9, one, "x"), *labels])
+    found = agreement(clips)
+    assert found is not None
+    assert found["seconds"] == 90.0
+    assert found["kappa"]["value"] == pytest.approx(
+        cohen_kappa_score(*zip(*moments, strict=True))
+    )
+    assert found["kappa"]["value"] == pytest.approx(0.465, abs=5e-4)
+    easy = agreement(clips[:7])
+    assert easy is not None
+    assert easy["kappa"]["value"] == pytest.approx(0.795, abs=5e-4)
+
+
+def test_who_knew_the_others_labels_is_no_annotator() -> None:
+    labels = [seg(0, 2, "sad", "x"), seg(0, 1, "sad", "y"), seg(1, 2, "fear", "y")]
+    final = seg(0, 2, "sad", "final")
+    assert agreement([[*labels, final]], "final") == agreement([labels])
+    assert agreement([[labels[0], final]], "final") is None

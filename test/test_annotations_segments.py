@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from avemo_ros.annotations.segments import Segment, majority_vote
+import pytest
+
+from avemo_ros.annotations.segments import Segment, TruthRule, majority_vote
 
 
 def seg(start: int, end: int, label: str, annotator: str = "", person: str = "A") -> Segment:
@@ -62,3 +64,43 @@ def test_a_gap_is_neither_true_nor_tied() -> None:
 
 def test_valence_alone_is_no_vote() -> None:
     assert majority_vote([Segment(0, 5, "", "A", valence=0.5)]).segments == ()
+
+
+TWO = (seg(0, 10, "sad", "x"), seg(0, 6, "sad", "y"), seg(6, 10, "fear", "y"))
+
+
+@pytest.mark.parametrize(("lead", "label"), [("x", "sad"), ("y", "fear")])
+def test_the_lead_decides_ties_and_nothing_else(lead: str, label: str) -> None:
+    found = majority_vote(TWO, TruthRule(lead=lead))
+    labels = {(item.start_ns, item.end_ns): item.label for item in found.segments}
+    assert labels in ({(0, 10): "sad"}, {(0, 6): "sad", (6, 10): label})
+    assert found.tied_ns == 0
+    outvoted = [*TWO, seg(0, 10, "happy", "lead"), seg(0, 6, "sad", "z")]
+    first, *_ = majority_vote(outvoted, TruthRule(lead="lead")).segments
+    assert first == seg(0, 6, "sad")
+
+
+def test_a_lead_who_has_not_judged_a_tie_leaves_it_out() -> None:
+    found = majority_vote([*TWO, seg(0, 2, "sad", "z")], TruthRule(lead="z"))
+    assert found.segments == (seg(0, 6, "sad"),)
+    assert found.tied_ns == 4
+
+
+def test_adjudicated_labels_are_true_against_any_vote() -> None:
+    final = seg(4, 8, "happy", "final")
+    found = majority_vote([*TWO, final], TruthRule(adjudicated="final"))
+    assert found.segments == (seg(0, 4, "sad"), seg(4, 8, "happy"))
+    assert found.tied_ns == 2
+    both = majority_vote([*TWO, final], TruthRule(adjudicated="final", lead="y"))
+    assert both.segments == (seg(0, 4, "sad"), seg(4, 8, "happy"), seg(8, 10, "fear"))
+
+
+def test_soft_labels_are_true_as_far_as_they_were_given() -> None:
+    votes = [*TWO, seg(0, 10, "sad", "z")]
+    found = majority_vote(votes, TruthRule(soft=True)).segments
+    assert [(item.start_ns, item.end_ns, item.label) for item in found] == [
+        (0, 6, "sad"),
+        (6, 10, "sad"),
+        (6, 10, "fear"),
+    ]
+    assert [item.weight for item in found] == [1, 2 / 3, 1 / 3]

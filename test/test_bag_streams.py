@@ -97,7 +97,7 @@ def test_finished_streams_are_kept_and_unfinished_ones_made_again(
     out = tmp_path / "out"
     words = ("--root", root, "--out", out, "--faces", "none", "--people", "2")
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     for more in ((), ("--force", "--seed", "5", "--limit", "1")):
@@ -109,6 +109,11 @@ def test_finished_streams_are_kept_and_unfinished_ones_made_again(
         (out / "ravdess-02.labels.csv").unlink()
         assert streams(*words) == 0
         assert "1 streams made" in capsys.readouterr().err
+    # As a run leaves it that is killed while it writes.
+    (out / "ravdess-02").rename(out / "ravdess-02.partial")
+    assert streams(*words) == 0
+    assert "1 streams made" in capsys.readouterr().err
+    assert not (out / "ravdess-02.partial").exists()
     text = (out / "ravdess-02.labels.csv").read_text()
     assert streams(*words) == 0
     assert "0 streams made" in (shown := capsys.readouterr().err)

@@ -169,10 +169,39 @@ def test_replays_are_kept_where_only_the_labels_do_not_fit(
     labels = tmp_path / "far.csv"
     labels.write_text("person,start,end,label\n,1000,1001,happy\n")
     assert evaluate(bag, tmp_path / "a.json", "--labels", str(labels)) == 2
-    assert "a.replays; --resume --force takes them" in capsys.readouterr().err
+    assert "a.replays; the same command takes them" in capsys.readouterr().err
     assert list((tmp_path / "a.replays").iterdir())
-    assert evaluate(bag, tmp_path / "a.json", "--resume", "--force") == 0
+    labels.write_text("person,start,end,label\n,3,6,happy\n")
+    assert evaluate(bag, tmp_path / "a.json", "--labels", str(labels)) == 0
+    assert not (tmp_path / "a.replays").exists()
     assert json.loads((tmp_path / "a.json").read_text())["realtime_factor"] is None
+
+
+def test_a_run_that_could_evaluate_nothing_is_not_in_the_way_of_its_retry(
+    bag: Path, tmp_path: Path
+) -> None:
+    named = {"--junit": "a.xml", "--report": "a.html", "--timings": "t.json"}
+    outputs = {option: str(tmp_path / name) for option, name in named.items()}
+    more = [word for output in outputs.items() for word in output]
+    labels = tmp_path / "far.csv"
+    labels.write_text("person,start,end,label\n,1000,1001,happy\n")
+    more += ["--labels", str(labels)]
+    for _ in range(2):
+        assert evaluate(bag, tmp_path / "a.json", *more) == 2
+        assert json.loads((tmp_path / "a.json").read_text())["overall"] is None
+    labels.write_text("person,start,end,label\n,3,6,happy\n")
+    assert evaluate(bag, tmp_path / "a.json", *more) == 0
+    assert json.loads((tmp_path / "a.json").read_text())["passed"]
+    # What has a result is kept.
+    for output in outputs.items():
+        assert evaluate(bag, tmp_path / "new.json", *output) == 2
+
+
+def test_a_result_that_cannot_be_written_leaves_no_other(bag: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.json"
+    assert evaluate(bag, out, "--junit", "/dev/full") == 2
+    assert not out.exists()
+    assert evaluate(bag, out) == 0
 
 
 def test_nothing_is_replaced_without_force(
@@ -213,7 +242,7 @@ def test_a_wrong_argument_is_one_line_before_any_work(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupted_run_goes_on_with_resume(bag: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_with_the_same_command(bag: Path, tmp_path: Path) -> None:
     """There are so many bags that some are still to be done when the first is kept."""
     many = [tmp_path / f"copy{number}" for number in range(60)]
     for copy in many:
@@ -235,13 +264,11 @@ def test_an_interrupted_run_goes_on_with_resume(bag: Path, tmp_path: Path) -> No
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 130
-    assert "--resume goes on with them" in err
+    assert "the same command goes on with them" in err
     assert not out.exists()
     before = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
     assert before
-    # Without a word it is not clear what is wanted.
-    assert evaluate(bag, out) == 2
-    assert evaluate([bag, many[0]], out, "--resume") == 0
+    assert evaluate([bag, many[0]], out) == 0
     result = json.loads(out.read_text())
     assert len(result["bags"]) == 2
     assert not kept.exists()

@@ -8,6 +8,7 @@ from avemo_ros.evaluate.bootstrap import (
     bootstrap_metrics,
     differences,
     draws,
+    enough,
     intervals,
     sums,
 )
@@ -30,6 +31,15 @@ def made(
     logits = torch.randn(count, classes, generator=chance, dtype=torch.float64)
     logits[torch.arange(count), labels] += 1.2
     return torch.log_softmax(logits, 1), labels
+
+
+def interval_of(
+    log: torch.Tensor, labels: torch.Tensor, groups: list[str]
+) -> tuple[float, float]:
+    """The interval of the accuracy."""
+    found = intervals(log, labels, groups)["accuracy"]
+    assert found is not None
+    return found
 
 
 def test_sums_give_the_same_figures_as_items() -> None:
@@ -90,15 +100,15 @@ def test_the_interval_over_speakers_is_wider_than_over_utterances() -> None:
     log = torch.log(torch.where(torch.from_numpy(right)[:, None], 1.0, 0.0) * 0.6 + 0.2)
     log = torch.cat((log, torch.log1p(-log.exp())), 1)
     labels = torch.zeros(300, dtype=torch.long)
-    low, high = intervals(log, labels, np.repeat(np.arange(10), 30).astype(str))["accuracy"]
-    near = intervals(log, labels, np.arange(300).astype(str))["accuracy"]
+    low, high = interval_of(log, labels, np.repeat(np.arange(10), 30).astype(str).tolist())
+    near = interval_of(log, labels, np.arange(300).astype(str).tolist())
     assert low < float(right.mean()) < high
     assert high - low > 1.5 * (near[1] - near[0])
 
 
 def test_the_interval_of_independent_items_is_that_of_the_binomial() -> None:
     log, labels = made(2000)
-    low, high = intervals(log, labels, [str(index) for index in range(2000)])["accuracy"]
+    low, high = interval_of(log, labels, [str(index) for index in range(2000)])
     share = accuracy(predicted_classes(log), labels)
     half = 1.96 * (share * (1 - share) / 2000) ** 0.5
     assert low == pytest.approx(share - half, abs=0.003)
@@ -113,11 +123,11 @@ def test_the_interval_is_the_same_every_time() -> None:
     )
 
 
-def test_a_figure_does_not_differ_from_itself() -> None:
+def test_a_figure_does_not_differ_from_itself_and_has_no_range() -> None:
     log, labels = made()
     groups = [str(index % 20) for index in range(len(labels))]
     for found in differences(log, log, labels, groups).values():
-        assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+        assert (found.value, found.interval) == (0.0, None)
 
 
 def test_the_paired_interval_is_narrower_than_the_two_apart() -> None:
@@ -129,6 +139,30 @@ def test_the_paired_interval_is_narrower_than_the_two_apart() -> None:
     groups = [str(index % 30) for index in range(600)]
     found = differences(better, log, labels, groups)["accuracy"]
     assert found.value == pytest.approx(len(wrong) / 600)
-    assert 0 < found.low < found.value < found.high
-    low, high = intervals(log, labels, groups)["accuracy"]
-    assert found.high - found.low < high - low
+    assert found.interval is not None
+    least, most = found.interval
+    assert 0 < least < found.value < most
+    low, high = interval_of(log, labels, groups)
+    assert most - least < high - low
+
+
+@pytest.mark.parametrize("weight", [2, 3])
+def test_an_item_of_a_whole_weight_is_as_many_items(weight: int) -> None:
+    log, labels = made(60)
+    groups = [str(index % 6) for index in range(60)]
+    weights = torch.ones(60, dtype=torch.float64)
+    weights[:20] = weight
+    rows = [*range(60), *([*range(20)] * (weight - 1))]
+    many = intervals(log[rows], labels[rows], [groups[row] for row in rows])
+    found = intervals(log, labels, groups, weights=weights)
+    for name, ends in found.items():
+        assert ends == pytest.approx(many[name]), name
+
+
+@pytest.mark.parametrize(
+    ("over", "groups"), [("subjects", 5), ("items", 10), ("persons", 5), ("bags", 10)]
+)
+def test_of_too_few_groups_there_is_no_interval(over: str, groups: int) -> None:
+    assert enough(over, groups)
+    assert not enough(over, groups - 1)
+    assert not enough(over, groups, rounds=0)

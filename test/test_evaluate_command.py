@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from data_trees import mp4
 from evaluation_tree import (
     BOTH,
@@ -21,8 +22,8 @@ from made_items import write_wav
 from made_landmarks import write_landmarks
 
 from avemo_ros.cli.main import main
-from avemo_ros.evaluate.predictions import read_predictions
-from avemo_ros.labels import SPEECH_CLASSES
+from avemo_ros.evaluate.predictions import Predictions, read_predictions, write_predictions
+from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.zoo.classical import save_ensemble
 
 KEYS = {
@@ -416,7 +417,7 @@ def test_pairs_are_named_as_such_and_judged_under_corruption(
     ]
     assert rows["face and voice"]["fused"]["ua"] == result["ua"]
     assert rows["voice only"]["fused"] == rows["voice only"]["voice"]
-    assert rows["voice only"]["difference"]["ua"] == {"value": 0.0, "interval": [0.0, 0.0]}
+    assert rows["voice only"]["difference"]["ua"] == {"value": 0.0, "interval": None}
     assert rows["blur"]["voice"] == rows["face and voice"]["voice"]
     assert timeless(judged(tmp_path, *arguments)) | {"command": ""} == timeless(result) | {
         "command": ""
@@ -471,6 +472,41 @@ def test_the_summary_has_figures_and_intervals(
     out = capsys.readouterr().out
     assert "m on FER2013 (and FER+), test: 21 items" in out
     assert "UA          14.3 %" in out
+
+
+def test_of_two_subjects_with_few_items_no_interval_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be from 33 to 100 %."""
+    labels, said = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0, 1, 2, 0, 3, 3])
+    log = torch.log_softmax(4 * torch.nn.functional.one_hot(said, 7).double(), 1)
+    people = ("s1",) * 3 + ("s2",) * 3
+    given = Predictions(tuple("abcdef"), people, ("",) * 6, labels, log, EMOTIONS)
+    tables = [tmp_path / name for name in ("a.csv", "b.csv")]
+    for table, part in zip(tables, (given, given.with_scores(-log)), strict=True):
+        write_predictions(table, part)
+    out, page = tmp_path / "out.json", tmp_path / "out.html"
+    words = ["evaluate", "--from-predictions", *map(str, tables), "--json", str(out)]
+    assert main([*words, "--report", str(page)]) == 0
+    told = capsys.readouterr().out
+    assert "accuracy    66.7 %\n" in told
+    few = "No 95 % intervals: 6 items are too few to tell; it takes 10 items, or 5 subjects."
+    assert few in told
+    assert "note: never true, but answered: happy (2)" in told
+    assert "[" not in told
+    result = json.loads(out.read_text())
+    assert result["intervals"] is None
+    assert result["difference"][str(tables[1])]["ua"]["interval"] is None
+    assert few in page.read_text()
+
+
+def test_a_result_that_cannot_be_written_leaves_no_other(tmp_path: Path, faces: Path) -> None:
+    model = write_model(tmp_path / "m.safetensors", FACE, says="happy")
+    words = ["evaluate", "fer2013", "--root", str(faces), "--model", str(model), "--quiet"]
+    words += ["--predictions", str(tmp_path / "a.csv"), "--rounds", "100"]
+    assert main([*words, "--json", "/dev/full"]) == 2
+    assert not (tmp_path / "a.csv").exists()
+    assert main([*words, "--json", str(tmp_path / "a.json")]) == 0
 
 
 def test_an_interrupted_run_leaves_nothing_half_written(

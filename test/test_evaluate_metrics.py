@@ -1,12 +1,23 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+)
 
 from avemo_ros.evaluate.metrics import (
     accuracy,
+    brier_score,
+    calibration_error,
     confusion,
+    likelihood_loss,
     macro_f1,
+    macro_f1_all,
+    never_true,
     predicted_classes,
     recalls,
     unweighted_recall,
@@ -40,7 +51,9 @@ def test_figures_agree_with_scikit_learn() -> None:
     true, guessed = chance.integers(0, 6, 500), chance.integers(0, 7, 500)
     given, truth = torch.from_numpy(guessed), torch.from_numpy(true)
     assert confusion(given, truth, 7).tolist() == confusion_matrix(true, guessed).tolist()
-    assert macro_f1(given, truth) == pytest.approx(f1_score(true, guessed, average="macro"))
+    assert macro_f1_all(given, truth) == pytest.approx(f1_score(true, guessed, average="macro"))
+    among = f1_score(true, guessed, labels=range(6), average="macro")
+    assert macro_f1(given, truth) == pytest.approx(among)
     fewer = guessed % 6  # scikit-learn warns of classes that are answered and never true
     expected = balanced_accuracy_score(true, fewer)
     assert unweighted_recall(torch.from_numpy(fewer), truth) == pytest.approx(expected)
@@ -55,3 +68,46 @@ def test_equal_scores_are_no_answer_and_count_as_wrong() -> None:
     assert unweighted_recall(said, true) == 0.5
     assert macro_f1(said, true) == pytest.approx(0.5)
     assert confusion(said, true, 3).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_weighted_items_count_as_in_scikit_learn() -> None:
+    chance = np.random.default_rng(0)
+    log = torch.log_softmax(torch.from_numpy(chance.normal(size=(200, 5))), 1)
+    true = torch.from_numpy(chance.integers(0, 5, 200))
+    said = log.argmax(1)
+    weights = torch.from_numpy(chance.choice([1, 1 / 2, 1 / 3], 200))
+    share = {"sample_weight": weights.numpy()}
+    assert accuracy(said, true, weights) == pytest.approx(accuracy_score(true, said, **share))
+    assert unweighted_recall(said, true, weights) == pytest.approx(
+        balanced_accuracy_score(true, said, **share)
+    )
+    assert macro_f1(said, true, weights) == pytest.approx(
+        f1_score(true, said, average="macro", **share)
+    )
+    assert likelihood_loss(log, true, weights) == pytest.approx(
+        log_loss(true, log.exp(), **share)
+    )
+    assert confusion(said, true, 5, weights).numpy() == pytest.approx(
+        confusion_matrix(true, said, **share)
+    )
+    # An item of weight 2 is two items.
+    twice = torch.cat((torch.arange(200), torch.arange(50)))
+    double = torch.ones(200, dtype=torch.float64)
+    double[:50] = 2
+    assert calibration_error(log.exp(), true, double) == pytest.approx(
+        calibration_error(log[twice].exp(), true[twice])
+    )
+    assert brier_score(log.exp(), true, double) == pytest.approx(
+        brier_score(log[twice].exp(), true[twice])
+    )
+
+
+def test_a_class_that_is_never_true_does_not_lower_macro_f1_by_its_own() -> None:
+    true = torch.tensor([0, 0, 0, 1, 1, 1])
+    said = torch.tensor([0, 0, 2, 1, 1, 1])
+    among = f1_score(true, said, labels=[0, 1], average="macro")
+    assert macro_f1(said, true) == pytest.approx(among)
+    assert macro_f1_all(said, true) == pytest.approx(f1_score(true, said, average="macro"))
+    assert macro_f1_all(said, true) == pytest.approx(2 / 3 * among)
+    assert never_true(said, true, ("a", "b", "c", "d")) == {"c": 1}
+    assert never_true(true, true, ("a", "b", "c", "d")) == {}

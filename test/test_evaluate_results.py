@@ -7,7 +7,15 @@ import torch
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.evaluate.corruption import without_face, without_voice
-from avemo_ros.evaluate.metric_tables import rows_of_one, rows_of_two, single_modalities
+from avemo_ros.evaluate.metric_tables import (
+    compare_predictions,
+    measure,
+    never_true_in_words,
+    ranges_in_words,
+    rows_of_one,
+    rows_of_two,
+    single_modalities,
+)
 from avemo_ros.evaluate.opened_models import ms_per_item
 from avemo_ros.evaluate.predictions import Predictions, predict_items
 from avemo_ros.labels import EMOTIONS
@@ -98,6 +106,69 @@ def test_items_are_asked_about_in_pieces_and_keep_their_order() -> None:
     found = predict_items(reader, many, EMOTIONS)
     assert reader.asked == 3
     assert found.y_pred.tolist() == [i % 7 for i in range(150)]
+
+
+def said(count: int, subjects: int) -> Predictions:
+    """Every third answer is wrong."""
+    labels = torch.arange(count) % 2
+    logits = torch.zeros(count, len(EMOTIONS), dtype=torch.float64)
+    logits[torch.arange(count), (labels + (torch.arange(count) % 3 == 0)) % 2] = 2.0
+    return Predictions(
+        tuple(map(str, range(count))),
+        tuple(str(place % subjects) for place in range(count)),
+        ("",) * count,
+        labels,
+        torch.log_softmax(logits, 1),
+        EMOTIONS,
+    )
+
+
+def test_intervals_are_over_subjects_if_there_are_enough_of_them() -> None:
+    found = measure(said(60, 5), rounds=200)
+    assert found["intervals_over"] == "subjects"
+    assert ranges_in_words(found).endswith("bootstrapped over 5 subjects.")
+    few = measure(said(60, 2), rounds=200)
+    assert (few["intervals_over"], few["temperature_over"]) == ("items", "subjects")
+    alone = measure(said(60, 60), rounds=200)
+    # They are drawn as if each item were a subject of its own, and the words say that.
+    assert few["intervals"] == alone["intervals"]
+    assert "over 60 items. They say nothing of other people: for that it takes 5 subjects" in (
+        ranges_in_words(few)
+    )
+    assert ranges_in_words(alone).endswith("over 60 items.")
+
+
+def test_of_too_few_items_no_interval_is_drawn() -> None:
+    few, other = said(9, 2), said(9, 2).with_scores(-said(9, 2).log_probabilities)
+    found = measure(few, rounds=200)
+    assert found["intervals"] is None
+    assert ranges_in_words(found) == (
+        "No 95 % intervals: 9 items are too few to tell; it takes 10 items, or 5 subjects."
+    )
+    difference = compare_predictions(few, other, rounds=200)["accuracy"]
+    assert difference["interval"] is None
+    assert difference["value"] != 0
+    more = compare_predictions(said(60, 2), said(60, 2), rounds=200)["accuracy"]
+    assert more == {"value": 0.0, "interval": None}
+
+
+def test_a_metric_without_spread_has_no_interval() -> None:
+    given = said(60, 60)
+    right = given.with_scores(torch.nn.functional.one_hot(given.labels, 7).double())
+    found = measure(right, rounds=200)
+    assert (found["accuracy"], found["intervals"]["accuracy"]) == (1.0, None)
+
+
+def test_a_class_that_is_answered_and_never_true_is_told() -> None:
+    given = said(60, 60)
+    odd = given.log_probabilities.clone()
+    odd[0, 5] = 1.0
+    found = measure(given.with_scores(torch.log_softmax(odd, 1)), rounds=100)
+    assert found["never_true"] == {"sad": 1}
+    assert found["macro_f1_all"] == pytest.approx(2 / 3 * found["macro_f1"], abs=1e-6)
+    told = never_true_in_words(found)
+    assert f"{100 * found['macro_f1']:.1f} %, and {100 * found['macro_f1_all']:.1f} %" in told
+    assert never_true_in_words(measure(given, rounds=100)) == ""
 
 
 def test_timing_asks_about_single_items_in_one_thread() -> None:

@@ -11,19 +11,23 @@ from typing import Any
 import pytest
 from made_evaluations import LABELS, outcome, seg, session, states_bag
 from made_steps import clip
+from sklearn.metrics import cohen_kappa_score
 from tiny_bags import STATES, STORE, STRING, Row, new, write
 
+from avemo_ros.annotations.segments import TruthRule
 from avemo_ros.bag.writer import MessageEncoder
 from avemo_ros.cli.bag_evaluate import evaluation_summary
-from avemo_ros.errors import BagError, LabelError
+from avemo_ros.errors import BagError, ConfigError, LabelError
 from avemo_ros.replay.bag_evaluation import (
     BagEvaluation,
     BagRequest,
     FailedBag,
+    NothingScoredError,
     evaluate_bags,
     split_workers,
 )
 from avemo_ros.replay.named_metrics import read_thresholds
+from avemo_ros.report.replay_page import render
 
 
 class Heard:
@@ -203,7 +207,7 @@ def test_labels_of_a_topic_and_of_files_are_those_of_several_annotators(
         ("bag.ben.csv", 3),
         ("labels", 1),
     ]
-    assert bag["agreement"]["annotators"] == ["anna", "bag"]
+    assert bag["agreement"]["annotators"] == ["anna", "ben"]
     assert 0 < bag["agreement"]["observed"] < 1
     assert bag["figures"]["latency_p95"] == pytest.approx(0.25)
 
@@ -275,3 +279,75 @@ def test_recorded_latency_is_a_figure_and_measured_time_is_not() -> None:
     assert "vision" not in json.dumps(found.result["bags"])
     assert found.timings["stages_ms"]["vision"]["p50"] == pytest.approx(6.0)
     assert found.timings["bags"]["a"]["seconds"] == pytest.approx(1.5)
+
+
+def disputed_bags(folder: Path, alike: int, apart: int) -> tuple[Path, ...]:
+    """Bags on which two annotators agree, and bags on which they never do."""
+    bags = []
+    for number in range(alike + apart):
+        ben = "happy" if number < alike else "sad"
+        ann = "neutral" if number % 2 else "happy"
+        ben = ann if number < alike else ben
+        rows = f"person,start,end,label,annotator\n,0,9,{ann},ann\n,0,9,{ben},ben\n"
+        bags.append(states_bag(folder / f"b{number}", labels=rows))
+    return tuple(bags)
+
+
+def test_bags_on_which_nobody_agrees_count_for_the_agreement(tmp_path: Path) -> None:
+    bags = disputed_bags(tmp_path, 2, 2)
+    broken = tmp_path / "b4"
+    broken.mkdir()
+    (broken / "metadata.yaml").write_text("rosbag2_bagfile_information: [")
+    given = "person,start,end,label,annotator\n,0,9,sad,ann\n,0,9,fear,ben\n"
+    (tmp_path / "b4.labels.csv").write_text(given)
+    limits = read_thresholds(["kappa=0.5"], [])
+    request = BagRequest((*bags, broken), use="states", rounds=100, thresholds=limits)
+    result = evaluate_bags(request).result
+    assert [bag["name"] for bag in result["bags"]] == ["b0", "b1"]
+    ann = ["happy", "neutral", "happy", "neutral", "sad"]
+    ben = ["happy", "neutral", "sad", "sad", "fear"]
+    expected = pytest.approx(cohen_kappa_score(ann, ben), abs=1e-6)
+    assert result["figures"]["kappa"] == expected
+    assert result["agreement"] == result["overall"]["agreement"]
+    assert result["agreement"]["kappa"]["value"] == expected
+    assert result["agreement"]["seconds"] == 45.0
+    assert not result["thresholds"][0]["passed"]
+    assert result["thresholds"][0]["value"] == expected
+
+
+def test_if_nobody_ever_agrees_that_is_told_too(tmp_path: Path) -> None:
+    bags = disputed_bags(tmp_path, 0, 2)
+    limits = read_thresholds([], ["kappa=0.5"])
+    request = BagRequest(bags, use="states", rounds=100, thresholds=limits)
+    with pytest.raises(NothingScoredError) as nothing:
+        evaluate_bags(request)
+    result = nothing.value.evaluation.result
+    assert result["overall"] is None
+    expected = cohen_kappa_score(["happy", "neutral"], ["sad", "sad"])
+    assert result["figures"]["kappa"] == pytest.approx(expected, abs=1e-6)
+    assert result["thresholds"][0]["passed"]
+    assert "kappa is 0.000" in render(nothing.value.evaluation)
+
+
+def test_a_lead_makes_disputed_bags_count_and_must_be_an_annotator(tmp_path: Path) -> None:
+    bags = disputed_bags(tmp_path, 1, 1)
+    led = evaluate_bags(
+        BagRequest(bags, use="states", rounds=100, truth=TruthRule(lead="ann"))
+    ).result
+    assert len(led["bags"]) == 2
+    assert led["settings"]["lead"] == "ann"
+    with pytest.raises(ConfigError, match=r"'--lead' is 'anne'.*ann, ben; did you mean ann"):
+        evaluate_bags(BagRequest(bags, use="states", truth=TruthRule(lead="anne")))
+
+
+def test_files_of_several_annotators_are_named_after_them(tmp_path: Path) -> None:
+    bag = states_bag(tmp_path / "day1", labels="")
+    for name, label in (("ann", "happy"), ("ben", "sad")):
+        (tmp_path / f"day1.{name}.csv").write_text(f"person,start,end,label\n,3,6,{label}\n")
+    labels = tuple(tmp_path / f"day1.{name}.csv" for name in ("ann", "ben"))
+    rule = TruthRule(lead="ann")
+    result = evaluate_bags(
+        BagRequest((bag,), labels, use="states", rounds=100, truth=rule)
+    ).result
+    assert result["agreement"]["annotators"] == ["ann", "ben"]
+    assert result["figures"]["segment_accuracy"] == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,9 +105,7 @@ def test_coverage_is_the_share_of_claims_and_says_why_not() -> None:
 
 def test_the_likeliest_class_counts_though_it_is_not_claimed() -> None:
     given = answers("sa sa", "sa sa")
-    unsure = StreamPredictions(
-        given.y_true, given.log_probabilities, torch.tensor([-1, -1]), given.groups
-    )
+    unsure = replace(given, y_emitted=torch.tensor([-1, -1]))
     assert classification_metrics(unsure, NONE)["accuracy"] == 1.0
     assert coverage(unsure, ["UNCERTAIN"] * 2, NONE)["accuracy"] is None
 

@@ -46,6 +46,21 @@ def test_only_valid_values_count_and_annotators_are_averaged() -> None:
     }
 
 
+def test_adjudicated_values_are_true_where_there_are_any() -> None:
+    steps = [
+        step_of(said(at / 10, "sad", valence=0.1, arousal=0.9, valence_arousal_valid=True))
+        for at in range(2)
+    ]
+    given = session(
+        steps,
+        seg(0, 0.2, "", valence=0.0, annotator="x"),
+        seg(0.1, 0.2, "", valence=0.5, annotator="final"),
+    )
+    found = valence_arousal_metrics([given], "final")["valence"]
+    # Truth 0.0 and 0.5, said 0.1 twice.
+    assert found["rmse"] == pytest.approx(math.sqrt((0.01 + 0.16) / 2))
+
+
 def test_without_labels_of_valence_there_is_no_figure() -> None:
     given = session([step_of(said(0, "sad", valence_arousal_valid=True))], seg(0, 1, "sad"))
     assert valence_arousal_metrics([given]) == {

@@ -284,7 +284,7 @@ def test_agreement_is_told_over_bags_of_other_annotators() -> None:
         return made
 
     apart = render(outcome(bags("fear")))
-    assert "4 annotators, compared over 18.0 s that all who label" in apart
+    assert "4 annotators, compared over the 18.0 s that two or more have labelled" in apart
     assert "Fleiss&#39;s kappa is -0." in apart
     assert '<th scope="row">ann and ben</th>' in apart
     assert "ann and cem" not in apart
@@ -293,7 +293,7 @@ def test_agreement_is_told_over_bags_of_other_annotators() -> None:
 
 
 def test_of_too_few_segments_no_range_is_shown_and_it_says_so(page: str) -> None:
-    assert page.count("too few to tell</dd>") == 7
+    assert page.count("too few to tell</dd>") == 8
     told = r"No 95 % intervals: \d segments are too few to tell; it takes 10 segments"
     assert re.search(told, page)
     assert "Ranges are" not in page

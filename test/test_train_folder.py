@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.sink.output_file import OutputError, locked
 from avemo_ros.train.config_file import load_config
-from avemo_ros.train.run_folder import refuse_foreign
+from avemo_ros.train.run_folder import open_run, refuse_foreign
 from avemo_ros.train.training_run import Place, run_task
 
 
@@ -57,3 +58,22 @@ def test_folds_may_be_trained_side_by_side_but_not_one_of_them_twice(tmp_path: P
             run_task(config, place)
         with pytest.raises(DataError, match="add --root ravdess"):  # it got beyond the locks
             run_task(config, place, fold="0")
+
+
+def test_a_failed_run_is_not_in_the_way_of_the_next_one(tmp_path: Path) -> None:
+    first, second = load_config("speech-fcn"), load_config("speech-fcn", ["training.rate=0.1"])
+    open_run(tmp_path, first, {"train": ["a"]}, resume=False)
+    # Nothing was done yet, so nothing is lost.
+    open_run(tmp_path, second, {"train": ["b"]}, resume=False)
+    assert json.loads((tmp_path / "split.json").read_text()) == {"train": ["b"]}
+    (tmp_path / "checkpoint.pt").write_text("of the second")
+    with pytest.raises(ConfigError, match="a new folder, or --resume"):
+        open_run(tmp_path, first, {"train": ["a"]}, resume=False)
+    (tmp_path / "failed.txt").write_text("training has diverged")
+    open_run(tmp_path, first, {"train": ["a"]}, resume=False)
+    assert (tmp_path / "checkpoint.failed.pt").read_text() == "of the second"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint.failed.pt",
+        "config.yaml",
+        "split.json",
+    ]

@@ -244,3 +244,35 @@ def test_precision_can_be_chosen() -> None:
     cpu = torch.device("cpu")
     assert wants_bfloat16("bfloat16", cpu)
     assert not wants_bfloat16("float32", cpu)
+
+
+def test_training_that_diverges_ends_with_an_error_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingError, match=r"diverged: the loss rose to .*lower training\.rate"
+    ):
+        run(tmp_path, rate=60.0, epochs=6, optimiser="adamw", clip=0.0)
+    assert "diverged" in (tmp_path / "failed.txt").read_text()
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_diverged_run_diverges_when_resumed_and_not_when_begun_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="diverged"):
+            run(tmp_path, rate=60.0, epochs=6, optimiser="adamw", clip=0.0)
+    (tmp_path / "checkpoint.pt").unlink()
+    run(tmp_path)
+    assert not (tmp_path / "failed.txt").exists()
+
+
+def test_a_network_that_learns_nothing_is_told_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def random(trained: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        images, labels = batch
+        return functional.cross_entropy(trained(torch.randn_like(images)), labels)
+
+    fit(network(), batches, STEPS, random, None, settings(rate=1e-9), tmp_path)
+    assert "warning: nothing was learned" in capsys.readouterr().err
+    run(tmp_path / "learns")
+    assert "nothing was learned" not in capsys.readouterr().err
+    assert not (tmp_path / "failed.txt").exists()

@@ -21,6 +21,7 @@ from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.sink.output_file import OutputError
 from avemo_ros.train import release as releasing
+from avemo_ros.train.loop import TrainingError
 from avemo_ros.train.run_folder import read_log, save_checkpoint
 from avemo_ros.zoo.model_file import load_model
 
@@ -565,3 +566,15 @@ def test_label_matched_pairs_are_named_as_such(
     about = load_model(tmp_path / "run" / "model.safetensors").about
     assert about["pairing"] == "label"
     assert json.loads((tmp_path / "run" / "split.json").read_text())["pairing"] == "label"
+
+
+def test_a_diverged_run_is_an_error_and_may_be_begun_again(data: Path, tmp_path: Path) -> None:
+    arguments = ("--au", data / "au.csv", "--fold", "0")
+    wild = [*UNITS, "training.rate=6", "training.epochs=8"]
+    with pytest.raises(TrainingError, match=r"training has diverged.*training\.rate"):
+        call("au-mlp", data, tmp_path / "run", *arguments, settings=wild)
+    fold = tmp_path / "run" / "fold0"
+    assert not (fold / "model.safetensors").exists()
+    assert call("au-mlp", data, tmp_path / "run", *arguments, settings=UNITS) == 0
+    assert (fold / "model.safetensors").exists()
+    assert not (fold / "failed.txt").exists()

@@ -80,13 +80,15 @@ def find_labels(bag: Path) -> Path | None:
     return found[0] if found else None
 
 
-def merge_files(files: Sequence[LabelFile]) -> LabelFile:
+def merge_files(files: Sequence[LabelFile], bag: str = "") -> LabelFile:
     """The labels of several files of one bag as those of one: an annotator a file is usual.
 
-    Where a file names no annotator, its own name (without its ends) stands for one.
+    Where a file names no annotator, its own name stands for one: without that of the bag and
+    without its ends, so `run7.anna.csv` is anna's of the bag `run7`.
 
     Args:
         files: at least one, read with the same `bag_start_ns`.
+        bag: its name, with which those of the files may begin.
 
     Raises:
         LabelError: one annotator's labels of one person overlap, or two files give an id to
@@ -101,9 +103,15 @@ def merge_files(files: Sequence[LabelFile]) -> LabelFile:
         for person, ids in file.people.items():
             merged.name_ids(str(file.path), person, ids)
         for segment in file.segments:
-            annotator = segment.annotator or file.path.name.split(".")[0]
+            annotator = segment.annotator or _annotator_of(file.path.stem, bag)
             merged.add(replace(segment, annotator=annotator), str(file.path))
     return merged.file()
+
+
+def _annotator_of(stem: str, bag: str) -> str:
+    """Who is meant by the name of a file; `run7.labels.csv` names nobody but the bag."""
+    named = stem.removeprefix(f"{bag}.")
+    return (stem if named == "labels" else named).split(".")[0]
 
 
 def labels_of(

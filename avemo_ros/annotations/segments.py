@@ -1,4 +1,4 @@
-"""Labelled segments, the majority vote of several annotators, and how far they agree."""
+"""Labelled segments, what is true where annotators differ, and how far they agree."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from itertools import combinations, pairwise
 from typing import Any, Final
 
@@ -38,6 +37,26 @@ class Segment:
     """Calm -1 to excited 1; None where it was not judged."""
     box: Box | None = None
     """Where the person's face is, normalised to the image; None where that was not marked."""
+    weight: float = 1.0
+    """How large a part of the annotators say so, above 0 up to 1; 1 unless labels are soft."""
+
+
+@dataclass(frozen=True, slots=True)
+class TruthRule:
+    """What is true where annotators differ; without anything the label that most give."""
+
+    lead: str = ""
+    """Annotator whose label is true where the votes are tied; "": ties are left out."""
+    adjudicated: str = ""
+    """Annotator whose labels are true wherever there are any.  They were made knowing the
+    others', so they are neither a vote nor part of the agreement; "": there are none."""
+    soft: bool = False
+    """Every label is true as far as annotators gave it, instead of the majority's alone: a
+    metric is then its mean over the annotators (Peterson et al. 2019, Human uncertainty makes
+    classification more robust)."""
+
+
+MAJORITY: Final = TruthRule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +70,13 @@ class MajorityVote:
     """How long most of those who judged did not agree; these stretches are left out [ns]."""
 
 
-def majority_vote(segments: Iterable[Segment]) -> MajorityVote:
-    """The label that most annotators give a person, moment by moment.
+def majority_vote(segments: Iterable[Segment], rule: TruthRule = MAJORITY) -> MajorityVote:
+    """What is true of a person, moment by moment: the label that most annotators give.
 
-    Who has not judged a moment has no vote; a tie leaves it out.  A person whom one annotator
-    has judged keeps those segments as they are.  Segments without a label have no vote.
+    Who has not judged a moment has no vote; a tie leaves it out, unless the rule says who
+    decides.  A person whom one annotator has judged keeps those segments as they are.  Segments
+    without a label have no vote.  With soft labels those of one moment overlap; their weights
+    add up to 1.
     """
     people: dict[str, list[Segment]] = {}
     for segment in segments:
@@ -67,19 +88,19 @@ def majority_vote(segments: Iterable[Segment]) -> MajorityVote:
         if len({segment.annotator for segment in judged}) == 1:
             found += judged
         else:
-            agreed, tied = _of_person(judged)
+            agreed, tied = _of_person(judged, rule)
             found += agreed
             tied_ns += tied
     found.sort(key=lambda segment: (segment.start_ns, segment.person))
     return MajorityVote(tuple(found), tied_ns)
 
 
-def _of_person(judged: list[Segment]) -> tuple[list[Segment], int]:
+def _of_person(judged: list[Segment], rule: TruthRule) -> tuple[list[Segment], int]:
     judged = sorted(judged, key=lambda segment: (segment.start_ns, segment.annotator))
     edges = sorted({edge for segment in judged for edge in (segment.start_ns, segment.end_ns)})
     found: list[Segment] = []
-    held: list[Segment] = []
-    """Whose label the last of `found` is, up to its end."""
+    held: dict[str, tuple[int, list[Segment]]] = {}
+    """For each label that was true up to here its place in `found`, and who gave it."""
     alive: list[Segment] = []
     coming = iter([*judged, None])
     following = next(coming)
@@ -89,25 +110,33 @@ def _of_person(judged: list[Segment]) -> tuple[list[Segment], int]:
         while following is not None and following.start_ns <= start:
             alive.append(following)
             following = next(coming)
-        label = _winner(alive)
-        voters = [segment for segment in alive if segment.label == label]
-        if not voters:
-            tied_ns += end - start if alive else 0
-        elif found and found[-1].end_ns == start and any(one in held for one in voters):
-            found[-1] = replace(found[-1], end_ns=end)
-        else:
-            box = next((segment.box for segment in voters if segment.box is not None), None)
-            found.append(Segment(start, end, label, voters[0].person, box=box))
-        held = voters
+        before, held = held, {}
+        weights = _weights(alive, rule)
+        tied_ns += end - start if alive and not weights else 0
+        for label, weight in weights.items():
+            voters = [segment for segment in alive if segment.label == label]
+            place, earlier = before.get(label, (-1, []))
+            if any(one in earlier for one in voters) and found[place].weight == weight:
+                found[place] = replace(found[place], end_ns=end)
+            else:
+                place = len(found)
+                box = next((segment.box for segment in voters if segment.box is not None), None)
+                person = voters[0].person
+                found.append(Segment(start, end, label, person, box=box, weight=weight))
+            held[label] = (place, voters)
     return found, tied_ns
 
 
-def _winner(judged: list[Segment]) -> str:
-    """The label that more give than any other; '' for none."""
-    votes = Counter(segment.label for segment in judged).most_common(2)
-    if not votes or (len(votes) == 2 and votes[0][1] == votes[1][1]):
-        return ""
-    return votes[0][0]
+def _weights(judged: list[Segment], rule: TruthRule) -> dict[str, float]:
+    """How far each label is true, in all 1; none where nothing was judged or votes are tied."""
+    final = [one for one in judged if rule.adjudicated and one.annotator == rule.adjudicated]
+    votes = Counter(segment.label for segment in final or judged).most_common()
+    if rule.soft:
+        return {label: count / len(final or judged) for label, count in votes}
+    if len(votes) > 1 and votes[0][1] == votes[1][1]:
+        decided = (one.label for one in judged if rule.lead and one.annotator == rule.lead)
+        return dict.fromkeys(decided, 1.0)
+    return {label: 1.0 for label, _ in votes[:1]}
 
 
 # How far people who label the same recording agree, beyond what chance would give.
@@ -197,16 +226,19 @@ def _pairs_alike(counts: Counts) -> float:
     return float((alike / (raters * (raters - 1))).mean())
 
 
-def agreement(recordings: Sequence[Iterable[Segment]]) -> dict[str, Any] | None:
+def agreement(
+    recordings: Sequence[Iterable[Segment]], adjudicated: str = ""
+) -> dict[str, Any] | None:
     """Agreement of the annotators of some recordings, on a grid of 100 ms.
 
-    Two annotators are compared by Cohen's kappa where both have judged.  More than two are by
-    Fleiss' kappa: of each person of each recording where all have judged who label that person
-    there, so that not everybody needs to label every recording.  A class alone is compared as
-    if it were the question whether it is this class.
+    Every moment of a person counts that two or more have judged, whatever becomes of it: two
+    annotators are compared by Cohen's kappa, more than two by Fleiss' kappa, so that not
+    everybody needs to label every recording.  A class alone is compared as if it were the
+    question whether it is this class.
 
     Args:
-        recordings: the segments of each.
+        recordings: the segments of each, whether they can be scored or not.
+        adjudicated: who made labels knowing the others', and is left out.
 
     Returns:
         The metrics by name, some NaN: `annotators`, `seconds` that were compared, `observed`
@@ -214,7 +246,13 @@ def agreement(recordings: Sequence[Iterable[Segment]]) -> dict[str, Any] | None:
         `labels` (kappa of each class) and `pairs` (the same for each two).  None where there is
         one annotator only.
     """
-    units = [unit for segments in recordings for unit in _annotator_tracks(segments)]
+    units = [
+        unit
+        for segments in recordings
+        for unit in _annotator_tracks(
+            one for one in segments if not adjudicated or one.annotator != adjudicated
+        )
+    ]
     names = sorted({name for unit in units for name in unit})
     if len(names) < 2:
         return None
@@ -291,20 +329,14 @@ def _one_class(table: Counts, place: int) -> Counts:
 
 
 def _votes(unit: Mapping[str, Track]) -> Counts:
-    """(N, C) how many gave each class at every moment that all of the unit have judged; none
-    where it is one annotator's."""
-    if len(unit) < 2:
-        return _NONE
-    tracks = list(unit.values())
-    common = reduce(
-        lambda some, more: np.intersect1d(some, more, assume_unique=True),
-        (moments for moments, _ in tracks),
-    )
-    votes = np.zeros((len(common), len(EMOTIONS)), np.int64)
-    for moments, classes in tracks:
-        given = classes[np.searchsorted(moments, common)]
-        votes[np.arange(len(common)), given] += 1
-    return votes
+    """(N, C) how many gave each class at every moment that two or more have judged."""
+    moments = np.concatenate([moments for moments, _ in unit.values()])
+    classes = np.concatenate([classes for _, classes in unit.values()])
+    distinct, places = np.unique(moments, return_inverse=True)
+    votes = np.zeros((len(distinct), len(EMOTIONS)), np.int64)
+    np.add.at(votes, (places, classes), 1)
+    common_votes: Counts = votes[votes.sum(1) > 1]
+    return common_votes
 
 
 def _by_label(kappas: Iterable[float]) -> Mapping[str, float]:

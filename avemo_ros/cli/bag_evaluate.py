@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -16,20 +17,37 @@ from typing import Any, Final
 from tqdm import tqdm
 
 from avemo_ros.annotations.label_files import find_bags
+from avemo_ros.annotations.segments import TruthRule
 from avemo_ros.cli.bag_check import add_topic_options, read_topics
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
+from avemo_ros.cli.outputs import (
+    add_force,
+    add_report,
+    all_or_none,
+    check_outputs,
+    check_report,
+    write_json,
+)
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
+from avemo_ros.evaluate.bootstrap import TOO_FEW
 from avemo_ros.replay.bag_evaluation import (
     BagEvaluation,
     BagRequest,
     NothingScoredError,
     evaluate_bags,
 )
-from avemo_ros.replay.named_metrics import METRICS, read_thresholds, value_text, write_junit
+from avemo_ros.replay.named_metrics import (
+    METRICS,
+    NOTHING,
+    SCHEMA,
+    has_no_bag,
+    read_thresholds,
+    value_text,
+    write_junit,
+)
 from avemo_ros.replay.runner import USES
-from avemo_ros.replay.scoring import TOO_FEW, interval_text, intervals_in_words, people_in_words
-from avemo_ros.sink.output_file import FolderLock, OutputError, is_stream
+from avemo_ros.replay.scoring import interval_text, intervals_in_words, people_in_words
+from avemo_ros.sink.output_file import FolderLock, is_stream
 from avemo_ros.sink.presentation import counted, lasting
 
 _SHOWN: Final = (
@@ -37,12 +55,16 @@ _SHOWN: Final = (
     ("segment_ua", "segments", "ua"),
     ("accuracy", "frames", "accuracy"),
     ("ua", "frames", "ua"),
+    ("accuracy_after_warm_up", "frames_after_warm_up", "accuracy"),
+    ("ua_after_warm_up", "frames_after_warm_up", "ua"),
     ("coverage", "coverage", "share"),
     ("claim_accuracy", "coverage", "accuracy"),
     ("ece", "calibration", "ece"),
 )
 """Metrics of the summary, each with the place of its interval."""
 _MOST_NOTES: Final = 10
+_HEAD: Final = 4096
+"""Letters of a page within which its title is."""
 _ALSO_SHOWN: Final = ("changes_per_minute", "reaction_median")
 DONE: Final = 0
 FAILED: Final = 1
@@ -56,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit status: 0 done, 1 done but a limit was missed or a bag could not be "
         "evaluated,\n"
         "2 an argument is wrong, or no bag could be evaluated (the result files say why),\n"
-        "130 interrupted (add --resume to continue)\n\n"
+        "130 interrupted (the same command continues)\n\n"
         "metrics for --fail-below and --fail-above:\n"
         f"  {_wrapped(list(METRICS))}"
     )
@@ -77,6 +99,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="label files (.csv, .yaml, .eaf, .txt), or a folder of them; with several bags, "
         "start each file's name with the name of its bag; default: the files next to "
         "each bag",
+    )
+    truth = parser.add_argument_group("several annotators")
+    truth.add_argument(
+        "--lead",
+        default="",
+        metavar="NAME",
+        help="where as many annotators say one thing as another, this one decides; default: "
+        "such moments are left out, and the result says how many",
+    )
+    truth.add_argument(
+        "--adjudicated",
+        default="",
+        metavar="NAME",
+        help="labels of this annotator are true wherever there are any; they are no vote, and "
+        "not part of the agreement",
+    )
+    truth.add_argument(
+        "--soft-labels",
+        action="store_true",
+        help="count each label as far as annotators gave it, instead of the majority's",
     )
     add_topic_options(parser)
     out = parser.add_argument_group("results")
@@ -156,7 +198,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "OUT that is deleted when the run is complete",
     )
     how.add_argument(
-        "--resume", action="store_true", help="continue an interrupted run of this command"
+        "--resume",
+        action="store_true",
+        help="with --force: keep the finished replays of an unfinished run of this command",
     )
     how.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
@@ -169,7 +213,7 @@ def run(args: argparse.Namespace) -> int:
         KeyboardInterrupt: the user interrupted; finished replays are kept.
     """
     outputs = [args.json, args.report, args.junit, args.timings]
-    check_outputs(outputs, force=args.force)
+    check_outputs(outputs, force=args.force, left_over=_without_metrics)
     check_report(args.report)
     if args.thumbnails and args.report is None:
         raise ConfigError("--thumbnails", True, "with --report OUT.html")
@@ -180,6 +224,8 @@ def run(args: argparse.Namespace) -> int:
     settings = list(args.settings)
     if args.model is not None:
         settings.append(f"model.weights={args.model}")
+    if args.soft_labels and args.lead:
+        raise ConfigError("--lead", args.lead, "left out with --soft-labels: nobody decides")
     config = PipelineConfig.read(args.config, settings)
     request = BagRequest(
         bags=tuple(find_bags(args.bags)),
@@ -191,6 +237,7 @@ def run(args: argparse.Namespace) -> int:
         cache=_cache(args),
         thresholds=read_thresholds(args.fail_below, args.fail_above),
         rounds=args.rounds,
+        truth=TruthRule(args.lead, args.adjudicated, args.soft_labels),
     )
     try:
         with ProgressBar(shown=not args.quiet and sys.stderr.isatty()) as bar:
@@ -231,25 +278,44 @@ def run(args: argparse.Namespace) -> int:
     return DONE if evaluation.passed else FAILED
 
 
+def _without_metrics(path: Path) -> bool:
+    """Whether a file is one that this command writes if no bag could be evaluated."""
+    if path.suffix.lower() == ".xml":
+        return has_no_bag(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() in (".html", ".htm"):
+            return f"<title>{NOTHING}" in text[:_HEAD]
+        content = json.loads(text)
+    except (OSError, ValueError):
+        return False
+    if not isinstance(content, dict):
+        return False
+    is_result = content.get("schema") == SCHEMA and content.get("overall", "") is None
+    return is_result or (content.get("bags") == {} and content.get("stages_ms") == {})
+
+
 def _cache(args: argparse.Namespace) -> Path:
     """Folder of finished replays: the user's, or one beside the metrics until they are there.
 
+    A run that failed or was interrupted left one; its replays are those of the same bags, model
+    and settings only, so they are taken, unless everything is to be done again.
+
     Raises:
-        OutputError: an interrupted run left one, and nothing says what to do with it, or
-            another run uses it now.
+        OutputError: another run uses it now.
     """
     if args.cache is not None:
         return Path(args.cache)
     folder = _own_cache(args.json)
     if folder.exists():
         FolderLock(folder).release()  # another run may be at work there
-    if folder.exists() and not args.resume:
-        if not args.force:
-            raise OutputError(
-                f"{folder} holds replays of an unfinished run; --resume continues it, --force "
-                "starts again"
+        if args.force and not args.resume:
+            shutil.rmtree(folder)
+        elif any(folder.glob("[!.]*")):
+            print(
+                f"avemo: takes what an unfinished run left in {folder}; --force starts again",
+                file=sys.stderr,
             )
-        shutil.rmtree(folder)
     return folder
 
 
@@ -260,10 +326,7 @@ def _say_kept(args: argparse.Namespace, what: str, does: str) -> None:
         return
     # What was just being written has a name that begins with a dot.
     if any(folder.glob("[!.]*")):
-        # Files that were written without metrics are replaced with --force alone.
-        there = args.json.exists() and not is_stream(args.json)
-        resume = "--resume --force" if there else "--resume"
-        again = "the same command" if args.cache is not None else resume
+        again = "the same command, with --resume," if args.force else "the same command"
         print(f"avemo: {what} are kept in {folder}; {again} {does} them", file=sys.stderr)
     elif args.cache is None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -277,16 +340,17 @@ def _own_cache(out: Path) -> Path:
 
 def _write(args: argparse.Namespace, evaluation: BagEvaluation) -> bool:
     """Write all that was asked for; returns whether there are images on the page."""
-    write_json(args.json, evaluation.result)
-    if args.timings is not None:
-        write_json(args.timings, evaluation.timings)
-    if args.junit is not None:
-        write_junit(args.junit, evaluation.result)
-    if args.report is None:
-        return False
-    from avemo_ros.report.replay_page import write_report
+    with all_or_none([args.json, args.timings, args.junit, args.report]):
+        write_json(args.json, evaluation.result)
+        if args.timings is not None:
+            write_json(args.timings, evaluation.timings)
+        if args.junit is not None:
+            write_junit(args.junit, evaluation.result)
+        if args.report is None:
+            return False
+        from avemo_ros.report.replay_page import write_report
 
-    return write_report(args.report, evaluation, thumbnails=args.thumbnails)
+        return write_report(args.report, evaluation, thumbnails=args.thumbnails)
 
 
 def _wrapped(names: Sequence[str]) -> str:

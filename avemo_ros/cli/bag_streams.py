@@ -147,7 +147,8 @@ def run(args: argparse.Namespace) -> int:
             remove_bag(path)
         # The labels come first: a bag that is whole has its own.
         _write_labels(labels, labels_text(segments, START_NS), force=args.force)
-        write_stream(path, stream)
+        # What an interrupted run has left of the bag is not in the way.
+        write_stream(path, stream, force=True)
         made += 1
     kept = len(people) - made
     there = f", {kept} already existed (--force overwrites them)" if kept else ""

@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report, write_json
+from avemo_ros.cli.outputs import (
+    add_force,
+    add_report,
+    all_or_none,
+    check_outputs,
+    check_report,
+    write_json,
+)
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.features import PrepareConfig
 from avemo_ros.data.registry import DATASETS, find_dataset
@@ -17,7 +24,12 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate.bootstrap import ROUNDS
 from avemo_ros.evaluate.dataset_evaluation import evaluate_dataset
 from avemo_ros.evaluate.dataset_request import PAIRS, PAIRS_TITLE, DatasetRequest
-from avemo_ros.evaluate.metric_tables import compare_predictions, measure
+from avemo_ros.evaluate.metric_tables import (
+    compare_predictions,
+    measure,
+    never_true_in_words,
+    ranges_in_words,
+)
 from avemo_ros.evaluate.opened_models import InputLength
 from avemo_ros.evaluate.predictions import (
     match_predictions,
@@ -245,20 +257,22 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--personal-neutral", args.personal_neutral, "0 or more")
     check_outputs([args.json, args.report, args.predictions], force=args.force)
     check_report(args.report)
+    outcome = None
     if args.from_predictions:
         result = _from_tables(args)
     else:
         outcome = evaluate_dataset(_request(args))
         result = outcome.result
-        if args.predictions is not None:
-            write_predictions(args.predictions, outcome.predictions)
     result["command"] = _command(args)
-    if args.json is not None:
-        write_json(args.json, result)
-    if args.report is not None:
-        from avemo_ros.report.evaluation_page import write_evaluation
+    with all_or_none([args.predictions, args.json, args.report]):
+        if outcome is not None and args.predictions is not None:
+            write_predictions(args.predictions, outcome.predictions)
+        if args.json is not None:
+            write_json(args.json, result)
+        if args.report is not None:
+            from avemo_ros.report.evaluation_page import write_evaluation
 
-        write_evaluation(args.report, result)
+            write_evaluation(args.report, result)
     unreadable, no_voice = result["missing"]["unreadable"], result["missing"]["no_voice"]
     _warn(unreadable, "no readable file")
     _warn(
@@ -402,9 +416,10 @@ def dataset_summary(result: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{result['model']['name']} on {result['title']}{split}: {result['items']} items, "
         f"{result['subjects']} subject{'' if result['subjects'] == 1 else 's'}, "
-        f"{len(result['classes'])} classes; 95 % intervals over {result['intervals_over']}"
+        f"{len(result['classes'])} classes"
     ]
-    lines += [f"note: {note}" for note in result["notes"]]
+    notes = [*result["notes"], never_true_in_words(result)]
+    lines += [f"note: {note}" for note in notes if note]
     lacking = {
         "face": result["missing"]["no_face"],
         "voice": result["missing"]["no_voice"],
@@ -420,10 +435,9 @@ def dataset_summary(result: Mapping[str, Any]) -> list[str]:
         f"({result['items'] - result['unanswered']} of {result['items']} items have an answer)"
     )
     for name, key in (("accuracy", "accuracy"), ("UA", "ua"), ("macro F1", "macro_f1")):
-        low, high = result["intervals"][key]
-        lines.append(
-            f"{name:10} {_percent(result[key])} %  [{_percent(low)}, {_percent(high)}]"
-        )
+        ends = None if result["intervals"] is None else result["intervals"][key]
+        lines.append(f"{name:10} {_percent(result[key])} %{_ends(ends)}")
+    lines.append(ranges_in_words(result))
     scaled = result["ece_scaled"]
     after = "" if scaled is None else f"  ({_percent(scaled).strip()} % after scaling)"
     lines.append(f"{'ECE':10} {_percent(result['ece'])} %{after}")
@@ -469,6 +483,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:5.1f}"
 
 
+def _ends(ends: Sequence[float] | None) -> str:
+    return "" if ends is None else f"  [{_percent(ends[0])}, {_percent(ends[1])}]"
+
+
 def _signed(found: Mapping[str, Any]) -> str:
-    low, high = found["interval"]
-    return f"{100 * found['value']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    ends = found["interval"]
+    shown = "" if ends is None else f" [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}]"
+    return f"{100 * found['value']:+.1f}{shown}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +81,11 @@ class _Renamed(argparse.Action):
 
 
 def check_outputs(
-    paths: Sequence[Path | None], *, force: bool, sources: Sequence[Path] = ()
+    paths: Sequence[Path | None],
+    *,
+    force: bool,
+    sources: Sequence[Path] = (),
+    left_over: Callable[[Path], bool] | None = None,
 ) -> None:
     """Refuses what would otherwise be found out after minutes of work.
 
@@ -88,6 +93,8 @@ def check_outputs(
         paths: of files that will be written; None: not asked for.
         force: files that are there may be replaced.
         sources: what is read, and must not be written to.
+        left_over: whether a file holds no result, but says that a run failed; such a file is
+            replaced anyway, so that it is not in the way of the next try.
 
     Raises:
         OutputError: a folder is missing, a path is a folder, is named twice, is that of an
@@ -107,8 +114,25 @@ def check_outputs(
             raise OutputError(f"cannot write {path}: there is no folder {folder}")
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
-        if not force and path.exists():
+        if not force and path.exists() and not (left_over and left_over(path)):
             raise OutputError(f"{path} already exists; --force overwrites it")
+
+
+@contextmanager
+def all_or_none(paths: Sequence[Path | None]) -> Iterator[None]:
+    """Around what writes the result files of a command: if one of them fails, none that is new
+    stays, as it would be in the way of the next try.
+
+    Args:
+        paths: of the files; None: not asked for.
+    """
+    new = [path for path in paths if path is not None and not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -19,6 +19,20 @@ from torch import Tensor
 from avemo_ros.evaluate.metrics import BINS, bin_of, predicted_classes
 
 ROUNDS: Final = 2000
+LEVEL: Final = 0.95
+LEAST: Final = {"persons": 5, "subjects": 5, "bags": 10, "segments": 10, "items": 10}
+"""Of fewer groups there is no interval, as it would be far too narrow.  An item or a segment
+is right or wrong, so of a few all are easily right, and drawing among them shows no spread:
+where 80 % are right, an interval "of 95 %" over 3 segments holds that in half of all cases,
+over 5 in two of three, over 10 in nine of ten.  A person's share is a mean of many answers:
+over 5 persons it is five of six.  A bag may hold a single segment, so it takes as many bags."""
+TOO_FEW: Final = "too few to tell"
+NO_SPREAD: Final = "no range: no spread"
+"""Whatever is drawn, the metric is the same: of some class all are right, or all wrong."""
+_WIDTH: Final = 1e-9
+"""Intervals that are no wider have no width but that of rounding."""
+Interval = tuple[float, float] | None
+"""None where every draw gives the same, which does not make a metric certain."""
 BOOTSTRAP_METRICS: Final = ("accuracy", "ua", "macro_f1", "ece", "nll")
 """The metrics that `intervals` knows."""
 
@@ -41,14 +55,21 @@ class Sums:
     """(G,): negative log-probability of the truth."""
 
 
-def sums(log_probabilities: Tensor, labels: Tensor, groups: Sequence[str]) -> Sums:
+def sums(
+    log_probabilities: Tensor,
+    labels: Tensor,
+    groups: Sequence[str],
+    weights: Tensor | None = None,
+) -> Sums:
     """Add up the items of each group.
 
     Args:
         log_probabilities: (N, C).
         labels: (N,) true classes.
         groups: (N,) subject of each item.
+        weights: (N,) how much each item counts; None: all count as one.
     """
+    share = np.ones(len(labels)) if weights is None else weights.numpy()
     count, classes = log_probabilities.shape
     names, members = np.unique(np.asarray(groups), return_inverse=True)
     log = log_probabilities.double()
@@ -56,14 +77,33 @@ def sums(log_probabilities: Tensor, labels: Tensor, groups: Sequence[str]) -> Su
     guessed = predicted_classes(log).numpy()
     confidence = log.exp().amax(1)
     cells = np.zeros((len(names), classes, classes + 1))
-    np.add.at(cells, (members, true, guessed), 1.0)  # -1, no answer, is the last column
+    np.add.at(cells, (members, true, guessed), share)  # -1, no answer, is the last column
     gaps = np.zeros((len(names), BINS))
     np.add.at(
-        gaps, (members, bin_of(confidence).numpy()), (guessed == true) - confidence.numpy()
+        gaps,
+        (members, bin_of(confidence).numpy()),
+        share * ((guessed == true) - confidence.numpy()),
     )
     loss = np.zeros(len(names))
-    np.add.at(loss, members, -log[torch.arange(count), labels].numpy())
+    np.add.at(loss, members, -share * log[torch.arange(count), labels].numpy())
     return Sums(cells, gaps, loss)
+
+
+def enough(over: str, groups: int, rounds: int = ROUNDS) -> bool:
+    """Whether there is an interval over so many groups: the rule of every command.
+
+    Args:
+        over: what the groups are, one of LEAST.
+        groups: how many there are.
+        rounds: resamples that were asked for.
+    """
+    return rounds > 0 and groups >= LEAST[over]
+
+
+def percentiles(values: Array) -> Interval:
+    """The interval of what was drawn; None without any width."""
+    low, high = np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return (float(low), float(high)) if high - low > _WIDTH else None
 
 
 def draws(groups: int, rounds: int = ROUNDS, seed: int = 0) -> Iterator[Array]:
@@ -107,7 +147,7 @@ def _metrics_of(given: Sums, drawn: Array) -> dict[str, Array]:
     count = true.sum(1)
     with np.errstate(invalid="ignore"):
         recall = found / true
-        f1 = 2 * found / (true + answered)
+        f1 = np.where(true > 0, 2 * found / (true + answered), np.nan)
     return {
         "accuracy": found.sum(1) / count,
         "ua": np.nanmean(recall, axis=1),
@@ -124,7 +164,8 @@ def intervals(
     *,
     rounds: int = ROUNDS,
     seed: int = 0,
-) -> dict[str, tuple[float, float]]:
+    weights: Tensor | None = None,
+) -> dict[str, Interval]:
     """95 % percentile interval of each of METRICS, bootstrapped over groups.
 
     Args:
@@ -133,10 +174,11 @@ def intervals(
         groups: (N,) subject of each item.
         rounds: resamples.
         seed: of the chance.
+        weights: (N,) how much each item counts; None: all count as one.
     """
-    given = sums(log_probabilities, labels, groups)
+    given = sums(log_probabilities, labels, groups, weights)
     values = bootstrap_metrics(given, draws(len(given.loss), rounds, seed))
-    return {name: _interval(value) for name, value in values.items()}
+    return {name: percentiles(value) for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +187,7 @@ class Difference:
 
     value: float
     """The first less the second."""
-    low: float
-    high: float
+    interval: Interval
     """95 % interval, both judged on the same subjects in every round."""
 
 
@@ -179,12 +220,7 @@ def differences(
     )
     return {
         name: Difference(
-            float(point[name][0] - less[name][0]), *_interval(values[name] - lower[name])
+            float(point[name][0] - less[name][0]), percentiles(values[name] - lower[name])
         )
         for name in BOOTSTRAP_METRICS
     }
-
-
-def _interval(values: Array) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)

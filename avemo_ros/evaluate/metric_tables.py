@@ -10,7 +10,16 @@ import torch
 
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.bootstrap import ROUNDS, differences, intervals
+from avemo_ros.evaluate.bootstrap import (
+    LEAST,
+    LEVEL,
+    NO_SPREAD,
+    ROUNDS,
+    TOO_FEW,
+    differences,
+    enough,
+    intervals,
+)
 from avemo_ros.evaluate.corruption import (
     BOTH,
     FACE_ONLY,
@@ -30,6 +39,8 @@ from avemo_ros.evaluate.metrics import (
     cross_scaled,
     likelihood_loss,
     macro_f1,
+    macro_f1_all,
+    never_true,
     recalls,
     reliability,
     unweighted_recall,
@@ -45,9 +56,12 @@ CLEAN = "as it is"
 def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Any]:
     """Metrics with names as in the JSON report; rates are shares, 0 to 1.
 
-    Items without an answer count as wrong.  Intervals are over subjects, and temperatures are
-    fitted on the other half of the subjects; over items where there is one subject only
-    (`intervals_over`).  `ece_scaled` and `nll_scaled` are None where that leaves too few items.
+    Items without an answer count as wrong.  Intervals are over subjects if there are enough of
+    them (`bootstrap.LEAST`), else over items (`intervals_over`), and None where these are too
+    few, too; None of a metric that is the same whatever is drawn.  Temperatures are fitted on
+    the other half of the subjects, of one subject on the other half of the items; `ece_scaled`
+    and `nll_scaled` are None where that leaves too few items.  `macro_f1` is over the classes
+    that are true, `macro_f1_all` also over those in `never_true`, which were answered so often.
 
     Args:
         given: at least one item.
@@ -63,7 +77,8 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
     count = len(given.classes)
     shares = log.exp()
     groups, over = groups_of(given)
-    scaled, temperatures = cross_scaled(log, labels, groups) or (None, None)
+    halves, halved = halved_groups(given)
+    scaled, temperatures = cross_scaled(log, labels, halves) or (None, None)
     found = recalls(predicted, labels, count).tolist()
     metrics: dict[str, Any] = {
         "items": len(given),
@@ -74,14 +89,20 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
         "accuracy": accuracy(predicted, labels),
         "ua": unweighted_recall(predicted, labels),
         "macro_f1": macro_f1(predicted, labels),
+        "macro_f1_all": macro_f1_all(predicted, labels),
+        "never_true": never_true(predicted, labels, given.classes),
         "nll": likelihood_loss(log, labels),
         "nll_scaled": None if scaled is None else likelihood_loss(scaled, labels),
         "ece": calibration_error(shares, labels),
         "ece_scaled": None if scaled is None else calibration_error(scaled.exp(), labels),
         "temperature": None if temperatures is None else list(temperatures),
+        "temperature_over": halved,
         "brier": brier_score(shares, labels),
-        "intervals": intervals(log, labels, groups, rounds=rounds, seed=seed),
+        "intervals": intervals(log, labels, groups, rounds=rounds, seed=seed)
+        if enough(over, len(set(groups)), rounds)
+        else None,
         "intervals_over": over,
+        "intervals_least": LEAST[over],
         "rounds": rounds,
         "recalls": dict(zip(given.classes, found, strict=True)),
         "confusion": confusion(predicted, labels, count).tolist(),
@@ -92,19 +113,76 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
     return as_json(metrics)
 
 
-def groups_of(given: Predictions) -> tuple[tuple[str, ...], str]:
-    """What the bootstrap draws: (N,) the subject of each item and 'subjects', or where there
-    is one subject only the items themselves and 'items'."""
+def halved_groups(given: Predictions) -> tuple[tuple[str, ...], str]:
+    """What is halved to fit temperatures: (N,) the subject of each item and 'subjects', or
+    where there is one subject only the items themselves and 'items'."""
     subjects = len(set(given.subjects))
     if subjects == 1:
         return given.keys, "items"
     return given.subjects, "items" if subjects == len(given) else "subjects"
 
 
+def groups_of(given: Predictions) -> tuple[tuple[str, ...], str]:
+    """What the bootstrap draws: (N,) the subject of each item and 'subjects', or where these
+    are too few, or each has one item, the items themselves and 'items'."""
+    groups, over = halved_groups(given)
+    if over == "subjects" and not enough(over, len(set(groups))):
+        return given.keys, "items"
+    return groups, over
+
+
+def range_text(figures: Mapping[str, Any], key: str, shown: Callable[[float], str]) -> str:
+    """The interval of a metric, or why there is none.
+
+    Args:
+        figures: as `measure` gives them.
+        key: the metric.
+        shown: makes text of an end.
+    """
+    if figures["intervals"] is None:
+        return TOO_FEW
+    ends = figures["intervals"][key]
+    return NO_SPREAD if ends is None else f"{shown(ends[0])} to {shown(ends[1])}"
+
+
+def ranges_in_words(result: Mapping[str, Any]) -> str:
+    """What the intervals are over, or that there are none and what it would take.
+
+    Args:
+        result: as `measure` gives it.
+    """
+    level, people = f"{100 * LEVEL:.0f} %", f"{LEAST['subjects']} subjects"
+    items = result["items"]
+    if result["intervals"] is None:
+        verb = "is" if items == 1 else "are"
+        return (
+            f"No {level} intervals: {items} item{'' if items == 1 else 's'} {verb} {TOO_FEW}; "
+            f"it takes {LEAST['items']} items, or {people}."
+        )
+    over = result["intervals_over"]
+    text = f"Ranges are {level} intervals, bootstrapped over {result[over]} {over}."
+    if over == "items" and result["subjects"] < min(items, LEAST["subjects"]):
+        text += f" They say nothing of other people: for that it takes {people}."
+    return text
+
+
+def never_true_in_words(result: Mapping[str, Any]) -> str:
+    """Of classes that are answered and never true, and the macro F1 with them; '' for none."""
+    if not result["never_true"]:
+        return ""
+    names = ", ".join(f"{name} ({count:g})" for name, count in result["never_true"].items())
+    return (
+        f"never true, but answered: {names}; these count as wrong. Macro F1 is over the "
+        f"classes that are true: {100 * result['macro_f1']:.1f} %, and "
+        f"{100 * result['macro_f1_all']:.1f} % with these as well"
+    )
+
+
 def compare_predictions(
     first: Predictions, second: Predictions, *, rounds: int = ROUNDS, seed: int = 0
 ) -> dict[str, Any]:
-    """Paired differences `first` less `second`: value and 95 % interval of each metric.
+    """Paired differences `first` less `second`: value and 95 % interval of each metric, None by
+    the same rule as that of the metric itself.
 
     Args:
         first: of N items.
@@ -112,17 +190,21 @@ def compare_predictions(
         rounds: of the bootstrap.
         seed: of the bootstrap.
     """
+    groups, over = groups_of(first)
     found = differences(
         first.log_probabilities,
         second.log_probabilities,
         first.labels,
-        groups_of(first)[0],
+        groups,
         rounds=rounds,
         seed=seed,
     )
     return as_json(
         {
-            name: {"value": item.value, "interval": (item.low, item.high)}
+            name: {
+                "value": item.value,
+                "interval": item.interval if enough(over, len(set(groups)), rounds) else None,
+            }
             for name, item in found.items()
         }
     )

@@ -30,48 +30,92 @@ def predicted_classes(scores: Tensor) -> Tensor:
     return scores.argmax(1).masked_fill(undecided, NO_PREDICTION)
 
 
-def accuracy(guessed: Tensor, true: Tensor) -> float:
+# Below, `weights` is (N,) how much each item counts, above 0; None: all count as one.
+
+
+def accuracy(guessed: Tensor, true: Tensor, weights: Tensor | None = None) -> float:
     """Share of right answers (WA), 0 to 1.
 
     Args:
         guessed: (N,) answered class; -1 for an item without an answer, which is wrong.
         true: (N,) true class.
+        weights: of the items.
     """
-    return float((guessed == true).double().mean())
+    return _mean((guessed == true).double(), weights)
 
 
-def confusion(guessed: Tensor, true: Tensor, classes: int) -> Tensor:
+def _mean(values: Tensor, weights: Tensor | None) -> float:
+    if weights is None:
+        return float(values.mean())
+    return float((values * weights).sum() / weights.sum())
+
+
+def confusion(
+    guessed: Tensor, true: Tensor, classes: int, weights: Tensor | None = None
+) -> Tensor:
     """(classes, classes) counts: rows are the truth, columns the answers.
 
     Items without an answer (-1) are in no cell.
     """
     answered = guessed >= 0
     cells = true[answered] * classes + guessed[answered]
-    return torch.bincount(cells, minlength=classes * classes).view(classes, classes)
+    own = None if weights is None else weights[answered]
+    return torch.bincount(cells, own, classes * classes).view(classes, classes)
 
 
-def recalls(guessed: Tensor, true: Tensor, classes: int) -> Tensor:
+def recalls(
+    guessed: Tensor, true: Tensor, classes: int, weights: Tensor | None = None
+) -> Tensor:
     """(classes,) share of each true class found; NaN for a class that does not occur."""
-    found = confusion(guessed, true, classes).diagonal().float()
-    return found / torch.bincount(true, minlength=classes).float()
+    found = confusion(guessed, true, classes, weights).diagonal().float()
+    return found / torch.bincount(true, weights, classes).float()
 
 
-def unweighted_recall(guessed: Tensor, true: Tensor) -> float:
+def unweighted_recall(guessed: Tensor, true: Tensor, weights: Tensor | None = None) -> float:
     """Mean recall over the classes that occur (UA, balanced accuracy), 0 to 1."""
     classes = int(max(guessed.max(), true.max())) + 1
-    return float(recalls(guessed, true, classes).nanmean())
+    return float(recalls(guessed, true, classes, weights).nanmean())
 
 
-def macro_f1(guessed: Tensor, true: Tensor) -> float:
+def macro_f1(guessed: Tensor, true: Tensor, weights: Tensor | None = None) -> float:
+    """Mean F1 over the classes that occur in the truth, 0 to 1.
+
+    F1 is twice the found over the sum of those true and those answered.  A class that is never
+    true has an F1 of 0 as soon as it is answered once, so a single answer would decide a large
+    part of the mean; such answers count as errors of the classes that are true.
+    """
+    f1, occurs = _f1(guessed, true, weights)
+    return float(f1[occurs].mean())
+
+
+def macro_f1_all(guessed: Tensor, true: Tensor, weights: Tensor | None = None) -> float:
     """Mean F1 over the classes that occur in the truth or in the answers, 0 to 1.
 
-    F1 is twice the found over the sum of those true and those answered.
+    What scikit-learn's `f1_score(average="macro")` gives without `labels`.
     """
+    return float(_f1(guessed, true, weights)[0].nanmean())
+
+
+def _f1(guessed: Tensor, true: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(C,) F1, NaN where a class is neither true nor answered, and whether it is true."""
     classes = int(max(guessed.max(), true.max())) + 1
-    found = confusion(guessed, true, classes).diagonal().double()
-    answered = torch.bincount(guessed[guessed >= 0], minlength=classes)
-    both = (torch.bincount(true, minlength=classes) + answered).double()
-    return float((2 * found / both).nanmean())
+    found = confusion(guessed, true, classes, weights).diagonal().double()
+    said = guessed >= 0
+    answered = torch.bincount(
+        guessed[said], None if weights is None else weights[said], classes
+    )
+    truth = torch.bincount(true, weights, classes)
+    return 2 * found / (truth + answered).double(), truth > 0
+
+
+def never_true(
+    guessed: Tensor, true: Tensor, names: Sequence[str], weights: Tensor | None = None
+) -> dict[str, float]:
+    """How often each class was answered of those that are never true."""
+    table = confusion(guessed, true, len(names), weights)
+    truth = torch.bincount(true, minlength=len(names))
+    counts = zip(names, table.sum(0).tolist(), truth.tolist(), strict=True)
+    return {name: count for name, count, occurs in counts if count and not occurs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,52 +135,63 @@ def bin_of(confidence: Tensor) -> Tensor:
     return (confidence * BINS).long().clamp_max(BINS - 1)
 
 
-def reliability(probabilities: Tensor, labels: Tensor) -> Reliability:
+def reliability(
+    probabilities: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> Reliability:
     """Sort the items by confidence.
 
     Args:
         probabilities: (N, C), rows sum to 1.
         labels: (N,) true classes.
+        weights: of the items.
     """
     confidence = probabilities.double().amax(1)
-    guessed = predicted_classes(probabilities)
+    correct = (predicted_classes(probabilities) == labels).double()
     places = bin_of(confidence)
-    counts = torch.bincount(places, minlength=BINS)
-    sure = torch.bincount(places, confidence, minlength=BINS) / counts
-    right = torch.bincount(places, (guessed == labels).double(), minlength=BINS) / counts
+    counts = torch.bincount(places, weights, BINS)
+    share = 1.0 if weights is None else weights
+    sure = torch.bincount(places, confidence * share, BINS) / counts
+    right = torch.bincount(places, correct * share, BINS) / counts
     return Reliability(tuple(counts.tolist()), tuple(sure.tolist()), tuple(right.tolist()))
 
 
-def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
+def calibration_error(
+    probabilities: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> float:
     """Expected calibration error (ECE): mean gap of confidence and accuracy over 15 bins.
 
     Args:
         probabilities: (N, C), rows sum to 1.
         labels: (N,) true classes.
+        weights: of the items.
 
     Returns:
         0 to 1.
     """
-    found = reliability(probabilities, labels)
+    found = reliability(probabilities, labels, weights)
     counts = torch.tensor(found.counts)
     gaps = (torch.tensor(found.accuracy) - torch.tensor(found.confidence)).abs().nan_to_num()
     return float((gaps * counts).sum() / counts.sum())
 
 
-def likelihood_loss(log_probabilities: Tensor, labels: Tensor) -> float:
+def likelihood_loss(
+    log_probabilities: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> float:
     """Mean negative log-probability of the truth (NLL), 0 and up.
 
     Args:
         log_probabilities: (N, C).
         labels: (N,) true classes.
+        weights: of the items.
     """
-    return float(functional.nll_loss(log_probabilities.double(), labels))
+    loss = functional.nll_loss(log_probabilities.double(), labels, reduction="none")
+    return _mean(loss, weights)
 
 
-def brier_score(probabilities: Tensor, labels: Tensor) -> float:
+def brier_score(probabilities: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
     """Mean squared distance of the distribution from the truth, 0 to 2 (Brier 1950)."""
     truth = functional.one_hot(labels, probabilities.shape[1])
-    return float((probabilities.double() - truth).square().sum(1).mean())
+    return _mean((probabilities.double() - truth).square().sum(1), weights)
 
 
 def cross_scaled(

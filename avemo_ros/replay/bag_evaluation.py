@@ -9,20 +9,28 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from avemo_ros import __version__
 from avemo_ros.annotations.label_files import bag_name, labels_of_bags
+from avemo_ros.annotations.segments import MAJORITY, Segment, TruthRule
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
-from avemo_ros.errors import AvemoError, BagError, LabelError
+from avemo_ros.errors import AvemoError, BagError, ConfigError, LabelError
 from avemo_ros.evaluate.metric_tables import as_json
 from avemo_ros.model.released import sha256
 from avemo_ros.process_pool import Done, Failed, Reached, run_jobs
-from avemo_ros.replay.bag_job import BagJob, BagJobResult, live_weights, run_bag_job
+from avemo_ros.replay.bag_job import (
+    BagJob,
+    BagJobResult,
+    labels_alone,
+    live_weights,
+    run_bag_job,
+)
 from avemo_ros.replay.named_metrics import (
     METRICS,
     SCHEMA,
@@ -31,7 +39,12 @@ from avemo_ros.replay.named_metrics import (
     metric_value,
 )
 from avemo_ros.replay.replayed import EvaluatedRecording
-from avemo_ros.replay.scoring import recorded_latency, score, stage_times
+from avemo_ros.replay.scoring import (
+    compare_annotators,
+    recorded_latency,
+    score,
+    stage_times,
+)
 from avemo_ros.sink.output_file import locked
 from avemo_ros.timing import to_s
 
@@ -61,6 +74,8 @@ class BagRequest:
     thresholds: tuple[Threshold, ...] = ()
     rounds: int = 1000
     """Of the bootstrap."""
+    truth: TruthRule = MAJORITY
+    """What is true where annotators differ."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,13 +87,17 @@ class ScoredBag:
     """Metrics of this bag alone, as `score` gives them, without intervals."""
 
     @classmethod
-    def of(cls, job: BagJobResult) -> ScoredBag:
+    def of(cls, job: BagJobResult, rule: TruthRule = MAJORITY) -> ScoredBag:
         """Judge the bag by itself.
+
+        Args:
+            job: its replay and labels.
+            rule: what is true where annotators differ.
 
         Raises:
             LabelError: none of its labels can be judged; says why.
         """
-        return cls(job, score([job.recording], rounds=0))
+        return cls(job, score([job.recording], rounds=0, rule=rule))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,10 @@ class FailedBag:
 
     name: str
     reason: str
+    recording: EvaluatedRecording | None = None
+    """With its labels, where it could be replayed."""
+    segments: tuple[Segment, ...] = ()
+    """Its labels, where it could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +133,8 @@ class BagEvaluation:
     paths: Mapping[str, Path]
     """Of each recording's bag."""
     topics: Topics
+    truth: TruthRule = MAJORITY
+    """What was true where annotators differ."""
 
     @property
     def passed(self) -> bool:
@@ -138,10 +163,25 @@ def summarise(
     jobs = [one.replay for one in scored]
     recordings = tuple(job.recording for job in jobs)
     # Where no bag could be judged there are no metrics, and no limit is kept.
-    overall = score(recordings, rounds=request.rounds) if recordings else {}
+    overall: dict[str, Any] = {}
+    unscored = [item.recording for item in failed if item.recording is not None]
+    only_labelled = [item.segments for item in failed if item.segments]
     if recordings:
+        overall = score(
+            recordings,
+            rounds=request.rounds,
+            rule=request.truth,
+            unscored=unscored,
+            only_labelled=only_labelled,
+        )
         overall["latency"] = recorded_latency(recordings)
-    limits = check_thresholds(request.thresholds, overall)
+        agreement = overall["agreement"]
+    else:
+        # Annotators agree or not, whatever becomes of the bags.
+        found = compare_annotators(unscored, request.truth, only_labelled)
+        agreement = None if found is None else as_json(found)
+    measured = overall or {"agreement": agreement}
+    limits = check_thresholds(request.thresholds, measured)
     fresh = sum(_length_s(job.recording) for job in jobs if not job.stored)
     result = as_json(
         {
@@ -149,7 +189,8 @@ def summarise(
             "passed": not failed and all(item["passed"] for item in limits),
             "realtime_factor": fresh / seconds if fresh else None,
             "thresholds": limits,
-            "figures": {name: metric_value(overall, item) for name, item in METRICS.items()},
+            "figures": {name: metric_value(measured, item) for name, item in METRICS.items()},
+            "agreement": agreement,
             "overall": overall or None,
             "bags": [_bag(one) for one in scored],
             "failed": [{"name": item.name, "reason": item.reason} for item in failed],
@@ -165,7 +206,7 @@ def summarise(
     )
     timings = stage_times(recordings) | {"seconds": seconds}
     timings["realtime_factor"] = result["realtime_factor"]
-    return BagEvaluation(result, timings, recordings, paths, request.topics)
+    return BagEvaluation(result, timings, recordings, paths, request.topics, request.truth)
 
 
 def _length_s(recording: EvaluatedRecording) -> float:
@@ -196,7 +237,13 @@ def _bag(scored: ScoredBag) -> dict[str, Any]:
 
 def _settings(request: BagRequest) -> dict[str, Any]:
     """What the metrics depend on, without the paths of this machine."""
-    found: dict[str, Any] = {"use": request.use, "rounds": request.rounds}
+    found: dict[str, Any] = {
+        "use": request.use,
+        "rounds": request.rounds,
+        "lead": request.truth.lead,
+        "adjudicated": request.truth.adjudicated,
+        "soft_labels": request.truth.soft,
+    }
     found |= {
         name: value
         for name, value in request.config.flat().items()
@@ -250,6 +297,7 @@ def evaluate_bags(request: BagRequest, watch: ProgressWatcher | None = None) -> 
         NothingScoredError: no bag at all can be evaluated.
         WeightsError: the configured model is missing or damaged, or is no live one.
         OutputError: the cache cannot be made, or another run has it for itself.
+        ConfigError: nobody of the name that decides has labelled a bag.
     """
     names = _names(request.bags)
     files = labels_of_bags(request.bags, request.labels)
@@ -276,12 +324,31 @@ def evaluate_bags(request: BagRequest, watch: ProgressWatcher | None = None) -> 
     # Runs may share a cache; who wants to empty it must wait.
     cache = request.cache
     with nullcontext() if cache is None else locked(cache, shared=True):
-        scored, failed, took = _run(jobs, at_once, watch)
+        scored, failed, took = _run(jobs, at_once, request.truth, watch)
+    _check_annotators(request.truth, scored, failed)
     paths = dict(zip(names, request.bags, strict=True))
     evaluation = summarise(request, scored, failed, weights, took, paths)
     if not scored:
         raise NothingScoredError(_why_nothing(failed), evaluation)
     return evaluation
+
+
+def _check_annotators(
+    rule: TruthRule, scored: Sequence[ScoredBag], failed: Sequence[FailedBag]
+) -> None:
+    """Raises ConfigError where the rule names an annotator whom no label names."""
+    recordings = [one.replay.recording for one in scored]
+    recordings += [one.recording for one in failed if one.recording is not None]
+    labels = [*(one.segments for one in recordings), *(one.segments for one in failed)]
+    names = sorted({segment.annotator for part in labels for segment in part} - {""})
+    for option, name in (("--lead", rule.lead), ("--adjudicated", rule.adjudicated)):
+        if name and name not in names and any(labels):
+            known = f"one of the annotators: {', '.join(names)}" if names else "left out: "
+            near = get_close_matches(name, names, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(
+                option, name, f"{known}{hint}" if names else f"{known}no label names one"
+            )
 
 
 def _why_nothing(failed: Sequence[FailedBag]) -> str:
@@ -306,7 +373,7 @@ def split_workers(bags: int, workers: int) -> tuple[int, int]:
 
 
 def _run(
-    jobs: Sequence[BagJob], at_once: int, watch: ProgressWatcher | None
+    jobs: Sequence[BagJob], at_once: int, rule: TruthRule, watch: ProgressWatcher | None
 ) -> tuple[list[ScoredBag], list[FailedBag], float]:
     """Bags and losses, in the order of the jobs; seconds from the first bag that began to the
     last that ended, of those that could be replayed."""
@@ -314,7 +381,7 @@ def _run(
     if watch is not None:
         watch.begin(sum(lengths), len(jobs))
     scored: dict[int, ScoredBag] = {}
-    failed: dict[int, str] = {}
+    failed: dict[int, FailedBag] = {}
     reached = [0.0] * len(jobs)
     began, ended = math.inf, -math.inf
     with closing(run_jobs(jobs, run_bag_job, at_once)) as events:
@@ -326,18 +393,23 @@ def _run(
                     reached[number] = lengths[number]
                     began, ended = min(began, done.began_s), max(ended, done.ended_s)
                     try:
-                        scored[number] = ScoredBag.of(done)
+                        scored[number] = ScoredBag.of(done, rule)
                     except LabelError as error:
                         # It names its recording each time; here it is clear which one.
-                        failed[number] = str(error).replace(f"{jobs[number].name}: ", "")
+                        name = jobs[number].name
+                        why = str(error).replace(f"{name}: ", "")
+                        failed[number] = FailedBag(name, why, done.recording)
                 case Failed(number, reason):
                     reached[number] = lengths[number]
-                    failed[number] = _without_paths(reason, jobs[number])
+                    job = jobs[number]
+                    failed[number] = FailedBag(
+                        job.name, _without_paths(reason, job), segments=labels_alone(job)
+                    )
             if watch is not None:
                 watch.reach(sum(reached), len(scored) + len(failed))
     return (
         [scored[number] for number in sorted(scored)],
-        [FailedBag(jobs[number].name, failed[number]) for number in sorted(failed)],
+        [failed[number] for number in sorted(failed)],
         max(0.0, ended - began),
     )
 

@@ -10,12 +10,19 @@ from importlib import import_module
 from pathlib import Path
 
 from avemo_ros.annotations.label_entries import LabelFile
-from avemo_ros.annotations.label_files import bag_name, labels_of, merge_files
+from avemo_ros.annotations.label_files import (
+    bag_name,
+    find_labels,
+    labels_of,
+    merge_files,
+    read_labels,
+)
+from avemo_ros.annotations.segments import Segment
 from avemo_ros.bag.messages import typestore
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
-from avemo_ros.errors import LabelError, WeightsError
+from avemo_ros.errors import AvemoError, LabelError, WeightsError
 from avemo_ros.model.own_model import files_of, is_own
 from avemo_ros.model.released import LIVE, find_weights, models_dir, read_index
 from avemo_ros.replay.feature_worker import FeatureWorker
@@ -149,7 +156,7 @@ def _done(
         )
         if place is not None:
             write_replayed(place, replayed)
-    merged = merge_files(found)
+    merged = merge_files(found, bag_name(job.path))
     # Labels are read by the clock of the recording; the stamps may be of another.
     moved_ns = replayed.zero_ns - start_ns
     segments = tuple(
@@ -176,6 +183,24 @@ def _labels(job: BagJob) -> tuple[list[LabelFile], int]:
         )
         raise LabelError(f"no labels: {where}, and the bag has no label topic")
     return found, start_ns
+
+
+def labels_alone(job: BagJob) -> tuple[Segment, ...]:
+    """What was labelled of a bag that cannot be replayed, as far as it can be read.
+
+    Without the bag's beginning, seconds count from 0.
+    """
+    name = bag_name(job.path)
+    try:
+        return merge_files(_labels(job)[0], name).segments
+    except (AvemoError, OSError):
+        pass
+    try:
+        beside = find_labels(job.path) if job.beside else None
+        files = job.labels or (() if beside is None else (beside,))
+        return merge_files(list(map(read_labels, files)), name).segments if files else ()
+    except (AvemoError, OSError):
+        return ()
 
 
 def _source(file: LabelFile) -> LabelSource:

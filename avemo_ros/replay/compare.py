@@ -12,12 +12,11 @@ from typing import Any, Final
 import numpy as np
 
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.bootstrap import Array, draws
+from avemo_ros.evaluate.bootstrap import LEVEL, Array, draws, enough, percentiles
 from avemo_ros.evaluate.metric_tables import as_json
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.named_metrics import METRICS, SCHEMA, Metric, rounded
 from avemo_ros.replay.scoring import bootstrap_unit
-from avemo_ros.replay.stream_metrics import LEAST, LEVEL, percentiles
 
 PAIRED_ROUNDS: Final = 1000
 _RATES: Final = ("segment_accuracy", "segment_ua")
@@ -56,7 +55,6 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
         for item, (bag, at) in zip(segments, _numbered(segments, bags), strict=True)
     ]
     names, members = np.unique(np.asarray(units, dtype=str), return_inverse=True)
-    enough = len(names) >= LEAST[over]
     found: dict[str, Any] = {
         "over": over,
         "groups": len(names),
@@ -70,7 +68,7 @@ def paired(segments: Sequence[Mapping[str, Any]], place: int, *, named: bool) ->
     all_of = _differences(counts.sum(0, keepdims=True))
     for name, difference in zip(_RATES, all_of, strict=True):
         found[name]["difference"] = float(difference[0])
-    if enough:
+    if enough(over, len(names)):
         flat = counts.reshape(len(names), -1)
         rounds = np.concatenate([picked @ flat for picked in draws(len(names), PAIRED_ROUNDS)])
         many = _differences(rounds.reshape(-1, *counts.shape[1:]))
@@ -114,13 +112,13 @@ def _counts(
     segments: Sequence[Mapping[str, Any]], place: int, members: Array, groups: int
 ) -> Array:
     """(G, 3, C): of each unit and true class the segments, and how many of them the first run
-    and this one have right."""
+    and this one have right; each as far as its class is true."""
     counts = np.zeros((groups, 3, len(EMOTIONS)))
     for item, member in zip(segments, members.tolist(), strict=True):
-        truth = EMOTIONS.index(item["truth"])
-        counts[member, 0, truth] += 1
-        counts[member, 1, truth] += item["answers"][0] == item["truth"]
-        counts[member, 2, truth] += item["answers"][place] == item["truth"]
+        truth, share = EMOTIONS.index(item["truth"]), item.get("share", 1)
+        counts[member, 0, truth] += share
+        counts[member, 1, truth] += share * (item["answers"][0] == item["truth"])
+        counts[member, 2, truth] += share * (item["answers"][place] == item["truth"])
     return counts
 
 
@@ -278,6 +276,8 @@ def _segments(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "start_s": first["start_s"],
                 "end_s": first["end_s"],
                 "truth": first["truth"],
+                # Files of older versions have no soft labels.
+                "share": first.get("share", 1),
                 "answers": [item["answer"] for item in judged],
                 "confidences": [item["confidence"] for item in judged],
                 "right": [item["right"] for item in judged],
@@ -299,6 +299,8 @@ def place_of(item: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _change(first: Mapping[str, Any], item: Mapping[str, Any]) -> str:
+    if first.get("share", 1) < 1:
+        return ""  # several labels are true: what is better by one is worse by another
     if first["right"] != item["right"]:
         return "better" if item["right"] else "worse"
     return "" if first["answer"] == item["answer"] else "other"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from avemo_ros.annotations.segments import Segment, majority_vote
+from avemo_ros.annotations.segments import MAJORITY, Segment, TruthRule, majority_vote
 from avemo_ros.errors import LabelError
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
@@ -50,18 +50,25 @@ class MatchedStep:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchedRecording:
-    """A recording: its annotations by majority vote, and the estimates that they cover."""
+    """A recording: what is true by its annotators, and the estimates that this covers."""
 
     recording: EvaluatedRecording
     matcher: PersonMatcher
     annotations: tuple[Segment, ...]
-    """With labels, one a moment and person, of people who can be found in the stream."""
+    """With labels, of people who can be found in the stream; one a moment and person, unless
+    labels are soft."""
     steps: tuple[MatchedStep, ...]
-    """Person after person, each in order of the replay."""
+    """Person after person, each in order of the replay; where labels are soft, a step for each
+    label that was given, and these come last."""
     notes: tuple[str, ...]
     """What could not be judged, in sentences."""
     tied_ns: int
     """How long the annotators were tied; nothing is true there [ns]."""
+
+    def undisputed(self) -> MatchedRecording:
+        """Without the steps that have several labels."""
+        whole = [step for step in self.steps if self.annotations[step.segment].weight == 1]
+        return replace(self, steps=tuple(whole))
 
     def who(self, place: int) -> str:
         """Whom an annotation is about: the same for one person in all recordings.
@@ -134,22 +141,28 @@ class PersonMatcher:
         return step.attended if self.attended(segment) else None
 
 
-def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
+def match_recording(
+    recording: EvaluatedRecording, rule: TruthRule = MAJORITY
+) -> MatchedRecording:
     """Match the estimates of a recording to its labels.
+
+    Args:
+        recording: with its replay.
+        rule: what is true where annotators differ.
 
     Raises:
         LabelError: no label lies within the recording; names both ranges.
     """
     check_ranges(recording)
     matcher = PersonMatcher(recording)
-    agreed = majority_vote(recording.segments)
+    agreed = majority_vote(recording.segments, rule)
     found = [segment for segment in agreed.segments if matcher.appears(segment)]
     estimated = recording.replayed.steps
     steps = tuple(
         MatchedStep(
             estimated[index].stamp_ns, place, matcher.find(found[place], estimated[index])
         )
-        for index, place in covered(estimated, found)
+        for index, place in _covered_by_each(estimated, found)
     )
     asked = {step.segment for step in steps}
     notes = [*_never_seen(recording, matcher), *outside(recording, found, asked)]
@@ -175,6 +188,20 @@ def match_recording(recording: EvaluatedRecording) -> MatchedRecording:
     return MatchedRecording(
         recording, matcher, tuple(found), steps, tuple(notes), agreed.tied_ns
     )
+
+
+def _covered_by_each(
+    moments: Sequence[Stamped], segments: Sequence[Segment]
+) -> Iterator[tuple[int, int]]:
+    """As `covered`; soft labels of one person overlap, so those of each class come by
+    themselves."""
+    layers: dict[str, list[int]] = {}
+    for place, segment in enumerate(segments):
+        layers.setdefault(segment.label if segment.weight < 1 else "", []).append(place)
+    for label in sorted(layers):
+        places = layers[label]
+        for index, at in covered(moments, [segments[place] for place in places]):
+            yield index, places[at]
 
 
 def covered(

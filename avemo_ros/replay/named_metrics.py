@@ -16,6 +16,8 @@ from avemo_ros.sink.output_file import OutputError, replaced
 
 SCHEMA: Final = "avemo-replay-1"
 """Layout of the JSON of an evaluation; another layout gets another name."""
+NOTHING: Final = "No bag could be evaluated"
+"""Title of the page then."""
 SHARE: Final = "share"
 """A rate, 0 to 1, that is shown in percent."""
 
@@ -37,14 +39,24 @@ class Metric:
 
 def _metrics() -> tuple[Metric, ...]:
     metrics = []
-    for prefix, part, text in (("", "frames", "frames"), ("segment_", "segments", "segments")):
+    warm = "frames after warm-up"
+    for name, part, text in (
+        ("{}", "frames", "frames"),
+        ("{}_after_warm_up", "frames_after_warm_up", warm),
+        ("segment_{}", "segments", "segments"),
+    ):
         metrics += [
-            Metric(f"{prefix}accuracy", f"accuracy, {text}", (part, "accuracy"), "high"),
-            Metric(f"{prefix}ua", f"UA, {text}", (part, "ua"), "high"),
-            Metric(f"{prefix}macro_f1", f"macro F1, {text}", (part, "macro_f1"), "high"),
+            Metric(name.format(key), f"{said}, {text}", (part, key), "high")
+            for key, said in (("accuracy", "accuracy"), ("ua", "UA"), ("macro_f1", "macro F1"))
         ]
     metrics += [
         Metric("coverage", "coverage", ("coverage", "share"), "high"),
+        Metric(
+            "coverage_after_warm_up",
+            "coverage after warm-up",
+            ("frames_after_warm_up", "coverage"),
+            "high",
+        ),
         Metric("claim_accuracy", "accuracy of predictions", ("coverage", "accuracy"), "high"),
         Metric("ece", "ECE", ("calibration", "ece"), "low"),
         Metric("nll", "NLL", ("calibration", "nll"), "low", "nat"),
@@ -203,6 +215,9 @@ def _check(threshold: Threshold, value: float | None) -> dict[str, Any]:
 # What passed and what failed, as the JUnit XML that CI systems read.
 
 _SUITE: Final = "avemo bag evaluate"
+_OF_BAGS: Final = "avemo.bags"
+_EVALUATED: Final = re.compile(rf'<testcase classname="{re.escape(_OF_BAGS)}"[^>]*/>')
+"""The case of a bag that was evaluated: it holds no error."""
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot hold, not even escaped."""
 
@@ -222,6 +237,15 @@ def write_junit(path: Path, result: Mapping[str, Any]) -> None:
             partial.write_bytes(render(result))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def has_no_bag(path: Path) -> bool:
+    """Whether a file is such XML of a run that could evaluate no bag."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return f'<testsuite name="{_SUITE}"' in text and not _EVALUATED.search(text)
 
 
 def render(result: Mapping[str, Any]) -> bytes:
@@ -247,9 +271,9 @@ def render(result: Mapping[str, Any]) -> bytes:
             reason = _text(item["reason"])
             ET.SubElement(case, "failure", type="limit", message=reason).text = reason
     for bag in bags:
-        ET.SubElement(suite, "testcase", classname="avemo.bags", name=_text(bag["name"]))
+        ET.SubElement(suite, "testcase", classname=_OF_BAGS, name=_text(bag["name"]))
     for bag in lost:
-        case = ET.SubElement(suite, "testcase", classname="avemo.bags", name=_text(bag["name"]))
+        case = ET.SubElement(suite, "testcase", classname=_OF_BAGS, name=_text(bag["name"]))
         reason = _text(bag["reason"])
         ET.SubElement(case, "error", type="bag", message=reason).text = reason
     root = ET.Element("testsuites")

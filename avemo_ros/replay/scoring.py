@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
+import torch
 
-from avemo_ros.annotations.segments import agreement
+from avemo_ros.annotations.segments import (
+    MAJORITY,
+    Segment,
+    TruthRule,
+    agreement,
+    majority_vote,
+)
 from avemo_ros.errors import LabelError
+from avemo_ros.evaluate.bootstrap import LEAST, LEVEL, NO_SPREAD, TOO_FEW
 from avemo_ros.evaluate.metric_tables import as_json
-from avemo_ros.evaluate.metrics import NO_PREDICTION
+from avemo_ros.evaluate.metrics import NO_PREDICTION, macro_f1, macro_f1_all, never_true
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.matching import (
     MatchedRecording,
@@ -22,10 +31,9 @@ from avemo_ros.replay.matching import (
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.stability import reaction, stability, steady
 from avemo_ros.replay.stream_metrics import (
-    LEAST,
-    LEVEL,
     USED,
     Bootstrap,
+    brief_metrics,
     by_name,
     by_part,
     calibration,
@@ -43,14 +51,12 @@ from avemo_ros.replay.stream_predictions import (
 )
 from avemo_ros.replay.tracking import tracking
 from avemo_ros.sink.presentation import counted
+from avemo_ros.state.estimate import Status
 from avemo_ros.timing import mean_step_s, to_s
 
 ROUNDS: Final = 1000
 WORST: Final = 20
 """Segments that are listed as worst."""
-TOO_FEW: Final = "too few to tell"
-_NO_SPREAD: Final = "no range: no spread"
-"""Whatever is drawn, the metric is the same: of some class all are right, or all wrong."""
 
 
 def recorded_latency(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any] | None:
@@ -95,22 +101,35 @@ def _summary(values: Sequence[float]) -> dict[str, float]:
     return {"count": len(values), "p50": p50, "p95": p95, "max": max(values)}
 
 
-def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> dict[str, Any]:
+def score(
+    recordings: Sequence[EvaluatedRecording],
+    *,
+    rounds: int = ROUNDS,
+    rule: TruthRule = MAJORITY,
+    unscored: Sequence[EvaluatedRecording] = (),
+    only_labelled: Sequence[Iterable[Segment]] = (),
+) -> dict[str, Any]:
     """Metrics with names as in the JSON report; rates are shares, 0 to 1.
 
     `frames` scores every labelled step, so a long segment weighs more than a short one.
     `segments` has one prediction for each, from its mean distribution.  Both score the
-    likeliest class, emitted or not; `coverage` scores the emitted labels.  The same recordings
-    give the same metrics, bit for bit.
+    likeliest class, emitted or not; `coverage` scores the emitted labels.
+    `frames_after_warm_up` are the `frames` without those at which a person or voice was not yet
+    observed for long enough.  The same recordings give the same metrics, bit for bit.
 
     Args:
         recordings: with different names.
         rounds: of the bootstrap; 0: no intervals.
+        rule: what is true where annotators differ.
+        unscored: recordings that cannot be scored by this rule, but whose annotators are
+            compared, and whose ties are counted.
+        only_labelled: labels of recordings that could not be replayed; their annotators are
+            compared.
 
     Raises:
         LabelError: no recording has a label that can be judged; names why for each.
     """
-    matched, notes = _match_all(recordings)
+    matched, notes = _match_all(recordings, rule)
     kept = [one.recording for one in matched]
     people = [[one.who(place) for place in range(len(one.annotations))] for one in matched]
     steps = [(at, step) for at, one in enumerate(matched) for step in one.steps]
@@ -123,16 +142,24 @@ def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> 
     bootstrap = Bootstrap(over, rounds)
 
     def group(at: int, place: int) -> str:
-        bag = str(first[at])
-        return {"persons": people[at][place], "bags": bag}.get(over, f"{bag} {place}")
+        bag, own = str(first[at]), matched[at].annotations[place]
+        # Soft labels of one stretch are one segment.
+        since_ns = own.start_ns - matched[at].recording.replayed.zero_ns
+        segment = f"{bag} {since_ns} {own.person}"
+        return {"persons": people[at][place], "bags": bag}.get(over, segment)
 
     frames = step_predictions(matched, (group(at, step.segment) for at, step in steps))
     segments = segment_predictions(matched, (group(at, place) for at, place in asked))
+    statuses = [status_of(step.estimate) for _, step in steps]
+    warm = frames.only(torch.tensor([name != Status.WARMING_UP.name for name in statuses]))
     estimates = [step.estimate for _, step in steps]
     step_s = mean_step_s(
         *([step.stamp_ns for step in recording.replayed.steps] for recording in kept)
     )
     listed = _listed(matched, segments, step_s)
+    ties = _ties([*kept, *unscored], rule, step_s)
+    notes = [*_ties_in_words(ties), *_never_true(frames, "frames"), *notes]
+    undisputed = [one.undisputed() for one in matched]
     return as_json(
         {
             "classes": EMOTIONS,
@@ -140,7 +167,7 @@ def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> 
             "persons": len(persons),
             "unnamed": unnamed,
             "hop_s": step_s,
-            "labelled_s": len(steps) * step_s,
+            "labelled_s": frames.count() * step_s,
             "bootstrap": {
                 "over": over,
                 "groups": len(set(segments.groups)),
@@ -149,17 +176,23 @@ def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> 
                 "level": LEVEL,
             },
             "frames": classification_metrics(frames, bootstrap),
+            "frames_after_warm_up": {
+                **classification_metrics(warm, bootstrap),
+                "coverage": warm.count(warm.y_emitted >= 0) / warm.count()
+                if len(warm)
+                else None,
+            },
             "segments": {**classification_metrics(segments, bootstrap), "list": listed},
             "worst": _worst(listed),
             "calibration": calibration(frames, bootstrap),
-            "coverage": coverage(frames, [status_of(item) for item in estimates], bootstrap),
-            "stability": stability(matched, step_s),
-            "reaction": reaction(matched),
-            "steady": steady(matched, step_s),
+            "coverage": coverage(frames, statuses, bootstrap),
+            "stability": stability(undisputed, step_s),
+            "reaction": reaction(undisputed),
+            "steady": steady(undisputed, step_s),
             "tracking": tracking(matched),
-            "valence_arousal": valence_arousal_metrics(kept),
+            "valence_arousal": valence_arousal_metrics(kept, rule.adjudicated),
             "by_modality": by_name(frames, [modality_used(item) for item in estimates], USED),
-            "by_status": by_name(frames, [status_of(item) for item in estimates]),
+            "by_status": by_name(frames, statuses),
             "by_session": by_part(
                 frames,
                 segments,
@@ -172,7 +205,8 @@ def score(recordings: Sequence[EvaluatedRecording], *, rounds: int = ROUNDS) -> 
                 [people[at][step.segment] for at, step in steps],
                 [people[at][place] for at, place in asked],
             ),
-            "agreement": _agreement(matched),
+            "agreement": compare_annotators([*recordings, *unscored], rule, only_labelled),
+            "ties": ties,
             "notes": notes,
         }
     )
@@ -195,14 +229,14 @@ def bootstrap_unit(persons: int, unnamed: int, bags: int) -> str:
 
 
 def _match_all(
-    recordings: Sequence[EvaluatedRecording],
+    recordings: Sequence[EvaluatedRecording], rule: TruthRule
 ) -> tuple[list[MatchedRecording], list[str]]:
     """Those that can be judged, and what cannot."""
     matched: list[MatchedRecording] = []
     notes: list[str] = []
     for recording in recordings:
         try:
-            found = match_recording(recording)
+            found = match_recording(recording, rule)
         except LabelError as error:
             notes.append(str(error))
             continue
@@ -252,6 +286,7 @@ def _listed(
                     "start_s": start_s,
                     "end_s": to_s(truth.end_ns - zero_ns),
                     "truth": truth.label,
+                    "share": truth.weight,
                     "answer": answer,
                     "right": answer == truth.label,
                     "truth_probability": row[EMOTIONS.index(truth.label)] if row else None,
@@ -265,8 +300,11 @@ def _listed(
 
 
 def _worst(listed: Sequence[dict[str, Any]]) -> list[int]:
-    """Places of the wrong ones whose truth was held for least likely; no answer comes last."""
-    wrong = [place for place, row in enumerate(listed) if not row["right"]]
+    """Places of the wrong ones whose truth was held for least likely; no answer comes last.
+    Where several labels are true, nothing can be right by all of them."""
+    wrong = [
+        place for place, row in enumerate(listed) if not row["right"] and row["share"] == 1
+    ]
     return sorted(
         wrong,
         key=lambda place: (
@@ -277,11 +315,110 @@ def _worst(listed: Sequence[dict[str, Any]]) -> list[int]:
     )[:WORST]
 
 
-def _agreement(matched: Sequence[MatchedRecording]) -> dict[str, Any] | None:
-    found = agreement([one.recording.segments for one in matched])
+def compare_annotators(
+    recordings: Sequence[EvaluatedRecording],
+    rule: TruthRule = MAJORITY,
+    only_labelled: Sequence[Iterable[Segment]] = (),
+) -> dict[str, Any] | None:
+    """How far the annotators agree over all that two or more have labelled, scored or not.
+
+    Args:
+        recordings: that were replayed.
+        rule: who was no annotator, but knew what the others said.
+        only_labelled: labels of others.
+
+    Returns:
+        As `agreement`, and `ties_s`, how long the votes are tied; None of one annotator.
+    """
+    labels = [recording.segments for recording in recordings]
+    found = agreement([*labels, *only_labelled], rule.adjudicated)
     if found is None:
         return None
-    return {**found, "ties_s": to_s(sum(one.tied_ns for one in matched))}
+    plain = TruthRule(adjudicated=rule.adjudicated)
+    tied_ns = sum(majority_vote(part, plain).tied_ns for part in [*labels, *only_labelled])
+    return {**found, "ties_s": to_s(tied_ns)}
+
+
+LEFT_OUT: Final = "left out"
+SOFT: Final = "soft labels"
+
+
+def _ties(
+    recordings: Sequence[EvaluatedRecording], rule: TruthRule, step_s: float
+) -> dict[str, Any] | None:
+    """What becomes of the moments at which the votes are tied, and of the metrics either way.
+
+    Returns:
+        `seconds` (of estimates), `hops` and their `share` of all labelled ones, the `treatment`
+        that was chosen, and `frames` for each: `hops`, `accuracy`, `ua` and `macro_f1` where
+        they are left out, by soft labels, and by each annotator as the lead.  None without.
+    """
+    plain = TruthRule(adjudicated=rule.adjudicated)
+    tied = [one for one in recordings if majority_vote(one.segments, plain).tied_ns]
+    if not tied:
+        return None
+    names = {segment.annotator for one in tied for segment in one.segments if segment.label}
+    rules = {LEFT_OUT: plain, SOFT: TruthRule(adjudicated=rule.adjudicated, soft=True)}
+    rules |= {
+        name: TruthRule(lead=name, adjudicated=rule.adjudicated)
+        for name in sorted(names - {"", rule.adjudicated})
+    }
+    found: dict[str, Any] = {}
+    for name, other in rules.items():
+        matched = []
+        for one in recordings:
+            with suppress(LabelError):
+                matched.append(match_recording(one, other))
+        frames = step_predictions(matched, ("" for one in matched for _ in one.steps))
+        found[name] = {"hops": frames.count(), **brief_metrics(frames)}
+    hops = found[SOFT]["hops"] - found[LEFT_OUT]["hops"]
+    if not hops:
+        return None
+    return {
+        "seconds": hops * step_s,
+        "hops": hops,
+        "share": hops / found[SOFT]["hops"],
+        "treatment": SOFT if rule.soft else rule.lead or LEFT_OUT,
+        "frames": found,
+    }
+
+
+def _ties_in_words(ties: Mapping[str, Any] | None) -> list[str]:
+    """How many moments are left out or decided, and the accuracy either way."""
+    if ties is None:
+        return []
+    treatment = ties["treatment"]
+    what = {LEFT_OUT: "these are left out", SOFT: "soft labels are used"}
+    where = (
+        f"the annotators' votes are tied in {ties['seconds']:.1f} s "
+        f"({counted(ties['hops'], 'estimate')}, {100 * ties['share']:.1f} % of those labelled)"
+        f"; {what.get(treatment, f'{treatment} decides')}"
+    )
+    ways = [
+        (
+            {LEFT_OUT: "without them", SOFT: "by soft labels"}.get(name, f"if {name} decides"),
+            "-" if part["accuracy"] is None else f"{100 * part['accuracy']:.1f} %",
+        )
+        for name, part in ties["frames"].items()
+    ]
+    told = ", ".join(f"{share} {way}" for way, share in ways)
+    return [f"{where}. Accuracy of frames: {told} (see --lead, --adjudicated, --soft-labels)"]
+
+
+def _never_true(given: StreamPredictions, what: str) -> list[str]:
+    """Of classes that are predicted and never true, and what they would do to the macro F1."""
+    if not len(given):
+        return []
+    told = (given.y_pred, given.y_true)
+    lost = never_true(*told, EMOTIONS, given.weights)
+    if not lost:
+        return []
+    names = ", ".join(f"{name} ({count:g})" for name, count in lost.items())
+    return [
+        f"never true, but predicted for some {what}: {names}; these count as wrong. Macro F1 "
+        f"is over the classes that are true: {100 * macro_f1(*told, given.weights):.1f} %, and "
+        f"{100 * macro_f1_all(*told, given.weights):.1f} % with these as well"
+    ]
 
 
 def interval_text(overall: Mapping[str, Any], part: str, key: str) -> str:
@@ -289,7 +426,7 @@ def interval_text(overall: Mapping[str, Any], part: str, key: str) -> str:
 
     Args:
         overall: as `score` gives it.
-        part: 'frames', 'segments', 'calibration' or 'coverage'.
+        part: 'frames', 'frames_after_warm_up', 'segments', 'calibration' or 'coverage'.
         key: the metric in it.
     """
     found, boot = overall[part], overall["bootstrap"]
@@ -298,7 +435,7 @@ def interval_text(overall: Mapping[str, Any], part: str, key: str) -> str:
     if found["intervals"] is None:
         return TOO_FEW
     ends = found["intervals"][key]
-    return _NO_SPREAD if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+    return NO_SPREAD if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
 
 def intervals_in_words(overall: Mapping[str, Any]) -> str:

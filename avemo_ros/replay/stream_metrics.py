@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from avemo_ros.annotations.segments import Segment
-from avemo_ros.evaluate.bootstrap import draws, intervals
+from avemo_ros.evaluate.bootstrap import Interval, draws, enough, intervals, percentiles
 from avemo_ros.evaluate.metrics import (
     NO_PREDICTION,
     accuracy,
@@ -19,6 +20,8 @@ from avemo_ros.evaluate.metrics import (
     confusion,
     likelihood_loss,
     macro_f1,
+    macro_f1_all,
+    never_true,
     recalls,
     reliability,
     unweighted_recall,
@@ -29,17 +32,8 @@ from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.stream_predictions import StreamPredictions
 from avemo_ros.state.estimate import EmotionEstimate
 
-LEVEL: Final = 0.95
-LEAST: Final = {"persons": 5, "bags": 10, "segments": 10}
-"""Of fewer groups there is no interval, as it would be far too narrow.  A segment is right or
-wrong, so of a few all are easily right, and drawing among them shows no spread: where 80 % are
-right, an interval "of 95 %" over 3 segments holds that in half of all cases, over 5 in two of
-three, over 10 in nine of ten.  A person's share is a mean of many answers: over 5 persons it is
-five of six.  A bag may hold a single segment, so of bags it takes as many as of those."""
 THRESHOLDS: Final = tuple(step / 20 for step in range(20))
 """Confidences from which on the curve of accuracy and coverage counts an answer."""
-_WIDTH: Final = 1e-9
-"""Intervals that are no wider have no width but that of rounding."""
 _CLASSIFICATION: Final = ("accuracy", "ua", "macro_f1")
 _CLASSES: Final = len(EMOTIONS)
 Values = NDArray[np.float64]
@@ -52,34 +46,38 @@ class Bootstrap:
     """How intervals are made: steps follow each other closely, so whole groups are drawn."""
 
     over: str
-    """What the groups are, one of LEAST."""
+    """What the groups are, one of `bootstrap.LEAST`."""
     rounds: int
     """Resamples; 0: no intervals."""
 
     def can(self, given: StreamPredictions) -> bool:
         """Whether there is enough to draw from."""
-        return self.rounds > 0 and len(set(given.groups)) >= LEAST[self.over]
+        return enough(self.over, len(set(given.groups)), self.rounds)
 
 
 def classification_metrics(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     """Accuracy, recall and confusion over all questions; one without an answer is wrong.
 
     Returns:
-        `items, unanswered, accuracy, ua, macro_f1, recalls, truth, confusion, intervals`; None
-        for what is undefined: no intervals where the groups are too few, and none of a metric
-        that is the same whatever is drawn.
+        `items, unanswered, accuracy, ua, macro_f1, macro_f1_all, never_true, recalls, truth,
+        confusion, intervals`; None for what is undefined: no intervals where the groups are too
+        few, and none of a metric that is the same whatever is drawn.  `macro_f1` is over the
+        classes that are true, `macro_f1_all` also over those in `never_true`, which were
+        predicted so often.
     """
-    predicted, truth = given.y_pred, given.y_true
-    counts = truth.bincount(minlength=_CLASSES).tolist()
+    predicted, truth, weights = given.y_pred, given.y_true, given.weights
+    counts = torch.bincount(truth, weights, _CLASSES).tolist()
     found: dict[str, Any] = {
-        "items": len(given),
-        "unanswered": int((predicted == NO_PREDICTION).sum()),
+        "items": given.count(),
+        "unanswered": given.count(predicted == NO_PREDICTION),
         **brief_metrics(given),
+        "macro_f1_all": macro_f1_all(predicted, truth, weights) if len(given) else None,
+        "never_true": never_true(predicted, truth, EMOTIONS, weights),
         "recalls": dict(
-            zip(EMOTIONS, recalls(predicted, truth, _CLASSES).tolist(), strict=True)
+            zip(EMOTIONS, recalls(predicted, truth, _CLASSES, weights).tolist(), strict=True)
         ),
         "truth": dict(zip(EMOTIONS, counts, strict=True)),
-        "confusion": confusion(predicted, truth, _CLASSES).tolist(),
+        "confusion": confusion(predicted, truth, _CLASSES, weights).tolist(),
         "intervals": None,
     }
     if bootstrap.can(given):
@@ -91,11 +89,11 @@ def brief_metrics(given: StreamPredictions) -> dict[str, float | None]:
     """`accuracy`, `ua` and `macro_f1`; None where there is nothing to judge."""
     if len(given) == 0:
         return dict.fromkeys(_CLASSIFICATION)
-    predicted, truth = given.y_pred, given.y_true
+    told = (given.y_pred, given.y_true, given.weights)
     return {
-        "accuracy": accuracy(predicted, truth),
-        "ua": unweighted_recall(predicted, truth),
-        "macro_f1": macro_f1(predicted, truth),
+        "accuracy": accuracy(*told),
+        "ua": unweighted_recall(*told),
+        "macro_f1": macro_f1(*told),
     }
 
 
@@ -108,11 +106,11 @@ def calibration(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any
     answered = given.only(given.has_prediction)
     found: dict[str, Any] = dict.fromkeys(("ece", "nll", "brier", "bins", "intervals"))
     if len(answered):
-        shares = answered.log_probabilities.exp()
-        bins = reliability(shares, answered.y_true)
-        found["ece"] = calibration_error(shares, answered.y_true)
-        found["nll"] = likelihood_loss(answered.log_probabilities, answered.y_true)
-        found["brier"] = brier_score(shares, answered.y_true)
+        shares, weights = answered.log_probabilities.exp(), answered.weights
+        bins = reliability(shares, answered.y_true, weights)
+        found["ece"] = calibration_error(shares, answered.y_true, weights)
+        found["nll"] = likelihood_loss(answered.log_probabilities, answered.y_true, weights)
+        found["brier"] = brier_score(shares, answered.y_true, weights)
         found["bins"] = {
             "counts": bins.counts,
             "confidence": bins.confidence,
@@ -120,7 +118,7 @@ def calibration(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any
         }
         if bootstrap.can(answered):
             found["intervals"] = _intervals(answered, bootstrap, ("ece", "nll"))
-    return {"items": len(answered), **found}
+    return {"items": answered.count(), **found}
 
 
 def coverage(
@@ -139,19 +137,25 @@ def coverage(
     """
     claims = given.y_emitted >= 0
     right = (given.y_emitted == given.y_true) & claims
-    count, claimed = len(given), int(claims.sum())
-    silent = [
-        status for status, claim in zip(statuses, claims.tolist(), strict=True) if not claim
-    ]
+    count, claimed = given.count(), given.count(claims)
+    silent: dict[str, list[int]] = {}
+    for place, (status, claim) in enumerate(zip(statuses, claims.tolist(), strict=True)):
+        if not claim:
+            silent.setdefault(status, []).append(place)
     return {
         "hops": count,
         "claimed": claimed,
         "share": claimed / count if count else None,
-        "accuracy": int(right.sum()) / claimed if claimed else None,
+        "accuracy": _sum(given, right) / claimed if claimed else None,
         "intervals": _coverage_intervals(given, bootstrap) if bootstrap.can(given) else None,
-        "why_not": {name: silent.count(name) for name in sorted(set(silent))},
+        "why_not": {name: given.at(silent[name]).count() for name in sorted(silent)},
         "curve": _curve(given),
     }
+
+
+def _sum(given: StreamPredictions, keep: torch.Tensor) -> float:
+    """How far the predictions with True count together."""
+    return float(given.shares[keep].sum())
 
 
 def _curve(given: StreamPredictions) -> list[dict[str, float | None]]:
@@ -160,12 +164,12 @@ def _curve(given: StreamPredictions) -> list[dict[str, float | None]]:
     points = []
     for threshold in THRESHOLDS:
         kept = given.has_prediction & (confidence >= threshold)
-        count = int(kept.sum())
+        count = given.count(kept)
         points.append(
             {
                 "threshold": threshold,
-                "coverage": count / len(given) if len(given) else None,
-                "accuracy": int((right & kept).sum()) / count if count else None,
+                "coverage": count / given.count() if len(given) else None,
+                "accuracy": _sum(given, right & kept) / count if count else None,
             }
         )
     return points
@@ -173,21 +177,26 @@ def _curve(given: StreamPredictions) -> list[dict[str, float | None]]:
 
 def _intervals(
     given: StreamPredictions, bootstrap: Bootstrap, names: Sequence[str]
-) -> dict[str, tuple[float, float] | None]:
+) -> dict[str, Interval]:
     found = intervals(
-        given.log_probabilities, given.y_true, given.groups, rounds=bootstrap.rounds
+        given.log_probabilities,
+        given.y_true,
+        given.groups,
+        rounds=bootstrap.rounds,
+        weights=given.weights,
     )
-    return {name: _with_spread(*found[name]) for name in names}
+    return {name: found[name] for name in names}
 
 
 def _coverage_intervals(given: StreamPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     names, members = np.unique(np.asarray(given.groups), return_inverse=True)
     claims = given.y_emitted.numpy() >= 0
     right = claims & (given.y_emitted == given.y_true).numpy()
+    shares = given.shares.numpy()
     sums = np.stack(
         [
-            np.bincount(members, weights, len(names))
-            for weights in (np.ones(len(given)), claims, right)
+            np.bincount(members, shares * kept, len(names))
+            for kept in (np.ones(len(given)), claims, right)
         ],
         axis=1,
     )
@@ -198,17 +207,6 @@ def _coverage_intervals(given: StreamPredictions, bootstrap: Bootstrap) -> dict[
         "share": percentiles(claimed / steps),
         "accuracy": percentiles(correct[some] / claimed[some]) if some.any() else None,
     }
-
-
-def percentiles(values: np.ndarray[Any, Any]) -> tuple[float, float] | None:
-    """The interval of what was drawn; None without any width."""
-    low, high = np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return _with_spread(float(low), float(high))
-
-
-def _with_spread(low: float, high: float) -> tuple[float, float] | None:
-    """None without any width: that every draw gives the same does not make a metric certain."""
-    return (low, high) if high - low > _WIDTH else None
 
 
 def concordance(first: Values, second: Values) -> float:
@@ -230,10 +228,16 @@ def concordance(first: Values, second: Values) -> float:
     return float(2 * common / apart) if apart > 0 else float("nan")
 
 
-def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[str, Any]:
+def valence_arousal_metrics(
+    recordings: Sequence[EvaluatedRecording], adjudicated: str = ""
+) -> dict[str, Any]:
     """Valence and arousal at every step where they are labelled and estimated.
 
     Of several annotators the mean is true.
+
+    Args:
+        recordings: with their labels.
+        adjudicated: annotator whose values are true wherever there are any.
 
     Returns:
         `hops` that are labelled, `valid` those of them at which the stream gives values, and
@@ -250,8 +254,10 @@ def valence_arousal_metrics(recordings: Sequence[EvaluatedRecording]) -> dict[st
                 continue
             valid += 1
             for name, found in pairs.items():
-                given = [getattr(segment, name) for segment in segments]
-                true = [value for value in given if value is not None]
+                values = [(one.annotator, getattr(one, name)) for one in segments]
+                given = [(who, value) for who, value in values if value is not None]
+                final = [value for who, value in given if adjudicated and who == adjudicated]
+                true = final or [value for _, value in given]
                 if true:
                     found.append((float(np.mean(true)), getattr(estimate, name)))
     return {
@@ -321,9 +327,9 @@ def by_name(
     for name in all_names or sorted(places):
         part = frames.at(places.get(name, []))
         parts[name] = {
-            "hops": len(part),
-            "share": len(part) / len(frames) if len(frames) else None,
-            "claimed": int((part.y_emitted >= 0).sum()),
+            "hops": part.count(),
+            "share": part.count() / frames.count() if len(frames) else None,
+            "claimed": part.count(part.y_emitted >= 0),
             **brief_metrics(part),
         }
     return parts
@@ -351,11 +357,11 @@ def by_part(
     for name in sorted(of_frames):
         steps, whole = frames.at(of_frames[name]), segments.at(of_wholes[name])
         parts[name] = {
-            "hops": len(steps),
-            "segments": len(whole),
+            "hops": steps.count(),
+            "segments": whole.count(),
             **brief_metrics(steps),
             "segment_accuracy": brief_metrics(whole)["accuracy"],
-            "coverage": int((steps.y_emitted >= 0).sum()) / len(steps),
+            "coverage": steps.count(steps.y_emitted >= 0) / steps.count(),
         }
     return parts
 

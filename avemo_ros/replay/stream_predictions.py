@@ -37,6 +37,19 @@ class StreamPredictions:
     """(N,) index of the emitted class; -1 where the stream abstained."""
     groups: tuple[str, ...]
     """(N,) what belongs together in the bootstrap."""
+    shares: Tensor
+    """(N,) float64, how far the class is true: 1, or less where labels are soft and a question
+    stands here once for each."""
+
+    @property
+    def weights(self) -> Tensor | None:
+        """How much each prediction counts; None: all count as one."""
+        return None if bool((self.shares == 1).all()) else self.shares
+
+    def count(self, keep: Tensor | None = None) -> int:
+        """How many questions there are, or how many of those with True in the (N,) `keep`;
+        each once, in however many parts it stands here."""
+        return round(float((self.shares if keep is None else self.shares[keep]).sum()))
 
     def __len__(self) -> int:
         return len(self.y_true)
@@ -63,6 +76,7 @@ class StreamPredictions:
             self.log_probabilities[index],
             self.y_emitted[index],
             tuple(self.groups[place] for place in places),
+            self.shares[index],
         )
 
 
@@ -81,6 +95,7 @@ def step_predictions(
         [distribution(step.estimate) for _, step in steps],
         [step.estimate.label if step.estimate is not None else "" for _, step in steps],
         groups,
+        [one.annotations[step.segment].weight for one, step in steps],
     )
 
 
@@ -93,7 +108,7 @@ def segment_predictions(
         matched: recordings.
         groups: of each segment that has steps, recording after recording.
     """
-    labels, means = [], []
+    labels, means, shares = [], [], []
     for one in matched:
         distributions: dict[int, list[tuple[float, ...]]] = {}
         for step in one.steps:
@@ -101,9 +116,10 @@ def segment_predictions(
         for place in sorted(distributions):
             given = [row for row in distributions[place] if row]
             labels.append(one.annotations[place].label)
+            shares.append(one.annotations[place].weight)
             means.append(tuple(np.mean(given, axis=0).tolist()) if given else ())
     emitted = [EMOTIONS[int(np.argmax(row))] if row else "" for row in means]
-    return _stream_predictions(labels, means, emitted, groups)
+    return _stream_predictions(labels, means, emitted, groups, shares)
 
 
 def distribution(estimate: EmotionEstimate | None) -> tuple[float, ...]:
@@ -125,6 +141,7 @@ def _stream_predictions(
     rows: Sequence[tuple[float, ...]],
     emitted: Sequence[str],
     groups: Iterable[str],
+    weights: Sequence[float],
 ) -> StreamPredictions:
     even = (1 / len(EMOTIONS),) * len(EMOTIONS)
     shares = torch.tensor([row or even for row in rows], dtype=torch.float64)
@@ -139,6 +156,7 @@ def _stream_predictions(
             dtype=torch.long,
         ),
         tuple(groups),
+        torch.tensor(weights, dtype=torch.float64),
     )
 
 

@@ -132,16 +132,19 @@ def share_axis(title: str = "", **more: Any) -> dict[str, Any]:
     }
 
 
-def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) -> Chart:
+def confusion(names: Sequence[str], rows: Sequence[Sequence[float]], what: str) -> Chart:
     """A confusion matrix in % of the row.
 
     Args:
         names: of the classes.
-        rows: counts; rows are the truth, columns the answer.
+        rows: counts, of soft labels with fractions; rows are the truth, columns the answer.
         what: is counted, e.g. 'segments'.
     """
-    counts = np.array(rows, dtype=np.int64).reshape(len(names), len(names))
-    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    counts = np.round(np.array(rows, dtype=np.float64).reshape(len(names), len(names)), 1)
+    if (counts == counts.astype(np.int64)).all():
+        counts = counts.astype(np.int64)
+    whole = counts.sum(1, keepdims=True)
+    shares = 100 * counts / np.where(whole > 0, whole, 1)
     texts = [
         [_cell(share, count, hit=row == column)
          for column, (share, count) in enumerate(zip(*pair, strict=True))]
@@ -188,7 +191,7 @@ def confusion(names: Sequence[str], rows: Sequence[Sequence[int]], what: str) ->
     return Chart(drawn, f"Confusion of {what}", most_wide=620)
 
 
-def _cell(share: float, count: int, *, hit: bool) -> str:
+def _cell(share: float, count: float, *, hit: bool) -> str:
     if not count:
         return ""
     text = f"{share:.0f}<br>{count}"
@@ -365,14 +368,16 @@ def recall_bars(recalls: Mapping[str, float | None]) -> Chart:
 
 
 def subject_bars(
-    by_subject: Mapping[str, Mapping[str, float]], mean: float, interval: Sequence[float]
+    by_subject: Mapping[str, Mapping[str, float]],
+    mean: float,
+    interval: Sequence[float] | None,
 ) -> Chart:
     """Accuracy of each subject, with the one of all and its interval.
 
     Args:
         by_subject: of each subject's name the figures, with 'accuracy'.
         mean: over items.
-        interval: its two ends.
+        interval: its two ends; None: none is drawn.
     """
     names = sorted(by_subject, key=lambda name: by_subject[name]["accuracy"])
     labels = [plain(name.split("-", 1)[-1]) for name in names]
@@ -397,9 +402,9 @@ def subject_bars(
         xaxis=across,
         yaxis=share_axis("accuracy"),
         shapes=[
-            {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": interval[0],
-             "y1": interval[1], "fillcolor": LIGHT["soft"], "opacity": 0.2,
-             "line": {"width": 0}},
+            *({"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": low, "y1": high,
+               "fillcolor": LIGHT["soft"], "opacity": 0.2, "line": {"width": 0}}
+              for low, high in ([] if interval is None else [interval])),
             {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": mean, "y1": mean,
              "line": {"color": LIGHT["mark"], "width": 1.5}},
         ],

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from avemo_ros.evaluate.bootstrap import enough
 from avemo_ros.replay.compare import covers_zero, place_of
 from avemo_ros.replay.named_metrics import METRICS, SHARE, Metric, rounded, value_text
-from avemo_ros.replay.stream_metrics import LEAST
 from avemo_ros.report import charts
 from avemo_ros.report.charts import Chart, figure
 from avemo_ros.report.rendering import percent, write
@@ -130,7 +130,7 @@ def _paired_summary(runs: Sequence[Mapping[str, Any]]) -> str:
     found = runs[-1]["paired"]
     over, groups = found["over"], found["groups"]
     text = "Accuracy and UA: differences over the segments that all runs have in common"
-    if groups < LEAST[over]:
+    if not enough(over, groups):
         return f"{text}; {groups} {over} are too few for intervals."
     return (
         f"{text}, with {100 * found['level']:.0f} % intervals; both runs were drawn together, "

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from avemo_ros.evaluate.metric_tables import never_true_in_words, range_text, ranges_in_words
 from avemo_ros.report import charts
 from avemo_ros.report.rendering import percent, write
 from avemo_ros.report.rendering import render as rendered
@@ -36,7 +37,10 @@ def render(result: Mapping[str, Any]) -> str:
         title=f"{result['model']['name']} on {result['title']}",
         subtitle=_subtitle(result),
         result=result,
-        notes=result.get("notes", ()),
+        notes=[
+            note for note in (*result.get("notes", ()), never_true_in_words(result)) if note
+        ],
+        ranges=ranges_in_words(result),
         tiles=_tiles(result),
         confusion=charts.confusion(result["classes"], result["confusion"], "items"),
         recalls=charts.recall_bars(result["recalls"]),
@@ -62,18 +66,17 @@ def _subtitle(result: Mapping[str, Any]) -> str:
     items, subjects = result["items"], result["subjects"]
     of = f"{result['split']}: " if result["split"] else ""
     whose = "" if subjects == items else f" of {subjects} subject{'' if subjects == 1 else 's'}"
-    over = result["intervals_over"]
-    return f"{of}{items} items{whose}, {len(result['classes'])} classes; intervals over {over}"
+    return f"{of}{items} items{whose}, {len(result['classes'])} classes"
 
 
 def _tiles(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     tiles = [
-        (name, percent(result[key]), _range(result["intervals"][key], percent))
+        (name, percent(result[key]), _range(result, key, percent))
         for name, key in (("Accuracy", "accuracy"), ("UA", "ua"), ("Macro F1", "macro_f1"))
     ]
     for name, key, shown in (("ECE", "ece", percent), ("NLL", "nll", _plain)):
         scaled = result[f"{key}_scaled"]
-        under = _range(result["intervals"][key], shown)
+        under = _range(result, key, shown)
         if scaled is not None:
             under += f"; {shown(scaled)} after scaling"
         tiles.append((name, shown(result[key]), under))
@@ -113,7 +116,9 @@ def _subjects(result: Mapping[str, Any]) -> charts.Chart | None:
     if not 1 < len(result["by_subject"]) <= _MOST_SUBJECTS:
         return None
     return charts.subject_bars(
-        result["by_subject"], result["accuracy"], result["intervals"]["accuracy"]
+        result["by_subject"],
+        result["accuracy"],
+        None if result["intervals"] is None else result["intervals"]["accuracy"],
     )
 
 
@@ -196,14 +201,17 @@ def _plain(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _range(interval: Sequence[float], shown: Any) -> str:
-    return f"{shown(interval[0]).removesuffix(' %')} to {shown(interval[1])}"
+def _range(figures: Mapping[str, Any], key: str, shown: Callable[[float], str]) -> str:
+    return range_text(figures, key, shown).replace(" % to", " to")
 
 
 def _with_range(figures: Mapping[str, Any], key: str) -> str:
-    return f"{percent(figures[key])} ({_range(figures['intervals'][key], percent)})"
+    return f"{percent(figures[key])} ({_range(figures, key, percent)})"
 
 
 def _signed(found: Mapping[str, Any], factor: float = 100, digits: int = 1) -> str:
-    value, (low, high) = factor * found["value"], (factor * v for v in found["interval"])
+    value, ends = factor * found["value"], found["interval"]
+    if ends is None:
+        return f"{value:+.{digits}f}"
+    low, high = (factor * end for end in ends)
     return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros.annotations.segments import MAJORITY, TruthRule
 from avemo_ros.bag.reader import BagImage, Recording
 from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.errors import AvemoError, ImageError
@@ -61,6 +62,7 @@ def tracks_of(
     session: EvaluatedRecording,
     listed: Sequence[Mapping[str, Any]],
     shots: tuple[Shot, ...] = (),
+    rule: TruthRule = MAJORITY,
 ) -> list[Track]:
     """One track for each labelled person, in the order of their first segments.
 
@@ -68,8 +70,9 @@ def tracks_of(
         session: estimates and labels.
         listed: `segments.list` of all bags.
         shots: small images of the recording; they go with the first person.
+        rule: what is true where annotators differ; where several labels are, none is drawn.
     """
-    judged = match_recording(session)
+    judged = match_recording(session, rule).undisputed()
     people = list(dict.fromkeys(segment.person for segment in session.segments))
     return [
         Track(
@@ -167,7 +170,9 @@ def _truth(
                 anchor_of(place),
             )
             for place, item in enumerate(listed)
-            if item["session"] == session.name and item["person"] == person
+            if item["session"] == session.name
+            and item["person"] == person
+            and item["share"] == 1
         )
     }
     own = [segment for segment in session.segments if segment.person == person]

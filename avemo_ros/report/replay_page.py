@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from avemo_ros.replay.bag_evaluation import BagEvaluation
-from avemo_ros.replay.named_metrics import METRICS, value_text
+from avemo_ros.replay.named_metrics import METRICS, NOTHING, value_text
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.scoring import interval_text, intervals_in_words, people_in_words
 from avemo_ros.report import charts
@@ -85,7 +85,7 @@ def render(outcome: BagEvaluation, shots: Mapping[str, Sequence[Shot]] | None = 
     if overall is None:
         return rendered(
             "replay.html",
-            title="No bag could be evaluated",
+            title=NOTHING,
             subtitle=f"{counted(len(result['failed']), 'bag')} tried",
             **common,
         )
@@ -175,6 +175,7 @@ def _tiles(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             ("segment_accuracy", "segments", "accuracy"),
             ("ua", "frames", "ua"),
             ("accuracy", "frames", "accuracy"),
+            ("accuracy_after_warm_up", "frames_after_warm_up", "accuracy"),
             ("coverage", "coverage", "share"),
             ("claim_accuracy", "coverage", "accuracy"),
             ("ece", "calibration", "ece"),
@@ -226,7 +227,9 @@ def _timelines(
     found: list[tuple[EvaluatedRecording, list[Track]]] = []
     count = 0
     for session in outcome.recordings[:_MOST_DRAWN]:
-        tracks = tracks_of(session, listed, tuple((shots or {}).get(session.name, ())))
+        tracks = tracks_of(
+            session, listed, tuple((shots or {}).get(session.name, ())), outcome.truth
+        )
         count += len(tracks)
         if found and count > _MOST_TRACKS:
             break

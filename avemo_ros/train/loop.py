@@ -11,8 +11,8 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +30,13 @@ from avemo_ros.train.optimisation import (
     train_mode,
 )
 from avemo_ros.train.parallel import Processes
-from avemo_ros.train.run_folder import TensorBoardLogger, load_checkpoint, save_checkpoint
+from avemo_ros.train.run_folder import (
+    FAILED,
+    TensorBoardLogger,
+    load_checkpoint,
+    save_checkpoint,
+    write_text,
+)
 from avemo_ros.train.training_config import TrainingConfig
 
 Figures = dict[str, float]
@@ -38,6 +44,11 @@ Loss = Callable[[nn.Module, Any], Tensor]
 Validate = Callable[[nn.Module], Figures]
 State = dict[str, Tensor]
 
+_EXPLODED: Final = 1.25
+"""A loss so many times that of guessing, and that of the first step, is no slow start."""
+_NO_BETTER: Final = 0.92
+"""A loss that exploded and ended at so large a share of that of guessing has not recovered.  If
+classes are uneven, always answering with their frequencies is a little better than guessing."""
 _CUDA_CHECK: Final = 25
 """Steps between looks at the loss on a GPU; each look waits for the GPU."""
 
@@ -92,7 +103,8 @@ def fit(
 
     Raises:
         ConfigError: the schedule or the early stop needs a validation part and there is none.
-        TrainingError: the loss is not a number.
+        TrainingError: the loss is not a number; or it rose far above that of guessing and did
+            not fall below it again: training has diverged.  `out` then holds FAILED.
     """
     return _Run(
         network, batches, steps, loss, validate, settings, out, processes, stop_after
@@ -149,11 +161,14 @@ class _Run:
         self._best_epoch = 0
         self._best_figure = -math.inf
         self._history: list[Figures] = []
+        self._first_loss = self._guess_loss = math.nan
         self._last = min(stop_after or settings.epochs, settings.epochs)
         self._bfloat16 = wants_bfloat16(settings.precision, self._device)
 
     def run(self) -> list[Figures]:
         self._restore()
+        if self._processes.first:
+            (self._out / FAILED).unlink(missing_ok=True)
         first = len(self._history)
         board = TensorBoardLogger(self._out, first) if self._processes.first else None
         bar = tqdm(
@@ -174,6 +189,12 @@ class _Run:
                 if board is not None:
                     board.add(figures)
                     tqdm.write(_line(self._out.name, figures), file=sys.stderr)
+            if self._history:
+                self._check_learned()
+        except TrainingError as error:
+            if self._processes.first:
+                write_text(self._out / FAILED, f"{error}\n")
+            raise
         except KeyboardInterrupt:
             if self._processes.first:
                 done = len(self._history)
@@ -201,7 +222,7 @@ class _Run:
         healthy = torch.ones((), dtype=torch.bool, device=self._device)
         every = 1 if self._device.type == "cpu" else _CUDA_CHECK
         batches = iter(self._batches(epoch, chance))
-        rate = 0.0
+        rate, first = 0.0, math.isnan(self._first_loss)
         for step in range(self._steps):
             asked = time.monotonic()
             batch = next(batches)
@@ -211,7 +232,8 @@ class _Run:
             for group in self._optimiser.param_groups:
                 group["lr"] = rate * group["factor"]
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
-                value = self._loss(self._wrapped, batch)
+                value = self._first(batch) if first else self._loss(self._wrapped, batch)
+            first = False
             self._optimiser.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(
@@ -242,6 +264,46 @@ class _Run:
         figures["data_seconds"] = round(data_s, 3)
         figures["seconds"] = round(time.monotonic() - began, 3)
         return figures
+
+    def _first(self, batch: Any) -> Tensor:
+        """Loss of the first batch; takes down that of guessing, too: of answers all alike."""
+        answers: list[Any] = []
+        hook = self._network.register_forward_hook(lambda _, __, answer: answers.append(answer))
+        value = self._loss(self._wrapped, batch)
+        hook.remove()
+        with torch.no_grad():
+            guess = self._loss(_Guess(answers[0]), batch)
+        mean = self._processes.mean
+        self._first_loss = float(mean(value.detach().clone()))
+        self._guess_loss = float(mean(guess.detach().clone()))
+        return value
+
+    def _check_learned(self) -> None:
+        """Look whether anything was learned in all.
+
+        Raises:
+            TrainingError: the loss exploded, and has not become better than that of guessing.
+        """
+        chosen = self._best_epoch if self._settings.patience and self._best else 0
+        loss = self._history[chosen - 1]["loss"]
+        # Of a run that an earlier version began, the loss of guessing is not known, but NaN.
+        if not loss >= _NO_BETTER * self._guess_loss:
+            return
+        peak = max(figures["loss"] for figures in self._history)
+        rate = self._settings.rate
+        if peak > _EXPLODED * max(self._first_loss, self._guess_loss):
+            raise TrainingError(
+                f"training has diverged: the loss rose to {peak:.4g} and ended at {loss:.4g}, "
+                f"that of guessing is {self._guess_loss:.4g}; lower training.rate (it is "
+                f"{rate:g}), or set training.clip"
+            )
+        if loss >= self._guess_loss and self._processes.first:
+            tqdm.write(
+                f"{self._out}: warning: nothing was learned: the loss of the last epoch is "
+                f"{loss:.4g}, that of guessing {self._guess_loss:.4g}; train longer, or change "
+                f"training.rate (it is {rate:g})",
+                file=sys.stderr,
+            )
 
     def _keep(self, figures: Figures) -> None:
         """What follows from the figures of an epoch, and the checkpoint."""
@@ -295,6 +357,8 @@ class _Run:
     def _state(self) -> dict[str, Any]:
         return {
             "history": self._history,
+            "first_loss": self._first_loss,
+            "guess_loss": self._guess_loss,
             "network": _copied(self._network),
             "averaged": None if self._averaged is None else self._averaged.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -322,11 +386,37 @@ class _Run:
             self._tail = {name: t.to(self._device) for name, t in state["tail"].items()}
             self._tail_count = int(state["tail_count"])
             self._history = [dict(figures) for figures in state["history"]]
+            # Checkpoints of earlier versions do not have them.
+            self._first_loss = float(state.get("first_loss", math.nan))
+            self._guess_loss = float(state.get("guess_loss", math.nan))
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise WeightsError(
                 f"the checkpoint in {self._out} does not fit this model "
                 f"({' '.join(str(error).split())[:200]}); choose another --out"
             ) from error
+
+
+class _Guess(nn.Module):
+    """Answers alike for every class."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self._answer = _zeros(answer)
+
+    def forward(self, _: Any) -> Any:
+        return self._answer
+
+
+def _zeros(answer: Any) -> Any:
+    """The same with zeros for numbers."""
+    if isinstance(answer, Tensor):
+        return torch.zeros_like(answer)
+    if isinstance(answer, Mapping):
+        return {name: _zeros(value) for name, value in answer.items()}
+    if is_dataclass(answer) and not isinstance(answer, type):
+        parts = {part.name: _zeros(getattr(answer, part.name)) for part in fields(answer)}
+        return replace(answer, **parts)
+    return answer
 
 
 def wants_bfloat16(precision: str, device: torch.device) -> bool:

@@ -18,7 +18,7 @@ from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.loop import check_held_out
 from avemo_ros.train.optimisation import freeze, is_of, make_optimiser
 from avemo_ros.train.pretrained import Teacher, load_pretrained, whom_it_saw
-from avemo_ros.train.run_folder import CHECKPOINT, load_checkpoint, writing
+from avemo_ros.train.run_folder import CHECKPOINT, load_checkpoint, may_begin_again, writing
 from avemo_ros.train.subject_split import SplitJob, TrainingItems, of_fold
 from avemo_ros.train.training_config import FINAL, TrainConfig, TrainingConfig
 from avemo_ros.zoo.model_file import find_model
@@ -38,7 +38,11 @@ def check_folders(config: TrainConfig, out: Path, fold: str, *, resume: bool) ->
         names = [f"fold{number}" for number in range(len(config.data.folds))] + [FINAL]
         if fold not in ("", "all"):
             names = [fold if fold == FINAL else f"fold{fold}"]
-    there = [name for name in names if (out / name / "config.yaml").exists()]
+    there = [
+        name
+        for name in names
+        if (out / name / "config.yaml").exists() and not may_begin_again(out / name)
+    ]
     if there and not resume:
         raise ConfigError(
             "--out",

@@ -23,10 +23,20 @@ CHECKPOINT: Final = "checkpoint.pt"
 LOG: Final = "log.jsonl"
 TRAIN_LOG: Final = "train.log"
 """What `avemo tune` keeps of a trial's messages, before the run begins."""
+START: Final = "start.json"
+"""What the model begins with: notes, and whom those have seen that it starts from."""
+FAILED: Final = "failed.txt"
+"""Why the training of a run has ended without a model."""
+_KEPT: Final = "checkpoint.failed.pt"
+_BEGUN: Final = frozenset((CONFIG, SPLIT, START, TRAIN_LOG, "tensorboard"))
+"""What a run has before its first epoch is done."""
 
 
 def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume: bool) -> None:
     """Begin a run folder, or make sure that it can be gone on with.
+
+    A run that failed, or that ended before anything was done, is not in the way of a new one,
+    be it with other settings.  A checkpoint of it is set aside.
 
     Args:
         out: the run's folder; made if missing.
@@ -40,6 +50,8 @@ def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume
         OutputError: the folder cannot be written.
     """
     path = out / CONFIG
+    if not resume and may_begin_again(out):
+        _set_aside(out)
     if not path.exists():
         if (out / CHECKPOINT).exists():
             raise ConfigError("--out", str(out), f"a folder without a {CHECKPOINT} of its own")
@@ -66,6 +78,22 @@ def open_run(out: Path, config: TrainConfig, split: Mapping[str, Any], *, resume
                 f"the data that the run started with, but '{name}' in {SPLIT} differs: "
                 f"{_short(before.get(name))} then, {_short(value)} now",
             )
+
+
+def may_begin_again(out: Path) -> bool:
+    """Whether a folder holds a run that has failed, or that ended before anything was done."""
+    if not (out / CONFIG).exists():
+        return False
+    return (out / FAILED).exists() or all(item.name in _BEGUN for item in out.iterdir())
+
+
+def _set_aside(out: Path) -> None:
+    """Make room for a new run; the last checkpoint of the failed one is kept."""
+    with writing(out):
+        if (out / CHECKPOINT).exists():
+            (out / CHECKPOINT).replace(out / _KEPT)
+        for name in (CONFIG, SPLIT, START, LOG, FAILED):
+            (out / name).unlink(missing_ok=True)
 
 
 def refuse_foreign(out: Path, *known: str) -> None:

@@ -40,6 +40,7 @@ from avemo_ros.train.run_folder import (
     CHECKPOINT,
     CONFIG,
     SPLIT,
+    START,
     open_run,
     read_json,
     read_log,
@@ -65,7 +66,6 @@ from avemo_ros.zoo.model_file import MODEL_FILE, find_model, save_model
 from avemo_ros.zoo.model_registry import BUILDER, ENSEMBLE, MACHINES
 
 SUMMARY: Final = "summary.json"
-START: Final = "start.json"
 _FIGURES: Final = ("ua", "wa", "nll")
 
 
