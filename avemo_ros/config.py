@@ -277,11 +277,11 @@ class EmotionConfig(Settings, group="emotion"):
             "Shortest time of speech within emotion.voice_s for which the voice is used [s]."
         ),
     )
-    personal_neutral: Literal["off", "cautious", "on"] = Field(
-        "cautious",
+    personal_neutral: Literal["none", "slow", "fast"] = Field(
+        "slow",
         description=(
             "Compare how a face moves with how it usually looks: its mean shape over the last "
-            "minute, which counts half after 30 s (cautious) or 5 s (on). off: landmarks are "
+            "minute, which counts half after 30 s (slow) or 5 s (fast). none: landmarks are "
             "not used. Only for models that read landmarks."
         ),
     )

@@ -339,7 +339,7 @@ def test_a_model_that_is_not_live_is_one_line_with_those_that_are(
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     _, live = line.split("live models are: ")
-    assert "avemo-0.4" in live
+    assert "avemo-0.5" in live
     assert "speech" not in live
 
 

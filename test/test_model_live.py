@@ -40,11 +40,11 @@ def answered(model: LiveModel, crops: np.ndarray, power_db: np.ndarray) -> Model
 def test_the_released_live_model_answers_batches_as_the_robot_does(
     window: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    loaded = load_model(find_model("avemo-0.4"))
+    loaded = load_model(find_model("avemo-0.5"))
     assert loaded.spec.kind == "live"
     assert isinstance(loaded.model, LiveModel)
     answer = answered(loaded.model, *window)
-    predictor = Predictor(ModelConfig(weights="avemo-0.4", precision="float32"))
+    predictor = Predictor(ModelConfig(weights="avemo-0.5", precision="float32"))
     embedded = predictor.embed_faces(list(window[0]))
     heard = predictor.speech_evidence(window[1])
     cases = [(embedded, heard), (embedded, None), (None, heard)]

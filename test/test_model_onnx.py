@@ -21,7 +21,7 @@ from avemo_ros.model.released import find_weights, list_in_index, onnx_files
 from avemo_ros.zoo.model_file import save_model
 
 pytestmark = pytest.mark.usefixtures("quick_export")
-NAME = "avemo-0.4"
+NAME = "avemo-0.5"
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def talker(
     return replace(face(face_id, mouth=opening, x=x, size=size), landmarks=mesh(wide))
 
 
-def stage_of(neutral: str = "on", **settings) -> tuple[EmotionStage, SceneReader]:
+def stage_of(neutral: str = "fast", **settings) -> tuple[EmotionStage, SceneReader]:
     reader = SceneReader(reads_landmarks=True)
     config = PipelineConfig(emotion=EmotionConfig(personal_neutral=neutral, **settings))
     return EmotionStage(config, reader), reader
@@ -79,7 +79,7 @@ def test_the_resting_face_is_of_what_was_seen_before_the_window() -> None:
     assert np.allclose(newest.neutral, newest.frames[-1, :SHAPE], atol=1e-4)
 
 
-@pytest.mark.parametrize(("neutral", "prior_s"), [("on", 5.0), ("cautious", 30.0)])
+@pytest.mark.parametrize(("neutral", "prior_s"), [("fast", 5.0), ("slow", 30.0)])
 def test_how_fast_it_is_trusted_is_a_parameter(neutral: str, prior_s: float) -> None:
     stage, reader = stage_of(neutral)
     play(stage, 13.0, lambda t: [talker(t)])
@@ -88,8 +88,8 @@ def test_how_fast_it_is_trusted_is_a_parameter(neutral: str, prior_s: float) -> 
     assert weight == pytest.approx(seen_s / (seen_s + prior_s), abs=0.02)
 
 
-def test_off_means_that_landmarks_are_not_read() -> None:
-    stage, reader = stage_of("off")
+def test_none_means_that_landmarks_are_not_read() -> None:
+    stage, reader = stage_of("none")
     play(stage, 6.0, lambda t: [talker(t)])
     assert all(window is None for window in reader.landmarks)
 

@@ -191,7 +191,7 @@ def test_every_runtime_is_measured_for_every_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("onnx", [True, False])
 def test_the_robots_calls_are_measured_in_every_runtime_there_is(onnx: bool) -> None:
-    weights = find_weights("avemo-0.4")
+    weights = find_weights("avemo-0.5")
     model = load_model(weights).model
     assert isinstance(model, LiveModel)
     speeds = benchmark_robot(model.network, rounds=2, weights=weights if onnx else None)

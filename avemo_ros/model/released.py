@@ -24,9 +24,10 @@ ONNX_PARTS: Final = ("face", "speech", "face-answer", "fusion")
 LANDMARKS_PART: Final = "landmarks"
 """Part of a live model that reads landmarks, too."""
 _REPLACED: Final = {
-    "avemo-0.1": "avemo-0.4",
-    "avemo-0.2": "avemo-0.4",
-    "avemo-0.3": "avemo-0.4",
+    "avemo-0.1": "avemo-0.5",
+    "avemo-0.2": "avemo-0.5",
+    "avemo-0.3": "avemo-0.5",
+    "avemo-0.4": "avemo-0.5",
     "avemo-speech-0.2": "avemo-speech-0.4",
 }
 """Older releases, which no longer come with the package, and what took their place."""

@@ -12,7 +12,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,6 @@ from avemo_ros.engine.feature_extractor import Extracted, FeatureExtractor, Inpu
 from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.errors import AvemoError, BagError
 from avemo_ros.timing import WHOLE, Stopwatch
-from avemo_ros.vision.face import FrameTracks
 
 _BATCH: Final = 16
 """Features that travel together."""
@@ -178,7 +177,7 @@ def _run(parent: Connection) -> None:
                     seen = extractor.push(log_ns, item)
                     if seen is None:
                         continue
-                    batch.append((log_ns, _slim(seen)))
+                    batch.append((log_ns, seen))
                     if len(batch) == _BATCH:
                         sender.put(batch)
                         batch = []
@@ -222,13 +221,6 @@ def recorded(
     for log_ns, item in recording.items(kinds):
         if not isinstance(item, StatesRecord | LabelRecord):
             yield log_ns, item
-
-
-def _slim(seen: Extracted) -> Extracted:
-    """Without landmarks, which no estimate looks at."""
-    if not isinstance(seen, FrameTracks):
-        return seen
-    return replace(seen, faces=tuple(replace(face, landmarks=None) for face in seen.faces))
 
 
 class _Sender:

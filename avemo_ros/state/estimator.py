@@ -41,7 +41,7 @@ _SPEAKING_NS: Final = to_ns(0.3)
 """Who was heard within this time before the window's end is speaking."""
 _LATE_NS: Final = to_ns(0.1)
 """A hearing may be so much older than the period: chunks do not lie on its grid."""
-_PRIOR_S: Final = {"cautious": 30.0, "on": PRIOR_S}
+_PRIOR_S: Final = {"slow": 30.0, "fast": PRIOR_S}
 """The mean face of everybody counts as much as so long of the person's own [s]."""
 _LEAST_POINTS: Final = 5
 """Images with landmarks, from which on these can be a sequence."""

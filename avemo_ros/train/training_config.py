@@ -552,7 +552,7 @@ class LiveConfig(Settings, group="live"):
     face_run: str = Field(
         "",
         description=(
-            "Run folder of the face branch (kind face_cnn), or a live model, e.g. avemo-0.4, "
+            "Run folder of the face branch (kind face_cnn), or a live model, e.g. avemo-0.5, "
             "whose face branch is taken."
         ),
     )
