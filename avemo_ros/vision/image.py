@@ -171,8 +171,8 @@ def decode_compressed(data: Any, encoding: str) -> BgrImage:
     Raises:
         ImageError: it holds depths and no image ('compressedDepth'); or it is none of
             COMPRESSIONS, larger than allowed, ends early or is damaged.  (A JPEG has no
-            checksum: damage after which its codes happen to fall into step again, or that
-            follows stray bytes before a marker, cannot be recognised.)
+            checksum: damage after which its codes happen to fall into step again cannot be
+            recognised.)  What changes no pixel, as stray bytes before markers, is no damage.
     """
     what = f"compressed image with format '{encoding[:_SHOWN]}'"
     if "compresseddepth" in encoding.lower():
