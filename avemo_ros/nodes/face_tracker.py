@@ -22,6 +22,7 @@ from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.executor import Worker
+from avemo_ros.nodes.image_watch import ImageWatch
 from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.settings import OneOf, Settings
 from avemo_ros.sink.overlay import draw
@@ -59,7 +60,7 @@ class ImageInputSettings(Settings):
     )
 
 
-GROUPS: Final = ("vision", "max_input_age_s", "image_stamps")
+GROUPS: Final = ("vision", "max_input_age_s", "image_stamps", "image_rotate")
 """Settings of the engine that the stage follows."""
 
 _WAITING: Final = 2
@@ -93,6 +94,8 @@ class ImageInputStage:
         self._video = VideoStage(
             config.vision, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
+        self._watch = ImageWatch(config.vision.detector_range, config.input.image_rotate)
+        self._odd = ("", "")
         self._compressed = node.read(ImageInputSettings).image_transport == "compressed"
         self._received = diagnostics.Meter()
         self._processed = diagnostics.Meter()
@@ -112,6 +115,8 @@ class ImageInputStage:
         """Make the topics and begin."""
         node = self._node
         self._video.reset()
+        self._watch.reset()
+        self._odd = ("", "")
         self._shed = self._applied = None
         self._tracks_out = node.create_publisher(
             FaceTrackArray,
@@ -152,6 +157,7 @@ class ImageInputStage:
     def release(self) -> None:
         """Free the face networks."""
         self._video.close()
+        self._watch.close()
 
     def show(self, step: EmotionStep) -> None:
         """The estimates to draw from now on; from any thread."""
@@ -207,6 +213,8 @@ class ImageInputStage:
         if gone > _MANY * came > 0:
             message = f"this computer is too slow: {gone} of {came} images were dropped"
             return diagnostics.status("images", diagnostics.WARN, message, values)
+        if self._odd[1]:
+            return diagnostics.status("images", diagnostics.WARN, self._odd[1], values)
         return diagnostics.status("images", diagnostics.OK, "images arrive", values)
 
     def _take(self, message: Image | CompressedImage) -> None:
@@ -241,8 +249,14 @@ class ImageInputStage:
         if arrival_ns > 0:
             self._delays_ms.add(1e3 * to_s(self._node.now_ns() - tracks.stamp_ns))
         overlay, image = self._overlay, self._video.image
-        if overlay is not None and image is not None:
+        if image is None:
+            return
+        if overlay is not None:
             overlay.offer(image, tracks, frame_id)
+        odd = self._watch.look(image, tracks)
+        if odd[0] and odd[0] != self._odd[0]:
+            self._trouble.note(*odd)
+        self._odd = odd
 
     def _failed(self, error: Exception) -> None:
         self._trouble.report(
