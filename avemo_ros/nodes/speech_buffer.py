@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from numpy.typing import NDArray
 from pydantic import Field
 from std_msgs.msg import Bool
 
@@ -131,6 +133,7 @@ _GUESS_S: Final = 0.02
 _PATIENCE_S: Final = 1.0
 """Sound may come this long before its format without a word."""
 _QUIET_S: Final = 2.0
+_STEREO: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,9 @@ class AudioInputStage:
         self._audio = AudioStage(
             config.audio, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
+        self._mixes = config.audio.channel < 0
+        self._powers: NDArray[np.float64] = np.zeros(0)
+        """(channels,), of the last second or so."""
         self._given = given_format(node)
         self._types = message_types(node.read(AudioInputSettings).audio_type)
         self._received = diagnostics.Meter()
@@ -280,6 +286,9 @@ class AudioInputStage:
             "speed": f"{counters.speed:.2f}",
             "left_out_s": f"{counters.left_out_s:.2f}",
             "sanitised_samples": counters.sanitised,
+            "channel_levels_dbfs": " ".join(
+                f"{10 * np.log10(max(power, 1e-12)):.0f}" for power in self._powers
+            ),
             "muted_s": f"{self._audio.mute.muted_s:.2f}",
             "queue": len(self._worker) if self._worker is not None else 0,
             "last_error": self._trouble.last,
@@ -344,6 +353,14 @@ class AudioInputStage:
             return
         self._format = form
         self._node.get_logger().info(f"audio: the source sends {form}")
+        if form.channels > _STEREO and self._mixes:
+            self._trouble.once(
+                "channels",
+                f"its {form.channels} channels are mixed; if one of them has the loudspeaker's "
+                "signal, the robot's voice counts as a person's.  Set audio.channel to the one "
+                "to use (of a ReSpeaker, 0 is processed and 5 the loudspeaker); "
+                "channel_levels_dbfs in /diagnostics shows which are loud when",
+            )
 
     def _block(self, message: Any, known: AudioFormat | None) -> AudioBlock | None:
         """The decoded sound of a message; None when it has to be left out."""
@@ -357,7 +374,18 @@ class AudioInputStage:
             return None
         header = getattr(message, "header", None)
         stamp_ns = -1 if header is None else message_content.stamp_ns(header.stamp)
-        return AudioBlock(stamp_ns, form.rate, samples_of(message, form))
+        samples = samples_of(message, form)
+        self._measure(samples, form.rate)
+        return AudioBlock(stamp_ns, form.rate, samples)
+
+    def _measure(self, samples: NDArray[np.float32], rate: int) -> None:
+        """How loud each channel is, for who has to choose one."""
+        if samples.shape[1] < _STEREO or not len(samples):
+            return
+        power = np.square(np.nan_to_num(samples).clip(-1.0, 1.0), dtype=np.float64).mean(axis=0)
+        if len(power) != len(self._powers):
+            self._powers = power
+        self._powers = self._powers + (power - self._powers) * min(1.0, len(samples) / rate)
 
     def _say_no_format(self) -> None:
         now = time.monotonic()
