@@ -63,6 +63,11 @@ class ImageInputSettings(Settings):
 GROUPS: Final = ("vision", "max_input_age_s", "image_stamps", "image_rotate")
 """Settings of the engine that the stage follows."""
 
+_INSTEAD: Final = {
+    "sensor_msgs/msg/CompressedImage": "set image_transport to 'compressed'",
+    "sensor_msgs/msg/Image": "set image_transport to 'raw'",
+}
+"""Types of images, and what to set for them."""
 _WAITING: Final = 2
 """Images that may wait while one is worked on: enough for jitter, little delay."""
 _QUIET_S: Final = 2.0
@@ -127,10 +132,20 @@ class ImageInputStage:
         self._overlay = _Overlay(node, self._video.stopwatch)
         self._worker = Worker("images", self._work, self._failed, limit=_WAITING)
         self._worker.start()
+        packed = qos.resolved(node, "image_raw/compressed")
+        if (
+            not self._compressed
+            and packed != f"{node.resolve_topic_name('image_raw')}/compressed"
+        ):
+            self._trouble.once(
+                "transport",
+                f"image_raw/compressed is remapped to {packed}, which has no effect while "
+                "image_transport is 'raw'; set it to 'compressed', or remap image_raw",
+            )
         self._inlet = qos.AdaptiveSubscription(
             node,
             CompressedImage if self._compressed else Image,
-            "image_raw/compressed" if self._compressed else "image_raw",
+            packed if self._compressed else "image_raw",
             self._take,
             depth=5,
             reliability=node.read(ImageInputSettings).image_reliability,
@@ -205,8 +220,12 @@ class ImageInputStage:
         if self._trouble.present:
             return diagnostics.status("images", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
-            message = f"no images on {values['topic']}"
+            why = f": {self._inlet.why_silent(_INSTEAD)}" if self._inlet is not None else ""
+            message = f"no images on {values['topic']}{why}"
             return diagnostics.status("images", diagnostics.STALE, message, values)
+        if rivals := self._inlet.find_rivals() if self._inlet is not None else "":
+            self._trouble.once("rivals", rivals)
+            return diagnostics.status("images", diagnostics.WARN, rivals, values)
         received, lost = self._received.count, dropped
         came, gone = received - self._before[0], lost - self._before[1]
         self._before = (received, lost)

@@ -82,17 +82,17 @@ class ImageWatch:
         self._readable = self._readable + 1 if readable else 0
         if self._lasts("dark", _BLANK_NS, so=high < _DARK and not readable):
             return "dark", (
-                "images are black, or too dark for faces; look at the lens cap, the exposure "
+                "all is black, or too dark for faces; look at the lens cap, the exposure "
                 "and the light"
             )
         if self._lasts("flat", _BLANK_NS, so=high - low < _FLAT):
             return "flat", (
-                "images show one colour and nothing else; look at the lens, the exposure and "
+                "there is one colour and nothing else; look at the lens, the exposure and "
                 "the encoding"
             )
         if self._lasts("frozen", _FROZEN_NS, so=same):
             return "frozen", (
-                "images come, but every one is the same; start the camera's driver again "
+                "they come, but every one is the same; start the camera's driver again "
                 "(unless a still picture is shown)"
             )
         if not self._lasts("faceless", _FACELESS_NS, so=self._readable < _IN_A_ROW):

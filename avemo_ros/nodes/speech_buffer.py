@@ -126,6 +126,12 @@ def given_format(node: ManagedNode) -> AudioFormat | None:
     return form
 
 
+_INSTEAD: Final = {
+    "audio_common_msgs/msg/AudioData": "set audio_type to 'bare'",
+    "audio_common_msgs/msg/AudioDataStamped": "set audio_type to 'stamped'",
+    "audio_common_msgs/msg/AudioStamped": "set audio_type to 'stamped'",
+}
+"""Types of sound, and what to set for them."""
 _WAITING_S: Final = 2.0
 """Sound that may wait; lost sound costs more than late sound."""
 _GUESS_S: Final = 0.02
@@ -178,6 +184,7 @@ class AudioInputStage:
         self._powers: NDArray[np.float64] = np.zeros(0)
         """(channels,), of the last second or so."""
         self._given = given_format(node)
+        self._check_channel(config.audio.channel)
         self._types = message_types(node.read(AudioInputSettings).audio_type)
         self._received = diagnostics.Meter()
         self._processed = diagnostics.Meter()
@@ -187,6 +194,20 @@ class AudioInputStage:
         self._worker: Worker[_AudioMessage] | None = None
         self._inlets: list[qos.AdaptiveSubscription] = []
         self._chunks_out: Any = None
+
+    def _check_channel(self, channel: int) -> None:
+        given, settings = self._given, self._node.read(AudioInputSettings)
+        if given is not None and channel >= given.channels:
+            allowed = f"-1 to {given.channels - 1} (audio_channels is {given.channels})"
+            raise ConfigError("audio.channel", channel, allowed)
+        for name in ("audio_channels", "audio_sample_format"):
+            value = getattr(settings, name)
+            if given is None and value != AudioInputSettings.model_fields[name].default:
+                self._trouble.once(
+                    name,
+                    f"{name} is {value!r}, which has no effect while audio_rate is 0; set "
+                    "audio_rate too if the source publishes no audio_info",
+                )
 
     def open(self) -> None:
         """Make the topics and begin."""
@@ -297,8 +318,12 @@ class AudioInputStage:
         if self._trouble.present:
             return diagnostics.status("audio", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
-            message = f"no audio on {values['topic']}"
+            why = f": {inlet.why_silent(_INSTEAD)}" if inlet is not None else ""
+            message = f"no audio on {values['topic']}{why}"
             return diagnostics.status("audio", diagnostics.STALE, message, values)
+        if rivals := inlet.find_rivals() if inlet is not None else "":
+            self._trouble.once("rivals", rivals)
+            return diagnostics.status("audio", diagnostics.WARN, rivals, values)
         if counters.speed != 1.0:
             return diagnostics.status("audio", diagnostics.ERROR, counters.last_restart, values)
         if self._audio.mute.speaking:
@@ -353,6 +378,18 @@ class AudioInputStage:
             return
         self._format = form
         self._node.get_logger().info(f"audio: the source sends {form}")
+        given = self._given
+        if given is not None and (given.rate, given.channels, given.sample_format) != (
+            form.rate,
+            form.channels,
+            form.sample_format,
+        ):
+            self._trouble.once(
+                "formats",
+                f"by audio_rate, audio_channels and audio_sample_format it is {given}, but the "
+                f"source says {form}, which counts; remove these parameters, or correct the "
+                "source",
+            )
         if form.channels > _STEREO and self._mixes:
             self._trouble.once(
                 "channels",
