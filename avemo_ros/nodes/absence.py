@@ -14,6 +14,8 @@ _SHOWN: Final = 3
 _SHARED: Final = Path("/dev/shm")  # noqa: S108  where the middleware has its shared memory
 _SMALL_BYTES: Final = 16e6
 """Shared memory below this holds hardly an image."""
+_NAMELESS: Final = "somebody"
+"""Whose name comes in a message that does not arrive."""
 _CONTAINERS: Final = ("/.dockerenv", "/run/.containerenv")
 
 
@@ -44,6 +46,10 @@ def why_nothing_comes(
         )
         if reliable and best_effort:
             return f"{who} offers best effort, but this node asks for reliable delivery"
+        if who == _NAMELESS:
+            return (
+                f"{who} publishes it, but neither its name nor a message arrives: {_hidden()}"
+            )
         return f"{who} publishes it, but nothing arrives: it sends nothing, or {_hidden()}"
     if offers:
         theirs = offers[0].topic_type
@@ -95,10 +101,10 @@ def rivals(node: Node, topic: str, message: Any) -> str:
 def _hidden() -> str:
     """Why messages of somebody who is known do not arrive, by what this computer shows."""
     ways = []
-    if any(Path(file).exists() for file in _CONTAINERS):
-        ways.append("start this node's container with --ipc=host and --net=host")
     if _of_others(_files()):
         ways.append("run both as the same user")
+    elif any(Path(file).exists() for file in _CONTAINERS):
+        ways.append("start this node's container with --ipc=host and --net=host")
     if 0 < _size() < _SMALL_BYTES:
         ways.append(f"make {_SHARED} larger (it has {_size() / 1e6:.0f} MB)")
     if not ways:
@@ -135,6 +141,8 @@ def _who(offers: Sequence[Any]) -> str:
 
 
 def _full_name(offer: Any) -> str:
+    if "_UNKNOWN_" in offer.node_name:
+        return _NAMELESS
     return f"{offer.node_namespace.rstrip('/')}/{offer.node_name}"
 
 

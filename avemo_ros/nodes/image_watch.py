@@ -18,10 +18,12 @@ _EVERY: Final = 8
 _DARK: Final = 24
 _FLAT: Final = 6
 """Levels between the darkest and the brightest pixels, but for 2 % each."""
-_BLANK_NS: Final = to_ns(3.0)
-_FROZEN_NS: Final = to_ns(5.0)
-_FACELESS_NS: Final = to_ns(4.0)
-_TRY_NS: Final = to_ns(1.0)
+_BLANK_NS: Final = to_ns(2.0)
+_FROZEN_NS: Final = to_ns(3.0)
+_FACELESS_NS: Final = to_ns(1.0)
+_TRY_NS: Final = to_ns(0.3)
+_SELDOM_NS: Final = to_ns(2.0)
+"""Between two looks at the turned image, where the last ones found nothing."""
 _READABLE: Final = 0.1
 """Quality; that of a face on its side is next to none."""
 _IN_A_ROW: Final = 3
@@ -93,12 +95,12 @@ class ImageWatch:
         if self._lasts("frozen", _FROZEN_NS, so=same):
             return "frozen", (
                 "they come, but every one is the same; start the camera's driver again "
-                "(unless a still picture is shown)"
+                "(unless a still picture is shown, or a simulation stands still)"
             )
         if not self._lasts("faceless", _FACELESS_NS, so=self._readable < _IN_A_ROW):
             self._found.clear()
             return "", ""
-        return self._turned_over(image)
+        return ("", "") if readable else self._turned_over(image)
 
     def _lasts(self, what: str, how_long_ns: int, *, so: bool) -> bool:
         if not so:
@@ -107,18 +109,25 @@ class ImageWatch:
         return self._stamp_ns - self._since.setdefault(what, self._stamp_ns) >= how_long_ns
 
     def _turned_over(self, image: NDArray[np.uint8]) -> tuple[str, str]:
-        for degrees in TURNS:
-            if degrees and self._found.count(degrees) >= _HITS:
-                return "turned", (
-                    "there are faces, but not upright ones: set image_rotate to "
-                    f"{(self._rotate + degrees) % 360} (now {self._rotate})"
-                )
-        if self._stamp_ns - self._tried_ns >= _TRY_NS:
+        in_vain = len(self._found) == _TRIES and not any(self._found)
+        known = self._upright()
+        if self._stamp_ns - self._tried_ns >= (_SELDOM_NS if in_vain or known else _TRY_NS):
             self._tried_ns = self._stamp_ns
             scores = {degrees: self._score(turned(image, degrees)) for degrees in TURNS}
             best = max(scores, key=lambda degrees: scores[degrees])
             self._found.append(best if scores[best] >= _SURE else 0)
-        return "", ""
+            known = self._upright()
+        if not known:
+            return "", ""
+        return "turned", (
+            "there are faces, but not upright ones: set image_rotate to "
+            f"{(self._rotate + known) % 360} (now {self._rotate})"
+        )
+
+    def _upright(self) -> int:
+        """By how much images have to be turned for upright faces [degrees]; 0: not known."""
+        sure = (degrees for degrees in TURNS if self._found.count(degrees) >= _HITS)
+        return next((degrees for degrees in sure if degrees), 0)
 
     def _score(self, image: NDArray[np.uint8]) -> float:
         if self._detector is None:
