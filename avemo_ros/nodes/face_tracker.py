@@ -145,7 +145,7 @@ class ImageInputStage:
         self._inlet = qos.AdaptiveSubscription(
             node,
             CompressedImage if self._compressed else Image,
-            packed if self._compressed else "image_raw",
+            qos.beside_base(node, "image_raw/compressed") if self._compressed else "image_raw",
             self._take,
             depth=5,
             reliability=node.read(ImageInputSettings).image_reliability,

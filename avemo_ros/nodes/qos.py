@@ -60,18 +60,23 @@ def result(depth: int, *, latched: bool = False) -> QoSProfile:
     )
 
 
-def resolved(node: Node, name: str) -> str:
-    """Full name of a topic after remapping.
-
-    Compressed images go along where their base topic is remapped, unless they are remapped
-    themselves.
-    """
-    full = str(node.resolve_topic_name(name))
+def beside_base(node: Node, name: str) -> str:
+    """A topic's name as it is to be used: compressed images go along where their base topic is
+    remapped, unless they are remapped themselves."""
     base, _, transport = name.rpartition("/")
-    if transport != "compressed" or not base:
-        return full
-    moved = full != node.resolve_topic_name(name, only_expand=True)
-    return full if moved else f"{node.resolve_topic_name(base)}/{transport}"
+    if transport != "compressed" or not base or _is_remapped(node, name):
+        return name
+    return f"{node.resolve_topic_name(base)}/{transport}" if _is_remapped(node, base) else name
+
+
+def _is_remapped(node: Node, name: str) -> bool:
+    full = node.resolve_topic_name(name)
+    return bool(full != node.resolve_topic_name(name, only_expand=True))
+
+
+def resolved(node: Node, name: str) -> str:
+    """Full name of a topic after remapping, see `beside_base`."""
+    return str(node.resolve_topic_name(beside_base(node, name)))
 
 
 class AdaptiveSubscription:
