@@ -19,9 +19,11 @@ Stamps = Literal["header", "arrival"]
 
 
 class InputConfig(Settings):
-    """Which stamps of images and audio to trust; for live input, files and bags.
+    """Which stamps of images and audio to trust, and how images are turned; for live input,
+    files and bags.
 
-    The parameters have no group: `max_input_age_s`, `image_stamps`, `audio_stamps`.
+    The parameters have no group: `max_input_age_s`, `image_stamps`, `image_rotate`,
+    `audio_stamps`.
     """
 
     max_input_age_s: float = Field(
@@ -39,6 +41,17 @@ class InputConfig(Settings):
             "Time of an image: 'header' takes the stamp in its header; 'arrival' takes the "
             "time of arrival, for drivers that do not stamp or use another clock (seconds "
             "since boot)."
+        ),
+    )
+    image_rotate: int = Field(
+        0,
+        ge=0,
+        le=270,
+        multiple_of=90,
+        description=(
+            "Turn images clockwise by this before faces are looked for [degrees], for a camera "
+            "that is mounted upside down (180) or on its side (90, 270); face tracks and "
+            "overlay are of the turned image."
         ),
     )
     audio_stamps: Stamps = Field(

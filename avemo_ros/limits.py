@@ -17,8 +17,8 @@ MAX_SCANNED: Final = 10 * MAX_PIXELS
 """Pixels times scans of a progressive JPEG: the usual ten scans of the largest image."""
 MAX_STRAY: Final = 16
 """Bytes that a camera may leave before a marker of a JPEG; damage leaves more."""
-MAX_STRAY_SUM: Final = 64
-"""The same before several restart markers together."""
+MAX_RESTARTS: Final = 10_000
+"""Restart markers of a JPEG with stray bytes, each part of which is decoded by itself, too."""
 PIXELS_PER_JPEG_BYTE: Final = 2048
 """A JPEG has at least one bit for each block of 64 pixels of its largest component, which has
 at least a quarter of the pixels."""

@@ -2,11 +2,12 @@
 
 ros2 launch avemo_ros dialog.launch.py camera:=0 microphone:=default
 ros2 launch avemo_ros dialog.launch.py image:=/head/image_raw audio:=/audio speak:=true
-ros2 launch avemo_ros dialog.launch.py file:=clip.mp4 model:=llama3.2
+ros2 launch avemo_ros dialog.launch.py file:=clip.mp4 model:=llama3.2 required:=true
 
 All arguments of emotion.launch.py may be given, too; `ros2 launch -s` lists them.
 """
 
+import sys
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
@@ -21,6 +22,9 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
+
+from avemo_ros.nodes import launch_arguments
+from avemo_ros.nodes.launch_arguments import is_true
 
 ARGUMENTS = (
     ("speech_text", "speech_text", "topic of the person's words, std_msgs/String"),
@@ -67,12 +71,22 @@ SWITCHES = ("use_emotion", "speak", "use_sim_time")
 """Arguments that are parameters of their name, true or false."""
 
 
+# A plain path: `ros2 launch -s` cannot look into one that is yet to be substituted.
+EMOTION = IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(str(Path(__file__).with_name("emotion.launch.py")))
+)
+
+
 def check(context: LaunchContext) -> None:
-    """Refuse what is neither true nor false before anything starts."""
+    """Refuse what is misspelt, or neither true nor false, before anything starts."""
+    included = EMOTION.launch_description_source.get_launch_description(context)
+    names = {argument.name for argument in included.get_launch_arguments()}
+    names |= {name for name, _, _ in ARGUMENTS}
+    launch_arguments.check_names(__file__, names, sys.argv)
     for name in ("use_emotion", "speak"):
         value = LaunchConfiguration(name).perform(context)
         if value:
-            is_true(name, value)
+            is_true({name: value}, name)
 
 
 def start(context: LaunchContext) -> list[GroupAction]:
@@ -87,7 +101,7 @@ def start(context: LaunchContext) -> list[GroupAction]:
         if given(name)
     }
     parameters |= {
-        name: ParameterValue(is_true(name, given(name)), value_type=bool)
+        name: ParameterValue(is_true({name: given(name)}, name), value_type=bool)
         for name in SWITCHES
         if given(name)
     }
@@ -96,29 +110,22 @@ def start(context: LaunchContext) -> list[GroupAction]:
         executable="dialog",
         name="dialog",
         output="screen",
-        parameters=[given("params_file"), parameters],
+        parameters=[str(Path(given("params_file")).expanduser()), parameters],
         remappings=[(name, given(name)) for name in TOPICS],
         ros_arguments=["--log-level", given("log_level")],
-        on_exit=Shutdown(reason="dialog has ended"),
+        respawn=given("respawn").lower() == "true",
+        respawn_delay=2.0,
+        on_exit=[Shutdown(reason="dialog has ended")]
+        if given("required").lower() == "true"
+        else None,
     )
-    return [GroupAction([PushRosNamespace(given("namespace")), node])]
-
-
-def is_true(name: str, value: str) -> bool:
-    """Whether an argument is true.
-
-    Raises:
-        ValueError: it is neither true nor false.
-    """
-    if value.lower() not in ("true", "false"):
-        raise ValueError(f"argument '{name}' is '{value}'; allowed: true | false")
-    return value.lower() == "true"
+    around = context.launch_configurations.get("ros_namespace", "")
+    space = launch_arguments.namespace(given("namespace"), around)
+    return [GroupAction([PushRosNamespace(space), node])]
 
 
 def generate_launch_description() -> LaunchDescription:
     """Called by `ros2 launch`."""
-    # A plain path: `ros2 launch -s` cannot look into one that is yet to be substituted.
-    emotion = str(Path(__file__).with_name("emotion.launch.py"))
     return LaunchDescription(
         [
             *(
@@ -126,7 +133,7 @@ def generate_launch_description() -> LaunchDescription:
                 for name, default, description in ARGUMENTS
             ),
             OpaqueFunction(function=check),
-            IncludeLaunchDescription(PythonLaunchDescriptionSource(emotion)),
+            EMOTION,
             OpaqueFunction(function=start),
         ]
     )

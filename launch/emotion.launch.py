@@ -2,8 +2,10 @@
 
 ros2 launch avemo_ros emotion.launch.py image:=/head/image_raw audio:=/audio_stamped
 ros2 launch avemo_ros emotion.launch.py camera:=0 microphone:=default
-ros2 launch avemo_ros emotion.launch.py file:=clip.mp4
+ros2 launch avemo_ros emotion.launch.py file:=clip.mp4 required:=true
 """
+
+import sys
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
@@ -13,6 +15,7 @@ from launch.actions import (
     SetEnvironmentVariable,
     Shutdown,
 )
+from launch.logging import get_logger
 from launch.substitutions import (
     EnvironmentVariable,
     LaunchConfiguration,
@@ -21,6 +24,9 @@ from launch.substitutions import (
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from avemo_ros.nodes import launch_arguments
+from avemo_ros.nodes.launch_arguments import is_true
 
 CONFIG = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "emotion.yaml"])
 
@@ -58,7 +64,7 @@ ARGUMENTS = (
         "robot_speaking",
         "topic that is true while the robot speaks, so that its own voice is ignored",
     ),
-    ("file", "", "media file to play on these topics; at its end everything stops"),
+    ("file", "", "media file to play on these topics"),
     ("loop", "false", "true: play the file repeatedly"),
     (
         "camera",
@@ -76,6 +82,16 @@ ARGUMENTS = (
         "true",
         "true: run everything in one process (emotion_stack); false: run face_tracker, "
         "speech_buffer and emotion each in their own process",
+    ),
+    (
+        "respawn",
+        "false",
+        "true: start a node again, after two seconds, that has ended (but no played file)",
+    ),
+    (
+        "required",
+        "false",
+        "true: end everything as soon as one node ends, for a demo or at the end of a file",
     ),
     ("params_file", CONFIG, "parameter file for all nodes"),
     ("namespace", "", "namespace of all nodes and relative topics"),
@@ -95,6 +111,22 @@ _PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 def start(context: LaunchContext) -> list[GroupAction]:
     """The nodes that the arguments ask for."""
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    warnings = launch_arguments.check_inputs(given)
+    sim_time, composed = is_true(given, "use_sim_time"), is_true(given, "composed")
+    around = context.launch_configurations.get("ros_namespace", "")
+    space = launch_arguments.namespace(given["namespace"], around)
+    started = [
+        *(("emotion_stack",) if composed else ("face_tracker", "speech_buffer", "emotion")),
+        *(("media_player",) if given["file"] else ()),
+        *(name for name in ("camera", "microphone") if given[name]),
+    ]
+    # Files that include this one start further nodes, with the same parameter file.
+    served = launch_arguments.full_names(
+        (*started, "dialog", "bag_player", "bag_recorder"), around, space
+    )
+    params_file, useless = launch_arguments.parameter_path(given, served)
+    for text in (*warnings, *filter(None, [useless])):
+        get_logger("emotion.launch.py").warning(text)
     topics = [
         ("image_raw", given["image"]),
         ("image_raw/compressed", f"{given['image']}/compressed"),
@@ -114,18 +146,21 @@ def start(context: LaunchContext) -> list[GroupAction]:
             executable=executable,
             name=executable,
             output="screen",
-            parameters=[given["params_file"], typed],
+            parameters=[params_file, typed],
             remappings=topics,
             ros_arguments=["--log-level", given["log_level"]],
-            on_exit=Shutdown(reason=f"{executable} has ended"),
+            respawn=is_true(given, "respawn") and executable != "media_player",
+            respawn_delay=2.0,
+            on_exit=[Shutdown(reason=f"{executable} has ended")]
+            if is_true(given, "required")
+            else None,
         )
 
-    sim_time = is_true(given, "use_sim_time")
     compressed = given["image_transport"] == "compressed"
     images: dict[str, bool | str] = {"use_sim_time": sim_time}
     if given["image_transport"]:
         images["image_transport"] = given["image_transport"]
-    if is_true(given, "composed"):
+    if composed:
         nodes = [node("emotion_stack", **images)]
     else:
         nodes = [
@@ -161,19 +196,12 @@ def start(context: LaunchContext) -> list[GroupAction]:
     buffers = SetEnvironmentVariable(
         _PROFILE, EnvironmentVariable(_PROFILE, default_value=profile)
     )
-    return [GroupAction([buffers, PushRosNamespace(given["namespace"]), *nodes])]
+    return [GroupAction([buffers, PushRosNamespace(space), *nodes])]
 
 
-def is_true(given: dict[str, str], name: str) -> bool:
-    """Whether an argument is true.
-
-    Raises:
-        ValueError: it is neither true nor false.
-    """
-    text = given[name].lower()
-    if text not in ("true", "false"):
-        raise ValueError(f"argument '{name}' is '{given[name]}'; allowed: true | false")
-    return text == "true"
+def check(context: LaunchContext) -> None:  # noqa: ARG001  as launch calls it
+    """Refuse misspelt arguments."""
+    launch_arguments.check_names(__file__, {name for name, _, _ in ARGUMENTS}, sys.argv)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -184,6 +212,7 @@ def generate_launch_description() -> LaunchDescription:
                 DeclareLaunchArgument(name, default_value=default, description=description)
                 for name, default, description in ARGUMENTS
             ),
+            OpaqueFunction(function=check),
             OpaqueFunction(function=start),
         ]
     )

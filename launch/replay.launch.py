@@ -7,6 +7,8 @@ ros2 launch avemo_ros replay.launch.py bag:=session loop:=true start:=30
 
 from __future__ import annotations
 
+import sys
+
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import (
@@ -18,6 +20,7 @@ from launch.actions import (
     Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.logging import get_logger
 from launch.substitutions import (
     EnvironmentVariable,
     LaunchConfiguration,
@@ -30,6 +33,8 @@ from launch_ros.substitutions import FindPackageShare
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.storage import Channel
 from avemo_ros.bag.topics import Topics, choose_all
+from avemo_ros.nodes import launch_arguments, parameter_file
+from avemo_ros.nodes.launch_arguments import is_true, number
 
 SHARE = FindPackageShare("avemo_ros")
 CONFIG = PathJoinSubstitution([SHARE, "config", "emotion.yaml"])
@@ -63,6 +68,7 @@ ARGUMENTS = (
         "what to record besides the states: raw (images and audio), features (small face "
         "crops, spectrograms) or nothing",
     ),
+    ("required", "true", "false: go on until Ctrl-C when the bag or one node has ended"),
     ("params_file", CONFIG, "parameter file for all nodes"),
     ("log_level", "info", "log level: debug, info, warn or error"),
 )
@@ -73,6 +79,7 @@ _PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 def start(context: LaunchContext) -> list[Action]:
     """The nodes that the arguments ask for."""
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    given["params_file"] = parameter_path(context, given)
     found = inputs_of(given)
     profile = PathJoinSubstitution([SHARE, "config", "fastdds.xml"])
     raw = not {"face_tracks", "spectrogram"} & set(found)
@@ -116,6 +123,16 @@ def start(context: LaunchContext) -> list[Action]:
     return actions
 
 
+def parameter_path(context: LaunchContext, given: dict[str, str]) -> str:
+    """The parameter file; warns if it changes nothing."""
+    around = context.launch_configurations.get("ros_namespace", "")
+    nodes = launch_arguments.full_names(parameter_file.NODES, around)
+    path, useless = launch_arguments.parameter_path(given, nodes)
+    if useless:
+        get_logger("replay.launch.py").warning(useless)
+    return path
+
+
 def inputs_of(given: dict[str, str]) -> dict[str, Channel]:
     """What of the bag is played, by the names that the nodes have for it.
 
@@ -123,8 +140,7 @@ def inputs_of(given: dict[str, str]) -> dict[str, Channel]:
         BagError: the bag cannot be read, a topic is not there, or nothing can be used.
         ValueError: `use` is none of those.
     """
-    if given["use"] not in ("auto", "raw", "features"):
-        raise ValueError(f"argument 'use' is '{given['use']}'; allowed: auto | raw | features")
+    launch_arguments.one_of(given, "use", ("auto", "raw", "features"))
     bag = Bag(given["bag"])
     try:
         topics = Topics(**{name: given[name] for name in INPUTS})
@@ -152,6 +168,7 @@ def stack(given: dict[str, str], found: dict[str, Channel]) -> Action:
     arguments = {
         "use_sim_time": "true",
         "params_file": given["params_file"],
+        "required": given["required"],
         "log_level": given["log_level"],
     }
     for name in ("audio", "audio_info", "robot_speaking"):
@@ -195,33 +212,15 @@ def node(
         ros_arguments=["--log-level", given["log_level"]],
         # What a recorder has still to write takes its time.
         sigterm_timeout="60",
-        on_exit=Shutdown(reason=f"{executable} has ended"),
+        on_exit=[Shutdown(reason=f"{executable} has ended")]
+        if is_true(given, "required")
+        else None,
     )
 
 
-def is_true(given: dict[str, str], name: str) -> bool:
-    """Whether an argument is true.
-
-    Raises:
-        ValueError: it is neither true nor false.
-    """
-    text = given[name].lower()
-    if text not in ("true", "false"):
-        raise ValueError(f"argument '{name}' is '{given[name]}'; allowed: true | false")
-    return text == "true"
-
-
-def number(given: dict[str, str], name: str) -> float:
-    """An argument as a number.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        return float(given[name])
-    except ValueError:
-        text = f"argument '{name}' is '{given[name]}'; allowed: a number"
-        raise ValueError(text) from None
+def check(context: LaunchContext) -> None:  # noqa: ARG001  as launch calls it
+    """Refuse misspelt arguments."""
+    launch_arguments.check_names(__file__, {name for name, _, _ in ARGUMENTS}, sys.argv)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -232,6 +231,7 @@ def generate_launch_description() -> LaunchDescription:
                 DeclareLaunchArgument(name, default_value=default, description=description)
                 for name, default, description in ARGUMENTS
             ),
+            OpaqueFunction(function=check),
             OpaqueFunction(function=start),
         ]
     )

@@ -137,10 +137,120 @@ def test_a_file_becomes_states_on_the_topics_of_the_namespace(
 def test_everything_ends_with_the_file(launch_file: Path, tmp_path: Path) -> None:
     clip = tmp_path / "a clip.mp4"
     ros.write_clip(clip, seconds=0.5)
-    text = ended(launched(launch_file, f"file:={clip}", "use_sim_time:=true"))
+    text = ended(launched(launch_file, f"file:={clip}", "use_sim_time:=true", "required:=true"))
     assert "the file has ended" in text
     assert "process[media_player-2] was required" in text
     assert "Traceback" not in text
+
+
+def read_until(process: subprocess.Popen[str], *words: str) -> str:
+    """What is printed until all words have come, in this order."""
+    left, lines = list(words), []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        while left and left[0] in line:
+            del left[0]
+        if not left:
+            break
+    assert not left, "".join(lines)
+    return "".join(lines)
+
+
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.timeout(400)
+def test_the_others_go_on_after_the_file(launch_file: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    ros.write_clip(clip, seconds=0.5)
+    process = launched(launch_file, f"file:={clip}")
+    try:
+        # The stack says that nothing comes any more: it still runs.
+        text = read_until(process, "process has finished cleanly", "no images on /image_raw")
+    finally:
+        process.send_signal(signal.SIGINT)
+        text = ended(process)
+    assert "Traceback" not in text
+
+
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.timeout(400)
+def test_a_node_that_ends_is_started_again_if_wanted(launch_file: Path, tmp_path: Path) -> None:
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text("/**:\n  ros__parameters:\n    model.weights: /none.safetensors\n")
+    process = launched(launch_file, f"params_file:={parameters}", "respawn:=true")
+    try:
+        read_until(process, "cannot configure", "process has died", "cannot configure")
+    finally:
+        process.send_signal(signal.SIGINT)
+        text = ended(process)
+    assert "was required" not in text
+
+
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("image_topic:=/x",), ("no argument 'image_topic'", "did you mean 'image'")),
+        (("camera:=front",), ("argument 'camera' is 'front'",)),
+        (("params_file:=/none.yaml",), ("'params_file' is '/none.yaml'", "a file that exists")),
+        (("file:=a.mp4", "camera:=0"), ("'file' ('a.mp4') and 'camera' ('0')",)),
+    ],
+)
+def test_arguments_that_cannot_be_meant_start_nothing(
+    launch_file: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    text = ended(launched(launch_file, *arguments))
+    assert all(word in text for word in words), text
+    assert "process started" not in text
+
+
+BRINGUP = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+
+def generate_launch_description():
+    return LaunchDescription([
+        DeclareLaunchArgument("params_file", default_value={parameters!r}),
+        DeclareLaunchArgument("camera", default_value={camera!r}),
+        DeclareLaunchArgument("loop", default_value="10"),
+        DeclareLaunchArgument("image_topic", default_value="of this file"),
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource({file!r}), launch_arguments=[("image", "/front")]
+        ),
+    ])
+"""
+
+
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("camera", ["front", ""])
+def test_what_a_robots_own_launch_file_hands_down_is_named(
+    launch_file: Path, tmp_path: Path, camera: str
+) -> None:
+    parameters = tmp_path / "nav2.yaml"
+    parameters.write_text("controller_server:\n  ros__parameters: {hz: 20.0}\n")
+    bringup = tmp_path / "bringup.launch.py"
+    text = BRINGUP.format(parameters=str(parameters), camera=camera, file=str(launch_file))
+    bringup.write_text(text)
+    process = launched(bringup)
+    try:
+        if camera:
+            words = ("argument 'camera' is 'front'", "includes this one")
+            text = ended(process)
+        else:
+            words = (
+                "argument 'loop' is '10'",
+                f"'{parameters}' is for '/controller_server' and changes nothing",
+                ": active",
+            )
+            text = read_until(process, *words)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert all(word in text for word in words)
+    assert "image_topic" not in text
 
 
 @pytest.mark.usefixtures("ros_domain")
@@ -171,12 +281,14 @@ def test_an_argument_that_is_not_allowed_is_refused_by_name(launch_file: Path) -
 
 @pytest.mark.usefixtures("ros_domain")
 @pytest.mark.timeout(400)
-def test_a_stack_that_cannot_start_ends_the_launch(launch_file: Path, tmp_path: Path) -> None:
+def test_a_required_stack_that_cannot_start_ends_the_launch(
+    launch_file: Path, tmp_path: Path
+) -> None:
     parameters = tmp_path / "parameters.yaml"
     parameters.write_text(
         "/**:\n  ros__parameters:\n    model:\n      weights: /none.safetensors\n"
     )
-    text = ended(launched(launch_file, f"params_file:={parameters}"))
+    text = ended(launched(launch_file, f"params_file:={parameters}", "required:=true"))
     assert "cannot configure" in text
     assert "/none.safetensors" in text
     assert "process[emotion_stack-1] was required" in text

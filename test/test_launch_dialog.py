@@ -122,10 +122,9 @@ def test_arguments_that_are_not_given_leave_the_parameter_file_alone(
 
 @pytest.mark.usefixtures("ros_domain")
 @pytest.mark.timeout(400)
-def test_a_dialog_that_cannot_start_ends_the_launch(launch_file: Path) -> None:
-    text = launching.ended(
-        launching.launched(launch_file, "camera:=99", "strategies:=/none.yaml")
-    )
+def test_a_required_dialog_that_cannot_start_ends_the_launch(launch_file: Path) -> None:
+    words = ("camera:=99", "strategies:=/none.yaml", "required:=true")
+    text = launching.ended(launching.launched(launch_file, *words))
     assert "cannot configure" in text
     assert "/none.yaml" in text
     assert "process[dialog" in text

@@ -393,6 +393,43 @@ def test_rate_and_channels_may_change_midway(start_graph: Start) -> None:
     assert int(power[-1].argmax()) == 15
 
 
+def test_many_channels_that_are_mixed_are_named_with_what_to_set(start_graph: Start) -> None:
+    graph, feed, chunks = hearing(start_graph)
+    give_tone(graph, feed, channels=2)
+    assert graph.spin(lambda: chunks)
+    assert not graph.said("audio.channel")
+    give_tone(graph, feed, channels=6)
+    assert graph.spin(
+        lambda: graph.said("6 channels are mixed", "loudspeaker", "audio.channel")
+    )
+    give_tone(graph, feed, channels=6)
+    assert len(graph.said("channels are mixed")) == 1
+
+
+def test_the_loudspeaker_is_not_heard_once_a_channel_is_chosen(start_graph: Start) -> None:
+    graph = start_graph("audio.channel:=0")
+    graph.add(ros.SpeechBufferNode)
+    feed = ros.Feed(graph)
+    chunks = graph.collect(ros.SpectrogramChunk, "spectrogram", 100)
+    feed.wait_for_sound_to_be_heard()
+    feed.say_format(sample_rate=16_000, channels=6)
+    graph.spin_for(0.2)
+    start = graph.now_ns() - 10**9
+    samples = np.zeros((16_000, 6), np.float32)
+    samples[:, 5:] = ros.tone(1.0, 16_000, 1)
+    for at in range(0, 16_000, 320):
+        block = ros.AudioBlock(0, 16_000, samples[at : at + 320])
+        feed.send_sound(block, start + at * 10**9 // 16_000)
+    assert graph.spin(lambda: len(chunks) > 20)
+    assert max(max(chunk.level_dbfs) for chunk in chunks) < -90.0
+    assert not graph.said("channels are mixed")
+    entry = "speech_buffer: audio"
+    assert graph.spin(lambda: graph.figure(entry, "channel_levels_dbfs"))
+    levels = [int(one) for one in graph.figure(entry, "channel_levels_dbfs").split()]
+    assert levels[:5] == [-120] * 5
+    assert levels[5] == -13  # a sine of 0.3
+
+
 def test_samples_that_are_not_numbers_become_silence(start_graph: Start) -> None:
     graph, feed, chunks = hearing(start_graph)
     feed.say_format(sample_rate=16_000, channels=1, sample_format="F32LE")

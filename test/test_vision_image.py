@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from avemo_ros.errors import ImageError
-from avemo_ros.vision.image import ENCODINGS, as_bgr, decode_compressed, to_bgr
+from avemo_ros.vision.image import ENCODINGS, as_bgr, decode_compressed, to_bgr, turned
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -76,6 +76,60 @@ def test_sixteen_bit_colour_is_the_eight_bit_image_of_its_high_bytes(
     assert np.array_equal(image, to_bgr(high.tobytes(), 6, 8, 8 * channels, eight))
 
 
+SIXTEEN = [name for name in ENCODINGS if name.endswith("16")] + ["16UC1"]
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("encoding", SIXTEEN)
+def test_ten_to_sixteen_bits_give_the_same_image(encoding: str, bits: int, big: bool) -> None:
+    eight = {"16UC1": "mono8"}.get(encoding, encoding.replace("16", "8"))
+    channels = {"bgr": 3, "rgb": 3, "bgra": 4, "rgba": 4}.get(encoding[:-2], 1)
+    image = np.random.default_rng(2).integers(0, 256, (6, 8, channels), np.uint8)
+    image[0, 0] = 255
+    low = np.random.default_rng(3).integers(0, 2 ** (bits - 8), image.shape, np.uint16)
+    deep = (image.astype(np.uint16) << (bits - 8)) + low
+    if channels == 4:
+        deep[:, :, 3] = 0xFFFF  # no part of the image
+    data = deep.astype(">u2" if big else "<u2").tobytes()
+    found = to_bgr(data, 6, 8, 16 * channels, encoding, is_bigendian=big)
+    assert np.array_equal(found, to_bgr(image.tobytes(), 6, 8, 8 * channels, eight))
+
+
+@pytest.mark.parametrize("padding", [0, 6])
+@pytest.mark.parametrize("encoding", ["nv12", "nv21", "nv24"])
+def test_planes_are_read_as_the_planar_image_that_opencv_makes(
+    encoding: str, padding: int
+) -> None:
+    small = np.random.default_rng(4).integers(0, 256, (6, 8, 3), np.uint8)
+    image = cv2.resize(small, (32, 24), interpolation=cv2.INTER_CUBIC)
+    planar = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)
+    blue, red = planar[24:30].reshape(12, 16), planar[30:].reshape(12, 16)
+    pairs = np.dstack((red, blue) if encoding == "nv21" else (blue, red))
+    if encoding == "nv24":
+        pairs = pairs.repeat(2, axis=0).repeat(2, axis=1)
+    colours = pairs.reshape(24 if encoding == "nv24" else 12, -1)
+    wide = 2 if encoding == "nv24" else 1
+    rows = [np.pad(planar[:24], ((0, 0), (0, padding))).tobytes()]
+    rows.append(np.pad(colours, ((0, 0), (0, wide * padding))).tobytes())
+    found = to_bgr(b"".join(rows), 24, 32, 32 + padding, encoding)
+    assert np.array_equal(found, cv2.cvtColor(planar, cv2.COLOR_YUV2BGR_I420))
+
+
+@pytest.mark.parametrize("encoding", ["nv12", "nv21", "nv24"])
+def test_planes_need_even_sizes_and_their_colours(encoding: str) -> None:
+    with pytest.raises(ImageError, match="even width and height"):
+        to_bgr(bytes(1000), 5, 4, 4, encoding)
+    with pytest.raises(ImageError, match=r"truncated.*step \* height \* [13]"):
+        to_bgr(bytes(16), 4, 4, 4, encoding)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_images_are_turned_clockwise(degrees: int) -> None:
+    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    assert np.array_equal(turned(image, degrees), np.rot90(image, -degrees // 90))
+
+
 @pytest.mark.parametrize(
     ("encoding", "order"),
     [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")],
@@ -131,7 +185,7 @@ def test_bgr_is_a_view_of_the_message_and_not_a_copy(colours: np.ndarray) -> Non
     assert image[0, 0, 0] == 7
 
 
-@pytest.mark.parametrize("encoding", ["", "BGR8", "32FC1", "nv12"])
+@pytest.mark.parametrize("encoding", ["", "BGR8", "32FC1", "nv61"])
 def test_a_missing_or_unknown_encoding_is_refused_with_the_allowed_ones(encoding: str) -> None:
     with pytest.raises(ImageError, match=r"allowed: bgr8, .*mono16") as caught:
         to_bgr(bytes(300), 10, 10, 30, encoding)

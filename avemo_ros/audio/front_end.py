@@ -186,8 +186,9 @@ class AudioFrontEnd:
             self._end(
                 f"audio arrives {counters.speed:.2f} times as fast as its rate of {rate} Hz "
                 "says (audio_info or audio_rate is wrong and the rate is about "
-                f"{round(rate * counters.speed, -2)} Hz, several sources share the topic, or "
-                "its stamps come from a clock with another speed); left out until this stops"
+                f"{round(rate * counters.speed, -2)} Hz, the channel count is wrong, several "
+                "sources share the topic, or its stamps come from a clock with another speed); "
+                "left out until this stops"
             )
         counters.left_out_ns += samples * NS_PER_S // rate
         return False

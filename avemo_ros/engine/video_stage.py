@@ -13,7 +13,7 @@ from avemo_ros.errors import DetectorError, ImageError
 from avemo_ros.timing import RateLimiter, Reporter, StampFilter, Stopwatch, Verdict
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.face import FrameTracks
-from avemo_ros.vision.image import as_bgr
+from avemo_ros.vision.image import as_bgr, turned
 
 Image = NDArray[Any] | Callable[[], NDArray[Any]]
 """(H, W, 3) BGR or (H, W) grey, uint8; or what decodes it, called only when it is looked at."""
@@ -35,12 +35,12 @@ class VideoStage:
     """Follows the faces of one stream of images.
 
     Images are admitted by their stamps (`StampFilter`), limited to `vision.max_rate_hz`,
-    decoded, and looked at by a `FaceAnalyzer`.  An image that cannot be read is reported and
-    left out, and takes no turn.
+    decoded, turned by `image_rotate`, and looked at by a `FaceAnalyzer`.  An image that cannot
+    be read is reported and left out, and takes no turn.
 
     Args:
         config: of the face analysis.
-        inputs: which stamps are believed.
+        inputs: which stamps are believed, and how images are turned.
         reporter: who hears of troubles.
         advice: see `StampFilter`.
         stopwatch: measures the stages "decode" and "vision".
@@ -68,6 +68,7 @@ class VideoStage:
             advice=advice,
         )
         self._config = config
+        self._rotate = inputs.image_rotate
         self._limiter = RateLimiter(config.max_rate_hz)
         self._analyzer = FaceAnalyzer(config)
         self._restart = False
@@ -76,7 +77,7 @@ class VideoStage:
         self.trouble = ""
         """Why an image was refused last; empty if none was."""
         self.image: NDArray[Any] | None = None
-        """The newest image that was looked at, (H, W, 3) BGR."""
+        """The newest image that was looked at, (H, W, 3) BGR, turned."""
 
     @property
     def late(self) -> int:
@@ -116,7 +117,7 @@ class VideoStage:
             return None
         try:
             with self.stopwatch.measure("decode"):
-                frame = as_bgr(image() if callable(image) else image)
+                frame = turned(as_bgr(image() if callable(image) else image), self._rotate)
         except ImageError as error:
             self._refuse(error.kind, error)
             return None

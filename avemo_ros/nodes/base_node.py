@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import re
 import signal
 import sys
 import threading
@@ -23,7 +24,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from avemo_ros.config import RETIRED, PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.nodes import parameters, qos
+from avemo_ros.nodes import parameter_file, parameters, qos
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.executor import (
     ShutdownEvent,
@@ -31,12 +32,14 @@ from avemo_ros.nodes.executor import (
     limit_free_memory,
     return_free_memory,
 )
-from avemo_ros.settings import Settings
+from avemo_ros.settings import Settings, SettingsError
 
 _Kind = TypeVar("_Kind", bound=Settings)
 _REPORT_PERIOD_S: Final = 1.0
 _SHOWN: Final = 60
 """Characters of a text from outside that go into the log."""
+_PLACE: Final = re.compile(r", at \S+:\d+")
+"""Lines of C in the middleware's messages."""
 _SILENT_REPORTS: Final = 4
 """An input that was silent in so many reports in a row is worth a line in the log."""
 
@@ -92,7 +95,7 @@ class ManagedNode(LifecycleNode):
         kinds: list[type[Settings]] = [NodeSettings, *own]
         self._own = [setting for kind in kinds for setting in kind.settings()]
         self._configured = False
-        self._silent: dict[str, int] = {}
+        self._silent: dict[str, tuple[int, str]] = {}
         self.last_error = ""
         """Why the last transition failed; empty when it did not."""
         self.finished: Callable[[], None] = lambda: None
@@ -112,6 +115,24 @@ class ManagedNode(LifecycleNode):
             DiagnosticArray, "/diagnostics", qos.result(1)
         )
         self._reporting = self.create_timer(_REPORT_PERIOD_S, self._report, clock=self.steady)
+
+    def look_at(self, words: Sequence[str]) -> None:
+        """Warn of what a command line sets in vain: parameters of other nodes, and files that
+        have nothing for this node, nor for another one of this package."""
+        warn = self.get_logger().warning
+        for name in parameter_file.singles_of(words):
+            if name in parameter_file.names() and not self.has_parameter(name):
+                warn(f"parameter '{name}' has no effect on {self.get_name()}")
+        own = self.get_fully_qualified_name()
+        space = self.get_namespace().rstrip("/")
+        ours = [own, *(f"{space}/{one}" for one in parameter_file.NODES)]
+        for file in parameter_file.files_of(words):
+            try:
+                if parameter_file.useless(file, ours):
+                    warn(parameter_file.useless(file, [own]))
+            except SettingsError as error:
+                # The middleware could read it.
+                warn(str(error))
 
     # --- for derived nodes
 
@@ -400,16 +421,18 @@ class ManagedNode(LifecycleNode):
         self._diagnostics.publish(message)
 
     def _say_silence(self, statuses: Sequence[DiagnosticStatus]) -> None:
-        """One line when an input does not come, one when it does: a node that waits for a
-        topic that nobody publishes would look as if it hung."""
+        """One line when an input does not come, or for another reason than before, and one
+        when it does: a node that waits for what nobody publishes would look as if it hung."""
         for entry in statuses:
-            reports = self._silent.get(entry.name, 0)
+            reports, said = self._silent.get(entry.name, (0, ""))
             silent = entry.level == DiagnosticStatus.STALE
-            if silent and reports + 1 == _SILENT_REPORTS:
-                self.get_logger().warning(entry.message)
-            elif reports >= _SILENT_REPORTS and entry.level == DiagnosticStatus.OK:
+            if silent and reports + 1 >= _SILENT_REPORTS and entry.message != said:
+                said = entry.message
+                self.get_logger().warning(said)
+            elif said and entry.level == DiagnosticStatus.OK:
+                said = ""
                 self.get_logger().info(entry.message)
-            self._silent[entry.name] = reports + 1 if silent else 0
+            self._silent[entry.name] = (reports + 1 if silent else 0, said)
 
 
 def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> int:
@@ -420,18 +443,25 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         args: ROS arguments; those of the command line if None.
 
     Returns:
-        Exit status: 1 if a parameter is not allowed, the start failed or the node says that it
-        has failed; 0 otherwise.
+        Exit status: 1 if the ROS arguments or a parameter are not allowed, the start failed or
+        the node says that it has failed; 0 otherwise.
     """
+    words = sys.argv if args is None else args
     limit_free_memory()
     ending = ShutdownEvent()
     # rclpy's own handlers would take the middleware away from threads that still publish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.call())
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        reason = _PLACE.sub("", str(error))
+        print(f"avemo_ros: the ROS arguments cannot be used: {reason}", file=sys.stderr)
+        return 1
     node: ManagedNode | None = None
     try:
         node = make()
+        node.look_at(words)
         node.finished = ending.call
         if node.read(NodeSettings).autostart and not node.start():
             return 1

@@ -60,7 +60,7 @@ class ImagePublisher:
         self._compressed: Any = None
         if node.read(ImagePublisherSettings).compressed:
             self._compressed = node.create_publisher(
-                CompressedImage, "image_raw/compressed", qos.result(5)
+                CompressedImage, qos.beside_base(node, "image_raw/compressed"), qos.result(5)
             )
 
     @property

@@ -22,6 +22,7 @@ from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.executor import Worker
+from avemo_ros.nodes.image_watch import ImageWatch
 from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.settings import OneOf, Settings
 from avemo_ros.sink.overlay import draw
@@ -59,9 +60,14 @@ class ImageInputSettings(Settings):
     )
 
 
-GROUPS: Final = ("vision", "max_input_age_s", "image_stamps")
+GROUPS: Final = ("vision", "max_input_age_s", "image_stamps", "image_rotate")
 """Settings of the engine that the stage follows."""
 
+_INSTEAD: Final = {
+    "sensor_msgs/msg/CompressedImage": "set image_transport to 'compressed'",
+    "sensor_msgs/msg/Image": "set image_transport to 'raw'",
+}
+"""Types of images, and what to set for them."""
 _WAITING: Final = 2
 """Images that may wait while one is worked on: enough for jitter, little delay."""
 _QUIET_S: Final = 2.0
@@ -93,6 +99,8 @@ class ImageInputStage:
         self._video = VideoStage(
             config.vision, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
+        self._watch = ImageWatch(config.vision.detector_range, config.input.image_rotate)
+        self._odd = ("", "")
         self._compressed = node.read(ImageInputSettings).image_transport == "compressed"
         self._received = diagnostics.Meter()
         self._processed = diagnostics.Meter()
@@ -112,6 +120,8 @@ class ImageInputStage:
         """Make the topics and begin."""
         node = self._node
         self._video.reset()
+        self._watch.reset()
+        self._odd = ("", "")
         self._shed = self._applied = None
         self._tracks_out = node.create_publisher(
             FaceTrackArray,
@@ -122,10 +132,20 @@ class ImageInputStage:
         self._overlay = _Overlay(node, self._video.stopwatch)
         self._worker = Worker("images", self._work, self._failed, limit=_WAITING)
         self._worker.start()
+        packed = qos.resolved(node, "image_raw/compressed")
+        if (
+            not self._compressed
+            and packed != f"{node.resolve_topic_name('image_raw')}/compressed"
+        ):
+            self._trouble.once(
+                "transport",
+                f"image_raw/compressed is remapped to {packed}, which has no effect while "
+                "image_transport is 'raw'; set it to 'compressed', or remap image_raw",
+            )
         self._inlet = qos.AdaptiveSubscription(
             node,
             CompressedImage if self._compressed else Image,
-            "image_raw/compressed" if self._compressed else "image_raw",
+            qos.beside_base(node, "image_raw/compressed") if self._compressed else "image_raw",
             self._take,
             depth=5,
             reliability=node.read(ImageInputSettings).image_reliability,
@@ -152,6 +172,7 @@ class ImageInputStage:
     def release(self) -> None:
         """Free the face networks."""
         self._video.close()
+        self._watch.close()
 
     def show(self, step: EmotionStep) -> None:
         """The estimates to draw from now on; from any thread."""
@@ -199,14 +220,20 @@ class ImageInputStage:
         if self._trouble.present:
             return diagnostics.status("images", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
-            message = f"no images on {values['topic']}"
+            why = f": {self._inlet.why_silent(_INSTEAD)}" if self._inlet is not None else ""
+            message = f"no images on {values['topic']}{why}"
             return diagnostics.status("images", diagnostics.STALE, message, values)
+        if rivals := self._inlet.find_rivals() if self._inlet is not None else "":
+            self._trouble.once("rivals", rivals)
+            return diagnostics.status("images", diagnostics.WARN, rivals, values)
         received, lost = self._received.count, dropped
         came, gone = received - self._before[0], lost - self._before[1]
         self._before = (received, lost)
         if gone > _MANY * came > 0:
             message = f"this computer is too slow: {gone} of {came} images were dropped"
             return diagnostics.status("images", diagnostics.WARN, message, values)
+        if self._odd[1]:
+            return diagnostics.status("images", diagnostics.WARN, self._odd[1], values)
         return diagnostics.status("images", diagnostics.OK, "images arrive", values)
 
     def _take(self, message: Image | CompressedImage) -> None:
@@ -241,8 +268,14 @@ class ImageInputStage:
         if arrival_ns > 0:
             self._delays_ms.add(1e3 * to_s(self._node.now_ns() - tracks.stamp_ns))
         overlay, image = self._overlay, self._video.image
-        if overlay is not None and image is not None:
+        if image is None:
+            return
+        if overlay is not None:
             overlay.offer(image, tracks, frame_id)
+        odd = self._watch.look(image, tracks)
+        if odd[0] and odd[0] != self._odd[0]:
+            self._trouble.note(*odd)
+        self._odd = odd
 
     def _failed(self, error: Exception) -> None:
         self._trouble.report(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from rclpy.node import Node
 
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import ConfigError
+from avemo_ros.nodes import parameter_file
 from avemo_ros.settings import Setting, Settings
 
 _Kind = TypeVar("_Kind", bound=Settings)
@@ -39,28 +39,26 @@ def declare(node: Node, settings: Iterable[Setting]) -> None:
             ).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             given = _given(node, setting.name)
-            point = type(setting.default) is float and type(given) is int
-            hint = ", with a decimal point" if point else ""
+            hint = ""
+            if type(setting.default) is float and type(given) is int:
+                hint = ", with a decimal point"
+            elif type(setting.default) is str:
+                hint = f", in quotes ('{given}')"
             raise ConfigError(setting.name, given, setting.allowed + hint) from error
         setting.check(value)
 
 
 def unknown(node: Node, own: Iterable[Setting] = ()) -> dict[str, str]:
-    """Given parameters, from the command line and parameter files, that are in a group of
-    PipelineConfig or of the node's `own` and are none of their settings, each with the setting
-    of the closest name or "".
+    """Given parameters, from the command line and parameter files, that no node of this package
+    has, each with the closest name or "".
 
     Settings of groups that this node does not have are known: one parameter file serves all
     nodes.
     """
-    known = [setting.name for setting in PipelineConfig.settings()]
-    known += [setting.name for setting in own if "." in setting.name]
-    groups = {name.split(".", 1)[0] for name in known}
-    return {
-        name: next(iter(difflib.get_close_matches(name, known, n=1)), "")
-        for name in sorted(node._parameter_overrides)  # noqa: SLF001  no public way
-        if name.split(".", 1)[0] in groups and name not in known
-    }
+    known = [setting.name for setting in (*PipelineConfig.settings(), *own)]
+    given: Iterable[str] = node._parameter_overrides  # noqa: SLF001  no public way
+    strays = set(given) - set(known)
+    return parameter_file.strays(strays, known) if strays else {}
 
 
 def values(node: Node, settings: Iterable[Setting]) -> dict[str, Any]:

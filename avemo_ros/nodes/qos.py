@@ -22,10 +22,15 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 
+from avemo_ros.nodes.absence import rivals, why_nothing_comes
+
 _STEADY: Final = Clock(clock_type=ClockType.STEADY_TIME)
 
 _LOSSES: Final = 10
 """Lost messages that are worth a word; a few get lost whenever somebody joins."""
+
+_TOGETHER: Final = 3
+"""Reports in which more than one publish on a topic, until that is worth a word."""
 
 _REMEMBERED: Final = 100
 """Messages that are remembered to tell those that come twice."""
@@ -53,6 +58,25 @@ def result(depth: int, *, latched: bool = False) -> QoSProfile:
         reliability=ReliabilityPolicy.RELIABLE,
         durability=durability,
     )
+
+
+def beside_base(node: Node, name: str) -> str:
+    """A topic's name as it is to be used: compressed images go along where their base topic is
+    remapped, unless they are remapped themselves."""
+    base, _, transport = name.rpartition("/")
+    if transport != "compressed" or not base or _is_remapped(node, name):
+        return name
+    return f"{node.resolve_topic_name(base)}/{transport}" if _is_remapped(node, base) else name
+
+
+def _is_remapped(node: Node, name: str) -> bool:
+    full = node.resolve_topic_name(name)
+    return bool(full != node.resolve_topic_name(name, only_expand=True))
+
+
+def resolved(node: Node, name: str) -> str:
+    """Full name of a topic after remapping, see `beside_base`."""
+    return str(node.resolve_topic_name(beside_base(node, name)))
 
 
 class AdaptiveSubscription:
@@ -113,6 +137,7 @@ class AdaptiveSubscription:
         """Also asks for what was published before."""
         self._mismatch_logged = False
         self._loss_logged = False
+        self._together = 0
         self.lost = 0
         """Messages that were lost between publisher and node."""
         self._soon: Any = None
@@ -134,6 +159,26 @@ class AdaptiveSubscription:
     def publishers(self) -> int:
         """How many publish on the topic."""
         return int(self._node.count_publishers(self.name))
+
+    def why_silent(self, instead: Mapping[str, str]) -> str:
+        """Why nothing comes, see `why_nothing_comes`.
+
+        Args:
+            instead: other types that the node can take, each with what to set for it.
+        """
+        reason = why_nothing_comes(
+            self._node, self.name, self._message, reliable=self._reliable, instead=instead
+        )
+        setting = f" (parameter {self._parameter})" if self._parameter else ""
+        return reason + (setting if self._reliable and "reliable delivery" in reason else "")
+
+    def find_rivals(self) -> str:
+        """Who publishes on the topic together, for some time already; empty if nobody does.
+        To be called once a second."""
+        now = rivals(self._node, self.name, self._message)
+        self._together = self._together + 1 if now else 0
+        # A driver that was started again is known twice for a while.
+        return now if self._together > _TOGETHER else ""
 
     def close(self) -> None:
         """Stop listening."""

@@ -151,14 +151,14 @@ def topics_of(node: ManagedNode) -> dict[str, TopicRequest]:
     if node.read(RecordSettings).record_states:
         wanted["emotion_states"] = Cadence.CONTINUOUS
     topics = {
-        node.resolve_topic_name(name): TopicRequest(comes, _KINDS[name])
+        qos.resolved(node, name): TopicRequest(comes, _KINDS[name])
         for name, comes in wanted.items()
     }
     if image in wanted:
-        topics[node.resolve_topic_name(image)] = TopicRequest(
-            Cadence.CONTINUOUS, _KINDS[image], node.resolve_topic_name(other), advice
+        topics[qos.resolved(node, image)] = TopicRequest(
+            Cadence.CONTINUOUS, _KINDS[image], qos.resolved(node, other), advice
         )
-    kinds = {node.resolve_topic_name(name): kind for name, kind in _KINDS.items()}
+    kinds = {qos.resolved(node, name): kind for name, kind in _KINDS.items()}
     for name in further_of(node):
         topics.setdefault(name, TopicRequest(Cadence.OCCASIONAL, kinds.get(name, "")))
     return topics
@@ -177,7 +177,7 @@ def further_of(node: ManagedNode) -> list[str]:
         except InvalidTopicNameException as error:
             reason = str(error).partition(":")[2].partition("\n")[0].strip(" :")
             raise ConfigError("record_topics", name, f"names of topics ({reason})") from error
-        names.append(node.resolve_topic_name(name))
+        names.append(qos.resolved(node, name))
     return names
 
 

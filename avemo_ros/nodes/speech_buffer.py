@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from numpy.typing import NDArray
 from pydantic import Field
 from std_msgs.msg import Bool
 
@@ -124,6 +126,12 @@ def given_format(node: ManagedNode) -> AudioFormat | None:
     return form
 
 
+_INSTEAD: Final = {
+    "audio_common_msgs/msg/AudioData": "set audio_type to 'bare'",
+    "audio_common_msgs/msg/AudioDataStamped": "set audio_type to 'stamped'",
+    "audio_common_msgs/msg/AudioStamped": "set audio_type to 'stamped'",
+}
+"""Types of sound, and what to set for them."""
 _WAITING_S: Final = 2.0
 """Sound that may wait; lost sound costs more than late sound."""
 _GUESS_S: Final = 0.02
@@ -131,6 +139,7 @@ _GUESS_S: Final = 0.02
 _PATIENCE_S: Final = 1.0
 """Sound may come this long before its format without a word."""
 _QUIET_S: Final = 2.0
+_STEREO: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +180,11 @@ class AudioInputStage:
         self._audio = AudioStage(
             config.audio, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
+        self._mixes = config.audio.channel < 0
+        self._powers: NDArray[np.float64] = np.zeros(0)
+        """(channels,), of the last second or so."""
         self._given = given_format(node)
+        self._check_channel(config.audio.channel)
         self._types = message_types(node.read(AudioInputSettings).audio_type)
         self._received = diagnostics.Meter()
         self._processed = diagnostics.Meter()
@@ -181,6 +194,20 @@ class AudioInputStage:
         self._worker: Worker[_AudioMessage] | None = None
         self._inlets: list[qos.AdaptiveSubscription] = []
         self._chunks_out: Any = None
+
+    def _check_channel(self, channel: int) -> None:
+        given, settings = self._given, self._node.read(AudioInputSettings)
+        if given is not None and channel >= given.channels:
+            allowed = f"-1 to {given.channels - 1} (audio_channels is {given.channels})"
+            raise ConfigError("audio.channel", channel, allowed)
+        for name in ("audio_channels", "audio_sample_format"):
+            value = getattr(settings, name)
+            if given is None and value != AudioInputSettings.model_fields[name].default:
+                self._trouble.once(
+                    name,
+                    f"{name} is {value!r}, which has no effect while audio_rate is 0; set "
+                    "audio_rate too if the source publishes no audio_info",
+                )
 
     def open(self) -> None:
         """Make the topics and begin."""
@@ -280,6 +307,9 @@ class AudioInputStage:
             "speed": f"{counters.speed:.2f}",
             "left_out_s": f"{counters.left_out_s:.2f}",
             "sanitised_samples": counters.sanitised,
+            "channel_levels_dbfs": " ".join(
+                f"{10 * np.log10(max(power, 1e-12)):.0f}" for power in self._powers
+            ),
             "muted_s": f"{self._audio.mute.muted_s:.2f}",
             "queue": len(self._worker) if self._worker is not None else 0,
             "last_error": self._trouble.last,
@@ -288,8 +318,12 @@ class AudioInputStage:
         if self._trouble.present:
             return diagnostics.status("audio", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
-            message = f"no audio on {values['topic']}"
+            why = f": {inlet.why_silent(_INSTEAD)}" if inlet is not None else ""
+            message = f"no audio on {values['topic']}{why}"
             return diagnostics.status("audio", diagnostics.STALE, message, values)
+        if rivals := inlet.find_rivals() if inlet is not None else "":
+            self._trouble.once("rivals", rivals)
+            return diagnostics.status("audio", diagnostics.WARN, rivals, values)
         if counters.speed != 1.0:
             return diagnostics.status("audio", diagnostics.ERROR, counters.last_restart, values)
         if self._audio.mute.speaking:
@@ -344,6 +378,26 @@ class AudioInputStage:
             return
         self._format = form
         self._node.get_logger().info(f"audio: the source sends {form}")
+        given = self._given
+        if given is not None and (given.rate, given.channels, given.sample_format) != (
+            form.rate,
+            form.channels,
+            form.sample_format,
+        ):
+            self._trouble.once(
+                "formats",
+                f"by audio_rate, audio_channels and audio_sample_format it is {given}, but the "
+                f"source says {form}, which counts; remove these parameters, or correct the "
+                "source",
+            )
+        if form.channels > _STEREO and self._mixes:
+            self._trouble.once(
+                "channels",
+                f"its {form.channels} channels are mixed; if one of them has the loudspeaker's "
+                "signal, the robot's voice counts as a person's.  Set audio.channel to the one "
+                "to use (of a ReSpeaker, 0 is processed and 5 the loudspeaker); "
+                "channel_levels_dbfs in /diagnostics shows which are loud when",
+            )
 
     def _block(self, message: Any, known: AudioFormat | None) -> AudioBlock | None:
         """The decoded sound of a message; None when it has to be left out."""
@@ -357,7 +411,18 @@ class AudioInputStage:
             return None
         header = getattr(message, "header", None)
         stamp_ns = -1 if header is None else message_content.stamp_ns(header.stamp)
-        return AudioBlock(stamp_ns, form.rate, samples_of(message, form))
+        samples = samples_of(message, form)
+        self._measure(samples, form.rate)
+        return AudioBlock(stamp_ns, form.rate, samples)
+
+    def _measure(self, samples: NDArray[np.float32], rate: int) -> None:
+        """How loud each channel is, for who has to choose one."""
+        if samples.shape[1] < _STEREO or not len(samples):
+            return
+        power = np.square(np.nan_to_num(samples).clip(-1.0, 1.0), dtype=np.float64).mean(axis=0)
+        if len(power) != len(self._powers):
+            self._powers = power
+        self._powers = self._powers + (power - self._powers) * min(1.0, len(samples) / rate)
 
     def _say_no_format(self) -> None:
         now = time.monotonic()

@@ -22,11 +22,11 @@ from avemo_ros.errors import ImageError
 from avemo_ros.limits import (
     MAX_PIXELS,
     MAX_PNG_CHUNKS,
+    MAX_RESTARTS,
     MAX_ROW_BYTES,
     MAX_SCANNED,
     MAX_SCANS,
     MAX_STRAY,
-    MAX_STRAY_SUM,
     PIXELS_PER_JPEG_BYTE,
 )
 
@@ -34,7 +34,15 @@ _JPEG: Final = b"\xff\xd8\xff"
 _START_OF_SCAN: Final = b"\xff\xda"
 _END_OF_IMAGE: Final = b"\xff\xd9"
 _PROGRESSIVE: Final = (b"\xff\xc2", b"\xff\xca")
-_RESTART: Final = re.compile(rb"\xff[\xd0-\xd7]")
+_RESTART: Final = re.compile(rb"\xff+([\xd0-\xd7])")
+_AFTER_SCAN: Final = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+_JFIF: Final = re.compile(rb"(\xff\xe0..JFIF\x00)..", re.DOTALL)
+_ATTACHED: Final = (*range(0xE1, 0xEE), 0xEF, 0xFE)
+"""Markers of segments that say nothing of the pixels."""
+_EMPTY: Final = (0x00, 0x01, *range(0xD0, 0xD9))
+"""Markers that no segment follows."""
+_ONE_SCAN: Final = (0xC0, 0xC1)
+"""Starts of frames in which every code comes once."""
 _STRAY: Final = re.compile(r"(\d+) extraneous bytes before marker")
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -115,10 +123,6 @@ def check_size(height: int, width: int, what: str) -> None:
 
 
 def _jpeg(content: bytes, what: str) -> NDArray[np.uint8]:
-    # Within a scan 0xFF is never followed by 0xD9, so one after the last start of a scan is
-    # the real end; a thumbnail's own end comes before it.
-    if content.find(_END_OF_IMAGE, max(content.rfind(_START_OF_SCAN), 2)) < 0:
-        raise _cut(what)
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(content, strict=False)
     except KeyError as error:
@@ -138,18 +142,118 @@ def _jpeg(content: bytes, what: str) -> NDArray[np.uint8]:
             f"{what} has {scans} scans of {width}x{height} pixels; allowed: {allowed} scans",
             kind="scans",
         )
+    # Within a scan 0xFF is never followed by 0xD9, so one after the last start of a scan is
+    # the real end; a thumbnail's own end comes before it.
+    if content.find(_END_OF_IMAGE, max(content.rfind(_START_OF_SCAN), 2)) < 0:
+        return _mended(content, what, _cut(what))
     try:
         # OpenCV fills what is damaged with anything and only says so on stderr.
-        image = simplejpeg.decode_jpeg(content, colorspace="BGR", strict=True)
+        return _decoded(content)
     except ValueError as error:
-        # Cheap cameras leave some bytes before their markers, which every decoder skips.  The
-        # library may add up those of several restart markers before it says so.
-        stray = _STRAY.search(str(error))
-        restarts = len(_RESTART.findall(content)) if stray else 0
-        if not stray or int(stray[1]) > min(MAX_STRAY + 4 * restarts, MAX_STRAY_SUM):
-            raise
-        image = simplejpeg.decode_jpeg(content, colorspace="BGR", strict=False)
+        return _mended(content, what, error)
+
+
+def _decoded(content: bytes, *, strict: bool = True) -> NDArray[np.uint8]:
+    image = simplejpeg.decode_jpeg(content, colorspace="BGR", strict=strict)
     return np.asarray(image, np.uint8)
+
+
+def _mended(content: bytes, what: str, trouble: Exception) -> NDArray[np.uint8]:
+    """The pixels of an image that only looks damaged.
+
+    Cheap cameras leave bytes before markers or forget the end; every decoder shows the same
+    pixels.  The library tells its first complaint only, behind which there may be real damage.
+    So what stands between the segments of the header is left out, and what follows each
+    restart marker, which needs nothing of what is before, is decoded by itself, too.
+
+    Raises:
+        ValueError, ImageError: `trouble`, or another one, where codes are missing or wrong.
+    """
+    header, frame, interval, at = _jpeg_header(content, what)
+    if frame[1] not in _ONE_SCAN or header[-1][4] != frame[9]:
+        if not _is_harmless(trouble):
+            raise trouble
+        return _decoded(content, strict=False)
+    after = _AFTER_SCAN.search(content, at)
+    if after is not None and after[0][-1:] != _END_OF_IMAGE[1:]:
+        raise trouble
+    codes = content[at : after.start()] if after is not None else content[at:].rstrip(b"\xff")
+    for begin, part in _jpeg_parts(header, frame, interval, codes, trouble):
+        # What fills a buffer is of one value.  Without it the codes must still be all there: of
+        # a transfer that broke off the rest is filled, too.
+        unfilled = part[: len(part.rstrip(part[-1:])) + 2]
+        if not any(_is_whole(begin + one + _END_OF_IMAGE) for one in (part, unfilled)):
+            raise trouble
+    restarts = struct.pack(">2sHH", b"\xff\xdd", 4, interval)
+    return _decoded(
+        b"".join((_JPEG[:2], restarts, *header, codes, _END_OF_IMAGE)), strict=False
+    )
+
+
+def _is_whole(content: bytes) -> bool:
+    try:
+        _decoded(content)
+    except ValueError as error:
+        return _is_harmless(error)
+    return True
+
+
+def _is_harmless(complaint: Exception) -> bool:
+    """All codes were there before a marker, and a few bytes more."""
+    stray = _STRAY.search(str(complaint))
+    return stray is not None and int(stray[1]) <= MAX_STRAY
+
+
+def _jpeg_header(content: bytes, what: str) -> tuple[list[bytes], bytes, int, int]:
+    """Its segments without attachments, which of them describes the frame, the restart interval
+    (left out of the segments), and where the codes of the first scan begin."""
+    segments: list[bytes] = []
+    frame, interval, at, mark = b"", 0, 2, 0
+    while mark != _START_OF_SCAN[1]:
+        at = content.find(b"\xff", at)
+        mark = content[at + 1] if 0 < at < len(content) - 4 else -1
+        if mark == 0xFF or mark in _EMPTY:
+            at += 1 if mark == 0xFF else 2
+            continue
+        segment = content[at : at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")]
+        at += len(segment)
+        if mark < 0 or at >= len(content) or len(segment) < 6:
+            raise _cut(what)
+        if mark == 0xDD:
+            interval = int.from_bytes(segment[4:6], "big")
+        elif mark not in _ATTACHED:
+            segments.append(_JFIF.sub(b"\\1\1\1", segment))
+        if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):
+            frame = segment
+    if len(frame) < 13 or len(frame) < 10 + 3 * frame[9]:
+        raise _cut(what)
+    return segments, frame, interval, at
+
+
+def _jpeg_parts(
+    header: list[bytes], frame: bytes, interval: int, codes: bytes, trouble: Exception
+) -> Iterator[tuple[bytes, bytes]]:
+    """What follows each restart marker, as an image of its own: its header, and its codes."""
+    height, width = struct.unpack_from(">HH", frame, 5)
+    factors = frame[11 : 10 + 3 * frame[9] : 3] if frame[9] > 1 else b"\x11"
+    down, across = 8 * max(one & 15 for one in factors), 8 * max(one >> 4 for one in factors)
+    if not (across and down):
+        raise trouble
+    columns = -(-width // across)
+    total = columns * -(-height // down)
+    interval = interval or total
+    parts = _RESTART.split(codes)
+    numbers = [0xD0 + number % 8 for number in range(-(-total // interval) - 1)]
+    if [mark[0] for mark in parts[1::2]] != numbers or len(numbers) > MAX_RESTARTS:
+        raise trouble
+    for number, part in enumerate(parts[::2]):
+        count = min(interval, total - number * interval)
+        rows = count // columns if count % columns == 0 else 1
+        if count // rows * across > 0xFFFF:
+            raise trouble
+        size = struct.pack(">HH", rows * down, count // rows * across)
+        alone = frame if len(parts) == 1 else frame[:5] + size + frame[9:]
+        yield b"".join((_JPEG[:2], *(alone if one is frame else one for one in header))), part
 
 
 # --- PNG

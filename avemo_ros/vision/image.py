@@ -26,6 +26,7 @@ _ENCODINGS: Final[dict[str, tuple[int, int | None]]] = {
     "mono8": (1, cv2.COLOR_GRAY2BGR),
     "8UC1": (1, cv2.COLOR_GRAY2BGR),
     "mono16": (2, cv2.COLOR_GRAY2BGR),
+    "16UC1": (2, cv2.COLOR_GRAY2BGR),
     "yuv422": (2, cv2.COLOR_YUV2BGR_UYVY),
     "uyvy": (2, cv2.COLOR_YUV2BGR_UYVY),
     "yuv422_yuy2": (2, cv2.COLOR_YUV2BGR_YUY2),
@@ -42,8 +43,24 @@ _ENCODINGS: Final[dict[str, tuple[int, int | None]]] = {
     "bayer_bggr16": (2, cv2.COLOR_BayerRG2BGR),
     "bayer_gbrg16": (2, cv2.COLOR_BayerGR2BGR),
     "bayer_grbg16": (2, cv2.COLOR_BayerGB2BGR),
+    # A plane of brightness, then one of pairs of colour.
+    "nv12": (1, cv2.COLOR_YUV2BGR_NV12),
+    "nv21": (1, cv2.COLOR_YUV2BGR_NV21),
+    "nv24": (1, cv2.COLOR_YUV2BGR_NV12),
 }
 _PAIRED: Final = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
+_PLANAR: Final = {"nv12": 0.5, "nv21": 0.5, "nv24": 2}
+"""Bytes of the plane of colour for each one of the plane of brightness."""
+_WIDE: Final = ("mono16", "16UC1", "bgr16", "rgb16", "bgra16", "rgba16")
+_DEPTHS: Final = (10, 12, 14, 16)
+"""Bits that cameras have where a pixel takes 16."""
+TURNS: Final = {
+    0: None,
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+"""Degrees by which an image can be turned clockwise, and OpenCV's code for it."""
 
 ENCODINGS: Final[tuple[str, ...]] = tuple(_ENCODINGS)
 """Raw image encodings that can be read, as in sensor_msgs/Image."""
@@ -99,7 +116,8 @@ def to_bgr(
         width: columns [pixels].
         step: length of a row with its padding [bytes].
         encoding: one of ENCODINGS.
-        is_bigendian: byte order of 16-bit pixels, which lose their lower 8 bits here.
+        is_bigendian: byte order of 16-bit pixels.  Of these, the upper 8 bits are kept: of
+            16 bits, or of 10, 12 or 14 if no pixel of the image has more.
 
     Returns:
         (height, width, 3) uint8.  Without conversion (bgr8) this is a view of `data`, not a
@@ -107,7 +125,8 @@ def to_bgr(
 
     Raises:
         ImageError: the encoding is missing or unknown, a size is zero or beyond the limits, a
-            row does not fit into `step`, or there are fewer bytes than step * height.
+            row does not fit into `step`, or there are fewer bytes than step * height (and those
+            of the colours of nv12, nv21, nv24).
     """
     if encoding not in _ENCODINGS:
         shown = f"'{encoding[:_SHOWN]}'" if encoding else "missing"
@@ -125,6 +144,11 @@ def to_bgr(
         raise ImageError(
             f"{what} has an odd width; allowed: an even width for this encoding", kind="size"
         )
+    if encoding in _PLANAR and (width % 2 or height % 2):
+        raise ImageError(
+            f"{what} has an odd size; allowed: even width and height for this encoding",
+            kind="size",
+        )
     if encoding.startswith("bayer") and min(width, height) < 2:
         raise ImageError(
             f"{what} is too small; allowed: at least 2x2 for this encoding", kind="size"
@@ -138,21 +162,57 @@ def to_bgr(
         raw = np.frombuffer(data, np.uint8)
     except (TypeError, ValueError, BufferError) as error:
         raise ImageError(f"{what} has unusable data: {error}", kind="data") from error
-    if raw.size < step * height:
+    planes = 1 + _PLANAR.get(encoding, 0)
+    needed = round(step * height * planes)
+    formula = "step * height" + (f" * {planes:g}" if planes > 1 else "")
+    if raw.size < needed:
         raise ImageError(
             f"{what} is truncated: it has {raw.size} bytes; "
-            f"allowed: at least step * height = {step * height}",
+            f"allowed: at least {formula} = {needed}",
             kind="truncated",
         )
     rows = raw[: step * height].reshape(height, step)[:, : width * depth]
-    if encoding.endswith("16"):
-        # Of two bytes the high one is the 8-bit image.
-        rows = np.ascontiguousarray(rows[:, 0 if is_bigendian else 1 :: 2])
+    if planes > 1:
+        # Sizes are even, so there are half as many rows, or all of twice the length.
+        colours = raw[step * height : needed].reshape(-1, step if planes < 2 else 2 * step)
+        return _of_planes(rows, colours, code)
+    if encoding in _WIDE or encoding.endswith("16"):
+        rows = _upper_bits(rows, ">u2" if is_bigendian else "<u2", with_alpha=depth == 8)
         depth //= 2
     pixels = rows.reshape(height, width, depth) if depth > 1 else rows
     if code is None:
         return pixels
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), code), np.uint8)
+
+
+def _upper_bits(rows: NDArray[np.uint8], order: str, *, with_alpha: bool) -> NDArray[np.uint8]:
+    """The 8-bit image in rows of 16-bit values."""
+    wide = np.ascontiguousarray(rows).view(order)
+    seen = wide.reshape(len(wide), -1, 4)[:, :, :3] if with_alpha else wide
+    most = int(seen.max()).bit_length()
+    shift = next(bits for bits in _DEPTHS if most <= bits) - 8
+    return np.minimum(wide >> shift, 255).astype(np.uint8)
+
+
+def _of_planes(
+    luma: NDArray[np.uint8], colours: NDArray[np.uint8], code: int | None
+) -> BgrImage:
+    """nv12, nv21 and nv24 as BGR."""
+    height, width = luma.shape
+    if len(colours) == height:
+        # Of nv24 OpenCV knows nothing; faces do not need colour at every pixel.
+        pairs = colours[:, : 2 * width].reshape(height, width, 2)[::2, ::2]
+    else:
+        pairs = colours[:, :width].reshape(height // 2, width // 2, 2)
+    assert code is not None
+    planes = np.ascontiguousarray(luma), np.ascontiguousarray(pairs)
+    return np.asarray(cv2.cvtColorTwoPlane(*planes, code), np.uint8)
+
+
+def turned(image: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
+    """An image turned clockwise by one of TURNS; for 0 it is the same array."""
+    code = TURNS[degrees]
+    return image if code is None else np.asarray(cv2.rotate(image, code), np.uint8)
 
 
 def decode_compressed(data: Any, encoding: str) -> BgrImage:
@@ -171,8 +231,8 @@ def decode_compressed(data: Any, encoding: str) -> BgrImage:
     Raises:
         ImageError: it holds depths and no image ('compressedDepth'); or it is none of
             COMPRESSIONS, larger than allowed, ends early or is damaged.  (A JPEG has no
-            checksum: damage after which its codes happen to fall into step again, or that
-            follows stray bytes before a marker, cannot be recognised.)
+            checksum: damage after which its codes happen to fall into step again cannot be
+            recognised.)  What changes no pixel, as stray bytes before markers, is no damage.
     """
     what = f"compressed image with format '{encoding[:_SHOWN]}'"
     if "compresseddepth" in encoding.lower():
