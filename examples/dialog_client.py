@@ -52,16 +52,16 @@ class ContextClient(Node):
 
     def __init__(self, shape: str) -> None:
         # Imported here, because clients that only use the events do not need these.
-        from avemo_ros.dialog import context_formats
+        from avemo_ros.dialog import context
         from avemo_ros.dialog.agent import Agent
         from avemo_ros.dialog.dialog_config import DialogConfig
         from avemo_ros.dialog.policy import Policy
 
         super().__init__("context_client")
         self.agent = Agent(DialogConfig(), Policy.read())
-        self.shape = context_formats.rasa if shape == "rasa" else context_formats.tool_call
+        self.shape = context.rasa if shape == "rasa" else context.tool_call
         if shape == "tool":
-            print(json.dumps(context_formats.tool_definition(), indent=2), flush=True)
+            print(json.dumps(context.tool_definition(), indent=2), flush=True)
         self.create_subscription(EmotionStateArray, "emotion_states", self.on_states, 20)
 
     def on_states(self, states: EmotionStateArray) -> None:

@@ -129,5 +129,11 @@ class _Inlet:
     def adapt(self) -> None:
         pass
 
+    def why_silent(self, instead: object) -> str:
+        return ""
+
+    def find_rivals(self) -> str:
+        return ""
+
     def close(self) -> None:
         pass

@@ -132,6 +132,10 @@ def test_published_counts_of_classes_and_subjects_agree(name: str) -> None:
     ]
     for options in ({}, *combinations):
         published = dataset.published(**options)
+        if options == {"labels": "ferplus8"}:
+            # Its authors count their majorities in another way than with contempt as a class.
+            assert published is None
+            continue
         assert isinstance(published, Published)
         labels = {label for counts in published.classes.values() for label in counts}
         assert labels == set(dataset.classes)

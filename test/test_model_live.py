@@ -106,9 +106,9 @@ def test_the_fusion_of_the_first_release_is_refused_and_what_to_do_is_said(
             load_model(path)
 
 
-@pytest.mark.parametrize("name", ["avemo-0.1", "avemo-0.2.safetensors", "avemo-0.3"])
+@pytest.mark.parametrize("name", ["avemo-0.1", "avemo-0.2.safetensors", "avemo-0.4"])
 def test_an_older_release_is_named_with_what_took_its_place(name: str) -> None:
-    with pytest.raises(WeightsError, match=r"no longer comes with avemo_ros, use avemo-0\.4"):
+    with pytest.raises(WeightsError, match=r"no longer comes with avemo_ros, use avemo-0\.5"):
         Predictor(ModelConfig(weights=name))
 
 

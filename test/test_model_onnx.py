@@ -186,7 +186,7 @@ def test_files_that_are_missing_damaged_or_of_another_model_are_refused(copied: 
             Predictor(config)
 
     small.unlink()
-    refused(r"needs avemo-0\.4-face-answer\.onnx beside")
+    refused(r"needs avemo-0\.5-face-answer\.onnx beside")
     small.write_bytes(paths["fusion"].read_bytes())
     refused("'fusion' of format")
     for keep in (0, 7, len(whole) // 2, len(whole) - 1):
@@ -242,7 +242,14 @@ def test_the_robot_imports_neither_pytorch_nor_the_zoo() -> None:
     ours = {name for name in modules if name.startswith("avemo_ros.model.")}
     assert ours == {
         f"avemo_ros.model.{name}"
-        for name in ("onnx_network", "own_model", "predictor", "preprocess", "released")
+        for name in (
+            "face_points",
+            "onnx_network",
+            "own_model",
+            "predictor",
+            "preprocess",
+            "released",
+        )
     }
 
 

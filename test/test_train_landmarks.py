@@ -22,7 +22,7 @@ from avemo_ros.train.training_batch import TrainingBatch, drop_modality, mix_row
 from avemo_ros.train.training_config import LandmarkAugment, TrainConfig
 
 PLAIN = LandmarkAugment(
-    mirror=0, person=0, crop_low=1, tempo=0, thin=0, drop=0, noise=0, stretch=0
+    mirror=0, person=0, crop_low=1, tempo=0, thin=0, drop=0, noise=0, offset=0, stretch=0
 )
 
 
