@@ -269,11 +269,6 @@ class EmotionOutputStage:
     def _work(self, item: _Arrived | _Tick | _Request) -> None:
         if isinstance(item, _Request):
             item.answer.set_result(item.ask(self._emotion))
-            self._calibrated = ", ".join(
-                face_id
-                for face_id, face in self._emotion.resting_faces().items()
-                if face.is_calibrated
-            )
             return
         now_ns = self._node.now_ns()
         if self._config is not self._used:
@@ -336,6 +331,8 @@ class EmotionOutputStage:
             self._history.push(step, frame_id, latency_s)
         self._published.add()
         self._status = step.attended.status.name
+        faces = self._emotion.resting_faces().items()
+        self._calibrated = ", ".join(face_id for face_id, face in faces if face.is_calibrated)
         if known and step.attended.status is not Status.STALE_INPUT:
             self._latency_ms.add(1e3 * latency_s)
             if step.frame_ns is not None:
