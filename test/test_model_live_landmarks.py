@@ -23,7 +23,14 @@ from avemo_ros.zoo.model_export import export_beside, verify_beside
 from avemo_ros.zoo.model_file import load_model, save_model
 from avemo_ros.zoo.model_registry import BUILDER
 
-SPEC = ModelSpec("live", {"landmarks": ModelSpec("landmark_sequence", {"width": 16})})
+SPEC = ModelSpec(
+    "live",
+    {
+        "face": ModelSpec("face_cnn", {"widths": (8, 8), "blocks": (1, 1), "stem": 8}),
+        "speech": ModelSpec("speech_fcn", {"channels": (8, 8, 8, 8, 8)}),
+        "landmarks": ModelSpec("landmark_sequence", {"width": 16}),
+    },
+)
 
 
 @pytest.fixture(scope="module")
