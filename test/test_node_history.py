@@ -40,7 +40,8 @@ class Remembering(ManagedNode):
 
     def prepare(self) -> None:
         self.memory = EmotionMemory(self.config().steady)
-        self.stage = EmotionHistoryStage(self, lambda: self.memory)
+        self.forgotten = 0
+        self.stage = EmotionHistoryStage(self, lambda: self.memory, self.forget)
 
     def open(self) -> None:
         self.memory = EmotionMemory(self.config().steady)
@@ -53,6 +54,10 @@ class Remembering(ManagedNode):
     def settings_changed(self) -> None:
         self.memory = EmotionMemory(self.config().steady)
         self.stage.clear()
+
+    def forget(self) -> None:
+        """What is known of people beside the memory, such as their resting faces."""
+        self.forgotten += 1
 
     def feel(self, label: str, begin: float, end: float, **more: Any) -> None:
         """Ten estimates a second say so, with a confidence of 0.9."""
@@ -212,6 +217,7 @@ def test_forgetting_empties_the_memory_and_the_latched_states(start_graph: Start
     answer = graph.call(Trigger, "forget_people", Trigger.Request())
     assert answer.success
     assert answer.message == "1 person forgotten"
+    assert node.forgotten == 1
     assert not asked(graph).success
     latched = ros.QoSProfile(depth=1, durability=ros.DurabilityPolicy.TRANSIENT_LOCAL)
     arrays = graph.collect(messages.EmotionStateArray, "steady_states", latched)

@@ -372,6 +372,8 @@ def calibrate(stage: EmotionStage, request: CalibrateNeutral.Request) -> tuple[b
     face_id = request.person or next(reversed(faces), "")
     if face_id not in faces:
         seen = ", ".join(sorted(faces)) or "nobody"
+        if not request.person:
+            return False, "nobody is in view"
         return False, f"nobody with id '{face_id}' is in view; in view: {seen}"
     resting = faces[face_id]
     if request.action == CalibrateNeutral.Request.START:
