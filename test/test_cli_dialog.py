@@ -14,8 +14,7 @@ import pytest
 from bad_endpoint import Server, answer, hang, respond
 
 from avemo_ros.cli.main import main
-from avemo_ros.dialog.concern import HAND_OVER
-from avemo_ros.dialog.intent import INFORM
+from avemo_ros.dialog.intent import HAND_OVER, INFORM
 from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import Feeling, Scenario
 from avemo_ros.dialog.scenario_estimates import START_NS, synthetic_estimates

@@ -105,7 +105,7 @@ def test_an_interrupt_while_libraries_are_loaded_is_one_line(
 
     for arguments in (["models"], ["bag", "check", "x"]):
         with monkeypatch.context() as patched:
-            patched.setattr("avemo_ros.cli.subcommands.import_module", interrupted)
+            patched.setattr("avemo_ros.cli.main.import_module", interrupted)
             assert main(arguments) == 130
         assert capsys.readouterr().err == "avemo: interrupted\n"
 

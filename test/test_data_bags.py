@@ -247,7 +247,7 @@ def test_a_clip_its_raw_bag_and_its_feature_bag_give_the_same(
         # Sound goes through 16-bit integers in the raw bag.
         assert np.abs(difference).mean() < 0.1
         again, report = prepare(items, config, cache, progress=False)
-        assert report.made == 0
+        assert report.computed == 0
         np.testing.assert_array_equal(again.features[0].faces, features.faces)
 
 

@@ -74,7 +74,7 @@ def test_what_was_made_is_not_made_again(
     assert reads == ["0.wav", "1.wav", "2.wav"]
     kept, second = run(voices[::-1], tmp_path / "cache")
     assert len(reads) == 3
-    assert (first.made, second.made, second.speech) == (3, 0, 3)
+    assert (first.computed, second.computed, second.speech) == (3, 0, 3)
     assert second.length_s == first.length_s
     assert_same(made, Corpus(kept.items[::-1], kept.features[::-1]))
 
@@ -116,7 +116,7 @@ def test_a_changed_file_is_made_again(
     write_wav(voices[1].path, noise(1.2, 9))
     corpus, report = run(voices, tmp_path / "cache")
     assert reads[3:] == ["1.wav"]
-    assert report.made == 1
+    assert report.computed == 1
     made = corpus.features[1].spectrogram
     assert made is not None
     assert len(made) == 117
@@ -179,7 +179,7 @@ def test_a_damaged_shard_is_made_again(
     (shard,) = shards(tmp_path / "cache")
     spoil(shard)
     corpus, report = run(voices, tmp_path / "cache")
-    assert report.made == 3
+    assert report.computed == 3
     assert_same(corpus, expected)
     assert len(reads) == 6
     assert shard not in shards(tmp_path / "cache")
@@ -204,7 +204,7 @@ def test_an_interruption_keeps_what_is_done(
             run(voices, tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("*.part"))
     _, report = run(voices, tmp_path / "cache")
-    assert (report.items, report.made) == (3, 1)
+    assert (report.items, report.computed) == (3, 1)
 
 
 def test_what_is_broken_is_tried_again(tmp_path: Path, reads: list[str]) -> None:
@@ -259,7 +259,7 @@ def test_a_cache_with_more_parts_will_do(
     assert [one.finding.kind for one in report.troubles] == ["no face"]
     corpus, report = run(given, tmp_path / "cache", SPEECH)
     assert len(reads) == 3
-    assert (report.made, report.speech, report.troubles) == (0, 3, ())
+    assert (report.computed, report.speech, report.troubles) == (0, 3, ())
     assert all(one.spectrogram is not None for one in corpus.features)
     seen, report = run(given, tmp_path / "cache", FACES)
     assert len(reads) == 3
@@ -272,7 +272,7 @@ def test_many_images_are_few_files(tmp_path: Path) -> None:
     corpus, _ = run(given, tmp_path / "cache", FACES)
     assert len(shards(tmp_path / "cache")) == 1
     kept, report = run(given, tmp_path / "cache", FACES)
-    assert report.made == 0
+    assert report.computed == 0
     assert_same(corpus, kept)
 
 
@@ -280,7 +280,7 @@ def test_the_cache_can_be_filled_without_keeping_anything(
     voices: list[Item], tmp_path: Path, reads: list[str]
 ) -> None:
     report = fill_cache(voices, None, tmp_path / "cache", want=SPEECH)
-    assert (report.items, report.made, report.speech) == (3, 3, 3)
+    assert (report.items, report.computed, report.speech) == (3, 3, 3)
     assert report.as_dict()["counts"]["broken"] == 0
     run(voices, tmp_path / "cache")
     assert len(reads) == 3

@@ -10,10 +10,9 @@ import pytest
 from made_dialog import TABLE, Failing, Saying, agent, changed, feeling
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.concern import Concerns
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.evaluation import Setup, check_sayings
-from avemo_ros.dialog.intent import Moment
+from avemo_ros.dialog.intent import Concerns, Moment
 from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import NO_KIND, read_sayings
 from avemo_ros.errors import DialogError

@@ -17,7 +17,7 @@ from avemo_ros.model.emotion_model import Batch
 from avemo_ros.model.face_points import HEAD, POINTS, VALUES
 from avemo_ros.model.landmark_network import LandmarkSequence, frame_inputs, standardise_points
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.svm_training import train_svm
+from avemo_ros.train.classical_training import train_svm
 from avemo_ros.zoo.classical import open_classifier, reads_of
 from avemo_ros.zoo.classifier import NetworkClassifier, collate
 from avemo_ros.zoo.model_file import LoadedModel

@@ -14,9 +14,8 @@ from avemo_ros.data.registry import list_items
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.train.classical_training import train_classical
+from avemo_ros.train.classical_training import train_classical, train_svm
 from avemo_ros.train.subject_split import of_fold
-from avemo_ros.train.svm_training import train_svm
 from avemo_ros.train.training_config import TrainConfig
 from avemo_ros.train.training_run import Place
 from avemo_ros.zoo.classical import ReadingOptions, open_classifier

@@ -6,7 +6,7 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.errors import ConfigError, DataError, WeightsError
 from avemo_ros.labels import SPEECH_CLASSES
-from avemo_ros.train.svm_training import fit_machine
+from avemo_ros.train.classical_training import fit_machine
 from avemo_ros.zoo.svm import Machine, SvmClassifier, SvmOptions, UnitReader
 
 svm = pytest.importorskip("sklearn.svm")

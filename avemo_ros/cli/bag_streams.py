@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write into {args.out}: {error.strerror}") from error
-    made = 0
+    written = 0
     for person in tqdm(people, unit="person", disable=not sys.stderr.isatty()):
         name = names[person]
         path, labels = args.out / name, args.out / f"{name}.labels.csv"
@@ -149,10 +149,10 @@ def run(args: argparse.Namespace) -> int:
         _write_labels(labels, labels_text(segments, START_NS), force=args.force)
         # What an interrupted run has left of the bag is not in the way.
         write_stream(path, stream, force=True)
-        made += 1
-    kept = len(people) - made
+        written += 1
+    kept = len(people) - written
     there = f", {kept} already existed (--force overwrites them)" if kept else ""
-    print(f"avemo: {made} streams made in {args.out}{there}", file=sys.stderr)
+    print(f"avemo: {written} streams made in {args.out}{there}", file=sys.stderr)
     return 0
 
 

@@ -256,7 +256,7 @@ def run_prepare(args: argparse.Namespace) -> int:
 
 
 def _summary(report: PrepareReport) -> str:
-    cached = report.items - report.made
+    cached = report.items - report.computed
     lines = [
         f"{report.items} items ({cached} from the cache) in {report.took_s:.1f} s, "
         f"{report.length_s / 60:.1f} minutes of recordings",

@@ -215,8 +215,8 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 def _tell(written: list[Exported]) -> None:
-    for made in written:
-        print(f"{made.path}: differs by at most {made.difference:.1e}")
+    for converted in written:
+        print(f"{converted.path}: differs by at most {converted.difference:.1e}")
 
 
 def _print_speeds(speeds: list[Speed]) -> None:

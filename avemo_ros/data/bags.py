@@ -37,12 +37,12 @@ def kinds_of(recording: Recording, *, faces: bool, voice: bool) -> frozenset[Top
     """What is read of a bag: images and sound where they are there, else what was made of
     them."""
     wanted = set()
-    for asked, raw, made in (
+    for asked, raw, derived in (
         (faces, TopicKind.IMAGES, TopicKind.TRACKS),
         (voice, TopicKind.AUDIO, TopicKind.SPECTROGRAM),
     ):
         if asked:
-            wanted |= {raw if raw in recording.kinds else made} & recording.kinds
+            wanted |= {raw if raw in recording.kinds else derived} & recording.kinds
     return frozenset(wanted)
 
 
@@ -178,8 +178,8 @@ def _take_bag(found: ListingBuilder, root: Path, bag: Path) -> None:
         without["face (give a box, or ids)"] += seen and not has_face
         without["voice"] += heard and not has_voice
         if has_face or has_voice:
-            made = _Found(root, bag, start_ns)
-            found.add(made.item(segment, ids, has_face=has_face, has_voice=has_voice))
+            found_items = _Found(root, bag, start_ns)
+            found.add(found_items.item(segment, ids, has_face=has_face, has_voice=has_voice))
     for part, count in sorted(without.items()):
         if count:
             found.note(

@@ -240,7 +240,7 @@ def _plain(name: str) -> str:
 
 def _numbered(names: Sequence[str]) -> list[str]:
     """Names of folders; where two are alike, also in capitals, the later one gets a number."""
-    made: list[str] = []
+    numbered: list[str] = []
     taken: set[str] = set()
     for plain in map(_plain, names):
         name, number = plain, 1
@@ -248,5 +248,5 @@ def _numbered(names: Sequence[str]) -> list[str]:
             number += 1
             name = f"{plain}_{number}"
         taken.add(name.lower())
-        made.append(name)
-    return made
+        numbered.append(name)
+    return numbered

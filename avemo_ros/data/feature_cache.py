@@ -66,9 +66,9 @@ class MemoryCache:
     def __init__(self) -> None:
         self._items: dict[ItemSource, PreparedItem] = {}
 
-    def write(self, made: Sequence[tuple[ItemSource, PreparedItem]]) -> None:
+    def write(self, computed: Sequence[tuple[ItemSource, PreparedItem]]) -> None:
         """Keep these."""
-        self._items.update(made)
+        self._items.update(computed)
 
     def read(self, wanted: Collection[ItemSource]) -> Iterator[tuple[ItemSource, PreparedItem]]:
         """Those of the wanted that are there."""
@@ -100,15 +100,15 @@ class DiskCache:
         except OSError as error:
             raise DataError(f"cannot write the cache '{folder}': {error.strerror}") from error
 
-    def write(self, made: Sequence[tuple[ItemSource, PreparedItem]]) -> None:
+    def write(self, computed: Sequence[tuple[ItemSource, PreparedItem]]) -> None:
         """Add a shard with these.
 
         Raises:
             DataError: the folder cannot be written, or the disk is full.
         """
-        if not made:
+        if not computed:
             return
-        arrays = _packed(made)
+        arrays = _packed(computed)
 
         def save(path: Path) -> None:
             with path.open("wb") as file:
@@ -133,7 +133,7 @@ class DiskCache:
                 with np.load(path, allow_pickle=False) as shard:
                     sources = _sources(shard)
                     hits = [index for index, source in enumerate(sources) if source in left]
-                    made = _unpacked(shard, hits) if hits else []
+                    unpacked = _unpacked(shard, hits) if hits else []
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -145,7 +145,7 @@ class DiskCache:
             ):
                 # Its files have changed since.
                 path.unlink(missing_ok=True)
-            for index, one in zip(hits, made, strict=True):
+            for index, one in zip(hits, unpacked, strict=True):
                 if sources[index] in left:
                     left.discard(sources[index])
                     yield sources[index], one
@@ -159,9 +159,9 @@ class DiskCache:
             part.unlink(missing_ok=True)
 
 
-def _packed(made: Sequence[tuple[ItemSource, PreparedItem]]) -> dict[str, NDArray[Any]]:
+def _packed(computed: Sequence[tuple[ItemSource, PreparedItem]]) -> dict[str, NDArray[Any]]:
     """Arrays of a shard: everything one after the other, and how much of it is whose."""
-    features = [one.features for _, one in made]
+    features = [one.features for _, one in computed]
     faces = [_EMPTY if one.faces is None else one.faces for one in features]
     times = [one.face_times_s for one in features if one.face_times_s is not None]
     landmarks = [one.landmarks for one in features if one.landmarks is not None]
@@ -173,7 +173,7 @@ def _packed(made: Sequence[tuple[ItemSource, PreparedItem]]) -> dict[str, NDArra
             "findings": [[finding.kind, finding.reason] for finding in one.findings],
             "length_s": one.length_s,
         }
-        for source, one in made
+        for source, one in computed
     ]
     return {
         "heads": np.frombuffer(json.dumps(heads).encode(), np.uint8),
@@ -224,7 +224,7 @@ def _unpacked(shard: Any, wanted: Sequence[int]) -> list[PreparedItem]:
     lengths = [len(faces), len(times), len(landmarks), len(speech)]
     if len(shapes) != len(heads) or stops[-1].tolist() != lengths:
         raise ValueError("its arrays do not match")
-    made = []
+    unpacked = []
     for index in wanted:
         crops, side, moments, meshes, columns = shapes[index].tolist()
         (f0, t0, l0, s0), (f1, t1, l1, s1) = starts[index].tolist(), stops[index].tolist()
@@ -236,5 +236,5 @@ def _unpacked(shard: Any, wanted: Sequence[int]) -> list[PreparedItem]:
             spectrogram=None if columns < 0 else speech[s0:s1],
         )
         findings = tuple(Finding(kind, reason) for kind, reason in head["findings"])
-        made.append(PreparedItem(features, findings, head["length_s"]))
-    return made
+        unpacked.append(PreparedItem(features, findings, head["length_s"]))
+    return unpacked

@@ -250,7 +250,8 @@ def join_units(corpus: Corpus, path: Path) -> tuple[Corpus, tuple[str, ...]]:
     """
     rows, unmatched = match_rows(corpus.items, read_units(path), path, "row")
     features = (
-        replace(made, units=row) for made, row in zip(corpus.features, rows, strict=True)
+        replace(features, units=row)
+        for features, row in zip(corpus.features, rows, strict=True)
     )
     return Corpus(corpus.items, tuple(features)), unmatched
 

@@ -267,15 +267,15 @@ PARTS: Final = frozenset({"faces", "landmarks", "speech"})
 _SEEN: Final = frozenset({"faces", "landmarks"})
 
 
-def only(made: PreparedItem, want: frozenset[str]) -> PreparedItem:
+def only(prepared: PreparedItem, want: frozenset[str]) -> PreparedItem:
     """Without the parts that nobody asked for, and what was found about them."""
     looks, listens = bool(want & _SEEN), "speech" in want
-    features = made.features
+    features = prepared.features
     beside = set() if looks else {NO_FACE}
     if not listens:
         beside |= {NO_SOUND, SILENT, FILLED, SHORTENED}
     return replace(
-        made,
+        prepared,
         features=replace(
             features,
             faces=features.faces if "faces" in want else None,
@@ -283,7 +283,7 @@ def only(made: PreparedItem, want: frozenset[str]) -> PreparedItem:
             face_times_s=features.face_times_s if looks else None,
             spectrogram=features.spectrogram if listens else None,
         ),
-        findings=tuple(one for one in made.findings if one.kind not in beside),
+        findings=tuple(one for one in prepared.findings if one.kind not in beside),
     )
 
 
@@ -311,21 +311,23 @@ class FileReader:
         """
         try:
             if any(item.row is not None for item in items):
-                made = self._table(path, items)
+                prepared = self._table(path, items)
             elif is_bag(path):
-                made = self._bag(path, items)
+                prepared = self._bag(path, items)
             elif is_image_file(path):
-                made = self._image(path, items)
+                prepared = self._image(path, items)
             else:
-                made = self._clip(path, items)
+                prepared = self._clip(path, items)
         except (AvemoError, OSError) as error:
             return [PreparedItem(findings=(Finding(BROKEN, str(error)),))] * len(items)
-        return [only(one, self._want) for one in made]
+        return [only(one, self._want) for one in prepared]
 
     def _image(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
-        made = self._face_of(read_image(path))
-        silent = (*made.findings, Finding(NO_SOUND, "it is an image"))
-        return [replace(made, findings=silent) if item.has_voice else made for item in items]
+        prepared = self._face_of(read_image(path))
+        silent = (*prepared.findings, Finding(NO_SOUND, "it is an image"))
+        return [
+            replace(prepared, findings=silent) if item.has_voice else prepared for item in items
+        ]
 
     def _table(self, path: Path, items: Sequence[Item]) -> list[PreparedItem]:
         rows = [-1 if item.row is None else item.row for item in items]

@@ -85,10 +85,10 @@ def join_points(corpus: Corpus, path: Path) -> tuple[Corpus, tuple[str, ...]]:
     """
     rows, unmatched = match_rows(corpus.items, read_points(path), path, "clip")
     features = (
-        replace(made, points=None, point_times_s=None)
+        replace(features_of_item, points=None, point_times_s=None)
         if row is None
-        else replace(made, points=row.points, point_times_s=row.times_s)
-        for made, row in zip(corpus.features, rows, strict=True)
+        else replace(features_of_item, points=row.points, point_times_s=row.times_s)
+        for features_of_item, row in zip(corpus.features, rows, strict=True)
     )
     return Corpus(corpus.items, tuple(features)), unmatched
 
@@ -106,14 +106,14 @@ def points_from_meshes(corpus: Corpus) -> tuple[Corpus, tuple[str, ...]]:
         None.
     """
     features, lacking = [], []
-    for item, made in zip(corpus.items, corpus.features, strict=True):
-        mesh, times = made.landmarks, made.face_times_s
+    for item, features_of_item in zip(corpus.items, corpus.features, strict=True):
+        mesh, times = features_of_item.landmarks, features_of_item.face_times_s
         points = None if mesh is None or times is None else points_of_mesh(mesh)
         if points is None or not np.isfinite(points).all(axis=(1, 2)).any():
             lacking.append(item.key)
-            features.append(replace(made, points=None, point_times_s=None))
+            features.append(replace(features_of_item, points=None, point_times_s=None))
         else:
-            features.append(replace(made, points=points, point_times_s=times))
+            features.append(replace(features_of_item, points=points, point_times_s=times))
     return Corpus(corpus.items, tuple(features)), tuple(lacking)
 
 

@@ -13,6 +13,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
+from avemo_ros import process_pool
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.feature_cache import DiskCache, ItemSource, ItemSources, MemoryCache
 from avemo_ros.data.features import (
@@ -34,9 +36,111 @@ from avemo_ros.data.features import (
     PrepareConfig,
     PreparedItem,
 )
-from avemo_ros.data.file_reader import PARTS, VERSION, only
-from avemo_ros.data.workers import ReadJob, read_files
+from avemo_ros.data.file_reader import PARTS, VERSION, FileReader, only
 from avemo_ros.errors import ConfigError
+from avemo_ros.process_pool import Done, Failed
+
+
+@dataclass(frozen=True, slots=True)
+class ReadJob:
+    """Files that are read in one go."""
+
+    files: tuple[tuple[Path, tuple[Item, ...]], ...]
+
+    def __len__(self) -> int:
+        return sum(len(items) for _, items in self.files)
+
+    @property
+    def items(self) -> list[Item]:
+        """All items, file by file."""
+        return [item for _, items in self.files for item in items]
+
+
+def read_files(
+    jobs: Sequence[ReadJob], config: PrepareConfig, want: frozenset[str], workers: int
+) -> Iterator[tuple[ReadJob, list[PreparedItem]]]:
+    """What could be made of the items of each job, in the order in which jobs are done.
+
+    Args:
+        jobs: what to read.
+        config: how.
+        want: which parts, see `media.PARTS`.
+        workers: processes; 0 reads in this one.
+
+    Raises:
+        PoolError: worker processes cannot be started.
+    """
+    if workers == 0:
+        reader = FileReader(config, want)
+        try:
+            for job in jobs:
+                yield job, _read(reader, job)
+        finally:
+            reader.close()
+        return
+    crashed: list[ReadJob] = []
+    tasks = [_Task(job, config, want) for job in jobs]
+    with closing(process_pool.run_jobs(tasks, _work, workers)) as events:
+        for event in events:
+            if isinstance(event, Done):
+                yield jobs[event.number], event.result
+            elif isinstance(event, Failed):
+                crashed.append(jobs[event.number])
+    # Which of the files it was shows when each has a process of its own.
+    for job in crashed:
+        yield job, _one_by_one(job, config, want, workers)
+
+
+def _one_by_one(
+    job: ReadJob, config: PrepareConfig, want: frozenset[str], workers: int
+) -> list[PreparedItem]:
+    """What could be made of the items of a job whose process crashed, file by file."""
+    tasks = [_Task(ReadJob((file,)), config, want) for file in job.files]
+    prepared: list[list[PreparedItem]] = [[] for _ in tasks]
+    with closing(process_pool.run_jobs(tasks, _work, workers)) as events:
+        for event in events:
+            if isinstance(event, Done):
+                prepared[event.number] = event.result
+            elif isinstance(event, Failed):
+                path, items = job.files[event.number]
+                finding = Finding(BROKEN, f"'{path}': {event.reason}")
+                prepared[event.number] = [PreparedItem(findings=(finding,))] * len(items)
+    return [one for part in prepared for one in part]
+
+
+def _read(reader: FileReader, job: ReadJob) -> list[PreparedItem]:
+    prepared: list[PreparedItem] = []
+    for path, items in job.files:
+        try:
+            prepared += reader.read(path, items)
+        except Exception as error:  # noqa: BLE001  (one odd file must not end a long run)
+            finding = Finding(BROKEN, f"'{path}': {type(error).__name__}: {error}")
+            prepared += [PreparedItem(findings=(finding,))] * len(items)
+    return prepared
+
+
+# --- in a worker process
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A job, and how to do it."""
+
+    job: ReadJob
+    config: PrepareConfig
+    want: frozenset[str]
+
+
+_reader: FileReader | None = None
+"""Of this worker process: its networks take long to load."""
+
+
+def _work(task: _Task, _progress: process_pool.Progress) -> list[PreparedItem]:
+    global _reader
+    if _reader is None:
+        _reader = FileReader(task.config, task.want)
+    return _read(_reader, task.job)
+
 
 _IMAGES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm", ".ppm")
 _IMAGE_FILES: Final = 2048
@@ -57,7 +161,7 @@ class PrepareReport:
     """What preparation found."""
 
     items: int = 0
-    made: int = 0
+    computed: int = 0
     """Items made in this run; the others were in the cache."""
     faces: int = 0
     """Items with a face."""
@@ -89,7 +193,7 @@ class PrepareReport:
         """Both reports as one."""
         return PrepareReport(
             self.items + other.items,
-            self.made + other.made,
+            self.computed + other.computed,
             self.faces + other.faces,
             self.crops + other.crops,
             self.speech + other.speech,
@@ -103,8 +207,8 @@ class PrepareReport:
         counts = Counter(trouble.finding.kind for trouble in self.troubles)
         return {
             "items": self.items,
-            "made": self.made,
-            "from_cache": self.items - self.made,
+            "made": self.computed,
+            "from_cache": self.items - self.computed,
             "with_face": self.faces,
             "crops": self.crops,
             "with_speech": self.speech,
@@ -158,9 +262,9 @@ def prepare(
     features = [Features()] * len(items)
     report = PrepareReport()
     for part in _parts(items, config or PrepareConfig(), cache, workers, want, progress):
-        for places, made in part.results():
+        for places, prepared in part.results():
             for place in places:
-                features[place] = made.features
+                features[place] = prepared.features
         report = report.joined(part.report())
     return Corpus(tuple(items), tuple(features)), report
 
@@ -284,8 +388,8 @@ class _Preparation:
         """The places of items and what was made of them: first what is in the cache."""
         for store in self._stores:
             left = [source for source in self._places if source not in self._notes]
-            for source, made in store.read(left):
-                kept = only(made, self._want)
+            for source, prepared in store.read(left):
+                kept = only(prepared, self._want)
                 self._note(source, kept)
                 yield self._places[source], kept
         missing = {
@@ -293,10 +397,10 @@ class _Preparation:
             for source, places in self._places.items()
             if source not in self._notes
         }
-        for source, made in self._make(missing):
-            self._note(source, made)
+        for source, prepared in self._make(missing):
+            self._note(source, prepared)
             self._prepared += len(self._places[source])
-            yield self._places[source], made
+            yield self._places[source], prepared
 
     def report(self) -> PrepareReport:
         """What `results` went through."""
@@ -307,7 +411,7 @@ class _Preparation:
         ]
         return PrepareReport(
             items=len(found),
-            made=self._prepared,
+            computed=self._prepared,
             faces=sum(note.crops > 0 for _, note in found),
             crops=sum(note.crops for _, note in found),
             speech=sum(note.has_speech for _, note in found),
@@ -320,13 +424,13 @@ class _Preparation:
             ),
         )
 
-    def _note(self, source: ItemSource, made: PreparedItem) -> None:
-        times = made.features.face_times_s
+    def _note(self, source: ItemSource, prepared: PreparedItem) -> None:
+        times = prepared.features.face_times_s
         self._notes[source] = _Note(
             crops=0 if times is None else len(times),
-            has_speech=made.features.spectrogram is not None,
-            length_s=made.length_s,
-            findings=made.findings,
+            has_speech=prepared.features.spectrogram is not None,
+            length_s=prepared.length_s,
+            findings=prepared.findings,
         )
 
     def _make(
@@ -345,9 +449,10 @@ class _Preparation:
             # None: only on a terminal.
             disable=None if self._progress else True,
         ) as bar:
-            for job, made in read_files(jobs, self._config, self._want, self._workers):
+            for job, prepared in read_files(jobs, self._config, self._want, self._workers):
                 results = [
-                    (sources[id(item)], one) for item, one in zip(job.items, made, strict=True)
+                    (sources[id(item)], one)
+                    for item, one in zip(job.items, prepared, strict=True)
                 ]
                 # What is broken is tried again each time: it may have been the disk.
                 self._stores[0].write([one for one in results if not _is_broken(one[1])])
@@ -355,8 +460,8 @@ class _Preparation:
                 yield from results
 
 
-def _is_broken(made: PreparedItem) -> bool:
-    return any(finding.kind == BROKEN for finding in made.findings)
+def _is_broken(prepared: PreparedItem) -> bool:
+    return any(finding.kind == BROKEN for finding in prepared.findings)
 
 
 def _jobs(items: list[Item], config: PrepareConfig, want: frozenset[str]) -> list[ReadJob]:

@@ -9,12 +9,11 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.concern import HAND_OVER, FoundConcern
 from avemo_ros.dialog.context import EmotionalContext, Observer
 from avemo_ros.dialog.conversation import Conversation, system_prompt
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.fields import Style
-from avemo_ros.dialog.intent import INFORM, Intent, Moment
+from avemo_ros.dialog.intent import HAND_OVER, INFORM, FoundConcern, Intent, Moment
 from avemo_ros.dialog.language import Tone, printable, tokens, without_marks
 from avemo_ros.dialog.policy import ASK, Choice, Engagement, Policy
 from avemo_ros.dialog.responder import OFFLINE, Backend, Message, OfflineResponder

@@ -382,10 +382,10 @@ class PhraseReader:
                 wanted.append(self._group(element, phrase, place))
             elif element:
                 wanted.append(self._element(element, phrase, place))
-        made = Phrase(phrase, _Row(tuple(wanted)), tuple(barred))
-        if 0 in made.wanted.ends((), 0, {}):
+        compiled = Phrase(phrase, _Row(tuple(wanted)), tuple(barred))
+        if 0 in compiled.wanted.ends((), 0, {}):
             refuse(place, phrase, "phrases with a word that must be there")
-        return made
+        return compiled
 
     def _group(self, group: str, phrase: str, place: tuple[str | int, ...]) -> _Part:
         """What stands in brackets: alternatives of one word or several."""

@@ -17,7 +17,6 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from avemo_ros.dialog.concern import HAND_OVER, Concern, Concerns, Crisis
 from avemo_ros.dialog.fields import (
     FEELING,
     Conditions,
@@ -31,8 +30,12 @@ from avemo_ros.dialog.fields import (
 )
 from avemo_ros.dialog.guardrail import Guardrail
 from avemo_ros.dialog.intent import (
+    HAND_OVER,
     INFORM,
     AboutRobot,
+    Concern,
+    Concerns,
+    Crisis,
     ForeignWords,
     Intent,
     SmallTalk,

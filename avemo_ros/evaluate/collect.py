@@ -238,7 +238,7 @@ def collect_features(
     damaged: tuple[str, ...] = ()
     notes: list[str] = []
     if of_files:
-        made, report = prepare(
+        prepared, report = prepare(
             [item for item in items if item.key not in lost],
             options.config,
             options.cache,
@@ -246,7 +246,10 @@ def collect_features(
             of_files,
             progress=options.progress,
         )
-        by_key = {(i.dataset, i.key): f for i, f in zip(made.items, made.features, strict=True)}
+        by_key = {
+            (i.dataset, i.key): f
+            for i, f in zip(prepared.items, prepared.features, strict=True)
+        }
         features = (by_key.get((item.dataset, item.key), Features()) for item in items)
         corpus = Corpus(tuple(items), tuple(features))
         unread = lost.union(trouble.item.key for trouble in report.of_kind(BROKEN))
@@ -265,7 +268,7 @@ def collect_features(
         corpus, _ = join_units(corpus, options.units)
     if POINTS in reads:
         corpus, _ = add_points(corpus, options.landmarks)
-    fresh = report.made == report.items > 0
+    fresh = report.computed == report.items > 0
     took = 1e3 * report.took_s / report.items if fresh else None
     return CollectedItems(corpus, broken, damaged, tuple(notes), took)
 
@@ -274,12 +277,12 @@ def missing_keys(corpus: Corpus, reads: frozenset[str]) -> tuple[list[str], list
     """Keys of items without a face (or action units, or landmarks), and of those without audio,
     where these are read."""
     no_face, no_voice = [], []
-    for item, made in zip(corpus.items, corpus.features, strict=True):
-        visual = made.units if UNITS in reads else made.faces
+    for item, features in zip(corpus.items, corpus.features, strict=True):
+        visual = features.units if UNITS in reads else features.faces
         if POINTS in reads and (visual is None or FACES not in reads):
-            visual = made.points
+            visual = features.points
         if visual is None and reads & VISUAL:
             no_face.append(item.key)
-        if made.spectrogram is None and SPEECH in reads:
+        if features.spectrogram is None and SPEECH in reads:
             no_voice.append(item.key)
     return no_face, no_voice

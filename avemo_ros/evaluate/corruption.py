@@ -247,9 +247,9 @@ def corrupt_clips(
         leave=False,
         disable=None if progress else True,
     )
-    made = dict(bar)
+    by_job = dict(bar)
     return {
-        name: Corpus(corpus.items, tuple(made[place][name] for place in range(len(jobs))))
+        name: Corpus(corpus.items, tuple(by_job[place][name] for place in range(len(jobs))))
         for name in ON_FEATURES
     }
 

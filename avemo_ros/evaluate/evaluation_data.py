@@ -148,14 +148,14 @@ def data_of_pairs(request: DatasetRequest, models: Sequence[OpenedModel]) -> Eva
         if kind == "voices":
             items, more_notes = _of_folds(models, items)
             notes += more_notes
-        made = collect_features(items, reads, _feature_options(request), chosen.lost)
-        if made.unreadable:
+        part = collect_features(items, reads, _feature_options(request), chosen.lost)
+        if part.unreadable:
             notes.append(
-                f"{len(made.unreadable)} of {len(items)} items of {name} have no readable file "
+                f"{len(part.unreadable)} of {len(items)} items of {name} have no readable file "
                 "and are in no pair"
             )
-        collected.append(made)
-        corpora[kind] = made.corpus
+        collected.append(part)
+        corpora[kind] = part.corpus
         splits.append(f"{name} {chosen.split}".strip())
     count = request.limit or request.pairs
     faces, group, more_notes = _with_their_fold(models, corpora["faces"])
@@ -403,17 +403,17 @@ def with_personal_neutral(corpus: Corpus, seconds: float) -> Corpus:
         ordered = sorted(rows, key=lambda row: _order(corpus.items[row]))
         seen: list[tuple[NDArray[np.float64], float]] = []
         for row in ordered:
-            made = features[row]
+            of_item = features[row]
             neutral, length = _mean_of(seen, seconds)
             if neutral is not None:
                 weight = length / (length + PRIOR_S)
-                features[row] = replace(made, neutral=neutral, neutral_weight=weight)
-            if made.points is None or made.point_times_s is None:
+                features[row] = replace(of_item, neutral=neutral, neutral_weight=weight)
+            if of_item.points is None or of_item.point_times_s is None:
                 continue
-            shapes = normalise_points(made.points)[:, : 2 * N_POINTS]
+            shapes = normalise_points(of_item.points)[:, : 2 * N_POINTS]
             there = np.isfinite(shapes).all(axis=1)
             if there.any():
-                span = float(made.point_times_s[-1] - made.point_times_s[0])
+                span = float(of_item.point_times_s[-1] - of_item.point_times_s[0])
                 seen.append((shapes[there].mean(axis=0, dtype=np.float64), span))
     return Corpus(corpus.items, tuple(features))
 

@@ -192,7 +192,7 @@ def write_predictions(path: Path, given: Predictions) -> None:
         OutputError: the file cannot be written.
     """
     predicted = given.y_pred.tolist()
-    with replaced(path) as made, made.open("w", encoding="utf-8", newline="") as table:
+    with replaced(path) as partial, partial.open("w", encoding="utf-8", newline="") as table:
         writer = csv.writer(table)
         writer.writerow((*_FIXED, *(f"p_{name}" for name in given.classes)))
         rows = given.log_probabilities.exp().tolist()

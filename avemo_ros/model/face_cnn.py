@@ -35,20 +35,21 @@ FACE_WIDTH: Final = 256
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch norm, and a way around them (He et al. 2016)."""
 
-    def __init__(self, given: int, made: int, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(given, made, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(made)
-        self.conv2 = nn.Conv2d(made, made, 3, 1, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(made)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
         self.around: nn.Module = nn.Identity()
-        if stride != 1 or given != made:
+        if stride != 1 or in_channels != out_channels:
             self.around = nn.Sequential(
-                nn.Conv2d(given, made, 1, stride, bias=False), nn.BatchNorm2d(made)
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, given, H, W) to (B, made, H / stride, W / stride)."""
+        """(B, in_channels, H, W) to (B, out_channels, H / stride, W / stride)."""
         y = functional.relu(self.norm1(self.conv1(x)))
         return functional.relu(self.norm2(self.conv2(y)) + self.around(x))
 
@@ -183,19 +184,21 @@ class FaceBranch(nn.Module):
 class InceptionBlock(nn.Module):
     """1x1, 3x3, two 3x3 and pooled ways side by side."""
 
-    def __init__(self, given: int, made: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         """Set up; `made` is a multiple of 8."""
         super().__init__()
-        quarter, eighth = made // 4, made // 8
-        self.one = _step(given, quarter, 1)
-        self.three = nn.Sequential(_step(given, quarter, 1), _step(quarter, 3 * eighth, 3))
-        self.five = nn.Sequential(
-            _step(given, eighth, 1), _step(eighth, quarter, 3), _step(quarter, quarter, 3)
+        quarter, eighth = out_channels // 4, out_channels // 8
+        self.one = _step(in_channels, quarter, 1)
+        self.three = nn.Sequential(
+            _step(in_channels, quarter, 1), _step(quarter, 3 * eighth, 3)
         )
-        self.pooled = nn.Sequential(nn.AvgPool2d(3, 1, 1), _step(given, eighth, 1))
+        self.five = nn.Sequential(
+            _step(in_channels, eighth, 1), _step(eighth, quarter, 3), _step(quarter, quarter, 3)
+        )
+        self.pooled = nn.Sequential(nn.AvgPool2d(3, 1, 1), _step(in_channels, eighth, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, given, H, W) to (N, made, H, W)."""
+        """(N, in_channels, H, W) to (N, out_channels, H, W)."""
         return torch.cat((self.one(x), self.three(x), self.five(x), self.pooled(x)), 1)
 
 
@@ -238,10 +241,10 @@ class InceptionFace(nn.Module):
         return cells.mean(dim=(2, 3))
 
 
-def _step(given: int, made: int, kernel: int) -> nn.Sequential:
+def _step(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(given, made, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(made),
+        nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
         nn.ReLU(),
     )
 
@@ -337,14 +340,14 @@ def embed_frames(cnn: FrameCNN, faces: Tensor, mask: Tensor) -> Tensor:
     # What is missing must not enter the statistics of batch norm, nor cost anything.
     images = faces[mask]
     if torch.is_grad_enabled():
-        made = cnn(images)
+        embedded = cnn(images)
     else:
         at_once = max(1, CHUNK_PIXELS // (images.shape[-1] * images.shape[-2]))
-        made = torch.cat([cnn(some) for some in torch.split(images, at_once)])
-    if len(made) == mask.numel():
-        return made.view(*mask.shape, -1)
-    frames = made.new_zeros(*mask.shape, made.shape[1])
-    frames[mask] = made
+        embedded = torch.cat([cnn(some) for some in torch.split(images, at_once)])
+    if len(embedded) == mask.numel():
+        return embedded.view(*mask.shape, -1)
+    frames = embedded.new_zeros(*mask.shape, embedded.shape[1])
+    frames[mask] = embedded
     return frames
 
 

@@ -103,8 +103,8 @@ class _Convolution(nn.Module):
     def forward(self, frames: Tensor, there: Tensor) -> Tensor:
         """(B, n, width) and (B, n, 1) to (B, n, width)."""
         given = self.dropout(frames).transpose(1, 2)
-        made = self.norm(self.convolution(given)).transpose(1, 2)
-        return (frames + functional.gelu(made)) * there
+        convolved = self.norm(self.convolution(given)).transpose(1, 2)
+        return (frames + functional.gelu(convolved)) * there
 
 
 class LandmarkSequence(Unimodal):

@@ -237,7 +237,7 @@ def open_own(name: str, config: ModelConfig) -> NetworkRuntime | None:
         return None
     paths = files_of(name)
     models = [_of_file(path, config) for path in paths]
-    made: OwnModel = models[0]
+    model: OwnModel = models[0]
     if len(models) > 1:
         faces = [one for one in models if isinstance(one, OnnxFaces)]
         voices = [one for one in models if isinstance(one, OnnxVoice)]
@@ -246,10 +246,10 @@ def open_own(name: str, config: ModelConfig) -> NetworkRuntime | None:
                 f"ONNX files {name}: {len(faces)} read faces and {len(voices)} the voice; "
                 "allowed: one file, or one of each"
             )
-        made = _OnnxBoth(config, faces[0], voices[0])
-    made.name = "onnxruntime"
-    made.model_id = "+".join(path.stem for path in paths)
-    checked = _Checked(made, name)
+        model = _OnnxBoth(config, faces[0], voices[0])
+    model.name = "onnxruntime"
+    model.model_id = "+".join(path.stem for path in paths)
+    checked = _Checked(model, name)
     try:
         checked.try_out()
     except PredictionError as error:

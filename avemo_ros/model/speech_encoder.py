@@ -300,9 +300,9 @@ def add_mean_and_delta(spectrogram: Tensor) -> Tensor:
 
 
 def _convolution(
-    given: int, made: int, kernel: int, stride: int, padding: int, biased: bool
+    in_channels: int, out_channels: int, kernel: int, stride: int, padding: int, biased: bool
 ) -> nn.Conv2d:
-    layer = nn.Conv2d(given, made, kernel, stride, padding, bias=biased)
+    layer = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=biased)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer
 

@@ -90,7 +90,7 @@ def _to(kind: torch.dtype) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Te
 
 
 def _back_to(kind: torch.dtype) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-    return lambda _, __, made: made.to(kind)
+    return lambda _, __, output: output.to(kind)
 
 
 def has_fast_bfloat16() -> bool:

@@ -48,8 +48,8 @@ class StampAdvice:
         """The one of this node, which keeps it."""
         if not hasattr(node, _KEPT):
             clock, count = node.get_clock(), node.count_publishers
-            made = cls(lambda: clock.ros_time_is_active, lambda: count("/clock"))
-            setattr(node, _KEPT, made)
+            advice = cls(lambda: clock.ros_time_is_active, lambda: count("/clock"))
+            setattr(node, _KEPT, advice)
         return cast(StampAdvice, getattr(node, _KEPT))
 
     def take(self, age_s: float) -> str:

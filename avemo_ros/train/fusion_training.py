@@ -116,8 +116,8 @@ def embed_face_views(
                     images, chance, _PLAIN if view == 0 else how.face, side
                 )
                 given = standardise(shown.flatten(0, 1))
-                made = branch.cnn(given.contiguous(memory_format=torch.channels_last))
-                vectors.append(made.view(len(items), frames, -1))
+                embedded = branch.cnn(given.contiguous(memory_format=torch.channels_last))
+                vectors.append(embedded.view(len(items), frames, -1))
             rows.append(torch.stack(vectors, 1).float())
     return EmbeddingBank(torch.cat(rows).clone(), _emotions(corpus))
 

@@ -53,8 +53,10 @@ class Branches:
         assert isinstance(face, FaceModel)
         assert isinstance(speech, SpeechModel)
         # The layout of the CPU's kernels: several times faster.
-        made = EmotionNet(face.branch, speech.branch, self.fusion, self._of_points(fold)).eval()
-        return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        network = EmotionNet(
+            face.branch, speech.branch, self.fusion, self._of_points(fold)
+        ).eval()
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _of_points(self, fold: int | None) -> LandmarkSequence | None:
         if not self.landmarks:

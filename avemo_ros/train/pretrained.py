@@ -218,9 +218,9 @@ def _lacks_channels(given: Tensor, wanted: Tensor) -> bool:
 def _widened(given: Tensor, wanted: Tensor) -> Tensor:
     """Kernels of the start for its channels; what is new begins small, so that the start still
     answers much as it did."""
-    made = _NEW_CHANNELS * wanted.detach().clone()
-    made[:, : given.shape[1]] = given
-    return made
+    widened = _NEW_CHANNELS * wanted.detach().clone()
+    widened[:, : given.shape[1]] = given
+    return widened
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -105,7 +105,9 @@ class SpeechBank:
 
     def __init__(self, features: Sequence[Features]) -> None:
         self._given = [item.spectrogram for item in features]
-        self._spans = [(0, 0) if made is None else speech_span(made) for made in self._given]
+        self._spans = [
+            (0, 0) if features is None else speech_span(features) for features in self._given
+        ]
 
     def start(self, item: int, columns: int, lot: float) -> int:
         """Where a window of this many columns begins: around the speech, by `lot` (0 to 1)."""
@@ -193,17 +195,17 @@ class PointBank:
         """Set up; an item without landmarks has none."""
         self._given: list[NDArray[np.float32] | None] = []
         self._times: list[NDArray[np.float64]] = []
-        for made in corpus.features:
-            known = made.points is not None and made.point_times_s is not None
-            frames = normalise_points(made.points) if made.points is not None else None
+        for features in corpus.features:
+            known = features.points is not None and features.point_times_s is not None
+            frames = normalise_points(features.points) if features.points is not None else None
             kept = None if frames is None else np.isfinite(frames).all(axis=1)
             if not known or frames is None or kept is None or not kept.any():
                 self._given.append(None)
                 self._times.append(np.zeros(0))
                 continue
-            assert made.point_times_s is not None
+            assert features.point_times_s is not None
             self._given.append(frames[kept])
-            self._times.append(made.point_times_s[kept].astype(np.float64))
+            self._times.append(features.point_times_s[kept].astype(np.float64))
         self._people = [item.subject for item in corpus.items]
         self._shapes = self._mean_shapes()
 
@@ -233,14 +235,14 @@ class PointBank:
         Returns:
             (B, n, VALUES) and (B, n) bool, True where a frame is there.
         """
-        made = [
+        sequences = [
             self._part(item, span, lot, how)
             for item, span, lot in zip(items, spans, lots, strict=True)
         ]
-        most = max(1, *(len(frames) for frames, _ in made))
-        points = np.zeros((len(made), most, VALUES), np.float32)
-        mask = np.zeros((len(made), most), bool)
-        for row, (frames, there) in enumerate(made):
+        most = max(1, *(len(frames) for frames, _ in sequences))
+        points = np.zeros((len(sequences), most, VALUES), np.float32)
+        mask = np.zeros((len(sequences), most), bool)
+        for row, (frames, there) in enumerate(sequences):
             points[row, : len(frames)], mask[row, : len(frames)] = frames, there
         return torch.from_numpy(points), torch.from_numpy(mask)
 

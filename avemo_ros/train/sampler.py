@@ -154,7 +154,9 @@ class Sampler:
         self._votes = votes_of(corpus.items, FACE_CLASSES)
         self._allowed = allowed_of(corpus.items, classes)
         shares = {find_dataset(part.name).name: part.share for part in config.data.train}
-        usable = np.array([_usable(self._reads, made) for made in corpus.features], bool)
+        usable = np.array(
+            [_usable(self._reads, features) for features in corpus.features], bool
+        )
         if not usable.any():
             raise DataError(f"no training item has the input that a '{modality}' model needs")
         self._pools: tuple[ItemPool, ...]
@@ -175,9 +177,9 @@ class Sampler:
 
     def _paired_pools(self, shares: dict[str, float]) -> tuple[ItemPool, ItemPool]:
         """Those that give a face (action units, landmarks) and those that give a voice."""
-        made, reads = self._corpus.features, self._reads
-        seen = [_usable(replace(reads, speech=False), one) for one in made]
-        heard = [reads.speech and f.spectrogram is not None for f in made]
+        features, reads = self._corpus.features, self._reads
+        seen = [_usable(replace(reads, speech=False), one) for one in features]
+        heard = [reads.speech and f.spectrogram is not None for f in features]
         if not any(seen) or not any(heard):
             lacking = "faces" if not any(seen) else "voices"
             raise DataError(
@@ -390,10 +392,10 @@ def heard_span(start: int, columns: int, most: float, lot: float) -> tuple[float
     return begin, begin + columns / COLUMNS_A_SECOND
 
 
-def _usable(reads: Reads, made: Features) -> bool:
+def _usable(reads: Reads, features: Features) -> bool:
     return (
-        (reads.faces and made.faces is not None)
-        or (reads.speech and made.spectrogram is not None)
-        or (reads.units and made.units is not None)
-        or (reads.points and made.points is not None)
+        (reads.faces and features.faces is not None)
+        or (reads.speech and features.spectrogram is not None)
+        or (reads.units and features.units is not None)
+        or (reads.points and features.points is not None)
     )

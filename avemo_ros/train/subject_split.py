@@ -146,7 +146,7 @@ def jobs_of(config: TrainConfig, source: TrainingItems, which: str) -> list[Spli
     if which not in ("", "all", *names):
         raise ConfigError("--fold", which, f"all | {' | '.join(names)}")
     folds = _folds(data, source)
-    made = []
+    jobs = []
     for name in names if which in ("", "all") else [which]:
         if name == FINAL:
             nobody = np.zeros(len(source.items), bool)
@@ -156,8 +156,8 @@ def jobs_of(config: TrainConfig, source: TrainingItems, which: str) -> list[Spli
             inside = _rows_of(source.items, validated, sorted(folds[int(name)]))
             job = SplitJob(f"fold{name}", source.learn & ~inside, inside)
         _check(source, job)
-        made.append(job)
-    return made
+        jobs.append(job)
+    return jobs
 
 
 def _folds(data: DataConfig, source: TrainingItems) -> tuple[frozenset[str], ...]:

@@ -286,13 +286,13 @@ def _modality(spec: ModelSpec) -> str:
 
 
 def _tell_units(model: EmotionModel, learn: Corpus) -> None:
-    rows = [made.units for made in learn.features if made.units is not None]
+    rows = [features.units for features in learn.features if features.units is not None]
     if rows:
         standardise_units(model, torch.from_numpy(np.stack(rows)))
 
 
 def _tell_points(model: EmotionModel, learn: Corpus) -> None:
-    rows = [row for row, made in enumerate(learn.features) if made.points is not None]
+    rows = [row for row, features in enumerate(learn.features) if features.points is not None]
     if rows and "points" in READS[model.modality]:
         batch = collate(learn, rows, "landmarks")
         assert batch.points is not None

@@ -92,10 +92,10 @@ def _in_windows(corpus: Corpus, columns: int) -> Corpus:
     """Every spectrogram cut to one window from the middle of its speech."""
     bank = SpeechBank(corpus.features)
     features = []
-    for item, made in enumerate(corpus.features):
-        if made.spectrogram is None:
-            features.append(made)
+    for item, of_item in enumerate(corpus.features):
+        if of_item.spectrogram is None:
+            features.append(of_item)
             continue
         cut = bank.windows([item], [bank.middle(item, columns)], columns)[0]
-        features.append(replace(made, spectrogram=cut.numpy().astype(np.float16)))
+        features.append(replace(of_item, spectrogram=cut.numpy().astype(np.float16)))
     return Corpus(corpus.items, tuple(features))

@@ -268,7 +268,9 @@ def load_classical(
         name, spec = about["name"], ModelSpec.from_mapping(json.loads(about["spec"]))
         classes = tuple(json.loads(about["classes"]))
         if spec.kind != ENSEMBLE:
-            made: Classifier = make_svm(name, spec, Machine.from_tensors(tensors), reading)
+            classifier: Classifier = make_svm(
+                name, spec, Machine.from_tensors(tensors), reading
+            )
         else:
             options = ensemble_options(spec)
             weights = tensors["weights"].tolist()
@@ -276,15 +278,15 @@ def load_classical(
                 Member(open_member(_located(one.model, path.parent)), weight)
                 for one, weight in zip(options.members, weights, strict=True)
             ]
-            made = Ensemble(name, members, kind=options.sum)
+            classifier = Ensemble(name, members, kind=options.sum)
     except (ConfigError, KeyError, ValueError, TypeError) as error:
         raise WeightsError(f"model file {path} cannot be used: {error}") from error
-    if made.classes != classes:
+    if classifier.classes != classes:
         raise WeightsError(
             f"model file {path} has the classes {', '.join(classes)}; this code, or a member, "
-            f"has {', '.join(made.classes)}"
+            f"has {', '.join(classifier.classes)}"
         )
-    return made
+    return classifier
 
 
 def copy_classical(

@@ -239,13 +239,13 @@ def in_windows(corpus: Corpus, columns: int) -> tuple[Corpus, list[int]]:
         that it was cut from.
     """
     items, features, owners = [], [], []
-    for row, (item, made) in enumerate(zip(corpus.items, corpus.features, strict=True)):
-        spectrogram = made.spectrogram
+    for row, (item, of_item) in enumerate(zip(corpus.items, corpus.features, strict=True)):
+        spectrogram = of_item.spectrogram
         windows = [None] if spectrogram is None else speech_windows(spectrogram, columns)
         for window in windows:
             items.append(item)
             heard = None if window is None else window.astype(np.float16)
-            features.append(replace(made, spectrogram=heard))
+            features.append(replace(of_item, spectrogram=heard))
             owners.append(row)
     return Corpus(tuple(items), tuple(features)), owners
 

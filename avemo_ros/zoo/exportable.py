@@ -51,14 +51,14 @@ class Submodule:
     def example(self, sizes: Mapping[str, int], seed: int = 0) -> tuple[Tensor, ...]:
         """Random input of these sizes."""
         chance = torch.Generator().manual_seed(seed)
-        made = []
+        inputs = []
         for name, shape in self.inputs.items():
             whole = [sizes[part] if isinstance(part, str) else part for part in shape]
             if name in self.bools:
-                made.append(torch.rand(whole, generator=chance) > 0.3)
+                inputs.append(torch.rand(whole, generator=chance) > 0.3)
             else:
-                made.append(torch.randn(whole, generator=chance))
-        return tuple(made)
+                inputs.append(torch.randn(whole, generator=chance))
+        return tuple(inputs)
 
     def answers(self, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """What the network itself makes of input."""
@@ -74,16 +74,16 @@ def folded_submodules(model: EmotionModel) -> tuple[Submodule, ...]:
 def submodules_of(ready: EmotionModel) -> tuple[Submodule, ...]:
     """The parts of a model that is exported as it is, with nothing folded."""
     if isinstance(ready, LiveModel):
-        made = _live_pieces(ready.network)
+        submodules = _live_pieces(ready.network)
     elif isinstance(ready, FusedModel):
-        made = _fused_pieces(ready)
+        submodules = _fused_pieces(ready)
     else:
         assert isinstance(ready, Unimodal)
         shapes = {_INPUT[ready.part]: _shape(ready)}
-        made = (Submodule(ready.part, _Alone(ready), shapes, ("logits",)),)
-    for submodule in made:
+        submodules = (Submodule(ready.part, _Alone(ready), shapes, ("logits",)),)
+    for submodule in submodules:
         submodule.module.eval()
-    return made
+    return submodules
 
 
 def as_tuple(outputs: Tensor | Iterable[Tensor]) -> tuple[Tensor, ...]:
@@ -240,7 +240,7 @@ def _live_pieces(network: EmotionNet) -> tuple[Submodule, ...]:
 
 
 def _fused_pieces(model: FusedModel) -> tuple[Submodule, ...]:
-    made = []
+    submodules = []
     sides: dict[str, tuple[int | str, ...]] = {}
     for name, part in (("audio", model.audio), ("visual", model.visual)):
         outputs = [f"{name}_vector", f"{name}_log"]
@@ -248,7 +248,9 @@ def _fused_pieces(model: FusedModel) -> tuple[Submodule, ...]:
             outputs.append(f"{name}_segments")
             sides[f"{name}_segments"] = ("batch", model.segments, part.segment_width)
         half = _Half(part, len(model.classes), model.segments)
-        made.append(Submodule(name, half, {_INPUT[part.part]: _shape(part)}, tuple(outputs)))
+        submodules.append(
+            Submodule(name, half, {_INPUT[part.part]: _shape(part)}, tuple(outputs))
+        )
     classes = len(model.classes)
     inputs: dict[str, tuple[int | str, ...]] = {
         "audio_vector": ("batch", model.audio.width),
@@ -258,10 +260,10 @@ def _fused_pieces(model: FusedModel) -> tuple[Submodule, ...]:
         "there": ("batch", 2),
         **sides,
     }
-    made.append(
+    submodules.append(
         Submodule("fusion", _Join(model.fusion), inputs, ("logits",), frozenset({"there"}))
     )
-    return tuple(made)
+    return tuple(submodules)
 
 
 _INPUT: Final = {"face": "faces", "audio": "spectrogram", "au": "units", "landmarks": "points"}

@@ -56,22 +56,22 @@ class VggFace(nn.Module):
         self.full = full
         self.convolutions = nn.ModuleDict()
         self.norms = nn.ModuleDict()
-        given = 3
+        in_channels = 3
         for block, (multiple, count) in enumerate(_BLOCKS, start=1):
             for index in range(1, count + 1):
                 name = f"conv{block}_{index}"
-                made = multiple * width
-                layer = nn.Conv2d(given, made, 3, padding=1, bias=not normalised)
+                out_channels = multiple * width
+                layer = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=not normalised)
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
                 self.convolutions[name] = layer
                 if normalised:
-                    self.norms[name] = nn.BatchNorm2d(made)
-                given = made
-        self.width = given
+                    self.norms[name] = nn.BatchNorm2d(out_channels)
+                in_channels = out_channels
+        self.width = in_channels
         self.dense = nn.ModuleDict()
-        cells = given * (side // 32) ** 2
+        cells = in_channels * (side // 32) ** 2
         for name in FULL[1 : 1 + FULL.index(full)]:
             self.dense[name] = nn.Linear(cells, 64 * width)
             cells = self.width = 64 * width

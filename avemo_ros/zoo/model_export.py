@@ -152,9 +152,11 @@ def export_model(
         raise ConfigError("format", form, " | ".join(FORMATS))
     if out.suffix != FORMATS[form]:
         raise ConfigError("out", str(out), f"a file that ends in {FORMATS[form]}")
-    made = folded_submodules(model)
-    named = [out.with_name(f"{out.stem}-{submodule.name}{out.suffix}") for submodule in made]
-    paths = [out] if len(made) == 1 else named
+    submodules = folded_submodules(model)
+    named = [
+        out.with_name(f"{out.stem}-{submodule.name}{out.suffix}") for submodule in submodules
+    ]
+    paths = [out] if len(submodules) == 1 else named
     for path in paths:
         if is_stream(path):
             raise ConfigError("out", str(path), "a file: it is read again to be checked")
@@ -162,7 +164,7 @@ def export_model(
             raise ConfigError("out", str(path), "a file that does not exist yet, or --force")
     out.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    for submodule, path in zip(made, paths, strict=True):
+    for submodule, path in zip(submodules, paths, strict=True):
         part = path.with_name(path.name + ".part")
         if form == "onnx":
             write_onnx(submodule, part, notes)

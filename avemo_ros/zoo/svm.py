@@ -1,7 +1,7 @@
 """Support vector machines that tell emotions, as plain arrays.
 
-Trained by scikit-learn (`train/svm_training.py`), evaluated here with NumPy alone, so that a
-stored machine needs neither a pickle nor the library it came from.
+Trained by scikit-learn (`train/classical_training.py`), evaluated here with NumPy alone, so
+that a stored machine needs neither a pickle nor the library it came from.
 
 One machine for each pair of classes (Knerr et al. 1990); a multinomial logistic regression on
 the signed distances of all pairs makes probabilities of them (Platt 1999, for many classes at

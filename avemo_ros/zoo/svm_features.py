@@ -88,8 +88,8 @@ def read_functionals(
     if not todo:
         return result
     _opensmile()
-    made = _computed([items[index] for index in todo], feature_set, workers)
-    bar = tqdm(made, total=len(todo), desc=feature_set, mininterval=1, disable=quiet)
+    rows_computed = _computed([items[index] for index in todo], feature_set, workers)
+    bar = tqdm(rows_computed, total=len(todo), desc=feature_set, mininterval=1, disable=quiet)
     for place, values in bar:
         index = todo[place]
         result[index] = values
@@ -358,8 +358,10 @@ class LandmarkStatisticsReader:
     def read(self, corpus: Corpus) -> NDArray[np.float32]:
         """(N, SIZE) float32; a row of NaN for an item without landmarks."""
         result = np.full((len(corpus), SEQUENCE_SIZE), np.nan, np.float32)
-        for row, made in zip(result, corpus.features, strict=True):
-            if made.points is not None and made.point_times_s is not None:
-                frames, there = resample(normalise_points(made.points), made.point_times_s)
+        for row, of_item in zip(result, corpus.features, strict=True):
+            if of_item.points is not None and of_item.point_times_s is not None:
+                frames, there = resample(
+                    normalise_points(of_item.points), of_item.point_times_s
+                )
                 row[:] = statistics_of(frames[there])
         return result
