@@ -20,9 +20,10 @@ from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.engine.video_stage import VideoStage
 from avemo_ros.errors import SourceError
+from avemo_ros.model.face_points import mesh_of_points
 from avemo_ros.source.media_file import MediaFile, VideoFrame, by_due_time
 from avemo_ros.timing import NS_PER_S, to_ns, to_s
-from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
+from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks
 
 START_NS: Final = 10 * NS_PER_S
 """Time of a clip's first moment in its bag: zero means "no time" in ROS."""
@@ -219,6 +220,8 @@ _BOX: Final = Box(0.375, 0.3, 0.25, 0.33)
 _SPEECH: Final = 0.5
 """Speech probability from which the mouth moves."""
 _SYLLABLES_HZ: Final = 4.0
+_EYES_TO_BOX: Final = 0.4
+"""Distance of the eyes in a box's width."""
 _OPEN: Final = 0.15
 """Opening of a mouth that moves [distances of the eyes]."""
 
@@ -235,6 +238,10 @@ class StreamPart:
     """Where it ends in the file [s]; None: at the file's end."""
     crop: NDArray[np.uint8] | None = None
     """(side, side) grey face that is shown meanwhile; None: nobody is seen."""
+    points: NDArray[np.float32] | None = None
+    """(n, 68, 2) pixels: how the points of the face moved meanwhile, n at least 1."""
+    point_times_s: NDArray[np.float32] | None = None
+    """(n,) when, since the part's beginning [s], ascending; with `points` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +257,9 @@ class FeatureStream:
 def make_stream(parts: Sequence[StreamPart], config: PipelineConfig) -> FeatureStream:
     """Spectrogram and face tracks of parts, each of which begins where the one before ends.
 
-    The sound goes through the engine's own stage.  The faces are still images whose mouth
-    moves, by `mouth_opening`, while speech is heard.
+    The sound goes through the engine's own stage.  The faces are still images.  Their points
+    and mouths move as the given points do; without points the mouth moves, by `mouth_opening`,
+    while speech is heard.
 
     Args:
         parts: in their order.
@@ -305,6 +313,12 @@ def _frames(
     ends = np.array([chunk.end_ns for chunk in chunks], np.int64)
     spoken = np.array([chunk.speech.max(initial=0.0) >= _SPEECH for chunk in chunks], bool)
     found: list[tuple[int, FrameTracks | SpectrogramChunk]] = []
+    moving = [
+        None
+        if one.points is None or one.point_times_s is None
+        else _MovingFace(one.points, one.point_times_s)
+        for one in parts
+    ]
     place = 0
     for stamp_ns in range(spans[0][0], spans[-1][1], _FRAME_NS):
         while stamp_ns >= spans[place][1]:
@@ -312,7 +326,12 @@ def _frames(
         crop = parts[place].crop
         heard = min(int(np.searchsorted(ends, stamp_ns)), len(ends) - 1)
         speaks = heard >= 0 and bool(spoken[heard])
-        faces = () if crop is None else (_face(crop, stamp_ns, speaks=speaks),)
+        faces: tuple[FaceTrack, ...] = ()
+        face = moving[place]
+        if crop is not None and face is not None:
+            faces = (face.face(crop, to_s(stamp_ns - spans[place][0])),)
+        elif crop is not None:
+            faces = (_face(crop, stamp_ns, speaks=speaks),)
         found.append((stamp_ns, FrameTracks(stamp_ns, _WIDTH, _HEIGHT, faces)))
     return found
 
@@ -321,3 +340,27 @@ def _face(crop: NDArray[np.uint8], stamp_ns: int, *, speaks: bool) -> FaceTrack:
     phase = math.sin(2 * math.pi * _SYLLABLES_HZ * stamp_ns / NS_PER_S)
     opening = _OPEN * (1 + phase) / 2 if speaks else 0.0
     return FaceTrack("f0001", _BOX, 1.0, None, None, 1.0, opening, crop)
+
+
+class _MovingFace:
+    """The points of one part, in the middle of the image and at the size of `_BOX`; the head
+    moves about its usual place."""
+
+    def __init__(self, points: NDArray[np.float32], times_s: NDArray[np.float32]) -> None:
+        self._times_s = times_s
+        eyes = points[:, 36:48].reshape(-1, 2, 6, 2).mean(axis=2)
+        distances = np.hypot(*(eyes[:, 1] - eyes[:, 0]).T).clip(1.0)
+        gaps = np.hypot(*(points[:, 66] - points[:, 62]).T)
+        self._openings = (gaps / distances).tolist()
+        usual = np.median(eyes.mean(axis=1), axis=0)
+        scale = _EYES_TO_BOX * _BOX.width * _WIDTH / float(np.median(distances))
+        middle = (_BOX.x + _BOX.width / 2, _BOX.y + _BOX.height / 2)
+        self._meshes = np.zeros((len(points), LANDMARKS, 3), np.float32)
+        self._meshes[..., :2] = mesh_of_points((points - usual) * scale) / (_WIDTH, _HEIGHT)
+        self._meshes[..., :2] += middle
+
+    def face(self, crop: NDArray[np.uint8], passed_s: float) -> FaceTrack:
+        """The newest that was there after so long [s]."""
+        newest = max(0, int(np.searchsorted(self._times_s, passed_s, side="right")) - 1)
+        mesh, opening = self._meshes[newest], self._openings[newest]
+        return FaceTrack("f0001", _BOX, 1.0, mesh, None, 1.0, opening, crop)

@@ -21,6 +21,8 @@ from avemo_ros.bag.partial_bag import remove_bag
 from avemo_ros.cli.train import read_roots
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.dataset import Item
+from avemo_ros.data.features import Corpus, Features
+from avemo_ros.data.landmark_table import join_points
 from avemo_ros.data.prepare import prepare
 from avemo_ros.data.registry import DATASETS, list_items
 from avemo_ros.data.splits import of_subjects
@@ -36,8 +38,9 @@ _FACES: Final = "fer2013"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "Each bag gets its labels in a file NAME.labels.csv next to it.  Faces and voices are\n"
-        "of different people, matched by their label only.\n"
+        "Each bag gets its labels in a file NAME.labels.csv next to it.  The images of faces\n"
+        "are of other people than the voices, matched by their label only.  The points that\n"
+        "--landmarks adds are those of the utterances themselves.\n"
         "\n"
         "exit status: 0 done, 2 an argument or a file cannot be used, 130 interrupted\n"
         "(finished bags are kept; the same command continues)"
@@ -79,6 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only every Nth of these faces, from K on: of a live model's fold K of N, those "
         "that it was not trained on",
     )
+    parser.add_argument(
+        "--landmarks",
+        type=Path,
+        metavar="NPZ",
+        help="file with 68 points of every frame of the utterances, as for `avemo evaluate`",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the order (default: 0)")
     parser.add_argument(
         "--config", type=Path, metavar="YAML", help="parameter file, for the sound's settings"
@@ -102,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
     if args.people:
         items = of_subjects(items, args.people)
     people = sorted({item.subject for item in items})
+    if args.landmarks and args.faces == "none":
+        raise ConfigError("--faces", "none", "train, validation or test, with --landmarks")
     if not people:
         raise DataError(f"{args.dataset} has no voices")
     names = {person: re.sub(r"[^\w.-]+", "_", person).lstrip(".") or "_" for person in people}
@@ -109,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
         shared = ", ".join(sorted(names.values()))
         raise DataError(f"bags of {len(people)} people would share names: {shared}")
     faces = {} if args.faces == "none" else _faces(roots, args.faces, args.part)
+    points = _points(items, args.landmarks) if args.landmarks else {}
     config = PipelineConfig.read(args.config) if args.config else PipelineConfig()
     try:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -134,6 +146,7 @@ def run(args: argparse.Namespace) -> int:
                     item.start_s or 0.0,
                     item.end_s,
                     lots.choice(faces[emotion]) if faces else None,
+                    *points.get(item.key, ()),
                 )
                 for item, emotion in zip(theirs, felt, strict=True)
             ],
@@ -161,6 +174,25 @@ def _write_labels(path: Path, text: str, *, force: bool) -> None:
         raise BagError(f"{path} already exists with other content; --force overwrites it")
     with replaced(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _points(
+    items: Sequence[Item], path: Path
+) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Points and their times of each utterance, by its key; all have them."""
+    corpus = Corpus(tuple(items), (Features(),) * len(items))
+    corpus, lacking = join_points(corpus, path)
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise DataError(
+            f"'{path}' has no clip for {lacking[0]}{more}; allowed: a file with all utterances "
+            "(--people takes fewer)"
+        )
+    return {
+        item.key: (features.points, features.point_times_s)
+        for item, features in zip(corpus.items, corpus.features, strict=True)
+        if features.points is not None and features.point_times_s is not None
+    }
 
 
 def _faces(

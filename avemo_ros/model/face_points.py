@@ -10,6 +10,7 @@ moves is kept beside the points.  PyTorch is not needed.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -17,6 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
+
+from avemo_ros.vision.face import LANDMARKS
 
 POINTS: Final = 68
 """Points of a frame."""
@@ -120,6 +123,48 @@ def chosen_of_mesh(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     first = [one[0] for one in FROM_MESH]
     last = [one[-1] for one in FROM_MESH]
     return (values[:, first] + values[:, last]) / 2
+
+
+def mesh_of_points(points: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Face meshes of which `points_of_mesh` makes these points; no other point of them means
+    anything.
+
+    For recordings of which only the 68 points are known, so that they reach the network as
+    those of a camera do.
+
+    Args:
+        points: (n, 68, 2) pixels.
+
+    Returns:
+        (n, 468, 2) pixels; the points that are not needed lie between the eyes.  NaN in a
+        frame whose eyes are at one place.
+    """
+    given = np.asarray(points, np.float64)
+    shape, turn, size = _aligned(given)
+    flat = shape.reshape(len(shape), -1) - _correction()["bias"]
+    matrix = np.eye(2 * POINTS) + _correction()["weights"]
+    found = np.linalg.solve(matrix, flat.T).T.reshape(shape.shape)
+    # The correction hardly moves the eyes: turn and size of the points are those of the mesh.
+    x = found[..., 0] * turn[:, :1] - found[..., 1] * turn[:, 1:]
+    y = found[..., 0] * turn[:, 1:] + found[..., 1] * turn[:, :1]
+    middle = given[:, [corner for pair in _EYES for corner in pair]].mean(axis=1)
+    chosen = middle[:, None] + size[:, None, None] * np.stack((x, y), axis=2)
+    mesh = np.repeat(middle[:, None], LANDMARKS, axis=1)
+    pairs = [(point, one) for point, one in enumerate(FROM_MESH) if len(one) == 2]
+    shared = Counter(index for _, one in pairs for index in one)
+    for point, one in enumerate(FROM_MESH):
+        if len(one) == 1:
+            mesh[:, one[0]] = chosen[:, point]
+    for index in (index for index, count in shared.items() if count > 1):
+        mesh[:, index] = chosen[:, [point for point, one in pairs if index in one]].mean(axis=1)
+    for point, (first, last) in pairs:
+        if shared[first] > 1:
+            mesh[:, last] = 2 * chosen[:, point] - mesh[:, first]
+        elif shared[last] > 1:
+            mesh[:, first] = 2 * chosen[:, point] - mesh[:, last]
+        else:
+            mesh[:, first] = mesh[:, last] = chosen[:, point]
+    return np.asarray(mesh, np.float32)
 
 
 def _aligned(
