@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from made_landmarks import sequence, write_sequences
 
 from avemo_ros.annotations.label_files import find_labels, read_labels
 from avemo_ros.audio.spectrogram import SpectrogramChunk
@@ -17,6 +18,7 @@ from avemo_ros.bag.reader import Recording
 from avemo_ros.cli import bag_streams
 from avemo_ros.cli.main import ERROR, INTERRUPTED, main
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.face_points import POINTS, normalise_points, points_of_mesh
 from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.face import FrameTracks
 
@@ -86,6 +88,47 @@ def test_each_person_has_a_stream_whose_labels_and_faces_follow_the_voice(
         assert frame.faces[0].crop.mean() == pytest.approx(LEVELS[label], abs=6)
     columns = sum(len(item.power_db) for item in found if isinstance(item, SpectrogramChunk))
     assert columns == pytest.approx(450, abs=8)
+
+
+def test_points_of_the_utterances_move_the_faces(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their mouths are open as far as in the file, frame by frame, at any size."""
+    opens = {"01": 0.0, "04": 20.0, "05": 40.0}
+    clips = {
+        f"02-01-{kind}-01-01-01-02": 2.0 * sequence(75, opens=height)
+        for kind, height in opens.items()
+    }
+    file = write_sequences(tmp_path / "points.npz", clips)
+    out = tmp_path / "out"
+    words = ("--root", root, "--out", out, "--landmarks", file)
+    assert streams(*words) == ERROR
+    assert "has no clip for" in (shown := capsys.readouterr().err)
+    assert "Actor_03" in shown or "-03" in shown
+    assert streams(*words, "--people", "2", "--faces", "none") == ERROR
+    assert "--faces" in capsys.readouterr().err
+    assert streams(*words, "--people", "2") == 0
+    labels = read_labels(find_labels(out / "ravdess-02"), START_NS).segments
+    with Recording(out / "ravdess-02") as recording:
+        found = [item for _, item in recording.items(recording.kinds)]
+    frames = [item for item in found if isinstance(item, FrameTracks)]
+    kinds = {"neutral": "01", "sad": "04", "angry": "05"}
+    for one in labels:
+        wanted = clips[f"02-01-{kinds[one.label]}-01-01-01-02"]
+        theirs = [item for item in frames if one.start_ns <= item.stamp_ns < one.end_ns]
+        for frame in theirs[:: max(1, len(theirs) // 5)]:
+            # Half a millisecond before, so that rounding does not decide which is the newest.
+            passed_s = (frame.stamp_ns - one.start_ns) / NS_PER_S - 0.0005
+            newest = max(0, int(passed_s * 30))
+            now = normalise_points(wanted[newest][None])[0, : 2 * POINTS]
+            face = frame.faces[0]
+            assert face.landmarks is not None
+            pixels = face.landmarks[:, :2] * (frame.width, frame.height)
+            seen = normalise_points(points_of_mesh(pixels[None]))[0, : 2 * POINTS]
+            assert np.abs(seen - now).max() < 0.002
+            lips = now.reshape(POINTS, 2)
+            gap = float(np.hypot(*(lips[66] - lips[62])))
+            assert face.mouth_opening == pytest.approx(gap, abs=0.02)
 
 
 def test_finished_streams_are_kept_and_unfinished_ones_made_again(

@@ -13,6 +13,7 @@ from avemo_ros.model.face_points import (
     RATE_HZ,
     VALUES,
     chosen_of_mesh,
+    mesh_of_points,
     newest_frames,
     normalise_points,
     points_of_mesh,
@@ -59,6 +60,17 @@ def test_the_correction_of_a_mesh_turns_and_grows_with_the_face() -> None:
     mesh[0] = np.nan
     assert np.isnan(points_of_mesh(mesh)[0]).all()
     assert np.isfinite(points_of_mesh(mesh)[1]).all()
+
+
+def test_a_mesh_of_points_gives_them_back() -> None:
+    angle = 0.3
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    points = np.concatenate((sequence(5, opens=8.0), sequence(4, seed=1) @ turn))
+    mesh = mesh_of_points(points)
+    assert mesh.shape == (9, 468, 2)
+    # The correction is nearly singular: of float32 coordinates less than a tenth of a
+    # pixel is left, with eyes 100 pixels apart.
+    assert np.abs(points_of_mesh(mesh) - points).max() < 0.1
 
 
 def test_the_newest_frames_begin_after_the_last_gap() -> None:
