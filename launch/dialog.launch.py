@@ -67,7 +67,7 @@ PARAMETERS = {
     "voice": "voice",
 }
 """Arguments that are parameters with a text."""
-SWITCHES = ("use_emotion", "speak", "use_sim_time")
+SWITCHES = ("use_emotion", "speak", "use_sim_time", "sensing")
 """Arguments that are parameters of their name, true or false."""
 
 

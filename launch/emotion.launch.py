@@ -93,6 +93,12 @@ ARGUMENTS = (
         "false",
         "true: end everything as soon as one node ends, for a demo or at the end of a file",
     ),
+    (
+        "sensing",
+        "",
+        "false: sense nobody until the service set_sensing turns it on; empty: as in "
+        "params_file",
+    ),
     ("params_file", CONFIG, "parameter file for all nodes"),
     ("namespace", "", "namespace of all nodes and relative topics"),
     ("log_level", "info", "log level: debug, info, warn or error"),
@@ -157,7 +163,10 @@ def start(context: LaunchContext) -> list[GroupAction]:
         )
 
     compressed = given["image_transport"] == "compressed"
-    images: dict[str, bool | str] = {"use_sim_time": sim_time}
+    common: dict[str, bool | str] = {"use_sim_time": sim_time}
+    if given["sensing"]:
+        common["sensing"] = is_true(given, "sensing")
+    images = dict(common)
     if given["image_transport"]:
         images["image_transport"] = given["image_transport"]
     if composed:
@@ -165,8 +174,8 @@ def start(context: LaunchContext) -> list[GroupAction]:
     else:
         nodes = [
             node("face_tracker", **images),
-            node("speech_buffer", use_sim_time=sim_time),
-            node("emotion", use_sim_time=sim_time),
+            node("speech_buffer", **common),
+            node("emotion", **common),
         ]
     if given["file"]:
         loop = is_true(given, "loop")
@@ -185,12 +194,12 @@ def start(context: LaunchContext) -> list[GroupAction]:
                 "camera",
                 camera_device=given["camera"],
                 compressed=compressed,
-                use_sim_time=sim_time,
+                **common,
             )
         )
     if given["microphone"]:
         device = "" if given["microphone"] == "default" else given["microphone"]
-        nodes.append(node("microphone", microphone_device=device, use_sim_time=sim_time))
+        nodes.append(node("microphone", microphone_device=device, **common))
     # Raw images through shared memory, unless the user has a profile; the file says why.
     profile = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "fastdds.xml"])
     buffers = SetEnvironmentVariable(

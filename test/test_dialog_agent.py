@@ -265,6 +265,18 @@ def test_forgetting_people_forgets_what_was_sensed() -> None:
     assert made.answer("Hello").emotion == UNKNOWN
 
 
+def test_one_person_is_forgotten_with_the_conversation_that_may_be_theirs() -> None:
+    sayer = Saying("I see.")
+    made = agent(sayer, *SAD)
+    for one in feeling("happy", 8, 14, face="f2"):
+        made.observe(one)
+    assert made.answer("my secret", "f2").emotion == "happy"
+    made.forget("f2")
+    answer = made.answer("Hello", "f2")
+    assert answer.emotion == UNKNOWN
+    assert not any("secret" in one.content for one in sayer.asked[-1])
+
+
 def test_the_context_can_be_had_without_an_answer() -> None:
     made = agent(None, *SAD)
     context = made.context("It is all great")

@@ -12,7 +12,7 @@ DECLARED = ("image", "image_transport", "audio", "camera", "params_file", "file"
 USUAL = {
     "image": "image_raw", "image_transport": "", "audio": "audio", "file": "", "loop": "false",
     "camera": "", "microphone": "", "composed": "true", "respawn": "false",
-    "required": "false", "use_sim_time": "false", "log_level": "info",
+    "required": "false", "use_sim_time": "false", "log_level": "info", "sensing": "",
 }  # fmt: skip
 COMMAND = ("/opt/ros/bin/ros2", "launch", "avemo_ros", "emotion.launch.py")
 

@@ -159,6 +159,16 @@ class Agent:
         with self._lock:
             self._observer.clear()
 
+    def forget(self, key: str) -> None:
+        """Forget one person, and the conversation, which may be theirs.
+
+        Args:
+            key: face id, or voice id of a voice without a face.
+        """
+        with self._lock:
+            self._observer.forget(key)
+            self._clear()
+
     def context(
         self, text: str = "", person: str = "", stamp_ns: int | None = None
     ) -> EmotionalContext:

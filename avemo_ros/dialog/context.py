@@ -195,6 +195,10 @@ class Presence:
         """By key; who was seen longest ago first."""
         self._now_ns: int | None = None
 
+    def forget(self, key: str) -> None:
+        """Forget one person."""
+        self._people.pop(key, None)
+
     def look(self, face_id: str, stamp_ns: int, yaw: float, pitch: float) -> None:
         """Take a head pose.
 
@@ -289,6 +293,15 @@ class Observer:
         """Forget everyone."""
         self.memory.clear()
         self.attention.clear()
+
+    def forget(self, key: str) -> None:
+        """Forget one person.
+
+        Args:
+            key: face id, or voice id of a voice without a face.
+        """
+        self.memory.forget(key)
+        self.attention.forget(key)
 
     def push(self, step: EmotionStep) -> tuple[Change, ...]:
         """Take one moment; returns the changes that became certain with it."""

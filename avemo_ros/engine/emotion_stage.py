@@ -205,6 +205,21 @@ class EmotionStage:
         self._anchor = None
         self._idle_since_ns = None
 
+    def forget(self, person: str) -> str:
+        """Forget one person: the windows, the resting face, the estimates.
+
+        Args:
+            person: person, face or voice id.
+
+        Returns:
+            The face id, or voice id of a voice without a face, of who was forgotten; "" if
+            nobody of that id was known.
+        """
+        key = self.memory.forget(person)
+        if self._estimator.forget(key or person):
+            key = key or person
+        return key
+
     def shed(self, shed: Workload) -> None:
         """Do less, or all again."""
         self._estimator.limit_voice(shed.voice_rate_hz)

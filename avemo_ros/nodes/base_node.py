@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -32,6 +32,7 @@ from avemo_ros.nodes.executor import (
     limit_free_memory,
     return_free_memory,
 )
+from avemo_ros.nodes.sensing import SERVICE, SensingSettings, SensingSwitch
 from avemo_ros.settings import Settings, SettingsError
 
 _Kind = TypeVar("_Kind", bound=Settings)
@@ -40,6 +41,7 @@ _SHOWN: Final = 60
 """Characters of a text from outside that go into the log."""
 _PLACE: Final = re.compile(r", at \S+:\d+")
 """Lines of C in the middleware's messages."""
+_OFF: Final = f"sensing is off (service {SERVICE})"
 _SILENT_REPORTS: Final = 4
 """An input that was silent in so many reports in a row is worth a line in the log."""
 
@@ -70,6 +72,9 @@ class ManagedNode(LifecycleNode):
 
     live_groups: tuple[str, ...] = ()
     """Groups of settings of the engine that may be changed while the node is configured."""
+    senses: Literal["", "follows", "serves"] = ""
+    """Whether the node senses people and so has the switch for it (`nodes.sensing`): it
+    follows the one who was told, or is the one."""
 
     def __init__(
         self, name: str, own: Sequence[type[Settings]] = (), groups: Sequence[str] = ()
@@ -93,6 +98,8 @@ class ManagedNode(LifecycleNode):
         )
         self._pipeline_settings = parameters.pipeline_settings(groups)
         kinds: list[type[Settings]] = [NodeSettings, *own]
+        if self.senses:
+            kinds.append(SensingSettings)
         self._own = [setting for kind in kinds for setting in kind.settings()]
         self._configured = False
         self._silent: dict[str, tuple[int, str]] = {}
@@ -110,6 +117,11 @@ class ManagedNode(LifecycleNode):
             self.get_logger().warning(f"unknown parameter '{given}' has no effect{hint}")
         self.add_on_set_parameters_callback(self._check_change)
         self.add_post_set_parameters_callback(self._after_change)
+        self._sensing: SensingSwitch | None = None
+        if self.senses:
+            self._sensing = SensingSwitch(
+                self, serves=self.senses == "serves", turned=self._turned
+            )
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = self.create_publisher(
             DiagnosticArray, "/diagnostics", qos.result(1)
@@ -148,6 +160,9 @@ class ManagedNode(LifecycleNode):
     def release(self) -> None:
         """Undo `prepare`; may be called twice."""
 
+    def wipe(self) -> None:
+        """Forget everything about people, after `close`; settings and networks stay."""
+
     def report(self) -> list[DiagnosticStatus]:
         """What /diagnostics says while the node is active."""
         return []
@@ -177,6 +192,11 @@ class ManagedNode(LifecycleNode):
     def now_ns(self) -> int:
         """The node's clock [ns]; 0 while use_sim_time waits for /clock."""
         return int(self.get_clock().now().nanoseconds)
+
+    @property
+    def is_sensing(self) -> bool:
+        """Sensing is not switched off; always True of nodes that do not sense people."""
+        return self._sensing is None or self._sensing.is_on
 
     @property
     def active(self) -> bool:
@@ -285,7 +305,7 @@ class ManagedNode(LifecycleNode):
 
     def end(self) -> None:
         """Let everything go, whatever the state."""
-        self._undo(self.close)
+        self._undo(self._stop)
         self._undo(self.release)
         self.destroy_node()
 
@@ -298,14 +318,14 @@ class ManagedNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Runs `open`."""
-        done = self._attempt("activate", self.open, self.close)
+        done = self._attempt("activate", self._begin, self._stop)
         if done == TransitionCallbackReturn.SUCCESS:
-            self.get_logger().info("active")
+            self.get_logger().info("active" if self.is_sensing else f"active, but {_OFF}")
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Runs `close`."""
-        return self._attempt("deactivate", self.close, self.close)
+        return self._attempt("deactivate", self._stop, self._stop)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Runs `release`."""
@@ -318,13 +338,43 @@ class ManagedNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Runs `close` and `release`."""
         self._configured = False
-        self._undo(self.close)
+        self._undo(self._stop)
         self._undo(self.release)
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Back to unconfigured, from where a new attempt can be made."""
         return self.on_shutdown(state)
+
+    def _begin(self) -> None:
+        if self._sensing is not None:
+            self._sensing.open()
+        if self.is_sensing:
+            self.open()
+
+    def _stop(self) -> None:
+        if self._sensing is not None:
+            self._sensing.close()
+        self.close()
+        self.wipe()
+
+    def _turned(self, on: bool) -> str:
+        """Begin or end to sense; why it cannot be done, "" if it can."""
+        if not self.active:
+            return ""
+        if on:
+            done = self._attempt("turn sensing on", self.open, self.close)
+            if done != TransitionCallbackReturn.SUCCESS:
+                return self.last_error
+            self.get_logger().info("sensing is on")
+            return ""
+        self._undo(self.close)
+        self._undo(self.wipe)
+        # What only knows itself is freed now, not some time later.
+        gc.collect()
+        return_free_memory()
+        self.get_logger().warning(f"{_OFF}; everything about people is forgotten")
+        return ""
 
     def _attempt(
         self, what: str, step: Callable[[], None], undo: Callable[[], None]
@@ -406,7 +456,9 @@ class ManagedNode(LifecycleNode):
     # --- diagnostics
 
     def _report(self) -> None:
-        if self.active:
+        if self.active and not self.is_sensing:
+            statuses = [DiagnosticStatus(level=DiagnosticStatus.OK, message=_OFF)]
+        elif self.active:
             statuses = self.report()
             self._say_silence(statuses)
         else:

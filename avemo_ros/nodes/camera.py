@@ -36,6 +36,8 @@ class CameraSettings(Settings):
 class CameraNode(ManagedNode):
     """Publishes `image_raw`, stamped with the time at which an image was read."""
 
+    senses = "follows"
+
     def __init__(self) -> None:
         super().__init__("camera", [CameraSettings, ImagePublisherSettings])
         self._capture: Capture[NDArray[np.uint8]] | None = None

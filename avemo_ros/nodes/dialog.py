@@ -26,6 +26,7 @@ from avemo_ros.nodes.dialog_stage import (
     Utterance,
 )
 from avemo_ros.nodes.dialog_voice import Voice, VoiceSettings
+from avemo_ros.nodes.sensing import FORGOTTEN
 from avemo_ros.settings import Settings
 
 
@@ -50,6 +51,8 @@ class SensedSettings(Settings):
 class Dialog(ManagedNode):
     """`speech_text` and `emotion_states` to `dialog_reply`, `dialog_text` and `dialog_ssml`;
     `respond` for who asks."""
+
+    senses = "follows"
 
     def __init__(self) -> None:
         super().__init__(
@@ -96,6 +99,7 @@ class Dialog(ManagedNode):
         inputs = [
             (EmotionStateArray, "emotion_states", self._take_states),
             (String, "speech_text", self._take_text),
+            (String, FORGOTTEN, self._take_forgotten),
         ]
         if self.read(SensedSettings).use_head_pose:
             inputs.append((FaceTrackArray, "face_tracks", self._take_tracks))
@@ -125,6 +129,11 @@ class Dialog(ManagedNode):
         for publisher in self._outputs:
             self.destroy_publisher(publisher)
         self._inputs, self._outputs = [], []
+
+    def wipe(self) -> None:
+        """Forget the conversation, and what was felt."""
+        if self._stage is not None:
+            self._stage.wipe()
 
     def release(self) -> None:
         """Forget everything."""
@@ -172,6 +181,10 @@ class Dialog(ManagedNode):
 
     def _take_text(self, message: String) -> None:
         self._take(message.data)
+
+    def _take_forgotten(self, message: String) -> None:
+        if self._stage is not None:
+            self._stage.forget_person(message.data)
 
     def _take(self, text: str) -> None:
         if self._stage is not None:

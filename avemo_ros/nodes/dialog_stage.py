@@ -162,10 +162,19 @@ class DialogStage:
         else:
             self._worker.put(words)
 
+    def wipe(self) -> None:
+        """Begin anew with nothing; after `close`."""
+        self._agent = self._fresh()
+        self._newest = None
+
     def forget(self) -> None:
         """Forget the conversation, and what was felt."""
         self._agent.clear()
         self._agent.forget_people()
+
+    def forget_person(self, key: str) -> None:
+        """Forget one person, by face or voice id, and the conversation."""
+        self._agent.forget(key)
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics; counts and times, never words."""

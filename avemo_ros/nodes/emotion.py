@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import String
 
 from avemo_ros.audio.spectrogram import SpectrogramChunk
 from avemo_ros.bag import message_content
@@ -28,9 +29,10 @@ from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.emotion_history import EmotionHistoryStage
 from avemo_ros.nodes.executor import Worker
+from avemo_ros.nodes.sensing import FORGOTTEN
 from avemo_ros.nodes.stamps import StampAdvice, StampReporter
-from avemo_ros.srv import CalibrateNeutral
-from avemo_ros.state.estimate import EmotionStep, Status
+from avemo_ros.srv import CalibrateNeutral, ForgetPerson
+from avemo_ros.state.estimate import EmotionStep, Status, nobody
 from avemo_ros.state.memory import EmotionMemory
 from avemo_ros.timing import APART_NS, Stopwatch, span, to_s
 from avemo_ros.vision.face import FrameTracks
@@ -105,7 +107,8 @@ class EmotionOutputStage:
         self._newest_ns = 0
         self._camera_frame = ""
         self._microphone_frame = ""
-        self._calibrate: Any = None
+        self._services: list[Any] = []
+        self._forgotten_out: Any = None
         self._calibrated = ""
         self._worker: Worker[_Arrived | _Tick | _Request] | None = None
         self._timer: Any = None
@@ -130,25 +133,29 @@ class EmotionOutputStage:
         self._worker = Worker("states", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         self._timer = node.create_timer(TICK_S, self._tick, clock=node.steady)
-        self._calibrate = node.create_service(
-            CalibrateNeutral, "calibrate", self._answer_calibration
-        )
+        self._services = [
+            node.create_service(CalibrateNeutral, "calibrate", self._answer_calibration),
+            node.create_service(ForgetPerson, "forget_person", self._answer_forgetting),
+        ]
+        self._forgotten_out = node.create_publisher(String, FORGOTTEN, qos.result(10))
 
     def close(self) -> None:
         """Stop and remove the topics; may be called twice."""
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
-            self._node.destroy_service(self._calibrate)
-            self._timer = self._calibrate = None
+            self._timer = None
+        for service in self._services:
+            self._node.destroy_service(service)
+        self._services = []
         if self._worker is not None:
             self._worker.stop()
             self._dropped_before += self._worker.dropped
             self._worker = None
         self._history.close()
-        for out in (self._all_out, self._one_out):
+        for out in (self._all_out, self._one_out, self._forgotten_out):
             if out is not None:
                 self._node.destroy_publisher(out)
-        self._all_out = self._one_out = None
+        self._all_out = self._one_out = self._forgotten_out = None
 
     def push_tracks(self, tracks: FrameTracks, frame_id: str, arrival_ns: int) -> None:
         """Take the faces of an image that came at `arrival_ns` [ns]; returns at once.  From any
@@ -166,13 +173,40 @@ class EmotionOutputStage:
         self, request: CalibrateNeutral.Request, response: CalibrateNeutral.Response
     ) -> CalibrateNeutral.Response:
         """The callback: the thread of the states, which owns the faces, answers at once."""
-        waiting = _Request(lambda stage: calibrate(stage, request), Future())
+        response.success, response.message = self._ask(lambda stage: calibrate(stage, request))
+        return response
+
+    def _answer_forgetting(
+        self, request: ForgetPerson.Request, response: ForgetPerson.Response
+    ) -> ForgetPerson.Response:
+        response.success, response.message = self._ask(
+            lambda stage: self._forget_person(stage, request.person)
+        )
+        return response
+
+    def _ask(self, ask: Callable[[EmotionStage], tuple[bool, str]]) -> tuple[bool, str]:
+        waiting = _Request(ask, Future())
         self._put(waiting)
         try:
-            response.success, response.message = waiting.answer.result(_ANSWER_S)
+            return waiting.answer.result(_ANSWER_S)
         except AnswerTimeoutError:
-            response.message = "the node is busy; try again"
-        return response
+            return False, "the node is busy; try again"
+
+    def _forget_person(self, stage: EmotionStage, person: str) -> tuple[bool, str]:
+        """On the thread of the states: forget, replace what is latched, and tell the dialog."""
+        if not person:
+            return False, "person is empty; allowed: a person, face or voice id"
+        key = stage.forget(person)
+        if not key:
+            return False, f"nobody with id '{person}' is known"
+        self._history.overwrite()
+        if self._one_out is not None and self._forgotten_out is not None:
+            step = nobody(self._node.now_ns(), Status.NOBODY, stage.model_id)
+            empty = EmotionStep(step.stamp_ns, (), step, None)
+            everyone = convert.states_message(empty, self._camera_frame, 0.0)
+            self._one_out.publish(convert.attended_message(empty, everyone, 0.0))
+            self._forgotten_out.publish(String(data=key))
+        return True, f"everything about {key} is forgotten"
 
     def _forget_faces(self) -> None:
         """Everyone in view is a stranger from now on; from any thread."""
@@ -204,6 +238,11 @@ class EmotionOutputStage:
         return EmotionStage(
             config, self._predictor, self._stopwatch, memory=memory, executor=self._voice
         )
+
+    def wipe(self) -> None:
+        """Forget everyone, after `close`; the model stays."""
+        self._start(self._config, keep_memory=False)
+        self._camera_frame = self._microphone_frame = self._status = self._calibrated = ""
 
     def release(self) -> None:
         """End the thread that hears the voice, and let go of the other stages."""
@@ -394,6 +433,7 @@ class Emotion(ManagedNode):
     follows from them."""
 
     live_groups = ("emotion", "steady")
+    senses = "serves"
 
     def __init__(self) -> None:
         super().__init__(
@@ -438,6 +478,11 @@ class Emotion(ManagedNode):
         self._inputs = []
         if self._states is not None:
             self._states.close()
+
+    def wipe(self) -> None:
+        """Forget everyone."""
+        if self._states is not None:
+            self._states.wipe()
 
     def release(self) -> None:
         """Let the model go."""

@@ -132,6 +132,18 @@ class EmotionHistoryStage:
             return response
         return convert.history_response(history, self._frame_id, response)
 
+    def overwrite(self) -> None:
+        """Replace what is latched, which would tell the next subscriber of who was forgotten;
+        those who were not come back with the next step."""
+        with self._lock:
+            self._overwrite()
+
+    def _overwrite(self) -> None:
+        self._published_ns = None
+        if self._publishers:
+            nobody = convert.header(self._node.now_ns(), self._frame_id)
+            self._publishers[1].publish(EmotionStateArray(header=nobody))
+
     def _forget_people(
         self,
         request: Trigger.Request,  # noqa: ARG002
@@ -142,10 +154,7 @@ class EmotionHistoryStage:
             people = memory.people
             memory.clear()
             self._forget()
-            # A latched state would tell the next subscriber of who was forgotten.
-            self._published_ns = None
-            nobody = convert.header(self._node.now_ns(), self._frame_id)
-            self._publishers[1].publish(EmotionStateArray(header=nobody))
+            self._overwrite()
         response.success = True
         response.message = f"{people} {'person' if people == 1 else 'people'} forgotten"
         return response

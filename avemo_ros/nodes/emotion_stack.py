@@ -21,6 +21,7 @@ class EmotionStack(ManagedNode):
     follows from them."""
 
     live_groups = ("emotion", "steady")
+    senses = "serves"
 
     def __init__(self) -> None:
         groups = dict.fromkeys((*face_tracker.GROUPS, *speech_buffer.GROUPS))
@@ -57,6 +58,12 @@ class EmotionStack(ManagedNode):
         for stage in (self._images, self._audio, self._states):
             if stage is not None:
                 stage.close()
+
+    def wipe(self) -> None:
+        """Forget everyone."""
+        for stage in (self._images, self._audio, self._states):
+            if stage is not None:
+                stage.wipe()
 
     def release(self) -> None:
         """Let all networks go."""

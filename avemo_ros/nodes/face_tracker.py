@@ -119,10 +119,7 @@ class ImageInputStage:
     def open(self) -> None:
         """Make the topics and begin."""
         node = self._node
-        self._video.reset()
-        self._watch.reset()
-        self._odd = ("", "")
-        self._shed = self._applied = None
+        self.wipe()
         self._tracks_out = node.create_publisher(
             FaceTrackArray,
             "face_tracks",
@@ -168,6 +165,14 @@ class ImageInputStage:
         if self._tracks_out is not None:
             self._node.destroy_publisher(self._tracks_out)
             self._tracks_out = None
+
+    def wipe(self) -> None:
+        """Forget everyone, and do all of the work again; after `close`."""
+        self._video.reset()
+        self._watch.reset()
+        self._odd = ("", "")
+        self._faces = 0
+        self._shed = self._applied = None
 
     def release(self) -> None:
         """Free the face networks."""
@@ -331,6 +336,8 @@ class _Overlay:
 class FaceTracker(ManagedNode):
     """`image_raw` to `face_tracks` and `emotion_overlay`."""
 
+    senses = "follows"
+
     def __init__(self) -> None:
         super().__init__("face_tracker", [ImageInputSettings], GROUPS)
         self._images: ImageInputStage | None = None
@@ -351,6 +358,11 @@ class FaceTracker(ManagedNode):
         self._hear_states(wanted=False)
         if self._images is not None:
             self._images.close()
+
+    def wipe(self) -> None:
+        """Forget everyone."""
+        if self._images is not None:
+            self._images.wipe()
 
     def release(self) -> None:
         """Free the face networks."""

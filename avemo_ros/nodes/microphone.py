@@ -43,6 +43,8 @@ class MicrophoneSettings(Settings):
 class MicrophoneNode(ManagedNode):
     """Publishes `audio`, stamped with the time of capture, and `audio_info`."""
 
+    senses = "follows"
+
     def __init__(self) -> None:
         super().__init__("microphone", [MicrophoneSettings, AudioPublisherSettings])
         self._microphone: Microphone | None = None

@@ -212,9 +212,7 @@ class AudioInputStage:
     def open(self) -> None:
         """Make the topics and begin."""
         node = self._node
-        self._audio.reset()
-        self._unread_since = 0.0
-        self._format = self._given
+        self.wipe()
         self._chunks_out = node.create_publisher(
             SpectrogramChunkMessage,
             "spectrogram",
@@ -275,6 +273,13 @@ class AudioInputStage:
         if self._chunks_out is not None:
             self._node.destroy_publisher(self._chunks_out)
             self._chunks_out = None
+
+    def wipe(self) -> None:
+        """Forget all sound; after `close`."""
+        self._audio.reset()
+        self._powers = np.zeros(0)
+        self._unread_since = 0.0
+        self._format = self._given
 
     def adapt(self) -> None:
         """To be called from time to time: follows the publishers' QoS."""
@@ -447,6 +452,8 @@ class AudioInputStage:
 class SpeechBufferNode(ManagedNode):
     """`audio` and `audio_info` to `spectrogram`."""
 
+    senses = "follows"
+
     def __init__(self) -> None:
         super().__init__("speech_buffer", [AudioInputSettings], GROUPS)
         self._audio: AudioInputStage | None = None
@@ -464,6 +471,11 @@ class SpeechBufferNode(ManagedNode):
         """Remove the topics."""
         if self._audio is not None:
             self._audio.close()
+
+    def wipe(self) -> None:
+        """Forget all sound."""
+        if self._audio is not None:
+            self._audio.wipe()
 
     def release(self) -> None:
         """Free the speech detector."""

@@ -128,6 +128,24 @@ class EmotionEstimator:
         self._first_ns: int | None = None
         self._seen_ns: int | None = None
 
+    def forget(self, key: str) -> bool:
+        """Forget one person, and all sound, which is not kept apart by people.
+
+        Args:
+            key: face id, or voice id of a voice without a face.
+
+        Returns:
+            Whether there was anything to forget.
+        """
+        known = key in self._faces or key in self._filters
+        self._faces.pop(key, None)
+        self._filters.pop(key, None)
+        if known:
+            self._sound.clear()
+            self._sound_since_ns = None
+            self._heard.clear()
+        return known
+
     @property
     def reads_landmarks(self) -> bool:
         """Whether resting faces are of any use to the model."""

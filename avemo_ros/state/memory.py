@@ -78,6 +78,21 @@ class EmotionMemory:
             self._people: dict[str, _Past] = {}
             self._now_ns: int | None = None
 
+    def forget(self, person: str) -> str:
+        """Forget one person.
+
+        Args:
+            person: person, face or voice id.
+
+        Returns:
+            The key of who was forgotten; "" if nobody of that id was known.
+        """
+        with self._lock:
+            key = self.steady.find(person) if person else ""
+            self.steady.forget(key)
+            self._people.pop(key, None)
+            return key
+
     @property
     def now_ns(self) -> int | None:
         """Sensor time of the newest step [ns]; None before the first."""
@@ -114,7 +129,7 @@ class EmotionMemory:
             past = self._people.get(change.face_id or change.voice_id)
             if past is not None and not (anew and change.label == UNKNOWN):
                 past.changes.append(change)
-        self._forget(step.stamp_ns - self._keep_ns)
+        self._drop(step.stamp_ns - self._keep_ns)
         return changes
 
     def history(self, person: str = "", window_s: float = 0.0) -> EmotionHistory | None:
@@ -166,7 +181,7 @@ class EmotionMemory:
             past = self._people.get(self.steady.find(person))
         return past.changes[-1] if past is not None and past.changes else None
 
-    def _forget(self, before_ns: int) -> None:
+    def _drop(self, before_ns: int) -> None:
         known = set(self.steady.keys)
         for key, past in list(self._people.items()):
             past.forget(before_ns)

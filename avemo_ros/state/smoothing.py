@@ -107,6 +107,12 @@ class StateSmoother:
             changes.append(self._people.pop(next(iter(self._people))).lose(step.stamp_ns))
         return tuple(change for change in changes if change is not None)
 
+    def forget(self, key: str) -> None:
+        """Forget one person; no change is reported."""
+        self._people.pop(key, None)
+        if self._attended == key:
+            self._attended = ""
+
     def find(self, person: str) -> str:
         """The key of a person.
 
