@@ -10,9 +10,11 @@ from collections.abc import Sequence
 import pytest
 from made_dialog import TABLE, Failing, Saying, agent, feeling, hostile_texts
 
-from avemo_ros.dialog.agent import Answer
+from avemo_ros.dialog.agent import Agent, Answer
 from avemo_ros.dialog.conversation import system_prompt
+from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.responder import Message
+from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 
 SAD = feeling("sad", 0, 8, confidence=0.85)
@@ -319,3 +321,69 @@ def test_nothing_waits_for_a_back_end_and_a_cleared_conversation_stays_so() -> N
     made.answer("Hello")
     assert any("secret" in one.content for one in slow.asked[0])
     assert not any("secret" in one.content for one in slow.asked[1])
+
+
+# --- people are told, and may refuse
+
+
+NOTICE = "I can see you."
+
+
+def test_the_notice_comes_once_a_conversation_and_never_before_words_of_danger() -> None:
+    made = agent(None, *SAD, notice=NOTICE)
+    hurt = made.answer("I want to kill myself")
+    assert hurt.handed_over
+    assert hurt.notice == ""
+    first = made.answer("Hello")
+    assert first.notice == NOTICE
+    assert first.spoken == f"{NOTICE} {first.text}"
+    assert NOTICE in first.ssml
+    later = made.answer("I went home")
+    assert (later.notice, later.spoken) == ("", later.text)
+    made.clear()
+    assert made.answer("Hello").notice == NOTICE
+
+
+def test_who_uses_no_feelings_gives_no_notice() -> None:
+    assert agent(None, *SAD, use_emotion=False, notice=NOTICE).answer("Hello").notice == ""
+    assert agent(None, *SAD, notice="").answer("Hello").notice == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "may"),
+    [
+        ("Yes", True),
+        ("Sure, go ahead.", True),
+        ("I don't mind", True),
+        ("no problem at all", True),
+        ("No", False),
+        ("please don't", False),
+        ("okay, but no", False),
+        ("I would rather not", False),
+        ("I went home", False),
+    ],
+)
+def test_feelings_are_used_after_a_yes_only(words: str, *, may: bool) -> None:
+    sayer = Saying("I see.")
+    made = agent(sayer, *SAD, notice=NOTICE, ask_consent=True)
+    first = made.answer("Hello")
+    assert TABLE.consent.question in first.notice
+    assert first.emotion == UNKNOWN
+    answer = made.answer(words)
+    texts = TABLE.consent.accepted if may else TABLE.consent.refused
+    if words != "I went home":
+        assert answer.text in texts
+        assert answer.reason.startswith("consent")
+    for _ in range(3):
+        assert made.answer("I went home").emotion == ("sad" if may else UNKNOWN)
+    # A yes to something else is no consent.
+    if not may:
+        assert made.answer("Yes").emotion == UNKNOWN
+    made.clear()
+    assert made.answer("Hello").emotion == UNKNOWN
+
+
+def test_consent_without_words_for_it_is_an_error() -> None:
+    table = TABLE.replace(consent=type(TABLE.consent)())
+    with pytest.raises(ConfigError, match=r"dialog\.ask_consent"):
+        Agent(DialogConfig(ask_consent=True), table)

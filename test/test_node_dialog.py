@@ -36,7 +36,7 @@ class Talk:
     """A dialog node, and someone who talks to it."""
 
     def __init__(self, start_graph: Start, *parameters: str) -> None:
-        self.graph = start_graph(*parameters)
+        self.graph = start_graph("dialog.notice:=''", *parameters)
         self.node = self.graph.add(ros.Dialog)
         probe = self.graph.probe
         self.words = probe.create_publisher(String, "speech_text", 10)
@@ -519,3 +519,11 @@ def test_without_states_the_diagnostics_say_so(start_graph: Start) -> None:
     assert "emotion_states" in talk.graph.health[entry].message
     talk.feel("happy")
     assert talk.graph.spin(lambda: talk.graph.health[entry].level == fine, LONG_S)
+
+
+def test_people_are_told_once_that_their_feelings_are_estimated(start_graph: Start) -> None:
+    talk = Talk(start_graph, "dialog.notice:='I estimate how you feel.'")
+    first, second = talk.answer("Hello"), talk.answer("I went home")
+    assert first.text.startswith("I estimate how you feel. ")
+    assert "I estimate how you feel." in first.ssml
+    assert "estimate" not in second.text

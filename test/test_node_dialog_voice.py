@@ -46,7 +46,7 @@ class Listening:
     """A dialog node that speaks, and who listens to it."""
 
     def __init__(self, start_graph: Start, *parameters: str) -> None:
-        self.graph = start_graph("speak:=true", *parameters)
+        self.graph = start_graph("speak:=true", "dialog.notice:=''", *parameters)
         self.node = self.graph.add(ros.Dialog)
         heard = self.graph.collect(std.Bool, "robot_speaking", LATCHED)
         assert self.graph.spin(lambda: heard, LONG_S)

@@ -159,6 +159,19 @@ def test_nothing_of_people_goes_to_disk_or_into_the_network(
     assert [one for one in sockets if one.raddr] == []
 
 
+def test_features_leave_the_node_only_if_allowed(start_graph: Start) -> None:
+    graph = start_graph("publish_features:=false", *ros.QUICK)
+    graph.add(ros.EmotionStack)
+    tracks = graph.collect(messages.FaceTrackArray, "face_tracks")
+    states = graph.collect(messages.EmotionStateArray, "emotion_states")
+    feed = ros.Feed(graph)
+    feed.wait_for_images_to_be_heard()
+    assert feed.play_until(lambda: any(one.states for one in states), 3.0)
+    assert tracks == []
+    for topic in ("face_tracks", "spectrogram"):
+        assert graph.probe.count_publishers(topic) == 0, topic
+
+
 def test_it_stays_off_over_the_life_cycle_and_may_be_off_from_the_start(
     start_graph: Start,
 ) -> None:

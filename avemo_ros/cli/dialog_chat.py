@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -311,7 +312,8 @@ def _talk(
         stamp_ns = START_NS + to_ns(t_s)
         for step in senses.until(t_s):
             agent.observe(step)
-        turn = turn_of(agent.answer(words, "", stamp_ns), to_s(stamp_ns - START_NS))
+        answer = agent.answer(words, "", stamp_ns)
+        turn = replace(turn_of(answer, to_s(stamp_ns - START_NS)), answer=answer.spoken)
         turns.append(turn)
         print(table.row(turn) + "\n", flush=True)
 

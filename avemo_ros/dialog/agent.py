@@ -18,7 +18,7 @@ from avemo_ros.dialog.language import Tone, printable, tokens, without_marks
 from avemo_ros.dialog.policy import ASK, Choice, Engagement, Policy
 from avemo_ros.dialog.responder import OFFLINE, Backend, Message, OfflineResponder
 from avemo_ros.dialog.speech_text import speech_of
-from avemo_ros.errors import DialogError
+from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import Change, EmotionStep
 
@@ -60,6 +60,14 @@ class Answer:
     they are still being dwelt on; "" for none."""
     reason: str = ""
     """Why this strategy."""
+    notice: str = ""
+    """Said before the text: that feelings are sensed, and whether that is all right; "" where
+    it was said before, or nothing is used."""
+
+    @property
+    def spoken(self) -> str:
+        """All of what is said: the notice, then the text."""
+        return f"{self.notice} {self.text}" if self.notice else self.text
 
     @property
     def handed_over(self) -> bool:
@@ -88,6 +96,9 @@ class _Turn:
     dwelling: str
     """Kind of concern that was found before, and is still being dwelt on."""
     note: str
+    notice: str = ""
+    consent: bool | None = None
+    """What the words answer to the question whether feelings may be used."""
     secret: str = ""
     messages: Sequence[Message] = ()
 
@@ -115,7 +126,13 @@ class Agent:
             back_end: makes the texts; None: the offline responder does.
             use_emotion: False: the states are kept but not used, to compare.
             steady: how states become steady.
+
+        Raises:
+            ConfigError: consent is to be asked, and the strategies file has no words for it.
         """
+        if config.ask_consent and not table.consent.is_whole:
+            allowed = "false; `consent` of the strategies file lacks the question or answers"
+            raise ConfigError("dialog.ask_consent", True, allowed)
         self._config = config
         self._table = table
         self._back_end = back_end
@@ -126,6 +143,10 @@ class Agent:
         self._responder = OfflineResponder(table)
         self._lock = threading.Lock()
         self._turns = 0
+        self._noticed = 0
+        """Turn of this conversation with which the notice was given; 0: not yet."""
+        self._consent: bool | None = None
+        """What was said to the question whether feelings may be used."""
         self._epoch = 0
         """Counts how often the conversation was cleared: an answer that was asked for before
         does not come into the one after."""
@@ -134,7 +155,8 @@ class Agent:
         """Take the states of one moment; returns the changes that became certain with it."""
         with self._lock:
             # Not only with the next words, which may never come.
-            self._conversation.forget(step.stamp_ns)
+            if self._conversation.forget(step.stamp_ns):
+                self._clear()
             return self._observer.push(step)
 
     def look(self, face_id: str, stamp_ns: int, yaw: float, pitch: float) -> None:
@@ -202,14 +224,19 @@ class Agent:
     def _clear(self) -> None:
         self._conversation.clear()
         self._turns = 0
+        self._noticed, self._consent = 0, None
         self._epoch += 1
+
+    @property
+    def _may_use_emotion(self) -> bool:
+        return self._use_emotion and (not self._config.ask_consent or self._consent is True)
 
     def _context(self, words: str, person: str, stamp_ns: int | None) -> EmotionalContext:
         # 'Thanks' is polite; it does not say that all is well.
         polite = self._table.small_talk.find(words) is not None
         tone = Tone.NEUTRAL if polite else self._table.lexicon.tone(words)
         context = self._observer.context(person, stamp_ns, tone, self._conversation.lines())
-        if not self._use_emotion:
+        if not self._may_use_emotion:
             return EmotionalContext(context.stamp_ns, context.person, words=tone)
         return context
 
@@ -219,7 +246,9 @@ class Agent:
         words = printable(text[:most])
         note = f"the words were cut off at {most} characters" if len(text) > most else ""
         with self._lock:
-            self._conversation.forget(self._observer.moment(stamp_ns))
+            if self._conversation.forget(self._observer.moment(stamp_ns)):
+                self._clear()
+            consent = self._hear_consent(words)
             context = self._context(words, person, stamp_ns)
             found = self._table.concerns.find(text)
             intent = None if found else self._table.intent(words)
@@ -240,8 +269,10 @@ class Agent:
                 found=found,
                 dwelling=dwelling,
                 note=note,
+                notice=self._notice(found),
+                consent=consent,
             )
-            mine = found is not None and not found.concern.by_model
+            mine = consent is not None or (found is not None and not found.concern.by_model)
             if self._back_end is None or mine or choice.strategy in (HAND_OVER, INFORM):
                 return turn
             strategy = self._table.strategies[choice.strategy]
@@ -259,6 +290,24 @@ class Agent:
                 Message("user", without_marks(words)),
             )
             return replace(turn, secret=prompt.secret, messages=messages)
+
+    def _notice(self, found: FoundConcern | None) -> str:
+        """What is to be said of the sensing with this answer; never before words of danger."""
+        if self._noticed or found is not None or not self._use_emotion:
+            return ""
+        self._noticed = self._turns + 1
+        question = self._table.consent.question if self._config.ask_consent else ""
+        return " ".join(filter(None, (self._config.notice, question)))
+
+    def _hear_consent(self, words: str) -> bool | None:
+        """Take the answer to the question whether feelings may be used, where it was asked
+        just before; None: these words are none."""
+        if not (self._config.ask_consent and 0 < self._noticed == self._turns):
+            return None
+        said = self._table.consent.answer_in(words)
+        if said is not None:
+            self._consent = said
+        return said
 
     def _choice(
         self,
@@ -331,6 +380,9 @@ class Agent:
             return say(fresh, number, recent) if again else message, reason
         if not tokens(turn.utterance):
             return say(table.unheard, number, recent), "no words"
+        if turn.consent is not None:
+            texts = table.consent.accepted if turn.consent else table.consent.refused
+            return say(texts, number, recent), f"consent: {'yes' if turn.consent else 'no'}"
         if turn.choice.strategy == INFORM and turn.intent is not None:
             texts = turn.intent.texts(turn.moment)
             text = self._responder.inform(texts, number, recent)
@@ -366,11 +418,12 @@ class Agent:
                 self._observer.clear()
             elif turn.epoch == self._epoch:
                 self._conversation.add(turn.context.stamp_ns, turn.utterance, text)
+        spoken = f"{turn.notice} {text}" if turn.notice else text
         return Answer(
             utterance=turn.utterance,
             person=turn.person,
             text=text,
-            ssml=ssml(text, choice.style, self._table.language),
+            ssml=ssml(spoken, choice.style, self._table.language),
             strategy=choice.strategy,
             intensity=choice.intensity,
             rate=choice.style.rate,
@@ -385,6 +438,7 @@ class Agent:
             failure=failure,
             concern=turn.found.name if turn.found else turn.dwelling,
             reason=reason,
+            notice=turn.notice,
         )
 
 

@@ -115,10 +115,16 @@ class Conversation:
         while self._turns and not self._fits():
             self._turns.popleft()
 
-    def forget(self, now_ns: int) -> None:
-        """Start anew if the last words are more than `keep_s` away, whichever way."""
-        if self.recent and abs(now_ns - self._newest_ns) > to_ns(self._config.keep_s):
+    def forget(self, now_ns: int) -> bool:
+        """Start anew if the last words are more than `keep_s` away, whichever way.
+
+        Returns:
+            Whether it was started anew.
+        """
+        late = bool(self.recent) and abs(now_ns - self._newest_ns) > to_ns(self._config.keep_s)
+        if late:
             self.clear()
+        return late
 
     def lines(self) -> tuple[SpokenLine, ...]:
         """Everything, oldest first."""

@@ -29,6 +29,20 @@ class DialogConfig(Settings, group="dialog"):
         "You are a friendly social robot in a spoken conversation.",
         description="Who the robot is: the start of the system prompt.",
     )
+    notice: str = Field(
+        "I am a robot. My camera and microphone estimate how you feel, and can be wrong.",
+        description=(
+            "Said before the first answer of a conversation in which feelings are used, for "
+            "people have to be told; empty: nothing is said."
+        ),
+    )
+    ask_consent: bool = Field(
+        False,
+        description=(
+            "Ask with the notice whether that is all right, and use no feelings before a yes; "
+            "`consent` in the strategies file has the words."
+        ),
+    )
     min_confidence: float = Field(
         0.45,
         ge=0.0,

@@ -309,6 +309,45 @@ class ForeignWords(Settings):
         return bool(letters) and not any(sign.isascii() for sign in letters)
 
 
+class Consent(Settings):
+    """Whether feelings may be used: the question, and the words that answer it."""
+
+    question: Line = Field("", description="Said after dialog.notice.")
+    agrees: Phrases = ()
+    refuses: Phrases = ()
+    accepted: Texts = ()
+    refused: Texts = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """There are words for everything."""
+        return all((self.question, self.agrees, self.refuses, self.accepted, self.refused))
+
+    def answer_in(self, text: str) -> bool | None:
+        """What a person's words say to the question; None: neither.  One no is a no."""
+        left = tokens(text)
+        said: set[bool] = set()
+        while left:
+            # The longest phrase: 'no problem' is no 'no'.
+            size, yes = max(
+                ((len(one), yes) for one, yes in self._answers if begins(one, left)),
+                default=(1, None),
+            )
+            if yes is not None:
+                said.add(yes)
+            left = left[size:]
+        return None if not said else False not in said
+
+    @cached_property
+    def _answers(self) -> tuple[tuple[tuple[str, ...], bool], ...]:
+        """Phrases, and whether each is a yes."""
+        return tuple(
+            (phrase_of(phrase), yes)
+            for phrases, yes in ((self.agrees, True), (self.refuses, False))
+            for phrase in phrases
+        )
+
+
 HAND_OVER: Final = "hand_over"
 """The strategy's name in answers that pass a person on to people."""
 

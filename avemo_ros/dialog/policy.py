@@ -35,6 +35,7 @@ from avemo_ros.dialog.intent import (
     AboutRobot,
     Concern,
     Concerns,
+    Consent,
     Crisis,
     ForeignWords,
     Intent,
@@ -312,6 +313,7 @@ class Policy(Settings):
     small_talk: SmallTalk = SmallTalk()
     about_robot: AboutRobot = AboutRobot()
     foreign: ForeignWords = ForeignWords()
+    consent: Consent = Consent()
     crisis: Crisis
     emotion_words: Mapping[Annotated[str, OneOf(EMOTIONS)], Texts]
     clinical_words: Texts

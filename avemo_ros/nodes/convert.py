@@ -254,7 +254,7 @@ def reply_message(answer: Answer, stamp_ns: int, latency_s: float) -> DialogRepl
         header=header(stamp_ns, ""),
         utterance=answer.utterance,
         person=answer.person,
-        text=answer.text,
+        text=answer.spoken,
         ssml=answer.ssml,
         strategy=answer.strategy,
         intensity=float(answer.intensity),

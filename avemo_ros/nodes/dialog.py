@@ -195,7 +195,7 @@ class Dialog(ManagedNode):
         """On the stage's thread, which ends before the publishers go."""
         reply, text, ssml = self._outputs
         reply.publish(convert.reply_message(answer, self.now_ns(), took_s))
-        text.publish(String(data=answer.text))
+        text.publish(String(data=answer.spoken))
         ssml.publish(String(data=answer.ssml))
         self.say(answer.ssml)
 

@@ -7,6 +7,7 @@ only for those who subscribe.
 from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from pydantic import Field
 
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.nodes import face_tracker, speech_buffer
@@ -14,6 +15,20 @@ from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.emotion import EmotionOutputStage
 from avemo_ros.nodes.face_tracker import ImageInputSettings, ImageInputStage
 from avemo_ros.nodes.speech_buffer import AudioInputSettings, AudioInputStage
+from avemo_ros.settings import Settings
+
+
+class FeatureSettings(Settings):
+    """What leaves the process."""
+
+    publish_features: bool = Field(
+        True,
+        description=(
+            "Publish face_tracks, with small images of faces, and spectrogram, from which "
+            "speech can be made audible, while somebody subscribes; false: only states leave "
+            "this node."
+        ),
+    )
 
 
 class EmotionStack(ManagedNode):
@@ -27,7 +42,7 @@ class EmotionStack(ManagedNode):
         groups = dict.fromkeys((*face_tracker.GROUPS, *speech_buffer.GROUPS))
         super().__init__(
             "emotion_stack",
-            [ImageInputSettings, AudioInputSettings],
+            [ImageInputSettings, AudioInputSettings, FeatureSettings],
             [*groups, "emotion", "steady", "model"],
         )
         self._images: ImageInputStage | None = None
@@ -39,8 +54,9 @@ class EmotionStack(ManagedNode):
         config = self.config()
         predictor = Predictor(config.model)
         self._states = states = EmotionOutputStage(self, config, predictor)
-        self._audio = AudioInputStage(self, config, states.push_speech)
-        self._images = ImageInputStage(self, config, states.push_tracks)
+        publishes = self.read(FeatureSettings).publish_features
+        self._audio = AudioInputStage(self, config, states.push_speech, publishes=publishes)
+        self._images = ImageInputStage(self, config, states.push_tracks, publishes=publishes)
         states.shown = self._images.show
         states.shed = self._images.shed
 

@@ -83,6 +83,8 @@ class ImageInputStage:
         node: ManagedNode,
         config: PipelineConfig,
         passed_on: Callable[[FrameTracks, str, int], None] | None = None,
+        *,
+        publishes: bool = True,
     ) -> None:
         """Set up.
 
@@ -91,9 +93,11 @@ class ImageInputStage:
             config: of the engine.
             passed_on: called on the thread with the tracks, the camera's frame id and when the
                 image came [ns].
+            publishes: the tracks, too, if somebody subscribes.
         """
         self._node = node
         self._passed_on = passed_on
+        self._publishes = publishes
         self._trouble = ThrottledLog(node.get_logger(), "images")
         self._reporter = StampReporter.of(node, self._trouble)
         self._video = VideoStage(
@@ -120,12 +124,13 @@ class ImageInputStage:
         """Make the topics and begin."""
         node = self._node
         self.wipe()
-        self._tracks_out = node.create_publisher(
-            FaceTrackArray,
-            "face_tracks",
-            qos.result(10),
-            event_callbacks=qos.mismatch_warnings(node, "face_tracks"),
-        )
+        if self._publishes:
+            self._tracks_out = node.create_publisher(
+                FaceTrackArray,
+                "face_tracks",
+                qos.result(10),
+                event_callbacks=qos.mismatch_warnings(node, "face_tracks"),
+            )
         self._overlay = _Overlay(node, self._video.stopwatch)
         self._worker = Worker("images", self._work, self._failed, limit=_WAITING)
         self._worker.start()

@@ -160,6 +160,8 @@ class AudioInputStage:
         node: ManagedNode,
         config: PipelineConfig,
         passed_on: Callable[[SpectrogramChunk, str, int], None] | None = None,
+        *,
+        publishes: bool = True,
     ) -> None:
         """Set up.
 
@@ -168,6 +170,7 @@ class AudioInputStage:
             config: of the engine.
             passed_on: called on the thread with the chunks, the microphone's frame id and when
                 the sound came [ns].
+            publishes: the chunks, too, if somebody subscribes.
 
         Raises:
             ConfigError: the parameters do not fit the installed audio_common_msgs.
@@ -175,6 +178,7 @@ class AudioInputStage:
         """
         self._node = node
         self._passed_on = passed_on
+        self._publishes = publishes
         self._trouble = ThrottledLog(node.get_logger(), "audio")
         self._reporter = StampReporter.of(node, self._trouble)
         self._audio = AudioStage(
@@ -213,12 +217,13 @@ class AudioInputStage:
         """Make the topics and begin."""
         node = self._node
         self.wipe()
-        self._chunks_out = node.create_publisher(
-            SpectrogramChunkMessage,
-            "spectrogram",
-            qos.result(50),
-            event_callbacks=qos.mismatch_warnings(node, "spectrogram"),
-        )
+        if self._publishes:
+            self._chunks_out = node.create_publisher(
+                SpectrogramChunkMessage,
+                "spectrogram",
+                qos.result(50),
+                event_callbacks=qos.mismatch_warnings(node, "spectrogram"),
+            )
         self._worker = Worker(
             "audio", self._work, self._failed, limit=_WAITING_S, weigh=self._length_s
         )
