@@ -295,7 +295,7 @@ class Agent:
         """What is to be said of the sensing with this answer; never before words of danger."""
         if self._noticed or found is not None or not self._use_emotion:
             return ""
-        self._noticed = self._turns + 1
+        self._noticed = self._turns
         question = self._table.consent.question if self._config.ask_consent else ""
         return " ".join(filter(None, (self._config.notice, question)))
 
