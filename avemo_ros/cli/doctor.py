@@ -17,6 +17,7 @@ from avemo_ros.cli.outputs import write_json
 from avemo_ros.errors import ConfigError
 from avemo_ros.nodes import host, launch_arguments, parameter_file
 from avemo_ros.nodes.host import Level, Observation
+from avemo_ros.settings import SettingsError
 
 WELL: Final = 0
 TO_MEND: Final = 1
@@ -61,14 +62,13 @@ def run(args: argparse.Namespace) -> int:
     """Look and tell; 0: all is well, 1: something is to be mended, 2: it cannot be looked.
 
     Raises:
-        ConfigError: an argument is not allowed.
-        SettingsError: a parameter file cannot be read.
+        ConfigError: an option or a parameter is not allowed.
+        SettingsError: an argument is not allowed, or a parameter file cannot be read.
         OutputError: the JSON cannot be written.
     """
     if not 1.0 <= args.seconds <= 600.0:
         raise ConfigError("seconds", args.seconds, "1 to 600")
-    given, files, findings = _given(args.arguments)
-    single = launch_arguments.single_parameters(given)
+    given, files, single, findings = _given(args.arguments)
     findings += _computer(given, files, single)
     lacking = _lacking()
     if lacking:
@@ -100,8 +100,10 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def _given(words: Sequence[str]) -> tuple[dict[str, str], list[str], list[Observation]]:
-    """All arguments, the parameter files, and what is odd about them."""
+def _given(
+    words: Sequence[str],
+) -> tuple[dict[str, str], list[str], dict[str, Any], list[Observation]]:
+    """All arguments, the parameter files, single parameters, and what is odd about them."""
     shipped = parameter_file.shipped()
     default = "" if shipped is None else str(shipped)
     names = [name for name, _, _ in launch_arguments.EMOTION]
@@ -118,16 +120,18 @@ def _given(words: Sequence[str]) -> tuple[dict[str, str], list[str], list[Observ
             given[name] = value
         given, files = launch_arguments.completed(given, default)
         warnings = launch_arguments.check_inputs(given)
+        single = launch_arguments.single_parameters(given)
     except ConfigError:
         raise
     except ValueError as error:
         # As `ros2 launch` would say it.
-        raise ConfigError("arguments", " ".join(words), str(error)) from error
+        raise SettingsError(str(error)) from error
     node = launch_arguments.full_names(["emotion_stack"], given["namespace"])
     warnings += filter(None, [launch_arguments.parameter_path(given, node)[1]])
     return (
         given,
         files,
+        single,
         [Observation("settings", Level.MEND, *host.split(text)) for text in warnings],
     )
 
