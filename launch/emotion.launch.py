@@ -1,6 +1,7 @@
 """People's emotion from a camera and a microphone.
 
 ros2 launch avemo_ros emotion.launch.py image:=/head/image_raw audio:=/audio_stamped
+ros2 launch avemo_ros emotion.launch.py robot:=realsense2_camera mic:=respeaker
 ros2 launch avemo_ros emotion.launch.py camera:=0 microphone:=default
 ros2 launch avemo_ros emotion.launch.py file:=clip.mp4 required:=true
 """
@@ -30,99 +31,26 @@ from avemo_ros.nodes.launch_arguments import is_true
 
 CONFIG = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "emotion.yaml"])
 
-TOPICS = (
-    "audio_info",
-    "emotion_events",
-    "emotion_overlay",
-    "emotion_state",
-    "emotion_states",
-    "face_tracks",
-    "robot_speaking",
-    "spectrogram",
-    "steady_states",
+# None: where the package has it.
+ARGUMENTS = tuple(
+    (name, CONFIG if value is None else value, text)
+    for name, value, text in launch_arguments.EMOTION
 )
-"""Arguments that rename the topic of their name."""
-
-ARGUMENTS = (
-    ("image", "image_raw", "topic of the images; compressed images are on <image>/compressed"),
-    ("image_transport", "", "raw or compressed; empty: as in params_file"),
-    ("audio", "audio", "topic of the audio; audio_stamped for the audio_capture node of Jazzy"),
-    ("audio_info", "audio_info", "topic of the audio format"),
-    ("emotion_states", "emotion_states", "topic of the states of all people"),
-    ("emotion_state", "emotion_state", "topic of the state of the attended person"),
-    ("emotion_events", "emotion_events", "topic of changes of the steady emotions"),
-    ("steady_states", "steady_states", "topic of the steady states of all people"),
-    (
-        "emotion_overlay",
-        "emotion_overlay",
-        "topic of the images with boxes and labels drawn in",
-    ),
-    ("face_tracks", "face_tracks", "topic of the faces found"),
-    ("spectrogram", "spectrogram", "topic of the spectrogram and the speech probability"),
-    (
-        "robot_speaking",
-        "robot_speaking",
-        "topic that is true while the robot speaks, so that its own voice is ignored",
-    ),
-    ("file", "", "media file to play on these topics"),
-    ("loop", "false", "true: play the file repeatedly"),
-    (
-        "camera",
-        "",
-        "camera to open: number, path or URL; empty: another node publishes the images",
-    ),
-    (
-        "microphone",
-        "",
-        "microphone to open: default, its number or a part of its name; empty: another node "
-        "publishes the audio",
-    ),
-    (
-        "composed",
-        "true",
-        "true: run everything in one process (emotion_stack); false: run face_tracker, "
-        "speech_buffer and emotion each in their own process",
-    ),
-    (
-        "respawn",
-        "false",
-        "true: start a node again, after two seconds, that has ended (but no played file)",
-    ),
-    (
-        "required",
-        "false",
-        "true: end everything as soon as one node ends, for a demo or at the end of a file",
-    ),
-    (
-        "sensing",
-        "",
-        "false: sense nobody until the service set_sensing turns it on; empty: as in "
-        "params_file",
-    ),
-    ("params_file", CONFIG, "parameter file for all nodes"),
-    ("namespace", "", "namespace of all nodes and relative topics"),
-    ("log_level", "info", "log level: debug, info, warn or error"),
-    (
-        "use_sim_time",
-        "false",
-        "true: take the time from /clock, which a played file then publishes; camera and "
-        "microphone use it for their stamps, too",
-    ),
-)
-
-
 _PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def start(context: LaunchContext) -> list[GroupAction]:
     """The nodes that the arguments ask for."""
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    given, files = launch_arguments.completed(given, CONFIG.perform(context))
     warnings = launch_arguments.check_inputs(given)
     sim_time, composed = is_true(given, "use_sim_time"), is_true(given, "composed")
     around = context.launch_configurations.get("ros_namespace", "")
     space = launch_arguments.namespace(given["namespace"], around)
+    cameras = launch_arguments.camera_names(given)
+    stack = ("emotion_stack",) if composed else ("face_tracker", "speech_buffer", "emotion")
     started = [
-        *(("emotion_stack",) if composed else ("face_tracker", "speech_buffer", "emotion")),
+        *(f"{camera}/{name}".strip("/") for camera in cameras for name in stack),
         *(("media_player",) if given["file"] else ()),
         *(name for name in ("camera", "microphone") if given[name]),
     ]
@@ -130,18 +58,17 @@ def start(context: LaunchContext) -> list[GroupAction]:
     served = launch_arguments.full_names(
         (*started, "dialog", "bag_player", "bag_recorder"), around, space
     )
-    params_file, useless = launch_arguments.parameter_path(given, served)
+    _, useless = launch_arguments.parameter_path(given, served)
     for text in (*warnings, *filter(None, [useless])):
         get_logger("emotion.launch.py").warning(text)
-    topics = [
-        ("image_raw", given["image"]),
-        ("image_raw/compressed", f"{given['image']}/compressed"),
-        ("audio", given["audio"]),
-        # Of all nodes: what one publishes another one takes where they are not composed.
-        *((name, given[name]) for name in TOPICS),
-    ]
 
-    def node(executable: str, **parameters: bool | str) -> Node:
+    def shared(topic: str) -> str:
+        """A topic beside the cameras, which the nodes within theirs would not find."""
+        spaces = launch_arguments.full_names([topic], around, space)
+        return topic if topic.startswith("/") else spaces[0]
+
+    def node(executable: str, within: str = "", **parameters: bool | int | float | str) -> Node:
+        of_all = ("audio", "audio_info", "robot_speaking") if within else ()
         # With its type named, the text "0" of a device does not become a number.
         typed = {
             name: ParameterValue(value, value_type=type(value))
@@ -151,9 +78,13 @@ def start(context: LaunchContext) -> list[GroupAction]:
             package="avemo_ros",
             executable=executable,
             name=executable,
+            namespace=within or None,
             output="screen",
-            parameters=[params_file, typed],
-            remappings=topics,
+            parameters=[*files, typed],
+            remappings=[
+                (name, shared(topic) if name in of_all else topic)
+                for name, topic in launch_arguments.remappings(given)
+            ],
             ros_arguments=["--log-level", given["log_level"]],
             respawn=is_true(given, "respawn") and executable != "media_player",
             respawn_delay=2.0,
@@ -163,20 +94,12 @@ def start(context: LaunchContext) -> list[GroupAction]:
         )
 
     compressed = given["image_transport"] == "compressed"
-    common: dict[str, bool | str] = {"use_sim_time": sim_time}
-    if given["sensing"]:
-        common["sensing"] = is_true(given, "sensing")
-    images = dict(common)
-    if given["image_transport"]:
-        images["image_transport"] = given["image_transport"]
-    if composed:
-        nodes = [node("emotion_stack", **images)]
-    else:
-        nodes = [
-            node("face_tracker", **images),
-            node("speech_buffer", **common),
-            node("emotion", **common),
-        ]
+    single = launch_arguments.single_parameters(given)
+    nodes = [
+        node(name, camera, use_sim_time=sim_time, **single)
+        for camera in cameras
+        for name in stack
+    ]
     if given["file"]:
         loop = is_true(given, "loop")
         nodes.append(
@@ -194,12 +117,12 @@ def start(context: LaunchContext) -> list[GroupAction]:
                 "camera",
                 camera_device=given["camera"],
                 compressed=compressed,
-                **common,
+                use_sim_time=sim_time,
             )
         )
     if given["microphone"]:
         device = "" if given["microphone"] == "default" else given["microphone"]
-        nodes.append(node("microphone", microphone_device=device, **common))
+        nodes.append(node("microphone", microphone_device=device, use_sim_time=sim_time))
     # Raw images through shared memory, unless the user has a profile; the file says why.
     profile = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "fastdds.xml"])
     buffers = SetEnvironmentVariable(

@@ -94,6 +94,7 @@ __all__ = [
     "convert",
     "find_weights",
     "listeners",
+    "sample",
     "sample_format",
     "start_graph",
     "to_ns",

@@ -194,6 +194,8 @@ def test_a_node_that_ends_is_started_again_if_wanted(launch_file: Path, tmp_path
         (("camera:=front",), ("argument 'camera' is 'front'",)),
         (("params_file:=/none.yaml",), ("'params_file' is '/none.yaml'", "a file that exists")),
         (("file:=a.mp4", "camera:=0"), ("'file' ('a.mp4') and 'camera' ('0')",)),
+        (("robot:=usbcam",), ("'robot' is 'usbcam'", "did you mean 'usb_cam'")),
+        (("cameras:=a,b", "image:=/x"), ("'image' is '/x'", "namespace of each")),
     ],
 )
 def test_arguments_that_cannot_be_meant_start_nothing(
@@ -317,4 +319,63 @@ def test_simulated_time_reaches_every_node_that_stamps(
         process.send_signal(signal.SIGINT)
         text = ended(process)
     assert given == {"emotion_stack": True, "camera": True, "microphone": True}
+    assert "Traceback" not in text
+
+
+def subscribed(graph: Any, wanted: dict[str, int]) -> bool | dict[str, int]:
+    """Whether the topics have so many subscribers; else how many they have."""
+
+    def now() -> dict[str, int]:
+        return {name: graph.probe.count_subscribers(name) for name in wanted}
+
+    return graph.spin(lambda: now() == wanted, 60.0) or now()
+
+
+@pytest.mark.timeout(400)
+def test_profiles_rename_topics_and_set_parameters(
+    start_graph: Start, launch_file: Path, tmp_path: Path
+) -> None:
+    graph = start_graph()
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("/**:\n  ros__parameters: {emotion.hop_s: 0.5}\n")
+    process = launched(
+        launch_file, "robot:=usb_cam", "mic:=respeaker", f"params_file:={mine}",
+        "image_rate_hz:=7",
+    )  # fmt: skip
+    try:
+        topics = {"/camera1/image_raw": 1, "/audio_stamped": 1, "/audio_info": 1}
+        joined = subscribed(graph, topics)
+        names = ["audio.channel", "emotion.hop_s", "vision.max_rate_hz"]
+        request = GetParameters.Request(names=names)
+        values = graph.call(GetParameters, "/emotion_stack/get_parameters", request).values
+    finally:
+        process.send_signal(signal.SIGINT)
+        text = ended(process)
+    assert joined is True, (joined, text)
+    assert values[0].integer_value == 0
+    assert [value.double_value for value in values[1:]] == [0.5, 7.0]
+    assert "Traceback" not in text
+
+
+@pytest.mark.timeout(400)
+def test_each_of_several_cameras_has_a_stack_and_all_hear_the_same(
+    start_graph: Start, launch_file: Path
+) -> None:
+    graph = start_graph()
+    process = launched(launch_file, "cameras:=left,right", "namespace:=head", "image:=color")
+    try:
+        topics = {
+            "/head/left/color": 1, "/head/right/color": 1, "/head/audio": 2,
+            "/head/audio_info": 2, "/head/robot_speaking": 2,
+        }  # fmt: skip
+        joined = subscribed(graph, topics)
+        outputs = {
+            name: graph.probe.count_publishers(f"/head/{name}/emotion_state")
+            for name in ("left", "right")
+        }
+    finally:
+        process.send_signal(signal.SIGINT)
+        text = ended(process)
+    assert joined is True, (joined, text)
+    assert outputs == {"left": 1, "right": 1}
     assert "Traceback" not in text

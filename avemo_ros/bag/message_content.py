@@ -276,6 +276,10 @@ def _all_within(name: str, values: NDArray[np.float32], low: float, high: float)
         _within(name, float(values.max()), low, high)
 
 
+_INT16: Final = 8
+"""PortAudio's number for 16-bit samples."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
     """How the bytes of a message are to be read."""
@@ -307,7 +311,10 @@ def announced_format(info: Any) -> AudioFormat:
 
 
 def own_format(message: Any) -> AudioFormat | None:
-    """What a message says of its own sound, as those of audio_common 4.x do; else None."""
+    """What a message says of its own sound, as those of audio_common 4.x and of Pepper's bridge
+    do; else None."""
+    if hasattr(message, "channel_map"):
+        return AudioFormat(int(message.frequency), len(message.channel_map), "S16")
     inner = getattr(message, "audio", message)
     if not hasattr(inner, "audio_data"):
         return None
@@ -319,8 +326,9 @@ def samples_of(message: Any, form: AudioFormat) -> NDArray[np.float32]:
     """The sound of a message.
 
     Args:
-        message: AudioData or AudioDataStamped, or AudioStamped of audio_common 4.x.
-        form: how to read it; of AudioStamped its own.
+        message: AudioData or AudioDataStamped, AudioStamped or Audio of audio_common 4.x, or
+            AudioBuffer of naoqi_bridge_msgs.
+        form: how to read it; of the last three their own.
 
     Returns:
         (n, channels), full scale is -1 to 1.
@@ -329,6 +337,8 @@ def samples_of(message: Any, form: AudioFormat) -> NDArray[np.float32]:
         AudioFormatError: the format cannot be read, or the data do not fit to it.
     """
     form.check()
+    if hasattr(message, "channel_map"):
+        return decode_portaudio(message.data, _INT16, form.channels)
     inner = getattr(message, "audio", message)
     if hasattr(inner, "audio_data"):
         kind = int(inner.info.format)

@@ -42,7 +42,7 @@ _OURS: Final = (
 )
 _NAMELESS: Final = ("foxy", "galactic", "humble")
 """Distros that do not write their name into bags."""
-_SOUND: Final = {
+AUDIO_COMMON: Final = {
     "audio_common_msgs/msg/AudioData": "uint8[] data",
     AUDIO_DATA: "std_msgs/Header header\naudio_common_msgs/AudioData audio",
     AUDIO_INFO: (
@@ -53,7 +53,7 @@ _SOUND: Final = {
 """audio_common_msgs as ros-drivers released it for Jazzy; it need not be installed."""
 
 
-_OTHER_SOUND: Final[Mapping[str, str]] = {
+AUDIO_COMMON_4: Final[Mapping[str, str]] = {
     "audio_common_msgs/msg/AudioStamped": (
         "std_msgs/Header header\naudio_common_msgs/Audio audio"
     ),
@@ -103,7 +103,7 @@ def typestore() -> Typestore:
     for name in _OURS:
         text = (folder / f"{name}.msg").read_text(encoding="utf-8")
         found.update(get_types_from_msg(text, f"avemo_ros/msg/{name}"))
-    for name, text in _SOUND.items():
+    for name, text in AUDIO_COMMON.items():
         found.update(get_types_from_msg(text, name))
     store = get_typestore(Stores.ROS2_JAZZY)
     store.register(found)
@@ -216,7 +216,7 @@ class Decoder:
     """
 
     def __init__(self, channels: Collection[Channel]) -> None:
-        self._other_sound = any(channel.type in _OTHER_SOUND for channel in channels) and any(
+        self._other_sound = any(channel.type in AUDIO_COMMON_4 for channel in channels) and any(
             channel.type == "audio_common_msgs/msg/AudioStamped" for channel in channels
         )
         self._stores: dict[tuple[str, str], Typestore] = {}
@@ -286,7 +286,7 @@ class Decoder:
 
     def _known_types(self, channel: Channel) -> Typestore:
         if channel.type.startswith("audio_common_msgs/") and self._other_sound:
-            return _with(typestore(), _OTHER_SOUND)
+            return _with(typestore(), AUDIO_COMMON_4)
         if self._known is None:
             self._known = typestore()
         return self._known

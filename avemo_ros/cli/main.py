@@ -123,6 +123,7 @@ exit status:
 _ONE: Final = {
     "predict": "done, but no emotion could be predicted",
     "data": "done, but something is missing or broken",
+    "doctor": "done, but something is to be mended",
 }
 _KEPT: Final = {
     "predict": "; the results so far are in NAME.partial.EXT",
@@ -141,6 +142,7 @@ _COMMANDS: Final = {
     "export": "export a model to ONNX or TorchScript",
     "bag": "record, check, play and evaluate bags (rosbag2)",
     "dialog": "chat with the empathic dialog, and evaluate it",
+    "doctor": "say what is there and what lacks on this computer and on its ROS topics",
 }
 """What each command does.  `subcommands.load_command` finds its module."""
 

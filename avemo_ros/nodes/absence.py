@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rclpy.node import Node
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import QoSCompatibility, ReliabilityPolicy, qos_check_compatible
+
+from avemo_ros.nodes import host
 
 _SHOWN: Final = 3
-_SHARED: Final = Path("/dev/shm")  # noqa: S108  where the middleware has its shared memory
-_SMALL_BYTES: Final = 16e6
-"""Shared memory below this holds hardly an image."""
 _NAMELESS: Final = "somebody"
 """Whose name comes in a message that does not arrive."""
-_CONTAINERS: Final = ("/.dockerenv", "/run/.containerenv")
 
 
 def type_name(message: Any) -> str:
@@ -47,10 +43,10 @@ def why_nothing_comes(
         if reliable and best_effort:
             return f"{who} offers best effort, but this node asks for reliable delivery"
         if who == _NAMELESS:
-            return (
-                f"{who} publishes it, but neither its name nor a message arrives: {_hidden()}"
-            )
-        return f"{who} publishes it, but nothing arrives: it sends nothing, or {_hidden()}"
+            why = "neither its name nor a message arrives:"
+        else:
+            why = "nothing arrives: it sends nothing, or"
+        return f"{who} publishes it, but {why} {host.out_of_reach()}"
     if offers:
         theirs = offers[0].topic_type
         advice = instead.get(theirs, "remap the topic, or convert the messages")
@@ -71,9 +67,11 @@ def why_nothing_comes(
     # What stands beside the topic is the likeliest.
     found.sort(key=lambda one: (not _are_siblings(one[0], topic), one[1] != wanted, one[0]))
     if not found:
+        reach = host.discovery()
+        here = "" if reach.level is host.Level.OK else " (here only this computer is heard)"
         return (
             "nobody publishes it, nor anything of its kind; start the driver, and see that it "
-            "has the same ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE"
+            f"has the same ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE{here}"
         )
     shown = ", ".join(name for name, _ in found[:_SHOWN])
     more = ", ..." if len(found) > _SHOWN else ""
@@ -83,12 +81,16 @@ def why_nothing_comes(
     return f"nobody publishes it, but there is {shown}{more}; {advice or f'remap it to {name}'}"
 
 
-def rivals(node: Node, topic: str, message: Any) -> str:
-    """Who publishes on a topic together; empty if it is not more than one."""
+def rivals(node: Node, topic: str, kind: str) -> str:
+    """Who publishes on a topic together; empty if it is not more than one.
+
+    Args:
+        node: that asks.
+        topic: its full name.
+        kind: its type, e.g. 'sensor_msgs/msg/Image'.
+    """
     offers = [
-        offer
-        for offer in node.get_publishers_info_by_topic(topic)
-        if offer.topic_type == type_name(message)
+        offer for offer in node.get_publishers_info_by_topic(topic) if offer.topic_type == kind
     ]
     if len(offers) < 2:
         return ""
@@ -98,41 +100,21 @@ def rivals(node: Node, topic: str, message: Any) -> str:
     )
 
 
-def _hidden() -> str:
-    """Why messages of somebody who is known do not arrive, by what this computer shows."""
-    ways = []
-    if _of_others(_files()):
-        ways.append("run both as the same user")
-    elif any(Path(file).exists() for file in _CONTAINERS):
-        ways.append("start this node's container with --ipc=host and --net=host")
-    if 0 < _size() < _SMALL_BYTES:
-        ways.append(f"make {_SHARED} larger (it has {_size() / 1e6:.0f} MB)")
-    if not ways:
-        ways.append("start both in one container (or with --ipc=host) and as the same user")
-    return (
-        "its shared memory is out of reach: " + "; ".join(ways) + "; or set "
-        "FASTDDS_BUILTIN_TRANSPORTS=UDPv4 for both"
-    )
-
-
-def _files() -> list[Path]:
-    try:
-        return [file for file in _SHARED.iterdir() if "fastrtps" in file.name]
-    except OSError:
-        return []
-
-
-def _of_others(files: Iterable[Path]) -> bool:
-    return any(not os.access(file, os.R_OK | os.W_OK) for file in files)
-
-
-def _size() -> float:
-    """Of the shared memory [bytes]; 0 if there is none."""
-    try:
-        room = os.statvfs(_SHARED)
-    except OSError:
-        return 0.0
-    return float(room.f_frsize * room.f_blocks)
+def mismatches(node: Node, topic: str) -> list[str]:
+    """Who asks for what a publisher of the topic does not offer, and hears nothing of it."""
+    found = []
+    for asked in node.get_subscriptions_info_by_topic(topic):
+        for offer in node.get_publishers_info_by_topic(topic):
+            if asked.topic_type != offer.topic_type:
+                continue
+            fits, why = qos_check_compatible(offer.qos_profile, asked.qos_profile)
+            if fits == QoSCompatibility.ERROR:
+                reason = why.removeprefix("ERROR: ").strip(" ;")
+                found.append(
+                    f"{_full_name(asked)} hears nothing of {_full_name(offer)} on {topic}: "
+                    f"{reason}; change the QoS of one of the two"
+                )
+    return sorted(set(found))
 
 
 def _who(offers: Sequence[Any]) -> str:

@@ -24,7 +24,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from avemo_ros.config import RETIRED, PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.nodes import parameter_file, parameters, qos
+from avemo_ros.nodes import diagnostics, host, parameter_file, parameters, qos
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.executor import (
     ShutdownEvent,
@@ -110,11 +110,12 @@ class ManagedNode(LifecycleNode):
         self.failed = False
         """The node could not do its work; `run` tells it by the exit status."""
         parameters.declare(self, [*self._own, *self._pipeline_settings])
+        self._in_vain: list[str] = []
         for given, closest in parameters.unknown(self, self._own).items():
             hint = f"; did you mean '{closest}'?" if closest else ""
             if given in RETIRED:
                 hint = f"; it takes {RETIRED[given]}"
-            self.get_logger().warning(f"unknown parameter '{given}' has no effect{hint}")
+            self._warn_in_vain(f"unknown parameter '{given}' has no effect{hint}")
         self.add_on_set_parameters_callback(self._check_change)
         self.add_post_set_parameters_callback(self._after_change)
         self._sensing: SensingSwitch | None = None
@@ -131,7 +132,7 @@ class ManagedNode(LifecycleNode):
     def look_at(self, words: Sequence[str]) -> None:
         """Warn of what a command line sets in vain: parameters of other nodes, and files that
         have nothing for this node, nor for another one of this package."""
-        warn = self.get_logger().warning
+        warn = self._warn_in_vain
         for name in parameter_file.singles_of(words):
             if name in parameter_file.names() and not self.has_parameter(name):
                 warn(f"parameter '{name}' has no effect on {self.get_name()}")
@@ -145,6 +146,10 @@ class ManagedNode(LifecycleNode):
             except SettingsError as error:
                 # The middleware could read it.
                 warn(str(error))
+
+    def _warn_in_vain(self, text: str) -> None:
+        self.get_logger().warning(text)
+        self._in_vain.append(text)
 
     # --- for derived nodes
 
@@ -465,6 +470,10 @@ class ManagedNode(LifecycleNode):
             level = DiagnosticStatus.ERROR if self.last_error else DiagnosticStatus.OK
             label = str(self._state_machine.current_state[1])
             statuses = [DiagnosticStatus(level=level, message=self.last_error or label)]
+        if self._in_vain:
+            settings = {f"setting {at}": text for at, text in enumerate(self._in_vain, 1)}
+            text = self._in_vain[0]
+            statuses.append(diagnostics.status("settings", diagnostics.WARN, text, settings))
         for entry in statuses:
             entry.name = f"{self.get_name()}: {entry.name or 'life cycle'}"
             entry.hardware_id = self.get_fully_qualified_name()
@@ -514,6 +523,9 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
     try:
         node = make()
         node.look_at(words)
+        reach = host.discovery()
+        if reach.level is not host.Level.OK:
+            node.get_logger().info(f"DDS: {reach.text}; {reach.advice}")
         node.finished = ending.call
         if node.read(NodeSettings).autostart and not node.start():
             return 1

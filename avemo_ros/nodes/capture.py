@@ -11,7 +11,6 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
-from audio_common_msgs.msg import AudioDataStamped, AudioInfo
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from pydantic import Field
@@ -21,6 +20,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.errors import SourceError
 from avemo_ros.nodes import convert, diagnostics, qos
+from avemo_ros.nodes.audio_dialect import fill, message_types
 from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.settings import Settings
@@ -92,19 +92,27 @@ class ImagePublisher:
 
 class AudioPublisher:
     """Publishes sound as 16-bit AudioDataStamped, and its format as AudioInfo every second and
-    whenever somebody subscribes."""
+    whenever somebody subscribes; where audio_common 4.x is installed, as AudioStamped, which
+    says its own format.
+
+    Raises:
+        ConfigError: no audio_common_msgs is installed.
+    """
 
     def __init__(self, node: ManagedNode) -> None:
         self._node = node
         self._frame_id = str(node.read(AudioPublisherSettings).microphone_frame_id)
         self._form = (0, 0)
-        self._audio = node.create_publisher(AudioDataStamped, "audio", qos.result(100))
-        self._info = node.create_publisher(
-            AudioInfo,
-            "audio_info",
-            qos.result(1, latched=True),
-            event_callbacks=PublisherEventCallbacks(matched=lambda _: self._tell()),
-        )
+        self._kind, self._info_kind = message_types("stamped")
+        self._audio = node.create_publisher(self._kind, "audio", qos.result(100))
+        self._info: Any = None
+        if self._info_kind is not None:
+            self._info = node.create_publisher(
+                self._info_kind,
+                "audio_info",
+                qos.result(1, latched=True),
+                event_callbacks=PublisherEventCallbacks(matched=lambda _: self._tell()),
+            )
         self._timer = node.create_timer(_INFO_PERIOD_S, self._tell, clock=node.steady)
 
     @property
@@ -121,21 +129,22 @@ class AudioPublisher:
     def publish(self, block: AudioBlock, stamp_ns: int) -> None:
         """Send one block, stamped with the sensor time of its first sample [ns]."""
         self.announce(block.rate, block.samples.shape[1])
-        message = AudioDataStamped(header=convert.header(stamp_ns, self._frame_id))
-        message.audio.data = _sixteen_bit(block.samples)
+        message = self._kind(header=convert.header(stamp_ns, self._frame_id))
+        fill(message, _sixteen_bit(block.samples), block.rate, block.samples.shape[1])
         self._audio.publish(message)
 
     def close(self) -> None:
         """Remove the topics."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._audio)
-        self._node.destroy_publisher(self._info)
+        if self._info is not None:
+            self._node.destroy_publisher(self._info)
 
     def _tell(self) -> None:
         rate, channels = self._form
-        if rate:
+        if rate and self._info is not None:
             self._info.publish(
-                AudioInfo(
+                self._info_kind(
                     channels=channels,
                     sample_rate=rate,
                     sample_format="S16LE",

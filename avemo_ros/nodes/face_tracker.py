@@ -63,7 +63,7 @@ class ImageInputSettings(Settings):
 GROUPS: Final = ("vision", "max_input_age_s", "image_stamps", "image_rotate")
 """Settings of the engine that the stage follows."""
 
-_INSTEAD: Final = {
+INSTEAD: Final = {
     "sensor_msgs/msg/CompressedImage": "set image_transport to 'compressed'",
     "sensor_msgs/msg/Image": "set image_transport to 'raw'",
 }
@@ -110,6 +110,7 @@ class ImageInputStage:
         self._processed = diagnostics.Meter()
         self._delays_ms = diagnostics.Samples()
         self._faces = 0
+        self._seen = ""
         self._dropped_before = 0
         self._lost_before = 0
         self._shed: Workload | None = None
@@ -213,6 +214,8 @@ class ImageInputStage:
         values: dict[str, object] = {
             "topic": self._inlet.name if self._inlet is not None else "",
             "publishers": self._inlet.publishers if self._inlet else 0,
+            "format": self._seen or "not known yet",
+            "arrival_hz": f"{self._received.rate_hz:.1f}",
             "rate_hz": f"{self._processed.rate_hz:.1f}",
             "received": self._received.count,
             "processed": self._processed.count,
@@ -230,7 +233,7 @@ class ImageInputStage:
         if self._trouble.present:
             return diagnostics.status("images", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
-            why = f": {self._inlet.why_silent(_INSTEAD)}" if self._inlet is not None else ""
+            why = f": {self._inlet.why_silent(INSTEAD)}" if self._inlet is not None else ""
             message = f"no images on {values['topic']}{why}"
             return diagnostics.status("images", diagnostics.STALE, message, values)
         if rivals := self._inlet.find_rivals() if self._inlet is not None else "":
@@ -255,6 +258,7 @@ class ImageInputStage:
 
     def _work(self, item: tuple[Image | CompressedImage, int]) -> None:
         message, arrival_ns = item
+        self._seen = _format_of(message)
         self._reporter.arrived(arrival_ns)
         shed = self._shed
         if shed is not self._applied and shed is not None:
@@ -291,6 +295,12 @@ class ImageInputStage:
         self._trouble.report(
             type(error).__name__, f"unexpected {type(error).__name__}: {error}"
         )
+
+
+def _format_of(message: Image | CompressedImage) -> str:
+    if isinstance(message, CompressedImage):
+        return f"{message.format or 'unnamed format'}, {len(message.data) / 1e3:.0f} kB"
+    return f"{message.width}x{message.height} {message.encoding or 'without an encoding'}"
 
 
 class _Overlay:

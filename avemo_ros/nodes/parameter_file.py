@@ -99,6 +99,21 @@ def singles_of(words: Sequence[str]) -> list[str]:
     return [name for name in names_given if ":" not in name]
 
 
+def values_for_all(file: Path) -> dict[str, Any]:
+    """The parameters that a file has for every node, by their full names.
+
+    Args:
+        file: that exists.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    content: Any = read_yaml(file, f"parameter file '{file}'")
+    inner = content.get("/**") if isinstance(content, Mapping) else None
+    values = inner.get(_ROS) if isinstance(inner, Mapping) else None
+    return dict(flattened(values)) if isinstance(values, Mapping) else {}
+
+
 def receivers(content: object) -> list[str]:
     """Names, with namespace and perhaps with wildcards, of the nodes that a file is for."""
     return list(dict.fromkeys(_receivers(content, "")))

@@ -22,7 +22,7 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 
-from avemo_ros.nodes.absence import rivals, why_nothing_comes
+from avemo_ros.nodes.absence import rivals, type_name, why_nothing_comes
 
 _STEADY: Final = Clock(clock_type=ClockType.STEADY_TIME)
 
@@ -175,7 +175,7 @@ class AdaptiveSubscription:
     def find_rivals(self) -> str:
         """Who publishes on the topic together, for some time already; empty if nobody does.
         To be called once a second."""
-        now = rivals(self._node, self.name, self._message)
+        now = rivals(self._node, self.name, type_name(self._message))
         self._together = self._together + 1 if now else 0
         # A driver that was started again is known twice for a while.
         return now if self._together > _TOGETHER else ""

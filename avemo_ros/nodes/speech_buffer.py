@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -25,6 +25,7 @@ from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.errors import AudioFormatError, ConfigError
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.nodes import convert, diagnostics, qos
+from avemo_ros.nodes.audio_dialect import INSTEAD, KINDS, message_types
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.executor import Worker
@@ -35,12 +36,13 @@ from avemo_ros.settings import OneOf, Settings
 class AudioInputSettings(Settings):
     """Parameters of the stage of sound."""
 
-    audio_type: Literal["stamped", "bare"] = Field(
+    audio_type: Annotated[str, OneOf(KINDS)] = Field(
         "stamped",
         description=(
             "Type of the topic audio: 'stamped' is audio_common_msgs/AudioDataStamped (or "
             "AudioStamped if audio_common 4.x of mgonzs13 is installed), 'bare' is AudioData "
-            "without stamps, which is stamped on arrival."
+            "(or Audio) without stamps, which is stamped on arrival, 'naoqi' is "
+            "naoqi_bridge_msgs/AudioBuffer of Pepper and NAO."
         ),
     )
     audio_rate: int = Field(
@@ -74,27 +76,6 @@ GROUPS: Final = ("audio", "max_input_age_s", "audio_stamps")
 """Settings of the engine that the stage follows."""
 
 
-def message_types(kind: str) -> tuple[Any, Any]:
-    """Types of audio and audio_info (None: not needed) by what is installed.
-
-    Raises:
-        ConfigError: the installed audio_common_msgs has no such type.
-    """
-    import audio_common_msgs.msg as installed
-
-    if hasattr(installed, "AudioDataStamped"):
-        audio = installed.AudioDataStamped if kind == "stamped" else installed.AudioData
-        return audio, installed.AudioInfo
-    if kind == "stamped" and hasattr(installed, "AudioStamped"):
-        return installed.AudioStamped, None
-    raise ConfigError(
-        "audio_type",
-        kind,
-        "'stamped' with the audio_common_msgs that is installed (audio_common 4.x), whose "
-        "AudioData does not say its format",
-    )
-
-
 def given_format(node: ManagedNode) -> AudioFormat | None:
     """The format that the parameters say; None: that of audio_info is waited for.
 
@@ -126,12 +107,6 @@ def given_format(node: ManagedNode) -> AudioFormat | None:
     return form
 
 
-_INSTEAD: Final = {
-    "audio_common_msgs/msg/AudioData": "set audio_type to 'bare'",
-    "audio_common_msgs/msg/AudioDataStamped": "set audio_type to 'stamped'",
-    "audio_common_msgs/msg/AudioStamped": "set audio_type to 'stamped'",
-}
-"""Types of sound, and what to set for them."""
 _WAITING_S: Final = 2.0
 """Sound that may wait; lost sound costs more than late sound."""
 _GUESS_S: Final = 0.02
@@ -140,6 +115,11 @@ _PATIENCE_S: Final = 1.0
 """Sound may come this long before its format without a word."""
 _QUIET_S: Final = 2.0
 _STEREO: Final = 2
+_DEAD_S: Final = 5.0
+_DEAD: Final = (
+    "it arrives, but all samples are alike, as of a microphone that is muted or not there; "
+    "look at its switch, at the mixer (alsamixer, F4) and at the driver's device"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +170,8 @@ class AudioInputStage:
         self._given = given_format(node)
         self._check_channel(config.audio.channel)
         self._types = message_types(node.read(AudioInputSettings).audio_type)
+        self._dead_s = 0.0
+        """How long all samples have been alike [s]."""
         self._received = diagnostics.Meter()
         self._processed = diagnostics.Meter()
         self._dropped_before = 0
@@ -303,6 +285,7 @@ class AudioInputStage:
             "topic": inlet.name if inlet else "",
             "publishers": inlet.publishers if inlet else 0,
             "format": self._format or "not known yet",
+            "arrival_hz": f"{self._received.rate_hz:.1f}",
             "rate_hz": f"{self._processed.rate_hz:.1f}",
             "received": self._received.count,
             "processed": self._processed.count,
@@ -328,7 +311,7 @@ class AudioInputStage:
         if self._trouble.present:
             return diagnostics.status("audio", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
-            why = f": {inlet.why_silent(_INSTEAD)}" if inlet is not None else ""
+            why = f": {inlet.why_silent(INSTEAD)}" if inlet is not None else ""
             message = f"no audio on {values['topic']}{why}"
             return diagnostics.status("audio", diagnostics.STALE, message, values)
         if rivals := inlet.find_rivals() if inlet is not None else "":
@@ -336,6 +319,9 @@ class AudioInputStage:
             return diagnostics.status("audio", diagnostics.WARN, rivals, values)
         if counters.speed != 1.0:
             return diagnostics.status("audio", diagnostics.ERROR, counters.last_restart, values)
+        if self._dead_s > _DEAD_S:
+            self._trouble.once("dead", _DEAD)
+            return diagnostics.status("audio", diagnostics.WARN, _DEAD, values)
         if self._audio.mute.speaking:
             message = "audio arrives, but is ignored while the robot speaks"
             return diagnostics.status("audio", diagnostics.OK, message, values)
@@ -427,9 +413,10 @@ class AudioInputStage:
 
     def _measure(self, samples: NDArray[np.float32], rate: int) -> None:
         """How loud each channel is, for who has to choose one."""
-        if samples.shape[1] < _STEREO or not len(samples):
+        if not len(samples):
             return
         power = np.square(np.nan_to_num(samples).clip(-1.0, 1.0), dtype=np.float64).mean(axis=0)
+        self._dead_s = 0.0 if np.ptp(samples) > 0 else self._dead_s + len(samples) / rate
         if len(power) != len(self._powers):
             self._powers = power
         self._powers = self._powers + (power - self._powers) * min(1.0, len(samples) / rate)

@@ -1,0 +1,332 @@
+"""What this computer has, and how its middleware is set.  Nothing here needs ROS."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from avemo_ros import __version__
+from avemo_ros.errors import WeightsError
+from avemo_ros.model.released import check_listed, find_weights, onnx_files
+
+_SHARED: Final = Path("/dev/shm")  # noqa: S108  where the middleware has its shared memory
+_SMALL_BYTES: Final = 16e6
+"""Shared memory below this holds hardly an image."""
+_CONTAINERS: Final = ("/.dockerenv", "/run/.containerenv")
+_MEMORY_MB: Final = 500
+"""Free memory below this is too little: the stack takes about 300 MB (docs/performance.md)."""
+_DISK_MB: Final = 200
+"""Free disk below this is too little for ROS's own log."""
+_BUSY: Final = 1.5
+"""Processes that want to run, for each core, from which a node has to wait."""
+_MOST_DOMAINS: Final = 232
+_STAYS: Final = ("LOCALHOST", "OFF")
+"""Values of ROS_AUTOMATIC_DISCOVERY_RANGE with which other computers are not heard."""
+_RANGES: Final = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
+_PROFILES: Final = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+"""The newer and the older name; Fast DDS takes both."""
+_SETTINGS: Final = {
+    "rmw_fastrtps": (*_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS", "ROS_DISCOVERY_SERVER"),
+    "rmw_cyclonedds": ("CYCLONEDDS_URI",),
+    "rmw_zenoh": ("ZENOH_SESSION_CONFIG_URI", "ZENOH_ROUTER_CONFIG_URI"),
+}
+"""Environment variables of each middleware."""
+_PACKAGES: Final = (
+    "numpy",
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "mediapipe",
+    "onnxruntime",
+    "torch",
+)
+_KNOWN_DISTROS: Final = ("jazzy", "kilted", "rolling")
+
+
+class Level(Enum):
+    """How a finding is."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Nothing is wrong, but it may surprise."""
+    MEND = "mend"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One thing that was looked at."""
+
+    part: str
+    """What it is about, e.g. "images"."""
+    level: Level
+    text: str
+    advice: str = ""
+    """What to do; empty if there is nothing to do."""
+
+
+def split(message: str) -> tuple[str, str]:
+    """What is so, and what to do: messages of the nodes say both, with a semicolon between."""
+    text, _, advice = message.partition("; ")
+    return text, advice
+
+
+# --- the middleware
+
+
+def discovery() -> Observation:
+    """How far this shell's ROS looks for others."""
+    given = os.environ.get
+    domain, reach = given("ROS_DOMAIN_ID", ""), given("ROS_AUTOMATIC_DISCOVERY_RANGE", "")
+    only = given("ROS_LOCALHOST_ONLY", "")
+    said = ", ".join(
+        f"{name}={value}"
+        for name, value in (
+            ("ROS_DOMAIN_ID", domain or "0"),
+            ("ROS_AUTOMATIC_DISCOVERY_RANGE", reach),
+            ("ROS_LOCALHOST_ONLY", only),
+            ("ROS_STATIC_PEERS", given("ROS_STATIC_PEERS", "")),
+        )
+        if value
+    )
+    if domain and not (domain.isdigit() and int(domain) <= _MOST_DOMAINS):
+        return Observation(
+            "discovery", Level.MEND, f"ROS_DOMAIN_ID is '{domain}'", "set 0 to 232, or unset it"
+        )
+    if reach and reach.upper() not in _RANGES:
+        allowed = ", ".join(_RANGES)
+        text = f"ROS_AUTOMATIC_DISCOVERY_RANGE is '{reach}'"
+        return Observation("discovery", Level.MEND, text, f"set one of {allowed}")
+    if only == "1":
+        return Observation(
+            "discovery",
+            Level.NOTE,
+            f"only this computer is heard, whatever else is set ({said})",
+            "for a robot with several computers: unset ROS_LOCALHOST_ONLY",
+        )
+    if reach.upper() in _STAYS:
+        return Observation(
+            "discovery",
+            Level.NOTE,
+            f"only this computer is heard ({said}); tools/env.sh sets this unless it is set",
+            "for a robot with several computers: export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET "
+            "in every shell",
+        )
+    return Observation("discovery", Level.OK, said)
+
+
+def out_of_reach() -> str:
+    """Why messages of somebody who is known do not arrive, by what this computer shows, and
+    what to do."""
+    ways = []
+    if _of_others(_files()):
+        ways.append("run both as the same user")
+    elif any(Path(file).exists() for file in _CONTAINERS):
+        ways.append("start this node's container with --ipc=host and --net=host")
+    if 0 < _size() < _SMALL_BYTES:
+        ways.append(f"make {_SHARED} larger (it has {_size() / 1e6:.0f} MB)")
+    if not ways:
+        ways.append("start both in one container (or with --ipc=host) and as the same user")
+    ways.append("set FASTDDS_BUILTIN_TRANSPORTS=UDPv4 for both")
+    return "its shared memory is out of reach; " + ", or ".join(ways)
+
+
+def middleware(name: str) -> Iterator[Observation]:
+    """The middleware's settings.
+
+    Args:
+        name: as ROS has it, e.g. 'rmw_fastrtps_cpp'.
+    """
+    known = next((of for start, of in _SETTINGS.items() if name.startswith(start)), ())
+    given = {one: os.environ[one] for one in known if os.environ.get(one)}
+    said = ", ".join([name, *(f"{one}={value}" for one, value in given.items())])
+    profiles = [one for one in _PROFILES if one in given]
+    missing = next((one for one in profiles if not Path(given[one]).is_file()), None)
+    if missing:
+        yield Observation(
+            "middleware",
+            Level.MEND,
+            f"{missing} is '{given[missing]}', which does not exist",
+            "correct the path, for the drivers too: config/fastdds.xml comes with avemo_ros",
+        )
+    elif name.startswith("rmw_fastrtps") and not profiles:
+        yield Observation(
+            "middleware",
+            Level.NOTE,
+            f"{said}, with its default buffers: raw images do not fit into its shared memory",
+            "set FASTRTPS_DEFAULT_PROFILES_FILE to config/fastdds.xml of avemo_ros, for the "
+            "camera's driver too",
+        )
+    else:
+        yield Observation("middleware", Level.OK, said)
+    if _of_others(_files()):
+        yield Observation(
+            "middleware",
+            Level.NOTE,
+            f"{_SHARED} has shared memory of another user's nodes, which cannot be read",
+            "run all nodes as the same user, or set FASTDDS_BUILTIN_TRANSPORTS=UDPv4 for all",
+        )
+    if 0 < _size() < _SMALL_BYTES:
+        yield Observation(
+            "middleware",
+            Level.MEND,
+            f"{_SHARED} has only {_size() / 1e6:.0f} MB: raw images do not fit",
+            "docker run --shm-size=512m or --ipc=host, or FASTDDS_BUILTIN_TRANSPORTS=UDPv4",
+        )
+
+
+def _files() -> list[Path]:
+    try:
+        return [file for file in _SHARED.iterdir() if "fastrtps" in file.name]
+    except OSError:
+        return []
+
+
+def _of_others(files: Iterable[Path]) -> bool:
+    return any(not os.access(file, os.R_OK | os.W_OK) for file in files)
+
+
+def _size() -> float:
+    """Of the shared memory [bytes]; 0 if there is none."""
+    try:
+        room = os.statvfs(_SHARED)
+    except OSError:
+        return 0.0
+    return float(room.f_frsize * room.f_blocks)
+
+
+# --- the computer
+
+
+def versions() -> Observation:
+    """What is installed."""
+    found = [f"avemo_ros {__version__}", f"Python {platform.python_version()}"]
+    distro = os.environ.get("ROS_DISTRO", "")
+    found += [f"ROS {distro}"] if distro else []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    text = ", ".join([*found, f"{platform.system()} {platform.machine()}"])
+    if distro and distro not in _KNOWN_DISTROS:
+        return Observation(
+            "versions", Level.MEND, text, "this package needs ROS 2 Jazzy or newer"
+        )
+    return Observation("versions", Level.OK, text)
+
+
+def weights(name: str) -> Observation:
+    """Whether the network's files are there and whole.
+
+    Args:
+        name: as the parameter `model.weights`.
+    """
+    try:
+        path = find_weights(name)
+        parts = [part for part in onnx_files(path).values() if part.is_file()]
+        for part in parts:
+            check_listed(path, part)
+    except (OSError, WeightsError) as error:
+        text, advice = split(str(error))
+        return Observation("weights", Level.MEND, text, advice or "see `avemo models`")
+    onnx = f" with {len(parts)} ONNX files" if parts else ", without ONNX files"
+    return Observation("weights", Level.OK, f"{path.name}{onnx}, checksums match")
+
+
+def computer(folder: Path) -> Iterator[Observation]:
+    """Memory, processor and disk.
+
+    Args:
+        folder: whose disk is looked at.
+    """
+    free, total = _memory()
+    if total:
+        yield Observation(
+            "memory",
+            Level.OK if free >= _MEMORY_MB else Level.MEND,
+            f"{free:.0f} of {total:.0f} MB are free",
+            "" if free >= _MEMORY_MB else "end other programs: the nodes take about 300 MB",
+        )
+    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+    busy = load > _BUSY * cores
+    yield Observation(
+        "processor",
+        Level.NOTE if busy else Level.OK,
+        f"{cores} cores, {load:.1f} programs wanted to run in the last minute",
+        "it is busy: images may be dropped (docs/performance.md)" if busy else "",
+    )
+    disk = shutil.disk_usage(folder).free / 1e6
+    yield Observation(
+        "disk",
+        Level.OK if disk >= _DISK_MB else Level.MEND,
+        f"{disk / 1e3:.1f} GB are free on the disk of {folder}",
+        "" if disk >= _DISK_MB else "make room: ROS writes its log there",
+    )
+
+
+def _memory() -> tuple[float, float]:
+    """Free and all [MB]; 0, 0 where it is not known."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0, 0.0
+    known = {line.split(":")[0]: 1.024e-3 * float(line.split()[1]) for line in lines}
+    return known.get("MemAvailable", 0.0), known.get("MemTotal", 0.0)
+
+
+def devices(given: Mapping[str, str]) -> Iterator[Observation]:
+    """Cameras and microphones of this computer.
+
+    Args:
+        given: launch arguments, of which `camera` and `microphone` are looked at.
+    """
+    cameras = {str(path): _name_of(path) for path in sorted(Path("/dev").glob("video*"))}
+    shown = ", ".join(f"{path} ({name})" if name else path for path, name in cameras.items())
+    wanted = given.get("camera", "")
+    path = f"/dev/video{wanted}" if wanted.isdigit() else wanted
+    if path.startswith("/dev/") and path not in cameras and not Path(path).exists():
+        yield Observation(
+            "devices",
+            Level.MEND,
+            f"there is no camera {path}; there is {shown or 'none'}",
+            "plug it in; docker run --device for a container",
+        )
+    elif path.startswith("/dev/") and not os.access(path, os.R_OK | os.W_OK):
+        advice = "sudo usermod -aG video $USER, then log in again"
+        yield Observation(
+            "devices", Level.MEND, f"{path} may not be opened by this user", advice
+        )
+    else:
+        yield Observation("devices", Level.OK, f"cameras: {shown or 'none'}")
+    microphones = _microphones()
+    lacking = bool(given.get("microphone")) and not microphones
+    yield Observation(
+        "devices",
+        Level.NOTE if lacking else Level.OK,
+        f"microphones: {', '.join(microphones) or 'none'}",
+        "plug it in; PulseAudio and PipeWire are not looked at" if lacking else "",
+    )
+
+
+def _name_of(device: Path) -> str:
+    try:
+        text = Path("/sys/class/video4linux") / device.name / "name"
+        return text.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _microphones() -> list[str]:
+    """Of ALSA, by name."""
+    try:
+        lines = Path("/proc/asound/pcm").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [line.split(":")[1].strip() for line in lines if "capture" in line]
