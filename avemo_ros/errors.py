@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from avemo_ros.untrusted import shown
+
 
 class AvemoError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Its text may quote what came from outside, and is safe to print.
+    """
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
 
 class ConfigError(AvemoError, ValueError):
