@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from avemo_ros.untrusted import shown
+
+_SECRET: Final = re.compile(r"(key|token|secret|password)$", re.IGNORECASE)
+"""Names under which people put what nobody else may read, and which no parameter has."""
 
 
 class AvemoError(Exception):
@@ -19,7 +25,8 @@ class ConfigError(AvemoError, ValueError):
     """A parameter has a value that is not allowed."""
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
-        super().__init__(f"parameter '{name}' is {value!r}; allowed: {allowed}")
+        quoted = "(not shown)" if _SECRET.search(name) else repr(value)
+        super().__init__(f"parameter '{name}' is {quoted}; allowed: {allowed}")
         self.name = name
         self.value = value
         self.allowed = allowed

@@ -1,8 +1,8 @@
 """What comes from outside: its text is made safe to show, and its size and shape have bounds.
 
-Bags, labels, weights, results and settings are files that others send.  Text of theirs reaches a
-terminal only through `shown`: errors of this package go through it, and so do `say` and the log
-of the command.  Pages escape by themselves (`report/rendering.py`).
+Bags, labels, weights, results and settings are files that others send.  Text of theirs reaches
+a terminal only through `shown`: errors of this package go through it, and so do `say` and the
+log of the command.  Pages escape by themselves (`report/rendering.py`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def _is_unsafe(sign: str) -> bool:
     return sign in _STEERS or unicodedata.category(sign) in ("Cc", "Cs")
 
 
-def say(*parts: object, file: TextIO | None = None, end: str = "\n", flush: bool = False) -> None:
+def say(
+    *parts: object, file: TextIO | None = None, end: str = "\n", flush: bool = False
+) -> None:
     """As `print`, for people: what is `shown` of it."""
     text = " ".join(map(str, parts))
     print(shown(text), file=sys.stdout if file is None else file, end=end, flush=flush)
@@ -51,7 +53,7 @@ def parse_json(text: str | bytes) -> Any:
     """What JSON holds.
 
     Raises:
-        ValueError: it is not valid, or nested more deeply than anything that this package reads.
+        ValueError: it is not valid, or nested more deeply than anything that is read here.
     """
     try:
         return json.loads(text)

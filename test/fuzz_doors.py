@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables of what is odd)
 """What files and texts from outside come in by, and how they are spoilt for `make fuzz`.
 
 Each door reads one spoilt input.  It works, or it raises an error of the package's own kind;
@@ -15,7 +16,7 @@ import shutil
 import sqlite3
 import struct
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
 from media_files import write_media
 
-from avemo_ros.annotations.label_files import READERS, labels_of, read_labels
+from avemo_ros.annotations.label_files import labels_of, read_labels
 from avemo_ros.annotations.yaml_labels import segments_of_events
 from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.bag.check import check
@@ -42,7 +43,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.data.feature_cache import DiskCache, ItemSource
 from avemo_ros.data.features import read_units
 from avemo_ros.data.landmark_table import read_points
-from avemo_ros.dialog.dialog_config import DialogConfig, EndpointConfig
+from avemo_ros.dialog.dialog_config import EndpointConfig
 from avemo_ros.dialog.language import ValenceLexicon
 from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import read_sayings, read_scenario
@@ -271,7 +272,15 @@ def _rows() -> list[tuple[str, str, int, bytes, str]]:
 
 
 _NAMES = ("", "/", "\x1b[2J", "/image_raw", "/audio", "\u202e", "a" * 3000, "/labels", "\n")
-_TYPES = ("", "x", "std_msgs/msg/String", "sensor_msgs/msg/Image", "a/b/c/d", "/msg/", "\x1b[1m")
+_TYPES = (
+    "",
+    "x",
+    "std_msgs/msg/String",
+    "sensor_msgs/msg/Image",
+    "a/b/c/d",
+    "/msg/",
+    "\x1b[1m",
+)
 _LINES = (
     "string[20000000] a", "uint8[4000000000] a", "uint8[<=0] a", "uint8[-1] a", "int32 X=99999999999",
     "float64[9999999] a", "string<=1 a", "Header header", "a/b c", "uint8 a=", "string S='", "MSG: x",
@@ -495,7 +504,11 @@ def _message_seeds(folder: Path) -> list[Seed]:
 
 def read_label_message(path: Path) -> None:
     text = path.read_bytes().decode("utf-8", "replace")
-    events = [(_START, text), (_START + 10**9, '{"label": "happy"}'), (_START + 2 * 10**9, text)]
+    events = [
+        (_START, text),
+        (_START + 10**9, '{"label": "happy"}'),
+        (_START + 2 * 10**9, text),
+    ]
     segments_of_events(events, _START + 10**10, _START)
 
 
@@ -504,7 +517,12 @@ def read_label_message(path: Path) -> None:
 
 def _model_seeds(folder: Path) -> list[Seed]:
     paths = []
-    for raw in (tiny_models.FACE, tiny_models.SPEECH, tiny_models.fused("concat"), tiny_models.LIVE):
+    for raw in (
+        tiny_models.FACE,
+        tiny_models.SPEECH,
+        tiny_models.fused("concat"),
+        tiny_models.LIVE,
+    ):
         path = folder / f"{raw['kind']}.safetensors"
         save_model(tiny_models.made(raw), tiny_models.spec(raw), path, "tiny")
         paths.append(path)
@@ -534,7 +552,10 @@ def _index_seeds(folder: Path) -> list[Seed]:
 def _config_seeds(folder: Path) -> list[Seed]:
     return [
         Seed(path.name, path.read_bytes())
-        for path in (ROOT / "config" / "emotion.yaml", *sorted((ROOT / "config/models").iterdir()))
+        for path in (
+            ROOT / "config" / "emotion.yaml",
+            *sorted((ROOT / "config/models").iterdir()),
+        )
         if path.name in ("emotion.yaml", "live.yaml", "ensemble.yaml", "face-cnn.yaml")
     ]
 
@@ -623,7 +644,7 @@ def read_results(path: Path) -> None:
 
 
 def _table_seeds(folder: Path) -> list[Seed]:
-    from avemo_ros.labels import EMOTIONS  # noqa: PLC0415
+    from avemo_ros.labels import EMOTIONS
 
     head = ",".join(["key", "subject", "sex", "true", "said", *(f"p_{e}" for e in EMOTIONS)])
     shares = ",".join(["0.4", *["0.1"] * (len(EMOTIONS) - 1)])
@@ -647,7 +668,7 @@ def read_table(path: Path) -> None:
 
 def _line_seeds(folder: Path) -> list[Seed]:
     shares = {"neutral": 0.4, "happy": 0.6}
-    from avemo_ros.labels import EMOTIONS  # noqa: PLC0415
+    from avemo_ros.labels import EMOTIONS
 
     row = {
         "t": 1.0, "window_start": 0.5, "person_id": "p", "face_id": "f", "voice_id": "",
@@ -692,7 +713,7 @@ def read_run(path: Path) -> None:
     elif path.name == "checkpoint.pt":
         load_checkpoint(path.parent)
     elif path.name == "replay.json":
-        import gzip  # noqa: PLC0415
+        import gzip
 
         packed = path.with_suffix(".gz")
         packed.write_bytes(gzip.compress(path.read_bytes(), 1))
@@ -718,7 +739,7 @@ def read_arrays(path: Path) -> None:
     cache = path.parent / "cache"
     cache.mkdir(exist_ok=True)
     shutil.copy(path, cache / "0.npz")
-    list(DiskCache(cache).read([ItemSource("a", "b")]))
+    list(DiskCache(cache, {}).read([ItemSource("a", "b")]))
 
 
 # --- media

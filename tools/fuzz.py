@@ -5,8 +5,8 @@ has a door and a number, and is the same every time:
 
     python tools/fuzz.py --door labels --case 1234
 
-Cases run in a process of their own, which is watched: it may take no longer, and no more memory,
-than `--seconds` and `--megabytes` say, and it may crash.
+Cases run in a process of their own, which is watched: it may take no longer, and no more
+memory, than `--seconds` and `--megabytes` say, and it may crash.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ from typing import Any, Final
 _TESTS: Final = Path(__file__).resolve().parent.parent / "test"
 _START_S: Final = 300.0
 """Until the first case: libraries are loaded, and sound inputs made."""
-_SHOWN: Final = 12
-"""Kinds of failures that are printed."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,17 +41,16 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if args.case is not None:
         args.cases, args.first = 1, args.case
-    found = list(_all(args))
-    kinds = Counter(failure["kind"] for failure in found)
-    examples = {failure["kind"]: failure for failure in reversed(found)}
-    for kind, count in kinds.most_common(_SHOWN):
-        failure = examples[kind]
-        print(
-            f"{count} x {kind}\n  --door '{failure['door']}' --case {failure['case']}\n"
-            f"{failure['trace']}"
-        )
-    print(f"{args.cases} cases, {len(found)} failed, of {len(kinds)} kinds", flush=True)
-    return 1 if found else 0
+    kinds: Counter[str] = Counter()
+    for failure in _all(args):
+        kinds[failure["kind"]] += 1
+        if kinds[failure["kind"]] == 1:
+            where = f"--door '{failure['door']}' --case {failure['case']}"
+            print(f"{failure['kind']}: {where}\n{failure['trace']}", flush=True)
+    for kind, count in kinds.most_common():
+        print(f"{count} x {kind}")
+    print(f"{args.cases} cases, {kinds.total()} failed, of {len(kinds)} kinds", flush=True)
+    return 1 if kinds else 0
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -81,7 +78,14 @@ def _all(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _watched(args: argparse.Namespace, skip: int) -> Iterator[dict[str, Any]]:
-    words: list[object] = [sys.executable, __file__, "--cases", args.cases, "--first", args.first]
+    words: list[object] = [
+        sys.executable,
+        __file__,
+        "--cases",
+        args.cases,
+        "--first",
+        args.first,
+    ]
     words += ["--worker", skip, "--megabytes", args.megabytes]
     words += ["--door", args.door] if args.door else []
     words += ["--keep", args.keep] if args.keep else []
@@ -125,9 +129,9 @@ def _watched(args: argparse.Namespace, skip: int) -> Iterator[dict[str, Any]]:
 
 def _work(args: argparse.Namespace) -> None:
     sys.path.insert(0, str(_TESTS))
-    from fuzz_doors import DOORS  # noqa: PLC0415  (seconds, and only here)
+    from fuzz_doors import DOORS
 
-    from avemo_ros.errors import AvemoError  # noqa: PLC0415
+    from avemo_ros.errors import AvemoError
 
     logging.disable(logging.CRITICAL)
     doors = {args.door: DOORS[args.door]} if args.door else DOORS
@@ -151,7 +155,7 @@ def _work(args: argparse.Namespace) -> None:
                 place.mkdir(parents=True)
                 try:
                     seeds[door] = doors[door].seeds(place)
-                except Exception:
+                except Exception:  # noqa: BLE001  (told, and then all ends)
                     _tell(broken=traceback.format_exc())
                     return
             _tell(at=turn, door=door, case=number)

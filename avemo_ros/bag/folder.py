@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -29,6 +29,7 @@ from avemo_ros.bag.storage import (
 from avemo_ros.errors import BagError
 from avemo_ros.limits import MAX_CHANNELS, MAX_FILE_FREELY, MAX_FILE_RATIO
 from avemo_ros.settings import SettingsError, read_yaml
+from avemo_ros.sink.output_file import temporary_folder
 from avemo_ros.untrusted import refuse_pipe, shown
 
 _NO_ROS: Final = "rosbags"
@@ -99,7 +100,8 @@ class Bag:
     def __init__(self, path: str | Path) -> None:
         self.path = _folder(Path(path))
         self._opening: Counter[str] = Counter()
-        self._unpacked: tempfile.TemporaryDirectory[str] | None = None
+        self._unpacked = ExitStack()
+        self._unpacked_to: Path | None = None
         self.cut_off = False
         """Its end, or a file of it, is missing or damaged."""
         self.distro = ""
@@ -134,8 +136,7 @@ class Bag:
         """Free its files."""
         for file in self.files:
             file.close()
-        if self._unpacked is not None:
-            self._unpacked.cleanup()
+        self._unpacked.close()
 
     @property
     def storage(self) -> str:
@@ -276,9 +277,9 @@ class Bag:
 
     def _unpack(self, path: Path) -> Path:
         """Unpack a file that is compressed as a whole, as far as possible."""
-        if self._unpacked is None:
-            self._unpacked = tempfile.TemporaryDirectory(prefix="avemo-bag-")
-        target = Path(self._unpacked.name) / path.name.removesuffix(".zstd")
+        if self._unpacked_to is None:
+            self._unpacked_to = self._unpacked.enter_context(temporary_folder())
+        target = self._unpacked_to / path.name.removesuffix(".zstd")
         unpacker = zstandard.ZstdDecompressor().decompressobj()
         try:
             most = max(MAX_FILE_FREELY, MAX_FILE_RATIO * path.stat().st_size)

@@ -144,7 +144,9 @@ class SqliteFile:
                 self.problems["topics are damaged"] += 1
                 continue
             topic, kind, serialization = words
-            found[number] = Channel(topic, kind, *definitions.get(kind, ("", "")), serialization)
+            found[number] = Channel(
+                topic, kind, *definitions.get(kind, ("", "")), serialization
+            )
         return found
 
     def _refuse_views(self) -> None:

@@ -95,7 +95,9 @@ def unpacked(data: bytes | memoryview, *, cut: bool = False) -> bytes:
     pieces: list[bytes] = []
     size = 0
     try:
-        with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=False) as stream:
+        with zstandard.ZstdDecompressor().stream_reader(
+            data, read_across_frames=False
+        ) as stream:
             while piece := stream.read(_PIECE):
                 pieces.append(piece)
                 size += len(piece)

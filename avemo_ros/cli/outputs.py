@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.sink.output_file import OutputError, is_stream, replaced
+from avemo_ros.sink.output_file import OutputError, is_stream, replaced, sweep
+from avemo_ros.untrusted import say
 
 _REPORT_LIBRARIES: Final = ("Jinja2", "plotly")
 """What makes reports; a robot need not have it."""
@@ -76,7 +77,7 @@ class _Renamed(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        print(f"{parser.prog}: {option_string} is now --{self.dest}", file=sys.stderr)
+        say(f"{parser.prog}: {option_string} is now --{self.dest}", file=sys.stderr)
         setattr(namespace, self.dest, values)
 
 
@@ -110,6 +111,7 @@ def check_outputs(
             raise OutputError(f"cannot write {path}: it is given twice, or it is the input")
         seen.add(path.resolve())
         folder = path.resolve().parent
+        sweep(folder)
         if not folder.is_dir():
             raise OutputError(f"cannot write {path}: there is no folder {folder}")
         if path.is_dir():
