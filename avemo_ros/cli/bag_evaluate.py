@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -49,7 +48,7 @@ from avemo_ros.replay.runner import USES
 from avemo_ros.replay.scoring import interval_text, intervals_in_words, people_in_words
 from avemo_ros.sink.output_file import FolderLock, is_stream
 from avemo_ros.sink.presentation import counted, lasting
-from avemo_ros.untrusted import say
+from avemo_ros.untrusted import parse_json, read_text, say
 
 _SHOWN: Final = (
     ("segment_accuracy", "segments", "accuracy"),
@@ -284,10 +283,10 @@ def _without_metrics(path: Path) -> bool:
     if path.suffix.lower() == ".xml":
         return has_no_bag(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         if path.suffix.lower() in (".html", ".htm"):
             return f"<title>{NOTHING}" in text[:_HEAD]
-        content = json.loads(text)
+        content = parse_json(text)
     except (OSError, ValueError):
         return False
     if not isinstance(content, dict):

@@ -185,6 +185,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Who reads the lines has enough (`| head`); Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # The disk, a folder or a name: what Python says of it is all there is to say.
+        say(f"avemo: error: {error}", file=sys.stderr)
+        return ERROR
     finally:
         # A node that ran here has made its process deaf to signals, and it may stay so.
         if previous is not None and signal.getsignal(signal.SIGTERM) is _interrupt:

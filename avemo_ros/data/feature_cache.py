@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import zipfile
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.spectrogram import BINS
+from avemo_ros.data.corpus_files import ARCHIVE_TROUBLES
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Features, Finding, PreparedItem
 from avemo_ros.errors import DataError
@@ -24,21 +23,6 @@ from avemo_ros.vision.face import LANDMARKS
 
 _LOG = logging.getLogger(__name__)
 
-_TROUBLES: Final = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    SyntaxError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What NumPy and zipfile raise at an archive that makes no sense."""
 _ABOUT: Final = "about.json"
 _EMPTY: Final = np.zeros(0, np.uint8)
 
@@ -153,7 +137,7 @@ class DiskCache:
                     unpacked = _unpacked(shard, hits) if hits else []
             except FileNotFoundError:
                 continue
-            except _TROUBLES as error:
+            except ARCHIVE_TROUBLES as error:
                 _LOG.warning("'%s' is damaged and is computed again: %s", path, error)
                 path.unlink(missing_ok=True)
                 continue
