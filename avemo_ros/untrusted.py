@@ -90,6 +90,12 @@ def read_text(path: Path, most: int = MAX_TEXT_BYTES) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def real(path: Path) -> Path:
+    """The absolute path, links followed; one that goes round in links stays as it is, and
+    cannot be opened."""
+    return Path(os.path.realpath(path))
+
+
 def refuse_pipe(path: Path) -> None:
     """Refuse to open what may never answer.
 

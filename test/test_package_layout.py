@@ -23,6 +23,7 @@ FROM_PYPI = {
     "cv2": "opencv-contrib-python",
     "google": "protobuf",
     "httpx2": "httpx2",
+    "lz4": "lz4",
     "markdown_it": "markdown-it-py",
     "mcap": "mcap",
     "mediapipe": "mediapipe",

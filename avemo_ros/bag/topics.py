@@ -144,8 +144,12 @@ def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel
 
 
 def is_fit(channel: Channel) -> bool:
-    """Whether the type of a channel is one that this package reads."""
-    return any(channel.type in usual.types for usual in _USUAL.values())
+    """Whether a channel is of a kind that this package reads."""
+    return any(
+        channel.type in usual.types
+        and (not usual.only_named or any(_ends(channel.topic, name) for name in usual.names))
+        for usual in _USUAL.values()
+    )
 
 
 def choose_all(topics: Topics, channels: Collection[Channel]) -> dict[str, Channel]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.train.config_file import load_config, named
-from avemo_ros.untrusted import say
+from avemo_ros.untrusted import real, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -214,9 +214,9 @@ def run_tune(args: argparse.Namespace) -> int:
     read_roots(args.root)
     settings = list(args.settings)
     if args.au is not None:
-        settings.append(f"data.units={args.au.expanduser().resolve()}")
+        settings.append(f"data.units={real(args.au.expanduser())}")
     if args.landmarks is not None:
-        settings.append(f"data.landmarks={args.landmarks.expanduser().resolve()}")
+        settings.append(f"data.landmarks={real(args.landmarks.expanduser())}")
     config, space = read_tune(args.config, settings)
 
     def folds(config: TrainConfig) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from avemo_ros.errors import AvemoError
+from avemo_ros.untrusted import real
 
 
 class OutputError(AvemoError):
@@ -75,7 +76,7 @@ def replaced(path: Path, *, keep: bool = True) -> Iterator[Path]:
                 raise OutputError(f"cannot write {path}: {error.strerror}") from error
         return
     try:
-        path = path.resolve()
+        path = real(path)
         if keep:
             sweep(path.parent)
         handle, name = tempfile.mkstemp(

@@ -24,7 +24,7 @@ from avemo_ros.model.released import LIVE
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import TENSOR_TROUBLES, read_tensors, write_tensors
 from avemo_ros.settings import Allowed, OneOf, Settings
-from avemo_ros.untrusted import parse_json
+from avemo_ros.untrusted import parse_json, real
 from avemo_ros.zoo.classifier import READS, Classifier, NetworkClassifier
 from avemo_ros.zoo.ensemble import SUMS, Ensemble, Member
 from avemo_ros.zoo.model_file import find_model, load_model
@@ -189,9 +189,7 @@ def save_ensemble(
         notes: more metadata, for the reader.
     """
     names = [
-        os.path.relpath(model.resolve(), path.resolve().parent)
-        if isinstance(model, Path)
-        else model
+        os.path.relpath(real(model), real(path).parent) if isinstance(model, Path) else model
         for model, _ in members
     ]
     spec = ModelSpec(ENSEMBLE, {"members": [{"model": model} for model in names], "sum": kind})
