@@ -924,6 +924,9 @@ def test_what_cannot_be_a_key_is_not_sent_and_not_shown(
         assert not server.requests
 
 
-def test_a_wrong_key_is_told_by_the_name_of_its_variable() -> None:
+def test_a_wrong_key_is_told_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
     with Server(respond("", "401 Unauthorized")) as server:
         assert "$MY_KEY" in str(failure(server, key_variable="MY_KEY"))

@@ -268,7 +268,7 @@ def _topics(
         unreadable = ""
         try:
             # What nobody reads may be defined as it likes.
-            if kind is not None or is_fit(channel):
+            if kind is not None or is_fit(channel) or not channel.definition:
                 decoder.prepare(channel)
             definition = "bag" if channel.definition else decoder.defined_by(channel)
         except BagError as error:
