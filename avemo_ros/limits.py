@@ -10,6 +10,9 @@ MAX_TEXT_BYTES: Final = 64 << 20
 MAX_YAML_NODES: Final = 1_000_000
 """Values of a YAML text once its aliases are written out."""
 
+MAX_WORDS: Final = 10_000
+"""Characters of what one annotation of a document says."""
+
 # --- bags
 MAX_UNPACKED: Final = 512 << 20
 """Bytes of a message, or of a chunk of messages: the largest image has 384 MiB."""
@@ -27,7 +30,7 @@ MAX_ARRAY: Final = 100_000
 """Length of a fixed array in a definition."""
 MAX_NESTING: Final = 8
 """Brackets within brackets in a definition."""
-MAX_SILENCE_S: Final = 30.0
+MAX_SILENCE_S: Final = 20.0
 """That a database may search for its next row."""
 
 # --- images

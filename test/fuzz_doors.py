@@ -63,6 +63,7 @@ from avemo_ros.source.media_file import MediaFile
 from avemo_ros.train.config_file import load_config
 from avemo_ros.train.run_folder import load_checkpoint, read_json, read_log
 from avemo_ros.train.search_space import read_tune
+from avemo_ros.untrusted import shown
 from avemo_ros.zoo.model_file import save_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -426,7 +427,7 @@ def _metadata_seeds(folder: Path) -> list[Seed]:
 def read_bag(path: Path) -> None:
     """As `bag check`, `bag evaluate` and training read it."""
     checked = check(path)
-    no_control(report(checked))
+    no_control(shown(report(checked)))
     json.dumps(as_json(checked))
     with Recording(path) as recording:
         for _, item in recording.items(recording.kinds):
@@ -642,7 +643,7 @@ def read_results(path: Path) -> None:
     result = read_result(path)
     for results in ([_sound_result(), result], [result, _sound_result()]):
         found = compare(["a", "b"], results)
-        no_control("\n".join(summary(found)))
+        no_control(shown("\n".join(summary(found))))
         json.dumps(found)
         # A page takes longer than all else; those of the same input are the same.
         if zlib.crc32(path.read_bytes()) % _PAGES == 0:
@@ -768,12 +769,12 @@ def read_media(path: Path) -> None:
 
 
 DOORS: Mapping[str, Door] = {
-    "mcap bytes": Door(_mcap_seeds, bytes_spoilt, read_bag, 4),
-    "mcap messages": Door(_mcap_seeds, mcap_crafted, read_bag, 4),
-    "sqlite": Door(_database_seeds, database_crafted, read_bag, 3),
+    "mcap bytes": Door(_mcap_seeds, bytes_spoilt, read_bag, 2),
+    "mcap messages": Door(_mcap_seeds, mcap_crafted, read_bag),
+    "sqlite": Door(_database_seeds, database_crafted, read_bag, 2),
     "metadata": Door(_metadata_seeds, text_spoilt, read_metadata_of_bag, 2),
     "labels": Door(_label_seeds, text_spoilt, read_labels, 8),
-    "label messages": Door(_message_seeds, json_spoilt, read_label_message, 4),
+    "label messages": Door(_message_seeds, json_spoilt, read_label_message, 8),
     "models": Door(_model_seeds, tensors_spoilt, read_model, 3),
     "state dicts": Door(_state_seeds, tensors_spoilt, read_state_dict, 3),
     "index": Door(_index_seeds, json_spoilt, lambda path: read_index(path.parent), 2),
@@ -782,9 +783,9 @@ DOORS: Mapping[str, Door] = {
     "tune": Door(_tune_seeds, text_spoilt, lambda path: read_tune(str(path)), 2),
     "addresses": Door(_address_seeds, text_spoilt, read_address, 3),
     "results": Door(_result_seeds, json_spoilt, read_results, 4),
-    "tables": Door(_table_seeds, text_spoilt, read_table, 4),
-    "states": Door(_line_seeds, json_spoilt, read_states, 4),
-    "runs": Door(_run_seeds, run_spoilt, read_run, 4),
+    "tables": Door(_table_seeds, text_spoilt, read_table, 8),
+    "states": Door(_line_seeds, json_spoilt, read_states, 8),
+    "runs": Door(_run_seeds, run_spoilt, read_run, 8),
     "arrays": Door(_array_seeds, bytes_spoilt, read_arrays, 2),
     "media": Door(_media_seeds, bytes_spoilt, read_media, 4),
 }

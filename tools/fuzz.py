@@ -60,7 +60,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--door", help="this one only")
     parser.add_argument("--case", type=int, help="this one only; with --door")
     parser.add_argument("--keep", type=Path, help="folder for the inputs of cases that fail")
-    parser.add_argument("--seconds", type=float, default=20.0, help="longest case")
+    parser.add_argument("--seconds", type=float, default=60.0, help="longest case")
     parser.add_argument("--megabytes", type=int, default=1500, help="most memory, beside code")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     return parser

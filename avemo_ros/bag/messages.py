@@ -291,7 +291,7 @@ class Decoder:
                 else parse(channel.definition)
             )
         except _TROUBLES as error:
-            raise BagError(f"{damaged} ({error})") from error
+            raise BagError(f"{damaged} ({_short(error)})") from error
         if channel.type not in types:
             raise BagError(f"{damaged} (it defines other types)")
         known = self._known_types(channel).fielddefs
@@ -307,7 +307,7 @@ class Decoder:
             # It makes code of the definition, and may fail at that, too.
             store.get_msgdef(channel.type)
         except _TROUBLES as error:
-            raise BagError(f"{damaged} ({error})") from error
+            raise BagError(f"{damaged} ({_short(error)})") from error
         return store
 
     def _known_types(self, channel: Channel) -> Typestore:
@@ -346,9 +346,16 @@ _TROUBLES: Final = (
 )
 """What rosbags, and the code that it makes of a definition, raise at what makes no sense."""
 _LENGTH: Final = re.compile(r"\[\s*(\d+)\s*\]|,\s*(\d+)\s*>")
+_QUOTED: Final = 200
 _COMMENT: Final = re.compile(r"(#|//).*")
 _OPENING: Final = "([{<"
 _CLOSING: Final = ")]}>"
+
+
+def _short(error: Exception) -> str:
+    """What an error says; rosbags quotes all of a definition."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
 
 
 def _beyond_limits(definition: str, language: str) -> str:
