@@ -7,6 +7,7 @@ nothing else, and soon.
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
@@ -174,7 +175,7 @@ def tree_spoilt(content: Any, rng: random.Random) -> Any:
     for _ in range(rng.randint(1, 3)):
         holders = [one for one in _within(content) if one]
         if not holders:
-            return rng.choice(_VALUES)
+            return _odd(rng)
         # Deep values are many and alike: each depth gets its share.
         holder = rng.choice(holders if rng.random() < 0.5 else holders[:12])
         key = rng.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))
@@ -190,8 +191,13 @@ def tree_spoilt(content: Any, rng: random.Random) -> Any:
             value = holder[key]
             holder[key] = rng.choice(([value], {"a": value}, str(value)))
         else:
-            holder[key] = rng.choice(_VALUES)
+            holder[key] = _odd(rng)
     return content
+
+
+def _odd(rng: random.Random) -> Any:
+    """A copy, as it may be spoilt further."""
+    return copy.deepcopy(rng.choice(_VALUES))
 
 
 def json_spoilt(seed: Seed, rng: random.Random) -> bytes:
@@ -239,7 +245,7 @@ def tensors_spoilt(seed: Seed, rng: random.Random) -> bytes:
             tensor = tensors.pop(name)
             if rng.random() < 0.7:
                 made = (
-                    tensor.reshape(-1), tensor[..., :0].contiguous(), tensor.to(torch.int8),
+                    tensor.reshape(-1), tensor.reshape(-1)[:0], tensor.to(torch.int8),
                     tensor.unsqueeze(0), torch.zeros(0), tensor.bool(), tensor.to(torch.bfloat16),
                     tensor * math.nan if tensor.is_floating_point() else tensor,
                 )  # fmt: skip

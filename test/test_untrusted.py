@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import gzip
 import json
 import logging
 import os
@@ -31,12 +32,21 @@ from avemo_ros.bag.reader import Recording
 from avemo_ros.cli.main import main
 from avemo_ros.config import PipelineConfig
 from avemo_ros.data.landmark_table import read_points
-from avemo_ros.errors import AvemoError, BagError, DataError, LabelError, WeightsError
+from avemo_ros.dialog.scenario_estimates import recorded_estimates
+from avemo_ros.errors import (
+    AvemoError,
+    BagError,
+    DataError,
+    DialogError,
+    LabelError,
+    WeightsError,
+)
 from avemo_ros.evaluate.opened_models import open_model
 from avemo_ros.limits import MAX_CHANNELS
 from avemo_ros.model.released import read_index
 from avemo_ros.model.tensor_file import read_state_dict, read_tensors, write_tensors
 from avemo_ros.replay.compare import read_result
+from avemo_ros.replay.replayed import read_replayed
 from avemo_ros.settings import SettingsError, parse_yaml
 from avemo_ros.train.run_folder import read_json, read_log
 from avemo_ros.untrusted import parse_json, say, shown
@@ -507,6 +517,43 @@ def test_an_index_of_models_that_makes_no_sense_is_an_error_of_weights(
     (tmp_path / "index.json").write_text(text)
     with pytest.raises(WeightsError):
         read_index(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("t", 10**400), ("t", -(10**30)), ("confidence", 10**400), ("probabilities", [1]),
+     ("probabilities", {"happy": 10**400}), ("status", []), ("window_start", 10**400)],
+)  # fmt: skip
+def test_states_whose_numbers_are_none_are_refused_with_their_line(
+    tmp_path: Path, name: str, value: Any
+) -> None:
+    row = {
+        "t": 1.0, "window_start": 0.5, "person_id": "p", "face_id": "f", "voice_id": "",
+        "label": "happy", "confidence": 0.6, "face_share": 1.0, "voice_share": 0.0,
+        "probabilities": None, "status": "NO_VOICE", "speaking": False, "model_id": "tiny",
+        "attended": True,
+    }  # fmt: skip
+    path = tmp_path / "states.jsonl"
+    path.write_text(json.dumps(row))
+    assert len(list(recorded_estimates(path))) == 1
+    path.write_text(json.dumps(row | {name: value}))
+    with pytest.raises(DialogError, match="line 1"):
+        list(recorded_estimates(path))
+
+
+def test_a_stored_replay_that_makes_no_sense_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    for text in (
+        b"",
+        b"[" * 100_000,
+        b'{"kind": "Box", "values": [[]]}',
+        b'{"kind": 7}',
+        b"{}",
+    ):
+        path.write_bytes(gzip.compress(text))
+        assert read_replayed(path) is None
+    path.write_bytes(path.read_bytes()[:-9])
+    assert read_replayed(path) is None
 
 
 # --- the fuzz itself, a short part of `make fuzz`

@@ -232,6 +232,10 @@ def recorded_estimates(path: Path) -> Iterator[EmotionStep]:
         yield EmotionStep(estimates[0].stamp_ns, people, attended[0], estimates[0].stamp_ns)
 
 
+_FARTHEST_S: Final = 1e9
+"""Of a state from the first: thirty years."""
+
+
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and content of each line."""
     try:
@@ -247,7 +251,8 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except ValueError:
             row = None
         time = row.get("t") if isinstance(row, dict) else None
-        if not isinstance(time, int | float) or not math.isfinite(time):
+        # NaN is not between, and whole numbers may be too large for a float.
+        if not isinstance(time, int | float) or not -_FARTHEST_S < time < _FARTHEST_S:
             raise DialogError(f"{path}, line {number}: not a state written by `avemo predict`")
         yield number, row
 
@@ -280,7 +285,7 @@ def _estimate(path: Path, number: int, row: dict[str, Any]) -> EmotionEstimate:
             speaking=bool(row["speaking"]),
             model_id=str(row["model_id"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise DialogError(
             f"{path}, line {number}: not a state written by `avemo predict` ({error!r})"
         ) from error

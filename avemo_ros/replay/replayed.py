@@ -87,6 +87,7 @@ class EvaluatedRecording:
 
 _MOST_BYTES: Final = 2 << 30
 """Of a stored replay, unpacked: days of states."""
+_PIECE: Final = 1 << 20
 _LAYOUT: Final = 6
 """Of stored replays; another layout gets another number."""
 _PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
@@ -114,12 +115,24 @@ def write_replayed(path: Path, replayed: Replayed) -> None:
 def read_replayed(path: Path) -> Replayed | None:
     """The replay of the file; None where there is no whole file of this layout."""
     try:
+        pieces: list[bytes] = []
         with gzip.open(path) as file:
-            text = file.read(_MOST_BYTES + 1)
-        if len(text) > _MOST_BYTES:
-            return None
-        parsed = _parsed(parse_json(text))
-    except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, zlib.error):
+            # At once, as much as may come would be set aside.
+            while piece := file.read(_PIECE):
+                pieces.append(piece)
+                if len(pieces) * _PIECE > _MOST_BYTES:
+                    return None
+        parsed = _parsed(parse_json(b"".join(pieces)))
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        zlib.error,
+    ):
         return None
     return parsed if isinstance(parsed, Replayed) else None
 
