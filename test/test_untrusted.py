@@ -10,6 +10,7 @@ import logging
 import os
 import sqlite3
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -382,6 +383,22 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(
     monkeypatch.setattr("avemo_ros.data.landmark_table.MAX_FILE_FREELY", 1000)
     monkeypatch.setattr("avemo_ros.data.landmark_table.MAX_FILE_RATIO", 10)
     with pytest.raises(DataError, match="unpacks to"):
+        read_points(path)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"{'descr': (", b"", b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", b"["],
+)
+def test_arrays_whose_heads_make_no_sense_are_errors_of_data(
+    tmp_path: Path, head: bytes
+) -> None:
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("clip", "start", "step"):
+            text = b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head
+            archive.writestr(f"{name}.npy", text)
+    with pytest.raises(DataError, match="cannot be read"):
         read_points(path)
 
 

@@ -377,7 +377,7 @@ class McapFile:
         return _Stream(self._file, head.length)
 
 
-def _unpacked(chunk: Chunk, *, cut: bool) -> bytes | memoryview:
+def _unpacked(chunk: Chunk, *, cut: bool) -> bytes:
     """The records of a chunk; raises ValueError where it is damaged, or too much is in it."""
     if chunk.uncompressed_size > MAX_UNPACKED:
         raise ValueError(f"it unpacks to more than {MAX_UNPACKED >> 20} MiB")

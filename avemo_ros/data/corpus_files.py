@@ -9,6 +9,7 @@ import itertools
 import math
 import os
 import stat
+import tokenize
 import unicodedata
 import zipfile
 import zlib
@@ -46,6 +47,7 @@ ARCHIVE_TROUBLES: Final = (
     MemoryError,
     NotImplementedError,
     SyntaxError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
