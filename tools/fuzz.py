@@ -31,6 +31,8 @@ from typing import Any, Final
 _TESTS: Final = Path(__file__).resolve().parent.parent / "test"
 _START_S: Final = 300.0
 """Until the first case: libraries are loaded, and sound inputs made."""
+_TOLD: Final = 1000
+"""Cases, after which it says how far it is."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,6 +75,8 @@ def _all(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for message in _watched(args, done):
             if "at" in message:
                 done = message["at"] + 1
+                if done % _TOLD == 0:
+                    print(f"{done} of {args.cases} cases", file=sys.stderr, flush=True)
             else:
                 yield message
 
