@@ -1,7 +1,7 @@
 # Every target makes first what it needs; `make setup` twice costs a second the second time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-fast demo demo-dialog bench soak lint clean
+.PHONY: help setup build test test-fast demo demo-dialog bench soak fuzz lint clean
 
 IN_ENV := tools/setup.sh && . tools/env.sh &&
 
@@ -52,6 +52,9 @@ bench:  ## latency, CPU, memory and drops through the real nodes; writes out/ben
 
 soak:  ## the real node through faults of all kinds, ten minutes; page in out/soak (MINUTES=60, ARGS="--list")
 	@$(IN_ENV) python tools/soak.py $(if $(MINUTES),--minutes "$(MINUTES)") $(ARGS)
+
+fuzz:  ## 100,000 spoilt inputs: each works, or is an error of ours (CASES=1000, ARGS="--door labels")
+	@$(IN_ENV) OMP_NUM_THREADS=1 python tools/fuzz.py $(if $(CASES),--cases "$(CASES)") $(ARGS)
 
 lint:  ## ruff, import contract, mypy
 	@$(IN_ENV) ruff check . && ruff check --select SLF --ignore-noqa test && ruff format --check . && lint-imports --no-logo --no-cache && mypy

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+from avemo_ros.untrusted import shown
+
+_SECRET: Final = re.compile(r"(key|token|secret|password)$", re.IGNORECASE)
+"""Names under which people put what nobody else may read, and which no parameter has."""
+
 
 class AvemoError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Its text may quote what came from outside, and is safe to print.
+    """
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
 
 class ConfigError(AvemoError, ValueError):
     """A parameter has a value that is not allowed."""
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
-        super().__init__(f"parameter '{name}' is {value!r}; allowed: {allowed}")
+        quoted = "(not shown)" if _SECRET.search(name) else repr(value)
+        super().__init__(f"parameter '{name}' is {quoted}; allowed: {allowed}")
         self.name = name
         self.value = value
         self.allowed = allowed

@@ -1,15 +1,24 @@
-"""An interrupt while a program is still being loaded, which takes seconds: it ends quietly."""
+"""How a program ends while it is still being loaded, and when its parent has ended."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
+import threading
+import time
+from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 INTERRUPTED: Final = 130
 """Exit status of the command; that of a node that is asked to end is 0."""
 
+PARENT_VARIABLE: Final = "AVEMO_PARENT"
+"""Environment variable that gives a command the number of the process that it must end with."""
+_WATCH_S: Final = 0.5
+_PR_SET_PDEATHSIG: Final = 1
 _previous: dict[int, Any] = {}
 
 
@@ -49,3 +58,24 @@ def started() -> None:
     while _previous:
         number, handler = _previous.popitem()
         signal.signal(number, handler)
+
+
+@cache
+def end_with_parent(parent: int = 0) -> None:
+    """End this process as soon as the one that started it has ended, even if that was killed
+    and could not say so: nobody wants the result any more.
+
+    Args:
+        parent: its number; 0: whoever is the parent now.
+    """
+    parent = parent or os.getppid()
+    # The system does it at once, whatever this process computes.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -4,6 +4,35 @@ from __future__ import annotations
 
 from typing import Final
 
+# --- files
+MAX_TEXT_BYTES: Final = 64 << 20
+"""Of a file of settings, labels, results or notes: a label is about a hundred bytes."""
+MAX_YAML_NODES: Final = 1_000_000
+"""Values of a YAML text once its aliases are written out."""
+
+MAX_WORDS: Final = 10_000
+"""Characters of what one annotation of a document says."""
+
+# --- bags
+MAX_UNPACKED: Final = 512 << 20
+"""Bytes of a message, or of a chunk of messages: the largest image has 384 MiB."""
+MAX_CHUNK_RECORDS: Final = 1_000_000
+"""Of a chunk; usual chunks of 4 MB have at most a tenth of that."""
+MAX_FILE_RATIO: Final = 1000
+"""Of a bag's file that is packed as a whole: unpacked against packed size."""
+MAX_FILE_FREELY: Final = 1 << 30
+"""Bytes that such a file may unpack to in any case."""
+MAX_CHANNELS: Final = 10_000
+"""Topics of a bag; large robots have some hundreds."""
+MAX_DEFINITION: Final = 1 << 20
+"""Characters of the definition of a message type, with all those within it."""
+MAX_ARRAY: Final = 100_000
+"""Length of a fixed array in a definition."""
+MAX_NESTING: Final = 8
+"""Brackets within brackets in a definition."""
+MAX_SILENCE_S: Final = 20.0
+"""That a database may search for its next row."""
+
 # --- images
 MAX_PIXELS: Final = 64_000_000
 """Height times width of one image."""

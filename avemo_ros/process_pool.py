@@ -27,6 +27,7 @@ from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 from anyio.from_thread import start_blocking_portal
 
 from avemo_ros.errors import AvemoError, PoolError
+from avemo_ros.interrupt import end_with_parent
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -167,7 +168,7 @@ def _work(do: Callable[[J, Progress], R], job: J, board: str, number: int) -> R:
     # What is wrong with a job is among its results.
     logging.getLogger("avemo_ros").setLevel(logging.ERROR)
     cv2.setNumThreads(1)
-    parent = os.getppid()
+    end_with_parent()
     last = -_REPORT_S
     place = os.open(board, os.O_WRONLY)
 
@@ -178,8 +179,6 @@ def _work(do: Callable[[J, Progress], R], job: J, board: str, number: int) -> R:
             return
         last = now
         os.pwrite(place, _DOUBLE.pack(seconds), number * _DOUBLE.size)
-        if os.getppid() != parent:
-            os._exit(1)  # the parent was killed, so nobody wants the result
 
     try:
         return do(job, report)

@@ -44,6 +44,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from avemo_ros.errors import AvemoError, ConfigError
+from avemo_ros.limits import MAX_YAML_NODES
+from avemo_ros.untrusted import read_text
 
 _T = TypeVar("_T")
 _Self = TypeVar("_Self", bound="Settings")
@@ -458,6 +460,48 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     That in C takes a tenth of the time: 0.2 s less for each start of a dialog.
     """
 
+    def get_single_node(self) -> Any:
+        """The root; refused where its aliases stand for more than a text can hold."""
+        root = super().get_single_node()
+        if root is not None and _written_out(root) > MAX_YAML_NODES:
+            raise yaml.YAMLError(
+                f"written out, its aliases stand for more than {MAX_YAML_NODES} values"
+            )
+        return root
+
+
+def _written_out(root: Any) -> int:
+    """Values below a node of YAML, those of aliases as often as they are named.
+
+    Raises:
+        yaml.YAMLError: a node is within itself.
+    """
+    sizes: dict[int, int] = {}
+    within: set[int] = set()
+    waiting = [(root, False)]
+    while waiting:
+        node, is_done = waiting.pop()
+        if id(node) in sizes:
+            continue
+        inner = _inner(node)
+        if is_done:
+            within.discard(id(node))
+            sizes[id(node)] = 1 + sum(sizes[id(one)] for one in inner)
+            continue
+        within.add(id(node))
+        waiting.append((node, True))
+        for one in inner:
+            if id(one) in within:
+                raise yaml.YAMLError("it contains itself by an alias")
+            waiting.append((one, False))
+    return sizes[id(root)]
+
+
+def _inner(node: Any) -> list[Any]:
+    if isinstance(node, yaml.MappingNode):
+        return [one for pair in node.value for one in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
 
 class _Once(_Loader):
     """Refuses a key that is given twice, of which YAML silently takes the last."""
@@ -482,6 +526,18 @@ _Loader.add_implicit_resolver(
 )
 
 
+_MISTAKES: Final = (
+    yaml.YAMLError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What PyYAML raises: at `2001-99-99`, `!!int x`, `!!bool x` or `!!timestamp x`, too."""
+
+
 def parse_yaml(text: str, what: str, *, once: bool = False) -> Any:
     """What a text in YAML holds.
 
@@ -495,8 +551,8 @@ def parse_yaml(text: str, what: str, *, once: bool = False) -> Any:
     """
     try:
         return yaml.load(text, _Once if once else _Loader)  # noqa: S506  safe loaders
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
+    except _MISTAKES as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise SettingsError(f"{what} is not valid YAML: {reason}") from error
 
 
@@ -512,7 +568,7 @@ def read_yaml(path: Path, what: str, *, once: bool = False) -> Any:
         SettingsError: it cannot be read, or is not valid.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError(f"cannot read {what}: {reason}") from error

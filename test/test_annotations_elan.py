@@ -188,3 +188,30 @@ def test_an_unknown_encoding_is_no_crash(tmp_path: Path) -> None:
     path.write_text('<?xml version="1.0" encoding="nonsense"?><ANNOTATION_DOCUMENT/>')
     with pytest.raises(LabelError, match="not readable as XML"):
         read_labels(path)
+
+
+@pytest.mark.timeout(60)
+def test_long_chains_of_references_and_long_texts_cost_no_more_than_they_are_long(
+    tmp_path: Path,
+) -> None:
+    links = 60_000
+    rows = "".join(
+        f'<ANNOTATION><REF_ANNOTATION ANNOTATION_ID="a{n}" ANNOTATION_REF="a{n - 1}">'
+        "<ANNOTATION_VALUE>happy</ANNOTATION_VALUE>"
+        "</REF_ANNOTATION></ANNOTATION>"
+        for n in range(links, 0, -1)
+    )
+    text = (
+        '<ANNOTATION_DOCUMENT><TIME_SLOT TIME_SLOT_ID="s" TIME_VALUE="0"/>'
+        '<TIME_SLOT TIME_SLOT_ID="e" TIME_VALUE="900"/><TIER TIER_ID="base"><ANNOTATION>'
+        '<ALIGNABLE_ANNOTATION ANNOTATION_ID="a0" TIME_SLOT_REF1="s" TIME_SLOT_REF2="e">'
+        "<ANNOTATION_VALUE>x</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>"
+        f'<TIER TIER_ID="Anna">{rows}</TIER></ANNOTATION_DOCUMENT>'
+    )
+    path = tmp_path / "a.eaf"
+    path.write_text(text)
+    with pytest.raises(LabelError, match="overlap"):
+        read_labels(path)
+    path.write_text(text.replace("happy", "happy " * 5000, 1))
+    with pytest.raises(LabelError, match="more than 10000 characters"):
+        read_labels(path)

@@ -202,7 +202,7 @@ def test_an_interruption_keeps_what_is_done(
         patch.setattr(FileReader, "read", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(voices, tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("*.part"))
+    assert not list((tmp_path / "cache").rglob(".*"))
     _, report = run(voices, tmp_path / "cache")
     assert (report.items, report.computed) == (3, 1)
 
@@ -302,7 +302,7 @@ def test_a_full_disk_is_told(
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(DataError, match="No space left on device"):
         run(voices, tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("*.part"))
+    assert not list((tmp_path / "cache").rglob(".*"))
 
 
 def test_the_folder_is_named_by_all_that_matters(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from bad_endpoint import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avemo_ros.cli.dialog_chat import DialogSettings
 from avemo_ros.dialog.chat_client import ChatClient
 from avemo_ros.dialog.dialog_config import EndpointConfig
 from avemo_ros.dialog.responder import BackendError, Message
@@ -713,6 +714,7 @@ def test_a_configured_proxy_is_used() -> None:
             base_url="http://127.0.0.1:9/v1",
             proxy=f"http://127.0.0.1:{proxy.port}",
             model="tiny",
+            allow_plain_http=True,
         )
         assert ChatClient(config).complete(WORDS) == "Through."
 
@@ -760,6 +762,14 @@ def test_this_host_and_https_need_no_leave(address: str) -> None:
         "http://localhost:port/v1",
         "http://localhost:99999/v1",
         "http://[::1/v1",
+        "http://[::1].x",
+        "http://[::1].x/v1",
+        "http://x[::1]/v1",
+        "http://[::1]8080/v1",
+        "http://[localhost]/v1",
+        "http://a..b/v1",
+        f"http://{'a' * 64}.example.org/v1",
+        "http://b\u00fccher.example/v1",
         "http://local host/v1",
         "http://localhost/v1\r\nX: y",
         f"http://me:{KEY}@localhost/v1",
@@ -781,6 +791,45 @@ def test_a_key_given_for_the_name_of_its_variable_is_not_shown() -> None:
     with pytest.raises(ConfigError, match="NAME of an environment variable") as caught:
         EndpointConfig(model="tiny", key_variable=KEY)
     assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345", "AIzaSyA0123456789abcdefghijklmnopqrstu", "A" * 65],
+)
+def test_keys_that_look_like_names_are_not_shown_either(key: str) -> None:
+    with pytest.raises(ConfigError, match="NAME of an environment variable") as caught:
+        EndpointConfig(model="tiny", key_variable=key)
+    assert key not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_variable_that_is_not_set_may_be_the_key_and_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = "AKIAIOSFODNN7EXAMPLE"
+    with Server(respond("{}", "401 Unauthorized")) as server:
+        with pytest.raises(BackendError, match="401") as caught:
+            endpoint(server, key_variable=key).complete(WORDS)
+        assert key not in str(caught.value)
+        monkeypatch.setenv(key, "x")
+        with pytest.raises(BackendError, match=f"\\${key}"):
+            endpoint(server, key_variable=key).complete(WORDS)
+
+
+@pytest.mark.parametrize("name", ["endpoint.key", "endpoint.api_key", "endpoint.password"])
+def test_a_key_given_under_a_name_that_is_none_is_not_shown(name: str) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        DialogSettings.from_flat({name: KEY})
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_plain_http_through_a_proxy_must_be_allowed() -> None:
+    for proxy in ("http://proxy.example.org:3128", "http://127.0.0.1:3128"):
+        with pytest.raises(ConfigError, match="allow_plain_http"):
+            EndpointConfig(base_url="http://localhost/v1", proxy=proxy, model="tiny")
+        assert EndpointConfig(
+            base_url="https://api.example.org", proxy=proxy, model="tiny"
+        ).host
 
 
 def test_a_model_must_be_named() -> None:
@@ -875,6 +924,9 @@ def test_what_cannot_be_a_key_is_not_sent_and_not_shown(
         assert not server.requests
 
 
-def test_a_wrong_key_is_told_by_the_name_of_its_variable() -> None:
+def test_a_wrong_key_is_told_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
     with Server(respond("", "401 Unauthorized")) as server:
         assert "$MY_KEY" in str(failure(server, key_variable="MY_KEY"))

@@ -6,6 +6,7 @@ import ast
 import collections
 import configparser
 import functools
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ FROM_PYPI = {
     "cv2": "opencv-contrib-python",
     "google": "protobuf",
     "httpx2": "httpx2",
+    "lz4": "lz4",
     "markdown_it": "markdown-it-py",
     "mcap": "mcap",
     "mediapipe": "mediapipe",
@@ -203,3 +205,36 @@ def test_no_two_modules_or_public_classes_share_a_name(repository: Path) -> None
     ]
     for names in ([path.stem for path in paths], classes):
         assert [name for name, count in collections.Counter(names).items() if count > 1] == []
+
+
+def test_pytorch_is_one_that_runs_no_code_of_the_weights_it_reads(repository: Path) -> None:
+    """Before 2.6, `weights_only` could be got round (CVE-2025-32434)."""
+    setup = (repository / "setup.cfg").read_text()
+    bounds = re.findall(r"^\s*torch >= (\d+)\.(\d+)", setup, re.MULTILINE)
+    assert bounds
+    assert all((int(major), int(minor)) >= (2, 6) for major, minor in bounds)
+
+
+@pytest.mark.ros
+def test_the_nodes_load_no_figures_and_write_nothing_into_the_home_folder(
+    repository: Path, tmp_path: Path
+) -> None:
+    """Matplotlib would make a cache of fonts there."""
+    nodes = [path.stem for path in sorted((repository / "avemo_ros" / "nodes").glob("*.py"))]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {[name for name in nodes if name != '__init__']}:\n"
+        "    importlib.import_module(f'avemo_ros.nodes.{name}')\n"
+        "import avemo_ros.vision.analyzer, avemo_ros.pipeline\n"
+        "from avemo_ros.vision.detector import BlazeFace\n"
+        f"print(sorted({set(FOR_TRAINING) - {'onnx'}!r} & set(sys.modules)))"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    named = {name: str(home) for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, timeout=120, env=os.environ | named,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
+    assert [path.name for path in home.rglob("*") if path.is_file()] == []

@@ -137,12 +137,14 @@ def test_the_process_of_a_worker_ends_with_it(tmp_path: Path) -> None:
     assert ended(processes)
 
 
+@pytest.mark.parametrize("word", ["tick", "wait"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_an_interrupt_or_the_death_of_the_parent(
-    tmp_path: Path, number: int
+    tmp_path: Path, number: int, word: str
 ) -> None:
     flags = [tmp_path / "one", tmp_path / "two"]
-    jobs = [f"orphan {flags[0]}", "tick " + str(flags[1])]
+    # One tells of its progress, the other computes without a word.
+    jobs = [f"orphan {flags[0]}", f"{word} {flags[1]}"]
     run = subprocess.Popen(
         [*script(tmp_path), *jobs],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,

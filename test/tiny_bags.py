@@ -165,6 +165,9 @@ def tracks(
         0.0,
         0.8,
         opening,
+        np.zeros(0, np.float32),
+        np.nan,
+        np.nan,
         side,
         noise.integers(0, 256, side * side, np.uint8),
     )
@@ -217,6 +220,10 @@ def states(
         new("avemo_ros/msg/NormalizedBox", 0.25, 0.25, 0.5, 0.5),
         "model",
         "",
+        np.nan,
+        0,
+        np.nan,
+        np.nan,
     )
     return Row("/emotion_states", STATES, log_ns, new(STATES, header(log_ns), [state]))
 

@@ -17,6 +17,7 @@ from avemo_ros.annotations.label_entries import (
 )
 from avemo_ros.errors import LabelError
 from avemo_ros.labels import WORDS
+from avemo_ros.limits import MAX_WORDS
 
 _MS_PER_S: Final = 1000
 
@@ -88,6 +89,8 @@ class _Document:
         """Milliseconds by time slot in the document's order; '' where it is not aligned."""
         self._annotations: dict[str, tuple[_Tier, _Annotation]] = {}
         self._known: dict[str, dict[str, float]] = {}
+        self._aligned_ones: dict[str, _Annotation] = {}
+        """The one that gives the times, by those that refer to it."""
         self._open = ""
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
@@ -138,12 +141,15 @@ class _Document:
 
     def _times(self, place: str, item: _Annotation) -> tuple[float, float]:
         """Start and end of an annotation, or of the one that it refers to [ms]."""
-        seen = set()
-        while item.parent:
-            if item.name in seen or item.parent not in self._annotations:
+        seen: list[str] = []
+        while item.parent and item.name not in self._aligned_ones:
+            if len(seen) > len(self._annotations) or item.parent not in self._annotations:
                 raise LabelError(f"{place}: it refers to {item.parent}, which gives no time")
-            seen.add(item.name)
+            seen.append(item.name)
             _, item = self._annotations[item.parent]
+        item = self._aligned_ones.get(item.name, item)
+        # Long chains are followed once.
+        self._aligned_ones.update(dict.fromkeys(seen, item))
         tier, _ = self._annotations[item.name]
         known = self._known.get(tier.name)
         if known is None:
@@ -229,4 +235,10 @@ class _Document:
 
     def _text(self, text: str) -> None:
         if self._open == "ANNOTATION_VALUE" and self.tiers and self.tiers[-1].annotations:
-            self.tiers[-1].annotations[-1].text += text
+            last = self.tiers[-1].annotations[-1]
+            last.text += text
+            if len(last.text) > MAX_WORDS:
+                raise LabelError(
+                    f"{self._path}, line {last.line}: annotation {last.name} has more than "
+                    f"{MAX_WORDS} characters"
+                )

@@ -13,14 +13,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from avemo_ros import untrusted
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.errors import LabelError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES, SPEECH_TO_EMOTION, WORDS
 from avemo_ros.timing import NS_PER_S, to_s
 from avemo_ros.vision.face import Box
 
-_MOST_BYTES: Final = 64 << 20
-"""A label is about a hundred bytes: what is larger is no file of labels [bytes]."""
 NEEDED: Final = ("person", "start", "end", "label")
 PLACE: Final = ("x", "y", "width", "height")
 FIELDS: Final = (*NEEDED, "valence", "arousal", "annotator", *PLACE)
@@ -67,10 +66,7 @@ def read_bytes(path: Path) -> bytes:
         LabelError: it cannot be read, or is too large to be one of labels.
     """
     try:
-        size = path.stat().st_size
-        if size > _MOST_BYTES:
-            raise LabelError(f"{path} is not a label file: it has {size >> 20} MiB")
-        return path.read_bytes()
+        return untrusted.read_bytes(path)
     except OSError as error:
         raise LabelError(f"{path} cannot be read ({error.strerror})") from error
 

@@ -17,6 +17,7 @@ from avemo_ros.bag.names import METADATA, SUFFIXES
 from avemo_ros.bag.reader import LabelRecord, Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.errors import LabelError
+from avemo_ros.untrusted import real
 
 READERS: Final = {
     ".csv": read_table,
@@ -65,7 +66,7 @@ def find_labels(bag: Path) -> Path | None:
     Raises:
         LabelError: there are several, and nothing says which.
     """
-    bag = bag.resolve()
+    bag = real(bag)
     if bag.is_dir():
         stems = [bag.parent / f"{bag.name}.labels", bag / "labels"]
     else:
@@ -202,9 +203,9 @@ def find_bags(paths: Sequence[Path]) -> list[Path]:
     bags = [path for path in paths if path in named or not _owners(named, path)]
     found: dict[Path, Path] = {}
     for bag in (bag for path in bags for bag in _bags_in(path)):
-        if bag.resolve() in found:
+        if real(bag) in found:
             _LOG.warning("%s is given twice; it counts once", bag)
-        found.setdefault(bag.resolve(), bag)
+        found.setdefault(real(bag), bag)
     return list(found.values())
 
 
@@ -233,7 +234,7 @@ def _looks_like_a_bag(folder: Path) -> bool:
 
 def bag_name(bag: Path) -> str:
     """A bag's name without the suffixes of a bag of one file."""
-    name = bag.resolve().name if bag.name in ("", ".", "..") else bag.name
+    name = real(bag).name if bag.name in ("", ".", "..") else bag.name
     while name.endswith(_BAG_SUFFIXES):
         name = name.rsplit(".", 1)[0]
     return name

@@ -22,7 +22,7 @@ from avemo_ros.bag.timing_statistics import (
     measure_timing,
     restarts_text,
 )
-from avemo_ros.bag.topics import FIELDS, NOT_USED, TopicKind, Topics, choose
+from avemo_ros.bag.topics import FIELDS, NOT_USED, TopicKind, Topics, choose, is_fit
 from avemo_ros.errors import BagError, ImageError
 from avemo_ros.timing import NS_PER_S, to_s
 from avemo_ros.vision.face import FrameTracks
@@ -246,14 +246,14 @@ def _topics(
     used = {topic: kind for kind, topic in kinds.items()}
     times: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     others = [channel for channel in bag.channels if channel.topic not in used]
-    for raw in bag.messages(others):
-        times[raw.key].append(raw.log_ns)
+    for key, log_ns in bag.times(others):
+        times[key].append(log_ns)
     decoder = Decoder(bag.channels)
     found = []
     for channel in bag.channels:
         kind = used.get(channel.topic)
         if kind is None:
-            came = times[channel.key]
+            came = sorted(times[channel.key])
             measured = measure_timing(came)
         elif kind is TopicKind.LABELS:
             came = looked.times[kind]
@@ -267,8 +267,10 @@ def _topics(
             )
         unreadable = ""
         try:
-            decoder.prepare(channel)
-            definition = "bag" if channel.definition else "package"
+            # What nobody reads may be defined as it likes.
+            if kind is not None or is_fit(channel) or not channel.definition:
+                decoder.prepare(channel)
+            definition = "bag" if channel.definition else decoder.defined_by(channel)
         except BagError as error:
             definition = "missing"
             unreadable = str(error)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-import yaml
 import zstandard
 
 from avemo_ros.bag import mcap_file, sqlite_file
@@ -25,17 +24,20 @@ from avemo_ros.bag.storage import (
     chained_order,
     in_order,
     joined,
+    unpacked,
 )
 from avemo_ros.errors import BagError
+from avemo_ros.limits import MAX_CHANNELS, MAX_FILE_FREELY, MAX_FILE_RATIO
+from avemo_ros.settings import SettingsError, read_yaml
+from avemo_ros.sink.output_file import temporary_folder
+from avemo_ros.untrusted import refuse_pipe, shown
 
 _NO_ROS: Final = "rosbags"
 """Distro in the bags of the library rosbags, which is none of ROS."""
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The C loader takes a tenth of the time, which matters for thousands of bags."""
-
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ROS1: Final = b"#ROSBAG V"
-_PIECE: Final = 2**20
+_PACKED: Final = 2**13
+"""Read at once; these few bytes may unpack to 256 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,14 @@ def read_metadata(path: Path) -> Metadata:
             problem=f"{METADATA} is missing: the recording was cut off or is still running"
         )
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = read_yaml(path, METADATA)
         about = content["rosbag2_bagfile_information"]
         distro = str(about.get("ros_distro") or "")
         return Metadata(
             files=tuple(PurePath(str(name)).name for name in about["relative_file_paths"]),
             distro="" if distro == _NO_ROS else distro,
         )
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (SettingsError, ValueError, LookupError, TypeError, AttributeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Metadata(
             problem=f"{METADATA} is damaged ({first}); reading the files without it"
@@ -73,11 +75,10 @@ def read_metadata(path: Path) -> Metadata:
 def read_custom_data(folder: Path) -> dict[str, str]:
     """The `custom_data` of a bag's metadata.yaml; empty if there is none."""
     try:
-        text = (folder / METADATA).read_text(encoding="utf-8")
-        content: Any = _LOADER(text).get_single_data()
+        content: Any = read_yaml(folder / METADATA, METADATA)
         noted = content["rosbag2_bagfile_information"]["custom_data"]
         return {str(name): str(value) for name, value in noted.items()}
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (SettingsError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 
@@ -99,7 +100,8 @@ class Bag:
     def __init__(self, path: str | Path) -> None:
         self.path = _folder(Path(path))
         self._opening: Counter[str] = Counter()
-        self._unpacked: tempfile.TemporaryDirectory[str] | None = None
+        self._unpacked = ExitStack()
+        self._unpacked_to: Path | None = None
         self.cut_off = False
         """Its end, or a file of it, is missing or damaged."""
         self.distro = ""
@@ -108,7 +110,10 @@ class Bag:
         """Of its files or of parts of them: 'zstd file', 'zstd message', 'zstd chunk', 'lz4
         chunk' or empty."""
         paths = self._find()
-        self._seen = [(file, file.stat()) for file in paths]
+        try:
+            self._seen = [(file, file.stat()) for file in paths]
+        except OSError as error:
+            raise BagError(f"'{error.filename}' cannot be read: {error.strerror}") from error
         try:
             self._open(paths)
         except BaseException:
@@ -116,6 +121,9 @@ class Bag:
             raise
         self.channels = joined(channel for file in self.files for channel in file.channels)
         """What it holds, by topic."""
+        if len(self.channels) > MAX_CHANNELS:
+            self.close()
+            raise BagError(f"'{self.path}' has more than {MAX_CHANNELS} topics")
         starts = [file.start_ns for file in self.files if file.start_ns is not None]
         ends = [file.end_ns for file in self.files if file.end_ns is not None]
         self.start_ns = min(starts, default=0)
@@ -128,8 +136,7 @@ class Bag:
         """Free its files."""
         for file in self.files:
             file.close()
-        if self._unpacked is not None:
-            self._unpacked.cleanup()
+        self._unpacked.close()
 
     @property
     def storage(self) -> str:
@@ -156,7 +163,7 @@ class Bag:
                 "the bag changed while it was read (is it still being recorded?); only its "
                 "content at opening is used"
             )
-        return found
+        return [shown(text) for text in found]
 
     @property
     def grown(self) -> bool:
@@ -185,11 +192,18 @@ class Bag:
                 continue
             # No message begins so, whatever metadata.yaml says of the bag.
             try:
-                data = zstandard.ZstdDecompressor().decompressobj().decompress(raw.data)
-            except zstandard.ZstdError as error:
+                data = unpacked(raw.data)
+            except ValueError as error:
                 self._opening[f"{topics[raw.key]}: messages cannot be unpacked ({error})"] += 1
                 continue
             yield raw._replace(data=data)
+
+    def times(self, channels: Collection[Channel]) -> Iterator[tuple[tuple[str, str], int]]:
+        """Channel and time of each message of these channels [ns], in each file by itself;
+        their data are left alone."""
+        keys = frozenset(channel.key for channel in channels)
+        for file in self.files:
+            yield from file.times(keys)
 
     def _find(self) -> list[Path]:
         """Its files in their order.
@@ -263,14 +277,20 @@ class Bag:
 
     def _unpack(self, path: Path) -> Path:
         """Unpack a file that is compressed as a whole, as far as possible."""
-        if self._unpacked is None:
-            self._unpacked = tempfile.TemporaryDirectory(prefix="avemo-bag-")
-        target = Path(self._unpacked.name) / path.name.removesuffix(".zstd")
+        if self._unpacked_to is None:
+            self._unpacked_to = self._unpacked.enter_context(temporary_folder())
+        target = self._unpacked_to / path.name.removesuffix(".zstd")
         unpacker = zstandard.ZstdDecompressor().decompressobj()
         try:
+            most = max(MAX_FILE_FREELY, MAX_FILE_RATIO * path.stat().st_size)
             with path.open("rb") as packed, target.open("wb") as out:
-                while piece := packed.read(_PIECE):
+                while piece := packed.read(_PACKED):
                     out.write(unpacker.decompress(piece))
+                    if out.tell() > most:
+                        raise BagError(
+                            f"'{path}' unpacks to more than {most >> 20} MiB, "
+                            f"{MAX_FILE_RATIO} times its size"
+                        )
         except zstandard.ZstdError as error:
             self.cut_off = True
             self._opening[f"{path.name} is damaged and cannot be fully unpacked ({error})"] += 1
@@ -300,13 +320,19 @@ class Bag:
 
 
 def _folder(path: Path) -> Path:
-    if not path.exists():
-        raise BagError(f"bag '{path}' does not exist")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise BagError(f"bag '{path}' does not exist") from None
+    except (OSError, ValueError) as error:  # a link that points to itself, a zero in the name
+        text = getattr(error, "strerror", None) or str(error)
+        raise BagError(f"bag '{path}' cannot be read: {text}") from error
     return path.parent if path.name == METADATA else path
 
 
 def _head(path: Path) -> bytes:
     try:
+        refuse_pipe(path)
         with path.open("rb") as file:
             return file.read(16)
     except OSError as error:

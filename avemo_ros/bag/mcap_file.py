@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -15,14 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-import zstandard
+import lz4.frame
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.reader import SeekingReader
 from mcap.records import Channel as ChannelRecord
 from mcap.records import Chunk, McapRecord, Message, Schema, Statistics
-from mcap.stream_reader import CRCValidationError, StreamReader, get_chunk_data_stream
+from mcap.stream_reader import CRCValidationError, StreamReader
 from mcap.summary import Summary
 
 from avemo_ros.bag.storage import (
@@ -32,9 +33,11 @@ from avemo_ros.bag.storage import (
     chained_order,
     in_order,
     joined,
+    unpacked,
     write_order,
 )
 from avemo_ros.errors import BagError
+from avemo_ros.limits import MAX_CHANNELS, MAX_CHUNK_RECORDS, MAX_UNPACKED
 
 MAGIC: Final = b"\x89MCAP0\r\n"
 
@@ -58,7 +61,9 @@ _TROUBLES: Final = (
     MemoryError,
     OSError,
     RuntimeError,
-    zstandard.ZstdError,
+    LookupError,
+    TypeError,
+    AssertionError,
 )
 """What the libraries raise at bytes that make no sense."""
 
@@ -166,6 +171,11 @@ class McapFile:
         ]
         return in_order(parts if wanted else [])
 
+    def times(self, keys: Collection[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], int]]:
+        """Channel and time of each of their messages [ns]."""
+        for raw in self.messages(keys):
+            yield raw.key, raw.log_ns
+
     # --- what the file holds
 
     def _take_summary(self) -> bool:
@@ -263,6 +273,8 @@ class McapFile:
 
     def _learn(self, record: McapRecord) -> None:
         """Of several schemas or channels with one number the first counts."""
+        if len(self._numbers) > MAX_CHANNELS:
+            raise BagError(f"'{self.path}' has more than {MAX_CHANNELS} topics")
         if isinstance(record, Schema):
             self._schemas.setdefault(record.id, record)
         elif isinstance(record, ChannelRecord):
@@ -342,21 +354,45 @@ class McapFile:
         if chunk.compression not in _COMPRESSIONS:
             raise ValueError(f"its compression is {chunk.compression!r}; allowed: lz4, zstd")
         self.compression = self.compression or chunk.compression
-        if not cut:
-            stream, length = get_chunk_data_stream(chunk, validate_crc=True)
-            data = stream.read(length)
-        elif chunk.compression == "zstd":
-            data = zstandard.ZstdDecompressor().decompressobj().decompress(chunk.data)
-        else:
-            data = b"" if chunk.compression else chunk.data
+        data = _unpacked(chunk, cut=cut)
+        if not cut and chunk.uncompressed_crc not in (0, zlib.crc32(data)):
+            raise CRCValidationError(
+                expected=chunk.uncompressed_crc, actual=zlib.crc32(data), record=chunk
+            )
         views = _Views(data)
-        records = StreamReader(views, skip_magic=True).records  # type: ignore[arg-type]
-        while views.left:
+        reader = StreamReader(
+            views,  # type: ignore[arg-type]
+            skip_magic=True,
+            record_size_limit=MAX_UNPACKED,
+        )
+        records = reader.records
+        for _ in range(MAX_CHUNK_RECORDS):
+            if not views.left:
+                return
             yield next(records)
+        raise ValueError(f"it holds more than {MAX_CHUNK_RECORDS} records")
 
     def _stream_at(self, head: _Head) -> ReadDataStream:
         self._file.seek(head.offset)
         return _Stream(self._file, head.length)
+
+
+def _unpacked(chunk: Chunk, *, cut: bool) -> bytes:
+    """The records of a chunk; raises ValueError where it is damaged, or too much is in it."""
+    if chunk.uncompressed_size > MAX_UNPACKED:
+        raise ValueError(f"it unpacks to more than {MAX_UNPACKED >> 20} MiB")
+    if chunk.compression == "zstd":
+        return unpacked(chunk.data, cut=cut) if chunk.data else b""
+    if not chunk.compression:
+        return chunk.data
+    if cut:
+        return b""
+    # Each byte of it unpacks to 255 at most, and it stops at the limit.
+    unpacker = lz4.frame.LZ4FrameDecompressor()
+    data: bytes = unpacker.decompress(chunk.data, MAX_UNPACKED + 1) if chunk.data else b""
+    if len(data) > MAX_UNPACKED:
+        raise ValueError(f"it unpacks to more than {MAX_UNPACKED >> 20} MiB")
+    return data
 
 
 def _in_range(message: Message) -> Message:

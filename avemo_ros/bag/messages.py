@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +23,7 @@ from rosbags.typesys.store import Typestore
 
 from avemo_ros.bag.storage import Channel
 from avemo_ros.errors import BagError
+from avemo_ros.limits import MAX_ARRAY, MAX_DEFINITION, MAX_NESTING
 
 AUDIO_DATA: Final = "audio_common_msgs/msg/AudioDataStamped"
 AUDIO_INFO: Final = "audio_common_msgs/msg/AudioInfo"
@@ -219,7 +222,7 @@ class Decoder:
         self._other_sound = any(channel.type in AUDIO_COMMON_4 for channel in channels) and any(
             channel.type == "audio_common_msgs/msg/AudioStamped" for channel in channels
         )
-        self._stores: dict[tuple[str, str], Typestore] = {}
+        self._stores: dict[tuple[str, ...], Typestore | BagError] = {}
         self._known: Typestore | None = None
 
     def prepare(self, channel: Channel) -> None:
@@ -239,13 +242,26 @@ class Decoder:
         store = self._store(channel)
         try:
             return store.deserialize_cdr(data, channel.type)
-        except (SerdeError, TypesysError, KeyError, IndexError, ValueError) as error:
+        except _TROUBLES as error:
             raise BagError(f"they do not match the definition of {channel.type}") from error
 
     def _store(self, channel: Channel) -> Typestore:
-        if channel.key not in self._stores:
-            self._stores[channel.key] = self._make(channel)
-        return self._stores[channel.key]
+        # Many topics of one type are read once.
+        key = (channel.type, channel.serialization, channel.language, channel.definition)
+        if key not in self._stores:
+            try:
+                self._stores[key] = self._make(channel)
+            except BagError as error:
+                self._stores[key] = error
+        found = self._stores[key]
+        if isinstance(found, BagError):
+            raise found
+        return found
+
+    def defined_by(self, channel: Channel) -> str:
+        """Who defines the type of a channel without a definition: 'package', or 'missing'."""
+        known = self._known_types(channel).fielddefs
+        return "package" if channel.type in known else "missing"
 
     def _make(self, channel: Channel) -> Typestore:
         if channel.serialization != "cdr":
@@ -262,17 +278,22 @@ class Decoder:
 
     def _stored(self, channel: Channel) -> Typestore:
         parse = get_types_from_idl if channel.language == "ros2idl" else None
+        damaged = (
+            f"messages of {channel.topic} cannot be read: the definition of {channel.type} in "
+            "the bag is damaged"
+        )
+        if trouble := _beyond_limits(channel.definition, channel.language):
+            raise BagError(f"{damaged} ({trouble})")
         try:
             types = (
                 get_types_from_msg(channel.definition, channel.type)
                 if parse is None
                 else parse(channel.definition)
             )
-        except (TypesysError, ValueError, KeyError) as error:
-            raise BagError(
-                f"messages of {channel.topic} cannot be read: the definition of "
-                f"{channel.type} in the bag is damaged ({error})"
-            ) from error
+        except _TROUBLES as error:
+            raise BagError(f"{damaged} ({_short(error)})") from error
+        if channel.type not in types:
+            raise BagError(f"{damaged} (it defines other types)")
         known = self._known_types(channel).fielddefs
         while missing := _named(types) - types.keys():
             # Writers may leave out what every ROS has.
@@ -281,7 +302,12 @@ class Decoder:
                 raise _missing(channel, unknown, "the bag holds")
             types.update((name, known[name]) for name in missing)
         store = Typestore()
-        store.register(types)
+        try:
+            store.register(types)
+            # It makes code of the definition, and may fail at that, too.
+            store.get_msgdef(channel.type)
+        except _TROUBLES as error:
+            raise BagError(f"{damaged} ({_short(error)})") from error
         return store
 
     def _known_types(self, channel: Channel) -> Typestore:
@@ -302,6 +328,60 @@ def _with(store: Typestore, definitions: Mapping[str, str]) -> Typestore:
         found.update(get_types_from_msg(text, name))
     fresh.register(found)
     return fresh
+
+
+_TROUBLES: Final = (
+    SerdeError,
+    TypesysError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+    SyntaxError,
+    NameError,
+    struct.error,
+)
+"""What rosbags, and the code that it makes of a definition, raise at what makes no sense."""
+_LENGTH: Final = re.compile(r"\[\s*(\d+)\s*\]|,\s*(\d+)\s*>")
+_QUOTED: Final = 200
+_COMMENT: Final = re.compile(r"(#|//).*")
+_OPENING: Final = "([{<"
+_CLOSING: Final = ")]}>"
+
+
+def _short(error: Exception) -> str:
+    """What an error says; rosbags quotes all of a definition."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
+
+
+def _beyond_limits(definition: str, language: str) -> str:
+    """What of a definition is beyond the limits; empty if nothing is.
+
+    Parsing brackets within brackets takes twice the time for each, and arrays of a fixed length
+    are written out.
+    """
+    if len(definition) > MAX_DEFINITION:
+        return f"it has more than {MAX_DEFINITION} characters"
+    depth = 0
+    is_idl = language == "ros2idl"
+    for sign in _COMMENT.sub("", definition):
+        if sign == "\n" and not is_idl:
+            depth = 0
+        elif sign in _OPENING and (is_idl or sign != "<"):
+            depth += 1
+            if depth > MAX_NESTING:
+                return f"it has more than {MAX_NESTING} brackets within each other"
+        elif sign in _CLOSING:
+            depth = max(0, depth - 1)
+    for found in _LENGTH.finditer(definition):
+        digits = found[1] or found[2]
+        if len(digits) > len(str(MAX_ARRAY)) or int(digits) > MAX_ARRAY:
+            return f"it has an array of {digits[:20]} items; allowed: {MAX_ARRAY}"
+    return ""
 
 
 def _named(types: Typesdict) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -14,11 +15,18 @@ from numpy.typing import NDArray
 
 from avemo_ros.bag.storage import Channel, RawMessage, joined, write_order
 from avemo_ros.errors import BagError
+from avemo_ros.limits import MAX_CHANNELS, MAX_DEFINITION, MAX_SILENCE_S, MAX_UNPACKED
 
 MAGIC: Final = b"SQLite format 3\x00"
 
 _FARTHEST: Final = 2**24
 """After damage, messages are searched for up to this many numbers further on."""
+_LEAST_ROW: Final = 4
+"""Bytes of the smallest row in a file."""
+_PATIENT: Final = 1000
+"""Rows, after each of which the next ones may take their time again."""
+_STEPS: Final = 100_000
+"""Of SQLite's machine, after which it asks whether to go on."""
 
 
 class SqliteFile:
@@ -37,7 +45,12 @@ class SqliteFile:
         self.path = path
         self.problems: Counter[str] = Counter()
         self.cut_off = False
+        self._until = time.monotonic() + MAX_SILENCE_S
         self._base, whole = _connect(path)
+        self._base.text_factory = lambda data: data.decode(errors="replace")
+        # What a file says may make SQLite search for ever.
+        self._base.set_progress_handler(lambda: time.monotonic() > self._until, _STEPS)
+        self._most = path.stat().st_size // _LEAST_ROW + _size(path, "-wal") // _LEAST_ROW
         if not whole:
             self.cut_off = True
             self.problems[f"{path.name}-wal next to it cannot be read"] = 1
@@ -79,23 +92,37 @@ class SqliteFile:
         chosen = np.flatnonzero(np.isin(owners, wanted))
         for at in chosen[np.argsort(times[chosen], kind="stable")]:
             number = int(ids[at])
+            self._until = time.monotonic() + MAX_SILENCE_S
             try:
+                # The length is known before the data are read.
                 row = self._base.execute(
-                    "SELECT data FROM messages WHERE id = ?", (number,)
+                    "SELECT CASE WHEN length(data) <= ? THEN data END FROM messages "
+                    "WHERE id = ?",
+                    (MAX_UNPACKED, number),
                 ).fetchone()
-                data = bytes(row[0])
+                if row is None or not isinstance(row[0], bytes):
+                    raise TypeError("no data, or too much")
+                data = row[0]
             except (sqlite3.Error, TypeError) as error:
                 topic = self._keys[int(owners[at])][0]
                 self.problems[f"{topic}: messages cannot be read ({error})"] += 1
                 continue
             yield RawMessage(int(times[at]), self._keys[int(owners[at])], data)
 
+    def times(self, keys: Collection[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], int]]:
+        """Channel and time of each of their messages [ns]."""
+        _, owners, times = self._index
+        for owner, at in zip(owners.tolist(), times.tolist(), strict=True):
+            if (key := self._keys.get(owner)) in keys and key is not None:
+                yield key, at
+
     def _topics(self) -> dict[int, Channel]:
         try:
+            self._refuse_views()
             definitions = self._definitions()
             rows = self._base.execute(
                 "SELECT id, name, type, serialization_format FROM topics ORDER BY id"
-            ).fetchall()
+            ).fetchmany(MAX_CHANNELS + 1)
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise BagError(
@@ -108,10 +135,29 @@ class SqliteFile:
             ) from error
         except sqlite3.Error as error:
             raise BagError(f"'{self.path}' is damaged: {error}") from error
-        return {
-            int(number): Channel(topic, kind, *definitions.get(kind, ("", "")), serialization)
-            for number, topic, kind, serialization in rows
-        }
+        if len(rows) > MAX_CHANNELS:
+            raise BagError(f"'{self.path}' has more than {MAX_CHANNELS} topics")
+        found = {}
+        for number, *words in rows:
+            if not isinstance(number, int) or not all(isinstance(word, str) for word in words):
+                self.cut_off = True
+                self.problems["topics are damaged"] += 1
+                continue
+            topic, kind, serialization = words
+            found[number] = Channel(
+                topic, kind, *definitions.get(kind, ("", "")), serialization
+            )
+        return found
+
+    def _refuse_views(self) -> None:
+        """A view computes what it seems to hold, and may never come to an end."""
+        for name, kind in self._base.execute(
+            "SELECT name, type FROM sqlite_master WHERE lower(name) IN "
+            "('topics', 'messages', 'message_definitions') AND "
+            "(type <> 'table' OR lower(sql) NOT LIKE 'create table%')"
+        ):
+            if kind != "index":
+                raise BagError(f"'{self.path}' is not a bag: {name} is a {kind}, not a table")
 
     def _definitions(self) -> dict[str, tuple[str, str]]:
         """Definition and its language by type; files before Jazzy hold none."""
@@ -121,9 +167,15 @@ class SqliteFile:
         if there is None:
             return {}
         rows = self._base.execute(
-            "SELECT topic_type, encoded_message_definition, encoding FROM message_definitions"
-        )
-        return {kind: (text, language) for kind, text, language in rows if text}
+            "SELECT topic_type, encoded_message_definition, encoding FROM message_definitions "
+            "WHERE length(encoded_message_definition) <= ?",
+            (MAX_DEFINITION,),
+        ).fetchmany(MAX_CHANNELS)
+        return {
+            kind: (text, language)
+            for kind, text, language in rows
+            if text and all(isinstance(word, str) for word in (kind, text, language))
+        }
 
     def _read_index(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Number, topic and time of every message that can be reached, as written."""
@@ -135,23 +187,33 @@ class SqliteFile:
                     "SELECT id, topic_id, timestamp FROM messages WHERE id > ? ORDER BY id",
                     (after,),
                 )
-                for row in rows:
-                    if None in row:
+                for count, row in enumerate(rows):
+                    if not count % _PATIENT:
+                        self._until = time.monotonic() + MAX_SILENCE_S
+                    if not all(isinstance(value, int) for value in row):
                         self.problems["messages are damaged"] += 1
                         continue
+                    if len(found) >= self._most:
+                        raise sqlite3.DatabaseError("more messages than it has room for")
                     found.append(row)
                     step = 1
                 break
             except sqlite3.Error as error:
                 self.cut_off = True
                 self.problems[f"the file is damaged ({error})"] = 1
-                if step > _FARTHEST:
+                if step > _FARTHEST or len(found) >= self._most:
                     break
+                self._until = time.monotonic() + MAX_SILENCE_S
                 # Whatever lies on the damaged page is lost; go on behind it.
                 after = max(after, found[-1][0] if found else 0) + step
                 step *= 2
         table = np.array(found, np.int64).reshape(-1, 3)
         return table[:, 0], table[:, 1], table[:, 2]
+
+
+def _size(path: Path, end: str) -> int:
+    beside = path.with_name(path.name + end)
+    return beside.stat().st_size if beside.is_file() else 0
 
 
 def _is_short(path: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
-import yaml
+import zstandard
 from numpy.typing import NDArray
 from rosbags.interfaces import (
     Qos,
@@ -23,8 +23,11 @@ from rosbags.interfaces import (
 from rosbags.rosbag2.errors import ReaderError
 from rosbags.rosbag2.metadata import parse_qos
 
+from avemo_ros.limits import MAX_UNPACKED
+from avemo_ros.settings import SettingsError, read_yaml
 from avemo_ros.timing import to_ns
 
+_PIECE: Final = 1 << 20
 TURN_NS: Final = to_ns(1.0)
 """A message earlier than the one before it by more than this: the clock was set back."""
 
@@ -79,6 +82,36 @@ def clock_set_back_text(count: int) -> str:
     )
 
 
+def unpacked(data: bytes | memoryview, *, cut: bool = False) -> bytes:
+    """What a zstd frame holds.
+
+    Args:
+        data: the frame.
+        cut: its end may be missing; then as much as there is.
+
+    Raises:
+        ValueError: it unpacks to more than MAX_UNPACKED bytes, or is damaged.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(
+            data, read_across_frames=False
+        ) as stream:
+            while piece := stream.read(_PIECE):
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_UNPACKED:
+                    raise ValueError(f"it unpacks to more than {MAX_UNPACKED >> 20} MiB")
+    except zstandard.ZstdError as error:
+        if not cut:
+            raise ValueError(str(error)) from error
+    told = zstandard.frame_content_size(data)
+    if not cut and told not in (-1, size):
+        raise ValueError("it was cut off")
+    return b"".join(pieces)
+
+
 @dataclass(frozen=True, slots=True)
 class OfferedQos:
     """Quality of service with which a topic is published."""
@@ -114,21 +147,21 @@ def read_offered_qos(folder: Path) -> dict[str, OfferedQos]:
         folder: of the bag; a single file tells nothing.
     """
     try:
-        text = (folder / "metadata.yaml").read_text(encoding="utf-8")
-        entries = yaml.safe_load(text)["rosbag2_bagfile_information"]
+        path = folder / "metadata.yaml"
+        entries = read_yaml(path, str(path))["rosbag2_bagfile_information"]
         return {
             entry["topic_metadata"]["name"]: offer
             for entry in entries["topics_with_message_count"]
             if (offer := _best(entry["topic_metadata"].get("offered_qos_profiles")))
         }
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (SettingsError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 
 def _best(profiles: Any) -> OfferedQos | None:
     try:
         offers = parse_qos(profiles)
-    except (ReaderError, KeyError, TypeError):
+    except (ReaderError, LookupError, TypeError, ValueError, AttributeError):
         return None
     if not offers:
         return None
@@ -192,6 +225,9 @@ class StorageFile(Protocol):
 
     def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[RawMessage]:
         """The messages of these channels by time; those of one time as they were written."""
+
+    def times(self, keys: Collection[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], int]]:
+        """Channel and time of each of their messages [ns], without what they say."""
 
     def close(self) -> None:
         """Free what is open."""

@@ -143,6 +143,15 @@ def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel
     )
 
 
+def is_fit(channel: Channel) -> bool:
+    """Whether a channel is of a kind that this package reads."""
+    return any(
+        channel.type in usual.types
+        and (not usual.only_named or any(_ends(channel.topic, name) for name in usual.names))
+        for usual in _USUAL.values()
+    )
+
+
 def choose_all(topics: Topics, channels: Collection[Channel]) -> dict[str, Channel]:
     """The channels that are there, by their fields of Topics; errors as of `choose`."""
     chosen = {field: choose(field, topics, channels) for field in FIELDS}

@@ -34,6 +34,7 @@ from avemo_ros.config import InputConfig, PipelineConfig
 from avemo_ros.errors import AudioFormatError, BagError, ConfigError, LabelError
 from avemo_ros.sink.presentation import counted
 from avemo_ros.timing import NS_PER_S, to_ns, to_s
+from avemo_ros.untrusted import say
 from avemo_ros.vision.face import FrameTracks
 
 _FIELDS: Final = ", ".join(FIELDS)
@@ -150,11 +151,11 @@ def run(args: argparse.Namespace) -> int:
         try:
             checked = with_labels(check(path, topics, looking))
         except BagError as error:
-            print(f"avemo: error: {error}", file=sys.stderr)
+            say(f"avemo: error: {error}", file=sys.stderr)
             results.append({"path": str(path), "error": str(error)})
             status = UNREADABLE
             continue
-        print(f"{chr(10) if number else ''}{report(checked)}")
+        say(f"{chr(10) if number else ''}{report(checked)}")
         results.append(as_json(checked))
         status = max(status, CLEAN if checked.clean else FINDINGS)
     if args.json is not None:

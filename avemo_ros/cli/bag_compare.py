@@ -20,6 +20,7 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.replay.compare import compare, covers_zero, read_result
 from avemo_ros.replay.named_metrics import METRICS, value_text
 from avemo_ros.sink.presentation import counted
+from avemo_ros.untrusted import real, say
 
 DONE: Final = 0
 _FEWEST: Final = 2
@@ -64,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
         write_comparison(args.report, found, results)
     if not args.quiet:
-        print("\n".join(summary(found)))
+        say("\n".join(summary(found)))
         for path in outputs:
             if path is not None:
-                print(f"avemo: wrote {path}", file=sys.stderr)
+                say(f"avemo: wrote {path}", file=sys.stderr)
     return DONE
 
 
@@ -118,7 +119,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     """A short name for each run, another one for each."""
     often = Counter(path.stem for path in paths)
     names = [
-        path.stem if often[path.stem] == 1 else "/".join(path.resolve().parts[-2:])
+        path.stem if often[path.stem] == 1 else "/".join(real(path).parts[-2:])
         for path in paths
     ]
     seen: Counter[str] = Counter()

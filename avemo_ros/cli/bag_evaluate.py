@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -49,6 +48,7 @@ from avemo_ros.replay.runner import USES
 from avemo_ros.replay.scoring import interval_text, intervals_in_words, people_in_words
 from avemo_ros.sink.output_file import FolderLock, is_stream
 from avemo_ros.sink.presentation import counted, lasting
+from avemo_ros.untrusted import parse_json, read_text, say
 
 _SHOWN: Final = (
     ("segment_accuracy", "segments", "accuracy"),
@@ -249,7 +249,7 @@ def run(args: argparse.Namespace) -> int:
         # CI uploads what is there: older results in their place would look like this run's.
         _write(args, nothing.evaluation)
         for path in filter(None, outputs):
-            print(f"avemo: wrote {path}, without metrics", file=sys.stderr)
+            say(f"avemo: wrote {path}, without metrics", file=sys.stderr)
         if args.cache is None:
             _say_kept(args, "replays", "takes")
         raise
@@ -258,23 +258,23 @@ def run(args: argparse.Namespace) -> int:
             _say_kept(args, "replays", "takes")
         for path in filter(None, outputs):
             if path.exists():
-                print(f"avemo: {path} is from an earlier run", file=sys.stderr)
+                say(f"avemo: {path} is from an earlier run", file=sys.stderr)
         raise
     has_images = _write(args, evaluation)
     if args.thumbnails and not has_images:
-        print("avemo: no thumbnails: no bag contains images", file=sys.stderr)
+        say("avemo: no thumbnails: no bag contains images", file=sys.stderr)
     if args.cache is None:
         shutil.rmtree(_own_cache(args.json), ignore_errors=True)
     for bag in evaluation.result["failed"]:
-        print(f"avemo: {bag['name']} not evaluated: {bag['reason']}", file=sys.stderr)
+        say(f"avemo: {bag['name']} not evaluated: {bag['reason']}", file=sys.stderr)
     for item in evaluation.result["thresholds"]:
         if not item["passed"]:
-            print(f"avemo: failed: {item['reason']}", file=sys.stderr)
+            say(f"avemo: failed: {item['reason']}", file=sys.stderr)
     if not args.quiet:
-        print("\n".join(evaluation_summary(evaluation.result)))
+        say("\n".join(evaluation_summary(evaluation.result)))
         for path in outputs:
             if path is not None:
-                print(f"avemo: wrote {path}", file=sys.stderr)
+                say(f"avemo: wrote {path}", file=sys.stderr)
     return DONE if evaluation.passed else FAILED
 
 
@@ -283,10 +283,10 @@ def _without_metrics(path: Path) -> bool:
     if path.suffix.lower() == ".xml":
         return has_no_bag(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         if path.suffix.lower() in (".html", ".htm"):
             return f"<title>{NOTHING}" in text[:_HEAD]
-        content = json.loads(text)
+        content = parse_json(text)
     except (OSError, ValueError):
         return False
     if not isinstance(content, dict):
@@ -312,7 +312,7 @@ def _cache(args: argparse.Namespace) -> Path:
         if args.force and not args.resume:
             shutil.rmtree(folder)
         elif any(folder.glob("[!.]*")):
-            print(
+            say(
                 f"avemo: takes what an unfinished run left in {folder}; --force starts again",
                 file=sys.stderr,
             )
@@ -327,7 +327,7 @@ def _say_kept(args: argparse.Namespace, what: str, does: str) -> None:
     # What was just being written has a name that begins with a dot.
     if any(folder.glob("[!.]*")):
         again = "the same command, with --resume," if args.force else "the same command"
-        print(f"avemo: {what} are kept in {folder}; {again} {does} them", file=sys.stderr)
+        say(f"avemo: {what} are kept in {folder}; {again} {does} them", file=sys.stderr)
     elif args.cache is None:
         shutil.rmtree(folder, ignore_errors=True)
 

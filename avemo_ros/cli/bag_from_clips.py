@@ -24,6 +24,7 @@ from avemo_ros.errors import AudioFormatError, BagError, ConfigError, ImageError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.settings import read_options
 from avemo_ros.sink.output_file import OutputError, replaced
+from avemo_ros.untrusted import say
 
 DONE: Final = 0
 LACKING: Final = 1
@@ -233,7 +234,7 @@ def _summarise(written: int, kept: int, troubles: Sequence[str], out: Path) -> N
 
 
 def _say(text: str) -> None:
-    print(f"avemo: {text}", file=sys.stderr)
+    say(f"avemo: {text}", file=sys.stderr)
 
 
 def _size(text: str) -> tuple[int, int]:

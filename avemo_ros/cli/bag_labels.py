@@ -21,6 +21,7 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.sink.output_file import OutputError, is_stream, replaced
 from avemo_ros.sink.presentation import counted
 from avemo_ros.timing import to_ns, to_s
+from avemo_ros.untrusted import say
 
 DONE: Final = 0
 LEFT_OUT: Final = 1
@@ -106,13 +107,13 @@ def run(args: argparse.Namespace) -> int:
         moved_ns += _start_of(args.unix)
     labels = _shifted(labels, moved_ns, args.shift)
     for note in labels.notes:
-        print(f"avemo: {note}", file=sys.stderr)
+        say(f"avemo: {note}", file=sys.stderr)
     if args.out is not None:
         _write(args.out, labels)
     if not args.quiet:
-        print("\n".join(summary(labels.segments)))
+        say("\n".join(summary(labels.segments)))
         if args.out is not None:
-            print(f"avemo: wrote {args.out}", file=sys.stderr)
+            say(f"avemo: wrote {args.out}", file=sys.stderr)
     return LEFT_OUT if labels.notes else DONE
 
 

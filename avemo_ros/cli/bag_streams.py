@@ -31,6 +31,7 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.settings import read_options
 from avemo_ros.sink.output_file import OutputError, replaced
 from avemo_ros.train.subject_split import find_root
+from avemo_ros.untrusted import say
 
 _FACES: Final = "fer2013"
 
@@ -165,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
         written += 1
     kept = len(people) - written
     there = f", {kept} already existed (--force overwrites them)" if kept else ""
-    print(f"avemo: {written} streams made in {args.out}{there}", file=sys.stderr)
+    say(f"avemo: {written} streams made in {args.out}{there}", file=sys.stderr)
     return 0
 
 

@@ -18,6 +18,7 @@ from avemo_ros.data.prepare import PrepareReport, fill_cache
 from avemo_ros.data.registry import DATASETS, find_dataset, list_items
 from avemo_ros.labels import SPEECH_CLASSES, WORDS
 from avemo_ros.settings import read_options
+from avemo_ros.untrusted import say
 
 DONE: Final = 0
 DIFFERS: Final = 1
@@ -80,14 +81,14 @@ def run_list(args: argparse.Namespace) -> int:
         ConfigError: no data set of that name.
     """
     datasets = [find_dataset(name) for name in args.names] or list(DATASETS.values())
-    print("\n\n".join(_describe(dataset) for dataset in datasets))
+    say("\n\n".join(_describe(dataset) for dataset in datasets))
     if not args.names:
-        print("\nWords for the classes (also in clips.csv):")
+        say("\nWords for the classes (also in clips.csv):")
         for label in SPEECH_CLASSES:
             words = ", ".join(word for word, counts_as in WORDS.items() if counts_as == label)
-            print(f"  {label:9} {words}")
-        print(f"  left out  {', '.join(word for word in WORDS if WORDS[word] is None)}")
-        print(
+            say(f"  {label:9} {words}")
+        say(f"  left out  {', '.join(word for word in WORDS if WORDS[word] is None)}")
+        say(
             "Models of voice and landmarks have the class calm; the robot counts it as neutral."
         )
     return DONE
@@ -103,7 +104,7 @@ def run_check(args: argparse.Namespace) -> int:
     """
     check_outputs([args.json], force=args.force)
     checked = check(find_dataset(args.name), args.root, **read_options(args.option))
-    print(report(checked, everything=args.all))
+    say(report(checked, everything=args.all))
     if args.json is not None:
         write_json(args.json, as_json(checked))
     return DONE if checked.as_published else DIFFERS
@@ -246,12 +247,12 @@ def run_prepare(args: argparse.Namespace) -> int:
     )
     listing = list_items(args.name, args.root, **read_options(args.option))
     report = fill_cache(listing.items, config, args.cache, args.workers, frozenset(args.want))
-    print(_summary(report))
+    say(_summary(report))
     if args.json is not None:
         write_json(args.json, report.as_dict())
     left_out = sum(one.left_out and not one.by_design for one in listing.problems)
     if left_out:
-        print(f"{left_out} files were left out; `avemo data check` shows why", file=sys.stderr)
+        say(f"{left_out} files were left out; `avemo data check` shows why", file=sys.stderr)
     return LACKING if report.unusable else DONE
 
 

@@ -39,6 +39,7 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.settings import SettingGroups, read_values
 from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.timing import to_ns, to_s
+from avemo_ros.untrusted import say
 
 if TYPE_CHECKING:
     from avemo_ros.dialog.chat_client import ChatClient
@@ -139,14 +140,14 @@ def _wait_until_loaded(endpoint: ChatClient, config: EndpointConfig) -> None:
         try:
             loading.result(_QUIET_S)
         except FutureTimeoutError:
-            print(
+            say(
                 f"avemo: waiting for {config.host} to load '{config.model}', at most "
                 f"{config.load_timeout_s:g} s (endpoint.load_timeout_s)",
                 file=sys.stderr,
             )
             loading.result()
     except BackendError as error:
-        print(f"avemo: {error}; answers are made offline", file=sys.stderr)
+        say(f"avemo: {error}; answers are made offline", file=sys.stderr)
 
 
 # `avemo dialog chat`: a typed conversation in the terminal, without ROS.
@@ -223,7 +224,7 @@ def run(args: argparse.Namespace) -> int:
     table = TurnTable(width, colour=sys.stdout.isatty())
     turns: list[Turn] = []
     if args.states is None:
-        print("\n".join(wrapped(_SIMULATED.format(emotion=args.emotion), table.width)) + "\n")
+        say("\n".join(wrapped(_SIMULATED.format(emotion=args.emotion), table.width)) + "\n")
     try:
         _talk(agent, senses, args.every, table, turns)
     finally:
@@ -232,7 +233,7 @@ def run(args: argparse.Namespace) -> int:
 
             title = "Conversation" if args.states is None else args.states.name
             write_transcript(args.report, turns, title, simulated=args.states is None)
-            print(f"avemo: wrote {args.report}", file=sys.stderr)
+            say(f"avemo: wrote {args.report}", file=sys.stderr)
     return DONE
 
 
@@ -294,8 +295,8 @@ def _talk(
 ) -> None:
     typed = sys.stdin.isatty()
     if typed:
-        print(_HELP)
-    print(table.head())
+        say(_HELP)
+    say(table.head())
     t_s = 0.0
     for words in _lines(typed):
         command, _, rest = words.partition(" ")
@@ -306,7 +307,7 @@ def _talk(
             try:
                 senses.feel(rest.strip(), t_s)
             except DialogError as error:
-                print(f"avemo: {error}", file=sys.stderr)
+                say(f"avemo: {error}", file=sys.stderr)
             continue
         t_s += every_s
         stamp_ns = START_NS + to_ns(t_s)
@@ -315,14 +316,14 @@ def _talk(
         answer = agent.answer(words, "", stamp_ns)
         turn = replace(turn_of(answer, to_s(stamp_ns - START_NS)), answer=answer.spoken)
         turns.append(turn)
-        print(table.row(turn) + "\n", flush=True)
+        say(table.row(turn) + "\n", flush=True)
 
 
 def _lines(typed: bool) -> Iterator[str]:
     """What is typed or piped in, line by line; bytes that are no UTF-8 do not end it."""
     while True:
         if typed:
-            print("> ", end="", flush=True)
+            say("> ", end="", flush=True)
         line = sys.stdin.buffer.readline(_LONGEST_LINE)
         text = line.decode("utf-8", errors="replace").strip()
         if not line or (typed and not text):
@@ -418,9 +419,9 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
         write_dialog_evaluation(args.report, result, conversations)
     if not args.quiet:
-        print(summary(result))
+        say(summary(result))
         for path in filter(None, (args.json, args.report)):
-            print(f"avemo: wrote {path}", file=sys.stderr)
+            say(f"avemo: wrote {path}", file=sys.stderr)
     return BELOW if result["claims_below_limit"]["answers"] else DONE
 
 
@@ -472,4 +473,4 @@ def _percent(share: float | None) -> str:
 
 
 def _tell(what: str) -> None:
-    print(f"avemo: {what}", file=sys.stderr)
+    say(f"avemo: {what}", file=sys.stderr)

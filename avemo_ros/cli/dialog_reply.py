@@ -12,6 +12,7 @@ from avemo_ros.cli.dialog_chat import add_dialog_options, read_setup
 from avemo_ros.dialog.evaluation import CheckedSaying, check_sayings, reply
 from avemo_ros.dialog.scenario import read_sayings
 from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.untrusted import say
 
 DONE: Final = 0
 WRONG: Final = 1
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """
     answer = reply(args.words, read_setup(args), args.emotion)
     if not args.json:
-        print(answer.text)
+        say(answer.text)
         return DONE
     shown = {
         "words": answer.utterance,
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         "back_end": answer.back_end,
         "failure": answer.failure,
     }
-    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    say(json.dumps(shown, indent=2, ensure_ascii=False))
     return DONE
 
 
@@ -105,12 +106,12 @@ def run_check(args: argparse.Namespace) -> int:
         total[name] += 1
         right[name] += one.right
         if args.all or not one.right:
-            print(_line(one))
+            say(_line(one))
     width = max(map(len, total))
     for name, count in total.items():
-        print(f"{name:{width}}  {right[name]} of {count}")
+        say(f"{name:{width}}  {right[name]} of {count}")
     wrong = total.total() - right.total()
-    print(f"{right.total()} of {total.total()} sayings are met as the table says")
+    say(f"{right.total()} of {total.total()} sayings are met as the table says")
     return WRONG if wrong else DONE
 
 

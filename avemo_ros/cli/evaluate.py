@@ -38,6 +38,7 @@ from avemo_ros.evaluate.predictions import (
 )
 from avemo_ros.model.emotion_model import MODALITIES
 from avemo_ros.settings import read_options
+from avemo_ros.untrusted import say
 from avemo_ros.zoo.classifier import WINDOW_S
 
 DONE: Final = 0
@@ -280,10 +281,10 @@ def run(args: argparse.Namespace) -> int:
         "no voice (no sound, or it is silent or cannot be read)",
     )
     if not args.quiet:
-        print("\n".join(dataset_summary(result)))
+        say("\n".join(dataset_summary(result)))
         for path in (args.json, args.report, args.predictions):
             if path is not None:
-                print(f"avemo: wrote {path}", file=sys.stderr)
+                say(f"avemo: wrote {path}", file=sys.stderr)
     return DONE
 
 
@@ -292,7 +293,7 @@ def _warn(keys: Sequence[str], lacking: str) -> None:
     if keys:
         items = "1 item has" if len(keys) == 1 else f"{len(keys)} items have"
         named = ", ".join(keys[:_NAMED]) + (", ..." if len(keys) > _NAMED else "")
-        print(f"avemo: warning: {items} {lacking}: {named}", file=sys.stderr)
+        say(f"avemo: warning: {items} {lacking}: {named}", file=sys.stderr)
 
 
 def _request(args: argparse.Namespace) -> DatasetRequest:

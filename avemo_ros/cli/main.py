@@ -15,7 +15,14 @@ from typing import Any, Final
 
 from avemo_ros import __version__
 from avemo_ros.errors import AvemoError
-from avemo_ros.interrupt import INTERRUPTED, started, until_started
+from avemo_ros.interrupt import (
+    INTERRUPTED,
+    PARENT_VARIABLE,
+    end_with_parent,
+    started,
+    until_started,
+)
+from avemo_ros.untrusted import say, shown
 
 ACTIONS: Final = {
     "bag": {
@@ -154,7 +161,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; None takes the process's.
     """
     _hush_libraries()
-    logging.basicConfig(format="avemo: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    if parent := os.environ.pop(PARENT_VARIABLE, ""):
+        end_with_parent(int(parent))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_ShownFormatter("avemo: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     program = argv is None
     if program:
         # Libraries are loaded meanwhile, for seconds; nothing is begun that could be kept.
@@ -167,19 +178,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             previous = _interrupt_on_terminate()
         return int(args.run(args))
     except AvemoError as error:
-        print(f"avemo: error: {error}", file=sys.stderr)
+        say(f"avemo: error: {error}", file=sys.stderr)
         return ERROR
     except KeyboardInterrupt:
-        print("avemo: interrupted", file=sys.stderr)
+        say("avemo: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Who reads the lines has enough (`| head`); Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # The disk, a folder or a name: what Python says of it is all there is to say.
+        say(f"avemo: error: {error}", file=sys.stderr)
+        return ERROR
     finally:
         # A node that ran here has made its process deaf to signals, and it may stay so.
         if previous is not None and signal.getsignal(signal.SIGTERM) is _interrupt:
             signal.signal(signal.SIGTERM, previous)
+
+
+class _ShownFormatter(logging.Formatter):
+    """Logs quote what came from outside, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
 
 
 def _parsed(given: list[str]) -> argparse.Namespace:

@@ -23,6 +23,7 @@ from avemo_ros.model.released import (
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.torch_network import has_fast_bfloat16
 from avemo_ros.settings import Settings
+from avemo_ros.untrusted import say
 from avemo_ros.zoo.classical import EnsembleOptions, FunctionalOptions, open_classifier
 from avemo_ros.zoo.model_export import (
     FORMATS,
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         return DONE
     folder = models_dir()
     index = read_index(folder)
-    print(f"models in {folder}")
+    say(f"models in {folder}")
     status = DONE
     for name, entry in sorted(index["models"].items()):
         try:
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
             state, size, status = str(error), "-", DAMAGED
         task = str(entry.get("task", LIVE))
         mark = _default_of(index, name)
-        print(f"{name:26} {entry['file']:38} {size:>8}  {task:15} {mark:19} {state}")
+        say(f"{name:26} {entry['file']:38} {size:>8}  {task:15} {mark:19} {state}")
     return status
 
 
@@ -105,16 +106,16 @@ def _default_of(index: Mapping[str, Any], name: str) -> str:
 
 def _print_kinds() -> None:
     for kind in KINDS.values():
-        print(f"{kind.name}: {kind.text}")
+        say(f"{kind.name}: {kind.text}")
         _print_settings(kind.options)
-        print()
-    print(
+        say()
+    say(
         f"{', '.join(MACHINES)}: Support vector machines; the last two have no option "
         "'features'."
     )
     _print_settings(FunctionalOptions)
-    print()
-    print(f"{ENSEMBLE}: Weighted sum of trained members.")
+    say()
+    say(f"{ENSEMBLE}: Weighted sum of trained members.")
     _print_settings(EnsembleOptions)
 
 
@@ -134,7 +135,7 @@ def _print_option(name: str, text: str, default: Any, allowed: str) -> None:
     line = f"{name}: {text} Default: {'none' if default in ('', None) else default}."
     if allowed:
         line += f" Allowed: {allowed}."
-    print(textwrap.fill(line, 96, initial_indent="  ", subsequent_indent="      "))
+    say(textwrap.fill(line, 96, initial_indent="  ", subsequent_indent="      "))
 
 
 # `avemo export`: a model for other runtimes.
@@ -200,7 +201,7 @@ def run_export(args: argparse.Namespace) -> int:
         notes = source_notes(loaded, path)
         _tell(export_model(loaded.model, args.format, args.out, notes, force=args.force))
         if loaded.temperature != 1.0:
-            print(f"divide the logits by the temperature {loaded.temperature:.4f}")
+            say(f"divide the logits by the temperature {loaded.temperature:.4f}")
     if args.bench:
         if isinstance(loaded.model, LiveModel):
             there = all(one.is_file() for one in onnx_files(path).values())
@@ -208,7 +209,7 @@ def run_export(args: argparse.Namespace) -> int:
                 benchmark_robot(loaded.model.network, args.rounds, path if there else None)
             )
             taken = "bfloat16" if has_fast_bfloat16() else "float32"
-            print(f"on this CPU model.precision auto takes {taken} with PyTorch\n")
+            say(f"on this CPU model.precision auto takes {taken} with PyTorch\n")
         with tempfile.TemporaryDirectory() as folder:
             _print_speeds(benchmark(loaded.model, Path(folder), args.rounds))
     return DONE
@@ -216,10 +217,10 @@ def run_export(args: argparse.Namespace) -> int:
 
 def _tell(written: list[Exported]) -> None:
     for converted in written:
-        print(f"{converted.path}: differs by at most {converted.difference:.1e}")
+        say(f"{converted.path}: differs by at most {converted.difference:.1e}")
 
 
 def _print_speeds(speeds: list[Speed]) -> None:
-    print(f"{'part':14} {'runtime':14} {'CPU ms':>9} {'of float32':>11}")
+    say(f"{'part':14} {'runtime':14} {'CPU ms':>9} {'of float32':>11}")
     for speed in speeds:
-        print(f"{speed.submodule:14} {speed.runtime:14} {speed.ms:9.3f} {speed.ratio:11.2f}")
+        say(f"{speed.submodule:14} {speed.runtime:14} {speed.ms:9.3f} {speed.ratio:11.2f}")

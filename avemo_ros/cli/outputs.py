@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.sink.output_file import OutputError, is_stream, replaced
+from avemo_ros.sink.output_file import OutputError, is_stream, replaced, sweep
+from avemo_ros.untrusted import real, say
 
 _REPORT_LIBRARIES: Final = ("Jinja2", "plotly")
 """What makes reports; a robot need not have it."""
@@ -76,7 +77,7 @@ class _Renamed(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        print(f"{parser.prog}: {option_string} is now --{self.dest}", file=sys.stderr)
+        say(f"{parser.prog}: {option_string} is now --{self.dest}", file=sys.stderr)
         setattr(namespace, self.dest, values)
 
 
@@ -100,16 +101,17 @@ def check_outputs(
         OutputError: a folder is missing, a path is a folder, is named twice, is that of an
             input, or names a file that is there.
     """
-    seen = {path.resolve() for path in sources}
+    seen = {real(path) for path in sources}
     for path in paths:
         if path is None:
             continue
         if is_stream(path):
             continue
-        if path.resolve() in seen:
+        if real(path) in seen:
             raise OutputError(f"cannot write {path}: it is given twice, or it is the input")
-        seen.add(path.resolve())
-        folder = path.resolve().parent
+        seen.add(real(path))
+        folder = real(path).parent
+        sweep(folder)
         if not folder.is_dir():
             raise OutputError(f"cannot write {path}: there is no folder {folder}")
         if path.is_dir():

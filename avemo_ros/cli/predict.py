@@ -33,6 +33,7 @@ from avemo_ros.sink.video_file import VideoWriter
 from avemo_ros.source.media_file import ORIGIN_NS, MediaFile, VideoFrame, from_origin
 from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.timing import to_s
+from avemo_ros.untrusted import real, say
 from avemo_ros.vision.face import FrameTracks
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class _Run:
                 speed = progress.speed
         except KeyboardInterrupt:
             if self._page_path is not None and not is_stream(self._page_path):
-                self._write_page(partial_name(self._page_path.resolve()))
+                self._write_page(partial_name(real(self._page_path)))
             raise
         finally:
             pipeline.close()
@@ -256,7 +257,7 @@ class _Run:
             written = [self._lines_path, self._video_path, self._page_path]
             notes += [f"wrote {path}" for path in written if path is not None]
         for note in notes:
-            print(f"avemo: {note}", file=sys.stderr)
+            say(f"avemo: {note}", file=sys.stderr)
 
 
 def _opened(path: Path) -> MediaFile | BagMedia:

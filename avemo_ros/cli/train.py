@@ -9,6 +9,7 @@ from typing import Final
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.train.config_file import load_config, named
+from avemo_ros.untrusted import real, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     place = Place(read_roots(args.root), args.out, args.cache, args.workers, args.device)
     lines = run_task(config, place, fold=args.fold, resume=args.resume)
     if is_first():
-        print("\n".join(lines))
+        say("\n".join(lines))
     return 0
 
 
@@ -213,9 +214,9 @@ def run_tune(args: argparse.Namespace) -> int:
     read_roots(args.root)
     settings = list(args.settings)
     if args.au is not None:
-        settings.append(f"data.units={args.au.expanduser().resolve()}")
+        settings.append(f"data.units={real(args.au.expanduser())}")
     if args.landmarks is not None:
-        settings.append(f"data.landmarks={args.landmarks.expanduser().resolve()}")
+        settings.append(f"data.landmarks={real(args.landmarks.expanduser())}")
     config, space = read_tune(args.config, settings)
 
     def folds(config: TrainConfig) -> tuple[str, ...]:
@@ -242,9 +243,9 @@ def run_tune(args: argparse.Namespace) -> int:
     )
     found = search(plan, args.out, ChildTrainer(args.out / BASE, tuple(arguments)))
     if found.best is None:
-        print(f"{args.out}: no trial finished")
+        say(f"{args.out}: no trial finished")
         return NOTHING
-    print(
+    say(
         f"{args.out / BEST}: {args.objective} {found.best:.4f} in trial {found.number} of "
         f"{found.trials}: {', '.join(found.changes)}"
     )

@@ -9,7 +9,10 @@ import itertools
 import math
 import os
 import stat
+import tokenize
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
@@ -17,6 +20,7 @@ from typing import IO, Final
 from avemo_ros.annotations.label_tables import delimiter_of
 from avemo_ros.errors import DataError
 from avemo_ros.source.media_tracks import cut_off
+from avemo_ros.untrusted import refuse_pipe
 
 SOUND: Final = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".m4a", ".aac")
 VIDEO: Final = (".mp4", ".avi", ".flv", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
@@ -30,6 +34,24 @@ _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _SMALLEST: Final = 1000
 """Bytes; no recording of any use is smaller."""
 _SMALLEST_IMAGE: Final = 100
+
+
+ARCHIVE_TROUBLES: Final = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and zipfile raise at an archive that makes no sense."""
 
 
 def files_below(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
@@ -273,6 +295,7 @@ def _open(path: Path) -> IO[str]:
         DataError: it is no text.
         OSError: it cannot be opened.
     """
+    refuse_pipe(path)
     with path.open("rb") as file:
         start = file.read(_START)
     if start.startswith(_LFS_TEXT):

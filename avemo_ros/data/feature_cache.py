@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
-import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.spectrogram import BINS
+from avemo_ros.data.corpus_files import ARCHIVE_TROUBLES
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Features, Finding, PreparedItem
 from avemo_ros.errors import DataError
+from avemo_ros.sink.output_file import OutputError, replaced, sweep
 from avemo_ros.vision.face import LANDMARKS
 
 _LOG = logging.getLogger(__name__)
@@ -95,10 +95,12 @@ class DiskCache:
         self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            sweep(folder)
             text = json.dumps(about, indent=2, sort_keys=True)
             self._replace(_ABOUT, lambda path: path.write_text(text + "\n", encoding="utf-8"))
-        except OSError as error:
-            raise DataError(f"cannot write the cache '{folder}': {error.strerror}") from error
+        except (OSError, OutputError) as error:
+            text = getattr(error, "strerror", None) or str(error)
+            raise DataError(f"cannot write the cache '{folder}': {text}") from error
 
     def write(self, computed: Sequence[tuple[ItemSource, PreparedItem]]) -> None:
         """Add a shard with these.
@@ -116,10 +118,9 @@ class DiskCache:
 
         try:
             self._replace(f"{secrets.token_hex(8)}.npz", save)
-        except OSError as error:
-            raise DataError(
-                f"cannot write to the cache '{self._folder}': {error.strerror or error}"
-            ) from error
+        except (OSError, OutputError) as error:
+            text = getattr(error, "strerror", None) or str(error)
+            raise DataError(f"cannot write to the cache '{self._folder}': {text}") from error
 
     def read(self, wanted: Collection[ItemSource]) -> Iterator[tuple[ItemSource, PreparedItem]]:
         """Those of the wanted that are there, shard by shard, each once."""
@@ -136,7 +137,7 @@ class DiskCache:
                     unpacked = _unpacked(shard, hits) if hits else []
             except FileNotFoundError:
                 continue
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except ARCHIVE_TROUBLES as error:
                 _LOG.warning("'%s' is damaged and is computed again: %s", path, error)
                 path.unlink(missing_ok=True)
                 continue
@@ -151,12 +152,8 @@ class DiskCache:
                     yield sources[index], one
 
     def _replace(self, name: str, save: Any) -> None:
-        part = self._folder / f".{name}.{os.getpid()}.part"
-        try:
+        with replaced(self._folder / name, keep=False) as part:
             save(part)
-            part.replace(self._folder / name)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _packed(computed: Sequence[tuple[ItemSource, PreparedItem]]) -> dict[str, NDArray[Any]]:

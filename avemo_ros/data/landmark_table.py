@@ -12,7 +12,6 @@ The file has three arrays, and may have a fourth:
 from __future__ import annotations
 
 import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +19,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros.data.corpus_files import ARCHIVE_TROUBLES
 from avemo_ros.data.features import Corpus, match_rows, pairing_key
 from avemo_ros.errors import DataError
+from avemo_ros.limits import MAX_FILE_FREELY, MAX_FILE_RATIO
 from avemo_ros.model.face_points import POINTS, points_of_mesh
 
 _USUAL_FPS: Final = 30000 / 1001
@@ -120,8 +121,20 @@ def points_from_meshes(corpus: Corpus) -> tuple[Corpus, tuple[str, ...]]:
 _NEEDED: Final = ("clip", "start", "step")
 
 
+def _refuse_bomb(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(item.file_size for item in archive.infolist())
+    if size > max(MAX_FILE_FREELY, MAX_FILE_RATIO * path.stat().st_size):
+        raise DataError(
+            f"'{path}' unpacks to {size >> 20} MiB, {MAX_FILE_RATIO} times its size"
+        )
+
+
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
+        _refuse_bomb(path)
         opened = np.load(path, allow_pickle=False)
         if not isinstance(opened, np.lib.npyio.NpzFile):
             raise DataError(f"'{path}' is a single array; allowed: an npz file")
@@ -134,7 +147,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
                 )
             names = [name for name in (*_NEEDED, "fps") if name in opened.files]
             return {name: opened[name] for name in names}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except ARCHIVE_TROUBLES as error:
         # A pickle, which is never loaded, is a ValueError too.
         raise DataError(f"'{path}' cannot be read as an npz file: {error}") from error
 

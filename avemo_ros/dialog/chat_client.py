@@ -64,6 +64,13 @@ class ChatClient:
         if not config.model:
             raise ConfigError("endpoint.model", "", "the name of a model at this endpoint")
         self._config = config
+        for name in ("base_url", "proxy"):
+            try:
+                httpx2.URL(getattr(config, name))
+            except httpx2.InvalidURL as error:
+                raise ConfigError(
+                    f"endpoint.{name}", getattr(config, name), f"an address ({error})"
+                ) from error
         self._tls = httpx2.create_ssl_context(trust_env=False)
         if config.ca_file:
             try:
@@ -334,7 +341,7 @@ class ChatClient:
                 f"{config.host}: HTTP {code}: {text} as endpoint.base_url", kind="redirect"
             )
         reason = asked.reasons.of(error.body)
-        key = f"${config.key_variable or 'a variable'} (endpoint.key_variable)"
+        key = f"{config.key_name} (endpoint.key_variable)"
         known = {
             401: f"it needs a valid key in {key}",
             403: f"the key in {key} does not permit this",
@@ -415,7 +422,7 @@ def _key(config: EndpointConfig) -> str:
     name = config.key_variable
     key = os.environ.get(name, "").strip() if name else ""
     if not re.fullmatch(r"[\x21-\x7e]*", key):
-        raise BackendError(f"the content of ${name} cannot be a key", kind="key")
+        raise BackendError(f"the content of {config.key_name} cannot be a key", kind="key")
     return key
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from ipaddress import ip_address
 from pathlib import Path
@@ -247,6 +248,13 @@ class EndpointConfig(Settings, group="endpoint"):
     @model_validator(mode="after")
     def _send_nothing_elsewhere(self) -> EndpointConfig:
         address = _split("base_url", self.base_url)
+        if address.scheme == "http" and self.proxy and not self.allow_plain_http:
+            # "This host" is then the proxy's, or whatever it makes of the name.
+            raise ConfigError(
+                "base_url",
+                self.base_url,
+                "https://... with an endpoint.proxy; endpoint.allow_plain_http allows http",
+            )
         if address.scheme == "http" and not (
             self.allow_plain_http or _is_this_host(address.hostname or "")
         ):
@@ -258,17 +266,40 @@ class EndpointConfig(Settings, group="endpoint"):
             )
         if self.proxy:
             _split("proxy", self.proxy)
-        if self.key_variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_variable):
+        if self.key_variable and not _VARIABLE.fullmatch(self.key_variable):
             # It may be the key itself, given by mistake.
-            raise ConfigError("key_variable", _HIDDEN, "the NAME of an environment variable")
-        if self.ca_file and not Path(self.ca_file).is_file():
+            raise ConfigError(
+                "key_variable",
+                _HIDDEN,
+                "the NAME of an environment variable, in capitals, e.g. AVEMO_DIALOG_KEY",
+            )
+        if self.ca_file and not _is_file(self.ca_file):
             raise ConfigError("ca_file", self.ca_file, "a file that exists")
         return self
+
+    @property
+    def key_name(self) -> str:
+        """The variable of the key in words.  One that is not set may be the key itself, so its
+        name is shown only where there is such a variable."""
+        usual = type(self).model_fields["key_variable"].default
+        if self.key_variable and (
+            self.key_variable == usual or self.key_variable in os.environ
+        ):
+            return f"${self.key_variable}"
+        return "the variable"
 
     @property
     def host(self) -> str:
         """Host and port that words are sent to."""
         return urlsplit(self.base_url).netloc
+
+
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+"""As environment variables are called; keys have small letters, or signs."""
+_HOST: Final = re.compile(
+    r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?)(:[0-9]*)?", re.ASCII
+)
+"""Host and port as the network takes them; other alphabets are written in `xn--`."""
 
 
 def _split(name: str, text: str) -> SplitResult:
@@ -277,12 +308,22 @@ def _split(name: str, text: str) -> SplitResult:
         address = urlsplit(text)
         valid = address.scheme in ("http", "https") and bool(address.hostname)
         _ = address.port
+        valid = valid and bool(_HOST.fullmatch(address.netloc.rpartition("@")[2]))
+        if "[" in address.netloc:
+            ip_address(address.hostname or "")
     except ValueError:
         raise ConfigError(name, _HIDDEN, _ADDRESS) from None
     secret = address.username is not None or address.query or address.fragment
     if not valid or secret or re.search(r"[\s\x00-\x1f]", text):
         raise ConfigError(name, _HIDDEN if secret or "@" in text else text, _ADDRESS)
     return address
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long, or with a zero in it
+        return False
 
 
 def _is_this_host(host: str) -> bool:

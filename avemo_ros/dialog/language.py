@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.errors import DialogError
+from avemo_ros.untrusted import read_text
 
 _APOSTROPHES: Final = str.maketrans("", "", "'\u2019\u02bc\uff07`\u00b4")
 _TOKEN: Final = re.compile(r"[^\W_]+")
@@ -133,7 +134,7 @@ class ValenceLexicon:
             DialogError: the file cannot be read, a line is wrong, or a word is there twice.
         """
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = read_text(path).splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise DialogError(f"cannot read {path}: {reason}") from error

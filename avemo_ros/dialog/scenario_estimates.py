@@ -4,7 +4,6 @@ recorded ones.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from avemo_ros.errors import DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status, recorded_status
 from avemo_ros.timing import to_ns, to_s
+from avemo_ros.untrusted import parse_json, read_text
 
 START_NS: Final = to_ns(1_000.0)
 """Sensor time at which every conversation begins."""
@@ -232,10 +232,14 @@ def recorded_estimates(path: Path) -> Iterator[EmotionStep]:
         yield EmotionStep(estimates[0].stamp_ns, people, attended[0], estimates[0].stamp_ns)
 
 
+_FARTHEST_S: Final = 1e9
+"""Of a state from the first: thirty years."""
+
+
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and content of each line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise DialogError(f"cannot read {path}: {why}") from error
@@ -243,11 +247,12 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = parse_json(line)
+        except ValueError:
             row = None
         time = row.get("t") if isinstance(row, dict) else None
-        if not isinstance(time, int | float) or not math.isfinite(time):
+        # NaN is not between, and whole numbers may be too large for a float.
+        if not isinstance(time, int | float) or not -_FARTHEST_S < time < _FARTHEST_S:
             raise DialogError(f"{path}, line {number}: not a state written by `avemo predict`")
         yield number, row
 
@@ -280,7 +285,7 @@ def _estimate(path: Path, number: int, row: dict[str, Any]) -> EmotionEstimate:
             speaking=bool(row["speaking"]),
             model_id=str(row["model_id"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise DialogError(
             f"{path}, line {number}: not a state written by `avemo predict` ({error!r})"
         ) from error

@@ -6,7 +6,6 @@ A run folder says so in `split.json`; a model file may say so in its metadata un
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.splits import FINAL_TEST
 from avemo_ros.errors import DataError
+from avemo_ros.untrusted import parse_json, read_text
 
 SPLIT: Final = "split.json"
 TRAINED_ON: Final = "trained_on"
@@ -90,7 +90,7 @@ def read_split(run: Path) -> Parts:
     """
     path = run / SPLIT
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_text(path))
         parts = Parts(members(content["train"]), members(content["validation"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
@@ -112,7 +112,7 @@ def of_metadata(about: Mapping[str, str]) -> Members | None:
     if TRAINED_ON not in about:
         return None
     try:
-        return members(json.loads(about[TRAINED_ON]))
+        return members(parse_json(about[TRAINED_ON]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"metadata '{TRAINED_ON}' of the model cannot be read: {error}"

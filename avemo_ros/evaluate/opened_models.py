@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from avemo_ros.data.dataset import Item
@@ -29,6 +29,7 @@ from avemo_ros.evaluate.held_out import (
     seen,
 )
 from avemo_ros.model.released import LIVE, sha256
+from avemo_ros.model.tensor_file import TENSOR_TROUBLES
 from avemo_ros.zoo.classical import ReadingOptions, is_classical, load_classical
 from avemo_ros.zoo.classifier import WINDOW_S, Classifier, NetworkClassifier
 from avemo_ros.zoo.model_file import find_model, load_model
@@ -152,7 +153,7 @@ def _metadata(path: Path) -> dict[str, str]:
     try:
         with safe_open(str(path), "pt") as opened:
             return dict(opened.metadata() or {})
-    except (SafetensorError, OSError, ValueError):
+    except TENSOR_TROUBLES:
         return {}
 
 

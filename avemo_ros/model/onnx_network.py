@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from avemo_ros.model.released import (
     remedy,
     sha256,
 )
+from avemo_ros.model.tensor_file import check_classes
 
 FORMAT: Final = "avemo-onnx-1"
 """Layout of the files of a live model; another layout gets another name."""
@@ -164,10 +164,7 @@ def _open(weights: Path, part: str, source: str, threads: int) -> Any:
     digest = about.get("digest", "")
     if not listed and not _is_whole(path.read_bytes(), digest.encode()):
         raise WeightsError(f"ONNX file {path} is damaged: digest differs; {again}")
-    if about["source_sha256"] != source:
+    if about.get("source_sha256") != source:
         raise WeightsError(f"ONNX file {path} was made from other weights; {again}")
-    if tuple(json.loads(about["emotions"])) != EMOTIONS:
-        raise WeightsError(
-            f"ONNX file {path} has emotions {about['emotions']}; this code has {EMOTIONS}"
-        )
+    check_classes(path, about, "emotions", EMOTIONS)
     return session

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.errors import WeightsError
+from avemo_ros.untrusted import parse_json, read_text
 
 INDEX: Final = "index.json"
 """{"default": live model, "defaults": {task: name}, "models": {name: {"file": ..., "sha256":
@@ -220,10 +221,11 @@ def read_index(folder: Path) -> dict[str, Any]:
     """
     path = folder / INDEX
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = parse_json(read_text(path))
         named = [index["default"], *index.get("defaults", {}).values()]
         usable = all(name in index["models"] for name in named) and all(
-            {"file", "sha256"} <= entry.keys() for entry in index["models"].values()
+            isinstance(entry["file"], str) and isinstance(entry["sha256"], str)
+            for entry in index["models"].values()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} cannot be read ({error})") from error

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +23,22 @@ from torch import Tensor, nn
 
 from avemo_ros.errors import WeightsError
 from avemo_ros.model.released import write_atomic
+from avemo_ros.untrusted import parse_json
+
+TENSOR_TROUBLES: Final = (
+    SafetensorError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+)
+"""What safetensors and torch raise at files that make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,7 @@ def read_tensors(path: Path, formats: tuple[str, ...]) -> TensorFile:
             about = dict(opened.metadata() or {})
             names = list(opened.keys())
             tensors = {name: opened.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, ValueError) as error:
+    except TENSOR_TROUBLES as error:
         raise WeightsError(
             f"weights file {path} is damaged or not a safetensors file ({error}); get the "
             "file again"
@@ -142,7 +160,10 @@ def check_classes(
     Raises:
         WeightsError: it was not.
     """
-    theirs = tuple(json.loads(about.get(key, "[]")))
+    try:
+        theirs = tuple(parse_json(about.get(key, "[]")))
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"weights file {path} has {key} that are no list") from error
     if theirs != ours:
         raise WeightsError(f"weights file {path} has {key} {theirs}; this code has {ours}")
 
@@ -152,7 +173,7 @@ def _digest(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -180,7 +201,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         try:
             return _renamed(load_file(str(path)))
-        except (SafetensorError, OSError, ValueError) as error:
+        except TENSOR_TROUBLES as error:
             raise WeightsError(f"weights file {path} cannot be read ({error})") from error
     if path.suffix not in (".pt", ".pth"):
         raise WeightsError(
@@ -188,7 +209,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError) as error:
+    except (pickle.UnpicklingError, EOFError, ImportError, *TENSOR_TROUBLES) as error:
         raise WeightsError(
             f"weights file {path} cannot be read: damaged, or it contains Python objects "
             "besides tensors, which could run code; save only its state_dict()"

@@ -21,6 +21,7 @@ from avemo_ros.model.tensor_file import (
     stored,
     write_tensors,
 )
+from avemo_ros.untrusted import parse_json
 
 FORMAT: Final = "avemo-emotion-1"
 """Layout of a file of the live network; another layout gets another name."""
@@ -47,12 +48,14 @@ def load_weights(path: Path) -> Loaded:
     """
     content = read_tensors(path, (FORMAT,))
     about = content.about
+    if "model_id" not in about:
+        raise WeightsError(f"weights file {path} does not say which model it is")
     check_classes(path, about, "emotions", EMOTIONS)
     check_classes(path, about, "speech_classes", SPEECH_CLASSES)
     try:
         # The first release names no specification; its fusion was of vectors.
         spec = ModelSpec.from_mapping(
-            json.loads(about.get("spec", f'{{"kind": "{LIVE}", "fusion": "{_VECTORS}"}}'))
+            parse_json(about.get("spec", f'{{"kind": "{LIVE}", "fusion": "{_VECTORS}"}}'))
         )
     except ValueError as error:
         raise WeightsError(f"weights file {path} is for another version: {error}") from error

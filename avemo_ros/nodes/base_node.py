@@ -34,6 +34,7 @@ from avemo_ros.nodes.executor import (
 )
 from avemo_ros.nodes.sensing import SERVICE, SensingSettings, SensingSwitch
 from avemo_ros.settings import Settings, SettingsError
+from avemo_ros.untrusted import say
 
 _Kind = TypeVar("_Kind", bound=Settings)
 _REPORT_PERIOD_S: Final = 1.0
@@ -517,7 +518,7 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:
         reason = _PLACE.sub("", str(error))
-        print(f"avemo_ros: the ROS arguments cannot be used: {reason}", file=sys.stderr)
+        say(f"avemo_ros: the ROS arguments cannot be used: {reason}", file=sys.stderr)
         return 1
     node: ManagedNode | None = None
     try:
@@ -531,7 +532,7 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
             return 1
         _spin(node, ending)
     except ConfigError as error:
-        print(f"avemo_ros: {error}", file=sys.stderr)  # there is no node yet to log it
+        say(f"avemo_ros: {error}", file=sys.stderr)  # there is no node yet to log it
         return 1
     finally:
         if node is not None:

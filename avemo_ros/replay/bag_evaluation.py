@@ -47,6 +47,7 @@ from avemo_ros.replay.scoring import (
 )
 from avemo_ros.sink.output_file import locked
 from avemo_ros.timing import to_s
+from avemo_ros.untrusted import real
 
 _LIBRARIES: Final = ("numpy", "torch", "mediapipe", "opencv-contrib-python", "rosbags")
 """Whose versions the metrics may depend on."""
@@ -429,7 +430,7 @@ def _names(bags: Sequence[Path]) -> list[str]:
     often = Counter(names)
     for place, bag in enumerate(bags):
         if often[names[place]] > 1:
-            names[place] = "/".join(bag.resolve().parts[-2:])
+            names[place] = "/".join(real(bag).parts[-2:])
     seen: Counter[str] = Counter()
     for place, name in enumerate(names):
         seen[name] += 1
@@ -442,6 +443,6 @@ def _names(bags: Sequence[Path]) -> list[str]:
 def _without_paths(text: str, job: BagJob) -> str:
     """A message as it is on every machine."""
     for path in (job.path, *job.labels):
-        for spelled in (str(path.resolve()), str(path)):
+        for spelled in (str(real(path)), str(path)):
             text = text.replace(spelled, path.name)
     return text

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import comb
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.bootstrap import LEVEL, Array, draws, enough, percentiles
@@ -17,6 +17,7 @@ from avemo_ros.evaluate.metric_tables import as_json
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.replay.named_metrics import METRICS, SCHEMA, Metric, rounded
 from avemo_ros.replay.scoring import bootstrap_unit
+from avemo_ros.untrusted import parse_json, read_text
 
 PAIRED_ROUNDS: Final = 1000
 _RATES: Final = ("segment_accuracy", "segment_ua")
@@ -140,7 +141,7 @@ def read_result(path: Path) -> dict[str, Any]:
         DataError: the file cannot be read, or is something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_text(path))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
@@ -152,7 +153,144 @@ def read_result(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} has no {', '.join(lacking)}; evaluate again")
     if content["overall"] is None:
         raise DataError(f"{path} contains no metrics to compare: no bag could be evaluated")
+    try:
+        _Result.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise DataError(
+            f"{path} is not as `avemo bag evaluate --json` writes it: {place}: {first['msg']}; "
+            "evaluate again"
+        ) from error
     return content
+
+
+# --- what is read of a result; whatever else is in it is left alone
+
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_Seconds = Annotated[float, Field(ge=-1e9, le=1e9)]
+_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Weight = Annotated[float, Field(ge=0.0, le=2.0**53)]
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _Claim(_Read):
+    start_s: _Seconds
+    end_s: _Seconds
+    label: str
+
+
+class _Segment(_Claim):
+    label: str = ""
+    session: str
+    person: str
+    truth: Literal[EMOTIONS]  # type: ignore[valid-type]
+    share: _Share = 1.0
+    answer: str
+    right: bool
+    truth_probability: _Share | None
+    confidence: _Share | None
+    claims: list[_Claim] = []
+
+
+class _Judged(_Read):
+    items: _Count
+    unanswered: _Count
+    accuracy: _Share | None
+    confusion: list[list[_Weight]]
+
+
+class _Segments(_Judged):
+    list: list[_Segment]
+
+
+class _Bins(_Read):
+    counts: list[_Count]
+    confidence: list[_Share | None]
+    accuracy: list[_Share | None]
+
+    @model_validator(mode="after")
+    def _alike(self) -> _Bins:
+        if not len(self.counts) == len(self.confidence) == len(self.accuracy):
+            raise ValueError("its lists are of different lengths")
+        return self
+
+
+class _Calibration(_Read):
+    ece: _Number | None
+    bins: _Bins | None
+
+
+class _Point(_Read):
+    coverage: _Share
+    accuracy: _Share | None
+
+
+class _Coverage(_Read):
+    share: _Share | None
+    accuracy: _Share | None
+    curve: list[_Point]
+
+
+class _Overall(_Read):
+    classes: list[str]
+    unnamed: _Count | None = None
+    frames: _Judged
+    segments: _Segments
+    calibration: _Calibration
+    coverage: _Coverage
+    worst: list[_Count]
+
+    @model_validator(mode="after")
+    def _fits(self) -> _Overall:
+        size = len(self.classes)
+        for part in (self.frames, self.segments):
+            if [len(row) for row in part.confusion] != [size] * size:
+                raise ValueError(f"its confusion is not {size} by {size}")
+        if any(place >= len(self.segments.list) for place in self.worst):
+            raise ValueError("one of its worst segments is not listed")
+        if self.coverage.accuracy is not None and self.coverage.share is None:
+            raise ValueError("its coverage has an accuracy, but no share")
+        return self
+
+
+class _Bag(_Read):
+    name: str
+    seconds: Annotated[float, Field(ge=0.0, le=1e9)]
+    figures: dict[str, _Number | None]
+
+
+class _Failed(_Read):
+    name: str
+
+
+class _ModelFile(_Read):
+    ids: list[str]
+    sha256: str
+    precision: list[str] = []
+
+
+class _Limit(_Read):
+    figure: str
+    fails: str
+    limit: _Number
+    value: _Number | None
+    passed: bool
+
+
+class _Result(_Read):
+    passed: bool
+    thresholds: list[_Limit]
+    figures: dict[str, _Number | None]
+    overall: _Overall
+    bags: list[_Bag]
+    failed: list[_Failed]
+    model: _ModelFile
+    settings: dict[str, Any]
 
 
 def compare(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

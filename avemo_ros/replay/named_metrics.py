@@ -13,6 +13,7 @@ from typing import Any, Final
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.sink.output_file import OutputError, replaced
+from avemo_ros.untrusted import read_text
 
 SCHEMA: Final = "avemo-replay-1"
 """Layout of the JSON of an evaluation; another layout gets another name."""
@@ -242,7 +243,7 @@ def write_junit(path: Path, result: Mapping[str, Any]) -> None:
 def has_no_bag(path: Path) -> bool:
     """Whether a file is such XML of a run that could evaluate no bag."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, ValueError):
         return False
     return f'<testsuite name="{_SUITE}"' in text and not _EVALUATED.search(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from enum import Enum
@@ -15,6 +16,7 @@ from avemo_ros import __version__
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.sink.output_file import replaced
 from avemo_ros.state.estimate import Change, EmotionEstimate, EmotionStep, Status
+from avemo_ros.untrusted import parse_json
 from avemo_ros.vision.face import Box
 
 if TYPE_CHECKING:
@@ -83,6 +85,9 @@ class EvaluatedRecording:
     """For a person's name in the labels the ids that the stream gave."""
 
 
+_MOST_BYTES: Final = 2 << 30
+"""Of a stored replay, unpacked: days of states."""
+_PIECE: Final = 1 << 20
 _LAYOUT: Final = 6
 """Of stored replays; another layout gets another number."""
 _PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
@@ -110,9 +115,24 @@ def write_replayed(path: Path, replayed: Replayed) -> None:
 def read_replayed(path: Path) -> Replayed | None:
     """The replay of the file; None where there is no whole file of this layout."""
     try:
-        content = json.loads(gzip.decompress(path.read_bytes()))
-        parsed = _parsed(content)
-    except (OSError, EOFError, ValueError, TypeError, KeyError):
+        pieces: list[bytes] = []
+        with gzip.open(path) as file:
+            # At once, as much as may come would be set aside.
+            while piece := file.read(_PIECE):
+                pieces.append(piece)
+                if len(pieces) * _PIECE > _MOST_BYTES:
+                    return None
+        parsed = _parsed(parse_json(b"".join(pieces)))
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        zlib.error,
+    ):
         return None
     return parsed if isinstance(parsed, Replayed) else None
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from avemo_ros.errors import AvemoError
+from avemo_ros.untrusted import real
 
 
 class OutputError(AvemoError):
@@ -45,7 +46,7 @@ def _descriptor(path: Path) -> int | None:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def replaced(path: Path, *, keep: bool = True) -> Iterator[Path]:
     """A file beside `path` to write to; it takes `path`'s place when the block ends well.
 
     When the block ends with an exception, what was written stays under `partial_name(path)`,
@@ -53,14 +54,19 @@ def replaced(path: Path) -> Iterator[Path]:
     to is replaced.  A device or a pipe (/dev/null, /dev/stdout) is written to instead, and gets
     nothing when the block ends with an exception.
 
+    Args:
+        path: of the file.
+        keep: what was written before an exception, as above; False: nothing is kept, and the
+            folder is not swept, which takes long if it is large.
+
     Raises:
         OutputError: the folder is missing or cannot be written, or `path` is a folder.
     """
     if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder")
     if is_stream(path):
-        with tempfile.TemporaryDirectory() as folder:
-            partial = Path(folder) / path.name
+        with temporary_folder() as folder:
+            partial = folder / path.name
             partial.touch()
             yield partial
             try:
@@ -69,26 +75,79 @@ def replaced(path: Path) -> Iterator[Path]:
             except OSError as error:
                 raise OutputError(f"cannot write {path}: {error.strerror}") from error
         return
-    path = path.resolve()
     try:
+        path = real(path)
+        if keep:
+            sweep(path.parent)
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+            prefix=f"{_HIDDEN}{path.stem[:_NAMED]}-", suffix=path.suffix, dir=path.parent
         )
-        os.close(handle)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    except (OSError, RuntimeError) as error:  # the latter: links that go round
+        text = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"cannot write {path}: {text}") from error
     partial = Path(name)
+    # Held until it is done: whoever sweeps sees that it is being written.
+    _lock(handle)
     try:
         yield partial
     except BaseException:
-        if partial.stat().st_size:
+        if keep and partial.stat().st_size:
             partial.chmod(_mode())
             partial.replace(partial_name(path))
         else:
             partial.unlink()
         raise
-    partial.chmod(_mode())
-    partial.replace(path)
+    else:
+        partial.chmod(_mode())
+        partial.replace(path)
+    finally:
+        os.close(handle)
+
+
+_HIDDEN: Final = ".avemo-"
+_NAMED: Final = 100
+"""Letters of a file's name that its hidden one has."""
+_ABANDONED_S: Final = 3600.0
+"""If files cannot be locked, one that did not change for so long counts as abandoned."""
+
+
+def sweep(folder: Path) -> None:
+    """Remove the hidden files, and folders, that killed commands have left in a folder: people
+    may be heard and seen in them."""
+    try:
+        inside = [path for path in folder.iterdir() if path.name.startswith(_HIDDEN)]
+    except OSError:
+        return
+    for path in inside:
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                is_free = _lock(handle)
+                age_s = time.time() - os.fstat(handle).st_mtime
+                if is_free is None:
+                    is_free = age_s > _ABANDONED_S
+                # Locked just after it was made, not with it.
+                if is_free and age_s > _NEW_S:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(handle)
+
+
+_NEW_S: Final = 2.0
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for what is needed while the block runs; a killed command's is swept by the
+    next."""
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_HIDDEN) as name:
+        handle = os.open(name, os.O_RDONLY)
+        _lock(handle, shared=True)
+        try:
+            yield Path(name)
+        finally:
+            os.close(handle)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -36,6 +36,7 @@ from avemo_ros.train.run_folder import LOG, open_run, read_log, write_text, writ
 from avemo_ros.train.subject_split import describe, jobs_of, of_fold, read_source
 from avemo_ros.train.training_config import TrainConfig
 from avemo_ros.train.training_run import Place, landmark_file, summarise
+from avemo_ros.untrusted import say
 from avemo_ros.zoo.classical import (
     ReadingOptions,
     ensemble_options,
@@ -484,4 +485,4 @@ def _features(
 
 
 def _say(text: str) -> None:
-    print(f"avemo: {text}", file=sys.stderr)
+    say(f"avemo: {text}", file=sys.stderr)

@@ -22,6 +22,7 @@ from avemo_ros.settings import (
     split_assignment,
 )
 from avemo_ros.train.training_config import TrainConfig
+from avemo_ros.untrusted import read_text
 
 
 def config_path(name: str) -> Path:
@@ -63,7 +64,7 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
     """
     path = config_path(str(name))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("CONFIG", str(path), f"a file that can be read ({error})") from error
     content = _parsed(text, "CONFIG", str(path))

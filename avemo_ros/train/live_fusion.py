@@ -59,6 +59,7 @@ from avemo_ros.train.run_folder import open_run, write_log, write_text
 from avemo_ros.train.subject_split import SplitJob, describe, describe_parts, read_source
 from avemo_ros.train.training_config import FINAL, TrainConfig
 from avemo_ros.train.training_run import Place, summarise
+from avemo_ros.untrusted import say
 from avemo_ros.zoo.model_file import MODEL_FILE, save_model
 
 FIGURES: Final = "figures.json"
@@ -306,4 +307,4 @@ def _labels(corpus: Corpus) -> Tensor:
 
 
 def _say(text: str) -> None:
-    print(f"avemo: {text}", file=sys.stderr)
+    say(f"avemo: {text}", file=sys.stderr)

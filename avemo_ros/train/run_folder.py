@@ -12,9 +12,11 @@ import torch
 
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.released import write_atomic
+from avemo_ros.settings import SettingsError, read_yaml
 from avemo_ros.sink.output_file import OutputError
 from avemo_ros.train.config_file import differences, dump
 from avemo_ros.train.training_config import TrainConfig
+from avemo_ros.untrusted import parse_json, read_text
 
 _NAMED: Final = 5
 CONFIG: Final = "config.yaml"
@@ -168,9 +170,12 @@ def read_log(out: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [parse_json(line) for line in read_text(path).splitlines()]
+        if not all(isinstance(row, dict) for row in rows):
+            raise ValueError("a line is no mapping")
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
+    return rows
 
 
 def read_json(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
@@ -184,7 +189,7 @@ def read_json(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
         ConfigError: it is missing or damaged.
     """
     try:
-        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        content = dict(parse_json(read_text(path)))
         lacking = [name for name in needs if name not in content]
         if lacking:
             raise ValueError(f"it has no '{lacking[0]}'")
@@ -218,11 +223,9 @@ def writing(path: Path) -> Iterator[None]:
 
 def _as_used(path: Path) -> Mapping[str, Any]:
     """A run's own configuration; settings that are newer than it have their defaults."""
-    import yaml
-
     try:
-        old = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        old = dict(read_yaml(path, path.name))
+    except (SettingsError, TypeError, ValueError) as error:
         raise _damaged(path, error) from error
     try:
         mapping: Mapping[str, Any] = TrainConfig.from_mapping(old).plain()

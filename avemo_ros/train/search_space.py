@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from avemo_ros.errors import AvemoError, ConfigError
+from avemo_ros.interrupt import PARENT_VARIABLE
 from avemo_ros.model.spec import ModelSpec
+from avemo_ros.settings import SettingsError, read_yaml
 from avemo_ros.train.config_file import load_config
 from avemo_ros.train.run_folder import TRAIN_LOG, read_log
 from avemo_ros.train.training_config import TrainConfig
@@ -54,12 +57,10 @@ def read_tune(name: str, overrides: Sequence[str] = ()) -> tuple[TrainConfig, Sp
     Raises:
         ConfigError: the file cannot be read, or a name or value is not allowed.
     """
-    import yaml
-
     path = _tune_path(name)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path, str(path))
+    except SettingsError as error:
         text = " ".join(str(error).split())
         raise ConfigError(
             "CONFIG", str(path), f"a YAML file that can be read ({text})"
@@ -264,7 +265,11 @@ class ChildTrainer:
         for change in changes:
             command += ["--set", change]
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
         )
         try:
             while True:

@@ -60,6 +60,7 @@ from avemo_ros.train.subject_split import (
 from avemo_ros.train.training_batch import TrainingBatch, batch_loss
 from avemo_ros.train.training_config import FINAL, TrainConfig
 from avemo_ros.train.validation import HeldOutSet
+from avemo_ros.untrusted import say
 from avemo_ros.zoo.classifier import READS, collate
 from avemo_ros.zoo.face_models import standardise_units
 from avemo_ros.zoo.model_file import MODEL_FILE, find_model, save_model
@@ -333,7 +334,7 @@ def summarise(out: Path) -> None:
 
 def _say(processes: Processes, text: str) -> None:
     if processes.first:
-        print(f"avemo: {text}", file=sys.stderr)
+        say(f"avemo: {text}", file=sys.stderr)
 
 
 def run_task(

@@ -38,6 +38,7 @@ from avemo_ros.train.search_space import (
     check_space,
 )
 from avemo_ros.train.training_config import TrainConfig
+from avemo_ros.untrusted import say
 
 OBJECTIVES: Final[dict[str, str]] = {"ua": "maximize", "wa": "maximize", "nll": "minimize"}
 """Figures that can be searched for, and which way."""
@@ -345,4 +346,4 @@ def _optuna() -> Any:
 
 
 def _say(text: str) -> None:
-    print(f"avemo: {text}", file=sys.stderr)
+    say(f"avemo: {text}", file=sys.stderr)

@@ -15,15 +15,16 @@ from typing import Annotated, Any, Final
 
 import torch
 from pydantic import BeforeValidator, Field
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.emotion_model import CLASSES
 from avemo_ros.model.released import LIVE
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.tensor_file import read_tensors, write_tensors
+from avemo_ros.model.tensor_file import TENSOR_TROUBLES, read_tensors, write_tensors
 from avemo_ros.settings import Allowed, OneOf, Settings
+from avemo_ros.untrusted import parse_json, real
 from avemo_ros.zoo.classifier import READS, Classifier, NetworkClassifier
 from avemo_ros.zoo.ensemble import SUMS, Ensemble, Member
 from avemo_ros.zoo.model_file import find_model, load_model
@@ -188,9 +189,7 @@ def save_ensemble(
         notes: more metadata, for the reader.
     """
     names = [
-        os.path.relpath(model.resolve(), path.resolve().parent)
-        if isinstance(model, Path)
-        else model
+        os.path.relpath(real(model), real(path).parent) if isinstance(model, Path) else model
         for model, _ in members
     ]
     spec = ModelSpec(ENSEMBLE, {"members": [{"model": model} for model in names], "sum": kind})
@@ -245,7 +244,7 @@ def is_classical(path: Path) -> bool:
     try:
         with safe_open(str(path), "pt") as opened:
             return (opened.metadata() or {}).get("format") == FORMAT
-    except (SafetensorError, OSError, ValueError):
+    except TENSOR_TROUBLES:
         return False
 
 
@@ -265,8 +264,8 @@ def load_classical(
     content = read_tensors(path, (FORMAT,))
     about, tensors = content.about, content.tensors
     try:
-        name, spec = about["name"], ModelSpec.from_mapping(json.loads(about["spec"]))
-        classes = tuple(json.loads(about["classes"]))
+        name, spec = about["name"], ModelSpec.from_mapping(parse_json(about["spec"]))
+        classes = tuple(parse_json(about["classes"]))
         if spec.kind != ENSEMBLE:
             classifier: Classifier = make_svm(
                 name, spec, Machine.from_tensors(tensors), reading
@@ -279,7 +278,7 @@ def load_classical(
                 for one, weight in zip(options.members, weights, strict=True)
             ]
             classifier = Ensemble(name, members, kind=options.sum)
-    except (ConfigError, KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise WeightsError(f"model file {path} cannot be used: {error}") from error
     if classifier.classes != classes:
         raise WeightsError(
@@ -308,7 +307,7 @@ def copy_classical(
     """
     content = read_tensors(source, (FORMAT,))
     about = dict(content.about)
-    spec = ModelSpec.from_mapping(json.loads(about["spec"]))
+    spec = ModelSpec.from_mapping(parse_json(about["spec"]))
     there = len(ensemble_options(spec).members) if spec.kind == ENSEMBLE else 0
     if len(members) != there:
         wanted = f"{there} released names" if there else "nothing: this is no ensemble"
@@ -316,7 +315,7 @@ def copy_classical(
     if there:
         kept = [{"model": member} for member in members]
         spec = ModelSpec(spec.kind, {**spec.options, "members": kept})
-    classes = tuple(json.loads(about["classes"]))
+    classes = tuple(parse_json(about["classes"]))
     _write(path, name, spec, classes, content.tensors, {**about, **notes})
 
 

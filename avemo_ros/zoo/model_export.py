@@ -32,6 +32,7 @@ from avemo_ros.model.preprocess import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.model.released import list_onnx, onnx_file, remedy, sha256
 from avemo_ros.model.torch_network import bn_folded, to_bfloat16
 from avemo_ros.sink.output_file import is_stream
+from avemo_ros.untrusted import real
 from avemo_ros.zoo.exportable import Submodule, as_tuple, folded_submodules, submodules_of
 from avemo_ros.zoo.model_file import LoadedModel
 
@@ -177,7 +178,7 @@ def export_model(
                 f"{form} of '{submodule.name}' gives results that differ by {worst:.2g}; "
                 f"allowed: below {TOLERANCE:g}"
             )
-        part.replace(path.resolve())
+        part.replace(real(path))
         written.append(Exported(submodule.name, path, worst))
     return written
 

@@ -18,6 +18,7 @@ from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import check_classes, fill, read_tensors, stored, write_tensors
 from avemo_ros.model.weights import FORMAT as LIVE_FORMAT
 from avemo_ros.model.weights import load_weights, save_weights
+from avemo_ros.untrusted import parse_json
 from avemo_ros.zoo.model_registry import BUILDER
 
 FORMAT: Final = "avemo-model-1"
@@ -103,7 +104,7 @@ def load_model(path: Path) -> LoadedModel:
         return LoadedModel(live, BUILDER.check(loaded.spec), loaded.model_id, loaded.about)
     about = content.about
     try:
-        spec = BUILDER.check(ModelSpec.from_mapping(json.loads(about["spec"])))
+        spec = BUILDER.check(ModelSpec.from_mapping(parse_json(about["spec"])))
         temperature = float(about["temperature"])
         name = about["name"]
     except (KeyError, ValueError, ConfigError) as error:

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from avemo_ros import process_pool
 from avemo_ros.audio.spectrogram import SAMPLE_RATE
 from avemo_ros.data.audio_features import read_sound
+from avemo_ros.data.corpus_files import ARCHIVE_TROUBLES
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import BagError, ConfigError, DataError, SourceError
@@ -208,7 +209,7 @@ def _of_item(
 def _stored(path: Path, size: int) -> NDArray[np.float32] | None:
     try:
         values: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except ARCHIVE_TROUBLES:
         return None
     return values if values.shape == (size,) and values.dtype == np.float32 else None
 
