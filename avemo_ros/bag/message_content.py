@@ -28,12 +28,14 @@ from avemo_ros.limits import (
     MAX_BOX,
     MAX_COLUMNS,
     MAX_CROP_SIDE,
+    MAX_DISTANCE,
     MAX_FACES,
     MAX_ID_LENGTH,
     MAX_OPENING,
     MAX_PIXELS,
     MIN_CROP_SIDE,
 )
+from avemo_ros.state.engagement import EngagementLevel
 from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
 from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks, HeadPose
@@ -148,6 +150,9 @@ def estimate(message: Any) -> EmotionEstimate:
         valence_arousal_valid=valid,
         # Older recordings lack it.
         valence_arousal_source=getattr(message, "valence_arousal_source", ""),
+        engagement=EngagementLevel(getattr(message, "engagement", 0)),
+        looks_at_robot=_maybe("looks_at_robot", message, 1.0),
+        distance=_maybe("distance", message, MAX_DISTANCE),
     )
 
 
@@ -237,7 +242,19 @@ def _face(message: Any) -> FaceTrack:
         quality=message.quality,
         mouth_opening=message.mouth_opening,
         crop=np.frombuffer(message.crop, np.uint8).reshape(side, side),
+        looks_at_robot=_maybe("looks_at_robot", message, 1.0),
+        distance=_maybe("distance", message, MAX_DISTANCE),
     )
+
+
+def _maybe(name: str, message: Any, high: float) -> float:
+    """A number from 0 to `high`; NaN, always the same object, where it is not known, as in
+    older recordings, which lack it."""
+    value = float(getattr(message, name, math.nan))
+    if math.isnan(value):
+        return math.nan
+    _within(name, value, 0.0, high)
+    return value
 
 
 def _pose(message: Any) -> HeadPose | None:

@@ -432,14 +432,21 @@ class Emotion(ManagedNode):
     """`face_tracks` and `spectrogram` to `emotion_states` and `emotion_state`, with what
     follows from them."""
 
-    live_groups = ("emotion", "steady")
+    live_groups = ("emotion", "engagement", "steady")
     senses = "serves"
 
     def __init__(self) -> None:
         super().__init__(
             "emotion",
             [],
-            ["emotion", "steady", "model", "vision.track_timeout_s", "max_input_age_s"],
+            [
+                "emotion",
+                "engagement",
+                "steady",
+                "model",
+                "vision.track_timeout_s",
+                "max_input_age_s",
+            ],
         )
         self._states: EmotionOutputStage | None = None
         self._inputs: list[qos.AdaptiveSubscription] = []

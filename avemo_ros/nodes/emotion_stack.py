@@ -35,7 +35,7 @@ class EmotionStack(ManagedNode):
     """`image_raw`, `audio` and `audio_info` to `emotion_states` and `emotion_state`, with what
     follows from them."""
 
-    live_groups = ("emotion", "steady")
+    live_groups = ("emotion", "engagement", "steady")
     senses = "serves"
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class EmotionStack(ManagedNode):
         super().__init__(
             "emotion_stack",
             [ImageInputSettings, AudioInputSettings, FeatureSettings],
-            [*groups, "emotion", "steady", "model"],
+            [*groups, "emotion", "engagement", "steady", "model"],
         )
         self._images: ImageInputStage | None = None
         self._audio: AudioInputStage | None = None

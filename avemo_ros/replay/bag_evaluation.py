@@ -50,7 +50,7 @@ from avemo_ros.timing import to_s
 
 _LIBRARIES: Final = ("numpy", "torch", "mediapipe", "opencv-contrib-python", "rosbags")
 """Whose versions the metrics may depend on."""
-_GROUPS: Final = ("vision", "audio", "emotion", "model")
+_GROUPS: Final = ("vision", "audio", "emotion", "engagement", "model")
 """Of settings that a replay depends on."""
 _PROCESSES: Final = 2
 """More do not make the replay of one bag faster."""
