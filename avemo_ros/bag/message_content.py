@@ -38,6 +38,7 @@ from avemo_ros.limits import (
 from avemo_ros.state.engagement import EngagementLevel
 from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
 from avemo_ros.timing import NS_PER_S
+from avemo_ros.vision.camera_geometry import PinholeCamera
 from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks, HeadPose
 from avemo_ros.vision.image import decode_compressed, to_bgr
 
@@ -64,6 +65,36 @@ def image(message: Any) -> NDArray[np.uint8]:
         message.step,
         message.encoding,
         is_bigendian=bool(message.is_bigendian),
+    )
+
+
+def camera(message: Any) -> PinholeCamera | None:
+    """The camera of a sensor_msgs/CameraInfo, for images as it publishes them; None where it is
+    not calibrated.  Distortion is left out.
+
+    Raises:
+        ValueError: its numbers cannot be those of a camera.
+    """
+    focal_x, _, centre_x, _, focal_y, centre_y = (float(value) for value in message.k[:6])
+    if focal_x == focal_y == 0.0:
+        return None
+    part = message.roi
+    width = int(part.width or message.width)
+    height = int(part.height or message.height)
+    if not (0.0 < focal_x < math.inf and 0.0 < focal_y < math.inf):
+        raise ValueError(f"the focal lengths are {focal_x:g} and {focal_y:g}; allowed: above 0")
+    if not (math.isfinite(centre_x) and math.isfinite(centre_y)):
+        raise ValueError(f"the centre is ({centre_x:g}, {centre_y:g})")
+    if width <= 0 or height <= 0:
+        raise ValueError(f"the image has {width}x{height} pixels")
+    # The first pixel's middle is at 0 for ROS, and at 0.5 here.
+    return PinholeCamera(
+        width,
+        height,
+        focal_x,
+        focal_y,
+        centre_x + 0.5 - part.x_offset,
+        centre_y + 0.5 - part.y_offset,
     )
 
 
