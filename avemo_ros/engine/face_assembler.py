@@ -142,6 +142,8 @@ class FaceAssembler:
         """What is known of a face in an image; arguments and result as for `push_ids`."""
         frame = self._frame(stamp_ns)
         if frame is None:
+            if part.points is not None:
+                self._with_points.add(face_id)  # they come late, so from now on wait for them
             return []
         frame.faces.setdefault(face_id, FaceParts()).update(part)
         return self._complete(arrival_ns)
