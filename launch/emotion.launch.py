@@ -46,6 +46,7 @@ TOPICS = (
 ARGUMENTS = (
     ("image", "image_raw", "topic of the images; compressed images are on <image>/compressed"),
     ("image_transport", "", "raw or compressed; empty: as in params_file"),
+    ("camera_info", "", "topic of the camera's calibration; empty: camera_info beside <image>"),
     ("audio", "audio", "topic of the audio; audio_stamped for the audio_capture node of Jazzy"),
     ("audio_info", "audio_info", "topic of the audio format"),
     ("emotion_states", "emotion_states", "topic of the states of all people"),
@@ -63,6 +64,18 @@ ARGUMENTS = (
         "robot_speaking",
         "robot_speaking",
         "topic that is true while the robot speaks, so that its own voice is ignored",
+    ),
+    (
+        "faces",
+        "",
+        "own: find faces in the images; ros4hri: take those of another node on the topics of "
+        "ROS4HRI; empty: as in params_file",
+    ),
+    (
+        "ros4hri",
+        "",
+        "true: also publish faces, expressions and voices on the topics of ROS4HRI; empty: as "
+        "in params_file",
     ),
     ("file", "", "media file to play on these topics"),
     ("loop", "false", "true: play the file repeatedly"),
@@ -136,6 +149,7 @@ def start(context: LaunchContext) -> list[GroupAction]:
     topics = [
         ("image_raw", given["image"]),
         ("image_raw/compressed", f"{given['image']}/compressed"),
+        *((("camera_info", given["camera_info"]),) if given["camera_info"] else ()),
         ("audio", given["audio"]),
         # Of all nodes: what one publishes another one takes where they are not composed.
         *((name, given[name]) for name in TOPICS),
@@ -166,7 +180,12 @@ def start(context: LaunchContext) -> list[GroupAction]:
     common: dict[str, bool | str] = {"use_sim_time": sim_time}
     if given["sensing"]:
         common["sensing"] = is_true(given, "sensing")
-    images = dict(common)
+    people = dict(common)
+    if given["ros4hri"]:
+        people["ros4hri"] = is_true(given, "ros4hri")
+    if given["faces"]:
+        people["faces"] = given["faces"]
+    images = dict(people)
     if given["image_transport"]:
         images["image_transport"] = given["image_transport"]
     if composed:
@@ -175,7 +194,7 @@ def start(context: LaunchContext) -> list[GroupAction]:
         nodes = [
             node("face_tracker", **images),
             node("speech_buffer", **common),
-            node("emotion", **common),
+            node("emotion", **people),
         ]
     if given["file"]:
         loop = is_true(given, "loop")

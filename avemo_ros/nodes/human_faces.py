@@ -114,8 +114,7 @@ class HumanFacesStage:
     def open(self) -> None:
         """Make the topics and begin."""
         node = self._node
-        self._assembler.reset()
-        self._stamps.reset()
+        self.wipe()
         self._tracks_out = node.create_publisher(
             FaceTrackArray,
             "face_tracks",
@@ -152,6 +151,13 @@ class HumanFacesStage:
         if self._tracks_out is not None:
             self._node.destroy_publisher(self._tracks_out)
             self._tracks_out = None
+
+    def wipe(self) -> None:
+        """Forget everyone; after `close`."""
+        self._assembler.reset()
+        self._stamps.reset()
+        self._faces = 0
+        self._frame_id = ""
 
     def release(self) -> None:
         """There is nothing to free."""

@@ -127,7 +127,9 @@ def check_inputs(given: Mapping[str, str]) -> list[str]:
     """
     one_of(given, "image_transport", ("", "raw", "compressed"))
     one_of(given, "log_level", _LEVELS)
-    one_of(given, "sensing", ("", "true", "false"))
+    one_of(given, "faces", ("", "own", "ros4hri"))
+    for name in ("sensing", "ros4hri"):
+        one_of(given, name, ("", "true", "false"))
     for name in ("composed", "use_sim_time", "respawn", "required"):
         is_true(given, name)
     image, _, transport = given["image"].rpartition("/")

@@ -332,14 +332,14 @@ class HumanStates:
         self._voices: IdTopics | None = None
         self._tracked: Any = None
         self._matches: Any = None
-
-    def open(self) -> None:
-        """Make the topics that are there from the start."""
-        node, base, hri = self._node, self._settings.humans, self._hri
         self._heard_ns: dict[str, int] = {}
         """By voice id, when it was last claimed."""
         self._pairs: dict[str, tuple[str, int]] = {}
         """By voice id, the face it was last said to be of, and when."""
+
+    def open(self) -> None:
+        """Make the topics that are there from the start."""
+        node, base, hri = self._node, self._settings.humans, self._hri
         self._expressions = IdTopics(node, f"{base}/faces", {"expression": hri.Expression})
         if self._settings.ros4hri:
             self._voices = IdTopics(node, f"{base}/voices", {"is_speaking": Bool})
@@ -362,6 +362,7 @@ class HumanStates:
             if out is not None:
                 self._node.destroy_publisher(out)
         self._expressions = self._voices = self._tracked = self._matches = None
+        self._heard_ns, self._pairs = {}, {}
 
     def push(self, step: EmotionStep, frame_id: str) -> None:
         """Publish what is known of everyone at one moment.

@@ -179,6 +179,7 @@ class EmotionEstimator:
         known = key in self._faces or key in self._filters
         self._faces.pop(key, None)
         self._filters.pop(key, None)
+        self._presences.pop(key, None)
         if known:
             self._sound.clear()
             self._sound_since_ns = None
