@@ -116,9 +116,9 @@ def test_what_may_be_unknown_may_be_nan() -> None:
 def test_older_recordings_do_not_tell_where_somebody_looks() -> None:
     (seen,) = message_content.tracks(tracks(face())).faces
     said = message_content.estimate(state())
-    for one in (seen, said):
-        assert math.isnan(one.looks_at_robot)
-        assert math.isnan(one.distance)
+    assert math.isnan(seen.looks_at_robot)
+    assert math.isnan(seen.distance)
+    assert said.looks_at_robot is said.distance is None
     assert said.engagement is EngagementLevel.UNKNOWN
     # Two that are equal but for what is not known are equal.
     assert said == message_content.estimate(state(distance=float("nan"), engagement=0))

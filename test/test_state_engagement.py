@@ -119,8 +119,7 @@ def test_the_engine_tells_each_persons_level_look_and_distance() -> None:
                 assert one.looks_at_robot == (1.0 if step.stamp_ns < 4 * 10**9 else 0.0)
                 assert one.distance == 1.2
             else:
-                assert math.isnan(one.looks_at_robot)
-                assert math.isnan(one.distance)
+                assert one.looks_at_robot is one.distance is None
                 assert one.engagement is Level.UNKNOWN
     assert steps[30].estimates[0].engagement is Level.ENGAGED
 

@@ -182,8 +182,8 @@ def estimate(message: Any) -> EmotionEstimate:
         # Older recordings lack it.
         valence_arousal_source=getattr(message, "valence_arousal_source", ""),
         engagement=EngagementLevel(getattr(message, "engagement", 0)),
-        looks_at_robot=_maybe("looks_at_robot", message, 1.0),
-        distance=_maybe("distance", message, MAX_DISTANCE),
+        looks_at_robot=_known("looks_at_robot", message, 1.0),
+        distance=_known("distance", message, MAX_DISTANCE),
     )
 
 
@@ -279,11 +279,16 @@ def _face(message: Any) -> FaceTrack:
 
 
 def _maybe(name: str, message: Any, high: float) -> float:
-    """A number from 0 to `high`; NaN, always the same object, where it is not known, as in
-    older recordings, which lack it."""
+    """A number from 0 to `high`; NaN where it is not known."""
+    value = _known(name, message, high)
+    return math.nan if value is None else value
+
+
+def _known(name: str, message: Any, high: float) -> float | None:
+    """A number from 0 to `high`; None where it is NaN, or missing as in older recordings."""
     value = float(getattr(message, name, math.nan))
     if math.isnan(value):
-        return math.nan
+        return None
     _within(name, value, 0.0, high)
     return value
 

@@ -420,9 +420,9 @@ class HumanStates:
             if before and before != one.face_id:
                 self._match(before, one.voice_id, 0.0)
             if before != one.face_id or not 0 <= now_ns - at < _AGAIN_NS:
-                score = getattr(one, "speaking_score", math.nan)
+                score = getattr(one, "speaking_score", None)
                 self._match(
-                    one.face_id, one.voice_id, _DECIDED if math.isnan(score) else float(score)
+                    one.face_id, one.voice_id, _DECIDED if score is None else float(score)
                 )
                 self._pairs[one.voice_id] = (one.face_id, now_ns)
         for voice_id in [key for key in self._pairs if key not in self._heard_ns]:

@@ -75,10 +75,10 @@ class EmotionEstimate:
     """How the two were obtained: 'distribution' (`state/decision.py`), '' where they are not
     valid, or in recordings that do not tell."""
     engagement: EngagementLevel = EngagementLevel.UNKNOWN
-    looks_at_robot: float = math.nan
-    """How much the head is turned to the camera, 0 to 1; NaN: not known."""
-    distance: float = math.nan
-    """From the camera [m]; NaN: not known."""
+    looks_at_robot: float | None = None
+    """How much the head is turned to the camera, 0 to 1; None where it is not known."""
+    distance: float | None = None
+    """From the camera [m]; None where it is not known."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -183,6 +183,10 @@ def plain_fields(estimate: EmotionEstimate) -> dict[str, Any]:
         "box_valid": estimate.box is not None,
         "model_id": estimate.model_id,
         "engagement": int(estimate.engagement),
-        "looks_at_robot": float(estimate.looks_at_robot),
-        "distance": float(estimate.distance),
+        "looks_at_robot": _or_nan(estimate.looks_at_robot),
+        "distance": _or_nan(estimate.distance),
     }
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -77,7 +77,8 @@ class _Presence:
         self._engagement = FaceEngagement(config)
         self._used_ns = -1
         self.level = EngagementLevel.UNKNOWN
-        self.look = self.distance = math.nan
+        self.look: float | None = None
+        self.distance: float | None = None
 
     def follow(self, now_ns: int, samples: Sequence[FaceSample]) -> EngagementLevel:
         """Take what is new among the samples of a window; none: the face is out of view."""
@@ -92,11 +93,10 @@ class _Presence:
         return self._engagement.at(now_ns) if samples else EngagementLevel.UNKNOWN
 
 
-def _known_median(values: Sequence[float]) -> float:
-    """Of those that are known; NaN if none is, always the same object, so that equal states
-    compare equal."""
+def _known_median(values: Sequence[float]) -> float | None:
+    """Of those that are not NaN."""
     known = [value for value in values if not math.isnan(value)]
-    return float(np.median(known)) if known else math.nan
+    return float(np.median(known)) if known else None
 
 
 class EmotionEstimator:
