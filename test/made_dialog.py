@@ -51,7 +51,9 @@ def feeling(label: str, start: float, end: float, **given) -> list[EmotionStep]:
 
 def agent(back_end=None, *steps: EmotionStep, use_emotion: bool = True, **config) -> Agent:
     """An agent that has seen these steps."""
-    made = Agent(DialogConfig(**{"notice": "", **config}), TABLE, back_end, use_emotion=use_emotion)
+    made = Agent(
+        DialogConfig(**{"notice": "", **config}), TABLE, back_end, use_emotion=use_emotion
+    )
     for one in steps:
         made.observe(one)
     return made

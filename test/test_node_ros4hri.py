@@ -408,6 +408,13 @@ def test_rotation_and_foreign_faces_do_not_go_together(start_graph: Start) -> No
     assert "image_rotate" in node.last_error
 
 
+def test_images_of_faces_that_may_not_leave_the_node_do_not(start_graph: Start) -> None:
+    graph = start_graph("ros4hri:=true", "publish_features:=false")
+    node = graph.add(ros.EmotionStack, start=False)
+    assert not node.start()
+    assert "'ros4hri' is True; allowed: false while publish_features" in node.last_error
+
+
 @pytest.mark.parametrize("asked", ["ros4hri:=true", "faces:=ros4hri"])
 @pytest.mark.parametrize("lacking", ["everything", "Expression"])
 def test_without_hri_msgs_the_mode_is_refused_with_what_to_do(

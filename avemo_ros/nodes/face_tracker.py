@@ -17,6 +17,7 @@ from avemo_ros.bag import message_content
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.load_shedding import Workload
 from avemo_ros.engine.video_stage import VideoStage
+from avemo_ros.errors import ConfigError
 from avemo_ros.msg import EmotionStateArray, FaceTrackArray
 from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
@@ -379,12 +380,22 @@ def face_stage(
     node: ManagedNode,
     config: PipelineConfig,
     passed_on: Callable[[FrameTracks, str, int], None] | None = None,
+    *,
+    publishes: bool = True,
 ) -> ImageInputStage | HumanFacesStage:
     """Where faces come from by the parameter `faces`; arguments and errors are those of the
-    stages."""
-    if node.read(Ros4HriSettings).reads_faces:
-        return HumanFacesStage(node, config, passed_on)
-    return ImageInputStage(node, config, passed_on)
+    stages.
+
+    Raises:
+        ConfigError: ROS4HRI asks for images of faces that are not to leave the process.
+    """
+    settings = node.read(Ros4HriSettings)
+    if settings.reads_faces:
+        return HumanFacesStage(node, config, passed_on, publishes=publishes)
+    if settings.ros4hri and not publishes:
+        allowed = "false while publish_features is false, as it publishes images of faces"
+        raise ConfigError("ros4hri", settings.ros4hri, allowed)
+    return ImageInputStage(node, config, passed_on, publishes=publishes)
 
 
 class FaceTracker(ManagedNode):

@@ -64,6 +64,8 @@ class HumanFacesStage:
         node: ManagedNode,
         config: PipelineConfig,
         passed_on: Callable[[FrameTracks, str, int], None] | None = None,
+        *,
+        publishes: bool = True,
     ) -> None:
         """Set up.
 
@@ -72,6 +74,7 @@ class HumanFacesStage:
             config: of the engine.
             passed_on: called on the thread with the tracks, the camera's frame id and when the
                 ids came [ns].
+            publishes: the tracks, too, if somebody subscribes.
 
         Raises:
             ConfigError: hri_msgs is not installed, or `image_rotate` is set.
@@ -81,6 +84,7 @@ class HumanFacesStage:
             raise ConfigError("image_rotate", config.input.image_rotate, allowed)
         self._node = node
         self._passed_on = passed_on
+        self._publishes = publishes
         settings = node.read(Ros4HriSettings)
         self._hri = hri_messages(settings)
         self._base = f"{settings.humans}/faces"
@@ -115,12 +119,13 @@ class HumanFacesStage:
         """Make the topics and begin."""
         node = self._node
         self.wipe()
-        self._tracks_out = node.create_publisher(
-            FaceTrackArray,
-            "face_tracks",
-            qos.result(10),
-            event_callbacks=qos.mismatch_warnings(node, "face_tracks"),
-        )
+        if self._publishes:
+            self._tracks_out = node.create_publisher(
+                FaceTrackArray,
+                "face_tracks",
+                qos.result(10),
+                event_callbacks=qos.mismatch_warnings(node, "face_tracks"),
+            )
         self._worker = Worker("faces", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         self._timer = node.create_timer(_TICK_S, self._tick, clock=node.steady)
