@@ -104,6 +104,15 @@ class VisionConfig(Settings, group="vision"):
     crop_size: int = Field(
         96, ge=48, le=256, description="Side length of the aligned grey face crop [pixels]."
     )
+    horizontal_fov_deg: float = Field(
+        0.0,
+        ge=0.0,
+        le=170.0,
+        description=(
+            "Horizontal angle of view of the camera, before image_rotate [degrees], to tell "
+            "distances where no camera_info arrives; 0: not known, and distances are NaN."
+        ),
+    )
     max_rate_hz: float = Field(
         15.0,
         ge=1.0,
@@ -335,6 +344,47 @@ class EmotionConfig(Settings, group="emotion"):
     )
 
 
+class EngagementConfig(Settings, group="engagement"):
+    """From where a head is turned to whether its owner is with the robot."""
+
+    enter_look: float = Field(
+        0.6,
+        ge=0.0,
+        le=1.0,
+        description="Somebody whose looks_at_robot reaches this begins to engage.",
+    )
+    leave_look: float = Field(
+        0.4,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "Somebody whose looks_at_robot falls below this begins to disengage; at most "
+            "engagement.enter_look."
+        ),
+    )
+    engage_s: float = Field(
+        1.0,
+        ge=0.0,
+        le=30.0,
+        description="Who has looked for this long is engaged [s].",
+    )
+    disengage_s: float = Field(
+        2.0,
+        ge=0.0,
+        le=30.0,
+        description="Who has looked away for this long is disengaged [s].",
+    )
+    max_distance_m: float = Field(
+        0.0,
+        ge=0.0,
+        le=100.0,
+        description=(
+            "Who is known to be farther away does not engage [m]; 0: the distance does not "
+            "count."
+        ),
+    )
+
+
 class ModelConfig(Settings, group="model"):
     """Which weights, and where they run."""
 
@@ -465,12 +515,14 @@ class PipelineConfig(SettingGroups):
     vision: VisionConfig = VisionConfig()
     audio: AudioConfig = AudioConfig()
     emotion: EmotionConfig = EmotionConfig()
+    engagement: EngagementConfig = EngagementConfig()
     model: ModelConfig = ModelConfig()
     steady: SteadyConfig = SteadyConfig()
 
     @model_validator(mode="after")
     def _go_together(self) -> PipelineConfig:
         vision, emotion, steady = self.vision, self.emotion, self.steady
+        engagement = self.engagement
         # A frame counts for 0.2 s at most, see state/history.py.
         watched_s = emotion.window_s * min(1.0, 0.2 * vision.max_rate_hz)
         for name, at_most, other in (
@@ -481,6 +533,7 @@ class PipelineConfig(SettingGroups):
             ("emotion.min_speech_s", emotion.voice_s, "emotion.voice_s"),
             ("emotion.min_face_s", watched_s, "what emotion.window_s and vision.max_rate_hz"),
             ("emotion.max_wait_s", emotion.stale_after_s, "emotion.stale_after_s"),
+            ("engagement.leave_look", engagement.enter_look, "engagement.enter_look"),
             ("steady.leave_confidence", steady.enter_confidence, "steady.enter_confidence"),
         ):
             group, key = name.split(".")

@@ -62,6 +62,8 @@ MAX_ID_LENGTH: Final = 64
 """Characters of an id."""
 MAX_BOX: Final = 10.0
 """Position and size of a box in images: a face at the rim may reach outside, but not far."""
+MAX_DISTANCE: Final = 1e6
+"""Of a face from the camera [m]."""
 MAX_OPENING: Final = 1000.0
 """Gap between the lips over the distance of the eyes; a wide open mouth has about 1, and a face
 seen from the side more."""

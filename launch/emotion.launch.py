@@ -95,6 +95,7 @@ def start(context: LaunchContext) -> list[GroupAction]:
 
     compressed = given["image_transport"] == "compressed"
     single = launch_arguments.single_parameters(given)
+    sensing = {name: single[name] for name in ("sensing",) if name in single}
     nodes = [
         node(name, camera, use_sim_time=sim_time, **single)
         for camera in cameras
@@ -118,11 +119,14 @@ def start(context: LaunchContext) -> list[GroupAction]:
                 camera_device=given["camera"],
                 compressed=compressed,
                 use_sim_time=sim_time,
+                **sensing,
             )
         )
     if given["microphone"]:
         device = "" if given["microphone"] == "default" else given["microphone"]
-        nodes.append(node("microphone", microphone_device=device, use_sim_time=sim_time))
+        nodes.append(
+            node("microphone", microphone_device=device, use_sim_time=sim_time, **sensing)
+        )
     # Raw images through shared memory, unless the user has a profile; the file says why.
     profile = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "fastdds.xml"])
     buffers = SetEnvironmentVariable(

@@ -13,6 +13,7 @@ from avemo_ros.audio.spectrogram import BINS
 from avemo_ros.bag import message_content
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.limits import MAX_COLUMNS, MAX_CROP_SIDE, MAX_FACES
+from avemo_ros.state.engagement import EngagementLevel
 
 HEADER = SimpleNamespace(stamp=SimpleNamespace(sec=1, nanosec=2), frame_id="camera")
 BAD = (math.nan, math.inf, -math.inf)
@@ -110,6 +111,31 @@ def test_what_may_be_unknown_may_be_nan() -> None:
     assert message_content.estimate(state(valence=math.nan, arousal=math.nan)).valence == 0.0
     empty = state(box_valid=False, box=box(x=math.nan), probabilities=[], confidence=0.0)
     assert message_content.estimate(empty).box is None
+
+
+def test_older_recordings_do_not_tell_where_somebody_looks() -> None:
+    (seen,) = message_content.tracks(tracks(face())).faces
+    said = message_content.estimate(state())
+    assert math.isnan(seen.looks_at_robot)
+    assert math.isnan(seen.distance)
+    assert said.looks_at_robot is said.distance is None
+    assert said.engagement is EngagementLevel.UNKNOWN
+    # Two that are equal but for what is not known are equal.
+    assert said == message_content.estimate(state(distance=float("nan"), engagement=0))
+
+
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, -0.5, 1e30])
+@pytest.mark.parametrize("name", ["looks_at_robot", "distance"])
+def test_looks_and_distances_that_cannot_be_are_refused(name: str, bad: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} is .*; allowed: 0 to "):
+        message_content.tracks(tracks(face(**{name: bad})))
+    with pytest.raises(ValueError, match=f"{name} is .*; allowed: 0 to "):
+        message_content.estimate(state(**{name: bad}))
+
+
+def test_an_engagement_that_is_no_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="9 is not a valid EngagementLevel"):
+        message_content.estimate(state(engagement=9))
 
 
 NUMBERS = (

@@ -26,6 +26,7 @@ from avemo_ros.bag.writer import BagWriter
 from avemo_ros.errors import BagError, ConfigError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.source.media_file import VideoFrame
+from avemo_ros.state.engagement import EngagementLevel
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status
 from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
@@ -56,6 +57,8 @@ def tracks(number: int) -> FrameTracks:
         quality=0.75,
         mouth_opening=0.25,
         crop=rng.integers(0, 255, (48, 48), np.uint8),
+        looks_at_robot=0.625,
+        distance=1.5,
     )
     return FrameTracks(START + number * NS_PER_S // 10, 640, 480, (face,))
 
@@ -77,6 +80,7 @@ def step_of(number: int) -> EmotionStep:
     estimate = EmotionEstimate(
         stamp_ns, stamp_ns - NS_PER_S, "", "f0001", "v0001", EMOTIONS[0], 0.5, probabilities,
         0.75, 0.25, Status.OK, Box(0.25, 0.125, 0.5, 0.75), True, "m",
+        engagement=EngagementLevel.ENGAGING, looks_at_robot=0.5, distance=2.25,
     )  # fmt: skip
     return EmotionStep(stamp_ns, (estimate,), estimate, stamp_ns)
 
@@ -116,6 +120,7 @@ def test_everything_comes_back_as_it_was_written(
         assert (item.stamp_ns, item.width, item.height) == (wanted.stamp_ns, 640, 480)
         (face,), (sent,) = item.faces, wanted.faces
         assert (face.face_id, face.box, face.pose) == (sent.face_id, sent.box, sent.pose)
+        assert (face.looks_at_robot, face.distance) == (sent.looks_at_robot, sent.distance)
         assert np.array_equal(face.crop, sent.crop)
         assert np.array_equal(face.landmarks, sent.landmarks)
     for number, item in enumerate(read(path, TopicKind.SPECTROGRAM)):

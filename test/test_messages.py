@@ -12,6 +12,7 @@ import pytest
 
 from avemo_ros.audio.spectrogram import SpectrogramChunk
 from avemo_ros.dialog.agent import Answer
+from avemo_ros.state.engagement import EngagementLevel
 from avemo_ros.state.estimate import Change, EmotionEstimate, Status
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 
@@ -65,9 +66,13 @@ def definitions(folder: Path, message: str) -> tuple[dict[str, str], dict[str, i
     return types, constants
 
 
-def test_the_status_constants_are_the_numbers_of_the_enum(repository: Path) -> None:
+def test_the_constants_are_the_numbers_of_the_enums(repository: Path) -> None:
     _, constants = definitions(repository, "EmotionState")
-    assert constants == {status.name: status.value for status in Status}
+    levels = {
+        "ENGAGEMENT_UNKNOWN" if level is EngagementLevel.UNKNOWN else level.name: level.value
+        for level in EngagementLevel
+    }
+    assert constants == {status.name: status.value for status in Status} | levels
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ FOR_TRAINING = {
 BROUGHT_ALONG = {"httpx2", "protobuf", "pydantic_core"}
 """openai's, mediapipe's and pydantic's, of the release that each asks for."""
 OPTIONAL = {"PyAudio"}
-OPTIONAL_ROS = {"hri_msgs"}
-"""Not needed, and used where it is installed: ROS4HRI is not part of every workspace."""
+OPTIONAL_ROS = {"hri_msgs", "py_trees"}
+"""Not needed, and used where they are installed: neither is part of every workspace."""
 
 
 @functools.cache

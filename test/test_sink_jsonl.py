@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ from made_steps import START_NS, clip, estimate, nobody, step_of
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.sink.jsonl import JsonLines, records
 from avemo_ros.sink.output_file import OutputError
+from avemo_ros.state.engagement import EngagementLevel
 from avemo_ros.state.estimate import EmotionStep, Status
 
 KEYS = {
     "t", "window_start", "person_id", "face_id", "voice_id", "label", "confidence",
     "probabilities", "status", "face_share", "voice_share", "box", "speaking", "attended",
     "valence", "arousal", "valence_arousal_valid", "valence_arousal_source",
-    "model_id",
+    "model_id", "engagement", "looks_at_robot", "distance",
 }  # fmt: skip
 
 
@@ -45,6 +47,20 @@ def test_without_a_claim_probabilities_and_box_are_null() -> None:
     assert line["box"] is None
     assert line["label"] == "unknown"
     assert line["status"] == "LOW_QUALITY"
+
+
+def test_what_is_known_of_where_somebody_looks_is_said_and_else_null() -> None:
+    known = replace(
+        estimate(), engagement=EngagementLevel.ENGAGED, looks_at_robot=0.9, distance=1.25
+    )
+    (line,) = records(step_of(known), START_NS)
+    assert (line["engagement"], line["looks_at_robot"], line["distance"]) == (
+        "ENGAGED", 0.9, 1.25,
+    )  # fmt: skip
+    (line,) = records(step_of(estimate()), START_NS)
+    assert (line["engagement"], line["looks_at_robot"], line["distance"]) == (
+        "UNKNOWN", None, None,
+    )  # fmt: skip
 
 
 def test_with_several_people_only_one_is_attended() -> None:

@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from face_scene import sample_images, side_by_side
 
-from avemo_ros.config import VisionConfig
+from avemo_ros.config import InputConfig, VisionConfig
+from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.video_stage import VideoStage
 from avemo_ros.errors import ImageError
 from avemo_ros.timing import to_ns
 from avemo_ros.vision.alignment import EYE_DISTANCE, EYE_HEIGHT
 from avemo_ros.vision.analyzer import FaceAnalyzer
+from avemo_ros.vision.camera_geometry import PinholeCamera
 from avemo_ros.vision.face import LANDMARKS, FaceTrack, FrameTracks
 from avemo_ros.vision.mediapipe_graph import _without_chatter
 
@@ -42,6 +45,41 @@ def play(
         analyzer.process(to_ns(start_s + index * FRAME_S), image)
         for index, image in enumerate(images)
     ]
+
+
+def test_how_far_a_face_is_follows_from_the_angle_of_view() -> None:
+    stage = VideoStage(
+        VisionConfig(horizontal_fov_deg=60.0), InputConfig(), InputIssues().of("images")
+    )
+    turned = VideoStage(
+        VisionConfig(horizontal_fov_deg=60.0),
+        InputConfig(image_rotate=90),
+        InputIssues().of("images"),
+    )
+    image = sample_images()[0]
+    (one,) = stage.push(10**9, image).faces
+    on_its_side = cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)
+    stage.camera = PinholeCamera.of_view(640, 480, math.radians(60.0))
+    (same_camera,) = stage.push(2 * 10**9, image).faces
+    stage.close()
+    # Of the pinhole: focal length times the eyes' distance in the scene over that in pixels.
+    corners = one.landmarks[[33, 133, 263, 362]] * [640, 480, 640]
+    pixels = np.linalg.norm(corners[:2].mean(axis=0) - corners[2:].mean(axis=0))
+    focal = 320.0 / math.tan(math.radians(30.0))
+    assert one.distance == pytest.approx(focal * 0.063 / pixels, rel=0.03)
+    assert same_camera.distance == pytest.approx(one.distance, rel=0.02)
+    assert one.looks_at_robot > 0.5
+    # The angle is that of the image as the camera gives it, here 480 pixels wide.
+    (tall,) = turned.push(10**9, on_its_side).faces
+    turned.close()
+    wide = 240.0 / math.tan(math.radians(30.0))
+    assert tall.distance == pytest.approx(one.distance * wide / focal, rel=0.05)
+
+
+def test_without_camera_and_angle_no_distance_is_claimed(analyzer: FaceAnalyzer) -> None:
+    (face,) = analyzer.process(0, sample_images()[0]).faces
+    assert math.isnan(face.distance)
+    assert 0.0 <= face.looks_at_robot <= 1.0
 
 
 def same(one: FaceTrack, other: FaceTrack) -> bool:

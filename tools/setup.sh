@@ -134,7 +134,7 @@ make_microphone() {
 workspace_digest() {
     {
         cat "$venv/avemo.stamp" CMakeLists.txt package.xml tools/executable.in msg/*.msg srv/*.srv
-        find tools/audio_common_msgs -type f -exec cat {} +
+        find tools/audio_common_msgs tools/hri_msgs -type f -exec cat {} +
         find . \( -path './.*' -o -name __pycache__ \) -prune -o -type f \
             \( -path './avemo_ros/*' -o -path './config/*' -o -path './launch/*' \
             -o -path './models/*' -o -path ./test/data/sample.mp4 \) -print | sort
@@ -142,18 +142,20 @@ workspace_digest() {
 }
 
 make_workspace() { # [--build]
-    local wanted paths=(.) missing_audio=1 prefix
+    local wanted paths=(.) package prefix found
     wanted=$(workspace_digest)
     holds "$workspace/ready" "$wanted" && [ "${1-}" != --build ] && return
     if [ -z "$mode" ]; then
         export AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv"
         unset PYTHONPATH
     fi
-    while IFS= read -r -d: prefix; do
-        [ -d "$prefix/share/audio_common_msgs" ] && [ "$prefix" != "$workspace/install" ] &&
-            missing_audio=
-    done <<<"${AMENT_PREFIX_PATH-}:"
-    [ -z "$missing_audio" ] || paths+=(tools/audio_common_msgs)
+    for package in audio_common_msgs hri_msgs; do
+        found=
+        while IFS= read -r -d: prefix; do
+            [ -d "$prefix/share/$package" ] && [ "$prefix" != "$workspace/install" ] && found=1
+        done <<<"${AMENT_PREFIX_PATH-}:"
+        [ -n "$found" ] || paths+=("tools/$package")
+    done
     [ -e "$workspace/ready" ] || say "colcon workspace in .ws (a minute)"
     # Links to files that are gone would stay importable names.
     [ ! -d "$workspace/install" ] || find -L "$workspace/install" -type l -delete

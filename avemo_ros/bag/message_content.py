@@ -28,14 +28,17 @@ from avemo_ros.limits import (
     MAX_BOX,
     MAX_COLUMNS,
     MAX_CROP_SIDE,
+    MAX_DISTANCE,
     MAX_FACES,
     MAX_ID_LENGTH,
     MAX_OPENING,
     MAX_PIXELS,
     MIN_CROP_SIDE,
 )
+from avemo_ros.state.engagement import EngagementLevel
 from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
 from avemo_ros.timing import NS_PER_S
+from avemo_ros.vision.camera_geometry import PinholeCamera
 from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks, HeadPose
 from avemo_ros.vision.image import decode_compressed, to_bgr
 
@@ -62,6 +65,36 @@ def image(message: Any) -> NDArray[np.uint8]:
         message.step,
         message.encoding,
         is_bigendian=bool(message.is_bigendian),
+    )
+
+
+def camera(message: Any) -> PinholeCamera | None:
+    """The camera of a sensor_msgs/CameraInfo, for images as it publishes them; None where it is
+    not calibrated.  Distortion is left out.
+
+    Raises:
+        ValueError: its numbers cannot be those of a camera.
+    """
+    focal_x, _, centre_x, _, focal_y, centre_y = (float(value) for value in message.k[:6])
+    if focal_x == focal_y == 0.0:
+        return None
+    part = message.roi
+    width = int(part.width or message.width)
+    height = int(part.height or message.height)
+    if not (0.0 < focal_x < math.inf and 0.0 < focal_y < math.inf):
+        raise ValueError(f"the focal lengths are {focal_x:g} and {focal_y:g}; allowed: above 0")
+    if not (math.isfinite(centre_x) and math.isfinite(centre_y)):
+        raise ValueError(f"the centre is ({centre_x:g}, {centre_y:g})")
+    if width <= 0 or height <= 0:
+        raise ValueError(f"the image has {width}x{height} pixels")
+    # The first pixel's middle is at 0 for ROS, and at 0.5 here.
+    return PinholeCamera(
+        width,
+        height,
+        focal_x,
+        focal_y,
+        centre_x + 0.5 - part.x_offset,
+        centre_y + 0.5 - part.y_offset,
     )
 
 
@@ -148,6 +181,9 @@ def estimate(message: Any) -> EmotionEstimate:
         valence_arousal_valid=valid,
         # Older recordings lack it.
         valence_arousal_source=getattr(message, "valence_arousal_source", ""),
+        engagement=EngagementLevel(getattr(message, "engagement", 0)),
+        looks_at_robot=_known("looks_at_robot", message, 1.0),
+        distance=_known("distance", message, MAX_DISTANCE),
     )
 
 
@@ -237,7 +273,24 @@ def _face(message: Any) -> FaceTrack:
         quality=message.quality,
         mouth_opening=message.mouth_opening,
         crop=np.frombuffer(message.crop, np.uint8).reshape(side, side),
+        looks_at_robot=_maybe("looks_at_robot", message, 1.0),
+        distance=_maybe("distance", message, MAX_DISTANCE),
     )
+
+
+def _maybe(name: str, message: Any, high: float) -> float:
+    """A number from 0 to `high`; NaN where it is not known."""
+    value = _known(name, message, high)
+    return math.nan if value is None else value
+
+
+def _known(name: str, message: Any, high: float) -> float | None:
+    """A number from 0 to `high`; None where it is NaN, or missing as in older recordings."""
+    value = float(getattr(message, name, math.nan))
+    if math.isnan(value):
+        return None
+    _within(name, value, 0.0, high)
+    return value
 
 
 def _pose(message: Any) -> HeadPose | None:

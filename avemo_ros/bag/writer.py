@@ -145,6 +145,9 @@ class MessageEncoder:
             roll=np.nan if pose is None else pose.roll,
             quality=face.quality,
             mouth_opening=face.mouth_opening,
+            blendshapes=np.zeros(0, np.float32),
+            looks_at_robot=face.looks_at_robot,
+            distance=face.distance,
             crop_side=face.crop.shape[0],
             crop=np.ascontiguousarray(face.crop).reshape(-1),
         )
@@ -152,6 +155,7 @@ class MessageEncoder:
     def _state(self, estimate: EmotionEstimate) -> Any:
         fields = plain_fields(estimate)
         fields["probabilities"] = np.array(fields["probabilities"], np.float32)
+        fields.setdefault("speaking_score", np.nan)
         return self._types["avemo_ros/msg/EmotionState"](
             header=self._header(estimate.stamp_ns, _CAMERA),
             window_start=self._time(estimate.window_start_ns),

@@ -66,7 +66,12 @@ class EmotionStage:
         self._config = config
         self._scheduler = StepScheduler(config.emotion)
         self._estimator = EmotionEstimator(
-            config.emotion, config.vision.track_timeout_s, predictor, stopwatch, executor
+            config.emotion,
+            config.vision.track_timeout_s,
+            predictor,
+            stopwatch,
+            executor,
+            config.engagement,
         )
         self.memory = EmotionMemory(config.steady) if memory is None else memory
         """Everyone's estimates over the last seconds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from avemo_ros.config import InputConfig, VisionConfig
 from avemo_ros.errors import DetectorError, ImageError
 from avemo_ros.timing import RateLimiter, Reporter, StampFilter, Stopwatch, Verdict
 from avemo_ros.vision.analyzer import FaceAnalyzer
+from avemo_ros.vision.camera_geometry import PinholeCamera
 from avemo_ros.vision.face import FrameTracks
 from avemo_ros.vision.image import as_bgr, turned
 
@@ -72,12 +74,20 @@ class VideoStage:
         self._limiter = RateLimiter(config.max_rate_hz)
         self._analyzer = FaceAnalyzer(config)
         self._restart = False
+        self.camera: PinholeCamera | None = None
+        """Of the images before they are turned, for distances; None: by `horizontal_fov_deg`,
+        where that is known."""
         self.stopwatch = stopwatch if stopwatch is not None else Stopwatch()
         self.counters = VideoCounters()
         self.trouble = ""
         """Why an image was refused last; empty if none was."""
         self.image: NDArray[Any] | None = None
         """The newest image that was looked at, (H, W, 3) BGR, turned."""
+
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """The faces that have an id: found in the last image, or missed for a moment."""
+        return self._analyzer.ids
 
     @property
     def late(self) -> int:
@@ -117,7 +127,8 @@ class VideoStage:
             return None
         try:
             with self.stopwatch.measure("decode"):
-                frame = turned(as_bgr(image() if callable(image) else image), self._rotate)
+                raw = as_bgr(image() if callable(image) else image)
+                frame = turned(raw, self._rotate)
         except ImageError as error:
             self._refuse(error.kind, error)
             return None
@@ -125,6 +136,7 @@ class VideoStage:
             self._analyzer.reset()
             self._restart = False
         self._limiter.take(admission.stamp_ns)
+        self._analyzer.camera = self._camera_for(raw.shape[1], raw.shape[0])
         try:
             with self.stopwatch.measure("vision"):
                 tracks = self._analyzer.process(admission.stamp_ns, frame)
@@ -135,6 +147,21 @@ class VideoStage:
         self.image = frame
         self._reporter.good()
         return tracks
+
+    def _camera_for(self, width: int, height: int) -> PinholeCamera | None:
+        """Of the turned images."""
+        camera, angle = self.camera, math.radians(self._config.horizontal_fov_deg)
+        if camera is not None:
+            camera = camera.scaled_to(width, height)
+            if camera is None:
+                self._reporter.once(
+                    "camera_info",
+                    f"camera_info is of images of another shape than {width}x{height}; "
+                    "distances are not known",
+                )
+        elif angle > 0.0:
+            camera = PinholeCamera.of_view(width, height, angle)
+        return None if camera is None else camera.turned(self._rotate)
 
     def _refuse(self, kind: str, error: Exception) -> None:
         self.counters.refused += 1

@@ -114,6 +114,8 @@ def _face_message(face: FaceTrack) -> FaceTrackMessage:
         roll=pose.roll,
         quality=face.quality,
         mouth_opening=face.mouth_opening,
+        looks_at_robot=face.looks_at_robot,
+        distance=face.distance,
         crop_side=face.crop.shape[0],
         crop=byte_array(face.crop),
     )

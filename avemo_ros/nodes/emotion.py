@@ -29,6 +29,7 @@ from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.emotion_history import EmotionHistoryStage
 from avemo_ros.nodes.executor import Worker
+from avemo_ros.nodes.ros4hri import HumanStates, Ros4HriSettings
 from avemo_ros.nodes.sensing import FORGOTTEN
 from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.srv import CalibrateNeutral, ForgetPerson
@@ -95,6 +96,8 @@ class EmotionOutputStage:
         self._voice = ThreadPoolExecutor(1, "voice")
         self._emotion = self._new_stage(config, None)
         self._load = LoadShedder(config)
+        humans = node.read(Ros4HriSettings)
+        self._humans = HumanStates(node, humans) if humans.says_expressions else None
         self._history = EmotionHistoryStage(
             node, lambda: self._emotion.memory, self._forget_faces
         )
@@ -130,6 +133,8 @@ class EmotionOutputStage:
             EmotionState, "emotion_state", qos.result(1, latched=True)
         )
         self._history.open()
+        if self._humans is not None:
+            self._humans.open()
         self._worker = Worker("states", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         self._timer = node.create_timer(TICK_S, self._tick, clock=node.steady)
@@ -152,6 +157,8 @@ class EmotionOutputStage:
             self._dropped_before += self._worker.dropped
             self._worker = None
         self._history.close()
+        if self._humans is not None:
+            self._humans.close()
         for out in (self._all_out, self._one_out, self._forgotten_out):
             if out is not None:
                 self._node.destroy_publisher(out)
@@ -368,6 +375,8 @@ class EmotionOutputStage:
             self._all_out.publish(everyone)
             self._one_out.publish(convert.attended_message(step, everyone, latency_s))
             self._history.push(step, frame_id, latency_s)
+            if self._humans is not None:
+                self._humans.push(step, frame_id)
         self._published.add()
         self._status = step.attended.status.name
         faces = self._emotion.resting_faces().items()
@@ -432,14 +441,21 @@ class Emotion(ManagedNode):
     """`face_tracks` and `spectrogram` to `emotion_states` and `emotion_state`, with what
     follows from them."""
 
-    live_groups = ("emotion", "steady")
+    live_groups = ("emotion", "engagement", "steady")
     senses = "serves"
 
     def __init__(self) -> None:
         super().__init__(
             "emotion",
-            [],
-            ["emotion", "steady", "model", "vision.track_timeout_s", "max_input_age_s"],
+            [Ros4HriSettings],
+            [
+                "emotion",
+                "engagement",
+                "steady",
+                "model",
+                "vision.track_timeout_s",
+                "max_input_age_s",
+            ],
         )
         self._states: EmotionOutputStage | None = None
         self._inputs: list[qos.AdaptiveSubscription] = []

@@ -13,7 +13,9 @@ from avemo_ros.model.predictor import Predictor
 from avemo_ros.nodes import face_tracker, speech_buffer
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.emotion import EmotionOutputStage
-from avemo_ros.nodes.face_tracker import ImageInputSettings, ImageInputStage
+from avemo_ros.nodes.face_tracker import ImageInputSettings, ImageInputStage, face_stage
+from avemo_ros.nodes.human_faces import HumanFacesStage
+from avemo_ros.nodes.ros4hri import Ros4HriSettings
 from avemo_ros.nodes.speech_buffer import AudioInputSettings, AudioInputStage
 from avemo_ros.settings import Settings
 
@@ -35,17 +37,17 @@ class EmotionStack(ManagedNode):
     """`image_raw`, `audio` and `audio_info` to `emotion_states` and `emotion_state`, with what
     follows from them."""
 
-    live_groups = ("emotion", "steady")
+    live_groups = ("emotion", "engagement", "steady")
     senses = "serves"
 
     def __init__(self) -> None:
         groups = dict.fromkeys((*face_tracker.GROUPS, *speech_buffer.GROUPS))
         super().__init__(
             "emotion_stack",
-            [ImageInputSettings, AudioInputSettings, FeatureSettings],
-            [*groups, "emotion", "steady", "model"],
+            [ImageInputSettings, AudioInputSettings, Ros4HriSettings, FeatureSettings],
+            [*groups, "emotion", "engagement", "steady", "model"],
         )
-        self._images: ImageInputStage | None = None
+        self._images: ImageInputStage | HumanFacesStage | None = None
         self._audio: AudioInputStage | None = None
         self._states: EmotionOutputStage | None = None
 
@@ -56,7 +58,7 @@ class EmotionStack(ManagedNode):
         self._states = states = EmotionOutputStage(self, config, predictor)
         publishes = self.read(FeatureSettings).publish_features
         self._audio = AudioInputStage(self, config, states.push_speech, publishes=publishes)
-        self._images = ImageInputStage(self, config, states.push_tracks, publishes=publishes)
+        self._images = face_stage(self, config, states.push_tracks, publishes=publishes)
         states.shown = self._images.show
         states.shed = self._images.shed
 

@@ -11,18 +11,21 @@ from typing import Annotated, Any, Final, Literal
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from pydantic import Field
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from avemo_ros.bag import message_content
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.load_shedding import Workload
 from avemo_ros.engine.video_stage import VideoStage
+from avemo_ros.errors import ConfigError
 from avemo_ros.msg import EmotionStateArray, FaceTrackArray
 from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.executor import Worker
+from avemo_ros.nodes.human_faces import HumanFacesStage
 from avemo_ros.nodes.image_watch import ImageWatch
+from avemo_ros.nodes.ros4hri import HumanFaces, Ros4HriSettings
 from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.settings import OneOf, Settings
 from avemo_ros.sink.overlay import draw
@@ -103,6 +106,8 @@ class ImageInputStage:
         self._video = VideoStage(
             config.vision, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
+        humans = node.read(Ros4HriSettings)
+        self._humans = HumanFaces(node, humans) if humans.ros4hri else None
         self._watch = ImageWatch(config.vision.detector_range, config.input.image_rotate)
         self._odd = ("", "")
         self._compressed = node.read(ImageInputSettings).image_transport == "compressed"
@@ -118,6 +123,9 @@ class ImageInputStage:
         self._before = (0, 0)
         self._worker: Worker[tuple[Image | CompressedImage, int]] | None = None
         self._inlet: qos.AdaptiveSubscription | None = None
+        self._camera_inlet: qos.AdaptiveSubscription | None = None
+        self._told: object = None
+        """What camera_info has said."""
         self._tracks_out: Any = None
         self._overlay: _Overlay | None = None
 
@@ -133,6 +141,8 @@ class ImageInputStage:
                 event_callbacks=qos.mismatch_warnings(node, "face_tracks"),
             )
         self._overlay = _Overlay(node, self._video.stopwatch)
+        if self._humans is not None:
+            self._humans.open()
         self._worker = Worker("images", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         packed = qos.resolved(node, "image_raw/compressed")
@@ -154,6 +164,14 @@ class ImageInputStage:
             reliability=node.read(ImageInputSettings).image_reliability,
             parameter="image_reliability",
         )
+        self._camera_inlet = qos.AdaptiveSubscription(
+            node,
+            CameraInfo,
+            qos.beside(node, "camera_info", "image_raw"),
+            self._take_camera,
+            depth=1,
+            reliability="best_effort",
+        )
 
     def close(self) -> None:
         """Stop and remove the topics; may be called twice."""
@@ -161,10 +179,15 @@ class ImageInputStage:
             self._inlet.close()
             self._lost_before += self._inlet.lost
             self._inlet = None
+        if self._camera_inlet is not None:
+            self._camera_inlet.close()
+            self._camera_inlet = None
         if self._worker is not None:
             self._worker.stop()
             self._dropped_before += self._worker.dropped
             self._worker = None
+        if self._humans is not None:
+            self._humans.close()
         if self._overlay is not None:
             self._overlay.close()
             self._overlay = None
@@ -205,6 +228,8 @@ class ImageInputStage:
         """To be called from time to time: follows the publishers' QoS."""
         if self._inlet is not None:
             self._inlet.adapt()
+        if self._humans is not None and self._received.quiet_s > _QUIET_S:
+            self._humans.forget()
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
@@ -256,6 +281,16 @@ class ImageInputStage:
         if worker is not None:
             worker.put((message, self._node.now_ns()))
 
+    def _take_camera(self, message: CameraInfo) -> None:
+        """The callback of camera_info, which says the same with every image."""
+        if (told := (message.k.tobytes(), message.width, message.height)) == self._told:
+            return
+        self._told = told
+        try:
+            self._video.camera = message_content.camera(message)
+        except ValueError as error:
+            self._trouble.once("camera_info", f"camera_info: {error}; distances are not known")
+
     def _work(self, item: tuple[Image | CompressedImage, int]) -> None:
         message, arrival_ns = item
         self._seen = _format_of(message)
@@ -284,6 +319,9 @@ class ImageInputStage:
         overlay, image = self._overlay, self._video.image
         if image is None:
             return
+        if self._humans is not None:
+            with self._video.stopwatch.measure("ros4hri"):
+                self._humans.push(image, tracks, self._video.followed, frame_id)
         if overlay is not None:
             overlay.offer(image, tracks, frame_id)
         odd = self._watch.look(image, tracks)
@@ -348,20 +386,42 @@ class _Overlay:
         self._trouble.report(type(error).__name__, f"{type(error).__name__}: {error}")
 
 
+def face_stage(
+    node: ManagedNode,
+    config: PipelineConfig,
+    passed_on: Callable[[FrameTracks, str, int], None] | None = None,
+    *,
+    publishes: bool = True,
+) -> ImageInputStage | HumanFacesStage:
+    """Where faces come from by the parameter `faces`; arguments and errors are those of the
+    stages.
+
+    Raises:
+        ConfigError: ROS4HRI asks for images of faces that are not to leave the process.
+    """
+    settings = node.read(Ros4HriSettings)
+    if settings.reads_faces:
+        return HumanFacesStage(node, config, passed_on, publishes=publishes)
+    if settings.ros4hri and not publishes:
+        allowed = "false while publish_features is false, as it publishes images of faces"
+        raise ConfigError("ros4hri", settings.ros4hri, allowed)
+    return ImageInputStage(node, config, passed_on, publishes=publishes)
+
+
 class FaceTracker(ManagedNode):
     """`image_raw` to `face_tracks` and `emotion_overlay`."""
 
     senses = "follows"
 
     def __init__(self) -> None:
-        super().__init__("face_tracker", [ImageInputSettings], GROUPS)
-        self._images: ImageInputStage | None = None
+        super().__init__("face_tracker", [ImageInputSettings, Ros4HriSettings], GROUPS)
+        self._images: ImageInputStage | HumanFacesStage | None = None
         self._states_in: qos.AdaptiveSubscription | None = None
         self._states_trouble = ThrottledLog(self.get_logger(), "emotion_states")
 
     def prepare(self) -> None:
         """Load the face networks."""
-        self._images = ImageInputStage(self, self.config())
+        self._images = face_stage(self, self.config())
 
     def open(self) -> None:
         """Make the topics."""

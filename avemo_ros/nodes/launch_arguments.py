@@ -88,6 +88,19 @@ EMOTION: Final = (
         "channel of the microphone to use, counted from 0; -1: all mixed; empty: as in "
         "params_file",
     ),
+    ("camera_info", "", "topic of the camera's calibration; empty: camera_info beside <image>"),
+    (
+        "faces",
+        "",
+        "own: find faces in the images; ros4hri: take those of another node on the topics of "
+        "ROS4HRI; empty: as in params_file",
+    ),
+    (
+        "ros4hri",
+        "",
+        "true: also publish faces, expressions and voices on the topics of ROS4HRI; empty: as "
+        "in params_file",
+    ),
     ("emotion_states", "emotion_states", "topic of the states of all people"),
     ("emotion_state", "emotion_state", "topic of the state of the attended person"),
     ("emotion_events", "emotion_events", "topic of changes of the steady emotions"),
@@ -314,6 +327,7 @@ def remappings(given: Mapping[str, str]) -> list[tuple[str, str]]:
     return [
         ("image_raw", given["image"]),
         ("image_raw/compressed", f"{given['image']}/compressed"),
+        *((("camera_info", given["camera_info"]),) if given["camera_info"] else ()),
         ("audio", given["audio"]),
         # Of all nodes: what one publishes another one takes where they are not composed.
         *((name, given[name]) for name in TOPICS),
@@ -335,9 +349,11 @@ def single_parameters(given: Mapping[str, str]) -> dict[str, bool | int | float 
         except ValueError:
             wanted = "a whole number" if kind is int else "a number"
             raise refusal(name, given[name], wanted) from None
-    for name in ("autostart", "sensing"):
+    for name in ("autostart", "sensing", "ros4hri"):
         if given[name]:
             found[name] = is_true(given, name)
+    if given["faces"]:
+        found["faces"] = given["faces"]
     return found
 
 
@@ -419,7 +435,9 @@ def check_inputs(given: Mapping[str, str]) -> list[str]:
     one_of(given, "image_transport", ("", "raw", "compressed"))
     one_of(given, "audio_type", ("", "stamped", "bare", "naoqi"))
     one_of(given, "log_level", _LEVELS)
-    one_of(given, "sensing", ("", "true", "false"))
+    one_of(given, "faces", ("", "own", "ros4hri"))
+    for name in ("sensing", "ros4hri"):
+        one_of(given, name, ("", "true", "false"))
     for name in ("composed", "use_sim_time", "respawn", "required"):
         is_true(given, name)
     image, _, transport = given["image"].rpartition("/")

@@ -69,6 +69,14 @@ def beside_base(node: Node, name: str) -> str:
     return f"{node.resolve_topic_name(base)}/{transport}" if _is_remapped(node, base) else name
 
 
+def beside(node: Node, name: str, other: str) -> str:
+    """A topic's name as it is to be used: beside another one wherever that is remapped to,
+    unless it is remapped itself."""
+    if _is_remapped(node, name) or not _is_remapped(node, other):
+        return name
+    return f"{node.resolve_topic_name(other).rpartition('/')[0]}/{name}"
+
+
 def _is_remapped(node: Node, name: str) -> bool:
     full = node.resolve_topic_name(name)
     return bool(full != node.resolve_topic_name(name, only_expand=True))

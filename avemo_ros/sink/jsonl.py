@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -37,6 +38,7 @@ def record(estimate: EmotionEstimate, *, attended: bool, start_ns: int) -> dict[
             else None
         ),
         "status": estimate.status.name,
+        "engagement": estimate.engagement.name,
         "box": (
             None
             if box is None
@@ -47,7 +49,9 @@ def record(estimate: EmotionEstimate, *, attended: bool, start_ns: int) -> dict[
 
 
 def _rounded(value: object) -> object:
-    return round(value, 6) if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else round(value, 6)
 
 
 def records(step: EmotionStep, start_ns: int) -> Iterator[dict[str, object]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
+from avemo_ros.state.engagement import EngagementChange, EngagementLevel
 from avemo_ros.vision.face import Box
 
 
@@ -72,6 +74,11 @@ class EmotionEstimate:
     valence_arousal_source: str = ""
     """How the two were obtained: 'distribution' (`state/decision.py`), '' where they are not
     valid, or in recordings that do not tell."""
+    engagement: EngagementLevel = EngagementLevel.UNKNOWN
+    looks_at_robot: float | None = None
+    """How much the head is turned to the camera, 0 to 1; None where it is not known."""
+    distance: float | None = None
+    """From the camera [m]; None where it is not known."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -112,6 +119,8 @@ class EmotionStep:
     """Sensor time of the newest image used [ns]; None without any."""
     changes: tuple[Change, ...] = ()
     """Events: the steady labels that changed with it."""
+    engagement_changes: tuple[EngagementChange, ...] = ()
+    """Events: who began or ceased to be with the robot."""
 
 
 def attended(estimates: Sequence[EmotionEstimate]) -> EmotionEstimate | None:
@@ -173,4 +182,11 @@ def plain_fields(estimate: EmotionEstimate) -> dict[str, Any]:
         "speaking": estimate.speaking,
         "box_valid": estimate.box is not None,
         "model_id": estimate.model_id,
+        "engagement": int(estimate.engagement),
+        "looks_at_robot": _or_nan(estimate.looks_at_robot),
+        "distance": _or_nan(estimate.distance),
     }
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -8,22 +8,25 @@ times, so a live stream and its replay give the same estimates.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.audio.spectrogram import HOP_NS, SpectrogramChunk
-from avemo_ros.config import EmotionConfig
+from avemo_ros.config import EmotionConfig, EngagementConfig
 from avemo_ros.errors import PredictionError
 from avemo_ros.model.face_points import PRIOR_S, newest_frames, points_of_mesh
 from avemo_ros.model.predictor import LandmarkWindow, Prediction, Predictor, SpeechEvidence
 from avemo_ros.model.preprocess import MIN_COLUMNS
 from avemo_ros.state.decision import PersonWindow, abstain, decide
 from avemo_ros.state.emotion_filter import EmotionFilter
+from avemo_ros.state.engagement import EngagementChange, EngagementLevel, FaceEngagement
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status, attended, nobody
 from avemo_ros.state.history import (
     LONGEST_FRAME_NS,
@@ -45,6 +48,8 @@ _PRIOR_S: Final = {"slow": 30.0, "fast": PRIOR_S}
 """The mean face of everybody counts as much as so long of the person's own [s]."""
 _LEAST_POINTS: Final = 5
 """Images with landmarks, from which on these can be a sequence."""
+_RECENT_NS: Final = to_ns(0.5)
+"""A distance is the median over this time: single meshes are off by some per cent."""
 _GHOST_NS: Final = to_ns(2.0)
 """A voice of nobody in view has to last so long before it is a second person."""
 
@@ -65,6 +70,35 @@ class _Voice(NamedTuple):
     talking: bool
 
 
+class _Presence:
+    """Where one face is turned to, and how far it is."""
+
+    def __init__(self, config: EngagementConfig) -> None:
+        self._engagement = FaceEngagement(config)
+        self._used_ns = -1
+        self.level = EngagementLevel.UNKNOWN
+        self.look: float | None = None
+        self.distance: float | None = None
+
+    def follow(self, now_ns: int, samples: Sequence[FaceSample]) -> EngagementLevel:
+        """Take what is new among the samples of a window; none: the face is out of view."""
+        for sample in samples:
+            if sample.stamp_ns > self._used_ns:
+                self._used_ns = sample.stamp_ns
+                self._engagement.see(sample.stamp_ns, sample.looks_at_robot, sample.distance)
+        recent = [one for one in samples if one.stamp_ns > now_ns - _RECENT_NS]
+        looks = [one.looks_at_robot for one in recent[-1:]]
+        self.look = _known_median(looks)
+        self.distance = _known_median([one.distance for one in recent])
+        return self._engagement.at(now_ns) if samples else EngagementLevel.UNKNOWN
+
+
+def _known_median(values: Sequence[float]) -> float | None:
+    """Of those that are not NaN."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.median(known)) if known else None
+
+
 class EmotionEstimator:
     """Keeps the window of every face and of the voice, and estimates everyone at a moment.
 
@@ -76,6 +110,7 @@ class EmotionEstimator:
         predictor: the network.
         stopwatch: measures the networks.
         executor: hears the voice beside the steps; None: in between, with the same result.
+        engagement: when people count as engaged; None: as by default.
     """
 
     def __init__(
@@ -85,8 +120,10 @@ class EmotionEstimator:
         predictor: Predictor,
         stopwatch: Stopwatch | None = None,
         executor: Executor | None = None,
+        engagement: EngagementConfig | None = None,
     ) -> None:
         self._config = config
+        self._engagement = EngagementConfig() if engagement is None else engagement
         self._executor = executor
         self._predictor = predictor
         self._stopwatch = stopwatch if stopwatch is not None else Stopwatch()
@@ -118,6 +155,8 @@ class EmotionEstimator:
         self._faces: dict[str, FaceHistory] = {}
         self._filters: dict[str, EmotionFilter] = {}
         """By face id, or by the id of a voice without a face."""
+        self._presences: dict[str, _Presence] = {}
+        """By face id, of everyone in view."""
         self._sound = SpeechHistory(self._window_ns + APART_NS)
         self._sound_since_ns: int | None = None
         self._voice_id = ""
@@ -140,6 +179,7 @@ class EmotionEstimator:
         known = key in self._faces or key in self._filters
         self._faces.pop(key, None)
         self._filters.pop(key, None)
+        self._presences.pop(key, None)
         if known:
             self._sound.clear()
             self._sound_since_ns = None
@@ -260,8 +300,39 @@ class EmotionEstimator:
         known = voice is not None and (voice.evidence or self._voice_id in self._filters)
         if voice is not None and unseen and known:
             estimates.append(self._of_voice(now_ns, voice))
+        changes = self._follow(now_ns, views)
+        estimates = [self._with_presence(estimate) for estimate in estimates]
         return EmotionStep(
-            now_ns, tuple(estimates), self._attended(now_ns, estimates), frame_ns
+            now_ns,
+            tuple(estimates),
+            self._attended(now_ns, estimates),
+            frame_ns,
+            engagement_changes=changes,
+        )
+
+    def _follow(
+        self, now_ns: int, views: Mapping[str, list[FaceSample]]
+    ) -> tuple[EngagementChange, ...]:
+        """Where everyone in view is turned to; whose level has changed."""
+        changes = []
+        for face_id in {**self._presences, **views}:
+            presence = self._presences.setdefault(face_id, _Presence(self._engagement))
+            level = presence.follow(now_ns, views.get(face_id, ()))
+            if level is not presence.level:
+                changes.append(EngagementChange(now_ns, face_id, presence.level, level))
+                presence.level = level
+        self._presences = {key: one for key, one in self._presences.items() if key in views}
+        return tuple(changes)
+
+    def _with_presence(self, estimate: EmotionEstimate) -> EmotionEstimate:
+        presence = self._presences.get(estimate.face_id)
+        if presence is None:
+            return estimate
+        return replace(
+            estimate,
+            engagement=presence.level,
+            looks_at_robot=presence.look,
+            distance=presence.distance,
         )
 
     def _is_unseen(self, now_ns: int, motions: Mapping[str, float | None]) -> bool:

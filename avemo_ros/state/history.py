@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -36,6 +37,9 @@ class FaceSample:
     points: NDArray[np.float32] | None = None
     """(68, 2) pixels (`model.face_points`); None without a mesh, below the limit of quality,
     or where the model does not read them."""
+    looks_at_robot: float = math.nan
+    distance: float = math.nan
+    """As of `FaceTrack`."""
 
 
 class RestingFace:
@@ -147,7 +151,15 @@ class FaceHistory:
         before = self._samples[-1].stamp_ns if self._samples else stamp_ns
         lasted = min(stamp_ns - before, LONGEST_FRAME_NS)
         sample = FaceSample(
-            stamp_ns, face.box, face.mouth_opening, usable, lasted, embedding, points
+            stamp_ns,
+            face.box,
+            face.mouth_opening,
+            usable,
+            lasted,
+            embedding,
+            points,
+            face.looks_at_robot,
+            face.distance,
         )
         self._samples.append(sample)
         self.resting.add_new(sample)

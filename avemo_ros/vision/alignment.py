@@ -65,19 +65,25 @@ def eyes_of_keypoints(eyes: NDArray[np.floating[Any]], box_side: float) -> Eyes:
     return Eyes(x, y, distance, math.atan2(down, across))
 
 
-def align(image: NDArray[np.uint8], eyes: Eyes, side: int) -> NDArray[np.uint8]:
-    """The face as a grey square (side, side), the eyes level and at their fixed place.
+def align(
+    image: NDArray[np.uint8], eyes: Eyes, side: int, *, grey: bool = True
+) -> NDArray[np.uint8]:
+    """The face as a square, the eyes level and at their fixed place.
 
     Args:
         image: (H, W, 3) BGR.
         eyes: in pixels of the image.
         side: of the crop [pixels].
+        grey: as the face network sees it; False: in colour.
+
+    Returns:
+        (side, side) grey, or (side, side, 3) BGR.
     """
     scale = EYE_DISTANCE * side / max(eyes.distance, 1.0)
     target = side * np.array([0.5, EYE_HEIGHT], np.float64)
     middle = np.array([eyes.x, eyes.y], np.float64)
     matrix = similarity(scale, eyes.roll, middle, target)
-    return cut(image, matrix, side, grey=True)
+    return cut(image, matrix, side, grey=grey)
 
 
 def mouth_opening(points: NDArray[np.floating[Any]], eyes: Eyes) -> float:
@@ -155,7 +161,11 @@ def head_pose(points: NDArray[np.floating[Any]]) -> HeadPose:
     Args:
         points: (468, 3) mesh [pixels], z on x's scale.
     """
-    turn = head_rotation(points)
+    return pose_of(head_rotation(points))
+
+
+def pose_of(turn: NDArray[np.float64]) -> HeadPose:
+    """Yaw, pitch and roll [rad] of a rotation (3, 3): the inverse of `rotation_of`."""
     forward = -turn[:, 2]  # from the head through the nose; the camera is at negative z
     yaw = math.atan2(forward[0], -forward[2])
     pitch = math.atan2(-forward[1], math.hypot(forward[0], forward[2]))

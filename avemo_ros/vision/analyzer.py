@@ -20,6 +20,7 @@ from avemo_ros.vision.alignment import (
     mouth_opening,
     rough_pose,
 )
+from avemo_ros.vision.camera_geometry import PinholeCamera, distance_m, looks_at_camera
 from avemo_ros.vision.detector import Detection, make_detector
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
 from avemo_ros.vision.image import as_bgr
@@ -88,6 +89,13 @@ class FaceAnalyzer:
         self._size = (0, 0)
         self._detected_ns: int | None = None
         self._closer_ns: int | None = None
+        self.camera: PinholeCamera | None = None
+        """Of the images, for distances; None: not known."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The faces that are followed: found in the last image, or missed for a moment."""
+        return self._tracker.ids
 
     def process(self, stamp_ns: int, image: NDArray[Any]) -> FrameTracks:
         """The faces in the next image.
@@ -261,6 +269,8 @@ class FaceAnalyzer:
             quality=face_quality(crop, eyes.distance, turn, cover),
             mouth_opening=opening,
             crop=crop,
+            looks_at_robot=looks_at_camera(pose, turn),
+            distance=math.nan if self.camera is None else distance_m(eyes, self.camera),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,6 +65,10 @@ class FaceTrack:
     something hides the mouth."""
     crop: NDArray[np.uint8]
     """(side, side) grey, aligned by the eyes: what the face network sees."""
+    looks_at_robot: float = math.nan
+    """How much the head is turned to the camera, 0 to 1; NaN: not known."""
+    distance: float = math.nan
+    """From the camera [m]; NaN: not known."""
 
 
 @dataclass(frozen=True, slots=True)
