@@ -87,18 +87,8 @@ def _load() -> Any:
             "installed; pip install --no-deps silero-vad"
         )
     path = Path(next(iter(spec.submodule_search_locations)), "data", _FILE)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    # The graph is small and steps come every 32 ms: nothing is gained by waiting busily or by
-    # keeping memory for the next step.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = _ERRORS_ONLY
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(path)
         session.run(
             None,
             {
