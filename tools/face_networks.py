@@ -20,10 +20,12 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 from zipfile import ZipFile
 
+import flatbuffers
 import numpy as np
 import onnx
 import onnxruntime
@@ -107,7 +109,7 @@ def _dense(content: bytes) -> bytes:
         starts, columns = rows.arraySegments.values, rows.arrayIndices.values
         values = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float16)
         full = np.zeros((len(starts) - 1, tensor.shape[-1]), np.float16)
-        for row, (start, stop) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+        for row, (start, stop) in enumerate(pairwise(starts)):
             full[row, columns[start:stop]] = values[start:stop]
         model.buffers[tensor.buffer].data = np.frombuffer(full.tobytes(), np.uint8)
         tensor.sparsity = None
@@ -121,8 +123,6 @@ def _dense(content: bytes) -> bytes:
     for operator in kept:
         operator.inputs = [renamed.get(one, one) for one in operator.inputs]
     graph.operators = kept
-    import flatbuffers
-
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
