@@ -104,6 +104,13 @@ class VisionConfig(Settings, group="vision"):
     crop_size: int = Field(
         96, ge=48, le=256, description="Side length of the aligned grey face crop [pixels]."
     )
+    blendshapes: bool = Field(
+        False,
+        description=(
+            "Compute 52 scores of facial movements for each face (FaceTrack.blendshapes); this "
+            "takes about 7 ms more for each face and image."
+        ),
+    )
     max_rate_hz: float = Field(
         15.0,
         ge=1.0,

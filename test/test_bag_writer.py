@@ -56,6 +56,7 @@ def tracks(number: int) -> FrameTracks:
         quality=0.75,
         mouth_opening=0.25,
         crop=rng.integers(0, 255, (48, 48), np.uint8),
+        blendshapes=rng.uniform(0, 1, 52).astype(np.float32) if number % 2 else None,
     )
     return FrameTracks(START + number * NS_PER_S // 10, 640, 480, (face,))
 
@@ -118,6 +119,8 @@ def test_everything_comes_back_as_it_was_written(
         assert (face.face_id, face.box, face.pose) == (sent.face_id, sent.box, sent.pose)
         assert np.array_equal(face.crop, sent.crop)
         assert np.array_equal(face.landmarks, sent.landmarks)
+        assert (face.blendshapes is None) == (sent.blendshapes is None)
+        assert sent.blendshapes is None or np.array_equal(face.blendshapes, sent.blendshapes)
     for number, item in enumerate(read(path, TopicKind.SPECTROGRAM)):
         wanted_chunk = chunk(number)
         assert (item.stamp_ns, item.gap) == (wanted_chunk.stamp_ns, wanted_chunk.gap)

@@ -36,7 +36,14 @@ from avemo_ros.limits import (
 )
 from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
 from avemo_ros.timing import NS_PER_S
-from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks, HeadPose
+from avemo_ros.vision.face import (
+    BLENDSHAPE_COUNT,
+    LANDMARKS,
+    Box,
+    FaceTrack,
+    FrameTracks,
+    HeadPose,
+)
 from avemo_ros.vision.image import decode_compressed, to_bgr
 
 _ROUNDING: Final = 1e-4
@@ -237,7 +244,21 @@ def _face(message: Any) -> FaceTrack:
         quality=message.quality,
         mouth_opening=message.mouth_opening,
         crop=np.frombuffer(message.crop, np.uint8).reshape(side, side),
+        blendshapes=_blendshapes(message),
     )
+
+
+def _blendshapes(message: Any) -> NDArray[np.float32] | None:
+    # Older recordings lack the field.
+    scores = np.frombuffer(getattr(message, "blendshapes", b""), np.float32)
+    if not scores.size:
+        return None
+    if scores.size != BLENDSHAPE_COUNT:
+        raise ValueError(
+            f"blendshapes has {scores.size} values; allowed: {BLENDSHAPE_COUNT} or none"
+        )
+    _all_within("blendshapes", scores, 0.0, 1.0)
+    return scores
 
 
 def _pose(message: Any) -> HeadPose | None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 LANDMARKS: Final = 468
 """Points of MediaPipe's face mesh."""
+BLENDSHAPE_COUNT: Final = 52
+"""Scores of facial movements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class FaceTrack:
     something hides the mouth."""
     crop: NDArray[np.uint8]
     """(side, side) grey, aligned by the eyes: what the face network sees."""
+    blendshapes: NDArray[np.float32] | None = None
+    """(52,) 0 to 1, in the order of `vision.blendshapes.BLENDSHAPES`; None: not computed."""
 
 
 @dataclass(frozen=True, slots=True)
