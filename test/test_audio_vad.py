@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -80,6 +81,7 @@ np.save(sys.argv[2], figures)
 """The package's own functions; in a process of its own, as importing it changes PyTorch."""
 
 
+@pytest.mark.skipif(find_spec("silero_vad") is None, reason="silero-vad is for developers")
 def test_it_is_the_packages_own_detector(spoken, tmp_path) -> None:
     noisy = spoken + 0.01 * RNG.standard_normal(len(spoken))
     sound = np.concatenate((spoken, noisy, 0.02 * spoken)).astype(np.float32)
