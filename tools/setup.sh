@@ -110,7 +110,13 @@ make_venv() {
     rm -rf "$venv" "$workspace"/{ready,build,install,log}
     logged venv "$python" -m venv ${mode:+--system-site-packages} "$venv"
     local pip=("$venv/bin/pip" --disable-pip-version-check install --no-input)
-    local lists=(-r "$locks/core.lock")
+    local core="$locks/core.lock"
+    # Messages of a ROS run only with the NumPy, 1 or 2, that they were built for: its own.
+    if [ -n "$mode" ] && "$python" -c 'import numpy' 2>/dev/null; then
+        core="$workspace/core.lock"
+        grep -v '^numpy==' "$locks/core.lock" >"$core"
+    fi
+    local lists=(-r "$core")
     [ -n "$robot" ] || lists+=(-r "$locks/dev.lock" -r "$locks/train.lock")
     [ -n "$mode" ] || lists+=(-r "$locks/ros.lock")
     logged pip "${pip[@]}" --no-deps "${lists[@]}"

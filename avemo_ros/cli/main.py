@@ -151,7 +151,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: arguments without the program's name; None takes the process's.
     """
-    _hush_libraries()
     logging.basicConfig(format="avemo: %(message)s", level=logging.WARNING, stream=sys.stderr)
     program = argv is None
     if program:
@@ -211,12 +210,6 @@ def _parsed(given: list[str]) -> argparse.Namespace:
 def _exits(name: str) -> str:
     text = _EXITS.format(one=_ONE.get(name, ""), kept=_KEPT.get(name, ""))
     return text if name in _ONE else text.replace("  1    \n", "")
-
-
-def _hush_libraries() -> None:
-    """MediaPipe and TensorFlow Lite write to standard error unless told not to."""
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def _interrupt_on_terminate() -> signal._HANDLER | None:
