@@ -252,7 +252,9 @@ class FaceAnalyzer:
             turn = pose = head_pose(points)
             eyes = eyes_of_mesh(points, pose)
             opening = mouth_opening(points, eyes)
-            landmarks = points / np.array([width, height, width], np.float32)
+            landmarks = np.asarray(
+                points / np.array([width, height, width], np.float32), np.float32
+            )
             reader = self._blendshapes
             scores = None if reader is None else reader.read(frame, points)
         crop = align(frame, eyes, self._config.crop_size)

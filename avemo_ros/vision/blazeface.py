@@ -120,7 +120,8 @@ def _overlaps(one: NDArray[np.float64], all_: NDArray[np.float64]) -> NDArray[np
     high = np.minimum(one[1], all_[:, 1])
     common = np.clip(high - low, 0, None).prod(axis=1)
     union = (one[1] - one[0]).prod() + (all_[:, 1] - all_[:, 0]).prod(axis=1) - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    shares = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return np.asarray(shares, np.float64)
 
 
 def letterbox(

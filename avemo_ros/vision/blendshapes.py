@@ -129,7 +129,7 @@ class BlendshapeReader:
             return None
         chosen = np.ascontiguousarray(fitted[0][_POINTS, :2])
         (scores,) = self._session.run(("blendshapes",), {"points": chosen[None]})
-        return np.clip(scores, 0, 1).astype(np.float32).reshape(-1)
+        return np.asarray(np.clip(scores, 0, 1), np.float32).reshape(-1)
 
     def close(self) -> None:
         """Free the networks; doing so twice is harmless."""
