@@ -131,6 +131,12 @@ _KEPT: Final = {
     "tune": "; finished trials are kept, run the same command to continue",
 }
 
+_EXTRAS: Final = {
+    **dict.fromkeys(("scipy", "torch"), "evaluate"),
+    **dict.fromkeys(("matplotlib", "onnx", "onnxscript", "opensmile"), "train"),
+    **dict.fromkeys(("optuna", "sklearn", "tensorboard"), "train"),
+}
+"""Modules that the install for a robot leaves out, and the extra that brings each."""
 _COMMANDS: Final = {
     "predict": "predict emotions in a media file or a bag",
     "models": "list the released models and check them",
@@ -165,6 +171,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except AvemoError as error:
         print(f"avemo: error: {error}", file=sys.stderr)
+        return ERROR
+    except ModuleNotFoundError as error:
+        lacking = (error.name or "").partition(".")[0]
+        extra = _EXTRAS.get(lacking)
+        if extra is None:
+            raise
+        print(
+            f"avemo: error: this needs the Python module '{lacking}', which a robot is not "
+            f"given: `pip install '.[{extra}]'`, or `tools/setup.sh --full`, in the folder of "
+            "avemo_ros",
+            file=sys.stderr,
+        )
         return ERROR
     except KeyboardInterrupt:
         print("avemo: interrupted", file=sys.stderr)
