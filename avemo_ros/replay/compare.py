@@ -109,7 +109,7 @@ def _numbered(
 
 
 def _counts(
-    segments: Sequence[Mapping[str, Any]], place: int, members: Array, groups: int
+    segments: Sequence[Mapping[str, Any]], place: int, members: NDArray[Any], groups: int
 ) -> Array:
     """(G, 3, C): of each unit and true class the segments, and how many of them the first run
     and this one have right; each as far as its class is true."""
