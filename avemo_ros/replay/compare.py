@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avemo_ros.errors import DataError
 from avemo_ros.evaluate.bootstrap import LEVEL, Array, draws, enough, percentiles
