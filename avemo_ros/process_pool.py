@@ -76,7 +76,7 @@ def run_jobs(
     """Do all jobs; what became of each comes in the order in which they end.
 
     Whoever stops listening (`close`, an exception) ends the workers, and the jobs under way
-    are lost.  Workers are new interpreters, not forks: MediaPipe's threads survive no fork.
+    are lost.  Workers are new interpreters, not forks: libraries' threads survive no fork.
 
     Args:
         jobs: can be pickled.

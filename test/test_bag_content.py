@@ -34,6 +34,7 @@ def face(**changes: Any) -> Any:
         "roll": 0.0,
         "quality": 0.8,
         "mouth_opening": 0.1,
+        "blendshapes": np.full(52, 0.5, np.float32),
         "crop_side": 96,
         "crop": np.zeros(96 * 96, np.uint8),
     }
@@ -93,11 +94,21 @@ def test_what_is_as_defined_is_taken() -> None:
     assert seen.pose is not None
     assert seen.landmarks is not None
     assert seen.landmarks.shape == (468, 3)
+    assert seen.blendshapes is not None
+    assert seen.blendshapes.tolist() == [0.5] * 52
     assert message_content.chunk(chunk()).power_db.shape == (10, BINS)
     assert message_content.chunk(chunk(0)).power_db.shape == (0, BINS)
     assert message_content.estimate(state()).probabilities[0] == 0.7
     # What rounding makes of 1 is no lie.
     assert message_content.estimate(state(confidence=float(np.nextafter(np.float32(1), 2))))
+
+
+def test_faces_of_older_recordings_have_no_blendshapes() -> None:
+    older = face()
+    del older.blendshapes
+    for given in (older, face(blendshapes=np.zeros(0, np.float32))):
+        (seen,) = message_content.tracks(tracks(given)).faces
+        assert seen.blendshapes is None
 
 
 def test_what_may_be_unknown_may_be_nan() -> None:
@@ -140,7 +151,7 @@ def test_an_engagement_that_is_no_level_is_refused() -> None:
 
 NUMBERS = (
     "confidence", "quality", "yaw", "pitch", "roll", "x", "y", "width", "height", "landmarks",
-    "mouth_opening",
+    "mouth_opening", "blendshapes",
 )  # fmt: skip
 
 
@@ -157,8 +168,8 @@ NUMBERS = (
 def test_a_face_with_one_bad_number_is_refused_by_name(name: str, bad: float) -> None:
     if name in ("x", "y", "width", "height"):
         wrong = face(box=box(**{name: bad}))
-    elif name == "landmarks":
-        wrong = face(landmarks=with_one(face().landmarks, bad))
+    elif name in ("landmarks", "blendshapes"):
+        wrong = face(**{name: with_one(getattr(face(), name), bad)})
     else:
         wrong = face(**{name: bad})
     with pytest.raises(ValueError, match=f"{name} is .*; allowed: "):
@@ -173,6 +184,8 @@ def test_a_face_with_one_bad_number_is_refused_by_name(name: str, bad: float) ->
         (tracks(face(mouth_opening=-0.1)), "mouth_opening is -0.1"),
         (tracks(face(box=box(width=-0.2))), "box.width is -0.2"),
         (tracks(face(landmarks=np.zeros(3, np.float32))), "3 values; allowed: 1404 or none"),
+        (tracks(face(blendshapes=np.zeros(51, np.float32))), "51 values; allowed: 52 or none"),
+        (tracks(face(blendshapes=np.full(52, 1.5, np.float32))), "blendshapes is 1.5"),
         (tracks(face(crop_side=95)), "crop has 9216 pixels; allowed: crop_side squared, 9025"),
         (tracks(face(crop_side=0, crop=[])), "crop_side is 0; allowed: 8 to 256"),
         (tracks(face(crop_side=65535)), f"crop_side is 65535; allowed: 8 to {MAX_CROP_SIDE}"),

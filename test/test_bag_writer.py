@@ -59,6 +59,7 @@ def tracks(number: int) -> FrameTracks:
         crop=rng.integers(0, 255, (48, 48), np.uint8),
         looks_at_robot=0.625,
         distance=1.5,
+        blendshapes=rng.uniform(0, 1, 52).astype(np.float32) if number % 2 else None,
     )
     return FrameTracks(START + number * NS_PER_S // 10, 640, 480, (face,))
 
@@ -123,6 +124,8 @@ def test_everything_comes_back_as_it_was_written(
         assert (face.looks_at_robot, face.distance) == (sent.looks_at_robot, sent.distance)
         assert np.array_equal(face.crop, sent.crop)
         assert np.array_equal(face.landmarks, sent.landmarks)
+        assert (face.blendshapes is None) == (sent.blendshapes is None)
+        assert sent.blendshapes is None or np.array_equal(face.blendshapes, sent.blendshapes)
     for number, item in enumerate(read(path, TopicKind.SPECTROGRAM)):
         wanted_chunk = chunk(number)
         assert (item.stamp_ns, item.gap) == (wanted_chunk.stamp_ns, wanted_chunk.gap)

@@ -124,3 +124,17 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
         assert process.wait(100) == 0
     assert "Traceback" not in complaints
     assert "avemo:" not in complaints
+
+
+def test_what_a_robot_is_not_given_is_named_with_how_to_get_it() -> None:
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from avemo_ros.cli.main import main; sys.exit(main(['bag', 'evaluate', 'x.mcap']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "'torch'" in done.stderr
+    assert "pip install '.[evaluate]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -54,6 +54,6 @@ def test_a_missing_module_of_the_package_itself_is_not_taken_for_one(
 
 @pytest.mark.ros
 def test_a_node_says_it_too(repository: Path, tmp_path: Path) -> None:
-    done = started(repository, tmp_path, "avemo_ros.nodes.emotion_stack", "mediapipe")
+    done = started(repository, tmp_path, "avemo_ros.nodes.emotion_stack", "onnxruntime")
     assert done.returncode == 1
-    assert "'mediapipe' is missing: run `make setup`" in done.stderr
+    assert "'onnxruntime' is missing: run `make setup`" in done.stderr

@@ -41,7 +41,7 @@ def interrupted(
 
 @pytest.mark.ros
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("at", ["numpy", "rclpy.lifecycle", "cv2", "mediapipe", "onnxruntime"])
+@pytest.mark.parametrize("at", ["numpy", "rclpy.lifecycle", "cv2", "onnxruntime"])
 def test_a_node_that_is_interrupted_while_it_loads_ends_quietly(
     tmp_path: Path, at: str, number: str
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_node_that_is_interrupted_while_it_loads_ends_quietly(
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("at", ["argparse", "numpy", "av", "cv2", "mediapipe", "onnxruntime"])
+@pytest.mark.parametrize("at", ["argparse", "numpy", "av", "cv2", "onnxruntime"])
 def test_the_command_that_is_interrupted_while_it_loads_is_one_line(
     tmp_path: Path, at: str, number: str
 ) -> None:

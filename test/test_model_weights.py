@@ -162,7 +162,7 @@ def test_without_any_folder_of_weights_the_error_says_where_was_looked(
 ) -> None:
     monkeypatch.delenv("AVEMO_MODELS", raising=False)
     monkeypatch.setattr(
-        "avemo_ros.model.released.__file__", str(tmp_path / "avemo_ros/model/released.py")
+        "avemo_ros.shipped_models.__file__", str(tmp_path / "avemo_ros/shipped_models.py")
     )
     with pytest.raises(WeightsError, match="AVEMO_MODELS"):
         models_dir()
@@ -184,7 +184,7 @@ def test_the_folder_of_weights_is_found_wherever_the_package_is(
     (tmp_path / models / "index.json").write_text("{}")
     monkeypatch.delenv("AVEMO_MODELS", raising=False)
     monkeypatch.setattr(
-        "avemo_ros.model.released.__file__", str(tmp_path / package / "model/released.py")
+        "avemo_ros.shipped_models.__file__", str(tmp_path / package / "shipped_models.py")
     )
     assert models_dir() == tmp_path.resolve() / models
 

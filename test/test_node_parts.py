@@ -278,6 +278,7 @@ def test_face_tracks_survive_the_way_through_a_message(far: bool) -> None:
         quality=0.75,
         mouth_opening=float("nan") if far else 0.25,
         crop=noise.integers(0, 256, (96, 96), np.uint8),
+        blendshapes=None if far else noise.random(52, np.float32),
     )
     tracks = FrameTracks(1_700_000_000_123_456_789, 640, 480, (face,))
     message = convert().tracks_message(tracks, "camera")
@@ -291,8 +292,10 @@ def test_face_tracks_survive_the_way_through_a_message(far: bool) -> None:
     np.testing.assert_array_equal(other.crop, face.crop)
     if far:
         assert other.landmarks is None
+        assert other.blendshapes is None
     else:
         np.testing.assert_array_equal(other.landmarks, face.landmarks)
+        np.testing.assert_array_equal(other.blendshapes, face.blendshapes)
 
 
 def test_spectrogram_chunks_survive_the_way_through_a_message() -> None:

@@ -1,9 +1,8 @@
-"""From images to face tracks, with MediaPipe's real networks on the sample clip."""
+"""From images to face tracks, with the real networks on the sample clip."""
 
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,6 @@ from avemo_ros.vision.alignment import EYE_DISTANCE, EYE_HEIGHT
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.camera_geometry import PinholeCamera
 from avemo_ros.vision.face import LANDMARKS, FaceTrack, FrameTracks
-from avemo_ros.vision.mediapipe_graph import _without_chatter
 
 FRAME_S = 1 / 30
 
@@ -392,16 +390,6 @@ def test_closing_twice_is_harmless() -> None:
     analyzer = FaceAnalyzer(VisionConfig())
     analyzer.close()
     analyzer.close()
-
-
-def test_what_others_print_while_the_networks_start_is_not_lost(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    with _without_chatter():
-        os.write(2, b"a warning of somebody else\n")
-        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n")
-    os.write(2, b"later\n")
-    assert capfd.readouterr().err == "a warning of somebody else\nlater\n"
 
 
 def test_the_networks_start_without_printing_anything() -> None:

@@ -450,7 +450,8 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": version("torch"),
         "onnxruntime": version("onnxruntime"),
-        "mediapipe": version("mediapipe"),
+        "numpy": version("numpy"),
+        "opencv": version("opencv-python-headless"),
         "ros": os.environ.get("ROS_DISTRO") or f"rclpy {version('rclpy')}",
         "rmw": rclpy.get_rmw_implementation_identifier(),
     }

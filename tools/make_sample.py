@@ -28,12 +28,14 @@ from pathlib import Path
 
 import av
 import cv2
-import mediapipe as mp
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import resample_poly
 from scipy.spatial import Delaunay
+
+from avemo_ros.config import VisionConfig
+from avemo_ros.vision.analyzer import FaceAnalyzer
 
 Points = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -397,12 +399,11 @@ class Puppet:
 
 def face_mesh(portrait: Image) -> Points:
     """MediaPipe's 468 points in the portrait, (468, 2) pixels."""
-    with mp.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1) as mesh:
-        found = mesh.process(cv2.cvtColor(portrait, cv2.COLOR_BGR2RGB)).multi_face_landmarks
-    if not found:
-        raise RuntimeError("no face was found in the portrait")
     height, width = portrait.shape[:2]
-    points = np.array([[p.x * width, p.y * height] for p in found[0].landmark])
+    faces = FaceAnalyzer(VisionConfig(max_faces=1)).process(0, portrait).faces
+    if not faces or faces[0].landmarks is None:
+        raise RuntimeError("no face was found in the portrait")
+    points = faces[0].landmarks[:, :2].astype(np.float64) * (width, height)
     # Whole 16ths: the last bits of the network's sums must not reach the clip.
     return np.asarray(np.round(points * 16) / 16)
 

@@ -3,6 +3,8 @@
 #
 #   tools/setup.sh          what is missing or out of date; nothing to do takes a second
 #   tools/setup.sh --build  and always install the package again (new and removed files)
+#   tools/setup.sh --robot  only what runs on a robot: no PyTorch, no training, no tests; later
+#                           calls keep to that until one has --full
 #
 # With ROS 2 sourced, .venv sees the system's packages and adds what rosdep cannot give; without,
 # ROS comes from the PyPI wheels.  `make clean` removes both folders.
@@ -51,14 +53,14 @@ find_python() {
     local candidate reasons=() probe
     # With a ROS it must be the Python that ROS was built for.
     for candidate in ${PYTHON:-$([ -n "$mode" ] && echo python3 /usr/bin/python3 ||
-        echo python3.12 python3.11 python3.10 python3)}; do
+        echo python3.12 python3.11 python3.13 python3.14 python3.10 python3)}; do
         command -v "$candidate" >/dev/null || continue
         probe=$("$candidate" - "$mode" 2>&1 <<'EOF'
 import os, sys, sysconfig
 
 version = ".".join(map(str, sys.version_info[:2]))
-if not (3, 10) <= sys.version_info[:2] <= (3, 12):
-    sys.exit(f"is {version}, needed is 3.10, 3.11 or 3.12")
+if not (3, 10) <= sys.version_info[:2] <= (3, 14):
+    sys.exit(f"is {version}, needed is 3.10 to 3.14")
 try:
     import ensurepip, venv
 except ImportError:
@@ -74,7 +76,7 @@ EOF
         ) && { echo "$candidate"; return; }
         reasons+=("  $candidate ${probe##*$'\n'}")
     done
-    fail "no usable Python found (looked for 3.10 to 3.12)" "${reasons[@]}" \
+    fail "no usable Python found (looked for 3.10 to 3.14)" "${reasons[@]}" \
         "or name one: make setup PYTHON=/path/to/python"
 }
 
@@ -94,7 +96,8 @@ venv_digest() { # VERSION FILE...
 }
 
 make_venv() {
-    local python version wanted files=("$locks"/{core,dev,train,torch,microphone}.lock)
+    local python version wanted files=("$locks"/{core,microphone}.lock)
+    [ -n "$robot" ] || files+=("$locks"/{dev,train,torch}.lock)
     [ -n "$mode" ] || files+=("$locks/ros.lock")
     if [ -e "$venv/avemo.stamp" ]; then
         "$venv/bin/python" -V >/dev/null 2>&1 &&
@@ -107,10 +110,17 @@ make_venv() {
     rm -rf "$venv" "$workspace"/{ready,build,install,log}
     logged venv "$python" -m venv ${mode:+--system-site-packages} "$venv"
     local pip=("$venv/bin/pip" --disable-pip-version-check install --no-input)
-    local lists=(-r "$locks/core.lock" -r "$locks/dev.lock" -r "$locks/train.lock")
+    local core="$locks/core.lock"
+    # Messages of a ROS run only with the NumPy, 1 or 2, that they were built for: its own.
+    if [ -n "$mode" ] && "$python" -c 'import numpy' 2>/dev/null; then
+        core="$workspace/core.lock"
+        grep -v '^numpy==' "$locks/core.lock" >"$core"
+    fi
+    local lists=(-r "$core")
+    [ -n "$robot" ] || lists+=(-r "$locks/dev.lock" -r "$locks/train.lock")
     [ -n "$mode" ] || lists+=(-r "$locks/ros.lock")
     logged pip "${pip[@]}" --no-deps "${lists[@]}"
-    logged torch "${pip[@]}" -r "$locks/torch.lock"
+    [ -n "$robot" ] || logged torch "${pip[@]}" -r "$locks/torch.lock"
     [ -n "$mode" ] || mend_wheels
     version=$("$venv/bin/python" -V)
     venv_digest "$version" "${files[@]}" >"$venv/avemo.stamp"
@@ -169,6 +179,14 @@ make_workspace() { # [--build]
 }
 
 mkdir -p "$workspace"
+case "${1-}" in
+    --robot) touch "$workspace/robot" ;;
+    --full) rm -f "$workspace/robot" ;;
+    --build | '') ;;
+    *) fail "unknown option $1; there are --build, --robot and --full" ;;
+esac
+robot=$([ ! -e "$workspace/robot" ] || echo robot)
+readonly robot
 exec 9>"$workspace/lock"
 flock 9 # two at once would write over each other
 check_tools

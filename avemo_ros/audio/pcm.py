@@ -323,7 +323,7 @@ class Mixer:
     @property
     def polarity(self) -> NDArray[np.float32]:
         """(channels,), 1 or -1: what each channel is multiplied by."""
-        return self._polarity.copy()
+        return np.array(self._polarity, np.float32)
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mix the next samples.
@@ -376,4 +376,5 @@ class Mixer:
         with_others = signed.sum(axis=1) - own
         others = signed.sum() - own - 2.0 * with_others  # the power of their sum
         scale = np.sqrt(np.maximum(own * others, 0.0))
-        return np.divide(with_others, scale, out=np.zeros_like(own), where=scale > 0.0)
+        shares = np.divide(with_others, scale, out=np.zeros_like(own), where=scale > 0.0)
+        return np.asarray(shares, np.float64)

@@ -81,7 +81,8 @@ def frames(samples: NDArray[np.float32], length: int, hop: int) -> NDArray[np.fl
     """
     count = max(0, (len(samples) - length) // hop + 1)
     step = samples.itemsize
-    return np.ndarray((count, length), samples.dtype, samples, 0, (hop * step, step))
+    shape, strides = (count, length), (hop * step, step)
+    return np.asarray(np.ndarray(shape, samples.dtype, samples, 0, strides))
 
 
 WINDOW: Final = 640

@@ -1,20 +1,16 @@
 """From blocks of audio to spectrogram chunks with the probability of speech.
 
-The probability is that of Silero VAD: the ONNX model of its PyPI package, in ONNX Runtime,
-https://github.com/snakers4/silero-vad, version 6. The package itself is not imported: that
-would load PyTorch. The model runs on one thread, so the same sound gives the same figures
-however many threads the process has.
+The probability is that of Silero VAD 6 (https://github.com/snakers4/silero-vad), in ONNX
+Runtime.  Its PyPI package is not needed: that would bring PyTorch.  The model runs on one
+thread, so the same sound gives the same figures however many threads the process has.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from functools import cache
-from pathlib import Path
-from typing import Any, Final
+from functools import cache, partial
+from typing import Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from avemo_ros.audio.front_end import AudioFrontEnd, MonoPiece, SpeechCounters
@@ -30,7 +26,7 @@ from avemo_ros.audio.spectrogram import (
     to_db,
 )
 from avemo_ros.config import AudioConfig
-from avemo_ros.errors import WeightsError
+from avemo_ros.onnx_session import open_shipped
 from avemo_ros.timing import NS_PER_S
 
 STEP: Final = 512
@@ -38,10 +34,9 @@ STEP: Final = 512
 CONTEXT: Final = 64
 """Samples before the step that the network sees as well."""
 _STATE: Final = (2, 1, 128)
-_FILE: Final = "silero_vad_16k_op15.onnx"
-"""The branch for 16 kHz of `silero_vad.onnx`: the same figures, in half the memory."""
+_FILE: Final = "silero-vad-16k.onnx"
+"""The branch for 16 kHz alone: the same figures as with both, in half the memory."""
 _RATE: Final = np.array(16_000, np.int64)
-_ERRORS_ONLY: Final = 3
 
 Array = NDArray[np.float32]
 
@@ -53,7 +48,7 @@ class SpeechDetector:
         """Load the network (once per process).
 
         Raises:
-            WeightsError: the package silero-vad is not installed or not of a known kind.
+            WeightsError: the network's file is missing or damaged.
         """
         self._session = _load()
         self.reset()
@@ -76,44 +71,8 @@ class SpeechDetector:
         return float(probability[0, 0])
 
 
-@cache
-def _load() -> Any:
-    """The session; it keeps no state, so all detectors of a process share it."""
-    # Not imported: `import silero_vad` loads PyTorch and sets its number of threads.
-    spec = importlib.util.find_spec("silero_vad")
-    if spec is None or not spec.submodule_search_locations:
-        raise WeightsError(
-            "the package 'silero-vad', which holds the speech detector's weights, is not "
-            "installed; pip install --no-deps silero-vad"
-        )
-    path = Path(next(iter(spec.submodule_search_locations)), "data", _FILE)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    # The graph is small and steps come every 32 ms: nothing is gained by waiting busily or by
-    # keeping memory for the next step.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-        session.run(
-            None,
-            {
-                "input": np.zeros((1, CONTEXT + STEP), np.float32),
-                "state": np.zeros(_STATE, np.float32),
-                "sr": _RATE,
-            },
-        )
-    # ONNX Runtime's exceptions have no common class.
-    except Exception as error:
-        raise WeightsError(
-            f"the speech detector's weights {path.name} in the package 'silero-vad' cannot be "
-            f"read ({error}); pip install --no-deps 'silero-vad>=6.2.3,<7'"
-        ) from error
-    return session
+# It keeps no state, so all detectors of a process share it.
+_load: Final = cache(partial(open_shipped, _FILE))
 
 
 SAMPLE_NS = NS_PER_S // SAMPLE_RATE

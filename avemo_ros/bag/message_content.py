@@ -39,7 +39,14 @@ from avemo_ros.state.engagement import EngagementLevel
 from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
 from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.camera_geometry import PinholeCamera
-from avemo_ros.vision.face import LANDMARKS, Box, FaceTrack, FrameTracks, HeadPose
+from avemo_ros.vision.face import (
+    BLENDSHAPE_COUNT,
+    LANDMARKS,
+    Box,
+    FaceTrack,
+    FrameTracks,
+    HeadPose,
+)
 from avemo_ros.vision.image import decode_compressed, to_bgr
 
 _ROUNDING: Final = 1e-4
@@ -275,6 +282,7 @@ def _face(message: Any) -> FaceTrack:
         crop=np.frombuffer(message.crop, np.uint8).reshape(side, side),
         looks_at_robot=_maybe("looks_at_robot", message, 1.0),
         distance=_maybe("distance", message, MAX_DISTANCE),
+        blendshapes=_blendshapes(message),
     )
 
 
@@ -291,6 +299,19 @@ def _known(name: str, message: Any, high: float) -> float | None:
         return None
     _within(name, value, 0.0, high)
     return value
+
+
+def _blendshapes(message: Any) -> NDArray[np.float32] | None:
+    # Older recordings lack the field.
+    scores = np.frombuffer(getattr(message, "blendshapes", b""), np.float32)
+    if not scores.size:
+        return None
+    if scores.size != BLENDSHAPE_COUNT:
+        raise ValueError(
+            f"blendshapes has {scores.size} values; allowed: {BLENDSHAPE_COUNT} or none"
+        )
+    _all_within("blendshapes", scores, 0.0, 1.0)
+    return scores
 
 
 def _pose(message: Any) -> HeadPose | None:

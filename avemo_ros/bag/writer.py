@@ -27,6 +27,7 @@ MAX_FREQUENCY: Final = 20.0 * BINS
 _CAMERA: Final = "camera"
 _MICROPHONE: Final = "microphone"
 _NO_BOX: Final = Box(0.0, 0.0, 0.0, 0.0)
+_NONE: Final = np.zeros(0, np.float32)
 
 
 _INFO_NS: Final = NS_PER_S
@@ -134,18 +135,17 @@ class MessageEncoder:
 
     def _face(self, face: FaceTrack) -> Any:
         pose = face.pose
-        landmarks = face.landmarks if face.landmarks is not None else np.zeros(0, np.float32)
         return self._types["avemo_ros/msg/FaceTrack"](
             face_id=face.face_id,
             box=self._box(face.box),
             confidence=face.confidence,
-            landmarks=_floats(landmarks),
+            landmarks=_floats(_NONE if face.landmarks is None else face.landmarks),
             yaw=np.nan if pose is None else pose.yaw,
             pitch=np.nan if pose is None else pose.pitch,
             roll=np.nan if pose is None else pose.roll,
             quality=face.quality,
             mouth_opening=face.mouth_opening,
-            blendshapes=np.zeros(0, np.float32),
+            blendshapes=_floats(_NONE if face.blendshapes is None else face.blendshapes),
             looks_at_robot=face.looks_at_robot,
             distance=face.distance,
             crop_side=face.crop.shape[0],

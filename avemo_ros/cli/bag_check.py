@@ -249,7 +249,7 @@ def look(recording: Recording, seconds: float) -> Offset:
     Raises:
         WeightsError: a model that it takes is not installed.
     """
-    # Only here: they load MediaPipe, which the check itself does not need.
+    # Only here: they load ONNX Runtime, which the check itself does not need.
     from avemo_ros.engine.audio_stage import AudioStage
     from avemo_ros.engine.feature_extractor import FeatureExtractor
     from avemo_ros.engine.input_issues import InputIssues

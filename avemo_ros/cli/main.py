@@ -139,6 +139,12 @@ _KEPT: Final = {
     "tune": "; finished trials are kept, run the same command to continue",
 }
 
+_EXTRAS: Final = {
+    **dict.fromkeys(("scipy", "torch"), "evaluate"),
+    **dict.fromkeys(("matplotlib", "onnx", "onnxscript", "opensmile"), "train"),
+    **dict.fromkeys(("optuna", "sklearn", "tensorboard"), "train"),
+}
+"""Modules that the install for a robot leaves out, and the extra that brings each."""
 _COMMANDS: Final = {
     "predict": "predict emotions in a media file or a bag",
     "models": "list the released models and check them",
@@ -160,7 +166,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: arguments without the program's name; None takes the process's.
     """
-    _hush_libraries()
     if parent := os.environ.pop(PARENT_VARIABLE, ""):
         end_with_parent(int(parent))
     handler = logging.StreamHandler(sys.stderr)
@@ -179,6 +184,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except AvemoError as error:
         say(f"avemo: error: {error}", file=sys.stderr)
+        return ERROR
+    except ModuleNotFoundError as error:
+        lacking = (error.name or "").partition(".")[0]
+        extra = _EXTRAS.get(lacking)
+        if extra is None:
+            raise
+        print(
+            f"avemo: error: this needs the Python module '{lacking}', which a robot is not "
+            f"given: `pip install '.[{extra}]'`, or `tools/setup.sh --full`, in the folder of "
+            "avemo_ros",
+            file=sys.stderr,
+        )
         return ERROR
     except KeyboardInterrupt:
         say("avemo: interrupted", file=sys.stderr)
@@ -235,12 +252,6 @@ def _parsed(given: list[str]) -> argparse.Namespace:
 def _exits(name: str) -> str:
     text = _EXITS.format(one=_ONE.get(name, ""), kept=_KEPT.get(name, ""))
     return text if name in _ONE else text.replace("  1    \n", "")
-
-
-def _hush_libraries() -> None:
-    """MediaPipe and TensorFlow Lite write to standard error unless told not to."""
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def _interrupt_on_terminate() -> signal._HANDLER | None:

@@ -114,7 +114,7 @@ class DiskCache:
 
         def save(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, allow_pickle=False, **arrays)
 
         try:
             self._replace(f"{secrets.token_hex(8)}.npz", save)

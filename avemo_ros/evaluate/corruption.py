@@ -426,7 +426,7 @@ class _ImageSpoiler:
         low = box[:2] + self._place * (1 - PATCH) * size
         left, top = np.maximum(low, 0).round().astype(int)
         right, bottom = np.maximum(low + PATCH * size, 0).round().astype(int)
-        covered = image.copy()
+        covered = np.array(image, np.uint8)
         covered[top:bottom, left:right] = self._grey
         return covered
 

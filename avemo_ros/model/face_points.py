@@ -122,7 +122,7 @@ def chosen_of_mesh(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     values = np.asarray(mesh, np.float32)
     first = [one[0] for one in FROM_MESH]
     last = [one[-1] for one in FROM_MESH]
-    return (values[:, first] + values[:, last]) / 2
+    return np.asarray((values[:, first] + values[:, last]) / 2, np.float32)
 
 
 def mesh_of_points(points: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from avemo_ros.errors import WeightsError
@@ -21,12 +20,12 @@ from avemo_ros.model.released import (
     sha256,
 )
 from avemo_ros.model.tensor_file import check_classes
+from avemo_ros.onnx_session import open_session
 
 FORMAT: Final = "avemo-onnx-1"
 """Layout of the files of a live model; another layout gets another name."""
 NO_DIGEST: Final = "0" * 64
 """Stands in the metadata of a file for its digest until it is `sealed`."""
-_ERRORS_ONLY: Final = 3
 _LANDMARKS: Final = "landmark_log"
 """Input of a model that reads landmarks."""
 
@@ -113,23 +112,6 @@ class OnnxNetwork:
         if landmark_log is None:
             landmark_log = np.zeros((1, len(EMOTIONS)), np.float32)
         return {_LANDMARKS: landmark_log}
-
-
-def open_session(path: Path, threads: int = 1) -> Any:
-    """An `InferenceSession` on the CPU that does not wait busily.
-
-    Raises:
-        Exception: ONNX Runtime cannot read it; its exceptions have no common class.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.use_deterministic_compute = True
-    # A pool of memory costs 15 MB and gains no time (measured).
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = _ERRORS_ONLY
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def sealed(content: bytes) -> bytes:

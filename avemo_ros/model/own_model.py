@@ -352,7 +352,7 @@ class _Checked:
 
 
 def _of_file(path: Path, config: ModelConfig) -> OnnxFaces | OnnxVoice:
-    from avemo_ros.model.onnx_network import open_session
+    from avemo_ros.onnx_session import open_session
 
     if not path.is_file():
         raise WeightsError(f"ONNX file {path} does not exist")

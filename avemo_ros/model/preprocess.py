@@ -69,7 +69,7 @@ def face_array(
     flat = fitting.reshape(len(crops), side * side).astype(np.float32) / np.float32(255.0)
     flat -= flat.mean(1, keepdims=True)
     flat /= np.maximum(np.sqrt(np.square(flat).mean(1, keepdims=True)), _LEAST_CONTRAST)
-    return flat.reshape(len(crops), 1, side, side)
+    return np.asarray(flat.reshape(len(crops), 1, side, side), np.float32)
 
 
 def face_tensor(

@@ -1,5 +1,9 @@
 """Released models: the folder they lie in, and its index.
 
+The index is {"default": live model, "defaults": {task: name}, "models": {name: {"file": ...,
+"sha256": ..., "task": ..., "onnx": {file: sha256}}}, "networks": {file: sha256}}; all but
+"default" and "models" may be missing.  "networks" are those that `onnx_session` opens.
+
 Nothing here needs PyTorch: a robot that runs the ONNX files of a model never imports it.
 """
 
@@ -13,11 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from avemo_ros.errors import WeightsError
+from avemo_ros.shipped_models import INDEX, shipped_models
 from avemo_ros.untrusted import parse_json, read_text
 
-INDEX: Final = "index.json"
-"""{"default": live model, "defaults": {task: name}, "models": {name: {"file": ..., "sha256":
-..., "task": ..., "onnx": {file: sha256}}}}; "defaults", "task" and "onnx" may be missing."""
 LIVE: Final = "live"
 """Task of a model that the robot can run; others are named by their modality."""
 ONNX_PARTS: Final = ("face", "speech", "face-answer", "fusion")
@@ -37,27 +39,13 @@ _REPLACED: Final = {
 def models_dir() -> Path:
     """Folder of the released weights.
 
-    `AVEMO_MODELS` if that is set; else the first of these with an index.json: beside the
-    package (a checkout), inside it, `share/avemo_ros/models` of the prefix it is installed
-    under (ROS 2 overlay or pip).  Neither ROS nor ament is asked.
+    `AVEMO_MODELS` if that is set; else the one that came with the package.
 
     Raises:
         WeightsError: there is none.
     """
     given = os.environ.get("AVEMO_MODELS")
-    if given:
-        return Path(given)
-    package = Path(__file__).resolve().parent.parent
-    places = [package.parent / "models", package / "models"]
-    places += [parent / "share" / "avemo_ros" / "models" for parent in package.parents]
-    for place in places:
-        if (place / INDEX).is_file():
-            return place
-    raise WeightsError(
-        f"no folder with weights found (looked next to and in {package} and in "
-        "share/avemo_ros of its prefix); reinstall the package or set AVEMO_MODELS to the "
-        "folder with index.json"
-    )
+    return Path(given) if given else shipped_models()
 
 
 def find_weights(name: str, task: str = LIVE) -> Path:
@@ -217,7 +205,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     """The index of a folder of models.
 
     Raises:
-        WeightsError: it cannot be read or is not as `INDEX` says.
+        WeightsError: it cannot be read or is not as this module says.
     """
     path = folder / INDEX
     try:

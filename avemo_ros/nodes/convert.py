@@ -121,6 +121,8 @@ def _face_message(face: FaceTrack) -> FaceTrackMessage:
     )
     if face.landmarks is not None:
         message.landmarks = _float_array(face.landmarks)
+    if face.blendshapes is not None:
+        message.blendshapes = _float_array(face.blendshapes)
     return message
 
 

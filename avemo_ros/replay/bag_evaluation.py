@@ -49,7 +49,7 @@ from avemo_ros.sink.output_file import locked
 from avemo_ros.timing import to_s
 from avemo_ros.untrusted import real
 
-_LIBRARIES: Final = ("numpy", "torch", "mediapipe", "opencv-contrib-python", "rosbags")
+_LIBRARIES: Final = ("numpy", "onnxruntime", "torch", "opencv-python-headless", "rosbags")
 """Whose versions the metrics may depend on."""
 _GROUPS: Final = ("vision", "audio", "emotion", "engagement", "model")
 """Of settings that a replay depends on."""

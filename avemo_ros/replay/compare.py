@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from avemo_ros.errors import DataError
@@ -110,7 +111,7 @@ def _numbered(
 
 
 def _counts(
-    segments: Sequence[Mapping[str, Any]], place: int, members: Array, groups: int
+    segments: Sequence[Mapping[str, Any]], place: int, members: NDArray[Any], groups: int
 ) -> Array:
     """(G, 3, C): of each unit and true class the segments, and how many of them the first run
     and this one have right; each as far as its class is true."""

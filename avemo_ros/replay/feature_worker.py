@@ -77,7 +77,7 @@ class FeatureWorker:
     def __init__(self) -> None:
         self.summary: FeatureSummary | None = None
         """There when the iteration has ended."""
-        # MediaPipe's threads do not survive a fork.
+        # Threads of libraries do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self._connection, there = context.Pipe()
         self._process = context.Process(
@@ -161,7 +161,7 @@ def _run(parent: Connection) -> None:
     os.dup2(2, 1)
     sender = _Sender(parent)
     try:
-        # Loads MediaPipe, which only this process needs.
+        # Loads the face networks, which only this process needs.
         from avemo_ros.engine import video_stage  # noqa: F401
 
         cv2.setNumThreads(1)

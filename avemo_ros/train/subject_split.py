@@ -190,7 +190,7 @@ def describe_parts(source: TrainingItems) -> dict[str, Any]:
 
 
 def _part(items: Sequence[Item], rows: NDArray[np.bool_]) -> dict[str, Any]:
-    members = [items[i] for i in np.flatnonzero(rows)]
+    members = [items[i] for i in np.flatnonzero(rows).tolist()]
     counts: dict[str, int] = {}
     people: dict[str, set[str]] = {}
     for item in members:

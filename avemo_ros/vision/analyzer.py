@@ -20,6 +20,7 @@ from avemo_ros.vision.alignment import (
     mouth_opening,
     rough_pose,
 )
+from avemo_ros.vision.blendshapes import BlendshapeReader
 from avemo_ros.vision.camera_geometry import PinholeCamera, distance_m, looks_at_camera
 from avemo_ros.vision.detector import Detection, make_detector
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
@@ -76,6 +77,7 @@ class FaceAnalyzer:
 
     Raises:
         ConfigError: the detector of `config` cannot be loaded.
+        WeightsError: a network's file is missing or damaged.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -84,6 +86,7 @@ class FaceAnalyzer:
         faint = min(_FAINT, config.detection_confidence)
         self._detector = make_detector(config, faint)
         self._mesh = FaceMesh()
+        self._blendshapes = BlendshapeReader() if config.blendshapes else None
         self._tracker = Tracker(config.max_faces, config.track_timeout_s)
         self._known: dict[str, _Face] = {}
         self._size = (0, 0)
@@ -140,6 +143,8 @@ class FaceAnalyzer:
         """Free the networks; doing so twice is harmless."""
         self._detector.close()
         self._mesh.close()
+        if self._blendshapes is not None:
+            self._blendshapes.close()
 
     def _follow(self, stamp_ns: int, frame: NDArray[np.uint8]) -> list[_Face]:
         """The faces of the image before, where their mesh still holds."""
@@ -250,12 +255,16 @@ class FaceAnalyzer:
             side = max(face.box.width * width, face.box.height * height)
             eyes = eyes_of_keypoints(face.keypoints[:2], side)
             turn = rough_pose(face.keypoints[:2], face.keypoints[2])
-            pose, opening, landmarks = None, math.nan, None
+            pose, opening, landmarks, scores = None, math.nan, None, None
         else:
             turn = pose = head_pose(points)
             eyes = eyes_of_mesh(points, pose)
             opening = mouth_opening(points, eyes)
-            landmarks = points / np.array([width, height, width], np.float32)
+            landmarks = np.asarray(
+                points / np.array([width, height, width], np.float32), np.float32
+            )
+            reader = self._blendshapes
+            scores = None if reader is None else reader.read(frame, points)
         crop = align(frame, eyes, self._config.crop_size)
         cover = cover_of(crop)
         if cover.mouth > MOUTH_HIDDEN:
@@ -271,6 +280,7 @@ class FaceAnalyzer:
             crop=crop,
             looks_at_robot=looks_at_camera(pose, turn),
             distance=math.nan if self.camera is None else distance_m(eyes, self.camera),
+            blendshapes=scores,
         )
 
 

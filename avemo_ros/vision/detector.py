@@ -1,7 +1,6 @@
 """Faces in a whole image: BlazeFace, or a face detector of your own.
 
-BlazeFace is MediaPipe's (Bazarevsky et al. 2019, arXiv:1907.05047).  Your own detector is a
-class named in `vision.detector`; docs/extending.md shows one.
+Your own detector is a class named in `vision.detector`; docs/extending.md shows one.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ from avemo_ros.config import VisionConfig
 from avemo_ros.errors import ConfigError, DetectorError
 from avemo_ros.extension import load_named
 from avemo_ros.limits import MAX_BOX, MAX_FACES
-from avemo_ros.vision.bare_mediapipe import packet_getter
+from avemo_ros.vision.blazeface import BlazeFaceNetwork, letterbox
 from avemo_ros.vision.face import Box
-from avemo_ros.vision.mediapipe_graph import Graph, letterbox
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,88 +195,8 @@ _USUAL: Final = np.array([[0.3, 0.37], [0.7, 0.37], [0.5, 0.6]])
 """Right eye, left eye and tip of the nose of an upright face, in shares of its box."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Network:
-    """What differs between the two BlazeFace networks."""
-
-    file: str
-    side: int
-    anchors: int
-    anchor_options: str
-
-
-# Values of MediaPipe's own graphs (face_detection_{short,full}_range).
-_NETWORKS: Final = {
-    "short": _Network(
-        "face_detection_short_range.tflite",
-        128,
-        896,
-        "num_layers: 4 strides: 8 strides: 16 strides: 16 strides: 16 "
-        "interpolated_scale_aspect_ratio: 1.0",
-    ),
-    "full": _Network(
-        "face_detection_full_range_sparse.tflite",
-        192,
-        2304,
-        "num_layers: 1 strides: 4 interpolated_scale_aspect_ratio: 0.0",
-    ),
-}
-
 _CLOSER: Final = 4.0
 """Side of the part of the image that is looked at again, over the rough box's."""
-
-_GRAPH: Final = """
-input_stream: "image"
-output_stream: "faces"
-node {{
-  calculator: "ImageToTensorCalculator"
-  input_stream: "IMAGE:image"
-  output_stream: "TENSORS:pixels"
-  options {{ [mediapipe.ImageToTensorCalculatorOptions.ext] {{
-    output_tensor_width: {side} output_tensor_height: {side}
-    output_tensor_float_range {{ min: -1.0 max: 1.0 }}
-  }} }}
-}}
-node {{
-  calculator: "SsdAnchorsCalculator"
-  output_side_packet: "anchors"
-  options {{ [mediapipe.SsdAnchorsCalculatorOptions.ext] {{
-    input_size_width: {side} input_size_height: {side}
-    min_scale: 0.1484375 max_scale: 0.75 anchor_offset_x: 0.5 anchor_offset_y: 0.5
-    aspect_ratios: 1.0 fixed_anchor_size: true {anchor_options}
-  }} }}
-}}
-node {{
-  calculator: "InferenceCalculatorCpu"
-  input_stream: "TENSORS:pixels"
-  output_stream: "TENSORS:raw"
-  options {{ [mediapipe.InferenceCalculatorOptions.ext] {{
-    model_path: "mediapipe/modules/face_detection/{file}"
-    delegate {{ xnnpack {{ num_threads: 1 }} }}
-  }} }}
-}}
-node {{
-  calculator: "TensorsToDetectionsCalculator"
-  input_stream: "TENSORS:raw"
-  input_side_packet: "ANCHORS:anchors"
-  output_stream: "DETECTIONS:all_faces"
-  options {{ [mediapipe.TensorsToDetectionsCalculatorOptions.ext] {{
-    num_classes: 1 num_boxes: {anchors} num_coords: 16
-    x_scale: {side} y_scale: {side} w_scale: {side} h_scale: {side}
-    box_coord_offset: 0 keypoint_coord_offset: 4 num_keypoints: 6 num_values_per_keypoint: 2
-    reverse_output_order: true sigmoid_score: true score_clipping_thresh: 100.0
-    min_score_thresh: {confidence}
-  }} }}
-}}
-node {{
-  calculator: "NonMaxSuppressionCalculator"
-  input_stream: "all_faces"
-  output_stream: "faces"
-  options {{ [mediapipe.NonMaxSuppressionCalculatorOptions.ext] {{
-    min_suppression_threshold: 0.3 overlap_type: INTERSECTION_OVER_UNION algorithm: WEIGHTED
-  }} }}
-}}
-"""
 
 
 class BlazeFace:
@@ -287,41 +205,29 @@ class BlazeFace:
     Args:
         reach: 'short' for faces within about 2 m (1.5 ms), 'full' for up to about 5 m (4 ms).
         confidence: least score of a face, 0 to 1.
+
+    Raises:
+        WeightsError: the network's file is missing or damaged.
     """
 
     def __init__(self, reach: str = "full", confidence: float = 0.5) -> None:
-        network = _NETWORKS[reach]
-        self._side = network.side
-        config = _GRAPH.format(
-            side=network.side,
-            anchors=network.anchors,
-            anchor_options=network.anchor_options,
-            file=network.file,
-            confidence=confidence,
-        )
-        self._graph = Graph(config, ("faces",), network.side)
+        self._network: BlazeFaceNetwork | None = BlazeFaceNetwork(reach, confidence)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces in a BGR image (H, W, 3), most certain first."""
-        square, place = letterbox(image, self._side)
-        packet = self._graph.run(square).get("faces")
-        if packet is None:
-            return []
+        assert self._network is not None, "closed"
+        square, place = letterbox(image, self._network.side)
+        faces = self._network.find(square)
         offset, extent = place[:2], place[2:]
-        found = []
-        for item in packet_getter.get_proto_list(packet):
-            face = item.location_data.relative_bounding_box
-            corner = (np.array([face.xmin, face.ymin]) - offset) / extent
-            size = np.array([face.width, face.height]) / extent
-            points = np.array([(p.x, p.y) for p in item.location_data.relative_keypoints])
-            found.append(
-                Detection(
-                    box=Box(*corner.tolist(), *size.tolist()),
-                    score=float(item.score[0]),
-                    keypoints=((points - offset) / extent).astype(np.float32),
-                )
+        corners = (faces.boxes[:, :2] - offset) / extent
+        sizes = faces.boxes[:, 2:] / extent
+        points = ((faces.keypoints - offset) / extent).astype(np.float32)
+        return [
+            Detection(Box(*corner, *size), score, keypoints)
+            for corner, size, score, keypoints in zip(
+                corners.tolist(), sizes.tolist(), faces.scores.tolist(), points, strict=True
             )
-        return sorted(found, key=lambda detection: -detection.score)
+        ]
 
     def look_closer(self, image: NDArray[np.uint8], rough: Detection) -> Detection | None:
         """Look again at a small face alone.
@@ -358,4 +264,4 @@ class BlazeFace:
 
     def close(self) -> None:
         """Free the network."""
-        self._graph.close()
+        self._network = None

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 LANDMARKS: Final = 468
 """Points of MediaPipe's face mesh."""
+BLENDSHAPE_COUNT: Final = 52
+"""Scores of facial movements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class FaceTrack:
     """How much the head is turned to the camera, 0 to 1; NaN: not known."""
     distance: float = math.nan
     """From the camera [m]; NaN: not known."""
+    blendshapes: NDArray[np.float32] | None = None
+    """(52,) 0 to 1, in the order of `vision.blendshapes.BLENDSHAPES`; None: not computed."""
 
 
 @dataclass(frozen=True, slots=True)

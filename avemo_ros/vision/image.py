@@ -191,7 +191,7 @@ def _upper_bits(rows: NDArray[np.uint8], order: str, *, with_alpha: bool) -> NDA
     seen = wide.reshape(len(wide), -1, 4)[:, :, :3] if with_alpha else wide
     most = int(seen.max()).bit_length()
     shift = next(bits for bits in _DEPTHS if most <= bits) - 8
-    return np.minimum(wide >> shift, 255).astype(np.uint8)
+    return np.asarray(np.minimum(wide >> shift, 255), np.uint8)
 
 
 def _of_planes(

@@ -1,4 +1,4 @@
-"""The 468 points of a face: MediaPipe's mesh (Kartynnik et al. 2019, arXiv:1907.06724)."""
+"""The points of a face: MediaPipe's mesh (Kartynnik et al. 2019, arXiv:1907.06724)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.vision.bare_mediapipe import packet_getter
-from avemo_ros.vision.face import LANDMARKS
+from avemo_ros.onnx_session import open_shipped
 from avemo_ros.vision.image import back, cut, similarity
-from avemo_ros.vision.mediapipe_graph import Graph
 
 RIGHT_EYE: Final = (33, 133)
 """Outer and inner corner of the person's right eye, which is on the image's left."""
@@ -27,51 +25,8 @@ LOWER_LIP: Final = 14
 PRESENCE: Final = 0.5
 """Least score of the mesh network for 'there is a face in this square' (MediaPipe's value)."""
 
-_SIDE: Final = 192
+_FILES: Final = {"plain": "facemesh-468.onnx", "attention": "facemesh-478.onnx"}
 _MARGIN: Final = 1.5  # the square over the face's own size (MediaPipe's value)
-
-_GRAPH: Final = """
-input_stream: "image"
-output_stream: "points"
-output_stream: "presence"
-node {
-  calculator: "TensorConverterCalculator"
-  input_stream: "IMAGE:image"
-  output_stream: "TENSORS:pixels"
-  options { [mediapipe.TensorConverterCalculatorOptions.ext] {
-    output_tensor_float_range { min: 0.0 max: 1.0 }
-  } }
-}
-node {
-  calculator: "InferenceCalculatorCpu"
-  input_stream: "TENSORS:pixels"
-  output_stream: "TENSORS:raw"
-  options { [mediapipe.InferenceCalculatorOptions.ext] {
-    model_path: "mediapipe/modules/face_landmark/face_landmark.tflite"
-    delegate { xnnpack { num_threads: 1 } }
-  } }
-}
-node {
-  calculator: "SplitTensorVectorCalculator"
-  input_stream: "raw"
-  output_stream: "raw_points"
-  output_stream: "raw_presence"
-  options { [mediapipe.SplitVectorCalculatorOptions.ext] {
-    ranges { begin: 0 end: 1 } ranges { begin: 1 end: 2 }
-  } }
-}
-node {
-  calculator: "TensorsToFloatsCalculator"
-  input_stream: "TENSORS:raw_points"
-  output_stream: "FLOATS:points"
-}
-node {
-  calculator: "TensorsToFloatsCalculator"
-  input_stream: "TENSORS:raw_presence"
-  output_stream: "FLOAT:presence"
-  options { [mediapipe.TensorsToFloatsCalculatorOptions.ext] { activation: SIGMOID } }
-}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +76,19 @@ class Region:
 
 
 class FaceMesh:
-    """Fits the mesh to one face at a time, without memory of earlier images."""
+    """Fits a mesh to one face at a time, without memory of earlier images; for any thread.
 
-    def __init__(self) -> None:
-        # The square is made in the network's size, so nothing has to be resized in the graph.
-        self._graph = Graph(_GRAPH, ("points", "presence"), _SIDE)
+    Args:
+        kind: 'plain' of 468 points, or 'attention' (Grishchenko et al. 2020, arXiv:2006.10962)
+            of 478 with the irises, which takes four times as long.
+
+    Raises:
+        WeightsError: the network's file is missing or damaged.
+    """
+
+    def __init__(self, kind: str = "plain") -> None:
+        self._session: Any = open_shipped(_FILES[kind])
+        self._side = int(self._session.get_inputs()[0].shape[1])
 
     def fit(
         self, image: NDArray[np.uint8], region: Region
@@ -137,26 +100,25 @@ class FaceMesh:
             region: from a detection or from the landmarks of the image before.
 
         Returns:
-            (468, 3) points in pixels, z on x's scale and growing away from the camera, and the
-            network's score for a face being there; None where that is below PRESENCE.
+            (468 or 478, 3) points in pixels, z on x's scale and growing away from the camera,
+            and the network's score for a face being there; None where that is below PRESENCE.
         """
         if not math.isfinite(region.side) or region.side < 4:
             return None
-        scale = _SIDE / region.side
+        scale = self._side / region.side
         matrix = similarity(
-            scale, region.angle, np.array([region.x, region.y]), np.full(2, _SIDE / 2)
+            scale, region.angle, np.array([region.x, region.y]), np.full(2, self._side / 2)
         )
-        square = cv2.cvtColor(cut(image, matrix, _SIDE), cv2.COLOR_BGR2RGB)
-        packets = self._graph.run(np.asarray(square, np.uint8))
-        presence = float(packet_getter.get_float(packets["presence"]))
+        square = cv2.cvtColor(cut(image, matrix, self._side), cv2.COLOR_BGR2RGB)
+        raw, logit = self._session.run(("points", "presence"), {"image": square[None]})
+        presence = 1 / (1 + math.exp(-logit.item()))
         if presence < PRESENCE:
             return None
-        raw = np.array(packet_getter.get_float_list(packets["points"]), np.float64)
-        points = raw.reshape(LANDMARKS, 3)
+        points = raw.astype(np.float64).reshape(-1, 3)
         points[:, :2] = (points[:, :2] - matrix[:, 2]) @ back(matrix).T
         points[:, 2] /= scale
         return points.astype(np.float32), presence
 
     def close(self) -> None:
         """Free the network."""
-        self._graph.close()
+        self._session = None

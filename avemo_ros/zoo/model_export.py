@@ -26,11 +26,12 @@ from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.emotion_model import EmotionModel
 from avemo_ros.model.network import EmotionNet, LiveModel
-from avemo_ros.model.onnx_network import FORMAT, NO_DIGEST, OnnxNetwork, open_session, sealed
+from avemo_ros.model.onnx_network import FORMAT, NO_DIGEST, OnnxNetwork, sealed
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import MAX_COLUMNS, MIN_COLUMNS
 from avemo_ros.model.released import list_onnx, onnx_file, remedy, sha256
 from avemo_ros.model.torch_network import bn_folded, to_bfloat16
+from avemo_ros.onnx_session import open_session
 from avemo_ros.sink.output_file import is_stream
 from avemo_ros.untrusted import real
 from avemo_ros.zoo.exportable import Submodule, as_tuple, folded_submodules, submodules_of

@@ -135,7 +135,7 @@ class Machine:
             sums[:, second] -= pairs[:, place]
             won[:, first] += pairs[:, place] >= 0
             won[:, second] += pairs[:, place] < 0
-        return won + sums / (3 * (np.abs(sums) + 1))
+        return np.asarray(won + sums / (3 * (np.abs(sums) + 1)), np.float64)
 
     def log_probabilities(
         self, values: NDArray[np.float32], classes: int

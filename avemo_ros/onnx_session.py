@@ -1,0 +1,70 @@
+"""How ONNX Runtime runs a network on a robot."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import onnxruntime
+
+from avemo_ros.errors import WeightsError
+from avemo_ros.shipped_models import INDEX, shipped_models
+
+_ERRORS_ONLY: Final = 3
+
+
+def open_session(source: Path | bytes, threads: int = 1) -> Any:
+    """An `InferenceSession` on the CPU that does not wait busily.
+
+    Args:
+        source: path or content of an ONNX file.
+        threads: of the CPU.
+
+    Raises:
+        Exception: ONNX Runtime cannot read it; its exceptions have no common class.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.use_deterministic_compute = True
+    # A pool of memory costs 15 MB and gains no time (measured).
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = _ERRORS_ONLY
+    given = source if isinstance(source, bytes) else str(source)
+    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+
+
+def open_shipped(file: str) -> Any:
+    """A session, on one thread, of a network that comes with the package.
+
+    Its input and output belong to the code, so `AVEMO_MODELS` does not replace it.
+
+    Args:
+        file: its name in the folder of models; the index there lists it under "networks".
+
+    Raises:
+        WeightsError: it is missing, damaged, or not the one that the index lists.
+    """
+    path = shipped_models() / file
+    again = "reinstall the package, or get the file again"
+    try:
+        listed = json.loads((path.parent / INDEX).read_text(encoding="utf-8"))
+        wanted, content = listed["networks"][file], path.read_bytes()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"network {path} cannot be read, or {INDEX} beside it does not list it "
+            f"({type(error).__name__}: {error}); {again}"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != wanted:
+        raise WeightsError(
+            f"network {path} is damaged: its SHA-256 is not the one in {INDEX}; {again}"
+        )
+    try:
+        return open_session(content)
+    except Exception as error:
+        raise WeightsError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot run {path} ({error})"
+        ) from error
