@@ -78,6 +78,15 @@ class LabelRecord:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class MarkRecord:
+    """A message of a topic of study marks."""
+
+    stamp_ns: int
+    """When it was recorded [ns]."""
+    text: str
+
+
 Item: TypeAlias = (
     BagImage
     | AudioBlock
@@ -86,6 +95,7 @@ Item: TypeAlias = (
     | SpectrogramChunk
     | StatesRecord
     | LabelRecord
+    | MarkRecord
 )
 
 
@@ -223,7 +233,7 @@ class Recording:
         Images come as `BagImage` and are decoded when looked at; sound as `AudioBlock`;
         `RobotSpeech` says where the robot began or ended to speak; face tracks come as
         `FrameTracks`, spectrograms as `SpectrogramChunk`, states as `StatesRecord`, labels as
-        `LabelRecord`.  Messages that cannot be read are left out and counted among the
+        `LabelRecord`, marks as `MarkRecord`.  Messages that cannot be read are left out and counted among the
         problems.
         """
         fields = {name: KIND_OF[name] in kinds for name in self._channels if name in KIND_OF}
@@ -288,6 +298,8 @@ class Recording:
             )
         elif name == "labels":
             return LabelRecord(log_ns, str(message.data))
+        elif name == "marks":
+            return MarkRecord(log_ns, str(message.data))
         return None
 
     def _stamp(self, topic: str, message: Any, log_ns: int) -> int:

@@ -17,7 +17,6 @@ from typing import Any, Final, Protocol
 from avemo_ros import __version__
 from avemo_ros.annotations.label_files import bag_name, labels_of_bags
 from avemo_ros.annotations.segments import MAJORITY, Segment, TruthRule
-from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, BagError, ConfigError, LabelError
@@ -31,6 +30,7 @@ from avemo_ros.replay.bag_job import (
     live_weights,
     run_bag_job,
 )
+from avemo_ros.replay.clip_recording import opened
 from avemo_ros.replay.named_metrics import (
     METRICS,
     SCHEMA,
@@ -417,7 +417,7 @@ def _run(
 def _announced_s(job: BagJob) -> float:
     """Length of the bag as its index says; 0 where it cannot be read, which the job tells."""
     try:
-        with Recording(job.path, job.topics) as recording:
+        with opened(job.path, job.topics) as recording:
             return max(0.0, to_s(recording.end_ns - recording.start_ns))
     except (AvemoError, OSError):
         return 0.0
