@@ -377,7 +377,7 @@ def _run(
 ) -> tuple[list[ScoredBag], list[FailedBag], float]:
     """Bags and losses, in the order of the jobs; seconds from the first bag that began to the
     last that ended, of those that could be replayed."""
-    lengths = [_announced_s(job) for job in jobs]
+    lengths = [announced_s(job) for job in jobs]
     if watch is not None:
         watch.begin(sum(lengths), len(jobs))
     scored: dict[int, ScoredBag] = {}
@@ -403,7 +403,7 @@ def _run(
                     reached[number] = lengths[number]
                     job = jobs[number]
                     failed[number] = FailedBag(
-                        job.name, _without_paths(reason, job), segments=labels_alone(job)
+                        job.name, without_paths(reason, job), segments=labels_alone(job)
                     )
             if watch is not None:
                 watch.reach(sum(reached), len(scored) + len(failed))
@@ -414,7 +414,7 @@ def _run(
     )
 
 
-def _announced_s(job: BagJob) -> float:
+def announced_s(job: BagJob) -> float:
     """Length of the bag as its index says; 0 where it cannot be read, which the job tells."""
     try:
         with opened(job.path, job.topics) as recording:
@@ -439,8 +439,8 @@ def _names(bags: Sequence[Path]) -> list[str]:
     return [name.encode("utf-8", "backslashreplace").decode() for name in names]
 
 
-def _without_paths(text: str, job: BagJob) -> str:
-    """A message as it is on every machine."""
+def without_paths(text: str, job: BagJob) -> str:
+    """A message as it is on every machine, with the names of files alone."""
     for path in (job.path, *job.labels):
         for spelled in (str(path.resolve()), str(path)):
             text = text.replace(spelled, path.name)
