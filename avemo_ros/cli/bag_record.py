@@ -1,4 +1,4 @@
-"""`avemo bag record` and `avemo bag play`: the commands that run a node in this process."""
+"""`avemo bag record`, `mark` and `play`: the commands that run a node in this process."""
 
 from __future__ import annotations
 
@@ -126,6 +126,37 @@ def run(args: argparse.Namespace) -> int:
         record_split_s=args.split_s,
         use_sim_time=args.use_sim_time,
     )
+
+
+# `avemo bag mark`: a phase, a condition or an event, while a bag is recorded.
+
+
+def add_mark_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "TEXT is 'phase: NAME' or 'condition: NAME', which holds until the next one or the end\n"
+        "of the recording ('phase:' ends it), or any other text, which marks an event.  Without\n"
+        "TEXT, every line that is typed is a mark.\n"
+        "\n"
+        "exit status: 0 marked; 1 nobody records; 2 ROS is missing or the usage is wrong"
+    )
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to mark")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="wait at most S seconds for a recorder (default: 10)",
+    )
+
+
+def run_mark(args: argparse.Namespace) -> int:
+    """Mark; returns the exit status.
+
+    Raises:
+        RosMissingError: ROS is not there.
+    """
+    return run_node("study_mark", mark_text=" ".join(args.text), wait_for_recorder_s=args.wait)
 
 
 # `avemo bag play`: a bag on ROS topics, with /clock, rate, loop and start offset.

@@ -69,7 +69,7 @@ _MEASURES: Final = (
     Column("valence", "number", "mean, derived from the probabilities", values="-1 to 1"),
     Column("arousal", "number", "mean, derived from the probabilities", values="-1 to 1"),
     Column("speaking", "number", "share of the steps at which the person speaks", values=_SHARE),
-    Column("changes", "integer", "changes of the steady label"),
+    Column("changes", "integer", "of the steady label; recorded states do not tell them"),
     Column("changes_per_minute", "number", "the same by time", "1/min"),
 )
 MEASURES: Final = (

@@ -50,6 +50,8 @@ class Totals:
     """Steps with valence and arousal."""
     speaking: int = 0
     changes: int = 0
+    followed_s: float = 0.0
+    """Time for which changes are known: recorded states do not tell them [s]."""
 
     def add(self, other: Totals) -> None:
         """Take the sums of further steps."""
@@ -66,6 +68,7 @@ class Totals:
         self.valid += other.valid
         self.speaking += other.speaking
         self.changes += other.changes
+        self.followed_s += other.followed_s
         self.probabilities = [
             a + b for a, b in zip(self.probabilities, other.probabilities, strict=True)
         ]
@@ -96,7 +99,7 @@ class Totals:
         """The columns of the summary, but the keys; None where there is nothing to divide by."""
         labelled, claims = self.true.total(), self.claims.total()
         recalls = [self.hits[name] / count for name, count in self.true.items()]
-        minutes = self.seconds / _S_PER_MIN
+        minutes = self.followed_s / _S_PER_MIN
         return {
             "recordings": len(self.recordings),
             "steps": self.steps,
@@ -113,7 +116,7 @@ class Totals:
             "valence": _share(self.circumplex[0], self.valid),
             "arousal": _share(self.circumplex[1], self.valid),
             "speaking": _share(self.speaking, self.steps),
-            "changes": self.changes,
+            "changes": self.changes if minutes else None,
             "changes_per_minute": _share(self.changes, minutes),
         }
 
@@ -219,6 +222,7 @@ class PartMaker:
             totals.setdefault(_key(row), Totals()).take(row)
         for one in totals.values():
             one.seconds = one.steps * self._step_s
+            one.followed_s = 0.0 if self._replayed.source == "states" else one.seconds
         events = sorted(
             (*self._changes(), *self._marked()), key=lambda row: (row["t_s"], row["event"])
         )
