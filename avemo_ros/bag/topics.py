@@ -109,6 +109,13 @@ FIELDS: Final = tuple(_USUAL)
 """The fields of Topics that name topics."""
 
 
+def engine_inputs(there: frozenset[TopicKind]) -> frozenset[TopicKind]:
+    """What of a recording the engine takes: images and sound, and features of what was not
+    recorded so; empty where there is neither."""
+    instead = {TopicKind.IMAGES: TopicKind.TRACKS, TopicKind.AUDIO: TopicKind.SPECTROGRAM}
+    return frozenset(raw if raw in there else other for raw, other in instead.items()) & there
+
+
 def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel | None:
     """The channel of a field of Topics; None where there is none.
 

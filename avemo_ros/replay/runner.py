@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from avemo_ros.bag.reader import StatesRecord
-from avemo_ros.bag.topics import TopicKind, Topics
+from avemo_ros.bag.topics import TopicKind, Topics, engine_inputs
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.feature_extractor import Extracted, FeatureExtractor
 from avemo_ros.errors import BagError
@@ -175,16 +175,11 @@ def _choose(recording: Replayable, use: str) -> frozenset[TopicKind]:
     if use not in USES:
         raise ValueError(f"use is {use!r}; allowed: {', '.join(USES)}")
     there = recording.kinds
-    if use in ("auto", "raw") and there & RAW:
-        kinds = there & RAW
-        if use == "auto":
-            # What was recorded only as features joins what was recorded raw.
-            if TopicKind.IMAGES not in there:
-                kinds |= there & {TopicKind.TRACKS}
-            if TopicKind.AUDIO not in there:
-                kinds |= there & {TopicKind.SPECTROGRAM}
+    if use == "auto" and (kinds := engine_inputs(there)):
         return kinds
-    if use in ("auto", "features") and there & RECORDED:
+    if use == "raw" and there & RAW:
+        return there & RAW
+    if use == "features" and there & RECORDED:
         return there & RECORDED
     if use in ("auto", "states") and TopicKind.STATES in there:
         return frozenset({TopicKind.STATES})

@@ -76,7 +76,7 @@ def _factor(factor: str, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> d
         if not own:
             continue
         drawn.append(
-            {"name": text, "chart": _chart(factor, measure, text, own, tables["summary"])}
+            {"name": text, "chart": _chart(factor, measure, text, own, tables["participants"])}
         )
         table += [
             (
@@ -104,18 +104,15 @@ def _chart(
     measure: str,
     text: str,
     rows: Sequence[Mapping[str, Any]],
-    summary: Sequence[Mapping[str, Any]],
+    participants: Sequence[Mapping[str, Any]],
 ) -> Chart:
-    """Participants as lines, and the means over them with their within-subject intervals.
-
-    A participant with several sessions at a level is a point for each there.
-    """
+    """Participants as lines, and the means over them with their within-subject intervals."""
     levels = [row["level"] for row in rows]
     people: dict[str, list[tuple[int, float]]] = {}
-    for row in summary:
-        if row[factor] in levels and row[measure] is not None:
+    for row in participants:
+        if row["factor"] == factor and row["level"] in levels and row[measure] is not None:
             points = people.setdefault(row["participant"], [])
-            points.append((levels.index(row[factor]), row[measure]))
+            points.append((levels.index(row["level"]), row[measure]))
     hover = "%{y:.2f}" if measure in _SIGNED else "%{y:.1%}"
     lines = [
         go.Scatter(

@@ -159,9 +159,15 @@ TABLES: Final[Mapping[str, tuple[Column, ...]]] = {
         Column("recordings", "integer", "from which the steps come"),
         *_MEASURES,
     ),
+    "participants": (
+        _KEYS[0],
+        *_FACTORS,
+        Column("recordings", "integer", "from which the steps come"),
+        *_MEASURES,
+    ),
     "comparison": (
         *_FACTORS,
-        Column("measure", "text", "column of `summary`", values=", ".join(MEASURES)),
+        Column("measure", "text", "column of `participants`", values=", ".join(MEASURES)),
         Column("participants", "integer", "who have the measure at every level"),
         Column("left_out", "integer", "who have it at some levels only"),
         Column("mean", "number", "over participants, each with all their steps"),
@@ -188,6 +194,7 @@ ROW_OF: Final[Mapping[str, str]] = {
     "segments": "a label by one annotator",
     "events": "a change of the steady label, or a mark",
     "summary": "a participant in a session, condition and phase",
+    "participants": "a participant at a level of a factor, over all sessions",
     "comparison": "a measure at a level of a factor",
     "agreement": "two annotators, or all together",
 }

@@ -318,6 +318,7 @@ def _write(
         "segments": [row for part in ordered for row in part.segments],
         "events": [row for part in ordered for row in part.events],
         "summary": summary_rows(totals),
+        "participants": participant_rows(totals),
         "comparison": comparison_rows(totals),
         "agreement": agreement_rows(ordered, request.truth.adjudicated),
     }
@@ -417,39 +418,48 @@ def summary_rows(totals: Mapping[Key, Totals]) -> list[Row]:
     ]
 
 
-def comparison_rows(totals: Mapping[Key, Totals]) -> list[Row]:
-    """Means over participants at each level of each factor that has several levels."""
-    found = []
+def participant_rows(totals: Mapping[Key, Totals]) -> list[Row]:
+    """Every participant at each level of each factor, with all their steps there."""
+    found: dict[tuple[str, str, str], Totals] = {}
     for place, factor in enumerate(FACTORS, start=2):
-        people: dict[str, dict[str, Totals]] = {}
         for key, own in totals.items():
             if key[place]:
-                levels = people.setdefault(key[0], {})
-                levels.setdefault(key[place], Totals()).add(own)
-        measured = {
-            person: {level: own.measures() for level, own in levels.items()}
-            for person, levels in people.items()
+                found.setdefault((key[0], factor, key[place]), Totals()).add(own)
+    return [
+        {"participant": person, "factor": factor, "level": level, **own.measures()}
+        for (person, factor, level), own in found.items()
+    ]
+
+
+def comparison_rows(totals: Mapping[Key, Totals]) -> list[Row]:
+    """Means over participants at each level of each factor."""
+    rows = participant_rows(totals)
+    return [
+        {
+            "factor": factor,
+            "level": one.condition,
+            "measure": measure,
+            "participants": one.people,
+            "left_out": one.left_out,
+            "mean": _known(one.mean),
+            "sd": _known(one.sd),
+            "low": _known(one.low),
+            "high": _known(one.high),
+            "why": one.why or None,
         }
-        for measure in MEASURES:
-            values = {
-                person: {level: _number(row[measure]) for level, row in levels.items()}
-                for person, levels in measured.items()
-            }
-            for one in within_subject_means(values):
-                found.append(
-                    {
-                        "factor": factor,
-                        "level": one.condition,
-                        "measure": measure,
-                        "participants": one.people,
-                        "left_out": one.left_out,
-                        "mean": _known(one.mean),
-                        "sd": _known(one.sd),
-                        "low": _known(one.low),
-                        "high": _known(one.high),
-                        "why": one.why or None,
-                    }
-                )
+        for factor in FACTORS
+        for measure in MEASURES
+        for one in within_subject_means(_by_person(rows, factor, measure))
+    ]
+
+
+def _by_person(rows: Iterable[Row], factor: str, measure: str) -> dict[str, dict[str, float]]:
+    """Of each participant the measure at each level."""
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["factor"] == factor:
+            value = math.nan if row[measure] is None else float(row[measure])
+            found.setdefault(row["participant"], {})[row["level"]] = value
     return found
 
 
@@ -490,10 +500,6 @@ def _agreed(
             "kappa": _known(pair["kappa"]),
             "why": None if math.isfinite(pair["kappa"]) else "no spread, or nothing in common",
         }
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _known(value: float) -> float | None:

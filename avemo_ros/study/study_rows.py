@@ -14,7 +14,7 @@ import numpy as np
 from avemo_ros.annotations.segments import Segment, TruthRule
 from avemo_ros.errors import LabelError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.replay.matching import PersonMatcher, match_recording
+from avemo_ros.replay.matching import PersonMatcher, check_ranges, match_recording
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.stream_predictions import distribution, status_of
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
@@ -170,6 +170,8 @@ class PartMaker:
         self._matcher = PersonMatcher(recording)
         self.notes: list[str] = []
         person, own = self._own_labels(recording)
+        if own:
+            check_ranges(replace(recording, segments=tuple(own)))
         self._segments = tuple(
             replace(
                 one,
