@@ -106,7 +106,7 @@ def test_a_plain_video_shows_the_time_and_no_claim(run: Run, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("{features}",), "neither raw images nor audio"),
+        (("{states}",), "no images, no audio and no features of them"),
         (("{empty}",), "not a file"),
         (("{short}", "--plain"), "--plain"),
     ],
@@ -116,7 +116,7 @@ def test_a_bag_that_cannot_be_looked_at_is_told(
 ) -> None:
     (tmp_path / "empty").mkdir()
     places = {
-        "features": sample_bag(tmp_path / "features", 1.0, features=PipelineConfig()),
+        "states": states_bag(tmp_path / "states", 1.0),
         "empty": tmp_path / "empty",
         "short": short,
     }

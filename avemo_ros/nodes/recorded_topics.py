@@ -39,6 +39,15 @@ class RecordSettings(Settings):
     record_compressed: bool = Field(
         False, description="Record raw images as JPEG, from image_raw/compressed."
     )
+    record_jpeg_quality: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description=(
+            "Quality of the JPEG as which raw images are packed; 0: as they are.  The bag then "
+            "has image_raw/compressed instead of image_raw."
+        ),
+    )
     record_states: bool = Field(True, description="Also record emotion_states.")
     record_topics: str = Field(
         "", description="Also record these topics, separated by spaces or commas."
