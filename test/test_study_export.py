@@ -64,8 +64,10 @@ def result(folder: Path) -> StudyResult:
 def test_every_step_is_a_row_and_nothing_failed(folder: Path, result: StudyResult) -> None:
     assert not result.failed
     steps = table_of(folder / "out" / "steps.csv")
-    assert len(steps) == result.steps == sum(
-        int(row["steps"]) for row in table_of(folder / "out" / "recordings.csv")
+    assert (
+        len(steps)
+        == result.steps
+        == sum(int(row["steps"]) for row in table_of(folder / "out" / "recordings.csv"))
     )
     assert {row["recording"] for row in steps} == {
         row["recording"] for row in table_of(folder / "out" / "recordings.csv")
@@ -164,7 +166,7 @@ def test_the_codebook_names_every_column_of_every_table(
         assert all(f"| {name} |" in page for name in header)
     assert all(row["description"] and row["type"] for row in book)
     assert [row["column"] for row in book if row["table"] == "recordings"][-1] == "age"
-    seconds = [row for row in book if row["column"].endswith("_s") or row["column"] == "seconds"]
+    seconds = [row for row in book if row["column"].endswith(("_s", "seconds"))]
     assert {row["unit"] for row in seconds} == {"s"}
     assert len(codebook_rows()) == len(book) - 1
 
@@ -271,7 +273,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(tmp_path: Path) -> No
     for row, (_, _, says) in zip(rows, wrong.values(), strict=False):
         assert row["status"] == "failed"
         assert says in row["problems"]
-    assert list(found.failed)[0] == f"two ({table}, line 2)"
+    assert next(iter(found.failed)) == f"two ({table}, line 2)"
     assert rows[-1]["status"] == "ok"
     # A file takes the place of what was marked, and that is told.
     assert "takes the place" in rows[-1]["problems"]

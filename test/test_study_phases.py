@@ -35,7 +35,9 @@ def test_other_words_are_events() -> None:
 
 def test_a_table_says_when_each_phase_was(tmp_path: Path) -> None:
     path = tmp_path / "a.phases.csv"
-    path.write_text("# by Eve\nStart;End;phase;condition\n0;2.5;baseline;\n2.5;9;talk;empathic\n")
+    path.write_text(
+        "# by Eve\nStart;End;phase;condition\n0;2.5;baseline;\n2.5;9;talk;empathic\n"
+    )
     found = read_phases(path, 100 * S)
     assert [found.at("phase", (100 + s) * S) for s in (0, 2, 3, 9)] == [
         "baseline", "baseline", "talk", ""

@@ -68,9 +68,7 @@ def test_what_is_wrong_is_said_with_its_line(folder: Path, lines: list[str], say
 
 def test_two_people_of_one_recording_are_two_rows(folder: Path) -> None:
     study = read_study(
-        study_of(
-            folder, "participant,recording,person", "P1,bags/p1,Anna", "P2,bags/p1,Bob"
-        )
+        study_of(folder, "participant,recording,person", "P1,bags/p1,Anna", "P2,bags/p1,Bob")
     )
     assert [row.person for row in study.rows] == ["Anna", "Bob"]
 

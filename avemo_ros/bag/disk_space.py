@@ -64,7 +64,9 @@ def measured(free: int, rate: float) -> str:
         rate: [bytes/s].
     """
     left = _hours(lasts_s(free, rate))
-    return f"writes {rate / MEGABYTE:.2f} MB/s: the disk ({free / 1e9:.1f} GB free) lasts {left}"
+    return (
+        f"writes {rate / MEGABYTE:.2f} MB/s: the disk ({free / 1e9:.1f} GB free) lasts {left}"
+    )
 
 
 def _hours(seconds: float) -> str:

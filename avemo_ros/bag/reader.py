@@ -234,8 +234,8 @@ class Recording:
         Images come as `BagImage` and are decoded when looked at; sound as `AudioBlock`;
         `RobotSpeech` says where the robot began or ended to speak; face tracks come as
         `FrameTracks`, spectrograms as `SpectrogramChunk`, states as `StatesRecord`, labels as
-        `LabelRecord`, marks as `MarkRecord`.  Messages that cannot be read are left out and counted among the
-        problems.
+        `LabelRecord`, marks as `MarkRecord`.  Messages that cannot be read are left out and
+        counted among the problems.
         """
         fields = {name: KIND_OF[name] in kinds for name in self._channels if name in KIND_OF}
         wanted = {name for name, used in fields.items() if used}
@@ -395,9 +395,7 @@ class BagMedia:
         """There is sound, or features of it."""
         if not kinds:
             recording.close()
-            raise BagError(
-                f"bag '{path}' contains no images, no audio and no features of them"
-            )
+            raise BagError(f"bag '{path}' contains no images, no audio and no features of them")
         self.zero_ns = recording.start_ns
         """Time of the bag's first message [ns]."""
         self.duration_s = (recording.end_ns - recording.start_ns) / NS_PER_S

@@ -146,9 +146,9 @@ def run(args: argparse.Namespace) -> int:
 def add_mark_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "TEXT is 'phase: NAME' or 'condition: NAME', which holds until the next one or the end\n"
-        "of the recording ('phase:' ends it), or any other text, which marks an event.  Without\n"
-        "TEXT, every line that is typed is a mark.\n"
+        "TEXT is 'phase: NAME' or 'condition: NAME', which holds until the next one or the\n"
+        "end of the recording ('phase:' ends it), or any other text, which marks an event.\n"
+        "Without TEXT, every line that is typed is a mark.\n"
         "\n"
         "exit status: 0 marked; 1 nobody records; 2 ROS is missing or the usage is wrong"
     )

@@ -38,8 +38,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         f"STUDY.csv has the columns {', '.join(COLUMNS)}, of which the first\n"
         "two are needed, and your own (docs/study.md).\n\n"
-        "exit status: 0 done, 1 done but a recording could not be exported (recordings.csv says\n"
-        "why), 2 an argument or a file cannot be used, 130 interrupted (the same command\n"
+        "exit status: 0 done, 1 done but a recording could not be exported (recordings.csv\n"
+        "says why), 2 an argument or a file cannot be used, 130 interrupted (the same command\n"
         "continues)"
     )
     parser.add_argument("study", type=Path, metavar="STUDY.csv", help="table of the study")
@@ -153,8 +153,8 @@ def run_export(args: argparse.Namespace) -> int:
             result = export_study(request, bar)
     except KeyboardInterrupt:
         print(
-            f"avemo: finished replays are kept in {args.cache or own}; the same command goes on "
-            "with them",
+            f"avemo: finished replays are kept in {args.cache or own}; the same command goes "
+            "on with them",
             file=sys.stderr,
         )
         raise
@@ -189,6 +189,6 @@ def export_summary(result: StudyResult) -> list[str]:
     noted = [row for row in done if row["problems"]]
     if noted:
         lines.append(
-            f"{counted(len(noted), 'recording')} with remarks: column problems of recordings.csv"
+            f"{counted(len(noted), 'recording')} with remarks: see problems in recordings.csv"
         )
     return lines

@@ -166,10 +166,9 @@ def stretches_table(timeline: Timeline) -> list[str]:
                 and run.start_s < timeline.t(one.stamp_ns) <= run.end_s
             ]
             mean = f"{sum(sure) / len(sure):.0%}" if sure else "-"
-            lines.append(
-                f"{person.name:8} {run.start_s:6.1f} s {run.end_s:6.1f} s  "
-                f"{run.label if known else '-':10} {mean:10}  {'' if known else run.text}".rstrip()
-            )
+            label, why = (run.label, "") if known else ("-", run.text)
+            when = f"{run.start_s:6.1f} s {run.end_s:6.1f} s"
+            lines.append(f"{person.name:8} {when}  {label:10} {mean:10}  {why}".rstrip())
     for status, count in timeline.nobody.items():
         seconds = count * timeline.mean_step_s
         lines.append(f"{'-':8} {seconds:.1f} s in all: {STATUS_TEXT[Status[status]]}")

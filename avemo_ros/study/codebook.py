@@ -68,27 +68,27 @@ _MEASURES: Final = (
     *_of_each("p", "mean probability of {}, over the steps with probabilities"),
     Column("valence", "number", "mean, derived from the probabilities", values="-1 to 1"),
     Column("arousal", "number", "mean, derived from the probabilities", values="-1 to 1"),
-    Column("speaking", "number", "share of the steps at which the person speaks", values=_SHARE),
+    Column(
+        "speaking", "number", "share of the steps at which the person speaks", values=_SHARE
+    ),
     Column("changes", "integer", "of the steady label; recorded states do not tell them"),
     Column("changes_per_minute", "number", "the same by time", "1/min"),
 )
-MEASURES: Final = (
-    *(c.name for c in _MEASURES if c.kind == "number" and c.name != "seconds"),
-)
+MEASURES: Final = (*(c.name for c in _MEASURES if c.kind == "number" and c.name != "seconds"),)
 """Columns of the summary whose means over people are compared."""
 
 TABLES: Final[Mapping[str, tuple[Column, ...]]] = {
     "recordings": (
         *_KEYS,
         _RECORDING,
-        Column("person", "text", "who the participant is in the recording; empty: the attended"),
+        Column(
+            "person", "text", "who the participant is in the recording; empty: the attended"
+        ),
         Column("start_s", "number", "where the part that counts begins", "s"),
         Column("end_s", "number", "where it ends; empty: at the recording's end", "s"),
         Column("begins_at", "time", "first message; empty where the recording has no date"),
         Column("seconds", "number", "from the first to the last input that was used", "s"),
-        Column(
-            "source", "text", "what the estimates rest on", values="raw, features, states"
-        ),
+        Column("source", "text", "what the estimates rest on", values="raw, features, states"),
         Column("model", "text", "name of the model"),
         Column("steps", "integer", "rows in `steps`"),
         Column("annotators", "text", "who has labelled, separated by semicolons"),
@@ -228,8 +228,8 @@ def codebook_page(others: Sequence[str] = ()) -> str:
     text = [
         "# Codebook",
         "",
-        "Tables are CSV (RFC 4180, UTF-8). An empty cell is a missing value. Times are ISO 8601 "
-        "in UTC. Yes and no are 1 and 0. A step is an estimate of the stream.",
+        "Tables are CSV (RFC 4180, UTF-8). An empty cell is a missing value. Times are ISO "
+        "8601 in UTC. Yes and no are 1 and 0. A step is an estimate of the stream.",
     ]
     rows = codebook_rows(others)
     for table, what in ROW_OF.items():

@@ -1,4 +1,4 @@
-"""Phases and conditions of a recording: marked while it was made, or written down afterwards."""
+"""Phases and conditions of a recording: marked while it was made, or written down later."""
 
 from __future__ import annotations
 

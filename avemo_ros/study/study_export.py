@@ -155,7 +155,9 @@ def _phases_of(
         phases = read_phases(path, start_ns)
         told = path.name
         if any(mark.factor for mark in marks):
-            notes.append(f"{told} takes the place of the phases and conditions that were marked")
+            notes.append(
+                f"{told} takes the place of the phases and conditions that were marked"
+            )
     kept = dict(phases.spans)
     for factor in FACTORS:
         if getattr(row, factor) and kept.pop(factor, None):
@@ -197,8 +199,8 @@ def export_study(request: StudyRequest, watch: ProgressWatcher | None = None) ->
     A run that was killed goes on where it was: finished replays are kept.
 
     Raises:
-        OutputError: the folder cannot be written, another run writes there, or Parquet is wanted
-            and its library missing.
+        OutputError: the folder cannot be written, another run writes there, or the library for
+            Parquet is missing.
         WeightsError: the configured model is missing or damaged, or is no live one.
         ConfigError: labels are to be soft, or nobody of the name that decides has labelled.
     """
@@ -305,7 +307,9 @@ def _write(
 ) -> StudyResult:
     study = request.study
     ordered = [found[row.place] for row in study.rows if row.place in found]
-    files = {row.place: path for job in jobs for row, path in zip(job.rows, job.parts, strict=True)}
+    files = {
+        row.place: path for job in jobs for row, path in zip(job.rows, job.parts, strict=True)
+    }
     recordings = [
         found[row.place].recording
         if row.place in found
@@ -465,9 +469,13 @@ def _by_person(rows: Iterable[Row], factor: str, measure: str) -> dict[str, dict
 
 def agreement_rows(parts: Sequence[StudyPart], adjudicated: str = "") -> list[Row]:
     """How far annotators agree: over everything, and at each level of each factor."""
-    found = list(_agreed("", "", [[one for *_, one in part.judged] for part in parts], adjudicated))
+    found = list(
+        _agreed("", "", [[one for *_, one in part.judged] for part in parts], adjudicated)
+    )
     for place, factor in enumerate(FACTORS):
-        levels = dict.fromkeys(one[place] for part in parts for one in part.judged if one[place])
+        levels = dict.fromkeys(
+            one[place] for part in parts for one in part.judged if one[place]
+        )
         for level in levels:
             labels = [[one[2] for one in part.judged if one[place] == level] for part in parts]
             found += _agreed(factor, level, labels, adjudicated)

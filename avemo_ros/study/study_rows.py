@@ -96,7 +96,7 @@ class Totals:
         self.speaking += row["speaking"] or 0
 
     def measures(self) -> Row:
-        """The columns of the summary, but the keys; None where there is nothing to divide by."""
+        """Columns of the summary without the keys; None where nothing is there to divide by."""
         labelled, claims = self.true.total(), self.claims.total()
         recalls = [self.hits[name] / count for name, count in self.true.items()]
         minutes = self.followed_s / _S_PER_MIN

@@ -85,8 +85,8 @@ def read_study(path: Path) -> Study:
     """The study of a table with a header; paths count from the table's folder.
 
     Raises:
-        LabelError: the table cannot be read or is wrong, or names a file that is not there; says
-            line and column.
+        LabelError: the table cannot be read or is wrong, or names a file that is not there;
+            says line and column.
     """
     if path.is_dir():
         raise LabelError(f"{path} is a folder; name the table in it, e.g. {path}/study.csv")
@@ -156,7 +156,9 @@ def _row(place: str, folder: Path, values: Mapping[str, str]) -> StudyRow:
             raise LabelError(f"{place}: {name} is empty; allowed: any name")
     path = folder / values["recording"]
     if not path.exists():
-        raise LabelError(f"{place}: recording is {values['recording']!r}, but there is no {path}")
+        raise LabelError(
+            f"{place}: recording is {values['recording']!r}, but there is no {path}"
+        )
     labels, annotators = _labels(place, folder, values.get("labels", ""))
     start_s = _seconds(place, "start", values.get("start", "")) or 0.0
     end_s = _seconds(place, "end", values.get("end", ""))
@@ -213,8 +215,8 @@ def _seconds(place: str, name: str, text: str) -> float | None:
         seconds = -1.0
     if not 0.0 <= seconds < float("inf"):
         raise LabelError(
-            f"{place}: {name} is {text!r}; allowed: seconds from the recording's first message, "
-            "0 or more, with a point as in 12.5"
+            f"{place}: {name} is {text!r}; allowed: seconds from the recording's first "
+            "message, 0 or more, with a point as in 12.5"
         )
     return seconds
 
