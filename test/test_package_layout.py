@@ -54,6 +54,8 @@ FOR_TRAINING = {
     "tensorboard": "tensorboard",
 }
 """The extra `train`: what a robot has not got."""
+FOR_STUDIES = {"pyarrow": "pyarrow"}
+"""The extra `study`: only for tables in Parquet."""
 BROUGHT_ALONG = {"httpx2", "protobuf", "pydantic_core"}
 """openai's, mediapipe's and pydantic's, of the release that each asks for."""
 OPTIONAL = {"PyAudio"}
@@ -113,7 +115,8 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
     setup.read(repository / "setup.cfg")
     wanted = re.findall(r"^([\w-]+)", setup["options"]["install_requires"], re.MULTILINE)
     extra = re.findall(r"^([\w-]+)", setup["options.extras_require"]["train"], re.MULTILINE)
-    for package in extra:
+    for_studies = re.findall(r"^([\w-]+)", setup["options.extras_require"]["study"], re.M)
+    for package in [*extra, *for_studies]:
         assert package in locked(repository / "tools" / "requirements" / "train.lock") | locked(
             repository / "tools" / "requirements" / "core.lock"
         )
@@ -128,6 +131,8 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
             assert package in {*wanted, *BROUGHT_ALONG, *OPTIONAL}, f"{path} imports {name}"
         elif name in FOR_TRAINING:
             assert FOR_TRAINING[name] in extra, f"{path} imports {name}, [train] lacks it"
+        elif name in FOR_STUDIES:
+            assert FOR_STUDIES[name] in for_studies, f"{path} imports {name}"
         else:
             assert name in ros | OPTIONAL_ROS, (
                 f"{path} imports {name}, which package.xml does not name"
@@ -137,7 +142,7 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
 def test_the_robot_needs_nothing_of_the_training_extra(repository: Path) -> None:
     code = (
         "import sys; import avemo_ros.pipeline, avemo_ros.cli.predict;"
-        f"print(sorted({set(FOR_TRAINING)!r} & set(sys.modules)))"
+        f"print(sorted({set(FOR_TRAINING | FOR_STUDIES)!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -164,7 +169,7 @@ def test_every_requirement_is_locked_to_one_version(repository: Path, lock: str)
 
 
 def test_only_nodes_import_ros(repository: Path) -> None:
-    ros = set(outside(repository)) - set(FROM_PYPI) - set(FOR_TRAINING)
+    ros = set(outside(repository)) - set(FROM_PYPI) - set(FOR_TRAINING | FOR_STUDIES)
     assert "rclpy" in ros
     for path in sources(repository):
         if "nodes" in path.relative_to(repository).parts:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from browser import show
 from clip_bags import sample_bag
 from made_clips import cut
 from made_steps import START_NS
@@ -358,3 +361,32 @@ def test_a_clip_gives_what_its_bag_gives(tmp_path: Path) -> None:
     rows = table_of(tmp_path / "out" / "recordings.csv")
     assert [row["source"] for row in rows] == ["raw", "raw"]
     assert table_of(tmp_path / "out" / "summary.csv")[0]["changes"] != ""
+
+
+@pytest.mark.slow
+def test_a_figure_gives_its_values_as_csv(
+    folder: Path, result: StudyResult, tmp_path: Path
+) -> None:
+    text = study_page(read_study(folder / "study.csv"), result)
+    # The page runs no scripts but its own, so the one that asks needs a page that does.
+    open_page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    asks = (
+        "<script>draw(places[0]).then(() => { const pre = document.createElement('pre');"
+        "pre.id = 'values'; pre.textContent = values(places[0]); document.body.append(pre);"
+        "})</script></body>"
+    )
+    (tmp_path / "page.html").write_text(open_page.replace("</body>", asks), encoding="utf-8")
+    shown = show(tmp_path / "page.html", tmp_path)
+    found = re.search(r'<pre id="values">(.*?)</pre>', shown.document, re.DOTALL)
+    assert found is not None, shown.complaints
+    rows = list(csv.DictReader(html.unescape(found[1]).splitlines()))
+    people = pd.read_csv(folder / "out" / "participants.csv")
+    wanted = people[people["factor"] == "condition"].dropna(subset=["accuracy"])
+    given = {(row["series"], row["x"]): float(row["y"]) for row in rows}
+    for row in wanted.itertuples():
+        assert given[row.participant, row.level] == pytest.approx(row.accuracy)
+    means = pd.read_csv(folder / "out" / "comparison.csv")
+    mean = means[(means["factor"] == "condition") & (means["measure"] == "accuracy")]
+    high = {row["x"]: row["high"] for row in rows if row["series"] == "mean"}
+    for row in mean.itertuples():
+        assert float(high[row.level]) == pytest.approx(row.high)
