@@ -115,7 +115,8 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
     setup.read(repository / "setup.cfg")
     wanted = re.findall(r"^([\w-]+)", setup["options"]["install_requires"], re.MULTILINE)
     extra = re.findall(r"^([\w-]+)", setup["options.extras_require"]["train"], re.MULTILINE)
-    for_studies = re.findall(r"^([\w-]+)", setup["options.extras_require"]["study"], re.M)
+    extras = setup["options.extras_require"]
+    for_studies = re.findall(r"^([\w-]+)", extras["study"], re.MULTILINE)
     for package in [*extra, *for_studies]:
         assert package in locked(repository / "tools" / "requirements" / "train.lock") | locked(
             repository / "tools" / "requirements" / "core.lock"

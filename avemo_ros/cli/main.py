@@ -31,6 +31,7 @@ ACTIONS: Final = {
     },
     "study": {
         "export": "replay the recordings of a study and write tidy tables with a codebook",
+        "annotate": "label recordings in the browser, on this machine",
     },
     "dialog": {
         "chat": "chat with the robot's dialog in the terminal, without ROS",
@@ -46,6 +47,7 @@ _SHARED: Final = {
     "dialog_check": "dialog_reply",
     "dialog_evaluate": "dialog_chat",
     "export": "models",
+    "study_annotate": "study",
     "study_export": "study",
     "tune": "train",
 }

@@ -247,12 +247,11 @@ class _Run:
         if not isinstance(media, MediaFile):
             notes += [f"{media.path}: {problem}" for problem in media.problems]
         notes += [f"{media.path}: {finding}" for finding in self._findings.sentences()]
-        is_file = isinstance(media, MediaFile)
-        if not (media.has_audio if is_file else media.has_voices):
+        if not (media.has_audio if isinstance(media, MediaFile) else media.has_voices):
             notes.append(f"{media.path} has no sound: the estimates rest on the face alone")
         elif not self._heard:
             notes.append(f"the sound of {media.path} cannot be read: nobody has a voice")
-        if not (media.has_video if is_file else media.has_faces):
+        if not (media.has_video if isinstance(media, MediaFile) else media.has_faces):
             notes.append(f"{media.path} has no images: the estimates rest on the voice alone")
         elif self._faces == 0:
             notes.append(f"no face was found in {media.path}")

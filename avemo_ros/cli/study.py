@@ -1,13 +1,16 @@
-"""`avemo study export`: the recordings of a study as tidy tables, with a codebook."""
+"""`avemo study`: the recordings of a study as tidy tables, and a page to label them."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from avemo_ros.annotations.label_files import find_bags
 from avemo_ros.annotations.segments import TruthRule
 from avemo_ros.cli.bag_check import add_topic_options, read_topics
 from avemo_ros.cli.bag_evaluate import ProgressBar
@@ -17,6 +20,7 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.replay.runner import USES
 from avemo_ros.sink.output_file import FolderLock
 from avemo_ros.sink.presentation import counted
+from avemo_ros.study.annotation_server import AnnotationServer, AnnotationSession
 from avemo_ros.study.study_export import (
     FORMATS,
     REPLAYS,
@@ -31,6 +35,7 @@ from avemo_ros.study.study_table import COLUMNS, read_study
 DONE: Final = 0
 FAILED: Final = 1
 """Done, but a recording could not be exported."""
+_LAST_PORT: Final = 65535
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +176,61 @@ def run_export(args: argparse.Namespace) -> int:
         for path in filter(None, [args.out, args.report]):
             print(f"avemo: wrote {path}", file=sys.stderr)
     return FAILED if result.failed else DONE
+
+
+def add_annotate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "Open the address that is printed in a browser of this machine.  The labels of the\n"
+        "recording day1 by ann are in day1.ann.csv.  Ctrl-C ends; everything is saved.\n\n"
+        "exit status: 0 ended with Ctrl-C, 2 an argument or a file cannot be used"
+    )
+    parser.add_argument(
+        "recordings",
+        nargs="+",
+        type=Path,
+        metavar="BAG",
+        help="bag with images, folder of bags, or media file",
+    )
+    parser.add_argument(
+        "--rater", required=True, metavar="NAME", help="who labels: part of the files' names"
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="DIR",
+        help="folder for the labels (default: beside each recording)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="of the page (default: any free one)"
+    )
+
+
+def run_annotate(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C; returns the exit status.
+
+    Raises:
+        AvemoError: an argument or a recording cannot be used.
+    """
+    if not 0 <= args.port <= _LAST_PORT:
+        raise ConfigError("--port", args.port, f"0 to {_LAST_PORT}")
+    recordings = find_bags(args.recordings)
+    for path in recordings:
+        if not path.exists():
+            raise ConfigError("BAG", str(path), "a bag or a media file; there is none")
+    if args.labels is not None:
+        args.labels.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="avemo-") as folder:
+        session = AnnotationSession(recordings, args.rater, args.labels, Path(folder))
+        try:
+            server = AnnotationServer(session, args.port)
+        except OSError as error:
+            raise ConfigError("--port", args.port, f"a free one ({error.strerror})") from error
+        with server:
+            print(f"avemo: open {server.address}", file=sys.stderr)
+            with suppress(KeyboardInterrupt):
+                server.serve_forever()
+    return DONE
 
 
 def export_summary(result: StudyResult) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -289,7 +290,7 @@ def _run(
 
 
 def _check_annotators(rule: TruthRule, found: Mapping[str, StudyPart]) -> None:
-    names = {one.annotator for part in found.values() for _, _, one in part.judged} - {""}
+    names = {one.label.annotator for part in found.values() for one in part.judged} - {""}
     for option, name in (("--lead", rule.lead), ("--adjudicated", rule.adjudicated)):
         if name and names and name not in names:
             allowed = f"one of the annotators: {', '.join(sorted(names))}"
@@ -363,18 +364,9 @@ def _write(
 
 
 def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
-    class _Lines:
-        """Keeps the lines that the writer makes."""
-
-        def __init__(self) -> None:
-            self.text: list[str] = []
-
-        def write(self, text: str) -> None:
-            self.text.append(text)
-
-    lines = _Lines()
-    csv.writer(lines).writerows(rows)  # type: ignore[arg-type]
-    return "".join(lines.text).encode()
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode()
 
 
 def _parquet(path: Path, columns: Sequence[Column]) -> Path:
@@ -470,15 +462,17 @@ def _by_person(rows: Iterable[Row], factor: str, measure: str) -> dict[str, dict
 def agreement_rows(parts: Sequence[StudyPart], adjudicated: str = "") -> list[Row]:
     """How far annotators agree: over everything, and at each level of each factor."""
     found = list(
-        _agreed("", "", [[one for *_, one in part.judged] for part in parts], adjudicated)
+        _agreed("", "", [[one.label for one in part.judged] for part in parts], adjudicated)
     )
-    for place, factor in enumerate(FACTORS):
-        levels = dict.fromkeys(
-            one[place] for part in parts for one in part.judged if one[place]
-        )
+    for factor in FACTORS:
+        levels = dict.fromkeys(getattr(one, factor) for part in parts for one in part.judged)
         for level in levels:
-            labels = [[one[2] for one in part.judged if one[place] == level] for part in parts]
-            found += _agreed(factor, level, labels, adjudicated)
+            if level:
+                labels = [
+                    [one.label for one in part.judged if getattr(one, factor) == level]
+                    for part in parts
+                ]
+                found += _agreed(factor, level, labels, adjudicated)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -121,6 +121,15 @@ class Totals:
         }
 
 
+class JudgedPiece(NamedTuple):
+    """A label of one annotator, within one condition and phase."""
+
+    condition: str
+    phase: str
+    """"" for none."""
+    label: Segment
+
+
 @dataclass(slots=True)
 class StudyPart:
     """What a row of the study's table gives."""
@@ -130,8 +139,8 @@ class StudyPart:
     segments: list[Row]
     events: list[Row]
     totals: dict[Key, Totals]
-    judged: list[tuple[str, str, Segment]]
-    """Condition, phase and label of each annotated piece, for the agreement."""
+    judged: list[JudgedPiece]
+    """For the agreement."""
 
 
 class PartMaker:
@@ -238,7 +247,7 @@ class PartMaker:
             events,
             totals,
             [
-                (keys["condition"] or "", keys["phase"] or "", piece)
+                JudgedPiece(keys["condition"] or "", keys["phase"] or "", piece)
                 for piece in pieces
                 if (keys := self._keys(piece.start_ns)) and piece.label
             ],
