@@ -157,7 +157,7 @@ def _chart(
             "range": [-0.5, len(levels) - 0.5],
             "showgrid": False,
         },
-        yaxis={} if measure in _SIGNED else {"tickformat": ".0%"},
+        yaxis={} if measure in _SIGNED else {"tickformat": "~%", "rangemode": "nonnegative"},
     )
     return Chart(drawn, f"{text} by {factor}", most_wide=520)
 

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -218,9 +218,10 @@ def _make_video(source: Path, path: Path) -> None:
     with MediaFile(source) if is_clip(source) else BagMedia(source) as media:
         if not media.has_video:
             raise LabelError(f"{source} has no images to look at")
-        clip = isinstance(media, MediaFile)
-        zero_ns = ORIGIN_NS if clip else media.zero_ns
-        items = from_origin(media) if clip else media  # type: ignore[arg-type]
+        zero_ns = ORIGIN_NS if isinstance(media, MediaFile) else media.zero_ns
+        items: Iterable[tuple[int, object]] = (
+            from_origin(media) if isinstance(media, MediaFile) else media
+        )
         with VideoWriter(
             path, zero_ns, sound=media.has_audio, rate=media.fps or 30.0
         ) as writer:
