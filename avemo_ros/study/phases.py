@@ -32,7 +32,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class StudyMark:
     """What was marked at one moment."""
 
     stamp_ns: int
@@ -77,7 +77,7 @@ class Phases:
         )
 
 
-def read_mark(stamp_ns: int, text: str) -> Mark:
+def read_mark(stamp_ns: int, text: str) -> StudyMark:
     """What a message of the topic says: `phase: NAME`, `condition: NAME`, or an event.
 
     Args:
@@ -86,18 +86,18 @@ def read_mark(stamp_ns: int, text: str) -> Mark:
     """
     factor, colon, name = (part.strip() for part in text.partition(":"))
     if colon and factor.casefold() in FACTORS:
-        return Mark(stamp_ns, factor.casefold(), name)
-    return Mark(stamp_ns, "", text.strip())
+        return StudyMark(stamp_ns, factor.casefold(), name)
+    return StudyMark(stamp_ns, "", text.strip())
 
 
-def phases_of_marks(marks: Iterable[Mark], end_ns: int) -> Phases:
+def phases_of_marks(marks: Iterable[StudyMark], end_ns: int) -> Phases:
     """What held when: each from its mark to the next of its factor, or to the end.
 
     Args:
         marks: in order of time.
         end_ns: of the recording [ns].
     """
-    found: dict[str, list[Mark]] = {}
+    found: dict[str, list[StudyMark]] = {}
     for mark in marks:
         if mark.factor:
             found.setdefault(mark.factor, []).append(mark)
@@ -105,7 +105,7 @@ def phases_of_marks(marks: Iterable[Mark], end_ns: int) -> Phases:
         {
             factor: tuple(
                 Span(one.stamp_ns, after.stamp_ns, one.name)
-                for one, after in pairwise([*own, Mark(end_ns + 1, factor, "")])
+                for one, after in pairwise([*own, StudyMark(end_ns + 1, factor, "")])
                 if one.name and after.stamp_ns > one.stamp_ns
             )
             for factor, own in found.items()
@@ -226,7 +226,7 @@ def _track(path: Path, lines: Sequence[str]) -> list[LabelEntry]:
             continue
         place = f"{path}, line {number}"
         parts = line.split("\t")
-        mark = read_mark(0, parts[-1]) if len(parts) == 3 else Mark(0, "", "")
+        mark = read_mark(0, parts[-1]) if len(parts) == 3 else StudyMark(0, "", "")
         if not mark.factor or not mark.name:
             raise LabelError(
                 f"{place}: {line.strip()!r} is not a phase; allowed: start, end and "

@@ -31,8 +31,8 @@ from avemo_ros.sink.output_file import OutputError, locked, replaced
 from avemo_ros.study.codebook import MEASURES, TABLES, Column, codebook_csv, codebook_page
 from avemo_ros.study.phases import (
     FACTORS,
-    Mark,
     Phases,
+    StudyMark,
     find_phases,
     phases_of_marks,
     read_mark,
@@ -129,7 +129,7 @@ def run_study_job(job: StudyJob, tell: Progress) -> list[StudyPart]:
 
 def _phases_of(
     row: StudyRow, job: BagJob, done: BagJobResult
-) -> tuple[Phases, list[Mark], list[str]]:
+) -> tuple[Phases, list[StudyMark], list[str]]:
     """Phases and marks by the stamps of the replay, and what there is to say of them.
 
     Raises:

@@ -18,7 +18,7 @@ from avemo_ros.replay.matching import PersonMatcher, check_ranges, match_recordi
 from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.stream_predictions import distribution, status_of
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
-from avemo_ros.study.phases import FACTORS, Mark, Phases
+from avemo_ros.study.phases import FACTORS, Phases, StudyMark
 from avemo_ros.study.study_table import StudyRow
 from avemo_ros.timing import NS_PER_S, mean_step_s, to_ns, to_s
 
@@ -162,7 +162,7 @@ class PartMaker:
         row: StudyRow,
         recording: EvaluatedRecording,
         phases: Phases,
-        marks: Sequence[Mark],
+        marks: Sequence[StudyMark],
         rule: TruthRule,
     ) -> None:
         self._row = row
