@@ -36,7 +36,9 @@ function values(figure) {
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const axes = figure._fullLayout;
-  const lines = [["series", axes.xaxis?.title?.text || "x", axes.yaxis?.title?.text || "y", "value", "from", "high"]];
+  // As given: plotly fills in words of its own where an axis has no title.
+  const title = name => figure.layout[name]?.title?.text || name[0];
+  const lines = [["series", title("xaxis"), title("yaxis"), "value", "from", "high"]];
   for (const trace of figure._fullData) {
     if (trace.z) {
       trace.z.forEach((row, i) => row.forEach((value, k) =>
