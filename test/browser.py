@@ -36,6 +36,11 @@ def show(page: Path, folder: Path, place: str = "") -> Shown:
         folder: for the browser's own files.
         place: on the page, to begin at.
     """
+    return visit(f"file://{page.resolve()}{'#' if place else ''}{place}", folder)
+
+
+def visit(address: str, folder: Path) -> Shown:
+    """As `show`, for a page that is served at 127.0.0.1."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
@@ -54,11 +59,11 @@ def show(page: Path, folder: Path, place: str = "") -> Shown:
             "--window-size=1200,6000",
             "--virtual-time-budget=10000",
             f"--user-data-dir={folder / 'profile'}",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             "--enable-logging=stderr",
             f"--log-net-log={log}",
             "--dump-dom",
-            f"file://{page.resolve()}{'#' if place else ''}{place}",
+            address,
         ],
         capture_output=True,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from clip_bags import sample_bag
 from made_clips import SAMPLE, cut
+from made_evaluations import states_bag
 
 from avemo_ros.bag.reader import BagImage, Recording
 from avemo_ros.bag.topics import TopicKind
@@ -21,6 +23,7 @@ from avemo_ros.cli.predict import _KeptImage
 from avemo_ros.config import PipelineConfig
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.pipeline import Pipeline
+from avemo_ros.replay.runner import replay
 from avemo_ros.source.media_file import ORIGIN_NS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -103,10 +106,43 @@ def test_a_plain_video_shows_the_time_and_no_claim(run: Run, tmp_path: Path) -> 
     assert np.percentile(rest, 99.9) < 40
 
 
+def test_a_bag_of_features_is_predicted_as_it_is_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = sample_bag(tmp_path / "features", 2.5, start_s=2.0, features=PipelineConfig())
+    assert main(["predict", str(bag), "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert "no sound" not in err
+    assert "no face was found" not in err
+    steps = replay(bag, PipelineConfig(), processes=1).steps
+    told = [one for step in steps for one in step.estimates or (step.attended,)]
+    assert [line["label"] for line in lines] == [one.label for one in told]
+    assert [line["confidence"] for line in lines] == pytest.approx(
+        [one.confidence for one in told], abs=1e-6
+    )
+    assert any(line["label"] in EMOTIONS for line in lines)
+
+
+def test_a_terminal_gets_a_table_unless_lines_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = cut(tmp_path / "clip.mp4", 2.0, 4.5)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["predict", str(clip)]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["who", "from", "to", "label", "confidence", "why", "none"]
+    assert rows[0].split()[:5] == ["f0001", "0.0", "s", rows[0].split()[3], "s"]
+    assert any("warming up" in row for row in rows)
+    assert any(row.split()[5] in EMOTIONS and row.endswith("%") for row in rows)
+    assert main(["predict", str(clip), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["status"] == "WARMING_UP"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("{features}",), "neither raw images nor audio"),
+        (("{states}",), "no images, no audio and no features of them"),
         (("{empty}",), "not a file"),
         (("{short}", "--plain"), "--plain"),
     ],
@@ -116,7 +152,7 @@ def test_a_bag_that_cannot_be_looked_at_is_told(
 ) -> None:
     (tmp_path / "empty").mkdir()
     places = {
-        "features": sample_bag(tmp_path / "features", 1.0, features=PipelineConfig()),
+        "states": states_bag(tmp_path / "states", 1.0),
         "empty": tmp_path / "empty",
         "short": short,
     }

@@ -18,7 +18,7 @@ from clip_bags import Piece
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.from_clips import START_NS
 from avemo_ros.bag.partial_bag import PartialBag
-from avemo_ros.bag.reader import Recording
+from avemo_ros.bag.reader import BagImage, MarkRecord, Recording
 from avemo_ros.bag.storage import read_offered_qos
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.errors import BagError
@@ -128,6 +128,36 @@ def test_raw_images_and_sound_are_recorded_and_it_says_so(
     ended(node)
     assert {"/image_raw", "/audio", "/audio_info"} <= set(counts(out))
     assert not (tmp_path / "out.partial").exists()
+
+
+def test_images_are_packed_as_jpeg_and_marks_go_along(
+    start_graph: Start, tmp_path: Path
+) -> None:
+    """`avemo bag record` asks for JPEG; `avemo bag mark` needs a recorder that listens."""
+    out = tmp_path / "out"
+    graph, node, feed = recording(start_graph, out, "record_jpeg_quality:=90")
+    assert graph.said("GB are free", "h of JPEG (this recording)")
+    feed.wait_for_images_to_be_heard()
+    image = feed.image(7)
+    feed.images.publish(image)
+    mark = subprocess.Popen(
+        [sys.executable, "-m", "avemo_ros.cli.main", "bag", "mark", "phase:", "talk"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert graph.spin(lambda: mark.poll() is not None, 90.0)
+    assert "marked 'phase: talk'" in mark.communicate()[1]
+    assert mark.returncode == 0
+    assert graph.spin(lambda: written(graph) >= 2, 20.0)
+    ended(node)
+    assert counts(out) == {"/image_raw/compressed": 1, "/study_mark": 1}
+    with Recording(out) as made:
+        items = [item for _, item in made.items(made.kinds)]
+    (marked,) = [item for item in items if isinstance(item, MarkRecord)]
+    (seen,) = [item for item in items if isinstance(item, BagImage)]
+    assert marked.text == "phase: talk"
+    stamp = image.header.stamp
+    assert seen.stamp_ns == stamp.sec * NS_PER_S + stamp.nanosec
+    assert seen.image.shape[:2] == (image.height, image.width)
 
 
 def test_what_waits_for_a_slow_disk_is_bounded_and_what_is_left_out_is_counted(

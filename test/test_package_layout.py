@@ -54,6 +54,8 @@ FOR_TRAINING = {
     "torch": "torch",
 }
 """The extra `train`: what a robot has not got."""
+FOR_STUDIES = {"pyarrow": "pyarrow"}
+"""The extra `study`: only for tables in Parquet."""
 BROUGHT_ALONG = {"httpx2", "pydantic_core"}
 """openai's and pydantic's, of the release that each asks for."""
 OPTIONAL = {"PyAudio"}
@@ -114,8 +116,10 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
     wanted = re.findall(r"^([\w-]+)", setup["options"]["install_requires"], re.MULTILINE)
     extra = re.findall(r"^([\w-]+)", setup["options.extras_require"]["train"], re.MULTILINE)
     folder = repository / "tools" / "requirements"
-    for package in extra:
-        assert package in locked(folder / "train.lock") | locked(folder / "torch.lock")
+    extras = setup["options.extras_require"]
+    for_studies = re.findall(r"^([\w-]+)", extras["study"], re.MULTILINE)
+    for package in [*extra, *for_studies]:
+        assert package in set().union(*(locked(folder / f"{n}.lock") for n in ("train", "torch", "core")))
     versions: dict[str, str] = {}
     for lock in ("core", "torch", "microphone"):
         versions |= locked(repository / "tools" / "requirements" / f"{lock}.lock")
@@ -127,6 +131,8 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
             assert package in {*wanted, *BROUGHT_ALONG, *OPTIONAL}, f"{path} imports {name}"
         elif name in FOR_TRAINING:
             assert FOR_TRAINING[name] in extra, f"{path} imports {name}, [train] lacks it"
+        elif name in FOR_STUDIES:
+            assert FOR_STUDIES[name] in for_studies, f"{path} imports {name}"
         else:
             assert name in ros | OPTIONAL_ROS, (
                 f"{path} imports {name}, which package.xml does not name"
@@ -136,7 +142,7 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
 def test_the_robot_needs_nothing_of_the_training_extra(repository: Path) -> None:
     code = (
         "import sys; import avemo_ros.pipeline, avemo_ros.cli.predict;"
-        f"print(sorted({set(FOR_TRAINING)!r} & set(sys.modules)))"
+        f"print(sorted({set(FOR_TRAINING | FOR_STUDIES)!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -162,7 +168,7 @@ def test_every_requirement_is_locked_to_one_version(repository: Path, lock: str)
 
 
 def test_only_nodes_import_ros(repository: Path) -> None:
-    ros = set(outside(repository)) - set(FROM_PYPI) - set(FOR_TRAINING)
+    ros = set(outside(repository)) - set(FROM_PYPI) - set(FOR_TRAINING | FOR_STUDIES)
     assert "rclpy" in ros
     for path in sources(repository):
         if "nodes" in path.relative_to(repository).parts:

@@ -108,11 +108,7 @@ def segment_of(entry: LabelEntry, zero_ns: int, *, unix: bool = False) -> Segmen
     Raises:
         LabelError: a value is not allowed.
     """
-    start, end = (_nanoseconds(entry, field, unix=unix) for field in ("start", "end"))
-    if not start < end <= start + _LONGEST_S * NS_PER_S:
-        raise entry.wrong(
-            "end", f"later than start, {entry['start']}, by {_LONGEST_S} s at most"
-        )
+    start_ns, end_ns = span_of(entry, zero_ns, unix=unix)
     valence, arousal = (_number(entry, field, -1, 1) for field in ("valence", "arousal"))
     label = emotion_of(entry) if entry["label"] else ""
     if not label and valence is None and arousal is None:
@@ -120,8 +116,8 @@ def segment_of(entry: LabelEntry, zero_ns: int, *, unix: bool = False) -> Segmen
             return None
         raise entry.wrong("label", f"{allowed_labels()}; or valence or arousal instead")
     return Segment(
-        start_ns=zero_ns + start,
-        end_ns=zero_ns + end,
+        start_ns=start_ns,
+        end_ns=end_ns,
         label=label or "",
         person=entry["person"],
         annotator=entry["annotator"],
@@ -129,6 +125,21 @@ def segment_of(entry: LabelEntry, zero_ns: int, *, unix: bool = False) -> Segmen
         arousal=arousal,
         box=_box(entry),
     )
+
+
+def span_of(entry: LabelEntry, zero_ns: int, *, unix: bool = False) -> tuple[int, int]:
+    """From when to when an entry says something, in message time [ns]; arguments as of
+    `segment_of`.
+
+    Raises:
+        LabelError: one of both is no time, or the end is not later.
+    """
+    start, end = (_nanoseconds(entry, field, unix=unix) for field in ("start", "end"))
+    if not start < end <= start + _LONGEST_S * NS_PER_S:
+        raise entry.wrong(
+            "end", f"later than start, {entry['start']}, by {_LONGEST_S} s at most"
+        )
+    return zero_ns + start, zero_ns + end
 
 
 def emotion_of(entry: LabelEntry) -> str | None:

@@ -121,6 +121,7 @@ def labels_of(
     *,
     folder: Path | None = None,
     beside: bool = True,
+    annotators: Sequence[str] = (),
 ) -> list[LabelFile]:
     """What each source says, files first; empty where there are no labels.
 
@@ -129,6 +130,7 @@ def labels_of(
         files: of labels.
         beside: without files, what lies beside the bag counts.
         folder: what the files beside it are named after; None: the recording's path.
+        annotators: for each of `files` who has judged where it names nobody; () or "": unknown.
 
     Raises:
         LabelError: a file is wrong, several lie beside the bag, or there are none and the topic
@@ -137,7 +139,11 @@ def labels_of(
     if not files and beside:
         near = find_labels(recording.path if folder is None else folder)
         files = () if near is None else (near,)
-    found = [read_labels(path, recording.start_ns) for path in files]
+    names = annotators or [""] * len(files)
+    found = [
+        read_labels(path, recording.start_ns, annotator=name)
+        for path, name in zip(files, names, strict=True)
+    ]
     if TopicKind.LABELS in recording.kinds:
         events = [
             (item.stamp_ns, item.text)

@@ -12,7 +12,7 @@ from avemo_ros.audio.spectrogram import AudioBlock, RobotSpeech, SpectrogramChun
 from avemo_ros.bag.check_report import BagCheck, TopicCheck, Usable
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.messages import Decoder, differs_in
-from avemo_ros.bag.reader import BagImage, Item, Recording, StatesRecord
+from avemo_ros.bag.reader import BagImage, Item, MarkRecord, Recording, StatesRecord
 from avemo_ros.bag.storage import clock_set_back_text
 from avemo_ros.bag.timing_statistics import (
     NOTHING_RECORDED,
@@ -91,6 +91,8 @@ def _kind_of(item: Item) -> TopicKind:
         return TopicKind.TRACKS
     if isinstance(item, SpectrogramChunk):
         return TopicKind.SPECTROGRAM
+    if isinstance(item, MarkRecord):
+        return TopicKind.MARKS
     return TopicKind.STATES if isinstance(item, StatesRecord) else TopicKind.LABELS
 
 
@@ -255,7 +257,7 @@ def _topics(
         if kind is None:
             came = sorted(times[channel.key])
             measured = measure_timing(came)
-        elif kind is TopicKind.LABELS:
+        elif kind in (TopicKind.LABELS, TopicKind.MARKS):
             came = looked.times[kind]
             measured = measure_timing(came)
         else:

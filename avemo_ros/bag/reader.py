@@ -28,14 +28,13 @@ from avemo_ros.bag.message_content import (
 from avemo_ros.bag.messages import Decoder
 from avemo_ros.bag.storage import clock_set_back_text
 from avemo_ros.bag.timing_statistics import Restarts
-from avemo_ros.bag.topics import KIND_OF, TopicKind, Topics, choose_all
+from avemo_ros.bag.topics import KIND_OF, TopicKind, Topics, choose_all, engine_inputs
 from avemo_ros.errors import AudioFormatError, BagError
 from avemo_ros.state.estimate import EmotionEstimate
 from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.face import FrameTracks
 
 _BESIDE_SOUND: Final = ("audio_info", "robot_speaking")
-_RAW: Final = frozenset({TopicKind.IMAGES, TopicKind.AUDIO})
 _FPS: Final = 30.0
 
 
@@ -78,6 +77,15 @@ class LabelRecord:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class MarkRecord:
+    """A message of a topic of study marks."""
+
+    stamp_ns: int
+    """When it was recorded [ns]."""
+    text: str
+
+
 Item: TypeAlias = (
     BagImage
     | AudioBlock
@@ -86,7 +94,10 @@ Item: TypeAlias = (
     | SpectrogramChunk
     | StatesRecord
     | LabelRecord
+    | MarkRecord
 )
+MediaItem: TypeAlias = BagImage | AudioBlock | RobotSpeech | FrameTracks | SpectrogramChunk
+"""What the engine takes."""
 
 
 class AudioDecoder:
@@ -223,8 +234,8 @@ class Recording:
         Images come as `BagImage` and are decoded when looked at; sound as `AudioBlock`;
         `RobotSpeech` says where the robot began or ended to speak; face tracks come as
         `FrameTracks`, spectrograms as `SpectrogramChunk`, states as `StatesRecord`, labels as
-        `LabelRecord`.  Messages that cannot be read are left out and counted among the
-        problems.
+        `LabelRecord`, marks as `MarkRecord`.  Messages that cannot be read are left out and
+        counted among the problems.
         """
         fields = {name: KIND_OF[name] in kinds for name in self._channels if name in KIND_OF}
         wanted = {name for name, used in fields.items() if used}
@@ -288,6 +299,8 @@ class Recording:
             )
         elif name == "labels":
             return LabelRecord(log_ns, str(message.data))
+        elif name == "marks":
+            return MarkRecord(log_ns, str(message.data))
         return None
 
     def _stamp(self, topic: str, message: Any, log_ns: int) -> int:
@@ -357,7 +370,7 @@ def _useless(bag: Bag, notes: list[str]) -> str:
 
 
 class BagMedia:
-    """Reads raw images and sound of a bag.
+    """Reads raw images and sound of a bag; of what was not recorded so, its features.
 
     Iterating gives the times of recording and what came, in that order; both are of the bag's
     clocks.  Seconds, as labels count them, begin at `zero_ns`.
@@ -367,17 +380,22 @@ class BagMedia:
         topics: which topic is which; None finds them by their types.
 
     Raises:
-        BagError: nothing of it can be read, or it holds neither images nor sound.
+        BagError: nothing of it can be read, or it holds nothing of faces or voices.
     """
 
     def __init__(self, path: Path, topics: Topics | None = None) -> None:
         self.path = path
         self._recording = recording = Recording(path, topics)
-        self.has_video = TopicKind.IMAGES in recording.kinds
-        self.has_audio = TopicKind.AUDIO in recording.kinds
-        if not (self.has_video or self.has_audio):
+        self._kinds = kinds = engine_inputs(recording.kinds)
+        self.has_video = TopicKind.IMAGES in kinds
+        self.has_audio = TopicKind.AUDIO in kinds
+        self.has_faces = self.has_video or TopicKind.TRACKS in kinds
+        """There are images, or features of faces."""
+        self.has_voices = self.has_audio or TopicKind.SPECTROGRAM in kinds
+        """There is sound, or features of it."""
+        if not kinds:
             recording.close()
-            raise BagError(f"bag '{path}' contains neither raw images nor audio")
+            raise BagError(f"bag '{path}' contains no images, no audio and no features of them")
         self.zero_ns = recording.start_ns
         """Time of the bag's first message [ns]."""
         self.duration_s = (recording.end_ns - recording.start_ns) / NS_PER_S
@@ -396,7 +414,7 @@ class BagMedia:
         """What is missing or unreadable; complete after iterating."""
         return self._recording.problems
 
-    def __iter__(self) -> Iterator[tuple[int, BagImage | AudioBlock | RobotSpeech]]:
-        for log_ns, item in self._recording.items(_RAW & self._recording.kinds):
-            if isinstance(item, BagImage | AudioBlock | RobotSpeech):
+    def __iter__(self) -> Iterator[tuple[int, MediaItem]]:
+        for log_ns, item in self._recording.items(self._kinds):
+            if not isinstance(item, StatesRecord | LabelRecord | MarkRecord):
                 yield log_ns, item

@@ -29,6 +29,7 @@ class TopicKind(Enum):
     SPECTROGRAM = "spectrogram"
     STATES = "states"
     LABELS = "labels"
+    MARKS = "study marks"
 
     @property
     def text(self) -> str:
@@ -54,6 +55,8 @@ class Topics:
     """EmotionStateArray or EmotionState of this package."""
     labels: str = ""
     """std_msgs String with labels, see docs/replay.md."""
+    marks: str = ""
+    """std_msgs String with phases, conditions and events of a study, see docs/study.md."""
     robot_speaking: str = ""
     """std_msgs Bool: the robot itself speaks."""
     sound_format: AudioFormat | None = None
@@ -88,6 +91,7 @@ _USUAL: Final[Mapping[str, _Usual]] = {
         ("emotion_states", "emotion_state"),
     ),
     "labels": _Usual(("std_msgs/msg/String",), ("labels",), only_named=True),
+    "marks": _Usual(("std_msgs/msg/String",), ("study_mark",), only_named=True),
     "robot_speaking": _Usual(("std_msgs/msg/Bool",), ("robot_speaking",), only_named=True),
 }
 
@@ -98,10 +102,18 @@ KIND_OF: Final[Mapping[str, TopicKind]] = {
     "spectrogram": TopicKind.SPECTROGRAM,
     "states": TopicKind.STATES,
     "labels": TopicKind.LABELS,
+    "marks": TopicKind.MARKS,
 }
 """What is in a topic, by its field of Topics."""
 FIELDS: Final = tuple(_USUAL)
 """The fields of Topics that name topics."""
+
+
+def engine_inputs(there: frozenset[TopicKind]) -> frozenset[TopicKind]:
+    """What of a recording the engine takes: images and sound, and features of what was not
+    recorded so; empty where there is neither."""
+    instead = {TopicKind.IMAGES: TopicKind.TRACKS, TopicKind.AUDIO: TopicKind.SPECTROGRAM}
+    return frozenset(raw if raw in there else other for raw, other in instead.items()) & there
 
 
 def choose(field: str, topics: Topics, channels: Collection[Channel]) -> Channel | None:

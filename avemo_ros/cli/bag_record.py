@@ -1,4 +1,4 @@
-"""`avemo bag record` and `avemo bag play`: the commands that run a node in this process."""
+"""`avemo bag record`, `mark` and `play`: the commands that run a node in this process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from avemo_ros.bag.image_packing import QUALITY
 from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
 from avemo_ros.errors import AvemoError, ConfigError
 
@@ -50,9 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Without --raw, --features, --states or --topics, the command records --raw\n"
         "--states.\n"
         "\n"
-        "--raw records what camera and microphone publish: image_raw (image_raw/compressed\n"
-        "with\n"
-        "--compressed), audio, audio_info and robot_speaking.\n"
+        "--raw records what camera and microphone publish: images, audio, audio_info and\n"
+        "robot_speaking.  Images of image_raw are packed as JPEG (image_raw/compressed in the\n"
+        "bag), as a 720p camera would fill 300 GB an hour without; --uncompressed keeps them\n"
+        "as they are, --compressed records the JPEG images that the camera publishes itself.\n"
+        "study_mark is always recorded (avemo bag mark).\n"
         "--features records face_tracks and spectrogram instead: small grey face crops with\n"
         "landmarks, and spectrograms of speech.  They can be evaluated like raw recordings.\n"
         "Both kinds are personal data; protect them accordingly.\n"
@@ -76,10 +79,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topics", nargs="+", default=[], metavar="TOPIC", help="also record these topics"
     )
-    parser.add_argument(
+    images = parser.add_mutually_exclusive_group()
+    images.add_argument(
         "--compressed",
         action="store_true",
-        help="with --raw: record JPEG images from image_raw/compressed instead of image_raw",
+        help="with --raw: record the camera's JPEG images from image_raw/compressed",
+    )
+    images.add_argument(
+        "--uncompressed",
+        action="store_true",
+        help="with --raw: do not pack images as JPEG; 80 MB a second at 720p and 30 Hz",
     )
     parser.add_argument(
         "--storage", choices=STORAGES, default=STORAGES[0], help="default: %(default)s"
@@ -110,15 +119,18 @@ def run(args: argparse.Namespace) -> int:
     """
     nothing = not (args.raw or args.features or args.states or args.topics)
     content = "features" if args.features else "raw" if args.raw or nothing else "nothing"
-    if args.compressed and content != "raw":
-        # Silence would leave the user with a bag without images.
-        why = "remove it: --features records no images" if args.features else "add --raw"
-        raise ConfigError("--compressed", "given", f"only with --raw; {why}")
+    for option in ("compressed", "uncompressed"):
+        if getattr(args, option) and content != "raw":
+            # Silence would leave the user with a bag without images.
+            why = "remove it: --features records no images" if args.features else "add --raw"
+            raise ConfigError(f"--{option}", "given", f"only with --raw; {why}")
+    as_they_come = args.compressed or args.uncompressed or content != "raw"
     return run_node(
         "bag_recorder",
         record_out=str(args.out),
         record_content=content,
         record_compressed=args.compressed,
+        record_jpeg_quality=0 if as_they_come else QUALITY,
         record_states=args.states or nothing,
         record_topics=" ".join(args.topics),
         record_storage=args.storage,
@@ -126,6 +138,37 @@ def run(args: argparse.Namespace) -> int:
         record_split_s=args.split_s,
         use_sim_time=args.use_sim_time,
     )
+
+
+# `avemo bag mark`: a phase, a condition or an event, while a bag is recorded.
+
+
+def add_mark_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "TEXT is 'phase: NAME' or 'condition: NAME', which holds until the next one or the\n"
+        "end of the recording ('phase:' ends it), or any other text, which marks an event.\n"
+        "Without TEXT, every line that is typed is a mark.\n"
+        "\n"
+        "exit status: 0 marked; 1 nobody records; 2 ROS is missing or the usage is wrong"
+    )
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to mark")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="wait at most S seconds for a recorder (default: 10)",
+    )
+
+
+def run_mark(args: argparse.Namespace) -> int:
+    """Mark; returns the exit status.
+
+    Raises:
+        RosMissingError: ROS is not there.
+    """
+    return run_node("study_mark", mark_text=" ".join(args.text), wait_for_recorder_s=args.wait)
 
 
 # `avemo bag play`: a bag on ROS topics, with /clock, rate, loop and start offset.

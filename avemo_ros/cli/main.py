@@ -34,6 +34,11 @@ ACTIONS: Final = {
         "compare": "compare several evaluations",
         "labels": "check and convert label files, and measure how well annotators agree",
         "play": "play a bag on ROS topics, with its clock",
+        "mark": "mark a phase, a condition or an event while a bag is recorded",
+    },
+    "study": {
+        "export": "replay the recordings of a study and write tidy tables with a codebook",
+        "annotate": "label recordings in the browser, on this machine",
     },
     "dialog": {
         "chat": "chat with the robot's dialog in the terminal, without ROS",
@@ -44,10 +49,13 @@ ACTIONS: Final = {
 }
 """What each action does, by command."""
 _SHARED: Final = {
+    "bag_mark": "bag_record",
     "bag_play": "bag_record",
     "dialog_check": "dialog_reply",
     "dialog_evaluate": "dialog_chat",
     "export": "models",
+    "study_annotate": "study",
+    "study_export": "study",
     "tune": "train",
 }
 """Commands and actions that have no module of their own, and whose it is instead."""
@@ -154,6 +162,7 @@ _COMMANDS: Final = {
     "evaluate": "evaluate a model on a data set",
     "export": "export a model to ONNX or TorchScript",
     "bag": "record, check, play and evaluate bags (rosbag2)",
+    "study": "tables for the recordings of a study",
     "dialog": "chat with the empathic dialog, and evaluate it",
     "doctor": "say what is there and what lacks on this computer and on its ROS topics",
 }

@@ -28,6 +28,7 @@ from avemo_ros.pipeline import Pipeline
 from avemo_ros.sink.jsonl import JsonLines
 from avemo_ros.sink.output_file import OutputError, is_stream, partial_name
 from avemo_ros.sink.overlay import draw, draw_note
+from avemo_ros.sink.table import stretches_table
 from avemo_ros.sink.timeline import Timeline
 from avemo_ros.sink.video_file import VideoWriter
 from avemo_ros.source.media_file import ORIGIN_NS, MediaFile, VideoFrame, from_origin
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 DONE: Final = 0
 NOTHING: Final = 1
 """The file was read, but there is no prediction for anyone in it."""
+_STANDARD: Final = Path("-")
+"""In place of a file: standard output."""
 _KEPT_BYTES: Final = 64 << 20
 """Images that wait to be drawn beyond this are packed [bytes]."""
 
@@ -54,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         metavar="OUT",
-        help="write JSON Lines, one object per estimate; '-' is standard output, the default",
+        help="write JSON Lines, one object per estimate; '-' is standard output, which is the "
+        "default unless that is a terminal: it shows a table",
     )
     parser.add_argument(
         "--video",
@@ -105,8 +109,10 @@ def run(args: argparse.Namespace) -> int:
     config = PipelineConfig.read(args.config, settings)
     if args.plain and args.video is None:
         raise ConfigError("--plain", True, "only with --video")
-    lines = None if args.json in (None, "-") else Path(args.json)
-    outputs = [lines, args.video, args.report]
+    # Whoever looks at a terminal wants to read; a pipe or a file gets the lines.
+    shows_table = args.json is None and sys.stdout.isatty()
+    lines = None if shows_table else Path(args.json or _STANDARD)
+    outputs = [None if lines == _STANDARD else lines, args.video, args.report]
     check_outputs(outputs, force=args.force, sources=[args.file])
     check_report(args.report)
     with _opened(args.file) as media:
@@ -141,7 +147,9 @@ class _Run:
     ) -> None:
         self._media = media
         self._config = config
-        self._lines_path, self._video_path, self._page_path = lines, video, page
+        self._writes_lines = lines is not None
+        self._lines_path = None if lines == _STANDARD else lines
+        self._video_path, self._page_path = video, page
         self._shown = shown
         self._quiet = quiet
         self._zero_ns = ORIGIN_NS if isinstance(media, MediaFile) else media.zero_ns
@@ -156,7 +164,10 @@ class _Run:
         pipeline = Pipeline(self._config, findings=self._findings)
         try:
             with ExitStack() as stack:
-                self._lines = stack.enter_context(JsonLines(self._lines_path, self._zero_ns))
+                if self._writes_lines:
+                    self._lines = stack.enter_context(
+                        JsonLines(self._lines_path, self._zero_ns)
+                    )
                 if self._video_path is not None:
                     writer = VideoWriter(
                         self._video_path,
@@ -188,6 +199,8 @@ class _Run:
             pipeline.close()
         if self._page_path is not None:
             self._write_page(self._page_path)
+        if not self._writes_lines:
+            print("\n".join(stretches_table(self._timeline)))
         self._summarise(speed)
         return DONE if self._timeline.claimed_share > 0 else NOTHING
 
@@ -199,7 +212,7 @@ class _Run:
 
     def _shows_progress(self) -> bool:
         # A bar among lines that scroll by is no help to anyone.
-        scrolls = self._lines_path is None and sys.stdout.isatty()
+        scrolls = self._writes_lines and self._lines_path is None and sys.stdout.isatty()
         return not self._quiet and sys.stderr.isatty() and not scrolls
 
     def _take(self, pipeline: Pipeline, arrival_ns: int, item: InputItem) -> None:
@@ -211,6 +224,8 @@ class _Run:
         if isinstance(item, AudioBlock):
             if self._annotated is not None:
                 self._annotated.push_audio(item)
+        elif isinstance(item, FrameTracks):
+            self._faces += len(item.faces)
         elif not isinstance(item, Extracted):
             tracks = pipeline.tracks
             self._faces += len(tracks.faces) if tracks is not None else 0
@@ -233,11 +248,11 @@ class _Run:
         if not isinstance(media, MediaFile):
             notes += [f"{media.path}: {problem}" for problem in media.problems]
         notes += [f"{media.path}: {finding}" for finding in self._findings.sentences()]
-        if not media.has_audio:
+        if not (media.has_audio if isinstance(media, MediaFile) else media.has_voices):
             notes.append(f"{media.path} has no sound: the estimates rest on the face alone")
         elif not self._heard:
             notes.append(f"the sound of {media.path} cannot be read: nobody has a voice")
-        if not media.has_video:
+        if not (media.has_video if isinstance(media, MediaFile) else media.has_faces):
             notes.append(f"{media.path} has no images: the estimates rest on the voice alone")
         elif self._faces == 0:
             notes.append(f"no face was found in {media.path}")

@@ -11,9 +11,18 @@ from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from avemo_ros.bag.messages import definition_of
+from avemo_ros.bag.disk_space import (
+    LEAST_S,
+    forecast,
+    free_bytes,
+    held_bytes,
+    lasts_s,
+    measured,
+)
+from avemo_ros.bag.image_packing import ImagePacker
+from avemo_ros.bag.messages import COMPRESSED_IMAGE, IMAGE, definition_of
 from avemo_ros.bag.partial_bag import PartialBag
-from avemo_ros.errors import BagError, ConfigError
+from avemo_ros.errors import BagError, ConfigError, ImageError
 from avemo_ros.nodes import diagnostics
 from avemo_ros.nodes.base_node import ManagedNode, run
 from avemo_ros.nodes.diagnostics import ThrottledLog
@@ -33,6 +42,8 @@ _DRAIN_S: Final = 30.0
 """What waits at the end may take so long to be written."""
 _CLOCK_S: Final = 10.0
 """Who publishes /clock may start later than the recorder."""
+_MEASURE_S: Final = 10.0
+"""After so long the rate of the disk is told [s]."""
 _MEGABYTE: Final = 1e6
 
 
@@ -60,6 +71,8 @@ class BagRecorder(ManagedNode):
         self._worker: Worker[_Received] | None = None
         self._timer: Any = None
         self._added: set[str] = set()
+        self._packer: ImagePacker | None = None
+        self._is_measured = False
         self._words = ""
         self._opened_s = 0.0
         self._began_s: float | None = None
@@ -85,7 +98,7 @@ class BagRecorder(ManagedNode):
     def open(self) -> None:
         """Make the bag's folder, say what will be recorded, and listen."""
         self._added, self._early, self._too_early, self.failed = set(), [], 0, False
-        self._words = ""
+        self._words, self._is_measured = "", False
         self._opened_s, self._began_s = time.monotonic(), None
         self._bag = PartialBag(
             Path(self._given.record_out).expanduser(),
@@ -94,10 +107,14 @@ class BagRecorder(ManagedNode):
             split_s=self._given.record_split_s,
         )
         topics = topics_of(self)
+        quality = int(self._given.record_jpeg_quality)
+        packs = quality and self._given.record_content == "raw"
+        self._packer = ImagePacker(quality) if packs else None
         self._sources = [RecordedTopic(name, wanted) for name, wanted in topics.items()]
         # Only now: a folder that cannot be made would belie it.
         self._say_content()
         self.get_logger().info(f"recording {', '.join(topics)} to {self._given.record_out}")
+        self.get_logger().info(forecast(free_bytes(self._bag.partial), self._form()))
         limit = self._given.record_queue_mb * _MEGABYTE
         self._worker = Worker(
             "recorder",
@@ -145,6 +162,7 @@ class BagRecorder(ManagedNode):
         for source in self._sources:
             source.look(self, self._trouble, functools.partial(self._take, source))
         self._say_content()
+        self._say_space()
         if self._began_s is None:
             self._began_s = self._seconds()
         if self._began_s is None and time.monotonic() - self._opened_s > _CLOCK_S:
@@ -166,6 +184,27 @@ class BagRecorder(ManagedNode):
         if words != self._words:
             self.get_logger().info(f"records {words}")
         self._words = words
+
+    def _form(self) -> str:
+        """Of the images, as `disk_space` calls it."""
+        content = self._given.record_content
+        if content != "raw":
+            return "features" if content == "features" else ""
+        return "jpeg" if self._packer is not None or self._given.record_compressed else "raw"
+
+    def _say_space(self) -> None:
+        """How long the disk lasts, once some seconds were written."""
+        passed_s = time.monotonic() - self._opened_s
+        if self._is_measured or self._bag is None or passed_s < _MEASURE_S:
+            return
+        self._is_measured = True
+        rate = held_bytes(self._bag.partial) / passed_s
+        free = free_bytes(self._bag.partial)
+        text = measured(free, rate)
+        if lasts_s(free, rate) < LEAST_S:
+            self.get_logger().warning(text)
+        else:
+            self.get_logger().info(text)
 
     def _seconds(self) -> float | None:
         """Time by which the recording goes [s]; None while use_sim_time waits for /clock.
@@ -215,14 +254,20 @@ class BagRecorder(ManagedNode):
         bag = self._bag
         if bag is None or self.failed:
             return
-        if item.topic not in self._added:
-            source = next(one for one in self._sources if one.name == item.topic)
-            definition, digest = definition_of(source.kind)
-            bag.add_topic(
-                item.topic, source.kind, source.offer, definition=definition, digest=digest
-            )
-            self._added.add(item.topic)
-        bag.write(item.topic, item.data, item.log_ns)
+        source = next(one for one in self._sources if one.name == item.topic)
+        topic, kind, data = item.topic, source.kind, item.data
+        if self._packer is not None and kind == IMAGE:
+            topic, kind = f"{topic}/compressed", COMPRESSED_IMAGE
+            try:
+                data = self._packer.pack(data)
+            except ImageError as error:
+                self._trouble.report(error.kind, f"{item.topic}: image not recorded: {error}")
+                return
+        if topic not in self._added:
+            definition, digest = definition_of(kind)
+            bag.add_topic(topic, kind, source.offer, definition=definition, digest=digest)
+            self._added.add(topic)
+        bag.write(topic, data, item.log_ns)
 
     def _failed(self, error: Exception) -> None:
         self._trouble.report(type(error).__name__, f"{error}; recording stopped")

@@ -39,6 +39,15 @@ class RecordSettings(Settings):
     record_compressed: bool = Field(
         False, description="Record raw images as JPEG, from image_raw/compressed."
     )
+    record_jpeg_quality: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description=(
+            "Quality of the JPEG as which raw images are packed; 0: as they are.  The bag then "
+            "has image_raw/compressed instead of image_raw."
+        ),
+    )
     record_states: bool = Field(True, description="Also record emotion_states.")
     record_topics: str = Field(
         "", description="Also record these topics, separated by spaces or commas."
@@ -63,12 +72,15 @@ class RecordSettings(Settings):
     )
 
 
+STUDY_MARK: Final = "study_mark"
+"""Topic on which phases, conditions and events of a study are marked."""
 _KINDS: Final = {
     "image_raw": messages.IMAGE,
     "image_raw/compressed": messages.COMPRESSED_IMAGE,
     "audio": messages.AUDIO_DATA,
     "audio_info": messages.AUDIO_INFO,
     "robot_speaking": "std_msgs/msg/Bool",
+    STUDY_MARK: "std_msgs/msg/String",
     "face_tracks": messages.FACE_TRACKS,
     "spectrogram": messages.SPECTROGRAM,
     "emotion_states": messages.EMOTION_STATES,
@@ -153,6 +165,8 @@ def topics_of(node: ManagedNode) -> dict[str, TopicRequest]:
         wanted = dict(_FEATURES)
     if node.read(RecordSettings).record_states:
         wanted["emotion_states"] = Cadence.CONTINUOUS
+    if wanted:
+        wanted[STUDY_MARK] = Cadence.OPTIONAL
     topics = {
         qos.resolved(node, name): TopicRequest(comes, _KINDS[name])
         for name, comes in wanted.items()
@@ -198,7 +212,8 @@ def personal_data_text(kinds: Mapping[str, str], further: Collection[str]) -> st
     unknown = ", ".join(
         topic
         for topic, kind in sorted(kinds.items())
-        if kind not in _HOLDS or (topic in further and _HOLDS[kind] not in named)
+        if (kind not in _HOLDS and not _is_mark(topic, kind))
+        or (topic in further and _HOLDS.get(kind) not in named)
     )
     also = f"; {unknown} may contain personal data, too" if unknown else ""
     if raw:
@@ -212,6 +227,11 @@ def personal_data_text(kinds: Mapping[str, str], further: Collection[str]) -> st
         return f"{unknown}, which may contain personal data"
     only = ", only the nodes' results" if _STATES in held else ""
     return f"no images, audio or features of people{only}"
+
+
+def _is_mark(topic: str, kind: str) -> bool:
+    """Who marks a study knows what they write."""
+    return kind == _KINDS[STUDY_MARK] and topic.rpartition("/")[2] == STUDY_MARK
 
 
 class RecordedTopic:

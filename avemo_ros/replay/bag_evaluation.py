@@ -17,7 +17,6 @@ from typing import Any, Final, Protocol
 from avemo_ros import __version__
 from avemo_ros.annotations.label_files import bag_name, labels_of_bags
 from avemo_ros.annotations.segments import MAJORITY, Segment, TruthRule
-from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, BagError, ConfigError, LabelError
@@ -31,6 +30,7 @@ from avemo_ros.replay.bag_job import (
     live_weights,
     run_bag_job,
 )
+from avemo_ros.replay.clip_recording import opened
 from avemo_ros.replay.named_metrics import (
     METRICS,
     SCHEMA,
@@ -378,7 +378,7 @@ def _run(
 ) -> tuple[list[ScoredBag], list[FailedBag], float]:
     """Bags and losses, in the order of the jobs; seconds from the first bag that began to the
     last that ended, of those that could be replayed."""
-    lengths = [_announced_s(job) for job in jobs]
+    lengths = [announced_s(job) for job in jobs]
     if watch is not None:
         watch.begin(sum(lengths), len(jobs))
     scored: dict[int, ScoredBag] = {}
@@ -404,7 +404,7 @@ def _run(
                     reached[number] = lengths[number]
                     job = jobs[number]
                     failed[number] = FailedBag(
-                        job.name, _without_paths(reason, job), segments=labels_alone(job)
+                        job.name, without_paths(reason, job), segments=labels_alone(job)
                     )
             if watch is not None:
                 watch.reach(sum(reached), len(scored) + len(failed))
@@ -415,10 +415,10 @@ def _run(
     )
 
 
-def _announced_s(job: BagJob) -> float:
+def announced_s(job: BagJob) -> float:
     """Length of the bag as its index says; 0 where it cannot be read, which the job tells."""
     try:
-        with Recording(job.path, job.topics) as recording:
+        with opened(job.path, job.topics) as recording:
             return max(0.0, to_s(recording.end_ns - recording.start_ns))
     except (AvemoError, OSError):
         return 0.0
@@ -440,8 +440,8 @@ def _names(bags: Sequence[Path]) -> list[str]:
     return [name.encode("utf-8", "backslashreplace").decode() for name in names]
 
 
-def _without_paths(text: str, job: BagJob) -> str:
-    """A message as it is on every machine."""
+def without_paths(text: str, job: BagJob) -> str:
+    """A message as it is on every machine, with the names of files alone."""
     for path in (job.path, *job.labels):
         for spelled in (str(real(path)), str(path)):
             text = text.replace(spelled, path.name)

@@ -1,4 +1,4 @@
-"""One bag of an evaluation: read its labels, replay it or take the cached replay."""
+"""One bag or clip of an evaluation: read its labels, replay it or take the cached replay."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, LabelError, WeightsError
 from avemo_ros.model.own_model import files_of, is_own
 from avemo_ros.model.released import LIVE, find_weights, models_dir, read_index
+from avemo_ros.replay.clip_recording import is_clip, opened
 from avemo_ros.replay.feature_worker import FeatureWorker
 from avemo_ros.replay.replayed import (
     EvaluatedRecording,
@@ -86,6 +87,10 @@ class BagJob:
     """Folder of stored replays; None: keep none."""
     beside: bool = True
     """Without files of labels, what lies beside the bag counts; no where others were given."""
+    annotators: tuple[str, ...] = ()
+    """For each file of labels who has judged where it names nobody; (): nobody is known."""
+    needs_labels: bool = True
+    """Without labels the job fails; no: it is replayed all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,8 @@ def run_bag_job(job: BagJob, tell: Callable[[float], None]) -> BagJobResult:
 
     Raises:
         BagError: the bag cannot be read, or holds nothing that can be used.
-        LabelError: there are no labels, or they cannot be read.
+        SourceError: the media file cannot be read.
+        LabelError: there are no labels though the job needs them, or they cannot be read.
         OutputError: the replay cannot be stored.
     """
     with ExitStack() as stack:
@@ -156,7 +162,7 @@ def _done(
         )
         if place is not None:
             write_replayed(place, replayed)
-    merged = merge_files(found, bag_name(job.path))
+    merged = merge_files(found, _name_of(job.path)) if found else LabelFile(job.path, ())
     # Labels are read by the clock of the recording; the stamps may be of another.
     moved_ns = replayed.zero_ns - start_ns
     segments = tuple(
@@ -171,11 +177,20 @@ def _done(
 
 def _labels(job: BagJob) -> tuple[list[LabelFile], int]:
     """What was labelled, and when the recording begins by its own clock [ns]."""
-    with Recording(job.path, job.topics) as recording:
-        found = labels_of(recording, job.labels, folder=job.path, beside=job.beside)
+    with opened(job.path, job.topics) as recording:
         start_ns = recording.start_ns
-    if not found:
-        name = bag_name(job.path)
+        if isinstance(recording, Recording):
+            found = labels_of(
+                recording,
+                job.labels,
+                folder=job.path,
+                beside=job.beside,
+                annotators=job.annotators,
+            )
+        else:
+            found = _labels_of_clip(job, start_ns)
+    if not found and job.needs_labels:
+        name = _name_of(job.path)
         where = (
             f"none given, and no {name}.labels.csv next to it"
             if job.beside
@@ -185,12 +200,27 @@ def _labels(job: BagJob) -> tuple[list[LabelFile], int]:
     return found, start_ns
 
 
+def _labels_of_clip(job: BagJob, start_ns: int) -> list[LabelFile]:
+    near = find_labels(job.path) if not job.labels and job.beside else None
+    files = job.labels or (() if near is None else (near,))
+    names = job.annotators or ("",) * len(files)
+    return [
+        read_labels(path, start_ns, annotator=name)
+        for path, name in zip(files, names, strict=True)
+    ]
+
+
+def _name_of(path: Path) -> str:
+    """With what the names of files of labels begin."""
+    return path.stem if is_clip(path) else bag_name(path)
+
+
 def labels_alone(job: BagJob) -> tuple[Segment, ...]:
     """What was labelled of a bag that cannot be replayed, as far as it can be read.
 
     Without the bag's beginning, seconds count from 0.
     """
-    name = bag_name(job.path)
+    name = _name_of(job.path)
     try:
         return merge_files(_labels(job)[0], name).segments
     except (AvemoError, OSError):

@@ -20,12 +20,13 @@ from typing import Final
 import cv2
 
 from avemo_ros.bag.messages import typestore
-from avemo_ros.bag.reader import LabelRecord, Recording, StatesRecord
+from avemo_ros.bag.reader import LabelRecord, MarkRecord, StatesRecord
 from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.feature_extractor import Extracted, FeatureExtractor, InputItem
 from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.errors import AvemoError, BagError
+from avemo_ros.replay.clip_recording import Replayable, opened
 from avemo_ros.timing import WHOLE, Stopwatch
 
 _BATCH: Final = 16
@@ -169,7 +170,7 @@ def _run(parent: Connection) -> None:
         source = _given(parent)
         if source is None:
             return
-        with Recording(source.path, source.topics) as recording:
+        with opened(source.path, source.topics) as recording:
             findings, stopwatch = InputIssues(), Stopwatch(WHOLE)
             with closing(FeatureExtractor(source.config, findings, stopwatch)) as extractor:
                 batch: list[tuple[int, Extracted]] = []
@@ -215,11 +216,11 @@ def _given(parent: Connection) -> FeatureJob | None:
 
 
 def recorded(
-    recording: Recording, kinds: frozenset[TopicKind]
+    recording: Replayable, kinds: frozenset[TopicKind]
 ) -> Iterator[tuple[int, InputItem]]:
     """Times of recording [ns] and what the engine takes of what was recorded."""
     for log_ns, item in recording.items(kinds):
-        if not isinstance(item, StatesRecord | LabelRecord):
+        if not isinstance(item, StatesRecord | LabelRecord | MarkRecord):
             yield log_ns, item
 
 

@@ -180,6 +180,6 @@ def cache_key(job: BagJob) -> str:
     state += sorted(
         (item.name, item.stat().st_size, item.stat().st_mtime_ns)
         for item in files
-        if item.name.endswith(_PARTS)
+        if item == job.path or item.name.endswith(_PARTS)
     )
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:32]

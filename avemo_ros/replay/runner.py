@@ -8,11 +8,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from avemo_ros.bag.reader import Recording, StatesRecord
-from avemo_ros.bag.topics import TopicKind, Topics
+from avemo_ros.bag.reader import StatesRecord
+from avemo_ros.bag.topics import TopicKind, Topics, engine_inputs
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.feature_extractor import Extracted, FeatureExtractor
 from avemo_ros.errors import BagError
+from avemo_ros.replay.clip_recording import Replayable, opened
 from avemo_ros.replay.feature_worker import FeatureJob, FeatureSummary, FeatureWorker, recorded
 from avemo_ros.replay.replayed import Replayed, SeenFaces
 from avemo_ros.state.estimate import EmotionStep, Status, attended, nobody
@@ -49,7 +50,7 @@ def replay(
     processes, the machine's load or the time of day.
 
     Args:
-        path: of the bag.
+        path: of the bag, or of a media file.
         config: of the engine, as the live nodes'.
         topics: which topic is which; None finds them by their types.
         use: one of USES.
@@ -61,6 +62,7 @@ def replay(
 
     Raises:
         BagError: the bag cannot be read, or holds nothing of what is to be used.
+        SourceError: the media file cannot be read.
         WeightsError: the configured model is missing or damaged.
         ConfigError: the configured device is not there.
     """
@@ -81,7 +83,7 @@ def _played(
     worker: FeatureWorker | None,
     began: float,
 ) -> Replayed:
-    with Recording(path, topics) as recording:
+    with opened(path, topics) as recording:
         kinds = _choose(recording, use)
         if TopicKind.STATES in kinds:
             return _states(recording, began, report)
@@ -129,7 +131,7 @@ def _played(
 
 
 def _seen(
-    recording: Recording, kinds: frozenset[TopicKind], extractor: FeatureExtractor
+    recording: Replayable, kinds: frozenset[TopicKind], extractor: FeatureExtractor
 ) -> Iterator[tuple[int, Extracted]]:
     """As `HelperProcess`, in this process."""
     for log_ns, item in recorded(recording, kinds):
@@ -164,7 +166,7 @@ def _ignore(_: float) -> None:
     """Nobody wants to know."""
 
 
-def _choose(recording: Recording, use: str) -> frozenset[TopicKind]:
+def _choose(recording: Replayable, use: str) -> frozenset[TopicKind]:
     """What of a recording is used.
 
     Raises:
@@ -173,16 +175,11 @@ def _choose(recording: Recording, use: str) -> frozenset[TopicKind]:
     if use not in USES:
         raise ValueError(f"use is {use!r}; allowed: {', '.join(USES)}")
     there = recording.kinds
-    if use in ("auto", "raw") and there & RAW:
-        kinds = there & RAW
-        if use == "auto":
-            # What was recorded only as features joins what was recorded raw.
-            if TopicKind.IMAGES not in there:
-                kinds |= there & {TopicKind.TRACKS}
-            if TopicKind.AUDIO not in there:
-                kinds |= there & {TopicKind.SPECTROGRAM}
+    if use == "auto" and (kinds := engine_inputs(there)):
         return kinds
-    if use in ("auto", "features") and there & RECORDED:
+    if use == "raw" and there & RAW:
+        return there & RAW
+    if use == "features" and there & RECORDED:
         return there & RECORDED
     if use in ("auto", "states") and TopicKind.STATES in there:
         return frozenset({TopicKind.STATES})
@@ -194,11 +191,11 @@ def _choose(recording: Recording, use: str) -> frozenset[TopicKind]:
         "auto": "images, audio, face tracks, spectrograms or states",
     }[use]
     raise BagError(
-        f"bag '{recording.path}' contains no {wanted} that can be used; it contains: {found}"
+        f"{recording.path} contains no {wanted} that can be used; it contains: {found}"
     )
 
 
-def _states(recording: Recording, began: float, report: Progress) -> Replayed:
+def _states(recording: Replayable, began: float, report: Progress) -> Replayed:
     """Recorded states as they are."""
     steps: list[EmotionStep] = []
     latencies: list[float] = []

@@ -11,7 +11,8 @@ from typing import IO, Final
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.sink.presentation import INKS, STATUS_TEXT, headline, name_of
-from avemo_ros.state.estimate import EmotionEstimate, EmotionStep
+from avemo_ros.sink.timeline import Timeline
+from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status
 
 _LEVELS: Final = " ▁▂▃▄▅▆▇█"
 _PLAIN_LEVELS: Final = " .:-=+*#@"
@@ -149,6 +150,29 @@ class LiveTable:
             position = code.end()
         kept.append(line[position:][:room])
         return "".join(kept)
+
+
+def stretches_table(timeline: Timeline) -> list[str]:
+    """Everyone's labels, or why there is none, from when to when; confidence is the mean."""
+    lines = [f"{'who':8} {'from':>8} {'to':>8}  {'label':10} {'confidence':10}  why none"]
+    for person in timeline.people.values():
+        for run in timeline.runs(person):
+            known = run.label != UNKNOWN
+            sure = [
+                one.confidence
+                for one in person.estimates
+                if known
+                and one.label == run.label
+                and run.start_s < timeline.t(one.stamp_ns) <= run.end_s
+            ]
+            mean = f"{sum(sure) / len(sure):.0%}" if sure else "-"
+            label, why = (run.label, "") if known else ("-", run.text)
+            when = f"{run.start_s:6.1f} s {run.end_s:6.1f} s"
+            lines.append(f"{person.name:8} {when}  {label:10} {mean:10}  {why}".rstrip())
+    for status, count in timeline.nobody.items():
+        seconds = count * timeline.mean_step_s
+        lines.append(f"{'-':8} {seconds:.1f} s in all: {STATUS_TEXT[Status[status]]}")
+    return lines
 
 
 _SHORT: Final = tuple(label[:3] for label in EMOTIONS)

@@ -16,10 +16,12 @@ function painted(value, isColour = false) {
     ([key, item]) => [key, painted(item, isColour || key.toLowerCase().includes("color"))]));
 }
 
+const fileName = figure => figure.getAttribute("aria-label").split(/[,:.]/)[0]
+  .replace(/[^\p{L}\p{N}]+/gu, "-").toLowerCase();
 const save = (figure, format) => Plotly.downloadImage(figure, {
   format, scale: format === "png" ? 2 : 1,
   width: figure.offsetWidth, height: figure.offsetHeight,
-  filename: figure.getAttribute("aria-label").split(/[,:.]/)[0].replace(/[^\p{L}\p{N}]+/gu, "-").toLowerCase(),
+  filename: fileName(figure),
 });
 const button = format => ({
   name: `save-${format}`,
@@ -27,12 +29,49 @@ const button = format => ({
   icon: Plotly.Icons[format === "svg" ? "disk" : "camera"],
   click: figure => save(figure, format),
 });
+// What a figure was made of, one line a point.
+function values(figure) {
+  const cell = value => {
+    const text = value === undefined || value === null ? "" : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const axes = figure._fullLayout;
+  // As given: plotly fills in words of its own where an axis has no title.
+  const title = name => figure.layout[name]?.title?.text || name[0];
+  const lines = [["series", title("xaxis"), title("yaxis"), "value", "from", "high"]];
+  for (const trace of figure._fullData) {
+    if (trace.z) {
+      trace.z.forEach((row, i) => row.forEach((value, k) =>
+        lines.push([trace.name, trace.x?.[k] ?? k, trace.y?.[i] ?? i, trace.customdata?.[i]?.[k] ?? value])));
+      continue;
+    }
+    const names = axes[`xaxis${(trace.xaxis ?? "x").slice(1)}`] ?? axes.xaxis;
+    const count = Math.max(trace.x?.length ?? 0, trace.y?.length ?? 0);
+    for (let i = 0; i < count; i += 1) {
+      const x = trace.x?.[i], place = Array.from(names?.tickvals ?? []).indexOf(x);
+      const y = trace.y?.[i], spread = trace.error_y?.visible ? trace.error_y.array?.[i] : undefined;
+      lines.push([trace.name, names?.ticktext?.[place] ?? x, y, undefined, trace.base?.[i],
+        spread === undefined ? undefined : y + spread]);
+    }
+  }
+  const used = lines[0].map((_, k) => k < 3 || lines.slice(1).some(line => line[k] !== undefined && line[k] !== null));
+  return lines.map(line => line.filter((_, k) => used[k]).map(cell).join(",") + "\r\n").join("");
+}
+function saveValues(figure) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([values(figure)], {type: "text/csv"}));
+  link.download = `${fileName(figure)}.csv`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
 const config = {
   displaylogo: false,
   displayModeBar: touch ? true : "hover",
   modeBarButtons: [
     ["zoomIn2d", "zoomOut2d", ...(touch ? [] : ["zoom2d", "pan2d"]), "resetScale2d"],
-    [button("svg"), button("png")],
+    [button("svg"), button("png"), {
+      name: "save-csv", title: "Save the values as CSV", icon: Plotly.Icons.spikeline, click: saveValues,
+    }],
   ],
 };
 

@@ -1,0 +1,1 @@
+"""A study: many recordings of many people, in several conditions, to tables."""
