@@ -128,6 +128,10 @@ def estimate(message: Any) -> EmotionEstimate:
         _within(name, getattr(message, name), -1.0, 1.0)
     for name in ("confidence", "face_share", "voice_share"):
         _within(name, getattr(message, name), 0.0, 1.0)
+    # Older recordings lack it.
+    score = float(getattr(message, "speaking_score", math.nan))
+    if not math.isnan(score):
+        _within("speaking_score", score, 0.0, 1.0)
     return EmotionEstimate(
         stamp_ns=stamp_ns(message.header.stamp),
         window_start_ns=stamp_ns(message.window_start),
@@ -148,6 +152,7 @@ def estimate(message: Any) -> EmotionEstimate:
         valence_arousal_valid=valid,
         # Older recordings lack it.
         valence_arousal_source=getattr(message, "valence_arousal_source", ""),
+        speaking_score=None if math.isnan(score) else score,
     )
 
 

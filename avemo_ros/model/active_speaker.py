@@ -1,13 +1,13 @@
 """Does this mouth make this sound?  A small network, and who of several speaks.
 
 Active speaker detection by synchrony, as in Chung and Zisserman 2016, "Out of time: automated
-lip sync in the wild", for a mouth of which only the opening is known.  A filter over the opening
-and a network over the sound give six values each, 15 times a second.  Their correlation over
-the last 2.4 s, with three weights of the past, tells a mouth that makes this sound from one that
-moves to other words, chews or laughs; how much it moves, and whether it moves more while speech
-is heard, tells it from one that rests.
+lip sync in the wild", for a mouth of which only the opening is known.  A filter over the
+opening and a network over the sound give six values each, 15 times a second.  Their
+correlation over the last 2.4 s, with three weights of the past, tells a mouth that makes this
+sound from one that moves to other words.  How much it moves, and whether it moves more while
+speech is heard, tells it from one that rests.
 
-`tools/speaker_scenes.py` trains the weights.  NumPy alone: a face takes some 0.1 ms.
+`tools/speaker_scenes.py` trains the weights.  NumPy is all it needs.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def noise_floor(levels: Array) -> Array:
     return np.asarray(np.percentile(levels, _FLOOR_SHARE, axis=0), np.float32)
 
 
-def heard_columns(times_ns: NDArray[np.int64], start_ns: int, columns: int) -> NDArray[np.int64]:
+def heard_columns(
+    times_ns: NDArray[np.int64], start_ns: int, columns: int
+) -> NDArray[np.int64]:
     """(n, 7), the columns that are heard at some times; the first or last one where there is
     none.
 
@@ -129,17 +131,17 @@ class ActiveSpeakerNetwork:
     @property
     def unseen(self) -> float:
         """Log-odds that somebody unseen speaks."""
-        return float(self._weights["unseen"])
+        return float(self._weights["unseen"].item())
 
     @property
     def hidden(self) -> float:
         """Log-odds of a face whose mouth cannot be seen."""
-        return float(self._weights["hidden"])
+        return float(self._weights["hidden"].item())
 
     @property
     def overlap(self) -> float:
         """What each further speaker costs at the same time, in log-odds."""
-        return float(self._weights["overlap"])
+        return float(self._weights["overlap"].item())
 
     def hear(self, inputs: Array) -> Array:
         """(..., INPUTS) as `sound_inputs` makes them to the sound's six values (..., 6)."""
@@ -174,7 +176,9 @@ class ActiveSpeakerNetwork:
         opened = (moved[:, AROUND : AROUND + FRAMES] * more) @ past.T
         count = max(len(heard), len(mouths))
         parts = (synchrony.reshape(len(synchrony), -1), motion, speaking, opened, spoken)
-        values = np.concatenate([np.broadcast_to(p, (count, p.shape[1])) for p in parts], axis=1)
+        values = np.concatenate(
+            [np.broadcast_to(p, (count, p.shape[1])) for p in parts], axis=1
+        )
         deep = np.tanh(values @ w["judge1.weight"].T + w["judge1.bias"])
         return np.asarray((deep @ w["judge2.weight"].T + w["judge2.bias"])[:, 0], np.float32)
 
@@ -194,7 +198,9 @@ class ActiveSpeakerNetwork:
         gain = np.exp(self.overlap)
         seen = gain * np.prod(1 + costly)
         total = np.exp(self.unseen) + seen - gain
-        return (seen / total * costly / (1 + costly)).tolist(), float(np.exp(self.unseen) / total)
+        return (seen / total * costly / (1 + costly)).tolist(), float(
+            np.exp(self.unseen) / total
+        )
 
 
 _SMALL: Final = np.float32(0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -72,6 +73,9 @@ class EmotionEstimate:
     valence_arousal_source: str = ""
     """How the two were obtained: 'distribution' (`state/decision.py`), '' where they are not
     valid, or in recordings that do not tell."""
+    speaking_score: float | None = None
+    """How likely this person speaks at the window's end, 0 to 1; None where it is not known:
+    without sound, or in recordings that do not tell."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -110,6 +114,9 @@ class EmotionStep:
     state without ids whose status says why)."""
     frame_ns: int | None
     """Sensor time of the newest image used [ns]; None without any."""
+    unseen_score: float | None = None
+    """How likely somebody who is not in view speaks at that moment, 0 to 1; None without
+    sound."""
     changes: tuple[Change, ...] = ()
     """Events: the steady labels that changed with it."""
 
@@ -171,6 +178,9 @@ def plain_fields(estimate: EmotionEstimate) -> dict[str, Any]:
         "face_share": float(estimate.face_share),
         "voice_share": float(estimate.voice_share),
         "speaking": estimate.speaking,
+        "speaking_score": (
+            math.nan if estimate.speaking_score is None else float(estimate.speaking_score)
+        ),
         "box_valid": estimate.box is not None,
         "model_id": estimate.model_id,
     }
