@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -205,15 +205,21 @@ class _Player:
         return np.concatenate(parts)[:wanted] if parts else np.zeros(0, np.float32)
 
 
+def draw_cast(
+    takes: Mapping[int, Sequence[Take]], rng: np.random.Generator
+) -> list[Sequence[Take]]:
+    """The takes of three actors: of the two faces, and of the voice that is not in view."""
+    return [takes[actor] for actor in rng.permutation(list(takes))[:3]]
+
+
 def make_scene(
     kind: str,
-    takes: dict[int, list[Take]],
+    cast: Sequence[Sequence[Take]],
     rng: np.random.Generator,
     length_s: float = _LENGTH_S,
 ) -> Scene:
-    """A scene of some kind with actors chosen at random."""
-    first, second, third = rng.permutation(list(takes))[:3]
-    players = [_Player(takes[actor], rng) for actor in (first, second, third)]
+    """A scene of some kind; see `draw_cast`."""
+    players = [_Player(one, rng) for one in cast]
     outside = players[2]
     alone = kind.startswith("alone")
     count = 1 if alone else 2
@@ -567,7 +573,10 @@ def training_scenes(data: Path, rng: np.random.Generator) -> list[Prepared]:
     them."""
     takes, made = read_takes(data, TRAINED), []
     for number in range(_SCENES_OF_KIND):
-        made += [prepare(make_scene(kind, takes, rng), rng) for kind in _KINDS_TRAINED]
+        made += [
+            prepare(make_scene(kind, draw_cast(takes, rng), rng), rng)
+            for kind in _KINDS_TRAINED
+        ]
         if number % 5 == 4:
             print(f"{len(made)} scenes", flush=True)
     return made
@@ -606,7 +615,7 @@ def reported_scenes(data: Path) -> Iterator[tuple[Scene, float | None, list[Spec
     takes, rng = read_takes(data, REPORTED), np.random.default_rng(_SEED)
     for kind in KINDS:
         for _ in range(_OF_KIND):
-            scene = make_scene(kind, takes, rng)
+            scene = make_scene(kind, draw_cast(takes, rng), rng)
             for snr_db in _NOISES:
                 sound = scene.sound if snr_db is None else noisy(scene, snr_db, rng)
                 yield scene, snr_db, listen(sound, PipelineConfig())
