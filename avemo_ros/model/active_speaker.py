@@ -12,6 +12,7 @@ speech is heard, tells it from one that rests.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -48,6 +49,8 @@ INPUTS: Final = (BANDS + 1) * len(_OFFSETS)
 """Values of the sound a frame: bands and the probability of speech, column by column."""
 _FLOOR_SHARE: Final = 15
 """The noise floor is that percentile."""
+QUIETEST_DB: Final = -70.0
+"""Quieter noise is none: the floor of digital silence would lie far below all speech [dB]."""
 _DB: Final = 20.0
 _MOUTH: Final = 0.08
 """Unit of the opening [distances of the eyes]."""
@@ -59,9 +62,9 @@ Array = NDArray[np.float32]
 
 
 def bands(power_db: NDArray[np.floating[Any]]) -> Array:
-    """(columns, 200) dB to the means of the bands (columns, BANDS)."""
+    """(columns, 200) dB to the means of the bands (columns, BANDS), at least QUIETEST_DB."""
     sums = np.add.reduceat(power_db[:, : _EDGES[-1]], _EDGES[:-1], axis=1)
-    return np.asarray(sums / np.diff(_EDGES), np.float32)
+    return np.asarray(np.maximum(sums / np.diff(_EDGES), QUIETEST_DB), np.float32)
 
 
 def noise_floor(levels: Array) -> Array:
@@ -194,13 +197,19 @@ class ActiveSpeakerNetwork:
         Returns:
             Probability of each face, which may sum to more than 1; and of somebody unseen.
         """
-        costly = np.exp(np.asarray(odds, np.float64) - self.overlap)
-        gain = np.exp(self.overlap)
-        seen = gain * np.prod(1 + costly)
-        total = np.exp(self.unseen) + seen - gain
-        return (seen / total * costly / (1 + costly)).tolist(), float(
-            np.exp(self.unseen) / total
-        )
+        values = np.asarray(odds, np.float64)
+        total = float(self.evidence(values))
+        costly = np.exp(values - self.overlap)
+        unseen = math.exp(self.unseen - total)
+        # What all sets of at least one face have, and the empty set would have beside them.
+        seen = 1 - unseen + math.exp(self.overlap - total)
+        return (seen * costly / (1 + costly)).tolist(), unseen
+
+    def evidence(self, odds: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Logarithm of the weight of all that may be, for log-odds (..., faces): (...)."""
+        every = np.logaddexp(0, np.asarray(odds, np.float64) - self.overlap).sum(axis=-1)
+        some = np.exp(self.overlap) * np.expm1(every)
+        return np.asarray(np.log(np.exp(self.unseen) + some), np.float64)
 
 
 _SMALL: Final = np.float32(0.02)

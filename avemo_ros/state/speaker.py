@@ -51,8 +51,6 @@ _USUAL_OFFSET_NS: Final = to_ns(0.1)
 _LEARN_HZ: Final = 2.0
 _LEARN_SHARE: Final = 0.3
 """Of what a window says counts, since windows overlap."""
-_LEARN_FROM: Final = 0.5
-"""Probability from which a face is the one to learn from."""
 _REMEMBERED_S: Final = 60.0
 
 
@@ -173,20 +171,17 @@ class SpeakerTracker:
         seen: Mapping[str, Sequence[FaceSample]],
         ear: _Ear,
     ) -> None:
-        """Take the likeliest speaker's mouth against the sound at all offsets."""
-        shares, _ = self._network.shares(list(self._odds.values()))
-        share, face_id = max(zip(shares, self._odds, strict=True))
-        if share < _LEARN_FROM or face_id not in seen:
-            return
+        """Take all mouths against the sound at all offsets."""
         end_ns = min(now_ns - _AHEAD_NS, sound_end_ns - _HEARD_NS - int(_OFFSETS_NS[-1]))
-        heard = [ear.inputs(end_ns + int(offset) + _TIMES_NS) for offset in _OFFSETS_NS]
-        inputs, speech = (np.stack(part) for part in zip(*heard, strict=True))
-        mouth = _mouth(seen[face_id], end_ns)[None]
-        odds = self._network.match(self._network.hear(inputs), speech, mouth)
+        inputs = [ear.inputs(end_ns + int(offset) + _TIMES_NS) for offset in _OFFSETS_NS]
+        heard, speech = (np.stack(part) for part in zip(*inputs, strict=True))
+        heard = self._network.hear(heard)
+        mouths = [_mouth(samples, end_ns)[None] for samples in seen.values()]
+        odds = [self._network.match(heard, speech, mouth) for mouth in mouths]
         passed_s = to_s(now_ns - (self._learned_ns or now_ns))
         self._learned_ns = now_ns
         self._learned *= math.exp(-passed_s / _REMEMBERED_S)
-        self._learned += _LEARN_SHARE * share * odds
+        self._learned += _LEARN_SHARE * self._network.evidence(np.stack(odds, axis=1))
         likely = self._learned - (_OFFSETS_NS / _USUAL_OFFSET_NS) ** 2 / 2
         likely = np.exp(likely - likely.max())
         self._offset_ns = round(float((likely * _OFFSETS_NS).sum() / likely.sum()))
