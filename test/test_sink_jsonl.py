@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from avemo_ros.state.estimate import EmotionStep, Status
 KEYS = {
     "t", "window_start", "person_id", "face_id", "voice_id", "label", "confidence",
     "probabilities", "status", "face_share", "voice_share", "box", "speaking", "attended",
+    "speaking_score",
     "valence", "arousal", "valence_arousal_valid", "valence_arousal_source",
     "model_id",
 }  # fmt: skip
@@ -45,6 +47,12 @@ def test_without_a_claim_probabilities_and_box_are_null() -> None:
     assert line["box"] is None
     assert line["label"] == "unknown"
     assert line["status"] == "LOW_QUALITY"
+
+
+def test_a_score_that_is_not_known_is_null() -> None:
+    (unknown,) = records(step_of(estimate()), START_NS)
+    (known,) = records(step_of(replace(estimate(), speaking_score=0.25)), START_NS)
+    assert (unknown["speaking_score"], known["speaking_score"]) == (None, 0.25)
 
 
 def test_with_several_people_only_one_is_attended() -> None:

@@ -1,4 +1,4 @@
-"""Whose voice is heard: the mouth's that moves with the sound, and nobody's in view otherwise."""
+"""Whose voice is heard: that of the mouth that moves with the sound."""
 
 from __future__ import annotations
 
@@ -125,7 +125,8 @@ def test_scores_are_probabilities_and_quiet_is_nobodys() -> None:
         scores = [one.score("f1"), one.score("f2"), one.score("")]
         assert all(score is not None and 0 <= score <= 1 for score in scores)
         assert one.score("f3") is None
-    quiet = SpeechWindow(START_NS, np.full((500, BINS), -80.0, np.float32), np.zeros(500, np.float32))
+    power, nothing = np.full((500, BINS), -80.0, np.float32), np.zeros(500, np.float32)
+    quiet = SpeechWindow(START_NS, power, nothing)
     now_ns = START_NS + 500 * HOP_NS
     said = tracker.update(now_ns, now_ns, {"f1": samples(rests, 5.0, 15.0)}, quiet)
     assert said is not None
