@@ -146,6 +146,7 @@ class EmotionEstimator:
         known = key in self._faces or key in self._filters
         self._faces.pop(key, None)
         self._filters.pop(key, None)
+        self._speaker.forget(key)
         if known:
             self._sound.clear()
             self._sound_since_ns = None

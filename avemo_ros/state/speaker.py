@@ -105,6 +105,10 @@ class SpeakerTracker:
         self._learned_ns: int | None = None
         self._offset_ns = 0
 
+    def forget(self, face_id: str) -> None:
+        """Forget whether a face spoke."""
+        self._odds.pop(face_id, None)
+
     @property
     def offset_s(self) -> float:
         """How much later sound is stamped than the movement that made it [s]."""
