@@ -7,7 +7,7 @@ DATA holds `ravdess_landmarks68.npz` (68 points of every video frame) and `ravde
 of the same takes.  A scene has one or two faces.  A face shows how the mouth of an actor moves
 in real takes, or rests between the words; the sound is that of the takes that are heard, and
 goes through the engine's own audio stage.  A mouth that moves and does not speak plays a take
-whose sound is left out: chewing and laughing are easier to tell from speech.
+whose sound is left out.
 
 The model is trained on the actors of three folds, and the table is of the fourth.
 """
