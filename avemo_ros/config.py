@@ -338,15 +338,15 @@ class EmotionConfig(Settings, group="emotion"):
         ge=0.0,
         le=1.0,
         description=(
-            "A mouth moves when its opening varies by this much (standard deviation, in eye "
-            "distances)."
+            "A mouth moves, so that landmarks are read, when its opening varies by this much "
+            "(standard deviation, in eye distances). Who speaks does not depend on it."
         ),
     )
     attribution: Literal["mouth", "single"] = Field(
         "mouth",
         description=(
-            "How to find the speaker: 'mouth' takes the face whose mouth moves during "
-            "speech; 'single' takes the only face in view, whether its mouth moves or not."
+            "How to find the speaker: 'mouth' takes the face whose mouth moves with the "
+            "sound; 'single' takes the only face in view, whatever its mouth does."
         ),
     )
 

@@ -120,6 +120,11 @@ def test_what_may_be_unknown_may_be_nan() -> None:
     assert seen.landmarks is None
     assert math.isnan(seen.mouth_opening)
     assert message_content.estimate(state(valence=math.nan, arousal=math.nan)).valence == 0.0
+    assert message_content.estimate(state(speaking_score=math.nan)).speaking_score is None
+    # As in recordings of older versions.
+    assert message_content.estimate(state()).speaking_score is None
+    with pytest.raises(ValueError, match=r"speaking_score is 1\.5"):
+        message_content.estimate(state(speaking_score=1.5))
     empty = state(box_valid=False, box=box(x=math.nan), probabilities=[], confidence=0.0)
     assert message_content.estimate(empty).box is None
 

@@ -82,6 +82,7 @@ def step_of(number: int) -> EmotionStep:
         stamp_ns, stamp_ns - NS_PER_S, "", "f0001", "v0001", EMOTIONS[0], 0.5, probabilities,
         0.75, 0.25, Status.OK, Box(0.25, 0.125, 0.5, 0.75), True, "m",
         engagement=EngagementLevel.ENGAGING, looks_at_robot=0.5, distance=2.25,
+        speaking_score=(None, 0.75)[number % 2],
     )  # fmt: skip
     return EmotionStep(stamp_ns, (estimate,), estimate, stamp_ns)
 

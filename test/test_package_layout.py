@@ -119,7 +119,8 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
     extras = setup["options.extras_require"]
     for_studies = re.findall(r"^([\w-]+)", extras["study"], re.MULTILINE)
     for package in [*extra, *for_studies]:
-        assert package in set().union(*(locked(folder / f"{n}.lock") for n in ("train", "torch", "core")))
+        locks = (locked(folder / f"{name}.lock") for name in ("train", "torch", "core"))
+        assert package in set().union(*locks)
     versions: dict[str, str] = {}
     for lock in ("core", "torch", "microphone"):
         versions |= locked(repository / "tools" / "requirements" / f"{lock}.lock")

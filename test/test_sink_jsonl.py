@@ -18,6 +18,7 @@ from avemo_ros.state.estimate import EmotionStep, Status
 KEYS = {
     "t", "window_start", "person_id", "face_id", "voice_id", "label", "confidence",
     "probabilities", "status", "face_share", "voice_share", "box", "speaking", "attended",
+    "speaking_score",
     "valence", "arousal", "valence_arousal_valid", "valence_arousal_source",
     "model_id", "engagement", "looks_at_robot", "distance",
 }  # fmt: skip
@@ -61,6 +62,12 @@ def test_what_is_known_of_where_somebody_looks_is_said_and_else_null() -> None:
     assert (line["engagement"], line["looks_at_robot"], line["distance"]) == (
         "UNKNOWN", None, None,
     )  # fmt: skip
+
+
+def test_a_score_that_is_not_known_is_null() -> None:
+    (unknown,) = records(step_of(estimate()), START_NS)
+    (known,) = records(step_of(replace(estimate(), speaking_score=0.25)), START_NS)
+    assert (unknown["speaking_score"], known["speaking_score"]) == (None, 0.25)
 
 
 def test_with_several_people_only_one_is_attended() -> None:

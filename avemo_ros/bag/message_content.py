@@ -168,6 +168,10 @@ def estimate(message: Any) -> EmotionEstimate:
         _within(name, getattr(message, name), -1.0, 1.0)
     for name in ("confidence", "face_share", "voice_share"):
         _within(name, getattr(message, name), 0.0, 1.0)
+    # Older recordings lack it.
+    score = float(getattr(message, "speaking_score", math.nan))
+    if not math.isnan(score):
+        _within("speaking_score", score, 0.0, 1.0)
     return EmotionEstimate(
         stamp_ns=stamp_ns(message.header.stamp),
         window_start_ns=stamp_ns(message.window_start),
@@ -191,6 +195,7 @@ def estimate(message: Any) -> EmotionEstimate:
         engagement=EngagementLevel(getattr(message, "engagement", 0)),
         looks_at_robot=_known("looks_at_robot", message, 1.0),
         distance=_known("distance", message, MAX_DISTANCE),
+        speaking_score=None if math.isnan(score) else score,
     )
 
 

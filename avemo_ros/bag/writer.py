@@ -155,7 +155,6 @@ class MessageEncoder:
     def _state(self, estimate: EmotionEstimate) -> Any:
         fields = plain_fields(estimate)
         fields["probabilities"] = np.array(fields["probabilities"], np.float32)
-        fields.setdefault("speaking_score", np.nan)
         return self._types["avemo_ros/msg/EmotionState"](
             header=self._header(estimate.stamp_ns, _CAMERA),
             window_start=self._time(estimate.window_start_ns),

@@ -420,7 +420,7 @@ class HumanStates:
             if before and before != one.face_id:
                 self._match(before, one.voice_id, 0.0)
             if before != one.face_id or not 0 <= now_ns - at < _AGAIN_NS:
-                score = getattr(one, "speaking_score", None)
+                score = one.speaking_score
                 self._match(
                     one.face_id, one.voice_id, _DECIDED if score is None else float(score)
                 )

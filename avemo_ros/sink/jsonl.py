@@ -28,6 +28,7 @@ def record(estimate: EmotionEstimate, *, attended: bool, start_ns: int) -> dict[
     fields = plain_fields(estimate)
     labels, shares = fields.pop("labels"), fields.pop("probabilities")
     del fields["box_valid"]
+    fields["speaking_score"] = estimate.speaking_score
     return {
         "t": _rounded(to_s(estimate.stamp_ns - start_ns)),
         "window_start": _rounded(to_s(estimate.window_start_ns - start_ns)),

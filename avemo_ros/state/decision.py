@@ -59,6 +59,7 @@ class PersonWindow:
     voice_id: str = ""
     box: Box | None = None
     speaking: bool = False
+    speaking_score: float | None = None
 
 
 def abstain(person: PersonWindow, status: Status) -> EmotionEstimate:
@@ -110,6 +111,7 @@ def _estimate(
         status=status,
         box=person.box,
         speaking=person.speaking,
+        speaking_score=person.speaking_score,
         model_id=person.model_id,
         valence=valence,
         arousal=arousal,

@@ -79,6 +79,9 @@ class EmotionEstimate:
     """How much the head is turned to the camera, 0 to 1; None where it is not known."""
     distance: float | None = None
     """From the camera [m]; None where it is not known."""
+    speaking_score: float | None = None
+    """How likely this person speaks at the window's end, 0 to 1; None where it is not known:
+    without sound, or in recordings that do not tell."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -117,6 +120,9 @@ class EmotionStep:
     state without ids whose status says why)."""
     frame_ns: int | None
     """Sensor time of the newest image used [ns]; None without any."""
+    unseen_score: float | None = None
+    """How likely somebody who is not in view speaks at that moment, 0 to 1; None without
+    sound."""
     changes: tuple[Change, ...] = ()
     """Events: the steady labels that changed with it."""
     engagement_changes: tuple[EngagementChange, ...] = ()
@@ -180,6 +186,9 @@ def plain_fields(estimate: EmotionEstimate) -> dict[str, Any]:
         "face_share": float(estimate.face_share),
         "voice_share": float(estimate.voice_share),
         "speaking": estimate.speaking,
+        "speaking_score": (
+            math.nan if estimate.speaking_score is None else float(estimate.speaking_score)
+        ),
         "box_valid": estimate.box is not None,
         "model_id": estimate.model_id,
         "engagement": int(estimate.engagement),

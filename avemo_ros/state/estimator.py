@@ -36,12 +36,16 @@ from avemo_ros.state.history import (
     SpeechHistory,
     SpeechWindow,
 )
-from avemo_ros.state.speaker import find_speaker, mouth_motion, recent_motion
+from avemo_ros.state.speaker import (
+    SOUND_NS,
+    TALKING_NS,
+    Speakers,
+    SpeakerTracker,
+    recent_motion,
+)
 from avemo_ros.timing import APART_NS, MOST_PATIENCE_NS, Interval, RateLimiter, Stopwatch, to_ns
 from avemo_ros.vision.face import FaceTrack, FrameTracks
 
-_SPEAKING_NS: Final = to_ns(0.3)
-"""Who was heard within this time before the window's end is speaking."""
 _LATE_NS: Final = to_ns(0.1)
 """A hearing may be so much older than the period: chunks do not lie on its grid."""
 _PRIOR_S: Final = {"slow": 30.0, "fast": PRIOR_S}
@@ -136,6 +140,7 @@ class EmotionEstimator:
         self._stale_ns = to_ns(config.stale_after_s)
         self._timeout_ns = to_ns(face_timeout_s)
         self._warm_up_ns = to_ns(config.warm_up_s)
+        self._speaker = SpeakerTracker(config.attribution)
         self._voices = 0
         self.unanswered = 0
         """Questions to the network without an answer that is a number: nothing was claimed."""
@@ -157,6 +162,7 @@ class EmotionEstimator:
         """By face id, or by the id of a voice without a face."""
         self._presences: dict[str, _Presence] = {}
         """By face id, of everyone in view."""
+        self._speaker.clear()
         self._sound = SpeechHistory(self._window_ns + APART_NS)
         self._sound_since_ns: int | None = None
         self._voice_id = ""
@@ -180,6 +186,7 @@ class EmotionEstimator:
         self._faces.pop(key, None)
         self._filters.pop(key, None)
         self._presences.pop(key, None)
+        self._speaker.forget(key)
         if known:
             self._sound.clear()
             self._sound_since_ns = None
@@ -281,25 +288,21 @@ class EmotionEstimator:
         views = self._in_view(start, now_ns)
         if views:
             self._in_view_ns = now_ns
-        speaker, unseen = None, False
-        if voice is not None:
-            motions = {
-                face_id: mouth_motion(samples, sound, self._config.speech_threshold)
-                for face_id, samples in views.items()
-            }
-            speaker = find_speaker(
-                motions, self._config.min_mouth_motion, self._config.attribution
-            )
-            unseen = speaker is None and self._is_unseen(now_ns, motions)
-        if speaker is not None or voice is None:
-            self._unseen_since_ns = None
+        heard = self._sound.between(sound_end_ns - SOUND_NS, sound_end_ns)
+        speakers = self._speaker.update(now_ns, sound_end_ns, views, heard)
+        speaker = speakers.likeliest if speakers is not None and voice is not None else None
         estimates = [
-            self._of_face(now_ns, face_id, samples, voice if face_id == speaker else None)
+            self._of_face(
+                now_ns, face_id, samples, voice if face_id == speaker else None, speakers
+            )
             for face_id, samples in views.items()
         ]
+        unseen = voice is not None and speaker is None and self._is_unseen(now_ns, views)
+        if speaker is not None or voice is None:
+            self._unseen_since_ns = None
         known = voice is not None and (voice.evidence or self._voice_id in self._filters)
         if voice is not None and unseen and known:
-            estimates.append(self._of_voice(now_ns, voice))
+            estimates.append(self._of_voice(now_ns, voice, speakers))
         changes = self._follow(now_ns, views)
         estimates = [self._with_presence(estimate) for estimate in estimates]
         return EmotionStep(
@@ -307,6 +310,7 @@ class EmotionEstimator:
             tuple(estimates),
             self._attended(now_ns, estimates),
             frame_ns,
+            None if speakers is None else speakers.score(""),
             engagement_changes=changes,
         )
 
@@ -335,20 +339,16 @@ class EmotionEstimator:
             distance=presence.distance,
         )
 
-    def _is_unseen(self, now_ns: int, motions: Mapping[str, float | None]) -> bool:
+    def _is_unseen(self, now_ns: int, views: Mapping[str, list[FaceSample]]) -> bool:
         """Whether a voice that is no face's is of somebody out of view.
 
-        While somebody is in view it is taken for a second person only when it has lasted, and
-        when every mouth in view was seen to be still: else one man becomes a face and a ghost.
+        While somebody is in view it is taken for a second person only when it has lasted: else
+        one man becomes a face and a ghost.
         """
-        if not motions:
+        if not views:
             # Who was there a moment ago may only be hidden.
             seen_ns = self._in_view_ns
             return seen_ns is None or now_ns - seen_ns >= _GHOST_NS
-        least = self._config.min_mouth_motion
-        if any(motion is None or motion >= least for motion in motions.values()):
-            self._unseen_since_ns = None
-            return False
         if self._unseen_since_ns is None:
             self._unseen_since_ns = now_ns
         return now_ns - self._unseen_since_ns >= _GHOST_NS
@@ -412,7 +412,7 @@ class EmotionEstimator:
         if not self._voice_id:
             self._voices += 1
             self._voice_id = f"v{self._voices:04d}"
-        newest = sound.speech[sound.stamps_ns() > end_ns - _SPEAKING_NS]
+        newest = sound.speech[sound.stamps_ns() > end_ns - TALKING_NS]
         talking = bool(np.any(newest >= self._config.speech_threshold))
         return _Voice(sound.start_ns, self._speech_evidence(end_ns), talking)
 
@@ -451,7 +451,12 @@ class EmotionEstimator:
         return dict(ordered)
 
     def _of_face(
-        self, now_ns: int, face_id: str, samples: list[FaceSample], voice: _Voice | None
+        self,
+        now_ns: int,
+        face_id: str,
+        samples: list[FaceSample],
+        voice: _Voice | None,
+        speakers: Speakers | None,
     ) -> EmotionEstimate:
         seen_ns = sum(sample.lasted_ns for sample in samples if sample.usable)
         embeddings = [
@@ -471,6 +476,7 @@ class EmotionEstimator:
             voice_id=self._voice_id if voice is not None else "",
             box=samples[-1].box,
             speaking=voice is not None and voice.talking,
+            speaking_score=None if speakers is None else speakers.score(face_id),
         )
         if now_ns - self._faces[face_id].first_ns < self._warm_up_ns:
             return abstain(person, Status.WARMING_UP)
@@ -510,13 +516,16 @@ class EmotionEstimator:
         images = max(1, self._window_ns // max(1, self._interval.usual_ns))
         return min(to_ns(self._config.min_face_s), images * LONGEST_FRAME_NS)
 
-    def _of_voice(self, now_ns: int, voice: _Voice) -> EmotionEstimate:
+    def _of_voice(
+        self, now_ns: int, voice: _Voice, speakers: Speakers | None
+    ) -> EmotionEstimate:
         person = PersonWindow(
             stamp_ns=now_ns,
             window_start_ns=voice.start_ns,
             model_id=self.model_id,
             voice_id=self._voice_id,
             speaking=voice.talking,
+            speaking_score=None if speakers is None else speakers.score(""),
         )
         assert self._sound_since_ns is not None  # there is a voice, so there was sound
         if now_ns - self._sound_since_ns < self._warm_up_ns:
