@@ -84,7 +84,7 @@ def heard_columns(
         columns: how many there are, at least 1.
     """
     nearest = (times_ns + _AHEAD_NS - start_ns + HOP_NS // 2) // HOP_NS
-    return np.clip(nearest[:, None] + _OFFSETS, 0, columns - 1)
+    return np.asarray(np.clip(nearest[:, None] + _OFFSETS, 0, columns - 1), np.int64)
 
 
 def sound_inputs(levels: Array, floor: Array, speech: Array) -> Array:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 from avemo_ros.evaluate.bootstrap import LEAST, LEVEL, NO_SPREAD, TOO_FEW
@@ -61,7 +62,7 @@ def within_subject_means(
     table = np.array(rows, np.float64).reshape(len(rows), len(conditions))
     known = np.isfinite(table)
     # Conditions in which nobody has the measure take nobody out.
-    used = known.any(0)
+    used: NDArray[np.bool_] = np.asarray(known.any(0))
     complete = known[:, used].all(1) & used.any()
     some = int(known.any(1).sum() - complete.sum())
     whole = table[complete]
