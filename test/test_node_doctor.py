@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
+Bool = pytest.importorskip("std_msgs.msg").Bool
 start_graph = ros.start_graph
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -241,3 +242,19 @@ def test_nothing_of_the_doctor_reaches_the_topics_of_the_nodes(feed: Any) -> Non
     examined(graph, publish, seconds=4.0)
     assert seen == set()
     assert not any("avemo_doctor" in name for name in graph.health)
+
+
+def test_where_sensing_is_off_nobody_is_looked_at(start_graph: Start) -> None:
+    graph = start_graph()
+    latched = ros.QoSProfile(
+        depth=1,
+        reliability=ros.ReliabilityPolicy.RELIABLE,
+        durability=ros.DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+    graph.probe.create_publisher(Bool, "sensing", latched).publish(Bool(data=False))
+    images = graph.probe.create_publisher(ros.Image, "image_raw", 10)
+    found = examined(
+        graph, lambda _: images.publish(ros.Image(encoding="strange")), seconds=6.0
+    )
+    assert found.has("sensing", "note", "switched off", "set_sensing")
+    assert not any(one["part"] == "images" for one in found.content["findings"])

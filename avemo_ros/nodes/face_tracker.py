@@ -107,7 +107,7 @@ class ImageInputStage:
             config.vision, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
         humans = node.read(Ros4HriSettings)
-        self._humans = HumanFaces(node, humans) if humans.ros4hri else None
+        self._humans = HumanFaces(node, humans) if humans.ros4hri and publishes else None
         self._watch = ImageWatch(config.vision.detector_range, config.input.image_rotate)
         self._odd = ("", "")
         self._compressed = node.read(ImageInputSettings).image_transport == "compressed"

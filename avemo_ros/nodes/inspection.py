@@ -34,6 +34,7 @@ from avemo_ros.nodes.executor import SturdyExecutor
 from avemo_ros.nodes.face_tracker import ImageInputSettings, ImageInputStage
 from avemo_ros.nodes.host import Level, Observation
 from avemo_ros.nodes.launch_arguments import TOPICS, remappings
+from avemo_ros.nodes.ros4hri import Ros4HriSettings
 from avemo_ros.nodes.speech_buffer import AudioInputSettings, AudioInputStage
 from avemo_ros.timing import to_s
 from avemo_ros.vision.face import FrameTracks
@@ -73,12 +74,16 @@ class _Lines:
 
 
 class Inspector(ManagedNode):
-    """The stages of images and sound, and what they say and find."""
+    """The stages of images and sound, and what they say and find; neither where sensing is
+    switched off."""
+
+    senses = "follows"
 
     def __init__(self) -> None:
         self.lines = _Lines()
         groups = dict.fromkeys((*face_tracker.GROUPS, *speech_buffer.GROUPS))
-        super().__init__(NAME, [ImageInputSettings, AudioInputSettings], [*groups])
+        own = [ImageInputSettings, AudioInputSettings, Ros4HriSettings]
+        super().__init__(NAME, own, [*groups])
         self._stages: dict[str, ImageInputStage | AudioInputStage] = {}
         self.failed_parts: dict[str, str] = {}
         """Why a stage could not begin, by "images" and "audio"."""
@@ -99,9 +104,13 @@ class Inspector(ManagedNode):
         """Load the networks of both stages."""
         config = self.config()
         makers: dict[str, Callable[[], ImageInputStage | AudioInputStage]] = {
-            "images": lambda: ImageInputStage(self, config, self._take_tracks),
-            "audio": lambda: AudioInputStage(self, config, self._take_chunk),
+            "images": lambda: ImageInputStage(
+                self, config, self._take_tracks, publishes=False
+            ),
+            "audio": lambda: AudioInputStage(self, config, self._take_chunk, publishes=False),
         }
+        if self.read(Ros4HriSettings).reads_faces:
+            del makers["images"]
         for part, make in makers.items():
             try:
                 self._stages[part] = make()
@@ -214,6 +223,11 @@ def _examined(seconds: float, files: Sequence[str]) -> list[Observation]:
 
 def _inputs(node: Inspector) -> Iterator[Observation]:
     """Images and sound."""
+    if not node.is_sensing:
+        text = "sensing is switched off: images and sound were not looked at"
+        advice = 'ros2 service call /set_sensing std_srvs/srv/SetBool "{data: true}"'
+        yield Observation("sensing", Level.NOTE, text, advice)
+        return
     for part, error in node.failed_parts.items():
         yield Observation(part, Level.MEND, *host.split(error))
     for part, status in node.status.items():
