@@ -36,6 +36,7 @@ from avemo_ros.nodes.host import Level, Observation
 from avemo_ros.nodes.launch_arguments import TOPICS, remappings
 from avemo_ros.nodes.ros4hri import Ros4HriSettings
 from avemo_ros.nodes.speech_buffer import AudioInputSettings, AudioInputStage
+from avemo_ros.settings import Settings
 from avemo_ros.timing import to_s
 from avemo_ros.vision.face import FrameTracks
 
@@ -82,7 +83,7 @@ class Inspector(ManagedNode):
     def __init__(self) -> None:
         self.lines = _Lines()
         groups = dict.fromkeys((*face_tracker.GROUPS, *speech_buffer.GROUPS))
-        own = [ImageInputSettings, AudioInputSettings, Ros4HriSettings]
+        own: list[type[Settings]] = [ImageInputSettings, AudioInputSettings, Ros4HriSettings]
         super().__init__(NAME, own, [*groups])
         self._stages: dict[str, ImageInputStage | AudioInputStage] = {}
         self.failed_parts: dict[str, str] = {}
