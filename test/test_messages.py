@@ -32,7 +32,7 @@ MESSAGES = (
 # Where a message has another name, or more than one field, for a field of its dataclass.
 RENAMED = {
     # Why an answer was chosen is for `avemo dialog reply`, not for everyone on the topic.
-    "DialogReply": {"concern": set(), "reason": set()},
+    "DialogReply": {"concern": set(), "reason": set(), "notice": {"text"}},
     "EmotionEvent": {"stamp_ns": {"header"}, "lasted_s": {"lasted"}},
     "EmotionState": {"stamp_ns": {"header"}, "window_start_ns": {"window_start"},
                      "box": {"box", "box_valid"}},

@@ -243,6 +243,7 @@ def test_the_robot_imports_neither_pytorch_nor_the_zoo() -> None:
     assert ours == {
         f"avemo_ros.model.{name}"
         for name in (
+            "active_speaker",
             "face_points",
             "onnx_network",
             "own_model",

@@ -111,13 +111,13 @@ def test_nobody_hears_of_images_and_sound_but_of_tracks_and_spectrogram(
         return {name.rsplit("/", 1)[-1] for name, _ in named}
 
     # DDS tells the names of a node's topics later than it carries their messages.
-    graph.spin(lambda: len(published()) >= 11)
+    graph.spin(lambda: len(published()) >= 13)
     graph.spin_for(0.3)
     # What it publishes, apart from what every node has.
     assert published() == {
         "diagnostics", "emotion_events", "emotion_overlay", "emotion_state", "emotion_states",
-        "face_tracks", "parameter_events", "rosout", "spectrogram", "steady_states",
-        "transition_event",
+        "face_tracks", "forgotten_person", "parameter_events", "rosout", "sensing",
+        "spectrogram", "steady_states", "transition_event",
     }  # fmt: skip
 
 

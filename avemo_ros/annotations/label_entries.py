@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
+from errno import EFBIG
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -68,6 +69,9 @@ def read_bytes(path: Path) -> bytes:
     try:
         return untrusted.read_bytes(path)
     except OSError as error:
+        if error.errno == EFBIG:
+            size = path.stat().st_size >> 20
+            raise LabelError(f"{path} is not a label file: it has {size} MiB") from error
         raise LabelError(f"{path} cannot be read ({error.strerror})") from error
 
 

@@ -18,6 +18,7 @@ from avemo_ros.errors import ConfigError
 from avemo_ros.nodes import host, launch_arguments, parameter_file
 from avemo_ros.nodes.host import Level, Observation
 from avemo_ros.settings import SettingsError
+from avemo_ros.untrusted import say
 
 WELL: Final = 0
 TO_MEND: Final = 1
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         ],
     }
     if args.json == Path("-"):
-        print(json.dumps(content, indent=1))
+        say(json.dumps(content, indent=1))
         return status
     _print(findings, status, args.seconds)
     if args.json is not None:
@@ -176,7 +177,7 @@ def _robot(
     """What can be said with ROS."""
     from avemo_ros.nodes.inspection import examine
 
-    print(f"avemo: looking for {args.seconds:g} s", file=sys.stderr)
+    say(f"avemo: looking for {args.seconds:g} s", file=sys.stderr)
     return examine(given, files, single, args.ros_args, args.seconds)
 
 
@@ -184,19 +185,17 @@ def _print(findings: Sequence[Observation], status: int, seconds: float) -> None
     counts = Counter(one.level for one in findings)
     mend = counts[Level.MEND]
     how = "all is well" if status == WELL else f"{mend} to mend"
-    print(f"avemo doctor: {how}" + (f" (looked for {seconds:g} s)" if status < 2 else ""))
+    say(f"avemo doctor: {how}" + (f" (looked for {seconds:g} s)" if status < 2 else ""))
     for one in findings:
         mark = "" if one.level is Level.OK else one.level.value.upper()
-        print(_filled(f"{mark:5} {one.part:11} ", one.text))
+        say(_filled(f"{mark:5} {one.part:11} ", one.text))
         if one.advice:
-            print(_filled(" " * (_MARGIN - 3) + "-> ", one.advice))
+            say(_filled(" " * (_MARGIN - 3) + "-> ", one.advice))
 
 
 def _filled(first: str, text: str) -> str:
-    # Text from outside: what a driver or a file is called must not steer the terminal.
-    shown = "".join(char if char.isprintable() else "?" for char in text)
     return textwrap.fill(
-        shown,
+        text,
         _WIDTH,
         initial_indent=first,
         subsequent_indent=" " * _MARGIN,

@@ -199,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         extra = _EXTRAS.get(lacking)
         if extra is None:
             raise
-        print(
+        say(
             f"avemo: error: this needs the Python module '{lacking}', which a robot is not "
             f"given: `pip install '.[{extra}]'`, or `tools/setup.sh --full`, in the folder of "
             "avemo_ros",

@@ -200,7 +200,7 @@ class _Run:
         if self._page_path is not None:
             self._write_page(self._page_path)
         if not self._writes_lines:
-            print("\n".join(stretches_table(self._timeline)))
+            say("\n".join(stretches_table(self._timeline)))
         self._summarise(speed)
         return DONE if self._timeline.claimed_share > 0 else NOTHING
 

@@ -31,6 +31,7 @@ from avemo_ros.study.study_export import (
     planned,
 )
 from avemo_ros.study.study_table import COLUMNS, read_study
+from avemo_ros.untrusted import say
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -152,12 +153,12 @@ def run_export(args: argparse.Namespace) -> int:
     own = args.out / REPLAYS
     if args.cache is None and own.is_dir():
         FolderLock(own).release()  # another run may be at work there
-        print(f"avemo: takes finished replays from {own}", file=sys.stderr)
+        say(f"avemo: takes finished replays from {own}", file=sys.stderr)
     try:
         with ProgressBar(shown=not args.quiet and sys.stderr.isatty()) as bar:
             result = export_study(request, bar)
     except KeyboardInterrupt:
-        print(
+        say(
             f"avemo: finished replays are kept in {args.cache or own}; the same command goes "
             "on with them",
             file=sys.stderr,
@@ -170,11 +171,11 @@ def run_export(args: argparse.Namespace) -> int:
     if args.cache is None and not result.failed:
         shutil.rmtree(own, ignore_errors=True)
     for name, why in result.failed.items():
-        print(f"avemo: {name} not exported: {why}", file=sys.stderr)
+        say(f"avemo: {name} not exported: {why}", file=sys.stderr)
     if not args.quiet:
-        print("\n".join(export_summary(result)))
+        say("\n".join(export_summary(result)))
         for path in filter(None, [args.out, args.report]):
-            print(f"avemo: wrote {path}", file=sys.stderr)
+            say(f"avemo: wrote {path}", file=sys.stderr)
     return FAILED if result.failed else DONE
 
 
@@ -227,7 +228,7 @@ def run_annotate(args: argparse.Namespace) -> int:
         except OSError as error:
             raise ConfigError("--port", args.port, f"a free one ({error.strerror})") from error
         with server:
-            print(f"avemo: open {server.address}", file=sys.stderr)
+            say(f"avemo: open {server.address}", file=sys.stderr)
             with suppress(KeyboardInterrupt):
                 server.serve_forever()
     return DONE

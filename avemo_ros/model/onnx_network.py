@@ -14,12 +14,12 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.released import (
     LANDMARKS_PART,
     ONNX_PARTS,
+    check_classes,
     check_listed,
     onnx_file,
     remedy,
     sha256,
 )
-from avemo_ros.model.tensor_file import check_classes
 from avemo_ros.onnx_session import open_session
 
 FORMAT: Final = "avemo-onnx-1"

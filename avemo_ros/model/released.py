@@ -244,3 +244,19 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def check_classes(
+    path: Path, about: Mapping[str, str], key: str, ours: tuple[str, ...]
+) -> None:
+    """Make sure that a file was made for the same classes.
+
+    Raises:
+        WeightsError: it was not.
+    """
+    try:
+        theirs = tuple(parse_json(about.get(key, "[]")))
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"weights file {path} has {key} that are no list") from error
+    if theirs != ours:
+        raise WeightsError(f"weights file {path} has {key} {theirs}; this code has {ours}")

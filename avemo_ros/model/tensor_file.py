@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from avemo_ros.errors import WeightsError
 from avemo_ros.model.released import write_atomic
-from avemo_ros.untrusted import parse_json
 
 TENSOR_TROUBLES: Final = (
     SafetensorError,
@@ -150,22 +149,6 @@ def check_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
                 f"{what}: tensor '{name}' contains numbers that are not finite; get the file "
                 "again"
             )
-
-
-def check_classes(
-    path: Path, about: Mapping[str, str], key: str, ours: tuple[str, ...]
-) -> None:
-    """Make sure that a file was made for the same classes.
-
-    Raises:
-        WeightsError: it was not.
-    """
-    try:
-        theirs = tuple(parse_json(about.get(key, "[]")))
-    except (ValueError, TypeError) as error:
-        raise WeightsError(f"weights file {path} has {key} that are no list") from error
-    if theirs != ours:
-        raise WeightsError(f"weights file {path} has {key} {theirs}; this code has {ours}")
 
 
 def _digest(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:

@@ -12,10 +12,9 @@ from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
 from avemo_ros.model.builder import LIVE_BUILDER
 from avemo_ros.model.network import EmotionNet, LiveModel
-from avemo_ros.model.released import LIVE
+from avemo_ros.model.released import LIVE, check_classes
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import (
-    check_classes,
     fill,
     read_tensors,
     stored,

@@ -105,9 +105,7 @@ class Inspector(ManagedNode):
         """Load the networks of both stages."""
         config = self.config()
         makers: dict[str, Callable[[], ImageInputStage | AudioInputStage]] = {
-            "images": lambda: ImageInputStage(
-                self, config, self._take_tracks, publishes=False
-            ),
+            "images": lambda: ImageInputStage(self, config, self._take_tracks, publishes=False),
             "audio": lambda: AudioInputStage(self, config, self._take_chunk, publishes=False),
         }
         if self.read(Ros4HriSettings).reads_faces:

@@ -12,6 +12,7 @@ from rclpy.duration import Duration
 from std_msgs.msg import String
 
 from avemo_ros.nodes.recorded_topics import STUDY_MARK
+from avemo_ros.untrusted import say
 
 _POLL_S: Final = 0.05
 _SENT_S: Final = 5.0
@@ -30,13 +31,13 @@ def main(args: Sequence[str] | None = None) -> int:
         text = str(node.get_parameter("mark_text").value).strip()
         publisher = node.create_publisher(String, STUDY_MARK, _DEPTH)
         if not _is_heard(publisher, float(node.get_parameter("wait_for_recorder_s").value)):
-            print(
+            say(
                 f"avemo: nobody records {publisher.topic_name}: start avemo bag record first",
                 file=sys.stderr,
             )
             return 1
         if not text and sys.stdin.isatty():
-            print("avemo: every line is a mark; Ctrl-D ends", file=sys.stderr)
+            say("avemo: every line is a mark; Ctrl-D ends", file=sys.stderr)
         return _publish(publisher, [text] if text else sys.stdin)
     finally:
         rclpy.try_shutdown()
@@ -58,9 +59,9 @@ def _publish(publisher: Any, texts: Iterable[str]) -> int:
             continue
         publisher.publish(String(data=words))
         if not publisher.wait_for_all_acked(Duration(seconds=_SENT_S)):
-            print(f"avemo: '{words}' did not reach the recorder", file=sys.stderr)
+            say(f"avemo: '{words}' did not reach the recorder", file=sys.stderr)
             return 1
-        print(f"avemo: marked '{words}'", file=sys.stderr)
+        say(f"avemo: marked '{words}'", file=sys.stderr)
     return 0
 
 

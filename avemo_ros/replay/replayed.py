@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from avemo_ros import __version__
 from avemo_ros.annotations.segments import Segment
 from avemo_ros.sink.output_file import replaced
+from avemo_ros.state.engagement import EngagementChange, EngagementLevel
 from avemo_ros.state.estimate import Change, EmotionEstimate, EmotionStep, Status
 from avemo_ros.untrusted import parse_json
 from avemo_ros.vision.face import Box
@@ -88,13 +89,23 @@ class EvaluatedRecording:
 _MOST_BYTES: Final = 2 << 30
 """Of a stored replay, unpacked: days of states."""
 _PIECE: Final = 1 << 20
-_LAYOUT: Final = 6
+_LAYOUT: Final = 7
 """Of stored replays; another layout gets another number."""
 _PARTS: Final = (".mcap", ".db3", ".zstd", "metadata.yaml")
 """Endings of the files that make a bag; labels may lie among them."""
 _KINDS: Final = {
     kind.__name__: kind
-    for kind in (Replayed, SeenFaces, EmotionStep, Change, EmotionEstimate, Box, Status)
+    for kind in (
+        Replayed,
+        SeenFaces,
+        EmotionStep,
+        Change,
+        EmotionEstimate,
+        EngagementChange,
+        EngagementLevel,
+        Box,
+        Status,
+    )
 }
 """Types that are written with their name; all else is JSON's own, and every list a tuple."""
 _KIND: Final = "kind"

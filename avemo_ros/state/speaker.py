@@ -54,6 +54,10 @@ _LEARN_SHARE: Final = 0.3
 _REMEMBERED_S: Final = 60.0
 
 
+_ALONE: Final = 0.2
+"""Share from which an only face in view has the voice."""
+
+
 class Speakers(NamedTuple):
     """Who speaks."""
 
@@ -73,11 +77,16 @@ class Speakers(NamedTuple):
 
     @property
     def likeliest(self) -> str | None:
-        """The face whose voice is heard; None where it is more likely nobody's in view."""
+        """The face whose voice is heard; None where it is more likely nobody's in view.
+
+        An only face has the voice unless that is unlikely: one person and no other is what a
+        robot meets most often.
+        """
         face_id = max(self.shares, key=self.shares.__getitem__, default=None)
-        if face_id is None or self.shares[face_id] <= self.unseen:
+        if face_id is None:
             return None
-        return face_id
+        least = _ALONE if len(self.shares) == 1 else self.unseen
+        return face_id if self.shares[face_id] > least else None
 
 
 class SpeakerTracker:

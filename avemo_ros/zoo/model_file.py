@@ -13,9 +13,9 @@ from typing import Final
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.emotion_model import EmotionModel
 from avemo_ros.model.network import LiveModel
-from avemo_ros.model.released import LIVE, find_weights
+from avemo_ros.model.released import LIVE, check_classes, find_weights
 from avemo_ros.model.spec import ModelSpec
-from avemo_ros.model.tensor_file import check_classes, fill, read_tensors, stored, write_tensors
+from avemo_ros.model.tensor_file import fill, read_tensors, stored, write_tensors
 from avemo_ros.model.weights import FORMAT as LIVE_FORMAT
 from avemo_ros.model.weights import load_weights, save_weights
 from avemo_ros.untrusted import parse_json
