@@ -286,7 +286,7 @@ def _said(node: Inspector) -> Iterator[Observation]:
         part, _, text = line.partition(": ")
         if part not in _PARTS:
             part, text = "settings", line
-        if host.split(text)[0] in reported:
+        if host.split(text)[0] in reported or (part in _PARTS and not node.is_sensing):
             continue
         yield Observation(part, Level.MEND, *host.split(text))
 
