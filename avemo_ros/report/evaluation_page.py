@@ -167,7 +167,7 @@ def _corruptions(result: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _gaps(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     # Results of earlier versions have none.
     for kind, groups in (result.get("gaps") or {}).items():
         for name, part in groups.items():
