@@ -57,6 +57,8 @@ class SpeechEncoder(nn.Module, ABC):
         self.join = _begin_as_mean(width) if statistics else None
         self.standardise: nn.Module = nn.Identity()
         """What mean and deviation go through before they are joined."""
+        self.activation: nn.Module = nn.Identity()
+        """What the vector of the two goes through."""
         self.width = width
 
     @abstractmethod
@@ -83,7 +85,7 @@ class SpeechEncoder(nn.Module, ABC):
         """What `pooled` gives, to the vector (B, width)."""
         if self.join is None:
             return pooled
-        vector: Tensor = self.join(self.standardise(pooled))
+        vector: Tensor = self.activation(self.join(self.standardise(pooled)))
         return vector
 
     def forward(self, spectrogram: Tensor) -> Tensor:

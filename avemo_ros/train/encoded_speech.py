@@ -85,11 +85,12 @@ class SpeechHead(nn.Module):
         encoder = model.branch.encoder
         assert encoder.join is not None  # see `check_versions`
         self.standardise, self.join = encoder.standardise, encoder.join
+        self.activation = encoder.activation
         self.dropout, self.head = model.branch.dropout, model.branch.head
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Logits of (B, 2 width) in place of the spectrogram."""
-        vector = self.join(self.standardise(batch.speech))
+        vector = self.activation(self.join(self.standardise(batch.speech)))
         return ModelOutput(self.head(self.dropout(vector)))
 
 
