@@ -65,8 +65,10 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_only_the_head_learns(run: Path) -> None:
-    made = [load_model(run / name / "model.safetensors") for name in ("fold0", "fold1")]
-    one, other = (loaded.model.state_dict() for loaded in made)
+    one, other = (
+        load_model(run / name / "model.safetensors").model.state_dict()
+        for name in ("fold0", "fold1")
+    )
     differ = {name.split(".")[2] for name in one if not torch.equal(one[name], other[name])}
     assert differ <= {"standardise", "join", "weight", "bias"}
     assert "join" in differ

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -94,54 +95,96 @@ class SpeechHead(nn.Module):
         return ModelOutput(self.head(self.dropout(vector)))
 
 
-def encode_versions(
-    model: SpeechModel,
-    corpus: Corpus,
-    config: TrainConfig,
-    cache: Path | None,
-    device: torch.device,
-) -> NDArray[np.float16]:
-    """What the encoder makes of every item.
+class EncodedSpeech:
+    """What frozen encoders make of items: computed once, kept in memory and on disk.
 
     Args:
-        model: with a frozen encoder.
-        corpus: with spectrograms; items of one data set lie together in the cache.
-        config: `training.versions`, windows and changes of the run.
-        cache: folder that keeps the result; None: nothing is kept.
-        device: where the encoder computes.
-
-    Returns:
-        (versions, N, 2 width): of the middle window as it is, then of a random window with
-        random changes each; NaN for an item without sound.
+        folder: keeps it from one run to the next; None: only as long as this lives.
     """
-    encoder = model.branch.encoder.to(device).eval()
-    names = [item.dataset for item in corpus.items]
-    result = np.full((config.training.versions, len(names), 2 * encoder.width), np.nan, "f2")
-    for name in sorted(set(names)):
-        rows = [row for row, other in enumerate(names) if other == name]
-        given = [row for row in rows if corpus.features[row].spectrogram is not None]
-        part = corpus.only([place in set(given) for place in range(len(corpus))])
-        for version in range(config.training.versions):
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._known: dict[str, NDArray[np.float16]] = {}
+
+    def versions(
+        self, model: SpeechModel, corpus: Corpus, config: TrainConfig, device: torch.device
+    ) -> NDArray[np.float16]:
+        """The versions of every item.
+
+        Args:
+            model: with a frozen encoder.
+            corpus: N items with spectrograms.
+            config: `training.versions`, windows and changes of the run.
+            device: where the encoder computes.
+
+        Returns:
+            (versions, N, 2 width): of the middle window as it is, then of a random window with
+            random changes each; NaN for an item without sound.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        encoder = model.branch.encoder.to(device).eval()
+        count, width = config.training.versions, 2 * encoder.width
+        result = np.full((count, len(corpus), width), np.nan, np.float16)
+        rows: dict[str, list[int]] = {}
+        for row, (item, features) in enumerate(zip(corpus.items, corpus.features, strict=True)):
+            if features.spectrogram is not None:
+                rows.setdefault(item.dataset, []).append(row)
+        for name, given in rows.items():
+            part = Corpus(
+                tuple(corpus.items[row] for row in given),
+                tuple(corpus.features[row] for row in given),
+            )
+            for version in range(count):
+                result[version, given] = self._of(name, encoder, part, config, version)
+        return result
+
+    def _of(
+        self,
+        name: str,
+        encoder: SpeechEncoder,
+        part: Corpus,
+        config: TrainConfig,
+        version: int,
+    ) -> NDArray[np.float16]:
+        """One version of the items of a data set."""
+        digest = _digest(encoder, part, config, version)
+        size = (len(part), 2 * encoder.width)
+        if digest not in self._known:
             path = None
-            if cache is not None:
-                digest = _digest(encoder, part, config, version)
-                path = cache / f"{name}-encoded" / f"{digest}.npy"
-            result[version, given] = _encoded(encoder, part, config, version, path)
-    return result
+            if self._folder is not None:
+                path = self._folder / f"{name}-encoded" / f"{digest}.npy"
+            found = None if path is None else _stored(path, size)
+            if found is None:
+                found = _encode(encoder, part, config, version)
+                if path is not None:
+                    _store(path, found)
+            self._known[digest] = found
+        return self._known[digest]
 
 
-def _encoded(
-    encoder: SpeechEncoder, part: Corpus, config: TrainConfig, version: int, path: Path | None
+def _stored(path: Path, size: tuple[int, int]) -> NDArray[np.float16] | None:
+    try:
+        found: NDArray[np.float16] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == size and found.dtype == np.float16 else None
+
+
+def _store(path: Path, values: NDArray[np.float16]) -> None:
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        with part.open("wb") as file:
+            np.save(file, values)
+        part.replace(path)
+
+
+def _encode(
+    encoder: SpeechEncoder, part: Corpus, config: TrainConfig, version: int
 ) -> NDArray[np.float16]:
-    size = (len(part), 2 * encoder.width)
-    if path is not None and path.is_file():
-        try:
-            stored: NDArray[np.float16] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            stored = np.zeros(0, np.float16)
-        if stored.shape == size:
-            return stored
-    made = np.zeros(size, np.float16)
+    result = np.zeros((len(part), 2 * encoder.width), np.float16)
     device = next(encoder.parameters()).device
     bank = SpeechBank(part.features)
     chance = torch.Generator().manual_seed(1_000_003 * config.training.seed + version)
@@ -164,16 +207,9 @@ def _encoded(
                 shown = mask_spectrogram(shown, own, config.augment.speech)
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 cells = encoder.cells(shown)
-            made[rows] = encoder.pooled(cells.float())[0].cpu().numpy()
+            result[rows] = encoder.pooled(cells.float())[0].cpu().numpy()
             bar.update(len(rows))
-    if path is not None:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            half = path.with_name(path.name + ".part")
-            with half.open("wb") as file:
-                np.save(file, made)
-            half.replace(path)
-    return made
+    return result
 
 
 def _windows(
@@ -201,7 +237,9 @@ def _windows(
 def _digest(encoder: SpeechEncoder, part: Corpus, config: TrainConfig, version: int) -> str:
     """Of all that a version of a data set depends on."""
     data = config.data
-    about: list[object] = [_LAYOUT, version, config.training.precision]
+    device = next(encoder.parameters()).device
+    bfloat16 = wants_bfloat16(config.training.precision, device)
+    about: list[object] = [_LAYOUT, version, bfloat16]
     if version:
         about += [config.training.seed, data.window_low_s, data.window_high_s]
         about.append(config.augment.speech.plain())
@@ -212,10 +250,10 @@ def _digest(encoder: SpeechEncoder, part: Corpus, config: TrainConfig, version: 
         if not name.startswith(("join.", "standardise.")):
             found.update(name.encode())
             found.update(tensor.cpu().numpy().tobytes())
-    for item, made in zip(part.items, part.features, strict=True):
-        assert made.spectrogram is not None
+    for item, features in zip(part.items, part.features, strict=True):
+        assert features.spectrogram is not None
         found.update(item.key.encode())
-        found.update(made.spectrogram.tobytes())
+        found.update(features.spectrogram.tobytes())
     return found.hexdigest()[:32]
 
 
@@ -234,7 +272,7 @@ class EncodedSampler:
 
         Args:
             corpus: N items that are learned from.
-            encoded: (versions, N, 2 width) of them, see `encode_versions`.
+            encoded: (versions, N, 2 width) of them, see `EncodedSpeech.versions`.
             config: of the run.
             classes: of the model.
             processes: this one among others; each makes its share of every batch.
@@ -243,7 +281,7 @@ class EncodedSampler:
             DataError: no item has sound.
         """
         self._config, self._encoded, self._processes = config, encoded, processes
-        usable = np.array([made.spectrogram is not None for made in corpus.features], bool)
+        usable = np.array([one.spectrogram is not None for one in corpus.features], bool)
         if not usable.any():
             raise DataError("no training item has the input that an 'audio' model needs")
         shares = {find_dataset(part.name).name: part.share for part in config.data.train}

@@ -28,9 +28,9 @@ from avemo_ros.sink.output_file import locked
 from avemo_ros.train.encoded_speech import (
     EncodedHeldOut,
     EncodedSampler,
+    EncodedSpeech,
     SpeechHead,
     check_versions,
-    encode_versions,
 )
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
 from avemo_ros.train.optimisation import freeze
@@ -138,9 +138,10 @@ def train(
             _say(processes, note)
         corpus = read_corpus(config, source, reads, place, processes)
         results: dict[str, list[Figures]] = {}
+        encoded = EncodedSpeech(place.cache)
         for job in jobs:
             results[job.name] = _train_one(
-                config, spec, source, corpus, job, place, processes, resume
+                config, spec, source, corpus, encoded, job, place, processes, resume
             )
             if config.data.folds and processes.first:
                 summarise(place.out)
@@ -207,6 +208,7 @@ def _train_one(
     spec: ModelSpec,
     source: TrainingItems,
     corpus: Corpus,
+    encoded: EncodedSpeech,
     job: SplitJob,
     place: Place,
     processes: Processes,
@@ -232,7 +234,7 @@ def _train_one(
     for note in began["notes"]:
         _say(processes, note)
     if settings.versions:
-        history = _fit_head(model, config, corpus, job, out, place, processes)
+        history = _fit_head(model, config, corpus, encoded, job, out, processes)
     else:
         history = _fit_network(model, config, learn, held, job, out, processes)
     if processes.first:
@@ -251,9 +253,9 @@ def _fit_head(
     model: EmotionModel,
     config: TrainConfig,
     corpus: Corpus,
+    encoded: EncodedSpeech,
     job: SplitJob,
     out: Path,
-    place: Place,
     processes: Processes,
 ) -> list[Figures]:
     """Train what stands on a frozen encoder, which hears every item before."""
@@ -263,15 +265,15 @@ def _fit_head(
     device = processes.device
     if not processes.first:
         processes.wait()
-    encoded = encode_versions(network, corpus, config, place.cache, device)
+    given = encoded.versions(network, corpus, config, device)
     if processes.first:
         processes.wait()
     learn, held = corpus.only(list(job.train)), corpus.only(list(job.validation))
-    sampler = EncodedSampler(learn, encoded[:, job.train], config, model.classes, processes)
+    sampler = EncodedSampler(learn, given[:, job.train], config, model.classes, processes)
     _say(processes, _outline(out, sampler.steps, learn, held, config.data.pairing))
     validate = None
     if len(held):
-        held_out = EncodedHeldOut(held, encoded[0, job.validation], model.classes)
+        held_out = EncodedHeldOut(held, given[0, job.validation], model.classes)
 
         def validate(head: nn.Module) -> Figures:
             return held_out.figures(head, device)
