@@ -83,11 +83,14 @@ def test_a_copy_of_nothing_but_lfs_pointers_says_what_to_do(tmp_path: Path) -> N
         list_items("cremad", tmp_path)
 
 
-def test_the_sex_is_that_of_the_table_and_unknown_without(root: Path) -> None:
+def test_sex_age_and_race_are_those_of_the_table_and_unknown_without(root: Path) -> None:
     items = _by_key(root)
     assert items["1001_IEO_ANG_MD"].sex == "male"
     assert items["1040_ITH_SAD_XX"].sex == "female"
     assert items["1076_MTI_NEU_XX"].sex == ""
+    assert items["1001_IEO_ANG_MD"].groups == (("age", "50 and over"), ("race", "Caucasian"))
+    assert items["1040_ITH_SAD_XX"].groups == (("age", "20 to 29"),)
+    assert items["1076_MTI_NEU_XX"].groups == ()
 
 
 def test_intended_labels_come_with_the_votes_of_those_who_rated_the_same(root: Path) -> None:

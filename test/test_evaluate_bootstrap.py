@@ -9,6 +9,7 @@ from avemo_ros.evaluate.bootstrap import (
     differences,
     draws,
     enough,
+    gaps,
     intervals,
     sums,
 )
@@ -166,3 +167,23 @@ def test_of_too_few_groups_there_is_no_interval(over: str, groups: int) -> None:
     assert enough(over, groups)
     assert not enough(over, groups - 1)
     assert not enough(over, groups, rounds=0)
+
+
+def test_a_gap_between_people_is_as_wide_as_theory_says() -> None:
+    # 40 people of each part with 50 items; their shares vary by 0.1 about 0.8 and about 0.6.
+    chance = np.random.default_rng(3)
+    shares = np.concatenate((0.8 + 0.1 * chance.standard_normal(40), np.full(40, 0.6)))
+    shares[40:] += 0.1 * chance.standard_normal(40)
+    labels = torch.from_numpy(np.tile(np.arange(50) % 2, 80))
+    right = chance.random(4000) < np.repeat(shares, 50)
+    said = torch.where(torch.from_numpy(right), labels, 1 - labels)
+    log = torch.log(0.1 + 0.8 * torch.nn.functional.one_hot(said, 2).double())
+    people = [str(number // 50) for number in range(4000)]
+    found = gaps(log, labels, people, [number < 2000 for number in range(4000)])["accuracy"]
+    own = right.reshape(80, 50).mean(1)
+    assert found.value == pytest.approx(own[:40].mean() - own[40:].mean())
+    deviation = np.sqrt(own[:40].var(ddof=1) / 40 + own[40:].var(ddof=1) / 40)
+    assert found.interval is not None
+    low, high = found.interval
+    assert high - low == pytest.approx(2 * 1.96 * deviation, rel=0.1)
+    assert low < 0.2 < high

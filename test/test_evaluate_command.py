@@ -410,6 +410,8 @@ def test_pairs_are_named_as_such_and_judged_under_corruption(
         "noise 20 dB",
         "noise 10 dB",
         "noise 0 dB",
+        "room",
+        "telephone",
         "blur",
         "occlusion",
         "dropped frames",

@@ -11,7 +11,9 @@ from avemo_ros.evaluate.corruption import (
     noisy,
     occluded,
     pink_noise,
+    reverberant,
     spoilt_sound,
+    telephoned,
     thinned,
     with_noise,
     without_face,
@@ -139,3 +141,53 @@ def test_sound_that_is_late_keeps_its_length() -> None:
 
 def test_silence_stays_silent() -> None:
     assert not with_noise(np.zeros(16_000, np.float32), 0, "key").any()
+
+
+def test_a_room_rings_for_half_a_second_and_is_as_loud_as_the_voice() -> None:
+    click = np.zeros(16_000, np.float32)
+    click[100] = 1.0
+    heard = reverberant(click, "key").astype(float)
+    assert len(heard) == 16_000
+    assert not np.abs(heard[:100]).max() > 1e-6
+    assert heard[100] == pytest.approx(1.0, abs=1e-5)
+    assert np.square(heard[101:]).sum() == pytest.approx(1.0, rel=1e-3)
+    # Schroeder's backward integration (1965): 60 dB in 0.5 s, read between -5 and -35 dB.
+    decay = 10 * np.log10(np.cumsum(np.square(heard[:100:-1]))[::-1])
+    first, last = np.argmax(decay < -5), np.argmax(decay < -35)
+    assert 2 * (last - first) / 16_000 == pytest.approx(0.5, rel=0.1)
+    np.testing.assert_array_equal(reverberant(click, "key"), reverberant(click, "key"))
+    assert (reverberant(click, "other") != heard).any()
+
+
+def test_a_telephone_passes_its_band_and_no_more() -> None:
+    time = np.arange(16_000) / 16_000
+    for hertz, lost_db in ((1007, 0), (2999, 0), (101, 60), (5003, 60)):
+        tone = (0.5 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+        heard = telephoned(tone).astype(float)
+        assert len(heard) == len(tone)
+        # Of the tone itself; what 8 bits add lies elsewhere.
+        kept = 2 * abs(np.mean(heard * np.exp(-2j * np.pi * hertz * time))) / 0.5
+        if lost_db:
+            assert kept < 10 ** (-lost_db / 20)
+        else:
+            assert kept == pytest.approx(1.0, rel=0.03)
+            noise = heard - kept * tone
+            # 8 bits of mu-law: some 38 dB.
+            assert 34 < 10 * np.log10(np.mean(tone**2) / np.mean(noise**2)) < 42
+    assert not telephoned(np.zeros(800, np.float32)).any()
+
+
+def test_a_spectrogram_in_a_room_and_over_a_telephone() -> None:
+    given = clip()
+    assert given.spectrogram is not None
+    room = ON_FEATURES["room"](given, "key").spectrogram
+    line = ON_FEATURES["telephone"](given, "key").spectrogram
+    assert room is not None
+    assert line is not None
+    # Speech ends at column 150; 60 dB in half a second are 12 in a tenth.
+    tail = [10 * np.log10(np.mean(10 ** (room[c].astype(float) / 10))) for c in (152, 162)]
+    assert tail[0] - tail[1] == pytest.approx(12, abs=1.5)
+    hertz = np.arange(200) * 20
+    inside = (hertz >= 300) & (hertz <= 3400)
+    np.testing.assert_array_equal(line[:, inside], given.spectrogram[:, inside])
+    assert (line[100, hertz < 150] < given.spectrogram[100, hertz < 150] - 60).all()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,7 @@ def test_a_table_keeps_what_was_said(tmp_path: Path) -> None:
     assert lines[0].startswith("key,subject,sex,true,said,p_angry,")
     assert lines[1].startswith("k0,ravdess-00,male,calm,calm,0.0999")
     assert lines[3].startswith("k2,ravdess-02,male,happy,,0.125")
+    assert not given.groups
     again = read_predictions(path)
     assert (again.keys, again.subjects, again.sexes) == (
         given.keys,
@@ -152,3 +154,28 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, message: str
     path.write_text(text.replace("HEAD", head))
     with pytest.raises(DataError, match=message):
         read_predictions(path)
+
+
+def test_groups_of_people_stay_with_the_answers(tmp_path: Path) -> None:
+    given = [
+        replace(item, groups=groups)
+        for item, groups in zip(
+            items("sad", "calm"), ((("age", "20 to 29"), ("race", "Asian")), ()), strict=True
+        )
+    ]
+    said = predictions(given, scores(SAD, CALM), SPEECH_CLASSES)
+    assert said.groups == {"age": ("20 to 29", ""), "race": ("Asian", "")}
+    assert said.only([False, True]).groups == {"age": ("",), "race": ("",)}
+    write_predictions(tmp_path / "said.csv", said)
+    assert read_predictions(tmp_path / "said.csv").groups == said.groups
+
+
+def test_answers_among_fewer_classes_share_what_these_had() -> None:
+    unread = [0.125] * 8
+    given = predictions(
+        items("sad", "sad", "sad"), scores(CALM, SAD, unread), SPEECH_CLASSES
+    ).among(("neutral", "sad"))
+    share = given.log_probabilities.exp()
+    assert share[0, [4, 5]].tolist() == pytest.approx([0.6, 0.4])
+    assert share[1, [4, 5]].tolist() == pytest.approx([0.125, 0.875])
+    assert given.y_pred.tolist() == [4, 5, NO_PREDICTION]

@@ -189,3 +189,38 @@ def test_nothing_is_left_of_an_item_without_both() -> None:
     nothing = without_voice(without_face(GIVEN.features[0]))
     assert nothing.faces is None
     assert nothing.spectrogram is None
+
+
+def test_groups_are_told_with_what_sets_them_apart() -> None:
+    # Six women and five men with four items each; all of the men's and half of the women's are
+    # right; of one woman the age is not known.
+    right = {"male": [True] * 4, "female": [True, False] * 2}
+    sexes = ["female"] * 6 + ["male"] * 5
+    ages = ["", *["20 to 29"] * 10]
+    log, labels, subjects = [], [], []
+    for person, sex in enumerate(sexes):
+        for is_right in right[sex]:
+            row = torch.full((len(EMOTIONS),), -4.0, dtype=torch.float64)
+            row[0 if is_right else 1] = 0.0
+            log.append(torch.log_softmax(row, 0))
+            labels.append(0)
+            subjects.append(f"clips-{person}")
+    given = Predictions(
+        tuple(map(str, range(44))),
+        tuple(subjects),
+        tuple(sex for sex in sexes for _ in range(4)),
+        torch.tensor(labels),
+        torch.stack(log),
+        EMOTIONS,
+        {"age": tuple(age for age in ages for _ in range(4))},
+    )
+    found = measure(given, rounds=200)["gaps"]
+    assert found.keys() == {"sex"}  # one age has nothing to be compared with
+    assert found["sex"]["male"] | {"interval": None} == {
+        "items": 20,
+        "subjects": 5,
+        "ua": 1.0,
+        "interval": None,
+        "gap": {"value": 0.5, "interval": None},  # whoever is drawn, it is the same
+    }
+    assert found["sex"]["female"]["gap"]["value"] == -0.5

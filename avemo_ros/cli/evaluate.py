@@ -160,6 +160,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="8 keeps calm apart from neutral; default: 8 if model and data have calm, else 7",
     )
     how.add_argument(
+        "--known-classes",
+        action="store_true",
+        help="judge answers among the classes that the data set has, and no others: for models "
+        "that were trained on other data sets",
+    )
+    how.add_argument(
         "--corruptions",
         action="store_true",
         help=(
@@ -301,6 +307,8 @@ def _request(args: argparse.Namespace) -> DatasetRequest:
         raise ConfigError("NAME", "", f"a data set: {', '.join([*DATASETS, PAIRS])}")
     if args.dataset != PAIRS:
         find_dataset(args.dataset)
+    elif args.known_classes:
+        raise ConfigError("--known-classes", PAIRS, "a data set; pairs have all classes")
     roots = _roots(args.root)
     if args.csv is not None:
         if args.dataset != "clips":
@@ -323,6 +331,7 @@ def _request(args: argparse.Namespace) -> DatasetRequest:
         units=args.au,
         landmarks=args.landmarks,
         personal_neutral=args.personal_neutral,
+        known_classes=args.known_classes,
         corruptions=args.corruptions,
         options=read_options(args.option),
         input_length=InputLength(args.window, args.frames, args.mirrored),
@@ -461,6 +470,11 @@ def dataset_summary(result: Mapping[str, Any]) -> list[str]:
         )
     for other, found in result.get("difference", {}).items():
         lines.append(f"less {other}, UA: {_signed(found['ua'])} points")
+    for kind, groups in result["gaps"].items():
+        lines += ["", f"{'UA in % by ' + kind:24}{'people':>8}{'UA':>8}   less the others"]
+        for name, part in groups.items():
+            gap = _signed(part["gap"])
+            lines.append(f"{name:24}{part['subjects']:8}{_percent(part['ua']):>8}   {gap}")
     if "corruptions" in result:
         lines += ["", *_rows(result["corruptions"]["rows"])]
     return lines

@@ -53,6 +53,19 @@ _VOICE, _FACE, _BOTH = "1", "2", "3"
 _SUMMARY_COLUMNS: Final = {_VOICE: "voicevote", _FACE: "facevote", _BOTH: "multimodalvote"}
 
 
+_DECADES: Final = {2: "20 to 29", 3: "30 to 39", 4: "40 to 49"}
+_OLDER: Final = "50 and over"
+"""Few actors are over 60."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Actor:
+    """What the table of actors says of one; '' where it does not."""
+
+    sex: str = ""
+    groups: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class _Ratings:
     """Votes by (mode, clip), and the letters of the most frequent answers, several in a tie."""
@@ -83,7 +96,7 @@ def read(root: Path, *, labels: str = "intended", modality: str = "av") -> Listi
             f"no processedResults/tabulatedVotes.csv or summaryTable.csv in {root}: "
             "labels 'perceived' need one of them"
         )
-    sexes = _sexes(tables)
+    actors = _actors(tables)
     clips, broken = _clips(root, modality, found)
     for key, files in (*clips.items(), *broken.items()):
         kind = next(kind for kind in _TAKEN_FROM[modality] if kind in files)
@@ -110,7 +123,8 @@ def read(root: Path, *, labels: str = "intended", modality: str = "av") -> Listi
             label=label,
             subject=f"cremad-{key[:4]}",
             raw_label=word,
-            sex=sexes.get(key[:4], ""),
+            sex=actors.get(key[:4], _Actor()).sex,
+            groups=actors.get(key[:4], _Actor()).groups,
             has_face=has_face,
             has_voice=has_voice,
             votes=ratings.votes.get((mode, key)),
@@ -179,15 +193,33 @@ def _ratings(tables: Mapping[str, Path]) -> _Ratings:
     return _Ratings(votes, answers)
 
 
-def _sexes(tables: Mapping[str, Path]) -> dict[str, str]:
+def _actors(tables: Mapping[str, Path]) -> dict[str, _Actor]:
     table = tables.get("videodemographics.csv")
     if table is None:
         return {}
-    sexes = {"male": "male", "female": "female"}
-    return {
-        row["actorid"]: sexes.get(row["sex"].lower(), "")
-        for _, row in read_table(table, ("actorid", "sex"))
-    }
+    actors = {}
+    for _, row in read_table(table, ("actorid", "sex")):
+        sex = row["sex"].lower()
+        race = row.get("race", "")
+        named = {
+            "age": _age_group(table, row["actorid"], row.get("age", "")),
+            "race": "" if race.lower() == "unknown" else race,
+        }
+        actors[row["actorid"]] = _Actor(
+            sex if sex in ("male", "female") else "",
+            tuple((kind, name) for kind, name in named.items() if name),
+        )
+    return actors
+
+
+def _age_group(table: Path, actor: str, age: str) -> str:
+    if not age:
+        return ""
+    try:
+        decade = int(age) // 10
+    except ValueError as error:
+        raise DataError(f"{table}, actor {actor}: the age is a number, not {age!r}") from error
+    return _DECADES.get(decade, _OLDER if decade >= 5 else "")
 
 
 def _published(*, labels: str = "intended", modality: str = "av") -> Published:
@@ -229,7 +261,7 @@ CREMAD: Final = DataSet(
     layout="""\
 VideoFlash/<name>.flv, AudioWAV/<name>.wav, AudioMP3/<name>.mp3   (one of them will do)
   name: actor 1001 to 1091, sentence, ANG DIS FEA HAP NEU SAD, level LO MD HI XX, joined by _
-VideoDemographics.csv                  for the sex
+VideoDemographics.csv                  for sex, age and race
 processedResults/tabulatedVotes.csv    (or summaryTable.csv) for labels=perceived""",
     read=read,
     options={"labels": ("intended", "perceived"), "modality": tuple(_TAKEN_FROM)},

@@ -35,6 +35,9 @@ class Item:
     """Label in the words of the data set, before the mapping."""
     sex: str = ""
     """'male', 'female' or '' where the data set does not say."""
+    groups: tuple[tuple[str, str], ...] = ()
+    """More groups that the person belongs to, as the data set says: kind and name, e.g. ('age',
+    '30 to 39')."""
     split: str = ""
     """The data set's own part: 'train', 'validation', 'test' or ''."""
     has_face: bool = True

@@ -106,7 +106,9 @@ def percentiles(values: Array) -> Interval:
     return (float(low), float(high)) if high - low > _WIDTH else None
 
 
-def draws(groups: int, rounds: int = ROUNDS, seed: int = 0) -> Iterator[Array]:
+def draws(
+    groups: int, rounds: int = ROUNDS, seed: int | tuple[int, ...] = 0
+) -> Iterator[Array]:
     """How often each group is drawn, with replacement, in each round.
 
     Args:
@@ -189,6 +191,48 @@ class Difference:
     """The first less the second."""
     interval: Interval
     """95 % interval, both judged on the same subjects in every round."""
+
+
+def gaps(
+    log_probabilities: Tensor,
+    labels: Tensor,
+    groups: Sequence[str],
+    inside: Sequence[bool],
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """How much better or worse each of METRICS is for some subjects than for the others.
+
+    Args:
+        log_probabilities: (N, C).
+        labels: (N,) true classes.
+        groups: (N,) subject of each item.
+        inside: (N,) whether the item is of the subjects that are asked about; all items of a
+            subject alike, and both parts have some.
+        rounds: resamples; the subjects of both parts are drawn independently of each other.
+        seed: of the chance.
+    """
+    mask = torch.as_tensor(inside)
+    parts = [
+        sums(
+            log_probabilities[kept],
+            labels[kept],
+            [one for one, is_in in zip(groups, kept.tolist(), strict=True) if is_in],
+        )
+        for kept in (mask, ~mask)
+    ]
+    point, less = (bootstrap_metrics(part, [np.ones((1, len(part.loss)))]) for part in parts)
+    values, lower = (
+        bootstrap_metrics(part, draws(len(part.loss), rounds, (seed, place)))
+        for place, part in enumerate(parts)
+    )
+    return {
+        name: Difference(
+            float(point[name][0] - less[name][0]), percentiles(values[name] - lower[name])
+        )
+        for name in BOOTSTRAP_METRICS
+    }
 
 
 def differences(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros.audio.spectrogram import (
+    DFT,
     FLOOR_DB,
     HOP,
     HOP_NS,
@@ -48,6 +49,12 @@ PATCH: Final = 0.5
 """Side of the patch that hides a part of the face, in shares of the side of a crop."""
 DROPPED: Final = 0.5
 """Share of the images that are lost."""
+ROOM_S: Final = 0.5
+"""Reverberation time (60 dB) of the room, as of a living room or an office [s]."""
+DIRECT_DB: Final = 0.0
+"""Energy of the direct sound over that of the reverberation [dB]: some 1.5 m away."""
+TELEPHONE_HZ: Final = (300.0, 3400.0)
+"""Band of a telephone line (ITU-T G.712)."""
 OFFSET_S: Final = 0.2
 """The audio comes this much after the images [s]."""
 ACTIVE_DB: Final = 30.0
@@ -156,6 +163,46 @@ def noisy(ratio_db: float) -> Corrupt:
     return corrupt
 
 
+def in_room(given: Features, key: str) -> Features:
+    """A voice in a room, by the power of the spectrogram alone.
+
+    The power of reverberation decays by 60 dB in ROOM_S; its phases are random, so on average
+    powers add.  Sound itself is convolved, see `reverberant`.
+    """
+    if given.spectrogram is None:
+        return given
+    power = 10 ** (given.spectrogram.astype(np.float64) / 10)
+    decay = 10 ** (-6 * HOP / SAMPLE_RATE / ROOM_S)
+    tail, late = np.zeros_like(power), np.zeros(power.shape[1])
+    for place, column in enumerate(power):
+        tail[place] = late
+        late = decay * (late + (1 - decay) * column)
+    # What of the tail falls within the first column is heard with the direct sound.
+    chance = chance_of("room", key)
+    echoes = 10 ** (-DIRECT_DB / 10) * tail * chance.exponential(size=power.shape)
+    level = 10 * np.log10(np.maximum(power + echoes, 10 ** (FLOOR_DB / 10)))
+    return replace(given, spectrogram=level.astype(np.float16))
+
+
+def over_telephone(given: Features, _key: str) -> Features:
+    """A voice without what a telephone line takes away (300 to 3,400 Hz are left)."""
+    if given.spectrogram is None:
+        return given
+    hertz = np.arange(given.spectrogram.shape[1]) * (SAMPLE_RATE / DFT)
+    heard = given.spectrogram.astype(np.float32) + _telephone_db(hertz).astype(np.float32)
+    return replace(given, spectrogram=np.maximum(heard, FLOOR_DB).astype(np.float16))
+
+
+def _telephone_db(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gain of the line [dB]: 0 within the band, 72 dB less an octave outside."""
+    low, high = TELEPHONE_HZ
+    octaves = np.log2(low / np.maximum(hertz, 1.0)).clip(0) + np.log2(
+        np.maximum(hertz, 1.0) / high
+    ).clip(0)
+    gain: NDArray[np.float64] = -72.0 * octaves
+    return gain
+
+
 def active_power(power: NDArray[np.float64]) -> float:
     """Mean power of the stretches in which someone speaks.
 
@@ -178,7 +225,11 @@ ON_FACE: Final[dict[str, Corrupt]] = {
     "occlusion": occluded,
     "dropped frames": thinned,
 }
-ON_VOICE: Final[dict[str, Corrupt]] = {f"noise {ratio} dB": noisy(ratio) for ratio in NOISES_DB}
+ON_VOICE: Final[dict[str, Corrupt]] = {
+    **{f"noise {ratio} dB": noisy(ratio) for ratio in NOISES_DB},
+    "room": in_room,
+    "telephone": over_telephone,
+}
 ON_FEATURES: Final[dict[str, Corrupt]] = {
     **ON_VOICE,
     **ON_FACE,
@@ -359,7 +410,7 @@ def _with_faces(clean: Features, face: MainFace) -> Features:
 
 
 def spoilt_sound(sound: NDArray[np.float32], name: str, key: str) -> NDArray[np.float32]:
-    """Sound with noise, or late.
+    """Sound with noise, in a room, over a telephone, or late.
 
     Args:
         sound: (n,) 16 kHz mono.
@@ -372,6 +423,10 @@ def spoilt_sound(sound: NDArray[np.float32], name: str, key: str) -> NDArray[np.
     for ratio_db in NOISES_DB:
         if name == f"noise {ratio_db} dB":
             return with_noise(sound, ratio_db, key)
+    if name == "room":
+        return reverberant(sound, key)
+    if name == "telephone":
+        return telephoned(sound)
     late = min(round(OFFSET_S * SAMPLE_RATE), len(sound))
     return np.concatenate((np.zeros(late, np.float32), sound[: len(sound) - late]))
 
@@ -386,6 +441,50 @@ def with_noise(sound: NDArray[np.float32], ratio_db: float, key: str) -> NDArray
     wanted = active * 10 ** (-ratio_db / 10)
     gain = math.sqrt(wanted / float(np.square(noise.astype(np.float64)).mean()))
     return np.asarray(sound + np.float32(gain) * noise, np.float32)
+
+
+def reverberant(sound: NDArray[np.float32], key: str) -> NDArray[np.float32]:
+    """Sound (n,) 16 kHz as heard in a room.
+
+    The room's response is the direct sound, and after it Gaussian noise that decays by 60 dB in
+    ROOM_S (Polack's model of diffuse reverberation, 1988; in Habets, "Single- and
+    multi-microphone speech dereverberation", 2007, section 2.3).
+    """
+    if len(sound) == 0:
+        return sound
+    count = round(ROOM_S * SAMPLE_RATE)
+    time_s = np.arange(1, count) / SAMPLE_RATE
+    tail = chance_of("room", key).standard_normal(count - 1) * 10 ** (-3 * time_s / ROOM_S)
+    tail *= math.sqrt(10 ** (-DIRECT_DB / 10) / float(np.square(tail).sum()))
+    response = np.concatenate(([1.0], tail))
+    size = len(sound) + count - 1
+    heard = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(response, size), size)
+    return np.asarray(heard[: len(sound)], np.float32)
+
+
+def telephoned(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sound (n,) 16 kHz after a telephone line: 300 to 3,400 Hz, in 8 bits of mu-law at 8 kHz
+    (ITU-T G.711)."""
+    peak = float(np.abs(sound).max(initial=0.0))
+    if peak == 0.0:
+        return sound
+    size = len(sound) + len(sound) % 2
+    spectrum = np.fft.rfft(sound / peak, size)
+    hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    spectrum *= 10 ** (_telephone_db(hertz) / 20)
+    # Every second sample: nothing is left above 4 kHz that could fold down.
+    line = np.fft.irfft(np.where(hertz < 4000.0, spectrum, 0.0), size)[::2].clip(-1, 1)
+    squeezed = np.sign(line) * np.log1p(_MU * np.abs(line)) / math.log1p(_MU)
+    squeezed = np.round(squeezed * 127) / 127
+    line = np.sign(squeezed) * np.expm1(np.abs(squeezed) * math.log1p(_MU)) / _MU
+    again = np.fft.rfft(line)
+    padded = np.zeros(size // 2 + 1, complex)
+    padded[: len(again)] = again
+    heard = 2 * np.fft.irfft(padded, size)[: len(sound)]
+    return np.asarray(peak * heard, np.float32)
+
+
+_MU: Final = 255.0
 
 
 class _ImageSpoiler:

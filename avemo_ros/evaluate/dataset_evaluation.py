@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from avemo_ros import __version__
 from avemo_ros.data.features import Corpus
+from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError
 from avemo_ros.evaluate.collect import FACES, POINTS, SPEECH, UNITS, VISUAL, missing_keys
 from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES, corrupt_clips, corrupted
@@ -55,6 +56,7 @@ from avemo_ros.evaluate.predictions import (
     predict_items,
 )
 from avemo_ros.zoo.classical import ReadingOptions
+from avemo_ros.zoo.classifier import Classifier
 
 COUNTED: Final = "items that the model cannot read count as wrong"
 LEFT_OUT: Final = "items that lack what the model reads are left out"
@@ -103,9 +105,15 @@ def _evaluate(
     seen = _check_seen(request, models, data)
     classes = judged_classes(request.classes, model.classifier.classes, corpus.items)
 
+    known = find_dataset(request.dataset).classes if request.known_classes else ()
+
+    def answers(classifier: Classifier, given: Corpus, classes: Sequence[str]) -> Predictions:
+        said = predict_items(classifier, given, classes, progress=request.progress)
+        return said.among(known) if known else said
+
     def judge(given: Corpus) -> Predictions:
         narrowed = Corpus(given.items, tuple(only_read(one, reads) for one in given.features))
-        return predict_items(model.classifier, narrowed, classes, progress=request.progress)
+        return answers(model.classifier, narrowed, classes)
 
     found = judge(corpus)
     result = measure(found, rounds=request.rounds, seed=request.seed)
@@ -136,12 +144,8 @@ def _evaluate(
         narrowed = Corpus(
             corpus.items, tuple(only_read(one, other_reads) for one in corpus.features)
         )
-        theirs = predict_items(
-            other.classifier,
-            narrowed,
-            judged_classes(request.classes, other.classifier.classes, corpus.items),
-            progress=request.progress,
-        )
+        their_classes = judged_classes(request.classes, other.classifier.classes, corpus.items)
+        theirs = answers(other.classifier, narrowed, their_classes)
         name = _distinct(other, result["difference"])
         result["difference"][name] = _difference(found, theirs, request)
     no_face, no_voice = missing_keys(corpus, reads)
@@ -167,6 +171,7 @@ def _evaluate(
             *data.notes,
             *(note for part in data.collected for note in part.notes),
             *_seen_notes(result, seen),
+            *([f"answers are among {', '.join(known)}"] if known else ()),
         ],
         "versions": {
             "avemo_ros": __version__,

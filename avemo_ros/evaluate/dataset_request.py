@@ -64,6 +64,8 @@ class DatasetRequest:
     skip_missing: bool = False
     input_length: InputLength = field(default_factory=InputLength)
     """How much of an item a network is given."""
+    known_classes: bool = False
+    """Judge answers among the classes of the data set alone."""
     rounds: int = ROUNDS
     seed: int = 0
     """Of pairs and of the bootstrap."""

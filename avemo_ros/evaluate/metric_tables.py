@@ -18,6 +18,7 @@ from avemo_ros.evaluate.bootstrap import (
     TOO_FEW,
     differences,
     enough,
+    gaps,
     intervals,
 )
 from avemo_ros.evaluate.corruption import (
@@ -107,6 +108,7 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
         "recalls": dict(zip(given.classes, found, strict=True)),
         "confusion": confusion(predicted, labels, count).tolist(),
         "by_sex": _by(given, given.sexes),
+        "gaps": group_gaps(given, rounds=rounds, seed=seed),
         "by_subject": _by_subject(given),
         "reliability": _bins(given, scaled),
     }
@@ -255,6 +257,56 @@ def _by(given: Predictions, names: Sequence[str]) -> dict[str, Any]:
             "ua": unweighted_recall(part.y_pred, part.labels),
         }
     return groups
+
+
+def group_gaps(
+    given: Predictions, *, rounds: int = ROUNDS, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """By kind of group ('sex', 'age', ...) and group: how well its people are recognised, and
+    how much better or worse than all others whose group of this kind is known.
+
+    UA and its difference have 95 % intervals, drawn over people, None where a group or the
+    others are too few (`bootstrap.LEAST`).  Kinds with a single group are left out.
+
+    Args:
+        given: the items.
+        rounds: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for kind, names in {"sex": given.sexes, **given.groups}.items():
+        known = given.only([name != "" for name in names])
+        of = [name for name in names if name]
+        if len(set(of)) < 2:
+            continue
+        found[kind] = {}
+        for name in sorted(set(of)):
+            inside = [one == name for one in of]
+            part, rest = known.only(inside), known.only([not one for one in inside])
+            people, others = set(part.subjects), set(rest.subjects)
+            # Of data sets where nobody knows who is who, items are not people.
+            drawn = not people & others and enough("subjects", len(people), rounds)
+            own = gap = None
+            if drawn:
+                own = intervals(
+                    part.log_probabilities, part.labels, part.subjects, rounds=rounds, seed=seed
+                )["ua"]
+            if drawn and enough("subjects", len(others), rounds):
+                gap = gaps(
+                    *(known.log_probabilities, known.labels, known.subjects, inside),
+                    rounds=rounds,
+                    seed=seed,
+                )["ua"].interval
+            ua = unweighted_recall(part.y_pred, part.labels)
+            less = unweighted_recall(rest.y_pred, rest.labels)
+            found[kind][name] = {
+                "items": len(part),
+                "subjects": len(people),
+                "ua": ua,
+                "interval": own,
+                "gap": {"value": ua - less, "interval": gap},
+            }
+    return found
 
 
 def _by_subject(given: Predictions) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,8 @@ class Predictions:
     log_probabilities: Tensor
     """(N, C) float64; all equal for an item that the model could not read."""
     classes: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each kind ('age', ...) the N names of the subjects' groups, '' where not known."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -62,7 +65,15 @@ class Predictions:
             self.labels[mask],
             self.log_probabilities[mask],
             self.classes,
+            {kind: tuple(names[i] for i in places) for kind, names in self.groups.items()},
         )
+
+    def among(self, classes: Collection[str]) -> Predictions:
+        """The same answers given that the truth is one of `classes`; no answer stays none."""
+        unknown = torch.tensor([name not in classes for name in self.classes])
+        answered = (self.y_pred != NO_PREDICTION)[:, None]
+        log = self.log_probabilities.masked_fill(unknown & answered, math.log(_LEAST))
+        return self.with_scores(torch.log_softmax(log, 1))
 
     def with_scores(self, log_probabilities: Tensor) -> Predictions:
         """The same items with other answers, (N, C)."""
@@ -108,7 +119,14 @@ def predictions(
         torch.tensor(truth, dtype=torch.long),
         log,
         tuple(classes),
+        _groups(items),
     )
+
+
+def _groups(items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
+    given = [dict(item.groups) for item in items]
+    kinds = dict.fromkeys(kind for one in given for kind in one)
+    return {kind: tuple(one.get(kind, "") for one in given) for kind in kinds}
 
 
 def judged_classes(
@@ -186,7 +204,7 @@ def _as_classes(given: Predictions, classes: tuple[str, ...]) -> Predictions:
 
 
 def write_predictions(path: Path, given: Predictions) -> None:
-    """Write a table: key, subject, sex, true class, answer, probability of each class.
+    """Write a table: key, subject, sex, true class, answer, probability of each class, groups.
 
     Raises:
         OutputError: the file cannot be written.
@@ -194,7 +212,7 @@ def write_predictions(path: Path, given: Predictions) -> None:
     predicted = given.y_pred.tolist()
     with replaced(path) as partial, partial.open("w", encoding="utf-8", newline="") as table:
         writer = csv.writer(table)
-        writer.writerow((*_FIXED, *(f"p_{name}" for name in given.classes)))
+        writer.writerow((*_FIXED, *(f"p_{name}" for name in given.classes), *given.groups))
         rows = given.log_probabilities.exp().tolist()
         for index, row in enumerate(rows):
             answer = (
@@ -208,6 +226,7 @@ def write_predictions(path: Path, given: Predictions) -> None:
                     given.classes[int(given.labels[index])],
                     answer,
                     *(f"{share:.9g}" for share in row),
+                    *(names[index] for names in given.groups.values()),
                 )
             )
 
@@ -222,7 +241,9 @@ def read_predictions(path: Path) -> Predictions:
     if not rows:
         raise DataError(f"predictions {path} cannot be read (it is empty)")
     head = [name.lower() for name in rows.pop(0)[1]]
-    classes = tuple(name.removeprefix("p_") for name in head[len(_FIXED) :])
+    scored = [name for name in head[len(_FIXED) :] if name.startswith("p_")]
+    end = len(_FIXED) + len(scored)
+    classes = tuple(name.removeprefix("p_") for name in scored)
     if tuple(head[: len(_FIXED)]) != _FIXED or classes not in CLASSES.values():
         raise DataError(
             f"{path} is not a table of predictions: its columns are {', '.join(head[:8])}; "
@@ -234,7 +255,7 @@ def read_predictions(path: Path) -> Predictions:
     for number, row in rows:
         try:
             labels.append(classes.index(row[3]))
-            shares.append([number_of(value) for value in row[len(_FIXED) :]])
+            shares.append([number_of(value) for value in row[len(_FIXED) : end]])
             if len(row) != len(head):
                 raise ValueError(f"{len(row)} fields instead of {len(head)}")
             if not np.isfinite(shares[-1]).all():
@@ -249,6 +270,10 @@ def read_predictions(path: Path) -> Predictions:
         torch.tensor(labels),
         probabilities.div(probabilities.sum(1, keepdim=True)).log(),
         classes,
+        {
+            kind: tuple(row[place] for _, row in rows)
+            for place, kind in enumerate(head[end:], start=end)
+        },
     )
 
 

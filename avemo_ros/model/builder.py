@@ -127,6 +127,8 @@ def make_whisper(values: Values) -> EmotionModel:
         attention=values["attention"],
         sharpness=values["sharpness"],
         statistics=values["statistics"],
+        hidden=values["hidden"],
+        pooled_dropout=values["pooled_dropout"],
         dropout=values["layer_dropout"],
     )
     model = SpeechModel(encoder, values["dropout"], values["classes"])
@@ -348,6 +350,11 @@ class WhisperOptions(Settings):
     statistics: bool = Field(
         True, description="Pool the states' standard deviation in addition to their mean."
     )
+    hidden: bool = Field(
+        False,
+        description="An activation (GELU) after mean and deviation are joined: a hidden layer.",
+    )
+    pooled_dropout: Dropout = Field(0.0, description="Dropout of mean and deviation.")
     layer_dropout: Dropout = Field(0.0, description="Dropout within the layers.")
     dropout: Dropout = Field(0.3, description="Dropout before the head.")
     classes: Classes = "speech"

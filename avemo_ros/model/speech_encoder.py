@@ -57,6 +57,8 @@ class SpeechEncoder(nn.Module, ABC):
         self.join = _begin_as_mean(width) if statistics else None
         self.standardise: nn.Module = nn.Identity()
         """What mean and deviation go through before they are joined."""
+        self.activation: nn.Module = nn.Identity()
+        """What the vector of the two goes through."""
         self.width = width
 
     @abstractmethod
@@ -65,14 +67,26 @@ class SpeechEncoder(nn.Module, ABC):
 
     def pool(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Cells (B, width, T', F') to the vector (B, width) and the weights (B, T', F')."""
+        pooled, weights = self.pooled(cells)
+        return self.joined(pooled), weights
+
+    def pooled(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Cells (B, width, T', F') to their mean (B, width), with `statistics` mean and
+        deviation (B, 2 width), and the weights (B, T', F')."""
         mean, weights = self.attention(cells)
         if self.join is None:
             return mean, weights
         power = torch.einsum("bcl,bl->bc", cells.flatten(2).square(), weights.flatten(1))
         # The slope of the root must stay finite where a channel does not vary.
         deviation = (power - mean.square()).clamp_min(1e-5).sqrt()
-        vector: Tensor = self.join(self.standardise(torch.cat((mean, deviation), 1)))
-        return vector, weights
+        return torch.cat((mean, deviation), 1), weights
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        """What `pooled` gives, to the vector (B, width)."""
+        if self.join is None:
+            return pooled
+        vector: Tensor = self.activation(self.join(self.standardise(pooled)))
+        return vector
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """(B, 1, T, 200), T from 63 columns, to (B, width)."""

@@ -50,6 +50,8 @@ class WhisperEncoder(SpeechEncoder):
         attention: str = "time",
         sharpness: float = SHARPNESS,
         statistics: bool = True,
+        hidden: bool = False,
+        pooled_dropout: float = 0.0,
         dropout: float = 0.0,
     ) -> None:
         """Set up.
@@ -60,6 +62,9 @@ class WhisperEncoder(SpeechEncoder):
             attention: over 'time', or the 'mean'.
             sharpness: lambda of the attention, 0 to 1.
             statistics: see `SpeechEncoder`.
+            hidden: a GELU after mean and deviation are joined, so that what stands on a frozen
+                encoder is no linear function of them.
+            pooled_dropout: of mean and deviation, in training.
             dropout: of each layer's branches, in training.
         """
         super().__init__(width, attention, sharpness, statistics=statistics)
@@ -73,7 +78,9 @@ class WhisperEncoder(SpeechEncoder):
             # The last layer counts most at first.
             self.mix[-1] = 2.0
         # A few of Whisper's channels are a hundred times larger than most.
-        self.standardise = _Standardise(2 * width, affine=False)
+        self.standardise = _Standardise(2 * width, pooled_dropout)
+        if hidden:
+            self.activation = nn.GELU()
         self.norms = nn.ModuleList(
             nn.LayerNorm(width, elementwise_affine=False) for _ in range(layers + 1)
         )
@@ -111,15 +118,24 @@ class WhisperEncoder(SpeechEncoder):
 
 
 class _Standardise(nn.BatchNorm1d):
-    """Batch norm that also takes a single row in training, as when the others lack a voice."""
+    """Batch norm that also takes a single row in training, as when the others lack a voice;
+    dropout after it."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__(width, affine=False)
+        self.dropout = dropout
 
     def forward(self, given: Tensor) -> Tensor:
         """(B, width) to the same shape."""
         if not self.training or len(given) > 1:
-            return super().forward(given)
-        assert self.running_mean is not None  # it keeps statistics
-        assert self.running_var is not None
-        return functional.batch_norm(given, self.running_mean, self.running_var, eps=self.eps)
+            found = super().forward(given)
+        else:
+            assert self.running_mean is not None  # it keeps statistics
+            assert self.running_var is not None
+            found = functional.batch_norm(
+                given, self.running_mean, self.running_var, eps=self.eps
+            )
+        return functional.dropout(found, self.dropout, self.training)
 
 
 class _Layer(nn.Module):

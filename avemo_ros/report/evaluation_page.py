@@ -51,6 +51,7 @@ def render(result: Mapping[str, Any]) -> str:
             (name, part["items"], percent(part["accuracy"]), percent(part["ua"]))
             for name, part in (result["by_sex"] or {}).items()
         ],
+        gaps=_gaps(result),
         folds=_folds(result),
         alone=[
             (_PARTS[part], _with_range(figures, "accuracy"), _with_range(figures, "ua"))
@@ -163,6 +164,19 @@ def _corruptions(result: Mapping[str, Any]) -> dict[str, Any] | None:
         head.append("Both less the better single: UA")
     chart = charts.corruption_bars(rows, _PARTS)
     return {"data": found["data"], "chart": chart, "head": head, "rows": lines}
+
+
+def _gaps(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    # Results of earlier versions have none.
+    for kind, groups in (result.get("gaps") or {}).items():
+        for name, part in groups.items():
+            ends = part["interval"]
+            shown = "" if ends is None else f" ({percent(ends[0])} to {percent(ends[1])})"
+            gap = _signed(part["gap"])
+            people = str(part["subjects"])
+            rows.append((kind, name, people, percent(part["ua"]) + shown, gap))
+    return rows
 
 
 def _compared(result: Mapping[str, Any]) -> list[tuple[str, ...]]:

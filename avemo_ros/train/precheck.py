@@ -15,6 +15,7 @@ from avemo_ros.data.landmark_table import read_points
 from avemo_ros.errors import ConfigError
 from avemo_ros.model.emotion_model import EmotionModel, Unimodal
 from avemo_ros.model.spec import ModelSpec
+from avemo_ros.train.encoded_speech import check_versions
 from avemo_ros.train.loop import check_held_out
 from avemo_ros.train.optimisation import freeze, is_of, make_optimiser
 from avemo_ros.train.pretrained import Teacher, load_pretrained, whom_it_saw
@@ -122,6 +123,8 @@ def check_jobs(
     model = BUILDER.build(spec)
     freeze(model, settings.freeze)
     make_optimiser(model, settings)
+    if settings.versions:
+        check_versions(model, settings)
     for job in jobs:
         if (out / job.name / CHECKPOINT).exists():
             continue

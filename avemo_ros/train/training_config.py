@@ -522,6 +522,16 @@ class TrainingConfig(Settings, group="training"):
     freeze: ListOf[str] = Field(
         (), description="Parts to freeze, by the beginning of their names."
     )
+    versions: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description=(
+            "With a frozen speech encoder: encode each item this many times before training, "
+            "once as it is, then with random changes; the head learns on that. 0: encode it in "
+            "every epoch."
+        ),
+    )
     small_side: int = Field(
         0,
         ge=0,

@@ -25,7 +25,15 @@ from avemo_ros.model.emotion_model import EmotionModel
 from avemo_ros.model.landmark_network import standardise_points
 from avemo_ros.model.spec import ModelSpec
 from avemo_ros.sink.output_file import locked
+from avemo_ros.train.encoded_speech import (
+    EncodedHeldOut,
+    EncodedSampler,
+    EncodedSpeech,
+    SpeechHead,
+    check_versions,
+)
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
+from avemo_ros.train.optimisation import freeze
 from avemo_ros.train.parallel import Processes, is_first, joined
 from avemo_ros.train.precheck import (
     check_folders,
@@ -130,9 +138,10 @@ def train(
             _say(processes, note)
         corpus = read_corpus(config, source, reads, place, processes)
         results: dict[str, list[Figures]] = {}
+        encoded = EncodedSpeech(place.cache)
         for job in jobs:
             results[job.name] = _train_one(
-                config, spec, source, corpus, job, place, processes, resume
+                config, spec, source, corpus, encoded, job, place, processes, resume
             )
             if config.data.folds and processes.first:
                 summarise(place.out)
@@ -199,6 +208,7 @@ def _train_one(
     spec: ModelSpec,
     source: TrainingItems,
     corpus: Corpus,
+    encoded: EncodedSpeech,
     job: SplitJob,
     place: Place,
     processes: Processes,
@@ -221,12 +231,83 @@ def _train_one(
         _begin(model, config, job, held, out, processes)
     processes.wait()
     began = read_json(out / START, ("notes", "trained_on"))
+    for note in began["notes"]:
+        _say(processes, note)
+    if settings.versions:
+        history = _fit_head(model, config, corpus, encoded, job, out, processes)
+    else:
+        history = _fit_network(model, config, learn, held, job, out, processes)
+    if processes.first:
+        about = {
+            "config": config.name,
+            TRAINED_ON: json.dumps(merged([split["train"], *began["trained_on"]])),
+            "pairing": config.data.pairing,
+        }
+        with writing(out / MODEL_FILE):
+            save_model(model.cpu(), spec, out / MODEL_FILE, config.name or spec.kind, about)
+    processes.wait()
+    return history
+
+
+def _fit_head(
+    model: EmotionModel,
+    config: TrainConfig,
+    corpus: Corpus,
+    encoded: EncodedSpeech,
+    job: SplitJob,
+    out: Path,
+    processes: Processes,
+) -> list[Figures]:
+    """Train what stands on a frozen encoder, which hears every item before."""
+    settings = config.training
+    freeze(model, settings.freeze)
+    network = check_versions(model, settings)
+    device = processes.device
+    if not processes.first:
+        processes.wait()
+    given = encoded.versions(network, corpus, config, device)
+    if processes.first:
+        processes.wait()
+    learn, held = corpus.only(list(job.train)), corpus.only(list(job.validation))
+    sampler = EncodedSampler(learn, given[:, job.train], config, model.classes, processes)
+    _say(processes, _outline(out, sampler.steps, learn, held, config.data.pairing))
+    validate = None
+    if len(held):
+        held_out = EncodedHeldOut(held, given[0, job.validation], model.classes)
+
+        def validate(head: nn.Module) -> Figures:
+            return held_out.figures(head, device)
+
+    def loss(head: nn.Module, batch: TrainingBatch) -> torch.Tensor:
+        return batch_loss(head, batch, settings)
+
+    of_head = settings.replace(freeze=(), rates={})
+    return fit(
+        SpeechHead(network),
+        sampler.epoch,
+        sampler.steps,
+        loss,
+        validate,
+        of_head,
+        out,
+        processes,
+    )
+
+
+def _fit_network(
+    model: EmotionModel,
+    config: TrainConfig,
+    learn: Corpus,
+    held: Corpus,
+    job: SplitJob,
+    out: Path,
+    processes: Processes,
+) -> list[Figures]:
+    settings = config.training
     _tell_units(model, learn)
     _tell_points(model, learn)
     sampler = Sampler(learn, config, model.modality, model.classes, model.face_side, processes)
-    for note in began["notes"]:
-        _say(processes, note)
-    _say(processes, _outline(out, sampler, learn, held, split["pairing"]))
+    _say(processes, _outline(out, sampler.steps, learn, held, config.data.pairing))
     validate = None
     if len(held):
         held_out = HeldOutSet(
@@ -245,17 +326,7 @@ def _train_one(
     def loss(network: nn.Module, batch: TrainingBatch) -> torch.Tensor:
         return batch_loss(network, batch, settings, teacher)
 
-    history = fit(model, sampler.epoch, sampler.steps, loss, validate, settings, out, processes)
-    if processes.first:
-        about = {
-            "config": config.name,
-            TRAINED_ON: json.dumps(merged([split["train"], *began["trained_on"]])),
-            "pairing": config.data.pairing,
-        }
-        with writing(out / MODEL_FILE):
-            save_model(model.cpu(), spec, out / MODEL_FILE, config.name or spec.kind, about)
-    processes.wait()
-    return history
+    return fit(model, sampler.epoch, sampler.steps, loss, validate, settings, out, processes)
 
 
 def _begin(
@@ -301,11 +372,11 @@ def _tell_points(model: EmotionModel, learn: Corpus) -> None:
         standardise_points(model, batch.points, batch.points_mask)
 
 
-def _outline(out: Path, sampler: Sampler, learn: Corpus, held: Corpus, pairing: str) -> str:
+def _outline(out: Path, steps: int, learn: Corpus, held: Corpus, pairing: str) -> str:
     people = len({item.subject for item in learn.items})
     text = (
         f"{out.name}: {len(learn)} items of {people} people for training, {len(held)} held "
-        f"out; {sampler.steps} steps per epoch"
+        f"out; {steps} steps per epoch"
     )
     if pairing == "label":
         text += "; label-matched pairs: face and voice are of different people"
