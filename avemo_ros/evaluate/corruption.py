@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -193,7 +193,7 @@ def over_telephone(given: Features, _key: str) -> Features:
     return replace(given, spectrogram=np.maximum(heard, FLOOR_DB).astype(np.float16))
 
 
-def _telephone_db(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+def _telephone_db(hertz: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Gain of the line [dB]: 0 within the band, 72 dB less an octave outside."""
     low, high = TELEPHONE_HZ
     octaves = np.log2(low / np.maximum(hertz, 1.0)).clip(0) + np.log2(
