@@ -46,8 +46,10 @@ tar --exclude=./.?* --exclude=./out --exclude=./runs -cf - . |
     tar -x --no-same-owner --one-top-level="$root/source" -f -
 
 # In name spaces of its own: what is mounted and started there ends with it.
+# shellcheck disable=SC2016  # the inner shell expands it
 unshare --mount --pid --fork --kill-child bash -euc '
     mount -t proc proc "$1/proc"
+    mount -t sysfs -o ro sysfs "$1/sys" # ONNX Runtime reads the number of cores there
     mount -t tmpfs tmpfs "$1/dev/shm" 2>/dev/null || true
     root=$1
     shift
