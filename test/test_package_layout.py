@@ -59,7 +59,7 @@ FOR_STUDIES = {"pyarrow": "pyarrow"}
 BROUGHT_ALONG = {"httpx2", "pydantic_core"}
 """openai's and pydantic's, of the release that each asks for."""
 OPTIONAL = {"PyAudio"}
-OPTIONAL_ROS = {"hri_msgs", "py_trees"}
+OPTIONAL_ROS = {"bond", "hri_msgs", "py_trees"}
 """Not needed, and used where they are installed: neither is part of every workspace."""
 
 
