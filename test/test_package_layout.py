@@ -92,7 +92,7 @@ def outside(repository: Path) -> dict[str, Path]:
 
 def locked(path: Path) -> dict[str, str]:
     """Versions by name of a requirements file."""
-    lines = [line.split(";")[0].strip() for line in path.read_text().splitlines()]
+    lines = [re.split("; | --", line)[0] for line in path.read_text().splitlines()]
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
@@ -160,11 +160,15 @@ def test_nothing_is_declared_that_is_not_used(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("lock", ["core", "torch", "microphone", "dev", "train", "ros"])
-def test_every_requirement_is_locked_to_one_version(repository: Path, lock: str) -> None:
+def test_every_requirement_is_locked_to_one_version_and_its_files(
+    repository: Path, lock: str
+) -> None:
     path = repository / "tools" / "requirements" / f"{lock}.lock"
+    # Other indexes than PyPI have other wheels of PyTorch.
+    hashes = "" if lock == "torch" else r"( --hash=sha256:[0-9a-f]{64})+"
     for line in path.read_text().splitlines():
         assert line.startswith("#") or re.fullmatch(
-            r"[\w.-]+==[\w.+]+(; python_version (<|>=) \"3\.1[14]\")?", line
+            r"[\w.-]+==[\w.+]+(; python_version (<|>=) \"3\.1[14]\")?" + hashes, line
         ), line
 
 
