@@ -16,12 +16,11 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
-import anyio
 import rclpy
 from mcp.server import MCPServer
 from mcp.types import ToolAnnotations
@@ -47,6 +46,8 @@ from avemo_ros.untrusted import say
 NAME: Final = "mcp_server"
 _QUIET_S: Final = 3.0
 """Without states for this long nothing is known of now."""
+_FOUND_S: Final = 3.0
+"""The emotion nodes are found within this time of the start, if they run."""
 _LONGEST_WAIT_S: Final = 600.0
 
 Emotion = Literal["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
@@ -292,7 +293,7 @@ class SensedPeople:
     def _feeling(self, seen: _Seen) -> PersonFeeling:
         estimate = seen.estimate
         known = estimate.label in EMOTIONS
-        slope = _slope(seen.moods)
+        slope = _slope(seen.moods) if known else None
         if slope is None:
             trend = Trend.UNKNOWN
         elif abs(slope) < self._dialog.trend_per_s:
@@ -374,19 +375,23 @@ class _Tools:
 
     def __init__(self, people: SensedPeople) -> None:
         self._people = people
+        self._found_s = time.monotonic() + _FOUND_S
 
     async def is_sensing_on(self) -> Sensing:
         """Whether the robot senses people now. If it is off, the other tools give nothing."""
+        await self._find()
         return self._people.sensing()
 
     async def who_is_there(self) -> WhoIsThere:
         """Who is in front of the robot: ids, distance, and whether they turn to it."""
+        await self._find()
         return self._people.who_is_there()
 
     async def how_do_they_feel(self, person: Whose = "") -> HowTheyFeel:
         """How somebody seems to feel, since when, and where their mood goes. These are
         estimates from face and voice, and can be wrong: do not diagnose, and do not tell people
         how they feel."""
+        await self._find()
         return self._people.how_they_feel(person)
 
     async def wait_until_upset(
@@ -405,7 +410,6 @@ class _Tools:
         if sensing is switched off. Keep timeout_s below your own time limit for a call."""
         wanted = frozenset(NEGATIVE if emotions is None else emotions)
         begun_s = time.monotonic()
-        loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
         def answer(felt: HowTheyFeel, who: PersonFeeling | None) -> Upset:
             waited_s = round(time.monotonic() - begun_s, 2)
@@ -414,16 +418,36 @@ class _Tools:
                 now.note = "the time is over"
             return Upset(**now.model_dump(), upset=who is not None, who=who, waited_s=waited_s)
 
+        async for felt in self._whenever_changed(timeout_s, person):
+            who = next((one for one in felt.people if one.emotion in wanted), None)
+            if who is not None or felt.sensing == "off":
+                return answer(felt, who)
+        return answer(self._people.how_they_feel(person), None)
+
+    async def _find(self) -> None:
+        """Just after the start: wait until the emotion nodes are found, for a client asks at
+        once."""
+        left_s = self._found_s - time.monotonic()
+        if left_s > 0.0:
+            async for felt in self._whenever_changed(left_s):
+                if felt.sensing != "no data":
+                    return
+
+    async def _whenever_changed(
+        self, timeout_s: float, person: str = ""
+    ) -> AsyncIterator[HowTheyFeel]:
+        """How they feel, now and whenever something may have changed, until the time is
+        over."""
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        end_s = loop.time() + timeout_s
         with self._people.listening(lambda: _call(loop, changed.set)):
-            with anyio.move_on_after(timeout_s):
-                while True:
-                    changed.clear()
-                    felt = self._people.how_they_feel(person)
-                    who = next((one for one in felt.people if one.emotion in wanted), None)
-                    if who is not None or felt.sensing == "off":
-                        return answer(felt, who)
-                    await changed.wait()
-            return answer(self._people.how_they_feel(person), None)
+            while True:
+                changed.clear()
+                yield self._people.how_they_feel(person)
+                try:
+                    await asyncio.wait_for(changed.wait(), end_s - loop.time())
+                except asyncio.TimeoutError:
+                    return
 
 
 def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
