@@ -7,7 +7,7 @@ person said is in it.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, SpokenLine
@@ -106,14 +106,33 @@ class Conversation:
         Args:
             stamp_ns: when the words came [ns].
             words: of the person.
-            answer: of the robot.
+            answer: of the robot; "" if it came to say nothing.
         """
-        self.recent.append(answer)
+        if answer:
+            self.recent.append(answer)
         self._newest_ns = stamp_ns
         self._left -= 1
         self._turns.append(_Turn(stamp_ns, words, answer))
         while self._turns and not self._fits():
             self._turns.popleft()
+
+    def cut(self, words: str, answer: str, said: str) -> None:
+        """Remember of an answer only what was said of it.
+
+        Args:
+            words: of the person whom it answered.
+            answer: as it was added.
+            said: the part that was said; "" for none.
+        """
+        for place in reversed(range(len(self._turns))):
+            turn = self._turns[place]
+            if (turn.words, turn.answer) == (words, answer):
+                self._turns[place] = replace(turn, answer=said)
+                break
+        if answer in self.recent:
+            self.recent.remove(answer)
+            if said:
+                self.recent.append(said)
 
     def forget(self, now_ns: int) -> bool:
         """Start anew if the last words are more than `keep_s` away, whichever way.
@@ -121,7 +140,9 @@ class Conversation:
         Returns:
             Whether it was started anew.
         """
-        late = bool(self.recent) and abs(now_ns - self._newest_ns) > to_ns(self._config.keep_s)
+        late = bool(self._turns or self.recent) and abs(now_ns - self._newest_ns) > to_ns(
+            self._config.keep_s
+        )
         if late:
             self.clear()
         return late
@@ -135,16 +156,22 @@ class Conversation:
                 SpokenLine(turn.stamp_ns, PERSON, turn.words),
                 SpokenLine(turn.stamp_ns, ROBOT, turn.answer),
             )
+            if line.text or line.speaker == PERSON
         )
 
     def messages(self) -> list[Message]:
         """Everything as messages of a chat, oldest first."""
-        return [
-            Message("user", without_marks(one.text))
-            if one.speaker == PERSON
-            else Message("assistant", one.text)
-            for one in self.lines()
-        ]
+        made: list[Message] = []
+        for one in self.lines():
+            if one.speaker == ROBOT:
+                made.append(Message("assistant", one.text))
+            elif made and made[-1].role == "user":
+                # Who was answered with nothing; many chat templates want turns to alternate.
+                words = f"{made.pop().content}\n{without_marks(one.text)}"
+                made.append(Message("user", words))
+            else:
+                made.append(Message("user", without_marks(one.text)))
+        return made
 
     def _fits(self) -> bool:
         size = sum(len(turn.words) + len(turn.answer) for turn in self._turns)
