@@ -233,7 +233,7 @@ class DialogStage:
     def interrupt(self) -> None:
         """A person has begun to speak: end the answers that are under way, and forget what of
         them was not said."""
-        for delivery in [*self._deliveries]:
+        for delivery in self._deliveries.copy():
             delivery.interrupt()
         self._deliveries.clear()
 
