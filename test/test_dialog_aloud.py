@@ -1,4 +1,4 @@
-"""Answers said sentence by sentence: rules hold for each, and what was not said is forgotten."""
+"""Answers said sentence by sentence: rules hold for each; what was not said is forgotten."""
 
 from __future__ import annotations
 

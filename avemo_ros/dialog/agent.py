@@ -15,7 +15,7 @@ from avemo_ros.dialog.conversation import Conversation, system_prompt
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.fields import Style
 from avemo_ros.dialog.intent import HAND_OVER, INFORM, FoundConcern, Intent, Moment
-from avemo_ros.dialog.language import Tone, printable, tokens, without_marks
+from avemo_ros.dialog.language import Tone, printable, tokens
 from avemo_ros.dialog.policy import ASK, Choice, Engagement, Policy
 from avemo_ros.dialog.responder import (
     OFFLINE,
@@ -385,8 +385,7 @@ class Agent:
             )
             messages = (
                 Message("system", prompt.text),
-                *self._conversation.messages(),
-                Message("user", without_marks(words)),
+                *self._conversation.messages(words),
             )
             return replace(turn, secret=prompt.secret, messages=messages)
 

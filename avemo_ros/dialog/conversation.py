@@ -159,24 +159,30 @@ class Conversation:
             if line.text or line.speaker == PERSON
         )
 
-    def messages(self) -> list[Message]:
-        """Everything as messages of a chat, oldest first."""
+    def messages(self, words: str) -> list[Message]:
+        """Everything as messages of a chat, oldest first, and the words that are answered now.
+
+        User and assistant alternate, as many chat templates want it: to whom nothing was
+        answered, their words are one message with the next.
+        """
         made: list[Message] = []
         for one in self.lines():
-            if one.speaker == ROBOT:
-                made.append(Message("assistant", one.text))
-            elif made and made[-1].role == "user":
-                # Who was answered with nothing; many chat templates want turns to alternate.
-                words = f"{made.pop().content}\n{without_marks(one.text)}"
-                made.append(Message("user", words))
-            else:
-                made.append(Message("user", without_marks(one.text)))
+            _say(made, "assistant" if one.speaker == ROBOT else "user", one.text)
+        _say(made, "user", words)
         return made
 
     def _fits(self) -> bool:
         size = sum(len(turn.words) + len(turn.answer) for turn in self._turns)
         few = len(self._turns) <= self._config.max_turns
         return few and size <= self._config.max_memory
+
+
+def _say(made: list[Message], role: str, text: str) -> None:
+    if role == "user":
+        text = without_marks(text)
+        if made and made[-1].role == role:
+            text = f"{made.pop().content}\n{text}"
+    made.append(Message(role, text))
 
 
 _RULES: Final = (
