@@ -176,10 +176,10 @@ class Dialog(ManagedNode):
         if message.final:
             self._take(message.final)
 
-    def say(self, ssml: str) -> None:
-        """Say an SSML document as answers are said; nothing is heard if `speak` is false."""
+    def say(self, sentence: SpokenSentence) -> None:
+        """Say something as answers are said; nothing is heard if `speak` is false."""
         if self._voice is not None:
-            self._voice.say(ssml)
+            self._voice.say(sentence)
 
     def _take_states(self, message: EmotionStateArray) -> None:
         if self._stage is None:
@@ -236,7 +236,7 @@ class Dialog(ManagedNode):
         ):
             publisher.publish(String(data=text))
         if self._voice is not None and self._voice.can_speak:
-            self._voice.say(sentence.ssml, said)
+            self._voice.say(sentence, said)
         else:
             # Whoever says it does not tell.
             said(True)
@@ -248,7 +248,7 @@ class Dialog(ManagedNode):
         text.publish(String(data=answer.spoken))
         ssml.publish(String(data=answer.ssml))
         if not self._voice_settings.by_sentence:
-            self.say(answer.ssml)
+            self.say(SpokenSentence(answer.spoken, answer.ssml))
 
     def _clear(
         self,

@@ -1,4 +1,4 @@
-"""The robot's voice: espeak-ng, if it is installed, and `robot_speaking` while it speaks."""
+"""The robot's voice, espeak-ng or an action, and `robot_speaking` while it speaks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from pydantic import Field, model_validator
 from std_msgs.msg import Bool
 
+from avemo_ros.dialog.agent import SpokenSentence
 from avemo_ros.errors import ConfigError
 from avemo_ros.nodes import diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.executor import Worker
+from avemo_ros.nodes.speech_action import LONGEST_S, SpeechAction, action_type, check_field
 from avemo_ros.settings import Settings
 
 
@@ -28,9 +30,25 @@ class VoiceSettings(Settings):
     speak: bool = Field(
         False,
         description=(
-            "Say the answers with espeak-ng, if it is installed, and publish true on "
-            "robot_speaking meanwhile."
+            "Say the answers with espeak-ng, or with the action that speak_action names, and "
+            "publish true on robot_speaking meanwhile."
         ),
+    )
+    speak_action: str = Field(
+        "",
+        description=(
+            "With speak: name of an action that says the answers, e.g. /skill/say; empty: "
+            "espeak-ng does, if it is installed."
+        ),
+    )
+    speak_action_type: str = Field(
+        "communication_skills/action/Say", description="Type of that action."
+    )
+    speak_action_field: str = Field(
+        "input", description="Field of its goal that takes the text."
+    )
+    speak_action_ssml: bool = Field(
+        False, description="Give it SSML, with rate, pitch and volume, instead of the text."
     )
     voice: str = Field(
         "en",
@@ -55,17 +73,17 @@ class VoiceSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _barge_in_needs_sentences(self) -> VoiceSettings:
+    def _go_together(self) -> VoiceSettings:
         if self.barge_in and not self.by_sentence:
             raise ConfigError("barge_in", True, "false, or true together with by_sentence")
+        if self.speak_action and not self.speak:
+            raise ConfigError("speak_action", self.speak_action, "'', or true for speak, too")
         return self
 
 
 _PROGRAM: Final = "espeak-ng"
 _MOST: Final = 64
 """Sentences that may wait."""
-_LONGEST_S: Final = 60.0
-"""Nothing said takes longer; a synthesiser that does hangs in the sound driver."""
 _REPEAT_S: Final = 1.0
 """`robot_speaking` says true again so often, so that a listener can tell speech from a node
 that was killed in the middle of it."""
@@ -75,9 +93,112 @@ Said = Callable[[bool], None]
 """Called on any thread when something was said to its end, or will not be (False)."""
 
 
+class Synthesiser(Protocol):
+    """What makes the sound.  `say` runs on the voice's thread, all else on the executor's."""
+
+    def open(self) -> str:
+        """Begin; returns why it cannot speak, "" if it can."""
+
+    def close(self) -> None:
+        """End; after the last `say`."""
+
+    def stop(self, *, for_good: bool) -> None:
+        """End what is being said; `for_good`: nothing more is said after it."""
+
+    def say(
+        self,
+        sentence: SpokenSentence,
+        going_on: Callable[[], None],
+        is_over: Callable[[], bool],
+    ) -> str:
+        """Say a sentence; returns why it was not said to its end, "" if it was.
+
+        Args:
+            sentence: to say.
+            going_on: to be called when it begins, and again and again while it goes on.
+            is_over: whether it is not to be said any more; `stop` is called after that.
+        """
+
+
+class Espeak:
+    """A process of espeak-ng for each sentence."""
+
+    def __init__(self, voice: str) -> None:
+        self._voice = voice
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def open(self) -> str:
+        """As for every synthesiser."""
+        if shutil.which(_PROGRAM) is not None:
+            return ""
+        return (
+            f"speak is true, but {_PROGRAM} is not installed, so the answers are not "
+            f"spoken (Debian: apt install {_PROGRAM}); they are still published on "
+            "dialog_ssml"
+        )
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+    def stop(self, *, for_good: bool) -> None:  # noqa: ARG002
+        """As for every synthesiser."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+
+    def say(
+        self,
+        sentence: SpokenSentence,
+        going_on: Callable[[], None],
+        is_over: Callable[[], bool],
+    ) -> str:
+        """As for every synthesiser."""
+        with self._lock:
+            if is_over():
+                return ""
+            # Words never become arguments: they go in by standard input, as UTF-8.
+            process = self._process = subprocess.Popen(
+                [_PROGRAM, "-m", "-b", "1", "-v", self._voice, "--stdin"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        try:
+            complaints = _wait(process, sentence.ssml.encode("utf-8", "replace"), going_on)
+        finally:
+            with self._lock:
+                self._process = None
+            # Not yet, where the waiting itself failed.
+            process.kill()
+            process.wait()
+        if process.returncode != 0:
+            return f"{_PROGRAM} ended with status {process.returncode}{_first(complaints)}"
+        if b"error" in complaints.lower():
+            # Without a sound card it says so and ends as if all were well.
+            return f"{_PROGRAM} could not speak{_first(complaints)}"
+        return ""
+
+
+def _wait(process: subprocess.Popen[bytes], text: bytes, going_on: Callable[[], None]) -> bytes:
+    """What it said on standard error."""
+    until = time.monotonic() + LONGEST_S
+    given: bytes | None = text
+    while True:
+        going_on()
+        try:
+            _, complaints = process.communicate(given, timeout=_REPEAT_S)
+        except subprocess.TimeoutExpired:
+            given = None
+            if time.monotonic() > until:
+                process.kill()
+        else:
+            return complaints
+
+
 @dataclass(frozen=True, slots=True)
 class _Speech:
-    ssml: str
+    sentence: SpokenSentence
     said: Said
     number: int
     """How often the voice was hushed before."""
@@ -88,19 +209,25 @@ class Voice:
     only the newest is said."""
 
     def __init__(self, node: ManagedNode) -> None:
+        """Set up.
+
+        Raises:
+            ConfigError: the action is not installed, or takes no text.
+        """
         self._node = node
         self._trouble = ThrottledLog(node.get_logger(), "voice")
         settings = node.read(VoiceSettings)
-        self._name = str(settings.voice)
+        self._name = settings.speak_action or settings.voice
+        self._synthesiser = _synthesiser(node, settings)
         self._limit = _MOST if settings.by_sentence else 1
         self._hushed = 0
         self._spoken = 0
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
         self._worker: Worker[_Speech] | None = None
         self._out: Any = None
         self._missing = ""
+        self._told_s = 0.0
+        """When `robot_speaking` was last told; while the robot speaks [s of a steady clock]."""
 
     def open(self) -> None:
         """Make the topic and begin."""
@@ -108,16 +235,11 @@ class Voice:
         self._out = self._node.create_publisher(
             Bool, "robot_speaking", qos.result(1, latched=True)
         )
-        self._tell(False)
-        if shutil.which(_PROGRAM) is None:
-            self._missing = (
-                f"speak is true, but {_PROGRAM} is not installed, so the answers are not "
-                f"spoken (Debian: apt install {_PROGRAM}); they are still published on "
-                "dialog_ssml"
-            )
+        self._fall_silent()
+        self._missing = self._synthesiser.open()
+        if self._missing:
             self._trouble.once("missing", self._missing)
             return
-        self._missing = ""
         self._worker = Worker(
             "voice",
             self._speak,
@@ -129,13 +251,12 @@ class Voice:
 
     def close(self) -> None:
         """Fall silent and remove the topic; may be called twice."""
-        with self._lock:
-            self._closing.set()
-            if self._process is not None:
-                self._process.kill()
+        self._closing.set()
+        self._synthesiser.stop(for_good=True)
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+        self._synthesiser.close()
         if self._out is not None:
             self._node.destroy_publisher(self._out)
             self._out = None
@@ -145,24 +266,22 @@ class Voice:
         """Whether there is a synthesiser."""
         return self._worker is not None
 
-    def say(self, ssml: str, said: Said = lambda _: None) -> None:
-        """Say an SSML document; returns at once.
+    def say(self, sentence: SpokenSentence, said: Said = lambda _: None) -> None:
+        """Say a sentence, or several; returns at once.
 
         Args:
-            ssml: the document.
+            sentence: as text and as SSML.
             said: told when it was said.
         """
         if self._worker is None:
             said(False)
         else:
-            self._worker.put(_Speech(ssml, said, self._hushed))
+            self._worker.put(_Speech(sentence, said, self._hushed))
 
     def hush(self) -> None:
         """Fall silent at once, and forget what waits."""
-        with self._lock:
-            self._hushed += 1
-            if self._process is not None:
-                self._process.kill()
+        self._hushed += 1
+        self._synthesiser.stop(for_good=False)
         if self._worker is not None:
             self._worker.clear()
 
@@ -181,70 +300,33 @@ class Voice:
         return diagnostics.status("voice", diagnostics.OK, "speaks", values)
 
     def _speak(self, speech: _Speech) -> None:
+        def is_over() -> bool:
+            return self._closing.is_set() or speech.number != self._hushed
+
         spoken = False
-        self._tell(True)
         try:
-            spoken = self._run(speech)
+            failure = self._synthesiser.say(speech.sentence, self._go_on, is_over)
+            spoken = not failure and not is_over()
+            if failure and not is_over():
+                self._trouble.report(failure.partition(":")[0], failure)
         finally:
             if not self._worker:
                 # Between two sentences of an answer it goes on speaking.
-                self._tell(False)
+                self._fall_silent()
             speech.said(spoken)
         if spoken:
             self._spoken += 1
             self._trouble.good()
 
-    def _run(self, speech: _Speech) -> bool:
-        """Whether it was said to its end."""
-        with self._lock:
-            if self._is_over(speech):
-                return False
-            # Words never become arguments: they go in by standard input, as UTF-8.
-            process = self._process = subprocess.Popen(
-                [_PROGRAM, "-m", "-b", "1", "-v", self._name, "--stdin"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
-        try:
-            complaints = self._wait(process, speech.ssml.encode("utf-8", "replace"))
-        finally:
-            with self._lock:
-                self._process = None
-            # Not yet, where the waiting itself failed.
-            process.kill()
-            process.wait()
-        if self._is_over(speech):
-            return False
-        if process.returncode != 0:
-            self._trouble.report(
-                "ended",
-                f"{_PROGRAM} ended with status {process.returncode}{_first(complaints)}",
-            )
-            return False
-        if b"error" in complaints.lower():
-            # Without a sound card it says so and ends as if all were well.
-            self._trouble.report("silent", f"{_PROGRAM} could not speak{_first(complaints)}")
-            return False
-        return True
+    def _go_on(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s >= _REPEAT_S:
+            self._told_s = now_s
+            self._tell(True)
 
-    def _is_over(self, speech: _Speech) -> bool:
-        return self._closing.is_set() or speech.number != self._hushed
-
-    def _wait(self, process: subprocess.Popen[bytes], text: bytes) -> bytes:
-        """What it said on standard error."""
-        until = time.monotonic() + _LONGEST_S
-        given: bytes | None = text
-        while True:
-            try:
-                _, complaints = process.communicate(given, timeout=_REPEAT_S)
-            except subprocess.TimeoutExpired:
-                given = None
-                if time.monotonic() > until:
-                    process.kill()
-                self._tell(True)
-            else:
-                return complaints
+    def _fall_silent(self) -> None:
+        self._told_s = -_REPEAT_S
+        self._tell(False)
 
     def _tell(self, speaking: bool) -> None:
         if self._out is not None:
@@ -254,6 +336,20 @@ class Voice:
         self._trouble.report(
             type(error).__name__, f"unexpected {type(error).__name__}: {error}"
         )
+
+
+def _synthesiser(node: ManagedNode, settings: VoiceSettings) -> Synthesiser:
+    if not settings.speak_action:
+        return Espeak(settings.voice)
+    kind = action_type(settings.speak_action_type)
+    check_field(kind, settings.speak_action_field)
+    return SpeechAction(
+        node,
+        settings.speak_action,
+        kind,
+        settings.speak_action_field,
+        as_ssml=settings.speak_action_ssml,
+    )
 
 
 def _first(complaints: bytes) -> str:
