@@ -37,7 +37,7 @@ from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.msg import EmotionEvent, EmotionStateArray
 from avemo_ros.nodes import qos, sensing
 from avemo_ros.nodes.diagnostics import ThrottledLog
-from avemo_ros.nodes.executor import SturdyExecutor
+from avemo_ros.nodes.rclpy_internals import SturdyExecutor
 from avemo_ros.state.estimate import EmotionEstimate
 from avemo_ros.state.smoothing import key_of
 from avemo_ros.timing import to_ns, to_s
