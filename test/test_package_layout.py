@@ -56,6 +56,8 @@ FOR_TRAINING = {
 """The extra `train`: what a robot has not got."""
 FOR_STUDIES = {"pyarrow": "pyarrow"}
 """The extra `study`: only for tables in Parquet."""
+FOR_AGENTS = {"mcp": "mcp"}
+"""The extra `mcp`: only for `avemo mcp`."""
 BROUGHT_ALONG = {"httpx2", "pydantic_core"}
 """openai's and pydantic's, of the release that each asks for."""
 OPTIONAL = {"PyAudio"}
@@ -134,6 +136,9 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
             assert FOR_TRAINING[name] in extra, f"{path} imports {name}, [train] lacks it"
         elif name in FOR_STUDIES:
             assert FOR_STUDIES[name] in for_studies, f"{path} imports {name}"
+        elif name in FOR_AGENTS:
+            assert re.findall(r"^[\w-]+", extras["mcp"], re.MULTILINE) == [FOR_AGENTS[name]]
+            assert FOR_AGENTS[name] in locked(folder / "dev.lock")
         else:
             assert name in ros | OPTIONAL_ROS, (
                 f"{path} imports {name}, which package.xml does not name"
@@ -143,7 +148,7 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
 def test_the_robot_needs_nothing_of_the_training_extra(repository: Path) -> None:
     code = (
         "import sys; import avemo_ros.pipeline, avemo_ros.cli.predict;"
-        f"print(sorted({set(FOR_TRAINING | FOR_STUDIES)!r} & set(sys.modules)))"
+        f"print(sorted({set(FOR_TRAINING | FOR_STUDIES | FOR_AGENTS)!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -173,7 +178,8 @@ def test_every_requirement_is_locked_to_one_version_and_its_files(
 
 
 def test_only_nodes_import_ros(repository: Path) -> None:
-    ros = set(outside(repository)) - set(FROM_PYPI) - set(FOR_TRAINING | FOR_STUDIES)
+    extras = FOR_TRAINING | FOR_STUDIES | FOR_AGENTS
+    ros = set(outside(repository)) - set(FROM_PYPI) - set(extras)
     assert "rclpy" in ros
     for path in sources(repository):
         if "nodes" in path.relative_to(repository).parts:

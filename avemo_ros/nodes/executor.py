@@ -178,9 +178,15 @@ class Worker(Generic[WorkItem]):
         """Forget what waits and take nothing more; the item in work goes on."""
         with self._change:
             self._stopping = True
+            self._change.notify()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what waits; the item in work goes on."""
+        with self._change:
             left_out = [item for item, _ in self._waiting]
             self._waiting.clear()
-            self._change.notify()
+            self._weight = 0.0
         for item in left_out:
             self._forgotten(item)
 
