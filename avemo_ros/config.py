@@ -402,8 +402,12 @@ class ModelConfig(Settings, group="model"):
             "(docs/extending.md); empty: the default of models/index.json."
         ),
     )
-    device: Literal["cpu", "cuda", "auto"] = Field(
-        "cpu", description="Device to run the network on; 'auto' takes a GPU if there is one."
+    device: Literal["cpu", "cuda", "tensorrt", "auto"] = Field(
+        "cpu",
+        description=(
+            "Device to run the network on: 'cuda' needs onnxruntime-gpu or PyTorch with CUDA; "
+            "'tensorrt' needs onnxruntime-gpu with TensorRT; 'auto' takes CUDA if it is there."
+        ),
     )
     threads: int = Field(
         1,
@@ -415,8 +419,7 @@ class ModelConfig(Settings, group="model"):
         "auto",
         description=(
             "Library that runs the network: 'onnxruntime' needs the model's ONNX files next "
-            "to its weights, and runs on a CPU; 'torch' runs every model on every device; "
-            "'auto' takes ONNX Runtime if possible."
+            "to its weights; 'torch' runs every model; 'auto' takes ONNX Runtime if possible."
         ),
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(

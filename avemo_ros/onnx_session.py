@@ -9,20 +9,52 @@ from typing import Any, Final
 
 import onnxruntime
 
-from avemo_ros.errors import WeightsError
+from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.shipped_models import INDEX, shipped_models
 
 _ERRORS_ONLY: Final = 3
+_CPU: Final = "CPUExecutionProvider"
+_PROVIDERS: Final = {
+    "cpu": (_CPU,),
+    "cuda": ("CUDAExecutionProvider", _CPU),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU),
+}
+"""By device what runs a network, and what takes over where that cannot."""
 
 
-def open_session(source: Path | bytes, threads: int = 1) -> Any:
-    """An `InferenceSession` on the CPU that does not wait busily.
+def has_device(name: str) -> bool:
+    """This ONNX Runtime was built for a device: 'cpu', 'cuda' or 'tensorrt'."""
+    return _PROVIDERS[name][0] in onnxruntime.get_available_providers()
+
+
+def chosen_device(name: str) -> str:
+    """What `model.device` becomes in ONNX Runtime on this machine.
+
+    Raises:
+        ConfigError: this ONNX Runtime was not built for the device.
+    """
+    if name == "auto":
+        return "cuda" if has_device("cuda") else "cpu"
+    if not has_device(name):
+        raise ConfigError(
+            "model.device",
+            name,
+            f"cpu | auto here: ONNX Runtime {onnxruntime.__version__} is not built for it; "
+            "install onnxruntime-gpu in place of onnxruntime",
+        )
+    return name
+
+
+def open_session(source: Path | bytes, threads: int = 1, device: str = "cpu") -> Any:
+    """An `InferenceSession` that does not wait busily.
 
     Args:
         source: path or content of an ONNX file.
         threads: of the CPU.
+        device: 'cpu', 'cuda' or 'tensorrt', as `chosen_device` gives it.
 
     Raises:
+        ConfigError: the device does not start.
         Exception: ONNX Runtime cannot read it; its exceptions have no common class.
     """
     options = onnxruntime.SessionOptions()
@@ -34,7 +66,17 @@ def open_session(source: Path | bytes, threads: int = 1) -> Any:
     options.enable_cpu_mem_arena = False
     options.log_severity_level = _ERRORS_ONLY
     given = source if isinstance(source, bytes) else str(source)
-    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    providers = list(_PROVIDERS[device])
+    session = onnxruntime.InferenceSession(given, options, providers=providers)
+    # ONNX Runtime takes the next one without a word to us where the first does not start.
+    if session.get_providers()[0] != providers[0]:
+        raise ConfigError(
+            "model.device",
+            device,
+            f"cpu here: ONNX Runtime {onnxruntime.__version__} cannot start {providers[0]}; "
+            "check that the GPU's driver and the CUDA and cuDNN of this release are installed",
+        )
+    return session
 
 
 def open_shipped(file: str) -> Any:

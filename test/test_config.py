@@ -47,7 +47,7 @@ def test_a_whole_number_does_for_a_float_setting() -> None:
         ("vision.max_faces", True, "is True; allowed: a whole number"),
         ("model.weights", 3, "text"),
         ("vision.detector_range", "long", "short | full"),
-        ("model.device", "tpu", "cpu | cuda | auto"),
+        ("model.device", "tpu", "cpu | cuda | tensorrt | auto"),
         ("emotion.hop", 0.1, "emotion.hop_s"),
     ],
 )

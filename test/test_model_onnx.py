@@ -165,6 +165,25 @@ def test_settings_choose_the_runtime_and_what_cannot_be_is_refused(copied: Path)
             Predictor(config)
 
 
+def test_on_a_robot_without_pytorch_onnx_runtime_is_taken_and_all_else_refused(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = str(copied)
+    monkeypatch.setattr(
+        "avemo_ros.model.predictor.find_spec", lambda name: None if name == "torch" else True
+    )
+    for device in ("cpu", "auto"):
+        made = Predictor(ModelConfig(weights=weights, device=device))
+        assert (made.runtime, made.device) == ("onnxruntime", "cpu")
+    for other in ({"precision": "bfloat16"}, {"runtime": "torch"}, {"device": "cuda"}):
+        with pytest.raises(ConfigError, match="PyTorch is not installed"):
+            Predictor(ModelConfig(weights=weights, **other))
+    for runtime in ("auto", "torch"):
+        config = ModelConfig(weights=weights, runtime=runtime, device="tensorrt")
+        with pytest.raises(ConfigError, match=r"model\.device.*tensorrt"):
+            Predictor(config)
+
+
 def test_without_onnx_files_pytorch_runs_the_model_unless_they_are_asked_for(
     copied: Path,
 ) -> None:

@@ -57,7 +57,7 @@ def test_the_parameter_file_can_be_given_to_every_node(
         ("emotion.hop_s:=5.0", ("'emotion.hop_s'", "5.0", "0.03 to 2.0")),
         ("emotion.hop_s:=1", ("'emotion.hop_s'", "1", "a number", "decimal point")),
         ("image_transport:=theora", ("'image_transport'", "theora", "raw | compressed")),
-        ("model.device:=tpu", ("'model.device'", "tpu", "cpu | cuda | auto")),
+        ("model.device:=tpu", ("'model.device'", "tpu", "cpu | cuda | tensorrt | auto")),
     ],
 )
 def test_a_parameter_that_is_not_allowed_is_refused_by_name(

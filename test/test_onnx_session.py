@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from avemo_ros import onnx_session
-from avemo_ros.errors import WeightsError
-from avemo_ros.onnx_session import open_shipped
+from avemo_ros.errors import ConfigError, WeightsError
+from avemo_ros.onnx_session import chosen_device, open_session, open_shipped
 from avemo_ros.shipped_models import INDEX, shipped_models
 
 NAME = "facemesh-468.onnx"
@@ -75,3 +75,43 @@ def test_what_onnx_runtime_cannot_run_is_said_with_its_version(folder: Path) -> 
     put(folder, b"no network", sha256(b"no network").hexdigest())
     with pytest.raises(WeightsError, match=rf"ONNX Runtime \d.* cannot run .*{NAME}"):
         open_shipped(NAME)
+
+
+# --- GPUs: none was there, so these tests replace ONNX Runtime's list of what it can run on
+
+CPU, CUDA, TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
+
+
+@pytest.mark.parametrize(
+    ("built_for", "device", "chosen"),
+    [
+        ([CPU], "auto", "cpu"),
+        ([CUDA, CPU], "auto", "cuda"),
+        ([TENSORRT, CUDA, CPU], "auto", "cuda"),
+        ([TENSORRT, CUDA, CPU], "tensorrt", "tensorrt"),
+        ([CUDA, CPU], "cpu", "cpu"),
+    ],
+)
+def test_the_device_is_one_that_this_onnx_runtime_has(
+    monkeypatch: pytest.MonkeyPatch, built_for: list[str], device: str, chosen: str
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: built_for)
+    assert chosen_device(device) == chosen
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_device_that_it_was_not_built_for_is_refused_with_what_to_install(
+    device: str,
+) -> None:
+    with pytest.raises(ConfigError, match=rf"{device}'?; allowed: cpu .*onnxruntime-gpu"):
+        chosen_device(device)
+
+
+def test_a_gpu_that_does_not_start_is_said_and_the_cpu_does_not_take_over_in_silence() -> None:
+    path = shipped_models() / NAME
+    with (
+        pytest.warns(UserWarning, match=CUDA),
+        pytest.raises(ConfigError, match="cannot start"),
+    ):
+        open_session(path, device="cuda")
+    assert open_session(path).get_providers() == [CPU]

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.errors import WeightsError
+from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.released import (
     LANDMARKS_PART,
@@ -20,7 +20,7 @@ from avemo_ros.model.released import (
     remedy,
     sha256,
 )
-from avemo_ros.onnx_session import open_session
+from avemo_ros.onnx_session import chosen_device, open_session
 
 FORMAT: Final = "avemo-onnx-1"
 """Layout of the files of a live model; another layout gets another name."""
@@ -38,27 +38,29 @@ class OnnxNetwork:
     """
 
     name = "onnxruntime"
-    device = "cpu"
     precision = "float32"
 
-    def __init__(self, weights: Path, threads: int = 1) -> None:
+    def __init__(self, weights: Path, threads: int = 1, device: str = "cpu") -> None:
         """Load the ONNX files that lie beside the weights of a live model.
 
         Args:
             weights: the .safetensors file that they were made from.
             threads: of the CPU.
+            device: as `model.device`.
 
         Raises:
+            ConfigError: the device is not there, or does not start.
             WeightsError: a file is missing, damaged, or made from other weights.
         """
         source = sha256(weights)
-        self._face, self._speech, self._face_answer, self._fusion = (
-            _open(weights, part, source, threads) for part in ONNX_PARTS
-        )
+        self.device = chosen_device(device)
+
+        def part(name: str) -> Any:
+            return _open(weights, name, source, threads, self.device)
+
+        self._face, self._speech, self._face_answer, self._fusion = map(part, ONNX_PARTS)
         self.reads_landmarks = _LANDMARKS in {one.name for one in self._fusion.get_inputs()}
-        self._landmarks = (
-            _open(weights, LANDMARKS_PART, source, threads) if self.reads_landmarks else None
-        )
+        self._landmarks = part(LANDMARKS_PART) if self.reads_landmarks else None
         self.model_id = str(self._face.get_modelmeta().custom_metadata_map["model_id"])
         self.face_side = int(self._face.get_inputs()[0].shape[2])
         self.face_width = int(self._face.get_outputs()[0].shape[1])
@@ -126,13 +128,13 @@ def _is_whole(content: bytes, digest: bytes) -> bool:
     )
 
 
-def _open(weights: Path, part: str, source: str, threads: int) -> Any:
+def _open(weights: Path, part: str, source: str, threads: int, device: str) -> Any:
     path, again = onnx_file(weights, part), remedy(weights)
     try:
         listed = check_listed(weights, path)
-        session = open_session(path, threads)
+        session = open_session(path, threads, device)
         about: dict[str, str] = session.get_modelmeta().custom_metadata_map
-    except WeightsError:
+    except (ConfigError, WeightsError):
         raise
     except Exception as error:
         raise WeightsError(

@@ -247,7 +247,7 @@ def open_own(name: str, config: ModelConfig) -> NetworkRuntime | None:
                 "allowed: one file, or one of each"
             )
         model = _OnnxBoth(config, faces[0], voices[0])
-    model.name = "onnxruntime"
+    model.name, model.device = "onnxruntime", models[0].device
     model.model_id = "+".join(path.stem for path in paths)
     checked = _Checked(model, name)
     try:
@@ -352,20 +352,23 @@ class _Checked:
 
 
 def _of_file(path: Path, config: ModelConfig) -> OnnxFaces | OnnxVoice:
-    from avemo_ros.onnx_session import open_session
+    from avemo_ros.onnx_session import chosen_device, open_session
 
     if not path.is_file():
         raise WeightsError(f"ONNX file {path} does not exist")
+    device = chosen_device(config.device)
     try:
-        session = open_session(path, config.threads)
+        session = open_session(path, config.threads, device)
         inputs = [one.name for one in session.get_inputs()]
         if len(inputs) != 1:
             raise ValueError(f"it has {len(inputs)} inputs ({', '.join(inputs)}); allowed: one")
-        if inputs == ["spectrogram"]:
-            return OnnxVoice(config, session)
-        return OnnxFaces(config, session)
+        model = (OnnxVoice if inputs == ["spectrogram"] else OnnxFaces)(config, session)
+    except ConfigError:
+        raise
     except Exception as error:
         raise WeightsError(f"ONNX file {path} cannot be used: {error}") from error
+    model.device = device
+    return model
 
 
 def _class_of(name: str) -> type:

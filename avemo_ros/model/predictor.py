@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_ros import onnx_session
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import ConfigError, PredictionError, WeightsError
 from avemo_ros.model.own_model import is_own, open_own
@@ -152,8 +154,9 @@ class Predictor:
         if _takes_onnx(config, weights):
             from avemo_ros.model.onnx_network import OnnxNetwork
 
-            self._take(OnnxNetwork(weights, config.threads))
+            self._take(OnnxNetwork(weights, config.threads, config.device))
         else:
+            _need_torch(config)
             from avemo_ros.model.torch_network import TorchNetwork
             from avemo_ros.model.weights import load_weights
 
@@ -296,7 +299,9 @@ def arithmetic_of(config: ModelConfig) -> str:
     if is_own(config.weights):
         return f"own model {config.weights}"
     if _takes_onnx(config, find_weights(config.weights)):
-        return "onnxruntime float32"
+        device = onnx_session.chosen_device(config.device)
+        return "onnxruntime float32" + ("" if device == "cpu" else f" {device}")
+    _need_torch(config)
     from avemo_ros.model.torch_network import chosen_device, chosen_precision
 
     return f"torch {chosen_precision(config.precision, chosen_device(config.device))}"
@@ -304,22 +309,25 @@ def arithmetic_of(config: ModelConfig) -> str:
 
 def _takes_onnx(config: ModelConfig, weights: Path) -> bool:
     """Whether a model runs in ONNX Runtime, by the settings and by what lies beside it."""
+    forced = config.runtime == "onnxruntime"
+    if config.device == "tensorrt":
+        if config.runtime == "torch":
+            raise ConfigError(
+                "model.device", "tensorrt", "cpu | cuda | auto with model.runtime 'torch'"
+            )
+        forced = True
     if config.runtime == "torch":
         return False
-    forced = config.runtime == "onnxruntime"
-    for name, value, other, allowed in (
-        ("model.device", config.device, "cuda", "cpu | auto"),
-        ("model.precision", config.precision, "bfloat16", "float32 | auto"),
-    ):
-        if value == other:
-            if forced:
-                raise ConfigError(name, value, f"{allowed} with model.runtime 'onnxruntime'")
-            return False
-    if config.device == "auto" and not forced:
-        from avemo_ros.model.torch_network import chosen_device
-
-        if chosen_device(config.device).type != "cpu":
-            return False
+    if config.precision == "bfloat16":
+        if forced:
+            auto = config.runtime == "auto"
+            which = "model.device 'tensorrt'" if auto else "model.runtime 'onnxruntime'"
+            raise ConfigError("model.precision", "bfloat16", f"float32 | auto with {which}")
+        return False
+    lacks_gpu = config.device in ("cuda", "auto") and not onnx_session.has_device("cuda")
+    # PyTorch may have the device that ONNX Runtime has not.
+    if lacks_gpu and not forced and (config.device == "cuda" or _torch_has_cuda()):
+        return False
     files = onnx_files(weights).values()
     missing = [path.name for path in files if not path.is_file()]
     if missing and (forced or len(missing) < len(files)):
@@ -327,6 +335,26 @@ def _takes_onnx(config: ModelConfig, weights: Path) -> bool:
             f"ONNX Runtime needs {', '.join(missing)} beside {weights}; {remedy(weights)}"
         )
     return not missing
+
+
+def _torch_has_cuda() -> bool:
+    if find_spec("torch") is None:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _need_torch(config: ModelConfig) -> None:
+    """A robot may have no PyTorch."""
+    if find_spec("torch") is None:
+        raise ConfigError(
+            "model.runtime",
+            config.runtime,
+            "models with ONNX files beside them, model.precision float32 or auto, and devices "
+            "of ONNX Runtime, as PyTorch is not installed; to install it: pip install "
+            "'torch>=2.6'",
+        )
 
 
 def _prediction(

@@ -164,7 +164,7 @@ EMOTION: Final = (
         "params_file",
     ),
     ("model_weights", "", "name or file of the network; empty: as in params_file"),
-    ("model_device", "", "cpu, cuda or auto; empty: as in params_file"),
+    ("model_device", "", "cpu, cuda, tensorrt or auto; empty: as in params_file"),
     ("params_file", None, "parameter file for all nodes"),
     ("namespace", "", "namespace of all nodes and relative topics"),
     ("log_level", "info", "log level: debug, info, warn or error"),
