@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 hri = pytest.importorskip("hri_msgs.msg", reason="no hri_msgs")
@@ -177,6 +181,52 @@ def test_a_listener_of_ros4hri_sees_the_sample(start_graph: Start) -> None:
     assert graph.spin(lambda: human_topics(graph) == fixed), human_topics(graph)
     node.trigger_deactivate()
     assert graph.spin(lambda: not human_topics(graph))
+
+
+def test_rviz_is_shown_where_heads_are_and_what_they_feel(start_graph: Start) -> None:
+    tf2 = pytest.importorskip("tf2_msgs.msg", reason="no tf2_msgs")
+    shown = pytest.importorskip("visualization_msgs.msg", reason="no visualization_msgs")
+    graph = start_graph(*ros.QUICK, "ros4hri:=true", "vision.horizontal_fov_deg:=60.0")
+    graph.add(ros.EmotionStack)
+    feed = ros.Feed(graph)
+    frames = graph.collect(tf2.TFMessage, "/tf")
+    arrays = graph.collect(shown.MarkerArray, "emotion_markers")
+    tracks = graph.collect(ros.FaceTrackArray, "face_tracks")
+    feed.wait_for_images_to_be_heard()
+    assert feed.play_until(
+        lambda: frames and any(len(array.markers) == 4 for array in arrays), 4.0
+    )
+    (one,) = frames[-1].transforms
+    assert one.header.frame_id == "camera"
+    assert ros.to_ns(one.header.stamp) in feed.played
+    (face,) = next(
+        message.faces for message in tracks if message.header.stamp == one.header.stamp
+    )
+    assert one.child_frame_id == f"face_{face.face_id}"
+    place = one.transform.translation
+    assert math.hypot(place.x, place.y, place.z) == pytest.approx(face.distance, rel=1e-4)
+    # Of 60 degrees of view: as far to the side as the face is in the image.
+    middle = face.box.x + face.box.width / 2
+    aside = (2 * middle - 1) * math.tan(math.radians(30))
+    assert place.x / place.z == pytest.approx(aside, abs=0.05)
+    turn = one.transform.rotation
+    assert math.hypot(turn.x, turn.y, turn.z, turn.w) == pytest.approx(1.0)
+    markers = next(array.markers for array in arrays if len(array.markers) == 4)
+    assert {marker.header.frame_id for marker in markers} == {one.child_frame_id}
+    kinds = {marker.ns.split()[1]: marker for marker in markers}
+    assert set(kinds) == {"head", "id", "label", "confidence"}
+    assert len({(marker.ns, marker.id) for marker in markers}) == 4
+    assert kinds["id"].text == face.face_id
+    assert kinds["label"].text.split(":")[0].split()[0] in {*ros.EMOTIONS, "unknown"}
+    assert 0 < kinds["confidence"].scale.y <= 0.2
+    assert len(kinds["head"].points) == 24  # twelve edges
+
+
+def test_without_ros4hri_there_are_no_frames_and_no_markers(start_graph: Start) -> None:
+    graph = start_graph(*ros.QUICK, "vision.horizontal_fov_deg:=60.0")
+    graph.add(ros.EmotionStack)
+    assert not human_topics(graph, "/tf")
+    assert not human_topics(graph, "/emotion_markers")
 
 
 class Teller(ManagedNode):
@@ -442,3 +492,17 @@ def test_nothing_imports_hri_msgs_unasked() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == "False"
+
+
+def test_layouts_name_topics_that_the_nodes_have(repository: Path) -> None:
+    config = repository / "config"
+    layout = json.loads((config / "foxglove.json").read_text())
+    rviz = yaml.safe_load((config / "avemo.rviz").read_text())["Visualization Manager"]
+    named = {one["Topic"]["Value"] for one in rviz["Displays"] if "Topic" in one}
+    assert named == {"/emotion_markers", "/emotion_overlay"}
+    text = json.dumps(layout)
+    assert all(f'"{topic}"' in text for topic in named)
+    labels = [one["label"] for one in layout["configById"]["Plot!probabilities"]["paths"]]
+    assert tuple(labels) == ros.EMOTIONS
+    panels = set(layout["configById"])
+    assert panels == set(re.findall(r'"(\w+!\w+)"', json.dumps(layout["layout"])))

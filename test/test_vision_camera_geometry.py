@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from face_scene import degrees
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from avemo_ros.vision.alignment import Eyes, rotation_of
 from avemo_ros.vision.camera_geometry import (
@@ -16,8 +17,10 @@ from avemo_ros.vision.camera_geometry import (
     FACING,
     PinholeCamera,
     distance_m,
+    head_frames,
     looks_at_camera,
 )
+from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
 
 CAMERA = PinholeCamera(640, 480, 600.0, 600.0, 320.0, 240.0)
 
@@ -99,3 +102,77 @@ def test_looks_follow_the_angle_between_nose_and_camera(yaw: float, pitch: float
 def test_without_a_mesh_only_who_is_turned_far_is_known_to_look_away() -> None:
     assert looks_at_camera(None, degrees(yaw=60.0)) == 0.0
     assert math.isnan(looks_at_camera(None, degrees(yaw=5.0)))
+
+
+# --- frames of heads
+
+
+def seen_head(
+    pixel: tuple[float, float], pose: HeadPose | None, metres: float = 2.0, width: int = 640
+) -> FrameTracks:
+    """One face whose sellion is at a pixel of CAMERA's image."""
+    height = 640 * 480 // width
+    mesh = np.zeros((468, 3), np.float32)
+    mesh[168, :2] = pixel[0] / width, pixel[1] / height
+    face = FaceTrack(
+        "f1", Box(0.4, 0.4, 0.2, 0.2), 0.9, mesh, pose, 1.0, 0.0, np.zeros((48, 48), np.uint8),
+        distance=metres,
+    )  # fmt: skip
+    return FrameTracks(1, width, height, (face,))
+
+
+def test_a_head_ahead_that_looks_into_the_camera() -> None:
+    head = head_frames(seen_head((320, 240), HeadPose(0.0, 0.0, 0.0)), CAMERA)["f1"]
+    assert head.position == pytest.approx([0.0, 0.0, 2.0])
+    out_of_the_face, left, up = head.rotation.T
+    assert out_of_the_face == pytest.approx([0.0, 0.0, -1.0])
+    assert left == pytest.approx([1.0, 0.0, 0.0])  # the person's left is on the image's right
+    assert up == pytest.approx([0.0, -1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("pose", "out_of_the_face", "up"),
+    [
+        (HeadPose(math.pi / 6, 0.0, 0.0), [0.5, 0.0, -math.sqrt(0.75)], [0.0, -1.0, 0.0]),
+        (HeadPose(0.0, math.pi / 6, 0.0), [0.0, -0.5, -math.sqrt(0.75)], None),
+        (HeadPose(0.0, 0.0, math.pi / 2), [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]),
+    ],
+    ids=["to the image's right", "up", "clockwise in the image"],
+)
+def test_the_axes_follow_the_head(
+    pose: HeadPose, out_of_the_face: list[float], up: list[float] | None
+) -> None:
+    head = head_frames(seen_head((320, 240), pose), CAMERA)["f1"]
+    assert head.rotation[:, 0] == pytest.approx(out_of_the_face)
+    if up is not None:
+        assert head.rotation[:, 2] == pytest.approx(up)
+
+
+@pytest.mark.parametrize("pixel", [(20.0, 240.0), (320.0, 470.0), (600.0, 30.0)])
+def test_at_the_rim_who_looks_into_the_camera_points_at_it(pixel: tuple[float, float]) -> None:
+    head = head_frames(seen_head(pixel, HeadPose(0.0, 0.0, 0.0)), CAMERA)["f1"]
+    x, y = pixel
+    assert np.linalg.norm(head.position) == pytest.approx(2.0)
+    assert head.position[0] / head.position[2] == pytest.approx((x - 320) / 600, rel=1e-5)
+    assert head.position[1] / head.position[2] == pytest.approx((y - 240) / 600, rel=1e-5)
+    assert head.rotation[:, 0] == pytest.approx(-head.position / 2.0)
+    # A rotation, and the smallest one.
+    turn = Rotation.from_matrix(head.rotation)
+    ahead = head_frames(seen_head((320, 240), HeadPose(0.0, 0.0, 0.0)), CAMERA)["f1"]
+    apart = (turn * Rotation.from_matrix(ahead.rotation).inv()).magnitude()
+    assert apart == pytest.approx(math.acos(head.position[2] / 2.0), abs=1e-6)
+
+
+def test_of_a_camera_on_its_side_the_frame_is_that_of_the_images_it_sends() -> None:
+    # The image had the person's head to the left; it was turned clockwise by 90 degrees.
+    turned = head_frames(
+        seen_head((240, 320), HeadPose(0.0, 0.0, 0.0), width=480), CAMERA.turned(90), 90
+    )["f1"]
+    assert turned.position == pytest.approx([0.0, 0.0, 2.0])
+    assert turned.rotation[:, 2] == pytest.approx([-1.0, 0.0, 0.0])
+
+
+def test_without_a_mesh_or_a_distance_there_is_no_frame() -> None:
+    assert head_frames(seen_head((320, 240), None), CAMERA) == {}
+    pose = HeadPose(0.0, 0.0, 0.0)
+    assert head_frames(seen_head((320, 240), pose, math.nan), CAMERA) == {}

@@ -13,7 +13,7 @@ from avemo_ros.config import InputConfig, VisionConfig
 from avemo_ros.errors import DetectorError, ImageError
 from avemo_ros.timing import RateLimiter, Reporter, StampFilter, Stopwatch, Verdict
 from avemo_ros.vision.analyzer import FaceAnalyzer
-from avemo_ros.vision.camera_geometry import PinholeCamera
+from avemo_ros.vision.camera_geometry import HeadFrame, PinholeCamera, head_frames
 from avemo_ros.vision.face import FrameTracks
 from avemo_ros.vision.image import as_bgr, turned
 
@@ -147,6 +147,11 @@ class VideoStage:
         self.image = frame
         self._reporter.good()
         return tracks
+
+    def head_frames(self, tracks: FrameTracks) -> dict[str, HeadFrame]:
+        """Where the heads of the newest image are, by face id; empty without a known camera."""
+        camera = self._analyzer.camera
+        return {} if camera is None else head_frames(tracks, camera, self._rotate)
 
     def _camera_for(self, width: int, height: int) -> PinholeCamera | None:
         """Of the turned images."""

@@ -30,6 +30,7 @@ from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.emotion_history import EmotionHistoryStage
 from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.ros4hri import HumanStates, Ros4HriSettings
+from avemo_ros.nodes.rviz import EmotionMarkers
 from avemo_ros.nodes.sensing import FORGOTTEN
 from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.srv import CalibrateNeutral, ForgetPerson
@@ -98,6 +99,7 @@ class EmotionOutputStage:
         self._load = LoadShedder(config)
         humans = node.read(Ros4HriSettings)
         self._humans = HumanStates(node, humans) if humans.says_expressions else None
+        self._markers = EmotionMarkers(node) if humans.ros4hri else None
         self._history = EmotionHistoryStage(
             node, lambda: self._emotion.memory, self._forget_faces
         )
@@ -135,6 +137,8 @@ class EmotionOutputStage:
         self._history.open()
         if self._humans is not None:
             self._humans.open()
+        if self._markers is not None:
+            self._markers.open()
         self._worker = Worker("states", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         self._timer = node.create_timer(TICK_S, self._tick, clock=node.steady)
@@ -159,6 +163,8 @@ class EmotionOutputStage:
         self._history.close()
         if self._humans is not None:
             self._humans.close()
+        if self._markers is not None:
+            self._markers.close()
         for out in (self._all_out, self._one_out, self._forgotten_out):
             if out is not None:
                 self._node.destroy_publisher(out)
@@ -377,6 +383,8 @@ class EmotionOutputStage:
             self._history.push(step, frame_id, latency_s)
             if self._humans is not None:
                 self._humans.push(step, frame_id)
+            if self._markers is not None:
+                self._markers.push(step)
         self._published.add()
         self._status = step.attended.status.name
         faces = self._emotion.resting_faces().items()

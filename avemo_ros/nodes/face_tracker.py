@@ -26,6 +26,7 @@ from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.human_faces import HumanFacesStage
 from avemo_ros.nodes.image_watch import ImageWatch
 from avemo_ros.nodes.ros4hri import HumanFaces, Ros4HriSettings
+from avemo_ros.nodes.rviz import HeadFrames
 from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.settings import OneOf, Settings
 from avemo_ros.sink.overlay import draw
@@ -107,7 +108,9 @@ class ImageInputStage:
             config.vision, config.input, self._reporter, advice=StampAdvice.of(node).take
         )
         humans = node.read(Ros4HriSettings)
-        self._humans = HumanFaces(node, humans) if humans.ros4hri and publishes else None
+        shows = humans.ros4hri and publishes
+        self._humans = HumanFaces(node, humans) if shows else None
+        self._heads = HeadFrames(node) if shows else None
         self._watch = ImageWatch(config.vision.detector_range, config.input.image_rotate)
         self._odd = ("", "")
         self._compressed = node.read(ImageInputSettings).image_transport == "compressed"
@@ -143,6 +146,8 @@ class ImageInputStage:
         self._overlay = _Overlay(node, self._video.stopwatch)
         if self._humans is not None:
             self._humans.open()
+        if self._heads is not None:
+            self._heads.open()
         self._worker = Worker("images", self._work, self._failed, limit=_WAITING)
         self._worker.start()
         packed = qos.resolved(node, "image_raw/compressed")
@@ -188,6 +193,8 @@ class ImageInputStage:
             self._worker = None
         if self._humans is not None:
             self._humans.close()
+        if self._heads is not None:
+            self._heads.close()
         if self._overlay is not None:
             self._overlay.close()
             self._overlay = None
@@ -322,6 +329,8 @@ class ImageInputStage:
         if self._humans is not None:
             with self._video.stopwatch.measure("ros4hri"):
                 self._humans.push(image, tracks, self._video.followed, frame_id)
+        if self._heads is not None:
+            self._heads.push(tracks.stamp_ns, frame_id, self._video.head_frames(tracks))
         if overlay is not None:
             overlay.offer(image, tracks, frame_id)
         odd = self._watch.look(image, tracks)

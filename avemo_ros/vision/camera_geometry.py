@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.vision.alignment import Eyes
-from avemo_ros.vision.face import HeadPose
+from avemo_ros.vision.alignment import Eyes, rotation_of
+from avemo_ros.vision.face import FaceTrack, FrameTracks, HeadPose
 
 EYES_APART_M: Final = 0.063
 """Distance of the pupils of adults [m]: a mean of about 63 mm, most between 50 and 75 mm; of
@@ -23,6 +24,22 @@ AVERTED: Final = math.radians(40.0)
 """A head turned by this or more does not: 0.  People turn the head about two thirds of the way
 to what they look at, and the eyes the rest (Stiefelhagen and Zhu 2002, "Head orientation and
 gaze direction in meetings", CHI): at 40 degrees the eyes would have to turn far back."""
+
+
+_SELLION: Final = 168
+"""Point of the mesh between the eyes, where the nose begins."""
+_HEAD_AXES: Final = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
+"""Columns: the axes of a head that looks into the camera, in the optical frame."""
+
+
+class HeadFrame(NamedTuple):
+    """A head in the optical frame of the camera: x right, y down, z ahead (REP-103)."""
+
+    position: NDArray[np.float64]
+    """(3,) of the sellion, between the eyes [m]."""
+    rotation: NDArray[np.float64]
+    """(3, 3) from the axes of the head: x out of the face, y to the person's left, z up
+    (REP-155)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +125,41 @@ def looks_at_camera(pose: HeadPose | None, rough: HeadPose) -> float:
         angle = math.acos(math.cos(pose.yaw) * math.cos(pose.pitch))
         return min(max((AVERTED - angle) / (AVERTED - FACING), 0.0), 1.0)
     return 0.0 if abs(rough.yaw) >= AVERTED else math.nan
+
+
+def head_frames(
+    tracks: FrameTracks, camera: PinholeCamera, turned: int = 0
+) -> dict[str, HeadFrame]:
+    """Frames of the heads in one image, by face id; a face without mesh or distance has none.
+
+    Args:
+        tracks: the faces.
+        camera: of the image as it is in `tracks`, which may be turned.
+        turned: by how much it was turned clockwise after the camera took it [degrees].
+    """
+    found = {}
+    back = _about_z(-math.radians(turned))
+    for face in tracks.faces:
+        frame = _head_frame(face, tracks, camera)
+        if frame is not None:
+            found[face.face_id] = HeadFrame(back @ frame.position, back @ frame.rotation)
+    return found
+
+
+def _head_frame(
+    face: FaceTrack, tracks: FrameTracks, camera: PinholeCamera
+) -> HeadFrame | None:
+    if face.landmarks is None or face.pose is None or math.isnan(face.distance):
+        return None
+    x, y = face.landmarks[_SELLION, :2] * (tracks.width, tracks.height)
+    ray = camera.ray(float(x), float(y))
+    # The pose is against this ray: a head at the rim that looks into the camera has none.
+    aside = np.cross((0.0, 0.0, 1.0), ray)
+    angle = math.atan2(float(np.linalg.norm(aside)), float(ray[2]))
+    turn, _ = cv2.Rodrigues(aside / max(float(np.linalg.norm(aside)), 1e-12) * angle)
+    return HeadFrame(ray * face.distance, turn @ rotation_of(face.pose) @ _HEAD_AXES)
+
+
+def _about_z(angle: float) -> NDArray[np.float64]:
+    cos, sin = math.cos(angle), math.sin(angle)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
