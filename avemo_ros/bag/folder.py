@@ -13,9 +13,8 @@ from typing import Any, Final
 
 import zstandard
 
-from avemo_ros.bag import mcap_file, sqlite_file
+from avemo_ros.bag import METADATA, SUFFIXES, mcap_file, sqlite_file
 from avemo_ros.bag.mcap_file import McapFile
-from avemo_ros.bag.names import METADATA, SUFFIXES
 from avemo_ros.bag.sqlite_file import SqliteFile
 from avemo_ros.bag.storage import (
     Channel,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros.audio.spectrogram import AudioBlock, SpectrogramChunk
-from avemo_ros.bag.names import is_bag
+from avemo_ros.bag import is_bag
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.feature_extractor import Extracted, ImageItem, InputItem

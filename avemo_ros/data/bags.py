@@ -15,7 +15,7 @@ from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import find_labels, labels_of, merge_files, read_labels
 from avemo_ros.annotations.segments import Segment, majority_vote
 from avemo_ros.audio.spectrogram import AudioBlock, RobotSpeech, SpectrogramChunk
-from avemo_ros.bag.names import METADATA, SUFFIXES
+from avemo_ros.bag import METADATA, SUFFIXES
 from avemo_ros.bag.reader import BagImage, Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.config import InputConfig

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from avemo_ros.audio.spectrogram import AudioBlock
-from avemo_ros.bag.names import is_bag
+from avemo_ros.bag import is_bag
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.source.media_file import ORIGIN_NS, MediaFile, VideoFrame, from_origin
