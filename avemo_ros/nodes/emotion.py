@@ -26,12 +26,11 @@ from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
-from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.diagnostics import StampAdvice, StampReporter, ThrottledLog
 from avemo_ros.nodes.emotion_history import EmotionHistoryStage
 from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.ros4hri import HumanStates, Ros4HriSettings
 from avemo_ros.nodes.sensing import FORGOTTEN
-from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.srv import CalibrateNeutral, ForgetPerson
 from avemo_ros.state.estimate import EmotionStep, Status, nobody
 from avemo_ros.state.memory import EmotionMemory
