@@ -11,7 +11,7 @@ from state_scene import distribution
 
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.predictor import Prediction
-from avemo_ros.state.emotion_filter import EmotionFilter
+from avemo_ros.state.decision import EmotionFilter
 from avemo_ros.timing import to_ns
 
 T_S, HOLD_S = 0.5, 3.0

@@ -404,8 +404,8 @@ class Demo:
     def _begin(self, stamp_ns: int) -> None:
         """The first stamp is time zero of everything that is shown and written."""
         from avemo_ros.sink.jsonl import JsonLines
+        from avemo_ros.sink.presentation import Timeline
         from avemo_ros.sink.table import LiveTable
-        from avemo_ros.sink.timeline import Timeline
 
         self._start_ns = stamp_ns
         self._timeline = Timeline(self._source.title, stamp_ns)

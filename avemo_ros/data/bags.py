@@ -22,8 +22,7 @@ from avemo_ros.config import InputConfig
 from avemo_ros.data.corpus_files import files_below
 from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder
 from avemo_ros.engine.audio_stage import AudioGate
-from avemo_ros.engine.feature_extractor import FeatureGate
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import FeatureGate, InputIssues
 from avemo_ros.errors import BagError, LabelError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.timing import StampFilter, to_ns, to_s
