@@ -30,7 +30,7 @@ from avemo_ros.engine.feature_extractor import (
     InputItem,
 )
 from avemo_ros.errors import AvemoError, BagError
-from avemo_ros.replay.clip_recording import Replayable, opened
+from avemo_ros.replay.replayed import Replayable, opened
 from avemo_ros.timing import WHOLE, Stopwatch
 
 _BATCH: Final = 16
