@@ -46,7 +46,7 @@ _ANSWER_S: Final = 2.0
 _LOOK_S: Final = 5.0
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 1.0, 60.0
 _QUIET_S: Final = 4.0
-"""Steps are at most a hop of 2 s apart; without any for this long nothing comes."""
+"""Steps are at most 2 s apart; without any for this long nothing comes."""
 
 
 @dataclass(frozen=True, slots=True)
