@@ -1,4 +1,4 @@
-"""How a program ends while it is still being loaded, and when its parent has ended."""
+"""How a program starts, ends while it is still being loaded, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ PARENT_VARIABLE: Final = "AVEMO_PARENT"
 _WATCH_S: Final = 0.5
 _PR_SET_PDEATHSIG: Final = 1
 _previous: dict[int, Any] = {}
+
+
+def limit_threads() -> None:
+    """Let numeric libraries compute in one thread; to be called before NumPy is imported."""
+    # OpenBLAS's threads spin for a while after each call.  At a hundred small products a
+    # second that is a whole processor core for nothing.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def until_started(module: str) -> None:

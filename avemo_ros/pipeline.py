@@ -29,8 +29,13 @@ from avemo_ros.audio.spectrogram import (
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.engine.emotion_stage import TICK_S, EmotionStage
-from avemo_ros.engine.feature_extractor import Extracted, Feature, FeatureExtractor, InputItem
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import (
+    Extracted,
+    Feature,
+    FeatureExtractor,
+    InputIssues,
+    InputItem,
+)
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.timing import JUMP_NS, NS_PER_S, Stopwatch, to_ns

@@ -44,8 +44,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.limits import MAX_YAML_NODES
-from avemo_ros.untrusted import read_text
+from avemo_ros.untrusted import MAX_YAML_NODES, read_text
 
 _T = TypeVar("_T")
 _Self = TypeVar("_Self", bound="Settings")

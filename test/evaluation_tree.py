@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.zoo.model_file import save_model
 from avemo_ros.zoo.model_registry import BUILDER
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.vision.alignment import canonical_head, rotation_of
 from avemo_ros.vision.face import LANDMARKS, HeadPose
-from avemo_ros.vision.mesh import LOWER_LIP, UPPER_LIP
+from avemo_ros.vision.face_networks import LOWER_LIP, UPPER_LIP
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 

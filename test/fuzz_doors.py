@@ -45,13 +45,13 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.data.feature_cache import DiskCache, ItemSource
 from avemo_ros.data.features import read_units
 from avemo_ros.data.landmark_table import read_points
+from avemo_ros.data.splits import read_split
 from avemo_ros.dialog.dialog_config import EndpointConfig
 from avemo_ros.dialog.language import ValenceLexicon
 from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.scenario import read_sayings, read_scenario
 from avemo_ros.dialog.scenario_estimates import recorded_estimates
 from avemo_ros.errors import AvemoError, ImageError
-from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.evaluate.opened_models import open_model
 from avemo_ros.evaluate.predictions import read_predictions
 from avemo_ros.model.released import read_index

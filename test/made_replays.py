@@ -15,8 +15,7 @@ from avemo_ros.bag.topics import TopicKind
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
-from avemo_ros.engine.feature_extractor import FeatureExtractor
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import FeatureExtractor, InputIssues
 from avemo_ros.replay.feature_worker import recorded
 from avemo_ros.replay.runner import RAW
 from avemo_ros.source.media_file import VideoFrame

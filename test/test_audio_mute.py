@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from avemo_ros.audio.robot_speech import LONGEST_NS, TAIL_NS, RobotSpeechMask
 from avemo_ros.audio.spectrogram import AudioBlock
+from avemo_ros.engine.audio_stage import LONGEST_NS, TAIL_NS, RobotSpeechMask
 
 S = 10**9
 MS = 10**6

@@ -25,7 +25,7 @@ from avemo_ros.audio.spectrogram import (
 from avemo_ros.audio.speech import SpeechBuffer, SpeechDetector
 from avemo_ros.config import AudioConfig, InputConfig
 from avemo_ros.engine.audio_stage import AudioStage
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import InputIssues
 from avemo_ros.errors import AudioFormatError
 from avemo_ros.timing import NS_PER_S, to_ns
 

@@ -12,8 +12,8 @@ import pytest
 from avemo_ros.audio.spectrogram import BINS
 from avemo_ros.bag import message_content
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.limits import MAX_COLUMNS, MAX_CROP_SIDE, MAX_FACES
 from avemo_ros.state.engagement import EngagementLevel
+from avemo_ros.untrusted import MAX_COLUMNS, MAX_CROP_SIDE, MAX_FACES
 
 HEADER = SimpleNamespace(stamp=SimpleNamespace(sec=1, nanosec=2), frame_id="camera")
 BAD = (math.nan, math.inf, -math.inf)

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from tiny_bags import IMAGE, STORE, header, image_row, new
 
-from avemo_ros.bag.disk_space import forecast, held_bytes, lasts_s, measured
-from avemo_ros.bag.image_packing import ImagePacker
 from avemo_ros.bag.message_content import image
 from avemo_ros.bag.messages import COMPRESSED_IMAGE
+from avemo_ros.bag.recording_size import ImagePacker, forecast, held_bytes, lasts_s, measured
 from avemo_ros.errors import ImageError
 
 

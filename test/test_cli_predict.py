@@ -291,7 +291,7 @@ def test_the_parameter_file_reaches_the_engine(run: Run, short: Path, tmp_path: 
     path.write_text("/**:\n  ros__parameters:\n    emotion:\n      hop_s: 0.5\n")
     status, out, _ = run("predict", short, "--config", path)
     assert status == 0
-    # At an image, which may come a quarter of a hop early.
+    # At an image, which may come a quarter of a step early.
     assert [line["t"] for line in read(out)][:3] == pytest.approx([0.5, 1.0, 1.5], abs=0.13)
 
 

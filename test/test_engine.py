@@ -20,8 +20,7 @@ from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.config import AudioConfig, InputConfig, PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.engine.emotion_stage import EmotionStage
-from avemo_ros.engine.feature_extractor import FeatureGate
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import FeatureGate, InputIssues
 from avemo_ros.engine.load_shedding import LoadShedder
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import EmotionStep, Status

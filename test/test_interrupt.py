@@ -71,7 +71,7 @@ def test_an_executable_does_the_same(
     executable = tmp_path / "executable"
     template = (repository / "tools" / "executable.in").read_text()
     executable.write_text(template.replace("@MODULE@", module))
-    for at in ("avemo_ros.threads", "logging"):
+    for at in (module.rpartition(".")[0], "logging"):
         ended = interrupted(tmp_path, at, "SIGINT", [str(executable), "models"])
         assert (ended.returncode, ended.stderr) == (status, said)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.builder import init_notes
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.model.tensor_file import read_state_dict
 from avemo_ros.zoo.face_models import GREY_LEVELS, VggFace, load_published
 from avemo_ros.zoo.model_registry import BUILDER

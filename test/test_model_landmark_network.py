@@ -13,10 +13,9 @@ from made_landmarks import sequence, write_landmarks
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.landmark_table import join_points
-from avemo_ros.model.emotion_model import Batch
+from avemo_ros.model.emotion_model import Batch, ModelSpec
 from avemo_ros.model.face_points import HEAD, POINTS, VALUES
 from avemo_ros.model.landmark_network import LandmarkSequence, frame_inputs, standardise_points
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.classical_training import train_svm
 from avemo_ros.zoo.classical import open_classifier, reads_of
 from avemo_ros.zoo.classifier import NetworkClassifier, collate

@@ -15,7 +15,7 @@ from avemo_ros.model.network import EmotionNet, LiveModel
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
 from avemo_ros.model.tensor_file import stored, write_tensors
-from avemo_ros.model.weights import FORMAT, save_weights
+from avemo_ros.model.torch_network import FORMAT, save_weights
 from avemo_ros.zoo.classifier import NetworkClassifier
 from avemo_ros.zoo.model_file import find_model, load_model
 

@@ -12,13 +12,12 @@ from made_landmarks import sequence
 
 from avemo_ros.config import ModelConfig
 from avemo_ros.errors import WeightsError
-from avemo_ros.model.emotion_model import Batch
+from avemo_ros.model.emotion_model import Batch, ModelSpec
 from avemo_ros.model.face_points import LEAST_FRAMES, POINTS, newest_frames
 from avemo_ros.model.network import EmotionNet, LiveModel
 from avemo_ros.model.predictor import LandmarkWindow, Predictor
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
 from avemo_ros.model.released import LANDMARKS_PART, onnx_file
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.zoo.model_export import export_beside, verify_beside
 from avemo_ros.zoo.model_file import load_model, save_model
 from avemo_ros.zoo.model_registry import BUILDER

@@ -12,8 +12,7 @@ from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.model.preprocess import face_tensor, spectrogram_tensor
-from avemo_ros.model.torch_network import bn_folded, has_fast_bfloat16
-from avemo_ros.model.weights import save_weights
+from avemo_ros.model.torch_network import bn_folded, has_fast_bfloat16, save_weights
 
 
 @pytest.fixture(scope="module")

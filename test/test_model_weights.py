@@ -13,7 +13,7 @@ from avemo_ros.errors import PredictionError, WeightsError
 from avemo_ros.model.network import EmotionNet
 from avemo_ros.model.predictor import Predictor, SpeechEvidence
 from avemo_ros.model.released import find_weights, list_in_index, models_dir
-from avemo_ros.model.weights import load_weights, save_weights
+from avemo_ros.model.torch_network import load_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_weights_of_another_network_are_refused_with_what_differs(
 def test_weights_for_other_classes_are_refused(
     released: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avemo_ros.model.weights.EMOTIONS", ("angry", "happy"))
+    monkeypatch.setattr("avemo_ros.model.torch_network.EMOTIONS", ("angry", "happy"))
     with pytest.raises(WeightsError, match="emotions"):
         load_weights(released)
 

@@ -13,9 +13,8 @@ from torch import nn
 from avemo_ros.audio.spectrogram import LogSpectrogram
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.builder import LIVE_BUILDER
-from avemo_ros.model.emotion_model import Batch
+from avemo_ros.model.emotion_model import Batch, ModelSpec
 from avemo_ros.model.preprocess import spectrogram_tensor
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.speech_encoder import SpeechModel
 from avemo_ros.model.whisper_encoder import WhisperEncoder, init_from_whisper
 

@@ -287,11 +287,11 @@ MISSING = """
 import json, sys
 sys.modules["audio_common_msgs.msg"] = None
 from avemo_ros.errors import ConfigError
-from avemo_ros.nodes.audio_dialect import message_types
+from avemo_ros.nodes.convert import audio_types
 said = []
 for kind in ("stamped", "bare"):
     try:
-        message_types(kind)
+        audio_types(kind)
     except ConfigError as error:
         said.append(str(error))
 print(json.dumps(said))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from staged import Staged
 
-from avemo_ros.audio.robot_speech import TAIL_NS
 from avemo_ros.config import PipelineConfig
+from avemo_ros.engine.audio_stage import TAIL_NS
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 start_graph = ros.start_graph

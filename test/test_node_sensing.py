@@ -97,7 +97,7 @@ def test_switched_off_nothing_of_anybody_is_left(
     assert graph.spin(lambda: replies, LONG_S)
     during = held()
     kept = {kind for kind, count in during.items() if count > before.get(kind, 0)}
-    wanted = {"FaceHistory", "FaceSample", "EmotionEstimate", "_Past", "picture", "words"}
+    wanted = {"FaceHistory", "FaceSample", "EmotionEstimate", "_Past", "image", "words"}
     assert wanted - kept == set()
 
     answer = turn(graph, on=False)

@@ -142,7 +142,7 @@ def drawn_stages(graph: Any) -> list[bool]:
 
 def test_a_late_subscriber_gets_the_last_state(start_graph: Start) -> None:
     graph, _, _ = running(start_graph)
-    # Nothing comes in, and that is said once a hop; a latched subscriber gets the newest.
+    # Nothing comes in, and that is said once a step; a latched subscriber gets the newest.
     latched = ros.QoSProfile(depth=1, durability=ros.DurabilityPolicy.TRANSIENT_LOCAL)
     states = graph.collect(ros.EmotionState, "emotion_state", latched)
     assert graph.spin(lambda: states)

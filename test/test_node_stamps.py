@@ -8,7 +8,7 @@ import pytest
 
 from avemo_ros.timing import NS_PER_S, StampFilter
 
-stamps = pytest.importorskip("avemo_ros.nodes.stamps", reason="no rclpy: run `make setup`")
+stamps = pytest.importorskip("avemo_ros.nodes.diagnostics", reason="no rclpy: run `make setup`")
 trouble = pytest.importorskip("avemo_ros.nodes.diagnostics")
 pytestmark = pytest.mark.ros
 

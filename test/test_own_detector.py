@@ -10,7 +10,7 @@ import pytest
 from face_scene import sample_images
 
 from avemo_ros.config import PipelineConfig, VisionConfig
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import InputIssues
 from avemo_ros.engine.video_stage import VideoStage
 from avemo_ros.errors import ConfigError
 from avemo_ros.timing import to_ns

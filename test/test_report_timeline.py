@@ -17,7 +17,7 @@ from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.report.timeline_page import render as rendered
 from avemo_ros.report.timeline_page import write_timeline
 from avemo_ros.sink.output_file import OutputError
-from avemo_ros.sink.timeline import Timeline
+from avemo_ros.sink.presentation import Timeline
 from avemo_ros.state.estimate import EmotionStep, Status
 
 

@@ -148,8 +148,8 @@ def test_a_mirrored_image_is_shown_as_players_show_it(tmp_path, signs, sideways:
     path = write_media(
         tmp_path / "mirrored.mp4", audio=None, seconds=0.1, matrix=matrix.flatten().tolist()
     )
-    pictures, _, media = read(path)
-    image = pictures[0].image
+    images, _, media = read(path)
+    image = images[0].image
     assert (
         image.shape[:2] == (media.height, media.width) == ((64, 48) if sideways else (48, 64))
     )

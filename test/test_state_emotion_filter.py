@@ -11,7 +11,7 @@ from state_scene import distribution
 
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.predictor import Prediction
-from avemo_ros.state.emotion_filter import EmotionFilter
+from avemo_ros.state.decision import EmotionFilter
 from avemo_ros.timing import to_ns
 
 T_S, HOLD_S = 0.5, 3.0
@@ -28,11 +28,12 @@ def follow(
     evidence: Prediction | None,
     *,
     start: float = 0.0,
-    hop: float = 0.1,
+    step_s: float = 0.1,
 ) -> list[Prediction]:
     """Push the same evidence again and again; what is believed after each."""
     found = [
-        filter_.push(to_ns(start + k * hop), evidence) for k in range(round(seconds / hop))
+        filter_.push(to_ns(start + k * step_s), evidence)
+        for k in range(round(seconds / step_s))
     ]
     return [one for one in found if one is not None]
 
@@ -89,15 +90,15 @@ def test_what_lasts_is_believed_about_as_much_as_the_network_does(confidence: fl
 
 def test_it_is_the_forward_algorithm() -> None:
     """Against the sum over all paths of a hidden Markov model."""
-    count, hop = len(EMOTIONS), 0.1
+    count, step_s = len(EMOTIONS), 0.1
     random = np.random.default_rng(1)
     answers = random.dirichlet(np.ones(count), 4)
     one = made()
     for k, answer in enumerate(answers):
-        last = one.push(to_ns(k * hop), Prediction(tuple(answer.tolist()), 1.0, 0.0, None))
-    stay = math.exp(-hop / T_S)
+        last = one.push(to_ns(k * step_s), Prediction(tuple(answer.tolist()), 1.0, 0.0, None))
+    stay = math.exp(-step_s / T_S)
     move = stay * np.eye(count) + (1.0 - stay) / count
-    likely = np.maximum(answers, 1e-3) ** np.array([[0.5 / T_S]] + 3 * [[hop / T_S]])
+    likely = np.maximum(answers, 1e-3) ** np.array([[0.5 / T_S]] + 3 * [[step_s / T_S]])
     total = np.zeros(count)
     for path in itertools.product(range(count), repeat=4):
         chance = likely[0, path[0]] / count
@@ -109,11 +110,11 @@ def test_it_is_the_forward_algorithm() -> None:
 
 
 def test_the_rate_of_steps_changes_little() -> None:
-    def after(hop: float) -> list[float]:
+    def after(step_s: float) -> list[float]:
         one = made()
-        follow(one, 3.0, says("happy"), hop=hop)
-        found = follow(one, 1.2, says("sad"), start=3.0, hop=hop)
-        return [of(found[round(t / hop) - 1], "sad") for t in (0.4, 0.8, 1.2)]
+        follow(one, 3.0, says("happy"), step_s=step_s)
+        found = follow(one, 1.2, says("sad"), start=3.0, step_s=step_s)
+        return [of(found[round(t / step_s) - 1], "sad") for t in (0.4, 0.8, 1.2)]
 
     assert after(1 / 30) == pytest.approx(after(0.1), abs=0.06)
     assert after(0.2) == pytest.approx(after(0.1), abs=0.08)

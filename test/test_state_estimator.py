@@ -317,7 +317,7 @@ def test_stopped_input_is_said_until_it_comes_back():
     assert len(said) == pytest.approx(9, abs=1)
     assert {step.attended.status for step in said} == {Status.STALE_INPUT}
     assert {(step.attended.label, step.estimates) for step in said} == {("unknown", ())}
-    assert stage.tick(to_ns(3.92)) == []  # once a hop
+    assert stage.tick(to_ns(3.92)) == []  # once a step
     steps = play(stage, 2, lambda t: [face()], lambda t: 0.0, start=4.0)
     assert steps[-1].attended.label == "happy"
 

@@ -13,7 +13,7 @@ from avemo_ros.labels import EMOTIONS, FACE_CLASSES, SPEECH_CLASSES
 from avemo_ros.model.attention import FrameMean
 from avemo_ros.model.face_cnn import FaceCNN, FaceModel
 from avemo_ros.train.loop import EpochRng
-from avemo_ros.train.parallel import Processes
+from avemo_ros.train.optimisation import Processes
 from avemo_ros.train.pretrained import distillation_loss
 from avemo_ros.train.sample_bank import FaceBank, SpeechBank, one_of_each_part
 from avemo_ros.train.sampler import Sampler, heard_span

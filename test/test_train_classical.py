@@ -13,7 +13,7 @@ from avemo_ros.data.features import Corpus, Features, join_units
 from avemo_ros.data.registry import list_items
 from avemo_ros.errors import ConfigError, DataError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.train.classical_training import train_classical, train_svm
 from avemo_ros.train.subject_split import of_fold
 from avemo_ros.train.training_config import TrainConfig

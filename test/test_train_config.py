@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.train.config_file import (
     config_path,
     differences,

@@ -15,7 +15,7 @@ from avemo_ros.model.emotion_model import Batch
 from avemo_ros.model.face_points import POINTS, RATE_HZ, VALUES, normalise_points
 from avemo_ros.train.augmentation import degrade_points, mirror_points
 from avemo_ros.train.loop import EpochRng
-from avemo_ros.train.parallel import Processes
+from avemo_ros.train.optimisation import Processes
 from avemo_ros.train.sample_bank import PointBank
 from avemo_ros.train.sampler import Sampler, heard_span
 from avemo_ros.train.training_batch import TrainingBatch, drop_modality, mix_rows

@@ -13,11 +13,11 @@ from training_tree import write_faces, write_speech
 from avemo_ros.cli import evaluate, train
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.registry import list_items
+from avemo_ros.data.splits import read_split
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.model.network import EvidenceFusion, LiveModel
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train import fusion_training
 from avemo_ros.train.fusion_training import EmbeddingBank, draw_pairs
 from avemo_ros.train.pretrained import load_pretrained

@@ -12,8 +12,8 @@ from test_train_live import ACTORS, FACE, SPEECH, call, part, write_run
 from training_tree import write_faces, write_speech
 
 from avemo_ros.errors import ConfigError, DataError, WeightsError
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.model.network import LiveModel
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.zoo.model_file import load_model
 
 LANDMARKS = ModelSpec("landmark_sequence", {"width": 8, "blocks": 1})

@@ -11,7 +11,7 @@ from training_tree import write_speech
 from training_worker import train
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.train.parallel import Processes, pick_device
+from avemo_ros.train.optimisation import Processes, pick_device
 
 HERE = Path(__file__).parent
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from avemo_ros.errors import WeightsError
-from avemo_ros.model.emotion_model import EmotionModel
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import EmotionModel, ModelSpec
 from avemo_ros.train.config_file import load_config
 from avemo_ros.train.pretrained import load_pretrained, match
 from avemo_ros.zoo.model_file import save_model

@@ -43,14 +43,13 @@ from avemo_ros.errors import (
     WeightsError,
 )
 from avemo_ros.evaluate.opened_models import open_model
-from avemo_ros.limits import MAX_CHANNELS
 from avemo_ros.model.released import read_index
 from avemo_ros.model.tensor_file import read_state_dict, read_tensors, write_tensors
 from avemo_ros.replay.compare import read_result
 from avemo_ros.replay.replayed import read_replayed
 from avemo_ros.settings import SettingsError, parse_yaml
 from avemo_ros.train.run_folder import read_json, read_log
-from avemo_ros.untrusted import parse_json, say, shown
+from avemo_ros.untrusted import MAX_CHANNELS, parse_json, say, shown
 from avemo_ros.zoo.model_file import save_model
 
 CLEAR = "\x1b[2J\x1b]0;title\x07"

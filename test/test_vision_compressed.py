@@ -16,7 +16,7 @@ import simplejpeg
 
 from avemo_ros.data.face_images import read_image
 from avemo_ros.errors import ImageError
-from avemo_ros.limits import MAX_SCANS, MAX_STRAY
+from avemo_ros.untrusted import MAX_SCANS, MAX_STRAY
 from avemo_ros.vision.image import decode_compressed
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from avemo_ros.errors import ImageError
-from avemo_ros.limits import MAX_PIXELS
+from avemo_ros.untrusted import MAX_PIXELS
 from avemo_ros.vision.image import ENCODINGS, decode_compressed, to_bgr
 
 MORE_MB = 900

@@ -9,7 +9,7 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.zoo.classical import (
     ensemble_options,
     is_classical,

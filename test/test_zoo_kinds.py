@@ -9,8 +9,7 @@ from torch.nn import functional
 
 from avemo_ros.errors import ConfigError
 from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
-from avemo_ros.model.emotion_model import MODALITIES, Batch
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import MODALITIES, Batch, ModelSpec
 from avemo_ros.zoo.model_registry import BUILDER, KINDS
 
 

@@ -8,8 +8,8 @@ import tiny_models as tiny
 import torch
 
 from avemo_ros.errors import WeightsError
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.model.released import list_in_index
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import stored, write_tensors
 from avemo_ros.zoo.classifier import NetworkClassifier
 from avemo_ros.zoo.face_models import ActionUnitMLP, standardise_units

@@ -10,9 +10,8 @@ import torch
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
-from avemo_ros.model.emotion_model import Batch, EmotionModel
+from avemo_ros.model.emotion_model import Batch, EmotionModel, ModelSpec
 from avemo_ros.model.face_points import VALUES
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.zoo.model_registry import BUILDER
 
 SPEECH: dict[str, Any] = {"kind": "speech_fcn", "channels": [4, 4, 6, 6, 8]}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avemo_ros.train.loop import EpochRng, fit
-from avemo_ros.train.parallel import Processes, joined
+from avemo_ros.train.optimisation import Processes, joined
 from avemo_ros.train.training_config import TrainingConfig
 
 SETTINGS = TrainingConfig(

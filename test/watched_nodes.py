@@ -40,7 +40,7 @@ OF_PEOPLE = {
 WORDS = "".join(reversed("yenom enirehtac"))
 """Said by a person of the test; here in no text, so that it does not find itself."""
 LEAST_BYTES = 48 * 48
-"""Of an array that may be a picture."""
+"""Of an array that may be an image."""
 
 
 def everything() -> Iterator[Any]:
@@ -90,7 +90,7 @@ def held() -> Counter[str]:
 def _kind(array: np.ndarray[Any, Any]) -> str:
     """What an array may be; empty for one that is not of people."""
     if array.dtype == np.uint8 and array.ndim > 1 and array.nbytes >= LEAST_BYTES:
-        return "picture"
+        return "image"
     if array.dtype == np.float32 and array.shape[-1:] == (200,) and array.size:
         return "columns of a spectrogram"
     return "points of a face" if array.shape in ((468, 3), (68, 2)) else ""

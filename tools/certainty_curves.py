@@ -23,7 +23,7 @@ COLOURS = ("#1565c0", "#c62828", "#2e7d32", "#6a1b9a")
 
 
 def draw(results: list[tuple[str, dict[str, Any]]], out: Path) -> None:
-    """Write the picture; its ending says how."""
+    """Write the figure; its ending says how."""
     with rc_context({"svg.hashsalt": "avemo", "svg.fonttype": "path", "font.size": 10}):
         figure = Figure(figsize=(8.4, 4.0), layout="constrained")
         FigureCanvasAgg(figure)

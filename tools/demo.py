@@ -45,9 +45,9 @@ SILENCE_LIMIT_S: Final = 30.0
 DRAIN_S: Final = 3.0
 """What is still on its way at the end of a clip has this long to arrive."""
 WAITING: Final = 300
-"""Pictures and blocks of sound that may wait for the encoder."""
+"""Images and blocks of sound that may wait for the encoder."""
 OVERLAY_HZ: Final = 30.0 if (os.cpu_count() or 1) >= 4 else 15.0
-"""Pictures of the annotated video a second: drawing, passing on and encoding each one costs
+"""Images of the annotated video a second: drawing, passing on and encoding each one costs
 about as much as the whole analysis."""
 
 
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--record",
         type=Path,
         metavar="BAG",
-        help="record pictures, sound and states, too: a folder that is not there yet",
+        help="record images, sound and states, too: a folder that is not there yet",
     )
     args = parser.parse_args(argv)
     if args.clip is not None and args.source == "devices":
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Source(abc.ABC):
-    """Where pictures and sound come from."""
+    """Where images and sound come from."""
 
     title = ""
     has_video = True
@@ -194,7 +194,7 @@ class Recorder:
         self._thread.start()
 
     def push(self, stamp_ns: int, item: NDArray[np.uint8] | AudioBlock) -> None:
-        """Take a picture or a block of sound."""
+        """Take an image or a block of sound."""
         try:
             self._waiting.put_nowait((stamp_ns, item))
         except queue.Full:
@@ -255,7 +255,7 @@ class Listener:
             EmotionState, "emotion_state", self._take_attended, qos.result(100)
         )
         if source.has_video:
-            # Reliable: over best effort large pictures get lost.
+            # Reliable: over best effort large images get lost.
             node.create_subscription(
                 Image, "emotion_overlay", self._take_overlay, qos.result(10)
             )
@@ -381,7 +381,7 @@ class Demo:
         return self._conclude(nodes)
 
     def take_media(self, stamp_ns: int, item: NDArray[np.uint8] | AudioBlock) -> None:
-        """An overlay picture or a block of sound came."""
+        """An overlay image or a block of sound came."""
         if self._start_ns is None:
             self._begin(stamp_ns)
         self._heard_s = time.monotonic()
@@ -404,8 +404,8 @@ class Demo:
     def _begin(self, stamp_ns: int) -> None:
         """The first stamp is time zero of everything that is shown and written."""
         from avemo_ros.sink.jsonl import JsonLines
+        from avemo_ros.sink.presentation import Timeline
         from avemo_ros.sink.table import LiveTable
-        from avemo_ros.sink.timeline import Timeline
 
         self._start_ns = stamp_ns
         self._timeline = Timeline(self._source.title, stamp_ns)

@@ -44,7 +44,7 @@ EOF
     _avemo_prepend CMAKE_PREFIX_PATH "$_avemo_install"
     _avemo_prepend LD_LIBRARY_PATH "$_avemo_install/lib"
     _avemo_prepend PYTHONPATH "$(find "$_avemo_install/lib" -maxdepth 2 -name site-packages)"
-    # Raw pictures through shared memory; the file says why.
+    # Raw images through shared memory; the file says why.
     export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$1/config/fastdds.xml}"
     # Robots and laptops on one network do not hear each other unless asked to.
     export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"

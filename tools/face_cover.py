@@ -4,9 +4,9 @@
     python tools/face_cover.py fit EXPW FER2013 --ordinary test/data/sample.mp4
     python tools/face_cover.py measure EXPW FER2013 CLIPS
 
-The folders hold pictures of faces (ExpW, FER2013) or videos.  Masks, scarves, hands, sunglasses
-and blocks of many colours and textures are drawn over the faces, by their mesh, and pictures
-are turned; then the live path looks at them.  A quarter of the pictures, by a digest of their
+The folders hold images of faces (ExpW, FER2013) or videos.  Masks, scarves, hands, sunglasses
+and blocks of many colours and textures are drawn over the faces, by their mesh, and images
+are turned; then the live path looks at them.  A quarter of the images, by a digest of their
 name, and all videos in the folders are for `measure` alone.  The sample is learned from: the
 mouth of its animated face is unlike any photograph's.
 """
@@ -39,13 +39,13 @@ JAW += [288, 361, 323, 454]
 TEXTURES: Final = ("flat", "medical", "black", "white", "skin", "gradient", "noise", "stripes")
 TEXTURES += ("dots", "skin", "noise")
 SIDE: Final = 200
-"""A picture of a face alone is brought to this size [pixels] ..."""
+"""An image of a face alone is brought to this size [pixels] ..."""
 FRAME: Final = 80
 """... and framed with so much grey, as faces in a view are."""
 EVERY: Final = 12
 """Frame of a video that is looked at."""
 MOST: Final = 4500
-"""Pictures of a folder that are learned from as they are."""
+"""Images of a folder that are learned from as they are."""
 HIDDEN: Final = 64
 """Units of the layer."""
 
@@ -177,12 +177,12 @@ def is_held_out(path: Path) -> bool:
 
 
 def images_of(folder: Path, limit: int, *, held_out: bool) -> Iterator[Image]:
-    """Pictures of a folder in random order, at most so many; of videos every 12th image."""
+    """Images of a folder in random order, at most so many; of videos every 12th image."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    pictures = [p for p in paths if p.suffix.lower() in (".jpg", ".png")]
-    pictures = [path for path in pictures if is_held_out(path) == held_out]
-    for place in np.random.default_rng(0).permutation(len(pictures))[:limit]:
-        image = cv2.imread(str(pictures[place]))
+    images = [p for p in paths if p.suffix.lower() in (".jpg", ".png")]
+    images = [path for path in images if is_held_out(path) == held_out]
+    for place in np.random.default_rng(0).permutation(len(images))[:limit]:
+        image = cv2.imread(str(images[place]))
         image = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         grey = (110, 110, 110)
         yield cv2.copyMakeBorder(image, *(FRAME,) * 4, cv2.BORDER_CONSTANT, value=grey)
@@ -238,7 +238,7 @@ def degraded(crop: Image, chance: Any) -> Image:
 
 
 def fit(folders: list[Path], ordinary: list[Path], limit: int, out: Path) -> None:
-    """Train on the pictures that are not held out."""
+    """Train on the images that are not held out."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.preprocessing import StandardScaler
 
@@ -328,7 +328,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("fit", "measure"))
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--limit", type=int, default=1500, help="pictures of a folder drawn on")
+    parser.add_argument("--limit", type=int, default=1500, help="images of a folder drawn on")
     parser.add_argument("--ordinary", type=Path, nargs="*", default=[], help="videos")
     parser.add_argument(
         "--out", type=Path, default=Path("avemo_ros/vision/face_cover.safetensors")

@@ -252,7 +252,7 @@ def _differ(content: bytes, path: Path, source: _Source) -> str:
     random = np.random.default_rng(1)
     farthest, largest = 0.0, 0.0
     for _ in range(20):
-        # Smooth, as pictures are; points as those of a face of some hundred pixels.
+        # Smooth, as images are; points as those of a face of some hundred pixels.
         coarse = random.random((1, 8, 8, 3))
         image = np.kron(coarse, np.ones((1, given["shape"][1] // 8, given["shape"][2] // 8, 1)))
         pixels = np.asarray(np.round(image * 255), np.uint8)

@@ -2,7 +2,7 @@
 
 A public-domain portrait (scikit-image's `astronaut`, a NASA photograph) is warped triangle by
 triangle through a few expressions while its mouth follows the loudness of espeak-ng speech.
-The clip is marked as synthetic in the picture and in its metadata.
+The clip is marked as synthetic in the image and in its metadata.
 
 Needs, beside the package's own requirements:
     pip install scikit-image        (its wheel holds the portrait)
@@ -46,7 +46,7 @@ RATE = 48_000
 OVERSAMPLING = 2
 """Frames are warped at this multiple of their size and averaged down: smooth edges."""
 CROP = (66.0, 14.0, 320.0, 240.0)
-"""x, y, width, height of the part of the portrait that fills the picture [its pixels]."""
+"""x, y, width, height of the part of the portrait that fills the image [its pixels]."""
 
 # Inner lips from the left to the right corner (MediaPipe face mesh), in pairs.
 UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
@@ -190,7 +190,7 @@ def loudness(sound: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def pose(t: float, loud: NDArray[np.float64]) -> tuple[Expression, float, float, float]:
-    """Expression, sway (x, y; pixels of the picture) and roll [rad] at a time [s]."""
+    """Expression, sway (x, y; pixels of the image) and roll [rad] at a time [s]."""
     after = next(i for i, (at, _) in enumerate(SCORE) if t < at)
     (t0, one), (t1, two) = SCORE[after - 1], SCORE[after]
     share = (t - t0) / (t1 - t0)
@@ -289,12 +289,12 @@ class Puppet:
             fill(which, to[index], index)
         for index in order[len(order) - int(lower) :]:
             fill(which, to[index], index)
-        picture = self._looked_up(which, to, origin, float(np.clip(face.smile, 0, 1)))
+        image = self._looked_up(which, to, origin, float(np.clip(face.smile, 0, 1)))
         mouth = cv2.GaussianBlur((which == -2).astype(np.float32), (0, 0), 1.5)[..., None]
         dark = np.array([38.0, 26.0, 62.0], np.float32)
-        picture = (picture * (1 - mouth) + dark * mouth).astype(np.float32)
+        image = (image * (1 - mouth) + dark * mouth).astype(np.float32)
         size = (WIDTH, HEIGHT)
-        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _looked_up(
         self, which: NDArray[np.int32], to: Points, origin: Points, smile: float
@@ -380,7 +380,7 @@ class Puppet:
         return (lower - part, lower), target[list(UPPER)] + part
 
     def _swayed(self, points: Points, x: float, y: float, roll: float) -> Points:
-        """Head and hair move, shoulders and the picture's edge stay."""
+        """Head and hair move, shoulders and the image's edge stay."""
         chin, centre = self._mesh[152], self._mesh.mean(axis=0)
         height, width = self._portrait.shape[:2]
         neck = (points[:, 1] - chin[1]) / self._unit
@@ -409,7 +409,7 @@ def face_mesh(portrait: Image) -> Points:
 
 
 def surroundings(mesh: Points, shape: tuple[int, ...]) -> Points:
-    """A grid over the whole picture, (n, 2), left out where the face is."""
+    """A grid over the whole image, (n, 2), left out where the face is."""
     height, width = shape[:2]
     step = 40
     xs = np.linspace(0, width - 1, width // step + 1)
@@ -483,9 +483,9 @@ def write(out: Path, frame: Callable[[int], Image], sound: NDArray[np.float32]) 
         audio.bit_rate = 64_000
         per_frame = RATE // FPS
         for i in range(round(SECONDS * FPS)):
-            picture = av.VideoFrame.from_ndarray(frame(i), format="bgr24")
-            picture.pts, picture.time_base = i, Fraction(1, FPS)
-            file.mux(video.encode(picture))
+            image = av.VideoFrame.from_ndarray(frame(i), format="bgr24")
+            image.pts, image.time_base = i, Fraction(1, FPS)
+            file.mux(video.encode(image))
             heard = sound[i * per_frame : (i + 1) * per_frame][None]
             block = av.AudioFrame.from_ndarray(np.ascontiguousarray(heard), "fltp", "mono")
             block.sample_rate, block.time_base = RATE, Fraction(1, RATE)

@@ -30,7 +30,7 @@ from avemo_ros.audio.spectrogram import HOP_NS, SAMPLE_RATE, AudioBlock, Spectro
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.engine.emotion_stage import EmotionStage
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import InputIssues
 from avemo_ros.model.active_speaker import (
     AROUND,
     BANDS,

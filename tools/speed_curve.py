@@ -34,7 +34,7 @@ class Point(NamedTuple):
 
 
 def read_point(name: str, paths: list[str]) -> Point:
-    """One point of the picture.
+    """One point of the figure.
 
     Raises:
         SystemExit: a file has no metrics, or no change in it was detected.
@@ -55,7 +55,7 @@ def read_point(name: str, paths: list[str]) -> Point:
 
 
 def draw(points: list[Point], curve: list[Point], title: str, out: Path) -> None:
-    """Write the picture; its ending says how."""
+    """Write the figure; its ending says how."""
     with rc_context({"svg.hashsalt": "avemo", "svg.fonttype": "path", "font.size": 10}):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         FigureCanvasAgg(figure)

@@ -48,4 +48,4 @@ tail -n 1 states.jsonl | cut -c 1-200
 cd source/test
 "$folder/env/bin/python" -m pytest -q -p no:cacheprovider test_engine.py test_pipeline.py \
     test_onnx_session.py test_audio_speech.py test_audio_vad.py test_state_estimator.py \
-    test_vision_analyzer.py test_vision_networks.py 2>&1 | tail -n 15
+    test_vision_analyzer.py test_vision_face_networks.py 2>&1 | tail -n 15

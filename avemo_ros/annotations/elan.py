@@ -17,7 +17,7 @@ from avemo_ros.annotations.label_entries import (
 )
 from avemo_ros.errors import LabelError
 from avemo_ros.labels import WORDS
-from avemo_ros.limits import MAX_WORDS
+from avemo_ros.untrusted import MAX_WORDS
 
 _MS_PER_S: Final = 1000
 

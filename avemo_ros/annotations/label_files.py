@@ -13,7 +13,7 @@ from avemo_ros.annotations.elan import read_elan
 from avemo_ros.annotations.label_entries import LabelCollector, LabelDefaults, LabelFile
 from avemo_ros.annotations.label_tables import read_audacity, read_table
 from avemo_ros.annotations.yaml_labels import read_document, segments_of_events
-from avemo_ros.bag.names import METADATA, SUFFIXES
+from avemo_ros.bag import METADATA, SUFFIXES
 from avemo_ros.bag.reader import LabelRecord, Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.errors import LabelError

@@ -142,7 +142,7 @@ def _weights(judged: list[Segment], rule: TruthRule) -> dict[str, float]:
 # How far people who label the same recording agree, beyond what chance would give.
 
 GRID_NS: Final = 100_000_000
-"""Annotators are compared at moments this far apart [ns], the hop of the estimates."""
+"""Annotators are compared at moments this far apart [ns], the step of the estimates."""
 
 Counts = NDArray[np.int64]
 _NONE: Final[Counts] = np.zeros((0, len(EMOTIONS)), np.int64)

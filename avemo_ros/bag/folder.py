@@ -13,9 +13,8 @@ from typing import Any, Final
 
 import zstandard
 
-from avemo_ros.bag import mcap_file, sqlite_file
+from avemo_ros.bag import METADATA, SUFFIXES, mcap_file, sqlite_file
 from avemo_ros.bag.mcap_file import McapFile
-from avemo_ros.bag.names import METADATA, SUFFIXES
 from avemo_ros.bag.sqlite_file import SqliteFile
 from avemo_ros.bag.storage import (
     Channel,
@@ -27,10 +26,15 @@ from avemo_ros.bag.storage import (
     unpacked,
 )
 from avemo_ros.errors import BagError
-from avemo_ros.limits import MAX_CHANNELS, MAX_FILE_FREELY, MAX_FILE_RATIO
 from avemo_ros.settings import SettingsError, read_yaml
 from avemo_ros.sink.output_file import temporary_folder
-from avemo_ros.untrusted import refuse_pipe, shown
+from avemo_ros.untrusted import (
+    MAX_CHANNELS,
+    MAX_FILE_FREELY,
+    MAX_FILE_RATIO,
+    refuse_pipe,
+    shown,
+)
 
 _NO_ROS: Final = "rosbags"
 """Distro in the bags of the library rosbags, which is none of ROS."""

@@ -17,7 +17,7 @@ from avemo_ros.audio.spectrogram import AudioBlock, SpectrogramChunk
 from avemo_ros.bag.writer import BagWriter
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.audio_stage import AudioStage
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import InputIssues
 from avemo_ros.engine.video_stage import VideoStage
 from avemo_ros.errors import SourceError
 from avemo_ros.model.face_points import mesh_of_points

@@ -37,7 +37,7 @@ from avemo_ros.bag.storage import (
     write_order,
 )
 from avemo_ros.errors import BagError
-from avemo_ros.limits import MAX_CHANNELS, MAX_CHUNK_RECORDS, MAX_UNPACKED
+from avemo_ros.untrusted import MAX_CHANNELS, MAX_CHUNK_RECORDS, MAX_UNPACKED
 
 MAGIC: Final = b"\x89MCAP0\r\n"
 

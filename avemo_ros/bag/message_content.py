@@ -23,7 +23,10 @@ from avemo_ros.audio.pcm import (
 )
 from avemo_ros.audio.spectrogram import BINS, SpectrogramChunk
 from avemo_ros.labels import EMOTIONS, WORDS
-from avemo_ros.limits import (
+from avemo_ros.state.engagement import EngagementLevel
+from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
+from avemo_ros.timing import NS_PER_S
+from avemo_ros.untrusted import (
     LEVELS_DB,
     MAX_BOX,
     MAX_COLUMNS,
@@ -35,9 +38,6 @@ from avemo_ros.limits import (
     MAX_PIXELS,
     MIN_CROP_SIDE,
 )
-from avemo_ros.state.engagement import EngagementLevel
-from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
-from avemo_ros.timing import NS_PER_S
 from avemo_ros.vision.camera_geometry import PinholeCamera
 from avemo_ros.vision.face import (
     BLENDSHAPE_COUNT,

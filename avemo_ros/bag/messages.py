@@ -23,7 +23,7 @@ from rosbags.typesys.store import Typestore
 
 from avemo_ros.bag.storage import Channel
 from avemo_ros.errors import BagError
-from avemo_ros.limits import MAX_ARRAY, MAX_DEFINITION, MAX_NESTING
+from avemo_ros.untrusted import MAX_ARRAY, MAX_DEFINITION, MAX_NESTING
 
 AUDIO_DATA: Final = "audio_common_msgs/msg/AudioDataStamped"
 AUDIO_INFO: Final = "audio_common_msgs/msg/AudioInfo"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from avemo_ros.bag.storage import Channel, RawMessage, joined, write_order
 from avemo_ros.errors import BagError
-from avemo_ros.limits import MAX_CHANNELS, MAX_DEFINITION, MAX_SILENCE_S, MAX_UNPACKED
+from avemo_ros.untrusted import MAX_CHANNELS, MAX_DEFINITION, MAX_SILENCE_S, MAX_UNPACKED
 
 MAGIC: Final = b"SQLite format 3\x00"
 

@@ -23,9 +23,9 @@ from rosbags.interfaces import (
 from rosbags.rosbag2.errors import ReaderError
 from rosbags.rosbag2.metadata import parse_qos
 
-from avemo_ros.limits import MAX_UNPACKED
 from avemo_ros.settings import SettingsError, read_yaml
 from avemo_ros.timing import to_ns
+from avemo_ros.untrusted import MAX_UNPACKED
 
 _PIECE: Final = 1 << 20
 TURN_NS: Final = to_ns(1.0)

@@ -251,8 +251,7 @@ def look(recording: Recording, seconds: float) -> Offset:
     """
     # Only here: they load ONNX Runtime, which the check itself does not need.
     from avemo_ros.engine.audio_stage import AudioStage
-    from avemo_ros.engine.feature_extractor import FeatureExtractor
-    from avemo_ros.engine.input_issues import InputIssues
+    from avemo_ros.engine.feature_extractor import FeatureExtractor, InputIssues
     from avemo_ros.replay.feature_worker import recorded
     from avemo_ros.replay.runner import RAW
 

@@ -9,8 +9,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from avemo_ros.bag.image_packing import QUALITY
 from avemo_ros.bag.partial_bag import COMPRESSIONS, STORAGES
+from avemo_ros.bag.recording_size import QUALITY
 from avemo_ros.errors import AvemoError, ConfigError
 
 

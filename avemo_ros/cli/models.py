@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from avemo_ros.cli.outputs import add_force
 from avemo_ros.errors import ConfigError, WeightsError
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.model.network import LiveModel
 from avemo_ros.model.released import (
     LIVE,
@@ -20,7 +21,6 @@ from avemo_ros.model.released import (
     onnx_files,
     read_index,
 )
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.torch_network import has_fast_bfloat16
 from avemo_ros.settings import Settings
 from avemo_ros.untrusted import say

@@ -18,18 +18,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from avemo_ros.audio.spectrogram import AudioBlock, SpectrogramChunk
-from avemo_ros.bag.names import is_bag
+from avemo_ros.bag import is_bag
 from avemo_ros.cli.outputs import add_force, add_report, check_outputs, check_report
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.feature_extractor import Extracted, ImageItem, InputItem
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import Extracted, ImageItem, InputIssues, InputItem
 from avemo_ros.errors import ConfigError, ImageError
 from avemo_ros.pipeline import Pipeline
 from avemo_ros.sink.jsonl import JsonLines
 from avemo_ros.sink.output_file import OutputError, is_stream, partial_name
 from avemo_ros.sink.overlay import draw, draw_note
+from avemo_ros.sink.presentation import Timeline
 from avemo_ros.sink.table import stretches_table
-from avemo_ros.sink.timeline import Timeline
 from avemo_ros.sink.video_file import VideoWriter
 from avemo_ros.source.media_file import ORIGIN_NS, MediaFile, VideoFrame, from_origin
 from avemo_ros.state.estimate import EmotionStep

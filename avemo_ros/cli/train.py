@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    from avemo_ros.train.parallel import is_first
+    from avemo_ros.train.optimisation import is_first
     from avemo_ros.train.training_run import Place, run_task
 
     place = Place(read_roots(args.root), args.out, args.cache, args.workers, args.device)

@@ -24,7 +24,7 @@ from avemo_ros.audio.spectrogram import (
     loudest_dbfs,
     silence,
 )
-from avemo_ros.bag.names import is_bag
+from avemo_ros.bag import is_bag
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.bags import bag_pieces
 from avemo_ros.data.features import MAX_COLUMNS, MIN_COLUMNS

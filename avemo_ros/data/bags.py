@@ -15,15 +15,14 @@ from avemo_ros.annotations.label_entries import LabelFile
 from avemo_ros.annotations.label_files import find_labels, labels_of, merge_files, read_labels
 from avemo_ros.annotations.segments import Segment, majority_vote
 from avemo_ros.audio.spectrogram import AudioBlock, RobotSpeech, SpectrogramChunk
-from avemo_ros.bag.names import METADATA, SUFFIXES
+from avemo_ros.bag import METADATA, SUFFIXES
 from avemo_ros.bag.reader import BagImage, Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.config import InputConfig
 from avemo_ros.data.corpus_files import files_below
 from avemo_ros.data.dataset import DataSet, Item, Listing, ListingBuilder
 from avemo_ros.engine.audio_stage import AudioGate
-from avemo_ros.engine.feature_extractor import FeatureGate
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import FeatureGate, InputIssues
 from avemo_ros.errors import BagError, LabelError
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.timing import StampFilter, to_ns, to_s

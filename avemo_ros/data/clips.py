@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from avemo_ros.bag import METADATA
 from avemo_ros.bag.folder import read_custom_data
-from avemo_ros.bag.names import METADATA
 from avemo_ros.data.corpus_files import (
     IMAGES,
     OWN_SOUND,

@@ -187,7 +187,7 @@ class VideoStages:
     def take(self) -> VideoStage:
         """One that remembers no face."""
         if not self._free:
-            from avemo_ros.engine.input_issues import InputIssues as Unread
+            from avemo_ros.engine.feature_extractor import InputIssues as Unread
             from avemo_ros.engine.video_stage import VideoStage
 
             inputs = InputConfig(max_input_age_s=0.0)

@@ -19,7 +19,7 @@ from avemo_ros.audio.spectrogram import (
     loudest_dbfs,
     silence,
 )
-from avemo_ros.bag.names import is_bag
+from avemo_ros.bag import is_bag
 from avemo_ros.bag.reader import BagImage
 from avemo_ros.config import AudioConfig
 from avemo_ros.data.audio_features import ColumnTrack, SoundTrack, fitted, log_spectrogram

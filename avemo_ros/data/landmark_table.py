@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from avemo_ros.data.corpus_files import ARCHIVE_TROUBLES
 from avemo_ros.data.features import Corpus, match_rows, pairing_key
 from avemo_ros.errors import DataError
-from avemo_ros.limits import MAX_FILE_FREELY, MAX_FILE_RATIO
 from avemo_ros.model.face_points import POINTS, points_of_mesh
+from avemo_ros.untrusted import MAX_FILE_FREELY, MAX_FILE_RATIO
 
 _USUAL_FPS: Final = 30000 / 1001
 _SLOWEST, _FASTEST = 1.0, 1000.0

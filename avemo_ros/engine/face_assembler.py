@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.config import VisionConfig
-from avemo_ros.limits import MAX_FACES
 from avemo_ros.timing import RateLimiter, to_ns
+from avemo_ros.untrusted import MAX_FACES
 from avemo_ros.vision.alignment import (
     EYE_DISTANCE,
     Eyes,

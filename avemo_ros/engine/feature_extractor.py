@@ -1,17 +1,19 @@
-"""The first half of the engine: images become face tracks, recorded features are checked."""
+"""The first half of the engine: images become face tracks, recorded features are checked.
+
+What is wrong with the inputs is counted, to be read at the end.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
 from avemo_ros.audio.spectrogram import HOP_NS, AudioBlock, RobotSpeech, SpectrogramChunk
 from avemo_ros.config import InputConfig, PipelineConfig
-from avemo_ros.engine.input_issues import InputIssues
 from avemo_ros.engine.video_stage import VideoStage
 from avemo_ros.timing import Reporter, StampFilter, Stopwatch
 from avemo_ros.vision.face import FrameTracks
@@ -196,3 +198,59 @@ class FeatureExtractor:
         """Free the face networks."""
         if self._stage is not None:
             self._stage.close()
+
+
+@dataclass(slots=True)
+class _LeftOut:
+    text: str
+    count: int = 0
+
+
+class InputIssues:
+    """What was wrong with the inputs of one recording."""
+
+    def __init__(self) -> None:
+        self._left_out: dict[tuple[str, str], _LeftOut] = {}
+        self._odd: dict[tuple[str, str], str] = {}
+
+    def of(self, what: str) -> IssueReporter:
+        """The reporter of one input, which is named in each sentence."""
+        return IssueReporter(self, what)
+
+    def leave_out(self, what: str, kind: str, text: str) -> None:
+        """An item was left out; of a kind the first text is kept."""
+        self._left_out.setdefault((what, kind), _LeftOut(text)).count += 1
+
+    def note(self, what: str, kind: str, text: str) -> None:
+        """Something is odd but usable; of a kind the first text is kept."""
+        self._odd.setdefault((what, kind), text)
+
+    def sentences(self) -> list[str]:
+        """All of it, in the same order in every run."""
+        left_out = [
+            f"{what}: {one.count} left out: {one.text.removesuffix('; left out')}"
+            for (what, _), one in sorted(self._left_out.items())
+        ]
+        return left_out + [f"{what}: {text}" for (what, _), text in sorted(self._odd.items())]
+
+
+class IssueReporter:
+    """See `timing.Reporter`."""
+
+    def __init__(self, findings: InputIssues, what: str) -> None:
+        self._findings, self._what = findings, what
+
+    def report(self, kind: str, text: str) -> None:
+        """An item cannot be used."""
+        self._findings.leave_out(self._what, kind, text)
+
+    def once(self, kind: str, text: str) -> None:
+        """Something is odd but usable."""
+        self._findings.note(self._what, kind, text)
+
+    def note(self, kind: str, text: str) -> None:
+        """Something happened and is over."""
+        self._findings.note(self._what, kind, text)
+
+    def good(self) -> None:
+        """An item was good; nothing to remember."""

@@ -222,7 +222,7 @@ class StepScheduler:
 
     def reserve(self, stamp_ns: int) -> int | None:
         """`stamp_ns` [ns] if a step may be made there at once: it is later than the last one,
-        and at least a hop; else None."""
+        by `emotion.hop_s` at least; else None."""
         late = self._last_ns is not None and stamp_ns <= self._last_ns
         if late or not self._limiter.is_due(stamp_ns):
             return None

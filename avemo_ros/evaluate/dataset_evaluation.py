@@ -15,12 +15,17 @@ from avemo_ros import __version__
 from avemo_ros.data.features import Corpus
 from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError
-from avemo_ros.evaluate.collect import FACES, POINTS, SPEECH, UNITS, VISUAL, missing_keys
 from avemo_ros.evaluate.corruption import ON_FACE, ON_FEATURES, corrupt_clips, corrupted
 from avemo_ros.evaluate.dataset_request import (
+    FACES,
     PAIRS,
+    POINTS,
+    SPEECH,
+    UNITS,
+    VISUAL,
     DatasetRequest,
     asked_modality,
+    missing_keys,
     modality_of,
     narrowed_modality,
     reads_of,

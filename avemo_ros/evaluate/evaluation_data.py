@@ -15,22 +15,25 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.registry import find_dataset
 from avemo_ros.errors import ConfigError, DataError
-from avemo_ros.evaluate.collect import (
+from avemo_ros.evaluate.dataset_request import (
     FACES,
     LANDMARKS,
+    PAIRS,
+    PAIRS_TITLE,
     POINTS,
     SPEECH,
     UNITS,
     VISUAL,
     CollectedItems,
     DatasetPart,
+    DatasetRequest,
     FeatureOptions,
     collect_features,
     missing_keys,
+    modality_of,
     random_items,
     select_items,
 )
-from avemo_ros.evaluate.dataset_request import PAIRS, PAIRS_TITLE, DatasetRequest, modality_of
 from avemo_ros.evaluate.opened_models import FoldClassifier, OpenedModel
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.face_points import POINTS as N_POINTS

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
-from avemo_ros.errors import DataError, WeightsError
-from avemo_ros.evaluate.held_out import (
+from avemo_ros.data.splits import (
     SPLIT,
     Members,
     Parts,
@@ -28,6 +27,7 @@ from avemo_ros.evaluate.held_out import (
     refuse_seen,
     seen,
 )
+from avemo_ros.errors import DataError, WeightsError
 from avemo_ros.model.released import LIVE, sha256
 from avemo_ros.model.tensor_file import TENSOR_TROUBLES
 from avemo_ros.zoo.classical import ReadingOptions, is_classical, load_classical

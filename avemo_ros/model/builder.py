@@ -21,11 +21,18 @@ from avemo_ros.model.attention import (
     RelationAttention,
     SelfAttention,
 )
-from avemo_ros.model.emotion_model import EmotionModel, Unimodal
+from avemo_ros.model.emotion_model import (
+    EmotionModel,
+    ModelSpec,
+    Part,
+    Start,
+    Unimodal,
+    parts_of,
+    starts_of,
+)
 from avemo_ros.model.face_cnn import FaceCNN, FaceModel, FrameCNN, FramePooling, InceptionFace
 from avemo_ros.model.landmark_network import LandmarkSequence
 from avemo_ros.model.network import FUSIONS, EmotionNet, LiveModel
-from avemo_ros.model.spec import ModelSpec, Part, Start, parts_of, starts_of
 from avemo_ros.model.speech_encoder import (
     CHANNELS,
     FRONTS,
@@ -51,7 +58,7 @@ class ModelKind:
     text: str
     """What it is, in a sentence."""
     options: type[Settings]
-    """Its options; one that is a model itself has `spec.Part` beside its type."""
+    """Its options; one that is a model itself has `emotion_model.Part` beside its type."""
     make: Callable[[Values], EmotionModel]
     """From checked values of all options.  What it refuses it names by its option alone."""
 

@@ -157,8 +157,7 @@ class Predictor:
             self._take(OnnxNetwork(weights, config.threads, config.device))
         else:
             _need_torch(config)
-            from avemo_ros.model.torch_network import TorchNetwork
-            from avemo_ros.model.weights import load_weights
+            from avemo_ros.model.torch_network import TorchNetwork, load_weights
 
             loaded = load_weights(weights)
             self._take(TorchNetwork(loaded.network, loaded.model_id, config))

@@ -1,4 +1,4 @@
-"""The network in PyTorch, for GPUs, bfloat16, and models without ONNX files.
+"""The network in PyTorch, for GPUs, bfloat16, and models without ONNX files; and its files.
 
 Batch norm is folded into the convolutions first.
 """
@@ -6,10 +6,13 @@ Batch norm is folded into the convolutions first.
 from __future__ import annotations
 
 import copy
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +21,21 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from avemo_ros.config import ModelConfig
-from avemo_ros.errors import ConfigError
-from avemo_ros.model.network import EmotionNet
+from avemo_ros.errors import ConfigError, WeightsError
+from avemo_ros.labels import EMOTIONS, SPEECH_CLASSES
+from avemo_ros.model.builder import LIVE_BUILDER
+from avemo_ros.model.emotion_model import ModelSpec
+from avemo_ros.model.network import EmotionNet, LiveModel
+from avemo_ros.model.released import LIVE, check_classes
 from avemo_ros.model.speech_encoder import AudioFCN
-from avemo_ros.model.tensor_file import check_finite
+from avemo_ros.model.tensor_file import (
+    check_finite,
+    fill,
+    read_tensors,
+    stored,
+    write_tensors,
+)
+from avemo_ros.untrusted import parse_json
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -224,3 +238,84 @@ def chosen_device(name: str) -> torch.device:
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
     return np.asarray(tensor.cpu().numpy(), np.float32)
+
+
+FORMAT: Final = "avemo-emotion-1"
+"""Layout of a file of the live network; another layout gets another name."""
+_VECTORS: Final = "vectors"
+"""The fusion of the first release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A network with its weights."""
+
+    network: EmotionNet
+    model_id: str
+    spec: ModelSpec
+    about: Mapping[str, str]
+    """Notes of the file."""
+
+
+def load_weights(path: Path) -> Loaded:
+    """The live network of a file, in eval mode, float32 on the CPU.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another architecture.
+    """
+    content = read_tensors(path, (FORMAT,))
+    about = content.about
+    if "model_id" not in about:
+        raise WeightsError(f"weights file {path} does not say which model it is")
+    check_classes(path, about, "emotions", EMOTIONS)
+    check_classes(path, about, "speech_classes", SPEECH_CLASSES)
+    try:
+        # The first release names no specification; its fusion was of vectors.
+        spec = ModelSpec.from_mapping(
+            parse_json(about.get("spec", f'{{"kind": "{LIVE}", "fusion": "{_VECTORS}"}}'))
+        )
+    except ValueError as error:
+        raise WeightsError(f"weights file {path} is for another version: {error}") from error
+    if spec.kind != LIVE:
+        raise WeightsError(f"weights file {path} is a {spec.kind}, not a live model")
+    if spec.options.get("fusion") == _VECTORS:
+        raise WeightsError(
+            f"weights file {path} fuses face and voice by bilinear pooling of their vectors, "
+            "as avemo-0.1 did; the live model no longer has that: use the released model, or "
+            "train the fusion again (avemo train live)"
+        )
+    try:
+        model = LIVE_BUILDER.build(spec)
+    except ConfigError as error:
+        raise WeightsError(f"weights file {path} is for another version: {error}") from error
+    assert isinstance(model, LiveModel)
+    fill(model.network, content.tensors, path)
+    return Loaded(model.network.eval(), about["model_id"], spec, about)
+
+
+def save_weights(
+    network: EmotionNet,
+    path: Path,
+    model_id: str,
+    notes: Mapping[str, str] | None = None,
+    spec: ModelSpec | None = None,
+) -> None:
+    """Write a file of the live network in one atomic step.
+
+    Args:
+        network: weights and temperatures.
+        path: of the file; its folder is made.
+        model_id: name and version, e.g. 'avemo-1.0'.
+        notes: more metadata, for the reader.
+        spec: what the network is made from, of kind 'live'; None: the defaults.
+    """
+    complete = LIVE_BUILDER.lasting(LIVE_BUILDER.check(spec or ModelSpec(LIVE)))
+    about = {
+        **(notes or {}),
+        "format": FORMAT,
+        "model_id": model_id,
+        "emotions": json.dumps(EMOTIONS),
+        "speech_classes": json.dumps(SPEECH_CLASSES),
+        "spec": complete.to_json(),
+    }
+    write_tensors(path, stored(network), about)

@@ -11,17 +11,17 @@ from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from avemo_ros.bag.disk_space import (
+from avemo_ros.bag.messages import COMPRESSED_IMAGE, IMAGE, definition_of
+from avemo_ros.bag.partial_bag import PartialBag
+from avemo_ros.bag.recording_size import (
     LEAST_S,
+    ImagePacker,
     forecast,
     free_bytes,
     held_bytes,
     lasts_s,
     measured,
 )
-from avemo_ros.bag.image_packing import ImagePacker
-from avemo_ros.bag.messages import COMPRESSED_IMAGE, IMAGE, definition_of
-from avemo_ros.bag.partial_bag import PartialBag
 from avemo_ros.errors import BagError, ConfigError, ImageError
 from avemo_ros.nodes import diagnostics
 from avemo_ros.nodes.base_node import ManagedNode, run
@@ -186,7 +186,7 @@ class BagRecorder(ManagedNode):
         self._words = words
 
     def _form(self) -> str:
-        """Of the images, as `disk_space` calls it."""
+        """Of the images, as `recording_size` calls it."""
         content = self._given.record_content
         if content != "raw":
             return "features" if content == "features" else ""

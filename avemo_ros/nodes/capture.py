@@ -20,8 +20,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.errors import SourceError
 from avemo_ros.nodes import convert, diagnostics, qos
-from avemo_ros.nodes.audio_dialect import fill, message_types
 from avemo_ros.nodes.base_node import ManagedNode
+from avemo_ros.nodes.convert import audio_types, fill_audio
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.settings import Settings
 
@@ -103,7 +103,7 @@ class AudioPublisher:
         self._node = node
         self._frame_id = str(node.read(AudioPublisherSettings).microphone_frame_id)
         self._form = (0, 0)
-        self._kind, self._info_kind = message_types("stamped")
+        self._kind, self._info_kind = audio_types("stamped")
         self._audio = node.create_publisher(self._kind, "audio", qos.result(100))
         self._info: Any = None
         if self._info_kind is not None:
@@ -130,7 +130,7 @@ class AudioPublisher:
         """Send one block, stamped with the sensor time of its first sample [ns]."""
         self.announce(block.rate, block.samples.shape[1])
         message = self._kind(header=convert.header(stamp_ns, self._frame_id))
-        fill(message, _sixteen_bit(block.samples), block.rate, block.samples.shape[1])
+        fill_audio(message, _sixteen_bit(block.samples), block.rate, block.samples.shape[1])
         self._audio.publish(message)
 
     def close(self) -> None:

@@ -26,13 +26,12 @@ from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
-from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.diagnostics import StampAdvice, StampReporter, ThrottledLog
 from avemo_ros.nodes.emotion_history import EmotionHistoryStage
 from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.ros4hri import HumanStates, Ros4HriSettings
 from avemo_ros.nodes.rviz import EmotionMarkers
 from avemo_ros.nodes.sensing import FORGOTTEN
-from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.srv import CalibrateNeutral, ForgetPerson
 from avemo_ros.state.estimate import EmotionStep, Status, nobody
 from avemo_ros.state.memory import EmotionMemory
@@ -48,7 +47,7 @@ _ANSWER_S: Final = 2.0
 _LOOK_S: Final = 5.0
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 1.0, 60.0
 _QUIET_S: Final = 4.0
-"""Steps are at most a hop of 2 s apart; without any for this long nothing comes."""
+"""Steps are at most 2 s apart; without any for this long nothing comes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,18 +16,16 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from avemo_ros.bag import message_content
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.load_shedding import Workload
-from avemo_ros.engine.video_stage import VideoStage
+from avemo_ros.engine.video_stage import ImageWatch, VideoStage
 from avemo_ros.errors import ConfigError
 from avemo_ros.msg import EmotionStateArray, FaceTrackArray
 from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode, run
-from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.diagnostics import StampAdvice, StampReporter, ThrottledLog
 from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.human_faces import HumanFacesStage
-from avemo_ros.nodes.image_watch import ImageWatch
 from avemo_ros.nodes.ros4hri import HumanFaces, Ros4HriSettings
 from avemo_ros.nodes.rviz import HeadFrames
-from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.settings import OneOf, Settings
 from avemo_ros.sink.overlay import draw
 from avemo_ros.state.estimate import EmotionStep, Status, attended, nobody

@@ -16,16 +16,15 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.face_assembler import POINTS, FaceAssembler, FaceParts
 from avemo_ros.engine.load_shedding import Workload
 from avemo_ros.errors import ConfigError, ImageError
-from avemo_ros.limits import MAX_BOX, MAX_CROP_SIDE, MAX_FACES, MAX_ID_LENGTH, MAX_PIXELS
 from avemo_ros.msg import FaceTrackArray
 from avemo_ros.nodes import convert, diagnostics, qos
 from avemo_ros.nodes.base_node import ManagedNode
-from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.diagnostics import StampAdvice, StampReporter, ThrottledLog
 from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.ros4hri import Ros4HriSettings, hri_messages
-from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.state.estimate import EmotionStep
 from avemo_ros.timing import StampFilter, Stopwatch, Verdict, to_s
+from avemo_ros.untrusted import MAX_BOX, MAX_CROP_SIDE, MAX_FACES, MAX_ID_LENGTH, MAX_PIXELS
 from avemo_ros.vision.face import Box, FrameTracks
 
 _ID: Final = re.compile(r"[A-Za-z]\w*")

@@ -22,11 +22,11 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from avemo_ros.audio.spectrogram import SpectrogramChunk
 from avemo_ros.errors import AvemoError
 from avemo_ros.nodes import (
-    absence,
-    audio_dialect,
+    convert,
     face_tracker,
     host,
     parameter_file,
+    qos,
     speech_buffer,
 )
 from avemo_ros.nodes.base_node import ManagedNode
@@ -309,18 +309,18 @@ def _graph(
     looked_at = {node.resolve_topic_name(name) for name in ("image_raw", "audio", *TOPICS)}
     looked_at |= {status.values[0].value for status in node.status.values()}
     for topic in sorted(looked_at & set(topics)):
-        for text in absence.mismatches(ears, topic):
+        for text in qos.mismatches(ears, topic):
             yield Observation("qos", Level.MEND, *host.split(text))
     own = {status.message for status in node.status.values()}
     for part, status in node.status.items():
         senders = node.get_publishers_info_by_topic(status.values[0].value)
         # Also where the input is refused for another reason.
-        text = absence.rivals(
+        text = qos.rivals(
             node, status.values[0].value, senders[0].topic_type if senders else ""
         )
         if text and text not in own:
             yield Observation(part, Level.MEND, *host.split(text))
-    for kind, which in (("images", face_tracker.INSTEAD), ("audio", audio_dialect.INSTEAD)):
+    for kind, which in (("images", face_tracker.INSTEAD), ("audio", convert.AUDIO_INSTEAD)):
         names = sorted(name for name, types in topics.items() if set(types) & set(which))
         names = [
             name

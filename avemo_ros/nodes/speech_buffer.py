@@ -25,18 +25,17 @@ from avemo_ros.engine.audio_stage import AudioStage
 from avemo_ros.errors import AudioFormatError, ConfigError
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
 from avemo_ros.nodes import convert, diagnostics, qos
-from avemo_ros.nodes.audio_dialect import INSTEAD, KINDS, message_types
 from avemo_ros.nodes.base_node import ManagedNode, run
-from avemo_ros.nodes.diagnostics import ThrottledLog
+from avemo_ros.nodes.convert import AUDIO_INSTEAD, AUDIO_KINDS, audio_types
+from avemo_ros.nodes.diagnostics import StampAdvice, StampReporter, ThrottledLog
 from avemo_ros.nodes.executor import Worker
-from avemo_ros.nodes.stamps import StampAdvice, StampReporter
 from avemo_ros.settings import OneOf, Settings
 
 
 class AudioInputSettings(Settings):
     """Parameters of the stage of sound."""
 
-    audio_type: Annotated[str, OneOf(KINDS)] = Field(
+    audio_type: Annotated[str, OneOf(AUDIO_KINDS)] = Field(
         "stamped",
         description=(
             "Type of the topic audio: 'stamped' is audio_common_msgs/AudioDataStamped (or "
@@ -169,7 +168,7 @@ class AudioInputStage:
         """(channels,), of the last second or so."""
         self._given = given_format(node)
         self._check_channel(config.audio.channel)
-        self._types = message_types(node.read(AudioInputSettings).audio_type)
+        self._types = audio_types(node.read(AudioInputSettings).audio_type)
         self._dead_s = 0.0
         """How long all samples have been alike [s]."""
         self._received = diagnostics.Meter()
@@ -311,7 +310,7 @@ class AudioInputStage:
         if self._trouble.present:
             return diagnostics.status("audio", diagnostics.ERROR, self._trouble.last, values)
         if self._received.quiet_s > _QUIET_S:
-            why = f": {inlet.why_silent(INSTEAD)}" if inlet is not None else ""
+            why = f": {inlet.why_silent(AUDIO_INSTEAD)}" if inlet is not None else ""
             message = f"no audio on {values['topic']}{why}"
             return diagnostics.status("audio", diagnostics.STALE, message, values)
         if rivals := inlet.find_rivals() if inlet is not None else "":

@@ -30,7 +30,6 @@ from avemo_ros.replay.bag_job import (
     live_weights,
     run_bag_job,
 )
-from avemo_ros.replay.clip_recording import opened
 from avemo_ros.replay.named_metrics import (
     METRICS,
     SCHEMA,
@@ -38,7 +37,7 @@ from avemo_ros.replay.named_metrics import (
     check_thresholds,
     metric_value,
 )
-from avemo_ros.replay.replayed import EvaluatedRecording
+from avemo_ros.replay.replayed import EvaluatedRecording, opened
 from avemo_ros.replay.scoring import (
     compare_annotators,
     recorded_latency,

@@ -25,11 +25,12 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import AvemoError, LabelError, WeightsError
 from avemo_ros.model.own_model import files_of, is_own
 from avemo_ros.model.released import LIVE, find_weights, models_dir, read_index
-from avemo_ros.replay.clip_recording import is_clip, opened
 from avemo_ros.replay.feature_worker import FeatureWorker
 from avemo_ros.replay.replayed import (
     EvaluatedRecording,
     cache_key,
+    is_clip,
+    opened,
     read_replayed,
     write_replayed,
 )
@@ -62,7 +63,7 @@ def live_weights(name: str) -> Path:
             live = ", ".join(sorted(known for known, task in tasks.items() if task == LIVE))
             raise WeightsError(f"{wrong}; live models are: {live}")
     # Torch takes seconds to load, and the worker processes, which need this module, do without.
-    from avemo_ros.model.weights import load_weights
+    from avemo_ros.model.torch_network import load_weights
 
     path = find_weights(name)
     load_weights(path)

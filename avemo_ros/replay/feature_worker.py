@@ -23,10 +23,14 @@ from avemo_ros.bag.messages import typestore
 from avemo_ros.bag.reader import LabelRecord, MarkRecord, StatesRecord
 from avemo_ros.bag.topics import TopicKind, Topics
 from avemo_ros.config import PipelineConfig
-from avemo_ros.engine.feature_extractor import Extracted, FeatureExtractor, InputItem
-from avemo_ros.engine.input_issues import InputIssues
+from avemo_ros.engine.feature_extractor import (
+    Extracted,
+    FeatureExtractor,
+    InputIssues,
+    InputItem,
+)
 from avemo_ros.errors import AvemoError, BagError
-from avemo_ros.replay.clip_recording import Replayable, opened
+from avemo_ros.replay.replayed import Replayable, opened
 from avemo_ros.timing import WHOLE, Stopwatch
 
 _BATCH: Final = 16

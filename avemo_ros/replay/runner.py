@@ -13,9 +13,8 @@ from avemo_ros.bag.topics import TopicKind, Topics, engine_inputs
 from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.feature_extractor import Extracted, FeatureExtractor
 from avemo_ros.errors import BagError
-from avemo_ros.replay.clip_recording import Replayable, opened
 from avemo_ros.replay.feature_worker import FeatureJob, FeatureSummary, FeatureWorker, recorded
-from avemo_ros.replay.replayed import Replayed, SeenFaces
+from avemo_ros.replay.replayed import Replayable, Replayed, SeenFaces, opened
 from avemo_ros.state.estimate import EmotionStep, Status, attended, nobody
 from avemo_ros.timing import WHOLE, Stopwatch, span, to_ns, to_s
 from avemo_ros.vision.face import FrameTracks

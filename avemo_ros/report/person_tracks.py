@@ -31,7 +31,7 @@ from avemo_ros.report.tracks import (
     stacked,
     with_edges,
 )
-from avemo_ros.sink.timeline import Person, Timeline
+from avemo_ros.sink.presentation import Person, Timeline
 from avemo_ros.state.estimate import EmotionEstimate
 from avemo_ros.timing import mean_step_s, to_s
 

@@ -17,8 +17,7 @@ from avemo_ros.report.charts import Chart
 from avemo_ros.report.person_tracks import MOST, Shot, Track, chart_of, shots_of, tracks_of
 from avemo_ros.report.rendering import number, percent, write
 from avemo_ros.report.rendering import render as rendered
-from avemo_ros.sink.presentation import counted, lasting
-from avemo_ros.sink.timeline import Timeline
+from avemo_ros.sink.presentation import Timeline, counted, lasting
 from avemo_ros.timing import to_s
 
 _MOST_NOTES: Final = 8

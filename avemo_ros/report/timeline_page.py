@@ -15,8 +15,7 @@ from avemo_ros.report.charts import Chart, figure, packed
 from avemo_ros.report.rendering import render as rendered
 from avemo_ros.report.rendering import write
 from avemo_ros.report.tracks import ROOM, Mark, Rows, joined, meant, stacked, with_edges
-from avemo_ros.sink.presentation import STATUS_TEXT, headline
-from avemo_ros.sink.timeline import Person, Timeline
+from avemo_ros.sink.presentation import STATUS_TEXT, Person, Timeline, headline
 from avemo_ros.state.estimate import EmotionEstimate, Status
 
 _MOST_PEOPLE: Final = 40

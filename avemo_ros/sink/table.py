@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import IO, Final
 
 from avemo_ros.labels import EMOTIONS, UNKNOWN
-from avemo_ros.sink.presentation import INKS, STATUS_TEXT, headline, name_of
-from avemo_ros.sink.timeline import Timeline
+from avemo_ros.sink.presentation import INKS, STATUS_TEXT, Timeline, headline, name_of
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status
 
 _LEVELS: Final = " ▁▂▃▄▅▆▇█"

@@ -2,7 +2,7 @@
 
 Who is there and who speaks at time t is told by the images of the window that ends at t and by
 the sound of one that ends a little earlier.  The network reads the newest parts of both, and
-what it says goes into a filter for each person (`emotion_filter.py`).  All times are sensor
+what it says goes into a filter for each person (`decision.py`).  All times are sensor
 times, so a live stream and its replay give the same estimates.
 """
 
@@ -24,8 +24,7 @@ from avemo_ros.errors import PredictionError
 from avemo_ros.model.face_points import PRIOR_S, newest_frames, points_of_mesh
 from avemo_ros.model.predictor import LandmarkWindow, Prediction, Predictor, SpeechEvidence
 from avemo_ros.model.preprocess import MIN_COLUMNS
-from avemo_ros.state.decision import PersonWindow, abstain, decide
-from avemo_ros.state.emotion_filter import EmotionFilter
+from avemo_ros.state.decision import EmotionFilter, PersonWindow, abstain, decide
 from avemo_ros.state.engagement import EngagementChange, EngagementLevel, FaceEngagement
 from avemo_ros.state.estimate import EmotionEstimate, EmotionStep, Status, attended, nobody
 from avemo_ros.state.history import (

@@ -27,7 +27,7 @@ from avemo_ros.audio.spectrogram import AudioBlock
 from avemo_ros.bag.reader import BagImage, BagMedia
 from avemo_ros.errors import AvemoError, ConfigError, ImageError, LabelError
 from avemo_ros.labels import EMOTIONS
-from avemo_ros.replay.clip_recording import is_clip
+from avemo_ros.replay.replayed import is_clip
 from avemo_ros.sink.output_file import replaced
 from avemo_ros.sink.video_file import VideoWriter
 from avemo_ros.source.media_file import ORIGIN_NS, MediaFile, VideoFrame, from_origin

@@ -26,7 +26,7 @@ from avemo_ros.replay.bag_evaluation import (
     without_paths,
 )
 from avemo_ros.replay.bag_job import BagJob, BagJobResult, live_weights, run_bag_job
-from avemo_ros.replay.clip_recording import opened
+from avemo_ros.replay.replayed import opened
 from avemo_ros.sink.output_file import OutputError, locked, replaced
 from avemo_ros.study.codebook import MEASURES, TABLES, Column, codebook_csv, codebook_page
 from avemo_ros.study.phases import (

@@ -21,16 +21,15 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features, join_units
 from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import prepare
+from avemo_ros.data.splits import SPLIT, TRAINED_ON, read_split, refuse_seen
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.held_out import SPLIT, TRAINED_ON, read_split, refuse_seen
 from avemo_ros.evaluate.metrics import (
     accuracy,
     likelihood_loss,
     predicted_classes,
     unweighted_recall,
 )
-from avemo_ros.model.emotion_model import CLASSES
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import CLASSES, ModelSpec
 from avemo_ros.train.precheck import check_landmarks, check_units
 from avemo_ros.train.run_folder import LOG, open_run, read_log, write_text, writing
 from avemo_ros.train.subject_split import describe, jobs_of, of_fold, read_source

@@ -30,7 +30,7 @@ from avemo_ros.model.preprocess import relative
 from avemo_ros.model.speech_encoder import SpeechEncoder, SpeechModel
 from avemo_ros.train.augmentation import degrade_speech, mask_spectrogram
 from avemo_ros.train.loop import EpochRng, Figures, wants_bfloat16
-from avemo_ros.train.parallel import Processes
+from avemo_ros.train.optimisation import Processes
 from avemo_ros.train.run_folder import writing
 from avemo_ros.train.sample_bank import COLUMNS_A_SECOND, SpeechBank, allowed_of, targets_of
 from avemo_ros.train.sampler import ItemPool, class_weights

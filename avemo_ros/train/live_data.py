@@ -15,14 +15,14 @@ import torch
 from avemo_ros.data.features import Corpus
 from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import prepare
+from avemo_ros.data.splits import read_split
 from avemo_ros.errors import ConfigError, DataError, WeightsError
-from avemo_ros.evaluate.held_out import read_split
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.builder import SPEECH_KINDS
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.model.face_cnn import FaceCNN, FaceModel
 from avemo_ros.model.landmark_network import LandmarkSequence
 from avemo_ros.model.network import FUSIONS, EmotionNet, LiveModel
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.speech_encoder import SpeechModel
 from avemo_ros.train.pretrained import whom_it_saw
 from avemo_ros.train.subject_split import TrainingItems

@@ -27,11 +27,11 @@ from torch import Tensor, nn
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
-from avemo_ros.evaluate.held_out import TRAINED_ON
+from avemo_ros.data.splits import TRAINED_ON
 from avemo_ros.evaluate.metrics import fit_temperature
 from avemo_ros.labels import EMOTIONS
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.model.network import EmotionNet, LiveModel
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.train.fusion_training import (
     HeldOutFold,
     begin_anew,

@@ -23,13 +23,13 @@ from tqdm import tqdm
 
 from avemo_ros.errors import AvemoError, ConfigError, WeightsError
 from avemo_ros.train.optimisation import (
+    Processes,
     Schedule,
     freeze,
     make_optimiser,
     moving_average,
     train_mode,
 )
-from avemo_ros.train.parallel import Processes
 from avemo_ros.train.run_folder import (
     FAILED,
     TensorBoardLogger,

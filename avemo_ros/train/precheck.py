@@ -13,8 +13,7 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features, read_units
 from avemo_ros.data.landmark_table import read_points
 from avemo_ros.errors import ConfigError
-from avemo_ros.model.emotion_model import EmotionModel, Unimodal
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import EmotionModel, ModelSpec, Unimodal
 from avemo_ros.train.encoded_speech import check_versions
 from avemo_ros.train.loop import check_held_out
 from avemo_ros.train.optimisation import freeze, is_of, make_optimiser

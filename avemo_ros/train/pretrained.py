@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avemo_ros.data.features import Corpus
+from avemo_ros.data.splits import TRAINED_ON, Members, of_metadata, seen
 from avemo_ros.errors import ConfigError, DataError, WeightsError
-from avemo_ros.evaluate.held_out import TRAINED_ON, Members, of_metadata, seen
 from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.emotion_model import CLASSES, Batch, EmotionModel, as_emotions
 from avemo_ros.model.tensor_file import read_state_dict

@@ -21,7 +21,7 @@ from avemo_ros.model.preprocess import relative, standardise
 from avemo_ros.train import augmentation
 from avemo_ros.train.augmentation import degrade_points
 from avemo_ros.train.loop import EpochRng
-from avemo_ros.train.parallel import Processes
+from avemo_ros.train.optimisation import Processes
 from avemo_ros.train.sample_bank import (
     COLUMNS_A_SECOND,
     FaceBank,

@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Protocol
 
 from avemo_ros.errors import AvemoError, ConfigError
 from avemo_ros.interrupt import PARENT_VARIABLE
-from avemo_ros.model.spec import ModelSpec
+from avemo_ros.model.emotion_model import ModelSpec
 from avemo_ros.settings import SettingsError, read_yaml
 from avemo_ros.train.config_file import load_config
 from avemo_ros.train.run_folder import TRAIN_LOG, read_log

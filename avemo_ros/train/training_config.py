@@ -48,7 +48,7 @@ Folds = Annotated[tuple[tuple[Any, ...], ...], BeforeValidator(_folds), Allowed(
 
 
 class FaceAugment(Settings, group="augment.face"):
-    """What a live camera and an imperfect alignment do to faces (`augment_face.py`)."""
+    """What a live camera and an imperfect alignment do to faces (`augmentation.py`)."""
 
     probability: float = Field(1.0, ge=0, le=1, description="Share of rows to augment.")
     flip: float = Field(0.5, ge=0, le=1, description="Probability of the mirror image.")
@@ -134,7 +134,7 @@ class FaceAugment(Settings, group="augment.face"):
 
 
 class SpeechAugment(Settings, group="augment.speech"):
-    """What voices, rooms and microphones do to a spectrogram (`augment_speech.py`)."""
+    """What voices, rooms and microphones do to a spectrogram (`augmentation.py`)."""
 
     probability: float = Field(
         1.0, ge=0, le=1, description="Share of rows with degraded audio."

@@ -18,12 +18,11 @@ from torch import nn
 from avemo_ros.data.features import DAMAGED, UNUSUAL, Corpus, Features, join_units
 from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import prepare
+from avemo_ros.data.splits import TRAINED_ON
 from avemo_ros.errors import ConfigError
-from avemo_ros.evaluate.held_out import TRAINED_ON
 from avemo_ros.model.builder import init_notes
-from avemo_ros.model.emotion_model import EmotionModel
+from avemo_ros.model.emotion_model import EmotionModel, ModelSpec
 from avemo_ros.model.landmark_network import standardise_points
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.sink.output_file import locked
 from avemo_ros.train.encoded_speech import (
     EncodedHeldOut,
@@ -33,8 +32,7 @@ from avemo_ros.train.encoded_speech import (
     check_versions,
 )
 from avemo_ros.train.loop import Figures, fit, wants_bfloat16
-from avemo_ros.train.optimisation import freeze
-from avemo_ros.train.parallel import Processes, is_first, joined
+from avemo_ros.train.optimisation import Processes, freeze, is_first, joined
 from avemo_ros.train.precheck import (
     check_folders,
     check_jobs,

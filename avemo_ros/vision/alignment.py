@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_ros.vision.face import HeadPose
+from avemo_ros.vision.face_networks import LEFT_EYE, LOWER_LIP, RIGHT_EYE, UPPER_LIP
 from avemo_ros.vision.image import cut, similarity
-from avemo_ros.vision.mesh import LEFT_EYE, LOWER_LIP, RIGHT_EYE, UPPER_LIP
 
 # Measured on FER2013's training images (docs/framing.md): every
 # 7th of 28,709, of which 3,820 have a mesh and 3,124 of those look ahead (yaw below 20

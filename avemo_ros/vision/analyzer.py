@@ -20,12 +20,11 @@ from avemo_ros.vision.alignment import (
     mouth_opening,
     rough_pose,
 )
-from avemo_ros.vision.blendshapes import BlendshapeReader
 from avemo_ros.vision.camera_geometry import PinholeCamera, distance_m, looks_at_camera
 from avemo_ros.vision.detector import Detection, make_detector
 from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
+from avemo_ros.vision.face_networks import BlendshapeReader, FaceMesh, Region
 from avemo_ros.vision.image import as_bgr
-from avemo_ros.vision.mesh import FaceMesh, Region
 from avemo_ros.vision.quality import MOUTH_HIDDEN, cover_of, face_quality
 from avemo_ros.vision.tracker import Tracker, assign, overlap
 

@@ -19,7 +19,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from avemo_ros.errors import ImageError
-from avemo_ros.limits import (
+from avemo_ros.untrusted import (
     MAX_PIXELS,
     MAX_PNG_CHUNKS,
     MAX_RESTARTS,

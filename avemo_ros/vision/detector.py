@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from avemo_ros.config import VisionConfig
 from avemo_ros.errors import ConfigError, DetectorError
 from avemo_ros.extension import load_named
-from avemo_ros.limits import MAX_BOX, MAX_FACES
-from avemo_ros.vision.blazeface import BlazeFaceNetwork, letterbox
+from avemo_ros.untrusted import MAX_BOX, MAX_FACES
 from avemo_ros.vision.face import Box
+from avemo_ros.vision.face_networks import BlazeFaceNetwork, letterbox
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -72,7 +72,7 @@ class FaceTrack:
     distance: float = math.nan
     """From the camera [m]; NaN: not known."""
     blendshapes: NDArray[np.float32] | None = None
-    """(52,) 0 to 1, in the order of `vision.blendshapes.BLENDSHAPES`; None: not computed."""
+    """(52,) 0 to 1, in the order of `vision.face_networks.BLENDSHAPES`; None: not computed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from avemo_ros.errors import ConfigError, WeightsError
-from avemo_ros.model.emotion_model import CLASSES
+from avemo_ros.model.emotion_model import CLASSES, ModelSpec
 from avemo_ros.model.released import LIVE
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import TENSOR_TROUBLES, read_tensors, write_tensors
 from avemo_ros.settings import Allowed, OneOf, Settings
 from avemo_ros.untrusted import parse_json, real

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from avemo_ros.errors import ConfigError, WeightsError
-from avemo_ros.model.emotion_model import EmotionModel
+from avemo_ros.model.emotion_model import EmotionModel, ModelSpec
 from avemo_ros.model.network import LiveModel
 from avemo_ros.model.released import LIVE, check_classes, find_weights
-from avemo_ros.model.spec import ModelSpec
 from avemo_ros.model.tensor_file import fill, read_tensors, stored, write_tensors
-from avemo_ros.model.weights import FORMAT as LIVE_FORMAT
-from avemo_ros.model.weights import load_weights, save_weights
+from avemo_ros.model.torch_network import FORMAT as LIVE_FORMAT
+from avemo_ros.model.torch_network import load_weights, save_weights
 from avemo_ros.untrusted import parse_json
 from avemo_ros.zoo.model_registry import BUILDER
 
@@ -86,7 +85,7 @@ def save_model(
 
 
 def load_model(path: Path) -> LoadedModel:
-    """The model of a file that `save_model` or `weights.save_weights` wrote.
+    """The model of a file that `save_model` or `torch_network.save_weights` wrote.
 
     Raises:
         WeightsError: the file is missing, damaged, no safetensors file (pickles are refused),

@@ -24,9 +24,8 @@ from avemo_ros.model.builder import (
     face_model,
     part_of,
 )
-from avemo_ros.model.emotion_model import EmotionModel, Unimodal
+from avemo_ros.model.emotion_model import EmotionModel, ModelSpec, Part, Start, Unimodal
 from avemo_ros.model.face_cnn import FaceModel
-from avemo_ros.model.spec import ModelSpec, Part, Start
 from avemo_ros.settings import ListOf, OneOf, Settings
 from avemo_ros.zoo.face_models import FULL, ActionUnitMLP, FrameLSTM, VggFace, load_published
 from avemo_ros.zoo.fusion_models import (

@@ -6,7 +6,7 @@ import pytest
 
 from avemo_ros.data.dataset import Item
 from avemo_ros.errors import DataError
-from avemo_ros.evaluate.collect import (
+from avemo_ros.evaluate.dataset_request import (
     SPEECH,
     FeatureOptions,
     collect_features,

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from avemo_ros.data.dataset import Item
-from avemo_ros.errors import DataError
-from avemo_ros.evaluate.held_out import (
+from avemo_ros.data.splits import (
     Members,
     joined,
     members,
@@ -14,6 +13,7 @@ from avemo_ros.evaluate.held_out import (
     read_split,
     refuse_seen,
 )
+from avemo_ros.errors import DataError
 
 
 def actor(number: int) -> Item:

@@ -15,9 +15,9 @@ from face_scene import sample_images
 from avemo_ros.config import VisionConfig
 from avemo_ros.timing import to_ns
 from avemo_ros.vision.analyzer import FaceAnalyzer
-from avemo_ros.vision.blendshapes import BLENDSHAPES
 from avemo_ros.vision.detector import BlazeFace
 from avemo_ros.vision.face import FaceTrack
+from avemo_ros.vision.face_networks import BLENDSHAPES
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 
 from avemo_ros.config import InputConfig, VisionConfig
-from avemo_ros.engine.video_stage import VideoStage
+from avemo_ros.engine.video_stage import ImageWatch, VideoStage
 from avemo_ros.source.media_file import MediaFile, VideoFrame
 from avemo_ros.timing import to_ns
-
-pytest.importorskip("rclpy", reason="no rclpy: run `make setup`")
-ImageWatch = pytest.importorskip("avemo_ros.nodes.image_watch").ImageWatch
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 
