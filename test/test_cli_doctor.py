@@ -40,12 +40,12 @@ def no_ros(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({}, Level.OK, ("ROS_DOMAIN_ID=0",)),
         ({"ROS_DOMAIN_ID": "7"}, Level.OK, ("ROS_DOMAIN_ID=7",)),
-        ({"ROS_DOMAIN_ID": "233"}, Level.MEND, ("'233'", "0 to 232")),
-        ({"ROS_DOMAIN_ID": "robot"}, Level.MEND, ("'robot'",)),
+        ({"ROS_DOMAIN_ID": "233"}, Level.FIX, ("'233'", "0 to 232")),
+        ({"ROS_DOMAIN_ID": "robot"}, Level.FIX, ("'robot'",)),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, Level.OK, ("SUBNET",)),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}, Level.NOTE, ("only this", "SUBNET")),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "off"}, Level.NOTE, ("only this computer",)),
-        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LAN"}, Level.MEND, ("'LAN'", "SUBNET, LOCALHOST")),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LAN"}, Level.FIX, ("'LAN'", "SUBNET, LOCALHOST")),
         (
             {"ROS_LOCALHOST_ONLY": "1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"},
             Level.NOTE,
@@ -69,7 +69,7 @@ def test_settings_of_the_middleware(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     file = tmp_path / "mine.xml"
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", str(file))
     first = next(host.middleware("rmw_fastrtps_cpp"))
-    assert (first.level, f"'{file}'" in first.text) == (Level.MEND, True)
+    assert (first.level, f"'{file}'" in first.text) == (Level.FIX, True)
     file.write_text("<dds/>")
     assert next(host.middleware("rmw_fastrtps_cpp")).level is Level.OK
     # Of another middleware it says nothing.
@@ -81,14 +81,14 @@ def test_weights_that_are_damaged_or_not_there(
 ) -> None:
     assert host.weights("").level is Level.OK
     missing = host.weights("/none.safetensors")
-    assert (missing.level, "/none.safetensors" in missing.text) == (Level.MEND, True)
+    assert (missing.level, "/none.safetensors" in missing.text) == (Level.FIX, True)
     (tmp_path / "a.safetensors").write_bytes(b"spoiled")
     entry = {"file": "a.safetensors", "sha256": "0" * 64}
     index = {"default": "a", "models": {"a": entry}}
     (tmp_path / "index.json").write_text(json.dumps(index))
     monkeypatch.setenv("AVEMO_MODELS", str(tmp_path))
     damaged = host.weights("")
-    assert (damaged.level, "is damaged" in damaged.text) == (Level.MEND, True)
+    assert (damaged.level, "is damaged" in damaged.text) == (Level.FIX, True)
     assert "get the file again" in damaged.advice
 
 
@@ -96,12 +96,12 @@ def test_a_distro_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert host.versions().level is Level.OK
     monkeypatch.setenv("ROS_DISTRO", "humble")
     found = host.versions()
-    assert (found.level, "Jazzy" in found.advice) == (Level.MEND, True)
+    assert (found.level, "Jazzy" in found.advice) == (Level.FIX, True)
 
 
 def test_a_camera_that_is_not_there_is_named() -> None:
     found = next(host.devices({"camera": "99", "microphone": ""}))
-    assert (found.level, "no camera /dev/video99" in found.text) == (Level.MEND, True)
+    assert (found.level, "no camera /dev/video99" in found.text) == (Level.FIX, True)
 
 
 @pytest.mark.usefixtures("no_ros")

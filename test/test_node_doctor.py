@@ -1,4 +1,4 @@
-"""`avemo doctor` beside made-up drivers: what is there and what lacks is said by name."""
+"""`avemo doctor` beside simulated drivers: it names what is there and what is missing."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Page:
             for one in self.content["findings"]
         )
 
-    def mend(self) -> list[str]:
+    def to_fix(self) -> list[str]:
         return [
             f"{one['part']}: {one['text']} -> {one['advice']}"
             for one in self.content["findings"]
-            if one["level"] == "mend"
+            if one["level"] == "fix"
         ]
 
 
@@ -97,7 +97,7 @@ def test_all_is_well(feed: Any) -> None:
         feed.send_bytes(voice(number))
 
     page = examined(graph, publish)
-    assert page.mend() == []
+    assert page.to_fix() == []
     assert page.status == 0
     assert page.has("images", "ok", "/image_raw (sensor_msgs/msg/Image, reliable)", "640x480")
     assert page.has("images", "ok", "1 face(s) at a time")
@@ -112,7 +112,7 @@ def test_nothing_is_there(start_graph: Start) -> None:
     page = examined(start_graph(), lambda _: None, seconds=3.0)
     assert page.status == 1
     for part, topic in (("images", "/image_raw"), ("audio", "/audio")):
-        assert page.has(part, "mend", f"on {topic}", "nobody publishes it", "ROS_DOMAIN_ID")
+        assert page.has(part, "fix", f"on {topic}", "nobody publishes it", "ROS_DOMAIN_ID")
     assert page.has("nodes", "note", "no node of avemo_ros", "ros2 launch")
 
 
@@ -122,9 +122,9 @@ def test_other_types(start_graph: Start) -> None:
     graph.probe.create_publisher(ros.AudioData, "/head/audio", 5)
     page = examined(graph, lambda _: None, "namespace:=head", seconds=4.0)
     assert page.has(
-        "images", "mend", "/probe publishes sensor_msgs/msg/CompressedImage", "'compressed'"
+        "images", "fix", "/probe publishes sensor_msgs/msg/CompressedImage", "'compressed'"
     )
-    assert page.has("audio", "mend", "publishes audio_common_msgs/msg/AudioData", "to 'bare'")
+    assert page.has("audio", "fix", "publishes audio_common_msgs/msg/AudioData", "to 'bare'")
 
 
 def test_only_the_compressed_sibling_and_another_topic(start_graph: Start) -> None:
@@ -132,14 +132,14 @@ def test_only_the_compressed_sibling_and_another_topic(start_graph: Start) -> No
     graph.probe.create_publisher(ros.CompressedImage, "/head/image_raw/compressed", 5)
     graph.probe.create_publisher(ros.AudioDataStamped, "/audio_stamped", 5)
     page = examined(graph, lambda _: None, "image:=/head/image_raw", seconds=4.0)
-    assert page.has("images", "mend", "/head/image_raw/compressed", "transport to 'compressed'")
-    assert page.has("audio", "mend", "there is /audio_stamped", "remap the topic")
+    assert page.has("images", "fix", "/head/image_raw/compressed", "transport to 'compressed'")
+    assert page.has("audio", "fix", "there is /audio_stamped", "remap the topic")
     page = examined(
         graph, lambda _: None, "image:=/head/image_raw", "image_transport:=compressed",
         "audio:=/audio_stamped", seconds=4.0,
     )  # fmt: skip
     for part in ("images", "audio"):
-        assert page.has(part, "mend", "/probe publishes it, but nothing arrives", "UDPv4")
+        assert page.has(part, "fix", "/probe publishes it, but nothing arrives", "UDPv4")
 
 
 def test_quality_of_service(start_graph: Start, tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_quality_of_service(start_graph: Start, tmp_path: Path) -> None:
     parameters = tmp_path / "mine.yaml"
     parameters.write_text("/**:\n  ros__parameters: {image_reliability: reliable}\n")
     page = examined(graph, lambda _: None, f"params_file:={parameters}", seconds=5.0)
-    assert page.has("images", "mend", "/probe offers best effort", "asks for reliable delivery")
-    assert page.has("qos", "mend", "/face_tracker hears nothing of /probe on /image_raw")
+    assert page.has("images", "fix", "/probe offers best effort", "asks for reliable delivery")
+    assert page.has("qos", "fix", "/face_tracker hears nothing of /probe on /image_raw")
     assert page.has("nodes", "ok", "/face_tracker")
 
 
@@ -167,12 +167,12 @@ def test_silence_black_images_and_two_publishers(feed: Any) -> None:
         feed.send_bytes(bytes(2 * BLOCK))
 
     page = examined(graph, publish, seconds=10.0)
-    assert page.has("images", "mend", "all is black", "lens cap")
-    assert page.has("audio", "mend", "2 publishers send on /audio", "stop all but one")
+    assert page.has("images", "fix", "all is black", "lens cap")
+    assert page.has("audio", "fix", "2 publishers send on /audio", "stop all but one")
     assert page.has("audio", "ok", "no speech")
     graph.probe.destroy_publisher(second)
     page = examined(graph, publish, seconds=10.0)
-    assert page.has("audio", "mend", "all samples are alike", "muted")
+    assert page.has("audio", "fix", "all samples are the same", "muted")
 
 
 def test_stamps_of_another_clock(feed: Any) -> None:
@@ -188,10 +188,10 @@ def test_stamps_of_another_clock(feed: Any) -> None:
 
     page = examined(graph, publish, seconds=5.0)
     for part in ("images", "audio"):
-        assert page.has(part, "mend", "behind the clock"), page.mend()
-    assert any("synchronise both clocks" in line for line in page.mend())
-    assert page.has("images", "mend", "2 publishers send on /image_raw")
-    assert sum("3600" in line or "1.0 hours" in line for line in page.mend()) == 2
+        assert page.has(part, "fix", "behind the clock"), page.to_fix()
+    assert any("synchronise both clocks" in line for line in page.to_fix())
+    assert page.has("images", "fix", "2 publishers send on /image_raw")
+    assert sum("3600" in line or "1.0 hours" in line for line in page.to_fix()) == 2
 
 
 def test_six_channels_and_an_upside_down_camera(feed: Any) -> None:
@@ -208,13 +208,13 @@ def test_six_channels_and_an_upside_down_camera(feed: Any) -> None:
         feed.send_bytes(sound.tobytes())
 
     page = examined(graph, publish, seconds=10.0)
-    assert page.has("audio", "mend", "6 channels are mixed", "audio.channel")
+    assert page.has("audio", "fix", "6 channels are mixed", "audio.channel")
     assert page.has("audio", "ok", "channels: -120 -120 -120 -120 -120 -15 dBFS")
-    assert page.has("images", "mend", "set image_rotate to 180")
+    assert page.has("images", "fix", "set image_rotate to 180")
     page = examined(graph, publish, "audio_channel:=0", "image_rotate:=180", seconds=6.0)
-    assert not page.has("audio", "mend", "6 channels are mixed")
+    assert not page.has("audio", "fix", "6 channels are mixed")
     assert page.has("images", "ok", "1 face(s) at a time")
-    assert not page.has("images", "mend", "image_rotate"), page.mend()
+    assert not page.has("images", "fix", "image_rotate"), page.to_fix()
 
 
 def test_settings_of_running_nodes_and_remaps(start_graph: Start) -> None:
@@ -225,7 +225,7 @@ def test_settings_of_running_nodes_and_remaps(start_graph: Start) -> None:
         graph, lambda at: feed.images.publish(feed.image(at)), seconds=5.0,
         ros_args=("-r", "image_raw:=/front"),
     )  # fmt: skip
-    assert page.has("nodes", "mend", "'hop_s' has no effect", "did you mean 'emotion.hop_s'")
+    assert page.has("nodes", "fix", "'hop_s' has no effect", "did you mean 'emotion.hop_s'")
     assert page.has("images", "ok", "/front")
     assert page.has("topics", "ok", "images: /front")
 

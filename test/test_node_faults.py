@@ -152,7 +152,7 @@ def test_a_clock_that_makes_no_sense_is_said_and_a_sound_one_followed(
         assert graph.spin(out.get_subscription_count)
         wrong = Clock()
         wrong.clock.sec = -5
-        while not node.said("/clock raised ValueError", "goes on"):
+        while not node.said("/clock raised ValueError", "keeps running"):
             out.publish(wrong)
             graph.spin_for(0.02)
         huge = Clock()
@@ -238,7 +238,7 @@ def test_every_kind_of_callback_may_raise_and_is_said_once(start_graph: Start) -
     for kind in ("timer", "word", "call", "late call", "guard"):
         assert graph.spin(lambda kind=kind: graph.said("raised RuntimeError", f"by a {kind} "))
         assert len(graph.said("raised RuntimeError", f"by a {kind} ")) == 1
-    assert graph.said("a message on /word raised", "test_node_faults.py", "goes on")
+    assert graph.said("a message on /word raised", "test_node_faults.py", "keeps running")
     executor.shutdown()
 
 
@@ -268,7 +268,7 @@ def test_a_message_that_cannot_be_taken_does_not_block_what_comes_after(
 
     monkeypatch.setattr(Bool, "__init__", constructed)
     assert graph.spin(lambda: out.publish(word) or executor.spin_once(0.01) or heard)
-    assert graph.spin(lambda: graph.said("a message on /word raised RuntimeError", "goes on"))
+    assert graph.spin(lambda: graph.said("a message on /word raised RuntimeError", "keeps running"))
     executor.shutdown()
 
 

@@ -151,13 +151,13 @@ SET_UPS: Final = (
         other_topics,
     ),
     SetUp(
-        "The camera offers best effort, the node was started with a slip and asks for reliable",
+        "The camera offers best effort, the node asks for reliable and has a mistyped parameter",
         other_quality,
         node=("-p", "image_reliability:=reliable", "-p", "max_faces:=2"),
     ),
     SetUp("A lens cap, and a muted microphone", inputs(dead)),
     SetUp(
-        "Two drivers, and stamps of a recording of an hour ago",
+        "Two drivers, and stamps from a recording made an hour ago",
         inputs(lambda _node, _image, samples: samples, 3600.0, cameras=2),
     ),
     SetUp(

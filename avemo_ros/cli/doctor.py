@@ -1,4 +1,4 @@
-"""`avemo doctor`: what is there and what lacks, on one page."""
+"""`avemo doctor`: what is there and what is missing, on one page."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from avemo_ros.settings import SettingsError
 from avemo_ros.untrusted import say
 
 WELL: Final = 0
-TO_MEND: Final = 1
+TO_FIX: Final = 1
 CANNOT_LOOK: Final = 2
 _WIDTH: Final = 96
 _MARGIN: Final = 18
-_ORDER: Final = (Level.MEND, Level.NOTE, Level.OK)
+_ORDER: Final = (Level.FIX, Level.NOTE, Level.OK)
 _EXAMPLES: Final = """
 arguments are those of emotion.launch.py, with the same meaning:
   avemo doctor
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look and tell; 0: all is well, 1: something is to be mended, 2: it cannot be looked.
+    """Look and tell; 0: all is well, 1: something needs fixing, 2: it cannot look.
 
     Raises:
         ConfigError: an option or a parameter is not allowed.
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         findings += _robot(given, files, single, args)
     findings.sort(key=lambda one: _ORDER.index(one.level))
     counts = Counter(one.level for one in findings)
-    status = CANNOT_LOOK if lacking else TO_MEND if counts[Level.MEND] else WELL
+    status = CANNOT_LOOK if lacking else TO_FIX if counts[Level.FIX] else WELL
     content = {
         "status": status,
         "seconds": 0.0 if lacking else args.seconds,
@@ -133,7 +133,7 @@ def _given(
         given,
         files,
         single,
-        [Observation("settings", Level.MEND, *host.split(text)) for text in warnings],
+        [Observation("settings", Level.FIX, *host.split(text)) for text in warnings],
     )
 
 
@@ -160,11 +160,11 @@ def _lacking() -> Observation | None:
     """Why the topics cannot be looked at; None if they can."""
     advice = ". /opt/ros/jazzy/setup.bash, or in the folder of avemo_ros: . tools/env.sh"
     if importlib.util.find_spec("rclpy") is None:
-        text = "ROS 2 is missing here, so no topic was looked at"
-        return Observation("ros", Level.MEND, text, advice)
+        text = "ROS 2 is missing here, so no topic was checked"
+        return Observation("ros", Level.FIX, text, advice)
     if importlib.util.find_spec("avemo_ros.msg") is None:
-        text = "the messages of avemo_ros are not built, so no topic was looked at"
-        return Observation("ros", Level.MEND, text, "make setup, then . tools/env.sh")
+        text = "the messages of avemo_ros are not built, so no topic was checked"
+        return Observation("ros", Level.FIX, text, "make setup, then . tools/env.sh")
     return None
 
 
@@ -183,8 +183,8 @@ def _robot(
 
 def _print(findings: Sequence[Observation], status: int, seconds: float) -> None:
     counts = Counter(one.level for one in findings)
-    mend = counts[Level.MEND]
-    how = "all is well" if status == WELL else f"{mend} to mend"
+    to_fix = counts[Level.FIX]
+    how = "all is well" if status == WELL else f"{to_fix} to fix"
     say(f"avemo doctor: {how}" + (f" (looked for {seconds:g} s)" if status < 2 else ""))
     for one in findings:
         mark = "" if one.level is Level.OK else one.level.value.upper()

@@ -139,7 +139,7 @@ exit status:
 _ONE: Final = {
     "predict": "done, but no emotion could be predicted",
     "data": "done, but something is missing or broken",
-    "doctor": "done, but something is to be mended",
+    "doctor": "done, but something needs fixing",
 }
 _KEPT: Final = {
     "predict": "; the results so far are in NAME.partial.EXT",
@@ -167,7 +167,7 @@ _COMMANDS: Final = {
     "study": "tables for the recordings of a study",
     "dialog": "chat with the empathic dialog, and evaluate it",
     "mcp": "tell LLM agents who is there and how they feel (MCP server)",
-    "doctor": "say what is there and what lacks on this computer and on its ROS topics",
+    "doctor": "check this computer and its ROS topics, and say what to fix",
 }
 """What each command does.  `subcommands.load_command` finds its module."""
 

@@ -271,18 +271,18 @@ class ImageWatch:
         self._readable = self._readable + 1 if readable else 0
         if self._lasts("dark", _BLANK_NS, so=high < _DARK and not readable):
             return "dark", (
-                "all is black, or too dark for faces; look at the lens cap, the exposure "
-                "and the light"
+                "all is black, or too dark for faces; check the lens cap, the exposure and the "
+                "light"
             )
         if self._lasts("flat", _BLANK_NS, so=high - low < _FLAT):
             return "flat", (
-                "there is one colour and nothing else; look at the lens, the exposure and "
-                "the encoding"
+                "every image is a single colour; check the lens, the exposure and the "
+                "encoding"
             )
         if self._lasts("frozen", _FROZEN_NS, so=same):
             return "frozen", (
-                "they come, but every one is the same; start the camera's driver again "
-                "(unless a still picture is shown, or a simulation stands still)"
+                "all images are the same; restart the camera's driver (unless it shows a "
+                "still picture, or a simulation is paused)"
             )
         if not self._lasts("faceless", _FACELESS_NS, so=self._readable < _IN_A_ROW):
             self._found.clear()
@@ -307,7 +307,7 @@ class ImageWatch:
         if not known:
             return "", ""
         return "turned", (
-            "there are faces, but not upright ones: set image_rotate to "
+            "there are faces, but they are not upright: set image_rotate to "
             f"{(self._rotate + known) % 360} (now {self._rotate})"
         )
 

@@ -241,7 +241,7 @@ class ManagedNode(LifecycleNode):
         where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
         kind = type(error).__name__
         self._trouble.report(
-            f"{what} {kind}", f"{what} raised {kind}: {error}{where}; the node goes on"
+            f"{what} {kind}", f"{what} raised {kind}: {error}{where}; the node keeps running"
         )
 
     def create_service(

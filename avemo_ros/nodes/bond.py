@@ -29,9 +29,9 @@ class BondSettings(Settings):
         le=2,
         frozen=True,
         description=(
-            "[s] while the node is active, tell nav2_lifecycle_manager that often that it "
-            "lives (its bond); 0: never. Counts only with autostart: false and where the "
-            "package bond is installed."
+            "How often an active node tells nav2_lifecycle_manager that it is alive (its "
+            "bond) [s]; 0: never. Counts only with autostart: false and if the package bond "
+            "is installed."
         ),
     )
 

@@ -436,7 +436,7 @@ def calibrate(stage: EmotionStage, request: CalibrateNeutral.Request) -> tuple[b
         return True, f"the resting face of {face_id} is taken over the next {duration_s:g} s"
     if request.action == CalibrateNeutral.Request.UNDO:
         if resting.undo():
-            return True, f"{face_id} has the resting face of before"
+            return True, f"{face_id} has the previous resting face again"
         return False, f"the resting face of {face_id} was not calibrated"
     if request.action == CalibrateNeutral.Request.FORGET:
         resting.forget()

@@ -27,7 +27,7 @@ class FeatureSettings(Settings):
         True,
         description=(
             "Publish face_tracks, with small images of faces, and spectrogram, from which "
-            "speech can be made audible, while somebody subscribes; false: only states leave "
+            "speech can be reconstructed, while somebody subscribes; false: only states leave "
             "this node."
         ),
     )

@@ -56,7 +56,7 @@ class Level(Enum):
     OK = "ok"
     NOTE = "note"
     """Nothing is wrong, but it may surprise."""
-    MEND = "mend"
+    FIX = "fix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,12 @@ def discovery() -> Observation:
     )
     if domain and not (domain.isdigit() and int(domain) <= _MOST_DOMAINS):
         return Observation(
-            "discovery", Level.MEND, f"ROS_DOMAIN_ID is '{domain}'", "set 0 to 232, or unset it"
+            "discovery", Level.FIX, f"ROS_DOMAIN_ID is '{domain}'", "set 0 to 232, or unset it"
         )
     if reach and reach.upper() not in _RANGES:
         allowed = ", ".join(_RANGES)
         text = f"ROS_AUTOMATIC_DISCOVERY_RANGE is '{reach}'"
-        return Observation("discovery", Level.MEND, text, f"set one of {allowed}")
+        return Observation("discovery", Level.FIX, text, f"set one of {allowed}")
     if only == "1":
         return Observation(
             "discovery",
@@ -151,7 +151,7 @@ def middleware(name: str) -> Iterator[Observation]:
     if missing:
         yield Observation(
             "middleware",
-            Level.MEND,
+            Level.FIX,
             f"{missing} is '{given[missing]}', which does not exist",
             "correct the path, for the drivers too: config/fastdds.xml comes with avemo_ros",
         )
@@ -175,7 +175,7 @@ def middleware(name: str) -> Iterator[Observation]:
     if 0 < _size() < _SMALL_BYTES:
         yield Observation(
             "middleware",
-            Level.MEND,
+            Level.FIX,
             f"{_SHARED} has only {_size() / 1e6:.0f} MB: raw images do not fit",
             "docker run --shm-size=512m or --ipc=host, or FASTDDS_BUILTIN_TRANSPORTS=UDPv4",
         )
@@ -217,7 +217,7 @@ def versions() -> Observation:
     text = ", ".join([*found, f"{platform.system()} {platform.machine()}"])
     if distro and distro not in _KNOWN_DISTROS:
         return Observation(
-            "versions", Level.MEND, text, "this package needs ROS 2 Jazzy or newer"
+            "versions", Level.FIX, text, "this package needs ROS 2 Jazzy or newer"
         )
     return Observation("versions", Level.OK, text)
 
@@ -235,7 +235,7 @@ def weights(name: str) -> Observation:
             check_listed(path, part)
     except (OSError, WeightsError) as error:
         text, advice = split(str(error))
-        return Observation("weights", Level.MEND, text, advice or "see `avemo models`")
+        return Observation("weights", Level.FIX, text, advice or "see `avemo models`")
     onnx = f" with {len(parts)} ONNX files" if parts else ", without ONNX files"
     return Observation("weights", Level.OK, f"{path.name}{onnx}, checksums match")
 
@@ -250,7 +250,7 @@ def computer(folder: Path) -> Iterator[Observation]:
     if total:
         yield Observation(
             "memory",
-            Level.OK if free >= _MEMORY_MB else Level.MEND,
+            Level.OK if free >= _MEMORY_MB else Level.FIX,
             f"{free:.0f} of {total:.0f} MB are free",
             "" if free >= _MEMORY_MB else "end other programs: the nodes take about 300 MB",
         )
@@ -265,7 +265,7 @@ def computer(folder: Path) -> Iterator[Observation]:
     disk = shutil.disk_usage(folder).free / 1e6
     yield Observation(
         "disk",
-        Level.OK if disk >= _DISK_MB else Level.MEND,
+        Level.OK if disk >= _DISK_MB else Level.FIX,
         f"{disk / 1e3:.1f} GB are free on the disk of {folder}",
         "" if disk >= _DISK_MB else "make room: ROS writes its log there",
     )
@@ -294,15 +294,13 @@ def devices(given: Mapping[str, str]) -> Iterator[Observation]:
     if path.startswith("/dev/") and path not in cameras and not Path(path).exists():
         yield Observation(
             "devices",
-            Level.MEND,
-            f"there is no camera {path}; there is {shown or 'none'}",
+            Level.FIX,
+            f"there is no camera {path}; found: {shown or 'none'}",
             "plug it in; docker run --device for a container",
         )
     elif path.startswith("/dev/") and not os.access(path, os.R_OK | os.W_OK):
         advice = "sudo usermod -aG video $USER, then log in again"
-        yield Observation(
-            "devices", Level.MEND, f"{path} may not be opened by this user", advice
-        )
+        yield Observation("devices", Level.FIX, f"this user may not open {path}", advice)
     else:
         yield Observation("devices", Level.OK, f"cameras: {shown or 'none'}")
     microphones = _microphones()
@@ -311,7 +309,7 @@ def devices(given: Mapping[str, str]) -> Iterator[Observation]:
         "devices",
         Level.NOTE if lacking else Level.OK,
         f"microphones: {', '.join(microphones) or 'none'}",
-        "plug it in; PulseAudio and PipeWire are not looked at" if lacking else "",
+        "plug it in; PulseAudio and PipeWire are not checked" if lacking else "",
     )
 
 

@@ -215,8 +215,8 @@ class HumanFacesStage:
         lost, self._lost = self._assembler.lost - self._lost, self._assembler.lost
         if self._parts and lost and not self._faces:
             message = (
-                "faces arrive, but not their parts together: tracked, roi and cropped must "
-                "have the stamp of their image"
+                "faces arrive, but their parts do not belong together: tracked, roi and "
+                "cropped must have the stamp of their image"
             )
             return diagnostics.status("images", diagnostics.WARN, message, values)
         return diagnostics.status("images", diagnostics.OK, "faces arrive", values)
@@ -303,7 +303,7 @@ class HumanFacesStage:
             if not admission.usable:
                 continue
             if admission.verdict is Verdict.RESTART:
-                self._trouble.note("restart", "the faces' time started anew")
+                self._trouble.note("restart", "the stamps of the faces started over")
             self._reporter.good()
             self._processed.add()
             self._faces = len(tracks.faces)

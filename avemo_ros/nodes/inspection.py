@@ -1,4 +1,4 @@
-"""What is there and what lacks on the topics of a robot: a node that looks for some seconds.
+"""What is there and what is missing on the topics of a robot: a node that looks for some seconds.
 
 It has the stages of images and sound that `emotion_stack` has, so that it finds what they find,
 and shows what they say.  It publishes no result.
@@ -50,9 +50,9 @@ _OFF_S: Final = 0.5
 _PARTS: Final = ("images", "audio")
 _LEVELS: Final = {
     DiagnosticStatus.OK: Level.OK,
-    DiagnosticStatus.WARN: Level.MEND,
-    DiagnosticStatus.ERROR: Level.MEND,
-    DiagnosticStatus.STALE: Level.MEND,
+    DiagnosticStatus.WARN: Level.FIX,
+    DiagnosticStatus.ERROR: Level.FIX,
+    DiagnosticStatus.STALE: Level.FIX,
 }
 
 
@@ -202,7 +202,7 @@ def _examined(seconds: float, files: Sequence[str]) -> list[Observation]:
     try:
         node.look_at([word for file in files for word in ("--params-file", file)])
         if not node.start():
-            return [Observation("inputs", Level.MEND, *host.split(node.last_error))]
+            return [Observation("inputs", Level.FIX, *host.split(node.last_error))]
         executor.add_node(node)
         executor.add_node(ears)
         end = time.monotonic() + seconds
@@ -223,12 +223,12 @@ def _examined(seconds: float, files: Sequence[str]) -> list[Observation]:
 def _inputs(node: Inspector) -> Iterator[Observation]:
     """Images and sound."""
     if not node.is_sensing:
-        text = "sensing is switched off: images and sound were not looked at"
+        text = "sensing is switched off: images and sound were not checked"
         advice = 'ros2 service call /set_sensing std_srvs/srv/SetBool "{data: true}"'
         yield Observation("sensing", Level.NOTE, text, advice)
         return
     for part, error in node.failed_parts.items():
-        yield Observation(part, Level.MEND, *host.split(error))
+        yield Observation(part, Level.FIX, *host.split(error))
     for part, status in node.status.items():
         values = {item.key: item.value for item in status.values}
         topic, level = values["topic"], _LEVELS[status.level]
@@ -288,7 +288,7 @@ def _said(node: Inspector) -> Iterator[Observation]:
             part, text = "settings", line
         if host.split(text)[0] in reported or (part in _PARTS and not node.is_sensing):
             continue
-        yield Observation(part, Level.MEND, *host.split(text))
+        yield Observation(part, Level.FIX, *host.split(text))
 
 
 def _graph(
@@ -302,7 +302,7 @@ def _graph(
         yield Observation(
             "nodes",
             Level.NOTE,
-            "no node of avemo_ros is seen",
+            "no node of avemo_ros is running",
             "ros2 launch avemo_ros emotion.launch.py",
         )
     topics = dict(ears.get_topic_names_and_types())
@@ -310,7 +310,7 @@ def _graph(
     looked_at |= {status.values[0].value for status in node.status.values()}
     for topic in sorted(looked_at & set(topics)):
         for text in qos.mismatches(ears, topic):
-            yield Observation("qos", Level.MEND, *host.split(text))
+            yield Observation("qos", Level.FIX, *host.split(text))
     own = {status.message for status in node.status.values()}
     for part, status in node.status.items():
         senders = node.get_publishers_info_by_topic(status.values[0].value)
@@ -319,7 +319,7 @@ def _graph(
             node, status.values[0].value, senders[0].topic_type if senders else ""
         )
         if text and text not in own:
-            yield Observation(part, Level.MEND, *host.split(text))
+            yield Observation(part, Level.FIX, *host.split(text))
     for kind, which in (("images", face_tracker.INSTEAD), ("audio", convert.AUDIO_INSTEAD)):
         names = sorted(name for name, types in topics.items() if set(types) & set(which))
         names = [
@@ -332,7 +332,7 @@ def _graph(
     clocks = ears.count_publishers("/clock")
     if clocks > 1:
         yield Observation(
-            "clock", Level.MEND, f"{clocks} publishers send on /clock", "play one recording"
+            "clock", Level.FIX, f"{clocks} publishers send on /clock", "play one recording"
         )
     for name, status in sorted(heard.items()):
         if not status.hardware_id.startswith("/") or status.message in own:
@@ -342,12 +342,12 @@ def _graph(
         part = f"{status.hardware_id}: {name.partition(': ')[2]}"
         if _LEVELS.get(status.level, Level.OK) is not Level.OK:
             text, advice = host.split(status.message)
-            yield Observation("nodes", Level.MEND, f"{part}: {text}", advice)
+            yield Observation("nodes", Level.FIX, f"{part}: {text}", advice)
         elif status.message in ("unconfigured", "inactive"):
             step = "configure" if status.message == "unconfigured" else "activate"
             advice = f"ros2 lifecycle set {status.hardware_id} {step}"
             yield Observation(
-                "nodes", Level.MEND, f"{status.hardware_id} is {status.message}", advice
+                "nodes", Level.FIX, f"{status.hardware_id} is {status.message}", advice
             )
 
 

@@ -92,13 +92,13 @@ class PersonFeeling(BaseModel):
     emotion: Emotion | Literal["unknown"] = Field(description="Smoothed, steady emotion.")
     confidence: float = Field(ge=0, le=1, description="Of the emotion; 0: unknown.")
     since_s: float | None = Field(
-        description="The emotion has been steady for so long [s]; null: unknown."
+        description="How long the emotion has been steady [s]; null: unknown."
     )
     since_at_least: bool = Field(
-        description="It was so already when this server first saw the person."
+        description="It was already so when this server first saw the person."
     )
     trend: Literal["improving", "steady", "worsening", "unknown"] = Field(
-        description="Where the mood goes, pleasant against unpleasant."
+        description="Where the mood is going, towards pleasant or unpleasant."
     )
     mood_per_s: float | None = Field(
         description="Slope of the mood, which is -1 to 1 [1/s]; null: unknown."
@@ -115,8 +115,8 @@ class Upset(Sensing):
     """Whether somebody is upset."""
 
     upset: bool
-    who: PersonFeeling | None = Field(description="The first who is; null: nobody.")
-    waited_s: float = Field(description="So long it took [s].")
+    who: PersonFeeling | None = Field(description="The first person who is; null: nobody.")
+    waited_s: float = Field(description="How long it took [s].")
 
 
 @dataclass(slots=True)
@@ -406,7 +406,7 @@ class _Tools:
             Field(description="What counts as upset; null: angry, disgust, fear and sad."),
         ] = None,
     ) -> Upset:
-        """Wait until somebody becomes upset; who is upset already counts at once. Ends early
+        """Wait until somebody is upset; a person who already is counts at once. Ends early
         if sensing is switched off. Keep timeout_s below your own time limit for a call."""
         wanted = frozenset(NEGATIVE if emotions is None else emotions)
         begun_s = time.monotonic()
@@ -415,7 +415,7 @@ class _Tools:
             waited_s = round(time.monotonic() - begun_s, 2)
             now = Sensing(sensing=felt.sensing, note=felt.note)
             if who is None and felt.sensing == "on" and not now.note:
-                now.note = "the time is over"
+                now.note = "the time is up"
             return Upset(**now.model_dump(), upset=who is not None, who=who, waited_s=waited_s)
 
         async for felt in self._whenever_changed(timeout_s, person):

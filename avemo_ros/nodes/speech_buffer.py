@@ -116,8 +116,8 @@ _QUIET_S: Final = 2.0
 _STEREO: Final = 2
 _DEAD_S: Final = 5.0
 _DEAD: Final = (
-    "it arrives, but all samples are alike, as of a microphone that is muted or not there; "
-    "look at its switch, at the mixer (alsamixer, F4) and at the driver's device"
+    "all samples are the same, as if the microphone were muted or missing; check its switch, "
+    "the mixer (alsamixer, F4) and the driver's device"
 )
 
 
@@ -381,17 +381,16 @@ class AudioInputStage:
         ):
             self._trouble.once(
                 "formats",
-                f"by audio_rate, audio_channels and audio_sample_format it is {given}, but the "
-                f"source says {form}, which counts; remove these parameters, or correct the "
-                "source",
+                f"audio_rate, audio_channels and audio_sample_format say {given}, but the source "
+                f"says {form}, which counts; remove these parameters, or correct the source",
             )
         if form.channels > _STEREO and self._mixes:
             self._trouble.once(
                 "channels",
                 f"its {form.channels} channels are mixed; if one of them has the loudspeaker's "
                 "signal, the robot's voice counts as a person's.  Set audio.channel to the one "
-                "to use (of a ReSpeaker, 0 is processed and 5 the loudspeaker); "
-                "channel_levels_dbfs in /diagnostics shows which are loud when",
+                "to use (on a ReSpeaker, 0 is processed and 5 the loudspeaker); "
+                "channel_levels_dbfs in /diagnostics shows how loud each one is",
             )
 
     def _block(self, message: Any, known: AudioFormat | None) -> AudioBlock | None:
