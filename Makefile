@@ -53,7 +53,7 @@ bench:  ## latency, CPU, memory and drops through the real nodes; writes out/ben
 soak:  ## the real node through faults of all kinds, ten minutes; page in out/soak (MINUTES=60, ARGS="--list")
 	@$(IN_ENV) python tools/soak.py $(if $(MINUTES),--minutes "$(MINUTES)") $(ARGS)
 
-fuzz:  ## 100,000 spoilt inputs: each works, or is an error of ours (CASES=1000, ARGS="--door labels")
+fuzz:  ## 100,000 malformed inputs: each is read, or refused with a clear error (CASES=1000, ARGS="--door labels")
 	@$(IN_ENV) OMP_NUM_THREADS=1 python tools/fuzz.py $(if $(CASES),--cases "$(CASES)") $(ARGS)
 
 lint:  ## ruff, import contract, mypy

@@ -279,7 +279,7 @@ def fit(folders: list[Path], ordinary: list[Path], limit: int, out: Path) -> Non
 
 
 def measure(folders: list[Path], limit: int) -> None:
-    """Print how many faces are believed, ordinary and hidden, of those held out."""
+    """Print how many faces are used, ordinary and hidden, of those held out."""
     chance, analyzer = np.random.default_rng(2), FaceAnalyzer(VisionConfig())
     least = EmotionConfig().min_face_quality
     for folder in folders:
@@ -303,9 +303,9 @@ def measure(folders: list[Path], limit: int) -> None:
             for what, view in views(image, clean, 3, chance):
                 face = face_in(analyzer, view)
                 add(what, face, 0.0 if face is None else _without_cover(face, view))
-        print(f"{folder.name}: shown, readable but for cover and turn, believed")
-        for what, (shown, found, believed) in counts.items():
-            print(f"  {what:22}{shown:6}{found:6}{believed:6}  {believed / shown:6.1%} of all")
+        print(f"{folder.name}: shown, found (passes all terms but cover and turn), used")
+        for what, (shown, found, used) in counts.items():
+            print(f"  {what:22}{shown:6}{found:6}{used:6}  {used / shown:6.1%} of all")
 
 
 def _without_cover(face: FaceTrack, image: Image) -> float:

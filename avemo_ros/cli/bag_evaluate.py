@@ -105,20 +105,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lead",
         default="",
         metavar="NAME",
-        help="where as many annotators say one thing as another, this one decides; default: "
-        "such moments are left out, and the result says how many",
+        help="where votes are tied, this annotator decides; default: such moments are left "
+        "out, and the result says how many",
     )
     truth.add_argument(
         "--adjudicated",
         default="",
         metavar="NAME",
-        help="labels of this annotator are true wherever there are any; they are no vote, and "
-        "not part of the agreement",
+        help="labels of this annotator are true wherever there are any; they are not votes, "
+        "and do not count in the agreement",
     )
     truth.add_argument(
         "--soft-labels",
         action="store_true",
-        help="count each label as far as annotators gave it, instead of the majority's",
+        help="weight each label by the share of annotators who gave it, instead of taking the "
+        "majority's",
     )
     add_topic_options(parser)
     out = parser.add_argument_group("results")

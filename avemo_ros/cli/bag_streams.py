@@ -39,8 +39,8 @@ _FACES: Final = "fer2013"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "Each bag gets its labels in a file NAME.labels.csv next to it.  The images of faces\n"
-        "are of other people than the voices, matched by their label only.  The points that\n"
+        "Each bag gets its labels in a file NAME.labels.csv next to it.  The face\n"
+        "images show other people than the voices, matched only by label.  The points that\n"
         "--landmarks adds are those of the utterances themselves.\n"
         "\n"
         "exit status: 0 done, 2 an argument or a file cannot be used, 130 interrupted\n"
@@ -80,8 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part",
         default="0/1",
         metavar="K/N",
-        help="only every Nth of these faces, from K on: of a live model's fold K of N, those "
-        "that it was not trained on",
+        help="only every Nth of these faces, starting at K: those that fold K (of N) of a live "
+        "model was not trained on",
     )
     parser.add_argument(
         "--landmarks",

@@ -116,15 +116,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--landmarks",
         type=Path,
         metavar="FILE.npz",
-        help="landmark sequences; default: those of the face meshes of images",
+        help="landmark sequences; default: made from the face meshes",
     )
     part.add_argument(
         "--personal-neutral",
         type=float,
         default=0.0,
         metavar="S",
-        help="give models of landmarks a person's resting face: the mean over S seconds of the "
-        "person's items before, without labels; inf: over all of them (default: 0, not used)",
+        help="give landmark models a person's resting face: the mean over S seconds of the "
+        "person's earlier items, without labels; inf: all of them (default: 0, not used)",
     )
     part.add_argument(
         "--option",
@@ -162,8 +162,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--known-classes",
         action="store_true",
-        help="judge answers among the classes that the data set has, and no others: for models "
-        "that were trained on other data sets",
+        help="let the model answer only with the classes that the data set has; for models that "
+        "were trained on other data sets",
     )
     how.add_argument(
         "--corruptions",

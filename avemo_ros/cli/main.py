@@ -164,7 +164,7 @@ _COMMANDS: Final = {
     "evaluate": "evaluate a model on a data set",
     "export": "export a model to ONNX or TorchScript",
     "bag": "record, check, play and evaluate bags (rosbag2)",
-    "study": "tables for the recordings of a study",
+    "study": "make tables from the recordings of a study, and label them",
     "dialog": "chat with the empathic dialog, and evaluate it",
     "mcp": "tell LLM agents who is there and how they feel (MCP server)",
     "doctor": "check this computer and its ROS topics, and say what to fix",

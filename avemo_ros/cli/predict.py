@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         metavar="OUT",
-        help="write JSON Lines, one object per estimate; '-' is standard output, which is the "
-        "default unless that is a terminal: it shows a table",
+        help="write JSON Lines, one object per estimate; '-' is standard output, the default "
+        "unless that is a terminal, which shows a table",
     )
     parser.add_argument(
         "--video",

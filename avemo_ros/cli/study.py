@@ -42,8 +42,9 @@ _LAST_PORT: Final = 65535
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        f"STUDY.csv has the columns {', '.join(COLUMNS)}, of which the first\n"
-        "two are needed, and your own (docs/study.md).\n\n"
+        f"STUDY.csv has the columns {', '.join(COLUMNS[:5])},\n"
+        f"{', '.join(COLUMNS[5:])} and your own; the first two are needed\n"
+        "(docs/study.md).\n\n"
         "exit status: 0 done, 1 done but a recording could not be exported (recordings.csv\n"
         "says why), 2 an argument or a file cannot be used, 130 interrupted (the same command\n"
         "continues)"
@@ -64,14 +65,14 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         "--lead",
         default="",
         metavar="NAME",
-        help="where votes are tied, this annotator decides; default: no truth there",
+        help="where votes are tied, this annotator decides; default: there is no truth",
     )
     truth.add_argument(
         "--adjudicated",
         default="",
         metavar="NAME",
-        help="labels of this annotator are true wherever there are any; they are no vote, and "
-        "not part of the agreement",
+        help="labels of this annotator are true wherever there are any; they are not votes, "
+        "and do not count in the agreement",
     )
     add_topic_options(parser)
     how = parser.add_argument_group("how")

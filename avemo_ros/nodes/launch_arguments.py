@@ -46,7 +46,7 @@ EMOTION: Final = (
         "robot",
         "",
         "profile with the topics and settings of a robot or a camera's driver, e.g. usb_cam, "
-        "or its path",
+        "or the path of one",
     ),
     (
         "mic",
@@ -92,8 +92,8 @@ EMOTION: Final = (
     (
         "faces",
         "",
-        "own: find faces in the images; ros4hri: take those of another node on the topics of "
-        "ROS4HRI; empty: as in params_file",
+        "own: find faces in the images; ros4hri: take those of another node from the topics "
+        "of ROS4HRI; empty: as in params_file",
     ),
     (
         "ros4hri",
@@ -150,12 +150,12 @@ EMOTION: Final = (
     (
         "respawn",
         "false",
-        "true: start a node again, after two seconds, that has ended (but no played file)",
+        "true: restart a node two seconds after it has ended (except a played file)",
     ),
     (
         "required",
         "false",
-        "true: end everything as soon as one node ends, for a demo or at the end of a file",
+        "true: stop everything as soon as one node ends, for a demo or at the end of a file",
     ),
     (
         "sensing",
