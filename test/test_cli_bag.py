@@ -264,7 +264,7 @@ def test_an_interrupted_run_goes_on_with_the_same_command(bag: Path, tmp_path: P
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 130
-    assert "the same command goes on with them" in err
+    assert "the same command continues with them" in err
     assert not out.exists()
     before = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
     assert before

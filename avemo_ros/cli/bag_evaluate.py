@@ -244,7 +244,7 @@ def run(args: argparse.Namespace) -> int:
         with ProgressBar(shown=not args.quiet and sys.stderr.isatty()) as bar:
             evaluation = evaluate_bags(request, bar)
     except KeyboardInterrupt:
-        _say_kept(args, "finished replays", "goes on with")
+        _say_kept(args, "finished replays", "continues with")
         raise
     except NothingScoredError as nothing:
         # CI uploads what is there: older results in their place would look like this run's.

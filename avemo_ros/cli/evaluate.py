@@ -240,8 +240,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="CSV",
         help=(
-            "use no data and no model: compute the metrics of such a table, and compare it "
-            "with others"
+            "compute the metrics of such a table, without data or model, and compare it with "
+            "others"
         ),
     )
     add_force(out)

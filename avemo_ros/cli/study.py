@@ -160,8 +160,8 @@ def run_export(args: argparse.Namespace) -> int:
             result = export_study(request, bar)
     except KeyboardInterrupt:
         say(
-            f"avemo: finished replays are kept in {args.cache or own}; the same command goes "
-            "on with them",
+            f"avemo: finished replays are kept in {args.cache or own}; the same command "
+            "continues with them",
             file=sys.stderr,
         )
         raise

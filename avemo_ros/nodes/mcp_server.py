@@ -415,7 +415,7 @@ class _Tools:
             waited_s = round(time.monotonic() - begun_s, 2)
             now = Sensing(sensing=felt.sensing, note=felt.note)
             if who is None and felt.sensing == "on" and not now.note:
-                now.note = "the time is up"
+                now.note = "the time is over"
             return Upset(**now.model_dump(), upset=who is not None, who=who, waited_s=waited_s)
 
         async for felt in self._whenever_changed(timeout_s, person):
