@@ -268,7 +268,9 @@ def test_a_message_that_cannot_be_taken_does_not_block_what_comes_after(
 
     monkeypatch.setattr(Bool, "__init__", constructed)
     assert graph.spin(lambda: out.publish(word) or executor.spin_once(0.01) or heard)
-    assert graph.spin(lambda: graph.said("a message on /word raised RuntimeError", "keeps running"))
+    assert graph.spin(
+        lambda: graph.said("a message on /word raised RuntimeError", "keeps running")
+    )
     executor.shutdown()
 
 

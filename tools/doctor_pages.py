@@ -151,7 +151,7 @@ SET_UPS: Final = (
         other_topics,
     ),
     SetUp(
-        "The camera offers best effort, the node asks for reliable and has a mistyped parameter",
+        "The camera offers best effort, the node asks for reliable and has a typo",
         other_quality,
         node=("-p", "image_reliability:=reliable", "-p", "max_faces:=2"),
     ),

@@ -162,8 +162,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--known-classes",
         action="store_true",
-        help="let the model answer only with the classes that the data set has; for models that "
-        "were trained on other data sets",
+        help="let the model answer only with the classes that the data set has; for models "
+        "trained on other data sets",
     )
     how.add_argument(
         "--corruptions",

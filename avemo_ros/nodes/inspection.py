@@ -1,4 +1,4 @@
-"""What is there and what is missing on the topics of a robot: a node that looks for some seconds.
+"""What is there and what is missing on a robot's topics: a node that looks for some seconds.
 
 It has the stages of images and sound that `emotion_stack` has, so that it finds what they find,
 and shows what they say.  It publishes no result.

@@ -381,8 +381,9 @@ class AudioInputStage:
         ):
             self._trouble.once(
                 "formats",
-                f"audio_rate, audio_channels and audio_sample_format say {given}, but the source "
-                f"says {form}, which counts; remove these parameters, or correct the source",
+                f"audio_rate, audio_channels and audio_sample_format say {given}, but the "
+                f"source says {form}, which counts; remove these parameters, or correct the "
+                "source",
             )
         if form.channels > _STEREO and self._mixes:
             self._trouble.once(
