@@ -276,8 +276,7 @@ class ImageWatch:
             )
         if self._lasts("flat", _BLANK_NS, so=high - low < _FLAT):
             return "flat", (
-                "every image is a single colour; check the lens, the exposure and the "
-                "encoding"
+                "every image is a single colour; check the lens, the exposure and the encoding"
             )
         if self._lasts("frozen", _FROZEN_NS, so=same):
             return "frozen", (
