@@ -18,10 +18,17 @@ DOCKER_BYTES = 64 * 1024 * 1024
 """What a container has in /dev/shm unless it is asked for more."""
 
 
-@pytest.mark.parametrize("name", [file.name for file in host.SETTINGS_FILES.values()])
-def test_each_file_is_there_and_told_of(repository: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(file.name for file in host.SETTINGS_FILES.values()),
+        "fastdds_4k.xml",
+        "cyclonedds_4k.xml",
+    ],
+)
+def test_each_file_can_be_read_and_is_told_of(repository: Path, name: str) -> None:
     assert ET.parse(repository / "config" / name).getroot().tag.startswith("{http")
-    assert f"config/{name}" in (repository / "docs" / "nodes.md").read_text(encoding="utf-8")
+    assert f"(../config/{name})" in (repository / "docs" / "nodes.md").read_text("utf-8")
 
 
 def fast_dds(repository: Path, name: str) -> tuple[list[tuple[str, str]], int]:
@@ -39,6 +46,16 @@ def test_segments_hold_the_images_that_they_are_for(repository: Path) -> None:
     assert IMAGE_1080P < size < IMAGE_4K < large_size
     # A driver and three nodes find room in a container.
     assert large_size + 3 * size < DOCKER_BYTES
+
+
+def test_iceoryx_has_room_for_what_the_face_tracker_lets_wait(repository: Path) -> None:
+    tomllib = pytest.importorskip("tomllib", reason="new in Python 3.11")
+    text = (repository / "config" / "iceoryx_4k.toml").read_text("utf-8")
+    (segment,) = tomllib.loads(text)["segment"]
+    largest = segment["mempool"][-1]
+    # One that is taken, one that is published and those between.
+    assert largest["size"] > IMAGE_4K
+    assert largest["count"] >= 1 + 1 + 5
 
 
 def test_settings_that_somebody_gave_stay() -> None:
