@@ -7,6 +7,7 @@ ros2 launch avemo_ros emotion.launch.py file:=clip.mp4 required:=true
 """
 
 import sys
+from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
@@ -17,16 +18,12 @@ from launch.actions import (
     Shutdown,
 )
 from launch.logging import get_logger
-from launch.substitutions import (
-    EnvironmentVariable,
-    LaunchConfiguration,
-    PathJoinSubstitution,
-)
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from avemo_ros.nodes import launch_arguments
+from avemo_ros.nodes import host, launch_arguments
 from avemo_ros.nodes.launch_arguments import is_true
 
 CONFIG = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "emotion.yaml"])
@@ -36,7 +33,6 @@ ARGUMENTS = tuple(
     (name, CONFIG if value is None else value, text)
     for name, value, text in launch_arguments.EMOTION
 )
-_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def start(context: LaunchContext) -> list[GroupAction]:
@@ -127,12 +123,11 @@ def start(context: LaunchContext) -> list[GroupAction]:
         nodes.append(
             node("microphone", microphone_device=device, use_sim_time=sim_time, **sensing)
         )
-    # Raw images through shared memory, unless the user has a profile; the file says why.
-    profile = PathJoinSubstitution([FindPackageShare("avemo_ros"), "config", "fastdds.xml"])
-    buffers = SetEnvironmentVariable(
-        _PROFILE, EnvironmentVariable(_PROFILE, default_value=profile)
-    )
-    return [GroupAction([buffers, PushRosNamespace(space), *nodes])]
+    # With buffers for raw images, unless the user has settings; the files say why.
+    folder = Path(CONFIG.perform(context)).parent
+    wanted = host.settings_to_set(folder, context.environment)
+    buffers = [SetEnvironmentVariable(name, value) for name, value in wanted.items()]
+    return [GroupAction([*buffers, PushRosNamespace(space), *nodes])]
 
 
 def check(context: LaunchContext) -> None:  # noqa: ARG001  as launch calls it

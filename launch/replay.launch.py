@@ -8,6 +8,7 @@ ros2 launch avemo_ros replay.launch.py bag:=session loop:=true start:=30
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
@@ -21,11 +22,7 @@ from launch.actions import (
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.logging import get_logger
-from launch.substitutions import (
-    EnvironmentVariable,
-    LaunchConfiguration,
-    PathJoinSubstitution,
-)
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -33,7 +30,7 @@ from launch_ros.substitutions import FindPackageShare
 from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.storage import Channel
 from avemo_ros.bag.topics import Topics, choose_all
-from avemo_ros.nodes import launch_arguments, parameter_file
+from avemo_ros.nodes import host, launch_arguments, parameter_file
 from avemo_ros.nodes.launch_arguments import is_true, number
 
 SHARE = FindPackageShare("avemo_ros")
@@ -73,23 +70,22 @@ ARGUMENTS = (
     ("log_level", "info", "log level: debug, info, warn or error"),
 )
 
-_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
-
 
 def start(context: LaunchContext) -> list[Action]:
     """The nodes that the arguments ask for."""
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     given["params_file"] = parameter_path(context, given)
     found = inputs_of(given)
-    profile = PathJoinSubstitution([SHARE, "config", "fastdds.xml"])
+    folder = Path(CONFIG.perform(context)).parent
+    wanted = host.settings_to_set(folder, context.environment)
     raw = not {"face_tracks", "spectrogram"} & set(found)
     # Where its inputs are recorded again, the recorder listens before the networks are loaded.
     again = given["record"] != "" and (
         given["record_content"] == ("raw" if raw else "features")
     )
     actions: list[Action] = [
-        # Raw images through shared memory, unless the user has a profile; the file says why.
-        SetEnvironmentVariable(_PROFILE, EnvironmentVariable(_PROFILE, default_value=profile)),
+        # With buffers for raw images, unless the user has settings; the files say why.
+        *(SetEnvironmentVariable(name, value) for name, value in wanted.items()),
         node(
             given,
             "bag_player",

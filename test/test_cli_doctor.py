@@ -16,6 +16,8 @@ from avemo_ros.nodes.host import Level
 VARIABLES = (
     "ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS",
     "ROS_DISTRO", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "CYCLONEDDS_URI", "ZENOH_CONFIG_OVERRIDE", "ZENOH_SHM_ALLOC_SIZE",
+    "ZENOH_SESSION_CONFIG_URI", "ZENOH_ROUTER_CONFIG_URI",
 )  # fmt: skip
 
 
@@ -73,7 +75,43 @@ def test_settings_of_the_middleware(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     file.write_text("<dds/>")
     assert next(host.middleware("rmw_fastrtps_cpp")).level is Level.OK
     # Of another middleware it says nothing.
-    assert next(host.middleware("rmw_cyclonedds_cpp")).text == "rmw_cyclonedds_cpp"
+    assert next(host.middleware("rmw_connextdds")).text == "rmw_connextdds"
+
+
+def test_settings_of_cyclone_dds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    limit = tmp_path / "rmem_max"
+    limit.write_text("4194304\n")
+
+    def found() -> list[host.Observation]:
+        return list(host.middleware("rmw_cyclonedds_cpp", limit))
+
+    (only,) = found()
+    assert (only.level, "file:///.../config/cyclonedds.xml" in only.advice) == (
+        Level.NOTE,
+        True,
+    )
+    file = tmp_path / "mine.xml"
+    monkeypatch.setenv("CYCLONEDDS_URI", f"file://{file}")
+    (only,) = found()
+    assert (only.level, "config/cyclonedds.xml" in only.advice) == (Level.MEND, True)
+    file.write_text("<CycloneDDS/>")
+    for given in (f"file://{file}", str(file), f"{file},file://{file}", "<CycloneDDS/>"):
+        monkeypatch.setenv("CYCLONEDDS_URI", given)
+        assert [one.level for one in found()] == [Level.OK], given
+    # The kernel's own default, with which the file's buffers cannot be had.
+    limit.write_text("212992\n")
+    _, narrow = found()
+    assert (narrow.level, "net.core.rmem_max=4194304" in narrow.advice) == (Level.NOTE, True)
+    limit.unlink()
+    assert [one.level for one in found()] == [Level.OK]
+
+
+def test_settings_of_zenoh(monkeypatch: pytest.MonkeyPatch) -> None:
+    (only,) = host.middleware("rmw_zenoh_cpp")
+    assert (only.level, "docs/nodes.md#middleware" in only.advice) == (Level.NOTE, True)
+    monkeypatch.setenv("ZENOH_CONFIG_OVERRIDE", "transport/shared_memory/enabled=true")
+    (only,) = host.middleware("rmw_zenoh_cpp")
+    assert (only.level, "shared_memory/enabled" in only.text) == (Level.OK, True)
 
 
 def test_weights_that_are_damaged_or_not_there(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+SETTINGS = ("FASTRTPS_DEFAULT_PROFILES_FILE", "CYCLONEDDS_URI")
 VARIABLES = ("PATH", "AMENT_PREFIX_PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
@@ -23,7 +24,7 @@ def shell(request: pytest.FixtureRequest, repository: Path) -> str:
 
 def entered(shell: str, repository: Path, before: str = "", **extra: str) -> dict[str, str]:
     """The variables after entering, from another folder."""
-    names = [*VARIABLES, "ROS_AUTOMATIC_DISCOVERY_RANGE"]
+    names = [*VARIABLES, *SETTINGS, "ROS_AUTOMATIC_DISCOVERY_RANGE"]
     script = f'{before}. "{repository}/tools/env.sh" && env'
     environment = {
         name: value for name, value in os.environ.items() if name not in names[1:]
@@ -60,3 +61,16 @@ def test_dds_stays_on_this_host_unless_asked_otherwise(shell: str, repository: P
     name = "ROS_AUTOMATIC_DISCOVERY_RANGE"
     assert entered(shell, repository)[name] == "LOCALHOST"
     assert entered(shell, repository, **{name: "SUBNET"})[name] == "SUBNET"
+
+
+def test_the_middleware_has_its_settings_unless_others_are_given(
+    shell: str, repository: Path
+) -> None:
+    given = {name: f"/{name}.xml" for name in SETTINGS}
+    found = entered(shell, repository)
+    assert {name: found[name] for name in SETTINGS} == {
+        "FASTRTPS_DEFAULT_PROFILES_FILE": f"{repository}/config/fastdds.xml",
+        "CYCLONEDDS_URI": f"file://{repository}/config/cyclonedds.xml",
+    }
+    found = entered(shell, repository, **given)
+    assert {name: found[name] for name in SETTINGS} == given

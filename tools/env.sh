@@ -44,8 +44,9 @@ EOF
     _avemo_prepend CMAKE_PREFIX_PATH "$_avemo_install"
     _avemo_prepend LD_LIBRARY_PATH "$_avemo_install/lib"
     _avemo_prepend PYTHONPATH "$(find "$_avemo_install/lib" -maxdepth 2 -name site-packages)"
-    # Raw images through shared memory; the file says why.
+    # Buffers for raw images; the files say why.
     export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$1/config/fastdds.xml}"
+    export CYCLONEDDS_URI="${CYCLONEDDS_URI:-file://$1/config/cyclonedds.xml}"
     # Robots and laptops on one network do not hear each other unless asked to.
     export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 }

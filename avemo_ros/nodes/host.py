@@ -30,14 +30,19 @@ _MOST_DOMAINS: Final = 232
 _STAYS: Final = ("LOCALHOST", "OFF")
 """Values of ROS_AUTOMATIC_DISCOVERY_RANGE with which other computers are not heard."""
 _RANGES: Final = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
-_PROFILES: Final = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-"""The newer and the older name; Fast DDS takes both."""
-_SETTINGS: Final = {
-    "rmw_fastrtps": (*_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS", "ROS_DISCOVERY_SERVER"),
-    "rmw_cyclonedds": ("CYCLONEDDS_URI",),
-    "rmw_zenoh": ("ZENOH_SESSION_CONFIG_URI", "ZENOH_ROUTER_CONFIG_URI"),
+_RECEIVE_LIMIT: Final = Path("/proc/sys/net/core/rmem_max")
+_RECEIVE_BYTES: Final = 4_194_304
+"""Of a socket, with which raw images of 1920x1080 arrive over UDP (docs/nodes.md)."""
+_FURTHER: Final = {
+    "rmw_fastrtps": ("FASTDDS_BUILTIN_TRANSPORTS", "ROS_DISCOVERY_SERVER"),
+    "rmw_zenoh": (
+        "ZENOH_CONFIG_OVERRIDE",
+        "ZENOH_SHM_ALLOC_SIZE",
+        "ZENOH_SESSION_CONFIG_URI",
+        "ZENOH_ROUTER_CONFIG_URI",
+    ),
 }
-"""Environment variables of each middleware."""
+"""Environment variables of each middleware, besides those that name its settings file."""
 _PACKAGES: Final = (
     "numpy",
     "opencv-python",
@@ -48,6 +53,41 @@ _PACKAGES: Final = (
     "torch",
 )
 _KNOWN_DISTROS: Final = ("jazzy", "kilted", "rolling")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """Settings of a middleware with which raw images arrive."""
+
+    name: str
+    """Of the file in config/."""
+    variables: tuple[str, ...]
+    """Environment variables that may name it; the last one is the one to set."""
+    scheme: str = ""
+    """What goes before the file's path in the variable."""
+    lacking: str = ""
+    """What is so without settings."""
+
+    def named(self, path: Path | str) -> dict[str, str]:
+        """The environment that names a file."""
+        return {self.variables[-1]: f"{self.scheme}{Path(path).absolute()}"}
+
+
+SETTINGS_FILES: Final = {
+    "rmw_fastrtps": SettingsFile(
+        "fastdds.xml",
+        # The newer and the older name; Fast DDS takes both.
+        ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        lacking="raw images do not fit into its shared memory",
+    ),
+    "rmw_cyclonedds": SettingsFile(
+        "cyclonedds.xml",
+        ("CYCLONEDDS_URI",),
+        "file://",
+        "raw images larger than 640x480 get lost",
+    ),
+}
+"""By how ROS's name of the middleware begins."""
 
 
 class Level(Enum):
@@ -137,34 +177,78 @@ def out_of_reach() -> str:
     return "its shared memory is out of reach; " + ", or ".join(ways)
 
 
-def middleware(name: str) -> Iterator[Observation]:
-    """The middleware's settings.
+def settings_file(name: str) -> SettingsFile | None:
+    """What is known of a middleware's settings.
 
     Args:
         name: as ROS has it, e.g. 'rmw_fastrtps_cpp'.
     """
-    known = next((of for start, of in _SETTINGS.items() if name.startswith(start)), ())
-    given = {one: os.environ[one] for one in known if os.environ.get(one)}
+    return next((of for start, of in SETTINGS_FILES.items() if name.startswith(start)), None)
+
+
+def settings_to_set(config: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables with which raw images arrive, for each middleware whose settings
+    nobody has named.
+
+    Args:
+        config: folder with the settings files.
+        given: the environment as it is.
+    """
+    wanted: dict[str, str] = {}
+    for file in SETTINGS_FILES.values():
+        if not any(given.get(name) for name in file.variables):
+            wanted |= file.named(config / file.name)
+    return wanted
+
+
+def middleware(name: str, receive_limit: Path = _RECEIVE_LIMIT) -> Iterator[Observation]:
+    """The middleware's settings.
+
+    Args:
+        name: as ROS has it, e.g. 'rmw_fastrtps_cpp'.
+        receive_limit: where the kernel says how much a socket may hold for a program [bytes].
+    """
+    file = settings_file(name)
+    further = next((of for start, of in _FURTHER.items() if name.startswith(start)), ())
+    variables = file.variables if file else ()
+    given = {one: os.environ[one] for one in (*variables, *further) if os.environ.get(one)}
     said = ", ".join([name, *(f"{one}={value}" for one, value in given.items())])
-    profiles = [one for one in _PROFILES if one in given]
-    missing = next((one for one in profiles if not Path(given[one]).is_file()), None)
-    if missing:
+    named = [one for one in variables if one in given]
+    missing = next((one for one in named if not _are_files(given[one])), None)
+    if missing and file:
         yield Observation(
             "middleware",
             Level.FIX,
             f"{missing} is '{given[missing]}', which does not exist",
-            "correct the path, for the drivers too: config/fastdds.xml comes with avemo_ros",
+            f"correct the path, for the drivers too: config/{file.name} comes with avemo_ros",
         )
-    elif name.startswith("rmw_fastrtps") and not profiles:
+    elif file and not named:
         yield Observation(
             "middleware",
             Level.NOTE,
-            f"{said}, with its default buffers: raw images do not fit into its shared memory",
-            "set FASTRTPS_DEFAULT_PROFILES_FILE to config/fastdds.xml of avemo_ros, for the "
-            "camera's driver too",
+            f"{said}, with its default buffers: {file.lacking}",
+            f"set {file.variables[-1]} to {file.scheme and file.scheme + '/.../'}config/"
+            f"{file.name} of avemo_ros, for the camera's driver too",
+        )
+    elif name.startswith("rmw_zenoh") and not given:
+        yield Observation(
+            "middleware",
+            Level.NOTE,
+            f"{said}, with its default settings: raw images do not go through shared memory",
+            "docs/nodes.md#middleware has settings, which were not tried",
         )
     else:
         yield Observation("middleware", Level.OK, said)
+    limit = _number(receive_limit)
+    if name.startswith("rmw_cyclonedds") and 0 < limit < _RECEIVE_BYTES:
+        yield Observation(
+            "middleware",
+            Level.NOTE,
+            f"the kernel holds at most {limit / 1e6:.1f} MB for a socket: raw images get lost",
+            f"sudo sysctl -w net.core.rmem_max={_RECEIVE_BYTES}, then start the nodes again",
+        )
+    if not name.startswith("rmw_fastrtps"):
+        return
     if _of_others(_files()):
         yield Observation(
             "middleware",
@@ -179,6 +263,21 @@ def middleware(name: str) -> Iterator[Observation]:
             f"{_SHARED} has only {_size() / 1e6:.0f} MB: raw images do not fit",
             "docker run --shm-size=512m or --ipc=host, or FASTDDS_BUILTIN_TRANSPORTS=UDPv4",
         )
+
+
+def _are_files(value: str) -> bool:
+    """Whether the files that a variable names exist; Cyclone DDS also takes several, and
+    settings in place of a file."""
+    paths = [] if "<" in value else value.split(",")
+    return all(Path(path.removeprefix("file://")).is_file() for path in paths)
+
+
+def _number(file: Path) -> int:
+    """What the kernel says in a file; 0 if it says nothing."""
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 def _files() -> list[Path]:

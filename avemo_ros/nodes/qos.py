@@ -308,7 +308,7 @@ class AdaptiveSubscription:
         advice = f"set {self._parameter} to 'reliable' or " if self._parameter else ""
         self._node.get_logger().warning(
             f"{self.name}: messages to this node are lost (best effort); {advice}give the "
-            "middleware larger buffers"
+            "middleware larger buffers (docs/nodes.md#middleware)"
         )
 
 
