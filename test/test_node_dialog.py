@@ -224,6 +224,47 @@ def test_only_the_final_words_of_speech_are_taken(start_graph: Start) -> None:
     assert [reply.utterance for reply in talk.replies] == ["I am here."]
 
 
+def test_what_a_voice_says_belongs_to_the_person_whose_voice_it_is(start_graph: Start) -> None:
+    hri = pytest.importorskip("hri_msgs.msg", reason="no hri_msgs")
+    with Server(respond(answer("I see."))) as server:
+        talk = Talk(start_graph, "hear_voices:=true", *endpoint(server))
+        probe = talk.graph.probe
+        tracked = probe.create_publisher(hri.IdsList, "/humans/voices/tracked", 10)
+        voices = {
+            name: probe.create_publisher(hri.LiveSpeech, f"/humans/voices/{name}/speech", 10)
+            for name in ("v1", "v2")
+        }
+        assert talk.graph.spin(tracked.get_subscription_count, LONG_S)
+        tracked.publish(hri.IdsList(ids=["v1", "v2", "no/topic", "9"]))
+        assert talk.graph.spin(
+            lambda: all(one.get_subscription_count() for one in voices.values()), LONG_S
+        )
+        before = talk.taken()
+        for step in range(30):
+            stamp_ns = talk.sensor_ns + step * 10**8
+            people = [
+                moved(estimate(label, face=face, voice=voice, confidence=0.9), stamp_ns)
+                for label, face, voice in (("happy", "f1", "v1"), ("sad", "f2", "v2"))
+            ]
+            talk.states.publish(ros.convert.states_message(step_of(*people), "camera", 0.05))
+            talk.graph.spin_for(0.005)
+        assert talk.graph.spin(lambda: talk.taken() >= before + 30, LONG_S)
+        # One after the other: an answer is given to each.
+        for number, (voice, words) in enumerate(
+            [("v1", f"I like {WORDS}."), ("v2", "It went on like that."), ("v1", "And then?")]
+        ):
+            if number == 2:
+                # The last words of a voice may come after it has gone.
+                tracked.publish(hri.IdsList())
+            voices[voice].publish(hri.LiveSpeech(final=words))
+            count = number + 1
+            assert talk.graph.spin(lambda count=count: len(talk.replies) == count, LONG_S)
+    assert [reply.person for reply in talk.replies] == ["v1", "v2", "v1"]
+    assert [reply.emotion for reply in talk.replies] == ["happy", "sad", "happy"]
+    asked = [request.body.decode() for request in server.requests]
+    assert [WORDS in body for body in asked] == [True, False, True]
+
+
 def test_head_poses_tell_who_faces_the_robot(start_graph: Start) -> None:
     talk = Talk(start_graph, "use_head_pose:=true")
     tracks = talk.graph.probe.create_publisher(messages.FaceTrackArray, "face_tracks", 50)

@@ -113,16 +113,28 @@ class DialogConfig(Settings, group="dialog"):
         ),
     )
     max_turns: int = Field(
-        12, ge=0, le=1000, description="Number of turns (words and answer) to remember."
+        12,
+        ge=0,
+        le=1000,
+        description="Number of turns (words and answer) to remember of a person.",
     )
     max_memory: int = Field(
-        6000, ge=0, le=1_000_000, description="Number of characters to remember in total."
+        6000, ge=0, le=1_000_000, description="Number of characters to remember of a person."
     )
     keep_s: float = Field(
         300.0,
         ge=1.0,
         le=86_400.0,
-        description="Forget the conversation after this long without words [s].",
+        description="Forget a person's conversation after this long without words [s].",
+    )
+    away_s: float = Field(
+        60.0,
+        ge=1.0,
+        le=86_400.0,
+        description=(
+            "Forget a person's conversation when they have not been seen or heard for this "
+            "long [s]."
+        ),
     )
 
     @model_validator(mode="after")
