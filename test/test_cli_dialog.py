@@ -185,10 +185,11 @@ def test_a_key_in_the_wrong_place_is_not_shown(run: Run, script: Path, tmp_path:
 def test_another_table_is_taken(
     run: Run, script: Path, tmp_path: Path, repository: Path
 ) -> None:
-    config = repository / "config"
-    text = (config / "dialog.yaml").read_text().replace("de_escalate", "cool_down")
-    (tmp_path / "own.yaml").write_text(text)
-    (tmp_path / "valence.txt").write_text((config / "valence.txt").read_text())
+    for name in ("en.yaml", "rules.yaml"):
+        text = (repository / "config" / "dialog" / name).read_text()
+        (tmp_path / name).write_text(text.replace("de_escalate", "cool_down"))
+    # The rules beside the file count before the shipped ones.
+    (tmp_path / "en.yaml").rename(tmp_path / "own.yaml")
     out = tmp_path / "out.json"
     assert evaluated(run, script, "--json", out, "--table", tmp_path / "own.yaml")[0] == 0
     (scenario,) = json.loads(out.read_text())["scenarios"]

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.context import EmotionalContext, Observer
 from avemo_ros.dialog.conversation import Conversation, system_prompt
-from avemo_ros.dialog.dialog_config import DialogConfig
+from avemo_ros.dialog.dialog_config import STANDARD, DialogConfig
 from avemo_ros.dialog.fields import Style
 from avemo_ros.dialog.intent import HAND_OVER, INFORM, FoundConcern, Intent, Moment
 from avemo_ros.dialog.language import Tone, printable, tokens
@@ -474,6 +474,7 @@ class Agent:
                 choice,
                 turn.moment.feeling,
                 found.concern.guidance if found else "",
+                self._table.prompt,
             )
             messages = (
                 Message("system", prompt.text),
@@ -487,7 +488,10 @@ class Agent:
             return ""
         session.noticed = session.turns
         question = self._table.consent.question if self._config.ask_consent else ""
-        return " ".join(filter(None, (self._config.notice, question)))
+        notice = self._config.notice
+        if notice == STANDARD:
+            notice = self._table.notice
+        return " ".join(filter(None, (notice, question)))
 
     def _hear_consent(self, session: _Session, words: str) -> bool | None:
         """Take the answer to the question whether feelings may be used, where it was asked
@@ -532,6 +536,7 @@ class Agent:
             turns=self._config.max_turns,
             keep_s=self._config.keep_s,
             memory_s=self._memory_s,
+            units=self._table.units,
         )
 
     def _feeling(self, context: EmotionalContext) -> str:

@@ -219,6 +219,7 @@ def system_prompt(
     choice: Choice,
     feeling: str,
     guidance: str = "",
+    more: str = "",
 ) -> Prompt:
     """The prompt for one answer.
 
@@ -229,9 +230,10 @@ def system_prompt(
         choice: how strongly.
         feeling: how the person may be said to feel; "" if nothing may be said.
         guidance: what else there is to mind.
+        more: rules that the language needs; "" for none.
     """
     naming = _NAME_ONE.format(feeling=feeling) if feeling else _NAME_NONE
-    rules = "\n".join(f"- {rule}" for rule in (*_RULES, naming))
+    rules = "\n".join(f"- {rule}" for rule in filter(None, (*_RULES, naming, more)))
     secret = f"Rules:\n{rules}\n\nWhat is sensed now: {context.paragraph()}"
     how = " ".join(filter(None, (guidance, strategy.guidance)))
     text = (
