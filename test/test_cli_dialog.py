@@ -256,6 +256,14 @@ sets:
 """
 
 
+def test_a_reply_is_given_in_german(run: Run) -> None:
+    status, out, _ = run("reply", "--language", "de", "Meine Oma ist gestorben")
+    assert (status, "leid" in out) == (0, True)
+    status, _, err = run("reply", "--language", "dee", "Hallo")
+    assert status == 2
+    assert "did you mean 'de'?" in err
+
+
 def test_a_table_of_sayings_is_checked(run: Run, tmp_path: Path) -> None:
     table = tmp_path / "sayings.yaml"
     table.write_text(SAYINGS)

@@ -130,7 +130,7 @@ class ValenceLexicon:
 
     @classmethod
     def read(cls, path: Path) -> ValenceLexicon:
-        """From a text file: lines of a weight (+1 to +3, -1 to -3), 'not' or 'but' and its words.
+        """From a text file: lines of a weight (+1 to +3, -1 to -3), 'not' or 'but', and words.
 
         Raises:
             DialogError: the file cannot be read, a line is wrong, or a word is there twice.

@@ -345,10 +345,10 @@ class Policy(Settings):
             ConfigError: there is no file for the language.
         """
         file = Path(path) if path else default_path(language)
-        layers = read_layers(file, default_path().parent)
+        shipped = default_path().parent
+        layers = read_layers(file, shipped)
         table = checked(with_numbers(layers.content), file, cls)
-        # In the folder of the file that names it, most likely.
-        beside = [folder / table.valence for folder in layers.folders]
+        beside = [folder / table.valence for folder in (*layers.folders, shipped)]
         try:
             lexicon = ValenceLexicon.read(next(filter(Path.is_file, beside), beside[0]))
         except DialogError as error:

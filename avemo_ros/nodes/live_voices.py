@@ -86,11 +86,11 @@ class LiveVoices:
         for voice_id in message.ids[-_MOST:]:
             if len(voice_id) > MAX_ID_LENGTH or not _ID.fullmatch(voice_id):
                 continue
-            self._voices[voice_id] = self._voices.pop(voice_id, None) or self._subscribe(
-                self._hri.LiveSpeech,
-                f"{voice_id}/speech",
-                partial(self._hear, voice_id=voice_id),
-            )
+            inlet = self._voices.pop(voice_id, None)
+            if inlet is None:
+                hear = partial(self._hear, voice_id=voice_id)
+                inlet = self._subscribe(self._hri.LiveSpeech, f"{voice_id}/speech", hear)
+            self._voices[voice_id] = inlet
         while len(self._voices) > _MOST:
             self._voices.pop(next(iter(self._voices))).close()
 
