@@ -11,10 +11,10 @@ from typing import Any, Final
 from pydantic import Field
 
 from avemo_ros.errors import ConfigError
-from avemo_ros.limits import MAX_ID_LENGTH
 from avemo_ros.nodes import qos
 from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.nodes.ros4hri import HumansSettings
+from avemo_ros.untrusted import MAX_ID_LENGTH
 
 _ID: Final = re.compile(r"[A-Za-z]\w*", re.ASCII)
 """What may be a part of a topic's name."""
