@@ -39,7 +39,8 @@ ARGUMENTS = (
     ("dialog_ssml", "dialog_ssml", "topic of the answer as SSML, for a speech synthesiser"),
     ("respond", "respond", "name of the service that answers a person's words"),
     # Empty: what params_file says; in brackets what it says as it comes.
-    ("strategies", "", "YAML file of the response strategies (default: config/dialog.yaml)"),
+    ("language", "", "language of words and answers: en (default), de"),
+    ("strategies", "", "own YAML file of strategies and texts (default: the language's)"),
     ("model", "", "model at a chat endpoint that writes the answers; empty: answer offline"),
     ("base_url", "", "address of the endpoint; default: Ollama on this host"),
     ("key_variable", "", "NAME of the environment variable with the endpoint's key"),
@@ -60,6 +61,7 @@ TOPICS = (
 )
 """Arguments that rename what the node has; the last two are those of emotion.launch.py."""
 PARAMETERS = {
+    "language": "dialog.language",
     "strategies": "dialog.strategies",
     "model": "endpoint.model",
     "base_url": "endpoint.base_url",

@@ -589,13 +589,14 @@ def _dialog_seeds(folder: Path) -> list[Seed]:
         ROOT / "config" / "scenarios" / "two_people.yaml",
         ROOT / "config" / "scenarios" / "uncertain.yaml",
         ROOT / "test" / "data" / "sayings.yaml",
-        ROOT / "config" / "dialog.yaml",
+        ROOT / "config" / "dialog" / "en.yaml",
+        ROOT / "config" / "dialog" / "de.yaml",
     ]
     return [Seed(path.name, path.read_bytes()) for path in paths]
 
 
 def read_dialog(path: Path) -> None:
-    kind = {"sayings.yaml": read_sayings, "dialog.yaml": Policy.read}
+    kind = {"sayings.yaml": read_sayings, "en.yaml": Policy.read, "de.yaml": Policy.read}
     kind.get(path.name, read_scenario)(path)
 
 
@@ -666,7 +667,9 @@ def _table_seeds(folder: Path) -> list[Seed]:
     return [
         Seed("a.predictions.csv", f"{head}\na,s1,male,happy,happy,{shares}\n".encode()),
         Seed("b.units.csv", f"{units}\nclip1,{numbers}\nclip2,{numbers}\n".encode()),
-        Seed("c.valence.txt", (ROOT / "config" / "valence.txt").read_bytes()[:600]),
+        Seed(
+            "c.valence.txt", (ROOT / "config" / "dialog" / "valence_en.txt").read_bytes()[:600]
+        ),
     ]
 
 

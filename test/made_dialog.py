@@ -13,7 +13,8 @@ from made_steps import estimate, step_of
 
 from avemo_ros.dialog.agent import Agent
 from avemo_ros.dialog.dialog_config import DialogConfig
-from avemo_ros.dialog.policy import Policy, default_path
+from avemo_ros.dialog.fields import read_layers
+from avemo_ros.dialog.policy import Policy, default_path, with_numbers
 from avemo_ros.dialog.responder import BackendError, Message
 from avemo_ros.state.estimate import EmotionStep
 
@@ -80,10 +81,11 @@ def hostile_texts() -> list[str]:
 
 
 def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """The shipped file with one change, in a folder with its lexicon."""
-    content = yaml.safe_load(default_path().read_text(encoding="utf-8"))
+    """The shipped English with one change: whole, in a file of its own."""
+    folder = default_path().parent
+    content = with_numbers(read_layers(default_path(), folder).content)
     change(content)
-    shutil.copy(default_path().parent / "valence.txt", tmp_path)
+    shutil.copy(folder / "valence_en.txt", tmp_path)
     path = tmp_path / "own.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path

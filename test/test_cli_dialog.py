@@ -185,10 +185,11 @@ def test_a_key_in_the_wrong_place_is_not_shown(run: Run, script: Path, tmp_path:
 def test_another_table_is_taken(
     run: Run, script: Path, tmp_path: Path, repository: Path
 ) -> None:
-    config = repository / "config"
-    text = (config / "dialog.yaml").read_text().replace("de_escalate", "cool_down")
-    (tmp_path / "own.yaml").write_text(text)
-    (tmp_path / "valence.txt").write_text((config / "valence.txt").read_text())
+    for name in ("en.yaml", "rules.yaml"):
+        text = (repository / "config" / "dialog" / name).read_text()
+        (tmp_path / name).write_text(text.replace("de_escalate", "cool_down"))
+    # The rules beside the file count before the shipped ones.
+    (tmp_path / "en.yaml").rename(tmp_path / "own.yaml")
     out = tmp_path / "out.json"
     assert evaluated(run, script, "--json", out, "--table", tmp_path / "own.yaml")[0] == 0
     (scenario,) = json.loads(out.read_text())["scenarios"]
@@ -253,6 +254,14 @@ sets:
   - kind: none
     say: ["My phone died"]
 """
+
+
+def test_a_reply_is_given_in_german(run: Run) -> None:
+    status, out, _ = run("reply", "--language", "de", "Meine Oma ist gestorben")
+    assert (status, "leid" in out) == (0, True)
+    status, _, err = run("reply", "--language", "dee", "Hallo")
+    assert status == 2
+    assert "did you mean 'de'?" in err
 
 
 def test_a_table_of_sayings_is_checked(run: Run, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from kept import kept
 from made_dialog import TABLE, Saying, agent, changed, feeling
 
 from avemo_ros.dialog.answer_scoring import names_emotion
-from avemo_ros.dialog.intent import Moment, duration
+from avemo_ros.dialog.intent import Moment
 from avemo_ros.dialog.policy import Policy
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
@@ -130,7 +130,7 @@ def test_what_is_kept_is_what_the_settings_say() -> None:
     text = made.answer("What do you know about me?").text
     assert "3 turns" in text
     assert "60 seconds without words" in text
-    assert [duration(s) for s in (1, 90, 300, 86_400)] == [
+    assert [TABLE.units.duration(s) for s in (1, 90, 300, 86_400)] == [
         "1 second",
         "90 seconds",
         "5 minutes",
@@ -175,7 +175,9 @@ def test_silence_ends_the_memory_without_further_words() -> None:
 @pytest.mark.parametrize("model", ["", "tiny"])
 @pytest.mark.parametrize("sensed", [True, False])
 def test_no_text_claims_a_feeling_or_makes_a_diagnosis(model: str, sensed: bool) -> None:
-    moment = Moment(sensed=sensed, model=model, turns=1, keep_s=60.0, memory_s=60.0)
+    moment = Moment(
+        sensed=sensed, model=model, turns=1, keep_s=60.0, memory_s=60.0, units=TABLE.units
+    )
     for intent in (
         *TABLE.about_robot.subjects.values(),
         *TABLE.small_talk.kinds.values(),

@@ -267,7 +267,7 @@ def test_forgetting_people_forgets_what_was_sensed() -> None:
     assert made.answer("Hello").emotion == UNKNOWN
 
 
-def test_one_person_is_forgotten_with_the_conversation_that_may_be_theirs() -> None:
+def test_one_person_is_forgotten_with_their_conversation() -> None:
     sayer = Saying("I see.")
     made = agent(sayer, *SAD)
     for one in feeling("happy", 8, 14, face="f2"):

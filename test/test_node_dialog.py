@@ -11,7 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bad_endpoint import Behaviour, Server, answer, hang, respond
+from bad_endpoint import (
+    STREAM_HEAD,
+    Behaviour,
+    Server,
+    answer,
+    chunked,
+    events,
+    hang,
+    respond,
+)
 from made_steps import estimate, nobody, step_of
 
 from avemo_ros.dialog.dialog_config import DialogConfig
@@ -19,6 +28,7 @@ from avemo_ros.state.estimate import EmotionEstimate
 
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 String = pytest.importorskip("std_msgs.msg").String
+Empty = pytest.importorskip("std_msgs.msg").Empty
 Trigger = pytest.importorskip("std_srvs.srv").Trigger
 messages = pytest.importorskip("avemo_ros.msg")
 Respond = pytest.importorskip("avemo_ros.srv").Respond
@@ -222,6 +232,47 @@ def test_only_the_final_words_of_speech_are_taken(start_graph: Start) -> None:
     assert talk.graph.spin(lambda: talk.replies, LONG_S)
     talk.graph.spin_for(0.3)
     assert [reply.utterance for reply in talk.replies] == ["I am here."]
+
+
+def test_what_a_voice_says_belongs_to_the_person_whose_voice_it_is(start_graph: Start) -> None:
+    hri = pytest.importorskip("hri_msgs.msg", reason="no hri_msgs")
+    with Server(respond(answer("I see."))) as server:
+        talk = Talk(start_graph, "hear_voices:=true", *endpoint(server))
+        probe = talk.graph.probe
+        tracked = probe.create_publisher(hri.IdsList, "/humans/voices/tracked", 10)
+        voices = {
+            name: probe.create_publisher(hri.LiveSpeech, f"/humans/voices/{name}/speech", 10)
+            for name in ("v1", "v2")
+        }
+        assert talk.graph.spin(tracked.get_subscription_count, LONG_S)
+        tracked.publish(hri.IdsList(ids=["v1", "v2", "no/topic", "9"]))
+        assert talk.graph.spin(
+            lambda: all(one.get_subscription_count() for one in voices.values()), LONG_S
+        )
+        before = talk.taken()
+        for step in range(30):
+            stamp_ns = talk.sensor_ns + step * 10**8
+            people = [
+                moved(estimate(label, face=face, voice=voice, confidence=0.9), stamp_ns)
+                for label, face, voice in (("happy", "f1", "v1"), ("sad", "f2", "v2"))
+            ]
+            talk.states.publish(ros.convert.states_message(step_of(*people), "camera", 0.05))
+            talk.graph.spin_for(0.005)
+        assert talk.graph.spin(lambda: talk.taken() >= before + 30, LONG_S)
+        # One after the other: an answer is given to each.
+        for number, (voice, words) in enumerate(
+            [("v1", f"I like {WORDS}."), ("v2", "It went on like that."), ("v1", "And then?")]
+        ):
+            if number == 2:
+                # The last words of a voice may come after it has gone.
+                tracked.publish(hri.IdsList())
+            voices[voice].publish(hri.LiveSpeech(final=words))
+            count = number + 1
+            assert talk.graph.spin(lambda count=count: len(talk.replies) == count, LONG_S)
+    assert [reply.person for reply in talk.replies] == ["v1", "v2", "v1"]
+    assert [reply.emotion for reply in talk.replies] == ["happy", "sad", "happy"]
+    asked = [request.body.decode() for request in server.requests]
+    assert [WORDS in body for body in asked] == [True, False, True]
 
 
 def test_head_poses_tell_who_faces_the_robot(start_graph: Start) -> None:
@@ -519,6 +570,84 @@ def test_without_states_the_diagnostics_say_so(start_graph: Start) -> None:
     assert "emotion_states" in talk.graph.health[entry].message
     talk.feel("happy")
     assert talk.graph.spin(lambda: talk.graph.health[entry].level == fine, LONG_S)
+
+
+# --- sentence by sentence
+
+
+def begun(*pieces: str) -> Behaviour:
+    """An answer that has begun to come, and does not end as long as the client stays."""
+    text = events(*pieces, finish=None, done=False).encode()
+    return hang(STREAM_HEAD + f"{len(text):x}\r\n".encode() + text + b"\r\n")
+
+
+class Aloud(Talk):
+    """A talk in which sentences are listened to; the endpoint has shown how it answers."""
+
+    def __init__(self, start_graph: Start, server: Server, *parameters: str) -> None:
+        super().__init__(start_graph, "by_sentence:=true", *endpoint(server), *parameters)
+        self.sentences = self.graph.collect(String, "dialog_sentence")
+        self.documents = self.graph.collect(String, "dialog_sentence_ssml")
+        self.stops = self.graph.collect(Empty, "stop_speaking")
+        topics = ["dialog_sentence", "dialog_sentence_ssml"]
+        if "barge_in:=true" in parameters:
+            topics.append("stop_speaking")
+        assert self.graph.spin(lambda: all(ros.listeners(self.node, t) for t in topics), LONG_S)
+        self.answer("It went on like that")
+        assert self.said(2)
+        self.sentences.clear()
+        self.stops.clear()
+
+    def said(self, count: int) -> bool:
+        return self.graph.spin(lambda: len(self.sentences) == count, LONG_S)
+
+
+WHOLE = chunked([events("I am ", "here. ", "Tell me more.")])
+
+
+def test_a_sentence_is_published_before_the_answer_is_there(start_graph: Start) -> None:
+    with Server(WHOLE, begun("I am here. ", "Tell")) as server:
+        talk = Aloud(start_graph, server, "endpoint.read_timeout_s:=60.0")
+        replies = len(talk.replies)
+        talk.say("And then it went on")
+        assert talk.said(1), talk.graph.lines
+        assert talk.sentences[0].data == "I am here."
+        assert talk.graph.spin(lambda: len(talk.documents) == 3, LONG_S)
+        assert "".join(ET.fromstring(talk.documents[-1].data).itertext()) == "I am here."
+        assert len(talk.replies) == replies
+
+
+def test_a_face_that_begins_to_speak_interrupts(start_graph: Start) -> None:
+    with Server(WHOLE, begun("I am here. ", "Tell me. ", "And"), WHOLE) as server:
+        talk = Aloud(start_graph, server, "barge_in:=true", "endpoint.read_timeout_s:=60.0")
+        talk.say("And then it went on")
+        assert talk.said(2)
+        # Of the words themselves.
+        assert talk.graph.spin(lambda: talk.stops, LONG_S)
+        talk.stops.clear()
+        # A voice without a face may be the robot's own.
+        for given in ({"face": "", "voice": "v1"}, {"face": "f1", "voice": "v1"}):
+            assert not talk.stops
+            before = talk.taken()
+            talk.sensor_ns += 10**8
+            one = moved(estimate("happy", speaking=True, **given), talk.sensor_ns)
+            talk.states.publish(ros.convert.states_message(step_of(one), "camera", 0.05))
+            assert talk.graph.spin(lambda count=before: talk.taken() > count, LONG_S)
+        assert talk.graph.spin(lambda: talk.stops, LONG_S)
+
+
+def test_the_first_words_of_a_person_interrupt(start_graph: Start) -> None:
+    kind = pytest.importorskip("hri_msgs.msg", reason="no hri_msgs").LiveSpeech
+    with Server(WHOLE, begun("I am here. ", "Tell me. ", "And"), WHOLE) as server:
+        talk = Aloud(start_graph, server, "barge_in:=true", "endpoint.read_timeout_s:=60.0")
+        speech = talk.graph.probe.create_publisher(kind, "live_speech", 10)
+        assert talk.graph.spin(speech.get_subscription_count, LONG_S)
+        talk.say("And then it went on")
+        assert talk.said(2)
+        assert talk.graph.spin(lambda: talk.stops, LONG_S)
+        talk.stops.clear()
+        speech.publish(kind(incremental="Wait"))
+        assert talk.graph.spin(lambda: talk.stops, LONG_S)
 
 
 def test_people_are_told_once_that_their_feelings_are_estimated(start_graph: Start) -> None:

@@ -76,7 +76,12 @@ def add_dialog_options(parser: argparse.ArgumentParser) -> None:
         "--table",
         type=Path,
         metavar="YAML",
-        help="file of response strategies and rules; default: config/dialog.yaml",
+        help="file of response strategies, rules and texts; default: that of the language",
+    )
+    options.add_argument(
+        "--language",
+        metavar="NAME",
+        help="language of words and answers: en (default), de, or another of config/dialog",
     )
     options.add_argument(
         "--config", type=Path, metavar="YAML", help="parameter file, as for the node"
@@ -110,13 +115,14 @@ def read_setup(args: argparse.Namespace) -> Setup:
     values = read_values(args.config, args.settings, ("dialog", "steady", "endpoint"))
     for name, value in (
         ("dialog.strategies", args.table),
+        ("dialog.language", args.language),
         ("endpoint.base_url", args.endpoint),
         ("endpoint.model", args.model),
     ):
         if value is not None:
             values[name] = str(value)
     settings = DialogSettings.from_flat(values)
-    table = Policy.read(settings.dialog.strategies)
+    table = Policy.read(settings.dialog.strategies, settings.dialog.language)
     asked = args.endpoint is not None or bool(settings.endpoint.model)
     back_end = _back_end(settings.endpoint) if asked else None
     return Setup(table, settings.dialog, settings.steady, back_end)
@@ -398,7 +404,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     check_outputs([args.json, args.report], force=args.force)
     check_report(args.report)
     setup = read_setup(args)
-    folder = default_path().parent / "scenarios"
+    folder = default_path().parent.parent / "scenarios"
     scenarios = read_scenarios(args.scenarios or [folder])
     quiet = args.quiet or not sys.stderr.isatty()
     result, conversations = evaluate(

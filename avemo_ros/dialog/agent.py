@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from avemo_ros.config import SteadyConfig
 from avemo_ros.dialog.context import EmotionalContext, Observer
 from avemo_ros.dialog.conversation import Conversation, system_prompt
-from avemo_ros.dialog.dialog_config import DialogConfig
+from avemo_ros.dialog.dialog_config import STANDARD, DialogConfig
 from avemo_ros.dialog.fields import Style
 from avemo_ros.dialog.intent import HAND_OVER, INFORM, FoundConcern, Intent, Moment
 from avemo_ros.dialog.language import Tone, printable, tokens
@@ -29,6 +29,8 @@ from avemo_ros.dialog.speech_text import speech_of
 from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.labels import UNKNOWN
 from avemo_ros.state.estimate import Change, EmotionStep
+from avemo_ros.state.smoothing import key_of
+from avemo_ros.timing import to_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,45 @@ Say = Callable[[SpokenSentence], bool]
 __all__ = ["Agent", "Answer", "Say", "SpokenSentence"]
 
 
+_MOST_SESSIONS: Final = 32
+
+
+class _Session:
+    """One person's conversation with the robot."""
+
+    def __init__(self, config: DialogConfig, seen_ns: int | None) -> None:
+        self.conversation = Conversation(config)
+        self.turns = 0
+        self.noticed = 0
+        """Turn with which the notice was given; 0: not yet."""
+        self.consent: bool | None = None
+        """What was said to the question whether feelings may be used."""
+        self.seen_ns = seen_ns
+        """When the person was last seen or heard, sensor time [ns]; None: never."""
+        self.is_over = False
+        """It was forgotten: an answer that was asked for before is not remembered."""
+
+    def is_left(self, now_ns: int, away_ns: int) -> bool:
+        """Whether the person has left for good."""
+        if self.seen_ns is None:
+            return False
+        return abs(now_ns - max(self.seen_ns, self.conversation.newest_ns)) > away_ns
+
+    def join(self, other: _Session) -> None:
+        """Take what the same person said under another id."""
+        self.conversation.join(other.conversation)
+        self.turns += other.turns
+        self.noticed = self.noticed or other.noticed
+        self.consent = other.consent if self.consent is None else self.consent
+        other.is_over = True
+
+
 @dataclass(frozen=True, slots=True)
 class _Turn:
     """An answer in the making."""
 
+    session: _Session
     number: int
-    epoch: int
     utterance: str
     person: str
     context: EmotionalContext
@@ -160,25 +195,23 @@ class Agent:
         self._use_emotion = use_emotion
         self._memory_s = steady.memory_s
         self._observer = Observer(config, steady)
-        self._conversation = Conversation(config)
+        self._sessions: dict[str, _Session] = {}
+        """By person id, else face id, else voice id, "" for nobody who is known; who talked
+        longest ago first."""
         self._responder = OfflineResponder(table)
         self._lock = threading.Lock()
-        self._turns = 0
-        self._noticed = 0
-        """Turn of this conversation with which the notice was given; 0: not yet."""
-        self._consent: bool | None = None
-        """What was said to the question whether feelings may be used."""
-        self._epoch = 0
-        """Counts how often the conversation was cleared: an answer that was asked for before
-        does not come into the one after."""
 
     def observe(self, step: EmotionStep) -> tuple[Change, ...]:
         """Take the states of one moment; returns the changes that became certain with it."""
         with self._lock:
+            changes = self._observer.push(step)
+            for one in step.estimates:
+                session = self._sessions.get(self._renamed(one.person_id, key_of(one)))
+                if session is not None:
+                    session.seen_ns = step.stamp_ns
             # Not only with the next words, which may never come.
-            if self._conversation.forget(step.stamp_ns):
-                self._clear()
-            return self._observer.push(step)
+            self._forget_who_left(step.stamp_ns)
+            return changes
 
     def look(self, face_id: str, stamp_ns: int, yaw: float, pitch: float) -> None:
         """Take a head pose, where there is one: it tells better who faces the robot.
@@ -193,24 +226,30 @@ class Agent:
             self._observer.attention.look(face_id, stamp_ns, yaw, pitch)
 
     def clear(self) -> None:
-        """Forget the conversation."""
+        """Forget all conversations."""
         with self._lock:
-            self._clear()
+            self._end_sessions(list(self._sessions))
 
     def forget_people(self) -> None:
         """Forget everything that was sensed."""
         with self._lock:
             self._observer.clear()
 
-    def forget(self, key: str) -> None:
-        """Forget one person, and the conversation, which may be theirs.
+    def forget(self, person: str) -> None:
+        """Forget one person and their conversation; and that with nobody who is known, which
+        may be theirs, too.
 
         Args:
-            key: face id, or voice id of a voice without a face.
+            person: person, face or voice id.
         """
         with self._lock:
-            self._observer.forget(key)
-            self._clear()
+            self._forget(person)
+
+    def _forget(self, person: str) -> None:
+        steady = self._observer.memory.steady
+        key = steady.find(person) if person else ""
+        self._end_sessions(["", person, *steady.ids(key)])
+        self._observer.forget(key or person)
 
     def context(
         self, text: str = "", person: str = "", stamp_ns: int | None = None
@@ -218,7 +257,8 @@ class Agent:
         """The emotional context, without an answer; arguments as for `answer`."""
         words = printable(text[: self._config.max_words])
         with self._lock:
-            return self._context(words, person, stamp_ns)
+            session = self._sessions.get(self._session_key(person, stamp_ns))
+            return self._context(session, words, person, stamp_ns)
 
     def answer(
         self,
@@ -316,26 +356,78 @@ class Agent:
             notice_was_said: else it is given again.
         """
         with self._lock:
-            self._conversation.cut(answer.utterance, answer.text, said)
-            if answer.notice and not notice_was_said:
-                self._noticed = 0
+            for session in reversed(self._sessions.values()):
+                if session.conversation.cut(answer.utterance, answer.text, said):
+                    if answer.notice and not notice_was_said:
+                        session.noticed = 0
+                    return
 
-    def _clear(self) -> None:
-        self._conversation.clear()
-        self._turns = 0
-        self._noticed, self._consent = 0, None
-        self._epoch += 1
+    def _session_key(self, person: str, stamp_ns: int | None) -> str:
+        """Whose conversation words belong to."""
+        steady = self._observer.memory.steady
+        key = steady.find(person)
+        if not key:
+            return printable(person[: self._config.max_words])
+        if not person:
+            # Whoever was attended to last may be gone: then nobody knows who speaks now.
+            there = self._observer.engagement(key, stamp_ns)
+            if there not in (Engagement.ENGAGED, Engagement.DISTRACTED):
+                return ""
+        return self._renamed(steady.ids(key)[0], key)
 
-    @property
-    def _may_use_emotion(self) -> bool:
-        return self._use_emotion and (not self._config.ask_consent or self._consent is True)
+    def _renamed(self, person_id: str, key: str) -> str:
+        """The key of a person's session.  One that began before the person was recognised
+        goes on under the person's id."""
+        if person_id and key in self._sessions:
+            session = self._sessions.pop(key)
+            known = self._sessions.setdefault(person_id, session)
+            if known is not session:
+                known.join(session)
+        return person_id or key
 
-    def _context(self, words: str, person: str, stamp_ns: int | None) -> EmotionalContext:
+    def _session(self, person: str, stamp_ns: int | None) -> _Session:
+        """The session that words belong to, begun if there is none."""
+        now_ns = self._observer.moment(stamp_ns)
+        self._forget_who_left(now_ns)
+        key = self._session_key(person, stamp_ns)
+        session = self._sessions.pop(key, None)
+        if session is None:
+            is_known = bool(key and self._observer.memory.steady.find(key))
+            session = _Session(self._config, now_ns if is_known else None)
+        self._sessions[key] = session
+        if len(self._sessions) > _MOST_SESSIONS:
+            self._end_sessions([next(iter(self._sessions))])
+        return session
+
+    def _forget_who_left(self, now_ns: int) -> None:
+        away_ns = to_ns(self._config.away_s)
+        self._end_sessions(
+            [
+                key
+                for key, one in self._sessions.items()
+                if one.conversation.is_old(now_ns) or one.is_left(now_ns, away_ns)
+            ]
+        )
+
+    def _end_sessions(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            session = self._sessions.pop(key, None)
+            if session is not None:
+                session.is_over = True
+
+    def _may_use_emotion(self, session: _Session | None) -> bool:
+        agreed = session is not None and session.consent is True
+        return self._use_emotion and (not self._config.ask_consent or agreed)
+
+    def _context(
+        self, session: _Session | None, words: str, person: str, stamp_ns: int | None
+    ) -> EmotionalContext:
         # 'Thanks' is polite; it does not say that all is well.
         polite = self._table.small_talk.find(words) is not None
         tone = Tone.NEUTRAL if polite else self._table.lexicon.tone(words)
-        context = self._observer.context(person, stamp_ns, tone, self._conversation.lines())
-        if not self._may_use_emotion:
+        lines = () if session is None else session.conversation.lines()
+        context = self._observer.context(person, stamp_ns, tone, lines)
+        if not self._may_use_emotion(session):
             return EmotionalContext(context.stamp_ns, context.person, words=tone)
         return context
 
@@ -345,20 +437,20 @@ class Agent:
         words = printable(text[:most])
         note = f"the words were cut off at {most} characters" if len(text) > most else ""
         with self._lock:
-            if self._conversation.forget(self._observer.moment(stamp_ns)):
-                self._clear()
-            consent = self._hear_consent(words)
-            context = self._context(words, person, stamp_ns)
+            session = self._session(person, stamp_ns)
+            conversation = session.conversation
+            consent = self._hear_consent(session, words)
+            context = self._context(session, words, person, stamp_ns)
             found = self._table.concerns.find(text)
             intent = None if found else self._table.intent(words)
-            dwelling = self._conversation.concern
+            dwelling = conversation.concern
             if found is not None:
-                self._conversation.dwell(found.name, found.concern.lasts + 1)
+                conversation.dwell(found.name, found.concern.lasts + 1)
             choice = self._choice(words, context, found, intent, dwelling)
-            self._turns += 1
+            session.turns += 1
             turn = _Turn(
-                number=self._turns,
-                epoch=self._epoch,
+                session=session,
+                number=session.turns,
                 utterance=words,
                 person=printable(person[:most]) or context.person,
                 context=context,
@@ -368,7 +460,7 @@ class Agent:
                 found=found,
                 dwelling=dwelling,
                 note=note,
-                notice=self._notice(found),
+                notice=self._notice(session, found),
                 consent=consent,
             )
             mine = consent is not None or (found is not None and not found.concern.by_model)
@@ -382,29 +474,33 @@ class Agent:
                 choice,
                 turn.moment.feeling,
                 found.concern.guidance if found else "",
+                self._table.prompt,
             )
             messages = (
                 Message("system", prompt.text),
-                *self._conversation.messages(words),
+                *conversation.messages(words),
             )
             return replace(turn, secret=prompt.secret, messages=messages)
 
-    def _notice(self, found: FoundConcern | None) -> str:
+    def _notice(self, session: _Session, found: FoundConcern | None) -> str:
         """What is to be said of the sensing with this answer; never before words of danger."""
-        if self._noticed or found is not None or not self._use_emotion:
+        if session.noticed or found is not None or not self._use_emotion:
             return ""
-        self._noticed = self._turns
+        session.noticed = session.turns
         question = self._table.consent.question if self._config.ask_consent else ""
-        return " ".join(filter(None, (self._config.notice, question)))
+        notice = self._config.notice
+        if notice == STANDARD:
+            notice = self._table.notice
+        return " ".join(filter(None, (notice, question)))
 
-    def _hear_consent(self, words: str) -> bool | None:
+    def _hear_consent(self, session: _Session, words: str) -> bool | None:
         """Take the answer to the question whether feelings may be used, where it was asked
         just before; None: these words are none."""
-        if not (self._config.ask_consent and 0 < self._noticed == self._turns):
+        if not (self._config.ask_consent and 0 < session.noticed == session.turns):
             return None
         said = self._table.consent.answer_in(words)
         if said is not None:
-            self._consent = said
+            session.consent = said
         return said
 
     def _choice(
@@ -440,6 +536,7 @@ class Agent:
             turns=self._config.max_turns,
             keep_s=self._config.keep_s,
             memory_s=self._memory_s,
+            units=self._table.units,
         )
 
     def _feeling(self, context: EmotionalContext) -> str:
@@ -466,7 +563,8 @@ class Agent:
 
     def _offline(self, turn: _Turn) -> tuple[str, str]:
         """What is said without a back end, and why."""
-        table, number, recent = self._table, turn.number - 1, tuple(self._conversation.recent)
+        table, number = self._table, turn.number - 1
+        recent = tuple(turn.session.conversation.recent)
         say = self._responder.say
         texts: Sequence[str]
         if turn.found is not None:
@@ -517,10 +615,16 @@ class Agent:
             offline, reason = self._offline(turn)
             text = text or ("" if is_silent else offline)
             if turn.choice.strategy == INFORM and turn.intent and turn.intent.forget:
-                self._clear()
-                self._observer.clear()
-            elif turn.epoch == self._epoch:
-                self._conversation.add(turn.context.stamp_ns, turn.utterance, text)
+                turn.session.is_over = True
+                if turn.person:
+                    self._forget(turn.person)
+                else:
+                    # Nobody knows who asks: all that is known may be theirs.
+                    self._end_sessions(list(self._sessions))
+                    self._observer.clear()
+            elif not turn.session.is_over:
+                stamp_ns = turn.context.stamp_ns
+                turn.session.conversation.add(stamp_ns, turn.utterance, text)
         spoken = f"{turn.notice} {text}" if turn.notice else text
         return Answer(
             utterance=turn.utterance,

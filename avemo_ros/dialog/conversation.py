@@ -69,26 +69,18 @@ class _Turn:
 
 
 class Conversation:
-    """The newest turns of the robot's conversation; not for several threads at once.
-
-    It is one for everybody: a face id changes when its face is lost for a moment, and who
-    stands together in front of the robot has heard what was said.
-    """
+    """The newest turns of the robot's conversation with one person; not for several threads at
+    once."""
 
     def __init__(self, config: DialogConfig) -> None:
         self._config = config
         self.recent: deque[str] = deque(maxlen=_RECENT)
         """What the robot said in the last turns, oldest first; it is not said again."""
         self._turns: deque[_Turn] = deque()
-        self._newest_ns = 0
+        self.newest_ns = 0
+        """Sensor time of the newest words [ns]."""
         self._concern = ""
         self._left = 0
-
-    def clear(self) -> None:
-        """Forget all that was said."""
-        self.recent.clear()
-        self._turns.clear()
-        self._concern, self._left = "", 0
 
     @property
     def concern(self) -> str:
@@ -110,42 +102,50 @@ class Conversation:
         """
         if answer:
             self.recent.append(answer)
-        self._newest_ns = stamp_ns
+        self.newest_ns = stamp_ns
         self._left -= 1
         self._turns.append(_Turn(stamp_ns, words, answer))
-        while self._turns and not self._fits():
-            self._turns.popleft()
+        self._shorten()
 
-    def cut(self, words: str, answer: str, said: str) -> None:
+    def cut(self, words: str, answer: str, said: str) -> bool:
         """Remember of an answer only what was said of it.
 
         Args:
             words: of the person whom it answered.
             answer: as it was added.
             said: the part that was said; "" for none.
+
+        Returns:
+            Whether the answer was one of these.
         """
         for place in reversed(range(len(self._turns))):
             turn = self._turns[place]
             if (turn.words, turn.answer) == (words, answer):
-                self._turns[place] = replace(turn, answer=said)
                 break
+        else:
+            return False
+        self._turns[place] = replace(turn, answer=said)
         if answer in self.recent:
             self.recent.remove(answer)
             if said:
                 self.recent.append(said)
+        return True
 
-    def forget(self, now_ns: int) -> bool:
-        """Start anew if the last words are more than `keep_s` away, whichever way.
+    def join(self, other: Conversation) -> None:
+        """Take the turns of another one with the same person."""
+        older, newer = sorted((self, other), key=lambda one: one.newest_ns)
+        turns = (*older._turns, *newer._turns)  # noqa: SLF001  its own
+        self._turns = deque(sorted(turns, key=lambda turn: turn.stamp_ns))
+        self._concern, self._left = newer._concern, newer._left  # noqa: SLF001  its own
+        self.recent = deque((*older.recent, *newer.recent), maxlen=_RECENT)
+        self.newest_ns = newer.newest_ns
+        self._shorten()
 
-        Returns:
-            Whether it was started anew.
-        """
-        late = bool(self._turns or self.recent) and abs(now_ns - self._newest_ns) > to_ns(
+    def is_old(self, now_ns: int) -> bool:
+        """Whether the last words are more than `keep_s` away, whichever way."""
+        return bool(self._turns or self.recent) and abs(now_ns - self.newest_ns) > to_ns(
             self._config.keep_s
         )
-        if late:
-            self.clear()
-        return late
 
     def lines(self) -> tuple[SpokenLine, ...]:
         """Everything, oldest first."""
@@ -170,6 +170,10 @@ class Conversation:
             _say(made, "assistant" if one.speaker == ROBOT else "user", one.text)
         _say(made, "user", words)
         return made
+
+    def _shorten(self) -> None:
+        while self._turns and not self._fits():
+            self._turns.popleft()
 
     def _fits(self) -> bool:
         size = sum(len(turn.words) + len(turn.answer) for turn in self._turns)
@@ -215,6 +219,7 @@ def system_prompt(
     choice: Choice,
     feeling: str,
     guidance: str = "",
+    more: str = "",
 ) -> Prompt:
     """The prompt for one answer.
 
@@ -225,9 +230,10 @@ def system_prompt(
         choice: how strongly.
         feeling: how the person may be said to feel; "" if nothing may be said.
         guidance: what else there is to mind.
+        more: rules that the language needs; "" for none.
     """
     naming = _NAME_ONE.format(feeling=feeling) if feeling else _NAME_NONE
-    rules = "\n".join(f"- {rule}" for rule in (*_RULES, naming))
+    rules = "\n".join(f"- {rule}" for rule in filter(None, (*_RULES, naming, more)))
     secret = f"Rules:\n{rules}\n\nWhat is sensed now: {context.paragraph()}"
     how = " ".join(filter(None, (guidance, strategy.guidance)))
     text = (

@@ -15,15 +15,25 @@ from pydantic import Field, model_validator
 from avemo_ros.errors import ConfigError
 from avemo_ros.settings import Settings
 
+STANDARD: Final = "standard"
+"""The notice of the language's file."""
+
 
 class DialogConfig(Settings, group="dialog"):
     """From states and words to an answer."""
 
+    language: str = Field(
+        "en",
+        description=(
+            "Language of words and answers: en, de, or another file of config/dialog; "
+            "dialog.strategies counts before it."
+        ),
+    )
     strategies: str = Field(
         "",
         description=(
-            "YAML file with the strategies, the rules that choose them, templates and crisis "
-            "words; empty: config/dialog.yaml of this package."
+            "Own YAML file with strategies, rules, texts and crisis words, or with what "
+            "differs from the file that it is based on; empty: that of the language."
         ),
     )
     role: str = Field(
@@ -31,10 +41,11 @@ class DialogConfig(Settings, group="dialog"):
         description="Who the robot is: the start of the system prompt.",
     )
     notice: str = Field(
-        "I am a robot. My camera and microphone estimate how you feel, and can be wrong.",
+        STANDARD,
         description=(
             "Said before the first answer of a conversation in which feelings are used, for "
-            "people have to be told; empty: nothing is said."
+            "people have to be told; 'standard': the sentence of the language's file; empty: "
+            "nothing is said."
         ),
     )
     ask_consent: bool = Field(
@@ -113,16 +124,28 @@ class DialogConfig(Settings, group="dialog"):
         ),
     )
     max_turns: int = Field(
-        12, ge=0, le=1000, description="Number of turns (words and answer) to remember."
+        12,
+        ge=0,
+        le=1000,
+        description="Number of turns (words and answer) to remember of a person.",
     )
     max_memory: int = Field(
-        6000, ge=0, le=1_000_000, description="Number of characters to remember in total."
+        6000, ge=0, le=1_000_000, description="Number of characters to remember of a person."
     )
     keep_s: float = Field(
         300.0,
         ge=1.0,
         le=86_400.0,
-        description="Forget the conversation after this long without words [s].",
+        description="Forget a person's conversation after this long without words [s].",
+    )
+    away_s: float = Field(
+        60.0,
+        ge=1.0,
+        le=86_400.0,
+        description=(
+            "Forget a person's conversation when they have not been seen or heard for this "
+            "long [s]."
+        ),
     )
 
     @model_validator(mode="after")

@@ -95,6 +95,66 @@ class Conditions(Settings):
         return {name: getattr(self, name) for name in self.names() if getattr(self, name)}
 
 
+BASED_ON: Final = "based_on"
+"""Key of the file that a file changes."""
+_DEEPEST: Final = 8
+"""Files that may be based on one another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What a file says together with those that it is based on."""
+
+    content: Any
+    folders: tuple[Path, ...]
+    """Of the files, its own first; where other files that it names are looked for."""
+
+
+def read_layers(path: Path, shipped: Path) -> Layers:
+    """A YAML file, laid over the one that it is based on.
+
+    Of two mappings the keys are merged, of all else the file's own counts.
+
+    Args:
+        path: of the file.
+        shipped: folder in which files are looked for that are not beside the one that names
+            them.
+
+    Raises:
+        DialogError: a file is missing, no UTF-8, no YAML, names a key twice, or is based on
+            itself.
+    """
+    layers, folders = [], []
+    while True:
+        content = _read_yaml(path)
+        folders.append(path.parent)
+        layers.append(content)
+        base = content.pop(BASED_ON, None) if isinstance(content, dict) else None
+        if base is None:
+            break
+        if not isinstance(base, str) or len(layers) == _DEEPEST:
+            allowed = f"a file; at most {_DEEPEST} are based on one another"
+            raise DialogError(f"{path.name}: {BASED_ON} is {base!r}; allowed: {allowed}")
+        beside = path.parent / base
+        path = beside if beside.is_file() else shipped / base
+    merged = layers.pop()
+    while layers:
+        merged = _laid_over(merged, layers.pop())
+    return Layers(merged, tuple(folders))
+
+
+def _laid_over(base: Any, content: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(content, dict)):
+        return content
+    return {
+        **base,
+        **{
+            key: _laid_over(base[key], value) if key in base else value
+            for key, value in content.items()
+        },
+    }
+
+
 def read_file(path: Path, kind: type[_Kind]) -> _Kind:
     """What a YAML file holds.
 
@@ -102,8 +162,24 @@ def read_file(path: Path, kind: type[_Kind]) -> _Kind:
         DialogError: the file is missing, no UTF-8, no YAML, names a key twice, or a value is
             not allowed.
     """
+    return checked(_read_yaml(path), path, kind)
+
+
+def _read_yaml(path: Path) -> Any:
     try:
-        return kind.from_mapping(read_yaml(path, str(path), once=True))
+        return read_yaml(path, str(path), once=True)
+    except SettingsError as error:
+        raise DialogError(str(error)) from error
+
+
+def checked(content: object, path: Path, kind: type[_Kind]) -> _Kind:
+    """The content of a file.
+
+    Raises:
+        DialogError: a value is not allowed.
+    """
+    try:
+        return kind.from_mapping(content)
     except SettingsError as error:
         raise DialogError(str(error)) from error
     except ConfigError as error:

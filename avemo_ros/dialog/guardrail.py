@@ -10,47 +10,65 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from avemo_ros.dialog.language import find, phrase_of, places, sentences, tokens
-from avemo_ros.labels import EMOTIONS
+from pydantic import Field
 
-_YOU: Final = frozenset({"you", "your", "youre", "yours", "yourself", "youve", "youd", "youll"})
-_OTHERS: Final = frozenset(
-    {"i", "im", "ive", "id", "me", "we", "us", "he", "hes", "him", "she", "shes", "her"}
-    | {"they", "theyre", "them"}
-)
-_BETWEEN: Final = frozenset(
-    {"am", "is", "are", "was", "be", "been", "feel", "feels", "felt", "would", "will", "always"}
-    | {"so", "very", "really", "quite", "just", "truly", "also", "too", "not", "a", "bit"}
-)
-"""Between somebody and what they feel: 'I am really happy for you', but not 'I see anger'."""
-_SHOWS: Final = frozenset(
-    {"feel", "feels", "feeling", "feelings", "seem", "seems", "sound", "sounds"}
-    | {"look", "looks", "mood", "emotion", "emotions"}
-)
-_POINTS: Final = frozenset({"this", "that", "thats", "it", "its"})
-_OPENING: Final = frozenset({"hear", "help", "see", "meet", "listen", "talk", "assist"})
-"""'Happy to help you', 'Sad to hear that' speak of the robot."""
+from avemo_ros.dialog.fields import Phrases
+from avemo_ros.dialog.language import begins, find, phrase_of, places, sentences, tokens
+from avemo_ros.labels import EMOTIONS
+from avemo_ros.settings import Settings
+
 _LEAKED: Final = 6
 """So many words in a row of the system prompt are no chance."""
+
+
+class GuardrailWords(Settings):
+    """Words that tell of whom a sentence speaks."""
+
+    you: Phrases = Field(description="The person who is spoken to.")
+    others: Phrases = Field(description="Somebody else, as the last words before an emotion.")
+    between: Phrases = Field(description="Words that may stand between them and the emotion.")
+    shows: Phrases = Field(description="A sentence with them tells how somebody feels.")
+    points: Phrases = Field(description="A diagnosis in a sentence with them is the person's.")
+    polite: Phrases = Field(
+        (), description="After an emotion at the beginning of a sentence: the robot's own."
+    )
+
+
+_Words = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
     """Words that name emotions, and words of diagnoses."""
 
-    names: Mapping[str, tuple[tuple[str, ...], ...]]
+    names: Mapping[str, _Words]
     """For each of EMOTIONS the phrases that name it."""
-    clinical: tuple[tuple[str, ...], ...]
+    clinical: _Words
+    you_or_shows: _Words
+    points: _Words
+    others: _Words
+    between: frozenset[str]
+    polite: _Words
 
     @classmethod
-    def of(cls, names: Mapping[str, Iterable[str]], clinical: Iterable[str]) -> Guardrail:
+    def of(
+        cls,
+        words: GuardrailWords,
+        names: Mapping[str, Iterable[str]],
+        clinical: Iterable[str],
+    ) -> Guardrail:
         """From words for each of EMOTIONS, and words of diagnoses.
 
         A '*' at the end of a word stands for any ending.
         """
         return cls(
-            {label: tuple(map(phrase_of, names[label])) for label in EMOTIONS},
-            tuple(map(phrase_of, clinical)),
+            names={label: tuple(map(phrase_of, names[label])) for label in EMOTIONS},
+            clinical=tuple(map(phrase_of, clinical)),
+            you_or_shows=tuple(map(phrase_of, (*words.you, *words.shows))),
+            points=tuple(map(phrase_of, words.points)),
+            others=tuple(map(phrase_of, words.others)),
+            between=frozenset(word for text in words.between for word in tokens(text)),
+            polite=tuple(map(phrase_of, words.polite)),
         )
 
     def refusal(self, answer: str, *, may_name: str, most: int, secret: str) -> str:
@@ -93,33 +111,31 @@ class Guardrail:
         return any(find(phrase, words) >= 0 for phrase in self.clinical)
 
     def _diagnoses(self, sentence: tuple[str, ...]) -> bool:
-        if (_YOU | _SHOWS | _POINTS).isdisjoint(sentence):
-            return False
-        return any(find(phrase, sentence) >= 0 for phrase in self.clinical)
+        about = _has(sentence, self.you_or_shows) or _has(sentence, self.points)
+        return about and _has(sentence, self.clinical)
 
     def _names(self, sentence: tuple[str, ...], label: str) -> bool:
-        if (_YOU | _SHOWS).isdisjoint(sentence):
-            return False
-        return any(
-            not _of_others(sentence, start, len(phrase))
+        return _has(sentence, self.you_or_shows) and any(
+            not self._is_of_others(sentence, start, len(phrase))
             for phrase in self.names[label]
             for start in places(phrase, sentence)
         )
 
-
-def _of_others(sentence: tuple[str, ...], start: int, width: int) -> bool:
-    """Whether what is named is the robot's own, or that of somebody else."""
-    after = sentence[start + width : start + width + 2]
-    if start == 0 and len(after) == 2 and after[0] == "to" and after[1] in _OPENING:
-        return True
-    if sentence[:2] == ("ill", "be") and start > 1:
-        return _BETWEEN.issuperset(sentence[2:start])  # I'll be
-    for word in reversed(sentence[:start]):
-        if word in _OTHERS:
+    def _is_of_others(self, sentence: tuple[str, ...], start: int, width: int) -> bool:
+        """Whether what is named is the robot's own, or that of somebody else."""
+        if start == 0 and any(begins(one, sentence[width:]) for one in self.polite):
             return True
-        if word not in _BETWEEN:
-            return False
-    return False
+        for place in range(start, 0, -1):
+            before = sentence[:place]
+            if any(before[-len(one) :] == one for one in self.others):
+                return True
+            if before[-1] not in self.between:
+                return False
+        return False
+
+
+def _has(sentence: tuple[str, ...], phrases: _Words) -> bool:
+    return any(find(phrase, sentence) >= 0 for phrase in phrases)
 
 
 def _repeats(answer: str, secret: str) -> bool:

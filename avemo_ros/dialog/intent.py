@@ -8,7 +8,7 @@ and its texts in the strategies file; docs/dialog.md says how phrases are writte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Final
@@ -20,6 +20,7 @@ from avemo_ros.dialog.fields import (
     FEELING,
     Conditions,
     Phrases,
+    QuotedText,
     SomeOf,
     Style,
     Template,
@@ -31,6 +32,43 @@ from avemo_ros.dialog.language import begins, phrase_of, sentences, tokens
 from avemo_ros.dialog.phrase import BLOT, END, PhraseIndex, PhraseReader, Seen, Spelling
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.settings import Allowed, Line, ListOf, OneOf, Settings, Text, refuse
+
+
+def _has_number(text: str) -> str:
+    if text.count("{n}") != 1:
+        raise ValueError(text)
+    return text
+
+
+_Counted = Annotated[
+    QuotedText, AfterValidator(_has_number), Allowed("a text with {n}, e.g. '{n} minutes'")
+]
+_OneAndMore = Annotated[
+    ListOf[_Counted], Field(min_length=2, max_length=2), Allowed("a text for one, one for more")
+]
+
+
+class Units(Settings):
+    """How numbers are said: of one, and of more."""
+
+    second: _OneAndMore
+    minute: _OneAndMore
+    turn: _OneAndMore
+
+    def duration(self, seconds: float) -> str:
+        """A time as it is spoken, e.g. '5 minutes'."""
+        if seconds < 120:
+            return _counted(self.second, seconds)
+        return _counted(self.minute, seconds / 60)
+
+    def turns(self, count: int) -> str:
+        """Turns as they are spoken, e.g. '12 turns'."""
+        return _counted(self.turn, count)
+
+
+def _counted(texts: Sequence[str], count: float) -> str:
+    number = f"{count:.0f}"
+    return texts[number != "1"].replace("{n}", number)
 
 
 class MomentConditions(Conditions):
@@ -71,15 +109,20 @@ class Moment:
             "worded_by": "model" if self.model else "templates",
         }
 
+    units: Units | None = None
+    """How numbers are said; None where no text says any."""
+
     @property
     def values(self) -> Mapping[str, str]:
         """What fills the slots of texts about the robot."""
+        values = {"feeling": self.feeling, "model": self.model}
+        if self.units is None:
+            return values
         return {
-            "feeling": self.feeling,
-            "model": self.model,
-            "turns": "1 turn" if self.turns == 1 else f"{self.turns} turns",
-            "silence": duration(self.keep_s),
-            "memory": duration(self.memory_s),
+            **values,
+            "turns": self.units.turns(self.turns),
+            "silence": self.units.duration(self.keep_s),
+            "memory": self.units.duration(self.memory_s),
         }
 
 
@@ -153,12 +196,6 @@ def all_texts(known: Iterable[Intent]) -> Iterator[tuple[str, Template]]:
         for row in intent.says:
             for text in row.texts:
                 yield intent.name, text
-
-
-def duration(seconds: float) -> str:
-    """A time as it is spoken, e.g. '5 minutes'."""
-    count, unit = (seconds, "second") if seconds < 120 else (seconds / 60, "minute")
-    return f"{count:.0f} {unit}" + ("" if round(count) == 1 else "s")
 
 
 def _slots(when: MomentConditions) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Words as they are compared: made safe, cut into tokens and phrases, pleasant or not.
 
-The valence list is English: a few hundred words with a weight each, as in VADER (Hutto and
-Gilbert 2014), but of our own choosing and without its rules for emphasis.  It knows no irony,
+The valence lists have a few hundred words with a weight each, as in VADER (Hutto and Gilbert
+2014), but of our own choosing and without its rules for emphasis.  It knows no irony,
 no idioms, no misspelt words, and negation only within three words of one part of a sentence.
 """
 
@@ -114,21 +114,23 @@ _NEGATED: Final = -0.5
 """'Not bad' is not 'good': what is negated keeps half its weight, with the other sign."""
 _LIMIT: Final = 0.25
 """Score from which words count as pleasant or unpleasant."""
-_LINE: Final = re.compile(r"([+-]\d|not)\s+(.+)")
-_PART: Final = re.compile(r"[.,;:!?()\n]+|\bbut\b", re.IGNORECASE)
+_LINE: Final = re.compile(r"([+-]\d|not|but)\s+(.+)")
+_PART: Final = re.compile(r"[.,;:!?()\n]+")
 
 
 @dataclass(frozen=True, slots=True)
 class ValenceLexicon:
-    """Weights of words, and the words that negate."""
+    """Weights of words, the words that negate, and those that part a sentence."""
 
     weights: Mapping[str, int]
     """By token, -3 to 3."""
     negations: frozenset[str]
+    turns: frozenset[str] = frozenset()
+    """What was negated before them is not negated after them."""
 
     @classmethod
     def read(cls, path: Path) -> ValenceLexicon:
-        """From a text file: lines of a weight (+1 to +3, -1 to -3) or 'not' and its words.
+        """From a text file: lines of a weight (+1 to +3, -1 to -3), 'not' or 'but', and words.
 
         Raises:
             DialogError: the file cannot be read, a line is wrong, or a word is there twice.
@@ -139,31 +141,34 @@ class ValenceLexicon:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise DialogError(f"cannot read {path}: {reason}") from error
         weights: dict[str, int] = {}
-        negations: set[str] = set()
+        others: dict[str, set[str]] = {"not": set(), "but": set()}
         for number, line in enumerate(lines, 1):
             text = line.partition("#")[0].strip()
             if not text:
                 continue
             match = _LINE.fullmatch(text)
-            if match is None or (match[1] != "not" and not 0 < abs(int(match[1])) <= _MOST):
+            is_right = match is not None and (
+                match[1] in others or 0 < abs(int(match[1])) <= _MOST
+            )
+            if match is None or not is_right:
                 raise DialogError(
                     f"{path.name}, line {number}: '{text[:60]}' is not an entry; allowed: a "
-                    "weight (+1 to +3, -1 to -3) or 'not', then words"
+                    "weight (+1 to +3, -1 to -3), 'not' or 'but', then words"
                 )
             for word in tokens(match[2]):
-                if word in weights or word in negations:
+                if word in weights or any(word in known for known in others.values()):
                     raise DialogError(
                         f"{path.name}, line {number}: '{word}' is given twice; allowed: once"
                     )
-                if match[1] == "not":
-                    negations.add(word)
+                if match[1] in others:
+                    others[match[1]].add(word)
                 else:
                     weights[word] = int(match[1])
-        return cls(weights, frozenset(negations))
+        return cls(weights, frozenset(others["not"]), frozenset(others["but"]))
 
     def score(self, text: str) -> float:
         """Mean weight of the known words, -1 (unpleasant) to 1; 0 where none is known."""
-        found = [weight for part in _PART.split(text) for weight in self._weights(tokens(part))]
+        found = [weight for part in self._parts(text) for weight in self._weights(part)]
         return sum(found) / (_MOST * len(found)) if found else 0.0
 
     def tone(self, text: str) -> Tone:
@@ -172,6 +177,16 @@ class ValenceLexicon:
         if score >= _LIMIT:
             return Tone.POSITIVE
         return Tone.NEGATIVE if score <= -_LIMIT else Tone.NEUTRAL
+
+    def _parts(self, text: str) -> Iterator[tuple[str, ...]]:
+        for part in _PART.split(text):
+            words = tokens(part)
+            begin = 0
+            for place, word in enumerate(words):
+                if word in self.turns:
+                    yield words[begin:place]
+                    begin = place + 1
+            yield words[begin:]
 
     def _weights(self, words: tuple[str, ...]) -> list[float]:
         found = []

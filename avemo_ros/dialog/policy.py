@@ -1,6 +1,7 @@
 """The policy: strategies, and the rules that choose one for the state of a dialog.
 
-It is read from a file (config/dialog.yaml), which is checked whole.
+It is read from a file (config/dialog/en.yaml), together with the one that it is based on
+(rules.yaml), and checked whole.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cached_property
 from importlib import resources
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
@@ -26,9 +27,10 @@ from avemo_ros.dialog.fields import (
     Templates,
     Texts,
     TwoTexts,
-    read_file,
+    checked,
+    read_layers,
 )
-from avemo_ros.dialog.guardrail import Guardrail
+from avemo_ros.dialog.guardrail import Guardrail, GuardrailWords
 from avemo_ros.dialog.intent import (
     HAND_OVER,
     INFORM,
@@ -40,10 +42,11 @@ from avemo_ros.dialog.intent import (
     ForeignWords,
     Intent,
     SmallTalk,
+    Units,
     all_texts,
 )
 from avemo_ros.dialog.language import Tone, ValenceLexicon
-from avemo_ros.errors import DialogError
+from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.settings import (
     Allowed,
@@ -226,7 +229,10 @@ def _names(row: PolicyRule) -> dict[str, list[str]]:
 
 ASK: Final = "ask"
 """The strategy for words that cannot be understood; every table has it."""
-_FILE: Final = "dialog.yaml"
+ENGLISH: Final = "en"
+_RULES: Final = "rules.yaml"
+"""What all languages have in common."""
+_NUMBER: Final = re.compile(r"\{([a-z_]+)\}")
 _LANGUAGE: Final = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 _TAKEN: Final = (HAND_OVER, INFORM)
 """Names that the dialog itself gives to answers."""
@@ -286,12 +292,17 @@ class Choice:
 
 
 class Policy(Settings):
-    """Everything that config/dialog.yaml says."""
+    """Everything that config/dialog/en.yaml and rules.yaml say."""
 
     language: Annotated[str, Field(pattern=_LANGUAGE), Allowed("a tag such as en or en-GB")] = (
         Field(description="BCP 47 tag of the language of the answers.")
     )
     valence: Text = Field(description="Lexicon file, in the same folder.")
+    notice: Line = Field(
+        "", description="Said before the first answer, if dialog.notice is 'standard'."
+    )
+    prompt: Line = Field("", description="What else the rules for a language model say.")
+    units: Units = Field(description="How numbers are said.")
     strategies: Mapping[
         Annotated[
             str,
@@ -315,24 +326,31 @@ class Policy(Settings):
     foreign: ForeignWords = ForeignWords()
     consent: Consent = Consent()
     crisis: Crisis
+    guardrail_words: GuardrailWords
     emotion_words: Mapping[Annotated[str, OneOf(EMOTIONS)], Texts]
     clinical_words: Texts
     _lexicon: ValenceLexicon = PrivateAttr(ValenceLexicon({}, frozenset()))
 
     @classmethod
-    def read(cls, path: str | Path | None = None) -> Policy:
-        """From a YAML file.
+    def read(cls, path: str | Path | None = None, language: str = ENGLISH) -> Policy:
+        """From a YAML file and those that it is based on.
 
         Args:
-            path: None or "" takes the one that comes with the package.
+            path: of an own file; None or "" takes the language's, which comes with the
+                package.
+            language: as in the names of the files in config/dialog.
 
         Raises:
-            DialogError: the file or its lexicon cannot be read, or a value is not allowed.
+            DialogError: a file or the lexicon cannot be read, or a value is not allowed.
+            ConfigError: there is no file for the language.
         """
-        file = Path(path) if path else default_path()
-        table = read_file(file, cls)
+        file = Path(path) if path else default_path(language)
+        shipped = default_path().parent
+        layers = read_layers(file, shipped)
+        table = checked(with_numbers(layers.content), file, cls)
+        beside = [folder / table.valence for folder in (*layers.folders, shipped)]
         try:
-            lexicon = ValenceLexicon.read(file.parent / table.valence)
+            lexicon = ValenceLexicon.read(next(filter(Path.is_file, beside), beside[0]))
         except DialogError as error:
             raise DialogError(f"`valence` of {file}: {error}") from error
         table._lexicon = lexicon  # noqa: SLF001  its own
@@ -351,7 +369,7 @@ class Policy(Settings):
     @cached_property
     def guardrail(self) -> Guardrail:
         """What an answer must not say."""
-        return Guardrail.of(self.emotion_words, self.clinical_words)
+        return Guardrail.of(self.guardrail_words, self.emotion_words, self.clinical_words)
 
     @model_validator(mode="after")
     def _go_together(self) -> Policy:
@@ -376,12 +394,22 @@ class Policy(Settings):
             for name, strategy in self.strategies.items()
             for template in (*strategy.templates, *strategy.pleasant, *strategy.unpleasant)
         ]
-        texts += [
+        met = [
             (("concerns", "kinds", name), Template.of(text))
             for name, concern in self.concerns.kinds.items()
             for text in (concern.message, *concern.texts, *concern.then)
             if text
         ]
+        for place, template in (
+            *met,
+            *(
+                (("crisis",), Template.of(text))
+                for text in (self.crisis.message, *self.crisis.again)
+            ),
+        ):
+            # Names of `numbers` have been replaced.
+            template.check(place, ())
+        texts += met
         for part, subjects in (
             (("small_talk", "kinds"), self.small_talk.kinds),
             (("about_robot", "subjects"), self.about_robot.subjects),
@@ -448,16 +476,49 @@ class Policy(Settings):
         )
 
 
-def default_path() -> Path:
-    """config/dialog.yaml of a checkout, or of an installed package.
+def with_numbers(content: Any) -> Any:
+    """What a file holds, with its `numbers` in the place of their names in braces."""
+    if not isinstance(content, dict):
+        return content
+    content = dict(content)
+    numbers = content.pop("numbers", None)
+    if not isinstance(numbers, dict):
+        return content if numbers is None else {**content, "numbers": numbers}
+    return {key: _filled(value, numbers) for key, value in content.items()}
+
+
+def _filled(value: Any, numbers: Mapping[str, object]) -> Any:
+    if isinstance(value, str):
+        return _NUMBER.sub(lambda found: str(numbers.get(found[1], found[0])), value)
+    if isinstance(value, list):
+        return [_filled(one, numbers) for one in value]
+    if isinstance(value, dict):
+        return {key: _filled(one, numbers) for key, one in value.items()}
+    return value
+
+
+def default_path(language: str = ENGLISH) -> Path:
+    """The file of a language, of a checkout or of an installed package.
+
+    Args:
+        language: as in the name of the file in config/dialog, e.g. 'de'.
 
     Raises:
-        DialogError: there is none.
+        ConfigError: there is none for that language.
+        DialogError: there is none at all.
     """
     package = Path(str(resources.files("avemo_ros")))
     places = [package.parent / "config", package / "config"]
     places += [parent / "share" / "avemo_ros" / "config" for parent in package.parents]
     for place in places:
-        if (place / _FILE).is_file():
-            return place / _FILE
-    raise DialogError(f"config/{_FILE} is not installed; give the path of a strategy file")
+        folder = place / "dialog"
+        if not (folder / _RULES).is_file():
+            continue
+        known = sorted(file.stem for file in folder.glob("*.yaml") if file.name != _RULES)
+        if language not in known:
+            allowed = " | ".join(known) + did_you_mean(language, known)
+            raise ConfigError("dialog.language", language, allowed)
+        return folder / f"{language}.yaml"
+    raise DialogError(
+        "config/dialog/rules.yaml is not installed; give the path of a strategy file"
+    )

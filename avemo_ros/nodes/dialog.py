@@ -27,6 +27,7 @@ from avemo_ros.nodes.dialog_stage import (
     Utterance,
 )
 from avemo_ros.nodes.dialog_voice import Voice, VoiceSettings
+from avemo_ros.nodes.live_voices import LiveVoices, LiveVoicesSettings
 from avemo_ros.nodes.sensing import FORGOTTEN
 from avemo_ros.settings import Settings
 
@@ -60,11 +61,14 @@ class Dialog(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__(
-            "dialog", [SensedSettings, VoiceSettings, DialogConfig, EndpointConfig], ["steady"]
+            "dialog",
+            [SensedSettings, VoiceSettings, LiveVoicesSettings, DialogConfig, EndpointConfig],
+            ["steady"],
         )
         self._stage: DialogStage | None = None
         self._voice: Voice | None = None
         self._respond: RespondService | None = None
+        self._voices: LiveVoices | None = None
         self._inputs: list[qos.AdaptiveSubscription] = []
         self._voice_settings = VoiceSettings()
         self._outputs: list[Any] = []
@@ -87,6 +91,8 @@ class Dialog(ManagedNode):
         self._stage = DialogStage(self, settings)
         self._voice_settings = self.read(VoiceSettings)
         self._voice = Voice(self) if self._voice_settings.speak else None
+        hears = self.read(LiveVoicesSettings).hear_voices
+        self._voices = LiveVoices(self, self.take_speech) if hears else None
         where = f"{endpoint.model} at {endpoint.host}" if endpoint.model else "offline"
         self.get_logger().info(f"answers come from: {where}")
 
@@ -128,11 +134,15 @@ class Dialog(ManagedNode):
             qos.AdaptiveSubscription(self, kind, topic, take, depth=10, begin_reliable=True)
             for kind, topic, take in inputs
         ]
+        if self._voices is not None:
+            self._voices.open()
 
     def close(self) -> None:
         """Remove the topics."""
         for inlet in self._inputs:
             inlet.close()
+        if self._voices is not None:
+            self._voices.close()
         if self._stage is not None:
             self._stage.close()
         if self._voice is not None:
@@ -155,26 +165,32 @@ class Dialog(ManagedNode):
 
     def release(self) -> None:
         """Forget everything."""
-        self._stage = self._voice = None
+        self._stage = self._voice = self._voices = None
 
     def report(self) -> list[DiagnosticStatus]:
         """For /diagnostics."""
         assert self._stage is not None
         for inlet in self._inputs:
             inlet.adapt()
+        if self._voices is not None:
+            self._voices.adapt()
         voice = [] if self._voice is None else [self._voice.status()]
         return [self._stage.status(), *voice]
 
-    def take_speech(self, message: Any) -> None:
+    def take_speech(self, message: Any, voice_id: str = "") -> None:
         """Answer recognised speech, a LiveSpeech of ROS4HRI.
 
         Only its final words: what is recognised so far may still change.  But whoever says it
         has begun to speak.
+
+        Args:
+            message: the speech.
+            voice_id: whose it is; "" for the person who is attended to.
         """
         if message.incremental and not message.final:
             self._interrupt()
         if message.final:
-            self._take(message.final)
+            self._take(message.final, voice_id)
 
     def say(self, sentence: SpokenSentence) -> None:
         """Say something as answers are said; nothing is heard if `speak` is false."""
@@ -212,12 +228,12 @@ class Dialog(ManagedNode):
         if self._stage is not None:
             self._stage.forget_person(message.data)
 
-    def _take(self, text: str) -> None:
+    def _take(self, text: str, person: str = "") -> None:
         if self._stage is not None:
             self._interrupt()
             say = self._say_sentence if self._voice_settings.by_sentence else None
             self._stage.ask(
-                Utterance(text, "", time.monotonic(), self._publish, lambda _: None, say)
+                Utterance(text, person, time.monotonic(), self._publish, lambda _: None, say)
             )
 
     def _interrupt(self) -> None:

@@ -173,7 +173,7 @@ class DialogStage:
         self._node = node
         self._settings = settings
         self._trouble = ThrottledLog(node.get_logger(), "dialog")
-        self._table = Policy.read(settings.dialog.strategies)
+        self._table = Policy.read(settings.dialog.strategies, settings.dialog.language)
         self._endpoint: _Watched | None = None
         self._agent = self._fresh()
         self._worker: Worker[Utterance] | None = None

@@ -31,7 +31,20 @@ from avemo_ros.vision.alignment import align, eyes_of_mesh
 from avemo_ros.vision.face import FaceTrack, FrameTracks
 
 
-class Ros4HriSettings(Settings):
+class HumansSettings(Settings):
+    """Where the topics of ROS4HRI are."""
+
+    humans: Annotated[str, Allowed("the name of a topic, e.g. '/humans'")] = Field(
+        "/humans",
+        pattern=r"^/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*$",
+        description=(
+            "What the topics of ROS4HRI begin with. The standard has '/humans'; without the "
+            "first '/' they are in the node's namespace."
+        ),
+    )
+
+
+class Ros4HriSettings(HumansSettings):
     """Parameters of the topics of ROS4HRI."""
 
     ros4hri: bool = Field(
@@ -46,14 +59,6 @@ class Ros4HriSettings(Settings):
         description=(
             "Where faces come from: 'own', found in images; or 'ros4hri', those that another "
             "node publishes on the topics of ROS4HRI. Expressions are then published there."
-        ),
-    )
-    humans: Annotated[str, Allowed("the name of a topic, e.g. '/humans'")] = Field(
-        "/humans",
-        pattern=r"^/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*$",
-        description=(
-            "What the topics of ROS4HRI begin with. The standard has '/humans'; without the "
-            "first '/' they are in the node's namespace."
         ),
     )
 

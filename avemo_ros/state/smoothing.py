@@ -130,6 +130,15 @@ class StateSmoother:
                 return key
         return ""
 
+    def ids(self, key: str) -> tuple[str, str, str]:
+        """The person, face and voice id of somebody, "" for each that is not known.
+
+        Args:
+            key: as `find` gives it.
+        """
+        one = self._people.get(key)
+        return ("", "", "") if one is None else (one.person_id, one.face_id, one.voice_id)
+
     def of(self, person: str = "") -> SmoothedState | None:
         """The last state of a person, also after the person has left.
 
