@@ -34,7 +34,7 @@ class EmotionHistory:
     """One person's emotion over a window that ends with the newest step."""
 
     key: str
-    """The face id, or the voice id of a voice without a face."""
+    """As of `smoothing.key_of`."""
     start_ns: int
     end_ns: int
     """Of the window: start < stamp <= end, sensor time [ns]."""
@@ -124,13 +124,26 @@ class EmotionMemory:
         for estimate in step.estimates:
             key = key_of(estimate)
             if key:
+                self._join(estimate.face_id, key)
                 self._people.setdefault(key, _Past(estimate)).add(step.stamp_ns, estimate)
         for change in changes:
-            past = self._people.get(change.face_id or change.voice_id)
+            past = self._people.get(change.person_id or change.face_id or change.voice_id)
             if past is not None and not (anew and change.label == UNKNOWN):
                 past.changes.append(change)
         self._drop(step.stamp_ns - self._keep_ns)
         return changes
+
+    def _join(self, face_id: str, key: str) -> None:
+        """Who was known by the face alone is this person."""
+        if face_id == key or face_id not in self._people:
+            return
+        past = self._people.pop(face_id)
+        before = self._people.get(key)
+        if before is None:
+            self._people[key] = past
+        else:
+            before.samples.extend(past.samples)
+            before.changes.extend(past.changes)
 
     def history(self, person: str = "", window_s: float = 0.0) -> EmotionHistory | None:
         """A person's emotion over the last seconds.
