@@ -14,6 +14,7 @@ from avemo_ros.evaluate.metrics import (
     brier_score,
     calibration_error,
     confusion,
+    coverage_curve,
     likelihood_loss,
     macro_f1,
     macro_f1_all,
@@ -111,3 +112,23 @@ def test_a_class_that_is_never_true_does_not_lower_macro_f1_by_its_own() -> None
     assert macro_f1_all(said, true) == pytest.approx(2 / 3 * among)
     assert never_true(said, true, ("a", "b", "c", "d")) == {"c": 1}
     assert never_true(true, true, ("a", "b", "c", "d")) == {}
+
+
+def test_the_surest_answers_come_first_on_the_curve_of_coverage() -> None:
+    shares = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4], [0.5, 0.5]])
+    right = torch.tensor([True, True, False, True, False])
+    answered = torch.tensor([True, True, True, True, False])
+    curve = {one["threshold"]: one for one in coverage_curve(shares, right, answered)}
+    assert curve[0.0] == {"threshold": 0.0, "coverage": 0.8, "accuracy": 0.75}
+    assert curve[0.75] == {"threshold": 0.75, "coverage": 0.4, "accuracy": 1.0}
+    assert curve[0.95] == {"threshold": 0.95, "coverage": 0.0, "accuracy": None}
+    # Two halves of an item count as one.
+    halves = coverage_curve(shares, right, answered, torch.tensor([1.0, 1.0, 0.5, 0.5, 1.0]))
+    assert halves[0]["coverage"] == pytest.approx(0.75)
+    assert halves[0]["accuracy"] == pytest.approx(2.5 / 3)
+
+
+def test_without_items_there_is_no_coverage() -> None:
+    nothing = torch.zeros(0, dtype=torch.bool)
+    curve = coverage_curve(torch.zeros(0, 7), nothing, nothing)
+    assert {(one["coverage"], one["accuracy"]) for one in curve} == {(None, None)}

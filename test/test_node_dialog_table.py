@@ -58,7 +58,7 @@ def offered(graph: Any, node: Any) -> set[Row]:
 
 
 def test_the_dialog_node_has_what_the_table_says(start_graph: Start, repository: Path) -> None:
-    graph = start_graph("speak:=true")
+    graph = start_graph("speak:=true", "by_sentence:=true", "barge_in:=true")
     node = graph.add(ros.Dialog)
     wanted = table(repository, "dialog")
     if importlib.util.find_spec("hri_msgs") is None:

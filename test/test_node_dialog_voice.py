@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from avemo_ros.dialog.agent import SpokenSentence
+
 ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
 std = pytest.importorskip("std_msgs.msg")
 Voice = pytest.importorskip("avemo_ros.nodes.dialog_voice").Voice
@@ -56,7 +58,7 @@ class Listening:
 
     def say(self, ssml: str) -> None:
         """Have it said as an answer is; no answer of the dialog is as long."""
-        self.node.say(ssml)
+        self.node.say(SpokenSentence(ssml, ssml))
 
     def told(self) -> list[bool]:
         """What was told, repetitions left out."""

@@ -192,7 +192,7 @@ def test_every_kind_of_callback_may_raise_and_is_said_once(start_graph: Start) -
     from std_msgs.msg import Bool
     from std_srvs.srv import Trigger
 
-    from avemo_ros.nodes.executor import SturdyExecutor
+    from avemo_ros.nodes.rclpy_internals import SturdyExecutor
 
     graph = start_graph("autostart:=false")
     node = made(graph)
@@ -247,7 +247,7 @@ def test_a_message_that_cannot_be_taken_does_not_block_what_comes_after(
 ) -> None:
     from std_msgs.msg import Bool
 
-    from avemo_ros.nodes.executor import SturdyExecutor
+    from avemo_ros.nodes.rclpy_internals import SturdyExecutor
 
     graph = start_graph("autostart:=false")
     node = made(graph)
@@ -273,7 +273,7 @@ def test_a_message_that_cannot_be_taken_does_not_block_what_comes_after(
 
 
 def test_what_always_fails_takes_no_whole_core(start_graph: Start) -> None:
-    from avemo_ros.nodes.executor import SturdyExecutor
+    from avemo_ros.nodes.rclpy_internals import SturdyExecutor
 
     graph = start_graph("autostart:=false")
     node = made(graph)

@@ -47,7 +47,7 @@ def test_topics_appear_on_activation_and_vanish_on_deactivation(start_graph: Sta
     assert topics(node) == set()
     assert change(graph, node, ros.Transition.TRANSITION_ACTIVATE)
     assert topics(node) == {
-        "/audio", "/audio_info", "/camera_info", "/emotion_events", "/emotion_overlay",
+        "/audio", "/audio_info", "/bond", "/camera_info", "/emotion_events", "/emotion_overlay",
         "/emotion_state", "/emotion_states", "/face_tracks", "/forgotten_person",
         "/image_raw", "/robot_speaking", "/sensing", "/spectrogram", "/steady_states",
     }  # fmt: skip

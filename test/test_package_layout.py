@@ -56,10 +56,12 @@ FOR_TRAINING = {
 """The extra `train`: what a robot has not got."""
 FOR_STUDIES = {"pyarrow": "pyarrow"}
 """The extra `study`: only for tables in Parquet."""
+FOR_AGENTS = {"mcp": "mcp"}
+"""The extra `mcp`: only for `avemo mcp`."""
 BROUGHT_ALONG = {"httpx2", "pydantic_core"}
 """openai's and pydantic's, of the release that each asks for."""
 OPTIONAL = {"PyAudio"}
-OPTIONAL_ROS = {"hri_msgs", "py_trees"}
+OPTIONAL_ROS = {"bond", "hri_msgs", "py_trees"}
 """Not needed, and used where they are installed: neither is part of every workspace."""
 
 
@@ -92,7 +94,7 @@ def outside(repository: Path) -> dict[str, Path]:
 
 def locked(path: Path) -> dict[str, str]:
     """Versions by name of a requirements file."""
-    lines = [line.split(";")[0].strip() for line in path.read_text().splitlines()]
+    lines = [re.split("; | --", line)[0] for line in path.read_text().splitlines()]
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
@@ -134,6 +136,9 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
             assert FOR_TRAINING[name] in extra, f"{path} imports {name}, [train] lacks it"
         elif name in FOR_STUDIES:
             assert FOR_STUDIES[name] in for_studies, f"{path} imports {name}"
+        elif name in FOR_AGENTS:
+            assert re.findall(r"^[\w-]+", extras["mcp"], re.MULTILINE) == [FOR_AGENTS[name]]
+            assert FOR_AGENTS[name] in locked(folder / "dev.lock")
         else:
             assert name in ros | OPTIONAL_ROS, (
                 f"{path} imports {name}, which package.xml does not name"
@@ -143,7 +148,7 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
 def test_the_robot_needs_nothing_of_the_training_extra(repository: Path) -> None:
     code = (
         "import sys; import avemo_ros.pipeline, avemo_ros.cli.predict;"
-        f"print(sorted({set(FOR_TRAINING | FOR_STUDIES)!r} & set(sys.modules)))"
+        f"print(sorted({set(FOR_TRAINING | FOR_STUDIES | FOR_AGENTS)!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -160,16 +165,21 @@ def test_nothing_is_declared_that_is_not_used(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("lock", ["core", "torch", "microphone", "dev", "train", "ros"])
-def test_every_requirement_is_locked_to_one_version(repository: Path, lock: str) -> None:
+def test_every_requirement_is_locked_to_one_version_and_its_files(
+    repository: Path, lock: str
+) -> None:
     path = repository / "tools" / "requirements" / f"{lock}.lock"
+    # Other indexes than PyPI have other wheels of PyTorch.
+    hashes = "" if lock == "torch" else r"( --hash=sha256:[0-9a-f]{64})+"
     for line in path.read_text().splitlines():
         assert line.startswith("#") or re.fullmatch(
-            r"[\w.-]+==[\w.+]+(; python_version (<|>=) \"3\.1[14]\")?", line
+            r"[\w.-]+==[\w.+]+(; python_version (<|>=) \"3\.1[14]\")?" + hashes, line
         ), line
 
 
 def test_only_nodes_import_ros(repository: Path) -> None:
-    ros = set(outside(repository)) - set(FROM_PYPI) - set(FOR_TRAINING | FOR_STUDIES)
+    extras = FOR_TRAINING | FOR_STUDIES | FOR_AGENTS
+    ros = set(outside(repository)) - set(FROM_PYPI) - set(extras)
     assert "rclpy" in ros
     for path in sources(repository):
         if "nodes" in path.relative_to(repository).parts:

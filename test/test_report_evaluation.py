@@ -66,6 +66,7 @@ def test_the_page_holds_every_section_and_escapes_what_it_is_given(
     page = render(result)
     for title in ("Confusion", "Recall", "Calibration", "Subjects", "Folds", "Compared"):
         assert f"<h2>{title}</h2>" in page
+    assert "<h3>Coverage</h3>" in page
     assert "m &amp; n on RAVDESS" in page
     assert "noise &lt;0&gt; dB" in page
     assert "a &lt;b&gt;" in page
@@ -80,7 +81,9 @@ def test_the_page_needs_no_network(result: dict[str, Any]) -> None:
 
 def test_the_figures_hold_the_result(result: dict[str, Any]) -> None:
     page = Page(render(result))
-    assert len(page.figures) == 6
+    assert len(page.figures) == 7
+    given = page.figure("Accuracy over coverage").data[0]
+    assert max(given["x"]) == pytest.approx(result["coverage"])
     confusion = page.figure("Confusion of items").data[0]
     assert confusion["customdata"].tolist() == result["confusion"]
     recalls = page.figure("Recall of each class").data[0]

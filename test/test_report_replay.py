@@ -209,13 +209,21 @@ def test_a_bag_that_can_no_longer_be_read_has_no_images(tmp_path: Path) -> None:
     assert shots_of(session("one", []), tmp_path / "gone", Topics()) == ()
 
 
+def points(*given: tuple[float, float | None]) -> list[dict[str, float | None]]:
+    return [{"coverage": kept, "accuracy": right} for kept, right in given]
+
+
+def test_without_answers_there_is_no_curve_of_coverage() -> None:
+    assert coverage_curve(points((0.0, None))) is None
+
+
 @pytest.mark.parametrize(
     "chart",
     [
         reliability([0, 0.5, 1], [0, 3], [None, 0.9], [None, 1.0]),
         reliability([0, 1], [0], [None], [None]),
-        coverage_curve([(0.1, 1.0), (0.9, 0.4)], (0.5, 0.7)),
-        coverage_curve([(1.0, 0.0)], None),
+        coverage_curve(points((0.1, 1.0), (0.9, 0.4), (0.0, None)), (0.5, 0.7)),
+        coverage_curve(points((1.0, 0.0))),
         histogram([0.0], "ms", "nothing"),
         histogram([1e-9, 1e6], "ms", "wide"),
         histogram([3.0] * 50, "ms", "one value"),

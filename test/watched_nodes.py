@@ -21,7 +21,7 @@ from std_srvs.srv import Trigger
 from avemo_ros.nodes.base_node import ManagedNode
 from avemo_ros.nodes.dialog import Dialog
 from avemo_ros.nodes.emotion_stack import EmotionStack
-from avemo_ros.nodes.executor import SturdyExecutor
+from avemo_ros.nodes.rclpy_internals import SturdyExecutor
 
 OF_PEOPLE = {
     # what was seen and heard

@@ -144,7 +144,7 @@ make_microphone() {
 workspace_digest() {
     {
         cat "$venv/avemo.stamp" CMakeLists.txt package.xml tools/executable.in msg/*.msg srv/*.srv
-        find tools/audio_common_msgs tools/hri_msgs -type f -exec cat {} +
+        find tools/{audio_common_msgs,bond,hri_msgs,speech_test_actions} -type f -exec cat {} +
         find . \( -path './.*' -o -name __pycache__ \) -prune -o -type f \
             \( -path './avemo_ros/*' -o -path './config/*' -o -path './launch/*' \
             -o -path './models/*' -o -path ./test/data/sample.mp4 \) -print | sort
@@ -159,7 +159,7 @@ make_workspace() { # [--build]
         export AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv"
         unset PYTHONPATH
     fi
-    for package in audio_common_msgs hri_msgs; do
+    for package in audio_common_msgs bond hri_msgs speech_test_actions; do
         found=
         while IFS= read -r -d: prefix; do
             [ -d "$prefix/share/$package" ] && [ "$prefix" != "$workspace/install" ] && found=1

@@ -1,4 +1,5 @@
-"""`avemo bag record`, `mark` and `play`: the commands that run a node in this process."""
+"""`avemo bag record`, `mark` and `play`, and `avemo mcp`: the commands that run a node in this
+process."""
 
 from __future__ import annotations
 
@@ -17,11 +18,12 @@ class RosMissingError(AvemoError):
     """A command needs ROS and the messages of this package, and they are not there."""
 
 
-def run_node(name: str, **parameters: bool | int | float | str) -> int:
+def run_node(name: str, namespace: str = "", **parameters: bool | int | float | str) -> int:
     """Run a node with these parameters until it has finished; returns its exit status.
 
     Args:
         name: of its module below `avemo_ros.nodes`.
+        namespace: of the node; "" for none.
         parameters: values by name.
 
     Raises:
@@ -33,7 +35,7 @@ def run_node(name: str, **parameters: bool | int | float | str) -> int:
             "/opt/ros/jazzy/setup.bash and the workspace's install/setup.bash; in a checkout "
             "after `make setup`: . tools/env.sh"
         )
-    arguments = ["--ros-args"]
+    arguments = ["--ros-args", *(["-r", f"__ns:=/{namespace.strip('/')}"] if namespace else [])]
     for parameter, value in parameters.items():
         # JSON is YAML, and keeps a text "0" apart from a number.
         arguments += ["-p", f"{parameter}:={json.dumps(value)}"]
@@ -240,3 +242,34 @@ def run_play(args: argparse.Namespace) -> int:
         play_topics=" ".join(args.topics),
         wait_for_subscribers_s=args.wait,
     )
+
+
+# `avemo mcp`: what the topics say of people, for LLM agents.
+
+
+def add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "An agent's client starts this command and talks to it on standard input and output:\n"
+        '  {"mcpServers": {"avemo": {"command": "avemo", "args": ["mcp"]}}}\n'
+        "Its tools only read: is_sensing_on, who_is_there, how_do_they_feel and\n"
+        "wait_until_upset. They never give words, images or sound.\n"
+        "\n"
+        "exit status: 0 the client has ended it; 2 ROS or the package mcp is missing, or the\n"
+        "usage is wrong; 130 interrupted"
+    )
+    parser.add_argument(
+        "--namespace",
+        default="",
+        metavar="NS",
+        help="namespace of the emotion nodes (default: none)",
+    )
+
+
+def run_mcp(args: argparse.Namespace) -> int:
+    """Serve until the client has enough; returns the exit status.
+
+    Raises:
+        RosMissingError: ROS is not there.
+    """
+    return run_node("mcp_server", namespace=args.namespace)

@@ -54,6 +54,7 @@ _SHARED: Final = {
     "dialog_check": "dialog_reply",
     "dialog_evaluate": "dialog_chat",
     "export": "models",
+    "mcp": "bag_record",
     "study_annotate": "study",
     "study_export": "study",
     "tune": "train",
@@ -151,6 +152,7 @@ _EXTRAS: Final = {
     **dict.fromkeys(("scipy", "torch"), "evaluate"),
     **dict.fromkeys(("matplotlib", "onnx", "onnxscript", "opensmile"), "train"),
     **dict.fromkeys(("optuna", "sklearn", "tensorboard"), "train"),
+    "mcp": "mcp",
 }
 """Modules that the install for a robot leaves out, and the extra that brings each."""
 _COMMANDS: Final = {
@@ -164,6 +166,7 @@ _COMMANDS: Final = {
     "bag": "record, check, play and evaluate bags (rosbag2)",
     "study": "tables for the recordings of a study",
     "dialog": "chat with the empathic dialog, and evaluate it",
+    "mcp": "tell LLM agents who is there and how they feel (MCP server)",
     "doctor": "say what is there and what lacks on this computer and on its ROS topics",
 }
 """What each command does.  `subcommands.load_command` finds its module."""

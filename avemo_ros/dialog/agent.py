@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 from xml.sax.saxutils import escape
@@ -14,9 +15,16 @@ from avemo_ros.dialog.conversation import Conversation, system_prompt
 from avemo_ros.dialog.dialog_config import DialogConfig
 from avemo_ros.dialog.fields import Style
 from avemo_ros.dialog.intent import HAND_OVER, INFORM, FoundConcern, Intent, Moment
-from avemo_ros.dialog.language import Tone, printable, tokens, without_marks
+from avemo_ros.dialog.language import Tone, printable, tokens
 from avemo_ros.dialog.policy import ASK, Choice, Engagement, Policy
-from avemo_ros.dialog.responder import OFFLINE, Backend, Message, OfflineResponder
+from avemo_ros.dialog.responder import (
+    OFFLINE,
+    Backend,
+    Message,
+    OfflineResponder,
+    StreamingBackend,
+)
+from avemo_ros.dialog.sentence_stream import SentenceStream, sentences_of
 from avemo_ros.dialog.speech_text import speech_of
 from avemo_ros.errors import ConfigError, DialogError
 from avemo_ros.labels import UNKNOWN
@@ -75,7 +83,20 @@ class Answer:
         return self.strategy == HAND_OVER
 
 
-__all__ = ["Agent", "Answer"]
+@dataclass(frozen=True, slots=True)
+class SpokenSentence:
+    """A part of an answer that is to be said now."""
+
+    text: str
+    ssml: str
+    """The text as an SSML document."""
+
+
+Say = Callable[[SpokenSentence], bool]
+"""Takes a sentence to say; False: the person has begun to speak, and no more is wanted."""
+
+
+__all__ = ["Agent", "Answer", "Say", "SpokenSentence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +220,13 @@ class Agent:
         with self._lock:
             return self._context(words, person, stamp_ns)
 
-    def answer(self, text: str, person: str = "", stamp_ns: int | None = None) -> Answer:
+    def answer(
+        self,
+        text: str,
+        person: str = "",
+        stamp_ns: int | None = None,
+        say: Say | None = None,
+    ) -> Answer:
         """Answer a person's words.
 
         Words that are empty, endless or not printable, and a back end that fails, are said in
@@ -209,8 +236,16 @@ class Agent:
             text: the words, whatever they hold.
             person: person, face or voice id; "" for the one attended to.
             stamp_ns: when they came, sensor time [ns]; None: at the newest step.
+            say: called on this thread with the notice, then with each sentence, before the
+                next one is there if the back end streams.  Each holds what holds for a whole
+                answer; where one does not, the answer ends before it.
         """
         turn = self._begin(text, person, stamp_ns)
+        if say is not None:
+            return self._answer_aloud(turn, say)
+        return self._answer_whole(turn)
+
+    def _answer_whole(self, turn: _Turn) -> Answer:
         if not tokens(turn.utterance) and turn.found is None:
             return self._end(turn, "", failure="the words are empty")
         if self._back_end is None or not turn.messages:
@@ -220,6 +255,70 @@ class Agent:
         if answer:
             return self._end(turn, answer, back_end=self._back_end.name, failure=failure)
         return self._end(turn, "", fallback=True, failure=failure)
+
+    def _answer_aloud(self, turn: _Turn, say: Say) -> Answer:
+        language = self._table.language
+
+        def say_text(text: str) -> bool:
+            return say(SpokenSentence(text, ssml(text, turn.choice.style, language)))
+
+        if turn.notice and not say_text(turn.notice):
+            return self._end(turn, "", failure=_INTERRUPTED, is_silent=True)
+        if isinstance(self._back_end, StreamingBackend) and turn.messages:
+            back_end = self._back_end
+            text, failure = self._ask_aloud(back_end, turn, say_text)
+            noted = "; ".join(part for part in (turn.note, failure) if part)
+            if text or failure == _INTERRUPTED:
+                name = back_end.name
+                return self._end(turn, text, back_end=name, failure=noted, is_silent=not text)
+            answer = self._end(turn, "", fallback=True, failure=noted)
+        else:
+            answer = self._answer_whole(turn)
+        all(map(say_text, sentences_of(answer.text)))
+        return answer
+
+    def _ask_aloud(
+        self, back_end: StreamingBackend, turn: _Turn, say: Callable[[str], bool]
+    ) -> tuple[str, str]:
+        """What was said of the back end's answer, and why it is not all, or ""."""
+        sentences, said = SentenceStream(), ""
+        whole: str | None = None
+        try:
+            with closing(back_end.stream(turn.messages)) as pieces:
+                while whole is None:
+                    try:
+                        new = sentences.add(next(pieces))
+                    except StopIteration as end:
+                        whole = speech_of(str(end.value)).text
+                        new = sentences.end(whole)
+                    for sentence in new:
+                        longer = f"{said} {sentence}".strip()
+                        refusal = self._refusal(turn, longer)
+                        if refusal:
+                            return said, f"{back_end.name}: {refusal}"
+                        if not say(sentence):
+                            return said, _INTERRUPTED
+                        said = longer
+        except (DialogError, OSError, ValueError) as error:
+            return said, printable(str(error)) or type(error).__name__
+        if not said:
+            return "", f"{back_end.name}: {self._refusal(turn, whole)}"
+        if said != whole:
+            return said, f"{back_end.name}: the end of the answer changed what came before it"
+        return said, ""
+
+    def cut(self, answer: Answer, said: str, *, notice_was_said: bool) -> None:
+        """Remember of an answer only what was said of it, for it was interrupted.
+
+        Args:
+            answer: of this agent.
+            said: the part of its text that was said; "" for none.
+            notice_was_said: else it is given again.
+        """
+        with self._lock:
+            self._conversation.cut(answer.utterance, answer.text, said)
+            if answer.notice and not notice_was_said:
+                self._noticed = 0
 
     def _clear(self) -> None:
         self._conversation.clear()
@@ -286,8 +385,7 @@ class Agent:
             )
             messages = (
                 Message("system", prompt.text),
-                *self._conversation.messages(),
-                Message("user", without_marks(words)),
+                *self._conversation.messages(words),
             )
             return replace(turn, secret=prompt.secret, messages=messages)
 
@@ -355,13 +453,16 @@ class Agent:
             answer = speech_of(back_end.complete(turn.messages)).text
         except (DialogError, OSError, ValueError) as error:
             return "", printable(str(error)) or type(error).__name__
-        refusal = self._table.guardrail.refusal(
+        refusal = self._refusal(turn, answer)
+        return ("", f"{back_end.name}: {refusal}") if refusal else (answer, "")
+
+    def _refusal(self, turn: _Turn, answer: str) -> str:
+        return self._table.guardrail.refusal(
             answer,
             may_name=turn.context.label if turn.moment.feeling else "",
             most=self._config.max_answer,
             secret=turn.secret,
         )
-        return ("", f"{back_end.name}: {refusal}") if refusal else (answer, "")
 
     def _offline(self, turn: _Turn) -> tuple[str, str]:
         """What is said without a back end, and why."""
@@ -407,12 +508,14 @@ class Agent:
         back_end: str = OFFLINE,
         fallback: bool = False,
         failure: str = "",
+        is_silent: bool = False,
     ) -> Answer:
-        """Make the answer and remember it; without a text the offline responder's."""
+        """Make the answer and remember it; without a text the offline responder's, unless it
+        is to be silent."""
         choice = turn.choice
         with self._lock:
             offline, reason = self._offline(turn)
-            text = text or offline
+            text = text or ("" if is_silent else offline)
             if turn.choice.strategy == INFORM and turn.intent and turn.intent.forget:
                 self._clear()
                 self._observer.clear()
@@ -442,6 +545,7 @@ class Agent:
         )
 
 
+_INTERRUPTED: Final = "interrupted: the person began to speak"
 _NAMESPACE: Final = "http://www.w3.org/2001/10/synthesis"
 
 

@@ -158,8 +158,16 @@ class ChatAnswer:
         self._pieces: list[str] = []
         self._choices = False
         self._thoughts = self._tool_call = self._refusal = False
+        self._given = 0
         self.why_ended = ""
         """The endpoint's reason; "" while more may come."""
+        self.thinks_aloud = False
+        """Thoughts were among the words; known once `text` was asked for."""
+
+    def news(self) -> str:
+        """What has come since this was last asked, as it was sent."""
+        new, self._given = self._pieces[self._given :], len(self._pieces)
+        return "".join(new)
 
     def add(self, chunk: Any) -> None:
         """Take a chunk as the `openai` package gives it.
@@ -235,6 +243,7 @@ class ChatAnswer:
             )
         cut_off = self.why_ended in ("length", "max_tokens", "model_length")
         speech = speech_of("".join(self._pieces), cut_off=cut_off)
+        self.thinks_aloud = speech.thoughts
         if speech.text:
             return speech.text
         if self._thoughts or speech.thoughts:

@@ -15,14 +15,16 @@ import re
 import socket
 import ssl
 import threading
+import time
 import weakref
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Generator, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import httpx2
@@ -85,6 +87,8 @@ class ChatClient:
         self._loading: Future[None] | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._thinks_aloud: bool | None = None
+        """Whether the newest answer held thoughts among its words; None before the first."""
 
     @property
     def name(self) -> str:
@@ -113,13 +117,40 @@ class ChatClient:
             BackendError: there is no answer; at the latest half a second after `deadline_s`,
                 even where the endpoint drips a byte a second or a name is not resolved.
         """
+        answer = self.stream(messages)
+        while True:
+            try:
+                next(answer)
+            except StopIteration as end:
+                return str(end.value)
+
+    def stream(self, messages: Sequence[Message]) -> Generator[str, None, str]:
+        """The same, piece by piece as the model sends it; returns what `complete` returns.
+
+        The first answer comes in one: it shows whether the model thinks aloud among its words,
+        and which are thoughts may be known at the end only.  Of one that does nothing is given
+        early.  Once a piece was given, the request is not tried again.
+
+        Args:
+            messages: oldest first.
+
+        Raises:
+            BackendError: as for `complete`.
+        """
         config = self._config
+        pieces: SimpleQueue[str | None] = SimpleQueue()
         asked = _Asked(_key(config), tuple(messages), config.max_tokens)
+        if config.stream and self._thinks_aloud is False:
+            asked = replace(asked, pieces=pieces)
         deadline_s = config.deadline_s
+        end_s = time.monotonic() + deadline_s + _GRACE_S
         running = self._start(self._with_retries(asked, deadline_s, config.retries))
+        running.add_done_callback(lambda _: pieces.put(None))
         try:
-            return str(running.result(deadline_s + _GRACE_S))
-        except FutureTimeoutError:
+            while (piece := pieces.get(timeout=max(0.0, end_s - time.monotonic()))) is not None:
+                yield piece
+            return str(running.result(0.0))
+        except (Empty, FutureTimeoutError):
             self.load()
             raise self._late(deadline_s) from None
         except BackendError as error:
@@ -231,7 +262,7 @@ class ChatClient:
                 except _TryAgainError as again:
                     failures.append(again.error)
                     pause = wait if again.after_s is None else again.after_s
-                    if left == 0 or now() + pause >= end:
+                    if left == 0 or asked.is_begun or now() + pause >= end:
                         raise again.error from None
                 await asyncio.sleep(pause)
                 if left is None:
@@ -298,10 +329,14 @@ class ChatClient:
                 answer.add(chunk)
                 if asked.loading:
                     return ""
+                asked.give(answer.news())
         finally:
             with suppress(Exception):
                 await stream.close()
-        return answer.text(is_whole=body.is_whole)
+        try:
+            return answer.text(is_whole=body.is_whole)
+        finally:
+            self._thinks_aloud = answer.thinks_aloud
 
     def _broken(self, error: BaseException) -> BackendError | _TryAgainError:
         """What a fault of the connection means."""
@@ -385,6 +420,20 @@ class _Asked:
     max_tokens: int
     loading: bool = False
     """Any answer will do."""
+    pieces: SimpleQueue[str | None] | None = None
+    """Takes the pieces of the answer as they come; None: nobody wants them."""
+    _begun: list[bool] = field(default_factory=list)
+
+    @property
+    def is_begun(self) -> bool:
+        """A piece was given: what another try would send could not go on from there."""
+        return bool(self._begun)
+
+    def give(self, piece: str) -> None:
+        """Hand a piece on."""
+        if self.pieces is not None and piece:
+            self._begun.append(True)
+            self.pieces.put(piece)
 
     @property
     def reasons(self) -> Reasons:

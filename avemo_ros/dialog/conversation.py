@@ -7,7 +7,7 @@ person said is in it.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from avemo_ros.dialog.context import PERSON, ROBOT, EmotionalContext, SpokenLine
@@ -106,14 +106,33 @@ class Conversation:
         Args:
             stamp_ns: when the words came [ns].
             words: of the person.
-            answer: of the robot.
+            answer: of the robot; "" if it came to say nothing.
         """
-        self.recent.append(answer)
+        if answer:
+            self.recent.append(answer)
         self._newest_ns = stamp_ns
         self._left -= 1
         self._turns.append(_Turn(stamp_ns, words, answer))
         while self._turns and not self._fits():
             self._turns.popleft()
+
+    def cut(self, words: str, answer: str, said: str) -> None:
+        """Remember of an answer only what was said of it.
+
+        Args:
+            words: of the person whom it answered.
+            answer: as it was added.
+            said: the part that was said; "" for none.
+        """
+        for place in reversed(range(len(self._turns))):
+            turn = self._turns[place]
+            if (turn.words, turn.answer) == (words, answer):
+                self._turns[place] = replace(turn, answer=said)
+                break
+        if answer in self.recent:
+            self.recent.remove(answer)
+            if said:
+                self.recent.append(said)
 
     def forget(self, now_ns: int) -> bool:
         """Start anew if the last words are more than `keep_s` away, whichever way.
@@ -121,7 +140,9 @@ class Conversation:
         Returns:
             Whether it was started anew.
         """
-        late = bool(self.recent) and abs(now_ns - self._newest_ns) > to_ns(self._config.keep_s)
+        late = bool(self._turns or self.recent) and abs(now_ns - self._newest_ns) > to_ns(
+            self._config.keep_s
+        )
         if late:
             self.clear()
         return late
@@ -135,21 +156,33 @@ class Conversation:
                 SpokenLine(turn.stamp_ns, PERSON, turn.words),
                 SpokenLine(turn.stamp_ns, ROBOT, turn.answer),
             )
+            if line.text or line.speaker == PERSON
         )
 
-    def messages(self) -> list[Message]:
-        """Everything as messages of a chat, oldest first."""
-        return [
-            Message("user", without_marks(one.text))
-            if one.speaker == PERSON
-            else Message("assistant", one.text)
-            for one in self.lines()
-        ]
+    def messages(self, words: str) -> list[Message]:
+        """Everything as messages of a chat, oldest first, and the words that are answered now.
+
+        User and assistant alternate, as many chat templates want it: to whom nothing was
+        answered, their words are one message with the next.
+        """
+        made: list[Message] = []
+        for one in self.lines():
+            _say(made, "assistant" if one.speaker == ROBOT else "user", one.text)
+        _say(made, "user", words)
+        return made
 
     def _fits(self) -> bool:
         size = sum(len(turn.words) + len(turn.answer) for turn in self._turns)
         few = len(self._turns) <= self._config.max_turns
         return few and size <= self._config.max_memory
+
+
+def _say(made: list[Message], role: str, text: str) -> None:
+    if role == "user":
+        text = without_marks(text)
+        if made and made[-1].role == role:
+            text = f"{made.pop().content}\n{text}"
+    made.append(Message(role, text))
 
 
 _RULES: Final = (

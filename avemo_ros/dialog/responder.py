@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from avemo_ros.dialog.fields import ANSWER
 from avemo_ros.dialog.policy import Policy
@@ -49,6 +49,26 @@ class Backend(Protocol):
 
         Raises:
             BackendError: there is none in time, or none that can be used.
+        """
+
+
+@runtime_checkable
+class StreamingBackend(Backend, Protocol):
+    """A back end that also gives an answer while it comes."""
+
+    def stream(self, messages: Sequence[Message]) -> Generator[str, None, str]:
+        """As `complete`, piece by piece: as the model sends it, marks and all.
+
+        There may be no pieces.  Closing the generator ends the request.
+
+        Args:
+            messages: as for `complete`.
+
+        Returns:
+            What `complete` returns.
+
+        Raises:
+            BackendError: as `complete`; after a piece, the answer lacks its end.
         """
 
 

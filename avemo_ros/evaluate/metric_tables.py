@@ -37,6 +37,7 @@ from avemo_ros.evaluate.metrics import (
     brier_score,
     calibration_error,
     confusion,
+    coverage_curve,
     cross_scaled,
     likelihood_loss,
     macro_f1,
@@ -111,6 +112,11 @@ def measure(given: Predictions, *, rounds: int = ROUNDS, seed: int = 0) -> dict[
         "gaps": group_gaps(given, rounds=rounds, seed=seed),
         "by_subject": _by_subject(given),
         "reliability": _bins(given, scaled),
+        "coverage_curve": coverage_curve(
+            (log if scaled is None else scaled).exp(),
+            predicted == labels,
+            predicted != NO_PREDICTION,
+        ),
     }
     return as_json(metrics)
 

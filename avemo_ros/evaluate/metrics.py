@@ -17,12 +17,14 @@ NO_PREDICTION: Final = -1
 _EQUAL: Final = 1e-6
 BINS: Final = 15
 """Equal-width bins of the calibration error."""
+THRESHOLDS: Final = tuple(step / 20 for step in range(20))
+"""Confidences from which on the curve of accuracy and coverage counts an answer."""
 LEAST_HALF: Final = 20
 """Fewest items that a temperature is fitted on."""
 
 
 def predicted_classes(scores: Tensor) -> Tensor:
-    """(N,) likeliest class of (N, C) scores; NO_ANSWER where all scores are equal.
+    """(N,) likeliest class of (N, C) scores; NO_PREDICTION where all scores are equal.
 
     Equal scores are what a model gives for an item that lacks all that it reads.
     """
@@ -172,6 +174,39 @@ def calibration_error(
     counts = torch.tensor(found.counts)
     gaps = (torch.tensor(found.accuracy) - torch.tensor(found.confidence)).abs().nan_to_num()
     return float((gaps * counts).sum() / counts.sum())
+
+
+def coverage_curve(
+    probabilities: Tensor, right: Tensor, answered: Tensor, weights: Tensor | None = None
+) -> list[dict[str, float | None]]:
+    """Accuracy of the answers that stay if only the surest are given (El-Yaniv and Wiener 2010,
+    section 2, whose risk is 1 less the accuracy).
+
+    Args:
+        probabilities: (N, C), rows sum to 1.
+        right: (N,) whether the likeliest class is the true one.
+        answered: (N,) whether there is an answer at all.
+        weights: (N,) of the items.
+
+    Returns:
+        For each of THRESHOLDS `threshold`, `coverage` (None without items) and `accuracy` (None
+        where nothing is as sure).
+    """
+    confidence = probabilities.amax(1)
+    share = (torch.ones(len(right)) if weights is None else weights).double()
+    points: list[dict[str, float | None]] = []
+    for threshold in THRESHOLDS:
+        kept = answered & (confidence >= threshold)
+        count, whole = float(share[kept].sum()), float(share.sum())
+        correct = float(share[kept & right].sum())
+        points.append(
+            {
+                "threshold": threshold,
+                "coverage": count / whole if whole else None,
+                "accuracy": correct / count if count else None,
+            }
+        )
+    return points
 
 
 def likelihood_loss(

@@ -24,14 +24,22 @@ from rclpy.signals import SignalHandlerOptions
 
 from avemo_ros.config import RETIRED, PipelineConfig
 from avemo_ros.errors import AvemoError, ConfigError
-from avemo_ros.nodes import diagnostics, host, parameter_file, parameters, qos
+from avemo_ros.nodes import (
+    bond,
+    diagnostics,
+    host,
+    parameter_file,
+    parameters,
+    qos,
+    rclpy_internals,
+)
 from avemo_ros.nodes.diagnostics import ThrottledLog
 from avemo_ros.nodes.executor import (
     ShutdownEvent,
-    SturdyExecutor,
     limit_free_memory,
     return_free_memory,
 )
+from avemo_ros.nodes.rclpy_internals import SturdyExecutor
 from avemo_ros.nodes.sensing import SERVICE, SensingSettings, SensingSwitch
 from avemo_ros.settings import Settings, SettingsError
 from avemo_ros.untrusted import say
@@ -93,12 +101,9 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self._trouble = ThrottledLog(self.get_logger(), "callbacks")
         self._life = ThrottledLog(self.get_logger(), "life cycle")
-        self._changes = self._service_change_state.callback
-        self._service_change_state.callback = self._guarded(
-            ChangeState, "change_state", self._change_state
-        )
+        rclpy_internals.replace_change_state(self, self._guard_changes)
         self._pipeline_settings = parameters.pipeline_settings(groups)
-        kinds: list[type[Settings]] = [NodeSettings, *own]
+        kinds: list[type[Settings]] = [NodeSettings, bond.BondSettings, *own]
         if self.senses:
             kinds.append(SensingSettings)
         self._own = [setting for kind in kinds for setting in kind.settings()]
@@ -125,10 +130,24 @@ class ManagedNode(LifecycleNode):
                 self, serves=self.senses == "serves", turned=self._turned
             )
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._bond = self._make_bond()
         self._diagnostics = self.create_publisher(
             DiagnosticArray, "/diagnostics", qos.result(1)
         )
         self._reporting = self.create_timer(_REPORT_PERIOD_S, self._report, clock=self.steady)
+
+    def _make_bond(self) -> bond.Bond | None:
+        period_s = self.read(bond.BondSettings).bond_heartbeat_period
+        if self.read(NodeSettings).autostart or not period_s:
+            return None
+        if not bond.is_installed():
+            self.get_logger().info(
+                "no bond with nav2_lifecycle_manager, because the package bond is not "
+                "installed: install ros-$ROS_DISTRO-bond, or set the manager's bond_timeout "
+                "to 0.0"
+            )
+            return None
+        return bond.Bond(self, period_s)
 
     def look_at(self, words: Sequence[str]) -> None:
         """Warn of what a command line sets in vain: parameters of other nodes, and files that
@@ -207,8 +226,7 @@ class ManagedNode(LifecycleNode):
     @property
     def active(self) -> bool:
         """The node is in the state active."""
-        label: str = self._state_machine.current_state[1]
-        return label == "active"
+        return rclpy_internals.state_of(self) == "active"
 
     # --- what comes from outside
 
@@ -281,24 +299,28 @@ class ManagedNode(LifecycleNode):
 
         return answer
 
-    def _change_state(
-        self, request: ChangeState.Request, response: ChangeState.Response
-    ) -> ChangeState.Response:
-        """A manager that tries again asks for what is not possible any more."""
-        wanted = request.transition
-        possible = {one[0]: one[1] for one in self._state_machine.available_transitions}
-        known = wanted.label in possible.values() if wanted.label else wanted.id in possible
-        if known:
-            return self._changes(request, response)
-        state = self._state_machine.current_state[1]
-        names = ", ".join(f"{label} ({number})" for number, label in possible.items())
-        asked = f"transition {wanted.label[:_SHOWN] or wanted.id}"
-        self._life.note(
-            f"{asked} {state}",
-            f"{asked} is not possible in the state {state}; allowed: {names or 'none'}",
-        )
-        response.success = False
-        return response
+    def _guard_changes(self, change: Callable[..., Any]) -> Callable[..., Any]:
+        """`change_state` for managers that ask again for what is not possible any more."""
+
+        def answer(
+            request: ChangeState.Request, response: ChangeState.Response
+        ) -> ChangeState.Response:
+            wanted = request.transition
+            possible = rclpy_internals.possible_transitions(self)
+            known = wanted.label in possible.values() if wanted.label else wanted.id in possible
+            if known:
+                return change(request, response)
+            state = rclpy_internals.state_of(self)
+            names = ", ".join(f"{label} ({number})" for number, label in possible.items())
+            asked = f"transition {wanted.label[:_SHOWN] or wanted.id}"
+            self._life.note(
+                f"{asked} {state}",
+                f"{asked} is not possible in the state {state}; allowed: {names or 'none'}",
+            )
+            response.success = False
+            return response
+
+        return self._guarded(ChangeState, "change_state", answer)
 
     # --- life cycle
 
@@ -326,6 +348,8 @@ class ManagedNode(LifecycleNode):
         """Runs `open`."""
         done = self._attempt("activate", self._begin, self._stop)
         if done == TransitionCallbackReturn.SUCCESS:
+            if self._bond is not None:
+                self._bond.begin()
             self.get_logger().info("active" if self.is_sensing else f"active, but {_OFF}")
         return done
 
@@ -359,6 +383,8 @@ class ManagedNode(LifecycleNode):
             self.open()
 
     def _stop(self) -> None:
+        if self._bond is not None:
+            self._bond.end()
         if self._sensing is not None:
             self._sensing.close()
         self.close()
@@ -469,7 +495,7 @@ class ManagedNode(LifecycleNode):
             self._say_silence(statuses)
         else:
             level = DiagnosticStatus.ERROR if self.last_error else DiagnosticStatus.OK
-            label = str(self._state_machine.current_state[1])
+            label = rclpy_internals.state_of(self)
             statuses = [DiagnosticStatus(level=level, message=self.last_error or label)]
         if self._in_vain:
             settings = {f"setting {at}": text for at, text in enumerate(self._in_vain, 1)}

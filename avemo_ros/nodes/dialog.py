@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 import math
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from pydantic import Field
-from std_msgs.msg import String
+from std_msgs.msg import Empty, String
 from std_srvs.srv import Trigger
 
 from avemo_ros.bag import message_content
-from avemo_ros.dialog.agent import Answer
+from avemo_ros.dialog.agent import Answer, SpokenSentence
 from avemo_ros.dialog.dialog_config import DialogConfig, EndpointConfig
 from avemo_ros.msg import DialogReply, EmotionStateArray, FaceTrackArray
 from avemo_ros.nodes import convert, qos
@@ -28,6 +29,9 @@ from avemo_ros.nodes.dialog_stage import (
 from avemo_ros.nodes.dialog_voice import Voice, VoiceSettings
 from avemo_ros.nodes.sensing import FORGOTTEN
 from avemo_ros.settings import Settings
+
+_SENTENCES: Final = 64
+"""Of an answer may wait for a slow listener."""
 
 
 class SensedSettings(Settings):
@@ -62,7 +66,12 @@ class Dialog(ManagedNode):
         self._voice: Voice | None = None
         self._respond: RespondService | None = None
         self._inputs: list[qos.AdaptiveSubscription] = []
+        self._voice_settings = VoiceSettings()
         self._outputs: list[Any] = []
+        self._sentences: list[Any] = []
+        self._stop_speaking: Any = None
+        self._speaking = False
+        """A person in view was speaking in the newest states."""
         self._clearing: Any = None
         self._states_trouble = ThrottledLog(self.get_logger(), "emotion_states")
 
@@ -76,7 +85,8 @@ class Dialog(ManagedNode):
             self.read(SensedSettings).use_emotion,
         )
         self._stage = DialogStage(self, settings)
-        self._voice = Voice(self) if self.read(VoiceSettings).speak else None
+        self._voice_settings = self.read(VoiceSettings)
+        self._voice = Voice(self) if self._voice_settings.speak else None
         where = f"{endpoint.model} at {endpoint.host}" if endpoint.model else "offline"
         self.get_logger().info(f"answers come from: {where}")
 
@@ -91,6 +101,13 @@ class Dialog(ManagedNode):
                 (String, "dialog_ssml"),
             )
         ]
+        if self._voice_settings.by_sentence:
+            self._sentences = [
+                self.create_publisher(String, topic, qos.result(_SENTENCES))
+                for topic in ("dialog_sentence", "dialog_sentence_ssml")
+            ]
+        if self._voice_settings.barge_in:
+            self._stop_speaking = self.create_publisher(Empty, "stop_speaking", qos.result(10))
         if self._voice is not None:
             self._voice.open()
         self._stage.open()
@@ -126,9 +143,10 @@ class Dialog(ManagedNode):
         if self._clearing is not None:
             self.destroy_service(self._clearing)
             self._clearing = None
-        for publisher in self._outputs:
+        stop = [] if self._stop_speaking is None else [self._stop_speaking]
+        for publisher in (*self._outputs, *self._sentences, *stop):
             self.destroy_publisher(publisher)
-        self._inputs, self._outputs = [], []
+        self._inputs, self._outputs, self._sentences, self._stop_speaking = [], [], [], None
 
     def wipe(self) -> None:
         """Forget the conversation, and what was felt."""
@@ -150,15 +168,18 @@ class Dialog(ManagedNode):
     def take_speech(self, message: Any) -> None:
         """Answer recognised speech, a LiveSpeech of ROS4HRI.
 
-        Only its final words: what is recognised so far may still change.
+        Only its final words: what is recognised so far may still change.  But whoever says it
+        has begun to speak.
         """
+        if message.incremental and not message.final:
+            self._interrupt()
         if message.final:
             self._take(message.final)
 
-    def say(self, ssml: str) -> None:
-        """Say an SSML document as answers are said; nothing is heard if `speak` is false."""
+    def say(self, sentence: SpokenSentence) -> None:
+        """Say something as answers are said; nothing is heard if `speak` is false."""
         if self._voice is not None:
-            self._voice.say(ssml)
+            self._voice.say(sentence)
 
     def _take_states(self, message: EmotionStateArray) -> None:
         if self._stage is None:
@@ -169,6 +190,11 @@ class Dialog(ManagedNode):
             self._states_trouble.report("malformed", f"malformed: {error}; left out")
             return
         self._states_trouble.good()
+        # Without a face it may be the robot's own voice.
+        speaking = any(one.speaking and one.face_id for one in step.estimates)
+        if speaking and not self._speaking:
+            self._interrupt()
+        self._speaking = speaking
         self._stage.observe(step)
 
     def _take_tracks(self, message: FaceTrackArray) -> None:
@@ -188,8 +214,32 @@ class Dialog(ManagedNode):
 
     def _take(self, text: str) -> None:
         if self._stage is not None:
-            words = Utterance(text, "", time.monotonic(), self._publish, lambda _: None)
-            self._stage.ask(words)
+            self._interrupt()
+            say = self._say_sentence if self._voice_settings.by_sentence else None
+            self._stage.ask(
+                Utterance(text, "", time.monotonic(), self._publish, lambda _: None, say)
+            )
+
+    def _interrupt(self) -> None:
+        """A person has begun to speak."""
+        if self._stage is None or self._stop_speaking is None:
+            return
+        self._stage.interrupt()
+        if self._voice is not None:
+            self._voice.hush()
+        self._stop_speaking.publish(Empty())
+
+    def _say_sentence(self, sentence: SpokenSentence, said: Callable[[bool], None]) -> None:
+        """On the stage's thread."""
+        for publisher, text in zip(
+            self._sentences, (sentence.text, sentence.ssml), strict=True
+        ):
+            publisher.publish(String(data=text))
+        if self._voice is not None and self._voice.can_speak:
+            self._voice.say(sentence, said)
+        else:
+            # Whoever says it does not tell.
+            said(True)
 
     def _publish(self, answer: Answer, took_s: float) -> None:
         """On the stage's thread, which ends before the publishers go."""
@@ -197,7 +247,8 @@ class Dialog(ManagedNode):
         reply.publish(convert.reply_message(answer, self.now_ns(), took_s))
         text.publish(String(data=answer.spoken))
         ssml.publish(String(data=answer.ssml))
-        self.say(answer.ssml)
+        if not self._voice_settings.by_sentence:
+            self.say(SpokenSentence(answer.spoken, answer.ssml))
 
     def _clear(
         self,

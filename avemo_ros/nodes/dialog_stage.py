@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -12,7 +16,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 
 from avemo_ros.config import SteadyConfig
-from avemo_ros.dialog.agent import Agent, Answer
+from avemo_ros.dialog.agent import Agent, Answer, Say, SpokenSentence
 from avemo_ros.dialog.dialog_config import DialogConfig, EndpointConfig
 from avemo_ros.dialog.policy import Policy
 from avemo_ros.dialog.responder import BackendError, Message
@@ -45,6 +49,58 @@ class Utterance:
     """Called on the thread with the answer and how long it took [s]."""
     refused: Callable[[str], None]
     """Called instead with why there is no answer; from any thread."""
+    say: Callable[[SpokenSentence, Callable[[bool], None]], None] | None = None
+    """Called on the thread with each sentence as it comes, and whom to tell when it was said
+    (True) or will not be; None: only the whole answer is wanted."""
+
+
+class _Delivery:
+    """What of one answer was handed to the voice, and what it has said of it."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        # Whoever is handed a sentence may tell at once that it will not be said.
+        self._lock = threading.RLock()
+        self._sentences: list[str] = []
+        self._said: set[int] = set()
+        self._answer: Answer | None = None
+        self._interrupted = False
+
+    def hand(self, words: Utterance, sentence: SpokenSentence) -> bool:
+        """Hand a sentence to the voice; False: the person has begun to speak."""
+        with self._lock:
+            if self._interrupted or words.say is None:
+                return False
+            place = len(self._sentences)
+            self._sentences.append(sentence.text)
+            words.say(sentence, lambda said: self._tell(place, said=said))
+            return True
+
+    def complete(self, answer: Answer) -> None:
+        """There is no more."""
+        with self._lock:
+            self._answer = answer
+            self._cut()
+
+    def interrupt(self) -> None:
+        """What is not said yet will not be, and is forgotten."""
+        with self._lock:
+            self._interrupted = True
+            self._cut()
+
+    def _tell(self, place: int, *, said: bool) -> None:
+        with self._lock:
+            if said and not self._interrupted:
+                self._said.add(place)
+
+    def _cut(self) -> None:
+        answer = self._answer
+        if answer is None or not self._interrupted:
+            return
+        count = next(n for n in itertools.count() if n not in self._said)
+        notice = int(bool(answer.notice))
+        said = " ".join(self._sentences[notice:count])
+        self._agent.cut(answer, said, notice_was_said=count >= notice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +138,17 @@ class _Watched:
         self.failure = ""
         return text
 
+    def stream(self, messages: Sequence[Message]) -> Generator[str, None, str]:
+        self.asked += 1
+        try:
+            text = yield from self._endpoint.stream(messages)
+        except BackendError as error:
+            self.failed += 1
+            self.failure = error.kind
+            raise
+        self.failure = ""
+        return text
+
     @property
     def is_loading(self) -> bool:
         return self._endpoint.is_loading
@@ -110,6 +177,7 @@ class DialogStage:
         self._endpoint: _Watched | None = None
         self._agent = self._fresh()
         self._worker: Worker[Utterance] | None = None
+        self._deliveries: deque[_Delivery] = deque(maxlen=_WAITING)
         self._states = diagnostics.Meter()
         # The newest state's stamp, and the node's clock when it came: the sensor's clock now
         # is the one plus what has passed on the other.
@@ -161,6 +229,13 @@ class DialogStage:
             words.refused("the node is not active")
         else:
             self._worker.put(words)
+
+    def interrupt(self) -> None:
+        """A person has begun to speak: end the answers that are under way, and forget what of
+        them was not said."""
+        for delivery in self._deliveries.copy():
+            delivery.interrupt()
+        self._deliveries.clear()
 
     def wipe(self) -> None:
         """Begin anew with nothing; after `close`."""
@@ -222,11 +297,17 @@ class DialogStage:
         )
 
     def _work(self, words: Utterance) -> None:
+        say: Say | None = None
+        delivery = _Delivery(self._agent)
+        if words.say is not None:
+            say = partial(delivery.hand, words)
+            self._deliveries.append(delivery)
         try:
-            answer = self._agent.answer(words.text, words.person, self._sensor_now_ns())
+            answer = self._agent.answer(words.text, words.person, self._sensor_now_ns(), say)
         except Exception:
             words.refused("an unexpected error; see the node's log")
             raise
+        delivery.complete(answer)
         took_s = time.monotonic() - words.arrived_s
         self._answered += 1
         self._latency_ms.add(1e3 * took_s)

@@ -30,10 +30,10 @@ from avemo_ros.nodes import (
     speech_buffer,
 )
 from avemo_ros.nodes.base_node import ManagedNode
-from avemo_ros.nodes.executor import SturdyExecutor
 from avemo_ros.nodes.face_tracker import ImageInputSettings, ImageInputStage
 from avemo_ros.nodes.host import Level, Observation
 from avemo_ros.nodes.launch_arguments import TOPICS, remappings
+from avemo_ros.nodes.rclpy_internals import SturdyExecutor
 from avemo_ros.nodes.ros4hri import Ros4HriSettings
 from avemo_ros.nodes.speech_buffer import AudioInputSettings, AudioInputStage
 from avemo_ros.settings import Settings

@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 from avemo_ros.config import PipelineConfig
 from avemo_ros.errors import ConfigError
-from avemo_ros.nodes import parameter_file
+from avemo_ros.nodes import parameter_file, rclpy_internals
 from avemo_ros.settings import Setting, Settings
 
 _Kind = TypeVar("_Kind", bound=Settings)
@@ -56,8 +56,7 @@ def unknown(node: Node, own: Iterable[Setting] = ()) -> dict[str, str]:
     nodes.
     """
     known = [setting.name for setting in (*PipelineConfig.settings(), *own)]
-    given: Iterable[str] = node._parameter_overrides  # noqa: SLF001  no public way
-    strays = set(given) - set(known)
+    strays = set(rclpy_internals.given_parameters(node)) - set(known)
     return parameter_file.strays(strays, known) if strays else {}
 
 
@@ -77,7 +76,7 @@ def read(node: Node, kind: type[_Kind]) -> _Kind:
 
 
 def _given(node: Node, name: str) -> object:
-    override = node._parameter_overrides.get(name)  # noqa: SLF001  no public way
+    override = rclpy_internals.given_parameters(node).get(name)
     return None if override is None else override.value
 
 

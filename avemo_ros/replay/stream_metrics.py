@@ -18,6 +18,7 @@ from avemo_ros.evaluate.metrics import (
     brier_score,
     calibration_error,
     confusion,
+    coverage_curve,
     likelihood_loss,
     macro_f1,
     macro_f1_all,
@@ -32,8 +33,6 @@ from avemo_ros.replay.replayed import EvaluatedRecording
 from avemo_ros.replay.stream_predictions import StreamPredictions
 from avemo_ros.state.estimate import EmotionEstimate
 
-THRESHOLDS: Final = tuple(step / 20 for step in range(20))
-"""Confidences from which on the curve of accuracy and coverage counts an answer."""
 _CLASSIFICATION: Final = ("accuracy", "ua", "macro_f1")
 _CLASSES: Final = len(EMOTIONS)
 Values = NDArray[np.float64]
@@ -149,30 +148,18 @@ def coverage(
         "accuracy": _sum(given, right) / claimed if claimed else None,
         "intervals": _coverage_intervals(given, bootstrap) if bootstrap.can(given) else None,
         "why_not": {name: given.at(silent[name]).count() for name in sorted(silent)},
-        "curve": _curve(given),
+        "curve": coverage_curve(
+            given.log_probabilities.exp(),
+            given.y_pred == given.y_true,
+            given.has_prediction,
+            given.shares,
+        ),
     }
 
 
 def _sum(given: StreamPredictions, keep: torch.Tensor) -> float:
     """How far the predictions with True count together."""
     return float(given.shares[keep].sum())
-
-
-def _curve(given: StreamPredictions) -> list[dict[str, float | None]]:
-    confidence = given.log_probabilities.exp().amax(1)
-    right = given.y_pred == given.y_true
-    points = []
-    for threshold in THRESHOLDS:
-        kept = given.has_prediction & (confidence >= threshold)
-        count = given.count(kept)
-        points.append(
-            {
-                "threshold": threshold,
-                "coverage": count / given.count() if len(given) else None,
-                "accuracy": _sum(given, right & kept) / count if count else None,
-            }
-        )
-    return points
 
 
 def _intervals(

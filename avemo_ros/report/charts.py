@@ -249,15 +249,24 @@ def reliability(
 
 
 def coverage_curve(
-    points: Sequence[tuple[float, float]], at: tuple[float, float] | None
-) -> Chart:
+    points: Sequence[Mapping[str, float | None]], at: tuple[float, float] | None = None
+) -> Chart | None:
     """Accuracy of the answers that are kept when only the surest are.
 
     Args:
-        points: coverage and accuracy, 0 to 1.
-        at: where the settings in use are; None where nothing was claimed.
+        points: as `evaluate.metrics.coverage_curve` gives them.
+        at: coverage and accuracy, 0 to 1, of the settings in use; None if nothing was claimed.
+
+    Returns:
+        None without any answer.
     """
-    ordered = sorted(points)
+    ordered = sorted(
+        (one["coverage"] or 0.0, one["accuracy"])
+        for one in points
+        if one["accuracy"] is not None
+    )
+    if not ordered:
+        return None
     traces = [
         go.Scatter(
             x=[one[0] for one in ordered],

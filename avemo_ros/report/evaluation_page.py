@@ -45,6 +45,8 @@ def render(result: Mapping[str, Any]) -> str:
         confusion=charts.confusion(result["classes"], result["confusion"], "items"),
         recalls=charts.recall_bars(result["recalls"]),
         reliabilities=_reliabilities(result),
+        # Results of earlier versions have none.
+        coverage=charts.coverage_curve(result.get("coverage_curve") or ()),
         temperatures=" and ".join(f"{value:.2f}" for value in result["temperature"] or ()),
         subjects=_subjects(result),
         sexes=[

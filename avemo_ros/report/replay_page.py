@@ -127,15 +127,8 @@ def reliability_chart(overall: Mapping[str, Any]) -> Chart | None:
 def coverage_chart(overall: Mapping[str, Any]) -> Chart | None:
     """Accuracy over coverage; None without any distribution."""
     found = overall["coverage"]
-    points = [
-        (item["coverage"], item["accuracy"])
-        for item in found["curve"]
-        if item["accuracy"] is not None
-    ]
-    if not points:
-        return None
     at = None if found["accuracy"] is None else (found["share"], found["accuracy"])
-    return charts.coverage_curve(points, at)
+    return charts.coverage_curve(found["curve"], at)
 
 
 def _subtitle(result: Mapping[str, Any]) -> str:
