@@ -139,7 +139,8 @@ class FaceHistory:
     """One face's samples, oldest first, as long as the window; and its resting shape."""
 
     def __init__(self, face_id: str, first_ns: int) -> None:
-        self.face_id = face_id
+        self.face_id = self.key = face_id
+        """`key` tells whose it is: the person id, where that is known."""
         self.first_ns = first_ns
         self.resting = RestingFace()
         """Of what was seen before the window, or on request."""

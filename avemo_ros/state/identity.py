@@ -88,6 +88,8 @@ class Enrolment(NamedTuple):
     success: bool
     message: str
     person_id: str = ""
+    previous_id: str = ""
+    """That the person had; empty: none."""
 
 
 class Identity:
@@ -139,9 +141,13 @@ class Identity:
         face = self._faces.get(face_id)
         return "" if face is None else face.person_id
 
+    def remembers(self, key: str) -> bool:
+        """Whether somebody may come back with this person or face id."""
+        return key in self._people or key in self._faces
+
     def see(self, tracks: FrameTracks) -> None:
         """Take the faces of the next image; if the time has gone back, all faces are new."""
-        if not self._config.recognises:
+        if not self._config.compares_faces:
             return
         now_ns = tracks.stamp_ns
         if now_ns < self._now_ns:
@@ -157,7 +163,8 @@ class Identity:
                 self._people[face.person_id].seen_ns = now_ns
         there = [track.face_id for track in tracks.faces]
         for track in tracks.faces:
-            if track.appearance is not None and not self._faces[track.face_id].refused:
+            wanted = self._config.recognises and not self._faces[track.face_id].refused
+            if track.appearance is not None and wanted:
                 self._look(track.face_id, track.appearance, there)
         self._age(now_ns)
 
@@ -384,4 +391,5 @@ class Identity:
             where = f"for {self._config.keep_days:g} days"
         views = len(person.views)
         learnt = f"{views} {'view' if views == 1 else 'views'}"
-        return Enrolment(True, f"{face_id} is {person_id} ({learnt}), {where}", person_id)
+        message = f"{face_id} is {person_id} ({learnt}), {where}"
+        return Enrolment(True, message, person_id, before)

@@ -124,7 +124,7 @@ class EmotionMemory:
         for estimate in step.estimates:
             key = key_of(estimate)
             if key:
-                self._join(estimate.face_id, key)
+                self._rename(estimate.face_id, key)
                 self._people.setdefault(key, _Past(estimate)).add(step.stamp_ns, estimate)
         for change in changes:
             past = self._people.get(change.person_id or change.face_id or change.voice_id)
@@ -133,11 +133,16 @@ class EmotionMemory:
         self._drop(step.stamp_ns - self._keep_ns)
         return changes
 
-    def _join(self, face_id: str, key: str) -> None:
-        """Who was known by the face alone is this person."""
-        if face_id == key or face_id not in self._people:
+    def rename(self, before_key: str, key: str) -> None:
+        """Who was known by one key goes on as the person of another."""
+        with self._lock:
+            self.steady.rename(before_key, key)
+            self._rename(before_key, key)
+
+    def _rename(self, before_key: str, key: str) -> None:
+        if before_key == key or before_key not in self._people:
             return
-        past = self._people.pop(face_id)
+        past = self._people.pop(before_key)
         before = self._people.get(key)
         if before is None:
             self._people[key] = past

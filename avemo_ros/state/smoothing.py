@@ -94,7 +94,7 @@ class StateSmoother:
         for estimate in step.estimates:
             key = key_of(estimate)
             if key:
-                self._join(estimate.face_id, key)
+                self.rename(estimate.face_id, key)
                 person = self._people.pop(key, None) or _Person(key, step.stamp_ns)
                 self._people[key] = person
                 changes.append(person.push(step.stamp_ns, estimate, self._config))
@@ -109,18 +109,18 @@ class StateSmoother:
             changes.append(self._people.pop(next(iter(self._people))).lose(step.stamp_ns))
         return tuple(change for change in changes if change is not None)
 
-    def _join(self, face_id: str, key: str) -> None:
-        """Who was known by the face alone is this person."""
-        if face_id == key or face_id not in self._people:
+    def rename(self, before_key: str, key: str) -> None:
+        """Who was known by one key, as that of the face, goes on as the person of another."""
+        if before_key == key or before_key not in self._people:
             return
-        one = self._people.pop(face_id)
+        one = self._people.pop(before_key)
         before = self._people.get(key)
         if before is None:
             one.key = key
             self._people[key] = one
         else:
             before.take_over(one)
-        if self._attended == face_id:
+        if self._attended == before_key:
             self._attended = key
 
     def forget(self, key: str) -> None:
