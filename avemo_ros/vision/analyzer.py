@@ -294,6 +294,7 @@ class FaceAnalyzer:
         return tuple(
             replace(face, face_id=one.face_id, appearance=one.appearance)
             for face, one in zip(faces, found, strict=True)
+            if one.shown_id
         )
 
     def _eyes(self, face: _Face) -> tuple[Eyes, HeadPose]:

@@ -49,6 +49,8 @@ _KEPT: Final = 8
 """Newest embeddings that an id is remembered by."""
 _MOST: Final = 64
 """Ids that are remembered."""
+_NAMELESS_NS: Final = to_ns(0.7)
+"""While somebody is missing, a new face that may be them goes without an id for this long."""
 _FORGOTTEN_NS: Final = to_ns(10.0)
 """A face that appears so soon after a forgotten one was last seen may be the same person."""
 
@@ -59,6 +61,7 @@ class _Look:
 
     box: Box
     seen_ns: int
+    since_ns: int
     looked_ns: int | None = None
     doubted: bool = True
     odd: bool = False
@@ -92,9 +95,12 @@ class _Forgotten:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reidentified:
-    """A face of one image, with the id that it should have."""
+    """A face of one image."""
 
     face_id: str
+    """The id that it should have."""
+    shown_id: str
+    """The same, or empty while it is not certain whether it is somebody who is missing."""
     appearance: NDArray[np.float32] | None
     """(192,) its newest embedding; None where none was made, or where the id is in doubt."""
 
@@ -155,14 +161,20 @@ class Reidentifier:
         self._doubt(stamp_ns, there)
         looked = self._embed_one(stamp_ns, there, embed)
         names = self._decide(stamp_ns, looked, there, fresh_id) if looked else {}
-        result = []
-        for face in faces:
-            face_id = names.get(face.face_id, face.face_id)
-            look = self._looks.get(face_id)
-            known = look is not None and not look.doubted and look.looked_ns == stamp_ns
-            appearance = look.known[-1] if known and look is not None and look.known else None
-            result.append(Reidentified(face_id, appearance))
-        return result
+        there_now = [names.get(face_id, face_id) for face_id in there]
+        missing = any(
+            look.known and face_id not in there_now for face_id, look in self._looks.items()
+        )
+        return [self._told(stamp_ns, face_id, missing) for face_id in there_now]
+
+    def _told(self, stamp_ns: int, face_id: str, missing: bool) -> Reidentified:
+        look = self._looks.get(face_id)
+        if look is None:
+            return Reidentified(face_id, face_id, None)
+        nameless = missing and look.doubted and not look.known
+        shown = "" if nameless and stamp_ns - look.since_ns < _NAMELESS_NS else face_id
+        known = look.known and not look.doubted and look.looked_ns == stamp_ns
+        return Reidentified(face_id, shown, look.known[-1] if known else None)
 
     def _drop(self, stamp_ns: int) -> None:
         self._looks = {
@@ -188,7 +200,7 @@ class Reidentifier:
             for one in absent:
                 one.face_ids.add(face.face_id)
             if not absent:
-                self._looks[face.face_id] = _Look(face.box, stamp_ns)
+                self._looks[face.face_id] = _Look(face.box, stamp_ns, stamp_ns)
             return
         if stamp_ns - look.seen_ns > _MISSED_NS:
             look.doubted, look.odd = True, False
@@ -299,7 +311,7 @@ class Reidentifier:
     ) -> dict[str, str]:
         look = self._looks[face_id]
         owner = self._looks.get(wanted)
-        taken = _Look(look.box, stamp_ns, stamp_ns, fresh=look.fresh)
+        taken = _Look(look.box, stamp_ns, look.since_ns, stamp_ns, fresh=look.fresh)
         names = {face_id: wanted}
         if owner is not None:
             taken.known = owner.known
@@ -309,7 +321,9 @@ class Reidentifier:
                 not owner.fresh or look.like(mean_embedding(owner.fresh)) >= _STRANGER
             )
             names[wanted] = face_id if back else fresh_id()
-            other = _Look(owner.box, stamp_ns, owner.looked_ns, fresh=owner.fresh)
+            other = _Look(
+                owner.box, stamp_ns, owner.since_ns, owner.looked_ns, fresh=owner.fresh
+            )
             other.known = look.known if back else []
             self._looks[names[wanted]] = other
         if names.get(wanted) != face_id:
