@@ -456,16 +456,22 @@ def main() -> None:
 
 def _print(name: str, mode: str, count: Count) -> None:
     idf1 = 2 * count.right / (count.there + count.boxes)
+    kinds = ("right", "wrong", "unknown")
     persons = ", ".join(
-        f"{100 * count.persons[key] / count.found:.0f} % {key}"
-        for key in ("right", "wrong", "unknown")
+        f"{100 * count.persons[key] / count.found:.0f} % {key}" for key in kinds
     )
-    print(
-        f"| {name} | {mode} | {100 * count.found / count.there:.0f} % "
-        f"| {100 * count.mistaken / count.found:.1f} % | {count.switches} | {count.ids / count.people:.2f} | {100 * idf1:.0f} % "
-        f"| {1e3 * count.spent_s / count.frames:.1f} | {persons if mode == 'visit' else ''} |",
-        flush=True,
+    cells = (
+        name,
+        mode,
+        f"{100 * count.found / count.there:.0f} %",
+        f"{100 * count.mistaken / count.found:.1f} %",
+        f"{count.switches}",
+        f"{count.ids / count.people:.2f}",
+        f"{100 * idf1:.0f} %",
+        f"{1e3 * count.spent_s / count.frames:.1f}",
+        persons if mode == "visit" else "",
     )
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -452,6 +452,8 @@ def calibrate(stage: EmotionStage, request: CalibrateNeutral.Request) -> tuple[b
         )
     faces = stage.resting_faces()
     face_id = request.person or next(reversed(faces), "")
+    owned = (one for one in faces if face_id and stage.identity.person_of(one) == face_id)
+    face_id = next(owned, face_id)
     if face_id not in faces:
         seen = ", ".join(sorted(faces)) or "nobody"
         if not request.person:
