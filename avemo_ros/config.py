@@ -412,7 +412,7 @@ class IdentityConfig(Settings, group="identity"):
         description="Who comes back within this time gets the same face id [s].",
     )
     min_similarity: float = Field(
-        0.5,
+        0.55,
         ge=0.3,
         le=0.9,
         description=(

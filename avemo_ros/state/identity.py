@@ -26,12 +26,15 @@ _LEAD: Final = 0.1
 """Lead over the second person that the likeliest needs."""
 _UNLIKE: Final = 0.35
 """Below this similarity to everybody a face is somebody new."""
+_CLEARLY: Final = 0.1
+"""After many embeddings a likeness that misses the limit by more is of somebody new, too."""
 _STRANGER: Final = 0.25
 """Below this similarity a face is not the person that it was taken for."""
 _ENOUGH: Final = 2
 """Embeddings of a face that recognition needs."""
 _ENOUGH_NEW: Final = 3
 """Embeddings of a face that a new person needs."""
+_MANY: Final = 6
 _NEWEST: Final = 3
 """Embeddings of a face that are compared."""
 _VIEWS: Final = 6
@@ -196,8 +199,11 @@ class Identity:
             if face.count >= _ENOUGH:
                 face.person_id = likeliest
                 self._people[likeliest].seen_ns = face.seen_ns
-        elif best < _UNLIKE and face.count >= _ENOUGH_NEW:
-            self._welcome(face, seen)
+        elif face.count >= _ENOUGH_NEW:
+            many = face.count >= _MANY
+            unlike = self._config.min_similarity - _CLEARLY if many else _UNLIKE
+            if best < unlike:
+                self._welcome(face, seen)
 
     def _learn(self, person: _KnownPerson, seen: NDArray[np.float32]) -> None:
         """Another view of somebody who is followed; not of the enrolled, whose views are those
