@@ -392,6 +392,82 @@ class EngagementConfig(Settings, group="engagement"):
     )
 
 
+class IdentityConfig(Settings, group="identity"):
+    """Whether faces are compared with one another, and how long that is remembered."""
+
+    mode: Literal["none", "tracks", "visit", "file"] = Field(
+        "none",
+        description=(
+            "'none': what a face looks like is never computed. 'tracks': a face that crossed "
+            "another one, was hidden or away for a moment keeps its face id. 'visit': people "
+            "also get a person id, which they keep when they come back while the node runs; "
+            "only in memory. 'file': as 'visit', and those who are enrolled are kept in the "
+            "encrypted identity.file."
+        ),
+    )
+    track_memory_s: float = Field(
+        10.0,
+        ge=1.0,
+        le=120.0,
+        description="Who comes back within this time gets the same face id [s].",
+    )
+    min_similarity: float = Field(
+        0.55,
+        ge=0.3,
+        le=0.9,
+        description=(
+            "Faces at least this similar (cosine of their embeddings) are the same person; "
+            "raise it if people are mistaken for one another."
+        ),
+    )
+    visit_minutes: float = Field(
+        30.0,
+        ge=0.1,
+        le=1440.0,
+        description=(
+            "Forget who was not seen for this long [min]; in mode 'file', those who are "
+            "enrolled stay."
+        ),
+    )
+    max_people: int = Field(
+        50,
+        ge=1,
+        le=500,
+        description="Remember at most so many people; who was seen longest ago goes first.",
+    )
+    file: str = Field(
+        "",
+        description="Encrypted file of the people who are enrolled; needed for mode 'file'.",
+    )
+    key_file: str = Field(
+        "",
+        description=(
+            "File with the key of identity.file (`python -m avemo_ros.state.identity_file` "
+            "makes one); empty: the key is in the environment variable identity.key_variable."
+        ),
+    )
+    key_variable: str = Field(
+        "AVEMO_IDENTITY_KEY",
+        description="Environment variable with the key of identity.file.",
+    )
+    keep_days: float = Field(
+        30.0,
+        ge=0.01,
+        le=3650.0,
+        description="Forget who was enrolled longer ago than this [days].",
+    )
+
+    @property
+    def compares_faces(self) -> bool:
+        """What faces look like is computed."""
+        return self.mode != "none"
+
+    @property
+    def recognises(self) -> bool:
+        """People get person ids."""
+        return self.mode in ("visit", "file")
+
+
 class ModelConfig(Settings, group="model"):
     """Which weights, and where they run."""
 
@@ -526,6 +602,7 @@ class PipelineConfig(SettingGroups):
     audio: AudioConfig = AudioConfig()
     emotion: EmotionConfig = EmotionConfig()
     engagement: EngagementConfig = EngagementConfig()
+    identity: IdentityConfig = IdentityConfig()
     model: ModelConfig = ModelConfig()
     steady: SteadyConfig = SteadyConfig()
 

@@ -235,6 +235,20 @@ class Pipeline:
             self.findings.note("sound", "silence", f"no voice: {silence(floor_dbfs)}")
         return steps + self.emotion.flush()
 
+    def forget(self, person: str) -> str:
+        """Forget one person, who is not recognised again while in view.
+
+        Args:
+            person: person, face or voice id.
+
+        Returns:
+            The person, face or voice id of who was forgotten; "" if nobody was known.
+        """
+        who = self.emotion.forget(person)
+        for face_id in who.face_ids:
+            self.extractor.stage.forget(face_id)
+        return who.key
+
     def counters(self) -> Counter[str]:
         """What was used and what was left out."""
         emotion, sound = self.emotion.counters, self.audio.counters

@@ -42,7 +42,8 @@ def turn(graph: Any, *, on: bool) -> Any:
 def watched(ros_domain: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The nodes in a process of their own, which can say what it holds; home and log are
     `tmp_path`."""
-    words = [word for given in (*ros.QUICK, ros.PATIENT) for word in ("-p", given)]
+    parameters = (*ros.QUICK, ros.PATIENT, "identity.mode:=visit")
+    words = [word for given in parameters for word in ("-p", given)]
     process = subprocess.Popen(
         [
             sys.executable,
@@ -85,7 +86,7 @@ def test_switched_off_nothing_of_anybody_is_left(
 
     def live() -> bool:
         people = [one for message in states[-3:] for one in message.states]
-        return any(one.face_id and one.probabilities for one in people)
+        return any(one.person_id and one.probabilities for one in people)
 
     before = held()
     assert graph.spin(lambda: told and told[-1].data, LONG_S)
@@ -98,6 +99,7 @@ def test_switched_off_nothing_of_anybody_is_left(
     during = held()
     kept = {kind for kind, count in during.items() if count > before.get(kind, 0)}
     wanted = {"FaceHistory", "FaceSample", "EmotionEstimate", "_Past", "image", "words"}
+    wanted |= {"what a face looks like", "_KnownPerson", "_Look", "_SeenFace"}
     assert wanted - kept == set()
 
     answer = turn(graph, on=False)

@@ -30,6 +30,8 @@ OF_PEOPLE = {
     # what is kept of it
     "EmotionFilter", "FaceHistory", "FaceSample", "LandmarkWindow", "SpeechEvidence",
     "SpeechWindow", "_Heard", "_Voice",
+    # who it is
+    "EnrolledPerson", "Reidentified", "_Forgotten", "_KnownPerson", "_Look", "_SeenFace",
     # what was concluded
     "Change", "EmotionEstimate", "EmotionEvent", "EmotionHistory", "EmotionState",
     "EmotionStateArray", "EmotionStep", "Prediction", "SmoothedState", "_Past", "_Person",
@@ -93,6 +95,8 @@ def _kind(array: np.ndarray[Any, Any]) -> str:
         return "image"
     if array.dtype == np.float32 and array.shape[-1:] == (200,) and array.size:
         return "columns of a spectrogram"
+    if array.dtype == np.float32 and array.shape == (192,):
+        return "what a face looks like"
     return "points of a face" if array.shape in ((468, 3), (68, 2)) else ""
 
 

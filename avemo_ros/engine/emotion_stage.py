@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from avemo_ros.audio.spectrogram import SpectrogramChunk
 from avemo_ros.config import PipelineConfig
@@ -15,6 +15,7 @@ from avemo_ros.model.predictor import Predictor
 from avemo_ros.state.estimate import EmotionStep, Status, nobody
 from avemo_ros.state.estimator import EmotionEstimator
 from avemo_ros.state.history import RestingFace
+from avemo_ros.state.identity import Enrolment, Identity
 from avemo_ros.state.memory import EmotionMemory
 from avemo_ros.timing import Stopwatch, to_ns, to_s
 from avemo_ros.vision.face import FrameTracks
@@ -41,6 +42,16 @@ class EmotionCounters:
     resets: int = 0
 
 
+class ForgottenPerson(NamedTuple):
+    """Who was forgotten."""
+
+    key: str
+    """The person id, else the face id, else the voice id of a voice without a face; "" if
+    nobody was known."""
+    face_ids: tuple[str, ...]
+    """Of the person's faces, in view or a moment ago, where people are recognised."""
+
+
 class EmotionStage:
     """Estimates everyone whenever a step is due, and remembers the estimates.
 
@@ -51,7 +62,11 @@ class EmotionStage:
         predictor: the network.
         stopwatch: measures the networks.
         memory: goes on with this one; None: a new one.
+        identity: who is known; None: who is in the file of `config`, if there is one.
         executor: where the voice is heard beside the steps; None: in between.
+
+    Raises:
+        ConfigError: the file of who is enrolled cannot be used.
     """
 
     def __init__(
@@ -61,9 +76,15 @@ class EmotionStage:
         stopwatch: Stopwatch | None = None,
         *,
         memory: EmotionMemory | None = None,
+        identity: Identity | None = None,
         executor: Executor | None = None,
     ) -> None:
         self._config = config
+        if identity is None:
+            identity = Identity(config.identity)
+            identity.load()
+        self.identity = identity
+        """Who the faces are."""
         self._scheduler = StepScheduler(config.emotion)
         self._estimator = EmotionEstimator(
             config.emotion,
@@ -72,6 +93,8 @@ class EmotionStage:
             stopwatch,
             executor,
             config.engagement,
+            identity.person_of,
+            identity.remembers,
         )
         self.memory = EmotionMemory(config.steady) if memory is None else memory
         """Everyone's estimates over the last seconds."""
@@ -146,6 +169,7 @@ class EmotionStage:
         if behind:
             self.counters.behind += 1
             return []
+        self.identity.see(tracks)
         self._estimator.add_tracks(tracks)
         return self._estimates(self._scheduler.due())
 
@@ -210,20 +234,39 @@ class EmotionStage:
         self._anchor = None
         self._idle_since_ns = None
 
-    def forget(self, person: str) -> str:
-        """Forget one person: the windows, the resting face, the estimates.
+    def forget(self, person: str) -> ForgottenPerson:
+        """Forget one person: the windows, the resting face, the estimates, what the face looks
+        like.
 
         Args:
             person: person, face or voice id.
 
-        Returns:
-            The face id, or voice id of a voice without a face, of who was forgotten; "" if
-            nobody of that id was known.
+        Raises:
+            ConfigError: the file of who is enrolled cannot be written.
         """
-        key = self.memory.forget(person)
-        if self._estimator.forget(key or person):
-            key = key or person
-        return key
+        who = self.identity.forget(person)
+        key = self.memory.forget(who.person_id or person) or self.memory.forget(person)
+        for one in dict.fromkeys((*who.face_ids, who.person_id, key, person)):
+            if one and self._estimator.forget(one):
+                key = key or one
+        return ForgottenPerson(who.person_id or key, who.face_ids)
+
+    def enrol(self, face_id: str = "", person_id: str = "") -> Enrolment:
+        """Learn a face under an id; arguments and errors as of `Identity.enrol`."""
+        done = self.identity.enrol(face_id, person_id)
+        if done.previous_id:
+            self.memory.rename(done.previous_id, done.person_id)
+            self._estimator.rename(done.previous_id, done.person_id)
+        return done
+
+    def forget_everybody(self) -> tuple[str, ...]:
+        """Forget what everybody looks like, and how; not the estimates (`memory`).
+
+        Returns:
+            The ids of the faces in view, which are not looked at again until they have gone.
+        """
+        self._estimator.forget_resting_faces()
+        return self.identity.forget_everybody()
 
     def shed(self, shed: Workload) -> None:
         """Do less, or all again."""

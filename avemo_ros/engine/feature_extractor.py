@@ -146,6 +146,7 @@ class FeatureExtractor:
                 self._config.input,
                 self._findings.of("images"),
                 stopwatch=self._stopwatch,
+                identity=self._config.identity,
             )
         return self._stage
 

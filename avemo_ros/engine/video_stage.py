@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.config import InputConfig, VisionConfig
+from avemo_ros.config import IdentityConfig, InputConfig, VisionConfig
 from avemo_ros.errors import DetectorError, ImageError
 from avemo_ros.timing import RateLimiter, Reporter, StampFilter, Stopwatch, Verdict, to_ns
 from avemo_ros.vision.analyzer import FaceAnalyzer
@@ -53,6 +53,7 @@ class VideoStage:
         reporter: who hears of troubles.
         advice: see `StampFilter`.
         stopwatch: measures the stages "decode" and "vision".
+        identity: whether faces are compared; by default they are not.
 
     Raises:
         ConfigError: the face detector of `config` cannot be loaded.
@@ -66,6 +67,7 @@ class VideoStage:
         *,
         advice: Callable[[float], str] | None = None,
         stopwatch: Stopwatch | None = None,
+        identity: IdentityConfig | None = None,
     ) -> None:
         self._reporter = reporter
         self._stamps = StampFilter(
@@ -79,7 +81,8 @@ class VideoStage:
         self._config = config
         self._rotate = inputs.image_rotate
         self._limiter = RateLimiter(config.max_rate_hz)
-        self._analyzer = FaceAnalyzer(config)
+        self._analyzer = FaceAnalyzer(config, identity or IdentityConfig())
+        self._to_forget: deque[str] = deque()
         self._restart = False
         self.camera: PinholeCamera | None = None
         """Of the images before they are turned, for distances; None: by `horizontal_fov_deg`,
@@ -143,6 +146,8 @@ class VideoStage:
             self._analyzer.reset()
             self._restart = False
         self._limiter.take(admission.stamp_ns)
+        while self._to_forget:
+            self._analyzer.forget(self._to_forget.popleft())
         self._analyzer.camera = self._camera_for(raw.shape[1], raw.shape[0])
         try:
             with self.stopwatch.measure("vision"):
@@ -175,6 +180,11 @@ class VideoStage:
             camera = PinholeCamera.of_view(width, height, angle)
         return None if camera is None else camera.turned(self._rotate)
 
+    def forget(self, face_id: str) -> None:
+        """Forget what a face looks like, and do not look at it again until it has gone; from
+        any thread."""
+        self._to_forget.append(face_id)
+
     def _refuse(self, kind: str, error: Exception) -> None:
         self.counters.refused += 1
         self.trouble = str(error)
@@ -191,6 +201,7 @@ class VideoStage:
         self.shed(1.0, None)
         self._stamps.reset()
         self._analyzer.reset()
+        self._to_forget.clear()
         self._restart = False
         self.trouble = ""
         self.image = None

@@ -21,6 +21,7 @@ from avemo_ros.config import PipelineConfig
 from avemo_ros.engine.emotion_stage import TICK_S, EmotionStage
 from avemo_ros.engine.feature_extractor import FeatureGate
 from avemo_ros.engine.load_shedding import LoadShedder, Workload
+from avemo_ros.errors import ConfigError
 from avemo_ros.model.predictor import Predictor
 from avemo_ros.msg import EmotionState, EmotionStateArray, FaceTrackArray
 from avemo_ros.msg import SpectrogramChunk as SpectrogramChunkMessage
@@ -32,8 +33,9 @@ from avemo_ros.nodes.executor import Worker
 from avemo_ros.nodes.ros4hri import HumanStates, Ros4HriSettings
 from avemo_ros.nodes.rviz import EmotionMarkers
 from avemo_ros.nodes.sensing import FORGOTTEN
-from avemo_ros.srv import CalibrateNeutral, ForgetPerson
+from avemo_ros.srv import CalibrateNeutral, EnrolPerson, ForgetPerson
 from avemo_ros.state.estimate import EmotionStep, Status, nobody
+from avemo_ros.state.identity import Identity
 from avemo_ros.state.memory import EmotionMemory
 from avemo_ros.timing import APART_NS, Stopwatch, span, to_s
 from avemo_ros.vision.face import FrameTracks
@@ -89,11 +91,14 @@ class EmotionOutputStage:
         """Called on the thread with every step that was published."""
         self.shed: Callable[[Workload], None] | None = None
         """Called on the thread when work is shed or taken up again."""
+        self.forgot: Callable[[str], None] | None = None
+        """Called on the thread with the id of a face that is not to be looked at again."""
         self._stopwatch = Stopwatch()
         self._trouble = ThrottledLog(node.get_logger(), "states")
         # Beside the queue, which forgets what is oldest: settings must not get lost.
         self._config = self._used = config
         self._voice = ThreadPoolExecutor(1, "voice")
+        self._identity = Identity(config.identity)
         self._emotion = self._new_stage(config, None)
         self._load = LoadShedder(config)
         humans = node.read(Ros4HriSettings)
@@ -123,6 +128,7 @@ class EmotionOutputStage:
         """Make the topics and begin."""
         node = self._node
         self._start(self._config, keep_memory=False)
+        self._identity.load()
         self._all_out = node.create_publisher(
             EmotionStateArray,
             "emotion_states",
@@ -144,6 +150,7 @@ class EmotionOutputStage:
         self._services = [
             node.create_service(CalibrateNeutral, "calibrate", self._answer_calibration),
             node.create_service(ForgetPerson, "forget_person", self._answer_forgetting),
+            node.create_service(EnrolPerson, "enrol_person", self._answer_enrolment),
         ]
         self._forgotten_out = node.create_publisher(String, FORGOTTEN, qos.result(10))
 
@@ -196,6 +203,17 @@ class EmotionOutputStage:
         )
         return response
 
+    def _answer_enrolment(
+        self, request: EnrolPerson.Request, response: EnrolPerson.Response
+    ) -> EnrolPerson.Response:
+        def enrol(stage: EmotionStage) -> tuple[bool, str]:
+            done = stage.enrol(request.face_id, request.person_id)
+            response.person_id = done.person_id
+            return done.success, done.message
+
+        response.success, response.message = self._ask(enrol)
+        return response
+
     def _ask(self, ask: Callable[[EmotionStage], tuple[bool, str]]) -> tuple[bool, str]:
         waiting = _Request(ask, Future())
         self._put(waiting)
@@ -208,9 +226,10 @@ class EmotionOutputStage:
         """On the thread of the states: forget, replace what is latched, and tell the dialog."""
         if not person:
             return False, "person is empty; allowed: a person, face or voice id"
-        key = stage.forget(person)
+        key, face_ids = stage.forget(person)
         if not key:
             return False, f"nobody with id '{person}' is known"
+        self._look_away(face_ids)
         self._history.overwrite()
         if self._one_out is not None and self._forgotten_out is not None:
             step = nobody(self._node.now_ns(), Status.NOBODY, stage.model_id)
@@ -222,7 +241,17 @@ class EmotionOutputStage:
 
     def _forget_faces(self) -> None:
         """Everyone in view is a stranger from now on; from any thread."""
-        self._put(_Request(forget_faces, Future()))
+
+        def forget(stage: EmotionStage) -> tuple[bool, str]:
+            self._look_away(stage.forget_everybody())
+            return True, ""
+
+        self._put(_Request(forget, Future()))
+
+    def _look_away(self, face_ids: tuple[str, ...]) -> None:
+        for face_id in face_ids:
+            if self.forgot is not None:
+                self.forgot(face_id)
 
     def _put(self, item: _Arrived | _Tick | _Request) -> None:
         worker = self._worker
@@ -248,18 +277,24 @@ class EmotionOutputStage:
 
     def _new_stage(self, config: PipelineConfig, memory: EmotionMemory | None) -> EmotionStage:
         return EmotionStage(
-            config, self._predictor, self._stopwatch, memory=memory, executor=self._voice
+            config,
+            self._predictor,
+            self._stopwatch,
+            memory=memory,
+            identity=self._identity,
+            executor=self._voice,
         )
 
     def wipe(self) -> None:
         """Forget everyone, after `close`; the model stays."""
         self._start(self._config, keep_memory=False)
+        self._identity.clear()
         self._camera_frame = self._microphone_frame = self._status = self._calibrated = ""
 
     def release(self) -> None:
         """End the thread that hears the voice, and let go of the other stages."""
         self._voice.shutdown(wait=False)
-        self.shown = self.shed = None
+        self.shown = self.shed = self.forgot = None
 
     def status(self) -> DiagnosticStatus:
         """For /diagnostics."""
@@ -287,6 +322,7 @@ class EmotionOutputStage:
             "runtime": self._predictor.runtime,
             "precision": self._predictor.precision,
             "calibrated": self._calibrated,
+            "people_recognised": len(self._identity.people),
             "last_error": self._trouble.last,
             **self._history.values(),
             **diagnostics.percentiles("latency_ms", self._latency_ms.values()),
@@ -319,7 +355,11 @@ class EmotionOutputStage:
 
     def _work(self, item: _Arrived | _Tick | _Request) -> None:
         if isinstance(item, _Request):
-            item.answer.set_result(item.ask(self._emotion))
+            try:
+                answer = item.ask(self._emotion)
+            except ConfigError as error:
+                answer = False, str(error)
+            item.answer.set_result(answer)
             return
         now_ns = self._node.now_ns()
         if self._config is not self._used:
@@ -402,13 +442,6 @@ class EmotionOutputStage:
         )
 
 
-def forget_faces(stage: EmotionStage) -> tuple[bool, str]:
-    """Forget how everyone in view usually looks."""
-    for resting in stage.resting_faces().values():
-        resting.forget()
-    return True, ""
-
-
 def calibrate(stage: EmotionStage, request: CalibrateNeutral.Request) -> tuple[bool, str]:
     """Do what a call of `calibrate` asks for: whether it could be done, and what happens."""
     duration_s = request.duration or _LOOK_S
@@ -425,6 +458,8 @@ def calibrate(stage: EmotionStage, request: CalibrateNeutral.Request) -> tuple[b
         )
     faces = stage.resting_faces()
     face_id = request.person or next(reversed(faces), "")
+    owned = (one for one in faces if face_id and stage.identity.person_of(one) == face_id)
+    face_id = next(owned, face_id)
     if face_id not in faces:
         seen = ", ".join(sorted(faces)) or "nobody"
         if not request.person:

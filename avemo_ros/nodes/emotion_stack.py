@@ -45,7 +45,7 @@ class EmotionStack(ManagedNode):
         super().__init__(
             "emotion_stack",
             [ImageInputSettings, AudioInputSettings, Ros4HriSettings, FeatureSettings],
-            [*groups, "emotion", "engagement", "steady", "model"],
+            [*groups, "emotion", "engagement", "identity", "steady", "model"],
         )
         self._images: ImageInputStage | HumanFacesStage | None = None
         self._audio: AudioInputStage | None = None
@@ -61,6 +61,7 @@ class EmotionStack(ManagedNode):
         self._images = face_stage(self, config, states.push_tracks, publishes=publishes)
         states.shown = self._images.show
         states.shed = self._images.shed
+        states.forgot = self._images.forget
 
     def open(self) -> None:
         """Make the topics, the last stage first so that nothing is lost."""

@@ -103,7 +103,11 @@ class ImageInputStage:
         self._trouble = ThrottledLog(node.get_logger(), "images")
         self._reporter = StampReporter.of(node, self._trouble)
         self._video = VideoStage(
-            config.vision, config.input, self._reporter, advice=StampAdvice.of(node).take
+            config.vision,
+            config.input,
+            self._reporter,
+            advice=StampAdvice.of(node).take,
+            identity=config.identity,
         )
         humans = node.read(Ros4HriSettings)
         shows = humans.ros4hri and publishes
@@ -222,6 +226,11 @@ class ImageInputStage:
     def shed(self, shed: Workload) -> None:
         """Do less, or all again, from the next image on; from any thread."""
         self._shed = shed
+
+    def forget(self, face_id: str) -> None:
+        """Forget what a face looks like, and do not look at it again until it has gone; from
+        any thread."""
+        self._video.forget(face_id)
 
     @property
     def overlay_wanted(self) -> bool:
@@ -421,14 +430,23 @@ class FaceTracker(ManagedNode):
     senses = "follows"
 
     def __init__(self) -> None:
-        super().__init__("face_tracker", [ImageInputSettings, Ros4HriSettings], GROUPS)
+        super().__init__(
+            "face_tracker",
+            [ImageInputSettings, Ros4HriSettings],
+            [*GROUPS, "identity.mode", "identity.track_memory_s", "identity.min_similarity"],
+        )
         self._images: ImageInputStage | HumanFacesStage | None = None
         self._states_in: qos.AdaptiveSubscription | None = None
         self._states_trouble = ThrottledLog(self.get_logger(), "emotion_states")
 
     def prepare(self) -> None:
         """Load the face networks."""
-        self._images = face_stage(self, self.config())
+        config = self.config()
+        if config.identity.recognises:
+            # What a face looks like is in no message.
+            allowed = "'none', 'tracks' in a node of its own; people are known by emotion_stack"
+            raise ConfigError("identity.mode", config.identity.mode, allowed)
+        self._images = face_stage(self, config)
 
     def open(self) -> None:
         """Make the topics."""

@@ -76,11 +76,14 @@ class HumanFacesStage:
             publishes: the tracks, too, if somebody subscribes.
 
         Raises:
-            ConfigError: hri_msgs is not installed, or `image_rotate` is set.
+            ConfigError: hri_msgs is not installed, or `image_rotate` or `identity.mode` is set.
         """
         if config.input.image_rotate:
             allowed = "0, as with faces:=ros4hri there are no images to turn"
             raise ConfigError("image_rotate", config.input.image_rotate, allowed)
+        if config.identity.compares_faces:
+            allowed = "'none' with faces:=ros4hri; ids are those of the other nodes"
+            raise ConfigError("identity.mode", config.identity.mode, allowed)
         self._node = node
         self._passed_on = passed_on
         self._publishes = publishes
@@ -171,6 +174,9 @@ class HumanFacesStage:
 
     def shed(self, shed: Workload) -> None:
         """The other node decides how much there is to do."""
+
+    def forget(self, face_id: str) -> None:
+        """What faces look like is not computed here."""
 
     @property
     def overlay_wanted(self) -> bool:

@@ -50,7 +50,7 @@ from avemo_ros.untrusted import real
 
 _LIBRARIES: Final = ("numpy", "onnxruntime", "torch", "opencv-python-headless", "rosbags")
 """Whose versions the metrics may depend on."""
-_GROUPS: Final = ("vision", "audio", "emotion", "engagement", "model")
+_GROUPS: Final = ("vision", "audio", "emotion", "engagement", "identity", "model")
 """Of settings that a replay depends on."""
 _PROCESSES: Final = 2
 """More do not make the replay of one bag faster."""

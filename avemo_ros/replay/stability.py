@@ -146,7 +146,7 @@ def _steady(matched: MatchedRecording) -> MatchedRecording:
     held: dict[tuple[int, str], str] = {}
     for moment in matched.recording.replayed.steps:
         for change in moment.changes:
-            labels[change.face_id or change.voice_id] = change.label
+            labels[change.person_id or change.face_id or change.voice_id] = change.label
         for one in moment.estimates:
             held[moment.stamp_ns, key_of(one)] = labels.get(key_of(one), UNKNOWN)
     steps = tuple(

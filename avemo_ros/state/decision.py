@@ -144,6 +144,7 @@ class PersonWindow:
     model_id: str
     face_id: str = ""
     voice_id: str = ""
+    person_id: str = ""
     box: Box | None = None
     speaking: bool = False
     speaking_score: float | None = None
@@ -187,7 +188,7 @@ def _estimate(
     return EmotionEstimate(
         stamp_ns=person.stamp_ns,
         window_start_ns=person.window_start_ns,
-        person_id="",
+        person_id=person.person_id,
         face_id=person.face_id,
         voice_id=person.voice_id,
         label=label,

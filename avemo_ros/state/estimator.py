@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -114,6 +114,8 @@ class EmotionEstimator:
         stopwatch: measures the networks.
         executor: hears the voice beside the steps; None: in between, with the same result.
         engagement: when people count as engaged; None: as by default.
+        person_of: who a face is, by its id; "" where that is not known.
+        remembers: whether a person, by id, or the owner of a face may come back.
     """
 
     def __init__(
@@ -124,8 +126,12 @@ class EmotionEstimator:
         stopwatch: Stopwatch | None = None,
         executor: Executor | None = None,
         engagement: EngagementConfig | None = None,
+        person_of: Callable[[str], str] = lambda _: "",
+        remembers: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._config = config
+        self._person_of = person_of
+        self._remembers = remembers
         self._engagement = EngagementConfig() if engagement is None else engagement
         self._executor = executor
         self._predictor = predictor
@@ -158,7 +164,9 @@ class EmotionEstimator:
         self._heard: deque[_Heard] = deque()
         self._faces: dict[str, FaceHistory] = {}
         self._filters: dict[str, EmotionFilter] = {}
-        """By face id, or by the id of a voice without a face."""
+        """By the key of a person (`_key`), or by the id of a voice without a face."""
+        self._resting: dict[str, RestingFace] = {}
+        """By the same keys, of people who may come back."""
         self._presences: dict[str, _Presence] = {}
         """By face id, of everyone in view."""
         self._speaker.clear()
@@ -176,12 +184,13 @@ class EmotionEstimator:
         """Forget one person, and all sound, which is not kept apart by people.
 
         Args:
-            key: face id, or voice id of a voice without a face.
+            key: person id, face id, or voice id of a voice without a face.
 
         Returns:
             Whether there was anything to forget.
         """
-        known = key in self._faces or key in self._filters
+        known = key in self._faces or key in self._filters or key in self._resting
+        self._resting.pop(key, None)
         self._faces.pop(key, None)
         self._filters.pop(key, None)
         self._presences.pop(key, None)
@@ -203,6 +212,22 @@ class EmotionEstimator:
         seen = sorted(newest, key=lambda face_id: newest[face_id].box.area)
         return {face_id: self._faces[face_id].resting for face_id in seen}
 
+    def rename(self, before_key: str, key: str) -> None:
+        """Somebody who was known by one person id goes on with another."""
+        if before_key in self._filters:
+            self._filters[key] = self._filters.pop(before_key)
+        if before_key in self._resting:
+            self._resting[key] = self._resting.pop(before_key)
+        for history in self._faces.values():
+            if history.key == before_key:
+                history.key = key
+
+    def forget_resting_faces(self) -> None:
+        """Forget how everybody usually looks."""
+        self._resting.clear()
+        for history in self._faces.values():
+            history.resting.forget()
+
     def limit_voice(self, rate_hz: float) -> None:
         """The speech network hears at most so often from now on [Hz]."""
         rate_hz = min(rate_hz, self._config.voice_rate_hz)
@@ -221,12 +246,32 @@ class EmotionEstimator:
             history = self._faces.get(face.face_id)
             if history is None:
                 history = FaceHistory(face.face_id, tracks.stamp_ns)
+                history.resting = self._resting.get(face.face_id, history.resting)
                 self._faces[face.face_id] = history
+            self._know(history)
             good = face.quality >= self._config.min_face_quality
             points = self._points(tracks, face) if good else None
             history.add(tracks.stamp_ns, face, good, looked.get(face.face_id), points)
         # Also where no step is made, as while the sound is of another time.
         self._forget(tracks.stamp_ns - self._window_ns - APART_NS)
+
+    def _know(self, history: FaceHistory) -> None:
+        """A face whose owner has just become known goes on as that person."""
+        key = self._person_of(history.face_id) or history.face_id
+        before, history.key = history.key, key
+        if key == before:
+            return
+        resting = self._resting.get(key)
+        if before != history.face_id:
+            # It was taken for somebody else: what was seen of it is not of this person.
+            history.resting = RestingFace() if resting is None else resting
+            return
+        if before in self._filters:
+            self._filters[key] = self._filters.pop(before)
+        self._resting.pop(before, None)
+        if resting is not None:
+            resting.take_over(history.resting)
+            history.resting = resting
 
     def add_speech(self, chunk: SpectrogramChunk) -> None:
         """Take the newest spectrogram columns, one or more; stamps as for `add_tracks`."""
@@ -358,7 +403,11 @@ class EmotionEstimator:
             history.forget(start_ns)
             if not history.between(start_ns, np.iinfo(np.int64).max):
                 del self._faces[face_id]
-        there = {*self._faces, self._voice_id}
+                self._resting[history.key] = history.resting
+        self._resting = {
+            key: resting for key, resting in self._resting.items() if self._remembers(key)
+        }
+        there = {*(history.key for history in self._faces.values()), self._voice_id}
         self._filters = {key: one for key, one in self._filters.items() if key in there}
 
     def _hear(self, end_ns: int) -> None:
@@ -471,6 +520,7 @@ class EmotionEstimator:
             stamp_ns=now_ns,
             window_start_ns=window_start,
             model_id=self.model_id,
+            person_id=self._person_of(face_id),
             face_id=face_id,
             voice_id=self._voice_id if voice is not None else "",
             box=samples[-1].box,
@@ -488,7 +538,7 @@ class EmotionEstimator:
             faces = np.stack(newest)
             landmarks = self._landmarks(samples, self._faces[face_id])
         heard = None if voice is None else voice.evidence
-        return self._claim(face_id, person, faces, heard, landmarks)
+        return self._claim(self._faces[face_id].key, person, faces, heard, landmarks)
 
     def _landmarks(
         self, samples: list[FaceSample], history: FaceHistory

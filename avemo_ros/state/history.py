@@ -103,6 +103,12 @@ class RestingFace:
         self._total = kept * self._total + lasted_s * shape
         self._seen_s = kept * self._seen_s + lasted_s
 
+    def take_over(self, other: RestingFace) -> None:
+        """Add what was seen of the same person by another id."""
+        self._total += other._total
+        self._seen_s += other._seen_s
+        self._fixed += other._fixed
+
     def mean(self, prior_s: float) -> tuple[NDArray[np.float32] | None, float]:
         """The resting face, and how far to trust it.
 
@@ -133,7 +139,8 @@ class FaceHistory:
     """One face's samples, oldest first, as long as the window; and its resting shape."""
 
     def __init__(self, face_id: str, first_ns: int) -> None:
-        self.face_id = face_id
+        self.face_id = self.key = face_id
+        """`key` tells whose it is: the person id, where that is known."""
         self.first_ns = first_ns
         self.resting = RestingFace()
         """Of what was seen before the window, or on request."""

@@ -34,7 +34,7 @@ class EmotionHistory:
     """One person's emotion over a window that ends with the newest step."""
 
     key: str
-    """The face id, or the voice id of a voice without a face."""
+    """As of `smoothing.key_of`."""
     start_ns: int
     end_ns: int
     """Of the window: start < stamp <= end, sensor time [ns]."""
@@ -124,13 +124,31 @@ class EmotionMemory:
         for estimate in step.estimates:
             key = key_of(estimate)
             if key:
+                self._rename(estimate.face_id, key)
                 self._people.setdefault(key, _Past(estimate)).add(step.stamp_ns, estimate)
         for change in changes:
-            past = self._people.get(change.face_id or change.voice_id)
+            past = self._people.get(change.person_id or change.face_id or change.voice_id)
             if past is not None and not (anew and change.label == UNKNOWN):
                 past.changes.append(change)
         self._drop(step.stamp_ns - self._keep_ns)
         return changes
+
+    def rename(self, before_key: str, key: str) -> None:
+        """Who was known by one key goes on as the person of another."""
+        with self._lock:
+            self.steady.rename(before_key, key)
+            self._rename(before_key, key)
+
+    def _rename(self, before_key: str, key: str) -> None:
+        if before_key == key or before_key not in self._people:
+            return
+        past = self._people.pop(before_key)
+        before = self._people.get(key)
+        if before is None:
+            self._people[key] = past
+        else:
+            before.samples.extend(past.samples)
+            before.changes.extend(past.changes)
 
     def history(self, person: str = "", window_s: float = 0.0) -> EmotionHistory | None:
         """A person's emotion over the last seconds.

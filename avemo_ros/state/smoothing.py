@@ -3,8 +3,8 @@
 Log-probabilities are averaged with weights that fade exponentially with sensor time (a
 logarithmic opinion pool, Genest and Zidek 1986), so neither the rate of steps nor lost steps
 change what comes out. A label needs more to become steady than to stay so, and has to need it
-for a while. Who is new, by face id or by the id of a voice without a face, starts from
-nothing.
+for a while. Who is new, by the id of the person, the face or a voice without a face, starts
+from nothing; a face whose person becomes known goes on as that person.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SmoothedState:
     stamp_ns: int
     """Sensor time of the newest distribution, or of the first sight if there was none [ns]."""
     key: str
-    """The face id, or the voice id of a voice without a face."""
+    """As of `key_of`."""
     label: str
     """One of EMOTIONS, or 'unknown'."""
     confidence: float
@@ -45,8 +45,9 @@ class SmoothedState:
 
 
 def key_of(estimate: EmotionEstimate) -> str:
-    """What tells this person from the others: the face id, else the voice id; "" for nobody."""
-    return estimate.face_id or estimate.voice_id
+    """What tells this person from the others: the person id where that is known, else the face
+    id, else the voice id; "" for nobody."""
+    return estimate.person_id or estimate.face_id or estimate.voice_id
 
 
 def has_distribution(estimate: EmotionEstimate) -> bool:
@@ -93,6 +94,7 @@ class StateSmoother:
         for estimate in step.estimates:
             key = key_of(estimate)
             if key:
+                self.rename(estimate.face_id, key)
                 person = self._people.pop(key, None) or _Person(key, step.stamp_ns)
                 self._people[key] = person
                 changes.append(person.push(step.stamp_ns, estimate, self._config))
@@ -106,6 +108,20 @@ class StateSmoother:
         while len(self._people) > self._config.max_people:
             changes.append(self._people.pop(next(iter(self._people))).lose(step.stamp_ns))
         return tuple(change for change in changes if change is not None)
+
+    def rename(self, before_key: str, key: str) -> None:
+        """Who was known by one key, as that of the face, goes on as the person of another."""
+        if before_key == key or before_key not in self._people:
+            return
+        one = self._people.pop(before_key)
+        before = self._people.get(key)
+        if before is None:
+            one.key = key
+            self._people[key] = one
+        else:
+            before.take_over(one)
+        if self._attended == before_key:
+            self._attended = key
 
     def forget(self, key: str) -> None:
         """Forget one person; no change is reported."""
@@ -126,7 +142,7 @@ class StateSmoother:
         if wanted in self._people:
             return wanted
         for key, one in reversed(self._people.items()):
-            if wanted and wanted in (one.person_id, one.voice_id):
+            if wanted and wanted in (one.person_id, one.face_id, one.voice_id):
                 return key
         return ""
 
@@ -184,6 +200,14 @@ class _Person:
             ]
         self._logs = tuple(new)
         return self._turn(stamp_ns, step_ns, config)
+
+    def take_over(self, other: _Person) -> None:
+        """Go on with what is known of the same person by another id, if nothing newer is."""
+        if self._logs:
+            return
+        self.stamp_ns, self._since_ns = other.stamp_ns, other._since_ns
+        self._label, self._logs = other._label, other._logs
+        self._next, self._held_ns = other._next, other._held_ns
 
     def _turn(self, stamp_ns: int, step_ns: int, config: SteadyConfig) -> Change | None:
         wanted = self._wanted(config)

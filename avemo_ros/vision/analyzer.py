@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_ros.config import VisionConfig
+from avemo_ros.config import IdentityConfig, VisionConfig
 from avemo_ros.timing import to_ns
 from avemo_ros.vision.alignment import (
+    Eyes,
     align,
     eyes_of_keypoints,
     eyes_of_mesh,
@@ -22,10 +23,12 @@ from avemo_ros.vision.alignment import (
 )
 from avemo_ros.vision.camera_geometry import PinholeCamera, distance_m, looks_at_camera
 from avemo_ros.vision.detector import Detection, make_detector
-from avemo_ros.vision.face import Box, FaceTrack, FrameTracks
+from avemo_ros.vision.face import Box, FaceTrack, FrameTracks, HeadPose
+from avemo_ros.vision.face_embedding import FaceEmbedder
 from avemo_ros.vision.face_networks import BlendshapeReader, FaceMesh, Region
 from avemo_ros.vision.image import as_bgr
 from avemo_ros.vision.quality import MOUTH_HIDDEN, cover_of, face_quality
+from avemo_ros.vision.reidentification import Reidentifier
 from avemo_ros.vision.tracker import Tracker, assign, overlap
 
 _DETECT_NS: Final = to_ns(0.2)
@@ -48,6 +51,7 @@ _SMALL: Final = 0.15
 """Below this share of the image's side a detection's box is rough, its score low."""
 _SURE: Final = 0.7
 """Score from which the detector is believed where the mesh sees no face: a profile, or far."""
+_NOT_COMPARED: Final = IdentityConfig()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,14 +77,20 @@ class FaceAnalyzer:
 
     Args:
         config: what to look for, and with which detector.
+        identity: whether ids also follow what faces look like; by default they do not.
 
     Raises:
         ConfigError: the detector of `config` cannot be loaded.
         WeightsError: a network's file is missing or damaged.
     """
 
-    def __init__(self, config: VisionConfig) -> None:
+    def __init__(self, config: VisionConfig, identity: IdentityConfig | None = None) -> None:
         self._config = config
+        compares = identity is not None and identity.compares_faces
+        self._embedder = FaceEmbedder() if compares else None
+        self._reidentifier = (
+            Reidentifier(identity) if identity is not None and compares else None
+        )
         self._max_faces = config.max_faces
         faint = min(_FAINT, config.detection_confidence)
         self._detector = make_detector(config, faint)
@@ -125,13 +135,22 @@ class FaceAnalyzer:
         named = self._tracker.update(stamp_ns, found)
         self._known = dict(named)
         faces = tuple(self._track(frame, face_id, face) for face_id, face in named)
+        if self._reidentifier is not None:
+            faces = self._reidentified(self._reidentifier, stamp_ns, frame, faces)
         return FrameTracks(stamp_ns, width, height, faces)
 
     def reset(self) -> None:
         """Forget every face, as after a jump of the clock.  Ids are not given again."""
         self._tracker.reset()
+        if self._reidentifier is not None:
+            self._reidentifier.reset()
         self._known = {}
         self._detected_ns = self._closer_ns = None
+
+    def forget(self, face_id: str) -> None:
+        """Forget what a face looks like, and do not look at it again while it is there."""
+        if self._reidentifier is not None:
+            self._reidentifier.forget(face_id)
 
     def limit_faces(self, most: int | None) -> None:
         """Follow so many faces from now on, the largest; None: `max_faces`."""
@@ -142,8 +161,9 @@ class FaceAnalyzer:
         """Free the networks; doing so twice is harmless."""
         self._detector.close()
         self._mesh.close()
-        if self._blendshapes is not None:
-            self._blendshapes.close()
+        for network in (self._blendshapes, self._embedder):
+            if network is not None:
+                network.close()
 
     def _follow(self, stamp_ns: int, frame: NDArray[np.uint8]) -> list[_Face]:
         """The faces of the image before, where their mesh still holds."""
@@ -246,18 +266,54 @@ class FaceAnalyzer:
         low, high = columns.min(axis=1) / size, columns.max(axis=1) / size
         return Box(*low.tolist(), *(high - low).tolist())
 
+    def _reidentified(
+        self,
+        reidentifier: Reidentifier,
+        stamp_ns: int,
+        frame: NDArray[np.uint8],
+        faces: tuple[FaceTrack, ...],
+    ) -> tuple[FaceTrack, ...]:
+        """The faces with the ids of those they look like."""
+        embedder = self._embedder
+        assert embedder is not None
+        found = reidentifier.follow(
+            stamp_ns,
+            faces,
+            lambda face: embedder.embed(frame, self._eyes(self._known[face.face_id])[0]),
+            self._tracker.fresh_id,
+        )
+        names = {
+            face.face_id: one.face_id
+            for face, one in zip(faces, found, strict=True)
+            if face.face_id != one.face_id
+        }
+        if names:
+            self._tracker.rename(names)
+            self._known = {names.get(key, key): face for key, face in self._known.items()}
+        return tuple(
+            replace(face, face_id=one.face_id, appearance=one.appearance)
+            for face, one in zip(faces, found, strict=True)
+            if one.shown_id
+        )
+
+    def _eyes(self, face: _Face) -> tuple[Eyes, HeadPose]:
+        """The eyes, and where the head is turned, roughly without a mesh."""
+        if face.points is not None:
+            pose = head_pose(face.points)
+            return eyes_of_mesh(face.points, pose), pose
+        width, height = self._size
+        side = max(face.box.width * width, face.box.height * height)
+        turn = rough_pose(face.keypoints[:2], face.keypoints[2])
+        return eyes_of_keypoints(face.keypoints[:2], side), turn
+
     def _track(self, frame: NDArray[np.uint8], face_id: str, face: _Face) -> FaceTrack:
         """What is passed on of a face."""
         width, height = self._size
         points = face.points
-        if points is None:
-            side = max(face.box.width * width, face.box.height * height)
-            eyes = eyes_of_keypoints(face.keypoints[:2], side)
-            turn = rough_pose(face.keypoints[:2], face.keypoints[2])
-            pose, opening, landmarks, scores = None, math.nan, None, None
-        else:
-            turn = pose = head_pose(points)
-            eyes = eyes_of_mesh(points, pose)
+        eyes, turn = self._eyes(face)
+        pose, opening, landmarks, scores = None, math.nan, None, None
+        if points is not None:
+            pose = turn
             opening = mouth_opening(points, eyes)
             landmarks = np.asarray(
                 points / np.array([width, height, width], np.float32), np.float32

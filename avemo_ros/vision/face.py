@@ -73,6 +73,9 @@ class FaceTrack:
     """From the camera [m]; NaN: not known."""
     blendshapes: NDArray[np.float32] | None = None
     """(52,) 0 to 1, in the order of `vision.face_networks.BLENDSHAPES`; None: not computed."""
+    appearance: NDArray[np.float32] | None = None
+    """(192,) embedding of who this is (`vision.face_embedding`), of length 1; None: not
+    computed in this image, or in doubt.  It is in no message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ to load, for a handful of faces.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -131,9 +131,10 @@ class Tracker:
 
     An id survives as long as its face is missed for no more than `timeout_s`, or two and a half
     intervals of images that come more slowly than that; then it ends and is never given again,
-    `reset` or not.  At most `max_faces` ids are alive, those that are
-    there already first; but a newcomer more than twice as large as the smallest of them (a
-    person who steps up to the robot, before bystanders) takes its place.
+    `reset` or not, unless `rename` says that the same face is back.  At most `max_faces` ids
+    are alive, those that are there already first; but a newcomer more than twice as large as
+    the smallest of them (a person who steps up to the robot, before bystanders) takes its
+    place.
 
     Args:
         max_faces: ids alive at the same time.
@@ -183,11 +184,27 @@ class Tracker:
                     break
                 self._tracks.remove(smallest)
                 named.pop(smallest.face_id, None)
-            self._given += 1
-            track = _Track(f"f{self._given:04d}", face.box, stamp_ns)
+            track = _Track(self.fresh_id(), face.box, stamp_ns)
             self._tracks.append(track)
             named[track.face_id] = face
         return [(key, named[key]) for key in self.ids if key in named]
+
+    def fresh_id(self) -> str:
+        """An id that no face had before."""
+        self._given += 1
+        return f"f{self._given:04d}"
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Go on under other ids, for who knows better.
+
+        Args:
+            names: the new ids of some that are alive.  A face that had one of these before, and
+                gets no other one, loses it.
+        """
+        ends = set(names.values()) - set(names)
+        self._tracks = [track for track in self._tracks if track.face_id not in ends]
+        for track in self._tracks:
+            track.face_id = names.get(track.face_id, track.face_id)
 
     def limit(self, max_faces: int) -> None:
         """At most so many ids are alive from now on: those of the largest faces."""
