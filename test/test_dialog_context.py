@@ -58,7 +58,7 @@ def names_an_emotion(text: str) -> bool:
 
 def test_a_steady_emotion_is_told_with_confidence_and_duration() -> None:
     context = sensed(*feeling("sad", 0, 12, **SURE))
-    assert (context.person, context.label, context.band) == ("f1", "sad", Band.HIGH)
+    assert (context.person, context.label, context.band) == ("p1", "sad", Band.HIGH)
     assert context.confidence == pytest.approx(0.85)
     assert context.since_s == pytest.approx(12.0 - 0.6)
     assert context.trend is Trend.STEADY
@@ -132,7 +132,7 @@ def test_each_person_has_a_context_of_their_own() -> None:
     ]
     assert sensed(*steps, person="f2").label == "sad"
     assert sensed(*steps, person="p1").label == "happy"
-    assert sensed(*steps).person == "f1"
+    assert sensed(*steps).person == "p1"
     assert sensed(*steps, person="nobody").label == UNKNOWN
 
 

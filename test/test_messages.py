@@ -36,7 +36,9 @@ RENAMED = {
     "EmotionEvent": {"stamp_ns": {"header"}, "lasted_s": {"lasted"}},
     "EmotionState": {"stamp_ns": {"header"}, "window_start_ns": {"window_start"},
                      "box": {"box", "box_valid"}},
-    "FaceTrack": {"pose": {"yaw", "pitch", "roll"}, "crop": {"crop", "crop_side"}},
+    # What a face looks like leaves no process.
+    "FaceTrack": {"pose": {"yaw", "pitch", "roll"}, "crop": {"crop", "crop_side"},
+                  "appearance": set()},
     "FaceTrackArray": {"stamp_ns": {"header"}},
     "NormalizedBox": {},
     "SpectrogramChunk": {"stamp_ns": {"header"}},

@@ -50,7 +50,7 @@ def test_undo_and_forget_say_whether_there_was_something() -> None:
     emotion.calibrate(stage, Request(duration=1.0))
     play(stage, 2.0, lambda t: [talker(t)], start=3.0)
     assert stage.resting_faces()["f0001"].is_calibrated
-    emotion.forget_faces(stage)
+    stage.forget_everybody()
     assert not stage.resting_faces()["f0001"].is_calibrated
 
 

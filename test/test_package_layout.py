@@ -58,6 +58,9 @@ FOR_STUDIES = {"pyarrow": "pyarrow"}
 """The extra `study`: only for tables in Parquet."""
 FOR_AGENTS = {"mcp": "mcp"}
 """The extra `mcp`: only for `avemo mcp`."""
+FOR_IDENTITY = {"cryptography": "cryptography"}
+"""The extra `identity`: only for the encrypted file of people."""
+IN_EXTRAS = FOR_TRAINING | FOR_STUDIES | FOR_AGENTS | FOR_IDENTITY
 BROUGHT_ALONG = {"httpx2", "pydantic_core"}
 """openai's and pydantic's, of the release that each asks for."""
 OPTIONAL = {"PyAudio"}
@@ -139,6 +142,11 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
         elif name in FOR_AGENTS:
             assert re.findall(r"^[\w-]+", extras["mcp"], re.MULTILINE) == [FOR_AGENTS[name]]
             assert FOR_AGENTS[name] in locked(folder / "dev.lock")
+        elif name in FOR_IDENTITY:
+            assert FOR_IDENTITY[name] in re.findall(
+                r"^[\w-]+", extras["identity"], re.MULTILINE
+            )
+            assert FOR_IDENTITY[name] in locked(folder / "dev.lock")
         else:
             assert name in ros | OPTIONAL_ROS, (
                 f"{path} imports {name}, which package.xml does not name"
@@ -148,7 +156,7 @@ def test_every_third_party_import_is_declared(repository: Path) -> None:
 def test_the_robot_needs_nothing_of_the_training_extra(repository: Path) -> None:
     code = (
         "import sys; import avemo_ros.pipeline, avemo_ros.cli.predict;"
-        f"print(sorted({set(FOR_TRAINING | FOR_STUDIES | FOR_AGENTS)!r} & set(sys.modules)))"
+        f"print(sorted({set(IN_EXTRAS)!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -178,7 +186,7 @@ def test_every_requirement_is_locked_to_one_version_and_its_files(
 
 
 def test_only_nodes_import_ros(repository: Path) -> None:
-    extras = FOR_TRAINING | FOR_STUDIES | FOR_AGENTS
+    extras = IN_EXTRAS
     ros = set(outside(repository)) - set(FROM_PYPI) - set(extras)
     assert "rclpy" in ros
     for path in sources(repository):

@@ -241,7 +241,7 @@ def test_a_voice_without_a_face_is_somebody_of_its_own() -> None:
     states.push(step_of(estimate("happy", t=2.1, face="f1", voice="v1", speaking=True)))
     face = states.of("f1")
     assert face is not None
-    assert (face.key, face.label) == ("f1", UNKNOWN)
+    assert (face.key, face.label) == ("p1", UNKNOWN)
 
 
 def test_several_people_do_not_mix() -> None:
@@ -272,7 +272,7 @@ def test_the_attended_one_is_latched_when_nobody_is_there() -> None:
     states.push(step_of(t=1.1))
     state = states.of()
     assert state is not None
-    assert state.key == "f2"
+    assert state.key == "p2"
 
 
 def test_a_clock_that_jumps_back_makes_everyone_new() -> None:
@@ -294,7 +294,7 @@ def test_the_number_of_people_is_bounded_and_who_is_dropped_is_told() -> None:
         face, start = f"f{number}", 2.0 * number
         changes += played(states, *of_one("happy", start, start + 2.0, face=face))
         assert len(states.keys) <= 3
-    assert states.keys == ("f3", "f4", "f5")
+    assert states.keys == ("p3", "p4", "p5")
     lost = [one.face_id for one in changes if one.label == UNKNOWN]
     assert lost == ["f0", "f1", "f2"]
 

@@ -227,8 +227,10 @@ class Presence:
             # Recordings hold no boxes.
             has_face = bool(estimate.face_id)
             faces = has_face and estimate.status is not Status.LOW_QUALITY
-            if seen.posed_ns is not None and step.stamp_ns - seen.posed_ns <= _POSE_HOLDS_NS:
-                faces = seen.faces
+            # Poses come by the face, whoever it is.
+            pose = self._people.get(estimate.face_id, seen)
+            if pose.posed_ns is not None and step.stamp_ns - pose.posed_ns <= _POSE_HOLDS_NS:
+                faces = pose.faces
             speaks = estimate.speaking or not has_face
             seen.moments.append(_Moment(step.stamp_ns, speaks, faces))
 
@@ -236,7 +238,8 @@ class Presence:
         """A person's engagement.
 
         Args:
-            key: face id, or voice id of a voice without a face; "" where nobody is known.
+            key: person id, face id, or voice id of a voice without a face; "" where nobody is
+                known.
             stamp_ns: the moment [ns].
         """
         if self._now_ns is None or stamp_ns - self._now_ns > self._stale_ns:
@@ -298,7 +301,7 @@ class Observer:
         """Forget one person.
 
         Args:
-            key: face id, or voice id of a voice without a face.
+            key: person id, face id, or voice id of a voice without a face.
         """
         self.memory.forget(key)
         self.attention.forget(key)
