@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +134,30 @@ def test_weights_that_are_damaged_or_not_there(
 
 
 def test_a_distro_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
     assert host.versions().level is Level.OK
     monkeypatch.setenv("ROS_DISTRO", "humble")
     found = host.versions()
     assert (found.level, "Jazzy" in found.advice) == (Level.FIX, True)
+
+
+def test_a_newer_distro_than_those_that_were_tried_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ROS_DISTRO", "lyrical")
+    found = host.versions()
+    assert (found.level, "not tried" in found.advice) == (Level.NOTE, True)
+
+
+def test_with_a_distro_that_is_too_old_no_node_starts() -> None:
+    pytest.importorskip("rclpy", reason="no rclpy")
+    ended = subprocess.run(
+        [sys.executable, "-m", "avemo_ros.nodes.emotion"],
+        env={**os.environ, "ROS_DISTRO": "humble"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    said = "avemo_ros: ROS 2 Humble is too old: this package needs Jazzy or newer\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
 
 
 def test_a_camera_that_is_not_there_is_named() -> None:

@@ -35,6 +35,11 @@ holds() { [ -e "$1" ] && [ "$(cat "$1")" = "$2" ]; } # FILE TEXT
 
 check_tools() {
     local missing=() tool
+    case "${ROS_DISTRO-}" in
+        ardent | bouncy | crystal | dashing | eloquent | foxy | galactic | humble | iron)
+            fail "ROS 2 $ROS_DISTRO is too old: this package needs Jazzy or newer" \
+                "install ROS 2 Jazzy, or run this in a shell without ROS" ;;
+    esac
     for tool in g++ make; do
         command -v "$tool" >/dev/null || missing+=("$tool")
     done

@@ -394,9 +394,11 @@ def why_nothing_comes(
     shown = ", ".join(name for name, _ in found[:_SHOWN])
     more = ", ..." if len(found) > _SHOWN else ""
     name, kind = found[0]
-    remap = "" if _are_siblings(name, topic) else f"remap the topic to {name}"
+    # Compressed images follow their base topic.
+    base = name.removesuffix("/compressed") if kind.endswith("/CompressedImage") else name
+    remap = "" if _are_siblings(name, topic) else f"remap the topic to {base}"
     advice = " and ".join(part for part in (instead.get(kind, ""), remap) if part)
-    return f"nobody publishes it, but there is {shown}{more}; {advice or f'remap it to {name}'}"
+    return f"nobody publishes it, but there is {shown}{more}; {advice or f'remap it to {base}'}"
 
 
 def rivals(node: Node, topic: str, kind: str) -> str:
