@@ -96,7 +96,7 @@ def test_settings_of_cyclone_dds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     file = tmp_path / "mine.xml"
     monkeypatch.setenv("CYCLONEDDS_URI", f"file://{file}")
     (only,) = found()
-    assert (only.level, "config/cyclonedds.xml" in only.advice) == (Level.MEND, True)
+    assert (only.level, "config/cyclonedds.xml" in only.advice) == (Level.FIX, True)
     file.write_text("<CycloneDDS/>")
     for given in (f"file://{file}", str(file), f"{file},file://{file}", "<CycloneDDS/>"):
         monkeypatch.setenv("CYCLONEDDS_URI", given)
@@ -107,6 +107,13 @@ def test_settings_of_cyclone_dds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert (narrow.level, "net.core.rmem_max=4194304" in narrow.advice) == (Level.NOTE, True)
     limit.unlink()
     assert [one.level for one in found()] == [Level.OK]
+
+
+def test_advice_for_what_does_not_arrive_is_for_the_middleware_in_use() -> None:
+    assert "FASTDDS_BUILTIN_TRANSPORTS" in host.out_of_reach("rmw_fastrtps_cpp")
+    for name in ("rmw_cyclonedds_cpp", "rmw_zenoh_cpp"):
+        assert "docs/nodes.md#middleware" in host.out_of_reach(name)
+        assert "FASTDDS" not in host.out_of_reach(name)
 
 
 def test_settings_of_zenoh(monkeypatch: pytest.MonkeyPatch) -> None:

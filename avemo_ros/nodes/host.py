@@ -165,9 +165,18 @@ def discovery() -> Observation:
     return Observation("discovery", Level.OK, said)
 
 
-def out_of_reach() -> str:
+def out_of_reach(name: str) -> str:
     """Why messages of somebody who is known do not arrive, by what this computer shows, and
-    what to do."""
+    what to do.
+
+    Args:
+        name: of the middleware, as ROS has it.
+    """
+    if not name.startswith("rmw_fastrtps"):
+        return (
+            "its messages get lost; give both the same settings of the middleware "
+            "(docs/nodes.md#middleware), and containers --net=host"
+        )
     ways = []
     if _of_others(_files()):
         ways.append("run both as the same user")
