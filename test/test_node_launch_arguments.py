@@ -267,14 +267,6 @@ def test_what_an_including_file_misspells_is_a_warning_and_its_own_arguments_are
 
 def test_the_arguments_of_the_dialog_are_not_near_those_of_the_emotion_nodes() -> None:
     declared = [name for name, _, _ in arguments.EMOTION]
-    dialog = [
-        "language",
-        "strategies",
-        "model",
-        "base_url",
-        "key_variable",
-        "voice",
-        "use_emotion",
-        "speak",
-    ]
+    words = "language strategies model base_url key_variable voice use_emotion speak"
+    dialog = words.split()
     assert arguments.near_misses(declared, dialog) == []

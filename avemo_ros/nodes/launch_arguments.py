@@ -262,7 +262,7 @@ def near_misses(declared: Collection[str], known: Iterable[str]) -> list[str]:
     """
     return [
         f"launch argument '{name}' has no effect here{near}"
-        for name in sorted(set(known) - set(declared))
+        for name in sorted(set(known) - {*declared, "ros_namespace"})
         if (near := did_you_mean(name, sorted(declared), cutoff=0.75))
     ]
 
