@@ -39,8 +39,10 @@ _HIDDEN: Final = 0.1
 _LEAST_QUALITY: Final = 0.3
 _LEAD: Final = 0.1
 """Lead over the second that the likeliest needs."""
-_STRANGER: Final = 0.25
-"""Below this similarity a face is somebody else for certain."""
+_STRANGER: Final = 0.4
+"""Below this similarity a face that was missed, or beside another one, is somebody else."""
+_ODD: Final = 0.25
+"""The same for a face that was never out of sight."""
 _TRIES: Final = 3
 """Embeddings after which a doubt is decided, if only by keeping the id."""
 _ODD_TRIES: Final = 5
@@ -283,10 +285,11 @@ class Reidentifier:
             if look.known and len(look.fresh) < _TRIES - 1:
                 return {}
             return self._rename(stamp_ns, face_id, best[1], there, fresh_id)
-        tries = _ODD_TRIES if look.odd and own < _STRANGER else _TRIES
+        is_other = look.known and own < (_ODD if look.odd else _STRANGER)
+        tries = _ODD_TRIES if look.odd and is_other else _TRIES
         if len(look.fresh) < tries and (look.known or best[1]):
             return {}
-        if look.known and own < _STRANGER:
+        if is_other:
             return self._rename(stamp_ns, face_id, fresh_id(), there, fresh_id)
         if look.known:
             look.fresh = []
@@ -324,7 +327,7 @@ class Reidentifier:
         if owner is not None and wanted in there:
             # Two ids were exchanged, unless the other one is somebody else again.
             back = look.known and (
-                not owner.fresh or look.like(mean_embedding(owner.fresh)) >= _STRANGER
+                not owner.fresh or look.like(mean_embedding(owner.fresh)) >= _ODD
             )
             names[wanted] = face_id if back else fresh_id()
             other = _Look(
