@@ -274,8 +274,8 @@ class SettingGroups(Settings):
             if name in cls.retired:
                 raise ConfigError(name, value, cls.retired[name])
             if name not in places:
-                near = difflib.get_close_matches(name, places, n=1)
-                names = f"'{near[0]}'" if near else ", ".join(sorted(places))
+                near = nearest(name, list(places))
+                names = f"'{near}'" if near else ", ".join(sorted(places))
                 raise ConfigError(name, value, f"no parameter of this name here, but {names}")
             group, key = places[name]
             groups[group][key] = value
@@ -290,9 +290,22 @@ class SettingGroups(Settings):
         }
 
 
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The nearest of the known names in words, with a blank before them; "" if none is near."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The known name that is meant, "" if none is near: of who leaves its group out, the one
+    that ends so."""
+    grouped = (one for one in known if one.rpartition(".")[2] == name)
+    return next(grouped, next(iter(difflib.get_close_matches(name, known, n=1)), ""))
+
+
+def did_you_mean(name: object, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """The nearest of the known names in words, with a blank before them; "" if none is near.
+
+    Args:
+        name: that is not known.
+        known: those that are.
+        cutoff: how alike they must be, 0 to 1.
+    """
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 

@@ -19,6 +19,7 @@ from launch.actions import (
     Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
@@ -85,6 +86,8 @@ def check(context: LaunchContext) -> None:
     names = {argument.name for argument in included.get_launch_arguments()}
     names |= {name for name, _, _ in ARGUMENTS}
     launch_arguments.check_names(__file__, names, sys.argv)
+    for text in launch_arguments.near_misses(names, context.launch_configurations):
+        get_logger("dialog.launch.py").warning(text)
     for name in ("use_emotion", "speak"):
         value = LaunchConfiguration(name).perform(context)
         if value:

@@ -214,9 +214,12 @@ def node(
     )
 
 
-def check(context: LaunchContext) -> None:  # noqa: ARG001  as launch calls it
-    """Refuse misspelt arguments."""
-    launch_arguments.check_names(__file__, {name for name, _, _ in ARGUMENTS}, sys.argv)
+def check(context: LaunchContext) -> None:
+    """Refuse misspelt arguments; warn of those of a launch file that includes this one."""
+    names = {name for name, _, _ in ARGUMENTS}
+    launch_arguments.check_names(__file__, names, sys.argv)
+    for text in launch_arguments.near_misses(names, context.launch_configurations):
+        get_logger("replay.launch.py").warning(text)
 
 
 def generate_launch_description() -> LaunchDescription:

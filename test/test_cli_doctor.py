@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +96,7 @@ def test_settings_of_cyclone_dds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     file = tmp_path / "mine.xml"
     monkeypatch.setenv("CYCLONEDDS_URI", f"file://{file}")
     (only,) = found()
-    assert (only.level, "config/cyclonedds.xml" in only.advice) == (Level.MEND, True)
+    assert (only.level, "config/cyclonedds.xml" in only.advice) == (Level.FIX, True)
     file.write_text("<CycloneDDS/>")
     for given in (f"file://{file}", str(file), f"{file},file://{file}", "<CycloneDDS/>"):
         monkeypatch.setenv("CYCLONEDDS_URI", given)
@@ -104,6 +107,13 @@ def test_settings_of_cyclone_dds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert (narrow.level, "net.core.rmem_max=4194304" in narrow.advice) == (Level.NOTE, True)
     limit.unlink()
     assert [one.level for one in found()] == [Level.OK]
+
+
+def test_advice_for_what_does_not_arrive_is_for_the_middleware_in_use() -> None:
+    assert "FASTDDS_BUILTIN_TRANSPORTS" in host.out_of_reach("rmw_fastrtps_cpp")
+    for name in ("rmw_cyclonedds_cpp", "rmw_zenoh_cpp"):
+        assert "docs/nodes.md#middleware" in host.out_of_reach(name)
+        assert "FASTDDS" not in host.out_of_reach(name)
 
 
 def test_settings_of_zenoh(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,10 +141,30 @@ def test_weights_that_are_damaged_or_not_there(
 
 
 def test_a_distro_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
     assert host.versions().level is Level.OK
     monkeypatch.setenv("ROS_DISTRO", "humble")
     found = host.versions()
     assert (found.level, "Jazzy" in found.advice) == (Level.FIX, True)
+
+
+def test_a_newer_distro_than_those_that_were_tried_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ROS_DISTRO", "lyrical")
+    found = host.versions()
+    assert (found.level, "not tried" in found.advice) == (Level.NOTE, True)
+
+
+def test_with_a_distro_that_is_too_old_no_node_starts() -> None:
+    pytest.importorskip("rclpy", reason="no rclpy")
+    ended = subprocess.run(
+        [sys.executable, "-m", "avemo_ros.nodes.emotion"],
+        env={**os.environ, "ROS_DISTRO": "humble"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    said = "avemo_ros: ROS 2 Humble is too old: this package needs Jazzy or newer\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
 
 
 def test_a_camera_that_is_not_there_is_named() -> None:

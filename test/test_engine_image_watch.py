@@ -13,6 +13,8 @@ from avemo_ros.config import InputConfig, VisionConfig
 from avemo_ros.engine.video_stage import ImageWatch, VideoStage
 from avemo_ros.source.media_file import MediaFile, VideoFrame
 from avemo_ros.timing import to_ns
+from avemo_ros.vision.detector import Detection
+from avemo_ros.vision.face import Box, FrameTracks
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 
@@ -38,7 +40,7 @@ def images() -> tuple[np.ndarray, ...]:
 def watched(shown: Iterable[np.ndarray], rotate: int = 0) -> Iterator[tuple[str, str]]:
     """What is said of each image, four a second."""
     stage = VideoStage(VisionConfig(), InputConfig(image_rotate=rotate), Silent())
-    watch = ImageWatch("full", rotate)
+    watch = ImageWatch(VisionConfig(), rotate)
     for number, image in enumerate(shown):
         tracks = stage.push(to_ns(1.0 + 0.25 * number), image)
         assert tracks is not None
@@ -94,7 +96,7 @@ def test_a_camera_that_hangs_is_named_until_it_goes_on() -> None:
 
 def test_a_stream_that_starts_over_is_judged_anew() -> None:
     stage = VideoStage(VisionConfig(), InputConfig(), Silent())
-    watch = ImageWatch("full")
+    watch = ImageWatch(VisionConfig())
     tracks = stage.push(to_ns(100.0), images()[0])
     stage.close()
     assert tracks is not None
@@ -103,3 +105,29 @@ def test_a_stream_that_starts_over_is_judged_anew() -> None:
         at = tracks.__class__(to_ns(second), 320, 240, ())
         assert watch.look(black, at) == ("", "")
     assert watch.look(black, tracks.__class__(to_ns(3.0), 320, 240, ()))[0] == "dark"
+
+
+class Upside:
+    """A detector of one's own, for which a face is where the lower half is darker."""
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        half = len(image) // 2
+        if image[half:].mean() > image[:half].mean() - 20:
+            return []
+        box = Box(0.4, 0.4, 0.2, 0.2)
+        return [Detection(box, 0.9, np.full((6, 2), 0.5, np.float32))]
+
+
+def test_a_detector_of_ones_own_is_the_one_that_looks_at_turned_images() -> None:
+    image = np.full((240, 320, 3), 200, np.uint8)
+    image[:120] = 50  # upside down for this detector
+    watch = ImageWatch(VisionConfig(detector=f"{__name__}:Upside"))
+    chance = np.random.default_rng(0)
+    said = [("", "")]
+    for number in range(40):
+        noisy = image + chance.integers(0, 9, image.shape, np.uint8)
+        tracks = FrameTracks(to_ns(1.0 + 0.25 * number), 320, 240, ())
+        said.append(watch.look(noisy, tracks))
+    watch.close()
+    assert said[-1][0] == "turned"
+    assert "image_rotate to 180" in said[-1][1]

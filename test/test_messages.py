@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import subprocess
+import sys
 from array import array
 from pathlib import Path
 
@@ -171,3 +173,17 @@ def test_a_state_survives_the_wire() -> None:
 
     track = deserialize_message(serialize_message(FaceTrackMsg(yaw=math.nan)), FaceTrackMsg)
     assert math.isnan(track.yaw)
+
+
+def test_a_client_needs_nothing_but_the_messages() -> None:
+    pytest.importorskip("avemo_ros.msg", reason="the messages are not built")
+    code = (
+        "import sys; from avemo_ros.msg import EmotionState, FaceTrackArray;"
+        "from avemo_ros.srv import ForgetPerson;"
+        "heavy = {'numpy', 'cv2', 'onnxruntime', 'torch', 'pydantic', 'openai', 'rosbags'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

@@ -66,7 +66,7 @@ def said(graph: Any, entry: str, *words: str) -> bool:
         (
             "/front/image/compressed",
             ros.CompressedImage,
-            ("image_transport to 'compressed' and remap the topic to /front/image/comp",),
+            ("image_transport to 'compressed' and remap the topic to /front/image",),
         ),
         ("image_raw", ros.AudioInfo, ("AudioInfo there", "takes sensor_msgs/msg/Image")),
         ("image_raw", ros.Image, ("/driver publishes it, but nothing arrives", "UDPv4")),

@@ -187,8 +187,9 @@ def test_stamps_of_another_clock(feed: Any) -> None:
         feed.send_bytes(voice(number), hour_ago)
 
     page = examined(graph, publish, seconds=5.0)
-    for part in ("images", "audio"):
+    for part, other in (("images", "audio_stamps"), ("audio", "image_stamps")):
         assert page.has(part, "fix", "behind the clock"), page.to_fix()
+        assert not page.has(part, "fix", other)
     assert any("synchronise both clocks" in line for line in page.to_fix())
     assert page.has("images", "fix", "2 publishers send on /image_raw")
     assert sum("3600" in line or "1.0 hours" in line for line in page.to_fix()) == 2

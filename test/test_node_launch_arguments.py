@@ -254,3 +254,19 @@ def test_a_topic_that_a_file_cannot_set_is_named(tmp_path: Path) -> None:
     mine.write_text("/**:\n  ros__parameters:\n    launch: {imge: /mine}\n")
     with pytest.raises(ValueError, match=r"'launch.imge'.*did you mean 'image'"):
         arguments.completed({**GIVEN, "params_file": str(mine)}, SHIPPED)
+
+
+def test_what_an_including_file_misspells_is_a_warning_and_its_own_arguments_are_not() -> None:
+    declared = [name for name, _, _ in arguments.EMOTION]
+    own = ["world", "robot_name", "use_rviz", "language", "model", "speak", "ros_namespace"]
+    (image, required) = arguments.near_misses(declared, [*declared, *own, "imgae", "requred"])
+    assert image == "launch argument 'imgae' has no effect here (did you mean 'image'?)"
+    assert "'requred'" in required
+    assert "'required'" in required
+
+
+def test_the_arguments_of_the_dialog_are_not_near_those_of_the_emotion_nodes() -> None:
+    declared = [name for name, _, _ in arguments.EMOTION]
+    words = "language strategies model base_url key_variable voice use_emotion speak"
+    dialog = words.split()
+    assert arguments.near_misses(declared, dialog) == []

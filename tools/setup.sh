@@ -35,6 +35,11 @@ holds() { [ -e "$1" ] && [ "$(cat "$1")" = "$2" ]; } # FILE TEXT
 
 check_tools() {
     local missing=() tool
+    case "${ROS_DISTRO-}" in
+        ardent | bouncy | crystal | dashing | eloquent | foxy | galactic | humble | iron)
+            fail "ROS 2 $ROS_DISTRO is too old: this package needs Jazzy or newer" \
+                "install ROS 2 Jazzy, or run this in a shell without ROS" ;;
+    esac
     for tool in g++ make; do
         command -v "$tool" >/dev/null || missing+=("$tool")
     done
@@ -161,6 +166,8 @@ make_workspace() { # [--build]
     fi
     for package in audio_common_msgs bond hri_msgs speech_test_actions tf2_msgs; do
         found=
+        # Only for tests.
+        [ "$package$robot" != speech_test_actionsrobot ] || continue
         while IFS= read -r -d: prefix; do
             [ -d "$prefix/share/$package" ] && [ "$prefix" != "$workspace/install" ] && found=1
         done <<<"${AMENT_PREFIX_PATH-}:"

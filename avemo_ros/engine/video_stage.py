@@ -20,7 +20,7 @@ from avemo_ros.errors import DetectorError, ImageError
 from avemo_ros.timing import RateLimiter, Reporter, StampFilter, Stopwatch, Verdict, to_ns
 from avemo_ros.vision.analyzer import FaceAnalyzer
 from avemo_ros.vision.camera_geometry import HeadFrame, PinholeCamera, head_frames
-from avemo_ros.vision.detector import BlazeFace
+from avemo_ros.vision.detector import Detector, make_detector
 from avemo_ros.vision.face import FrameTracks
 from avemo_ros.vision.image import TURNS, as_bgr, turned
 
@@ -239,14 +239,14 @@ class ImageWatch:
     whether there is one in the turned image.
 
     Args:
-        reach: of the detector, see `vision.detector_range`.
+        config: names the detector.
         rotate: by which images have been turned already [degrees].
     """
 
-    def __init__(self, reach: str, rotate: int = 0) -> None:
-        self._reach = reach
+    def __init__(self, config: VisionConfig, rotate: int = 0) -> None:
+        self._config = config
         self._rotate = rotate
-        self._detector: BlazeFace | None = None
+        self._detector: Detector | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -328,5 +328,9 @@ class ImageWatch:
 
     def _score(self, image: NDArray[np.uint8]) -> float:
         if self._detector is None:
-            self._detector = BlazeFace(self._reach, _SURE)
-        return max((face.score for face in self._detector.detect(image)), default=0.0)
+            self._detector = make_detector(self._config, _SURE)
+        try:
+            return max((face.score for face in self._detector.detect(image)), default=0.0)
+        except DetectorError:
+            # Where it fails upright images, too, the video stage says so.
+            return 0.0

@@ -535,6 +535,9 @@ def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> i
         the node says that it has failed; 0 otherwise.
     """
     words = sys.argv if args is None else args
+    if host.too_old():
+        say(f"avemo_ros: {host.too_old()}", file=sys.stderr)
+        return 1
     limit_free_memory()
     ending = ShutdownEvent()
     # rclpy's own handlers would take the middleware away from threads that still publish.

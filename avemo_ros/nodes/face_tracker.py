@@ -113,7 +113,7 @@ class ImageInputStage:
         shows = humans.ros4hri and publishes
         self._humans = HumanFaces(node, humans) if shows else None
         self._heads = HeadFrames(node) if shows else None
-        self._watch = ImageWatch(config.vision.detector_range, config.input.image_rotate)
+        self._watch = ImageWatch(config.vision, config.input.image_rotate)
         self._odd = ("", "")
         self._compressed = node.read(ImageInputSettings).image_transport == "compressed"
         self._received = diagnostics.Meter()

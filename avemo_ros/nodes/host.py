@@ -52,7 +52,11 @@ _PACKAGES: Final = (
     "onnxruntime",
     "torch",
 )
-_KNOWN_DISTROS: Final = ("jazzy", "kilted", "rolling")
+_TOO_OLD: Final = (
+    "ardent", "bouncy", "crystal", "dashing", "eloquent", "foxy", "galactic", "humble", "iron",
+)  # fmt: skip
+_TRIED: Final = ("jazzy",)
+"""Releases of ROS that the nodes have run with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +165,18 @@ def discovery() -> Observation:
     return Observation("discovery", Level.OK, said)
 
 
-def out_of_reach() -> str:
+def out_of_reach(name: str) -> str:
     """Why messages of somebody who is known do not arrive, by what this computer shows, and
-    what to do."""
+    what to do.
+
+    Args:
+        name: of the middleware, as ROS has it.
+    """
+    if not name.startswith("rmw_fastrtps"):
+        return (
+            "its messages get lost; give both the same settings of the middleware "
+            "(docs/nodes.md#middleware), and containers --net=host"
+        )
     ways = []
     if _of_others(_files()):
         ways.append("run both as the same user")
@@ -314,11 +327,20 @@ def versions() -> Observation:
         except importlib.metadata.PackageNotFoundError:
             continue
     text = ", ".join([*found, f"{platform.system()} {platform.machine()}"])
-    if distro and distro not in _KNOWN_DISTROS:
-        return Observation(
-            "versions", Level.FIX, text, "this package needs ROS 2 Jazzy or newer"
-        )
+    if too_old():
+        return Observation("versions", Level.FIX, text, too_old())
+    if distro and distro not in _TRIED:
+        advice = f"this package was not tried with ROS {distro} (docs/platforms.md)"
+        return Observation("versions", Level.NOTE, text, advice)
     return Observation("versions", Level.OK, text)
+
+
+def too_old() -> str:
+    """What is needed where the sourced ROS is too old; "" where it is not."""
+    distro = os.environ.get("ROS_DISTRO", "")
+    if distro not in _TOO_OLD:
+        return ""
+    return f"ROS 2 {distro.capitalize()} is too old: this package needs Jazzy or newer"
 
 
 def weights(name: str) -> Observation:

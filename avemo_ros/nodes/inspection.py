@@ -180,8 +180,9 @@ def examine(
     for name, value in values.items():
         text = str(value).lower() if isinstance(value, bool) else f"{value}"
         words += ["-p", f"{name}:={text}"]
-    # Of several rules for one name the first one counts.
-    args = ["--ros-args", *ros_arguments, *words]
+    # Of several rules for one name the first one counts, of several values of one parameter the
+    # last one.
+    args = ["--ros-args", *ros_arguments, *words, *ros_arguments]
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _examined(seconds, files)
@@ -233,7 +234,7 @@ def _inputs(node: Inspector) -> Iterator[Observation]:
         values = {item.key: item.value for item in status.values}
         topic, level = values["topic"], _LEVELS[status.level]
         if level is not Level.OK:
-            text, advice = host.split(_fullest(status.message, node.lines.warnings))
+            text, advice = host.split(_fullest(part, status.message, node.lines.warnings))
             # A reason that does not name its topic begins with what it is about.
             shown = text if topic in text else f"{topic}: {text}"
             yield Observation(part, level, shown, advice)
@@ -258,10 +259,11 @@ def _inputs(node: Inspector) -> Iterator[Observation]:
         yield from _stamps(part, node.ages_s[part])
 
 
-def _fullest(message: str, lines: Sequence[str]) -> str:
-    """What the log says of the same: it may have advice that is given once only."""
+def _fullest(part: str, message: str, lines: Sequence[str]) -> str:
+    """What the log says of the same part: it may have advice that is given once only."""
     text = host.split(message)[0]
-    same = [line.partition(": ")[2] for line in lines]
+    begin = f"{part}: "
+    same = [line.removeprefix(begin) for line in lines if line.startswith(begin)]
     return max([message, *(one for one in same if host.split(one)[0] == text)], key=len)
 
 

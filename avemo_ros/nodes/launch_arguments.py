@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -249,6 +249,22 @@ def check_names(file: str, declared: Collection[str], words: Sequence[str]) -> N
         if given and name not in declared:
             near = did_you_mean(name, sorted(declared)) or "; `ros2 launch -s` lists them"
             raise ValueError(f"there is no argument '{name}' ('{name}:={value}'){near}")
+
+
+def near_misses(declared: Collection[str], known: Iterable[str]) -> list[str]:
+    """Warnings of what a launch file that includes this one has probably misspelt.
+
+    Its own arguments are among the known ones, too, so only what is near is named.
+
+    Args:
+        declared: names of this file's arguments.
+        known: all launch configurations.
+    """
+    return [
+        f"launch argument '{name}' has no effect here{near}"
+        for name in sorted(set(known) - {*declared, "ros_namespace"})
+        if (near := did_you_mean(name, sorted(declared), cutoff=0.75))
+    ]
 
 
 def namespace(given: str, around: str) -> str:

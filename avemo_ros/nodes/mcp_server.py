@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import rclpy
 from mcp.server import MCPServer
@@ -51,6 +51,7 @@ _FOUND_S: Final = 3.0
 _LONGEST_WAIT_S: Final = 600.0
 
 Emotion = Literal["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
+assert get_args(Emotion) == EMOTIONS
 Whose = Annotated[
     str, Field(description="A person's id, as who_is_there gives it; empty: everybody.")
 ]

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from avemo_ros.settings import did_you_mean, flattened, read_yaml
+from avemo_ros.settings import did_you_mean, flattened, nearest, read_yaml
 
 NODES: Final = (
     "bag_player",
@@ -77,14 +77,8 @@ def strays(given: Iterable[str], own: Iterable[str]) -> dict[str, str]:
         slip = difflib.get_close_matches(group, groups, n=1, cutoff=_NEAR)
         if grouped and group not in groups and not slip:
             continue
-        found[name] = _nearest(name, known)
+        found[name] = nearest(name, known)
     return found
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    # Who leaves the group out means the one that has the name.
-    grouped = (one for one in known if one.rpartition(".")[2] == name)
-    return next(grouped, next(iter(difflib.get_close_matches(name, known, n=1)), ""))
 
 
 def files_of(words: Sequence[str]) -> list[Path]:

@@ -26,6 +26,7 @@ from rclpy.qos import (
     qos_check_compatible,
     qos_policy_name_from_kind,
 )
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from avemo_ros.nodes import host
 
@@ -364,7 +365,8 @@ def why_nothing_comes(
             why = "neither its name nor a message arrives:"
         else:
             why = "nothing arrives: it sends nothing, or"
-        return f"{who} publishes it, but {why} {host.out_of_reach()}"
+        lost = host.out_of_reach(str(get_rmw_implementation_identifier()))
+        return f"{who} publishes it, but {why} {lost}"
     if offers:
         theirs = offers[0].topic_type
         advice = instead.get(theirs, "remap the topic, or convert the messages")
@@ -394,9 +396,11 @@ def why_nothing_comes(
     shown = ", ".join(name for name, _ in found[:_SHOWN])
     more = ", ..." if len(found) > _SHOWN else ""
     name, kind = found[0]
-    remap = "" if _are_siblings(name, topic) else f"remap the topic to {name}"
+    # Compressed images follow their base topic.
+    base = name.removesuffix("/compressed") if kind.endswith("/CompressedImage") else name
+    remap = "" if _are_siblings(name, topic) else f"remap the topic to {base}"
     advice = " and ".join(part for part in (instead.get(kind, ""), remap) if part)
-    return f"nobody publishes it, but there is {shown}{more}; {advice or f'remap it to {name}'}"
+    return f"nobody publishes it, but there is {shown}{more}; {advice or f'remap it to {base}'}"
 
 
 def rivals(node: Node, topic: str, kind: str) -> str:

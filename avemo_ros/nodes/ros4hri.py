@@ -21,6 +21,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
 from avemo_ros.errors import ConfigError
+from avemo_ros.labels import EMOTIONS
 from avemo_ros.model.face_points import points_of_mesh
 from avemo_ros.nodes import convert, qos
 from avemo_ros.nodes.base_node import ManagedNode
@@ -85,6 +86,7 @@ _WORDS: Final = {
     "surprise": "surprised",
 }
 """The standard's word for each of our labels; it has none for 'unknown'."""
+assert tuple(_WORDS) == EMOTIONS
 _GONE_NS: Final = to_ns(1.0)
 """A voice that nobody claims for this long is not tracked any more."""
 _AGAIN_NS: Final = to_ns(1.0)

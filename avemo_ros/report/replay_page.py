@@ -39,6 +39,14 @@ _SOURCES: Final = {
     "states": "recorded states",
 }
 """Where a replay came from, in words."""
+_COUNTERS: Final = {
+    "frames": "images",
+    "late_pictures": "late images",
+    "pictures_refused": "images refused",
+    "frames_left_out": "images left out by rate",
+    "hops": "estimates",
+}
+"""Counters of a replay as the page calls them: there a frame is an estimate with a label."""
 _MODALITIES: Final = {
     "face": "face alone",
     "voice": "voice alone",
@@ -274,7 +282,10 @@ def _timeline(
         "others": [name for name in timeline.people if name not in seen],
         "tracks": drawn,
         "remarks": remarks,
-        "counters": {name: f"{value:g}" for name, value in bag["counters"].items()},
+        "counters": {
+            _COUNTERS.get(name, name.replace("_", " ")): f"{value:g}"
+            for name, value in bag["counters"].items()
+        },
     }  # fmt: skip
 
 

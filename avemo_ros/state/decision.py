@@ -112,6 +112,7 @@ _CIRCUMPLEX: Final = {
     "surprise": (0.40, 0.67),
 }
 """Valence and arousal of each of EMOTIONS."""
+assert tuple(_CIRCUMPLEX) == EMOTIONS
 
 
 def valence_arousal(probabilities: Sequence[float]) -> tuple[float, float]:
