@@ -63,7 +63,7 @@ def test_with_the_cues_switched_off_only_the_words_count() -> None:
     deaf = agent(None, *ANGRY, use_emotion=False)
     answer = deaf.answer("So that is how it went")
     assert (answer.strategy, answer.emotion, answer.confidence) == ("continue", UNKNOWN, 0.0)
-    assert answer.person == "f1"
+    assert answer.person == "p1"
     assert deaf.answer("I hate this").strategy == "acknowledge"
 
 

@@ -25,7 +25,7 @@ from avemo_ros.bag.folder import Bag
 from avemo_ros.bag.reader import Recording
 from avemo_ros.bag.topics import TopicKind
 from avemo_ros.cli.main import main
-from avemo_ros.config import PipelineConfig
+from avemo_ros.config import IdentityConfig, PipelineConfig
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import PrepareConfig
 from avemo_ros.data.file_reader import FileReader
@@ -36,7 +36,7 @@ from avemo_ros.sink.jsonl import records
 from avemo_ros.state.estimate import EmotionStep, Status
 from avemo_ros.timing import to_ns
 
-CONFIG = PipelineConfig()
+CONFIG = PipelineConfig(identity=IdentityConfig(mode="visit"))
 pytestmark = pytest.mark.timeout(400)
 
 
@@ -117,6 +117,9 @@ def test_the_bag_has_what_it_is_for(evaluated: Replayed) -> None:
     assert counted["pictures_refused"] == 2
     assert counted["far_stamps"] >= 3
     assert len({key for frame in evaluated.frames for key, _ in frame.faces}) >= 2
+    # The same person under all of these ids.
+    people = {one.person_id for step in evaluated.steps for one in step.estimates}
+    assert len(people - {""}) == 1
 
 
 def test_two_processes(bag: Path, evaluated: Replayed) -> None:
@@ -125,7 +128,8 @@ def test_two_processes(bag: Path, evaluated: Replayed) -> None:
 
 def test_predict(bag: Path, evaluated: Replayed, tmp_path: Path) -> None:
     out = tmp_path / "states.jsonl"
-    assert main(["predict", str(bag), "--json", str(out), "--quiet"]) == 0
+    wanted_settings = ["--set", "identity.mode=visit"]
+    assert main(["predict", str(bag), "--json", str(out), "--quiet", *wanted_settings]) == 0
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     with Recording(bag) as recording:
         zero_ns = recording.start_ns
@@ -163,7 +167,8 @@ def test_the_live_nodes(
 ) -> None:
     """The stages of the real node, given real messages at the recorded times of arrival."""
     ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make setup`")
-    graph = ros.Graph(ros_domain, lambda: capfd.readouterr().err, "image_transport:=compressed")
+    parameters = ("image_transport:=compressed", "identity.mode:=visit")
+    graph = ros.Graph(ros_domain, lambda: capfd.readouterr().err, *parameters)
     try:
         node = graph.add(ros.EmotionStack, start=False)
         staged = Staged(monkeypatch, node)

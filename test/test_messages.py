@@ -38,9 +38,9 @@ RENAMED = {
     "EmotionEvent": {"stamp_ns": {"header"}, "lasted_s": {"lasted"}},
     "EmotionState": {"stamp_ns": {"header"}, "window_start_ns": {"window_start"},
                      "box": {"box", "box_valid"}},
-    # What a face looks like leaves no process.
+    # What a face looks like leaves no process; who it is is in the states.
     "FaceTrack": {"pose": {"yaw", "pitch", "roll"}, "crop": {"crop", "crop_side"},
-                  "appearance": set()},
+                  "appearance": set(), "person_id": set()},
     "FaceTrackArray": {"stamp_ns": {"header"}},
     "NormalizedBox": {},
     "SpectrogramChunk": {"stamp_ns": {"header"}},

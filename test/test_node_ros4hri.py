@@ -19,10 +19,11 @@ ros = pytest.importorskip("ros_graph", reason="no rclpy or messages: run `make s
 hri = pytest.importorskip("hri_msgs.msg", reason="no hri_msgs")
 from made_steps import estimate, step_of  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
-from std_msgs.msg import Bool  # noqa: E402
+from std_msgs.msg import Bool, String  # noqa: E402
 
 from avemo_ros.nodes.base_node import ManagedNode  # noqa: E402
 from avemo_ros.nodes.ros4hri import HumanStates, Ros4HriSettings  # noqa: E402
+from avemo_ros.srv import GetEmotionHistory  # noqa: E402
 
 start_graph = ros.start_graph
 pytestmark = pytest.mark.ros
@@ -394,6 +395,48 @@ def test_another_detectors_faces_are_read_instead_of_images(start_graph: Start) 
     # Whose face has gone has no topics at all.
     assert graph.probe.count_publishers(f"/humans/faces/{pairs[-1][0].face_id}/roi") <= 1
     assert not human_topics(graph, "/humans/voices")
+
+
+def test_people_are_those_of_the_person_manager(start_graph: Start) -> None:
+    graph = start_graph(
+        *ros.QUICK,
+        "face_tracker:ros4hri:=true",
+        "emotion_stack:faces:=ros4hri",
+        words=["-r", "emotion_stack:image_raw:=unused"],
+    )
+    graph.add(ros.FaceTracker)
+    graph.add(ros.EmotionStack)
+    states = graph.collect(ros.EmotionStateArray, "emotion_states")
+    feed = ros.Feed(graph)
+    feed.wait_for_images_to_be_heard()
+
+    def newest() -> Any:
+        return next((one for array in reversed(states) for one in array.states), None)
+
+    assert feed.play_until(lambda: newest() is not None, 4.0, speed=1.0)
+    assert newest().person_id == ""
+    latched = ros.QoSProfile(
+        depth=1,
+        reliability=ros.ReliabilityPolicy.RELIABLE,
+        durability=ros.DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+    face_of = graph.probe.create_publisher(String, "/humans/persons/anna/face_id", latched)
+    tracked = graph.probe.create_publisher(hri.IdsList, "/humans/persons/tracked", latched)
+    tracked.publish(hri.IdsList(ids=["anna", "not-a-name"]))
+
+    def is_anna() -> bool:
+        # The face may have another id by now.
+        face_of.publish(String(data=newest().face_id))
+        return newest().person_id == "anna"
+
+    assert feed.play_until(is_anna, 4.0, speed=1.0)
+    assert graph.said("'not-a-name'")
+    history = graph.call(
+        GetEmotionHistory, "emotion_history", GetEmotionHistory.Request(person="anna")
+    )
+    assert history.success
+    tracked.publish(hri.IdsList())
+    assert feed.play_until(lambda: newest().person_id == "", 4.0, speed=1.0)
 
 
 def publish_face(graph: Any, face_id: str, topics: dict[str, Any]) -> dict[str, Any]:

@@ -171,6 +171,30 @@ def test_a_track_that_goes_on_after_an_absence_keeps_its_resting_face() -> None:
     assert room.identity.people == ()
 
 
+def test_who_another_node_knows_is_that_person_without_any_comparing() -> None:
+    room = Room(mode="none")
+
+    def show(face_id: str, person_id: str, seconds: float) -> list[EmotionStep]:
+        steps = []
+        for _ in range(round(10 * seconds)):
+            room.t += 0.1
+            track = replace(face(face_id, "sad"), person_id=person_id)
+            steps += room.stage.push_tracks(frame(room.t, track))
+        return steps
+
+    show("abcde", "", 3)
+    assert show("abcde", "anna", 2)[-1].attended.person_id == "anna"
+    (resting,) = room.stage.resting_faces().values()
+    room.away(10)
+    show("fghij", "anna", 2)
+    assert room.stage.resting_faces() == {"fghij": resting}
+    assert room.stage.memory.people == 1
+    assert room.stage.memory.history("anna").observed_s > 5
+    assert room.stage.forget("anna").key == "anna"
+    assert room.stage.memory.people == 0
+    assert show("fghij", "", 1)[-1].attended.person_id == ""
+
+
 def test_people_are_forgotten_after_the_visit() -> None:
     room = Room(visit_minutes=1.0)
     room.show(2, f0001=ANNA)

@@ -124,6 +124,18 @@ def test_a_stranger_in_the_place_of_somebody_who_left_gets_an_id_of_their_own() 
     assert scene.show(2, cara=0.5, anna=0.2) == {"cara": stranger, **before}
 
 
+def test_a_stranger_who_steps_into_somebodys_place_at_once_gets_an_id_of_their_own() -> None:
+    scene = Scene()
+    before = scene.show(2, anna=0.5)
+    # One image without anybody, and one without even that.
+    for seconds in (1 / 15, 0):
+        if seconds:
+            scene.show(seconds)
+        stranger = scene.show(3, cara=0.5)["cara"]
+        assert stranger not in ("", before["anna"])
+        assert scene.show(2, anna=0.5)["anna"] == before["anna"]
+
+
 def test_while_somebody_is_missing_a_new_face_is_named_when_it_has_been_seen_enough() -> None:
     scene = Scene()
     scene.show(2, anna=0.2)

@@ -206,7 +206,8 @@ class Agent:
         with self._lock:
             changes = self._observer.push(step)
             for one in step.estimates:
-                session = self._sessions.get(self._renamed(one.person_id, key_of(one)))
+                before = one.face_id or key_of(one)
+                session = self._sessions.get(self._renamed(one.person_id, before))
                 if session is not None:
                     session.seen_ns = step.stamp_ns
             # Not only with the next words, which may never come.
@@ -373,7 +374,8 @@ class Agent:
             there = self._observer.engagement(key, stamp_ns)
             if there not in (Engagement.ENGAGED, Engagement.DISTRACTED):
                 return ""
-        return self._renamed(steady.ids(key)[0], key)
+        person_id, face_id, _ = steady.ids(key)
+        return self._renamed(person_id, face_id or key)
 
     def _renamed(self, person_id: str, key: str) -> str:
         """The key of a person's session.  One that began before the person was recognised

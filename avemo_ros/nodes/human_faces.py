@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
 
 from avemo_ros.bag import message_content
 from avemo_ros.config import PipelineConfig
@@ -90,6 +91,7 @@ class HumanFacesStage:
         settings = node.read(Ros4HriSettings)
         self._hri = hri_messages(settings)
         self._base = f"{settings.humans}/faces"
+        self._persons = f"{settings.humans}/persons"
         self._trouble = ThrottledLog(node.get_logger(), "faces")
         self._reporter = StampReporter.of(node, self._trouble)
         self._stamps = StampFilter(
@@ -114,6 +116,10 @@ class HumanFacesStage:
         self._inlet: qos.AdaptiveSubscription | None = None
         self._camera_inlet: qos.AdaptiveSubscription | None = None
         self._parts: dict[str, list[qos.AdaptiveSubscription]] = {}
+        self._people: dict[str, qos.AdaptiveSubscription] = {}
+        self._faces_of: dict[str, str] = {}
+        """Face ids by person, as the person manager says."""
+        self._people_inlet: qos.AdaptiveSubscription | None = None
         self._tracks_out: Any = None
         self._timer: Any = None
 
@@ -140,6 +146,15 @@ class HumanFacesStage:
             reliability="best_effort",
         )
         self._inlet = self._subscribe(self._hri.IdsList, "tracked", self._take_ids)
+        self._people_inlet = qos.AdaptiveSubscription(
+            node,
+            self._hri.IdsList,
+            f"{self._persons}/tracked",
+            self._take_people,
+            depth=5,
+            begin_reliable=True,
+            latched=True,
+        )
 
     def close(self) -> None:
         """Stop and remove the topics; may be called twice."""
@@ -147,10 +162,11 @@ class HumanFacesStage:
             self._node.destroy_timer(self._timer)
             self._timer = None
         self._listen_to(())
-        for inlet in (self._inlet, self._camera_inlet):
+        self._know(())
+        for inlet in (self._inlet, self._camera_inlet, self._people_inlet):
             if inlet is not None:
                 inlet.close()
-        self._inlet = self._camera_inlet = None
+        self._inlet = self._camera_inlet = self._people_inlet = None
         if self._worker is not None:
             self._worker.stop()
             self._dropped_before += self._worker.dropped
@@ -185,7 +201,8 @@ class HumanFacesStage:
 
     def adapt(self) -> None:
         """To be called from time to time: follows the publishers' QoS."""
-        for inlet in (self._inlet, *(one for parts in self._parts.values() for one in parts)):
+        parts = (one for parts in self._parts.values() for one in parts)
+        for inlet in (self._inlet, self._people_inlet, *parts, *self._people.values()):
             if inlet is not None:
                 inlet.adapt()
 
@@ -271,6 +288,40 @@ class HumanFacesStage:
                 for kind, message in kinds.items()
             ]
 
+    def _take_people(self, message: Any) -> None:
+        self._know([one for one in message.ids[:MAX_FACES] if self._is_usable(one)])
+
+    def _know(self, people: Sequence[str]) -> None:
+        """Subscribe to which face is whose; of who has gone nothing is kept."""
+        for gone in [one for one in self._people if one not in people]:
+            self._people.pop(gone).close()
+            self._faces_of.pop(gone, None)
+        for person_id in people:
+            if person_id not in self._people:
+                self._people[person_id] = qos.AdaptiveSubscription(
+                    self._node,
+                    String,
+                    f"{self._persons}/{person_id}/face_id",
+                    self._taker_of(person_id),
+                    depth=1,
+                    begin_reliable=True,
+                    latched=True,
+                )
+
+    def _taker_of(self, person_id: str) -> Callable[[Any], None]:
+        def take(message: Any) -> None:
+            self._faces_of[person_id] = message.data
+
+        return take
+
+    def _named(self, tracks: FrameTracks) -> FrameTracks:
+        """With who the faces are."""
+        people = {face_id: person_id for person_id, face_id in self._faces_of.copy().items()}
+        faces = tuple(
+            replace(face, person_id=people.get(face.face_id, "")) for face in tracks.faces
+        )
+        return replace(tracks, faces=faces)
+
     def _taker(self, face_id: str, kind: str) -> Callable[[Any], None]:
         def take(message: Any) -> None:
             if kind == "cropped":
@@ -314,7 +365,7 @@ class HumanFacesStage:
             self._processed.add()
             self._faces = len(tracks.faces)
             if self._passed_on is not None:
-                self._passed_on(tracks, self._frame_id, now_ns)
+                self._passed_on(self._named(tracks), self._frame_id, now_ns)
             if self._tracks_out is not None and self._tracks_out.get_subscription_count():
                 self._tracks_out.publish(convert.tracks_message(tracks, self._frame_id))
             if now_ns > 0:

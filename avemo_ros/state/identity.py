@@ -132,6 +132,8 @@ class Identity:
         """Forget everybody; the file stays.  Ids are not given again."""
         self._people: dict[str, _KnownPerson] = {}
         self._faces: dict[str, _SeenFace] = {}
+        self._told: dict[str, tuple[str, int]] = {}
+        """By face id: who it is by another node, and when the face was last seen [ns]."""
         self._now_ns = self._checked_ns = 0
 
     @property
@@ -141,15 +143,19 @@ class Identity:
 
     def person_of(self, face_id: str) -> str:
         """Who a face is; empty where that is not known."""
+        if face_id in self._told:
+            return self._told[face_id][0]
         face = self._faces.get(face_id)
         return "" if face is None else face.person_id
 
     def remembers(self, key: str) -> bool:
         """Whether somebody may come back with this person or face id."""
-        return key in self._people or key in self._faces
+        told = any(key == person_id for person_id, _ in self._told.values())
+        return told or key in self._people or key in self._faces
 
     def see(self, tracks: FrameTracks) -> None:
         """Take the faces of the next image; if the time has gone back, all faces are new."""
+        self._listen(tracks)
         if not self._config.compares_faces:
             return
         now_ns = tracks.stamp_ns
@@ -170,6 +176,22 @@ class Identity:
             if track.appearance is not None and wanted:
                 self._look(track.face_id, track.appearance, there)
         self._age(now_ns)
+
+    def _listen(self, tracks: FrameTracks) -> None:
+        """Take what another node says of who the faces are."""
+        now_ns = tracks.stamp_ns
+        for track in tracks.faces:
+            self._told.pop(track.face_id, None)
+            if track.person_id:
+                self._told[track.face_id] = (track.person_id, now_ns)
+        if self._told:
+            self._told = {
+                face_id: (person_id, seen_ns)
+                for face_id, (person_id, seen_ns) in self._told.items()
+                if 0 <= now_ns - seen_ns <= self._visit_ns
+            }
+        while len(self._told) > self._config.max_people:
+            del self._told[next(iter(self._told))]
 
     def _look(self, face_id: str, vector: NDArray[np.float32], there: Collection[str]) -> None:
         """Decide anew who a face is, with its newest embedding."""
@@ -296,15 +318,23 @@ class Identity:
         }
         for face in faces.values():
             face.person_id, face.newest, face.count, face.refused = "", [], 0, True
-        if person_id:
+        told = [
+            face_id
+            for face_id, (told_id, _) in self._told.items()
+            if wanted in (face_id, told_id) or told_id == person_id
+        ]
+        for face_id in told:
+            person_id = self._told.pop(face_id)[0]
+        if person_id in self._people:
             enrolled = self._people.pop(person_id).enrolled_s is not None
             if enrolled:
                 self._write()
-        return Forgotten(person_id, tuple(faces))
+        return Forgotten(person_id, tuple(dict.fromkeys((*faces, *told))))
 
     def forget_everybody(self) -> tuple[str, ...]:
         """As `forget`, of everybody, and everybody in view; the ids of the faces in view."""
         self._people.clear()
+        self._told.clear()
         for face in self._faces.values():
             face.person_id, face.newest, face.count, face.refused = "", [], 0, True
         self._write()

@@ -73,6 +73,8 @@ class FaceTrack:
     """From the camera [m]; NaN: not known."""
     blendshapes: NDArray[np.float32] | None = None
     """(52,) 0 to 1, in the order of `vision.face_networks.BLENDSHAPES`; None: not computed."""
+    person_id: str = ""
+    """Who it is, where another node said so (ROS4HRI); empty: not told."""
     appearance: NDArray[np.float32] | None = None
     """(192,) embedding of who this is (`vision.face_embedding`), of length 1; None: not
     computed in this image, or in doubt.  It is in no message."""

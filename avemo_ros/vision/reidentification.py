@@ -30,8 +30,6 @@ _SOON_NS: Final = to_ns(0.3)
 """One that is in doubt, or has not been seen often yet."""
 _BEGIN: Final = 3
 """Embeddings until a face has been seen often enough."""
-_MISSED_NS: Final = to_ns(0.4)
-"""After a face was missed for this long, somebody else may be in its place."""
 _GONE_NS: Final = to_ns(1.0)
 """Near the place of a face that vanished less than this ago, faces may be mixed up."""
 _NEAR: Final = 0.25
@@ -41,10 +39,14 @@ _HIDDEN: Final = 0.1
 _LEAST_QUALITY: Final = 0.3
 _LEAD: Final = 0.1
 """Lead over the second that the likeliest needs."""
-_STRANGER: Final = 0.25
-"""Below this similarity a face is somebody else for certain."""
+_STRANGER: Final = 0.4
+"""Below this similarity a face that was missed, or beside another one, is somebody else."""
+_ODD: Final = 0.25
+"""The same for a face that was never out of sight."""
 _TRIES: Final = 3
 """Embeddings after which a doubt is decided, if only by keeping the id."""
+_ODD_TRIES: Final = 5
+"""The same for a face that was never out of sight."""
 _KEPT: Final = 8
 """Newest embeddings that an id is remembered by."""
 _MOST: Final = 64
@@ -117,11 +119,14 @@ class Reidentifier:
         self._same = config.min_similarity
         self._looks: dict[str, _Look] = {}
         self._forgotten: list[_Forgotten] = []
+        self._before_ns = 0
+        """Stamp of the image before [ns]."""
 
     def reset(self) -> None:
         """Forget every face."""
         self._looks.clear()
         self._forgotten.clear()
+        self._before_ns = 0
 
     def forget(self, face_id: str) -> None:
         """Forget a face, and do not look at it again while it is there.
@@ -158,6 +163,7 @@ class Reidentifier:
                 one.seen_ns = stamp_ns
         for face in faces:
             self._see(stamp_ns, face)
+        self._before_ns = stamp_ns
         self._doubt(stamp_ns, there)
         looked = self._embed_one(stamp_ns, there, embed)
         names = self._decide(stamp_ns, looked, there, fresh_id) if looked else {}
@@ -202,7 +208,8 @@ class Reidentifier:
             if not absent:
                 self._looks[face.face_id] = _Look(face.box, stamp_ns, stamp_ns)
             return
-        if stamp_ns - look.seen_ns > _MISSED_NS:
+        if look.seen_ns < self._before_ns:
+            # It was missed: somebody else may be in its place.
             look.doubted, look.odd = True, False
         look.box, look.seen_ns = face.box, stamp_ns
 
@@ -278,9 +285,11 @@ class Reidentifier:
             if look.known and len(look.fresh) < _TRIES - 1:
                 return {}
             return self._rename(stamp_ns, face_id, best[1], there, fresh_id)
-        if len(look.fresh) < _TRIES and (look.known or best[1]):
+        is_other = look.known and own < (_ODD if look.odd else _STRANGER)
+        tries = _ODD_TRIES if look.odd and is_other else _TRIES
+        if len(look.fresh) < tries and (look.known or best[1]):
             return {}
-        if look.known and own < _STRANGER and not look.odd:
+        if is_other:
             return self._rename(stamp_ns, face_id, fresh_id(), there, fresh_id)
         if look.known:
             look.fresh = []
@@ -318,7 +327,7 @@ class Reidentifier:
         if owner is not None and wanted in there:
             # Two ids were exchanged, unless the other one is somebody else again.
             back = look.known and (
-                not owner.fresh or look.like(mean_embedding(owner.fresh)) >= _STRANGER
+                not owner.fresh or look.like(mean_embedding(owner.fresh)) >= _ODD
             )
             names[wanted] = face_id if back else fresh_id()
             other = _Look(
