@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NPZ",
         help="file with 68 points of every frame of the utterances, as for `avemo evaluate`",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random order (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the shuffling (default: 0)")
     parser.add_argument(
         "--config", type=Path, metavar="YAML", help="parameter file, for the sound's settings"
     )
