@@ -291,3 +291,12 @@ def test_a_language_that_there_is_not_is_told_with_those_there_are() -> None:
     assert wrong.value.name == "dialog.language"
     assert "de | en" in str(wrong.value)
     assert "did you mean 'de'" in str(wrong.value)
+
+
+def test_an_own_file_in_another_language_than_asked_for_is_no_guess(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("based_on: en.yaml\n")
+    with pytest.raises(ConfigError, match=r"'en', the language of own\.yaml"):
+        Policy.read(own, "de")
+    own.write_text("based_on: de.yaml\n")
+    assert Policy.read(own, "de").language == Policy.read(own).language == "de"

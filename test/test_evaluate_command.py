@@ -494,7 +494,7 @@ def test_of_two_subjects_with_few_items_no_interval_is_drawn(
     assert "accuracy    66.7 %\n" in told
     few = "No 95 % intervals: 6 items are too few to tell; it takes 10 items, or 5 subjects."
     assert few in told
-    assert "note: never true, but answered: happy (2)" in told
+    assert "note: predicted, but never the true class: happy (2)" in told
     assert "[" not in told
     result = json.loads(out.read_text())
     assert result["intervals"] is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import itertools
 import json
 import re
 import subprocess
@@ -112,6 +114,48 @@ def test_a_dialog_system_is_told_why_there_is_no_past(start_graph: Start, run: R
     node.feel("sad", 4.0, 8.0, face="f2")
     assert graph.spin(lambda: "nobody with id f1" in client.said, LONG_S), client.said
     assert "f1: happy -> unknown (0%)" in client.said
+
+
+def test_an_agents_tools_tell_who_is_there_and_how_they_feel(
+    start_graph: Start, run: Run
+) -> None:
+    graph = start_graph()
+    node = graph.add(history.Remembering)
+    node.feel("sad", 0.0, 4.0)
+    client = run("agent_tools.py")
+    listened_to(graph, "steady_states")
+
+    times = itertools.count(40)
+
+    def told() -> bool:
+        begin = next(times) / 10
+        node.feel("sad", begin, begin + 0.1)
+        return "wait_until_upset {'timeout_s': 5.0} -> " in client.said
+
+    assert graph.spin(told, LONG_S), client.said
+    given = dict(line.split(" -> ", 1) for line in client.said.splitlines() if " {" in line)
+    people = json.loads(given["who_is_there {}"])["people"]
+    assert [one["person"] for one in people] == ["p1"]
+    feelings = json.loads(given["how_do_they_feel {}"])["people"]
+    assert [one["emotion"] for one in feelings] == ["sad"]
+    upset = json.loads(given["wait_until_upset {'timeout_s': 5.0}"])
+    assert upset["upset"]
+    assert upset["who"]["person"] == "p1"
+
+
+def test_an_agents_tools_are_in_langchains_shape(
+    start_graph: Start, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("langchain_core", reason="no langchain-core")
+    monkeypatch.syspath_prepend(str(repository / "examples"))
+    start_graph()
+    tools = {one.name: one for one in importlib.import_module("agent_tools").emotion_tools()}
+    assert set(tools) == {
+        "is_sensing_on", "who_is_there", "how_do_they_feel", "wait_until_upset",
+    }  # fmt: skip
+    assert "empty: everybody" in str(tools["how_do_they_feel"].args)
+    assert "estimates" in tools["how_do_they_feel"].description
+    assert tools["is_sensing_on"].invoke({})["sensing"] == "no data"
 
 
 def test_the_ten_lines_of_the_page_run_as_they_are(

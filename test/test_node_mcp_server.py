@@ -174,8 +174,8 @@ def test_it_tells_who_is_there_and_how_they_feel_since_when(
         "sensing": "on",
         "note": "",
         "people": [
-            {"person": face, "distance_m": 1.23, "engagement": "engaged", "speaking": False}
-            for face in ("f1", "f2")
+            {"person": person, "distance_m": 1.23, "engagement": "engaged", "speaking": False}
+            for person in ("p1", "p2")
         ],
     }
     node.feel(f1="sad", f2="neutral")
@@ -190,8 +190,9 @@ def test_it_tells_who_is_there_and_how_they_feel_since_when(
     assert not first["since_at_least"]
     assert (first["trend"], second["trend"]) == ("worsening", "steady")
     assert first["mood_per_s"] < 0.0
-    one = agent.call("how_do_they_feel", person="p2")
-    assert [who["person"] for who in one["people"]] == ["f2"]
+    for whose in ("p2", "f2"):
+        one = agent.call("how_do_they_feel", person=whose)
+        assert [who["person"] for who in one["people"]] == ["p2"]
     nobody = agent.call("how_do_they_feel", person="f9")
     assert nobody["people"] == []
     assert "f9" in nobody["note"]
@@ -206,16 +207,16 @@ def test_it_waits_until_somebody_becomes_upset(started: tuple[MadeUp, Agent]) ->
     assert not agent.call("wait_until_upset", timeout_s=0.2)["upset"]
     waiting = agent.begin("wait_until_upset", timeout_s=LONG_S)
     happy = agent.begin("wait_until_upset", timeout_s=LONG_S, person="f1", emotions=["happy"])
-    assert agent.end(happy)["who"]["person"] == "f1"
+    assert agent.end(happy)["who"]["person"] == "p1"
     # Others are served meanwhile.
     assert agent.call("is_sensing_on")["sensing"] == "on"
     assert not waiting.done()
     node.feel(f1="happy", f2="angry")
     told = agent.end(waiting)
     assert told["upset"]
-    assert (told["who"]["person"], told["who"]["emotion"]) == ("f2", "angry")
+    assert (told["who"]["person"], told["who"]["emotion"]) == ("p2", "angry")
     # Who is upset already counts at once.
-    assert agent.call("wait_until_upset", timeout_s=LONG_S)["who"]["person"] == "f2"
+    assert agent.call("wait_until_upset", timeout_s=LONG_S)["who"]["person"] == "p2"
 
 
 def test_switched_off_it_says_so_and_gives_nothing(started: tuple[MadeUp, Agent]) -> None:

@@ -80,8 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part",
         default="0/1",
         metavar="K/N",
-        help="only every Nth of these faces, starting at K: those that fold K (of N) of a live "
-        "model was not trained on",
+        help="only every Nth of these faces, starting at K: faces that fold K of N of a live "
+        "model has not seen in training",
     )
     parser.add_argument(
         "--landmarks",
@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NPZ",
         help="file with 68 points of every frame of the utterances, as for `avemo evaluate`",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the order (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the shuffling (default: 0)")
     parser.add_argument(
         "--config", type=Path, metavar="YAML", help="parameter file, for the sound's settings"
     )

@@ -204,7 +204,7 @@ def add_annotate_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the labels (default: beside each recording)",
     )
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N", help="of the page (default: any free one)"
+        "--port", type=int, default=0, metavar="N", help="port (default: any free one)"
     )
 
 

@@ -196,8 +196,7 @@ class Agent:
         self._memory_s = steady.memory_s
         self._observer = Observer(config, steady)
         self._sessions: dict[str, _Session] = {}
-        """By person id, else face id, else voice id, "" for nobody who is known; who talked
-        longest ago first."""
+        """By the key of a person, "" for nobody who is known; who talked longest ago first."""
         self._responder = OfflineResponder(table)
         self._lock = threading.Lock()
 
@@ -206,8 +205,7 @@ class Agent:
         with self._lock:
             changes = self._observer.push(step)
             for one in step.estimates:
-                before = one.face_id or key_of(one)
-                session = self._sessions.get(self._renamed(one.person_id, before))
+                session = self._sessions.get(self._renamed(one.face_id, key_of(one)))
                 if session is not None:
                     session.seen_ns = step.stamp_ns
             # Not only with the next words, which may never come.
@@ -374,18 +372,17 @@ class Agent:
             there = self._observer.engagement(key, stamp_ns)
             if there not in (Engagement.ENGAGED, Engagement.DISTRACTED):
                 return ""
-        person_id, face_id, _ = steady.ids(key)
-        return self._renamed(person_id, face_id or key)
+        return self._renamed(steady.ids(key)[1], key)
 
-    def _renamed(self, person_id: str, key: str) -> str:
-        """The key of a person's session.  One that began before the person was recognised
-        goes on under the person's id."""
-        if person_id and key in self._sessions:
-            session = self._sessions.pop(key)
-            known = self._sessions.setdefault(person_id, session)
+    def _renamed(self, face_id: str, key: str) -> str:
+        """The key of a person's session.  One that began with the face, before the person was
+        recognised, goes on under the person's id."""
+        if face_id != key and face_id in self._sessions:
+            session = self._sessions.pop(face_id)
+            known = self._sessions.setdefault(key, session)
             if known is not session:
                 known.join(session)
-        return person_id or key
+        return key
 
     def _session(self, person: str, stamp_ns: int | None) -> _Session:
         """The session that words belong to, begun if there is none."""

@@ -342,12 +342,15 @@ class Policy(Settings):
 
         Raises:
             DialogError: a file or the lexicon cannot be read, or a value is not allowed.
-            ConfigError: there is no file for the language.
+            ConfigError: there is no file for the language, or the own file is in another.
         """
         file = Path(path) if path else default_path(language)
         shipped = default_path().parent
         layers = read_layers(file, shipped)
         table = checked(with_numbers(layers.content), file, cls)
+        if path and language != ENGLISH and not table.language.startswith(language):
+            of = f"'{table.language}', the language of {file.name} (dialog.strategies)"
+            raise ConfigError("dialog.language", language, of)
         beside = [folder / table.valence for folder in (*layers.folders, shipped)]
         try:
             lexicon = ValenceLexicon.read(next(filter(Path.is_file, beside), beside[0]))

@@ -180,8 +180,8 @@ def never_true_in_words(result: Mapping[str, Any]) -> str:
         return ""
     names = ", ".join(f"{name} ({count:g})" for name, count in result["never_true"].items())
     return (
-        f"never true, but answered: {names}; these count as wrong. Macro F1 is over the "
-        f"classes that are true: {100 * result['macro_f1']:.1f} %, and "
+        f"predicted, but never the true class: {names}. These count as wrong. Macro F1 is over "
+        f"the classes that are true: {100 * result['macro_f1']:.1f} %, and "
         f"{100 * result['macro_f1_all']:.1f} % with these as well"
     )
 

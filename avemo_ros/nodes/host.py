@@ -380,7 +380,7 @@ def computer(folder: Path) -> Iterator[Observation]:
     yield Observation(
         "processor",
         Level.NOTE if busy else Level.OK,
-        f"{cores} cores, {load:.1f} programs wanted to run in the last minute",
+        f"{cores} cores, load {load:.1f} in the last minute",
         "it is busy: images may be dropped (docs/performance.md)" if busy else "",
     )
     disk = shutil.disk_usage(folder).free / 1e6

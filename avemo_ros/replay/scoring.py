@@ -415,8 +415,8 @@ def _never_true(given: StreamPredictions, what: str) -> list[str]:
         return []
     names = ", ".join(f"{name} ({count:g})" for name, count in lost.items())
     return [
-        f"never true, but predicted for some {what}: {names}; these count as wrong. Macro F1 "
-        f"is over the classes that are true: {100 * macro_f1(*told, given.weights):.1f} %, and "
+        f"predicted for some {what}, but never labelled: {names}. These count as wrong. Macro "
+        f"F1 is over the classes that are true: {100 * macro_f1(*told, given.weights):.1f} %, and "
         f"{100 * macro_f1_all(*told, given.weights):.1f} % with these as well"
     ]
 
