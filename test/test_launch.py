@@ -206,6 +206,12 @@ def test_arguments_that_cannot_be_meant_start_nothing(
     assert "process started" not in text
 
 
+@pytest.mark.usefixtures("ros_domain")
+def test_what_an_including_launch_file_misspells_is_named(launch_file: Path) -> None:
+    text = ended(launched(launch_file, "imgae:=/head/x", "composed:=maybe"))
+    assert "launch argument 'imgae' has no effect here (did you mean 'image'?)" in text
+
+
 BRINGUP = """
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
