@@ -150,7 +150,7 @@ def test_the_answer_follows_the_emotion(start_graph: Start) -> None:
     assert [reply.emotion for reply in (unknown, happy, sad)] == ["unknown", "happy", "sad"]
     assert len({reply.strategy for reply in (unknown, happy, sad)}) == 3
     assert happy.confidence > 0.5
-    assert (happy.person, happy.gesture != "") == ("f1", True)
+    assert (happy.person, happy.gesture != "") == ("p1", True)
     assert sad.rate < 1.0 < happy.rate
     context = json.loads(sad.context)
     assert context["emotion"] == "sad"
@@ -203,7 +203,7 @@ def test_of_two_people_the_one_who_speaks_is_answered(start_graph: Start) -> Non
         talk.graph.spin_for(0.005)
     assert talk.graph.spin(lambda: talk.taken() >= before + 30, LONG_S)
     reply = talk.answer("Well, that is how it went.")
-    assert (reply.person, reply.emotion) == ("f2", "sad")
+    assert (reply.person, reply.emotion) == ("p2", "sad")
     other = talk.ask("Well, that is how it went.", "f1")
     assert (other.reply.person, other.reply.emotion) == ("f1", "happy")
 

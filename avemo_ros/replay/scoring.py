@@ -416,7 +416,8 @@ def _never_true(given: StreamPredictions, what: str) -> list[str]:
     names = ", ".join(f"{name} ({count:g})" for name, count in lost.items())
     return [
         f"predicted for some {what}, but never labelled: {names}. These count as wrong. Macro "
-        f"F1 is over the classes that are true: {100 * macro_f1(*told, given.weights):.1f} %, and "
+        "F1 is over the classes that are true: "
+        f"{100 * macro_f1(*told, given.weights):.1f} %, and "
         f"{100 * macro_f1_all(*told, given.weights):.1f} % with these as well"
     ]
 
