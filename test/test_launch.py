@@ -206,12 +206,6 @@ def test_arguments_that_cannot_be_meant_start_nothing(
     assert "process started" not in text
 
 
-@pytest.mark.usefixtures("ros_domain")
-def test_what_an_including_launch_file_misspells_is_named(launch_file: Path) -> None:
-    text = ended(launched(launch_file, "imgae:=/head/x", "composed:=maybe"))
-    assert "launch argument 'imgae' has no effect here (did you mean 'image'?)" in text
-
-
 BRINGUP = """
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
@@ -225,7 +219,8 @@ def generate_launch_description():
         DeclareLaunchArgument("loop", default_value="10"),
         DeclareLaunchArgument("image_topic", default_value="of this file"),
         IncludeLaunchDescription(
-            PythonLaunchDescriptionSource({file!r}), launch_arguments=[("image", "/front")]
+            PythonLaunchDescriptionSource({file!r}),
+            launch_arguments=[("image", "/front"), ("requred", "true")],
         ),
     ])
 """
@@ -250,6 +245,7 @@ def test_what_a_robots_own_launch_file_hands_down_is_named(
         else:
             words = (
                 "argument 'loop' is '10'",
+                "launch argument 'requred' has no effect here (did you mean 'required'?)",
                 f"'{parameters}' is for '/controller_server' and changes nothing",
                 ": active",
             )

@@ -334,18 +334,16 @@ def test_estimates_survive_the_way_through_a_message() -> None:
 
 
 def test_the_types_of_the_installed_dialect_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = pytest.importorskip(
-        "avemo_ros.nodes.speech_buffer", reason="no rclpy or messages: run `make setup`"
-    )
-    audio, info = settings.message_types("stamped")
+    audio_types = convert().audio_types
+    audio, info = audio_types("stamped")
     assert (audio.__name__, info.__name__) == ("AudioDataStamped", "AudioInfo")
-    assert settings.message_types("bare")[0].__name__ == "AudioData"
+    assert audio_types("bare")[0].__name__ == "AudioData"
 
     other = SimpleNamespace(AudioStamped="the other stamped type", AudioData="no format")
     monkeypatch.setattr("audio_common_msgs.msg", other)
-    assert settings.message_types("stamped") == ("the other stamped type", None)
+    assert audio_types("stamped") == ("the other stamped type", None)
     with pytest.raises(ValueError, match="audio_type"):
-        settings.message_types("bare")
+        audio_types("bare")
 
 
 def audio_stamped(samples: Any, number: int, field: str) -> Any:
