@@ -318,6 +318,8 @@ class EncodedSampler:
         order = self._pool.draw(self.steps * size, chance.common)
         lots = torch.rand(len(order), generator=chance.common, dtype=torch.float64).numpy()
         versions = (lots * self._counts[order]).astype(np.int64)
+        lots = torch.rand(len(order), generator=chance.common).numpy()
+        versions[lots < self._config.training.clean_share] = 0
         ours = slice(self._processes.rank, None, self._processes.count)
         for step in range(self.steps):
             rows = order[step * size : (step + 1) * size][ours]

@@ -556,6 +556,15 @@ class TrainingConfig(Settings, group="training"):
             "every epoch."
         ),
     )
+    clean_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description=(
+            "With `training.versions`: this share of the rows is the item as it is, the others "
+            "are any of its versions."
+        ),
+    )
     small_side: int = Field(
         0,
         ge=0,
