@@ -316,10 +316,7 @@ class EncodedSampler:
         size = self._config.training.batch
         device = self._processes.device
         order = self._pool.draw(self.steps * size, chance.common)
-        lots = torch.rand(len(order), generator=chance.common, dtype=torch.float64).numpy()
-        versions = (lots * self._counts[order]).astype(np.int64)
-        lots = torch.rand(len(order), generator=chance.common).numpy()
-        versions[lots < self._config.training.clean_share] = 0
+        versions = self._versions(order, chance.common)
         ours = slice(self._processes.rank, None, self._processes.count)
         for step in range(self.steps):
             rows = order[step * size : (step + 1) * size][ours]
@@ -333,6 +330,20 @@ class EncodedSampler:
                 self._weights[index].to(device),
             )
             yield mix_rows(drawn, self._config, chance.own)
+
+    def _versions(self, order: NDArray[np.int64], common: torch.Generator) -> NDArray[np.int64]:
+        """Which version of each of these items is heard."""
+        counts = self._counts[order]
+        if (self._counts == len(self._encoded)).all():
+            drawn = torch.randint(len(self._encoded), (len(order),), generator=common).numpy()
+        else:
+            lots = torch.rand(len(order), generator=common, dtype=torch.float64).numpy()
+            drawn = (lots * counts).astype(np.int64)
+        share = self._config.training.clean_share
+        if share > 0.0:
+            drawn[torch.rand(len(order), generator=common).numpy() < share] = 0
+        versions: NDArray[np.int64] = drawn
+        return versions
 
 
 class EncodedHeldOut:
