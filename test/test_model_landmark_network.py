@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,20 @@ from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus, Features
 from avemo_ros.data.landmark_table import join_points
 from avemo_ros.model.emotion_model import Batch, ModelSpec
-from avemo_ros.model.face_points import HEAD, POINTS, VALUES
+from avemo_ros.model.face_points import HEAD, POINTS, VALUES, normalise_points
 from avemo_ros.model.landmark_network import LandmarkSequence, frame_inputs, standardise_points
 from avemo_ros.train.classical_training import train_svm
 from avemo_ros.zoo.classical import open_classifier, reads_of
 from avemo_ros.zoo.classifier import NetworkClassifier, collate
 from avemo_ros.zoo.model_file import LoadedModel
-from avemo_ros.zoo.svm_features import SEQUENCE_SIZE, LandmarkStatisticsReader, statistics_of
+from avemo_ros.zoo.svm_features import (
+    MEASURES,
+    SEQUENCE_SIZE,
+    LandmarkMeasuresReader,
+    LandmarkStatisticsReader,
+    measures_of,
+    statistics_of,
+)
 
 SHAPE = 2 * POINTS
 
@@ -125,7 +133,10 @@ def test_an_item_without_landmarks_has_no_statistics() -> None:
     assert np.isnan(values[1]).all()
 
 
-def test_a_machine_learns_what_mouths_say_and_is_opened_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["landmark_statistics_svm", "landmark_measures_svm"])
+def test_a_machine_learns_what_mouths_say_and_is_opened_again(
+    tmp_path: Path, kind: str
+) -> None:
     file = write_landmarks(tmp_path / "a.npz", range(2, 10), takes=2)
     words = {1: "neutral", 3: "happy", 5: "angry"}
     names = [
@@ -141,7 +152,7 @@ def test_a_machine_learns_what_mouths_say_and_is_opened_again(tmp_path: Path) ->
     joined, lacking = join_points(Corpus(items, (Features(),) * len(items)), file)
     assert not lacking
     held = np.array([item.subject in ("ravdess-02", "ravdess-03") for item in items])
-    spec = ModelSpec("landmark_statistics_svm", {"cost": 3.0})
+    spec = ModelSpec(kind, {"cost": 3.0})
     train, rest = joined.only(~held), joined.only(held)
     out = tmp_path / "run"
     out.mkdir()
@@ -151,6 +162,47 @@ def test_a_machine_learns_what_mouths_say_and_is_opened_again(tmp_path: Path) ->
     assert opened.modality == "landmarks"
     assert reads_of(opened) == {"points"}
     assert opened.scores(rest).shape == (12, 8)
+
+
+def test_measures_see_a_mouth_a_side_and_a_smile() -> None:
+    frames = np.zeros((1, VALUES), np.float32)
+    shape = frames[:, : 2 * POINTS].reshape(1, POINTS, 2)
+    shape[:, 66, 1] = 0.3  # the lower lip
+    shape[:, [48, 54], 0] = (-0.4, 0.4)
+    shape[:, 48, 1] = 0.1  # one corner hangs
+    shape[:, [40, 41, 46, 47], 1] = 0.05
+    found = dict(zip(MEASURES, measures_of(frames)[0].tolist(), strict=True))
+    wanted = {
+        "mouth open": 0.3,
+        "mouth width": 0.8,
+        "mouth askew": 0.1,
+        "corners of the mouth": 0.05,
+        "eyes open": 0.1,
+    }
+    for name, value in found.items():
+        assert value == pytest.approx(wanted.get(name, 0.0), abs=1e-6), name
+
+
+def test_a_machine_reads_faces_less_their_resting_shape() -> None:
+    chance = np.random.default_rng(0)
+    face = chance.normal(0, 30, (POINTS, 2)).astype(np.float32)
+    moves = chance.normal(0, 1, (20, POINTS, 2)).astype(np.float32)
+    times = np.arange(20) / 15
+    points = face + moves
+    item = Item("ravdess", "a", Path("a"), "happy", "ravdess-02")
+    shape = normalise_points(points)[:, : 2 * POINTS].mean(0)
+    reader = LandmarkMeasuresReader(shape)
+    plain = Features(points=points, point_times_s=times)
+    # Somebody with another face, whose resting face is known to be as far away.
+    apart = chance.normal(0, 0.1, 2 * POINTS).astype(np.float32)
+    known = replace(plain, neutral=shape + apart, neutral_weight=1.0)
+    (as_it_is,), (rested,) = (
+        reader.read(Corpus((item,), (given,))) for given in (plain, known)
+    )
+    moved = rested[: 2 * POINTS] - as_it_is[: 2 * POINTS]
+    assert np.allclose(moved, -apart, atol=1e-5)
+    # How it moves is the same.
+    assert np.allclose(rested[VALUES : 5 * VALUES], as_it_is[VALUES : 5 * VALUES], atol=1e-4)
 
 
 def test_a_fusion_with_landmarks_has_its_own_modality() -> None:

@@ -121,7 +121,7 @@ def test_speech_without_any_change_is_as_it_was() -> None:
     )
 
 
-@pytest.mark.parametrize("part", ["stretch", "microphone", "echo", "noise"])
+@pytest.mark.parametrize("part", ["stretch", "microphone", "echo", "noise", "telephone"])
 def test_each_change_of_speech_can_be_had_alone(part: str) -> None:
     settings: dict[str, Any] = {**QUIET, part: 1.0}
     shown = augmentation.degrade_speech(sound(), chance(), SpeechAugment(**settings))
@@ -155,6 +155,39 @@ def test_noise_has_the_ratio_asked_for() -> None:
     power, noisy = 10 ** (given / 10), 10 ** (shown / 10)
     ratio = 10 * torch.log10(power.mean(dim=(1, 2)) / (noisy - power).mean(dim=(1, 2)))
     assert torch.allclose(ratio, torch.full_like(ratio, 10.0), atol=0.3)
+
+
+def test_a_telephone_leaves_its_band_and_takes_the_rest() -> None:
+    settings: dict[str, Any] = {**QUIET, "telephone": 1.0}
+    given = sound(8, 300)
+    lost = given - augmentation.degrade_speech(given, chance(), SpeechAugment(**settings))
+    hertz = 20 * torch.arange(200)
+    assert float(lost[..., (hertz >= 400) & (hertz <= 3000)].abs().max()) < 1e-4
+    assert float(lost[..., (hertz <= 100) | (hertz >= 3900)].min()) > 2.0
+
+
+def test_natural_noise_falls_by_up_to_six_decibels_an_octave() -> None:
+    settings: dict[str, Any] = {**QUIET, "noise": 1.0, "noise_power_law": 1.0}
+    settings |= {"noise_low_db": -10, "noise_high_db": -10}
+    given = torch.full((64, 400, 200), -90.0)
+    shown = augmentation.degrade_speech(given, chance(), SpeechAugment(**settings))
+    power = (10 ** (shown / 10) - 10 ** (given / 10)).mean(1)
+    fall_db = 10 * torch.log10(power[:, 25] / power[:, 100])  # 500 Hz and 2 kHz
+    assert float(fall_db.min()) > -1.0
+    assert float(fall_db.max()) < 13.0
+    assert float(fall_db.max() - fall_db.min()) > 8.0
+
+
+def test_a_loud_echo_has_the_share_asked_for_at_most() -> None:
+    given = torch.full((64, 200, 200), -90.0)
+    given[:, 20] = -20.0
+    direct = (10 ** (given / 10)).sum(dim=(1, 2))
+    for most in (0.5, 2.0):
+        settings: dict[str, Any] = {**QUIET, "echo": 1.0, "echo_share": most}
+        shown = augmentation.degrade_speech(given, chance(), SpeechAugment(**settings))
+        share = (10 ** (shown / 10)).sum(dim=(1, 2)) / direct - 1
+        assert float(share.min()) > 0.03
+        assert 0.8 * most < float(share.max()) < 1.02 * most
 
 
 def test_a_faster_tempo_shortens_what_is_said() -> None:

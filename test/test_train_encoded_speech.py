@@ -110,3 +110,13 @@ def test_an_encoder_that_would_learn_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         call(data, tmp_path / "run", settings=settings)
+
+
+def test_a_data_set_may_have_more_versions_than_the_others(data: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    settings = ["data.train.0.versions=5", "training.versions=2"]
+    assert call(data, tmp_path / "run", "--cache", cache, "--fold", 0, settings=settings) == 0
+    assert len(list((cache / "ravdess-encoded").glob("*.npy"))) == 5
+    assert len(list((cache / "urdu-encoded").glob("*.npy"))) == 2
+    state = load_model(tmp_path / "run" / "fold0" / "model.safetensors").model.state_dict()
+    assert all(bool(tensor.isfinite().all()) for tensor in state.values())

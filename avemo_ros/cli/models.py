@@ -110,7 +110,7 @@ def _print_kinds() -> None:
         _print_settings(kind.options)
         say()
     say(
-        f"{', '.join(MACHINES)}: Support vector machines; the last two have no option "
+        f"{', '.join(MACHINES)}: Support vector machines; only the first has the option "
         "'features'."
     )
     _print_settings(FunctionalOptions)

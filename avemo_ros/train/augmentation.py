@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avemo_ros.audio.spectrogram import DFT, SAMPLE_RATE
 from avemo_ros.model.face_points import HEAD, MIRRORED, POINTS
 from avemo_ros.train.training_config import FaceAugment, LandmarkAugment, SpeechAugment
 
@@ -230,14 +231,17 @@ def degrade_speech(power_db: Tensor, chance: torch.Generator, how: SpeechAugment
     echoing = changed * _chosen(n, how.echo, chance)
     noisy = changed * _chosen(n, how.noise, chance)
     rows = torch.nonzero(echoing + noisy).flatten()
-    if len(rows) == 0:
-        return heard
-    power = torch.exp(heard[rows] * _NEPERS)
-    for chosen, change in ((echoing, _echo), (noisy, _add_noise)):
-        places = torch.nonzero(chosen[rows]).flatten()
-        if len(places):
-            power = power.index_copy(0, places, change(power[places], chance, how))
-    return heard.index_copy(0, rows, power.clamp_min_(1e-10).log_().div_(_NEPERS))
+    if len(rows):
+        power = torch.exp(heard[rows] * _NEPERS)
+        for chosen, change in ((echoing, _echo), (noisy, _add_noise)):
+            places = torch.nonzero(chosen[rows]).flatten()
+            if len(places):
+                power = power.index_copy(0, places, change(power[places], chance, how))
+        heard = heard.index_copy(0, rows, power.clamp_min_(1e-10).log_().div_(_NEPERS))
+    if how.telephone > 0.0:
+        does = changed * _chosen(n, how.telephone, chance)
+        heard = heard + _telephone(heard, chance) * does.view(-1, 1, 1)
+    return heard
 
 
 def mask_spectrogram(features: Tensor, chance: torch.Generator, how: SpeechAugment) -> Tensor:
@@ -325,7 +329,7 @@ def _echo(power: Tensor, chance: torch.Generator, how: SpeechAugment) -> Tensor:
     n, _, bins = power.shape
     longest = max(how.echo_low_s, how.echo_high_s)
     decay = 10 ** (-6 * _HOP_S / _uniform(n, how.echo_low_s, longest, chance))[:, None]
-    share = _uniform(n, 0.05, 0.5, chance)[:, None]
+    share = _uniform(n, 0.05, max(0.05, how.echo_share), chance)[:, None]
     given = power * ((1 - decay) * share).unsqueeze(1)
     tail = torch.zeros(n, bins, device=power.device)
     tails = []
@@ -335,6 +339,26 @@ def _echo(power: Tensor, chance: torch.Generator, how: SpeechAugment) -> Tensor:
     return power + torch.stack(tails, 1)
 
 
+_LOWEST_HZ: Final = 50.0
+"""Below this, the power of noise does not rise any more."""
+
+
+def _hertz(bins: int, device: torch.device) -> Tensor:
+    """(bins,) frequency of each bin of the spectrogram [Hz]."""
+    return torch.arange(bins, device=device) * (SAMPLE_RATE / DFT)
+
+
+def _telephone(power_db: Tensor, chance: torch.Generator) -> Tensor:
+    """(n, 1, bins) gain of a line [dB]: flat from about 300 to 3,400 Hz, steep outside."""
+    n, _, bins = power_db.shape
+    hertz = _hertz(bins, power_db.device).clamp_min(1.0)
+    low = _uniform(n, 200.0, 400.0, chance)[:, None]
+    high = _uniform(n, 3000.0, 3600.0, chance)[:, None]
+    octaves = (low / hertz).log2().clamp_min(0.0) + (hertz / high).log2().clamp_min(0.0)
+    steep_db = _uniform(n, 24.0, 96.0, chance)[:, None]
+    return (-steep_db * octaves).unsqueeze(1)
+
+
 def _add_noise(power: Tensor, chance: torch.Generator, how: SpeechAugment) -> Tensor:
     """Steady noise of a random colour, some dB below the mean power of the window."""
     n, columns, bins = power.shape
@@ -342,6 +366,12 @@ def _add_noise(power: Tensor, chance: torch.Generator, how: SpeechAugment) -> Te
     ratio = _uniform(n, how.noise_low_db, highest, chance)
     place = torch.linspace(0, 1, bins, device=power.device)
     colour = 10 ** (-_uniform(n, -0.5, 3.0, chance)[:, None] * place)
+    if how.noise_power_law > 0.0:
+        # From white (0) over pink (1) to brown (2).
+        fall = _uniform(n, 0.0, 2.0, chance)[:, None]
+        natural = _hertz(bins, power.device).clamp_min(_LOWEST_HZ) ** -fall
+        does = _chosen(n, how.noise_power_law, chance)[:, None] > 0
+        colour = torch.where(does, natural, colour)
     colour = colour / colour.mean(1, keepdim=True)
     level = power.mean(dim=(1, 2)) * 10 ** (-ratio / 10)
     # The power of Gaussian noise in a bin is exponentially distributed.

@@ -23,6 +23,7 @@ from avemo_ros.data.landmark_table import add_points
 from avemo_ros.data.prepare import prepare
 from avemo_ros.data.splits import SPLIT, TRAINED_ON, read_split, refuse_seen
 from avemo_ros.errors import DataError
+from avemo_ros.evaluate.evaluation_data import with_personal_neutral
 from avemo_ros.evaluate.metrics import (
     accuracy,
     likelihood_loss,
@@ -30,6 +31,7 @@ from avemo_ros.evaluate.metrics import (
     unweighted_recall,
 )
 from avemo_ros.model.emotion_model import CLASSES, ModelSpec
+from avemo_ros.model.face_points import POINTS
 from avemo_ros.train.precheck import check_landmarks, check_units
 from avemo_ros.train.run_folder import LOG, open_run, read_log, write_text, writing
 from avemo_ros.train.subject_split import describe, jobs_of, of_fold, read_source
@@ -52,6 +54,7 @@ from avemo_ros.zoo.ensemble import Ensemble, Member, joint_classes, learn_weight
 from avemo_ros.zoo.model_file import MODEL_FILE, find_model
 from avemo_ros.zoo.model_registry import ENSEMBLE
 from avemo_ros.zoo.svm import Machine, SvmOptions
+from avemo_ros.zoo.svm_features import LandmarkMeasuresReader
 
 Figures = dict[str, float]
 """By name, as `log.jsonl` has them."""
@@ -74,6 +77,8 @@ def labels_of(corpus: Corpus, classes: tuple[str, ...]) -> Tensor:
     return torch.tensor([item.index_in(classes) for item in corpus.items])
 
 
+_RESTING_S: Final = 60.0
+"""Of a person's other items, from which the resting face is taken [s]."""
 _INNER: Final = 5
 """Folds of subjects that the calibration is fitted on."""
 
@@ -111,7 +116,15 @@ def train_svm(
     """
     began = time.monotonic()
     options = svm_options(spec)
-    values = make_reader(spec, reading).read(train)
+    reader = make_reader(spec, reading)
+    values = reader.read(train)
+    if isinstance(reader, LandmarkMeasuresReader):
+        # Faces as they are, and again as if everybody looked alike at rest.
+        mean_face = np.nanmean(values[:, : 2 * POINTS], axis=0)
+        at_rest = LandmarkMeasuresReader(mean_face)
+        rested = at_rest.read(with_personal_neutral(train, _RESTING_S))
+        values = np.concatenate((values, rested))
+        train = Corpus(train.items * 2, train.features * 2)
     known = np.isfinite(values).all(axis=1)
     if not known.any():
         raise DataError(f"none of {len(train)} items has the input that {spec.kind} needs")

@@ -119,14 +119,16 @@ class EncodedSpeech:
 
         Returns:
             (versions, N, 2 width): of the middle window as it is, then of a random window with
-            random changes each; NaN for an item without sound.
+            random changes each; NaN for an item without sound, and beyond the versions of its
+            data set.
 
         Raises:
             OutputError: the folder cannot be written.
         """
         encoder = model.branch.encoder.to(device).eval()
-        count, width = config.training.versions, 2 * encoder.width
-        result = np.full((count, len(corpus), width), np.nan, np.float16)
+        counts = _counts(config)
+        most = max((config.training.versions, *counts.values()))
+        result = np.full((most, len(corpus), 2 * encoder.width), np.nan, np.float16)
         rows: dict[str, list[int]] = {}
         for row, (item, features) in enumerate(zip(corpus.items, corpus.features, strict=True)):
             if features.spectrogram is not None:
@@ -136,7 +138,7 @@ class EncodedSpeech:
                 tuple(corpus.items[row] for row in given),
                 tuple(corpus.features[row] for row in given),
             )
-            for version in range(count):
+            for version in range(counts.get(name, config.training.versions)):
                 result[version, given] = self._of(name, encoder, part, config, version)
         return result
 
@@ -162,6 +164,14 @@ class EncodedSpeech:
                     _store(path, found)
             self._known[digest] = found
         return self._known[digest]
+
+
+def _counts(config: TrainConfig) -> dict[str, int]:
+    """Versions of the items of each data set that is learned from."""
+    return {
+        find_dataset(part.name).name: part.versions or config.training.versions
+        for part in config.data.train
+    }
 
 
 def _stored(path: Path, size: tuple[int, int]) -> NDArray[np.float16] | None:
@@ -294,6 +304,10 @@ class EncodedSampler:
         self._weights = torch.from_numpy(weights).float()
         self._targets = targets_of(corpus.items, classes, config.data.votes)
         self._allowed = allowed_of(corpus.items, classes)
+        counts = _counts(config)
+        self._counts = np.array(
+            [counts.get(item.dataset, settings.versions) for item in corpus.items], np.int64
+        )
         draws = settings.draws or len(self._pool.members)
         self.steps = max(1, draws // settings.batch)
 
@@ -302,11 +316,11 @@ class EncodedSampler:
         size = self._config.training.batch
         device = self._processes.device
         order = self._pool.draw(self.steps * size, chance.common)
-        lots = torch.randint(len(self._encoded), (len(order),), generator=chance.common)
+        versions = self._versions(order, chance.common)
         ours = slice(self._processes.rank, None, self._processes.count)
         for step in range(self.steps):
             rows = order[step * size : (step + 1) * size][ours]
-            version = lots[step * size : (step + 1) * size][ours].numpy()
+            version = versions[step * size : (step + 1) * size][ours]
             index = torch.from_numpy(rows)
             given = torch.from_numpy(self._encoded[version, rows].astype(np.float32))
             drawn = TrainingBatch(
@@ -316,6 +330,20 @@ class EncodedSampler:
                 self._weights[index].to(device),
             )
             yield mix_rows(drawn, self._config, chance.own)
+
+    def _versions(self, order: NDArray[np.int64], common: torch.Generator) -> NDArray[np.int64]:
+        """Which version of each of these items is heard."""
+        counts = self._counts[order]
+        if (self._counts == len(self._encoded)).all():
+            drawn = torch.randint(len(self._encoded), (len(order),), generator=common).numpy()
+        else:
+            lots = torch.rand(len(order), generator=common, dtype=torch.float64).numpy()
+            drawn = (lots * counts).astype(np.int64)
+        share = self._config.training.clean_share
+        if share > 0.0:
+            drawn[torch.rand(len(order), generator=common).numpy() < share] = 0
+        versions: NDArray[np.int64] = drawn
+        return versions
 
 
 class EncodedHeldOut:

@@ -178,12 +178,30 @@ class SpeechAugment(Settings, group="augment.speech"):
     echo_high_s: float = Field(
         0.9, ge=0.05, le=5, description="Longest reverberation time [s]."
     )
+    echo_share: float = Field(
+        0.5,
+        ge=0.05,
+        le=4,
+        description="Most energy of the echo, as a share of that of the direct sound.",
+    )
     noise: float = Field(0.6, ge=0, le=1, description="Probability of steady noise.")
     noise_low_db: float = Field(
         8.0, ge=-10, le=60, description="Lowest signal-to-noise ratio [dB]."
     )
     noise_high_db: float = Field(
         45.0, ge=-10, le=90, description="Highest signal-to-noise ratio [dB]."
+    )
+    noise_power_law: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Share of the noises that are between white, pink and brown; the others fall or "
+            "rise evenly over the band."
+        ),
+    )
+    telephone: float = Field(
+        0.0, ge=0, le=1, description="Probability of a telephone's band, about 300 to 3,400 Hz."
     )
     masks: int = Field(
         2,
@@ -295,6 +313,12 @@ class PartConfig(Settings, group="data.train"):
     )
     split: Literal["", "train", "validation", "all"] = Field(
         "", description="Part of the data set to use; empty: 'train' if it has parts, else all."
+    )
+    versions: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="`training.versions` for the items of this data set; 0: as there.",
     )
     options: Mapping[str, Any] = Field(default_factory=dict)
     """Given to the data set's loader as they are."""
@@ -530,6 +554,15 @@ class TrainingConfig(Settings, group="training"):
             "With a frozen speech encoder: encode each item this many times before training, "
             "once as it is, then with random changes; the head learns on that. 0: encode it in "
             "every epoch."
+        ),
+    )
+    clean_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description=(
+            "With `training.versions`: this share of the rows is the item as it is, the others "
+            "are any of its versions."
         ),
     )
     small_side: int = Field(

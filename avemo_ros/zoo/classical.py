@@ -20,6 +20,7 @@ from torch import Tensor
 
 from avemo_ros.errors import ConfigError, WeightsError
 from avemo_ros.model.emotion_model import CLASSES, ModelSpec
+from avemo_ros.model.face_points import POINTS
 from avemo_ros.model.released import LIVE
 from avemo_ros.model.tensor_file import TENSOR_TROUBLES, read_tensors, write_tensors
 from avemo_ros.settings import Allowed, OneOf, Settings
@@ -32,6 +33,7 @@ from avemo_ros.zoo.svm import FeatureReader, Machine, SvmClassifier, SvmOptions,
 from avemo_ros.zoo.svm_features import (
     FEATURE_SETS,
     FunctionalReader,
+    LandmarkMeasuresReader,
     LandmarkReader,
     LandmarkStatisticsReader,
 )
@@ -132,6 +134,7 @@ def make_reader(spec: ModelSpec, reading: ReadingOptions | None = None) -> Featu
         )
     readers: dict[str, type[FeatureReader]] = {
         "landmark_svm": LandmarkReader,
+        "landmark_measures_svm": LandmarkMeasuresReader,
         "landmark_statistics_svm": LandmarkStatisticsReader,
         "au_svm": UnitReader,
     }
@@ -143,7 +146,11 @@ def make_svm(
 ) -> SvmClassifier:
     """A classifier of a trained machine."""
     classes = CLASSES[svm_options(spec).classes]
-    return SvmClassifier(name, classes, make_reader(spec, reading), machine)
+    reader = make_reader(spec, reading)
+    if isinstance(reader, LandmarkMeasuresReader):
+        # The first of its statistics are the means of the points.
+        reader = LandmarkMeasuresReader(machine.mean[: 2 * POINTS])
+    return SvmClassifier(name, classes, reader, machine)
 
 
 def save_svm(

@@ -314,7 +314,10 @@ _RESEARCH: Final = (
 )
 KINDS: Final[dict[str, ModelKind]] = LIVE_KINDS | {kind.name: kind for kind in _RESEARCH}
 """By name."""
-MACHINES: Final = ("functionals_svm", "landmark_svm", "landmark_statistics_svm", "au_svm")
+MACHINES: Final = (
+    *("functionals_svm", "landmark_svm", "landmark_measures_svm"),
+    *("landmark_statistics_svm", "au_svm"),
+)
 """Kinds of support vector machines."""
 ENSEMBLE: Final = "ensemble"
 CLASSICAL: Final = (*MACHINES, ENSEMBLE)

@@ -32,6 +32,7 @@ from avemo_ros.data.corpus_files import ARCHIVE_TROUBLES
 from avemo_ros.data.dataset import Item
 from avemo_ros.data.features import Corpus
 from avemo_ros.errors import BagError, ConfigError, DataError, SourceError
+from avemo_ros.model.face_points import POINTS as N_POINTS
 from avemo_ros.model.face_points import RATE_HZ, VALUES, normalise_points, resample
 from avemo_ros.process_pool import Done, Failed
 
@@ -366,3 +367,98 @@ class LandmarkStatisticsReader:
                 )
                 row[:] = statistics_of(frames[there])
         return result
+
+
+# The same with a few measures of a face, and of faces as if everybody looked alike at rest.
+
+MEASURES: Final = (
+    *("mouth open", "mouth width", "brows", "inner brows", "outer brows", "eyes open"),
+    *("between brows", "corners of the mouth", "upper lip", "chin"),
+    *("mouth askew", "brows askew", "eyes askew"),
+)
+"""Of a frame, in distances of the eyes: what action units do to a face, and differences between
+its sides."""
+_PERCENTILES: Final = (5, 25, 50, 75, 95)
+_OF_MEASURES: Final = len(_PERCENTILES) + 4
+MEASURED_SIZE: Final = SEQUENCE_SIZE + _OF_MEASURES * len(MEASURES)
+"""Values of an item."""
+
+
+def measures_of(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """MEASURES of frames.
+
+    Args:
+        frames: (n, VALUES), see `face_points.normalise_points`.
+
+    Returns:
+        (n, MEASURES).
+    """
+    shape = frames[:, : 2 * N_POINTS].reshape(len(frames), N_POINTS, 2)
+    x, y = shape[..., 0], shape[..., 1]
+    brows = y[:, 17:27]
+    # Of the image's left and right eye: how far the lower lid is below the upper one.
+    left = y[:, [40, 41]].mean(1) - y[:, [37, 38]].mean(1)
+    right = y[:, [46, 47]].mean(1) - y[:, [43, 44]].mean(1)
+    columns = (
+        y[:, 66] - y[:, 62],
+        x[:, 54] - x[:, 48],
+        brows.mean(1),
+        brows[:, [4, 5]].mean(1),
+        brows[:, [0, 9]].mean(1),
+        left + right,
+        x[:, 22] - x[:, 21],
+        (y[:, 48] + y[:, 54]) / 2 - y[:, [51, 57]].mean(1),
+        y[:, 51] - y[:, 33],
+        y[:, 8],
+        y[:, 48] - y[:, 54],
+        brows[:, :5].mean(1) - brows[:, 5:].mean(1),
+        left - right,
+    )
+    return np.stack(columns, axis=1)
+
+
+class LandmarkMeasuresReader:
+    """Reads landmark sequences with measures; implements `svm.FeatureReader`."""
+
+    modality = "landmarks"
+    parts = frozenset({"points"})
+
+    def __init__(self, mean_face: NDArray[np.float32] | None = None) -> None:
+        """Set up.
+
+        Args:
+            mean_face: (2 POINTS,) of the training data; a face whose person's resting face is
+                known is read as if that were this one. None: every face as it is.
+        """
+        self._mean_face = mean_face
+
+    def read(self, corpus: Corpus) -> NDArray[np.float32]:
+        """(N, MEASURED_SIZE) float32; a row of NaN for an item without landmarks."""
+        result = np.full((len(corpus), MEASURED_SIZE), np.nan, np.float32)
+        for row, of_item in zip(result, corpus.features, strict=True):
+            if of_item.points is None or of_item.point_times_s is None:
+                continue
+            values, there = resample(normalise_points(of_item.points), of_item.point_times_s)
+            frames = values[there]
+            if len(frames) == 0:
+                continue
+            if self._mean_face is not None and of_item.neutral is not None:
+                apart = self._mean_face - of_item.neutral
+                frames[:, : 2 * N_POINTS] += np.float32(of_item.neutral_weight) * apart
+            row[:SEQUENCE_SIZE] = statistics_of(frames)
+            row[SEQUENCE_SIZE:] = _over_measures(measures_of(frames))
+        return result
+
+
+def _over_measures(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    moved = np.diff(values, axis=0) if len(values) > 1 else np.zeros_like(values)
+    half = len(values) // 2
+    later = values[half:].mean(0) - values[:half].mean(0) if half else np.zeros(values.shape[1])
+    parts = (
+        np.percentile(values, _PERCENTILES, axis=0).ravel(),
+        values.std(0),
+        np.abs(moved).mean(0),
+        moved.std(0),
+        later,
+    )
+    return np.concatenate(parts).astype(np.float32)
