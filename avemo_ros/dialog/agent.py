@@ -19,6 +19,7 @@ from avemo_ros.dialog.language import Tone, printable, tokens
 from avemo_ros.dialog.policy import ASK, Choice, Engagement, Policy
 from avemo_ros.dialog.responder import (
     OFFLINE,
+    RECENT,
     Backend,
     Message,
     OfflineResponder,
@@ -440,11 +441,10 @@ class Agent:
             conversation = session.conversation
             consent = self._hear_consent(session, words)
             context = self._context(session, words, person, stamp_ns)
-            found = self._table.concerns.find(text)
-            intent = None if found else self._table.intent(words)
             dwelling = conversation.concern
+            found, intent = self._meaning(text, words, dwelling)
             if found is not None:
-                conversation.dwell(found.name, found.concern.lasts + 1)
+                self._stay(conversation, found, dwelling)
             choice = self._choice(words, context, found, intent, dwelling)
             session.turns += 1
             turn = _Turn(
@@ -454,7 +454,7 @@ class Agent:
                 person=printable(person[:most]) or context.person,
                 context=context,
                 choice=choice,
-                moment=self._moment(context, person, found.name if found else dwelling),
+                moment=self._moment(context, person, found, dwelling),
                 intent=intent,
                 found=found,
                 dwelling=dwelling,
@@ -480,6 +480,33 @@ class Agent:
                 *conversation.messages(words),
             )
             return replace(turn, secret=prompt.secret, messages=messages)
+
+    def _meaning(
+        self, text: str, words: str, dwelling: str
+    ) -> tuple[FoundConcern | None, Intent | None]:
+        """What the words are about; nothing new where it cannot end what is dwelt on: who has
+        taken too many pills is in danger, however well they say that they feel."""
+        kind = self._table.concerns.kinds.get(dwelling)
+        lasting = () if kind is None else kind.outlasts
+        found = self._table.concerns.find(text)
+        if found is not None:
+            return (None if found.name in lasting else found), None
+        intent = self._table.intent(words)
+        return None, None if intent is None or intent.name in lasting else intent
+
+    def _stay(self, conversation: Conversation, found: FoundConcern, dwelling: str) -> None:
+        """Dwell on what was found, and mind what it asks for."""
+        concern = found.concern
+        turns = concern.lasts + 1
+        if concern.avoids:
+            conversation.avoid(concern.avoids, turns)
+        kind = self._table.concerns.kinds.get(dwelling)
+        is_firm = kind is not None and bool(kind.outlasts)
+        if is_firm and not concern.outlasts:
+            return
+        name = found.name if concern.then else ""
+        if name or concern.lifts:
+            conversation.dwell(name, turns, at_once=concern.lifts or bool(concern.outlasts))
 
     def _notice(self, session: _Session, found: FoundConcern | None) -> str:
         """What is to be said of the sensing with this answer; never before words of danger."""
@@ -520,15 +547,25 @@ class Agent:
             return Choice(INFORM, 1.0, about.style, about.gesture, 0, "configured text")
         return table.follow(dwelling, intent) or table.choose(context.dialog_state)
 
-    def _moment(self, context: EmotionalContext, person: str, dwelling: str) -> Moment:
+    def _moment(
+        self,
+        context: EmotionalContext,
+        person: str,
+        found: FoundConcern | None,
+        dwelling: str,
+    ) -> Moment:
         """What is true now, for texts about the robot.
 
         Who has said in plain words how it is, is not told how they seem.
         """
         there = self._observer.engagement(person, context.stamp_ns)
-        kind = self._table.concerns.kinds.get(dwelling)
+        kind = found.concern if found else self._table.concerns.kinds.get(dwelling)
+        before = self._table.concerns.kinds.get(dwelling)
+        # Politeness does not change the mood that somebody has told of.
+        stays = before is not None and not (found and found.concern.lifts)
+        mood = (kind.mood if kind else "") or (before.mood if before and stays else "")
         return Moment(
-            emotion=(kind.mood if kind else "") or context.label,
+            emotion=mood or context.label,
             sensed=there in (Engagement.ENGAGED, Engagement.DISTRACTED),
             feeling="" if kind else self._feeling(context),
             model="" if self._back_end is None else self._back_end.name,
@@ -563,21 +600,29 @@ class Agent:
     def _offline(self, turn: _Turn) -> tuple[str, str]:
         """What is said without a back end, and why."""
         table, number = self._table, turn.number - 1
-        recent = tuple(turn.session.conversation.recent)
-        say = self._responder.say
+        conversation = turn.session.conversation
+        recent = tuple(conversation.recent)
         texts: Sequence[str]
+
+        def say(texts: Sequence[str], number: int, recent: Sequence[str]) -> str:
+            return self._responder.say(conversation.allowed(texts), number, recent)
+
         if turn.found is not None:
             found, concern = turn.found, turn.found.concern
             reason = f"{found.name}: '{found.words}' ({found.phrase})"
             if not concern.hand_over:
-                return say(concern.texts, number, recent), reason
+                is_hard = bool(concern.distressed) and turn.moment.emotion in _HARD
+                texts = concern.distressed if is_hard else concern.texts
+                return say(texts, number, recent), reason
             message = concern.message or table.crisis.message
-            fresh = [text for text in table.crisis.again if text not in recent]
+            newest = recent[-RECENT:]
+            fresh = [text for text in table.crisis.again if text not in newest]
             # Said again rather than passed over with a quiet word.
-            again = message in recent and fresh
-            return say(fresh, number, recent) if again else message, reason
+            again = message in newest and fresh
+            return self._responder.say(fresh, number, recent) if again else message, reason
         if not tokens(turn.utterance):
-            return say(table.unheard, number, recent), "no words"
+            kept = table.concerns.kinds[turn.dwelling].silence if turn.dwelling else ()
+            return say(kept or table.unheard, number, recent), "no words"
         if turn.consent is not None:
             texts = table.consent.accepted if turn.consent else table.consent.refused
             return say(texts, number, recent), f"consent: {'yes' if turn.consent else 'no'}"
@@ -648,6 +693,8 @@ class Agent:
         )
 
 
+_HARD: Final = ("angry", "disgust", "fear", "sad")
+"""Moods in which nobody is met with cheer."""
 _INTERRUPTED: Final = "interrupted: the person began to speak"
 _NAMESPACE: Final = "http://www.w3.org/2001/10/synthesis"
 

@@ -7,6 +7,7 @@ person said is in it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -57,8 +58,8 @@ class Turn:
     """Why this strategy; '' where nobody asked."""
 
 
-_RECENT: Final = 10
-"""Turns in which nothing is said twice."""
+_RECENT: Final = 40
+"""Answers that are remembered, to say others first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +76,44 @@ class Conversation:
     def __init__(self, config: DialogConfig) -> None:
         self._config = config
         self.recent: deque[str] = deque(maxlen=_RECENT)
-        """What the robot said in the last turns, oldest first; it is not said again."""
+        """What the robot said in the last turns, oldest first; the newest is not said again."""
         self._turns: deque[_Turn] = deque()
         self.newest_ns = 0
         """Sensor time of the newest words [ns]."""
         self._concern = ""
         self._left = 0
+        self._avoided: tuple[str, ...] = ()
+        self._avoided_for = 0
 
     @property
     def concern(self) -> str:
         """The kind of concern that what was said before was of; "" if it is over, or none."""
         return self._concern if self._left > 0 else ""
 
-    def dwell(self, concern: str, turns: int) -> None:
-        """Stay with a concern for some turns; the one that would last longer is kept."""
-        if turns >= self._left:
+    def dwell(self, concern: str, turns: int, *, at_once: bool = False) -> None:
+        """Stay with a concern for some turns; the one that would last longer is kept, unless
+        the new one comes in its place `at_once`."""
+        if at_once or turns >= self._left:
             self._concern, self._left = concern, turns
+
+    @property
+    def avoided(self) -> tuple[str, ...]:
+        """What no answer is to have now, in lower case."""
+        return self._avoided if self._avoided_for > 0 else ()
+
+    def avoid(self, parts: Sequence[str], turns: int) -> None:
+        """Leave out answers with one of these parts for some turns, beside those so far."""
+        lower = (part.casefold() for part in parts)
+        self._avoided = tuple(dict.fromkeys((*self.avoided, *lower)))
+        self._avoided_for = max(self._avoided_for, turns)
+
+    def allowed(self, texts: Sequence[str]) -> list[str]:
+        """Those without anything that is avoided; none where all of them have it."""
+        return [
+            text
+            for text in texts
+            if not any(part in text.casefold() for part in self.avoided)
+        ]
 
     def add(self, stamp_ns: int, words: str, answer: str) -> None:
         """Remember a person's words and the robot's answer.
@@ -104,6 +127,7 @@ class Conversation:
             self.recent.append(answer)
         self.newest_ns = stamp_ns
         self._left -= 1
+        self._avoided_for -= 1
         self._turns.append(_Turn(stamp_ns, words, answer))
         self._shorten()
 
@@ -137,6 +161,8 @@ class Conversation:
         turns = (*older._turns, *newer._turns)  # noqa: SLF001  its own
         self._turns = deque(sorted(turns, key=lambda turn: turn.stamp_ns))
         self._concern, self._left = newer._concern, newer._left  # noqa: SLF001  its own
+        for one in (older, newer):
+            self.avoid(one.avoided, one._avoided_for)  # noqa: SLF001  its own
         self.recent = deque((*older.recent, *newer.recent), maxlen=_RECENT)
         self.newest_ns = newer.newest_ns
         self._shorten()

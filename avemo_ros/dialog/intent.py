@@ -408,6 +408,18 @@ class Concern(Settings):
     then: Texts = Field(
         (), description="Said to what comes next, if that is of no kind itself."
     )
+    silence: Texts = Field((), description="Said to empty words meanwhile.")
+    distressed: Texts = Field(
+        (), description="Said instead of `texts` where something hard is sensed or dwelt on."
+    )
+    avoids: Texts = Field(
+        (), description="Signs and words that no answer has while it lasts, e.g. '?'."
+    )
+    lifts: bool = Field(False, description="What was dwelt on before is over with it.")
+    outlasts: Texts = Field(
+        (),
+        description="Kinds, of small talk too, that do not end it: they get its `then` texts.",
+    )
     mood: Annotated[str, OneOf(("", *EMOTIONS))] = Field(
         "", description="Emotion by which small talk is answered meanwhile; '': what is sensed."
     )
@@ -423,6 +435,12 @@ class Concern(Settings):
         if len(self.texts) < 2:
             refuse(("texts",), list(self.texts), "a list of 2 or more texts")
         return self
+
+    @property
+    def sayings(self) -> tuple[str, ...]:
+        """Everything that it can say."""
+        listed = (*self.texts, *self.distressed, *self.then, *self.silence)
+        return (self.message, *listed) if self.message else listed
 
 
 @dataclass(frozen=True, slots=True)

@@ -387,6 +387,11 @@ class Policy(Settings):
                 near = did_you_mean(concern.strategy, self.strategies)
                 place = ("concerns", "kinds", name, "strategy")
                 refuse(place, concern.strategy, " | ".join(self.strategies) + near)
+            known = (*self.concerns.kinds, *self.small_talk.kinds)
+            for number, other in enumerate(concern.outlasts):
+                if other not in known:
+                    place = ("concerns", "kinds", name, "outlasts", number)
+                    refuse(place, other, " | ".join(known) + did_you_mean(other, known))
         self._keep_limits()
         return self
 
@@ -400,8 +405,7 @@ class Policy(Settings):
         met = [
             (("concerns", "kinds", name), Template.of(text))
             for name, concern in self.concerns.kinds.items()
-            for text in (concern.message, *concern.texts, *concern.then)
-            if text
+            for text in concern.sayings
         ]
         for place, template in (
             *met,

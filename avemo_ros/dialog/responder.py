@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
@@ -72,6 +73,9 @@ class StreamingBackend(Backend, Protocol):
         """
 
 
+RECENT: Final = 10
+"""Turns in which nothing is said twice."""
+_SENTENCE: Final = re.compile(r"[^\s.!?][^.!?]*")
 OFFLINE: Final = "offline"
 """Name of this back end in answers."""
 
@@ -79,8 +83,9 @@ OFFLINE: Final = "offline"
 class OfflineResponder:
     """Chooses texts; the same conversation gets the same ones.
 
-    Nothing that was said in the last turns is said again as long as there is anything else:
-    when a list is used up, it says less.
+    Nothing that was said in the last ten turns is said again as long as there is anything else:
+    when a list is used up, it says less.  What was not said for longer comes first, and what
+    shares no sentence with the last answers.
     """
 
     def __init__(self, table: Policy) -> None:
@@ -94,10 +99,19 @@ class OfflineResponder:
             turn: number of the answer in the conversation; it picks among them.
             recent: what was said in the last turns, oldest first.
         """
+        newest = recent[-RECENT:]
+        heard = {sentence for text in newest for sentence in _sentences(text)}
         for choices in (texts, self._table.quiet):
-            fresh = [text for text in choices if text not in recent]
+            fresh = [text for text in choices if text not in newest]
             if fresh:
-                return fresh[turn % len(fresh)]
+                worn = [
+                    (text in recent, len(heard.intersection(_sentences(text))))
+                    for text in fresh
+                ]
+                least = [
+                    text for text, one in zip(fresh, worn, strict=True) if one == min(worn)
+                ]
+                return least[turn % len(least)]
         return min((*texts, *self._table.quiet), key=lambda text: _last(text, recent))
 
     def inform(self, texts: Sequence[str], turn: int, recent: Sequence[str]) -> str:
@@ -107,9 +121,13 @@ class OfflineResponder:
             for one in self._table.about_robot.again
             for text in texts
         ]
-        if all(text in recent for text in texts):
+        if all(text in recent[-RECENT:] for text in texts):
             return self.say(again, turn, recent)
         return self.say(texts, turn, recent)
+
+
+def _sentences(text: str) -> frozenset[str]:
+    return frozenset(_SENTENCE.findall(text))
 
 
 def _last(text: str, recent: Sequence[str]) -> int:
