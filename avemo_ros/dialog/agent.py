@@ -604,8 +604,17 @@ class Agent:
         recent = tuple(conversation.recent)
         texts: Sequence[str]
 
+        before = table.concerns.kinds.get(turn.dwelling)
+        reminder = before.reminder if before is not None and tokens(turn.utterance) else ()
+        is_else = turn.found is not None or turn.intent is not None
+
         def say(texts: Sequence[str], number: int, recent: Sequence[str]) -> str:
-            return self._responder.say(conversation.allowed(texts), number, recent)
+            given = [
+                f"{text} {more}"
+                for text in conversation.allowed(texts)
+                for more in (reminder if is_else and reminder else ("",))
+            ]
+            return self._responder.say([text.strip() for text in given], number, recent)
 
         if turn.found is not None:
             found, concern = turn.found, turn.found.concern
@@ -616,10 +625,12 @@ class Agent:
                 return say(texts, number, recent), reason
             message = concern.message or table.crisis.message
             newest = recent[-RECENT:]
-            fresh = [text for text in table.crisis.again if text not in newest]
+            again = concern.then if concern.message else table.crisis.again
+            fresh = [text for text in again or table.crisis.again if text not in newest]
             # Said again rather than passed over with a quiet word.
-            again = message in newest and fresh
-            return self._responder.say(fresh, number, recent) if again else message, reason
+            if message in newest and fresh:
+                return self._responder.say(fresh, number, recent), reason
+            return message, reason
         if not tokens(turn.utterance):
             kept = table.concerns.kinds[turn.dwelling].silence if turn.dwelling else ()
             return say(kept or table.unheard, number, recent), "no words"

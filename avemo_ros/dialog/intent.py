@@ -409,6 +409,9 @@ class Concern(Settings):
         (), description="Said to what comes next, if that is of no kind itself."
     )
     silence: Texts = Field((), description="Said to empty words meanwhile.")
+    reminder: Texts = Field(
+        (), description="Said after what is answered meanwhile, if it is of another kind."
+    )
     distressed: Texts = Field(
         (), description="Said instead of `texts` where something hard is sensed or dwelt on."
     )
@@ -439,7 +442,7 @@ class Concern(Settings):
     @property
     def sayings(self) -> tuple[str, ...]:
         """Everything that it can say."""
-        listed = (*self.texts, *self.distressed, *self.then, *self.silence)
+        listed = (*self.texts, *self.distressed, *self.then, *self.silence, *self.reminder)
         return (self.message, *listed) if self.message else listed
 
 

@@ -389,7 +389,7 @@ class Policy(Settings):
                 refuse(place, concern.strategy, " | ".join(self.strategies) + near)
             known = (*self.concerns.kinds, *self.small_talk.kinds)
             for number, other in enumerate(concern.outlasts):
-                if other not in known:
+                if self.small_talk.kinds and other not in known:
                     place = ("concerns", "kinds", name, "outlasts", number)
                     refuse(place, other, " | ".join(known) + did_you_mean(other, known))
         self._keep_limits()
