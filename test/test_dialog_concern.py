@@ -133,6 +133,108 @@ def test_who_asks_to_stop_is_asked_nothing() -> None:
         assert "?" not in made.answer(words).text
 
 
+def kind_texts(kind: str) -> set[str]:
+    return set(TABLE.concerns.kinds[kind].sayings)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("that helped a lot", "gratitude"),
+        ("I was being rude", "ashamed"),
+        ("it's easing off, I feel a bit better", "relief"),
+        ("can I tell you about my cat", "story"),
+        ("do you still remember what I said before", "recall"),
+    ],
+)
+def test_who_speaks_again_after_a_stop_is_answered_warmly(words: str, kind: str) -> None:
+    made = agent()
+    made.answer("be quiet")
+    answer = made.answer(words)
+    assert answer.concern == kind
+    assert answer.text in kind_texts(kind) | set(TABLE.quiet)
+    assert "?" not in answer.text
+
+
+@pytest.mark.parametrize("silence", ["...", "", "\u2026"])
+def test_silence_after_a_promise_of_quiet_is_left_alone(silence: str) -> None:
+    made = agent()
+    made.answer("stop talking")
+    answer = made.answer(silence)
+    assert answer.text in TABLE.concerns.kinds["leave_me"].silence
+    assert agent().answer(silence).text in TABLE.unheard
+
+
+def test_an_overdose_stays_in_force_whatever_good_is_said() -> None:
+    made = agent(None, *HAPPY)
+    emergency, poison = "emergency number", "poison helpline"
+    first = made.answer("I had a whole bottle of painkillers")
+    assert first.handed_over
+    assert emergency in first.text
+    assert poison in first.text
+    kind = TABLE.concerns.kinds["overdose"]
+    said = ["I feel wonderful", "fifteen, maybe", "ok", "it's a lovely day", "no", "I'm not sad"]
+    for words in said:
+        answer = made.answer(words)
+        assert answer.concern == "overdose"
+        assert answer.text in kind.then
+        assert answer.strategy != "celebrate_with"
+    # What has an answer of its own gets it, and a reminder.
+    for words in ("thank you, that helped", "stay with me", "sorry", "good night robot"):
+        assert made.answer(words).text.endswith(kind.reminder), words
+
+
+def test_a_danger_is_asked_about_directly_and_not_celebrated_away() -> None:
+    made = agent(None, *HAPPY)
+    first = made.answer("I've made my peace with everything, gave my bike to my sister")
+    assert first.handed_over
+    assert "are you thinking of ending your life?" in first.text
+    for words in ("I got the job", "I'm so happy", "I'm laughing so hard I could die laughing"):
+        answer = made.answer(words)
+        assert answer.gesture != "smile_wide"
+        assert "!" not in answer.text
+
+
+def test_what_was_taken_back_is_over() -> None:
+    made = agent()
+    assert made.answer("there's a weight on my chest").handed_over
+    assert made.answer("false alarm").concern == "taken_back"
+    assert made.answer("it is raining").concern == ""
+    made.answer("I swallowed thirty tablets")
+    assert made.answer("false alarm").concern == "overdose"
+
+
+def test_the_wish_to_be_with_somebody_is_a_danger_only_after_a_loss() -> None:
+    made = agent()
+    assert not made.answer("I just want to be with him").handed_over
+    made.answer("my husband died")
+    assert made.answer("I just want to be with him").handed_over
+
+
+def test_a_good_day_ends_a_sad_mood() -> None:
+    made = agent(None, *HAPPY)
+    made.answer("my aunt died in spring")
+    assert made.answer("but today is a good day").concern == "brighter"
+    assert made.answer("we went to the lake").concern == ""
+
+
+def test_who_wants_to_call_nobody_is_not_asked_whom_to_call() -> None:
+    made = agent(None, *SAD)
+    made.answer("my brother died")
+    made.answer("I don't want to call anyone")
+    for words in ("it rained", "so", "he was tall", "he liked tea", "and jam", "that was it"):
+        text = made.answer(words).text.lower()
+        assert not any(part in text for part in ("somebody", "call", "who "))
+
+
+def test_a_goodbye_after_distress_is_said_with_care() -> None:
+    kind = TABLE.concerns.kinds["farewell"]
+    assert agent(None, *HAPPY).answer("I've got to go, bye").text in kind.texts
+    made = agent(None, *HAPPY)
+    made.answer("my brother died")
+    assert made.answer("I've got to go, bye").text in kind.distressed
+
+
 def test_who_says_how_it_is_is_not_told_how_they_seem() -> None:
     made = agent(None, *HAPPY)
     made.answer("I am not sad!")
@@ -252,6 +354,8 @@ def change_kind(kind: str, **given: object) -> Callable[[dict[str, Any]], None]:
         (change_kind("panic", strategy=""), "a strategy, unless hand_over is true"),
         (change_kind("panic", texts=["You are sad.", "Hm."]), "emotion_words"),
         (change_kind("panic", lasts=1000), "a whole number from 0 to 100"),
+        (change_kind("panic", outlasts=["good_nws"]), "did you mean 'good_news'?"),
+        (change_kind("panic", after=["greif"]), "concerns.kinds.panic.after"),
         (change_kind("panic", colour="red"), "concerns.kinds.panic.colour is 'red'"),
         (lambda content: content["concerns"].update(kinds={}), "concerns.kinds is {}"),
         (

@@ -42,7 +42,7 @@ def texts_of(table: Policy) -> set[str]:
         given = (*strategy.templates, *strategy.pleasant, *strategy.unpleasant)
         said |= {one.text for one in given}
     for concern in table.concerns.kinds.values():
-        said |= {*concern.texts, *concern.then, concern.message}
+        said |= set(concern.sayings)
     for part in (table.small_talk.kinds, table.about_robot.subjects):
         said |= {text.text for _, text in all_texts(part.values())}
     return said - {""}

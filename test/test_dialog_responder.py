@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from made_dialog import TABLE, agent, feeling
 
 from avemo_ros.dialog.policy import Tone
 from avemo_ros.dialog.responder import OfflineResponder
+from avemo_ros.dialog.scenario import read_sayings
 
 RESPONDER = OfflineResponder(TABLE)
 SAID_BEFORE = 10
@@ -72,6 +74,30 @@ def test_nothing_is_said_twice_in_ten_turns_of_a_talk(emotion: str) -> None:
         text = made.answer(TALKS[emotion][turn % len(TALKS[emotion])]).text
         assert text not in said[-SAID_BEFORE:]
         said.append(text)
+
+
+SAYINGS = [
+    words
+    for one in read_sayings(Path(__file__).parent / "data" / "sayings.yaml").sets
+    for words in one.say
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_is_said_twice_in_ten_turns_of_a_long_talk_about_everything(seed: int) -> None:
+    chance = random.Random(seed)
+    emotion = ("sad", "angry", "fear", "happy")[seed]
+    made = agent(None, *feeling(emotion, 0, 8, confidence=0.9))
+    said: list[str] = []
+    for _ in range(300):
+        text = made.answer(chance.choice(SAYINGS)).text
+        assert text not in said[-SAID_BEFORE:]
+        said.append(text)
+
+
+def test_a_sentence_comes_back_late_where_there_are_others() -> None:
+    texts = ["I am here. Go on.", "I am here. Tell me.", "Take your time."]
+    assert RESPONDER.say(texts, 0, ["I am here. No hurry."]) == "Take your time."
 
 
 @pytest.mark.parametrize("words", ["my grandma died", "stop asking", "I want to die", "thanks"])

@@ -488,7 +488,7 @@ class Agent:
         taken too many pills is in danger, however well they say that they feel."""
         kind = self._table.concerns.kinds.get(dwelling)
         lasting = () if kind is None else kind.outlasts
-        found = self._table.concerns.find(text)
+        found = self._table.concerns.find(text, dwelling)
         if found is not None:
             return (None if found.name in lasting else found), None
         intent = self._table.intent(words)
@@ -502,7 +502,7 @@ class Agent:
             conversation.avoid(concern.avoids, turns)
         kind = self._table.concerns.kinds.get(dwelling)
         is_firm = kind is not None and bool(kind.outlasts)
-        if is_firm and not concern.outlasts:
+        if is_firm and not (concern.outlasts or concern.lifts):
             return
         name = found.name if concern.then else ""
         if name or concern.lifts:

@@ -311,24 +311,29 @@ class CheckedSaying:
         return self.kind in self.asked.kind and over in (None, self.answer.handed_over)
 
 
-def reply(words: str, setup: Setup, emotion: str = UNKNOWN) -> Answer:
+def reply(
+    words: str, setup: Setup, emotion: str = UNKNOWN, before: Sequence[str] = ()
+) -> Answer:
     """One answer to somebody who clearly feels something.
 
     Args:
         words: of the person.
         setup: what answers.
         emotion: one of EMOTIONS, or 'unknown': nothing is sensed.
+        before: what the person says first.
     """
     agent = setup.agent()
     if emotion != UNKNOWN:
         felt = (Feeling(0.0, emotion, confidence=0.9, noise=0.0),)
         for step in synthetic_estimates(Scenario("reply", "", _SENSED_S, (), felt)):
             agent.observe(step)
+    for one in before:
+        agent.answer(one)
     return agent.answer(words)
 
 
 def check_sayings(sayings: Sayings, setup: Setup) -> Iterator[CheckedSaying]:
-    """Answer every saying, each as the first of a conversation.
+    """Answer every saying, each in a conversation of its own.
 
     Raises:
         DialogError: the table names a kind that the strategies do not have.
@@ -344,4 +349,5 @@ def check_sayings(sayings: Sayings, setup: Setup) -> Iterator[CheckedSaying]:
     for one in sayings.sets:
         for emotion in sorted(one.emotion):
             for words in one.say:
-                yield CheckedSaying(one, words, emotion, reply(words, setup, emotion))
+                answer = reply(words, setup, emotion, one.before)
+                yield CheckedSaying(one, words, emotion, answer)

@@ -396,6 +396,9 @@ class Concern(Settings):
     unless: Phrases = Field(
         (), description="Phrases that mean something else; they are looked for first."
     )
+    after: Texts = Field(
+        (), description="Kinds; it counts only while one of them is dwelt on."
+    )
     hand_over: bool = Field(False, description="Pass the person on to people.")
     message: Line = Field("", description="Said when handing over, instead of crisis.message.")
     strategy: Line = Field("", description="How it is said, and what a language model is told.")
@@ -486,14 +489,21 @@ class Concerns(Settings):
         spelling.learn(reader.known | set(self.correct), self.mended)
         return spelling, rules
 
-    def find(self, text: str) -> FoundConcern | None:
+    def find(self, text: str, dwelling: str = "") -> FoundConcern | None:
         """The most urgent kind that a person's words are of; None for all else.
 
-        The first 100,000 characters count.
+        Args:
+            text: the words; the first 100,000 characters count.
+            dwelling: kind of what was said before; "" for none.
         """
         spelling, rules = self._recogniser
         sentences = [(sentence, Seen()) for sentence in spelling.sentences(text)]
-        found = (one.find(*sentence) for one in rules for sentence in sentences)
+        found = (
+            one.find(*sentence)
+            for one in rules
+            if one.counts_after(dwelling)
+            for sentence in sentences
+        )
         return next(filter(None, found), None)
 
 
@@ -510,6 +520,9 @@ class _Rules:
             reader.phrase(phrase, ("kinds", name, "unless", number))
             for number, phrase in enumerate(concern.unless)
         )
+
+    def counts_after(self, dwelling: str) -> bool:
+        return not self._concern.after or dwelling in self._concern.after
 
     def find(self, sentence: tuple[str, ...], seen: Seen) -> FoundConcern | None:
         if next(self._wanted.matches(sentence, sentence, seen), None) is None:

@@ -388,6 +388,11 @@ class Policy(Settings):
                 place = ("concerns", "kinds", name, "strategy")
                 refuse(place, concern.strategy, " | ".join(self.strategies) + near)
             known = (*self.concerns.kinds, *self.small_talk.kinds)
+            for number, other in enumerate(concern.after):
+                if other not in self.concerns.kinds:
+                    place = ("concerns", "kinds", name, "after", number)
+                    allowed = " | ".join(self.concerns.kinds)
+                    refuse(place, other, allowed + did_you_mean(other, self.concerns.kinds))
             for number, other in enumerate(concern.outlasts):
                 if self.small_talk.kinds and other not in known:
                     place = ("concerns", "kinds", name, "outlasts", number)

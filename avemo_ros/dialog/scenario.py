@@ -210,6 +210,7 @@ class SayingSet(Settings):
     """Sayings that should be met alike."""
 
     say: Texts
+    before: Texts = Field((), description="Said first, one after the other.")
     kind: Annotated[
         ListOf[Text], Field(min_length=1), Allowed("kinds of `concerns`, or none, or a list")
     ] = Field(description="What they may be recognised as.")
