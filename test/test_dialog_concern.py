@@ -173,7 +173,14 @@ def test_an_overdose_stays_in_force_whatever_good_is_said() -> None:
     assert emergency in first.text
     assert poison in first.text
     kind = TABLE.concerns.kinds["overdose"]
-    said = ["I feel wonderful", "fifteen, maybe", "ok", "it's a lovely day", "no", "I'm not sad"]
+    said = [
+        "I feel wonderful",
+        "fifteen, maybe",
+        "ok",
+        "it's a lovely day",
+        "no",
+        "I'm not sad",
+    ]
     for words in said:
         answer = made.answer(words)
         assert answer.concern == "overdose"

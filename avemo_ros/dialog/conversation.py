@@ -110,9 +110,7 @@ class Conversation:
     def allowed(self, texts: Sequence[str]) -> list[str]:
         """Those without anything that is avoided; none where all of them have it."""
         return [
-            text
-            for text in texts
-            if not any(part in text.casefold() for part in self.avoided)
+            text for text in texts if not any(part in text.casefold() for part in self.avoided)
         ]
 
     def add(self, stamp_ns: int, words: str, answer: str) -> None:

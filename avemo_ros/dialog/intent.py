@@ -396,9 +396,7 @@ class Concern(Settings):
     unless: Phrases = Field(
         (), description="Phrases that mean something else; they are looked for first."
     )
-    after: Texts = Field(
-        (), description="Kinds; it counts only while one of them is dwelt on."
-    )
+    after: Texts = Field((), description="Kinds; it counts only while one of them is dwelt on.")
     hand_over: bool = Field(False, description="Pass the person on to people.")
     message: Line = Field("", description="Said when handing over, instead of crisis.message.")
     strategy: Line = Field("", description="How it is said, and what a language model is told.")
