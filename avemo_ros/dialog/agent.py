@@ -606,7 +606,8 @@ class Agent:
 
         before = table.concerns.kinds.get(turn.dwelling)
         reminder = before.reminder if before is not None and tokens(turn.utterance) else ()
-        is_else = turn.found is not None or turn.intent is not None
+        is_over = turn.found is not None and turn.found.concern.lifts
+        is_else = not is_over and (turn.found is not None or turn.intent is not None)
 
         def say(texts: Sequence[str], number: int, recent: Sequence[str]) -> str:
             given = [

@@ -387,16 +387,18 @@ class Policy(Settings):
                 near = did_you_mean(concern.strategy, self.strategies)
                 place = ("concerns", "kinds", name, "strategy")
                 refuse(place, concern.strategy, " | ".join(self.strategies) + near)
-            known = (*self.concerns.kinds, *self.small_talk.kinds)
-            for number, other in enumerate(concern.after):
-                if other not in self.concerns.kinds:
-                    place = ("concerns", "kinds", name, "after", number)
-                    allowed = " | ".join(self.concerns.kinds)
-                    refuse(place, other, allowed + did_you_mean(other, self.concerns.kinds))
-            for number, other in enumerate(concern.outlasts):
-                if self.small_talk.kinds and other not in known:
-                    place = ("concerns", "kinds", name, "outlasts", number)
-                    refuse(place, other, " | ".join(known) + did_you_mean(other, known))
+            kinds = tuple(self.concerns.kinds)
+            # A table of one's own may leave small talk out; then its kinds are not known.
+            talk = tuple(self.small_talk.kinds)
+            for key, others, known in (
+                ("after", concern.after, kinds),
+                ("outlasts", concern.outlasts if talk else (), (*kinds, *talk)),
+            ):
+                for number, other in enumerate(others):
+                    if other not in known:
+                        near = did_you_mean(other, known)
+                        at = ("concerns", "kinds", name, key, number)
+                        refuse(at, other, " | ".join(known) + near)
         self._keep_limits()
         return self
 
