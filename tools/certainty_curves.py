@@ -47,7 +47,7 @@ def draw(results: list[tuple[str, dict[str, Any]]], out: Path) -> None:
             )
         calibration.set_xlabel("confidence")
         calibration.set_ylabel("share of right answers")
-        coverage.set_xlabel("share of the items that are answered, the surest first")
+        coverage.set_xlabel("share of items answered, the surest first")
         for axes in (calibration, coverage):
             axes.set_xlim(0, 1.02)
             axes.set_ylim(0, 1.02)
