@@ -73,6 +73,43 @@ def test_two_people_of_one_recording_are_two_rows(folder: Path) -> None:
     assert [row.person for row in study.rows] == ["Anna", "Bob"]
 
 
-def test_a_folder_is_no_table(folder: Path) -> None:
-    with pytest.raises(LabelError, match=r"is a folder; name the table in it"):
-        read_study(folder)
+def test_a_folder_with_a_table_is_that_table(folder: Path) -> None:
+    study_of(folder, "participant,recording", "P1,p2.mp4")
+    assert [row.participant for row in read_study(folder).rows] == ["P1"]
+
+
+def test_without_a_table_there_is_a_folder_for_each_participant(tmp_path: Path) -> None:
+    for bag in ("P1/first/bag", "P1/second/bag", "P2/bag"):
+        (tmp_path / bag).mkdir(parents=True)
+        (tmp_path / bag / "metadata.yaml").touch()
+        (tmp_path / bag / "bag_0.mcap").touch()
+    for file in ("P2/talk.MP4", "P2/loose.mcap", "P2/talk.csv", "P2/.avemo-1/x.mp4"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    study = read_study(tmp_path)
+    found = [(row.participant, row.session, row.recording) for row in study.rows]
+    assert sorted(found) == [
+        ("P1", "first", "P1/first/bag"),
+        ("P1", "second", "P1/second/bag"),
+        ("P2", "", "P2/bag"),
+        ("P2", "", "P2/loose.mcap"),
+        ("P2", "", "P2/talk.MP4"),
+    ]
+    assert study.rows[0].path == tmp_path / "P1" / "first" / "bag"
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("bag.mcap", "is not in .*PARTICIPANT/"),
+        ("a/b/c/bag.mcap", "is not in .*PARTICIPANT/"),
+        ("a/notes.txt", "neither a table study.csv nor recordings"),
+    ],
+)
+def test_a_folder_of_another_form_is_refused_with_what_to_do(
+    tmp_path: Path, file: str, says: str
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    with pytest.raises(LabelError, match=says):
+        read_study(tmp_path)

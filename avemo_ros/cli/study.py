@@ -42,14 +42,20 @@ _LAST_PORT: Final = 65535
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        f"STUDY.csv has the columns {', '.join(COLUMNS[:5])},\n"
+        f"The table has the columns {', '.join(COLUMNS[:5])},\n"
         f"{', '.join(COLUMNS[5:])} and your own; the first two are needed\n"
         "(docs/study.md).\n\n"
         "exit status: 0 done, 1 done but a recording could not be exported (recordings.csv\n"
         "says why), 2 an argument or a file cannot be used, 130 interrupted (the same command\n"
         "continues)"
     )
-    parser.add_argument("study", type=Path, metavar="STUDY.csv", help="table of the study")
+    parser.add_argument(
+        "study",
+        type=Path,
+        metavar="STUDY",
+        help="table of the study, its folder, or a folder with a folder of recordings for each "
+        "participant",
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for the tables"
     )

@@ -1,4 +1,5 @@
-"""`study.csv`: who took part in which recording, in which condition, and who labelled it."""
+"""`study.csv`, or a folder: who took part in which recording, in which condition, and who
+labelled it."""
 
 from __future__ import annotations
 
@@ -13,9 +14,12 @@ from typing import Final
 from avemo_ros.annotations.label_entries import lines_of, read_text
 from avemo_ros.annotations.label_files import READERS
 from avemo_ros.annotations.label_tables import delimiter_of
+from avemo_ros.bag import METADATA, is_bag
+from avemo_ros.data.corpus_files import OWN_VIDEO
 from avemo_ros.errors import LabelError
 from avemo_ros.study.codebook import EVERY_NAME
 
+TABLE: Final = "study.csv"
 NEEDED: Final = ("participant", "recording")
 COLUMNS: Final = (
     *NEEDED,
@@ -82,14 +86,16 @@ class Study:
 
 
 def read_study(path: Path) -> Study:
-    """The study of a table with a header; paths count from the table's folder.
+    """The study of a table with a header, whose paths count from the table's folder; or of a
+    folder without a table (`_of_folder`).
 
     Raises:
         LabelError: the table cannot be read or is wrong, or names a file that is not there;
-            says line and column.
+            says line and column.  Or the folder has no recording of a participant.
     """
-    if path.is_dir():
-        raise LabelError(f"{path} is a folder; name the table in it, e.g. {path}/study.csv")
+    if path.is_dir() and not (path / TABLE).is_file():
+        return _of_folder(path)
+    path = path / TABLE if path.is_dir() else path
     lines = lines_of(read_text(path))
     head = next((line for line in lines if line.strip()), "")
     if not head:
@@ -118,6 +124,32 @@ def read_study(path: Path) -> Study:
         raise LabelError(f"{path} names no recording")
     _check_twice(rows)
     return Study(path, tuple(rows), tuple(name for name in header if name not in COLUMNS))
+
+
+def _of_folder(folder: Path) -> Study:
+    """The recordings in FOLDER/PARTICIPANT/ or FOLDER/PARTICIPANT/SESSION/, in order of their
+    names; labels and phases are the files beside them."""
+    rows = []
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in inside)
+        within_bag = any((one / METADATA).is_file() for one in path.parents if one != folder)
+        film = path.is_file() and path.suffix.lower() in OWN_VIDEO
+        bag = is_bag(path) if path.is_file() else (path / METADATA).is_file()
+        if hidden or within_bag or not (film or bag):
+            continue
+        if not 2 <= len(inside) <= 3:
+            raise LabelError(
+                f"{path} is not in {folder}/PARTICIPANT/ or {folder}/PARTICIPANT/SESSION/; "
+                f"move it there, or write a table {folder / TABLE}"
+            )
+        session = inside[1] if len(inside) == 3 else ""
+        rows.append(StudyRow(str(path), inside[0], "/".join(inside), path, session))
+    if not rows:
+        raise LabelError(
+            f"{folder} has neither a table {TABLE} nor recordings in folders of participants"
+        )
+    return Study(folder, tuple(rows))
 
 
 def _header(place: str, values: Sequence[str]) -> list[str]:
