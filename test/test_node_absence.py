@@ -71,10 +71,11 @@ def said(graph: Any, entry: str, *words: str) -> bool:
         ("image_raw", ros.AudioInfo, ("AudioInfo there", "takes sensor_msgs/msg/Image")),
         ("image_raw", ros.Image, ("/driver publishes it, but nothing arrives", "UDPv4")),
         ("/elsewhere", ros.AudioInfo, ("nobody publishes it", "ROS_DOMAIN_ID")),
+        ("/its/emotion_overlay", ros.Image, ("nobody publishes it", "ROS_DOMAIN_ID")),
     ],
     ids=[
         "the compressed topic", "another type", "another name", "both", "a foreign type",
-        "a silent driver", "nobody",
+        "a silent driver", "nobody", "our own drawing",
     ],
 )  # fmt: skip
 def test_images_that_do_not_come_are_explained(

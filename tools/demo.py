@@ -519,7 +519,7 @@ class Demo:
         delays = sorted(timeline.latencies_s)
         print(
             f"\n{timeline.steps} states in {timeline.duration_s:.1f} s; {people} "
-            f"{'person' if people == 1 else 'people'}, a claim in "
+            f"{'person' if people == 1 else 'people'}, a label in "
             f"{timeline.claimed_share:.0%} of their estimates; latency "
             f"{1e3 * delays[len(delays) // 2]:.0f} ms (median)"
         )

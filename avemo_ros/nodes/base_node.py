@@ -52,7 +52,8 @@ _PLACE: Final = re.compile(r", at \S+:\d+")
 """Lines of C in the middleware's messages."""
 _OFF: Final = f"sensing is off (service {SERVICE})"
 _SILENT_REPORTS: Final = 4
-"""An input that was silent in so many reports in a row is worth a line in the log."""
+"""An input that was silent in so many reports in a row, for one reason, is worth a line in the
+log."""
 
 
 class NodeSettings(Settings):
@@ -108,7 +109,8 @@ class ManagedNode(LifecycleNode):
             kinds.append(SensingSettings)
         self._own = [setting for kind in kinds for setting in kind.settings()]
         self._configured = False
-        self._silent: dict[str, tuple[int, str]] = {}
+        self._silent: dict[str, tuple[int, str, str]] = {}
+        """By input: reports in a row of one reason for silence, what was logged, the reason."""
         self.last_error = ""
         """Why the last transition failed; empty when it did not."""
         self.finished: Callable[[], None] = lambda: None
@@ -512,15 +514,17 @@ class ManagedNode(LifecycleNode):
         """One line when an input does not come, or for another reason than before, and one
         when it does: a node that waits for what nobody publishes would look as if it hung."""
         for entry in statuses:
-            reports, said = self._silent.get(entry.name, (0, ""))
+            reports, said, last = self._silent.get(entry.name, (0, "", ""))
             silent = entry.level == DiagnosticStatus.STALE
-            if silent and reports + 1 >= _SILENT_REPORTS and entry.message != said:
+            # Another reason has its own time: who has just appeared may send in a moment.
+            reports = 0 if not silent else 1 + reports * (entry.message == last)
+            if reports >= _SILENT_REPORTS and entry.message != said:
                 said = entry.message
                 self.get_logger().warning(said)
             elif said and entry.level == DiagnosticStatus.OK:
                 said = ""
                 self.get_logger().info(entry.message)
-            self._silent[entry.name] = (reports + 1 if silent else 0, said)
+            self._silent[entry.name] = (reports, said, entry.message)
 
 
 def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> int:

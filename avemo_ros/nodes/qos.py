@@ -380,7 +380,8 @@ def why_nothing_comes(
         others = [
             offer
             for offer in (node.get_publishers_info_by_topic(name) if kinds else ())
-            if _full_name(offer) != own
+            # Nor what this package draws itself, and what the doctor takes in.
+            if _full_name(offer) != own and not name.endswith("/emotion_overlay")
         ]
         if others:
             found.append((name, kinds[0]))

@@ -18,6 +18,7 @@ _POLL_S: Final = 0.05
 _SENT_S: Final = 5.0
 """So long a mark may take to reach the recorder [s]."""
 _DEPTH: Final = 10
+_PATIENCE_S: Final = 2.0
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -44,8 +45,12 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _is_heard(publisher: Any, wait_s: float) -> bool:
-    limit = time.monotonic() + wait_s
+    begin = time.monotonic()
+    limit, told = begin + wait_s, False
     while not publisher.get_subscription_count():
+        if not told and time.monotonic() > begin + _PATIENCE_S:
+            say(f"avemo: waiting up to {wait_s:g} s for a recorder", file=sys.stderr)
+            told = True
         if time.monotonic() > limit:
             return False
         time.sleep(_POLL_S)
