@@ -276,7 +276,9 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(tmp_path: Path) -> No
     for row, (_, _, says) in zip(rows, wrong.values(), strict=False):
         assert row["status"] == "failed"
         assert says in row["problems"]
-    assert next(iter(found.failed)) == f"two ({table}, line 2)"
+    assert list(found.failed) == [
+        f"{name} ({table}, line {line})" for line, name in enumerate(wrong, start=2)
+    ]
     assert rows[-1]["status"] == "ok"
     # A file takes the place of what was marked, and that is told.
     assert "takes the place" in rows[-1]["problems"]

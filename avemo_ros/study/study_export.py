@@ -358,7 +358,8 @@ def _write(
     return StudyResult(
         tables,
         sum(row["steps"] for row in tables["summary"]),
-        {f"{places[place].recording} ({place})": why for place, why in failed.items()},
+        # In the order of the table, whichever was done first.
+        {f"{row.recording} ({at})": failed[at] for at, row in places.items() if at in failed},
         tuple(written),
     )
 
