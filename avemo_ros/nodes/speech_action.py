@@ -132,16 +132,7 @@ class SpeechAction:
         going_on: Callable[[], None],
         is_over: Callable[[], bool],
     ) -> str:
-        """Have a sentence said; returns when it was.
-
-        Args:
-            sentence: to say.
-            going_on: called again and again while it is being said.
-            is_over: whether it is not to be said any more; `stop` is called after that.
-
-        Returns:
-            Why it was not said to its end; "" if it was, or nobody wants it.
-        """
+        """As `Synthesiser.say`: a goal, until its result is there."""
         until = time.monotonic() + _SERVER_S
         while not self._client.server_is_ready():
             if is_over():
