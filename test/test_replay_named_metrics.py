@@ -81,3 +81,7 @@ def test_values_are_told_with_their_units() -> None:
     assert value_text(3.0, METRICS["id_switches"].unit) == "3"
     assert value_text(None, "s") == "-"
     assert metric_value(OVERALL, METRICS["recall_sad"]) == 0.25
+
+
+def test_whole_numbers_of_json_are_shown_like_others() -> None:
+    assert [value_text(value, "") for value in (3, 3.0, 2.5, None)] == ["3", "3", "2.5", "-"]

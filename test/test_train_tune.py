@@ -161,6 +161,14 @@ def test_a_range_that_a_setting_has_not_is_refused_before_the_first_trial(
     assert curves.calls == 0
 
 
+@pytest.mark.parametrize("value", ["2001-01-01", "!!binary aGk=", "!!set {a, b}"])
+def test_a_choice_that_is_no_setting_is_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "tune.yaml"
+    path.write_text(f"base: au-svm\ntune:\n  model.cost: {{choices: [1, {value}]}}\n")
+    with pytest.raises(ConfigError, match=r"tune\.model\.cost\.choices"):
+        read_tune(str(path))
+
+
 def test_the_figure_is_that_of_the_weights_that_are_kept() -> None:
     history = [{"ua": 0.5, "nll": 1.0}, {"ua": 0.7, "nll": 1.2}, {"ua": 0.6, "nll": 0.9}]
     last = TrainConfig.from_mapping({})

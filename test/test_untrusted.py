@@ -12,6 +12,7 @@ import sqlite3
 import struct
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from mcap.writer import Writer as McapWriter
 from safetensors.torch import save_file
 
 from avemo_ros.annotations.label_files import read_labels
-from avemo_ros.bag import folder, mcap_file, storage
+from avemo_ros.bag import folder, mcap_file, message_content, storage
 from avemo_ros.bag.check import check
 from avemo_ros.bag.check_report import report
 from avemo_ros.bag.folder import Bag, read_metadata
@@ -39,6 +40,7 @@ from avemo_ros.errors import (
     BagError,
     DataError,
     DialogError,
+    ImageError,
     LabelError,
     WeightsError,
 )
@@ -195,6 +197,18 @@ def test_a_chunk_that_says_less_than_it_unpacks_to_is_left_out_too(
         monkeypatch.setattr(mcap_file, "MAX_UNPACKED", 5000)
         monkeypatch.setattr(storage, "MAX_UNPACKED", 5000)
         assert "unpacks to more than" in " ".join(check(path).findings)
+
+
+def test_what_is_left_of_a_damaged_chunk_is_nothing_where_its_head_is_gone() -> None:
+    assert storage.unpacked(b"no frame at all", cut=True) == b""
+    with pytest.raises(ValueError, match=r"."):
+        storage.unpacked(b"no frame at all")
+
+
+def test_an_image_of_another_definition_is_said_and_no_traceback() -> None:
+    with pytest.raises(ImageError, match="another definition of its images") as raised:
+        message_content.image(SimpleNamespace(height=2, width=2, step=6, encoding="bgr8"))
+    assert raised.value.kind == "fields"
 
 
 def test_messages_and_files_that_unpack_to_too_much_are_left_out(

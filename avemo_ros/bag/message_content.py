@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from avemo_ros.audio.pcm import (
     decode_portaudio,
 )
 from avemo_ros.audio.spectrogram import BINS, SpectrogramChunk
+from avemo_ros.errors import ImageError
 from avemo_ros.labels import EMOTIONS, WORDS
 from avemo_ros.state.engagement import EngagementLevel
 from avemo_ros.state.estimate import EmotionEstimate, Status, recorded_status
@@ -63,16 +65,23 @@ def image(message: Any) -> NDArray[np.uint8]:
     Raises:
         ImageError: encoding, size or data cannot be used.
     """
-    if hasattr(message, "format"):
-        return decode_compressed(message.data, message.format)
-    return to_bgr(
-        message.data,
-        message.height,
-        message.width,
-        message.step,
-        message.encoding,
-        is_bigendian=bool(message.is_bigendian),
-    )
+    try:
+        if hasattr(message, "format"):
+            decode = partial(decode_compressed, message.data, message.format)
+        else:
+            decode = partial(
+                to_bgr,
+                message.data,
+                message.height,
+                message.width,
+                message.step,
+                message.encoding,
+                is_bigendian=bool(message.is_bigendian),
+            )
+    except AttributeError as error:
+        text = f"this bag has another definition of its images ({error})"
+        raise ImageError(text, kind="fields") from error
+    return decode()
 
 
 def camera(message: Any) -> PinholeCamera | None:

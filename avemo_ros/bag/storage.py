@@ -103,11 +103,13 @@ def unpacked(data: bytes | memoryview, *, cut: bool = False) -> bytes:
                 size += len(piece)
                 if size > MAX_UNPACKED:
                     raise ValueError(f"it unpacks to more than {MAX_UNPACKED >> 20} MiB")
+        # A frame need not tell it, and one that is damaged cannot.
+        told = -1 if cut else zstandard.frame_content_size(data)
     except zstandard.ZstdError as error:
         if not cut:
             raise ValueError(str(error)) from error
-    told = zstandard.frame_content_size(data)
-    if not cut and told not in (-1, size):
+        told = -1
+    if told not in (-1, size):
         raise ValueError("it was cut off")
     return b"".join(pieces)
 

@@ -129,7 +129,7 @@ def value_text(value: float | None, unit: str) -> str:
         return "-"
     if unit == SHARE:
         return f"{100 * value:.1f} %"
-    text = f"{value:.0f}" if not unit and value.is_integer() else f"{value:.3g}"
+    text = f"{value:.0f}" if not unit and float(value).is_integer() else f"{value:.3g}"
     return f"{text} {unit}".strip()
 
 

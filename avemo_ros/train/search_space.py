@@ -110,6 +110,15 @@ def _space(raw: object) -> Space:
     return {str(name): _range(f"tune.{name}", one) for name, one in raw.items()}
 
 
+def _choice(where: str, value: object) -> str:
+    """A value as `--set` takes it; YAML also knows dates, sets and bytes."""
+    try:
+        return json.dumps(_number(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        allowed = "text, numbers, true, false, and lists of these"
+        raise ConfigError(where, value, allowed) from error
+
+
 def _range(where: str, raw: object) -> Range | Choices:
     allowed = "{low: NUMBER, high: NUMBER, log: true | false} or {choices: [...]}"
     if not isinstance(raw, Mapping):
@@ -118,7 +127,7 @@ def _range(where: str, raw: object) -> Range | Choices:
         values = raw["choices"]
         if not isinstance(values, list) or not values:
             raise ConfigError(f"{where}.choices", values, "a list with one value or more")
-        return Choices(tuple(json.dumps(_number(value)) for value in values))
+        return Choices(tuple(_choice(f"{where}.choices", value) for value in values))
     low, high, log = _number(raw.get("low")), _number(raw.get("high")), raw.get("log", False)
     if not set(raw) <= {"low", "high", "log"} or not isinstance(log, bool):
         raise ConfigError(where, dict(raw), allowed)
