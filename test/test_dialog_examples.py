@@ -167,9 +167,8 @@ def test_without_the_network_phrases_work_and_the_reason_is_told(
 
 def test_pieces_are_those_of_bert() -> None:
     # As tokenizers 0.22 takes them apart with the vocabulary of all-MiniLM-L6-v2.
-    wanted = (
-        "[CLS] don ' t you dare , un ##bel ##ie ##va ##bly cafe - go ##ers ! [SEP]"
-    ).split()
+    said = "[CLS] don ' t you dare , un ##bel ##ie ##va ##bly cafe - go ##ers ! [SEP]"
+    wanted = said.split(" ")
     vocabulary = ["[PAD]", "[UNK]", "bel", "##b", "##v", "u", "c", *dict.fromkeys(wanted)]
     pieces = WordPieces(vocabulary)
     text = "Don't you  DARE, unbelie\u200bvably caf\u00e9-goers!"

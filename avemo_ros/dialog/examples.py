@@ -1,9 +1,9 @@
 """Tells the kind of a saying that no phrase fits, by the examples that it is most like.
 
-Each kind of config/dialog/examples_en.yaml has sayings.  A saying is compared with all of them
-(`sentence_encoder`); the likeness of the nearest of each kind, and the mean of the three nearest,
-become the probability of that kind (softmax), as in a classifier of nearest neighbours (Cover and
-Hart 1967).
+Each kind of config/dialog/examples_en.yaml has sayings.  A saying is compared with all of
+them (`sentence_encoder`); the likeness of the nearest of each kind, and the mean of the three
+nearest, become the probability of that kind (softmax), as in a classifier of nearest
+neighbours (Cover and Hart 1967).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-
 from pydantic import Field
 
 from avemo_ros.dialog.fields import Texts, read_file

@@ -397,7 +397,8 @@ class Policy(Settings):
         table._lexicon = lexicon  # noqa: SLF001  its own
         if table.examples.file:
             beside = [folder / table.examples.file for folder in (*layers.folders, shipped)]
-            table._read_examples(next(filter(Path.is_file, beside), beside[0]), file)
+            path = next(filter(Path.is_file, beside), beside[0])
+            table._read_examples(path, file)  # noqa: SLF001  its own
         return table
 
     def _read_examples(self, path: Path, file: Path) -> None:

@@ -1,8 +1,8 @@
 """What a sentence means, as a point on a sphere: sentences of one meaning are close together.
 
-The network is all-MiniLM-L6-v2 (Reimers and Gurevych 2019, arXiv:1908.10084; Wang et al. 2020,
-arXiv:2002.10957), which reads English; models/networks.md says where its weights come from.  Its
-file also holds the vocabulary.
+The network is all-MiniLM-L6-v2 (Reimers and Gurevych 2019, arXiv:1908.10084; Wang et al.
+2020, arXiv:2002.10957), which reads English; models/networks.md says where its weights come
+from.  Its file also holds the vocabulary.
 """
 
 from __future__ import annotations

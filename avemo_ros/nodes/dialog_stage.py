@@ -175,7 +175,7 @@ class DialogStage:
         self._trouble = ThrottledLog(node.get_logger(), "dialog")
         self._table = Policy.read(settings.dialog.strategies, settings.dialog.language)
         # Takes seconds on a small computer, and nothing else needs it.
-        Thread(target=self._warm_up, name="dialog examples", daemon=True).start()
+        threading.Thread(target=self._warm_up, name="dialog examples", daemon=True).start()
         self._endpoint: _Watched | None = None
         self._agent = self._fresh()
         self._worker: Worker[Utterance] | None = None
