@@ -419,7 +419,7 @@ def test_a_mistake_is_named(say: Run, args: list[str], named: str) -> None:
 def test_talking_offline_loads_neither_ros_nor_torch_nor_a_client() -> None:
     code = (
         "import sys; from avemo_ros.cli.main import main; main(['dialog', 'chat']);"
-        "heavy = {'rclpy', 'torch', 'openai', 'httpx2', 'onnxruntime', 'cv2'};"
+        "heavy = {'rclpy', 'torch', 'openai', 'httpx2', 'cv2'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -123,6 +123,9 @@ def read_setup(args: argparse.Namespace) -> Setup:
             values[name] = str(value)
     settings = DialogSettings.from_flat(values)
     table = Policy.read(settings.dialog.strategies, settings.dialog.language)
+    problem = table.warm_up()
+    if problem:
+        say(f"avemo: {problem}", file=sys.stderr)
     asked = args.endpoint is not None or bool(settings.endpoint.model)
     back_end = _back_end(settings.endpoint) if asked else None
     return Setup(table, settings.dialog, settings.steady, back_end)

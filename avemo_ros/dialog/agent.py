@@ -16,7 +16,7 @@ from avemo_ros.dialog.dialog_config import STANDARD, DialogConfig
 from avemo_ros.dialog.fields import Style
 from avemo_ros.dialog.intent import HAND_OVER, INFORM, FoundConcern, Intent, Moment
 from avemo_ros.dialog.language import Tone, printable, tokens
-from avemo_ros.dialog.policy import ASK, Choice, Engagement, Policy
+from avemo_ros.dialog.policy import ASK, Choice, Engagement, Meaning, Policy
 from avemo_ros.dialog.responder import (
     OFFLINE,
     RECENT,
@@ -442,7 +442,11 @@ class Agent:
             consent = self._hear_consent(session, words)
             context = self._context(session, words, person, stamp_ns)
             dwelling = conversation.concern
-            found, intent = self._meaning(text, words, dwelling)
+            meaning = self._meaning(text, dwelling, phrases_only=consent is not None)
+            found, intent = meaning.concern, meaning.intent
+            if conversation.turns_to_everyday(meaning.everyday):
+                conversation.dwell("", 0, at_once=True)
+                dwelling = ""
             if found is not None:
                 self._stay(conversation, found, dwelling)
             choice = self._choice(words, context, found, intent, dwelling)
@@ -481,18 +485,18 @@ class Agent:
             )
             return replace(turn, secret=prompt.secret, messages=messages)
 
-    def _meaning(
-        self, text: str, words: str, dwelling: str
-    ) -> tuple[FoundConcern | None, Intent | None]:
+    def _meaning(self, text: str, dwelling: str, *, phrases_only: bool) -> Meaning:
         """What the words are about; nothing new where it cannot end what is dwelt on: who has
         taken too many pills is in danger, however well they say that they feel."""
         kind = self._table.concerns.kinds.get(dwelling)
         lasting = () if kind is None else kind.outlasts
-        found = self._table.concerns.find(text, dwelling)
-        if found is not None:
-            return (None if found.name in lasting else found), None
-        intent = self._table.intent(words)
-        return None, None if intent is None or intent.name in lasting else intent
+        found = self._table.meaning(text, dwelling, phrases_only=phrases_only)
+        concern, intent = found.concern, found.intent
+        return Meaning(
+            None if concern is None or concern.name in lasting else concern,
+            None if intent is None or intent.name in lasting else intent,
+            found.everyday and not lasting,
+        )
 
     def _stay(self, conversation: Conversation, found: FoundConcern, dwelling: str) -> None:
         """Dwell on what was found, and mind what it asks for."""
@@ -619,7 +623,7 @@ class Agent:
 
         if turn.found is not None:
             found, concern = turn.found, turn.found.concern
-            reason = f"{found.name}: '{found.words}' ({found.phrase})"
+            reason = f"{found.name}: {found.reason}"
             if not concern.hand_over:
                 is_hard = bool(concern.distressed) and turn.moment.emotion in _HARD
                 texts = concern.distressed if is_hard else concern.texts

@@ -54,12 +54,12 @@ def strategy_for_words(
 ) -> str:
     """The same for an answer to words; what comes before the table is answered alike, whatever
     the person feels."""
-    found = table.concerns.find(words)
-    if found is not None:
-        return table.respond(found.concern).strategy
+    meaning = table.meaning(words)
+    if meaning.concern is not None:
+        return table.respond(meaning.concern.concern).strategy
     if table.about_robot.rules(words) is not None:
         return INFORM
-    follow = table.follow(dwelling, table.intent(words))
+    follow = table.follow("" if meaning.everyday else dwelling, meaning.intent)
     return follow.strategy if follow else strategy_for(table, dialog_state, truth)
 
 

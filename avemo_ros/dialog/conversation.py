@@ -62,6 +62,10 @@ _RECENT: Final = 40
 """Answers that are remembered, to say others first."""
 
 
+_CHANGE: Final = 2
+"""Everyday sayings in a row that change the subject."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Turn:
     stamp_ns: int
@@ -82,6 +86,7 @@ class Conversation:
         """Sensor time of the newest words [ns]."""
         self._concern = ""
         self._left = 0
+        self._everyday = 0
         self._avoided: tuple[str, ...] = ()
         self._avoided_for = 0
 
@@ -95,6 +100,11 @@ class Conversation:
         the new one comes in its place `at_once`."""
         if at_once or turns >= self._left:
             self._concern, self._left = concern, turns
+
+    def turns_to_everyday(self, everyday: bool) -> bool:
+        """Whether the subject has changed: the second everyday saying in a row shows it."""
+        self._everyday = self._everyday + 1 if everyday else 0
+        return self._everyday >= _CHANGE
 
     @property
     def avoided(self) -> tuple[str, ...]:

@@ -385,6 +385,8 @@ class Consent(Settings):
         )
 
 
+ASKED: Final = "reassure"
+"""The strategy of questions about a danger, where its kind has none."""
 HAND_OVER: Final = "hand_over"
 """The strategy's name in answers that pass a person on to people."""
 
@@ -395,6 +397,9 @@ class Concern(Settings):
     words: Phrases
     unless: Phrases = Field(
         (), description="Phrases that mean something else; they are looked for first."
+    )
+    asks: Texts = Field(
+        (), description="Said, without a hand-over, to what is only somewhat like the examples."
     )
     after: Texts = Field((), description="Kinds; it counts only while one of them is dwelt on.")
     hand_over: bool = Field(False, description="Pass the person on to people.")
@@ -440,10 +445,27 @@ class Concern(Settings):
             refuse(("texts",), list(self.texts), "a list of 2 or more texts")
         return self
 
+    @cached_property
+    def asking(self) -> Concern:
+        """How words are met that may be of this kind and may not."""
+        return Concern(
+            words=self.words,
+            strategy=self.strategy or ASKED,
+            intensity=self.intensity,
+            guidance=self.guidance,
+            texts=self.asks,
+            source=self.source,
+        )
+
+    def counts_after(self, dwelling: str) -> bool:
+        """It may be found while another kind is dwelt on; "" for none."""
+        return not self.after or dwelling in self.after
+
     @property
     def sayings(self) -> tuple[str, ...]:
         """Everything that it can say."""
-        listed = (*self.texts, *self.distressed, *self.then, *self.silence, *self.reminder)
+        said = (*self.texts, *self.distressed, *self.asks)
+        listed = (*said, *self.then, *self.silence, *self.reminder)
         return (self.message, *listed) if self.message else listed
 
 
@@ -454,10 +476,8 @@ class FoundConcern:
     name: str
     """Of the kind."""
     concern: Concern
-    phrase: str
-    """As it stands in the file."""
-    words: str
-    """That fit it, in lower case and without contractions."""
+    reason: str
+    """The words that fit and the phrase in the file, or the example that is nearest."""
 
 
 class Concerns(Settings):
@@ -499,7 +519,7 @@ class Concerns(Settings):
         found = (
             one.find(*sentence)
             for one in rules
-            if one.counts_after(dwelling)
+            if one.concern.counts_after(dwelling)
             for sentence in sentences
         )
         return next(filter(None, found), None)
@@ -509,7 +529,7 @@ class _Rules:
     """The phrases of one kind."""
 
     def __init__(self, name: str, concern: Concern, reader: PhraseReader) -> None:
-        self._name, self._concern = name, concern
+        self._name, self.concern = name, concern
         self._wanted = PhraseIndex(
             reader.phrase(phrase, ("kinds", name, "words", number))
             for number, phrase in enumerate(concern.words)
@@ -518,9 +538,6 @@ class _Rules:
             reader.phrase(phrase, ("kinds", name, "unless", number))
             for number, phrase in enumerate(concern.unless)
         )
-
-    def counts_after(self, dwelling: str) -> bool:
-        return not self._concern.after or dwelling in self._concern.after
 
     def find(self, sentence: tuple[str, ...], seen: Seen) -> FoundConcern | None:
         if next(self._wanted.matches(sentence, sentence, seen), None) is None:
@@ -534,7 +551,7 @@ class _Rules:
             return None
         phrase, start, end = match
         said = " ".join(word for word in sentence[start:end] if word != END)
-        return FoundConcern(self._name, self._concern, phrase.text, said)
+        return FoundConcern(self._name, self.concern, f"'{said}' ({phrase.text})")
 
 
 class Crisis(Settings):

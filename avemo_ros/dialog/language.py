@@ -55,6 +55,12 @@ def sentences(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(part for part in parts if part)
 
 
+def sentence_texts(text: str) -> list[str]:
+    """The sentences of a text as they are written; those without a letter are left out."""
+    parts = (" ".join(part.split()) for part in _SENTENCE_END.split(text))
+    return [part for part in parts if any(map(str.isalpha, part))]
+
+
 def find(phrase: tuple[str, ...], among: tuple[str, ...]) -> int:
     """Where a phrase begins among tokens; -1 if it is not there.
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from avemo_ros.dialog.examples import HARMLESS, Examples, Likeness, examples_of
 from avemo_ros.dialog.fields import (
     FEELING,
     Conditions,
@@ -40,13 +41,14 @@ from avemo_ros.dialog.intent import (
     Consent,
     Crisis,
     ForeignWords,
+    FoundConcern,
     Intent,
     SmallTalk,
     Units,
     all_texts,
 )
-from avemo_ros.dialog.language import Tone, ValenceLexicon
-from avemo_ros.errors import ConfigError, DialogError
+from avemo_ros.dialog.language import Tone, ValenceLexicon, printable
+from avemo_ros.errors import ConfigError, DialogError, WeightsError
 from avemo_ros.labels import EMOTIONS, UNKNOWN
 from avemo_ros.settings import (
     Allowed,
@@ -291,6 +293,40 @@ class Choice:
     source: str
 
 
+class ExampleRules(Settings):
+    """How like the examples words must be, where no phrase fits them."""
+
+    file: Line = Field("", description="With the sayings, in the same folder; '' for none.")
+    sure: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Probability of danger from which a person is handed over.",
+    )
+    ask: float = Field(
+        0.45, ge=0, le=1, description="Probability of danger from which it is asked about."
+    )
+    other: float = Field(
+        0.4, ge=0, le=1, description="The same from which another kind counts."
+    )
+
+    @model_validator(mode="after")
+    def _ask_before_it_is_sure(self) -> ExampleRules:
+        if self.ask > self.sure:
+            refuse(("ask",), self.ask, f"at most {self.sure:g}, the value of sure")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a person's words are about; of both at most one."""
+
+    concern: FoundConcern | None = None
+    intent: Intent | None = None
+    everyday: bool = False
+    """They are most like everyday sayings: a change of subject."""
+
+
 class Policy(Settings):
     """Everything that config/dialog/en.yaml and rules.yaml say."""
 
@@ -315,6 +351,7 @@ class Policy(Settings):
         ListOf[PolicyRule], Field(min_length=1), Allowed("a list of one or more rows")
     ]
     concerns: Concerns = Field(description="What comes before everything else.")
+    examples: ExampleRules = ExampleRules()
     quiet: TwoTexts = Field(description="Said where everything else was said a moment ago.")
     unheard: TwoTexts = Field(description="Answer to empty words.")
     feelings: Mapping[Annotated[str, OneOf(EMOTIONS)], Text] = Field(
@@ -330,6 +367,7 @@ class Policy(Settings):
     emotion_words: Mapping[Annotated[str, OneOf(EMOTIONS)], Texts]
     clinical_words: Texts
     _lexicon: ValenceLexicon = PrivateAttr(ValenceLexicon({}, frozenset()))
+    _examples: Examples | None = PrivateAttr(None)
 
     @classmethod
     def read(cls, path: str | Path | None = None, language: str = ENGLISH) -> Policy:
@@ -357,7 +395,40 @@ class Policy(Settings):
         except DialogError as error:
             raise DialogError(f"`valence` of {file}: {error}") from error
         table._lexicon = lexicon  # noqa: SLF001  its own
+        if table.examples.file:
+            beside = [folder / table.examples.file for folder in (*layers.folders, shipped)]
+            path = next(filter(Path.is_file, beside), beside[0])
+            table._read_examples(path, file)  # noqa: SLF001  its own
         return table
+
+    def _read_examples(self, path: Path, file: Path) -> None:
+        try:
+            changed_ns = path.stat().st_mtime_ns if path.exists() else 0
+            found = examples_of(path.resolve(), changed_ns)
+        except (DialogError, OSError) as error:
+            raise DialogError(f"`examples.file` of {file}: {error}") from error
+        known = tuple(self.concerns.kinds)
+        for kind in found.kinds:
+            if kind not in known and kind != HARMLESS:
+                raise DialogError(
+                    f"{path}: kinds.{kind} is no kind of `concerns` in {file}; allowed: "
+                    f"{' | '.join(known)}{did_you_mean(kind, known)}"
+                )
+        self._examples = found
+
+    def warm_up(self) -> str:
+        """Load what compares words with examples, so that the first answer need not.
+
+        Returns:
+            Why that is not to be had; phrases alone count from then on.  "" if all is well.
+        """
+        if self._examples is not None:
+            try:
+                self._examples.warm_up()
+            except WeightsError as error:
+                self._examples = None
+                return f"words are understood by phrases alone, without examples: {error}"
+        return ""
 
     @property
     def rows(self) -> tuple[PolicyRule, ...]:
@@ -489,6 +560,72 @@ class Policy(Settings):
             or self.about_robot.find(words)
         )
 
+    def meaning(self, text: str, dwelling: str = "", *, phrases_only: bool = False) -> Meaning:
+        """What a person's words are about.
+
+        Phrases of concerns come first.  Words that none of them fits are compared with the
+        examples, unless they are nothing but small talk: danger before questions about the
+        robot, other kinds after these.
+
+        Args:
+            text: the words.
+            dwelling: kind of what was said before; "" for none.
+            phrases_only: leave the examples out.
+        """
+        found = self.concerns.find(text, dwelling)
+        if found is not None:
+            return Meaning(found)
+        words = printable(text)
+        intent = self.intent(words)
+        is_clear = intent is not None and intent.name in self.small_talk.kinds
+        if phrases_only or is_clear or self.foreign.found_in(words) or self.warm_up():
+            return Meaning(None, intent)
+        if self._examples is None:
+            return Meaning(None, intent)
+        like = self._examples.compare(words)
+        found = self._danger(like, dwelling)
+        if found is None and like and (intent is None or intent.question):
+            # 'Who', 'what' and 'how' begin many things.
+            least = self.examples.other if intent is None else self.examples.sure
+            found = self._other(like[0], dwelling, least)
+        if found is not None:
+            return Meaning(found)
+        is_everyday = bool(like) and like[0].probabilities[HARMLESS] >= self.examples.sure
+        return Meaning(None, intent, is_everyday)
+
+    def _danger(self, like: Sequence[Likeness], dwelling: str) -> FoundConcern | None:
+        """What hands over, or asks whether it should, in the worst of the sentences."""
+        kinds = self.concerns.kinds
+        danger = [
+            name
+            for name in (like[0].probabilities if like else ())
+            if self._hands_over(name) and kinds[name].counts_after(dwelling)
+        ]
+        if not danger:
+            return None
+        worst = max(like, key=lambda one: sum(one.probabilities[name] for name in danger))
+        total = sum(worst.probabilities[name] for name in danger)
+        name = max(danger, key=worst.probabilities.__getitem__)
+        if total < self.examples.ask:
+            return None
+        reason = f"like '{worst.examples[name]}' ({name}, probability of danger {total:.2f})"
+        if total >= self.examples.sure:
+            return FoundConcern(name, kinds[name], reason)
+        return FoundConcern(name, kinds[name].asking, reason) if kinds[name].asks else None
+
+    def _hands_over(self, name: str) -> bool:
+        return name != HARMLESS and self.concerns.kinds[name].hand_over
+
+    def _other(self, like: Likeness, dwelling: str, least: float) -> FoundConcern | None:
+        name, share = like.kind, like.probabilities[like.kind]
+        if name == HARMLESS or self._hands_over(name) or share < least:
+            return None
+        concern = self.concerns.kinds[name]
+        if not concern.counts_after(dwelling):
+            return None
+        reason = f"like '{like.examples[name]}' (probability {share:.2f})"
+        return FoundConcern(name, concern, reason)
+
 
 def with_numbers(content: Any) -> Any:
     """What a file holds, with its `numbers` in the place of their names in braces."""
@@ -528,7 +665,9 @@ def default_path(language: str = ENGLISH) -> Path:
         folder = place / "dialog"
         if not (folder / _RULES).is_file():
             continue
-        known = sorted(file.stem for file in folder.glob("*.yaml") if file.name != _RULES)
+        # With '_' they are no languages: examples_en.yaml.
+        files = (file for file in folder.glob("*.yaml") if "_" not in file.name)
+        known = sorted(file.stem for file in files if file.name != _RULES)
         if language not in known:
             allowed = " | ".join(known) + did_you_mean(language, known)
             raise ConfigError("dialog.language", language, allowed)

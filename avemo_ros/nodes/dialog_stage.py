@@ -174,6 +174,8 @@ class DialogStage:
         self._settings = settings
         self._trouble = ThrottledLog(node.get_logger(), "dialog")
         self._table = Policy.read(settings.dialog.strategies, settings.dialog.language)
+        # Takes seconds on a small computer, and nothing else needs it.
+        threading.Thread(target=self._warm_up, name="dialog examples", daemon=True).start()
         self._endpoint: _Watched | None = None
         self._agent = self._fresh()
         self._worker: Worker[Utterance] | None = None
@@ -284,6 +286,11 @@ class DialogStage:
             message = "no emotion_states received: the answers ignore emotion"
             return diagnostics.status("dialog", diagnostics.STALE, message, values)
         return diagnostics.status("dialog", diagnostics.OK, "ready to answer", values)
+
+    def _warm_up(self) -> None:
+        problem = self._table.warm_up()
+        if problem:
+            self._node.get_logger().warning(problem)
 
     def _fresh(self) -> Agent:
         settings = self._settings
