@@ -407,11 +407,12 @@ class Policy(Settings):
             found = examples_of(path.resolve(), changed_ns)
         except (DialogError, OSError) as error:
             raise DialogError(f"`examples.file` of {file}: {error}") from error
-        known = tuple(self.concerns.kinds)
+        known = (*self.concerns.kinds, *self.small_talk.kinds)
         for kind in found.kinds:
             if kind not in known and kind != HARMLESS:
                 raise DialogError(
-                    f"{path}: kinds.{kind} is no kind of `concerns` in {file}; allowed: "
+                    f"{path}: kinds.{kind} is no kind of `concerns` or `small_talk` in "
+                    f"{file}; allowed: "
                     f"{' | '.join(known)}{did_you_mean(kind, known)}"
                 )
         self._examples = found
@@ -584,12 +585,14 @@ class Policy(Settings):
             return Meaning(None, intent)
         like = self._examples.compare(words)
         found = self._danger(like, dwelling)
-        if found is None and like and (intent is None or intent.question):
-            # 'Who', 'what' and 'how' begin many things.
-            least = self.examples.other if intent is None else self.examples.sure
-            found = self._other(like[0], dwelling, least)
         if found is not None:
             return Meaning(found)
+        if like and (intent is None or intent.question):
+            # 'Who', 'what' and 'how' begin many things.
+            least = self.examples.other if intent is None else self.examples.sure
+            meaning = self._other(like[0], dwelling, least)
+            if meaning is not None:
+                return meaning
         is_everyday = bool(like) and like[0].probabilities[HARMLESS] >= self.examples.sure
         return Meaning(None, intent, is_everyday)
 
@@ -614,17 +617,20 @@ class Policy(Settings):
         return FoundConcern(name, kinds[name].asking, reason) if kinds[name].asks else None
 
     def _hands_over(self, name: str) -> bool:
-        return name != HARMLESS and self.concerns.kinds[name].hand_over
+        return name in self.concerns.kinds and self.concerns.kinds[name].hand_over
 
-    def _other(self, like: Likeness, dwelling: str, least: float) -> FoundConcern | None:
+    def _other(self, like: Likeness, dwelling: str, least: float) -> Meaning | None:
+        """Another kind, of small talk too, if it is as likely as `least`."""
         name, share = like.kind, like.probabilities[like.kind]
         if name == HARMLESS or self._hands_over(name) or share < least:
             return None
+        if name in self.small_talk.kinds:
+            return Meaning(None, self.small_talk.kinds[name])
         concern = self.concerns.kinds[name]
         if not concern.counts_after(dwelling):
             return None
         reason = f"like '{like.examples[name]}' (probability {share:.2f})"
-        return FoundConcern(name, concern, reason)
+        return Meaning(FoundConcern(name, concern, reason))
 
 
 def with_numbers(content: Any) -> Any:
