@@ -187,8 +187,9 @@ class AudioFrontEnd:
                 f"audio arrives {counters.speed:.2f} times as fast as its rate of {rate} Hz "
                 "says (audio_info or audio_rate is wrong and the rate is about "
                 f"{round(rate * counters.speed, -2)} Hz, the channel count is wrong, several "
-                "sources share the topic, or its stamps come from a clock with another speed); "
-                "left out until this stops"
+                "sources share the topic, or its stamps come from a clock with another speed). "
+                "It is left out: set audio_rate and audio_channels to what the device sends, "
+                "or give each source a topic of its own"
             )
         counters.left_out_ns += samples * NS_PER_S // rate
         return False

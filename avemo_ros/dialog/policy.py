@@ -307,7 +307,7 @@ class ExampleRules(Settings):
         0.45, ge=0, le=1, description="Probability of danger from which it is asked about."
     )
     other: float = Field(
-        0.4, ge=0, le=1, description="The same from which another kind counts."
+        0.5, ge=0, le=1, description="The same from which another kind counts."
     )
 
     @model_validator(mode="after")
