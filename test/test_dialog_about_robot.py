@@ -13,7 +13,7 @@ from made_dialog import TABLE, Saying, agent, changed, feeling
 
 from avemo_ros.dialog.answer_scoring import names_emotion
 from avemo_ros.dialog.intent import Moment
-from avemo_ros.dialog.policy import Policy
+from avemo_ros.dialog.policy import Meaning, Policy
 from avemo_ros.errors import DialogError
 from avemo_ros.labels import UNKNOWN
 
@@ -219,6 +219,7 @@ def test_a_table_of_ones_own_may_leave_them_out(tmp_path: Path) -> None:
 
     table = Policy.read(changed(tmp_path, change))
     assert table.small_talk.find("hi") is None
+    assert table.meaning("hello there little robot") == Meaning()
     assert table.about_robot.find("are you human") is None
     assert not table.foreign.found_in("ich bin traurig")
 

@@ -408,7 +408,8 @@ class Policy(Settings):
         except (DialogError, OSError) as error:
             raise DialogError(f"`examples.file` of {file}: {error}") from error
         known = (*self.concerns.kinds, *self.small_talk.kinds)
-        for kind in found.kinds:
+        # A table of one's own may leave small talk out; then sayings of its kinds are of none.
+        for kind in found.kinds if self.small_talk.kinds else ():
             if kind not in known and kind != HARMLESS:
                 raise DialogError(
                     f"{path}: kinds.{kind} is no kind of `concerns` or `small_talk` in "
@@ -626,8 +627,8 @@ class Policy(Settings):
             return None
         if name in self.small_talk.kinds:
             return Meaning(None, self.small_talk.kinds[name])
-        concern = self.concerns.kinds[name]
-        if not concern.counts_after(dwelling):
+        concern = self.concerns.kinds.get(name)
+        if concern is None or not concern.counts_after(dwelling):
             return None
         reason = f"like '{like.examples[name]}' (probability {share:.2f})"
         return Meaning(FoundConcern(name, concern, reason))
