@@ -62,9 +62,11 @@ Path_ = Callable[[float], Place]
 
 @dataclass
 class Actor:
-    """Somebody in a scene: pictures, and where they are at a time [s]; the last is in front."""
+    """Somebody in a scene: how they look, and where they are at a time [s]; the last is in
+    front."""
 
-    pictures: Sequence[NDArray[np.uint8]]
+    picture: Callable[[float], NDArray[np.floating | np.uint8]]
+    """(SIDE, SIDE, 3) at a time [s]."""
     place: Path_
     depth: float
     size: float
@@ -84,9 +86,23 @@ class Scene:
 # --- who there is
 
 
-def photographs(data: Path, count: int) -> list[NDArray[np.uint8]]:
-    """Pictures (SIDE, SIDE, 3) of ExpW in which one face looks about ahead."""
-    found: list[NDArray[np.uint8]] = []
+@dataclass(frozen=True, slots=True, eq=False)
+class Photograph:
+    """One face of ExpW that looks about ahead."""
+
+    picture: NDArray[np.uint8]
+    """(SIDE, SIDE, 3) BGR."""
+    label: str
+    """What ExpW says it expresses."""
+    mesh: NDArray[np.float32]
+    """(468, 3) [pixels]."""
+    yaw: float
+    """[rad]"""
+
+
+def photographs(data: Path, count: int) -> list[Photograph]:
+    """So many faces, in an order of chance that is always the same."""
+    found: list[Photograph] = []
     with tarfile.open(data / "expw_faces.tar") as archive:
         members = {one.name: one for one in archive if one.isfile()}
         table = next(name for name in members if name.endswith("labels.csv"))
@@ -108,10 +124,17 @@ def photographs(data: Path, count: int) -> list[NDArray[np.uint8]]:
                 pose = faces[0].pose if len(faces) == 1 else None
                 if pose is None or abs(pose.yaw) > math.radians(30) or faces[0].quality < 0.7:
                     continue
-                found.append(image)
+                mesh = faces[0].landmarks * np.float32(SIDE)
+                found.append(Photograph(image, row["label"], mesh, pose.yaw))
                 if len(found) == count:
                     break
     return found
+
+
+def head_of_clip(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(SIDE, SIDE, 3) of an image of the clips: the heads of RAVDESS's actors are there."""
+    square = image[40:600, 360:920]
+    return cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def filmed(data: Path) -> list[NDArray[np.uint8]]:
@@ -126,16 +149,14 @@ def filmed(data: Path) -> list[NDArray[np.uint8]]:
                 break
             number += 1
             if number % 2:
-                # The head of RAVDESS's actors is at this place.
-                square = image[40:600, 360:920]
-                found.append(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+                found.append(head_of_clip(image))
     return found
 
 
 # --- where they go
 
 
-def _walk(*stops: tuple[float, float, float]) -> Path_:
+def walk(*stops: tuple[float, float, float]) -> Path_:
     """Through (time, x, y), evenly in between; not there before the first or after the last."""
     times, xs, ys = (list(one) for one in zip(*stops, strict=True))
 
@@ -147,7 +168,7 @@ def _walk(*stops: tuple[float, float, float]) -> Path_:
     return place
 
 
-def _and(*parts: Path_) -> Path_:
+def either(*parts: Path_) -> Path_:
     """Where one of them is."""
     return lambda t: next((found for part in parts if (found := part(t)) is not None), None)
 
@@ -162,8 +183,13 @@ def made(
 
     def actor(number: int, place: Path_) -> Actor:
         size = SIZE * float(random.uniform(0.85, 1.15))
+        pictures = people[number]
         return Actor(
-            people[number], place, float(random.random()), size, float(random.uniform(0, 9))
+            lambda t: pictures[int(15 * t) % len(pictures)],
+            place,
+            float(random.random()),
+            size,
+            float(random.uniform(0, 9)),
         )
 
     left, right = float(random.uniform(0.15, 0.25)), float(random.uniform(0.75, 0.85))
@@ -172,22 +198,22 @@ def made(
     end = 4.0 + lasts
     if kind == "cross":
         paths = [
-            _walk((0, left, a), (2, left, a), (2 + lasts, right, a), (end, right, a)),
-            _walk((0, right, b), (2, right, b), (2 + lasts, left, b), (end, left, b)),
+            walk((0, left, a), (2, left, a), (2 + lasts, right, a), (end, right, a)),
+            walk((0, right, b), (2, right, b), (2 + lasts, left, b), (end, left, b)),
         ]
         return Scene(kind, [actor(i, path) for i, path in enumerate(paths)], end)
     if kind == "meet":
         half = 2 + lasts / 2
         near = float(random.uniform(0.02, 0.1))
         paths = [
-            _walk(
+            walk(
                 (0, left, a),
                 (2, left, a),
                 (half, 0.5 - near, a),
                 (2 + lasts, left, a),
                 (end, left, a),
             ),
-            _walk(
+            walk(
                 (0, right, b),
                 (2, right, b),
                 (half, 0.5 + near, b),
@@ -202,7 +228,7 @@ def made(
         exits = (right, left) if random.random() < 0.5 else (left, right)
         out = 3.5 + stay
         paths = [
-            _walk(
+            walk(
                 (0, start, at),
                 (2, start, at),
                 (3.5, 0.5, at),
@@ -218,11 +244,11 @@ def made(
         # One leaves, another one takes the place; then the first one is back.
         gone = float(random.uniform(2.0, 5.0))
         back = 4 + gone
-        first = _and(
-            _walk((0, left, a), (3, left, a), (4, -0.3, a)),
-            _walk((back, 1.3, b), (back + 1.5, 0.6, b), (back + 4, 0.6, b)),
+        first = either(
+            walk((0, left, a), (3, left, a), (4, -0.3, a)),
+            walk((back, 1.3, b), (back + 1.5, 0.6, b), (back + 4, 0.6, b)),
         )
-        second = _walk((4.2, -0.3, a), (5.2, left, a), (back + 4, left, a))
+        second = walk((4.2, -0.3, a), (5.2, left, a), (back + 4, left, a))
         return Scene(kind, [actor(0, first), actor(1, second)], back + 4)
     assert kind == "four"
     seconds = 20.0
@@ -236,7 +262,7 @@ def made(
                 (begin + rest, x, at),
                 (begin + rest + way, float(random.uniform(0.1, 0.9)), y()),
             ]
-        actors.append(actor(number, _walk(*stops)))
+        actors.append(actor(number, walk(*stops)))
     return Scene(kind, actors, seconds)
 
 
@@ -278,7 +304,7 @@ def images(scene: Scene, rate_hz: float, random: np.random.Generator) -> Iterato
             angle = 7 * math.sin(0.7 * t + 2 * actor.phase)
             matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), angle, side / SIDE)
             matrix[:, 2] += (x - SIDE / 2, y - SIDE / 2)
-            picture = actor.pictures[int(15 * t) % len(actor.pictures)].astype(np.float32)
+            picture = actor.picture(t).astype(np.float32)
             light = 1 + 0.2 * math.sin(0.5 * t + 3 * actor.phase)
             blur = 0.3 + 0.8 * abs(math.sin(0.8 * t + actor.phase))
             drawn = cv2.warpAffine(
@@ -331,9 +357,7 @@ class Count:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-def _matched(
-    tracks: FrameTracks, seen: dict[int, tuple[float, float, float]]
-) -> dict[int, str]:
+def matched(tracks: FrameTracks, seen: dict[int, tuple[float, float, float]]) -> dict[int, str]:
     """Face ids by person."""
     if not seen or not tracks.faces:
         return {}
@@ -375,7 +399,7 @@ def run(people: int, seen_images: Sequence[Seen], identity: IdentityConfig) -> C
             count.frames += 1
             count.there += len(seen)
             count.boxes += len(tracks.faces)
-            for number, face_id in _matched(tracks, seen).items():
+            for number, face_id in matched(tracks, seen).items():
                 count.found += 1
                 if number in last and last[number] != face_id:
                     count.switches += 1
@@ -438,7 +462,9 @@ def main() -> None:
         for number in range(given.scenes):
             random = np.random.default_rng([number, list(KINDS).index(kind)])
             chosen = random.choice(len(stills), KINDS[kind], replace=False)
-            people: list[Sequence[NDArray[np.uint8]]] = [[stills[one]] for one in chosen]
+            people: list[Sequence[NDArray[np.uint8]]] = [
+                [stills[one].picture] for one in chosen
+            ]
             if number % 3 == 0:
                 people[0] = film[int(random.integers(len(film) // 2)) :]
             scene = made(kind, people, random)

@@ -151,7 +151,7 @@ def strangers(given: argparse.Namespace) -> None:
             points = seen[0].landmarks * np.float32(image.shape[0])
             return embedder.embed(image, eyes_of_mesh(points, seen[0].pose))
 
-        found = [embed(image) for image in photographs(given.data, 500)]
+        found = [embed(one.picture) for one in photographs(given.data, 500)]
         others = np.array([one for one in found if one is not None])
         found = [embed(image) for image in filmed(given.data)[::10]]
         actor = np.array([one for one in found if one is not None])

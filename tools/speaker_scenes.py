@@ -105,12 +105,13 @@ def read_takes(data: Path, actors: Sequence[int]) -> dict[int, list[Take]]:
         path = data / "ravdess" / f"Actor_{actor:02d}" / f"03-{clip[3:]}.flac"
         sound, _ = soundfile.read(path, dtype="float32")
         found[actor].append(
-            Take(actor, str(clip), opening.astype(np.float32), sound, _active(sound))
+            Take(actor, str(clip), opening.astype(np.float32), sound, spoken_columns(sound))
         )
     return found
 
 
-def _active(sound: Array) -> NDArray[np.bool_]:
+def spoken_columns(sound: Array) -> NDArray[np.bool_]:
+    """(columns,) of 10 ms: whether somebody speaks in a recording without noise."""
     steps = sound[: len(sound) // 160 * 160].reshape(-1, 160)
     power = np.convolve(np.mean(steps**2, axis=1), np.ones(3) / 3, "same")
     loud = power > power.max() * 10 ** (-_ACTIVE_DB / 10)
@@ -232,7 +233,7 @@ def make_scene(
     def put(shown: Sequence[Array], heard: Array, who: NDArray[np.int8]) -> None:
         nonlocal columns, frames
         for mouth, part in zip(mouths, shown, strict=True):
-            mouth.append(_led_in(mouth[-1][-1], part) if mouth else part)
+            mouth.append(led_in(mouth[-1][-1], part) if mouth else part)
         sounds.append(heard)
         spoken.append(who)
         columns += len(who)
@@ -287,7 +288,7 @@ def make_scene(
     return Scene(kind, tuple(whole), np.concatenate(sounds), np.concatenate(spoken))
 
 
-def _led_in(before: float, part: Array) -> Array:
+def led_in(before: float, part: Array) -> Array:
     """The part, which begins where the mouth was before and is itself after 0.2 s."""
     led = part.copy()
     led[:6] += (before - part[:1]) * np.linspace(1, 0, 6, dtype=np.float32)[: len(part)]
@@ -682,10 +683,10 @@ def answers(
         within = (stamps > now_ns - _WINDOW_NS) & (stamps <= now_ns)
         heard = (column_ns > now_ns - _LAG_NS - _WINDOW_NS) & (column_ns <= now_ns - _LAG_NS)
         motions = [
-            _motion(stamps[within], openings[within], column_ns[heard], speech[heard])
+            motion_before(stamps[within], openings[within], column_ns[heard], speech[heard])
             for openings in seen
         ]
-        found.append((_is_right(step, who), _named_before(motions) == who))
+        found.append((_is_right(step, who), named_before(motions) == who))
     return found
 
 
@@ -705,7 +706,7 @@ def _is_right(step: EmotionStep, who: int) -> bool:
     return named == who
 
 
-def _motion(
+def motion_before(
     stamps: NDArray[np.int64], openings: Array, columns: NDArray[np.int64], speech: Array
 ) -> float | None:
     """As avemo_ros 0.5: the deviation of the opening over the newest 1.5 s with speech."""
@@ -721,7 +722,7 @@ def _motion(
     return float(np.std(seen)) if len(seen) >= max(5, len(recent) / 2) else None
 
 
-def _named_before(motions: Sequence[float | None]) -> int:
+def named_before(motions: Sequence[float | None]) -> int:
     """As avemo_ros 0.5: the busiest mouth, if it leads the next by a factor of 1.3."""
     if len(motions) == 1:
         return 0 if motions[0] is None or motions[0] >= 0.015 else NOBODY
