@@ -200,6 +200,10 @@ def test_rviz_is_shown_where_heads_are_and_what_they_feel(start_graph: Start) ->
     (one,) = frames[-1].transforms
     assert one.header.frame_id == "camera"
     assert ros.to_ns(one.header.stamp) in feed.played
+    # Another topic, which may be a little later.
+    assert graph.spin(
+        lambda: one.header.stamp in [message.header.stamp for message in tracks], 10.0
+    )
     (face,) = next(
         message.faces for message in tracks if message.header.stamp == one.header.stamp
     )
